@@ -1,0 +1,23 @@
+"""What is in each well of a plate: text in, typed values out."""
+
+from plate_maps.check import Finding, check
+from plate_maps.conditions import Condition, Control, parse_dose
+from plate_maps.plate_map import Join, PlateMap, PlateMapError
+from plate_maps.readers import read_plate_map
+from plate_maps.wells import FORMATS, PlateFormat, Well, plate_format
+
+__all__ = [
+    "FORMATS",
+    "Condition",
+    "Control",
+    "Finding",
+    "Join",
+    "PlateFormat",
+    "PlateMap",
+    "PlateMapError",
+    "Well",
+    "check",
+    "parse_dose",
+    "plate_format",
+    "read_plate_map",
+]

@@ -1,0 +1,61 @@
+"""What a careful colleague would say about a plate map before the plate is imaged or analysed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
+
+from plate_maps.conditions import Control
+from plate_maps.plate_map import PlateMap
+
+MIN_VEHICLE_WELLS = 3
+MIN_DOSES = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One remark: `code` is stable for programs, `message` is for people and names line, compound and wells."""
+
+    severity: Literal["error", "warning"]
+    code: str
+    message: str
+
+
+def check(plate_map: PlateMap) -> list[Finding]:
+    """Findings on controls, dose ladders and lines, errors first.
+
+    An error means that some response cannot be computed (`no_vehicle`); the others still can, so it does not refuse
+    the plate: the rows concerned carry the status.
+    """
+    findings: list[Finding] = []
+    source = plate_map.source or "plate map"
+    treated = [(w, c) for w, c in plate_map.conditions.items() if c.control is Control.NONE and c.compound]
+    if not plate_map.vehicle_wells():
+        findings.append(
+            Finding("error", "no_vehicle", f"{source}: no well is marked as vehicle; mark the solvent wells in the control column")
+        )
+    else:
+        for line in sorted({c.line for _, c in treated}):
+            wells = plate_map.vehicle_wells(line)
+            if not wells:
+                findings.append(
+                    Finding("error", "no_vehicle_for_line", f"{source}: line {line} has treated wells but no vehicle well of its own")
+                )
+            elif len(wells) < MIN_VEHICLE_WELLS:
+                names = ", ".join(map(str, wells))
+                findings.append(
+                    Finding("warning", "few_vehicle_wells", f"{source}: line {line} has only {len(wells)} vehicle well(s): {names}")
+                )
+    doses: dict[tuple[str, str], set[float]] = defaultdict(set)
+    for _, c in treated:
+        if c.dose_molar is not None:
+            doses[c.line, c.compound].add(c.dose_molar)
+    for (line, compound), ladder in sorted(doses.items()):
+        if len(ladder) < MIN_DOSES:
+            findings.append(
+                Finding("warning", "few_doses", f"{source}: {compound} on line {line} has {len(ladder)} dose(s); a curve needs {MIN_DOSES}")
+            )
+    if treated and not any(c.control is Control.POSITIVE for c in plate_map.conditions.values()):
+        findings.append(Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed"))
+    return sorted(findings, key=lambda f: f.severity)

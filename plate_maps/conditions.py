@@ -1,0 +1,97 @@
+"""What is in a well: the line, the compound at a dose in mol/L, and the well's part as a control."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+# Factor to mol/L. The micro sign and the Greek letter mu are different characters and both are typed.
+_MOLAR = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9, "pm": 1e-12}
+_LONG = {"mol/l": 1.0, "mmol/l": 1e-3, "umol/l": 1e-6, "µmol/l": 1e-6, "μmol/l": 1e-6, "nmol/l": 1e-9, "pmol/l": 1e-12}
+_DOSE = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s].*?)?\s*$")
+
+
+class Control(StrEnum):
+    """The part that a well plays in normalisation."""
+
+    NONE = "none"
+    VEHICLE = "vehicle"
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+
+    @classmethod
+    def parse(cls, text: str) -> Control:
+        """Read a sheet's word for a control: "DMSO" and "neg_ctrl" are as usual as "vehicle"."""
+        word = text.strip().lower().replace(" ", "_").replace("-", "_")
+        for control, words in _CONTROL_WORDS.items():
+            if word in words:
+                return control
+        known = ", ".join(sorted(w for words in _CONTROL_WORDS.values() for w in words if w))
+        raise ValueError(f"{text!r} is not a control; write one of: {known}")
+
+
+_CONTROL_WORDS: dict[Control, frozenset[str]] = {
+    Control.NONE: frozenset({"", "none", "no", "sample", "treated", "treatment"}),
+    Control.VEHICLE: frozenset({"vehicle", "veh", "dmso", "solvent", "vehicle_control"}),
+    Control.POSITIVE: frozenset({"positive", "pos", "positive_control", "pos_ctrl", "pos_control"}),
+    Control.NEGATIVE: frozenset({"negative", "neg", "negative_control", "neg_ctrl", "neg_control", "secondary_only", "blank"}),
+}
+
+
+def molar_factor(unit: str) -> float:
+    """Factor from a unit to mol/L: "nM" ► 1e-9. "mM" and "MM" mean milli: no one doses megamolar."""
+    key = unit.strip().lower().replace(" ", "")
+    if key in _MOLAR:
+        return _MOLAR[key]
+    if key in _LONG:
+        return _LONG[key]
+    raise ValueError(f"{unit!r} is not a concentration unit; write M, mM, µM (uM), nM or pM")
+
+
+def parse_dose(text: str, unit: str | None = None) -> float:
+    """Dose in mol/L from "10", "1 µM" or "2.5e-3" with a unit beside it.
+
+    A unit in the text must agree with the `unit` column where both stand. Zero needs no unit.
+    Raises ValueError for text, a negative or infinite number, and a dose without unit.
+    """
+    match = _DOSE.match(text)
+    if not match:
+        raise ValueError(f"dose {text!r} is not a number with a unit; write it as 10 with a unit column, or as 10 µM")
+    value = float(match.group(1))
+    own, beside = match.group(2), (unit or "").strip() or None
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"dose {text!r} must be zero or more")
+    if own and beside and molar_factor(own) != molar_factor(beside):
+        raise ValueError(f"dose {text!r} carries unit {own!r} but the unit column says {beside!r}")
+    written = own or beside
+    if value == 0.0:
+        return 0.0
+    if written is None:
+        raise ValueError(f"dose {text!r} has no unit; add a unit column (M, mM, µM, nM, pM) or write it into the cell")
+    # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary multiplication would part them.
+    return float(f"{value * molar_factor(written):.12g}")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What one well holds.
+
+    `dose_molar` is in mol/L and 0.0 in vehicle wells; `None` where a control has no dose. `annotations` keeps the
+    sheet's other columns as (name, text) pairs: nothing a lab wrote is lost.
+    """
+
+    line: str
+    compound: str
+    dose_molar: float | None
+    control: Control = Control.NONE
+    genotype: str = ""
+    batch: str = ""
+    replicate: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_vehicle(self) -> bool:
+        """Whether the well is the vehicle that its line is normalised to."""
+        return self.control is Control.VEHICLE

@@ -1,0 +1,117 @@
+"""The plate map: which condition each well holds, joined loudly to a scan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from plate_maps.conditions import Condition, Control
+from plate_maps.wells import PlateFormat, Well
+
+
+class PlateMapError(ValueError):
+    """A plate map that cannot be used; `problems` holds one sentence per fault with file, row and well."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        self.source = source
+        self.problems = problems
+        shown = problems[:20] + ([f"… and {len(problems) - 20} more"] if len(problems) > 20 else [])
+        super().__init__(f"plate map {source} cannot be used:\n  - " + "\n  - ".join(shown))
+
+
+@dataclass(frozen=True)
+class Join:
+    """Wells of a scan and of a map side by side; the two lists of strays are to be shown, not dropped."""
+
+    matched: tuple[Well, ...]
+    only_in_scan: tuple[Well, ...]
+    only_in_map: tuple[Well, ...]
+
+
+@dataclass(frozen=True)
+class PlateMap:
+    """Well ► Condition for one plate, in well order.
+
+    `source` is the file's name; it takes no part in equality of content, which is `digest()`.
+    """
+
+    format: PlateFormat
+    conditions: Mapping[Well, Condition]
+    source: str = ""
+
+    def __getitem__(self, well: Well) -> Condition:
+        return self.conditions[well]
+
+    def __contains__(self, well: Well) -> bool:
+        return well in self.conditions
+
+    def __iter__(self) -> Iterator[Well]:
+        return iter(self.conditions)
+
+    def __len__(self) -> int:
+        return len(self.conditions)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Line names in alphabetical order."""
+        return tuple(sorted({c.line for c in self.conditions.values()}))
+
+    @property
+    def compounds(self) -> tuple[str, ...]:
+        """Compounds that are tested at doses (controls left out), in alphabetical order."""
+        return tuple(sorted({c.compound for c in self.conditions.values() if c.control is Control.NONE and c.compound}))
+
+    def vehicle_wells(self, line: str | None = None) -> tuple[Well, ...]:
+        """Vehicle wells, of one line if named."""
+        return tuple(w for w, c in self.conditions.items() if c.is_vehicle and line in (None, c.line))
+
+    def join(self, scanned: Iterable[Well]) -> Join:
+        """Match the wells of a scan with the map's."""
+        seen = set(scanned)
+        mapped = set(self.conditions)
+        return Join(tuple(sorted(seen & mapped)), tuple(sorted(seen - mapped)), tuple(sorted(mapped - seen)))
+
+    def records(self) -> list[dict[str, object]]:
+        """One plain dict a well, in well order; what `from_records` reads back."""
+        return [
+            {
+                "well": well.name,
+                "line": c.line,
+                "genotype": c.genotype,
+                "compound": c.compound,
+                "dose_molar": c.dose_molar,
+                "control": c.control.value,
+                "batch": c.batch,
+                "replicate": c.replicate,
+                "annotations": [list(pair) for pair in c.annotations],
+            }
+            for well, c in sorted(self.conditions.items())
+        ]
+
+    @classmethod
+    def from_records(cls, fmt: PlateFormat, records: Iterable[Mapping[str, object]], source: str = "") -> PlateMap:
+        """Rebuild a map from `records()`, as it is kept beside a run."""
+        conditions: dict[Well, Condition] = {}
+        for r in records:
+            dose = r["dose_molar"]
+            pairs = r["annotations"]
+            if not isinstance(pairs, list):
+                raise ValueError(f"plate map record of well {r['well']}: annotations must be a list of pairs")
+            conditions[Well.parse(str(r["well"]))] = Condition(
+                line=str(r["line"]),
+                compound=str(r["compound"]),
+                dose_molar=None if dose is None else float(str(dose)),
+                control=Control(str(r["control"])),
+                genotype=str(r["genotype"]),
+                batch=str(r["batch"]),
+                replicate=str(r["replicate"]),
+                annotations=tuple((str(k), str(v)) for k, v in pairs),
+            )
+        return cls(fmt, dict(sorted(conditions.items())), source)
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the map's content: the same for CSV, XLSX, long and grid forms of one map."""
+        content = {"rows": self.format.rows, "columns": self.format.columns, "wells": self.records()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,103 @@
+"""Long form: one row a well, a header that names the columns."""
+
+from __future__ import annotations
+
+from plate_maps.conditions import Condition, Control, parse_dose
+from plate_maps.readers.sheets import Sheet
+from plate_maps.wells import Well, row_number
+
+# The words that labs write over the columns ► our names.
+HEADERS: dict[str, str] = {
+    "well": "well", "well_id": "well", "wellid": "well", "well_name": "well", "position": "well", "well_position": "well",
+    "row": "row", "col": "column", "column": "column",
+    "line": "line", "cell_line": "line", "cellline": "line", "line_id": "line", "cell_line_id": "line",
+    "genotype": "genotype", "mutation": "genotype",
+    "compound": "compound", "drug": "compound", "treatment": "compound", "compound_name": "compound",
+    "dose": "dose", "concentration": "dose", "conc": "dose",
+    "unit": "unit", "units": "unit", "dose_unit": "unit", "concentration_unit": "unit",
+    "control": "control", "control_type": "control", "well_type": "control", "role": "control",
+    "batch": "batch", "differentiation_batch": "batch", "differentiation": "batch",
+    "replicate": "replicate", "rep": "replicate",
+}  # fmt: skip
+
+
+def header_name(cell: str) -> str:
+    """Our name of a column header, or the header itself in lower case if it is an annotation."""
+    word = cell.strip().lower().replace(" ", "_").replace("-", "_")
+    return HEADERS.get(word, word)
+
+
+def find_header(sheet: Sheet) -> int | None:
+    """Index of the first row that names a well column (or row and column); None if there is none."""
+    for index, row in enumerate(sheet.rows[:50]):
+        names = {header_name(cell) for cell in row if cell}
+        if "well" in names or {"row", "column"} <= names:
+            return index
+    return None
+
+
+def read_long(sheet: Sheet) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Rows as (place, well, condition), and the problems found. Empty rows are passed over."""
+    header_index = find_header(sheet)
+    if header_index is None:
+        return [], [f"{sheet.source}: no column named well"]
+    names = [header_name(cell) for cell in sheet.rows[header_index]]
+    doubled = sorted({n for n in names if n and names.count(n) > 1})
+    if doubled:
+        return [], [f"{sheet.place(header_index)}: column {', '.join(doubled)} stands more than once"]
+    problems: list[str] = []
+    if "line" not in names:
+        problems.append(f"{sheet.place(header_index)}: no column named line; every well needs its cell line")
+    entries: list[tuple[str, Well, Condition]] = []
+    for index, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 1):
+        if not any(row):
+            continue
+        place = sheet.place(index)
+        cells = {name: row[i] if i < len(row) else "" for i, name in enumerate(names) if name}
+        try:
+            if cells.get("well"):
+                well = Well.parse(cells["well"])
+            else:
+                well = Well(row_number(cells.get("row", "")), int(cells.get("column", "").strip("\"'")))
+        except ValueError as error:
+            problems.append(f"{place}: {error}")
+            continue
+        try:
+            entries.append((place, well, condition_from(cells)))
+        except ValueError as error:
+            problems.append(f"{place}, well {well}: {error}")
+    return entries, problems
+
+
+def condition_from(cells: dict[str, str]) -> Condition:
+    """Condition from named cells, shared by the long and the grid form. Raises ValueError saying what is wrong."""
+    line, compound = cells.get("line", ""), cells.get("compound", "")
+    control = Control.parse(cells.get("control", ""))
+    dose_text = cells.get("dose", "")
+    if not line:
+        raise ValueError("the cell line is missing")
+    dose: float | None
+    if control is Control.VEHICLE:
+        # A vehicle's number is its solvent fraction (0.1 % DMSO), not a dose of a compound.
+        dose = 0.0
+    elif dose_text:
+        dose = parse_dose(dose_text, cells.get("unit"))
+    elif control is Control.NONE and compound:
+        raise ValueError(f"compound {compound} has no dose; give one, or mark the well as a control")
+    else:
+        dose = None
+    if control is Control.NONE and not compound:
+        raise ValueError("neither a compound nor a control is given; mark untreated vehicle wells as vehicle")
+    if control is Control.NONE and dose == 0.0:
+        raise ValueError(f"{compound} at dose 0 is a vehicle well; mark it as vehicle in the control column")
+    known = set(HEADERS.values())
+    return Condition(
+        line=line,
+        compound=compound,
+        dose_molar=dose,
+        control=control,
+        genotype=cells.get("genotype", ""),
+        batch=cells.get("batch", ""),
+        replicate=cells.get("replicate", ""),
+        annotations=tuple(sorted((k, v) for k, v in cells.items() if k not in known and v)),
+    )

@@ -1,0 +1,101 @@
+"""Sheets of text from CSV, TSV and XLSX, with the place of every cell kept for messages."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from plate_maps.plate_map import PlateMapError
+
+MAX_BYTES = 50 * 2**20
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of stripped text. `rows[i]` is line `first_row + i` of `source` (a file, or file and sheet name)."""
+
+    source: str
+    rows: list[list[str]]
+    first_row: int = 1
+
+    def place(self, index: int) -> str:
+        """"map.csv, row 7": where `rows[index]` stands."""
+        return f"{self.source}, row {self.first_row + index}"
+
+
+def read_sheets(path: Path) -> list[Sheet]:
+    """Read every sheet of a CSV, TSV or XLSX file. Raises PlateMapError for other or oversized files."""
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise PlateMapError(str(path), ["there is no such file"])
+    if path.stat().st_size > MAX_BYTES:
+        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
+    if suffix in {".xlsx", ".xlsm"}:
+        return _read_excel(path)
+    if suffix in {".csv", ".tsv", ".txt"}:
+        return [_read_text(path)]
+    raise PlateMapError(path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"])
+
+
+def _read_text(path: Path) -> Sheet:
+    raw = path.read_bytes()
+    if b"\x00" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise PlateMapError(path.name, ["the file holds binary data, not text; save the map as .csv, .tsv or .xlsx"])
+    for encoding in ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252"):
+        try:
+            text = raw.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise PlateMapError(path.name, ["the text is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8"])
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    # Excel writes ";" where the comma is the decimal mark. The header decides: it holds no free text.
+    delimiter = max("\t;,", key=head.count)
+    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    return Sheet(path.name, rows)
+
+
+def _read_excel(path: Path) -> list[Sheet]:
+    from openpyxl import load_workbook
+
+    try:
+        with warnings.catch_warnings():
+            # openpyxl warns of styles and validations that it will not keep; only cell values are read here.
+            warnings.simplefilter("ignore", UserWarning)
+            # Values as Excel last computed them; the formula text itself shows which cells were never computed.
+            book = load_workbook(path, read_only=True, data_only=True)
+            formulas = load_workbook(path, read_only=True, data_only=False)
+    except Exception as error:  # noqa: BLE001 - openpyxl raises whatever zipfile and its XML parser raise
+        raise PlateMapError(path.name, [f"the workbook cannot be opened: {error}"]) from error
+    sheets, problems = [], []
+    try:
+        for sheet, raw in zip(book.worksheets, formulas.worksheets, strict=True):
+            source = f"{path.name}, sheet {sheet.title}"
+            rows: list[list[str]] = []
+            for i, (values, texts) in enumerate(
+                zip(sheet.iter_rows(values_only=True), raw.iter_rows(values_only=True), strict=True), start=1
+            ):
+                for value, text in zip(values, texts, strict=True):
+                    if value is None and isinstance(text, str) and text.startswith("="):
+                        problems.append(f"{source}, row {i}: formula {text} has no stored value; open and save it in Excel")
+                rows.append([_cell_text(v) for v in values])
+            if any(any(row) for row in rows):
+                sheets.append(Sheet(source, rows))
+    finally:
+        book.close()
+        formulas.close()
+    if problems:
+        raise PlateMapError(path.name, problems)
+    return sheets
+
+
+def _cell_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()

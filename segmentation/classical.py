@@ -1,0 +1,297 @@
+"""The engine without weights: thresholds, watershed and ridges.
+
+Strategy. Nuclei: threshold on the smoothed DNA channel, split by a watershed on the distance transform. Somas: the
+neurite channel opened by a disc wider than any neurite keeps cell bodies only; each soma is grown from its nucleus, so it
+carries the nucleus's label. Neurites: ridges outside somas. Puncta: spots inside somas.
+
+All thresholds are fixed for a plate by `calibrate` on its vehicle wells. A threshold chosen per image would move with the
+treatment: an emptied well would find "cells" in its noise. Without calibration the field's own are used and a warning
+says that wells are not comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import cv2
+import numpy as np
+
+from segmentation.background import background_level, noise_level
+from segmentation.curvature import noise_gain
+from segmentation.field import Field, Image, Labels, Segmentation
+from segmentation.neurites import ridge_response, segment_neurites
+from segmentation.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
+
+UNCALIBRATED = "thresholds were taken from this field alone: not comparable between wells"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Expected sizes in µm. The defaults suit human iPSC motor neurons."""
+
+    nucleus_diameter_um: float = 11.0
+    min_nucleus_area_um2: float = 20.0
+    neurite_width_um: float = 3.0
+    max_soma_reach_um: float = 14.0
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Grey levels above background that decide; None where the role is absent or it was not calibrated."""
+
+    nuclei: float | None = None
+    soma: float | None = None
+    neurite_low: float | None = None
+    neurite_high: float | None = None
+    puncta: float | None = None
+
+
+# A threshold never falls under this many standard deviations of the pixel noise (smoothed images have less noise still).
+_NOISE_FLOOR = 2.0
+# Ridges: low and high threshold as multiples of the response's noise, and as shares of a typical neurite's response.
+_RIDGE_NOISE = (6.0, 12.0)
+_RIDGE_SHARE = (0.15, 0.35)
+_PUNCTA_SNR = 6.0
+# Somas are told from the opened neurite channel at this fraction of a typical soma's brightness (full width, half maximum).
+_SOMA_FRACTION = 0.4
+
+
+def create(model: str, *, device: str = "auto", thresholds: Thresholds | None = None) -> ClassicalSegmenter:
+    """Registry entry. Raises ValueError for a model name and RuntimeError for device "cuda"."""
+    if model:
+        raise ValueError(f"the classical engine has no models; write 'classical', not 'classical:{model}'")
+    if device == "cuda":
+        raise RuntimeError("the classical engine runs on the CPU only; use --device cpu or auto, or a cellpose engine")
+    return ClassicalSegmenter(thresholds or Thresholds())
+
+
+@dataclass(frozen=True)
+class ClassicalSegmenter:
+    """Engine "classical"."""
+
+    thresholds: Thresholds = Thresholds()
+    sizes: Sizes = Sizes()
+    name: str = "classical"
+
+    def describe(self) -> dict[str, object]:
+        """Thresholds and sizes."""
+        return {"engine": self.name, "device": "cpu", "thresholds": asdict(self.thresholds), "sizes": asdict(self.sizes)}
+
+    def calibrate(self, fields: Sequence[Field]) -> ClassicalSegmenter:
+        """Thresholds from the pooled fields; see `calibrate_thresholds`."""
+        return replace(self, thresholds=calibrate_thresholds(fields, self.sizes))
+
+    def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
+        """Label a field; deterministic, so `seed` changes nothing."""
+        thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
+        labels: dict[str, Labels] = {}
+        if field.has("dna") and thresholds.nuclei is not None:
+            labels["nuclei"] = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei, self.sizes)
+        else:
+            warnings.append("nuclei: no dna channel")
+        if field.has("neurite") and "nuclei" in labels and thresholds.soma is not None:
+            labels["somas"] = segment_somas(field, labels["nuclei"], thresholds.soma, self.sizes)
+        labels |= neurites_and_puncta(field, labels, thresholds, warnings)
+        parameters = {"thresholds": asdict(thresholds), "sizes": asdict(self.sizes)}
+        return Segmentation(labels, self.name, parameters, tuple(warnings))
+
+
+def complete_thresholds(thresholds: Thresholds, field: Field, sizes: Sizes) -> tuple[Thresholds, list[str]]:
+    """Fill what was not calibrated from the field itself, with the warning that belongs to it."""
+    if thresholds != Thresholds():
+        return thresholds, []
+    return calibrate_thresholds([field], sizes), [UNCALIBRATED]
+
+
+def neurites_and_puncta(
+    field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]
+) -> dict[str, Labels]:
+    """The compartments that the classical filters give to every engine without its own."""
+    found: dict[str, Labels] = {}
+    somas, nuclei = labels.get("somas"), labels.get("nuclei")
+    if field.has("neurite") and thresholds.neurite_low is not None and thresholds.neurite_high is not None:
+        found["neurites"] = segment_neurites(
+            smoothed(field, "neurite", 0.0),
+            field.pixel_size_um,
+            low=thresholds.neurite_low,
+            high=thresholds.neurite_high,
+            somas=somas,
+            exclude=None if nuclei is None else nuclei > 0,
+        )
+    if field.has("aggregate"):
+        if field.pixel_size_um > COARSEST_PIXEL_UM:
+            warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
+        elif thresholds.puncta is not None:
+            image = smoothed(field, "aggregate", 0.0)
+            within = None if somas is None else (somas > 0)
+            found["puncta"] = segment_puncta(image, field.pixel_size_um, thresholds.puncta, within)
+    return found
+
+
+def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
+    """A channel less its background, smoothed by a Gaussian of `sigma_um` (0 for none)."""
+    image = field.channel(role)
+    image -= background_level(image)
+    if sigma_um > 0:
+        image = cv2.GaussianBlur(image, (0, 0), max(0.7, sigma_um / field.pixel_size_um))
+    return image
+
+
+def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) -> Thresholds:
+    """Fix all thresholds from fields of vehicle wells.
+
+    Nuclei by Otsu on the pooled smoothed fields (IEEE Trans. Syst. Man Cybern. 9:62, 1979). Somas at 0.4 of the median
+    brightness of opened cell bodies at nuclei. Neurites with hysteresis at 0.15 and 0.35 of a typical ridge's response, at least
+    6 and 12 times its noise.
+    Puncta at 6 times the response that the pixel noise inside somas gives. No intensity threshold falls under twice the
+    pixel noise.
+    """
+    sizes = sizes or Sizes()
+    if not fields:
+        raise ValueError("no field to calibrate on")
+    first = fields[0]
+    nuclei = soma = low = high = puncta = None
+    if first.has("dna"):
+        nuclei = pooled_otsu([smoothed(f, "dna") for f in fields], _NOISE_FLOOR * _typical_noise(fields, "dna"))
+    somas: list[Labels | None] = [None] * len(fields)
+    if first.has("neurite"):
+        if nuclei is not None:
+            found = [segment_nuclei(smoothed(f, "dna"), f.pixel_size_um, nuclei, sizes) for f in fields]
+            soma = _soma_threshold(fields, found, sizes)
+            somas = [segment_somas(f, n, soma, sizes) for f, n in zip(fields, found, strict=True)]
+        responses = []
+        for f, s in zip(fields, somas, strict=True):
+            response = ridge_response(smoothed(f, "neurite", 0.0), f.pixel_size_um)
+            responses.append(response[::2, ::2].ravel() if s is None else response[s == 0][::4])
+        # Two thirds of a field are not neurite even in dense cultures, so its lower third is noise; for white noise the
+        # response's 33rd percentile is 0.65 of its standard deviation.
+        noise = float(np.median([np.percentile(r, 33) for r in responses])) / 0.65
+        pooled = np.concatenate(responses)
+        strong = pooled[pooled > 20 * noise]
+        ridge = float(np.median(strong)) if strong.size >= 100 else 0.0
+        low = max(_RIDGE_NOISE[0] * noise, _RIDGE_SHARE[0] * ridge)
+        high = max(_RIDGE_NOISE[1] * noise, _RIDGE_SHARE[1] * ridge)
+    if first.has("aggregate") and first.pixel_size_um <= COARSEST_PIXEL_UM:
+        gain = noise_gain(spot_scale(first.pixel_size_um))
+        spreads = [
+            gain * noise_level(f.channel("aggregate"), None if s is None or not s.any() else s > 0)
+            for f, s in zip(fields, somas, strict=True)
+        ]
+        puncta = _PUNCTA_SNR * float(np.median(spreads))
+    return Thresholds(*(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, puncta)))
+
+
+def _typical_noise(fields: Sequence[Field], role: str) -> float:
+    return float(np.median([noise_level(f.channel(role)) for f in fields]))
+
+
+def pooled_otsu(images: Sequence[Image], floor: float) -> float:
+    """Otsu's threshold of all pixels together, at least `floor`."""
+    from skimage.filters import threshold_otsu
+
+    # Every fourth pixel: the histogram is the same and eight 2160² fields need not be copied whole.
+    pooled = np.concatenate([image[::2, ::2].ravel() for image in images])
+    if pooled.max() <= pooled.min():
+        return max(floor, 1.0)
+    # The brightest nuclei (mitotic, pyknotic) would pull the threshold up and lose the faint ones.
+    pooled = np.clip(pooled, None, np.percentile(pooled, 99.5))
+    return max(float(threshold_otsu(pooled)), floor, 1e-6)
+
+
+def segment_nuclei(image: Image, pixel_size_um: float, threshold: float, sizes: Sizes) -> Labels:
+    """Nuclei labels 1…n from the smoothed, background-subtracted DNA channel."""
+    from skimage.segmentation import watershed
+
+    mask = (image > threshold).astype(np.uint8)
+    radius = max(1, round(0.08 * sizes.nucleus_diameter_um / pixel_size_um))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
+    mask = _fill_holes(mask)
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    # Smoothing removes the ripples of the outline that would split one nucleus in two.
+    distance = cv2.GaussianBlur(distance, (0, 0), max(0.7, 0.08 * sizes.nucleus_diameter_um / pixel_size_um))
+    reach = max(1, round(0.3 * sizes.nucleus_diameter_um / pixel_size_um))
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    peaks = ((distance >= cv2.dilate(distance, window) - 1e-4) & (mask > 0)).astype(np.uint8)
+    _, seeds = cv2.connectedComponents(peaks, connectivity=8)
+    labels = np.asarray(watershed(-distance, seeds, mask=mask > 0), np.int32)
+    return remove_small(labels, sizes.min_nucleus_area_um2 / pixel_size_um**2)
+
+
+def _fill_holes(mask: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
+    return filled
+
+
+def remove_small(labels: Labels, min_pixels: float) -> Labels:
+    """Drop labels under `min_pixels` and number the rest 1…n in scan order."""
+    areas = np.bincount(labels.ravel())
+    keep = areas >= min_pixels
+    keep[0] = False
+    numbers = np.zeros(len(areas), np.int32)
+    numbers[keep] = np.arange(1, keep.sum() + 1)
+    return np.asarray(numbers[labels], np.int32)
+
+
+def _opened(field: Field, sizes: Sizes) -> Image:
+    radius = max(1, round(sizes.neurite_width_um / 2 / field.pixel_size_um))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    image = smoothed(field, "neurite")
+    # A nucleus is a dark hole in a tubulin soma; closing with the nucleus's size would fill it, but also bridge
+    # neighbouring neurites. Opening alone keeps the cytoplasm around it, and the nucleus itself is added afterwards.
+    return np.asarray(cv2.morphologyEx(image, cv2.MORPH_OPEN, kernel), np.float32)
+
+
+def _around(nuclei: Labels, pixel_size_um: float, reach_um: float) -> Labels:
+    """Ring of `reach_um` around each nucleus (without it), labelled like it; ties go to the nearer nucleus."""
+    from skimage.segmentation import expand_labels
+
+    grown = np.asarray(expand_labels(nuclei, reach_um / pixel_size_um), np.int32)
+    grown[nuclei > 0] = 0
+    return grown
+
+
+def _soma_threshold(fields: Sequence[Field], nuclei: Sequence[Labels], sizes: Sizes) -> float:
+    brightness = []
+    for f, n in zip(fields, nuclei, strict=True):
+        if n.max() == 0:
+            continue
+        ring = _around(n, f.pixel_size_um, 2.0)
+        opened = _opened(f, sizes)
+        counts = np.bincount(ring.ravel(), minlength=n.max() + 1)[1:]
+        sums = np.bincount(ring.ravel(), opened.ravel(), minlength=n.max() + 1)[1:]
+        brightness.append(sums[counts > 0] / counts[counts > 0])
+    floor = _NOISE_FLOOR * _typical_noise(fields, "neurite")
+    if not brightness:
+        return max(floor, 1e-6)
+    values = np.concatenate(brightness)
+    # Nuclei without a neuron around them (glia, dead cells) sit near zero: the upper half are neurons' somas.
+    upper = values[values > pooled_otsu([values[None].astype(np.float32)], 0.0)] if len(values) > 3 else values
+    return max(_SOMA_FRACTION * float(np.median(upper if len(upper) else values)), floor)
+
+
+def segment_somas(field: Field, nuclei: Labels, threshold: float, sizes: Sizes) -> Labels:
+    """Somas of neuron-positive nuclei; the soma of nucleus i carries label i and contains it.
+
+    A nucleus is neuron-positive if at least half of the 2 µm ring around it lies in a cell body.
+    """
+    from skimage.segmentation import watershed
+
+    body = _opened(field, sizes) > threshold
+    count = int(nuclei.max()) + 1
+    ring = _around(nuclei, field.pixel_size_um, 2.0)
+    ring_area = np.bincount(ring.ravel(), minlength=count)
+    ring_body = np.bincount(ring.ravel(), body.ravel(), minlength=count)
+    positive = ring_body >= 0.5 * np.maximum(ring_area, 1)
+    positive[0] = False
+    seeds = np.where(positive[nuclei], nuclei, 0)
+    if not seeds.any():
+        return np.zeros_like(nuclei)
+    outside = (nuclei == 0).astype(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
+    reachable = (body | (seeds > 0)) & (distance <= sizes.max_soma_reach_um / field.pixel_size_um)
+    reachable &= (nuclei == 0) | (seeds > 0)
+    return np.asarray(watershed(distance, seeds, mask=reachable), np.int32)
