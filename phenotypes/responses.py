@@ -1,0 +1,174 @@
+"""The product: one row per line × compound × phenotype, with its uncertainty or the reason why there is no number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from phenotypes.columns import columns, conform, phenotype
+from phenotypes.dose_response import DoseResponse, fit
+from phenotypes.normalise import normalised, unit_of
+from phenotypes.plate_quality import quality_table
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response` normalised."""
+
+    line: str
+    compound: str
+    phenotype: str
+    unit: str
+    well: tuple[str, ...]
+    dose: tuple[float, ...]
+    response: tuple[float, ...]
+    batch: tuple[str, ...]
+    result: DoseResponse
+
+
+@dataclass(frozen=True)
+class Responses:
+    """The response table, the quality table and the curves, in the same order as the response rows."""
+
+    table: pl.DataFrame
+    quality: pl.DataFrame
+    curves: tuple[Curve, ...]
+
+
+def respond(
+    wells: pl.DataFrame,
+    phenotypes: Sequence[str],
+    *,
+    pixel_size_um: float,
+    provenance: Mapping[str, object] | None = None,
+    seed: int = 0,
+) -> Responses:
+    """Fit every line × compound × phenotype of a plate.
+
+    Parameters
+    ----------
+    wells
+        The well table.
+    phenotypes
+        Well columns, as `columns.phenotype` knows them.
+    pixel_size_um
+        A phenotype that this pixel size cannot carry gets the status `pixel_size_too_coarse`.
+    provenance
+        Values of the columns run_id, plate_map_digest, protocol_digest, label_version, software_version.
+    seed
+        Of permutations and bootstraps.
+    """
+    quality = quality_table(wells, phenotypes, seed=seed)
+    windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
+    treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
+    pairs = treated.select("line", "compound").unique().sort("line", "compound").rows()
+    ranges = {
+        str(compound): (float(low), float(high))
+        for compound, low, high in _common_ranges(treated).select("compound", "low", "high").iter_rows()
+        if low is not None
+    }
+    rows: list[dict[str, object]] = []
+    curves: list[Curve] = []
+    for name in phenotypes:
+        column = phenotype(name)
+        values = wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
+        for line, compound in pairs:
+            own = values.filter(
+                (pl.col("line") == line)
+                & ((pl.col("control") == "vehicle") | ((pl.col("control") == "none") & (pl.col("compound") == compound)))
+            )
+            all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
+            result = _refusal(wells, own, line, name, column.coarsest_pixel_um, pixel_size_um) or fit(
+                own["dose_molar"].to_list(), own["response"].to_list(), seed=seed
+            )
+            window = windows.get((line, name), {})
+            rows.append(
+                {
+                    "line": line,
+                    "genotype": all_own["genotype"][0],
+                    "compound": compound,
+                    "phenotype": name,
+                    "unit": unit_of(name),
+                    **_result_columns(result),
+                    "n_cells": int(own["nuclei_count"].sum() or 0),
+                    "n_plates": 1,
+                    "n_batches": all_own["batch"].n_unique(),
+                    "auc": _auc(result, ranges.get(compound)),
+                    "z_prime": window.get("z_prime"),
+                    "ssmd": window.get("ssmd"),
+                    **(provenance or {}),
+                }
+            )
+            curves.append(
+                Curve(
+                    line, compound, name, unit_of(name),
+                    tuple(own["well"]), tuple(own["dose_molar"]), tuple(own["response"]), tuple(own["batch"]), result,
+                )
+            )  # fmt: skip
+    if not rows:
+        return Responses(conform(pl.DataFrame(schema={"line": pl.String}), "response"), quality, ())
+    frame = conform(pl.DataFrame(rows, infer_schema_length=None), "response")
+    return Responses(_with_q_values(frame), quality, tuple(curves))
+
+
+def _refusal(
+    wells: pl.DataFrame, own: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float
+) -> DoseResponse | None:
+    """What can be said before any fit."""
+    if coarsest is not None and pixel_size_um > coarsest:
+        return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
+    done = wells.filter(pl.col("status") == "done")
+    if done.is_empty() or done[name].null_count() == len(done):
+        return DoseResponse("not_measured", f"{name} has no value in any well: its channel or compartment is missing")
+    vehicle = done.filter((pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
+    if vehicle.is_empty():
+        return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
+    if phenotype(name).scale == "percent" and not float(vehicle.mean() or 0.0) > 0:  # type: ignore[arg-type]
+        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
+    return None
+
+
+def _result_columns(result: DoseResponse) -> dict[str, object]:
+    return {
+        "status": result.status, "reason": result.reason, "direction": result.direction, "model": result.model,
+        "n_wells": result.n_wells, "n_vehicle": result.n_vehicle, "n_doses": result.n_doses,
+        "ec50_molar": result.ec50, "ec50_low": result.ec50_low, "ec50_high": result.ec50_high, "hill": result.hill,
+        "e0": result.e0, "emax": result.emax, "effect": result.effect, "effect_low": result.effect_low,
+        "effect_high": result.effect_high, "p_value": result.p_value, "residual_sd": result.residual_sd,
+    }  # fmt: skip
+
+
+def _common_ranges(treated: pl.DataFrame) -> pl.DataFrame:
+    """Dose range that every line was given of each compound; null where there is none."""
+    per_line = (
+        treated.filter(pl.col("dose_molar") > 0)
+        .group_by("compound", "line")
+        .agg(pl.col("dose_molar").min().alias("low"), pl.col("dose_molar").max().alias("high"))
+    )
+    common = per_line.group_by("compound").agg(pl.col("low").max(), pl.col("high").min())
+    return common.with_columns(pl.when(pl.col("high") > pl.col("low")).then(pl.col("low")).alias("low"))
+
+
+def _auc(result: DoseResponse, dose_range: tuple[float, float] | None) -> float | None:
+    if dose_range is None or result.e0 is None:
+        return None
+    doses = np.geomspace(*dose_range, 201)
+    return float(np.trapezoid(result.predict(doses), np.log10(doses)) / np.log10(dose_range[1] / dose_range[0]))
+
+
+def _with_q_values(table: pl.DataFrame) -> pl.DataFrame:
+    """Benjamini–Hochberg within each phenotype over the rows that were tested."""
+    q: list[float | None] = [None] * len(table)
+    p = table["p_value"].to_list()
+    names = table["phenotype"].to_list()
+    for name in dict.fromkeys(names):
+        tested = [i for i, n in enumerate(names) if n == name and p[i] is not None]
+        if tested:
+            for i, value in zip(tested, stats.false_discovery_control([p[i] for i in tested]), strict=True):
+                q[i] = float(value)
+    dtype = columns("response")["q_value"].dtype
+    return table.with_columns(pl.Series("q_value", q, dtype=dtype))

@@ -1,0 +1,108 @@
+"""Cells ► wells: counts, densities, means; and what can be said only with the whole plate in view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from phenotypes.columns import INTENSITY_ROLES, conform
+
+PYKNOTIC_AREA = 0.5
+PYKNOTIC_DNA = 1.5
+
+
+def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
+    """Fill `is_pyknotic`, against vehicle nuclei of the same line on this plate.
+
+    A nucleus is pyknotic if its area is under 0.5 × and its mean DNA intensity over 1.5 × the medians of the line's
+    vehicle nuclei; null where the line has none. `conditions` has well, line, control.
+    """
+    placed = cells.join(conditions.select("well", "line", "control"), on="well", how="left", maintain_order="left")
+    reference = (
+        placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
+        .group_by("line")
+        .agg(pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref"))
+    )
+    return (
+        placed.join(reference, on="line", how="left", maintain_order="left")
+        .with_columns(
+            (
+                (pl.col("nucleus_area_um2") < PYKNOTIC_AREA * pl.col("area_ref"))
+                & (pl.col("nucleus_mean_dna") > PYKNOTIC_DNA * pl.col("dna_ref"))
+            ).alias("is_pyknotic")
+        )
+        .select(cells.columns)
+    )
+
+
+def well_table(
+    cells: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]]
+) -> pl.DataFrame:
+    """One row a well of the plate map, in the map's order; wells without numbers carry status and reason.
+
+    Parameters
+    ----------
+    cells, fields
+        All cells (with `is_pyknotic`) and fields of the plate.
+    conditions
+        well, line, genotype, compound, dose_molar, control, batch; one row a well.
+    outcomes
+        Well ► (status, reason).
+    """
+    neurons_known = cells["is_neuron"].null_count() < len(cells)
+    intact = ~pl.col("is_pyknotic").fill_null(value=False)
+    live = intact & pl.col("is_neuron").fill_null(value=not neurons_known)
+    whole = live & ~pl.col("touches_border")
+    aggregates = [
+        pl.len().alias("nuclei_count"),
+        live.sum().alias("live_count"),
+        pl.when(pl.col("is_pyknotic").is_not_null().any()).then(pl.col("is_pyknotic").mean()).alias("pyknotic_fraction"),
+        pl.col("nucleus_area_um2").filter(whole).mean().alias("nucleus_area_mean"),
+        pl.col("soma_area_um2").filter(whole).mean().alias("soma_area_mean"),
+        pl.col("puncta_count").filter(live).mean().alias("puncta_per_neuron"),
+        (pl.col("puncta_count").filter(live) > 0).mean().alias("puncta_positive_fraction"),
+    ]
+    for role in INTENSITY_ROLES:
+        aggregates += [
+            pl.col(f"nucleus_mean_{role}").filter(live).mean().alias(f"nucleus_mean_{role}"),
+            pl.col(f"nc_log2_{role}").filter(live).mean().alias(f"nc_log2_{role}"),
+        ]
+    by_cell = cells.group_by("well").agg(aggregates)
+    by_field = fields.group_by("well").agg(
+        pl.len().alias("n_fields"),
+        pl.col("area_mm2").sum(),
+        pl.when(pl.col("neurite_length_um").is_not_null().all()).then(pl.col("neurite_length_um").sum()).alias("neurite_length_total"),
+    )
+    status = pl.DataFrame(
+        {
+            "well": list(outcomes),
+            "status": [s for s, _ in outcomes.values()],
+            "reason": [r for _, r in outcomes.values()],
+        },
+        schema={"well": pl.String, "status": pl.String, "reason": pl.String},
+    )
+    done = pl.col("status") == "done"
+    table = (
+        conditions.join(status, on="well", how="left", maintain_order="left")
+        .join(by_field, on="well", how="left", maintain_order="left")
+        .join(by_cell, on="well", how="left", maintain_order="left")
+        # A measured well without a single nucleus has a count: none.
+        .with_columns(pl.when(done).then(pl.col(c).fill_null(0)).otherwise(pl.col(c)).alias(c) for c in ("nuclei_count", "live_count"))
+        .with_columns((pl.col("live_count") if neurons_known else pl.lit(None, pl.Int64)).alias("neuron_count"))
+        .with_columns(
+            (pl.col("nuclei_count") / pl.col("area_mm2")).alias("nuclei_density"),
+            (pl.col("live_count") / pl.col("area_mm2")).alias("live_density"),
+            (pl.col("neurite_length_total") / 1000 / pl.col("area_mm2")).alias("neurite_length_density"),
+            pl.when(pl.col("neuron_count") > 0)
+            .then(pl.col("neurite_length_total") / pl.col("neuron_count"))
+            .alias("neurite_length_per_neuron"),
+        )
+    )
+    vehicle = (
+        table.filter((pl.col("control") == "vehicle") & done).group_by("line").agg(pl.col("live_density").mean().alias("vehicle_density"))
+    )
+    table = table.join(vehicle, on="line", how="left", maintain_order="left").with_columns(
+        pl.when(pl.col("vehicle_density") > 0).then(pl.col("live_density") / pl.col("vehicle_density")).alias("survival_fixed")
+    )
+    return conform(table.drop("vehicle_density"), "well")
