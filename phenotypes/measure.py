@@ -37,8 +37,12 @@ class FieldMeasurement:
     field: pl.DataFrame
 
 
-def measure(field: Field, segmentation: Segmentation, settings: MeasureSettings | None = None) -> FieldMeasurement:
+def measure(
+    field: Field, segmentation: Segmentation, settings: MeasureSettings | None = None, raw: Field | None = None
+) -> FieldMeasurement:
     """Measure one field.
+
+    `raw` is the field before illumination was corrected; background, saturation and focus are read from it.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def measure(field: Field, segmentation: Segmentation, settings: MeasureSettings 
     for name, labels in segmentation.labels.items():
         if labels.shape != field.shape:
             raise ValueError(f"labels of {name} are {labels.shape}, the field is {field.shape}")
-    return FieldMeasurement(_cells(field, segmentation, settings), _field_row(field, segmentation, settings))
+    return FieldMeasurement(_cells(field, segmentation, settings), _field_row(field, raw or field, segmentation, settings))
 
 
 def _cells(field: Field, segmentation: Segmentation, settings: MeasureSettings) -> pl.DataFrame:
@@ -195,7 +199,7 @@ def _puncta(puncta: Labels, somas: Labels, neuron: NDArray[np.bool_], n: int, px
     }
 
 
-def _field_row(field: Field, segmentation: Segmentation, settings: MeasureSettings) -> pl.DataFrame:
+def _field_row(field: Field, camera: Field, segmentation: Segmentation, settings: MeasureSettings) -> pl.DataFrame:
     row: dict[str, object] = {"area_mm2": field.area_um2 / 1e6}
     warnings = list(segmentation.warnings)
     neurites = segmentation.labels.get("neurites")
@@ -211,8 +215,8 @@ def _field_row(field: Field, segmentation: Segmentation, settings: MeasureSettin
         row["neurite_coverage"] = float(covered.mean())
     if field.pixel_size_um > NC_COARSEST_UM:
         warnings.append(f"nuclear:cytoplasmic ratio: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {NC_COARSEST_UM} µm)")
-    for role in (r for r in field.roles if r):
-        raw = field.channel(role)
+    for role in (r for r in camera.roles if r):
+        raw = camera.channel(role)
         row[f"background_{role}"] = background_level(raw)
         row[f"saturated_{role}"] = _saturated(raw)
         row[f"focus_{role}"] = _focus(raw)

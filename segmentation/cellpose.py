@@ -26,6 +26,7 @@ def create(
     *,
     device: str = "auto",
     thresholds: Thresholds | None = None,
+    sizes: Sizes | None = None,
     sha256: str | None = None,
 ) -> CellposeSegmenter:
     """Registry entry: `model` is a published name, a path, or empty for Cellpose-SAM.
@@ -51,7 +52,7 @@ def create(
         )
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{checkpoint.name} is not a Cellpose 4 checkpoint: {error}") from error
-    return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, thresholds or Thresholds())
+    return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, thresholds or Thresholds(), sizes or Sizes())
 
 
 def _refuse_pickle(checkpoint: Checkpoint) -> None:

@@ -54,16 +54,18 @@ _RIDGE_NOISE = (6.0, 12.0)
 _RIDGE_SHARE = (0.15, 0.35)
 _PUNCTA_SNR = 6.0
 # Somas are told from the opened neurite channel at this fraction of a typical soma's brightness (full width, half maximum).
-_SOMA_FRACTION = 0.4
+_SOMA_FRACTION = 0.5
 
 
-def create(model: str, *, device: str = "auto", thresholds: Thresholds | None = None) -> ClassicalSegmenter:
+def create(
+    model: str, *, device: str = "auto", thresholds: Thresholds | None = None, sizes: Sizes | None = None
+) -> ClassicalSegmenter:
     """Registry entry. Raises ValueError for a model name and RuntimeError for device "cuda"."""
     if model:
         raise ValueError(f"the classical engine has no models; write 'classical', not 'classical:{model}'")
     if device == "cuda":
         raise RuntimeError("the classical engine runs on the CPU only; use --device cpu or auto, or a cellpose engine")
-    return ClassicalSegmenter(thresholds or Thresholds())
+    return ClassicalSegmenter(thresholds or Thresholds(), sizes or Sizes())
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def neurites_and_puncta(
             warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
         elif thresholds.puncta is not None:
             image = smoothed(field, "aggregate", 0.0)
-            within = None if somas is None else (somas > 0)
+            # A punctum at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
+            within = None if somas is None else cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             found["puncta"] = segment_puncta(image, field.pixel_size_um, thresholds.puncta, within)
     return found
 
@@ -141,7 +144,7 @@ def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
 def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) -> Thresholds:
     """Fix all thresholds from fields of vehicle wells.
 
-    Nuclei by Otsu on the pooled smoothed fields (IEEE Trans. Syst. Man Cybern. 9:62, 1979). Somas at 0.4 of the median
+    Nuclei by Otsu on the pooled smoothed fields (IEEE Trans. Syst. Man Cybern. 9:62, 1979). Somas at 0.5 of the median
     brightness of opened cell bodies at nuclei. Neurites with hysteresis at 0.15 and 0.35 of a typical ridge's response, at least
     6 and 12 times its noise.
     Puncta at 6 times the response that the pixel noise inside somas gives. No intensity threshold falls under twice the
@@ -236,12 +239,21 @@ def remove_small(labels: Labels, min_pixels: float) -> Labels:
     return np.asarray(numbers[labels], np.int32)
 
 
-def _opened(field: Field, sizes: Sizes) -> Image:
-    radius = max(1, round(sizes.neurite_width_um / 2 / field.pixel_size_um))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+def _opened(field: Field, nuclei: Labels, sizes: Sizes) -> Image:
+    """Cell bodies: the neurite channel opened by a disc wider than a neurite.
+
+    A nucleus is a dark hole in a tubulin soma, and the ring around it is no thicker than the disc: the hole is first
+    filled with the mean of the 2 µm around it.
+    """
     image = smoothed(field, "neurite")
-    # A nucleus is a dark hole in a tubulin soma; closing with the nucleus's size would fill it, but also bridge
-    # neighbouring neurites. Opening alone keeps the cytoplasm around it, and the nucleus itself is added afterwards.
+    count = int(nuclei.max()) + 1
+    ring = _around(nuclei, field.pixel_size_um, 2.0).ravel()
+    pixels = np.bincount(ring, minlength=count)
+    level = np.bincount(ring, image.ravel(), minlength=count) / np.maximum(pixels, 1)
+    level[0] = -np.inf
+    image = np.maximum(image, level[nuclei]).astype(np.float32)
+    radius = max(1, int(np.ceil(sizes.neurite_width_um / 2 / field.pixel_size_um)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.morphologyEx(image, cv2.MORPH_OPEN, kernel), np.float32)
 
 
@@ -260,7 +272,7 @@ def _soma_threshold(fields: Sequence[Field], nuclei: Sequence[Labels], sizes: Si
         if n.max() == 0:
             continue
         ring = _around(n, f.pixel_size_um, 2.0)
-        opened = _opened(f, sizes)
+        opened = _opened(f, n, sizes)
         counts = np.bincount(ring.ravel(), minlength=n.max() + 1)[1:]
         sums = np.bincount(ring.ravel(), opened.ravel(), minlength=n.max() + 1)[1:]
         brightness.append(sums[counts > 0] / counts[counts > 0])
@@ -280,7 +292,7 @@ def segment_somas(field: Field, nuclei: Labels, threshold: float, sizes: Sizes) 
     """
     from skimage.segmentation import watershed
 
-    body = _opened(field, sizes) > threshold
+    body = _opened(field, nuclei, sizes) > threshold
     count = int(nuclei.max()) + 1
     ring = _around(nuclei, field.pixel_size_um, 2.0)
     ring_area = np.bincount(ring.ravel(), minlength=count)

@@ -49,10 +49,8 @@ def segment_neurites(
     """
     mask = hysteresis(ridge_response(image, pixel_size_um), low, high)
     if somas is not None:
-        # Remove the soma before any length is measured; one µm more, since its blurred rim is a ridge too.
-        radius = max(1, round(1.0 / pixel_size_um))
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        mask &= cv2.dilate((somas > 0).astype(np.uint8), kernel) == 0
+        # The soma goes before any length is measured.
+        mask &= somas == 0
     if exclude is not None:
         mask &= ~exclude
     return remove_short(mask, pixel_size_um).astype(np.int32)

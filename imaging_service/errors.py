@@ -1,0 +1,76 @@
+"""Errors that a user can act on: each has a stable code and says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Any refusal of the service. `code` is stable for programs; `http_status` is what the API answers with."""
+
+    code = "error"
+    http_status = 500
+
+
+class ScanError(ServiceError, ValueError):
+    """The scan folder cannot be read as a plate."""
+
+    code = "scan_unreadable"
+    http_status = 422
+
+
+class ImageError(ServiceError, ValueError):
+    """One image is missing, damaged or not what its metadata says. Fails its well, never the plate."""
+
+    code = "image_unreadable"
+    http_status = 422
+
+
+class ProtocolError(ServiceError, ValueError):
+    """The protocol file is wrong or does not fit the scan."""
+
+    code = "protocol_invalid"
+    http_status = 422
+
+
+class PlateMapRefused(ServiceError, ValueError):
+    """The plate map is wrong or does not fit the scan."""
+
+    code = "plate_map_invalid"
+    http_status = 422
+
+
+class EngineError(ServiceError, RuntimeError):
+    """The segmentation engine cannot be used here."""
+
+    code = "engine_unavailable"
+    http_status = 422
+
+
+class StoreError(ServiceError, RuntimeError):
+    """A store is incomplete, damaged, or belongs to another run."""
+
+    code = "store_damaged"
+    http_status = 500
+
+
+class NotFound(ServiceError, KeyError):
+    """No such plate, run, well or row."""
+
+    code = "not_found"
+    http_status = 404
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else "not found"
+
+
+class Forbidden(ServiceError, PermissionError):
+    """A path outside the configured roots, or an address that the service must not bind."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class NotReady(ServiceError, RuntimeError):
+    """The table does not exist yet: the run goes on, or failed."""
+
+    code = "not_ready"
+    http_status = 409

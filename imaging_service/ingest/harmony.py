@@ -1,0 +1,118 @@
+"""PerkinElmer / Revvity Harmony and Operetta exports with `Index.idx.xml` (version 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging_service.errors import ScanError
+from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
+from imaging_service.ingest.tiff_folder import read_tiff
+from imaging_service.protocol import Acquisition
+from plate_maps import PlateFormat, Well
+
+INDEX = "Index.idx.xml"
+
+
+class HarmonyReader:
+    """Reader "harmony"."""
+
+    name = "harmony"
+
+    def sniff(self, root: Path) -> float:
+        """1 if the index is there."""
+        return 1.0 if _find_index(root) else 0.0
+
+    def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
+        """Read the index; images that it names and that are absent are listed as missing."""
+        index = _find_index(root)
+        if index is None:
+            raise ScanError(f"{root} has no {INDEX}, neither in itself nor in Images/")
+        plate, records = _parse(index, limits)
+        images, missing, sizes = [], [], set()
+        channels: dict[str, None] = {}
+        for record in records:
+            channel = record["ChannelName"] or record["ChannelID"]
+            channels.setdefault(channel)
+            sizes.add((record["ImageResolutionX"], record["ImageResolutionY"]))
+            relative = (index.parent / record["URL"]).relative_to(root).as_posix()
+            ref = ImageRef(
+                Well(int(record["Row"]), int(record["Col"])),
+                int(record["FieldID"]),
+                int(record["TimepointID"] or 0) + 1,
+                channel,
+                int(record["PlaneID"] or 1),
+                relative,
+            )
+            # A name such as ../../etc would leave the scan; vendors write plain file names.
+            inside = Path(record["URL"]).name == record["URL"]
+            (images if inside and (root / relative).is_file() else missing).append(ref)
+        if len(sizes) != 1:
+            raise ScanError(f"{index}: the images have {len(sizes)} different pixel sizes; one plate needs one")
+        x, y = sizes.pop()
+        if x != y:
+            raise ScanError(f"{index}: pixels are not square ({x} × {y} m)")
+        notes = [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"] if missing else []
+        return PlatePlan(
+            self.name, plate["Name"] or root.name, root, tuple(channels), float(x) * 1e6 if x else None,
+            PlateFormat(int(plate["PlateRows"]), int(plate["PlateColumns"])),
+            tuple(sorted(images)), tuple(notes), tuple(sorted(missing)),
+        )  # fmt: skip
+
+    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
+        """One plane."""
+        return read_tiff(plan.root / image.path, limits)
+
+
+def _find_index(root: Path) -> Path | None:
+    return next((p for p in (root / INDEX, root / "Images" / INDEX) if p.is_file()), None)
+
+
+def _local(tag: str) -> str:
+    return tag.rsplit("}", 1)[-1]
+
+
+_IMAGE_KEYS = ("URL", "Row", "Col", "FieldID", "PlaneID", "TimepointID", "ChannelID", "ChannelName", "ImageResolutionX", "ImageResolutionY")
+_REQUIRED = ("URL", "Row", "Col", "FieldID", "ChannelID", "ImageResolutionX", "ImageResolutionY")
+
+
+def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The plate's and the images' values, streamed: an index of a full plate has hundreds of megabytes."""
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
+    size = index.stat().st_size
+    if size > limits.xml_bytes:
+        raise ScanError(f"{index} has {size:,} bytes, more than the limit of {limits.xml_bytes:,}")
+    plate: dict[str, str] = {}
+    records: list[dict[str, str]] = []
+    try:
+        for _, element in iterparse(str(index), events=("end",), forbid_dtd=True):
+            tag = _local(element.tag)
+            if tag == "Plate" and not plate:
+                plate = {key: _text(element, key) for key in ("Name", "PlateRows", "PlateColumns")}
+            # Lists of wells hold elements called Image too, without content.
+            elif tag == "Image" and len(element):
+                record = {key: _text(element, key) for key in _IMAGE_KEYS}
+                absent = [key for key in _REQUIRED if not record[key]]
+                if absent:
+                    raise ScanError(
+                        f"{index}: image {_text(element, 'id') or len(records) + 1} has no {', '.join(absent)}; only version 5 of the index is read"
+                    )
+                records.append(record)
+                element.clear()
+    except (ParseError, DefusedXmlException) as error:
+        raise ScanError(f"{index} is not readable XML: {error}") from error
+    if not plate.get("PlateRows") or not records:
+        raise ScanError(f"{index} names no plate or no images")
+    return plate, records
+
+
+def _text(element: Element, name: str) -> str:
+    for child in element:
+        if _local(child.tag) == name:
+            return (child.text or "").strip()
+    return ""

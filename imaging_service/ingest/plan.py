@@ -1,0 +1,93 @@
+"""What a scan holds, before any pixel is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging_service.errors import ScanError
+from plate_maps import PlateFormat, Well
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Caps that a hostile or broken scan meets before memory is allocated."""
+
+    image_pixels: int = 2**28
+    images: int = 2_000_000
+    xml_bytes: int = 500 * 2**20
+
+
+@dataclass(frozen=True, order=True)
+class ImageRef:
+    """One plane of one channel. `path` is relative to the scan; `index` finds the plane inside the file or array."""
+
+    well: Well
+    field: int
+    time: int
+    channel: str
+    z: int
+    path: str
+    index: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlatePlan:
+    """All planes of a scan.
+
+    `pixel_size_um` is None where the scan does not say. `channels` are in the order of acquisition. `notes` are remarks
+    of the reader, such as files that its index names and that are absent.
+    """
+
+    reader: str
+    name: str
+    root: Path
+    channels: tuple[str, ...]
+    pixel_size_um: float | None
+    format: PlateFormat | None
+    images: tuple[ImageRef, ...]
+    notes: tuple[str, ...] = ()
+    missing: tuple[ImageRef, ...] = ()
+
+    @property
+    def wells(self) -> tuple[Well, ...]:
+        """Scanned wells in order, those whose files are all absent included."""
+        return tuple(sorted({image.well for image in (*self.images, *self.missing)}))
+
+    def of(self, well: Well) -> tuple[ImageRef, ...]:
+        """Planes of a well, sorted by field, time, channel and z."""
+        return tuple(sorted(image for image in self.images if image.well == well))
+
+    def files(self) -> tuple[str, ...]:
+        """Relative paths of all files, sorted."""
+        return tuple(sorted({image.path for image in self.images}))
+
+
+def file_digests(plan: PlatePlan) -> dict[str, str]:
+    """SHA-256 of every source file, by relative path; directories (zarr) by the digest of their files' digests."""
+
+    def one(relative: str) -> tuple[str, str]:
+        path = plan.root / relative
+        try:
+            if path.is_dir():
+                return relative, combine((str(p.relative_to(path)), _sha256(p)) for p in sorted(path.rglob("*")) if p.is_file())
+            return relative, _sha256(path)
+        except OSError as error:
+            raise ScanError(f"{path} cannot be read: {error.strerror or error}") from error
+
+    with ThreadPoolExecutor(4) as pool:
+        return dict(pool.map(one, plan.files()))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def combine(digests: Iterable[tuple[str, str]]) -> str:
+    """One SHA-256 (hex) over sorted (name, digest) pairs."""
+    text = "\n".join(f"{name}\t{digest}" for name, digest in sorted(digests))
+    return hashlib.sha256(text.encode()).hexdigest()

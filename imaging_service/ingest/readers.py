@@ -1,0 +1,81 @@
+"""The PlateReader protocol and its registry.
+
+Built-ins are "module:attribute" strings, imported on use; other packages add theirs through the entry-point group
+`motor_neuron.readers`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging_service.errors import ScanError
+from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
+from imaging_service.protocol import Acquisition
+
+ENTRY_POINT_GROUP = "motor_neuron.readers"
+
+BUILT_IN: dict[str, str] = {
+    "harmony": "imaging_service.ingest.harmony:HarmonyReader",
+    "ome-zarr": "imaging_service.ingest.ome_zarr:OmeZarrReader",
+    "tiff": "imaging_service.ingest.tiff_folder:TiffFolderReader",
+}
+
+
+class PlateReader(Protocol):
+    """What every reader can do."""
+
+    name: str
+
+    def sniff(self, root: Path) -> float:
+        """How sure the reader is that it can read the folder, 0 to 1, from names alone."""
+        ...
+
+    def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
+        """List the planes from metadata; no pixel is allocated. Raises ScanError."""
+        ...
+
+    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
+        """One plane (Y, X) as stored. Raises ImageError naming the file."""
+        ...
+
+
+def known() -> tuple[str, ...]:
+    """Names of all readers."""
+    return tuple(sorted({*BUILT_IN, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))}))
+
+
+def reader_named(name: str) -> PlateReader:
+    """A reader by name. Raises ScanError listing the known ones."""
+    target = BUILT_IN.get(name)
+    if target is not None:
+        module, _, attribute = target.partition(":")
+        reader: PlateReader = getattr(import_module(module), attribute)()
+        return reader
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name == name:
+            found: PlateReader = entry.load()()
+            return found
+    raise ScanError(f"unknown reader {name!r}; known: {', '.join(known())}")
+
+
+def plan_scan(root: Path, acquisition: Acquisition, limits: Limits | None = None) -> PlatePlan:
+    """Plan a scan with the protocol's reader, or with the one that is surest of the folder. Raises ScanError."""
+    limits = limits or Limits()
+    if not root.is_dir():
+        raise ScanError(f"{root} is not a folder; give the folder of the plate's scan")
+    if acquisition.reader != "auto":
+        return reader_named(acquisition.reader).plan(root, limits, acquisition)
+    scores = {name: reader_named(name).sniff(root) for name in known()}
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best] == 0 and acquisition.file_pattern == "auto":
+        raise ScanError(
+            f"no reader knows the folder {root}: there is no OME-Zarr plate, no Harmony Index.idx.xml and no TIFF whose name "
+            f"fits a shipped pattern; set acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
+        )
+    return reader_named(best if scores[best] else "tiff").plan(root, limits, acquisition)

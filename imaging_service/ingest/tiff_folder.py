@@ -1,0 +1,172 @@
+"""Folders of single-plane TIFFs whose names say well, field and channel."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging_service.errors import ImageError, ScanError
+from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
+from imaging_service.protocol import Acquisition
+from plate_maps import Well
+from plate_maps.wells import row_number
+
+# The common exports. Groups: well, or row and column; field, channel, z, time where the name has them. Folders count for
+# ImageXpress only, which keeps time points and planes in folders of their own.
+PATTERNS: dict[str, str] = {
+    "imagexpress": r"(?:.*TimePoint_(?P<time>\d+)/)?(?:.*ZStep_(?P<z>\d+)/)?(?:.*/)?[^/]*?_(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<field>\d+))?(?:_w(?P<channel>\d))?(?:[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12})?\.tiff?$",
+    "harmony-tiff": r"(?:.*/)?r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)(?:sk(?P<time>\d+))?[^/]*\.tiff?$",
+    "cellvoyager": r"(?:.*/)?[^/]*_(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<field>\d+)L\d+A\d+Z(?P<z>\d+)C(?P<channel>\d+)\.tiff?$",
+    "incell": r"(?:.*/)?(?P<row>[A-Z]{1,2}) - (?P<column>\d+)\(fld (?P<field>\d+) wv (?P<channel>[^)]+?)(?: z (?P<z>\d+))?\)\.tiff?$",
+    "cellomics": r"(?:.*/)?[^/]*_(?P<well>[A-Z]{1,2}\d{2})f(?P<field>\d+)d(?P<channel>\d+)\.tiff?$",
+    "bbbc013": r"(?:.*/)?Channel(?P<channel>\d+)-\d+-(?P<row>[A-Z])-(?P<column>\d+)\.tiff?$",
+}
+
+_METAMORPH_CALIBRATION = re.compile(r'id="spatial-calibration-x"[^>]*value="([0-9.eE+-]+)"')
+_METAMORPH_UNITS = re.compile(r'id="spatial-calibration-units"[^>]*value="(um|µm|micron[^"]*)"')
+_OME_SIZE = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"')
+_OME_UNIT = re.compile(r'PhysicalSizeXUnit="([^"]+)"')
+
+
+class TiffFolderReader:
+    """Reader "tiff"."""
+
+    name = "tiff"
+
+    def sniff(self, root: Path) -> float:
+        """0.5 if one of the first TIFFs fits a shipped pattern: any vendor index knows more than names."""
+        for path in _first_tiffs(root, 50):
+            relative = path.relative_to(root).as_posix()
+            if any(re.match(pattern, relative, re.IGNORECASE) for pattern in PATTERNS.values()):
+                return 0.5
+        return 0.0
+
+    def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
+        """List files by name; one header is read for the pixel size."""
+        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in {".tif", ".tiff"} and "_thumb" not in p.name)
+        if not files:
+            raise ScanError(f"{root} holds no TIFF")
+        if len(files) > limits.images:
+            raise ScanError(f"{root} holds {len(files):,} TIFFs, more than the limit of {limits.images:,}")
+        relative = [p.relative_to(root).as_posix() for p in files]
+        pattern = self._pattern(root, relative, acquisition.file_pattern)
+        matches = {name: pattern.match(name) for name in relative}
+        strays = [name for name, match in matches.items() if match is None]
+        stacked = any(m and m.groupdict().get("z") for m in matches.values())
+        # Beside a stack's planes, a file without plane number is the instrument's own projection of them.
+        projections = [n for n, m in matches.items() if m and stacked and "z" in m.groupdict() and not m["z"]]
+        images, places = [], {}
+        for name, match in matches.items():
+            if match is None or name in projections:
+                continue
+            try:
+                image = _image(match.groupdict(), name)
+            except ValueError as error:
+                raise ScanError(f"{root / name}: {error}") from error
+            place = (image.well, image.field, image.time, image.channel, image.z)
+            if place in places:
+                raise ScanError(
+                    f"{name} and {places[place]} are the same plane by name (well {image.well}, field {image.field}, channel "
+                    f"{image.channel}); give one plate's folder, or a file_pattern that tells them apart"
+                )
+            places[place] = name
+            images.append(image)
+        notes = [f"{len(strays)} TIFF(s) do not fit the file pattern and were left out, the first: {strays[0]}"] if strays else []
+        if projections:
+            notes.append(f"{len(projections)} projection(s) beside the planes of a stack were left out, the first: {projections[0]}")
+        channels = tuple(sorted({i.channel for i in images}, key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c)))
+        size = _pixel_size(root / images[0].path)
+        return PlatePlan(self.name, root.name, root, channels, size, None, tuple(sorted(images)), tuple(notes))
+
+    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
+        """One plane; the header is checked before memory is allocated."""
+        return read_tiff(plan.root / image.path, limits)
+
+    @staticmethod
+    def _pattern(root: Path, names: list[str], wanted: str) -> re.Pattern[str]:
+        if wanted in PATTERNS:
+            candidates = {wanted: PATTERNS[wanted]}
+        elif "(" in wanted:
+            candidates = {"the protocol's pattern": wanted}
+        elif wanted == "auto":
+            candidates = PATTERNS
+        else:
+            raise ScanError(f"unknown file_pattern {wanted!r}; shipped: {', '.join(PATTERNS)}, or a regular expression with named groups")
+        compiled = {key: re.compile(text, re.IGNORECASE) for key, text in candidates.items()}
+        hits = {key: sum(1 for n in names[:2000] if p.match(n)) for key, p in compiled.items()}
+        best = max(hits, key=lambda key: hits[key])
+        if hits[best] == 0:
+            raise ScanError(f"no TIFF in {root} fits {', '.join(candidates)}; the first is called {names[0]}")
+        return compiled[best]
+
+
+def _first_tiffs(root: Path, count: int) -> list[Path]:
+    found: list[Path] = []
+    for path in root.rglob("*"):
+        if path.suffix.lower() in {".tif", ".tiff"}:
+            found.append(path)
+            if len(found) >= count:
+                break
+    return found
+
+
+def _image(groups: dict[str, str | None], name: str) -> ImageRef:
+    if groups.get("well"):
+        well = Well.parse(str(groups["well"]))
+    else:
+        row, column = str(groups.get("row")), str(groups.get("column"))
+        well = Well(int(row) if row.isdigit() else row_number(row), int(column))
+    number = {key: int(groups.get(key) or 1) for key in ("field", "z", "time")}
+    channel = str(groups.get("channel") or "1")
+    return ImageRef(well, number["field"], number["time"], str(int(channel)) if channel.isdigit() else channel, number["z"], name)
+
+
+def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
+    """Page 0 of a TIFF as (Y, X). Raises ImageError for anything but a whole, grey, sensibly sized plane."""
+    import tifffile
+
+    if not path.is_file():
+        raise ImageError(f"{path.name}: the file is missing")
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages.first
+            shape = page.shape
+            if len(shape) != 2:
+                raise ImageError(f"{path.name}: the image has shape {shape}; a single grey plane is expected")
+            if shape[0] * shape[1] > limits.image_pixels or 0 in shape:
+                raise ImageError(f"{path.name}: {shape[0]} × {shape[1]} pixels is not a camera image")
+            expected = sum(page.databytecounts)
+            available = path.stat().st_size
+            if any(o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)):
+                raise ImageError(f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are declared)")
+            return np.asarray(page.asarray())
+    except ImageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged files raise whatever codec or struct meets the damage
+        raise ImageError(f"{path.name}: not a readable TIFF ({type(error).__name__}: {error})") from error
+
+
+def _pixel_size(path: Path) -> float | None:
+    """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit; None if nothing says."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages.first
+            text = page.description or ""
+            if tiff.is_ome and (match := _OME_SIZE.search(text)):
+                unit = _OME_UNIT.search(text)
+                factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(unit.group(1) if unit else "µm")
+                return None if factor is None else float(match.group(1)) * factor
+            if (match := _METAMORPH_CALIBRATION.search(text)) and _METAMORPH_UNITS.search(text):
+                return float(match.group(1)) or None
+            resolution, unit_tag = page.tags.get("XResolution"), page.tags.get("ResolutionUnit")
+            if resolution is None or unit_tag is None or int(unit_tag.value) != 3:
+                return None  # dots per inch are a printer's setting that editors write into every file
+            pixels, per = resolution.value
+            return 1e4 * per / pixels if pixels else None
+    except Exception:  # noqa: BLE001 - a damaged first file fails its own well when it is read; here it only has no size
+        return None

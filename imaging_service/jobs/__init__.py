@@ -1,0 +1,1 @@
+"""What happens to a plate: prepare, each well, summary; in one process pool or as durable jobs."""

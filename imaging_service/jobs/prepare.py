@@ -1,0 +1,204 @@
+"""The first stage: check everything that can be checked before a pixel is analysed, and give the run its identity."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from imaging_service import __version__
+from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
+from imaging_service.ingest import PlatePlan, plan_scan
+from imaging_service.ingest.plan import combine, file_digests
+from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
+from imaging_service.protocol import AssayProtocol
+from plate_maps import PlateFormat, PlateMap, PlateMapError, Well, check, plate_format, read_plate_map
+from plate_maps.wells import smallest_format
+
+PACKAGES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "polars", "zarr", "tifffile", "cellpose", "torch")
+
+
+def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: str | None, device: str) -> RunInputs:
+    """Inputs from files. Raises PlateMapRefused with every fault of the map."""
+    fmt = None
+    if protocol.acquisition.plate_wells is not None:
+        try:
+            fmt = plate_format(protocol.acquisition.plate_wells)
+        except ValueError as error:
+            raise ProtocolError(f"protocol {protocol.name}: acquisition.plate_wells: {error}") from error
+    try:
+        mapped = read_plate_map(plate_map, fmt)
+    except PlateMapError as error:
+        raise PlateMapRefused(str(error)) from error
+    return RunInputs(scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device)
+
+
+def prepare(inputs: RunInputs, folder: RunFolder, plates: Path | None = None) -> RunRecord:
+    """Plan the scan, join it with the map, check the engine, and write the record and one task a well.
+
+    Parameters
+    ----------
+    inputs
+        What was asked for.
+    folder
+        The run's folder. A record of the same run that is there already is kept: the run goes on where it stopped.
+    plates
+        Where plates are shared between runs; `plate.zarr` in the run's own folder if not given.
+
+    Raises
+    ------
+    ScanError, PlateMapRefused, ProtocolError, EngineError
+    """
+    record, plan = identify(inputs)
+    if folder.record.is_file():
+        before = load(RunRecord, folder.record)
+        if before.run_id != record.run_id:
+            raise ScanError(
+                f"{folder.root} holds another run ({before.run_id[:12]}…: scan {before.inputs.scan}, protocol "
+                f"{before.inputs.protocol.name}); give another --out, or delete it"
+            )
+        return before
+    plate = folder.root / "plate.zarr" if plates is None else plates / f"{record.plate_digest}.zarr"
+    record = RunRecord(**{**record.__dict__, "plate": plate.resolve()})
+    time = inputs.protocol.acquisition.time_point or 1
+    for name in record.wells:
+        well = Well.parse(name)
+        own = PlatePlan(
+            plan.reader, plan.name, plan.root.resolve(), plan.channels, plan.pixel_size_um, plan.format, plan.of(well),
+            missing=tuple(m for m in plan.missing if m.well == well),
+        )  # fmt: skip
+        task = WellTask(
+            name, own, record.pixel_size_um, record.roles, time, inputs.protocol, inputs.engine, inputs.device, record.plate
+        )
+        save(task, folder.task(name))
+    save(record, folder.record)
+    return record
+
+
+def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
+    """The run's record and the scan's plan, nothing written. The same inputs give the same run id."""
+    protocol = inputs.protocol
+    plan = plan_scan(inputs.scan, protocol.acquisition)
+    pixel_size = _pixel_size(plan, protocol)
+    roles = _roles(plan, protocol)
+    _one_time_point(plan, protocol)
+    mapped = inputs.plate_map()
+    fmt = _format(plan, mapped, protocol)
+    join = mapped.join(plan.wells)
+    if not join.matched:
+        raise PlateMapRefused(
+            f"no well of the plate map {mapped.source} was scanned: the map names {_some(join.only_in_map)}, the scan has {_some(join.only_in_scan)}"
+        )
+    notes = list(plan.notes)
+    if join.only_in_scan:
+        notes.append(f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_some(join.only_in_scan)}")
+    engine = _engine(inputs)
+    files = file_digests(plan)
+    plate_digest = combine(files.items())
+    parts = {
+        "plate": plate_digest,
+        "map": mapped.digest(),
+        "protocol": protocol.digest(),
+        "software": __version__,
+        "engine": inputs.engine,
+        "weights": str(engine.get("checkpoint", {}).get("sha256", "")),
+    }
+    record = RunRecord(
+        run_id=combine(parts.items()),
+        plate_digest=plate_digest,
+        plate_map_digest=parts["map"],
+        protocol_digest=parts["protocol"],
+        software_version=__version__,
+        inputs=inputs,
+        plate_name=plan.name,
+        reader=plan.reader,
+        plate_format=fmt,
+        channels=plan.channels,
+        roles=roles,
+        pixel_size_um=pixel_size,
+        engine=engine,
+        packages=_versions(),
+        source_files=files,
+        wells=tuple(w.name for w in join.matched),
+        skipped={w.name: "in the plate map, but not in the scan" for w in join.only_in_map},
+        notes=tuple(notes),
+        findings=tuple(f"{f.severity}: {f.message}" for f in check(mapped)),
+    )
+    return record, plan
+
+
+def _some(wells: tuple[Well, ...]) -> str:
+    shown = ", ".join(map(str, wells[:8]))
+    return (shown or "none") + (f" and {len(wells) - 8} more" if len(wells) > 8 else "")
+
+
+def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
+    given, found = protocol.acquisition.pixel_size_um, plan.pixel_size_um
+    if found is None and given is None:
+        raise ScanError(
+            f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol {protocol.name} (µm per pixel): no length "
+            "or area means anything without it"
+        )
+    if found is not None and given is not None and abs(given / found - 1) > 0.01:
+        raise ProtocolError(f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says {found:.6g}; correct one of them")
+    return float(found if found is not None else given)  # type: ignore[arg-type]
+
+
+def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
+    by_name = {name.lower(): i for i, name in enumerate(plan.channels)}
+    roles: list[str | None] = [None] * len(plan.channels)
+    for role, channel in protocol.channels.items():
+        index = channel - 1 if isinstance(channel, int) else by_name.get(channel.lower(), -1)
+        if not 0 <= index < len(roles):
+            raise ProtocolError(
+                f"protocol {protocol.name}: channels.{role} = {channel!r} is not in the scan; its channels are "
+                + ", ".join(f"{i} = {name!r}" for i, name in enumerate(plan.channels, start=1))
+            )
+        if roles[index] is not None:
+            raise ProtocolError(f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles, {roles[index]} and {role}")
+        roles[index] = role
+    return tuple(roles)
+
+
+def _one_time_point(plan: PlatePlan, protocol: AssayProtocol) -> None:
+    times = sorted({image.time for image in plan.images})
+    wanted = protocol.acquisition.time_point
+    if wanted is not None and wanted not in times:
+        raise ProtocolError(f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}")
+    if wanted is None and len(times) > 1:
+        raise ScanError(
+            f"scan {plan.name} has {len(times)} time points; choose one with acquisition.time_point (survival over time is not analysed "
+            "by this version)"
+        )
+
+
+def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> PlateFormat:
+    wanted = protocol.acquisition.plate_wells
+    if plan.format is None:
+        return plate_format(wanted) if wanted else smallest_format([*plan.wells, *mapped])
+    if wanted and plate_format(wanted) != plan.format:
+        raise ProtocolError(f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate")
+    outside = tuple(w for w in mapped if w not in plan.format)
+    if outside:
+        raise PlateMapRefused(f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_some(outside)}")
+    return plan.format
+
+
+def _engine(inputs: RunInputs) -> dict[str, object]:
+    from imaging_service.jobs.well import load_engine
+
+    try:
+        return dict(load_engine(inputs.protocol, inputs.engine, inputs.device).describe())
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise EngineError(f"engine {inputs.engine}: {error}") from error
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError
+
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

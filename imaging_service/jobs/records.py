@@ -1,0 +1,158 @@
+"""What the stages of a run hand to each other, as JSON in the run's work folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+from imaging_service.ingest import PlatePlan
+from imaging_service.protocol import AssayProtocol
+from imaging_service.store.folders import write_bytes
+from plate_maps import PlateFormat, PlateMap
+
+T = TypeVar("T")
+LABEL_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What the user asked for; the plate map as its records, so that the file may go."""
+
+    scan: Path
+    plate_map_format: PlateFormat
+    plate_map_source: str
+    plate_map_records: list[dict[str, Any]]
+    protocol: AssayProtocol
+    engine: str
+    device: str
+
+    def plate_map(self) -> PlateMap:
+        """The plate map."""
+        return PlateMap.from_records(self.plate_map_format, self.plate_map_records, self.plate_map_source)
+
+
+@dataclass(frozen=True)
+class WellOutcome:
+    """How a well ended. `failed` and `skipped` carry the reason; `done` counts what was found."""
+
+    well: str
+    status: Literal["done", "failed", "skipped"]
+    reason: str = ""
+    n_fields: int = 0
+    n_nuclei: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Plate-wide constants that every well is analysed with."""
+
+    thresholds: Mapping[str, float | None]
+    illumination: Mapping[str, Any]
+    fields: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WellTask:
+    """Everything that one well needs; the plan holds this well's planes only."""
+
+    well: str
+    plan: PlatePlan
+    pixel_size_um: float
+    roles: tuple[str | None, ...]
+    time: int
+    protocol: AssayProtocol
+    engine: str
+    device: str
+    plate: Path
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The run's identity and inputs; becomes `run.json`."""
+
+    run_id: str
+    plate_digest: str
+    plate_map_digest: str
+    protocol_digest: str
+    software_version: str
+    inputs: RunInputs
+    plate_name: str
+    reader: str
+    plate_format: PlateFormat
+    channels: tuple[str, ...]
+    roles: tuple[str | None, ...]
+    pixel_size_um: float
+    engine: Mapping[str, Any]
+    packages: Mapping[str, str]
+    source_files: Mapping[str, str]
+    wells: tuple[str, ...]
+    skipped: Mapping[str, str]
+    notes: tuple[str, ...]
+    findings: tuple[str, ...] = ()
+    plate: Path = field(default=Path("plate.zarr"))
+
+
+@lru_cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def save(value: object, path: Path) -> None:
+    """Write a record as JSON, whole."""
+    write_bytes(path, _adapter(type(value)).dump_json(value, indent=1))
+
+
+def load(kind: type[T], path: Path) -> T:
+    """Read a record back."""
+    return _adapter(kind).validate_json(path.read_bytes())
+
+
+def dump(value: object) -> dict[str, Any]:
+    """A record as plain JSON values."""
+    plain: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")
+    return plain
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of everything in a run's folder. What is under `work` can be deleted once the run has ended."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """The run's identity and inputs."""
+        return self.root / "work" / "record.json"
+
+    @property
+    def calibration(self) -> Path:
+        """Plate-wide constants."""
+        return self.root / "work" / "calibration.json"
+
+    def task(self, well: str) -> Path:
+        """What a well needs."""
+        return self.root / "work" / "tasks" / f"{well}.json"
+
+    def outcome(self, well: str) -> Path:
+        """How a well ended; its presence commits the well when there is no database."""
+        return self.root / "work" / "outcomes" / f"{well}.json"
+
+    def cells(self, well: str) -> Path:
+        """A well's cell table, without suffix."""
+        return self.root / "work" / "cells" / well
+
+    def fields(self, well: str) -> Path:
+        """A well's field table, without suffix."""
+        return self.root / "work" / "fields" / well
+
+    @property
+    def labels(self) -> Path:
+        """Label images of all wells."""
+        return self.root / "labels.zarr"

@@ -1,0 +1,200 @@
+"""The work on one well, and the plate-wide calibration before it. Runs in worker processes; nothing here knows who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from imaging_service.errors import ImageError, ServiceError
+from imaging_service.ingest import reader_named
+from imaging_service.ingest.plan import Limits
+from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, WellTask, load, save
+from imaging_service.protocol import AssayProtocol
+from imaging_service.store import plates
+from imaging_service.store.folders import staged
+from imaging_service.store.tables import write_table
+from phenotypes.columns import empty_table
+from phenotypes.measure import MeasureSettings, measure, with_well
+from plate_maps import Well
+from segmentation import Field, Segmenter
+from segmentation import load as load_segmenter
+from segmentation.background import Illumination, estimate_illumination, no_illumination
+from segmentation.classical import Sizes, Thresholds
+
+# Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to wait for.
+THRESHOLD_FIELDS = 8
+ILLUMINATION_FIELDS = 32
+
+
+def load_engine(protocol: AssayProtocol, name: str, device: str, thresholds: Thresholds | None = None) -> Segmenter:
+    """The protocol's engine; loaded once a process, since a network takes seconds."""
+    return _engine(protocol.segmentation.model_dump_json(), name, device, thresholds)
+
+
+@lru_cache(maxsize=2)
+def _engine(settings: str, name: str, device: str, thresholds: Thresholds | None) -> Segmenter:
+    from imaging_service.protocol import Segmentation
+
+    part = Segmentation.model_validate_json(settings)
+    sizes = Sizes(part.nucleus_diameter_um, part.min_nucleus_area_um2, part.neurite_width_um, part.max_soma_reach_um)
+    options: dict[str, Any] = {"thresholds": thresholds, "sizes": sizes}
+    if part.checkpoint_sha256 is not None:
+        options["sha256"] = part.checkpoint_sha256
+    return load_segmenter(name, device=device, **options)
+
+
+def calibrate(folder: RunFolder) -> Calibration:
+    """Fix thresholds and illumination for the plate and save them.
+
+    Thresholds come from fields of vehicle wells of all lines, illumination from fields all over the plate; both spread
+    evenly in plate order, so the choice is the same each time. Fields that cannot be read are passed over: their wells
+    fail by themselves.
+    """
+    if folder.calibration.is_file():
+        return load(Calibration, folder.calibration)
+    record = load(RunRecord, folder.record)
+    vehicles = {w.name for w in record.inputs.plate_map().vehicle_wells()}
+    notes: list[str] = []
+    lit = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
+    illumination = (
+        estimate_illumination([f for _, f in lit]) if lit else no_illumination(len(record.channels), "no field could be read")
+    )
+    chosen = _sample(folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes)
+    if not chosen:
+        notes.append("no vehicle well could be read: thresholds were taken from treated wells")
+        chosen = lit[:THRESHOLD_FIELDS]
+    thresholds = Thresholds()
+    if chosen:
+        engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
+        calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
+        described = calibrated.describe().get("thresholds")
+        thresholds = Thresholds(**described) if isinstance(described, dict) else Thresholds()
+    calibration = Calibration(asdict(thresholds), asdict(illumination), tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
+    save(calibration, folder.calibration)
+    return calibration
+
+
+def _sample(folder: RunFolder, wells: Sequence[str], count: int, notes: list[str]) -> list[tuple[str, Field]]:
+    """Up to `count` first fields of evenly spread wells, as ("B03 field 1", Field)."""
+    step = max(1.0, len(wells) / count)
+    picked = [wells[int(i * step)] for i in range(min(count, len(wells)))]
+    found = []
+    for name in picked:
+        task = load(WellTask, folder.task(name))
+        try:
+            number = min(i.field for i in task.plan.images) if task.plan.images else 1
+            found.append((f"{name} field {number}", Field(read_planes(task, number), task.roles, task.pixel_size_um)))
+        except (ImageError, ValueError) as error:
+            notes.append(f"well {name} was not used for calibration: {error}")
+    return found
+
+
+def read_planes(task: WellTask, number: int) -> NDArray[np.generic]:
+    """(C, Y, X) of one field from the scan, planes projected by maximum. Raises ImageError naming well, field, channel."""
+    reader, limits, plan = reader_named(task.plan.reader), Limits(), task.plan
+    planes = []
+    for channel in plan.channels:
+        own = [i for i in plan.images if i.field == number and i.channel == channel and i.time == task.time]
+        absent = [i for i in plan.missing if i.field == number and i.channel in (channel, "") and i.time == task.time]
+        if absent or not own:
+            named = f" ({absent[0].path})" if absent else ""
+            raise ImageError(f"well {task.well}, field {number}: the image of channel {channel!r} is missing{named}")
+        planes.append(_project(reader.read(plan, image, limits) for image in own))
+    shapes = {p.shape for p in planes}
+    if len(shapes) > 1:
+        raise ImageError(f"well {task.well}, field {number}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
+    return np.stack(planes)
+
+
+def _project(planes: Any) -> NDArray[np.generic]:
+    projected: NDArray[np.generic] | None = None
+    for plane in planes:
+        projected = plane if projected is None else np.maximum(projected, plane)
+    if projected is None:
+        raise ImageError("no plane to project")
+    return projected
+
+
+def convert_well(task: WellTask) -> int:
+    """Put the well into the plate's OME-Zarr unless it is there; returns its number of fields."""
+    well = Well.parse(task.well)
+    stored = plates.field_count(task.plate, well)
+    if stored:
+        return stored
+    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
+    fields = [read_planes(task, n) for n in numbers]
+    with staged(task.plate / plates.well_path(well)) as scratch:
+        plates.write_well(scratch, fields, task.plan.channels, task.roles, task.pixel_size_um)
+    return len(fields)
+
+
+def process_well(root: Path, name: str) -> WellOutcome:
+    """Convert, segment and measure one well; write labels, tables and outcome.
+
+    Bad data is an outcome ("failed", with the reason). Errors of the machine (disk, memory) are raised: another attempt
+    may succeed, and a well must not be marked as bad for them.
+    """
+    folder = RunFolder(root)
+    task = load(WellTask, folder.task(name))
+    try:
+        outcome = _process(folder, task)
+    except (OSError, MemoryError) as error:
+        if isinstance(error, ServiceError):
+            outcome = WellOutcome(name, "failed", str(error))
+        else:
+            raise
+    except ServiceError as error:
+        outcome = WellOutcome(name, "failed", str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a well's data provoke must not stop the plate; the type says where to look
+        outcome = WellOutcome(name, "failed", f"well {name}: {type(error).__name__}: {error}")
+    if outcome.status != "done":
+        write_table(empty_table("cell"), folder.cells(name), csv=False)
+        write_table(empty_table("field"), folder.fields(name), csv=False)
+    save(outcome, folder.outcome(name))
+    return outcome
+
+
+def _process(folder: RunFolder, task: WellTask) -> WellOutcome:
+    calibration = load(Calibration, folder.calibration)
+    illumination = Illumination(**{k: tuple(tuple(v) if isinstance(v, list) else v for v in vs) for k, vs in calibration.illumination.items()})
+    thresholds = Thresholds(**calibration.thresholds)
+    engine = load_engine(task.protocol, task.engine, task.device, thresholds)
+    part = task.protocol.measurement
+    settings = MeasureSettings(part.ring_um, part.min_branch_um)
+    well = Well.parse(task.well)
+    count = convert_well(task)
+    cells, fields, labels, warnings = [], [], [], []
+    for number in range(1, count + 1):
+        pixels, _, pixel_size = plates.read_field(task.plate, well, number)
+        _refuse_blank(pixels, task, number)
+        raw = Field(pixels, task.roles, pixel_size)
+        corrected = illumination.correct(raw)
+        segmentation = engine.segment(corrected)
+        measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number)
+        cells.append(measured.cells)
+        fields.append(measured.field)
+        labels.append(segmentation.labels)
+        warnings += segmentation.warnings
+    with staged(folder.labels / plates.well_path(well)) as scratch:
+        plates.write_labels(scratch, labels, task.pixel_size_um, LABEL_VERSION)
+    table = pl.concat(cells)
+    write_table(table, folder.cells(task.well), csv=False)
+    write_table(pl.concat(fields), folder.fields(task.well), csv=False)
+    return WellOutcome(task.well, "done", "", count, len(table), tuple(dict.fromkeys(warnings)))
+
+
+def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> None:
+    """A plane of one single value was never exposed: its zero counts would look like a toxic dose."""
+    for c, role in enumerate(task.roles):
+        if role is not None and pixels[c].min() == pixels[c].max():
+            raise ImageError(
+                f"well {task.well}, field {number}: channel {task.plan.channels[c]!r} ({role}) has the single value "
+                f"{pixels[c].flat[0]} in all pixels; the image is blank"
+            )

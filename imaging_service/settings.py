@@ -1,0 +1,42 @@
+"""Settings of the service, from environment variables that start with `IMAGING_SERVICE_`."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where things lie and who may reach them."""
+
+    model_config = SettingsConfigDict(env_prefix="IMAGING_SERVICE_", extra="ignore")
+
+    data_dir: Path = Field(Path("imaging-service-data"), description="Plates, runs and the embedded database.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty means an SQLite file in data_dir.")
+    scan_roots: str = Field(
+        "", description=f"Folders under which scans may be submitted by path, separated by {os.pathsep!r}; empty means none but data_dir/scans."
+    )
+    workers: int = Field(0, ge=0, description="Processes that analyse wells; 0 means one a core, or one a GPU.")
+    dask_scheduler: str = Field("", description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster.")
+    poll_seconds: float = Field(0.2, gt=0, description="How often the worker looks for queued wells.")
+
+    @property
+    def url(self) -> str:
+        """Database URL with the default filled in."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'service.db').resolve()}"
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Resolved folders under which scans may lie."""
+        given = [Path(p) for p in self.scan_roots.split(os.pathsep) if p]
+        return tuple(p.resolve() for p in [*given, self.data_dir / "scans"])
+
+
+@lru_cache
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,222 @@
+"""OME-Zarr 0.5 plates and labels on zarr v3.
+
+Each array is written with one shard a plane, inner chunks of 1024², empty chunks included and a CRC32C at the end of the
+codec chain. Without the first two settings zarr reads a lost chunk as zeros and a flipped bit as a number; with them the
+audit (`nchunks_initialized == nchunks`) and the checksum say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from imaging_service.errors import StoreError
+from plate_maps import PlateFormat, Well
+from plate_maps.wells import row_letters
+
+VERSION = "0.5"
+_CHUNK = 1024
+_SMALLEST = 256
+_COLOURS = {"dna": "4363FF", "neurite": "30D158", "identity": "FFD60A", "aggregate": "FF375F", "death": "FFFFFF"}
+
+
+def _axes() -> list[dict[str, str]]:
+    return [
+        {"name": "c", "type": "channel"},
+        {"name": "y", "type": "space", "unit": "micrometer"},
+        {"name": "x", "type": "space", "unit": "micrometer"},
+    ]
+
+
+def _write_array(group: Any, name: str, pixels: NDArray[np.generic]) -> None:
+    height, width = pixels.shape[-2:]
+    lead = (1,) * (pixels.ndim - 2)
+    chunk = (min(_CHUNK, height), min(_CHUNK, width))
+    # A shard is a whole number of chunks; it may be larger than the plane.
+    shard = tuple(-(-n // c) * c for n, c in zip((height, width), chunk, strict=True))
+    array = group.create_array(
+        name,
+        shape=pixels.shape,
+        dtype=pixels.dtype,
+        chunks=(*lead, *chunk),
+        shards=(*lead, *shard),
+        compressors=(ZstdCodec(level=3), Crc32cCodec()),
+        dimension_names=("c", "y", "x")[-pixels.ndim :],
+        config={"write_empty_chunks": True},
+    )
+    array[...] = pixels
+
+
+def audit(array: Any, where: str) -> None:
+    """Raise StoreError if a chunk of an array is missing."""
+    if array.nchunks_initialized != array.nchunks:
+        raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
+
+
+def _levels(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
+    """The image halved until its longer side is at most 256 px; labels by nearest pixel, intensities by area mean."""
+    levels = [pixels]
+    while max(levels[-1].shape[-2:]) > _SMALLEST:
+        last = levels[-1]
+        if labels:
+            levels.append(np.ascontiguousarray(last[..., ::2, ::2]))
+            continue
+        height, width = (max(1, n // 2 + n % 2) for n in last.shape[-2:])
+        levels.append(np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in last]))
+    return levels
+
+
+def _multiscales(name: str, count: int, pixel_size_um: float, axes: list[dict[str, str]]) -> list[dict[str, Any]]:
+    lead = [1.0] * (len(axes) - 2)
+    return [
+        {
+            "name": name,
+            "axes": axes,
+            "datasets": [
+                {
+                    "path": str(level),
+                    "coordinateTransformations": [{"type": "scale", "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level]}],
+                }
+                for level in range(count)
+            ],
+        }
+    ]
+
+
+def write_well(
+    folder: Path, fields: Sequence[NDArray[np.generic]], channels: Sequence[str], roles: Sequence[str | None], pixel_size_um: float
+) -> None:
+    """Write one well, (C, Y, X) a field, as the OME-Zarr group `folder`, and audit it."""
+    well = zarr.open_group(folder, mode="w", zarr_format=3)
+    well.attrs["ome"] = {"version": VERSION, "well": {"images": [{"path": str(i), "acquisition": 0} for i in range(len(fields))]}}
+    for i, pixels in enumerate(fields):
+        group = well.create_group(str(i))
+        levels = _levels(pixels, labels=False)
+        for level, scaled in enumerate(levels):
+            _write_array(group, str(level), scaled)
+            audit(group[str(level)], f"{folder.name}, field {i + 1}, level {level}")
+        group.attrs["ome"] = {
+            "version": VERSION,
+            "multiscales": _multiscales(f"field {i + 1}", len(levels), pixel_size_um, _axes()),
+            "omero": {"channels": [_channel(pixels[c], channels[c], roles[c]) for c in range(len(channels))]},
+        }
+        # OME-Zarr has no place for a channel's role; ours stands beside its metadata, not inside.
+        group.attrs["motor_neuron"] = {"roles": list(roles)}
+
+
+def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
+    low, high = (float(v) for v in np.percentile(plane[::4, ::4], [1, 99.8]))
+    top = float(np.iinfo(plane.dtype).max) if np.issubdtype(plane.dtype, np.integer) else float(plane.max())
+    label = name if role is None or role == name else f"{role} ({name})"
+    return {
+        "label": label,
+        "color": _COLOURS.get(role or "", "AAAAAA"),
+        "active": role is not None,
+        "window": {"min": 0.0, "max": top, "start": low, "end": max(high, low + 1)},
+    }
+
+
+def well_path(well: Well) -> str:
+    """Path of a well inside a plate: "B/3" as the specification's rows and columns name it."""
+    return f"{row_letters(well.row)}/{well.column}"
+
+
+def begin_plate(folder: Path) -> None:
+    """Create the root group. It names no wells: a plate that is still being converted is not yet a plate."""
+    zarr.open_group(folder, mode="a", zarr_format=3)
+
+
+def finish_plate(folder: Path, name: str, fmt: PlateFormat, wells: Mapping[Well, int]) -> None:
+    """Name the wells that are there (well ► number of fields) in the plate's metadata, and check it against the schema."""
+    from ome_zarr_models.v05 import HCS
+
+    root = zarr.open_group(folder, mode="a", zarr_format=3)
+    for row in sorted({w.row for w in wells}):
+        zarr.open_group(folder / row_letters(row), mode="a", zarr_format=3)
+    rows, columns = range(1, fmt.rows + 1), range(1, fmt.columns + 1)
+    root.attrs["ome"] = {
+        "version": VERSION,
+        "plate": {
+            "name": name,
+            "version": VERSION,
+            "rows": [{"name": row_letters(r)} for r in rows],
+            "columns": [{"name": str(c)} for c in columns],
+            "wells": [{"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1} for w in sorted(wells)],
+            "field_count": max(wells.values(), default=1),
+            "acquisitions": [{"id": 0}],
+        },
+    }
+    if wells:
+        HCS.from_zarr(root)
+
+
+def read_field(folder: Path, well: Well, field: int) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
+    """(pixels (C, Y, X), roles, pixel size in µm) of a stored field, counted from 1. Raises StoreError."""
+    where = f"{well_path(well)}/{field - 1}"
+    try:
+        group = zarr.open_group(folder / where, mode="r")
+        array: Any = group["0"]
+        audit(array, where)
+        ome: Any = group.attrs["ome"]
+        own: Any = group.attrs["motor_neuron"]
+        scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+        return np.asarray(array[...]), tuple(own["roles"]), float(scale[-1])
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - missing keys, codecs and checksums all mean a damaged store
+        raise StoreError(f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})") from error
+
+
+def field_count(folder: Path, well: Well) -> int:
+    """Number of stored fields of a well; 0 if it is not stored."""
+    path = folder / well_path(well)
+    if not (path / "zarr.json").is_file():
+        return 0
+    ome: Any = zarr.open_group(path, mode="r").attrs["ome"]
+    return len(ome["well"]["images"])
+
+
+def write_labels(folder: Path, fields: Sequence[Mapping[str, NDArray[np.int32]]], pixel_size_um: float, version: int) -> None:
+    """Write the labels of one well's fields as OME-Zarr label images under FIELD/labels/NAME, and audit them."""
+    well = zarr.open_group(folder, mode="w", zarr_format=3)
+    well.attrs["motor_neuron"] = {"label_version": version}
+    axes = _axes()[1:]
+    for i, labels in enumerate(fields):
+        group = well.create_group(f"{i}/labels")
+        group.attrs["ome"] = {"version": VERSION, "labels": list(labels)}
+        for name, image in labels.items():
+            target = group.create_group(name)
+            levels = _levels(image, labels=True)
+            for level, scaled in enumerate(levels):
+                _write_array(target, str(level), scaled)
+                audit(target[str(level)], f"labels {name}, field {i + 1}, level {level}")
+            target.attrs["ome"] = {
+                "version": VERSION,
+                "multiscales": _multiscales(name, len(levels), pixel_size_um, axes),
+                "image-label": {"version": VERSION},
+            }
+
+
+def read_labels(folder: Path, well: Well, field: int) -> dict[str, NDArray[np.int32]]:
+    """Compartment ► labels of a stored field, counted from 1. Raises StoreError."""
+    where = f"{well_path(well)}/{field - 1}/labels"
+    try:
+        group = zarr.open_group(folder / where, mode="r")
+        ome: Any = group.attrs["ome"]
+        found = {}
+        for name in ome["labels"]:
+            array: Any = group[f"{name}/0"]
+            audit(array, f"{where}/{name}")
+            found[name] = np.asarray(array[...], np.int32)
+        return found
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as in read_field
+        raise StoreError(f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})") from error

@@ -1,0 +1,36 @@
+"""Tables as Parquet and CSV bytes; equal tables give equal bytes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import polars as pl
+
+from imaging_service.store.folders import write_bytes
+
+# A cell that starts with one of these is run as a formula by spreadsheets (CWE-1236).
+_FORMULA = r"^[=+\-@\t\r]"
+
+
+def parquet_bytes(table: pl.DataFrame) -> bytes:
+    """Zstandard Parquet with statistics."""
+    stream = io.BytesIO()
+    table.write_parquet(stream, compression="zstd", statistics=True)
+    return stream.getvalue()
+
+
+def csv_bytes(table: pl.DataFrame) -> bytes:
+    """UTF-8 CSV; text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    text = [name for name, dtype in table.schema.items() if dtype == pl.String]
+    safe = table.with_columns(
+        pl.when(pl.col(name).str.contains(_FORMULA)).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in text
+    )
+    return safe.write_csv().encode()
+
+
+def write_table(table: pl.DataFrame, stem: Path, *, csv: bool = True) -> None:
+    """Write stem.parquet and, unless told not to, stem.csv."""
+    write_bytes(stem.with_suffix(".parquet"), parquet_bytes(table))
+    if csv:
+        write_bytes(stem.with_suffix(".csv"), csv_bytes(table))
