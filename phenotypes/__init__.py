@@ -1,24 +1,9 @@
-"""Labels and pixels ► tables ► responses."""
+"""Labels and pixels ► tables ► responses.
+
+The stages that need scipy's statistics (`phenotypes.responses`, `phenotypes.dose_response`) are imported from their own
+modules, so that a worker which only measures does not wait for them.
+"""
 
 from phenotypes.columns import COLUMNS, Column, columns, phenotype
-from phenotypes.dose_response import DoseResponse, fit
-from phenotypes.measure import FieldMeasurement, MeasureSettings, measure
-from phenotypes.responses import Curve, Responses, respond
-from phenotypes.wells import mark_pyknotic, well_table
 
-__all__ = [
-    "COLUMNS",
-    "Column",
-    "Curve",
-    "DoseResponse",
-    "FieldMeasurement",
-    "MeasureSettings",
-    "Responses",
-    "columns",
-    "fit",
-    "mark_pyknotic",
-    "measure",
-    "phenotype",
-    "respond",
-    "well_table",
-]
+__all__ = ["COLUMNS", "Column", "columns", "phenotype"]

@@ -71,6 +71,20 @@ class DoseResponse:
             return np.full(x.shape, np.nan)
         return self.e0 + (self.einf - self.e0) * occupancy(x, self.fitted_log_ec50, self.hill)
 
+    def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
+        """Pointwise 95 % interval of the fitted curve by the delta method; None where the curve has no covariance."""
+        if self.covariance is None or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
+            return None
+        x = np.asarray(dose, float)
+        f = occupancy(x, self.fitted_log_ec50, self.hill)
+        slope = f * (1 - f) * np.log(10) * (self.einf - self.e0)
+        distance = np.log10(np.maximum(x, 1e-300)) - self.fitted_log_ec50
+        gradient = np.stack([slope * distance, 1 - f, f, -slope * self.hill])
+        spread = np.sqrt(np.maximum(np.einsum("ip,ij,jp->p", gradient, self.covariance, gradient), 0))
+        half = stats.t.ppf(1 - ALPHA / 2, self.n_wells + self.n_vehicle - 4) * spread
+        curve = self.predict(x)
+        return curve - half, curve + half
+
     # Kept beside `ec50`, which is withheld when it lies outside the tested doses.
     fitted_log_ec50: float | None = None
 
@@ -269,8 +283,8 @@ def _effect_half_width(covariance: Real | None, theta: float, hill: float, span:
     """Half width of the 95 % interval of emax − e0, by the delta method."""
     if covariance is None:
         return None
-    top = 1 / (1 + 10 ** (hill * (theta - log_top)))
-    slope = top * (1 - top) * np.log(10)
-    gradient = np.array([span * slope * (log_top - theta), -top, top, -span * slope * hill])
+    top = float(occupancy(np.array([10**log_top]), theta, hill)[0])
+    slope = span * top * (1 - top) * np.log(10)
+    gradient = np.array([slope * (log_top - theta), -top, top, -slope * hill])
     variance = float(gradient @ covariance @ gradient)
     return float(stats.t.ppf(1 - ALPHA / 2, freedom) * np.sqrt(variance)) if variance > 0 else None

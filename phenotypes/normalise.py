@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from phenotypes.columns import phenotype
+from phenotypes.wells import vehicle_means
 
 
 def unit_of(name: str) -> str:
@@ -21,7 +22,7 @@ def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
     """
     column = phenotype(name)
     done = pl.col("status") == "done"
-    reference = pl.col(name).filter(done & (pl.col("control") == "vehicle")).mean().over("line")
+    reference = vehicle_means(wells, name)
     if column.scale == "percent":
         value = pl.when(done & (reference > 0)).then(100 * pl.col(name) / reference)
     else:

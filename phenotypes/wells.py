@@ -68,7 +68,11 @@ def well_table(
             pl.col(f"nucleus_mean_{role}").filter(live).mean().alias(f"nucleus_mean_{role}"),
             pl.col(f"nc_log2_{role}").filter(live).mean().alias(f"nc_log2_{role}"),
         ]
-    by_cell = cells.group_by("well").agg(aggregates)
+    # Well by well: a threaded group_by sums in an order of its own, and the last digit would change from run to run.
+    by_cell = pl.concat(
+        [cells.clear().select(pl.col("well"), *aggregates).clear()]
+        + [part.select(pl.col("well").first(), *aggregates) for part in cells.partition_by("well", maintain_order=True)]
+    )
     by_field = fields.group_by("well").agg(
         pl.len().alias("n_fields"),
         pl.col("area_mm2").sum(),
@@ -99,10 +103,15 @@ def well_table(
             .alias("neurite_length_per_neuron"),
         )
     )
-    vehicle = (
-        table.filter((pl.col("control") == "vehicle") & done).group_by("line").agg(pl.col("live_density").mean().alias("vehicle_density"))
+    vehicle = vehicle_means(table, "live_density")
+    table = table.with_columns(
+        pl.when(vehicle > 0).then(pl.col("live_density") / vehicle).alias("survival_fixed"),
     )
-    table = table.join(vehicle, on="line", how="left", maintain_order="left").with_columns(
-        pl.when(pl.col("vehicle_density") > 0).then(pl.col("live_density") / pl.col("vehicle_density")).alias("survival_fixed")
-    )
-    return conform(table.drop("vehicle_density"), "well")
+    return conform(table, "well")
+
+
+def vehicle_means(wells: pl.DataFrame, name: str) -> pl.Series:
+    """For every well the mean of a column over the vehicle wells of its line that are done; null where there are none."""
+    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
+    means = {line: vehicles.filter(pl.col("line") == line)[name].mean() for line in wells["line"].unique()}
+    return pl.Series(name, [means[line] for line in wells["line"]], dtype=pl.Float64)

@@ -7,7 +7,7 @@ trade: they come from the classical filters with plate-fixed thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ def create(
     model: str,
     *,
     device: str = "auto",
-    thresholds: Thresholds | None = None,
     sizes: Sizes | None = None,
     sha256: str | None = None,
 ) -> CellposeSegmenter:
@@ -52,7 +51,7 @@ def create(
         )
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{checkpoint.name} is not a Cellpose 4 checkpoint: {error}") from error
-    return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, thresholds or Thresholds(), sizes or Sizes())
+    return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, sizes=sizes or Sizes())
 
 
 def _refuse_pickle(checkpoint: Checkpoint) -> None:
@@ -93,6 +92,10 @@ class CellposeSegmenter:
     def calibrate(self, fields: Sequence[Field]) -> CellposeSegmenter:
         """Fix the thresholds for neurites and puncta."""
         return replace(self, thresholds=calibrate_thresholds(fields, self.sizes))
+
+    def with_thresholds(self, thresholds: Mapping[str, float | None]) -> CellposeSegmenter:
+        """A copy with thresholds as `describe` gave them."""
+        return replace(self, thresholds=Thresholds(**thresholds))
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label a field. The network and its dynamics draw no random numbers, so `seed` changes nothing."""

@@ -11,7 +11,7 @@ says that wells are not comparable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import cv2
@@ -57,15 +57,13 @@ _PUNCTA_SNR = 6.0
 _SOMA_FRACTION = 0.5
 
 
-def create(
-    model: str, *, device: str = "auto", thresholds: Thresholds | None = None, sizes: Sizes | None = None
-) -> ClassicalSegmenter:
+def create(model: str, *, device: str = "auto", sizes: Sizes | None = None) -> ClassicalSegmenter:
     """Registry entry. Raises ValueError for a model name and RuntimeError for device "cuda"."""
     if model:
         raise ValueError(f"the classical engine has no models; write 'classical', not 'classical:{model}'")
     if device == "cuda":
         raise RuntimeError("the classical engine runs on the CPU only; use --device cpu or auto, or a cellpose engine")
-    return ClassicalSegmenter(thresholds or Thresholds(), sizes or Sizes())
+    return ClassicalSegmenter(sizes=sizes or Sizes())
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,10 @@ class ClassicalSegmenter:
     def calibrate(self, fields: Sequence[Field]) -> ClassicalSegmenter:
         """Thresholds from the pooled fields; see `calibrate_thresholds`."""
         return replace(self, thresholds=calibrate_thresholds(fields, self.sizes))
+
+    def with_thresholds(self, thresholds: Mapping[str, float | None]) -> ClassicalSegmenter:
+        """A copy with thresholds as `describe` gave them."""
+        return replace(self, thresholds=Thresholds(**thresholds))
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label a field; deterministic, so `seed` changes nothing."""
@@ -122,12 +124,14 @@ def neurites_and_puncta(
             exclude=None if nuclei is None else nuclei > 0,
         )
     if field.has("aggregate"):
-        if field.pixel_size_um > COARSEST_PIXEL_UM:
+        if somas is None:
+            warnings.append("puncta: no neurite channel, so no somas to count them in")
+        elif field.pixel_size_um > COARSEST_PIXEL_UM:
             warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
         elif thresholds.puncta is not None:
             image = smoothed(field, "aggregate", 0.0)
             # A punctum at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
-            within = None if somas is None else cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             found["puncta"] = segment_puncta(image, field.pixel_size_um, thresholds.puncta, within)
     return found
 

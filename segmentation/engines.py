@@ -7,7 +7,7 @@ entry-point group `motor_neuron.segmenters`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -36,6 +36,10 @@ class Segmenter(Protocol):
         """A copy whose thresholds are fixed from these fields (vehicle wells), so that all wells are comparable."""
         ...
 
+    def with_thresholds(self, thresholds: Mapping[str, float | None]) -> Segmenter:
+        """A copy with the thresholds that `describe()["thresholds"]` of a calibrated engine gave."""
+        ...
+
     def describe(self) -> dict[str, object]:
         """Everything that decides the labels: thresholds, and of a checkpoint its sha256, licence and origin."""
         ...
@@ -56,7 +60,7 @@ def load(name: str, *, device: str = "auto", **options: Any) -> Segmenter:
     device
         "auto", "cpu" or "cuda". "cuda" without one raises RuntimeError; nothing falls back to the CPU in silence.
     options
-        Passed to the engine; `thresholds=` for fixed ones.
+        Passed to the engine: `sizes=`; `sha256=` to pin a checkpoint.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from plate_maps.wells import row_number
 # The common exports. Groups: well, or row and column; field, channel, z, time where the name has them. Folders count for
 # ImageXpress only, which keeps time points and planes in folders of their own.
 PATTERNS: dict[str, str] = {
-    "imagexpress": r"(?:.*TimePoint_(?P<time>\d+)/)?(?:.*ZStep_(?P<z>\d+)/)?(?:.*/)?[^/]*?_(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<field>\d+))?(?:_w(?P<channel>\d))?(?:[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12})?\.tiff?$",
+    "imagexpress": r"(?:.*TimePoint_(?P<time>\d+)/)?(?:.*ZStep_(?P<z>\d+)/)?(?:.*/)?[^/]*?_(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<field>\d+))?(?:_w(?P<channel>\d))?(?:[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12})?(?:\.ome)?\.tiff?$",
     "harmony-tiff": r"(?:.*/)?r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)(?:sk(?P<time>\d+))?[^/]*\.tiff?$",
     "cellvoyager": r"(?:.*/)?[^/]*_(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<field>\d+)L\d+A\d+Z(?P<z>\d+)C(?P<channel>\d+)\.tiff?$",
     "incell": r"(?:.*/)?(?P<row>[A-Z]{1,2}) - (?P<column>\d+)\(fld (?P<field>\d+) wv (?P<channel>[^)]+?)(?: z (?P<z>\d+))?\)\.tiff?$",

@@ -9,6 +9,7 @@ from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
 from imaging_service.ingest.plan import combine, file_digests
+from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
 from imaging_service.protocol import AssayProtocol
 from plate_maps import PlateFormat, PlateMap, PlateMapError, Well, check, plate_format, read_plate_map
@@ -57,7 +58,7 @@ def prepare(inputs: RunInputs, folder: RunFolder, plates: Path | None = None) ->
                 f"{before.inputs.protocol.name}); give another --out, or delete it"
             )
         return before
-    plate = folder.root / "plate.zarr" if plates is None else plates / f"{record.plate_digest}.zarr"
+    plate = folder.root / "plate.zarr" if plates is None else plates / f"{plate_key(record)}.zarr"
     record = RunRecord(**{**record.__dict__, "plate": plate.resolve()})
     time = inputs.protocol.acquisition.time_point or 1
     for name in record.wells:
@@ -72,6 +73,13 @@ def prepare(inputs: RunInputs, folder: RunFolder, plates: Path | None = None) ->
         save(task, folder.task(name))
     save(record, folder.record)
     return record
+
+
+def plate_key(record: RunRecord) -> str:
+    """Name of the converted plate: runs share it only if pixels, their size, roles and time point are the same."""
+    acquisition = record.inputs.protocol.acquisition
+    stored = (record.pixel_size_um, record.roles, acquisition.time_point, acquisition.z_projection)
+    return combine([("plate", record.plate_digest), ("stored", repr(stored))])
 
 
 def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
@@ -184,8 +192,6 @@ def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> Plate
 
 
 def _engine(inputs: RunInputs) -> dict[str, object]:
-    from imaging_service.jobs.well import load_engine
-
     try:
         return dict(load_engine(inputs.protocol, inputs.engine, inputs.device).describe())
     except (ValueError, RuntimeError, ImportError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,25 @@ from numpy.typing import NDArray
 from imaging_service.errors import ImageError, ServiceError
 from imaging_service.ingest import reader_named
 from imaging_service.ingest.plan import Limits
+from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, WellTask, load, save
-from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.tables import write_table
 from phenotypes.columns import empty_table
 from phenotypes.measure import MeasureSettings, measure, with_well
 from plate_maps import Well
-from segmentation import Field, Segmenter
-from segmentation import load as load_segmenter
+from segmentation import Field
 from segmentation.background import Illumination, estimate_illumination, no_illumination
-from segmentation.classical import Sizes, Thresholds
 
 # Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to wait for.
 THRESHOLD_FIELDS = 8
 ILLUMINATION_FIELDS = 32
 
 
-def load_engine(protocol: AssayProtocol, name: str, device: str, thresholds: Thresholds | None = None) -> Segmenter:
-    """The protocol's engine; loaded once a process, since a network takes seconds."""
-    return _engine(protocol.segmentation.model_dump_json(), name, device, thresholds)
-
-
-@lru_cache(maxsize=2)
-def _engine(settings: str, name: str, device: str, thresholds: Thresholds | None) -> Segmenter:
-    from imaging_service.protocol import Segmentation
-
-    part = Segmentation.model_validate_json(settings)
-    sizes = Sizes(part.nucleus_diameter_um, part.min_nucleus_area_um2, part.neurite_width_um, part.max_soma_reach_um)
-    options: dict[str, Any] = {"thresholds": thresholds, "sizes": sizes}
-    if part.checkpoint_sha256 is not None:
-        options["sha256"] = part.checkpoint_sha256
-    return load_segmenter(name, device=device, **options)
+def begin(plate: Path) -> None:
+    """Create the plate's root group."""
+    plates.begin_plate(plate)
 
 
 def calibrate(folder: RunFolder) -> Calibration:
@@ -70,13 +55,13 @@ def calibrate(folder: RunFolder) -> Calibration:
     if not chosen:
         notes.append("no vehicle well could be read: thresholds were taken from treated wells")
         chosen = lit[:THRESHOLD_FIELDS]
-    thresholds = Thresholds()
+    thresholds: dict[str, float | None] = {}
     if chosen:
         engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
         calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
         described = calibrated.describe().get("thresholds")
-        thresholds = Thresholds(**described) if isinstance(described, dict) else Thresholds()
-    calibration = Calibration(asdict(thresholds), asdict(illumination), tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
+        thresholds = dict(described) if isinstance(described, dict) else {}
+    calibration = Calibration(thresholds, asdict(illumination), tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
     save(calibration, folder.calibration)
     return calibration
 
@@ -164,17 +149,16 @@ def process_well(root: Path, name: str) -> WellOutcome:
 def _process(folder: RunFolder, task: WellTask) -> WellOutcome:
     calibration = load(Calibration, folder.calibration)
     illumination = Illumination(**{k: tuple(tuple(v) if isinstance(v, list) else v for v in vs) for k, vs in calibration.illumination.items()})
-    thresholds = Thresholds(**calibration.thresholds)
-    engine = load_engine(task.protocol, task.engine, task.device, thresholds)
+    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(calibration.thresholds)
     part = task.protocol.measurement
     settings = MeasureSettings(part.ring_um, part.min_branch_um)
     well = Well.parse(task.well)
     count = convert_well(task)
     cells, fields, labels, warnings = [], [], [], []
     for number in range(1, count + 1):
-        pixels, _, pixel_size = plates.read_field(task.plate, well, number)
+        pixels, _, _ = plates.read_field(task.plate, well, number)
         _refuse_blank(pixels, task, number)
-        raw = Field(pixels, task.roles, pixel_size)
+        raw = Field(pixels, task.roles, task.pixel_size_um)
         corrected = illumination.correct(raw)
         segmentation = engine.segment(corrected)
         measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number)

@@ -1,0 +1,121 @@
+"""The last stage: wells ► normalised ► responses, tables, `run.json` and the report. Needs the whole plate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, dump, load
+from imaging_service.store import plates
+from imaging_service.store.folders import write_bytes
+from imaging_service.store.tables import write_table
+from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
+from phenotypes.responses import Responses, respond
+from phenotypes.wells import mark_pyknotic, well_table
+from phenotypes.columns import empty_table
+from plate_maps import PlateMap, Well
+
+# The tables whose bytes are the result; everything else in the folder describes how they came about.
+TABLES = ("cells", "fields", "wells", "quality", "responses")
+
+
+def conditions_table(plate_map: PlateMap) -> pl.DataFrame:
+    """The plate map as the table that the well table starts from."""
+    rows = [
+        {
+            "well": well.name, "line": c.line, "genotype": c.genotype, "compound": c.compound, "dose_molar": c.dose_molar,
+            "control": c.control.value, "batch": c.batch,
+        }
+        for well, c in sorted(plate_map.conditions.items())
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema_overrides={"dose_molar": pl.Float64}, infer_schema_length=None)
+
+
+def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
+    """Write all tables, `run.json` and `report.html`, and finish the plate's metadata.
+
+    `outcomes` holds one entry a well that was to be analysed. The tables are in plate order, whatever order the wells
+    were analysed in.
+    """
+    folder = RunFolder(root)
+    record = load(RunRecord, folder.record)
+    calibration = load(Calibration, folder.calibration)
+    plate_map = record.inputs.plate_map()
+    conditions = conditions_table(plate_map)
+    ended = {name: (o.status, o.reason) for name, o in sorted(outcomes.items())} | {
+        name: ("skipped", reason) for name, reason in record.skipped.items()
+    }
+    names = [w for w in record.wells if outcomes[w].status == "done"]
+    cells = _gather([folder.cells(w).with_suffix(".parquet") for w in names], empty_table("cell"))
+    fields = _gather([folder.fields(w).with_suffix(".parquet") for w in names], empty_table("field"))
+    cells = mark_pyknotic(cells, conditions)
+    wells = well_table(cells, fields, conditions, ended)
+    responses = respond(
+        wells,
+        record.inputs.protocol.response.phenotypes,
+        pixel_size_um=record.pixel_size_um,
+        provenance={
+            "run_id": record.run_id,
+            "plate_map_digest": record.plate_map_digest,
+            "protocol_digest": record.protocol_digest,
+            "label_version": LABEL_VERSION,
+            "software_version": record.software_version,
+        },
+    )
+    stored = {Well.parse(w): plates.field_count(record.plate, Well.parse(w)) for w in record.wells}
+    plates.finish_plate(record.plate, record.plate_name, record.plate_format, {w: n for w, n in stored.items() if n})
+    write_table(cells, root / "cells", csv=False)
+    write_table(fields, root / "fields", csv=False)
+    write_table(wells, root / "wells")
+    write_table(responses.quality, root / "quality")
+    write_table(responses.table, root / "responses")
+    write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
+    content = ReportContent(
+        title=record.plate_name,
+        record=dump(record),
+        calibration=dump(calibration),
+        plate_format=record.plate_format,
+        wells=wells,
+        fields=fields,
+        responses=responses,
+        thumbnails=_thumbnails(folder, record, calibration, wells),
+    )
+    write_bytes(root / "report.html", render_report(content).encode())
+    return responses
+
+
+def run_json(record: RunRecord, calibration: Calibration, ended: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Everything needed to repeat the run, and how each well ended."""
+    content = dump(record)
+    content["calibration"] = dump(calibration)
+    content["label_version"] = LABEL_VERSION
+    content["wells"] = {name: {"status": status, "reason": reason} for name, (status, reason) in sorted(ended.items())}
+    return content
+
+
+def _gather(paths: list[Path], empty: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([empty, *(pl.read_parquet(p) for p in paths)])
+
+
+def _thumbnails(folder: RunFolder, record: RunRecord, calibration: Calibration, wells: pl.DataFrame) -> list[Thumbnail]:
+    """Per line: a vehicle well, a positive control, and the highest dose of each compound, all with one contrast."""
+    done = wells.filter(pl.col("status") == "done")
+    chosen: list[tuple[str, str]] = []
+    for line in done["line"].unique().sort():
+        own = done.filter(pl.col("line") == line)
+        for control in ("vehicle", "positive"):
+            chosen += [(w, f"{line}, {control}") for w in own.filter(pl.col("control") == control)["well"][:1]]
+        treated = own.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
+        for compound in treated["compound"].unique().sort():
+            top = treated.filter(pl.col("compound") == compound).sort("dose_molar", "well", descending=[True, False])
+            chosen.append((top["well"][0], f"{line}, {compound} {dose(top['dose_molar'][0])}"))
+    thumbnails = []
+    for name, caption in chosen[:24]:
+        well = Well.parse(name)
+        pixels, _, _ = plates.read_field(record.plate, well, 1)
+        thumbnails.append(Thumbnail(name, caption, pixels, record.roles, plates.read_labels(folder.labels, well, 1), record.pixel_size_um))
+    return thumbnails

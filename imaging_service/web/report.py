@@ -1,0 +1,182 @@
+"""`report.html`: one self-contained file that a scientist can mail."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from imaging_service.web import charts
+from phenotypes.responses import Responses
+from plate_maps import PlateFormat
+
+TEMPLATES = Path(__file__).parent / "templates"
+_THUMBNAIL_PX = 420
+# Channel ► colour of its light in the thumbnails, BGR.
+_LIGHT = {"dna": (1.0, 0.35, 0.2), "neurite": (0.1, 0.9, 0.1), "aggregate": (0.25, 0.15, 1.0), "identity": (0.0, 0.8, 0.8), "death": (0.8, 0.8, 0.8)}
+_OUTLINES = {"nuclei": (255, 255, 255), "somas": (0, 215, 255), "neurites": (255, 0, 255), "puncta": (0, 255, 255)}
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """Pixels and labels of one field to be shown."""
+
+    well: str
+    caption: str
+    pixels: NDArray[np.generic]
+    roles: tuple[str | None, ...]
+    labels: Mapping[str, NDArray[np.int32]]
+    pixel_size_um: float
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that the report shows."""
+
+    title: str
+    record: Mapping[str, Any]
+    calibration: Mapping[str, Any]
+    plate_format: PlateFormat
+    wells: pl.DataFrame
+    fields: pl.DataFrame
+    responses: Responses
+    thumbnails: list[Thumbnail] = field(default_factory=list)
+
+
+def environment() -> Environment:
+    """Templates with everything escaped and nothing undefined."""
+    env = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters["number"] = number
+    env.filters["dose"] = dose
+    return env
+
+
+def number(value: object, digits: int = 3) -> str:
+    """A number for people: three significant digits, "–" for none."""
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "–"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def dose(molar: float | None) -> str:
+    """A dose with the unit that a bench scientist would write."""
+    if molar is None:
+        return "–"
+    for unit, factor in (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9)):
+        if molar >= factor * 0.9995:
+            return f"{molar / factor:.3g} {unit}"
+    return f"{molar / 1e-12:.3g} pM"
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as HTML. Same content, same bytes."""
+    heatmaps = [
+        charts.plate_heatmap(content.wells, name, content.plate_format)
+        for name in dict.fromkeys(content.responses.table["phenotype"]) or content.record["inputs"]["protocol"]["response"]["phenotypes"]
+        if content.wells[name].null_count() < len(content.wells)
+    ]
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for curve in content.responses.curves:
+        if curve.result.model or curve.response:
+            groups.setdefault((curve.phenotype, curve.compound), []).append(curve)
+    lines = sorted({c.line for c in content.responses.curves})
+    curves = [spec for own in groups.values() if (spec := charts.dose_response(own, lines))]
+    refused = content.responses.table.filter(~pl.col("status").is_in(["ok", "flat"]))
+    unusable = content.wells.filter(pl.col("status") != "done")
+    return environment().get_template("report.html").render(
+        title=content.title,
+        record=content.record,
+        calibration=content.calibration,
+        counts={s: int((content.wells["status"] == s).sum()) for s in ("done", "failed", "skipped")},
+        n_cells=int(content.wells["nuclei_count"].sum() or 0),
+        rows=content.responses.table.to_dicts(),
+        refused=refused.to_dicts(),
+        unusable=unusable.to_dicts(),
+        quality=content.responses.quality.to_dicts(),
+        warned=content.fields.filter(pl.col("warnings") != "").select("well", "field", "warnings").to_dicts(),
+        field_quality=_field_quality(content.fields, content.record["roles"]),
+        thumbnails=[{"well": t.well, "caption": t.caption, "image": image} for t, image in _draw(content.thumbnails)],
+        # "</" would end the script element early; JSON may escape the slash.
+        specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace("</", "<\\/"),
+        n_heatmaps=len(heatmaps),
+        n_curves=len(curves),
+        script=charts.page_script().replace("</script", "<\\/script"),
+    )
+
+
+def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[str, Any]]:
+    """Per channel: background, focus and saturation over fields, with the wells at the bad end."""
+    rows = []
+    for role in (r for r in roles if r):
+        if fields.is_empty():
+            continue
+        blurred = fields.sort(f"focus_{role}", "well")
+        saturated = fields.filter(pl.col(f"saturated_{role}") > 0.001)
+        rows.append(
+            {
+                "role": role,
+                "background": fields[f"background_{role}"].median(),
+                "focus": fields[f"focus_{role}"].median(),
+                "blurred": ", ".join(f"{w} ({number(f)})" for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()),
+                "saturated": len(saturated),
+                "saturated_wells": ", ".join(saturated["well"].unique().sort()[:8]),
+            }
+        )
+    return rows
+
+
+def _draw(thumbnails: list[Thumbnail]) -> list[tuple[Thumbnail, str]]:
+    if not thumbnails:
+        return []
+    limits = _contrast(thumbnails)
+    return [(t, "data:image/jpeg;base64," + base64.b64encode(draw_thumbnail(t, limits)).decode()) for t in thumbnails]
+
+
+def _contrast(thumbnails: list[Thumbnail]) -> dict[str, tuple[float, float]]:
+    """One display range a role for all thumbnails: brightness must be comparable by eye."""
+    limits = {}
+    for i, role in enumerate(thumbnails[0].roles):
+        if role is not None:
+            pooled = np.concatenate([t.pixels[i][::8, ::8].ravel() for t in thumbnails]).astype(float)
+            low, high = np.percentile(pooled, [5, 99.7])
+            limits[role] = (float(low), float(max(high, low + 1)))
+    return limits
+
+
+def draw_thumbnail(t: Thumbnail, limits: Mapping[str, tuple[float, float]]) -> bytes:
+    """JPEG of the field's middle at camera resolution: raw colours left, the same with outlines right, 50 µm bar."""
+    height, width = t.pixels.shape[1:]
+    side = min(height, width, _THUMBNAIL_PX)
+    window = np.s_[(height - side) // 2 : (height + side) // 2, (width - side) // 2 : (width + side) // 2]
+    image = np.zeros((side, side, 3), np.float32)
+    for i, role in enumerate(t.roles):
+        if role is not None:
+            low, high = limits[role]
+            plane = np.clip((t.pixels[i][window].astype(np.float32) - low) / (high - low), 0, 1)
+            image += plane[..., None] * np.array(_LIGHT[role], np.float32)
+    raw = (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    marked = (raw * 0.75).astype(np.uint8)
+    for name, colour in _OUTLINES.items():
+        if name in t.labels:
+            marked[outlines(t.labels[name][window])] = colour
+    bar = round(50 / t.pixel_size_um)
+    cv2.rectangle(raw, (10, side - 16), (10 + bar, side - 12), (255, 255, 255), cv2.FILLED)
+    both = np.hstack([raw, np.full((side, 4, 3), 255, np.uint8), marked])
+    _, encoded = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return encoded.tobytes()
+
+
+def outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Inner boundary pixels of all labels."""
+    image = labels.astype(np.float32)
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+    return np.asarray((labels > 0) & ((cv2.erode(image, cross) != image) | (cv2.dilate(image, cross) != image)))
