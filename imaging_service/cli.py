@@ -22,9 +22,15 @@ app = typer.Typer(
 )
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
-MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
-ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
-Engine = Annotated[str | None, typer.Option("--engine", help="classical, or cellpose:MODEL. The protocol's if not given.")]
+MapOption = Annotated[
+    Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)
+]
+ProtocolOption = Annotated[
+    Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)
+]
+Engine = Annotated[
+    str | None, typer.Option("--engine", help="classical, or cellpose:MODEL. The protocol's if not given.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Url = Annotated[str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")]
 
@@ -88,7 +94,9 @@ def phantom(
 
     for _ in track(write_phantom_plate(out, seed), total=len(layout(seed)), description="drawing wells"):
         pass
-    typer.echo(f"Scan       {out / 'scan'}\nPlate map  {out / 'plate_map.csv'}\nProtocol   {out / 'protocol.toml'}\nTruth      {out / 'truth'}")
+    typer.echo(
+        f"Scan       {out / f'Phantom-{seed}'}\nPlate map  {out / 'plate_map.csv'}\nProtocol   {out / 'protocol.toml'}\nTruth      {out / 'truth'}"
+    )
 
 
 @app.command()
@@ -104,10 +112,13 @@ def demo(
     plate = out / f"phantom-{seed}"
     results = out / f"results-{seed}"
     phantom(plate, seed)
-    analyze(plate / "scan", plate / "plate_map.csv", plate / "protocol.toml", results)
+    analyze(plate / f"Phantom-{seed}", plate / "plate_map.csv", plate / "protocol.toml", results)
     compared = beside_truth(pl.read_parquet(results / "responses.parquet"))
     print_truth(compared)
-    active, flat = compared.filter(pl.col("true_ec50_molar").is_not_null()), compared.filter(pl.col("true_ec50_molar").is_null())
+    active, flat = (
+        compared.filter(pl.col("true_ec50_molar").is_not_null()),
+        compared.filter(pl.col("true_ec50_molar").is_null()),
+    )
     typer.echo(
         f"\n{int(active['agrees'].sum())} of {len(active)} true EC50s lie in their 95 % interval; "
         f"{int(flat['agrees'].sum())} of {len(flat)} curves without effect were called flat."
@@ -118,7 +129,9 @@ def demo(
 def serve(
     host: Annotated[str, typer.Option(help="Loopback only: this version has no keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 8765,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")] = True,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")
+    ] = True,
 ) -> None:
     """Serve API and pages, with one supervised worker."""
     from imaging_service.jobs.runner import serve as run
@@ -156,7 +169,9 @@ def submit(
 
 @app.command()
 def status(
-    run: Annotated[str | None, typer.Argument(help="A run's id or the beginning of one; all runs if not given.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id or the beginning of one; all runs if not given.")
+    ] = None,
     url: Url = LOCAL_URL,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
 ) -> None:
@@ -174,7 +189,9 @@ def status(
         table = Table("run", "plate", "state", "done", "failed", "skipped", "left", "reason")
         for r in runs:
             p = r.progress
-            table.add_row(r.id[:12], r.plate_name, r.state, str(p.done), str(p.failed), str(p.skipped), str(p.left), r.reason)
+            table.add_row(
+                r.id[:12], r.plate_name, r.state, str(p.done), str(p.failed), str(p.skipped), str(p.left), r.reason
+            )
         Console().print(table)
 
 
@@ -185,13 +202,20 @@ def follow(client, run: str) -> None:  # type: ignore[no-untyped-def]
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)
+    ) as bar:
         task = bar.add_task("queued", total=None)
         while True:
             state = client.run(run)
             p = state.progress
             ended = p.done + p.failed
-            bar.update(task, description=state.state + (f", {p.failed} failed" if p.failed else ""), completed=ended, total=ended + p.left)
+            bar.update(
+                task,
+                description=state.state + (f", {p.failed} failed" if p.failed else ""),
+                completed=ended,
+                total=ended + p.left,
+            )
             if state.state in {"done", "failed"}:
                 break
             time.sleep(0.5)
@@ -215,9 +239,20 @@ def print_responses(table: pl.DataFrame) -> None:
 
     from imaging_service.web.report import dose, number
 
-    view = Table("line", "compound", "phenotype", "status", "EC50", "95 % interval", "effect", "95 % interval", "unit", title="Responses")
+    view = Table(
+        "line",
+        "compound",
+        "phenotype",
+        "status",
+        "EC50",
+        "95 % interval",
+        "effect",
+        "95 % interval",
+        "unit",
+        title="Responses",
+    )
     for r in table.iter_rows(named=True):
-        interval = f"{dose(r['ec50_low'])} … {dose(r['ec50_high'])}" if r["ec50_molar"] is not None else "–"
+        interval = _interval(r)
         view.add_row(
             r["line"], r["compound"], r["phenotype"], r["status"], dose(r["ec50_molar"]), interval, number(r["effect"]),
             f"{number(r['effect_low'])} … {number(r['effect_high'])}", r["unit"],
@@ -231,12 +266,39 @@ def print_truth(table: pl.DataFrame) -> None:
 
     from imaging_service.web.report import dose
 
-    view = Table("line", "compound", "phenotype", "status", "EC50", "95 % interval", "true EC50", "agrees", title="Beside the truth")
+    view = Table(
+        "line",
+        "compound",
+        "phenotype",
+        "status",
+        "EC50",
+        "95 % interval",
+        "true EC50",
+        "agrees",
+        title="Beside the truth",
+    )
     for r in table.iter_rows(named=True):
-        interval = f"{dose(r['ec50_low'])} … {dose(r['ec50_high'])}" if r["ec50_molar"] is not None else "–"
+        interval = _interval(r)
         true = "flat" if r["true_ec50_molar"] is None else dose(r["true_ec50_molar"])
-        view.add_row(r["line"], r["compound"], r["phenotype"], r["status"], dose(r["ec50_molar"]), interval, true, "yes" if r["agrees"] else "NO")
+        view.add_row(
+            r["line"],
+            r["compound"],
+            r["phenotype"],
+            r["status"],
+            dose(r["ec50_molar"]),
+            interval,
+            true,
+            "yes" if r["agrees"] else "NO",
+        )
     _console().print(view)
+
+
+def _interval(row: dict[str, object]) -> str:
+    """The EC50's interval, "–" for an open end; empty where neither end is known."""
+    from imaging_service.web.report import dose
+
+    low, high = row["ec50_low"], row["ec50_high"]
+    return "–" if low is None and high is None else f"{dose(low)} … {dose(high)}"  # type: ignore[arg-type]
 
 
 def _console():  # type: ignore[no-untyped-def]

@@ -58,7 +58,13 @@ DENSITY = 300.0
 # Which phenotypes each compound moves; all others are flat.
 _RESCUED = ("neurite_length_density", "neurite_length_per_neuron", "nc_log2_aggregate", "puncta_per_neuron")
 _KILLED = ("live_density", "neurite_length_density")
-PHENOTYPES = ("live_density", "neurite_length_density", "neurite_length_per_neuron", "nc_log2_aggregate", "puncta_per_neuron")
+PHENOTYPES = (
+    "live_density",
+    "neurite_length_density",
+    "neurite_length_per_neuron",
+    "nc_log2_aggregate",
+    "puncta_per_neuron",
+)
 
 PROTOCOL = f"""name = "phantom-fixed-endpoint"
 notes = "The phantom plate that `imaging-service phantom` writes."
@@ -97,7 +103,9 @@ def layout(seed: int) -> list[PlannedWell]:
     for line in LINES:
         conditions += [(line, "DMSO", 0.0, "vehicle")] * VEHICLES
         conditions += [(line, POSITIVE, 1e-5, "positive")] * POSITIVES
-        conditions += [(line, compound, dose, "") for compound in (RESCUER, TOXIC) for dose in DOSES for _ in range(REPLICATES)]
+        conditions += [
+            (line, compound, dose, "") for compound in (RESCUER, TOXIC) for dose in DOSES for _ in range(REPLICATES)
+        ]
     places = [Well(r, c) for r in range(2, 16) for c in range(2, 24)]
     chosen = [places[i] for i in sorted(rng.choice(len(places), len(conditions), replace=False))]
     order = rng.permutation(len(conditions))
@@ -105,7 +113,13 @@ def layout(seed: int) -> list[PlannedWell]:
 
 
 def _planned(rng: np.random.Generator, well: Well, line: Line, compound: str, dose: float, control: str) -> PlannedWell:
-    rescued = 1.0 if control == "positive" else hill(dose, line.rescue_ec50, RESCUE_HILL) if compound == RESCUER and line.rescue_ec50 else 0.0
+    rescued = (
+        1.0
+        if control == "positive"
+        else hill(dose, line.rescue_ec50, RESCUE_HILL)
+        if compound == RESCUER and line.rescue_ec50
+        else 0.0
+    )
     killed = hill(dose, line.toxic_ec50, TOXIC_HILL) if compound == TOXIC else 0.0
     length = line.neurite_length_um + rescued * (HEALTHY.neurite_length_um - line.neurite_length_um)
     nc = line.nc_log2 + rescued * (HEALTHY.nc_log2 - line.nc_log2)
@@ -120,8 +134,10 @@ def _planned(rng: np.random.Generator, well: Well, line: Line, compound: str, do
     return PlannedWell(well, line, compound, dose, control, culture)
 
 
-def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None) -> Iterator[int]:
-    """Write scan/, plate_map.csv, protocol.toml and truth/; yields the number of wells written so far.
+def write_phantom_plate(
+    out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None
+) -> Iterator[int]:
+    """Write Phantom-SEED/, plate_map.csv, protocol.toml and truth/; yields the number of wells written so far.
 
     `only` keeps the first so many wells of each line, for quick looks.
     """
@@ -129,16 +145,22 @@ def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, o
     wells = layout(seed)
     if only is not None:
         kept: dict[str, int] = {}
-        wells = [w for w in wells if kept.setdefault(w.line.name, 0) < only and not kept.update({w.line.name: kept[w.line.name] + 1})]
+        wells = [
+            w
+            for w in wells
+            if kept.setdefault(w.line.name, 0) < only and not kept.update({w.line.name: kept[w.line.name] + 1})
+        ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "plate_map.csv").write_text(_map_csv(wells), encoding="utf-8")
     (out / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
-    scan = out / "scan" / "TimePoint_1"
+    scan = out / f"Phantom-{seed}" / "TimePoint_1"
     scan.mkdir(parents=True, exist_ok=True)
     # The seed of a field depends on the plate's seed and its place only: any order and number of processes draw the same.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         tables = []
-        for done, table in enumerate(pool.map(_write_well, wells, [scan] * len(wells), [seed] * len(wells), [optics] * len(wells)), start=1):
+        for done, table in enumerate(
+            pool.map(_write_well, wells, [scan] * len(wells), [seed] * len(wells), [optics] * len(wells)), start=1
+        ):
             tables.append(table)
             yield done
     for kind in tables[0]:
@@ -148,7 +170,10 @@ def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, o
 
 def _map_csv(wells: list[PlannedWell]) -> str:
     rows = ["well,line,genotype,compound,dose,unit,control,batch"]
-    rows += [f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1" for w in wells]
+    rows += [
+        f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1"
+        for w in wells
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -156,7 +181,9 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
     """Render and write one well's fields; returns its truth tables."""
     nuclei, neurites, puncta = [], [], []
     for number in range(1, FIELDS + 1):
-        phantom = render(planned.culture, optics, np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]))
+        phantom = render(
+            planned.culture, optics, np.random.SeedSequence([seed, planned.well.row, planned.well.column, number])
+        )
         for c in range(len(CHANNELS)):
             tifffile.imwrite(
                 scan / f"Phantom-{seed}_{planned.well}_s{number}_w{c + 1}.tif", phantom.field.pixels[c], compression="zlib",
@@ -184,7 +211,15 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
     real, flag = pl.Float64(), pl.Boolean()
     return {
         "nuclei": pl.DataFrame(
-            nuclei, {**place_schema, "is_neuron": flag, "is_pyknotic": flag, "nucleus_area_um2": real, "soma_area_um2": real, "nc_log2": real}
+            nuclei,
+            {
+                **place_schema,
+                "is_neuron": flag,
+                "is_pyknotic": flag,
+                "nucleus_area_um2": real,
+                "soma_area_um2": real,
+                "nc_log2": real,
+            },
         ),
         "neurites": pl.DataFrame(neurites, {**place_schema, "length_um": real}),
         "puncta": pl.DataFrame(puncta, {**place_schema, "y_um": real, "x_um": real}),
@@ -210,22 +245,35 @@ def true_responses() -> pl.DataFrame:
                         "true_status": "ok" if active else "flat",
                     }
                 )  # fmt: skip
-    return pl.DataFrame(rows, {"line": pl.String, "compound": pl.String, "phenotype": pl.String, "true_ec50_molar": pl.Float64, "true_hill": pl.Float64, "true_status": pl.String})
+    return pl.DataFrame(
+        rows,
+        {
+            "line": pl.String,
+            "compound": pl.String,
+            "phenotype": pl.String,
+            "true_ec50_molar": pl.Float64,
+            "true_hill": pl.Float64,
+            "true_status": pl.String,
+        },
+    )
 
 
 def beside_truth(responses: pl.DataFrame) -> pl.DataFrame:
     """The response table with the truth joined to it and whether they agree.
 
-    An active curve agrees if its EC50's interval covers the true one; a flat one if it was called flat.
+    An active curve agrees if its EC50's interval, which may be open at an end, covers the true one; a flat one if it was
+    called flat.
     """
     joined = responses.join(true_responses(), on=["line", "compound", "phenotype"], how="inner", maintain_order="left")
     true = pl.col("true_ec50_molar")
     covered = (
-        (pl.col("status") == "ok")
+        pl.col("status").is_in(["ok", "not_determined"])
         & (pl.col("ec50_low").is_null() | (pl.col("ec50_low") <= true))
         & (pl.col("ec50_high").is_null() | (pl.col("ec50_high") >= true))
     )
-    return joined.with_columns(pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees"))
+    return joined.with_columns(
+        pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees")
+    )
 
 
 def quick_optics() -> Optics:

@@ -25,10 +25,17 @@ class _Part(BaseModel):
 class Acquisition(_Part):
     """How the scan was taken, where its own metadata does not say."""
 
-    pixel_size_um: Positive | None = Field(None, description="Used where the scan carries no pixel size; must agree with it within 1 % where it does.")
+    pixel_size_um: Positive | None = Field(
+        None, description="Used where the scan carries no pixel size; must agree with it within 1 % where it does."
+    )
     reader: str = Field("auto", description="tiff, harmony, ome-zarr, or auto.")
-    file_pattern: str = Field("auto", description="Name of a shipped pattern, or a regular expression with the groups well (or row and column), channel, field, z, time.")
-    plate_wells: int | None = Field(None, description="Format of the plate; the smallest that holds the scanned and mapped wells if not given.")
+    file_pattern: str = Field(
+        "auto",
+        description="Name of a shipped pattern, or a regular expression with the groups well (or row and column), channel, field, z, time.",
+    )
+    plate_wells: int | None = Field(
+        None, description="Format of the plate; the smallest that holds the scanned and mapped wells if not given."
+    )
     z_projection: Literal["max"] = Field("max", description="How several planes become one.")
     time_point: int | None = Field(None, ge=1, description="Which of several time points is analysed, counted from 1.")
 
@@ -49,7 +56,9 @@ class Segmentation(_Part):
     """Which engine, and what sizes it may expect."""
 
     engine: str = "classical"
-    checkpoint_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Refuse a checkpoint file with another digest.")
+    checkpoint_sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="Refuse a checkpoint file with another digest."
+    )
     nucleus_diameter_um: Positive = 11.0
     min_nucleus_area_um2: Positive = 20.0
     neurite_width_um: Positive = 3.0
@@ -60,13 +69,17 @@ class Measurement(_Part):
     """What is measured around the labels."""
 
     ring_um: Positive = Field(3.0, description="Width of the cytoplasm ring around a nucleus.")
-    min_branch_um: Positive = Field(5.0, description="Side branches of neurites shorter than this are artefacts of thinning.")
+    min_branch_um: Positive = Field(
+        5.0, description="Side branches of neurites shorter than this are artefacts of thinning."
+    )
 
 
 class Response(_Part):
     """Which well columns become rows of the response table."""
 
-    phenotypes: tuple[str, ...] = Field(("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1)
+    phenotypes: tuple[str, ...] = Field(
+        ("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1
+    )
 
 
 class AssayProtocol(_Part):
@@ -74,7 +87,9 @@ class AssayProtocol(_Part):
 
     name: str
     notes: str = ""
-    channels: dict[Role, str | int] = Field(description="Role ► the channel's name in the scan, or its number counted from 1.")
+    channels: dict[Role, str | int] = Field(
+        description="Role ► the channel's name in the scan, or its number counted from 1."
+    )
     acquisition: Acquisition = Acquisition()  # type: ignore[call-arg]
     segmentation: Segmentation = Segmentation()  # type: ignore[call-arg]
     measurement: Measurement = Measurement()  # type: ignore[call-arg]

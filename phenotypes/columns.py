@@ -209,13 +209,17 @@ def conform(table: pl.DataFrame, level: Level) -> pl.DataFrame:
     if strange:
         raise ValueError(f"columns without a definition in the {level} table: {', '.join(strange)}")
     return table.select(
-        (pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name) for c in known.values()
+        (pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
+        for c in known.values()
     )
 
 
 def markdown(levels: Iterable[Level] = ("response", "well", "quality", "field", "cell")) -> str:
     """The dictionary as Markdown, one table a level; `docs/columns.md` is this text."""
-    parts = ["# Columns of the tables\n\nGenerated from `phenotypes/columns.py`; do not edit.\n"]
+    parts = [
+        "# Columns of the tables\n\nGenerated from `phenotypes/columns.py`; do not edit.\n\n"
+        "Means over cells and lengths per neuron are null in wells with fewer than 20 such cells; counts and densities never are.\n"
+    ]
     for level in levels:
         parts.append(f"\n## {level.capitalize()} table\n\n| column | unit | type | meaning |\n|---|---|---|---|\n")
         for c in columns(level).values():

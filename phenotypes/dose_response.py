@@ -73,7 +73,13 @@ class DoseResponse:
 
     def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
         """Pointwise 95 % interval of the fitted curve by the delta method; None where the curve has no covariance."""
-        if self.covariance is None or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
+        if (
+            self.covariance is None
+            or self.fitted_log_ec50 is None
+            or self.hill is None
+            or self.e0 is None
+            or self.einf is None
+        ):
             return None
         x = np.asarray(dose, float)
         f = occupancy(x, self.fitted_log_ec50, self.hill)
@@ -85,7 +91,7 @@ class DoseResponse:
         curve = self.predict(x)
         return curve - half, curve + half
 
-    # Kept beside `ec50`, which is withheld when it lies outside the tested doses.
+    # Kept beside `ec50`, which is withheld when it lies outside the tested doses or is not determined.
     fitted_log_ec50: float | None = None
 
 
@@ -112,8 +118,8 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     -------
     DoseResponse
         `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" / "above_tested_range" (half of the
-        effect lies outside the tested doses; `ec50` is None); "not_determined" (neither end of the EC50's interval
-        closes); "no_vehicle"; "too_few_doses".
+        effect lies outside the tested doses; `ec50` is None); "not_determined" (an end of the EC50's interval is open;
+        the other is given, `ec50` is None); "no_vehicle"; "too_few_doses".
     """
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if x.shape != y.shape or x.ndim != 1:
@@ -123,7 +129,9 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     treated = np.unique(x[x > 0])
     counts = {"n_wells": int((x > 0).sum()), "n_vehicle": int((x == 0).sum()), "n_doses": len(treated)}
     if counts["n_vehicle"] == 0:
-        return DoseResponse("no_vehicle", "no vehicle well has a value, so the response without compound is unknown", **counts)
+        return DoseResponse(
+            "no_vehicle", "no vehicle well has a value, so the response without compound is unknown", **counts
+        )
     if len(treated) < MIN_DOSES or len(y) < MIN_DOSES + 2:
         return DoseResponse("too_few_doses", f"{len(treated)} doses with values; a curve needs {MIN_DOSES}", **counts)
     grid = _Grid(x)
@@ -223,17 +231,23 @@ def _hill(x: Real, y: Real, grid: _Grid, counts: dict[str, int], p_value: float)
     low, high = _interval(grid.theta, profile, theta, rss, bound)
     status, reason = "ok", ""
     if theta < tested.min():
-        status, reason = "below_tested_range", f"half of the effect is reached below the lowest tested dose, {x[x > 0].min():.3g} mol/L"
+        status, reason = (
+            "below_tested_range",
+            f"half of the effect is reached below the lowest tested dose, {x[x > 0].min():.3g} mol/L",
+        )
     elif theta > tested.max():
-        status, reason = "above_tested_range", f"half of the effect is not reached at the highest tested dose, {x.max():.3g} mol/L"
-    elif low is None and high is None:
-        status, reason = "not_determined", "the EC50's interval is open on both sides"
+        status, reason = (
+            "above_tested_range",
+            f"half of the effect is not reached at the highest tested dose, {x.max():.3g} mol/L",
+        )
     elif low is None or high is None:
-        reason = f"the EC50's {'lower' if low is None else 'upper'} bound is not determined by these doses"
-    inside = status == "ok"
+        # There is an effect, but a point estimate without both bounds would be read as a potency.
+        ends = "on both sides" if low is None and high is None else "downwards" if low is None else "upwards"
+        status, reason = "not_determined", f"there is an effect, but the EC50's interval is open {ends}"
+    inside = status in {"ok", "not_determined"}
     return DoseResponse(
         status, reason, **counts, model="hill4", direction="ascending" if span > 0 else "descending",
-        ec50=float(10**theta) if inside else None,
+        ec50=float(10**theta) if status == "ok" else None,
         ec50_low=float(10**low) if inside and low is not None else None,
         ec50_high=float(10**high) if inside and high is not None else None,
         hill=hill, e0=e0, einf=e0 + span, emax=e0 + effect, effect=effect,
@@ -265,12 +279,19 @@ def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | N
     def rss(p: Real) -> float:
         return float(((y - p[1] - (p[2] - p[1]) * occupancy(x, p[3], p[0])) ** 2).sum())
 
-    steps = 1e-4 * np.maximum(np.abs(parameters), [0.1, abs(parameters[2] - parameters[1]), abs(parameters[2] - parameters[1]), 1.0])
+    steps = 1e-4 * np.maximum(
+        np.abs(parameters), [0.1, abs(parameters[2] - parameters[1]), abs(parameters[2] - parameters[1]), 1.0]
+    )
     hessian = np.empty((4, 4))
     for a in range(4):
         for b in range(a, 4):
             ea, eb = np.eye(4)[a] * steps[a], np.eye(4)[b] * steps[b]
-            difference = rss(parameters + ea + eb) - rss(parameters + ea - eb) - rss(parameters - ea + eb) + rss(parameters - ea - eb)
+            difference = (
+                rss(parameters + ea + eb)
+                - rss(parameters + ea - eb)
+                - rss(parameters - ea + eb)
+                + rss(parameters - ea - eb)
+            )
             hessian[a, b] = hessian[b, a] = difference / (4 * steps[a] * steps[b])
     try:
         covariance = np.linalg.inv(hessian / (2 * variance))
@@ -279,7 +300,9 @@ def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | N
     return covariance if (np.diag(covariance) > 0).all() else None
 
 
-def _effect_half_width(covariance: Real | None, theta: float, hill: float, span: float, log_top: float, freedom: int) -> float | None:
+def _effect_half_width(
+    covariance: Real | None, theta: float, hill: float, span: float, log_top: float, freedom: int
+) -> float | None:
     """Half width of the 95 % interval of emax − e0, by the delta method."""
     if covariance is None:
         return None

@@ -85,9 +85,16 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
         own = done.filter(pl.col("line") == line)
         for name in phenotypes:
             column = phenotype(name)
-            groups = {c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy() for c in ("vehicle", "positive")}
+            groups = {
+                c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy() for c in ("vehicle", "positive")
+            }
             vehicle, positive = groups["vehicle"], groups["positive"]
-            row: dict[str, object] = {"line": line, "phenotype": name, "n_vehicle": len(vehicle), "n_positive": len(positive)}
+            row: dict[str, object] = {
+                "line": line,
+                "phenotype": name,
+                "n_vehicle": len(vehicle),
+                "n_positive": len(positive),
+            }
             if len(vehicle):
                 row["vehicle_mean"] = float(vehicle.mean())
                 if len(vehicle) > 1 and column.scale == "percent" and vehicle.mean() > 0:

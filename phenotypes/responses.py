@@ -79,7 +79,10 @@ def respond(
         for line, compound in pairs:
             own = values.filter(
                 (pl.col("line") == line)
-                & ((pl.col("control") == "vehicle") | ((pl.col("control") == "none") & (pl.col("compound") == compound)))
+                & (
+                    (pl.col("control") == "vehicle")
+                    | ((pl.col("control") == "none") & (pl.col("compound") == compound))
+                )
             )
             all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
             result = _refusal(wells, own, line, name, column.coarsest_pixel_um, pixel_size_um) or fit(
@@ -120,7 +123,9 @@ def _refusal(
 ) -> DoseResponse | None:
     """What can be said before any fit."""
     if coarsest is not None and pixel_size_um > coarsest:
-        return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
+        return DoseResponse(
+            "pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm"
+        )
     done = wells.filter(pl.col("status") == "done")
     if done.is_empty() or done[name].null_count() == len(done):
         return DoseResponse("not_measured", f"{name} has no value in any well: its channel or compartment is missing")
@@ -128,7 +133,9 @@ def _refusal(
     if vehicle.is_empty():
         return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
     if phenotype(name).scale == "percent" and not float(vehicle.mean() or 0.0) > 0:  # type: ignore[arg-type]
-        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
+        return DoseResponse(
+            "vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing"
+        )
     return None
 
 

@@ -10,6 +10,9 @@ from phenotypes.columns import INTENSITY_ROLES, conform
 
 PYKNOTIC_AREA = 0.5
 PYKNOTIC_DNA = 1.5
+# A mean over fewer cells says more about those cells than about the well, and its scatter would pass for an effect at the
+# doses that kill. Counts and densities are never withheld: few cells are their message.
+MIN_CELLS = 20
 
 
 def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
@@ -22,7 +25,9 @@ def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame
     reference = (
         placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
         .group_by("line")
-        .agg(pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref"))
+        .agg(
+            pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref")
+        )
     )
     return (
         placed.join(reference, on="line", how="left", maintain_order="left")
@@ -54,20 +59,22 @@ def well_table(
     intact = ~pl.col("is_pyknotic").fill_null(value=False)
     live = intact & pl.col("is_neuron").fill_null(value=not neurons_known)
     whole = live & ~pl.col("touches_border")
+    means = {
+        "nucleus_area_mean": pl.col("nucleus_area_um2").filter(whole),
+        "soma_area_mean": pl.col("soma_area_um2").filter(whole),
+        "puncta_per_neuron": pl.col("puncta_count").filter(live),
+        "puncta_positive_fraction": pl.col("puncta_count").filter(live) > 0,
+    }
+    for role in INTENSITY_ROLES:
+        means |= {f"{name}_{role}": pl.col(f"{name}_{role}").filter(live) for name in ("nucleus_mean", "nc_log2")}
     aggregates = [
         pl.len().alias("nuclei_count"),
         live.sum().alias("live_count"),
-        pl.when(pl.col("is_pyknotic").is_not_null().any()).then(pl.col("is_pyknotic").mean()).alias("pyknotic_fraction"),
-        pl.col("nucleus_area_um2").filter(whole).mean().alias("nucleus_area_mean"),
-        pl.col("soma_area_um2").filter(whole).mean().alias("soma_area_mean"),
-        pl.col("puncta_count").filter(live).mean().alias("puncta_per_neuron"),
-        (pl.col("puncta_count").filter(live) > 0).mean().alias("puncta_positive_fraction"),
+        pl.when(pl.col("is_pyknotic").is_not_null().any())
+        .then(pl.col("is_pyknotic").mean())
+        .alias("pyknotic_fraction"),
+        *(pl.when(values.count() >= MIN_CELLS).then(values.mean()).alias(name) for name, values in means.items()),
     ]
-    for role in INTENSITY_ROLES:
-        aggregates += [
-            pl.col(f"nucleus_mean_{role}").filter(live).mean().alias(f"nucleus_mean_{role}"),
-            pl.col(f"nc_log2_{role}").filter(live).mean().alias(f"nc_log2_{role}"),
-        ]
     # Well by well: a threaded group_by sums in an order of its own, and the last digit would change from run to run.
     by_cell = pl.concat(
         [cells.clear().select(pl.col("well"), *aggregates).clear()]
@@ -76,7 +83,9 @@ def well_table(
     by_field = fields.group_by("well").agg(
         pl.len().alias("n_fields"),
         pl.col("area_mm2").sum(),
-        pl.when(pl.col("neurite_length_um").is_not_null().all()).then(pl.col("neurite_length_um").sum()).alias("neurite_length_total"),
+        pl.when(pl.col("neurite_length_um").is_not_null().all())
+        .then(pl.col("neurite_length_um").sum())
+        .alias("neurite_length_total"),
     )
     status = pl.DataFrame(
         {
@@ -92,13 +101,16 @@ def well_table(
         .join(by_field, on="well", how="left", maintain_order="left")
         .join(by_cell, on="well", how="left", maintain_order="left")
         # A measured well without a single nucleus has a count: none.
-        .with_columns(pl.when(done).then(pl.col(c).fill_null(0)).otherwise(pl.col(c)).alias(c) for c in ("nuclei_count", "live_count"))
+        .with_columns(
+            pl.when(done).then(pl.col(c).fill_null(0)).otherwise(pl.col(c)).alias(c)
+            for c in ("nuclei_count", "live_count")
+        )
         .with_columns((pl.col("live_count") if neurons_known else pl.lit(None, pl.Int64)).alias("neuron_count"))
         .with_columns(
             (pl.col("nuclei_count") / pl.col("area_mm2")).alias("nuclei_density"),
             (pl.col("live_count") / pl.col("area_mm2")).alias("live_density"),
             (pl.col("neurite_length_total") / 1000 / pl.col("area_mm2")).alias("neurite_length_density"),
-            pl.when(pl.col("neuron_count") > 0)
+            pl.when(pl.col("neuron_count") >= MIN_CELLS)
             .then(pl.col("neurite_length_total") / pl.col("neuron_count"))
             .alias("neurite_length_per_neuron"),
         )

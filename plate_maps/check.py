@@ -33,19 +33,31 @@ def check(plate_map: PlateMap) -> list[Finding]:
     treated = [(w, c) for w, c in plate_map.conditions.items() if c.control is Control.NONE and c.compound]
     if not plate_map.vehicle_wells():
         findings.append(
-            Finding("error", "no_vehicle", f"{source}: no well is marked as vehicle; mark the solvent wells in the control column")
+            Finding(
+                "error",
+                "no_vehicle",
+                f"{source}: no well is marked as vehicle; mark the solvent wells in the control column",
+            )
         )
     else:
         for line in sorted({c.line for _, c in treated}):
             wells = plate_map.vehicle_wells(line)
             if not wells:
                 findings.append(
-                    Finding("error", "no_vehicle_for_line", f"{source}: line {line} has treated wells but no vehicle well of its own")
+                    Finding(
+                        "error",
+                        "no_vehicle_for_line",
+                        f"{source}: line {line} has treated wells but no vehicle well of its own",
+                    )
                 )
             elif len(wells) < MIN_VEHICLE_WELLS:
                 names = ", ".join(map(str, wells))
                 findings.append(
-                    Finding("warning", "few_vehicle_wells", f"{source}: line {line} has only {len(wells)} vehicle well(s): {names}")
+                    Finding(
+                        "warning",
+                        "few_vehicle_wells",
+                        f"{source}: line {line} has only {len(wells)} vehicle well(s): {names}",
+                    )
                 )
     doses: dict[tuple[str, str], set[float]] = defaultdict(set)
     for _, c in treated:
@@ -54,8 +66,14 @@ def check(plate_map: PlateMap) -> list[Finding]:
     for (line, compound), ladder in sorted(doses.items()):
         if len(ladder) < MIN_DOSES:
             findings.append(
-                Finding("warning", "few_doses", f"{source}: {compound} on line {line} has {len(ladder)} dose(s); a curve needs {MIN_DOSES}")
+                Finding(
+                    "warning",
+                    "few_doses",
+                    f"{source}: {compound} on line {line} has {len(ladder)} dose(s); a curve needs {MIN_DOSES}",
+                )
             )
     if treated and not any(c.control is Control.POSITIVE for c in plate_map.conditions.values()):
-        findings.append(Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed"))
+        findings.append(
+            Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed")
+        )
     return sorted(findings, key=lambda f: f.severity)

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from segmentation.classical import Sizes, Thresholds, calibrate_thresholds, complete_thresholds, neurites_and_puncta, remove_small
+from segmentation.classical import (
+    Sizes,
+    Thresholds,
+    calibrate_thresholds,
+    complete_thresholds,
+    neurites_and_puncta,
+    remove_small,
+)
 from segmentation.field import Field, Labels, Segmentation
 from segmentation.weights import Checkpoint, WeightsError, cellpose_checkpoint, local_checkpoint
 
@@ -36,9 +43,13 @@ def create(
         import torch
         from cellpose import models
     except ImportError as error:
-        raise ImportError("the cellpose engine needs torch and cellpose: pip install 'motor-neuron-imaging-service[cellpose]'") from error
+        raise ImportError(
+            "the cellpose engine needs torch and cellpose: pip install 'motor-neuron-imaging-service[cellpose]'"
+        ) from error
     if device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver")
+        raise RuntimeError(
+            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver"
+        )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
     is_path = "/" in name or "\\" in name or Path(name).is_file()
@@ -63,7 +74,9 @@ def _refuse_pickle(checkpoint: Checkpoint) -> None:
     try:
         content = torch.load(checkpoint.path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(f"{checkpoint.name} does not load as plain weights and is refused: {str(error).splitlines()[0]}") from error
+        raise WeightsError(
+            f"{checkpoint.name} does not load as plain weights and is refused: {str(error).splitlines()[0]}"
+        ) from error
     if not isinstance(content, dict):
         raise WeightsError(f"{checkpoint.name} holds {type(content).__name__}, not a table of weights")
 

@@ -76,7 +76,12 @@ class ClassicalSegmenter:
 
     def describe(self) -> dict[str, object]:
         """Thresholds and sizes."""
-        return {"engine": self.name, "device": "cpu", "thresholds": asdict(self.thresholds), "sizes": asdict(self.sizes)}
+        return {
+            "engine": self.name,
+            "device": "cpu",
+            "thresholds": asdict(self.thresholds),
+            "sizes": asdict(self.sizes),
+        }
 
     def calibrate(self, fields: Sequence[Field]) -> ClassicalSegmenter:
         """Thresholds from the pooled fields; see `calibrate_thresholds`."""
@@ -91,7 +96,9 @@ class ClassicalSegmenter:
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
         if field.has("dna") and thresholds.nuclei is not None:
-            labels["nuclei"] = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei, self.sizes)
+            labels["nuclei"] = segment_nuclei(
+                smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei, self.sizes
+            )
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite") and "nuclei" in labels and thresholds.soma is not None:
@@ -127,7 +134,9 @@ def neurites_and_puncta(
         if somas is None:
             warnings.append("puncta: no neurite channel, so no somas to count them in")
         elif field.pixel_size_um > COARSEST_PIXEL_UM:
-            warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
+            warnings.append(
+                f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)"
+            )
         elif thresholds.puncta is not None:
             image = smoothed(field, "aggregate", 0.0)
             # A punctum at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.

@@ -199,7 +199,12 @@ def _grow_neurites(
             line = centre + np.cumsum(step * np.stack([np.sin(heading), np.cos(heading)], axis=1), axis=0)
             line = np.vstack([centre, line])
             # Drawn from inside the soma's rim, not through the nucleus.
-            _draw_line(tubulin, line[3:] if len(line) > 5 else line, max(2, round(rng.uniform(1.0, 1.8) * um)), rng.uniform(300, 600))
+            _draw_line(
+                tubulin,
+                line[3:] if len(line) > 5 else line,
+                max(2, round(rng.uniform(1.0, 1.8) * um)),
+                rng.uniform(300, 600),
+            )
             lines.append(line)
             owners.append(i)
     return lines, owners

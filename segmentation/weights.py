@@ -60,7 +60,9 @@ def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpo
         raise WeightsError(f"no checkpoint at {path}; give the path of a Cellpose 4 file, or a model's name")
     digest = sha256_of(path)
     if pinned_sha256 is not None and digest != pinned_sha256:
-        raise WeightsError(f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or was damaged")
+        raise WeightsError(
+            f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or was damaged"
+        )
     return Checkpoint(
         path.name, str(path), digest, "not stated: the laboratory's own checkpoint", "not stated", "local file"
     )
@@ -76,7 +78,9 @@ def cellpose_checkpoint(model: str) -> Checkpoint:
     """
     card = CELLPOSE_MODELS.get(model)
     if card is None:
-        raise WeightsError(f"unknown Cellpose model {model!r}; known: {', '.join(CELLPOSE_MODELS)}, or the path of a checkpoint")
+        raise WeightsError(
+            f"unknown Cellpose model {model!r}; known: {', '.join(CELLPOSE_MODELS)}, or the path of a checkpoint"
+        )
     from cellpose import models
 
     expected = Path(models.MODEL_DIR) / model

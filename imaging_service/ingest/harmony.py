@@ -55,7 +55,11 @@ class HarmonyReader:
         x, y = sizes.pop()
         if x != y:
             raise ScanError(f"{index}: pixels are not square ({x} × {y} m)")
-        notes = [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"] if missing else []
+        notes = (
+            [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"]
+            if missing
+            else []
+        )
         return PlatePlan(
             self.name, plate["Name"] or root.name, root, tuple(channels), float(x) * 1e6 if x else None,
             PlateFormat(int(plate["PlateRows"]), int(plate["PlateColumns"])),
@@ -75,7 +79,18 @@ def _local(tag: str) -> str:
     return tag.rsplit("}", 1)[-1]
 
 
-_IMAGE_KEYS = ("URL", "Row", "Col", "FieldID", "PlaneID", "TimepointID", "ChannelID", "ChannelName", "ImageResolutionX", "ImageResolutionY")
+_IMAGE_KEYS = (
+    "URL",
+    "Row",
+    "Col",
+    "FieldID",
+    "PlaneID",
+    "TimepointID",
+    "ChannelID",
+    "ChannelName",
+    "ImageResolutionX",
+    "ImageResolutionY",
+)
 _REQUIRED = ("URL", "Row", "Col", "FieldID", "ChannelID", "ImageResolutionX", "ImageResolutionY")
 
 

@@ -64,9 +64,13 @@ class OmeZarrReader:
                 if shape[-1] * shape[-2] > limits.image_pixels:
                     raise ScanError(f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels is over the limit")
                 if channels and names != channels:
-                    raise ScanError(f"{root}/{where}: channels {', '.join(names)} differ from those of other wells, {', '.join(channels)}")
+                    raise ScanError(
+                        f"{root}/{where}: channels {', '.join(names)} differ from those of other wells, {', '.join(channels)}"
+                    )
                 if size is not None and pixel is not None and abs(pixel / size - 1) > 0.01:
-                    raise ScanError(f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of other wells")
+                    raise ScanError(
+                        f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of other wells"
+                    )
                 channels, size = names, size if size is not None else pixel
                 for index in np.ndindex(shape[:-2]):
                     t, c, z = _tcz(found["axes"], index)
@@ -80,7 +84,15 @@ class OmeZarrReader:
         # Many writers list the used rows and columns only; such a grid says nothing of the plate's format.
         fmt = declared if declared in FORMATS.values() and all(i.well in declared for i in images) else None
         return PlatePlan(
-            self.name, str(plate.get("name") or root.name), root, channels, size, fmt, tuple(sorted(images)), tuple(notes), tuple(missing)
+            self.name,
+            str(plate.get("name") or root.name),
+            root,
+            channels,
+            size,
+            fmt,
+            tuple(sorted(images)),
+            tuple(notes),
+            tuple(missing),
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
@@ -91,7 +103,9 @@ class OmeZarrReader:
             array = zarr.open_array(plan.root / image.path, mode="r")
             # A shard may reach beyond the array, so more chunks than the array's can be there.
             if array.nchunks_initialized < array.nchunks:
-                raise ImageError(f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
+                raise ImageError(
+                    f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros"
+                )
             return np.asarray(array[image.index])
         except ImageError:
             raise
@@ -114,7 +128,9 @@ def _ome(attributes: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else attributes
 
 
-def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
+def _image_metadata(
+    group: Any, where: str, root: Path
+) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
     try:
         attributes = _ome(group[where].attrs.asdict())
         multiscale = attributes["multiscales"][0]
@@ -124,7 +140,9 @@ def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any],
         array = group[f"{where}/{path}"]
         scale = next(t["scale"] for t in dataset["coordinateTransformations"] if t["type"] == "scale")
     except (KeyError, IndexError, StopIteration, TypeError) as error:
-        raise ScanError(f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})") from error
+        raise ScanError(
+            f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})"
+        ) from error
     if axes[-2:] != ["y", "x"]:
         raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")
     units = [a.get("unit") if isinstance(a, dict) else None for a in multiscale["axes"]]

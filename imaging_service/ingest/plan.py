@@ -73,7 +73,9 @@ def file_digests(plan: PlatePlan) -> dict[str, str]:
         path = plan.root / relative
         try:
             if path.is_dir():
-                return relative, combine((str(p.relative_to(path)), _sha256(p)) for p in sorted(path.rglob("*")) if p.is_file())
+                return relative, combine(
+                    (str(p.relative_to(path)), _sha256(p)) for p in sorted(path.rglob("*")) if p.is_file()
+                )
             return relative, _sha256(path)
         except OSError as error:
             raise ScanError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -24,11 +24,13 @@ def worker_count(device: str, wanted: int = 0) -> int:
 
 
 def start_worker() -> None:
-    """Run in each worker process: one thread of OpenCV a process, and the heavy imports while the plate is planned."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    for name in ("imaging_service.jobs.well", "imaging_service.ingest.tiff_folder", "skimage.segmentation", "skimage.morphology"):
+    """Run in each worker process: the heavy imports, while the plate is planned."""
+    for name in (
+        "imaging_service.jobs.well",
+        "imaging_service.ingest.tiff_folder",
+        "skimage.segmentation",
+        "skimage.morphology",
+    ):
         import_module(name)
 
 
@@ -36,12 +38,19 @@ def warm() -> None:
     """A first task that only makes the pool start a process."""
 
 
-def analyze(read: Callable[[], RunInputs], out: Path, *, device: str = "auto", workers: int = 0, progress: Progress | None = None) -> RunRecord:
+def analyze(
+    read: Callable[[], RunInputs],
+    out: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> RunRecord:
     """Analyse a plate into the folder `out`.
 
     `read` gives the inputs; it is called once the first worker process is on its way, so that its imports and the reading
     of protocol, plate map and scan take place at the same time. `progress` is called after each well with its outcome,
-    the number done and the number of all. Raises the errors of `read` and `prepare`; bad wells are outcomes, not errors.
+    the number done and the number of all. Raises the errors of `read` and `identify`; bad wells are outcomes, not errors.
     """
     folder = RunFolder(out)
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
@@ -49,11 +58,10 @@ def analyze(read: Callable[[], RunInputs], out: Path, *, device: str = "auto", w
     try:
         # One process is enough until wells come; a second one's imports would compete with the planning.
         pool.submit(warm)
-        from imaging_service.jobs.prepare import prepare
+        from imaging_service.jobs.prepare import identify, lay_out
 
-        inputs = read()
-        out.mkdir(parents=True, exist_ok=True)
-        record = prepare(inputs, folder)
+        identified, plan = identify(read())
+        record = lay_out(identified, plan, folder)
         sweep(out)
         outcomes = run_wells(pool, folder, record, progress)
     except BaseException:
@@ -69,7 +77,9 @@ def analyze(read: Callable[[], RunInputs], out: Path, *, device: str = "auto", w
     return record
 
 
-def run_wells(pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None) -> dict[str, WellOutcome]:
+def run_wells(
+    pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None
+) -> dict[str, WellOutcome]:
     """Calibrate, then analyse the wells that have no outcome yet."""
     from imaging_service.jobs.well import begin, calibrate, process_well
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from imaging_service import __version__
@@ -15,7 +16,17 @@ from imaging_service.protocol import AssayProtocol
 from plate_maps import PlateFormat, PlateMap, PlateMapError, Well, check, plate_format, read_plate_map
 from plate_maps.wells import smallest_format
 
-PACKAGES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "polars", "zarr", "tifffile", "cellpose", "torch")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "opencv-python-headless",
+    "polars",
+    "zarr",
+    "tifffile",
+    "cellpose",
+    "torch",
+)
 
 
 def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: str | None, device: str) -> RunInputs:
@@ -30,26 +41,18 @@ def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: st
         mapped = read_plate_map(plate_map, fmt)
     except PlateMapError as error:
         raise PlateMapRefused(str(error)) from error
-    return RunInputs(scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device)
+    return RunInputs(
+        scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device
+    )
 
 
-def prepare(inputs: RunInputs, folder: RunFolder, plates: Path | None = None) -> RunRecord:
-    """Plan the scan, join it with the map, check the engine, and write the record and one task a well.
+def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path | None = None) -> RunRecord:
+    """Write the record and one task a well, once `identify` has found nothing wrong.
 
-    Parameters
-    ----------
-    inputs
-        What was asked for.
-    folder
-        The run's folder. A record of the same run that is there already is kept: the run goes on where it stopped.
-    plates
-        Where plates are shared between runs; `plate.zarr` in the run's own folder if not given.
-
-    Raises
-    ------
-    ScanError, PlateMapRefused, ProtocolError, EngineError
+    A record of the same run that is there already is kept: the run goes on where it stopped. Converted plates go to
+    `plates`, where runs share them, or to `plate.zarr` in the run's own folder. Raises ScanError if the folder holds
+    another run.
     """
-    record, plan = identify(inputs)
     if folder.record.is_file():
         before = load(RunRecord, folder.record)
         if before.run_id != record.run_id:
@@ -59,16 +62,23 @@ def prepare(inputs: RunInputs, folder: RunFolder, plates: Path | None = None) ->
             )
         return before
     plate = folder.root / "plate.zarr" if plates is None else plates / f"{plate_key(record)}.zarr"
-    record = RunRecord(**{**record.__dict__, "plate": plate.resolve()})
-    time = inputs.protocol.acquisition.time_point or 1
+    record = replace(record, plate=plate.resolve())
+    time = record.inputs.protocol.acquisition.time_point or 1
+    inputs = record.inputs
     for name in record.wells:
         well = Well.parse(name)
-        own = PlatePlan(
-            plan.reader, plan.name, plan.root.resolve(), plan.channels, plan.pixel_size_um, plan.format, plan.of(well),
-            missing=tuple(m for m in plan.missing if m.well == well),
-        )  # fmt: skip
+        missing = tuple(m for m in plan.missing if m.well == well)
+        own = replace(plan, root=plan.root.resolve(), images=plan.of(well), missing=missing, notes=())
         task = WellTask(
-            name, own, record.pixel_size_um, record.roles, time, inputs.protocol, inputs.engine, inputs.device, record.plate
+            name,
+            own,
+            record.pixel_size_um,
+            record.roles,
+            time,
+            inputs.protocol,
+            inputs.engine,
+            inputs.device,
+            record.plate,
         )
         save(task, folder.task(name))
     save(record, folder.record)
@@ -98,7 +108,9 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
         )
     notes = list(plan.notes)
     if join.only_in_scan:
-        notes.append(f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_some(join.only_in_scan)}")
+        notes.append(
+            f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_some(join.only_in_scan)}"
+        )
     engine = _engine(inputs)
     files = file_digests(plan)
     plate_digest = combine(files.items())
@@ -147,7 +159,9 @@ def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
             "or area means anything without it"
         )
     if found is not None and given is not None and abs(given / found - 1) > 0.01:
-        raise ProtocolError(f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says {found:.6g}; correct one of them")
+        raise ProtocolError(
+            f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says {found:.6g}; correct one of them"
+        )
     return float(found if found is not None else given)  # type: ignore[arg-type]
 
 
@@ -162,7 +176,9 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
                 + ", ".join(f"{i} = {name!r}" for i, name in enumerate(plan.channels, start=1))
             )
         if roles[index] is not None:
-            raise ProtocolError(f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles, {roles[index]} and {role}")
+            raise ProtocolError(
+                f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles, {roles[index]} and {role}"
+            )
         roles[index] = role
     return tuple(roles)
 
@@ -171,7 +187,9 @@ def _one_time_point(plan: PlatePlan, protocol: AssayProtocol) -> None:
     times = sorted({image.time for image in plan.images})
     wanted = protocol.acquisition.time_point
     if wanted is not None and wanted not in times:
-        raise ProtocolError(f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}")
+        raise ProtocolError(
+            f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}"
+        )
     if wanted is None and len(times) > 1:
         raise ScanError(
             f"scan {plan.name} has {len(times)} time points; choose one with acquisition.time_point (survival over time is not analysed "
@@ -187,7 +205,9 @@ def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> Plate
         raise ProtocolError(f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate")
     outside = tuple(w for w in mapped if w not in plan.format)
     if outside:
-        raise PlateMapRefused(f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_some(outside)}")
+        raise PlateMapRefused(
+            f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_some(outside)}"
+        )
     return plan.format
 
 
@@ -199,8 +219,6 @@ def _engine(inputs: RunInputs) -> dict[str, object]:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError
-
     found = {}
     for name in PACKAGES:
         try:

@@ -73,7 +73,9 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     write_table(wells, root / "wells")
     write_table(responses.quality, root / "quality")
     write_table(responses.table, root / "responses")
-    write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
+    write_bytes(
+        root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode()
+    )
     content = ReportContent(
         title=record.plate_name,
         record=dump(record),
@@ -117,5 +119,9 @@ def _thumbnails(folder: RunFolder, record: RunRecord, calibration: Calibration, 
     for name, caption in chosen[:24]:
         well = Well.parse(name)
         pixels, _, _ = plates.read_field(record.plate, well, 1)
-        thumbnails.append(Thumbnail(name, caption, pixels, record.roles, plates.read_labels(folder.labels, well, 1), record.pixel_size_um))
+        thumbnails.append(
+            Thumbnail(
+                name, caption, pixels, record.roles, plates.read_labels(folder.labels, well, 1), record.pixel_size_um
+            )
+        )
     return thumbnails

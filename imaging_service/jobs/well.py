@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -15,7 +16,16 @@ from imaging_service.errors import ImageError, ServiceError
 from imaging_service.ingest import reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.engine import load_engine
-from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, WellTask, load, save
+from imaging_service.jobs.records import (
+    LABEL_VERSION,
+    Calibration,
+    RunFolder,
+    RunRecord,
+    WellOutcome,
+    WellTask,
+    load,
+    save,
+)
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.tables import write_table
@@ -24,6 +34,9 @@ from phenotypes.measure import MeasureSettings, measure, with_well
 from plate_maps import Well
 from segmentation import Field
 from segmentation.background import Illumination, estimate_illumination, no_illumination
+
+# The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
+cv2.setNumThreads(1)
 
 # Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to wait for.
 THRESHOLD_FIELDS = 8
@@ -49,7 +62,9 @@ def calibrate(folder: RunFolder) -> Calibration:
     notes: list[str] = []
     lit = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
     illumination = (
-        estimate_illumination([f for _, f in lit]) if lit else no_illumination(len(record.channels), "no field could be read")
+        estimate_illumination([f for _, f in lit])
+        if lit
+        else no_illumination(len(record.channels), "no field could be read")
     )
     chosen = _sample(folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes)
     if not chosen:
@@ -61,7 +76,9 @@ def calibrate(folder: RunFolder) -> Calibration:
         calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
         described = calibrated.describe().get("thresholds")
         thresholds = dict(described) if isinstance(described, dict) else {}
-    calibration = Calibration(thresholds, asdict(illumination), tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
+    calibration = Calibration(
+        thresholds, asdict(illumination), tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes))
+    )
     save(calibration, folder.calibration)
     return calibration
 
@@ -94,7 +111,9 @@ def read_planes(task: WellTask, number: int) -> NDArray[np.generic]:
         planes.append(_project(reader.read(plan, image, limits) for image in own))
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
-        raise ImageError(f"well {task.well}, field {number}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
+        raise ImageError(
+            f"well {task.well}, field {number}: channels differ in size: {', '.join(map(str, sorted(shapes)))}"
+        )
     return np.stack(planes)
 
 
@@ -148,7 +167,9 @@ def process_well(root: Path, name: str) -> WellOutcome:
 
 def _process(folder: RunFolder, task: WellTask) -> WellOutcome:
     calibration = load(Calibration, folder.calibration)
-    illumination = Illumination(**{k: tuple(tuple(v) if isinstance(v, list) else v for v in vs) for k, vs in calibration.illumination.items()})
+    illumination = Illumination(
+        **{k: tuple(tuple(v) if isinstance(v, list) else v for v in vs) for k, vs in calibration.illumination.items()}
+    )
     engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(calibration.thresholds)
     part = task.protocol.measurement
     settings = MeasureSettings(part.ring_um, part.min_branch_um)

@@ -57,7 +57,9 @@ def _write_array(group: Any, name: str, pixels: NDArray[np.generic]) -> None:
 def audit(array: Any, where: str) -> None:
     """Raise StoreError if a chunk of an array is missing."""
     if array.nchunks_initialized != array.nchunks:
-        raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
+        raise StoreError(
+            f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros"
+        )
 
 
 def _levels(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
@@ -82,7 +84,9 @@ def _multiscales(name: str, count: int, pixel_size_um: float, axes: list[dict[st
             "datasets": [
                 {
                     "path": str(level),
-                    "coordinateTransformations": [{"type": "scale", "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level]}],
+                    "coordinateTransformations": [
+                        {"type": "scale", "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level]}
+                    ],
                 }
                 for level in range(count)
             ],
@@ -91,11 +95,18 @@ def _multiscales(name: str, count: int, pixel_size_um: float, axes: list[dict[st
 
 
 def write_well(
-    folder: Path, fields: Sequence[NDArray[np.generic]], channels: Sequence[str], roles: Sequence[str | None], pixel_size_um: float
+    folder: Path,
+    fields: Sequence[NDArray[np.generic]],
+    channels: Sequence[str],
+    roles: Sequence[str | None],
+    pixel_size_um: float,
 ) -> None:
     """Write one well, (C, Y, X) a field, as the OME-Zarr group `folder`, and audit it."""
     well = zarr.open_group(folder, mode="w", zarr_format=3)
-    well.attrs["ome"] = {"version": VERSION, "well": {"images": [{"path": str(i), "acquisition": 0} for i in range(len(fields))]}}
+    well.attrs["ome"] = {
+        "version": VERSION,
+        "well": {"images": [{"path": str(i), "acquisition": 0} for i in range(len(fields))]},
+    }
     for i, pixels in enumerate(fields):
         group = well.create_group(str(i))
         levels = _levels(pixels, labels=False)
@@ -148,7 +159,9 @@ def finish_plate(folder: Path, name: str, fmt: PlateFormat, wells: Mapping[Well,
             "version": VERSION,
             "rows": [{"name": row_letters(r)} for r in rows],
             "columns": [{"name": str(c)} for c in columns],
-            "wells": [{"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1} for w in sorted(wells)],
+            "wells": [
+                {"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1} for w in sorted(wells)
+            ],
             "field_count": max(wells.values(), default=1),
             "acquisitions": [{"id": 0}],
         },
@@ -171,7 +184,9 @@ def read_field(folder: Path, well: Well, field: int) -> tuple[NDArray[np.generic
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - missing keys, codecs and checksums all mean a damaged store
-        raise StoreError(f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})") from error
+        raise StoreError(
+            f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})"
+        ) from error
 
 
 def field_count(folder: Path, well: Well) -> int:
@@ -183,7 +198,9 @@ def field_count(folder: Path, well: Well) -> int:
     return len(ome["well"]["images"])
 
 
-def write_labels(folder: Path, fields: Sequence[Mapping[str, NDArray[np.int32]]], pixel_size_um: float, version: int) -> None:
+def write_labels(
+    folder: Path, fields: Sequence[Mapping[str, NDArray[np.int32]]], pixel_size_um: float, version: int
+) -> None:
     """Write the labels of one well's fields as OME-Zarr label images under FIELD/labels/NAME, and audit them."""
     well = zarr.open_group(folder, mode="w", zarr_format=3)
     well.attrs["motor_neuron"] = {"label_version": version}
@@ -219,4 +236,6 @@ def read_labels(folder: Path, well: Well, field: int) -> dict[str, NDArray[np.in
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - as in read_field
-        raise StoreError(f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})") from error
+        raise StoreError(
+            f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})"
+        ) from error

@@ -58,10 +58,15 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
             {
                 "transform": [{"filter": "!datum.nothing"}],
                 "mark": {"type": "rect", "stroke": "white"},
-                "encoding": {"color": {"field": "value", "type": "quantitative", "title": None, "scale": {"scheme": "viridis"}}},
+                "encoding": {
+                    "color": {"field": "value", "type": "quantitative", "title": None, "scale": {"scheme": "viridis"}}
+                },
             },
             {"transform": [{"filter": "datum.nothing"}], "mark": {"type": "rect", "color": "#ddd", "stroke": "white"}},
-            {"transform": [{"filter": "datum.nothing"}], "mark": {"type": "text", "text": "×", "color": "#777", "fontSize": cell * 0.7}},
+            {
+                "transform": [{"filter": "datum.nothing"}],
+                "mark": {"type": "text", "text": "×", "color": "#777", "fontSize": cell * 0.7},
+            },
         ],
     }
 
@@ -80,7 +85,14 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
     for curve in curves:
         for well, dose, response, batch in zip(curve.well, curve.dose, curve.response, curve.batch, strict=True):
             points.append(
-                {"line": curve.line, "well": well, "dose": dose or vehicle_at, "response": response, "batch": batch, "kind": "treated" if dose else "vehicle"}
+                {
+                    "line": curve.line,
+                    "well": well,
+                    "dose": dose or vehicle_at,
+                    "response": response,
+                    "batch": batch,
+                    "kind": "treated" if dose else "vehicle",
+                }
             )
         if curve.result.model:
             xs = np.geomspace(vehicle_at, max(positive), 60)
@@ -88,7 +100,14 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
             band = curve.result.band(xs)
             low, high = band if band is not None else (ys, ys)
             fits += [
-                {"line": curve.line, "dose": float(x), "response": float(y), "low": float(a), "high": float(b), "fit": "constant" if curve.result.model == "constant" else "curve"}
+                {
+                    "line": curve.line,
+                    "dose": float(x),
+                    "response": float(y),
+                    "low": float(a),
+                    "high": float(b),
+                    "fit": "constant" if curve.result.model == "constant" else "curve",
+                }
                 for x, y, a, b in zip(xs, ys, low, high, strict=True)
             ]
         if curve.result.ec50 is not None:
@@ -99,9 +118,31 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
                     "low": curve.result.ec50_low or vehicle_at, "high": curve.result.ec50_high or max(positive),
                 }
             )  # fmt: skip
-    color = {"field": "line", "type": "nominal", "scale": {"domain": lines, "range": PALETTE[: max(1, len(lines))] if len(lines) <= len(PALETTE) else {"scheme": "tableau20"}}, "title": None}
-    x = {"field": "dose", "type": "quantitative", "scale": {"type": "log", "domain": [vehicle_at * 0.9, max(positive) * 1.15], "nice": False}, "title": f"{first.compound} (mol/L)", "axis": {"format": ".0e", "labelOverlap": True}}
-    y = {"field": "response", "type": "quantitative", "title": unit_of(first.phenotype), "scale": {"zero": False}}
+    color = {
+        "field": "line",
+        "type": "nominal",
+        "scale": {
+            "domain": lines,
+            "range": PALETTE[: max(1, len(lines))] if len(lines) <= len(PALETTE) else {"scheme": "tableau20"},
+        },
+        "title": None,
+    }
+    x = {
+        "field": "dose",
+        "type": "quantitative",
+        "scale": {"type": "log", "domain": [vehicle_at * 0.9, max(positive) * 1.15], "nice": False},
+        "title": f"{first.compound} (mol/L)",
+        "axis": {"format": ".0e", "labelOverlap": True},
+    }
+    # The axis follows the wells: the band of a curve with a cliff between two doses would flatten everything else.
+    values = [p["response"] for p in points]
+    margin = 0.12 * ((max(values) - min(values)) or 1.0)
+    y = {
+        "field": "response",
+        "type": "quantitative",
+        "title": unit_of(first.phenotype),
+        "scale": {"domain": [min(values) - margin, max(values) + margin], "nice": True},
+    }
     return {
         "$schema": _SCHEMA,
         "config": _CONFIG,
@@ -112,12 +153,12 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
             {
                 "data": {"values": fits},
                 "transform": [{"filter": "datum.fit == 'curve'"}],
-                "mark": {"type": "area", "opacity": 0.15},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": color},
+                "mark": {"type": "area", "opacity": 0.15, "clip": True},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": {**color, "legend": None}},
             },
             {
                 "data": {"values": fits},
-                "mark": {"type": "line", "strokeWidth": 2},
+                "mark": {"type": "line", "strokeWidth": 2, "clip": True},
                 "encoding": {
                     "x": x, "y": y, "color": color,
                     "strokeDash": {"field": "fit", "type": "nominal", "scale": {"domain": ["curve", "constant"], "range": [[1, 0], [5, 4]]}, "legend": None},
@@ -134,7 +175,7 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
             },
             {
                 "data": {"values": intervals},
-                "mark": {"type": "rule", "strokeWidth": 3},
+                "mark": {"type": "rule", "strokeWidth": 3, "clip": True},
                 "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": color},
             },
             {

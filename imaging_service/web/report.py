@@ -22,7 +22,13 @@ from plate_maps import PlateFormat
 TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 420
 # Channel ► colour of its light in the thumbnails, BGR.
-_LIGHT = {"dna": (1.0, 0.35, 0.2), "neurite": (0.1, 0.9, 0.1), "aggregate": (0.25, 0.15, 1.0), "identity": (0.0, 0.8, 0.8), "death": (0.8, 0.8, 0.8)}
+_LIGHT = {
+    "dna": (1.0, 0.35, 0.2),
+    "neurite": (0.1, 0.9, 0.1),
+    "aggregate": (0.25, 0.15, 1.0),
+    "identity": (0.0, 0.8, 0.8),
+    "death": (0.8, 0.8, 0.8),
+}
 _OUTLINES = {"nuclei": (255, 255, 255), "somas": (0, 215, 255), "neurites": (255, 0, 255), "puncta": (0, 255, 255)}
 
 
@@ -54,7 +60,13 @@ class ReportContent:
 
 def environment() -> Environment:
     """Templates with everything escaped and nothing undefined."""
-    env = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     env.filters["number"] = number
     env.filters["dose"] = dose
     return env
@@ -81,7 +93,8 @@ def render_report(content: ReportContent) -> str:
     """The report as HTML. Same content, same bytes."""
     heatmaps = [
         charts.plate_heatmap(content.wells, name, content.plate_format)
-        for name in dict.fromkeys(content.responses.table["phenotype"]) or content.record["inputs"]["protocol"]["response"]["phenotypes"]
+        for name in dict.fromkeys(content.responses.table["phenotype"])
+        or content.record["inputs"]["protocol"]["response"]["phenotypes"]
         if content.wells[name].null_count() < len(content.wells)
     ]
     groups: dict[tuple[str, str], list[Any]] = {}
@@ -92,24 +105,30 @@ def render_report(content: ReportContent) -> str:
     curves = [spec for own in groups.values() if (spec := charts.dose_response(own, lines))]
     refused = content.responses.table.filter(~pl.col("status").is_in(["ok", "flat"]))
     unusable = content.wells.filter(pl.col("status") != "done")
-    return environment().get_template("report.html").render(
-        title=content.title,
-        record=content.record,
-        calibration=content.calibration,
-        counts={s: int((content.wells["status"] == s).sum()) for s in ("done", "failed", "skipped")},
-        n_cells=int(content.wells["nuclei_count"].sum() or 0),
-        rows=content.responses.table.to_dicts(),
-        refused=refused.to_dicts(),
-        unusable=unusable.to_dicts(),
-        quality=content.responses.quality.to_dicts(),
-        warned=content.fields.filter(pl.col("warnings") != "").select("well", "field", "warnings").to_dicts(),
-        field_quality=_field_quality(content.fields, content.record["roles"]),
-        thumbnails=[{"well": t.well, "caption": t.caption, "image": image} for t, image in _draw(content.thumbnails)],
-        # "</" would end the script element early; JSON may escape the slash.
-        specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace("</", "<\\/"),
-        n_heatmaps=len(heatmaps),
-        n_curves=len(curves),
-        script=charts.page_script().replace("</script", "<\\/script"),
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=content.title,
+            record=content.record,
+            calibration=content.calibration,
+            counts={s: int((content.wells["status"] == s).sum()) for s in ("done", "failed", "skipped")},
+            n_cells=int(content.wells["nuclei_count"].sum() or 0),
+            rows=content.responses.table.to_dicts(),
+            refused=refused.to_dicts(),
+            unusable=unusable.to_dicts(),
+            quality=content.responses.quality.to_dicts(),
+            warned=content.fields.filter(pl.col("warnings") != "").select("well", "field", "warnings").to_dicts(),
+            field_quality=_field_quality(content.fields, content.record["roles"]),
+            thumbnails=[
+                {"well": t.well, "caption": t.caption, "image": image} for t, image in _draw(content.thumbnails)
+            ],
+            # "</" would end the script element early; JSON may escape the slash.
+            specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace("</", "<\\/"),
+            n_heatmaps=len(heatmaps),
+            n_curves=len(curves),
+            script=charts.page_script().replace("</script", "<\\/script"),
+        )
     )
 
 
@@ -126,7 +145,9 @@ def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[s
                 "role": role,
                 "background": fields[f"background_{role}"].median(),
                 "focus": fields[f"focus_{role}"].median(),
-                "blurred": ", ".join(f"{w} ({number(f)})" for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()),
+                "blurred": ", ".join(
+                    f"{w} ({number(f)})" for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()
+                ),
                 "saturated": len(saturated),
                 "saturated_wells": ", ".join(saturated["well"].unique().sort()[:8]),
             }

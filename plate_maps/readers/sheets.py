@@ -22,7 +22,7 @@ class Sheet:
     first_row: int = 1
 
     def place(self, index: int) -> str:
-        """"map.csv, row 7": where `rows[index]` stands."""
+        """ "map.csv, row 7": where `rows[index]` stands."""
         return f"{self.source}, row {self.first_row + index}"
 
 
@@ -32,12 +32,16 @@ def read_sheets(path: Path) -> list[Sheet]:
     if not path.is_file():
         raise PlateMapError(str(path), ["there is no such file"])
     if path.stat().st_size > MAX_BYTES:
-        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
+        raise PlateMapError(
+            path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"]
+        )
     if suffix in {".xlsx", ".xlsm"}:
         return _read_excel(path)
     if suffix in {".csv", ".tsv", ".txt"}:
         return [_read_text(path)]
-    raise PlateMapError(path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"])
+    raise PlateMapError(
+        path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"]
+    )
 
 
 def _read_text(path: Path) -> Sheet:
@@ -81,7 +85,9 @@ def _read_excel(path: Path) -> list[Sheet]:
             ):
                 for value, text in zip(values, texts, strict=True):
                     if value is None and isinstance(text, str) and text.startswith("="):
-                        problems.append(f"{source}, row {i}: formula {text} has no stored value; open and save it in Excel")
+                        problems.append(
+                            f"{source}, row {i}: formula {text} has no stored value; open and save it in Excel"
+                        )
                 rows.append([_cell_text(v) for v in values])
             if any(any(row) for row in rows):
                 sheets.append(Sheet(source, rows))

@@ -1,0 +1,28 @@
+"""What every route needs: the settings and a database session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlmodel import Session
+
+from imaging_service.db import engine
+from imaging_service.settings import Settings
+
+
+def current_settings(request: Request) -> Settings:
+    """Settings of this application."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def session(settings: Annotated[Settings, Depends(current_settings)]) -> Iterator[Session]:
+    """A session for one request."""
+    with Session(engine(settings.url)) as opened:
+        yield opened
+
+
+SettingsDep = Annotated[Settings, Depends(current_settings)]
+SessionDep = Annotated[Session, Depends(session)]

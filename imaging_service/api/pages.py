@@ -1,0 +1,46 @@
+"""Pages for people: the list of runs, and a run with its responses."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from imaging_service import __version__
+from imaging_service.api.access import SessionDep
+from imaging_service.api.runs import read_run
+from imaging_service.db import find_run, table_content, well_rows
+from imaging_service.models import RunRow
+from imaging_service.schemas import Health
+from imaging_service.web.report import environment
+
+router = APIRouter()
+
+
+@router.get("/health", tags=["service"], summary="Whether the service can take work")
+def health(session: SessionDep) -> Health:
+    """Asks the database."""
+    session.connection().execute(text("SELECT 1"))
+    return Health(version=__version__, database="ok")
+
+
+@router.get("/", include_in_schema=False)
+def index(session: SessionDep) -> HTMLResponse:
+    """All runs."""
+    rows = session.exec(select(RunRow).order_by(col(RunRow.submitted_at).desc()).limit(100)).all()
+    return HTMLResponse(
+        environment().get_template("runs.html").render(runs=[read_run(session, r) for r in rows], version=__version__)
+    )
+
+
+@router.get("/view/{run}", include_in_schema=False)
+def view_run(run: str, session: SessionDep) -> HTMLResponse:
+    """One run: progress while it goes on, responses once it is done."""
+    row = find_run(session, run)
+    responses = [json.loads(c) for c in table_content(session, row.id, "responses", {})]
+    failed = [w for w in well_rows(session, row.id) if w.status == "failed"]
+    page = environment().get_template("run.html").render(run=read_run(session, row), rows=responses, failed=failed)
+    return HTMLResponse(page)

@@ -1,0 +1,149 @@
+"""Runs, their wells and their responses."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
+from sqlmodel import Session, col, select
+
+from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.tables import Format, table_response
+from imaging_service.db import find_plate, find_run, well_counts, well_rows
+from imaging_service.errors import Forbidden, NotReady, PlateMapRefused
+from imaging_service.models import RunRow
+from imaging_service.schemas import Progress, Run, Submission, WellState
+from imaging_service.settings import Settings
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
+_TABLE_CONTENT: dict[int | str, dict[str, object]] = {
+    200: {
+        "description": "The table. JSON is a list of objects; the columns are those of `docs/columns.md`.",
+        "content": {"application/json": {}, "text/csv": {}, "application/vnd.apache.parquet": {}},
+    },
+    409: {"description": "The run has not ended well, so there is no table."},
+}
+
+
+def read_run(session: Session, row: RunRow) -> Run:
+    """A run with its progress."""
+    counts = well_counts(session, row.id)
+    done, failed = counts.get("done", 0), counts.get("failed", 0)
+    return Run(
+        id=row.id,
+        plate_id=row.plate_id,
+        plate_name=find_plate(session, row.plate_id).name,
+        protocol_name=row.protocol_name,
+        engine=row.engine,
+        state=row.state,  # type: ignore[arg-type]
+        reason=row.reason,
+        progress=Progress(done=done, failed=failed, skipped=row.n_skipped, left=max(0, row.n_wells - done - failed)),
+        submitted_at=row.submitted_at,
+        notes=json.loads(row.notes),
+    )
+
+
+@router.post("", summary="Submit a plate", status_code=202)
+def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -> Run:
+    """Check scan, plate map and protocol, and queue the run. The same plate, map, protocol and engine are the same run."""
+    from imaging_service.jobs.prepare import read_inputs
+    from imaging_service.jobs.queue import submit_run
+    from imaging_service.protocol import parse_protocol
+
+    scan = _allowed(Path(submission.scan), settings)
+    protocol = parse_protocol(submission.protocol, str(submission.protocol.get("name", "of the submission")))
+    try:
+        content = base64.b64decode(submission.plate_map_base64, validate=True)
+    except binascii.Error as error:
+        raise PlateMapRefused(f"plate_map_base64 is not base64: {error}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        # Only the last part of the name is used: it may come from another system, or from someone unkind.
+        plate_map = Path(folder) / (Path(submission.plate_map_name.replace("\\", "/")).name or "plate_map.csv")
+        plate_map.write_bytes(content)
+        inputs = read_inputs(scan, plate_map, protocol, submission.engine, submission.device)
+    return read_run(session, find_run(session, submit_run(settings, inputs)))
+
+
+def _allowed(path: Path, settings: Settings) -> Path:
+    """The resolved path if it lies under a scan root. Raises Forbidden, whether it exists or not."""
+    resolved = path.resolve()
+    if not any(resolved.is_relative_to(root) for root in settings.roots):
+        raise Forbidden(
+            f"{path} is not under a scan root of this service ({', '.join(map(str, settings.roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move the scan"
+        )
+    return resolved
+
+
+@router.get("", summary="Runs, the newest first")
+def list_runs(session: SessionDep, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[Run]:
+    """The newest runs."""
+    rows = session.exec(select(RunRow).order_by(col(RunRow.submitted_at).desc()).limit(limit)).all()
+    return [read_run(session, row) for row in rows]
+
+
+@router.get("/{run}", summary="One run and its progress")
+def get_run(run: str, session: SessionDep) -> Run:
+    """`run` is the id or an unambiguous beginning of it, 6 characters at least."""
+    return read_run(session, find_run(session, run))
+
+
+@router.get("/{run}/progress", summary="How each well ended, so far")
+def get_progress(run: str, session: SessionDep) -> list[WellState]:
+    """Wells that have ended, by name; there before the run is done."""
+    rows = well_rows(session, find_run(session, run).id)
+    return [
+        WellState(well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei) for r in rows
+    ]  # type: ignore[arg-type]
+
+
+@router.get("/{run}/wells", summary="The well table", response_class=Response, responses=_TABLE_CONTENT)
+def get_wells(
+    run: str,
+    session: SessionDep,
+    fmt: FormatQuery = Format.JSON,
+    line: str | None = None,
+    compound: str | None = None,
+    status: Annotated[str | None, Query(description="done, failed or skipped")] = None,
+) -> Response:
+    """One row a well of the plate map, in plate order."""
+    filters = {"line": line, "compound": compound, "status": status}
+    return table_response(
+        session, find_run(session, run), "wells", fmt, {k: v for k, v in filters.items() if v is not None}
+    )
+
+
+@router.get("/{run}/responses", summary="The response table", response_class=Response, responses=_TABLE_CONTENT)
+def get_responses(
+    run: str,
+    session: SessionDep,
+    fmt: FormatQuery = Format.JSON,
+    line: str | None = None,
+    compound: str | None = None,
+    phenotype: str | None = None,
+    status: Annotated[str | None, Query(description="ok, flat, …")] = None,
+) -> Response:
+    """One row per line × compound × phenotype."""
+    filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
+    return table_response(
+        session, find_run(session, run), "responses", fmt, {k: v for k, v in filters.items() if v is not None}
+    )
+
+
+@router.get("/{run}/report", summary="The report page", response_class=FileResponse)
+def get_report(run: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
+    """One self-contained HTML file."""
+    from imaging_service.jobs.workflows import run_folder
+
+    row = find_run(session, run)
+    path = run_folder(settings, row.id).root / "report.html"
+    if row.state != "done" or not path.is_file():
+        raise NotReady(f"run {row.id[:12]} is {row.state}; its report exists once it is done")
+    return FileResponse(path, media_type="text/html")

@@ -1,0 +1,77 @@
+"""Dask: where a well's work is computed. DBOS outside decides what must happen; Dask may forget everything and be asked again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from imaging_service.errors import Forbidden, ServiceError
+from imaging_service.settings import Settings
+
+
+class ComputeError(ServiceError, RuntimeError):
+    """The machine failed, not the data: another attempt may succeed."""
+
+    code = "compute_failed"
+
+
+class Cluster:
+    """One Dask client a worker process; started on first use, and again after it was lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.dask_scheduler and not settings.dask_scheduler.startswith("tls://"):
+            raise Forbidden(
+                f"dask_scheduler {settings.dask_scheduler!r} is refused: whoever reaches a scheduler without TLS runs code on it; use tls://"
+            )
+        self._settings = settings
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def processes(self) -> int:
+        """Worker processes of the local cluster."""
+        return self._settings.workers or os.cpu_count() or 1
+
+    def _connected(self) -> Any:
+        from distributed import Client, LocalCluster
+
+        with self._lock:
+            if self._client is not None and self._client.status == "running":
+                return self._client
+            if self._settings.dask_scheduler:
+                self._client = Client(self._settings.dask_scheduler, set_as_default=False)
+            else:
+                # Loopback only, no dashboard: nothing listens that another user of the machine could call usefully.
+                cluster = LocalCluster(
+                    n_workers=self.processes, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
+                    memory_limit=0, silence_logs="ERROR",
+                )  # fmt: skip
+                self._client = Client(cluster, set_as_default=False)
+            return self._client
+
+    def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:
+        """Call a function on the cluster and wait. Raises ComputeError if a process was lost; other errors as they are."""
+        from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
+        from distributed.scheduler import KilledWorker
+
+        client = self._connected()
+        # Pure by name only: the same key again (after a retry) must run again, so it carries no result over.
+        future = client.submit(function, *args, key=f"{key}-{os.urandom(4).hex()}", pure=False, retries=1)
+        try:
+            return future.result()
+        except (KilledWorker, CommClosedError, FutureCancelledError, OSError, MemoryError) as error:
+            raise ComputeError(f"{key}: {type(error).__name__}: {error}") from error
+        finally:
+            future.release()
+
+    def close(self) -> None:
+        """Stop the local cluster."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                if self._client.cluster is not None:
+                    self._client.cluster.close()
+                self._client = None

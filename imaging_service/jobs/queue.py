@@ -1,0 +1,73 @@
+"""Handing runs to the worker: the run's row and its workflow in one transaction."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer, run_dbos_database_migrations
+from sqlmodel import Session
+
+from imaging_service.db import engine, upgrade
+from imaging_service.jobs.prepare import identify, lay_out, plate_key
+from imaging_service.jobs.records import RunInputs
+from imaging_service.jobs.workflows import PLATES, run_folder
+from imaging_service.models import PlateRow, RunRow
+from imaging_service.settings import Settings
+
+# A workflow belongs to the version of the workflows' code, not of the package: raised when their steps change.
+APPLICATION_VERSION = "1"
+
+
+def prepare_database(url: str) -> None:
+    """Bring our tables and the job engine's to this version; a submission may come before the first worker does."""
+    upgrade(url)
+    run_dbos_database_migrations(url)
+
+
+@lru_cache
+def job_client(url: str) -> DBOSClient:
+    """The job engine seen from outside the worker. Portable JSON: the default stores pickles."""
+    return DBOSClient(system_database_url=url, serializer=DBOSPortableJSONSerializer())
+
+
+def submit_run(settings: Settings, inputs: RunInputs) -> str:
+    """Check the inputs, write the run's record, and queue it; returns the run's id.
+
+    The same plate, map, protocol and engine are the same run, which is returned as it stands. Raises the errors of
+    `identify`.
+    """
+    record, plan = identify(inputs)
+    folder = run_folder(settings, record.run_id)
+    record = lay_out(record, plan, folder, settings.data_dir.resolve() / "plates")
+    key = plate_key(record)
+    with Session(engine(settings.url)) as session:
+        if session.get(RunRow, record.run_id) is not None:
+            return record.run_id
+        if session.get(PlateRow, key) is None:
+            session.add(
+                PlateRow(
+                    id=key, name=record.plate_name, rows=record.plate_format.rows, columns=record.plate_format.columns,
+                    channels=json.dumps(record.channels), pixel_size_um=record.pixel_size_um,
+                )
+            )  # fmt: skip
+        session.flush()
+        session.add(
+            RunRow(
+                id=record.run_id, plate_id=key, protocol_name=record.inputs.protocol.name, engine=record.inputs.engine,
+                n_wells=len(record.wells), n_skipped=len(record.skipped), notes=json.dumps([*record.findings, *record.notes]),
+            )
+        )  # fmt: skip
+        session.flush()
+        job_client(settings.url).enqueue_in_transaction(
+            session,
+            {
+                "queue_name": PLATES,
+                "workflow_name": "analyse_plate",
+                "workflow_id": record.run_id,
+                "app_version": APPLICATION_VERSION,
+            },
+            record.run_id,
+        )
+        session.commit()
+    return record.run_id

@@ -1,0 +1,149 @@
+"""The durable workflows: what must happen to a run, whichever process dies in between.
+
+`analyse_plate` prepares, queues one `analyse_well` a well, waits and summarises. Every step may run again after a kill and
+leaves the same: files are written whole under the same names, and rows are inserted where their unique constraint
+finds none. So a well has one row however often its step ran.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from dbos import DBOS, SetWorkflowID
+from sqlmodel import Session, col, select
+
+from imaging_service.db import engine
+from imaging_service.errors import ServiceError
+from imaging_service.jobs.compute import Cluster
+from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load
+from imaging_service.models import RunRow, TableRow, WellRow
+from imaging_service.settings import Settings
+
+PLATES, WELLS = "plates", "wells"
+
+
+class Context:
+    """What the steps need beside their arguments; set once by the worker before DBOS is launched."""
+
+    settings: Settings
+    cluster: Cluster
+
+
+def run_folder(settings: Settings, run_id: str) -> RunFolder:
+    """Where a run's files lie."""
+    return RunFolder(settings.data_dir.resolve() / "runs" / run_id)
+
+
+@DBOS.workflow(name="analyse_plate")
+def analyse_plate(run_id: str) -> str:
+    """One run from its record to its tables."""
+    try:
+        wells = begin(run_id)
+        handles = []
+        for well in wells:
+            with SetWorkflowID(f"{run_id}:{well}"):
+                handles.append(DBOS.enqueue_workflow(WELLS, analyse_well, run_id, well))
+        for handle in handles:
+            handle.get_result()
+        summarise_run(run_id)
+    except ServiceError as error:
+        fail(run_id, str(error))
+        return "failed"
+    return "done"
+
+
+@DBOS.workflow(name="analyse_well")
+def analyse_well(run_id: str, well: str) -> str:
+    """One well: compute, then commit its row."""
+    outcome = compute_well(run_id, well)
+    return commit_well(run_id, outcome)
+
+
+@DBOS.step(name="begin", retries_allowed=True, max_attempts=5)
+def begin(run_id: str) -> list[str]:
+    """Mark the run as running, create the plate, calibrate; returns the wells to analyse."""
+    from imaging_service.jobs import well
+
+    folder = run_folder(Context.settings, run_id)
+    record = load(RunRecord, folder.record)
+    _set_state(run_id, "running")
+    well.begin(record.plate)
+    Context.cluster.run(well.calibrate, folder, key=f"calibrate-{run_id[:12]}")
+    return list(record.wells)
+
+
+@DBOS.step(name="compute_well", retries_allowed=True, max_attempts=5)
+def compute_well(run_id: str, well: str) -> dict[str, Any]:
+    """Analyse the well on the cluster. Errors of the machine are tried again; bad data is an outcome."""
+    from imaging_service.jobs.well import process_well
+
+    outcome = Context.cluster.run(
+        process_well, run_folder(Context.settings, run_id).root, well, key=f"well-{run_id[:12]}-{well}"
+    )
+    return {
+        "well": outcome.well,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "n_fields": outcome.n_fields,
+        "n_nuclei": outcome.n_nuclei,
+    }
+
+
+@DBOS.step(name="commit_well", retries_allowed=True, max_attempts=5)
+def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
+    """Insert the well's row unless it is there."""
+    with Session(engine(Context.settings.url)) as session:
+        known = session.exec(select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])).first()
+        if known is None:
+            session.add(WellRow(run_id=run_id, **outcome))
+            try:
+                session.commit()
+            except sa.exc.IntegrityError:
+                session.rollback()  # a late twin was faster; both wrote the same files
+    return str(outcome["status"])
+
+
+@DBOS.step(name="summarise_run", retries_allowed=True, max_attempts=3)
+def summarise_run(run_id: str) -> None:
+    """Write tables and report, then put the tables' rows into the database, all or none."""
+    from imaging_service.jobs.summary import summarise
+
+    folder = run_folder(Context.settings, run_id)
+    with Session(engine(Context.settings.url)) as session:
+        rows = session.exec(select(WellRow).where(WellRow.run_id == run_id)).all()
+        outcomes = {r.well: WellOutcome(r.well, r.status, r.reason, r.n_fields, r.n_nuclei) for r in rows}  # type: ignore[arg-type]
+    Context.cluster.run(summarise, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
+    with Session(engine(Context.settings.url)) as session:
+        session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
+        for kind in ("wells", "responses"):
+            session.execute(sa.insert(TableRow), table_rows(folder.root / f"{kind}.parquet", run_id, kind))
+        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(state="done", reason=""))
+        session.commit()
+
+
+@DBOS.step(name="fail", retries_allowed=True, max_attempts=5)
+def fail(run_id: str, reason: str) -> None:
+    """Mark the run as failed."""
+    _set_state(run_id, "failed", reason)
+
+
+def table_rows(path: Path, run_id: str, kind: str) -> list[dict[str, Any]]:
+    """Rows of a Parquet table as the database keeps them. NaN does not occur in our tables; JSON could not say it."""
+    table = pl.read_parquet(path)
+    return [
+        {
+            "run_id": run_id, "kind": kind, "position": i, "content": json.dumps(row, allow_nan=False),
+            **{name: row.get(name) or "" for name in ("line", "compound", "phenotype", "status")},
+        }
+        for i, row in enumerate(table.iter_rows(named=True))
+    ]  # fmt: skip
+
+
+def _set_state(run_id: str, state: str, reason: str = "") -> None:
+    with Session(engine(Context.settings.url)) as session:
+        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(state=state, reason=reason))
+        session.commit()

@@ -1,0 +1,79 @@
+"""Tables of the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PlateRow(SQLModel, table=True):
+    """A scan that was submitted, by its digest and how it is stored."""
+
+    __tablename__ = "plate"
+
+    id: str = Field(primary_key=True)
+    name: str
+    rows: int
+    columns: int
+    channels: str  # JSON list
+    pixel_size_um: float
+    created_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))  # type: ignore[call-overload]
+
+
+class RunRow(SQLModel, table=True):
+    """One run. `state` goes queued ► running ► done or failed."""
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    plate_id: str = Field(foreign_key="plate.id", index=True)
+    protocol_name: str
+    engine: str
+    state: str = Field(default="queued", index=True)
+    reason: str = ""
+    n_wells: int
+    n_skipped: int
+    notes: str = "[]"  # JSON list
+    submitted_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))  # type: ignore[call-overload]
+
+
+class WellRow(SQLModel, table=True):
+    """How one well ended; the row is the commit point of the well's files."""
+
+    __tablename__ = "well_result"
+    # The database, not the job engine, has the last word on "once".
+    __table_args__ = (sa.UniqueConstraint("run_id", "well", name="one_row_a_well"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    well: str
+    status: str
+    reason: str = ""
+    n_fields: int = 0
+    n_nuclei: int = 0
+
+
+class TableRow(SQLModel, table=True):
+    """One row of a run's well or response table, as JSON, with the columns that tables are filtered by beside it."""
+
+    __tablename__ = "table_row"
+    __table_args__ = (
+        sa.UniqueConstraint("run_id", "kind", "position", name="one_row_a_position"),
+        sa.Index("by_run_and_kind", "run_id", "kind"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    kind: str  # "wells" or "responses"
+    position: int
+    line: str = ""
+    compound: str = ""
+    phenotype: str = ""
+    status: str = ""
+    content: str  # JSON object

@@ -1,0 +1,88 @@
+"""What the API says and the client reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RunState = Literal["queued", "running", "done", "failed"]
+
+_EXAMPLE_RUN = "3f0c9d2a41b7"
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem: the one shape of every error."""
+
+    type: str = Field(description="Stable code of the error, as a URN.", examples=["urn:imaging-service:not_found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="What is wrong, where, and what to do.", examples=["there is no run 3f0c"])
+
+
+class Submission(BaseModel):
+    """A plate to analyse. Paths are on the server, under its scan roots."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scan: str = Field(description="Folder of the scan.", examples=["/scans/plate-12"])
+    plate_map_name: str = Field(
+        description="Name of the plate map's file; its ending says the format.", examples=["plate_map.csv"]
+    )
+    plate_map_base64: str = Field(description="The file's bytes.", max_length=70_000_000)
+    protocol: dict[str, Any] = Field(description="The protocol file's content.")
+    engine: str | None = Field(None, description="Overrides the protocol's engine.", examples=["classical"])
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Progress(BaseModel):
+    """Wells of a run by how far they are."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = Field(0, description="In the plate map, but not in the scan.")
+    left: int = Field(0, description="Queued or being analysed.")
+
+
+class Run(BaseModel):
+    """One analysis of one plate with one map and one protocol."""
+
+    id: str = Field(examples=[_EXAMPLE_RUN])
+    plate_id: str
+    plate_name: str = Field(examples=["plate-12"])
+    protocol_name: str = Field(examples=["phantom-fixed-endpoint"])
+    engine: str = Field(examples=["classical"])
+    state: RunState
+    reason: str = Field("", description="Why the run failed.")
+    progress: Progress
+    submitted_at: datetime
+    notes: list[str] = Field(default_factory=list, description="Remarks on plate map and scan.")
+
+
+class Plate(BaseModel):
+    """A converted scan."""
+
+    id: str
+    name: str
+    rows: int = Field(examples=[16])
+    columns: int = Field(examples=[24])
+    channels: list[str]
+    pixel_size_um: float = Field(examples=[0.65])
+
+
+class WellState(BaseModel):
+    """How one well of a run ended, as soon as it has."""
+
+    well: str = Field(examples=["B03"])
+    status: Literal["done", "failed", "skipped"]
+    reason: str = ""
+    n_fields: int = 0
+    n_nuclei: int = 0
+
+
+class Health(BaseModel):
+    """Whether the service can take work."""
+
+    version: str
+    database: Literal["ok"]
