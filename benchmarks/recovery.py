@@ -33,9 +33,7 @@ from segmentation.phantoms import Optics, render
 
 
 def field(planned: demo.PlannedWell, seed: int, number: int):
-    return render(
-        planned.culture, Optics(), np.random.SeedSequence([seed, planned.well.row, planned.well.column, number])
-    )
+    return render(planned.culture, Optics(), np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]))
 
 
 def spread(items: list, count: int) -> list:
@@ -48,9 +46,7 @@ def one_seed(seed: int) -> list[dict]:
     wells = demo.layout(seed)
     illumination = estimate_illumination([field(w, seed, 1).field for w in spread(wells, ILLUMINATION_FIELDS)])
     vehicles = [w for w in wells if w.control == "vehicle"]
-    engine = load("classical").calibrate(
-        [illumination.correct(field(w, seed, 1).field) for w in spread(vehicles, THRESHOLD_FIELDS)]
-    )
+    engine = load("classical").calibrate([illumination.correct(field(w, seed, 1).field) for w in spread(vehicles, THRESHOLD_FIELDS)])
     cells, fields = [empty_table("cell")], [empty_table("field")]
     for planned in wells:
         for number in range(1, demo.FIELDS + 1):
@@ -96,9 +92,7 @@ def report(rows: list[dict]) -> None:
     active = pl.col("true_ec50_molar").is_not_null()
     parts = {
         "true EC50 inside its 95 % interval": table.filter(active),
-        "flat compound called flat": table.filter(
-            ~active & ~toxic | (~active & (pl.col("phenotype") == "live_density"))
-        ),
+        "flat compound called flat": table.filter(~active & ~toxic | (~active & (pl.col("phenotype") == "live_density"))),
         "phenotype that the toxic compound leaves alone, called flat": table.filter(~active & toxic),
     }
     print(f"{table['seed'].n_unique()} seeds")

@@ -10,8 +10,11 @@ import typer
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
+    from rich.table import Table
 
-    from imaging_service.jobs.records import WellOutcome
+    from imaging_service.client import Client
+    from imaging_service.jobs.records import RunInputs, WellOutcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,15 +25,9 @@ app = typer.Typer(
 )
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
-MapOption = Annotated[
-    Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)
-]
-ProtocolOption = Annotated[
-    Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)
-]
-Engine = Annotated[
-    str | None, typer.Option("--engine", help="classical, or cellpose:MODEL. The protocol's if not given.")
-]
+MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
+ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
+Engine = Annotated[str | None, typer.Option("--engine", help="classical, or cellpose:MODEL. The protocol's if not given.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Url = Annotated[str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")]
 
@@ -63,9 +60,9 @@ def analyze(
             bar.update(task, description=f"well {outcome.well}", completed=done, total=total)
             if outcome.status == "failed":
                 failed.append(outcome)
-                bar.console.print(f"[red]failed[/red] {outcome.well}: {outcome.reason}", highlight=False)
+                bar.console.print(f"failed {outcome.well}: {outcome.reason}", highlight=False, markup=False, style="red")
 
-        def read():  # type: ignore[no-untyped-def]
+        def read() -> RunInputs:
             from imaging_service.jobs.prepare import read_inputs
             from imaging_service.protocol import load_protocol
 
@@ -129,12 +126,10 @@ def demo(
 def serve(
     host: Annotated[str, typer.Option(help="Loopback only: this version has no keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 8765,
-    worker: Annotated[
-        bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")
-    ] = True,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")] = True,
 ) -> None:
     """Serve API and pages, with one supervised worker."""
-    from imaging_service.jobs.runner import serve as run
+    from imaging_service.api.server import serve as run
 
     run(host, port, with_worker=worker)
 
@@ -169,9 +164,7 @@ def submit(
 
 @app.command()
 def status(
-    run: Annotated[
-        str | None, typer.Argument(help="A run's id or the beginning of one; all runs if not given.")
-    ] = None,
+    run: Annotated[str | None, typer.Argument(help="A run's id or the beginning of one; all runs if not given.")] = None,
     url: Url = LOCAL_URL,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
 ) -> None:
@@ -189,22 +182,18 @@ def status(
         table = Table("run", "plate", "state", "done", "failed", "skipped", "left", "reason")
         for r in runs:
             p = r.progress
-            table.add_row(
-                r.id[:12], r.plate_name, r.state, str(p.done), str(p.failed), str(p.skipped), str(p.left), r.reason
-            )
+            _add_row(table, r.id[:12], r.plate_name, r.state, str(p.done), str(p.failed), str(p.skipped), str(p.left), r.reason)
         Console().print(table)
 
 
-def follow(client, run: str) -> None:  # type: ignore[no-untyped-def]
+def follow(client: Client, run: str) -> None:
     """Progress bar of a run until it has ended; exit code 1 if it failed."""
     import time
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)
-    ) as bar:
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("queued", total=None)
         while True:
             state = client.run(run)
@@ -224,17 +213,16 @@ def follow(client, run: str) -> None:  # type: ignore[no-untyped-def]
         raise typer.Exit(1)
 
 
-def print_findings(console, findings: list[str]) -> None:  # type: ignore[no-untyped-def]
+def print_findings(console: Console, findings: list[str]) -> None:
     """Remarks on map and scan, one a line."""
     for finding in findings[:20]:
-        console.print(f"[yellow]note[/yellow] {finding}", highlight=False)
+        console.print(f"note: {finding}", highlight=False, markup=False)
     if len(findings) > 20:
-        console.print(f"[yellow]note[/yellow] … and {len(findings) - 20} more in run.json")
+        console.print(f"note: … and {len(findings) - 20} more in run.json", markup=False)
 
 
 def print_responses(table: pl.DataFrame) -> None:
     """The response table for a terminal."""
-    from rich.console import Console
     from rich.table import Table
 
     from imaging_service.web.report import dose, number
@@ -253,7 +241,7 @@ def print_responses(table: pl.DataFrame) -> None:
     )
     for r in table.iter_rows(named=True):
         interval = _interval(r)
-        view.add_row(
+        _add_row(view, 
             r["line"], r["compound"], r["phenotype"], r["status"], dose(r["ec50_molar"]), interval, number(r["effect"]),
             f"{number(r['effect_low'])} … {number(r['effect_high'])}", r["unit"],
         )  # fmt: skip
@@ -280,7 +268,8 @@ def print_truth(table: pl.DataFrame) -> None:
     for r in table.iter_rows(named=True):
         interval = _interval(r)
         true = "flat" if r["true_ec50_molar"] is None else dose(r["true_ec50_molar"])
-        view.add_row(
+        _add_row(
+            view,
             r["line"],
             r["compound"],
             r["phenotype"],
@@ -293,6 +282,13 @@ def print_truth(table: pl.DataFrame) -> None:
     _console().print(view)
 
 
+def _add_row(table: Table, *cells: str) -> None:
+    """Add cells as they are: a line called "iPS[3]" is no markup."""
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))
+
+
 def _interval(row: dict[str, object]) -> str:
     """The EC50's interval, "–" for an open end; empty where neither end is known."""
     from imaging_service.web.report import dose
@@ -301,7 +297,7 @@ def _interval(row: dict[str, object]) -> str:
     return "–" if low is None and high is None else f"{dose(low)} … {dose(high)}"  # type: ignore[arg-type]
 
 
-def _console():  # type: ignore[no-untyped-def]
+def _console() -> Console:
     from rich.console import Console
 
     # A table cut to 80 columns in a log file would lose its numbers.

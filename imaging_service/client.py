@@ -46,31 +46,23 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._http.close()
 
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise ServiceRefused(
-                f"no answer from {self.url} ({error}); is `imaging-service serve` running there?"
-            ) from error
+            raise ServiceRefused(f"no answer from {self.url} ({error}); is `imaging-service serve` running there?") from error
         if answer.is_error:
             try:
                 problem = answer.json()
             except ValueError:
                 problem = {}
-            raise ServiceRefused(
-                str(problem.get("detail") or answer.text[:500]), answer.status_code, str(problem.get("type", ""))
-            )
+            raise ServiceRefused(str(problem.get("detail") or answer.text[:500]), answer.status_code, str(problem.get("type", "")))
         return answer
 
-    def submit(
-        self, scan: Path, plate_map: Path, protocol: Path, *, engine: str | None = None, device: str = "auto"
-    ) -> Run:
+    def submit(self, scan: Path, plate_map: Path, protocol: Path, *, engine: str | None = None, device: str = "auto") -> Run:
         """Submit a plate whose scan the service can reach by the same path."""
         try:
             content = tomllib.loads(protocol.read_text(encoding="utf-8"))
@@ -182,6 +174,4 @@ class RunFolder:
         try:
             return zarr.open_group(store / where, mode="r")
         except FileNotFoundError as error:
-            raise StoreError(
-                f"{store.name} has no {where}: well {well} was not analysed, or the store is incomplete"
-            ) from error
+            raise StoreError(f"{store.name} has no {where}: well {well} was not analysed, or the store is incomplete") from error

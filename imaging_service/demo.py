@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -103,9 +104,7 @@ def layout(seed: int) -> list[PlannedWell]:
     for line in LINES:
         conditions += [(line, "DMSO", 0.0, "vehicle")] * VEHICLES
         conditions += [(line, POSITIVE, 1e-5, "positive")] * POSITIVES
-        conditions += [
-            (line, compound, dose, "") for compound in (RESCUER, TOXIC) for dose in DOSES for _ in range(REPLICATES)
-        ]
+        conditions += [(line, compound, dose, "") for compound in (RESCUER, TOXIC) for dose in DOSES for _ in range(REPLICATES)]
     places = [Well(r, c) for r in range(2, 16) for c in range(2, 24)]
     chosen = [places[i] for i in sorted(rng.choice(len(places), len(conditions), replace=False))]
     order = rng.permutation(len(conditions))
@@ -114,11 +113,7 @@ def layout(seed: int) -> list[PlannedWell]:
 
 def _planned(rng: np.random.Generator, well: Well, line: Line, compound: str, dose: float, control: str) -> PlannedWell:
     rescued = (
-        1.0
-        if control == "positive"
-        else hill(dose, line.rescue_ec50, RESCUE_HILL)
-        if compound == RESCUER and line.rescue_ec50
-        else 0.0
+        1.0 if control == "positive" else hill(dose, line.rescue_ec50, RESCUE_HILL) if compound == RESCUER and line.rescue_ec50 else 0.0
     )
     killed = hill(dose, line.toxic_ec50, TOXIC_HILL) if compound == TOXIC else 0.0
     length = line.neurite_length_um + rescued * (HEALTHY.neurite_length_um - line.neurite_length_um)
@@ -134,9 +129,7 @@ def _planned(rng: np.random.Generator, well: Well, line: Line, compound: str, do
     return PlannedWell(well, line, compound, dose, control, culture)
 
 
-def write_phantom_plate(
-    out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None
-) -> Iterator[int]:
+def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None) -> Iterator[int]:
     """Write Phantom-SEED/, plate_map.csv, protocol.toml and truth/; yields the number of wells written so far.
 
     `only` keeps the first so many wells of each line, for quick looks.
@@ -145,11 +138,7 @@ def write_phantom_plate(
     wells = layout(seed)
     if only is not None:
         kept: dict[str, int] = {}
-        wells = [
-            w
-            for w in wells
-            if kept.setdefault(w.line.name, 0) < only and not kept.update({w.line.name: kept[w.line.name] + 1})
-        ]
+        wells = [w for w in wells if kept.setdefault(w.line.name, 0) < only and not kept.update({w.line.name: kept[w.line.name] + 1})]
     out.mkdir(parents=True, exist_ok=True)
     (out / "plate_map.csv").write_text(_map_csv(wells), encoding="utf-8")
     (out / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
@@ -170,10 +159,7 @@ def write_phantom_plate(
 
 def _map_csv(wells: list[PlannedWell]) -> str:
     rows = ["well,line,genotype,compound,dose,unit,control,batch"]
-    rows += [
-        f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1"
-        for w in wells
-    ]
+    rows += [f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1" for w in wells]
     return "\n".join(rows) + "\n"
 
 
@@ -181,13 +167,13 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
     """Render and write one well's fields; returns its truth tables."""
     nuclei, neurites, puncta = [], [], []
     for number in range(1, FIELDS + 1):
-        phantom = render(
-            planned.culture, optics, np.random.SeedSequence([seed, planned.well.row, planned.well.column, number])
-        )
+        phantom = render(planned.culture, optics, np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]))
         for c in range(len(CHANNELS)):
+            # tifffile would draw a random one, and the same seed would not give the same files.
+            identity = str(UUID(int=seed << 64 | planned.well.row << 32 | planned.well.column << 16 | number << 8 | c))
             tifffile.imwrite(
                 scan / f"Phantom-{seed}_{planned.well}_s{number}_w{c + 1}.tif", phantom.field.pixels[c], compression="zlib",
-                predictor=True, ome=True, metadata={"axes": "YX", "PhysicalSizeX": optics.pixel_size_um, "PhysicalSizeY": optics.pixel_size_um},
+                predictor=True, ome=True, metadata={"axes": "YX", "PhysicalSizeX": optics.pixel_size_um, "PhysicalSizeY": optics.pixel_size_um, "UUID": identity},
             )  # fmt: skip
         truth, px = phantom.truth, optics.pixel_size_um
         place = {"well": planned.well.name, "field": number}
@@ -261,21 +247,20 @@ def true_responses() -> pl.DataFrame:
 def beside_truth(responses: pl.DataFrame) -> pl.DataFrame:
     """The response table with the truth joined to it and whether they agree.
 
-    An active curve agrees if its EC50's interval, which may be open at an end, covers the true one; a flat one if it was
+    An active curve agrees if its EC50's interval, which may be open at one end, covers the true one; a flat one if it was
     called flat.
     """
     joined = responses.join(true_responses(), on=["line", "compound", "phenotype"], how="inner", maintain_order="left")
     true = pl.col("true_ec50_molar")
     covered = (
         pl.col("status").is_in(["ok", "not_determined"])
+        & ~(pl.col("ec50_low").is_null() & pl.col("ec50_high").is_null())
         & (pl.col("ec50_low").is_null() | (pl.col("ec50_low") <= true))
         & (pl.col("ec50_high").is_null() | (pl.col("ec50_high") >= true))
     )
-    return joined.with_columns(
-        pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees")
-    )
+    return joined.with_columns(pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees"))
 
 
 def quick_optics() -> Optics:
     """Smaller fields for tests."""
-    return replace(Optics(), shape=(256, 256))
+    return replace(Optics(), shape=(320, 320))

@@ -52,6 +52,12 @@ class StoreError(ServiceError, RuntimeError):
     http_status = 500
 
 
+class MachineError(ServiceError, RuntimeError):
+    """The machine failed, not the data: another attempt may succeed."""
+
+    code = "machine_failed"
+
+
 class NotFound(ServiceError, KeyError):
     """No such plate, run, well or row."""
 

@@ -23,7 +23,7 @@ class PlateRow(SQLModel, table=True):
     columns: int
     channels: str  # JSON list
     pixel_size_um: float
-    created_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))  # type: ignore[call-overload]
+    created_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))
 
 
 class RunRow(SQLModel, table=True):
@@ -37,10 +37,11 @@ class RunRow(SQLModel, table=True):
     engine: str
     state: str = Field(default="queued", index=True)
     reason: str = ""
+    attempt: int = 1
     n_wells: int
     n_skipped: int
     notes: str = "[]"  # JSON list
-    submitted_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))  # type: ignore[call-overload]
+    submitted_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))
 
 
 class WellRow(SQLModel, table=True):

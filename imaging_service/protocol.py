@@ -56,9 +56,7 @@ class Segmentation(_Part):
     """Which engine, and what sizes it may expect."""
 
     engine: str = "classical"
-    checkpoint_sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Refuse a checkpoint file with another digest."
-    )
+    checkpoint_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Refuse a checkpoint file with another digest.")
     nucleus_diameter_um: Positive = 11.0
     min_nucleus_area_um2: Positive = 20.0
     neurite_width_um: Positive = 3.0
@@ -69,17 +67,13 @@ class Measurement(_Part):
     """What is measured around the labels."""
 
     ring_um: Positive = Field(3.0, description="Width of the cytoplasm ring around a nucleus.")
-    min_branch_um: Positive = Field(
-        5.0, description="Side branches of neurites shorter than this are artefacts of thinning."
-    )
+    min_branch_um: Positive = Field(5.0, description="Side branches of neurites shorter than this are artefacts of thinning.")
 
 
 class Response(_Part):
     """Which well columns become rows of the response table."""
 
-    phenotypes: tuple[str, ...] = Field(
-        ("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1
-    )
+    phenotypes: tuple[str, ...] = Field(("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1)
 
 
 class AssayProtocol(_Part):
@@ -87,9 +81,7 @@ class AssayProtocol(_Part):
 
     name: str
     notes: str = ""
-    channels: dict[Role, str | int] = Field(
-        description="Role ► the channel's name in the scan, or its number counted from 1."
-    )
+    channels: dict[Role, str | int] = Field(description="Role ► the channel's name in the scan, or its number counted from 1.")
     acquisition: Acquisition = Acquisition()  # type: ignore[call-arg]
     segmentation: Segmentation = Segmentation()  # type: ignore[call-arg]
     measurement: Measurement = Measurement()  # type: ignore[call-arg]
@@ -98,8 +90,8 @@ class AssayProtocol(_Part):
     @field_validator("channels")
     @classmethod
     def _one_channel_each(cls, value: dict[Role, str | int]) -> dict[Role, str | int]:
-        if not value:
-            raise ValueError("no channel has a role; give at least dna")
+        if "dna" not in value:
+            raise ValueError("no channel has the role dna; nuclei are what every number is counted by")
         if len(set(value.values())) < len(value):
             raise ValueError("one channel cannot have two roles")
         return value

@@ -27,9 +27,7 @@ class Submission(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scan: str = Field(description="Folder of the scan.", examples=["/scans/plate-12"])
-    plate_map_name: str = Field(
-        description="Name of the plate map's file; its ending says the format.", examples=["plate_map.csv"]
-    )
+    plate_map_name: str = Field(description="Name of the plate map's file; its ending says the format.", examples=["plate_map.csv"])
     plate_map_base64: str = Field(description="The file's bytes.", max_length=70_000_000)
     protocol: dict[str, Any] = Field(description="The protocol file's content.")
     engine: str | None = Field(None, description="Overrides the protocol's engine.", examples=["classical"])

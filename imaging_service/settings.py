@@ -22,9 +22,7 @@ class Settings(BaseSettings):
         description=f"Folders under which scans may be submitted by path, separated by {os.pathsep!r}; empty means none but data_dir/scans.",
     )
     workers: int = Field(0, ge=0, description="Processes that analyse wells; 0 means one a core, or one a GPU.")
-    dask_scheduler: str = Field(
-        "", description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster."
-    )
+    dask_scheduler: str = Field("", description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster.")
     poll_seconds: float = Field(0.2, gt=0, description="How often the worker looks for queued wells.")
 
     @property
@@ -42,4 +40,4 @@ class Settings(BaseSettings):
 @lru_cache
 def settings() -> Settings:
     """The process's settings, read once."""
-    return Settings()
+    return Settings()  # type: ignore[call-arg]  # filled from the environment

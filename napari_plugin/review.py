@@ -53,9 +53,7 @@ class ReviewWidget(QWidget):  # type: ignore[misc]
         if self.session.wells:
             self._show()
         else:
-            self.caption.setText(
-                "No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in self.session.unusable.items())
-            )
+            self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in self.session.unusable.items()))
 
     def next(self) -> None:
         """The next field."""

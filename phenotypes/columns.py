@@ -59,7 +59,7 @@ _CELL = [
     Column("x_um", "cell", "µm", _REAL, "Centre of mass of the nucleus, from the field's left edge."),
     Column("touches_border", "cell", "", _BOOL, "Whether the nucleus is cut by the field's edge; its area and shape are then left out of well means."),
     Column("is_neuron", "cell", "", _BOOL, "Whether the nucleus lies in a neuron-positive soma. Null without a neurite channel."),
-    Column("is_pyknotic", "cell", "", _BOOL, "Nucleus area < 0.5 and mean DNA intensity > 1.5 of the medians of intact vehicle nuclei of the same line and plate. Null where the line has no vehicle nuclei."),
+    Column("is_pyknotic", "cell", "", _BOOL, "Nucleus area < 0.5 and mean DNA intensity > 1.5 of the medians of vehicle nuclei of the same line and plate. Null where the line has no vehicle nuclei."),
     Column("nucleus_area_um2", "cell", "µm²", _REAL, "Area of the nucleus."),
     Column("nucleus_major_um", "cell", "µm", _REAL, "Major axis of the ellipse with the nucleus's second moments."),
     Column("nucleus_minor_um", "cell", "µm", _REAL, "Minor axis of that ellipse."),
@@ -102,14 +102,14 @@ _WELL = [
     Column("area_mm2", "well", "mm²", _REAL, "Imaged area of these fields."),
     Column("nuclei_count", "well", "", _INT, "Nuclei, pyknotic ones included."),
     Column("neuron_count", "well", "", _INT, "Intact nuclei in neuron-positive somas. Null without a neurite channel."),
-    Column("live_count", "well", "", _INT, "Intact neurons; intact nuclei where there is no neurite channel to tell neurons by."),
+    Column("live_count", "well", "", _INT, "Intact neurons; intact nuclei where there is no neurite channel to tell neurons by. Null where the line has no vehicle nuclei to tell pyknotic ones by."),
     Column("nuclei_density", "well", "1/mm²", _REAL, "nuclei_count / area_mm2.", scale="percent"),
     Column("live_density", "well", "1/mm²", _REAL, "live_count / area_mm2: wells with unequal fields stay comparable.", scale="percent"),
     Column("survival_fixed", "well", "", _REAL, "live_density / mean live_density of the vehicle wells of the same line and plate. Dead cells wash off: read it beside pyknotic_fraction."),
     Column("pyknotic_fraction", "well", "", _REAL, "Pyknotic / (pyknotic + intact) nuclei. Small bright glial nuclei are its known false positives.", scale="difference"),
     Column("nucleus_area_mean", "well", "µm²", _REAL, "Mean area of intact nuclei (of neurons where they are known) inside the field.", scale="percent"),
     Column("soma_area_mean", "well", "µm²", _REAL, "Mean soma area of intact neurons inside the field.", scale="percent"),
-    Column("neurite_length_total", "well", "µm", _REAL, "Neurite length over all fields of the well.", scale="percent", coarsest_pixel_um=1.5),
+    Column("neurite_length_total", "well", "µm", _REAL, "Neurite length over all fields of the well; wells with unequal fields are compared by neurite_length_density.", coarsest_pixel_um=1.5),
     Column("neurite_length_density", "well", "mm/mm²", _REAL, "neurite_length_total / area.", scale="percent", coarsest_pixel_um=1.5),
     Column("neurite_length_per_neuron", "well", "µm", _REAL, "neurite_length_total / neuron_count (ratio of sums). Killing neurons raises it: read it beside neuron_count.", scale="percent", coarsest_pixel_um=1.5),
     *_per_role("well", "nucleus_mean", "grey level", "Mean over cells of the cells' nucleus_mean_{role}.", scale="percent"),
@@ -164,7 +164,7 @@ _RESPONSE = [
     Column("effect", "response", "", _REAL, "emax − e0; for a flat curve the mean of treated minus vehicle wells."),
     Column("effect_low", "response", "", _REAL, "Lower end of its 95 % interval, between wells of this plate only."),
     Column("effect_high", "response", "", _REAL, "Upper end."),
-    Column("p_value", "response", "", _REAL, "F test of the Hill curve against a constant."),
+    Column("p_value", "response", "", _REAL, "Of the Hill curve against a constant, by permuting the wells over doses (999 permutations, so never under 0.001)."),
     Column("q_value", "response", "", _REAL, "Benjamini–Hochberg over the rows of the same phenotype."),
     Column("auc", "response", "", _REAL, "Mean fitted response over the logarithm of the dose range that all lines were given of this compound."),
     Column("residual_sd", "response", "", _REAL, "Standard deviation of the wells about the curve."),
@@ -208,10 +208,7 @@ def conform(table: pl.DataFrame, level: Level) -> pl.DataFrame:
     strange = [name for name in table.columns if name not in known]
     if strange:
         raise ValueError(f"columns without a definition in the {level} table: {', '.join(strange)}")
-    return table.select(
-        (pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
-        for c in known.values()
-    )
+    return table.select((pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name) for c in known.values())
 
 
 def markdown(levels: Iterable[Level] = ("response", "well", "quality", "field", "cell")) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +74,7 @@ class DoseResponse:
 
     def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
         """Pointwise 95 % interval of the fitted curve by the delta method; None where the curve has no covariance."""
-        if (
-            self.covariance is None
-            or self.fitted_log_ec50 is None
-            or self.hill is None
-            or self.e0 is None
-            or self.einf is None
-        ):
+        if self.covariance is None or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
             return None
         x = np.asarray(dose, float)
         f = occupancy(x, self.fitted_log_ec50, self.hill)
@@ -127,11 +122,9 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x >= 0).all()):
         raise ValueError("doses must be zero or more and responses finite; drop wells without a value first")
     treated = np.unique(x[x > 0])
-    counts = {"n_wells": int((x > 0).sum()), "n_vehicle": int((x == 0).sum()), "n_doses": len(treated)}
+    counts: Any = {"n_wells": int((x > 0).sum()), "n_vehicle": int((x == 0).sum()), "n_doses": len(treated)}
     if counts["n_vehicle"] == 0:
-        return DoseResponse(
-            "no_vehicle", "no vehicle well has a value, so the response without compound is unknown", **counts
-        )
+        return DoseResponse("no_vehicle", "no vehicle well has a value, so the response without compound is unknown", **counts)
     if len(treated) < MIN_DOSES or len(y) < MIN_DOSES + 2:
         return DoseResponse("too_few_doses", f"{len(treated)} doses with values; a curve needs {MIN_DOSES}", **counts)
     grid = _Grid(x)
@@ -176,7 +169,7 @@ class _Grid:
         return float((1 + (best >= observed * (1 - 1e-12)).sum()) / (_PERMUTATIONS + 1))
 
 
-def _flat(x: Real, y: Real, counts: dict[str, int], p_value: float, reason: str) -> DoseResponse:
+def _flat(x: Real, y: Real, counts: Any, p_value: float, reason: str) -> DoseResponse:
     vehicle, treated = y[x == 0], y[x > 0]
     effect = float(treated.mean() - vehicle.mean())
     low = high = None
@@ -205,7 +198,7 @@ def _linear(parameters: Real, x: Real, y: Real) -> tuple[float, float]:
     return float(y.mean() - span * f.mean()), span
 
 
-def _hill(x: Real, y: Real, grid: _Grid, counts: dict[str, int], p_value: float) -> DoseResponse:
+def _hill(x: Real, y: Real, grid: _Grid, counts: Any, p_value: float) -> DoseResponse:
     explained = grid.explained(y)
     i, j = np.unravel_index(explained.argmax(), explained.shape)
     start = np.array([grid.theta[i], np.log(_HILLS[j])])
@@ -224,11 +217,8 @@ def _hill(x: Real, y: Real, grid: _Grid, counts: dict[str, int], p_value: float)
     covariance = _covariance(np.array([hill, e0, e0 + span, theta]), x, y, variance)
     effect = span * top
     half = _effect_half_width(covariance, theta, hill, span, float(np.log10(x.max())), freedom)
-    # Profile over log EC50: the h that explains most at each; the likelihood-ratio bound of one parameter.
-    total = float(((y - y.mean()) ** 2).sum())
-    profile = np.minimum(total - explained.max(axis=1), total)
     bound = rss + variance * float(stats.f.ppf(1 - ALPHA, 1, freedom))
-    low, high = _interval(grid.theta, profile, theta, rss, bound)
+    low, high = _interval(x, y, grid, explained, theta, bound)
     status, reason = "ok", ""
     if theta < tested.min():
         status, reason = (
@@ -256,21 +246,27 @@ def _hill(x: Real, y: Real, grid: _Grid, counts: dict[str, int], p_value: float)
     )  # fmt: skip
 
 
-def _interval(theta: Real, profile: Real, best: float, rss: float, bound: float) -> tuple[float | None, float | None]:
-    """Where the profile crosses the bound on either side of the optimum, by linear interpolation; None if it does not."""
-    low = high = None
-    left, right = theta < best, theta > best
-    xs, ys = np.append(theta[left], best), np.append(profile[left], rss)
-    over = np.flatnonzero(ys > bound)
-    if over.size:
-        k = over[-1]
-        low = float(xs[k] + (ys[k] - bound) / (ys[k] - ys[k + 1]) * (xs[k + 1] - xs[k]))
-    xs, ys = np.append(best, theta[right]), np.append(rss, profile[right])
-    over = np.flatnonzero(ys > bound)
-    if over.size:
-        k = over[0]
-        high = float(xs[k - 1] + (bound - ys[k - 1]) / (ys[k] - ys[k - 1]) * (xs[k] - xs[k - 1]))
-    return low, high
+def _interval(x: Real, y: Real, grid: _Grid, explained: Real, best: float, bound: float) -> tuple[float | None, float | None]:
+    """Where the profile over log EC50 crosses the likelihood-ratio bound on either side; None where it does not.
+
+    The grid's profile knows only its own slopes and so lies above the true one: it says where to begin to look, and each
+    candidate is then checked with the best slope.
+    """
+
+    def excess(theta: float) -> float:
+        inner = optimize.minimize_scalar(
+            lambda log_h: _rss(np.array([theta, log_h]), x, y), bounds=tuple(np.log(HILL_BOUNDS)), method="bounded", options={"xatol": 1e-4}
+        )
+        return float(inner.fun) - bound
+
+    rough = ((y - y.mean()) ** 2).sum() - explained.max(axis=1)
+    ends: list[float | None] = []
+    for side in (grid.theta[grid.theta < best][::-1], grid.theta[grid.theta > best]):
+        over = rough[np.searchsorted(grid.theta, side)] > bound
+        candidates = side[np.argmax(over) :] if over.any() else side[:0]
+        beyond = next((t for t in candidates if excess(float(t)) > 0), None)
+        ends.append(None if beyond is None else float(optimize.brentq(excess, best, float(beyond), xtol=1e-4)))
+    return ends[0], ends[1]
 
 
 def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | None:
@@ -279,30 +275,21 @@ def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | N
     def rss(p: Real) -> float:
         return float(((y - p[1] - (p[2] - p[1]) * occupancy(x, p[3], p[0])) ** 2).sum())
 
-    steps = 1e-4 * np.maximum(
-        np.abs(parameters), [0.1, abs(parameters[2] - parameters[1]), abs(parameters[2] - parameters[1]), 1.0]
-    )
+    steps = 1e-4 * np.maximum(np.abs(parameters), [0.1, abs(parameters[2] - parameters[1]), abs(parameters[2] - parameters[1]), 1.0])
     hessian = np.empty((4, 4))
     for a in range(4):
         for b in range(a, 4):
             ea, eb = np.eye(4)[a] * steps[a], np.eye(4)[b] * steps[b]
-            difference = (
-                rss(parameters + ea + eb)
-                - rss(parameters + ea - eb)
-                - rss(parameters - ea + eb)
-                + rss(parameters - ea - eb)
-            )
+            difference = rss(parameters + ea + eb) - rss(parameters + ea - eb) - rss(parameters - ea + eb) + rss(parameters - ea - eb)
             hessian[a, b] = hessian[b, a] = difference / (4 * steps[a] * steps[b])
     try:
-        covariance = np.linalg.inv(hessian / (2 * variance))
+        covariance: Real = np.asarray(np.linalg.inv(hessian / (2 * variance)), float)
     except np.linalg.LinAlgError:
         return None
     return covariance if (np.diag(covariance) > 0).all() else None
 
 
-def _effect_half_width(
-    covariance: Real | None, theta: float, hill: float, span: float, log_top: float, freedom: int
-) -> float | None:
+def _effect_half_width(covariance: Real | None, theta: float, hill: float, span: float, log_top: float, freedom: int) -> float | None:
     """Half width of the 95 % interval of emax − e0, by the delta method."""
     if covariance is None:
         return None

@@ -55,9 +55,7 @@ def measure(
     for name, labels in segmentation.labels.items():
         if labels.shape != field.shape:
             raise ValueError(f"labels of {name} are {labels.shape}, the field is {field.shape}")
-    return FieldMeasurement(
-        _cells(field, segmentation, settings), _field_row(field, raw or field, segmentation, settings)
-    )
+    return FieldMeasurement(_cells(field, segmentation, settings), _field_row(field, raw or field, segmentation, settings))
 
 
 def _cells(field: Field, segmentation: Segmentation, settings: MeasureSettings) -> pl.DataFrame:
@@ -107,7 +105,7 @@ def _shape(nuclei: Labels, area: Real, px: float) -> dict[str, NDArray[np.generi
     safe = np.maximum(area, 1)
 
     def total(weights: Real) -> Real:
-        return np.bincount(label, weights, minlength=n)[1:]
+        return np.asarray(np.bincount(label, weights, minlength=n)[1:], float)
 
     cy, cx = total(y.astype(float)) / safe, total(x.astype(float)) / safe
     dy, dx = y - cy[label - 1], x - cx[label - 1]
@@ -183,9 +181,7 @@ def _mean(labels: Labels, image: NDArray[np.float32], n: int) -> Real:
     return np.where(pixels > 0, sums / np.maximum(pixels, 1), np.nan)
 
 
-def _puncta(
-    puncta: Labels, somas: Labels, neuron: NDArray[np.bool_], n: int, px: float
-) -> dict[str, NDArray[np.generic]]:
+def _puncta(puncta: Labels, somas: Labels, neuron: NDArray[np.bool_], n: int, px: float) -> dict[str, NDArray[np.generic]]:
     """Count and area of puncta a soma; a punctum belongs to the soma that holds most of its pixels."""
     m = int(puncta.max()) + 1
     here = puncta > 0
@@ -218,9 +214,7 @@ def _field_row(field: Field, camera: Field, segmentation: Segmentation, settings
         covered = (neurites > 0) if somas is None else (neurites > 0) | (somas > 0)
         row["neurite_coverage"] = float(covered.mean())
     if field.pixel_size_um > NC_COARSEST_UM:
-        warnings.append(
-            f"nuclear:cytoplasmic ratio: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {NC_COARSEST_UM} µm)"
-        )
+        warnings.append(f"nuclear:cytoplasmic ratio: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {NC_COARSEST_UM} µm)")
     for role in (r for r in camera.roles if r):
         raw = camera.channel(role)
         row[f"background_{role}"] = background_level(raw)
@@ -250,7 +244,5 @@ def with_well(measurement: FieldMeasurement, well: str, number: int) -> FieldMea
     place = [pl.lit(well).alias("well"), pl.lit(number, pl.Int64).alias("field")]
     cells = measurement.cells.with_columns(place)
     if "puncta_count" in cells.columns:
-        cells = cells.with_columns(
-            pl.when(pl.col("puncta_count") >= 0).then(pl.col("puncta_count")).alias("puncta_count")
-        )
+        cells = cells.with_columns(pl.when(pl.col("puncta_count") >= 0).then(pl.col("puncta_count")).alias("puncta_count"))
     return FieldMeasurement(conform(cells, "cell"), conform(measurement.field.with_columns(place), "field"))

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from phenotypes.columns import conform, phenotype
+from phenotypes.columns import conform, empty_table, phenotype
 
 MIN_WELLS = 3
 _BOOTSTRAPS = 1000
@@ -85,9 +85,7 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
         own = done.filter(pl.col("line") == line)
         for name in phenotypes:
             column = phenotype(name)
-            groups = {
-                c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy() for c in ("vehicle", "positive")
-            }
+            groups = {c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy() for c in ("vehicle", "positive")}
             vehicle, positive = groups["vehicle"], groups["positive"]
             row: dict[str, object] = {
                 "line": line,
@@ -110,4 +108,4 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                 for key, estimate in window.items():
                     row |= {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
             rows.append(row)
-    return conform(pl.DataFrame(rows, infer_schema_length=None), "quality")
+    return conform(pl.DataFrame(rows, infer_schema_length=None), "quality") if rows else empty_table("quality")

@@ -66,26 +66,19 @@ def respond(
     windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
     treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
     pairs = treated.select("line", "compound").unique().sort("line", "compound").rows()
-    ranges = {
-        str(compound): (float(low), float(high))
-        for compound, low, high in _common_ranges(treated).select("compound", "low", "high").iter_rows()
-        if low is not None
-    }
     rows: list[dict[str, object]] = []
     curves: list[Curve] = []
     for name in phenotypes:
         column = phenotype(name)
         values = wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
+        ranges = _common_ranges(values.filter((pl.col("control") == "none") & (pl.col("compound") != "")))
         for line, compound in pairs:
             own = values.filter(
                 (pl.col("line") == line)
-                & (
-                    (pl.col("control") == "vehicle")
-                    | ((pl.col("control") == "none") & (pl.col("compound") == compound))
-                )
+                & ((pl.col("control") == "vehicle") | ((pl.col("control") == "none") & (pl.col("compound") == compound)))
             )
             all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
-            result = _refusal(wells, own, line, name, column.coarsest_pixel_um, pixel_size_um) or fit(
+            result = _refusal(wells, line, name, column.coarsest_pixel_um, pixel_size_um) or fit(
                 own["dose_molar"].to_list(), own["response"].to_list(), seed=seed
             )
             window = windows.get((line, name), {})
@@ -97,7 +90,8 @@ def respond(
                     "phenotype": name,
                     "unit": unit_of(name),
                     **_result_columns(result),
-                    "n_cells": int(own["nuclei_count"].sum() or 0),
+                    "reason": "; ".join(filter(None, (result.reason, _lost_doses(all_own, own)))),
+                    "n_cells": int(own["nuclei_count"].sum() or 0) if result.n_wells else 0,
                     "n_plates": 1,
                     "n_batches": all_own["batch"].n_unique(),
                     "auc": _auc(result, ranges.get(compound)),
@@ -118,24 +112,20 @@ def respond(
     return Responses(_with_q_values(frame), quality, tuple(curves))
 
 
-def _refusal(
-    wells: pl.DataFrame, own: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float
-) -> DoseResponse | None:
+def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
     """What can be said before any fit."""
     if coarsest is not None and pixel_size_um > coarsest:
-        return DoseResponse(
-            "pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm"
-        )
+        return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
     done = wells.filter(pl.col("status") == "done")
-    if done.is_empty() or done[name].null_count() == len(done):
+    if done.is_empty():
+        return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
+    if done[name].null_count() == len(done):
         return DoseResponse("not_measured", f"{name} has no value in any well: its channel or compartment is missing")
     vehicle = done.filter((pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
     if vehicle.is_empty():
         return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
     if phenotype(name).scale == "percent" and not float(vehicle.mean() or 0.0) > 0:  # type: ignore[arg-type]
-        return DoseResponse(
-            "vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing"
-        )
+        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
     return None
 
 
@@ -149,15 +139,26 @@ def _result_columns(result: DoseResponse) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _common_ranges(treated: pl.DataFrame) -> pl.DataFrame:
-    """Dose range that every line was given of each compound; null where there is none."""
-    per_line = (
-        treated.filter(pl.col("dose_molar") > 0)
-        .group_by("compound", "line")
-        .agg(pl.col("dose_molar").min().alias("low"), pl.col("dose_molar").max().alias("high"))
-    )
-    common = per_line.group_by("compound").agg(pl.col("low").max(), pl.col("high").min())
-    return common.with_columns(pl.when(pl.col("high") > pl.col("low")).then(pl.col("low")).alias("low"))
+def _lost_doses(planned: pl.DataFrame, own: pl.DataFrame) -> str:
+    """Doses of the plate map that have no value: `emax` and `auc` then speak of fewer doses than were given."""
+    given = set(planned["dose_molar"].drop_nulls())
+    lost = sorted(given - set(own["dose_molar"]))
+    if not lost or lost == sorted(given):
+        return ""
+    doses = ", ".join(f"{d:.3g}" for d in lost)
+    return f"no well has a value at {len(lost)} of {len(given)} doses ({doses} mol/L): they failed or have too few cells"
+
+
+def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
+    """Compound ► the dose range in which every line has values; absent where there is none."""
+    ranges = {}
+    for compound in values["compound"].unique():
+        own = values.filter((pl.col("compound") == compound) & (pl.col("dose_molar") > 0))
+        ends = [(part["dose_molar"].to_numpy().min(), part["dose_molar"].to_numpy().max()) for part in own.partition_by("line")]
+        low, high = max((e[0] for e in ends), default=0.0), min((e[1] for e in ends), default=0.0)
+        if high > low > 0:
+            ranges[str(compound)] = (float(low), float(high))
+    return ranges
 
 
 def _auc(result: DoseResponse, dose_range: tuple[float, float] | None) -> float | None:

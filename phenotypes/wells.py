@@ -25,9 +25,7 @@ def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame
     reference = (
         placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
         .group_by("line")
-        .agg(
-            pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref")
-        )
+        .agg(pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref"))
     )
     return (
         placed.join(reference, on="line", how="left", maintain_order="left")
@@ -56,7 +54,8 @@ def well_table(
         Well ► (status, reason).
     """
     neurons_known = cells["is_neuron"].null_count() < len(cells)
-    intact = ~pl.col("is_pyknotic").fill_null(value=False)
+    # Null where the line has no vehicle to tell pyknotic nuclei by: then nobody knows how many live.
+    intact = ~pl.col("is_pyknotic")
     live = intact & pl.col("is_neuron").fill_null(value=not neurons_known)
     whole = live & ~pl.col("touches_border")
     means = {
@@ -69,10 +68,8 @@ def well_table(
         means |= {f"{name}_{role}": pl.col(f"{name}_{role}").filter(live) for name in ("nucleus_mean", "nc_log2")}
     aggregates = [
         pl.len().alias("nuclei_count"),
-        live.sum().alias("live_count"),
-        pl.when(pl.col("is_pyknotic").is_not_null().any())
-        .then(pl.col("is_pyknotic").mean())
-        .alias("pyknotic_fraction"),
+        pl.when(pl.col("is_pyknotic").is_not_null().all()).then(live.sum()).alias("live_count"),
+        pl.when(pl.col("is_pyknotic").is_not_null().any()).then(pl.col("is_pyknotic").mean()).alias("pyknotic_fraction"),
         *(pl.when(values.count() >= MIN_CELLS).then(values.mean()).alias(name) for name, values in means.items()),
     ]
     # Well by well: a threaded group_by sums in an order of its own, and the last digit would change from run to run.
@@ -83,9 +80,7 @@ def well_table(
     by_field = fields.group_by("well").agg(
         pl.len().alias("n_fields"),
         pl.col("area_mm2").sum(),
-        pl.when(pl.col("neurite_length_um").is_not_null().all())
-        .then(pl.col("neurite_length_um").sum())
-        .alias("neurite_length_total"),
+        pl.when(pl.col("neurite_length_um").is_not_null().all()).then(pl.col("neurite_length_um").sum()).alias("neurite_length_total"),
     )
     status = pl.DataFrame(
         {
@@ -102,8 +97,7 @@ def well_table(
         .join(by_cell, on="well", how="left", maintain_order="left")
         # A measured well without a single nucleus has a count: none.
         .with_columns(
-            pl.when(done).then(pl.col(c).fill_null(0)).otherwise(pl.col(c)).alias(c)
-            for c in ("nuclei_count", "live_count")
+            pl.when(done & pl.col("nuclei_count").is_null()).then(0).otherwise(pl.col(c)).alias(c) for c in ("live_count", "nuclei_count")
         )
         .with_columns((pl.col("live_count") if neurons_known else pl.lit(None, pl.Int64)).alias("neuron_count"))
         .with_columns(

@@ -59,6 +59,17 @@ def check(plate_map: PlateMap) -> list[Finding]:
                         f"{source}: line {line} has only {len(wells)} vehicle well(s): {names}",
                     )
                 )
+    for name in plate_map.lines:
+        held = [plate_map[w] for w in plate_map.vehicle_wells(name)]
+        for what, kinds in (("vehicles", {c.compound for c in held}), ("batches", {c.batch for c in held})):
+            if len(kinds) > 1:
+                findings.append(
+                    Finding(
+                        "warning",
+                        "mixed_vehicles",
+                        f"{source}: the vehicle wells of line {name} hold different {what} ({', '.join(sorted(kinds))}) and are averaged as one",
+                    )
+                )
     doses: dict[tuple[str, str], set[float]] = defaultdict(set)
     for _, c in treated:
         if c.dose_molar is not None:
@@ -73,7 +84,5 @@ def check(plate_map: PlateMap) -> list[Finding]:
                 )
             )
     if treated and not any(c.control is Control.POSITIVE for c in plate_map.conditions.values()):
-        findings.append(
-            Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed")
-        )
+        findings.append(Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed"))
     return sorted(findings, key=lambda f: f.severity)

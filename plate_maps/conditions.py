@@ -36,9 +36,7 @@ _CONTROL_WORDS: dict[Control, frozenset[str]] = {
     Control.NONE: frozenset({"", "none", "no", "sample", "treated", "treatment"}),
     Control.VEHICLE: frozenset({"vehicle", "veh", "dmso", "solvent", "vehicle_control"}),
     Control.POSITIVE: frozenset({"positive", "pos", "positive_control", "pos_ctrl", "pos_control"}),
-    Control.NEGATIVE: frozenset(
-        {"negative", "neg", "negative_control", "neg_ctrl", "neg_control", "secondary_only", "blank"}
-    ),
+    Control.NEGATIVE: frozenset({"negative", "neg", "negative_control", "neg_ctrl", "neg_control", "secondary_only", "blank"}),
 }
 
 

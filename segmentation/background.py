@@ -144,7 +144,5 @@ def _fit_profile(planes: list[Image]) -> tuple[tuple[float, ...], str]:
 
 
 def _basis(shape: tuple[int, int]) -> NDArray[np.float32]:
-    y, x = np.meshgrid(
-        np.linspace(-1, 1, shape[0], dtype=np.float32), np.linspace(-1, 1, shape[1], dtype=np.float32), indexing="ij"
-    )
+    y, x = np.meshgrid(np.linspace(-1, 1, shape[0], dtype=np.float32), np.linspace(-1, 1, shape[1], dtype=np.float32), indexing="ij")
     return np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], axis=-1).reshape(-1, 6)

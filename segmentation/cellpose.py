@@ -43,13 +43,9 @@ def create(
         import torch
         from cellpose import models
     except ImportError as error:
-        raise ImportError(
-            "the cellpose engine needs torch and cellpose: pip install 'motor-neuron-imaging-service[cellpose]'"
-        ) from error
+        raise ImportError("the cellpose engine needs torch and cellpose: pip install 'motor-neuron-imaging-service[cellpose]'") from error
     if device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(
-            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver"
-        )
+        raise RuntimeError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver")
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
     is_path = "/" in name or "\\" in name or Path(name).is_file()
@@ -57,9 +53,7 @@ def create(
     _refuse_pickle(checkpoint)
     try:
         # bfloat16 is ten times slower than float32 on CPUs without the instructions.
-        network = models.CellposeModel(
-            device=torch.device(chosen), pretrained_model=checkpoint.path, use_bfloat16=chosen == "cuda"
-        )
+        network = models.CellposeModel(device=torch.device(chosen), pretrained_model=checkpoint.path, use_bfloat16=chosen == "cuda")
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{checkpoint.name} is not a Cellpose 4 checkpoint: {error}") from error
     return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, sizes=sizes or Sizes())
@@ -74,9 +68,7 @@ def _refuse_pickle(checkpoint: Checkpoint) -> None:
     try:
         content = torch.load(checkpoint.path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{checkpoint.name} does not load as plain weights and is refused: {str(error).splitlines()[0]}"
-        ) from error
+        raise WeightsError(f"{checkpoint.name} does not load as plain weights and is refused: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{checkpoint.name} holds {type(content).__name__}, not a table of weights")
 
@@ -89,8 +81,8 @@ class CellposeSegmenter:
     checkpoint: Checkpoint
     device: str
     network: Any = field(repr=False)
-    thresholds: Thresholds = Thresholds()
-    sizes: Sizes = Sizes()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    sizes: Sizes = field(default_factory=Sizes)
 
     def describe(self) -> dict[str, object]:
         """Checkpoint with sha256, licence and origin; device; thresholds of the classical part."""
@@ -125,8 +117,14 @@ class CellposeSegmenter:
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
         return Segmentation(labels, self.name, self.describe(), tuple(warnings))
 
-    def _masks(self, image: np.ndarray) -> Labels:  # type: ignore[type-arg]
-        masks, _, _ = self.network.eval(image, channel_axis=-1)
+    def _masks(self, image: np.ndarray) -> Labels:
+        import torch
+
+        try:
+            masks, _, _ = self.network.eval(image, channel_axis=-1)
+        except torch.OutOfMemoryError as error:
+            # The machine's fault, not the image's: callers retry MemoryError and never take it for bad data.
+            raise MemoryError(f"the GPU has too little memory for this field: {error}") from error
         return np.asarray(masks, np.int32)
 
 

@@ -96,9 +96,7 @@ class ClassicalSegmenter:
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
         if field.has("dna") and thresholds.nuclei is not None:
-            labels["nuclei"] = segment_nuclei(
-                smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei, self.sizes
-            )
+            labels["nuclei"] = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei, self.sizes)
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite") and "nuclei" in labels and thresholds.soma is not None:
@@ -115,9 +113,7 @@ def complete_thresholds(thresholds: Thresholds, field: Field, sizes: Sizes) -> t
     return calibrate_thresholds([field], sizes), [UNCALIBRATED]
 
 
-def neurites_and_puncta(
-    field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]
-) -> dict[str, Labels]:
+def neurites_and_puncta(field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]) -> dict[str, Labels]:
     """The compartments that the classical filters give to every engine without its own."""
     found: dict[str, Labels] = {}
     somas, nuclei = labels.get("somas"), labels.get("nuclei")
@@ -134,9 +130,7 @@ def neurites_and_puncta(
         if somas is None:
             warnings.append("puncta: no neurite channel, so no somas to count them in")
         elif field.pixel_size_um > COARSEST_PIXEL_UM:
-            warnings.append(
-                f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)"
-            )
+            warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
         elif thresholds.puncta is not None:
             image = smoothed(field, "aggregate", 0.0)
             # A punctum at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
@@ -235,7 +229,7 @@ def segment_nuclei(image: Image, pixel_size_um: float, threshold: float, sizes: 
     return remove_small(labels, sizes.min_nucleus_area_um2 / pixel_size_um**2)
 
 
-def _fill_holes(mask: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _fill_holes(mask: np.ndarray) -> np.ndarray:
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros_like(mask)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)

@@ -38,9 +38,7 @@ class Field:
         if self.pixels.ndim != 3:
             raise ValueError(f"a field is (C, Y, X); got shape {self.pixels.shape}")
         if self.pixels.shape[0] != len(self.roles):
-            raise ValueError(
-                f"{self.pixels.shape[0]} channels but {len(self.roles)} roles; give one role (or None) a channel"
-            )
+            raise ValueError(f"{self.pixels.shape[0]} channels but {len(self.roles)} roles; give one role (or None) a channel")
         named = [r for r in self.roles if r is not None]
         for role in named:
             if role not in ROLES:

@@ -58,7 +58,7 @@ def segment_neurites(
 
 def remove_short(mask: Mask, pixel_size_um: float) -> Mask:
     """Drop 8-connected pieces whose bounding box diagonal is under MIN_LENGTH_UM."""
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     extent = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) * pixel_size_um
     keep = extent >= MIN_LENGTH_UM
     keep[0] = False

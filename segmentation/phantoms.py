@@ -259,7 +259,8 @@ def _scatter_puncta(
             continue
         window = _window(centres[i - 1], um, nuclei.shape)
         cytoplasm = ((owner[window] == i) & (nuclei[window] != i)).astype(np.uint8)
-        free = np.argwhere(cv2.erode(cytoplasm, np.ones((5, 5), np.uint8)) > 0) + [window[0].start, window[1].start]
+        corner = np.array([window[0].start, window[1].start])
+        free = np.argwhere(cv2.erode(cytoplasm, np.ones((5, 5), np.uint8)) > 0) + corner
         mine: list[NDArray[np.float64]] = []
         for candidate in rng.permutation(free)[:400] if len(free) else []:
             if len(mine) == count:

@@ -60,12 +60,8 @@ def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpo
         raise WeightsError(f"no checkpoint at {path}; give the path of a Cellpose 4 file, or a model's name")
     digest = sha256_of(path)
     if pinned_sha256 is not None and digest != pinned_sha256:
-        raise WeightsError(
-            f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or was damaged"
-        )
-    return Checkpoint(
-        path.name, str(path), digest, "not stated: the laboratory's own checkpoint", "not stated", "local file"
-    )
+        raise WeightsError(f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or was damaged")
+    return Checkpoint(path.name, str(path), digest, "not stated: the laboratory's own checkpoint", "not stated", "local file")
 
 
 def cellpose_checkpoint(model: str) -> Checkpoint:
@@ -78,16 +74,14 @@ def cellpose_checkpoint(model: str) -> Checkpoint:
     """
     card = CELLPOSE_MODELS.get(model)
     if card is None:
-        raise WeightsError(
-            f"unknown Cellpose model {model!r}; known: {', '.join(CELLPOSE_MODELS)}, or the path of a checkpoint"
-        )
+        raise WeightsError(f"unknown Cellpose model {model!r}; known: {', '.join(CELLPOSE_MODELS)}, or the path of a checkpoint")
     from cellpose import models
 
     expected = Path(models.MODEL_DIR) / model
     if not expected.is_file():
         try:
             models.cache_model_path(model)
-        except Exception as error:  # noqa: BLE001 - any network, proxy or disk error ends in the same advice
+        except Exception as error:
             expected.unlink(missing_ok=True)
             raise WeightsError(
                 f"Cellpose model {model!r} is not on this machine and could not be downloaded ({error}); on a machine with "

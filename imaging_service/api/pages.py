@@ -31,9 +31,7 @@ def health(session: SessionDep) -> Health:
 def index(session: SessionDep) -> HTMLResponse:
     """All runs."""
     rows = session.exec(select(RunRow).order_by(col(RunRow.submitted_at).desc()).limit(100)).all()
-    return HTMLResponse(
-        environment().get_template("runs.html").render(runs=[read_run(session, r) for r in rows], version=__version__)
-    )
+    return HTMLResponse(environment().get_template("runs.html").render(runs=[read_run(session, r) for r in rows], version=__version__))
 
 
 @router.get("/view/{run}", include_in_schema=False)

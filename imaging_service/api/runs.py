@@ -27,7 +27,16 @@ FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or 
 _TABLE_CONTENT: dict[int | str, dict[str, object]] = {
     200: {
         "description": "The table. JSON is a list of objects; the columns are those of `docs/columns.md`.",
-        "content": {"application/json": {}, "text/csv": {}, "application/vnd.apache.parquet": {}},
+        "content": {
+            "application/json": {
+                "schema": {"type": "array", "items": {"type": "object"}},
+                "example": [
+                    {"line": "SOD1-07", "compound": "riluzole", "phenotype": "nc_log2_aggregate", "status": "ok", "ec50_molar": 3.5e-07}
+                ],
+            },
+            "text/csv": {},
+            "application/vnd.apache.parquet": {},
+        },
     },
     409: {"description": "The run has not ended well, so there is no table."},
 }
@@ -59,6 +68,9 @@ def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -
     from imaging_service.protocol import parse_protocol
 
     scan = _allowed(Path(submission.scan), settings)
+    model = (submission.engine or "").partition(":")[2]
+    if "/" in model or "\\" in model:
+        _allowed(Path(model), settings)
     protocol = parse_protocol(submission.protocol, str(submission.protocol.get("name", "of the submission")))
     try:
         content = base64.b64decode(submission.plate_map_base64, validate=True)
@@ -99,9 +111,7 @@ def get_run(run: str, session: SessionDep) -> Run:
 def get_progress(run: str, session: SessionDep) -> list[WellState]:
     """Wells that have ended, by name; there before the run is done."""
     rows = well_rows(session, find_run(session, run).id)
-    return [
-        WellState(well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei) for r in rows
-    ]  # type: ignore[arg-type]
+    return [WellState(well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei) for r in rows]  # type: ignore[arg-type]
 
 
 @router.get("/{run}/wells", summary="The well table", response_class=Response, responses=_TABLE_CONTENT)
@@ -115,9 +125,7 @@ def get_wells(
 ) -> Response:
     """One row a well of the plate map, in plate order."""
     filters = {"line": line, "compound": compound, "status": status}
-    return table_response(
-        session, find_run(session, run), "wells", fmt, {k: v for k, v in filters.items() if v is not None}
-    )
+    return table_response(session, find_run(session, run), "wells", fmt, {k: v for k, v in filters.items() if v is not None})
 
 
 @router.get("/{run}/responses", summary="The response table", response_class=Response, responses=_TABLE_CONTENT)
@@ -132,9 +140,7 @@ def get_responses(
 ) -> Response:
     """One row per line × compound × phenotype."""
     filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
-    return table_response(
-        session, find_run(session, run), "responses", fmt, {k: v for k, v in filters.items() if v is not None}
-    )
+    return table_response(session, find_run(session, run), "responses", fmt, {k: v for k, v in filters.items() if v is not None})
 
 
 @router.get("/{run}/report", summary="The report page", response_class=FileResponse)

@@ -33,9 +33,9 @@ def table_response(session: Session, run: RunRow, kind: str, fmt: Format, filter
     import polars as pl
 
     from imaging_service.store.tables import csv_bytes, parquet_bytes
-    from phenotypes.columns import columns, conform, empty_table
+    from phenotypes.columns import Level, columns, conform, empty_table
 
-    level = "well" if kind == "wells" else "response"
+    level: Level = "well" if kind == "wells" else "response"
     table = empty_table(level)
     if content:
         schema = {c.name: c.dtype for c in columns(level).values()}

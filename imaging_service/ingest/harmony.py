@@ -32,21 +32,34 @@ class HarmonyReader:
         if index is None:
             raise ScanError(f"{root} has no {INDEX}, neither in itself nor in Images/")
         plate, records = _parse(index, limits)
-        images, missing, sizes = [], [], set()
+        images: list[ImageRef] = []
+        missing: list[ImageRef] = []
+        sizes: set[tuple[str, str]] = set()
         channels: dict[str, None] = {}
+        names = _channel_names(records)
+        seen: set[tuple[object, ...]] = set()
         for record in records:
-            channel = record["ChannelName"] or record["ChannelID"]
+            channel = names[record["ChannelID"]]
             channels.setdefault(channel)
             sizes.add((record["ImageResolutionX"], record["ImageResolutionY"]))
-            relative = (index.parent / record["URL"]).relative_to(root).as_posix()
-            ref = ImageRef(
-                Well(int(record["Row"]), int(record["Col"])),
-                int(record["FieldID"]),
-                int(record["TimepointID"] or 0) + 1,
-                channel,
-                int(record["PlaneID"] or 1),
-                relative,
-            )
+            relative = f"{index.parent.relative_to(root).as_posix()}/{record['URL']}".removeprefix("./")
+            try:
+                ref = ImageRef(
+                    Well(int(record["Row"]), int(record["Col"])),
+                    int(record["FieldID"]),
+                    int(record["TimepointID"] or 0) + 1,
+                    channel,
+                    int(record["PlaneID"] or 1),
+                    relative,
+                )
+            except ValueError as error:
+                raise ScanError(f"{index}: image {record['URL']}: {error}") from error
+            place = (ref.well, ref.field, ref.time, ref.channel, ref.z)
+            if place in seen:
+                raise ScanError(
+                    f"{index}: well {ref.well}, field {ref.field}, channel {channel!r} stands twice; give one measurement's export"
+                )
+            seen.add(place)
             # A name such as ../../etc would leave the scan; vendors write plain file names.
             inside = Path(record["URL"]).name == record["URL"]
             (images if inside and (root / relative).is_file() else missing).append(ref)
@@ -55,11 +68,7 @@ class HarmonyReader:
         x, y = sizes.pop()
         if x != y:
             raise ScanError(f"{index}: pixels are not square ({x} × {y} m)")
-        notes = (
-            [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"]
-            if missing
-            else []
-        )
+        notes = [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"] if missing else []
         return PlatePlan(
             self.name, plate["Name"] or root.name, root, tuple(channels), float(x) * 1e6 if x else None,
             PlateFormat(int(plate["PlateRows"]), int(plate["PlateColumns"])),
@@ -69,6 +78,12 @@ class HarmonyReader:
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane."""
         return read_tiff(plan.root / image.path, limits)
+
+
+def _channel_names(records: list[dict[str, str]]) -> dict[str, str]:
+    """Channel id ► name; two channels of one name are told apart by their id."""
+    names = {r["ChannelID"]: r["ChannelName"] or r["ChannelID"] for r in records}
+    return {i: name if list(names.values()).count(name) == 1 else f"{name} ({i})" for i, name in names.items()}
 
 
 def _find_index(root: Path) -> Path | None:

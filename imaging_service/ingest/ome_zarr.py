@@ -60,17 +60,18 @@ class OmeZarrReader:
                 missing.append(ImageRef(well, 1, 1, "", 1, path))
             for position, name in enumerate(fields, start=1):
                 where = f"{path}/{name}"
-                found, names, pixel, shape = _image_metadata(group, where, root)
+                try:
+                    found, names, pixel, shape = _image_metadata(group, where, root)
+                except ScanError as error:
+                    missing.append(ImageRef(well, position, 1, "", 1, where))
+                    notes.append(str(error))
+                    continue
                 if shape[-1] * shape[-2] > limits.image_pixels:
                     raise ScanError(f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels is over the limit")
                 if channels and names != channels:
-                    raise ScanError(
-                        f"{root}/{where}: channels {', '.join(names)} differ from those of other wells, {', '.join(channels)}"
-                    )
+                    raise ScanError(f"{root}/{where}: channels {', '.join(names)} differ from those of other wells, {', '.join(channels)}")
                 if size is not None and pixel is not None and abs(pixel / size - 1) > 0.01:
-                    raise ScanError(
-                        f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of other wells"
-                    )
+                    raise ScanError(f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of other wells")
                 channels, size = names, size if size is not None else pixel
                 for index in np.ndindex(shape[:-2]):
                     t, c, z = _tcz(found["axes"], index)
@@ -107,9 +108,11 @@ class OmeZarrReader:
                     f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros"
                 )
             return np.asarray(array[image.index])
-        except ImageError:
+        except (ImageError, OSError, MemoryError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise ImageError(f"{image.path}: there is no such array") from error
             raise
-        except Exception as error:  # noqa: BLE001 - codecs and stores raise their own kinds
+        except Exception as error:
             raise ImageError(f"{image.path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
@@ -118,7 +121,7 @@ def _attributes(root: Path) -> dict[str, Any]:
 
     try:
         return _ome(zarr.open_group(root, mode="r").attrs.asdict())
-    except Exception as error:  # noqa: BLE001 - anything but a zarr group ends here
+    except Exception as error:
         raise ScanError(f"{root} is not a zarr group ({type(error).__name__})") from error
 
 
@@ -128,9 +131,7 @@ def _ome(attributes: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else attributes
 
 
-def _image_metadata(
-    group: Any, where: str, root: Path
-) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
+def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
     try:
         attributes = _ome(group[where].attrs.asdict())
         multiscale = attributes["multiscales"][0]
@@ -138,15 +139,17 @@ def _image_metadata(
         axes = [a["name"] if isinstance(a, dict) else str(a) for a in multiscale["axes"]]
         path = str(dataset["path"])
         array = group[f"{where}/{path}"]
-        scale = next(t["scale"] for t in dataset["coordinateTransformations"] if t["type"] == "scale")
+        scale = _scale(dataset, len(axes))
+        if "coordinateTransformations" in multiscale:
+            scale = [a * b for a, b in zip(scale, _scale(multiscale, len(axes)), strict=True)]
     except (KeyError, IndexError, StopIteration, TypeError) as error:
-        raise ScanError(
-            f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})"
-        ) from error
+        raise ScanError(f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})") from error
     if axes[-2:] != ["y", "x"]:
         raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")
     units = [a.get("unit") if isinstance(a, dict) else None for a in multiscale["axes"]]
     factor = _METRES.get(units[-1] or "")
+    if abs(scale[-1] / scale[-2] - 1) > 0.001:
+        raise ScanError(f"{root}/{where}: pixels are not square ({scale[-1]} × {scale[-2]})")
     pixel = None if factor is None else float(scale[-1]) * factor
     count = array.shape[axes.index("c")] if "c" in axes else 1
     omero = attributes.get("omero", {}).get("channels", [])
@@ -154,6 +157,12 @@ def _image_metadata(
     if len(set(names)) < len(names):
         names = tuple(str(i + 1) for i in range(count))
     return {"axes": axes, "path": path}, names, pixel, tuple(array.shape)
+
+
+def _scale(holder: dict[str, Any], dimensions: int) -> list[float]:
+    """The scale of a dataset or multiscale; ones where only a translation is given."""
+    given = [t["scale"] for t in holder["coordinateTransformations"] if t["type"] == "scale"]
+    return [float(v) for v in given[0]] if given else [1.0] * dimensions
 
 
 def _tcz(axes: list[str], index: tuple[int, ...]) -> tuple[int, int, int]:

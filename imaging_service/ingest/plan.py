@@ -66,6 +66,19 @@ class PlatePlan:
         return tuple(sorted({image.path for image in self.images}))
 
 
+def plan_digest(plan: PlatePlan) -> str:
+    """SHA-256 (hex) of what the plan makes of the files: which plane is what, and how large a pixel is.
+
+    Vendors keep that in an index beside the images, so equal images do not mean an equal scan.
+    """
+    planes = [
+        (kind, i.well.name, i.field, i.time, i.channel, i.z, i.path, i.index)
+        for kind, images in (("there", plan.images), ("missing", plan.missing))
+        for i in images
+    ]
+    return hashlib.sha256(repr((plan.reader, plan.channels, plan.pixel_size_um, planes)).encode()).hexdigest()
+
+
 def file_digests(plan: PlatePlan) -> dict[str, str]:
     """SHA-256 of every source file, by relative path; directories (zarr) by the digest of their files' digests."""
 
@@ -73,9 +86,7 @@ def file_digests(plan: PlatePlan) -> dict[str, str]:
         path = plan.root / relative
         try:
             if path.is_dir():
-                return relative, combine(
-                    (str(p.relative_to(path)), _sha256(p)) for p in sorted(path.rglob("*")) if p.is_file()
-                )
+                return relative, combine((str(p.relative_to(path)), _sha256(p)) for p in sorted(path.rglob("*")) if p.is_file())
             return relative, _sha256(path)
         except OSError as error:
             raise ScanError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,8 @@ class TiffFolderReader:
         stacked = any(m and m.groupdict().get("z") for m in matches.values())
         # Beside a stack's planes, a file without plane number is the instrument's own projection of them.
         projections = [n for n, m in matches.items() if m and stacked and "z" in m.groupdict() and not m["z"]]
-        images, places = [], {}
+        images: list[ImageRef] = []
+        places: dict[tuple[object, ...], str] = {}
         for name, match in matches.items():
             if match is None or name in projections:
                 continue
@@ -74,18 +76,10 @@ class TiffFolderReader:
                 )
             places[place] = name
             images.append(image)
-        notes = (
-            [f"{len(strays)} TIFF(s) do not fit the file pattern and were left out, the first: {strays[0]}"]
-            if strays
-            else []
-        )
+        notes = [f"{len(strays)} TIFF(s) do not fit the file pattern and were left out, the first: {strays[0]}"] if strays else []
         if projections:
-            notes.append(
-                f"{len(projections)} projection(s) beside the planes of a stack were left out, the first: {projections[0]}"
-            )
-        channels = tuple(
-            sorted({i.channel for i in images}, key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c))
-        )
+            notes.append(f"{len(projections)} projection(s) beside the planes of a stack were left out, the first: {projections[0]}")
+        channels = tuple(sorted({i.channel for i in images}, key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c)))
         size = _pixel_size(root / images[0].path)
         return PlatePlan(self.name, root.name, root, channels, size, None, tuple(sorted(images)), tuple(notes))
 
@@ -102,9 +96,7 @@ class TiffFolderReader:
         elif wanted == "auto":
             candidates = PATTERNS
         else:
-            raise ScanError(
-                f"unknown file_pattern {wanted!r}; shipped: {', '.join(PATTERNS)}, or a regular expression with named groups"
-            )
+            raise ScanError(f"unknown file_pattern {wanted!r}; shipped: {', '.join(PATTERNS)}, or a regular expression with named groups")
         compiled = {key: re.compile(text, re.IGNORECASE) for key, text in candidates.items()}
         hits = {key: sum(1 for n in names[:2000] if p.match(n)) for key, p in compiled.items()}
         best = max(hits, key=lambda key: hits[key])
@@ -131,9 +123,7 @@ def _image(groups: dict[str, str | None], name: str) -> ImageRef:
         well = Well(int(row) if row.isdigit() else row_number(row), int(column))
     number = {key: int(groups.get(key) or 1) for key in ("field", "z", "time")}
     channel = str(groups.get("channel") or "1")
-    return ImageRef(
-        well, number["field"], number["time"], str(int(channel)) if channel.isdigit() else channel, number["z"], name
-    )
+    return ImageRef(well, number["field"], number["time"], str(int(channel)) if channel.isdigit() else channel, number["z"], name)
 
 
 def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
@@ -145,6 +135,8 @@ def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
+            if _has_second_page(tiff):
+                raise ImageError(f"{path.name}: the file holds several pages; one file a plane is expected, and the others would be lost")
             shape = page.shape
             if len(shape) != 2:
                 raise ImageError(f"{path.name}: the image has shape {shape}; a single grey plane is expected")
@@ -153,14 +145,21 @@ def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
             expected = sum(page.databytecounts)
             available = path.stat().st_size
             if any(o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)):
-                raise ImageError(
-                    f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are declared)"
-                )
+                raise ImageError(f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are declared)")
             return np.asarray(page.asarray())
-    except ImageError:
-        raise
-    except Exception as error:  # noqa: BLE001 - damaged files raise whatever codec or struct meets the damage
+    except (ImageError, OSError, MemoryError):
+        raise  # what the machine does is not the image's fault
+    except Exception as error:
         raise ImageError(f"{path.name}: not a readable TIFF ({type(error).__name__}: {error})") from error
+
+
+def _has_second_page(tiff: Any) -> bool:
+    # Counting all pages would follow a hostile chain of a million.
+    try:
+        tiff.pages[1]
+    except IndexError:
+        return False
+    return True
 
 
 def _pixel_size(path: Path) -> float | None:
@@ -173,9 +172,7 @@ def _pixel_size(path: Path) -> float | None:
             text = page.description or ""
             if tiff.is_ome and (match := _OME_SIZE.search(text)):
                 unit = _OME_UNIT.search(text)
-                factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(
-                    unit.group(1) if unit else "µm"
-                )
+                factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(unit.group(1) if unit else "µm")
                 return None if factor is None else float(match.group(1)) * factor
             if (match := _METAMORPH_CALIBRATION.search(text)) and _METAMORPH_UNITS.search(text):
                 return float(match.group(1)) or None

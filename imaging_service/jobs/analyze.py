@@ -5,13 +5,18 @@ Every well is committed by its own outcome file, so the same command after a kil
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
+from imaging_service.errors import Forbidden, MachineError
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, load
 from imaging_service.store.folders import sweep
 
@@ -25,13 +30,17 @@ def worker_count(device: str, wanted: int = 0) -> int:
 
 def start_worker() -> None:
     """Run in each worker process: the heavy imports, while the plate is planned."""
-    for name in (
-        "imaging_service.jobs.well",
-        "imaging_service.ingest.tiff_folder",
-        "skimage.segmentation",
-        "skimage.morphology",
-    ):
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for name in ("imaging_service.jobs.well", "imaging_service.ingest.tiff_folder", "skimage.segmentation", "skimage.morphology"):
         import_module(name)
+
+
+def _end_with_parent() -> None:
+    """A worker that outlived a killed parent would write into the folder that the next attempt works in."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def warm() -> None:
@@ -52,9 +61,13 @@ def analyze(
     of protocol, plate map and scan take place at the same time. `progress` is called after each well with its outcome,
     the number done and the number of all. Raises the errors of `read` and `identify`; bad wells are outcomes, not errors.
     """
-    folder = RunFolder(out)
+    with only_one(RunFolder(out)):
+        return _analyze(read, RunFolder(out), worker_count(device, workers), progress)
+
+
+def _analyze(read: Callable[[], RunInputs], folder: RunFolder, workers: int, progress: Progress | None) -> RunRecord:
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
-    pool = ProcessPoolExecutor(worker_count(device, workers), mp_context=get_context("spawn"), initializer=start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker)
     try:
         # One process is enough until wells come; a second one's imports would compete with the planning.
         pool.submit(warm)
@@ -62,7 +75,7 @@ def analyze(
 
         identified, plan = identify(read())
         record = lay_out(identified, plan, folder)
-        sweep(out)
+        sweep(folder.root)
         outcomes = run_wells(pool, folder, record, progress)
     except BaseException:
         # A refused input must be answered at once, not after a worker has finished its imports or its well.
@@ -73,25 +86,60 @@ def analyze(
     pool.shutdown()
     from imaging_service.jobs.summary import summarise
 
-    summarise(out, outcomes)
+    summarise(folder.root, outcomes)
     return record
 
 
-def run_wells(
-    pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None
-) -> dict[str, WellOutcome]:
-    """Calibrate, then analyse the wells that have no outcome yet."""
+def run_wells(pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None) -> dict[str, WellOutcome]:
+    """Calibrate, then analyse the wells that have no outcome yet.
+
+    A well at which the machine fails (its process is killed, the disk errs) is tried once more, alone. A process killed
+    twice is the well's failure; an error of the disk ends the run, which the same command takes up again.
+    """
     from imaging_service.jobs.well import begin, calibrate, process_well
 
     outcomes = {w: load(WellOutcome, folder.outcome(w)) for w in record.wells if folder.outcome(w).is_file()}
     todo = [w for w in record.wells if w not in outcomes]
-    if todo:
-        pool.submit(begin, record.plate).result()
-        pool.submit(calibrate, folder).result()
-    futures = [pool.submit(process_well, folder.root, w) for w in todo]
-    for future in as_completed(futures):
-        outcome = future.result()
+
+    def ended(outcome: WellOutcome) -> None:
         outcomes[outcome.well] = outcome
         if progress is not None:
             progress(outcome, len(outcomes), len(record.wells))
+
+    if todo:
+        pool.submit(begin, record.plate).result()
+        pool.submit(calibrate, folder).result()
+    futures = {pool.submit(process_well, folder.root, w): w for w in todo}
+    again = []
+    for future in as_completed(futures):
+        try:
+            ended(future.result())
+        except (BrokenProcessPool, OSError, MemoryError):
+            again.append(futures[future])
+    for well in sorted(again):
+        ended(_alone(folder, well))
     return outcomes
+
+
+def _alone(folder: RunFolder, well: str) -> WellOutcome:
+    from imaging_service.jobs.well import fail_well, process_well
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=start_worker) as single:
+        try:
+            return single.submit(process_well, folder.root, well).result()
+        except (BrokenProcessPool, MemoryError) as error:
+            return fail_well(folder, well, f"well {well}: its process was killed twice, most likely for want of memory ({error})")
+        except OSError as error:
+            raise MachineError(f"well {well}: {error}; once that is mended, the same command goes on where it stopped") from error
+
+
+@contextlib.contextmanager
+def only_one(folder: RunFolder) -> Iterator[None]:
+    """Hold the run folder's lock: two commands writing to one folder would take each other's scratch away."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    with (folder.root / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Forbidden(f"another command is writing to {folder.root}; wait for it, or give another --out") from error
+        yield

@@ -7,14 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from imaging_service.errors import Forbidden, ServiceError
+from imaging_service.errors import Forbidden, MachineError
 from imaging_service.settings import Settings
-
-
-class ComputeError(ServiceError, RuntimeError):
-    """The machine failed, not the data: another attempt may succeed."""
-
-    code = "compute_failed"
 
 
 class Cluster:
@@ -52,7 +46,7 @@ class Cluster:
             return self._client
 
     def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:
-        """Call a function on the cluster and wait. Raises ComputeError if a process was lost; other errors as they are."""
+        """Call a function on the cluster and wait. Raises MachineError if a process was lost; other errors as they are."""
         from distributed.client import FutureCancelledError
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
@@ -63,7 +57,7 @@ class Cluster:
         try:
             return future.result()
         except (KilledWorker, CommClosedError, FutureCancelledError, OSError, MemoryError) as error:
-            raise ComputeError(f"{key}: {type(error).__name__}: {error}") from error
+            raise MachineError(f"{key}: {type(error).__name__}: {error}") from error
         finally:
             future.release()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.plan import combine, file_digests
+from imaging_service.ingest.plan import combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
 from imaging_service.protocol import AssayProtocol
@@ -41,9 +42,7 @@ def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: st
         mapped = read_plate_map(plate_map, fmt)
     except PlateMapError as error:
         raise PlateMapRefused(str(error)) from error
-    return RunInputs(
-        scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device
-    )
+    return RunInputs(scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device)
 
 
 def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path | None = None) -> RunRecord:
@@ -63,8 +62,9 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
         return before
     plate = folder.root / "plate.zarr" if plates is None else plates / f"{plate_key(record)}.zarr"
     record = replace(record, plate=plate.resolve())
-    time = record.inputs.protocol.acquisition.time_point or 1
     inputs = record.inputs
+    time = _time_point(plan, inputs.protocol)
+    planes = _planes(plan, time)
     for name in record.wells:
         well = Well.parse(name)
         missing = tuple(m for m in plan.missing if m.well == well)
@@ -75,6 +75,7 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
             record.pixel_size_um,
             record.roles,
             time,
+            planes,
             inputs.protocol,
             inputs.engine,
             inputs.device,
@@ -98,7 +99,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     plan = plan_scan(inputs.scan, protocol.acquisition)
     pixel_size = _pixel_size(plan, protocol)
     roles = _roles(plan, protocol)
-    _one_time_point(plan, protocol)
+    _time_point(plan, protocol)
     mapped = inputs.plate_map()
     fmt = _format(plan, mapped, protocol)
     join = mapped.join(plan.wells)
@@ -108,12 +109,10 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
         )
     notes = list(plan.notes)
     if join.only_in_scan:
-        notes.append(
-            f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_some(join.only_in_scan)}"
-        )
+        notes.append(f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_some(join.only_in_scan)}")
     engine = _engine(inputs)
     files = file_digests(plan)
-    plate_digest = combine(files.items())
+    plate_digest = combine([*files.items(), ("", plan_digest(plan))])
     parts = {
         "plate": plate_digest,
         "map": mapped.digest(),
@@ -176,42 +175,53 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
                 + ", ".join(f"{i} = {name!r}" for i, name in enumerate(plan.channels, start=1))
             )
         if roles[index] is not None:
-            raise ProtocolError(
-                f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles, {roles[index]} and {role}"
-            )
+            raise ProtocolError(f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles, {roles[index]} and {role}")
         roles[index] = role
     return tuple(roles)
 
 
-def _one_time_point(plan: PlatePlan, protocol: AssayProtocol) -> None:
+def _planes(plan: PlatePlan, time: int) -> dict[str, int]:
+    """Channel ► the largest number of planes that any field has of it."""
+    counts: dict[tuple[Well, int, str], int] = {}
+    for image in plan.images:
+        if image.time == time:
+            counts[image.well, image.field, image.channel] = counts.get((image.well, image.field, image.channel), 0) + 1
+    return {c: max((n for (_, _, name), n in counts.items() if name == c), default=0) for c in plan.channels}
+
+
+def _time_point(plan: PlatePlan, protocol: AssayProtocol) -> int:
     times = sorted({image.time for image in plan.images})
     wanted = protocol.acquisition.time_point
     if wanted is not None and wanted not in times:
-        raise ProtocolError(
-            f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}"
-        )
+        raise ProtocolError(f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}")
     if wanted is None and len(times) > 1:
         raise ScanError(
             f"scan {plan.name} has {len(times)} time points; choose one with acquisition.time_point (survival over time is not analysed "
             "by this version)"
         )
+    return wanted or times[0]
 
 
 def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> PlateFormat:
     wanted = protocol.acquisition.plate_wells
+    if plan.format is None and wanted:
+        outside = tuple(w for w in plan.wells if w not in plate_format(wanted))
+        if outside:
+            raise ProtocolError(
+                f"protocol {protocol.name} says {wanted} wells, but the scan has {_some(outside)}; the plate map would be laid over other wells"
+            )
+        return plate_format(wanted)
     if plan.format is None:
-        return plate_format(wanted) if wanted else smallest_format([*plan.wells, *mapped])
+        return smallest_format([*plan.wells, *mapped])
     if wanted and plate_format(wanted) != plan.format:
         raise ProtocolError(f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate")
     outside = tuple(w for w in mapped if w not in plan.format)
     if outside:
-        raise PlateMapRefused(
-            f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_some(outside)}"
-        )
+        raise PlateMapRefused(f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_some(outside)}")
     return plan.format
 
 
-def _engine(inputs: RunInputs) -> dict[str, object]:
+def _engine(inputs: RunInputs) -> dict[str, Any]:
     try:
         return dict(load_engine(inputs.protocol, inputs.engine, inputs.device).describe())
     except (ValueError, RuntimeError, ImportError) as error:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer, run_dbos_database_migrations
-from sqlmodel import Session
+import sqlalchemy as sa
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, run_dbos_database_migrations
+from sqlmodel import Session, col
 
 from imaging_service.db import engine, upgrade
 from imaging_service.jobs.prepare import identify, lay_out, plate_key
-from imaging_service.jobs.records import RunInputs
+from imaging_service.jobs.records import RunInputs, RunRecord
 from imaging_service.jobs.workflows import PLATES, run_folder
-from imaging_service.models import PlateRow, RunRow
+from imaging_service.models import PlateRow, RunRow, WellRow
 from imaging_service.settings import Settings
 
 # A workflow belongs to the version of the workflows' code, not of the package: raised when their steps change.
@@ -34,40 +35,58 @@ def job_client(url: str) -> DBOSClient:
 def submit_run(settings: Settings, inputs: RunInputs) -> str:
     """Check the inputs, write the run's record, and queue it; returns the run's id.
 
-    The same plate, map, protocol and engine are the same run, which is returned as it stands. Raises the errors of
+    The same plate, map, protocol and engine are the same run, which is returned as it stands; one that failed is tried
+    again. Raises the errors of
     `identify`.
     """
     record, plan = identify(inputs)
     folder = run_folder(settings, record.run_id)
     record = lay_out(record, plan, folder, settings.data_dir.resolve() / "plates")
-    key = plate_key(record)
     with Session(engine(settings.url)) as session:
-        if session.get(RunRow, record.run_id) is not None:
+        row = session.get(RunRow, record.run_id)
+        if row is None:
+            row = _new_run(session, record)
+        elif row.state == "failed":
+            # What failed may be mended by now. Wells that are done stay done; the others are tried again.
+            session.execute(sa.delete(WellRow).where(col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"))
+            row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
+        else:
             return record.run_id
-        if session.get(PlateRow, key) is None:
-            session.add(
-                PlateRow(
-                    id=key, name=record.plate_name, rows=record.plate_format.rows, columns=record.plate_format.columns,
-                    channels=json.dumps(record.channels), pixel_size_um=record.pixel_size_um,
-                )
-            )  # fmt: skip
         session.flush()
-        session.add(
-            RunRow(
-                id=record.run_id, plate_id=key, protocol_name=record.inputs.protocol.name, engine=record.inputs.engine,
-                n_wells=len(record.wells), n_skipped=len(record.skipped), notes=json.dumps([*record.findings, *record.notes]),
-            )
-        )  # fmt: skip
-        session.flush()
-        job_client(settings.url).enqueue_in_transaction(
-            session,
-            {
-                "queue_name": PLATES,
-                "workflow_name": "analyse_plate",
-                "workflow_id": record.run_id,
-                "app_version": APPLICATION_VERSION,
-            },
-            record.run_id,
-        )
+        options: EnqueueOptions = {
+            "queue_name": PLATES,
+            "workflow_name": "analyse_plate",
+            "workflow_id": f"{row.id}:{row.attempt}",
+            "app_version": APPLICATION_VERSION,
+        }
+        job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
         session.commit()
     return record.run_id
+
+
+def _new_run(session: Session, record: RunRecord) -> RunRow:
+    """Add the run's row, and its plate's if it is new."""
+    key = plate_key(record)
+    if session.get(PlateRow, key) is None:
+        session.add(
+            PlateRow(
+                id=key,
+                name=record.plate_name,
+                rows=record.plate_format.rows,
+                columns=record.plate_format.columns,
+                channels=json.dumps(record.channels),
+                pixel_size_um=record.pixel_size_um,
+            )
+        )
+        session.flush()
+    row = RunRow(
+        id=record.run_id,
+        plate_id=key,
+        protocol_name=record.inputs.protocol.name,
+        engine=record.inputs.engine,
+        n_wells=len(record.wells),
+        n_skipped=len(record.skipped),
+        notes=json.dumps([*record.findings, *record.notes]),
+    )
+    session.add(row)
+    return row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +13,7 @@ from imaging_service.ingest import PlatePlan
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store.folders import write_bytes
 from plate_maps import PlateFormat, PlateMap
+from segmentation.background import Illumination
 
 T = TypeVar("T")
 LABEL_VERSION = 1
@@ -53,20 +53,21 @@ class Calibration:
     """Plate-wide constants that every well is analysed with."""
 
     thresholds: Mapping[str, float | None]
-    illumination: Mapping[str, Any]
+    illumination: Illumination
     fields: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class WellTask:
-    """Everything that one well needs; the plan holds this well's planes only."""
+    """Everything that one well needs; `plan` holds this well's planes only, `planes` how many a channel has elsewhere."""
 
     well: str
     plan: PlatePlan
     pixel_size_um: float
     roles: tuple[str | None, ...]
     time: int
+    planes: Mapping[str, int]
     protocol: AssayProtocol
     engine: str
     device: str
@@ -99,9 +100,14 @@ class RunRecord:
     plate: Path = field(default=Path("plate.zarr"))
 
 
-@lru_cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """One adapter a type and process: building its schema takes milliseconds, and there is one task a well."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def save(value: object, path: Path) -> None:
@@ -111,7 +117,8 @@ def save(value: object, path: Path) -> None:
 
 def load(kind: type[T], path: Path) -> T:
     """Read a record back."""
-    return _adapter(kind).validate_json(path.read_bytes())
+    value: T = _adapter(kind).validate_json(path.read_bytes())
+    return value
 
 
 def dump(value: object) -> dict[str, Any]:

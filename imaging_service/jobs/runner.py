@@ -1,10 +1,9 @@
-"""The processes: a worker that runs workflows, and a server that keeps one worker alive beside the API."""
+"""The worker process, and the loop that keeps one alive."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import ipaddress
 import os
 import signal
 import subprocess
@@ -28,9 +27,7 @@ def only_worker(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Forbidden(
-                f"another worker is running on {data_dir.resolve()}; stop it first, or use another data folder"
-            ) from error
+            raise Forbidden(f"another worker is running on {data_dir.resolve()}; stop it first, or use another data folder") from error
         yield
 
 
@@ -62,9 +59,7 @@ def work() -> None:
         DBOS.launch()
         DBOS.register_queue(PLATES, worker_concurrency=2, polling_interval_sec=current.poll_seconds)
         # One well more than there are processes, so that none waits for the queue.
-        DBOS.register_queue(
-            WELLS, worker_concurrency=Context.cluster.processes + 1, polling_interval_sec=current.poll_seconds
-        )
+        DBOS.register_queue(WELLS, worker_concurrency=Context.cluster.processes + 1, polling_interval_sec=current.poll_seconds)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -81,31 +76,6 @@ def _watch_parent(stop: threading.Event) -> None:
     """End with the server: its end of this pipe closes however it dies."""
     sys.stdin.buffer.read()
     stop.set()
-
-
-def serve(host: str, port: int, *, with_worker: bool) -> None:
-    """Run the API, and a worker that is started again whenever it dies."""
-    import uvicorn
-
-    from imaging_service.api.app import create_app
-    from imaging_service.jobs.queue import prepare_database
-
-    if not _is_loopback(host):
-        raise Forbidden(
-            f"refusing to listen on {host}: this version has no keys, so whoever reaches it reads and starts everything; use 127.0.0.1"
-        )
-    current = settings()
-    prepare_database(current.url)
-    stop = threading.Event()
-    supervisor = threading.Thread(target=supervise, args=(current, stop), daemon=True)
-    if with_worker:
-        supervisor.start()
-    try:
-        uvicorn.run(create_app(current), host=host, port=port, log_level="info")
-    finally:
-        stop.set()
-        if with_worker:
-            supervisor.join(timeout=15)
 
 
 def supervise(current: Settings, stop: threading.Event) -> None:
@@ -130,12 +100,3 @@ def supervise(current: Settings, stop: threading.Event) -> None:
         pause = 0.5 if time.monotonic() - started > 30 else min(pause * 2, 30)
         print(f"worker ended with {child.returncode}; started again in {pause:.0f} s", file=sys.stderr, flush=True)
         stop.wait(pause)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -14,9 +14,9 @@ from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
 from imaging_service.store.tables import write_table
 from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
+from phenotypes.columns import empty_table
 from phenotypes.responses import Responses, respond
 from phenotypes.wells import mark_pyknotic, well_table
-from phenotypes.columns import empty_table
 from plate_maps import PlateMap, Well
 
 # The tables whose bytes are the result; everything else in the folder describes how they came about.
@@ -66,16 +66,13 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
             "software_version": record.software_version,
         },
     )
-    stored = {Well.parse(w): plates.field_count(record.plate, Well.parse(w)) for w in record.wells}
-    plates.finish_plate(record.plate, record.plate_name, record.plate_format, {w: n for w, n in stored.items() if n})
+    plates.finish_plate(record.plate, record.plate_name, record.plate_format)
     write_table(cells, root / "cells", csv=False)
     write_table(fields, root / "fields", csv=False)
     write_table(wells, root / "wells")
     write_table(responses.quality, root / "quality")
     write_table(responses.table, root / "responses")
-    write_bytes(
-        root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode()
-    )
+    write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
     content = ReportContent(
         title=record.plate_name,
         record=dump(record),
@@ -88,6 +85,11 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     )
     write_bytes(root / "report.html", render_report(content).encode())
     return responses
+
+
+def write_summary(root: Path, outcomes: Mapping[str, WellOutcome]) -> None:
+    """`summarise` for another process, which need not send the curves back."""
+    summarise(root, outcomes)
 
 
 def run_json(record: RunRecord, calibration: Calibration, ended: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
@@ -119,9 +121,5 @@ def _thumbnails(folder: RunFolder, record: RunRecord, calibration: Calibration, 
     for name, caption in chosen[:24]:
         well = Well.parse(name)
         pixels, _, _ = plates.read_field(record.plate, well, 1)
-        thumbnails.append(
-            Thumbnail(
-                name, caption, pixels, record.roles, plates.read_labels(folder.labels, well, 1), record.pixel_size_um
-            )
-        )
+        thumbnails.append(Thumbnail(name, caption, pixels, record.roles, plates.read_labels(folder.labels, well, 1), record.pixel_size_um))
     return thumbnails

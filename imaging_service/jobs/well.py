@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,10 @@ from imaging_service.jobs.records import (
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.tables import write_table
-from phenotypes.columns import empty_table
 from phenotypes.measure import MeasureSettings, measure, with_well
 from plate_maps import Well
-from segmentation import Field
-from segmentation.background import Illumination, estimate_illumination, no_illumination
+from segmentation import Field, Segmenter
+from segmentation.background import estimate_illumination, no_illumination
 
 # The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
 cv2.setNumThreads(1)
@@ -61,11 +59,7 @@ def calibrate(folder: RunFolder) -> Calibration:
     vehicles = {w.name for w in record.inputs.plate_map().vehicle_wells()}
     notes: list[str] = []
     lit = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
-    illumination = (
-        estimate_illumination([f for _, f in lit])
-        if lit
-        else no_illumination(len(record.channels), "no field could be read")
-    )
+    illumination = estimate_illumination([f for _, f in lit]) if lit else no_illumination(len(record.channels), "no field could be read")
     chosen = _sample(folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes)
     if not chosen:
         notes.append("no vehicle well could be read: thresholds were taken from treated wells")
@@ -76,9 +70,7 @@ def calibrate(folder: RunFolder) -> Calibration:
         calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
         described = calibrated.describe().get("thresholds")
         thresholds = dict(described) if isinstance(described, dict) else {}
-    calibration = Calibration(
-        thresholds, asdict(illumination), tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes))
-    )
+    calibration = Calibration(thresholds, illumination, tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
     save(calibration, folder.calibration)
     return calibration
 
@@ -108,13 +100,21 @@ def read_planes(task: WellTask, number: int) -> NDArray[np.generic]:
         if absent or not own:
             named = f" ({absent[0].path})" if absent else ""
             raise ImageError(f"well {task.well}, field {number}: the image of channel {channel!r} is missing{named}")
+        # A projection over fewer planes is darker, and nothing in it says so.
+        if len(own) < task.planes[channel]:
+            raise ImageError(
+                f"well {task.well}, field {number}: channel {channel!r} has {len(own)} of the {task.planes[channel]} planes that other fields have"
+            )
         planes.append(_project(reader.read(plan, image, limits) for image in own))
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
-        raise ImageError(
-            f"well {task.well}, field {number}: channels differ in size: {', '.join(map(str, sorted(shapes)))}"
-        )
-    return np.stack(planes)
+        raise ImageError(f"well {task.well}, field {number}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
+    stack = np.stack(planes)
+    if stack.dtype.kind == "f":
+        return stack.astype(np.float32)
+    if stack.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"well {task.well}, field {number}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float")
+    return stack
 
 
 def _project(planes: Any) -> NDArray[np.generic]:
@@ -134,7 +134,7 @@ def convert_well(task: WellTask) -> int:
         return stored
     numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
     fields = [read_planes(task, n) for n in numbers]
-    with staged(task.plate / plates.well_path(well)) as scratch:
+    with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         plates.write_well(scratch, fields, task.plan.channels, task.roles, task.pixel_size_um)
     return len(fields)
 
@@ -147,35 +147,36 @@ def process_well(root: Path, name: str) -> WellOutcome:
     """
     folder = RunFolder(root)
     task = load(WellTask, folder.task(name))
+    calibration = load(Calibration, folder.calibration)
+    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(calibration.thresholds)
     try:
-        outcome = _process(folder, task)
-    except (OSError, MemoryError) as error:
-        if isinstance(error, ServiceError):
-            outcome = WellOutcome(name, "failed", str(error))
-        else:
-            raise
+        outcome = _process(folder, task, calibration, engine)
     except ServiceError as error:
-        outcome = WellOutcome(name, "failed", str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a well's data provoke must not stop the plate; the type says where to look
-        outcome = WellOutcome(name, "failed", f"well {name}: {type(error).__name__}: {error}")
-    if outcome.status != "done":
-        write_table(empty_table("cell"), folder.cells(name), csv=False)
-        write_table(empty_table("field"), folder.fields(name), csv=False)
+        return fail_well(folder, name, str(error))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001
+        # Whatever a well's data provoke must not stop the plate; the type says where to look.
+        return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
     save(outcome, folder.outcome(name))
     return outcome
 
 
-def _process(folder: RunFolder, task: WellTask) -> WellOutcome:
-    calibration = load(Calibration, folder.calibration)
-    illumination = Illumination(
-        **{k: tuple(tuple(v) if isinstance(v, list) else v for v in vs) for k, vs in calibration.illumination.items()}
-    )
-    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(calibration.thresholds)
+def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
+    """Record a well as failed."""
+    outcome = WellOutcome(name, "failed", reason)
+    save(outcome, folder.outcome(name))
+    return outcome
+
+
+def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter) -> WellOutcome:
+    illumination = calibration.illumination
     part = task.protocol.measurement
     settings = MeasureSettings(part.ring_um, part.min_branch_um)
     well = Well.parse(task.well)
     count = convert_well(task)
-    cells, fields, labels, warnings = [], [], [], []
+    cells, fields, labels = [], [], []
+    warnings: list[str] = []
     for number in range(1, count + 1):
         pixels, _, _ = plates.read_field(task.plate, well, number)
         _refuse_blank(pixels, task, number)

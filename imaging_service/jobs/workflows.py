@@ -17,7 +17,7 @@ from dbos import DBOS, SetWorkflowID
 from sqlmodel import Session, col, select
 
 from imaging_service.db import engine
-from imaging_service.errors import ServiceError
+from imaging_service.errors import MachineError
 from imaging_service.jobs.compute import Cluster
 from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load
 from imaging_service.models import RunRow, TableRow, WellRow
@@ -38,20 +38,25 @@ def run_folder(settings: Settings, run_id: str) -> RunFolder:
     return RunFolder(settings.data_dir.resolve() / "runs" / run_id)
 
 
+def worth_retrying(error: BaseException) -> bool:
+    """Whether another attempt at a step may succeed: the machine or the database failed, not the data and not the code."""
+    return isinstance(error, MachineError | OSError | sa.exc.OperationalError)
+
+
 @DBOS.workflow(name="analyse_plate")
-def analyse_plate(run_id: str) -> str:
-    """One run from its record to its tables."""
+def analyse_plate(run_id: str, attempt: int) -> str:
+    """One run from its record to its tables. Whatever ends it early is the run's reason: no run is left "running"."""
     try:
         wells = begin(run_id)
         handles = []
         for well in wells:
-            with SetWorkflowID(f"{run_id}:{well}"):
+            with SetWorkflowID(f"{run_id}:{attempt}:{well}"):
                 handles.append(DBOS.enqueue_workflow(WELLS, analyse_well, run_id, well))
         for handle in handles:
             handle.get_result()
         summarise_run(run_id)
-    except ServiceError as error:
-        fail(run_id, str(error))
+    except Exception as error:  # noqa: BLE001 - a run that nobody ends would be "running" for ever
+        fail(run_id, f"{type(error).__name__}: {error}")
         return "failed"
     return "done"
 
@@ -59,11 +64,14 @@ def analyse_plate(run_id: str) -> str:
 @DBOS.workflow(name="analyse_well")
 def analyse_well(run_id: str, well: str) -> str:
     """One well: compute, then commit its row."""
-    outcome = compute_well(run_id, well)
+    try:
+        outcome = compute_well(run_id, well)
+    except Exception as error:  # noqa: BLE001 - the machine failed at this well again and again: the plate goes on without it
+        outcome = give_up(run_id, well, f"well {well}: {type(error).__name__}: {error}")
     return commit_well(run_id, outcome)
 
 
-@DBOS.step(name="begin", retries_allowed=True, max_attempts=5)
+@DBOS.step(name="begin", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
 def begin(run_id: str) -> list[str]:
     """Mark the run as running, create the plate, calibrate; returns the wells to analyse."""
     from imaging_service.jobs import well
@@ -73,24 +81,31 @@ def begin(run_id: str) -> list[str]:
     _set_state(run_id, "running")
     well.begin(record.plate)
     Context.cluster.run(well.calibrate, folder, key=f"calibrate-{run_id[:12]}")
-    return list(record.wells)
+    with Session(engine(Context.settings.url)) as session:
+        ended = set(session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all())
+    return [w for w in record.wells if w not in ended]
 
 
-@DBOS.step(name="compute_well", retries_allowed=True, max_attempts=5)
+@DBOS.step(name="compute_well", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
 def compute_well(run_id: str, well: str) -> dict[str, Any]:
     """Analyse the well on the cluster. Errors of the machine are tried again; bad data is an outcome."""
     from imaging_service.jobs.well import process_well
 
-    outcome = Context.cluster.run(
-        process_well, run_folder(Context.settings, run_id).root, well, key=f"well-{run_id[:12]}-{well}"
-    )
-    return {
-        "well": outcome.well,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "n_fields": outcome.n_fields,
-        "n_nuclei": outcome.n_nuclei,
-    }
+    outcome = Context.cluster.run(process_well, run_folder(Context.settings, run_id).root, well, key=f"well-{run_id[:12]}-{well}")
+    return _plain(outcome)
+
+
+@DBOS.step(name="give_up")
+def give_up(run_id: str, well: str, reason: str) -> dict[str, Any]:
+    """Record a well as failed."""
+    from imaging_service.jobs.well import fail_well
+
+    return _plain(fail_well(run_folder(Context.settings, run_id), well, reason))
+
+
+def _plain(outcome: WellOutcome) -> dict[str, Any]:
+    """An outcome as the row that the database keeps."""
+    return {key: getattr(outcome, key) for key in ("well", "status", "reason", "n_fields", "n_nuclei")}
 
 
 @DBOS.step(name="commit_well", retries_allowed=True, max_attempts=5)
@@ -107,20 +122,22 @@ def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
     return str(outcome["status"])
 
 
-@DBOS.step(name="summarise_run", retries_allowed=True, max_attempts=3)
+@DBOS.step(name="summarise_run", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
 def summarise_run(run_id: str) -> None:
     """Write tables and report, then put the tables' rows into the database, all or none."""
-    from imaging_service.jobs.summary import summarise
+    from imaging_service.jobs.summary import write_summary
 
     folder = run_folder(Context.settings, run_id)
     with Session(engine(Context.settings.url)) as session:
         rows = session.exec(select(WellRow).where(WellRow.run_id == run_id)).all()
         outcomes = {r.well: WellOutcome(r.well, r.status, r.reason, r.n_fields, r.n_nuclei) for r in rows}  # type: ignore[arg-type]
-    Context.cluster.run(summarise, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
+    Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
     with Session(engine(Context.settings.url)) as session:
         session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
         for kind in ("wells", "responses"):
-            session.execute(sa.insert(TableRow), table_rows(folder.root / f"{kind}.parquet", run_id, kind))
+            rows_of_kind = table_rows(folder.root / f"{kind}.parquet", run_id, kind)
+            if rows_of_kind:
+                session.execute(sa.insert(TableRow), rows_of_kind)
         session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(state="done", reason=""))
         session.commit()
 

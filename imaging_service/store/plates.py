@@ -57,9 +57,7 @@ def _write_array(group: Any, name: str, pixels: NDArray[np.generic]) -> None:
 def audit(array: Any, where: str) -> None:
     """Raise StoreError if a chunk of an array is missing."""
     if array.nchunks_initialized != array.nchunks:
-        raise StoreError(
-            f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros"
-        )
+        raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
 
 
 def _levels(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
@@ -84,9 +82,7 @@ def _multiscales(name: str, count: int, pixel_size_um: float, axes: list[dict[st
             "datasets": [
                 {
                     "path": str(level),
-                    "coordinateTransformations": [
-                        {"type": "scale", "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level]}
-                    ],
+                    "coordinateTransformations": [{"type": "scale", "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level]}],
                 }
                 for level in range(count)
             ],
@@ -123,8 +119,8 @@ def write_well(
 
 
 def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
-    low, high = (float(v) for v in np.percentile(plane[::4, ::4], [1, 99.8]))
-    top = float(np.iinfo(plane.dtype).max) if np.issubdtype(plane.dtype, np.integer) else float(plane.max())
+    low, high = (float(v) for v in np.percentile(plane[::4, ::4].astype(np.float32), [1, 99.8]))
+    top = float(2 ** (8 * plane.dtype.itemsize) - 1) if plane.dtype.kind == "u" else float(plane.astype(np.float32).max())
     label = name if role is None or role == name else f"{role} ({name})"
     return {
         "label": label,
@@ -144,11 +140,14 @@ def begin_plate(folder: Path) -> None:
     zarr.open_group(folder, mode="a", zarr_format=3)
 
 
-def finish_plate(folder: Path, name: str, fmt: PlateFormat, wells: Mapping[Well, int]) -> None:
-    """Name the wells that are there (well ► number of fields) in the plate's metadata, and check it against the schema."""
+def finish_plate(folder: Path, name: str, fmt: PlateFormat) -> None:
+    """Name the wells that are there in the plate's metadata, and check it against the schema."""
     from ome_zarr_models.v05 import HCS
 
     root = zarr.open_group(folder, mode="a", zarr_format=3)
+    # All that are stored, not only this run's: runs with other plate maps share the plate.
+    every = [Well(r, c) for r in range(1, fmt.rows + 1) for c in range(1, fmt.columns + 1)]
+    wells = {w: n for w in every if (n := field_count(folder, w))}
     for row in sorted({w.row for w in wells}):
         zarr.open_group(folder / row_letters(row), mode="a", zarr_format=3)
     rows, columns = range(1, fmt.rows + 1), range(1, fmt.columns + 1)
@@ -159,9 +158,7 @@ def finish_plate(folder: Path, name: str, fmt: PlateFormat, wells: Mapping[Well,
             "version": VERSION,
             "rows": [{"name": row_letters(r)} for r in rows],
             "columns": [{"name": str(c)} for c in columns],
-            "wells": [
-                {"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1} for w in sorted(wells)
-            ],
+            "wells": [{"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1} for w in sorted(wells)],
             "field_count": max(wells.values(), default=1),
             "acquisitions": [{"id": 0}],
         },
@@ -183,10 +180,8 @@ def read_field(folder: Path, well: Well, field: int) -> tuple[NDArray[np.generic
         return np.asarray(array[...]), tuple(own["roles"]), float(scale[-1])
     except StoreError:
         raise
-    except Exception as error:  # noqa: BLE001 - missing keys, codecs and checksums all mean a damaged store
-        raise StoreError(
-            f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})"
-        ) from error
+    except Exception as error:
+        raise StoreError(f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})") from error
 
 
 def field_count(folder: Path, well: Well) -> int:
@@ -198,9 +193,7 @@ def field_count(folder: Path, well: Well) -> int:
     return len(ome["well"]["images"])
 
 
-def write_labels(
-    folder: Path, fields: Sequence[Mapping[str, NDArray[np.int32]]], pixel_size_um: float, version: int
-) -> None:
+def write_labels(folder: Path, fields: Sequence[Mapping[str, NDArray[np.int32]]], pixel_size_um: float, version: int) -> None:
     """Write the labels of one well's fields as OME-Zarr label images under FIELD/labels/NAME, and audit them."""
     well = zarr.open_group(folder, mode="w", zarr_format=3)
     well.attrs["motor_neuron"] = {"label_version": version}
@@ -235,7 +228,5 @@ def read_labels(folder: Path, well: Well, field: int) -> dict[str, NDArray[np.in
         return found
     except StoreError:
         raise
-    except Exception as error:  # noqa: BLE001 - as in read_field
-        raise StoreError(
-            f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})"
-        ) from error
+    except Exception as error:
+        raise StoreError(f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})") from error

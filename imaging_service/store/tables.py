@@ -24,11 +24,7 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
     """UTF-8 CSV; text that a spreadsheet would run as a formula gets a leading apostrophe."""
     text = [name for name, dtype in table.schema.items() if dtype == pl.String]
     safe = table.with_columns(
-        pl.when(pl.col(name).str.contains(_FORMULA))
-        .then(pl.lit("'") + pl.col(name))
-        .otherwise(pl.col(name))
-        .alias(name)
-        for name in text
+        pl.when(pl.col(name).str.contains(_FORMULA)).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in text
     )
     return safe.write_csv().encode()
 

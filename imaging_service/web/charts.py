@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from phenotypes.responses import Curve
 from phenotypes.columns import phenotype
 from phenotypes.normalise import unit_of
+from phenotypes.responses import Curve
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 
@@ -58,9 +58,7 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
             {
                 "transform": [{"filter": "!datum.nothing"}],
                 "mark": {"type": "rect", "stroke": "white"},
-                "encoding": {
-                    "color": {"field": "value", "type": "quantitative", "title": None, "scale": {"scheme": "viridis"}}
-                },
+                "encoding": {"color": {"field": "value", "type": "quantitative", "title": None, "scale": {"scheme": "viridis"}}},
             },
             {"transform": [{"filter": "datum.nothing"}], "mark": {"type": "rect", "color": "#ddd", "stroke": "white"}},
             {
@@ -81,7 +79,9 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
     if not positive:
         return {}
     vehicle_at = min(positive) / 10**0.5
-    points, fits, intervals = [], [], []
+    points: list[Spec] = []
+    fits: list[Spec] = []
+    intervals: list[Spec] = []
     for curve in curves:
         for well, dose, response, batch in zip(curve.well, curve.dose, curve.response, curve.batch, strict=True):
             points.append(

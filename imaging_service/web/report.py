@@ -93,8 +93,7 @@ def render_report(content: ReportContent) -> str:
     """The report as HTML. Same content, same bytes."""
     heatmaps = [
         charts.plate_heatmap(content.wells, name, content.plate_format)
-        for name in dict.fromkeys(content.responses.table["phenotype"])
-        or content.record["inputs"]["protocol"]["response"]["phenotypes"]
+        for name in dict.fromkeys(content.responses.table["phenotype"]) or content.record["inputs"]["protocol"]["response"]["phenotypes"]
         if content.wells[name].null_count() < len(content.wells)
     ]
     groups: dict[tuple[str, str], list[Any]] = {}
@@ -120,9 +119,7 @@ def render_report(content: ReportContent) -> str:
             quality=content.responses.quality.to_dicts(),
             warned=content.fields.filter(pl.col("warnings") != "").select("well", "field", "warnings").to_dicts(),
             field_quality=_field_quality(content.fields, content.record["roles"]),
-            thumbnails=[
-                {"well": t.well, "caption": t.caption, "image": image} for t, image in _draw(content.thumbnails)
-            ],
+            thumbnails=[{"well": t.well, "caption": t.caption, "image": image} for t, image in _draw(content.thumbnails)],
             # "</" would end the script element early; JSON may escape the slash.
             specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace("</", "<\\/"),
             n_heatmaps=len(heatmaps),
@@ -145,9 +142,7 @@ def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[s
                 "role": role,
                 "background": fields[f"background_{role}"].median(),
                 "focus": fields[f"focus_{role}"].median(),
-                "blurred": ", ".join(
-                    f"{w} ({number(f)})" for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()
-                ),
+                "blurred": ", ".join(f"{w} ({number(f)})" for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()),
                 "saturated": len(saturated),
                 "saturated_wells": ", ".join(saturated["well"].unique().sort()[:8]),
             }

@@ -27,7 +27,7 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> Plate
     ------
     PlateMapError
         Every fault at once, each with file, row and well: unreadable names and doses, doses without unit, duplicate and
-        off-plate wells, one compound dose written in two ways, a map without any vehicle well.
+        off-plate wells, lines with two genotypes, a map without any vehicle well.
     """
     sheets = read_sheets(path)
     if not sheets:
@@ -36,16 +36,11 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> Plate
         entries, problems = read_grid(sheets)
     elif find_header(sheets[0]) is not None:
         entries, problems = read_long(sheets[0])
-        problems += [
-            f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet"
-            for s in sheets[1:]
-        ]
+        problems += [f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet" for s in sheets[1:]]
     else:
         raise PlateMapError(
             path.name,
-            [
-                "neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 … (grid form) were found"
-            ],
+            ["neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 … (grid form) were found"],
         )
     if not entries and not problems:
         problems.append(f"{path.name}: no well is filled in")
@@ -60,9 +55,7 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> Plate
         first[well] = place
         conditions[well] = condition
     if conditions and not any(c.control is Control.VEHICLE for c in conditions.values()):
-        problems.append(
-            f"{path.name}: no well is marked as vehicle; responses are relative to vehicle wells of the same line"
-        )
+        problems.append(f"{path.name}: no well is marked as vehicle; responses are relative to vehicle wells of the same line")
     problems += _genotype_conflicts(path.name, conditions)
     if problems:
         raise PlateMapError(path.name, problems)

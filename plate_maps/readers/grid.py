@@ -77,9 +77,7 @@ def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], l
                     problems.append(f"{sheet.place(index)}: values stand to the right of the last numbered column")
     if "line" not in seen:
         found = ", ".join(seen) or "none"
-        problems.append(
-            f"{sheets[0].source}: no block named line (blocks found: {found}); every well needs its cell line"
-        )
+        problems.append(f"{sheets[0].source}: no block named line (blocks found: {found}); every well needs its cell line")
         return [], problems
     entries = []
     for well in sorted(cells):

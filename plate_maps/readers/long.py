@@ -55,10 +55,7 @@ def read_long(sheet: Sheet) -> tuple[list[tuple[str, Well, Condition]], list[str
         place = sheet.place(index)
         cells = {name: row[i] if i < len(row) else "" for i, name in enumerate(names) if name}
         try:
-            if cells.get("well"):
-                well = Well.parse(cells["well"])
-            else:
-                well = Well(row_number(cells.get("row", "")), int(cells.get("column", "").strip("\"'")))
+            well = _well(cells)
         except ValueError as error:
             problems.append(f"{place}: {error}")
             continue
@@ -67,6 +64,13 @@ def read_long(sheet: Sheet) -> tuple[list[tuple[str, Well, Condition]], list[str
         except ValueError as error:
             problems.append(f"{place}, well {well}: {error}")
     return entries, problems
+
+
+def _well(cells: dict[str, str]) -> Well:
+    """The well of a row, from one column or from row and column."""
+    if cells.get("well"):
+        return Well.parse(cells["well"])
+    return Well(row_number(cells.get("row", "")), int(cells.get("column", "").strip("\"'")))
 
 
 def condition_from(cells: dict[str, str]) -> Condition:

@@ -32,16 +32,12 @@ def read_sheets(path: Path) -> list[Sheet]:
     if not path.is_file():
         raise PlateMapError(str(path), ["there is no such file"])
     if path.stat().st_size > MAX_BYTES:
-        raise PlateMapError(
-            path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"]
-        )
+        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
     if suffix in {".xlsx", ".xlsm"}:
         return _read_excel(path)
     if suffix in {".csv", ".tsv", ".txt"}:
         return [_read_text(path)]
-    raise PlateMapError(
-        path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"]
-    )
+    raise PlateMapError(path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"])
 
 
 def _read_text(path: Path) -> Sheet:
@@ -73,7 +69,7 @@ def _read_excel(path: Path) -> list[Sheet]:
             # Values as Excel last computed them; the formula text itself shows which cells were never computed.
             book = load_workbook(path, read_only=True, data_only=True)
             formulas = load_workbook(path, read_only=True, data_only=False)
-    except Exception as error:  # noqa: BLE001 - openpyxl raises whatever zipfile and its XML parser raise
+    except Exception as error:
         raise PlateMapError(path.name, [f"the workbook cannot be opened: {error}"]) from error
     sheets, problems = [], []
     try:
@@ -85,9 +81,7 @@ def _read_excel(path: Path) -> list[Sheet]:
             ):
                 for value, text in zip(values, texts, strict=True):
                     if value is None and isinstance(text, str) and text.startswith("="):
-                        problems.append(
-                            f"{source}, row {i}: formula {text} has no stored value; open and save it in Excel"
-                        )
+                        problems.append(f"{source}, row {i}: formula {text} has no stored value; open and save it in Excel")
                 rows.append([_cell_text(v) for v in values])
             if any(any(row) for row in rows):
                 sheets.append(Sheet(source, rows))

@@ -1,0 +1,43 @@
+"""The server process: API and pages, with a worker kept alive beside it."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+
+import uvicorn
+
+from imaging_service.api.app import create_app
+from imaging_service.errors import Forbidden
+from imaging_service.jobs.queue import prepare_database
+from imaging_service.jobs.runner import supervise
+from imaging_service.settings import settings
+
+
+def serve(host: str, port: int, *, with_worker: bool) -> None:
+    """Run the API, and a worker that is started again whenever it dies. Raises Forbidden for any but a loopback address."""
+    if not _is_loopback(host):
+        raise Forbidden(
+            f"refusing to listen on {host}: this version has no keys, so whoever reaches it reads and starts everything; use 127.0.0.1"
+        )
+    current = settings()
+    prepare_database(current.url)
+    stop = threading.Event()
+    supervisor = threading.Thread(target=supervise, args=(current, stop), daemon=True)
+    if with_worker:
+        supervisor.start()
+    try:
+        uvicorn.run(create_app(current), host=host, port=port, log_level="info")
+    finally:
+        stop.set()
+        if with_worker:
+            supervisor.join(timeout=15)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,57 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+SHARED = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images and reference numbers, which lie beside the repository and are not part of it."""
+    if not SHARED.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"{SHARED} must be there in CI")
+        pytest.skip(f"real data are not part of the repository; put them at {SHARED} to run this test")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def phantom_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small phantom plate: 8 wells a line, 2 fields of 320² px, with scan, plate map, protocol and truth."""
+    from imaging_service.demo import quick_optics, write_phantom_plate
+
+    out = tmp_path_factory.mktemp("phantom")
+    for _ in write_phantom_plate(out, 1, optics=quick_optics(), only=8):
+        pass
+    return out
+
+
+@pytest.fixture(scope="session")
+def phantom_inputs(phantom_plate: Path):
+    """The plate's inputs as `analyze` reads them."""
+    from imaging_service.jobs.prepare import read_inputs
+    from imaging_service.protocol import load_protocol
+
+    protocol = load_protocol(phantom_plate / "protocol.toml")
+    return read_inputs(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", protocol, None, "auto")
+
+
+@pytest.fixture(scope="session")
+def analysed(phantom_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `analyze` writes for the small phantom plate."""
+    from imaging_service.jobs.analyze import analyze
+
+    out = tmp_path_factory.mktemp("results")
+    analyze(lambda: phantom_inputs, out, workers=2)
+    return out

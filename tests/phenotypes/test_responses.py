@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenotypes.columns import columns, conform
+from phenotypes.dose_response import occupancy
+from phenotypes.responses import respond
+
+DOSES = [1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5]
+
+
+def plate(lines, seed=0):
+    """A well table: per line 6 vehicle, 4 positive wells and `rescue` at 6 doses × 3; `lines` maps name ► (span, EC50)."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for line, (span, ec50) in lines.items():
+        wells = [("vehicle", "DMSO", 0.0)] * 6 + [("positive", "ref", 1e-5)] * 4 + [("none", "rescue", d) for d in DOSES for _ in range(3)]
+        for control, compound, dose in wells:
+            effect = span if control == "positive" else span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0])
+            rows.append(
+                {
+                    "line": line, "genotype": f"{line} genotype", "compound": compound, "dose_molar": dose, "control": control, "batch": "b1",
+                    "status": "done", "reason": "", "nuclei_count": 100, "live_density": 200.0 + effect * 200 + rng.normal(0, 6),
+                    "nc_log2_aggregate": 0.5 + effect + rng.normal(0, 0.03),
+                }
+            )  # fmt: skip
+    table = pl.DataFrame(rows).with_columns(pl.Series("well", [f"W{i}" for i in range(len(rows))]))
+    return conform(table, "well")
+
+
+def test_one_row_a_line_compound_and_phenotype_with_everything_on_it():
+    responses = respond(
+        plate({"L1": (0.8, 4e-7), "L2": (0.0, 1e-6)}),
+        ["live_density", "nc_log2_aggregate"],
+        pixel_size_um=0.65,
+        provenance={"run_id": "r1"},
+    )
+    table = responses.table
+    assert table.columns == list(columns("response"))
+    assert table.select("line", "compound", "phenotype").rows() == [
+        ("L1", "rescue", "live_density"), ("L2", "rescue", "live_density"),
+        ("L1", "rescue", "nc_log2_aggregate"), ("L2", "rescue", "nc_log2_aggregate"),
+    ]  # fmt: skip
+    active = table.filter((pl.col("line") == "L1") & (pl.col("phenotype") == "nc_log2_aggregate")).to_dicts()[0]
+    assert active["status"] == "ok"
+    assert active["direction"] == "ascending"
+    assert active["ec50_low"] < 4e-7 < active["ec50_high"]
+    assert (active["n_wells"], active["n_vehicle"], active["n_doses"], active["n_plates"], active["n_batches"]) == (18, 6, 6, 1, 1)
+    assert active["n_cells"] == 2400
+    assert active["genotype"] == "L1 genotype"
+    assert active["run_id"] == "r1"
+    assert active["z_prime"] > 0.5
+    assert active["ssmd"] > 10
+    assert set(table.filter(pl.col("line") == "L2")["status"]) == {"flat"}
+    assert [c.phenotype for c in responses.curves] == table["phenotype"].to_list()
+    assert table["q_value"].null_count() == 0
+    assert (table["q_value"] >= table["p_value"]).all()
+
+
+def test_auc_is_over_the_range_that_all_lines_were_given():
+    wells = plate({"L1": (0.8, 4e-7), "L2": (0.8, 4e-7)})
+    short = wells.filter(~((pl.col("line") == "L2") & (pl.col("dose_molar") > 2e-6) & (pl.col("control") == "none")))
+    both = respond(short, ["nc_log2_aggregate"], pixel_size_um=0.65).table["auc"].to_list()
+    assert both[0] == pytest.approx(both[1], rel=0.1)
+    assert both[0] < respond(wells, ["nc_log2_aggregate"], pixel_size_um=0.65).table["auc"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda w: w.filter(~((pl.col("line") == "L1") & (pl.col("control") == "vehicle"))), "no_vehicle"),
+        (lambda w: w.filter((pl.col("control") != "none") | (pl.col("dose_molar") < 2e-7)), "too_few_doses"),
+        (lambda w: w.with_columns(pl.lit(None, pl.Float64).alias("live_density")), "not_measured"),
+        (
+            lambda w: w.with_columns(
+                pl.when(pl.col("control") == "vehicle").then(0.0).otherwise(pl.col("live_density")).alias("live_density")
+            ),
+            "vehicle_is_zero",
+        ),
+        (
+            lambda w: w.with_columns(
+                pl.when(pl.col("control") == "vehicle").then(pl.lit("failed")).otherwise(pl.lit("done")).alias("status")
+            ),
+            "no_vehicle",
+        ),
+    ],
+)
+def test_refusals_are_rows_with_status_and_reason(change, status):
+    table = respond(change(plate({"L1": (0.8, 4e-7)})), ["live_density"], pixel_size_um=0.65).table
+    assert table["status"].to_list() == [status]
+    assert len(table["reason"][0]) > 20
+    assert table["ec50_molar"][0] is None
+
+
+def test_pixels_too_coarse_for_a_phenotype_refuse_it_alone():
+    table = respond(plate({"L1": (0.8, 4e-7)}), ["live_density", "nc_log2_aggregate"], pixel_size_um=1.36).table
+    assert table["status"].to_list() == ["ok", "pixel_size_too_coarse"]
+
+
+def test_no_treated_wells_is_an_empty_table():
+    wells = plate({"L1": (0.8, 4e-7)}).filter(pl.col("control") != "none")
+    responses = respond(wells, ["live_density"], pixel_size_um=0.65)
+    assert len(responses.table) == 0
+    assert responses.table.columns == list(columns("response"))
+    assert len(responses.quality) == 1
+
+
+def test_a_whole_plate_that_failed_still_has_its_rows():
+    wells = plate({"L1": (0.8, 4e-7)}).with_columns(pl.lit("failed").alias("status"))
+    table = respond(wells, ["live_density"], pixel_size_um=0.65).table
+    assert table["status"].to_list() == ["no_well_done"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from plate_maps.conditions import Control, parse_dose
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "molar"),
+    [
+        ("10", "uM", 1e-5),
+        ("10 µM", None, 1e-5),
+        ("10 μM", "uM", 1e-5),
+        ("2.5e3", "nM", 2.5e-6),
+        (".5", "mM", 5e-4),
+        ("1", "M", 1.0),
+        ("300 nmol/L", None, 3e-7),
+        ("250", "pM", 2.5e-10),
+        ("0", None, 0.0),
+    ],
+)
+def test_doses_become_mol_per_litre(text, unit, molar):
+    assert parse_dose(text, unit) == molar
+
+
+def test_the_same_dose_in_two_units_is_the_same_number():
+    assert parse_dose("0.3", "uM") == parse_dose("300", "nM")
+    assert parse_dose("0.1", "uM") == parse_dose("100 nM")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "says"),
+    [
+        ("10", None, "no unit"),
+        ("10", "%", "not a concentration unit"),
+        ("10", "mg/mL", "not a concentration unit"),
+        ("ten", "uM", "not a number"),
+        ("1,5", "uM", "not"),
+        ("-1", "uM", "zero or more"),
+        ("1e999", "uM", "zero or more"),
+        ("10 nM", "uM", "unit column says"),
+    ],
+)
+def test_other_doses_are_refused_with_the_reason(text, unit, says):
+    with pytest.raises(ValueError, match=says):
+        parse_dose(text, unit)
+
+
+@pytest.mark.parametrize(
+    ("word", "control"), [("DMSO", "vehicle"), ("Vehicle", "vehicle"), ("pos ctrl", "positive"), ("", "none"), ("NEG", "negative")]
+)
+def test_words_for_controls(word, control):
+    assert Control.parse(word).value == control
+
+
+def test_unknown_control_lists_the_words():
+    with pytest.raises(ValueError, match=r"'contrl' is not a control; write one of: .*vehicle"):
+        Control.parse("contrl")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plate_maps.wells import FORMATS, PlateFormat, Well, plate_format, row_letters, row_number, smallest_format
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("B3", "B03"), ("b03", "B03"), (" B-03 ", "B03"), ("AA01", "AA01"), ("af48", "AF48"), ("P24", "P24")]
+)
+def test_names_in_use_are_read(text, name):
+    assert Well.parse(text).name == name
+
+
+@pytest.mark.parametrize("text", ["", "B", "3", "B0", "B00", "3B", "AAA1", "B123", "B3.5", "Ä1"])
+def test_other_text_is_refused_by_name(text):
+    with pytest.raises(ValueError, match="not a"):
+        Well.parse(text)
+
+
+@given(st.integers(1, 32), st.integers(1, 48))
+def test_a_name_reads_back(row, column):
+    well = Well(row, column)
+    assert Well.parse(well.name) == well
+    assert row_number(row_letters(row)) == row
+
+
+def test_wells_sort_as_the_plate_is_read():
+    wells = [Well.parse(n) for n in ("AA01", "B01", "A10", "A02", "Z48")]
+    assert [w.name for w in sorted(wells)] == ["A02", "A10", "B01", "Z48", "AA01"]
+
+
+def test_formats_hold_their_corners():
+    for size, fmt in FORMATS.items():
+        assert fmt.size == size
+        assert Well(fmt.rows, fmt.columns) in fmt
+        assert Well(fmt.rows + 1, 1) not in fmt
+        assert Well(1, fmt.columns + 1) not in fmt
+
+
+def test_unknown_format_lists_the_known():
+    with pytest.raises(ValueError, match=r"95 wells; known: 6, 12, 24, 48, 96, 384, 1536"):
+        plate_format(95)
+
+
+def test_smallest_format():
+    assert smallest_format([Well(8, 12)]) == PlateFormat(8, 12)
+    assert smallest_format([Well(1, 13)]) == PlateFormat(16, 24)
+    with pytest.raises(ValueError, match="A49"):
+        smallest_format([Well(1, 49)])
