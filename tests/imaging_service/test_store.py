@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import warnings
+from multiprocessing import get_context
+
+import numpy as np
+import polars as pl
+import pytest
+import zarr
+
+from imaging_service.errors import StoreError
+from imaging_service.store import plates
+from imaging_service.store.folders import staged, sweep, write_bytes
+from imaging_service.store.tables import csv_bytes, parquet_bytes
+from plate_maps import Well, plate_format
+
+RNG = np.random.default_rng(0)
+FIELD = RNG.poisson(300, (2, 1300, 700)).astype(np.uint16)
+LABELS = {"nuclei": RNG.integers(0, 9, (1300, 700)).astype(np.int32)}
+WELL = Well(2, 3)
+
+
+@pytest.fixture
+def plate(tmp_path):
+    root = tmp_path / "plate.zarr"
+    plates.begin_plate(root)
+    with staged(root / plates.well_path(WELL)) as scratch:
+        plates.write_well(scratch, [FIELD, np.zeros_like(FIELD)], ["w1", "w2"], ["dna", "neurite"], 0.325)
+    plates.finish_plate(root, "Plate 1", plate_format(96))
+    return root
+
+
+def shard(root):
+    return next(p for p in sorted((root / "B/3/0/0").rglob("*")) if p.is_file() and p.name != "zarr.json")
+
+
+def test_pixels_roles_and_size_come_back(plate):
+    pixels, roles, size = plates.read_field(plate, WELL, 1)
+    assert np.array_equal(pixels, FIELD)
+    assert roles == ("dna", "neurite")
+    assert size == 0.325
+    assert plates.field_count(plate, WELL) == 2
+    assert plates.field_count(plate, Well(1, 1)) == 0
+
+
+def test_arrays_are_sharded_checked_and_hold_their_empty_chunks(plate):
+    array = zarr.open_array(plate / "B/3/1/0", mode="r")  # all zeros
+    assert array.shards == (1, 2048, 700)
+    assert array.chunks == (1, 1024, 700)
+    assert array.nchunks_initialized == array.nchunks == 4
+    assert "Crc32c" in str(array.metadata.codecs)
+
+
+def test_opens_in_ngio_and_validates_with_ome_zarr_models(plate):
+    from ome_zarr_models.v05 import HCS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ngio's own dependencies
+        from ngio import open_ome_zarr_plate
+
+        opened = open_ome_zarr_plate(plate)
+        assert opened.wells_paths() == ["B/3"]
+        image = opened.get_image("B", 3, "0").get_image()
+    assert image.shape == FIELD.shape
+    assert image.pixel_size.x == 0.325
+    hcs = HCS.from_zarr(zarr.open_group(plate, mode="r"))
+    assert hcs.ome_attributes.plate.name == "Plate 1"
+    image_ome = zarr.open_group(plate / "B/3/0", mode="r").attrs["ome"]
+    assert [c["label"] for c in image_ome["omero"]["channels"]] == ["dna (w1)", "neurite (w2)"]
+    assert [a["name"] for a in image_ome["multiscales"][0]["axes"]] == ["c", "y", "x"]
+
+
+def test_levels_halve_until_small_and_keep_brightness(plate):
+    group = zarr.open_group(plate / "B/3/0", mode="r")
+    datasets = group.attrs["ome"]["multiscales"][0]["datasets"]
+    shapes = [group[d["path"]].shape[-2:] for d in datasets]
+    assert shapes == [(1300, 700), (650, 350), (325, 175), (163, 88)]
+    assert [d["coordinateTransformations"][0]["scale"][-1] for d in datasets] == [0.325, 0.65, 1.3, 2.6]
+    assert group["3"][...].mean() == pytest.approx(FIELD.mean(), rel=0.01)
+
+
+def test_labels_come_back_and_are_valid_label_images(tmp_path):
+    from ome_zarr_models.v05 import ImageLabel
+
+    root = tmp_path / "labels.zarr"
+    with staged(root / plates.well_path(WELL)) as scratch:
+        plates.write_labels(scratch, [LABELS], 0.325, version=1)
+    assert np.array_equal(plates.read_labels(root, WELL, 1)["nuclei"], LABELS["nuclei"])
+    ImageLabel.from_zarr(zarr.open_group(root / "B/3/0/labels/nuclei", mode="r"))
+    coarse = zarr.open_group(root / "B/3/0/labels/nuclei", mode="r")["1"][...]
+    assert set(np.unique(coarse)) <= set(np.unique(LABELS["nuclei"]))
+
+
+def test_a_lost_shard_is_said_and_not_read_as_zeros(plate):
+    shard(plate).unlink()
+    with pytest.raises(StoreError, match="chunks are there; the missing ones would read as zeros"):
+        plates.read_field(plate, WELL, 1)
+
+
+def test_a_flipped_bit_is_said(plate):
+    path = shard(plate)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="checksum"):
+        plates.read_field(plate, WELL, 1)
+
+
+def test_an_absent_well_is_said(plate):
+    with pytest.raises(StoreError, match="H/12/0"):
+        plates.read_field(plate, Well(8, 12), 1)
+
+
+def test_staged_is_all_or_nothing(tmp_path):
+    target = tmp_path / "x" / "target"
+    with pytest.raises(RuntimeError), staged(target) as scratch:
+        (scratch / "half").write_text("half")
+        raise RuntimeError
+    assert not target.exists()
+    assert list(target.parent.iterdir()) == []
+    with staged(target) as scratch:
+        (scratch / "one").write_text("1")
+    with staged(target) as scratch:
+        (scratch / "two").write_text("2")
+    assert [p.name for p in target.iterdir()] == ["two"]
+    with staged(target, keep=True) as scratch:
+        (scratch / "three").write_text("3")
+    assert [p.name for p in target.iterdir()] == ["two"]
+    assert [p.name for p in target.parent.iterdir()] == ["target"]
+
+
+def _die_half_way(target):
+    with staged(target) as scratch:
+        (scratch / "half").write_text("half")
+        os._exit(9)
+
+
+def test_a_kill_leaves_scratch_that_is_swept(tmp_path):
+    child = get_context("spawn").Process(target=_die_half_way, args=(tmp_path / "target",))
+    child.start()
+    child.join()
+    assert not (tmp_path / "target").exists()
+    assert len(list(tmp_path.glob(".staged-*"))) == 1
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_written_whole(tmp_path):
+    write_bytes(tmp_path / "a" / "f", b"one")
+    write_bytes(tmp_path / "a" / "f", b"two")
+    assert (tmp_path / "a" / "f").read_bytes() == b"two"
+    assert len(list((tmp_path / "a").iterdir())) == 1
+
+
+def test_tables_are_bytes_that_repeat_and_formulas_are_text():
+    table = pl.DataFrame({"line": ["=1+1", "+a", "L1", "-x", "@y"], "value": [1.5, -2.0, None, 0.0, 1.0]})
+    assert parquet_bytes(table) == parquet_bytes(table.clone())
+    assert csv_bytes(table).decode().splitlines() == ["line,value", "'=1+1,1.5", "'+a,-2.0", "L1,", "'-x,0.0", "'@y,1.0"]
