@@ -168,7 +168,11 @@ def test_the_rest_of_a_broken_plate_is_the_same(broken, analysed):
 def inputs_with(phantom_plate, tmp_path, *, protocol=None, plate_map=None, scan=None):
     base = {"name": "p", "channels": {"dna": "1", "neurite": "2", "aggregate": "3"}}
     return read_inputs(
-        scan or phantom_plate / "Phantom-1", plate_map or phantom_plate / "plate_map.csv", parse_protocol(base | (protocol or {}), "p"), None, "auto"
+        scan or phantom_plate / "Phantom-1",
+        plate_map or phantom_plate / "plate_map.csv",
+        parse_protocol(base | (protocol or {}), "p"),
+        None,
+        "auto",
     )
 
 

@@ -33,12 +33,8 @@ class TestTiffKeepsTheContract(PlateReaderContract):
     reader = TiffFolderReader()
 
     @pytest.fixture
-    def scan(self, tmp_path):
-        return tiffs(tmp_path / "s", "p_B02_s1_w1.tif", "p_B02_s1_w2.tif")
-
-    @pytest.fixture
-    def tmp_path(self, tmp_path_factory):
-        return tmp_path_factory.mktemp("t")
+    def scan(self, tmp_path_factory):
+        return tiffs(tmp_path_factory.mktemp("s"), "p_B02_s1_w1.tif", "p_B02_s1_w2.tif")
 
 
 class TestHarmonyKeepsTheContract(PlateReaderContract):

@@ -1,0 +1,24 @@
+"""The import rules of the house are a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_import_contracts_are_kept(repository):
+    command = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([command], cwd=repository, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "6 kept, 0 broken" in result.stdout
+
+
+def test_files_stay_readable(repository):
+    long = {
+        str(path.relative_to(repository)): lines
+        for package in ("plate_maps", "segmentation", "phenotypes", "imaging_service", "napari_plugin")
+        for path in (repository / package).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+import re
+
+import polars as pl
+
+from imaging_service.web import charts
+from imaging_service.web.report import dose, number, outlines
+
+
+def test_numbers_and_doses_for_people():
+    assert (number(None), number(0.123456), number(12), number(float("nan"))) == ("–", "0.123", "12", "–")
+    assert [dose(d) for d in (None, 3.5e-7, 1e-5, 2.5e-3, 1.0, 1e-6, 5e-12)] == ["–", "350 nM", "10 µM", "2.5 mM", "1 M", "1 µM", "5 pM"]
+
+
+def test_the_report_is_one_file_with_everything_in_it(analysed):
+    html = (analysed / "report.html").read_text()
+    page = html[: html.index("<script>")]
+    assert not re.search(r'(?:src|href)="(?!#|data:)', page)
+    for part in ('id="responses"', 'id="curves"', 'id="plate"', 'id="images"', 'id="quality"', 'id="refused"', 'id="record"'):
+        assert part in html
+    assert html.count("data:image/jpeg;base64,") >= 6
+    table = pl.read_parquet(analysed / "responses.parquet")
+    for row in table.iter_rows(named=True):
+        assert row["compound"] in html
+    assert table["run_id"][0] in html
+
+
+def test_every_picture_compiles(analysed):
+    html = (analysed / "report.html").read_text()
+    specs = json.loads(re.search(r"const specs = (\{.*\});", html).group(1))
+    assert len(specs["heatmap"]) >= 3
+    assert len(specs["curve"]) >= 6
+    for spec in (specs["heatmap"][0], specs["curve"][0]):
+        assert charts.png(spec, scale=0.5).startswith(b"\x89PNG")
+        assert "<svg" in charts.svg(spec)
+
+
+def test_names_from_a_plate_map_cannot_become_markup(analysed, phantom_inputs, tmp_path):
+    from dataclasses import replace
+
+    from imaging_service.jobs.analyze import analyze
+
+    records = [dict(r, compound=r["compound"].replace("toxic-1", "</script><b>x")) for r in phantom_inputs.plate_map_records]
+    analyze(lambda: replace(phantom_inputs, plate_map_records=records), tmp_path, workers=2)
+    html = (tmp_path / "report.html").read_text()
+    assert "</script><b>x" not in html
+    assert "&lt;/script&gt;&lt;b&gt;x" in html
+
+
+def test_outlines_are_the_inner_boundary():
+    import numpy as np
+
+    labels = np.zeros((9, 9), np.int32)
+    labels[2:7, 2:7] = 1
+    edge = outlines(labels)
+    assert edge.sum() == 16
+    assert not edge[3:6, 3:6].any()
+    labels[2:7, 4:7] = 2
+    assert outlines(labels)[4, 3]

@@ -1,0 +1,85 @@
+"""A real service for tests: server process with its worker on a free port, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+
+from imaging_service.client import Client
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Service:
+    """Start, kill and stop `imaging-service serve`."""
+
+    def __init__(self, folder: Path, scans: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "IMAGING_SERVICE_DATA_DIR": str(folder / "data"),
+            "IMAGING_SERVICE_SCAN_ROOTS": str(scans),
+            "IMAGING_SERVICE_POLL_SECONDS": "0.1",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Client:
+        log = (self.folder / "serve.log").open("ab")
+        command = [sys.executable, "-m", "imaging_service.cli", "serve", "--port", str(self.port)]
+        self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{self.url}/health", timeout=1).status_code == 200:
+                    return Client(self.url)
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        raise AssertionError(f"the service did not start:\n{self.log()}")
+
+    def log(self) -> str:
+        return (self.folder / "serve.log").read_text(errors="replace")[-5000:]
+
+    def worker(self) -> psutil.Process | None:
+        """The worker process, if it is running."""
+        for child in psutil.Process(self.process.pid).children():
+            if "worker" in child.cmdline():
+                return child
+        return None
+
+    def stop(self) -> None:
+        if self.process is not None:
+            everything = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            psutil.wait_procs(everything, timeout=10)
+            for process in everything:
+                if process.is_running():
+                    process.kill()
+
+
+def wait_for(client: Client, run: str, *, states: tuple[str, ...] = ("done", "failed"), at_least: int = 0, seconds: float = 180):
+    """The run once it is in one of the states, or has so many wells done."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        state = client.run(run)
+        if state.state in states or (at_least and state.progress.done >= at_least):
+            return state
+        time.sleep(0.1)
+    raise AssertionError(f"run {run} is {client.run(run)} after {seconds} s")
