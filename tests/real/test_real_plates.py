@@ -46,7 +46,7 @@ def test_every_well_of_the_screen_is_done(bbbc013):
     wells = pl.read_parquet(bbbc013 / "wells.parquet")
     assert set(wells["status"]) == {"done"}
     assert len(wells) == 48
-    assert wells["nuclei_count"].min() > 30
+    assert wells["nuclei_count"].min() > 100  # the eye counts no fewer in the sparsest field
 
 
 def test_operetta_is_read_and_refuses_what_it_cannot_carry(shared_data, repository, tmp_path):

@@ -54,6 +54,27 @@ def test_objects_of_phantoms_are_found(phantoms, calibrated, compartment):
     assert matched / found > 0.97
 
 
+def test_nuclei_have_their_true_area(phantoms, calibrated):
+    ratios = []
+    for p in phantoms:
+        found = calibrated.segment(p.field).labels["nuclei"]
+        for label in range(1, p.truth.nuclei.max() + 1):
+            true = p.truth.nuclei == label
+            if p.truth.neuron[label - 1] and true.sum() > 60:
+                overlap = np.bincount(found[true])
+                if len(overlap) > 1:
+                    ratios.append((found == overlap[1:].argmax() + 1).sum() / true.sum())
+    assert np.median(ratios) == pytest.approx(1, abs=0.08)
+
+
+def test_a_field_stained_half_as_bright_has_as_many_nuclei(phantoms, calibrated):
+    field = phantoms[0].field
+    dark = field.pixels.astype(np.float32)
+    dark[0] = 200 + (dark[0] - 200) / 2.5
+    whole = calibrated.segment(field).labels["nuclei"].max()
+    assert abs(calibrated.segment(replace(field, pixels=dark)).labels["nuclei"].max() - whole) <= 1
+
+
 def test_neurites_of_phantoms_are_found(phantoms, calibrated):
     recalls, precisions = [], []
     for p in phantoms:
