@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from imaging_service import demo
+from imaging_service.jobs.analyze import start_worker
 from imaging_service.jobs.well import ILLUMINATION_FIELDS, THRESHOLD_FIELDS
 from phenotypes.columns import empty_table
 from phenotypes.measure import measure, with_well
@@ -116,7 +117,7 @@ def main() -> None:
     rows = json.loads(arguments.out.read_text()) if arguments.out.is_file() else []
     todo = [s for s in range(1, arguments.seeds + 1) if s not in {r["seed"] for r in rows}]
     start = time.perf_counter()
-    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn"), initializer=start_worker) as pool:
         for found in pool.map(one_seed, todo):
             rows += found
             arguments.out.write_text(json.dumps(rows, indent=0))

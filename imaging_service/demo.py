@@ -171,9 +171,10 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
         for c in range(len(CHANNELS)):
             # tifffile would draw a random one, and the same seed would not give the same files.
             identity = str(UUID(int=seed << 64 | planned.well.row << 32 | planned.well.column << 16 | number << 8 | c))
+            size = {"axes": "YX", "PhysicalSizeX": optics.pixel_size_um, "PhysicalSizeY": optics.pixel_size_um}
             tifffile.imwrite(
                 scan / f"Phantom-{seed}_{planned.well}_s{number}_w{c + 1}.tif", phantom.field.pixels[c], compression="zlib",
-                predictor=True, ome=True, metadata={"axes": "YX", "PhysicalSizeX": optics.pixel_size_um, "PhysicalSizeY": optics.pixel_size_um, "UUID": identity},
+                predictor=True, ome=True, metadata=size | {"UUID": identity},
             )  # fmt: skip
         truth, px = phantom.truth, optics.pixel_size_um
         place = {"well": planned.well.name, "field": number}

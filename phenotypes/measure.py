@@ -16,6 +16,7 @@ from phenotypes.columns import NC_COARSEST_UM, PUNCTA_COARSEST_UM, columns, conf
 from phenotypes.neurites import neurite_length_um
 from segmentation import Field, Segmentation
 from segmentation.background import background_level, noise_level
+from segmentation.labels import expand
 
 Labels = NDArray[np.int32]
 Real = NDArray[np.float64]
@@ -159,9 +160,7 @@ def _eroded(nuclei: Labels) -> Labels:
 
 def _ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Labels:
     """Ring from 1 px to `width_px` outside each nucleus, given to the nearest nucleus; inside its own soma if any."""
-    from skimage.segmentation import expand_labels
-
-    grown = np.asarray(expand_labels(nuclei, max(2.0, width_px)), np.int32)
+    grown = expand(nuclei, max(2.0, width_px))
     touching = cv2.dilate((nuclei > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     ring = np.where(touching, 0, grown)
     if somas is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ def noise_level(image: Image, within: Mask | None = None) -> float:
     """
     upper, lower = image[:-1], image[1:]
     keep = None if within is None else within[1:, 1:]
-    if image.size > 2**18 and within is None:
+    if image.size >= 2**18 and within is None:
         # Every fourth pair of rows is sample enough: the medians would cost more than the segmentation.
         upper, lower = upper[::4], lower[::4]
     residual = (lower[:, 1:] - lower[:, :-1] - upper[:, 1:] + upper[:, :-1]) / 2.0
@@ -66,11 +67,10 @@ class Illumination:
     reasons: tuple[str, ...]
 
     def profile(self, channel: int, shape: tuple[int, int]) -> Image:
-        """(Y, X) relative illumination, mean 1."""
+        """(Y, X) relative illumination, mean 1. Read-only: it is computed once for all fields of a plate."""
         if not self.applied[channel]:
             return np.ones(shape, np.float32)
-        surface = np.exp(_basis(shape) @ np.asarray(self.coefficients[channel], np.float32)).reshape(shape)
-        return np.asarray(surface / surface.mean(), np.float32)
+        return _surface(self.coefficients[channel], shape)
 
     def correct(self, field: Field) -> Field:
         """(pixels - background) / profile of each channel with a profile; raises ValueError if channels do not agree."""
@@ -141,6 +141,14 @@ def _fit_profile(planes: list[Image]) -> tuple[tuple[float, ...], str]:
     if depth <= 3 * error:
         return _FLAT, f"no profile beyond its uncertainty (depth {depth:.3f}, standard error {error:.3f})"
     return tuple(float(f"{v:.8g}") for v in fit), ""
+
+
+@lru_cache(maxsize=8)
+def _surface(coefficients: tuple[float, ...], shape: tuple[int, int]) -> Image:
+    surface = np.exp(_basis(shape) @ np.asarray(coefficients, np.float32)).reshape(shape)
+    surface /= surface.mean()
+    surface.flags.writeable = False
+    return np.asarray(surface, np.float32)
 
 
 def _basis(shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ import numpy as np
 from segmentation.background import background_level, noise_level
 from segmentation.curvature import noise_gain
 from segmentation.field import Field, Image, Labels, Segmentation
+from segmentation.labels import expand
 from segmentation.neurites import ridge_response, segment_neurites
 from segmentation.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
 
@@ -277,9 +278,7 @@ def _opened(field: Field, nuclei: Labels, sizes: Sizes) -> Image:
 
 def _around(nuclei: Labels, pixel_size_um: float, reach_um: float) -> Labels:
     """Ring of `reach_um` around each nucleus (without it), labelled like it; ties go to the nearer nucleus."""
-    from skimage.segmentation import expand_labels
-
-    grown = np.asarray(expand_labels(nuclei, reach_um / pixel_size_um), np.int32)
+    grown = expand(nuclei, reach_um / pixel_size_um)
     grown[nuclei > 0] = 0
     return grown
 

@@ -38,7 +38,7 @@ cv2.setNumThreads(1)
 
 # Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to wait for.
 THRESHOLD_FIELDS = 8
-ILLUMINATION_FIELDS = 32
+ILLUMINATION_FIELDS = 16
 
 
 def begin(plate: Path) -> None:

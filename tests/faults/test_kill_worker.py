@@ -80,7 +80,7 @@ def test_kill_analyze_and_run_the_same_command_again(phantom_plate, analysed, tm
     process.wait()
     kept = len(list(outcomes.glob("*.json")))
     assert 4 <= kept < 24
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive, "workers outlived the command"
     subprocess.run(command, check=True, capture_output=True)
     for name in TABLES:

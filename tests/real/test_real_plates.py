@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 import pytest
 
@@ -39,7 +41,7 @@ def test_the_controls_are_at_least_as_far_apart_as_a_crude_script_puts_them(bbbc
     index = wells.filter(pl.col("control") == "none").group_by("dose_molar").agg(pl.col("nc_log2_aggregate").mean()).sort("dose_molar")
     middle = index["nc_log2_aggregate"].to_list()
     assert middle[-1] - middle[0] > 2.5
-    assert sum(b > a for a, b in zip(middle, middle[1:], strict=False)) >= 5
+    assert sum(b > a for a, b in pairwise(middle)) >= 5
 
 
 def test_every_well_of_the_screen_is_done(bbbc013):
