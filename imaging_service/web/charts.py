@@ -49,7 +49,7 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
     return {
         "$schema": _SCHEMA,
         "config": _CONFIG,
-        "title": {"text": name, "subtitle": column.unit or "share", "anchor": "start"},
+        "title": {"text": name, "subtitle": column.unit or " ", "anchor": "start"},
         "width": {"step": cell},
         "height": {"step": cell},
         "data": {"values": rows},
@@ -126,13 +126,16 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
             "range": PALETTE[: max(1, len(lines))] if len(lines) <= len(PALETTE) else {"scheme": "tableau20"},
         },
         "title": None,
+        # The layers share one legend; without this its symbols are as faint as the bands.
+        "legend": {"symbolOpacity": 1, "symbolType": "circle"},
     }
+    decades = range(int(np.ceil(np.log10(vehicle_at))), int(np.floor(np.log10(max(positive)))) + 1)
     x = {
         "field": "dose",
         "type": "quantitative",
         "scale": {"type": "log", "domain": [vehicle_at * 0.9, max(positive) * 1.15], "nice": False},
         "title": f"{first.compound} (mol/L)",
-        "axis": {"format": ".0e", "labelOverlap": True},
+        "axis": {"format": ".0e", "values": [10.0**d for d in decades]},
     }
     # The axis follows the wells: the band of a curve with a cliff between two doses would flatten everything else.
     values = [p["response"] for p in points]
@@ -154,7 +157,7 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
                 "data": {"values": fits},
                 "transform": [{"filter": "datum.fit == 'curve'"}],
                 "mark": {"type": "area", "opacity": 0.15, "clip": True},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": {**color, "legend": None}},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": color},
             },
             {
                 "data": {"values": fits},
