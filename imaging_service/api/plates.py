@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from sqlmodel import col, select
 
 from imaging_service.api.access import SessionDep
+from imaging_service.api.tables import Format, FormatQuery, list_response
 from imaging_service.db import find_plate
 from imaging_service.models import PlateRow
 from imaging_service.schemas import Plate
@@ -26,10 +27,11 @@ def _plate(row: PlateRow) -> Plate:
     )
 
 
-@router.get("", summary="Plates that were submitted, the newest first")
-def list_plates(session: SessionDep) -> list[Plate]:
+@router.get("", summary="Plates that were submitted, the newest first", response_model=list[Plate])
+def list_plates(session: SessionDep, fmt: FormatQuery = Format.JSON) -> Response:
     """All plates."""
-    return [_plate(row) for row in session.exec(select(PlateRow).order_by(col(PlateRow.created_at).desc())).all()]
+    rows = session.exec(select(PlateRow).order_by(col(PlateRow.created_at).desc())).all()
+    return list_response([_plate(row) for row in rows], "plates", fmt)
 
 
 @router.get("/{plate}", summary="One plate")

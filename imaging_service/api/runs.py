@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
 from imaging_service.api.access import SessionDep, SettingsDep
-from imaging_service.api.tables import Format, table_response
+from imaging_service.api.tables import Format, FormatQuery, list_response, table_response
 from imaging_service.db import find_plate, find_run, well_counts, well_rows
 from imaging_service.errors import Forbidden, NotReady, PlateMapRefused
 from imaging_service.models import RunRow
@@ -23,7 +23,6 @@ from imaging_service.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
-FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
 _TABLE_CONTENT: dict[int | str, dict[str, object]] = {
     200: {
         "description": "The table. JSON is a list of objects; the columns are those of `docs/columns.md`.",
@@ -94,11 +93,11 @@ def _allowed(path: Path, settings: Settings) -> Path:
     return resolved
 
 
-@router.get("", summary="Runs, the newest first")
-def list_runs(session: SessionDep, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[Run]:
+@router.get("", summary="Runs, the newest first", response_model=list[Run])
+def list_runs(session: SessionDep, fmt: FormatQuery = Format.JSON, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
     """The newest runs."""
     rows = session.exec(select(RunRow).order_by(col(RunRow.submitted_at).desc()).limit(limit)).all()
-    return [read_run(session, row) for row in rows]
+    return list_response([read_run(session, row) for row in rows], "runs", fmt)
 
 
 @router.get("/{run}", summary="One run and its progress")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Response
+from fastapi import Query, Response
+from pydantic import BaseModel
 from sqlmodel import Session
 
 from imaging_service.db import table_content
 from imaging_service.errors import NotReady
 from imaging_service.models import RunRow
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Format(StrEnum):
@@ -18,6 +25,9 @@ class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+
+
+FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
 
 
 def table_response(session: Session, run: RunRow, kind: str, fmt: Format, filters: dict[str, str]) -> Response:
@@ -32,7 +42,6 @@ def table_response(session: Session, run: RunRow, kind: str, fmt: Format, filter
         return Response(body, media_type="application/json")
     import polars as pl
 
-    from imaging_service.store.tables import csv_bytes, parquet_bytes
     from phenotypes.columns import Level, columns, conform, empty_table
 
     level: Level = "well" if kind == "wells" else "response"
@@ -40,8 +49,28 @@ def table_response(session: Session, run: RunRow, kind: str, fmt: Format, filter
     if content:
         schema = {c.name: c.dtype for c in columns(level).values()}
         table = conform(pl.read_json(body.encode(), schema=schema), level)
-    name = f"{run.id[:12]}-{kind}.{fmt.value}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return _download(table, f"{run.id[:12]}-{kind}", fmt)
+
+
+def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response:
+    """A list of records in the format asked for; in CSV and Parquet lists are JSON text and parts of a record are columns."""
+    if fmt is Format.JSON:
+        return Response("[" + ",".join(row.model_dump_json() for row in rows) + "]", media_type="application/json")
+    import polars as pl
+
+    flat = []
+    for row in rows:
+        record: dict[str, object] = {}
+        for key, value in row.model_dump(mode="json").items():
+            record |= value if isinstance(value, dict) else {key: json.dumps(value) if isinstance(value, list) else value}
+        flat.append(record)
+    return _download(pl.DataFrame(flat, infer_schema_length=None), name, fmt)
+
+
+def _download(table: pl.DataFrame, name: str, fmt: Format) -> Response:
+    from imaging_service.store.tables import csv_bytes, parquet_bytes
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{fmt.value}"'}
     if fmt is Format.CSV:
         return Response(csv_bytes(table), media_type="text/csv", headers=headers)
     return Response(parquet_bytes(table), media_type="application/vnd.apache.parquet", headers=headers)

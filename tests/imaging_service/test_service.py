@@ -83,6 +83,15 @@ def test_plates_runs_and_beginnings_of_ids(service, done):
     assert client.run(done.id[:8]).id == done.id
 
 
+def test_lists_as_csv_and_parquet(service, done):
+    running, _ = service
+    for noun, column, value in (("runs", "id", done.id), ("plates", "name", "Phantom-1")):
+        csv = pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/{noun}?format=csv").content))
+        parquet = pl.read_parquet(io.BytesIO(httpx.get(f"{running.url}/{noun}?format=parquet").content))
+        assert csv[column].to_list() == parquet[column].to_list() == [value]
+    assert pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/runs?format=csv").content))["done"].to_list() == [24]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
