@@ -245,6 +245,9 @@ def print_responses(table: pl.DataFrame) -> None:
             r["line"], r["compound"], r["phenotype"], r["status"], dose(r["ec50_molar"]), interval, number(r["effect"]),
             f"{number(r['effect_low'])} … {number(r['effect_high'])}", r["unit"],
         )  # fmt: skip
+    if table.is_empty():
+        typer.echo("No response: the plate map names no compound at doses.")
+        return
     _console().print(view)
 
 

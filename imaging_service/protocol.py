@@ -113,12 +113,22 @@ def load_protocol(path: Path) -> AssayProtocol:
     return parse_protocol(content, path.name)
 
 
+def _explain(fault: Any) -> str:
+    """Pydantic's message, or for a key that does not exist the keys that do."""
+    if fault["type"] != "extra_forbidden":
+        return str(fault["msg"])
+    part: type[BaseModel] = AssayProtocol
+    for name in fault["loc"][:-1]:
+        part = type(getattr(AssayProtocol(name="", channels={"dna": 1}), str(name)))
+    return f"there is no such key; known: {', '.join(part.model_fields)}"
+
+
 def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
     """Check a protocol's content. Raises ProtocolError with every fault and its key."""
     try:
         protocol = AssayProtocol.model_validate(content)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        faults = [f"{'.'.join(map(str, e['loc']))}: {_explain(e)}" for e in error.errors()]
         raise ProtocolError(f"protocol {source} cannot be used:\n  - " + "\n  - ".join(faults)) from error
     from phenotypes.columns import phenotype
 

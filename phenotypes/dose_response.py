@@ -25,6 +25,8 @@ from scipy import optimize, stats
 Real = NDArray[np.float64]
 
 MIN_DOSES = 4
+# Four parameters on fewer wells fit almost anything, and their interval is as good as none.
+MIN_WELLS = 8
 ALPHA = 0.05
 HILL_BOUNDS = (0.3, 8.0)
 # How far outside the tested doses, in decades, a half-maximal dose is still looked for.
@@ -114,7 +116,7 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     DoseResponse
         `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" / "above_tested_range" (half of the
         effect lies outside the tested doses; `ec50` is None); "not_determined" (an end of the EC50's interval is open;
-        the other is given, `ec50` is None); "no_vehicle"; "too_few_doses".
+        the other is given, `ec50` is None); "no_vehicle"; "too_few_doses"; "too_few_wells".
     """
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if x.shape != y.shape or x.ndim != 1:
@@ -125,8 +127,10 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     counts: Any = {"n_wells": int((x > 0).sum()), "n_vehicle": int((x == 0).sum()), "n_doses": len(treated)}
     if counts["n_vehicle"] == 0:
         return DoseResponse("no_vehicle", "no vehicle well has a value, so the response without compound is unknown", **counts)
-    if len(treated) < MIN_DOSES or len(y) < MIN_DOSES + 2:
+    if len(treated) < MIN_DOSES:
         return DoseResponse("too_few_doses", f"{len(treated)} doses with values; a curve needs {MIN_DOSES}", **counts)
+    if len(y) < MIN_WELLS:
+        return DoseResponse("too_few_wells", f"{len(y)} wells with values, vehicle included; a curve needs {MIN_WELLS}", **counts)
     grid = _Grid(x)
     total = float(((y - y.mean()) ** 2).sum())
     if total <= 1e-12 * max(1.0, float((y**2).sum())):

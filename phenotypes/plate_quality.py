@@ -99,6 +99,10 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                     row["vehicle_cv"] = float(vehicle.std(ddof=1) / vehicle.mean())
             if len(positive):
                 row["positive_mean"] = float(positive.mean())
+            if own[name].null_count() == len(own):
+                reason = f"{name} has no value in any well of line {line}; the response table says why"
+                rows.append({**row, "status": "not_measured", "reason": reason})
+                continue
             try:
                 window = assay_window(list(positive), list(vehicle), seed=seed)
             except ValueError as error:

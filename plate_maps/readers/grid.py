@@ -36,7 +36,7 @@ def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], l
     """Wells as (place, well, condition) from all blocks of all sheets, and the problems found."""
     problems: list[str] = []
     cells: dict[Well, dict[str, str]] = {}
-    places: dict[Well, str] = {}
+    places: dict[Well, dict[str, str]] = {}
     seen: dict[str, str] = {}
     for sheet in sheets:
         for start in find_blocks(sheet):
@@ -72,7 +72,7 @@ def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], l
                     cells.setdefault(well, {})[name] = text
                     if name == "dose" and unit:
                         cells[well]["unit"] = unit
-                    places.setdefault(well, f"{sheet.place(index)}, column {column}")
+                    places.setdefault(well, {})[name] = f"{sheet.place(index)}, column {column} ({title} block)"
                 if any(row[width + 1 :]):
                     problems.append(f"{sheet.place(index)}: values stand to the right of the last numbered column")
     if "line" not in seen:
@@ -85,7 +85,10 @@ def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], l
         if set(wanted) <= {"unit", "genotype", "batch", "replicate"} and len(wanted) == len(cells[well]):
             continue  # a plate-wide block (a batch in every well) does not make an empty well a used one
         try:
-            entries.append((places[well], well, condition_from(cells[well])))
+            entries.append((next(iter(places[well].values())), well, condition_from(cells[well])))
         except ValueError as error:
-            problems.append(f"{places[well]}, well {well}: {error}")
+            # The cell that the message quotes is the one to look at; a well's cells stand in several blocks.
+            quoted = [name for name, text in cells[well].items() if repr(text) in str(error) and name in places[well]]
+            place = places[well][quoted[0]] if quoted else next(iter(places[well].values()))
+            problems.append(f"{place}, well {well}: {error}")
     return entries, problems

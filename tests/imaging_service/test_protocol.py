@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from imaging_service.errors import ProtocolError
-from imaging_service.protocol import load_protocol, parse_protocol
+from imaging_service.protocol import AssayProtocol, load_protocol, parse_protocol
 
 SOUND = {"name": "p", "channels": {"dna": "1", "neurite": 2}}
 
@@ -21,7 +21,8 @@ def test_shipped_examples_load(repository):
         ({"channels": {"dna": "1", "soma": "2"}}, "channels.soma"),
         ({"channels": {"neurite": "2"}}, "no channel has the role dna"),
         ({"channels": {"dna": "1", "neurite": "1"}}, "two roles"),
-        ({"chanels": {}}, "chanels: Extra inputs"),
+        ({"chanels": {}}, "chanels: there is no such key; known: name, notes, channels"),
+        ({"response": {"phenotype": []}}, "response.phenotype: there is no such key; known: phenotypes"),
         ({"acquisition": {"pixel_size_um": 0}}, "acquisition.pixel_size_um"),
         ({"acquisition": {"file_pattern": "(?P<well"}}, "no regular expression"),
         ({"acquisition": {"file_pattern": "(?P<channel>x)"}}, "needs the named group well"),
@@ -46,3 +47,11 @@ def test_files_that_are_no_protocol(tmp_path):
     (tmp_path / "p.toml").write_text("name = ")
     with pytest.raises(ProtocolError, match="not TOML"):
         load_protocol(tmp_path / "p.toml")
+
+
+def test_every_key_is_documented(repository):
+    text = (repository / "docs" / "inputs.md").read_text(encoding="utf-8")
+    for name, field in AssayProtocol.model_fields.items():
+        nested = getattr(field.annotation, "model_fields", None)
+        for key in [f"{name}.{k}" for k in nested] if nested else [name]:
+            assert f"`{key}`" in text or f"`[{key}]`" in text, key

@@ -97,6 +97,7 @@ def test_an_open_interval_withholds_the_estimate():
 def test_too_little_to_fit():
     assert fit([1e-6, 1e-5], [1.0, 2.0]).status == "no_vehicle"
     assert fit([0, 0, 1e-6, 1e-5, 1e-4], [1, 1, 2, 3, 4]).status == "too_few_doses"
+    assert fit([0, 0, 1e-8, 1e-7, 1e-6, 1e-5], [1, 1, 2, 3, 4, 5]).status == "too_few_wells"
     assert fit(DESIGN, np.ones(len(DESIGN))).status == "flat"
     with pytest.raises(ValueError, match="finite"):
         fit([0, 1e-6], [1.0, np.nan])
