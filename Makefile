@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench docs clean
+.PHONY: demo test test-slow test-install lint bench docs clean
 
 # The demo needs no torch and no napari: half a minute of set-up instead of gigabytes.
 $(VENV)/.service: pyproject.toml
@@ -24,6 +24,17 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -m slow
+
+# What the extras promise: the client and the reviewer come without torch, and the client without numpy.
+test-install: $(VENV)/.dev
+	rm -rf build/light build/review
+	$(PYTHON) -m venv build/light
+	$(BIN)/uv pip install --quiet --python build/light/bin/python .
+	build/light/bin/imaging-service --help > /dev/null
+	build/light/bin/python -c "import importlib.util as u, imaging_service.client; assert not any(map(u.find_spec, ['numpy', 'torch', 'fastapi']))"
+	$(PYTHON) -m venv build/review
+	$(BIN)/uv pip install --quiet --python build/review/bin/python ".[review]"
+	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.layers; assert not any(map(u.find_spec, ['torch', 'fastapi', 'polars']))"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -314,6 +314,10 @@ def main() -> None:
     except Exception as error:
         from imaging_service.errors import ServiceError
 
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("imaging_service"):
+            advice = "install it: pip install 'motor-neuron-imaging-service[service]'"
+            typer.echo(f"imaging-service: this command needs the service extra ({error}); {advice}", err=True)
+            raise SystemExit(2) from None
         if not isinstance(error, ServiceError):
             raise
         typer.echo(f"imaging-service: {error}", err=True)
