@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ def file_digests(plan: PlatePlan) -> dict[str, str]:
         except OSError as error:
             raise ScanError(f"{path} cannot be read: {error.strerror or error}") from error
 
-    with ThreadPoolExecutor(4) as pool:
+    # One core stays free: the worker that will analyse the first well is being started meanwhile.
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1)) as pool:
         return dict(pool.map(one, plan.files()))
 
 
