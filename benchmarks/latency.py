@@ -71,7 +71,7 @@ def first_field_seconds(folder: Path) -> float:
 
 def table_milliseconds(folder: Path) -> dict[str, float]:
     """GET of a 384-well table with every column filled, over HTTP."""
-    settings = Settings(data_dir=folder / "data")  # type: ignore[call-arg]
+    settings = Settings(data_dir=folder / "data")
     upgrade(settings.url)
     fill = {"Float64": 123.456789, "Int64": 17}
     values = {name: fill.get(str(c.dtype), "text") for name, c in columns("well").items()}

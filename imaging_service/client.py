@@ -71,7 +71,7 @@ class Client:
             raise ServiceRefused(f"{protocol} or {plate_map} cannot be read: {error}") from error
         body = Submission(
             scan=str(scan.resolve()), plate_map_name=plate_map.name, plate_map_base64=base64.b64encode(sheet).decode(), protocol=content,
-            engine=engine, device=device,  # type: ignore[arg-type]
+            engine=engine, device=device,
         )  # fmt: skip
         return Run.model_validate(self._ask("POST", "/runs", json=body.model_dump(mode="json")).json())
 

@@ -82,10 +82,10 @@ class AssayProtocol(_Part):
     name: str
     notes: str = ""
     channels: dict[Role, str | int] = Field(description="Role ► the channel's name in the scan, or its number counted from 1.")
-    acquisition: Acquisition = Acquisition()  # type: ignore[call-arg]
-    segmentation: Segmentation = Segmentation()  # type: ignore[call-arg]
-    measurement: Measurement = Measurement()  # type: ignore[call-arg]
-    response: Response = Response()  # type: ignore[call-arg]
+    acquisition: Acquisition = Acquisition()
+    segmentation: Segmentation = Segmentation()
+    measurement: Measurement = Measurement()
+    response: Response = Response()
 
     @field_validator("channels")
     @classmethod

@@ -40,4 +40,4 @@ class Settings(BaseSettings):
 @lru_cache
 def settings() -> Settings:
     """The process's settings, read once."""
-    return Settings()  # type: ignore[call-arg]  # filled from the environment
+    return Settings()

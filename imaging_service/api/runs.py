@@ -51,7 +51,7 @@ def read_run(session: Session, row: RunRow) -> Run:
         plate_name=find_plate(session, row.plate_id).name,
         protocol_name=row.protocol_name,
         engine=row.engine,
-        state=row.state,  # type: ignore[arg-type]
+        state=row.state,
         reason=row.reason,
         progress=Progress(done=done, failed=failed, skipped=row.n_skipped, left=max(0, row.n_wells - done - failed)),
         submitted_at=row.submitted_at,
@@ -110,7 +110,7 @@ def get_run(run: str, session: SessionDep) -> Run:
 def get_progress(run: str, session: SessionDep) -> list[WellState]:
     """Wells that have ended, by name; there before the run is done."""
     rows = well_rows(session, find_run(session, run).id)
-    return [WellState(well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei) for r in rows]  # type: ignore[arg-type]
+    return [WellState(well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei) for r in rows]
 
 
 @router.get("/{run}/wells", summary="The well table", response_class=Response, responses=_TABLE_CONTENT)

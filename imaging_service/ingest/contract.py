@@ -15,7 +15,7 @@ class PlateReaderContract:
     """Set `reader` and `acquisition`, and give a fixture `scan` with a folder that the reader understands."""
 
     reader: PlateReader
-    acquisition = Acquisition()  # type: ignore[call-arg]
+    acquisition = Acquisition()
 
     def plan(self, scan: Path) -> PlatePlan:
         """The reader's plan of the scan."""

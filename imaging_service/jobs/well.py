@@ -155,7 +155,7 @@ def process_well(root: Path, name: str) -> WellOutcome:
         return fail_well(folder, name, str(error))
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - one well must not stop the plate; machine errors were raised above
         # Whatever a well's data provoke must not stop the plate; the type says where to look.
         return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
     save(outcome, folder.outcome(name))
