@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service import cli_segmentation
+
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
@@ -24,10 +26,13 @@ app = typer.Typer(
     help="From a plate scan of iPSC motor neurons to per-line drug-response tables.",
 )
 
+app.add_typer(cli_segmentation.models, name="models")
+app.add_typer(cli_segmentation.bench, name="bench")
+
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
 MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
 ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
-Engine = Annotated[str | None, typer.Option("--engine", help="classical, or cellpose:MODEL. The protocol's if not given.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="motornet, classical, or cellpose:MODEL. The protocol's if not given.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Url = Annotated[str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")]
 

@@ -45,6 +45,13 @@ class EngineError(ServiceError, RuntimeError):
     http_status = 422
 
 
+class AnnotationError(ServiceError, ValueError):
+    """A folder of annotated images is not laid out as the benchmark needs it."""
+
+    code = "annotations_unreadable"
+    http_status = 422
+
+
 class StoreError(ServiceError, RuntimeError):
     """A store is incomplete, damaged, or belongs to another run."""
 

@@ -3,29 +3,34 @@
 Nuclei come from the DNA channel alone, somas from the neurite channel with the DNA channel beside it; a soma takes the
 label of the nucleus it holds most of, so that labels link as in every engine. Neurites and puncta are not Cellpose's
 trade: they come from the classical filters with plate-fixed thresholds.
+
+Normalisation, tiling and the averaging of tiles are the cellpose package's own, so that a lab sees the masks that it knows. Fields
+of one shape go through the network together, and while it runs the flows of those before are followed to labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segmentation.classical import (
-    Sizes,
-    Thresholds,
-    calibrate_thresholds,
-    complete_thresholds,
-    neurites_and_puncta,
-    remove_small,
-)
+from segmentation.classical import Thresholds, calibrate_thresholds, complete_thresholds, neurites_and_puncta
 from segmentation.field import Field, Labels, Segmentation
-from segmentation.weights import Checkpoint, WeightsError, cellpose_checkpoint, local_checkpoint
+from segmentation.labels import link_somas, remove_small
+from segmentation.pipeline import in_order
+from segmentation.sizes import Sizes
+from segmentation.tiling import OutOfDeviceMemory
+from segmentation.weights import Checkpoint, WeightsError, cellpose_checkpoint, local_checkpoint, refuse_pickle
 
 DEFAULT_MODEL = "cpsam_v2"
+# Tiles a batch. A ViT-L tile of 256² keeps a CPU busy by itself; a GPU needs some dozens to fill its matrix units.
+_BATCH = {"cpu": 1, "cuda": 64}
+# Fields that wait for the network together: their pixels and flows are held at once.
+_FIELDS_TOGETHER = 4
 
 
 def create(
@@ -49,28 +54,17 @@ def create(
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
     is_path = "/" in name or "\\" in name or Path(name).is_file()
-    checkpoint = local_checkpoint(Path(name), pinned_sha256=sha256) if is_path else cellpose_checkpoint(name)
-    _refuse_pickle(checkpoint)
+    checkpoint = local_checkpoint(Path(name), pinned_sha256=sha256) if is_path else cellpose_checkpoint(name, pinned_sha256=sha256)
+    refuse_pickle(checkpoint)
     try:
         # bfloat16 is ten times slower than float32 on CPUs without the instructions.
         network = models.CellposeModel(device=torch.device(chosen), pretrained_model=checkpoint.path, use_bfloat16=chosen == "cuda")
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{checkpoint.name} is not a Cellpose 4 checkpoint: {error}") from error
+    except NameError as error:
+        # cellpose defines the class only where its backbone's package could be imported.
+        raise WeightsError(f"{checkpoint.name} needs the dinov3 package, which its authors do not publish as a release: {error}") from error
     return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, sizes=sizes or Sizes())
-
-
-def _refuse_pickle(checkpoint: Checkpoint) -> None:
-    """Read the file with `weights_only=True` before anything else may unpickle it."""
-    import pickle
-
-    import torch
-
-    try:
-        content = torch.load(checkpoint.path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(f"{checkpoint.name} does not load as plain weights and is refused: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{checkpoint.name} holds {type(content).__name__}, not a table of weights")
 
 
 @dataclass(frozen=True)
@@ -104,44 +98,83 @@ class CellposeSegmenter:
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label a field. The network and its dynamics draw no random numbers, so `seed` changes nothing."""
+        return next(iter(self.segment_all([field])))
+
+    def segment_all(self, fields: Iterable[Field]) -> Iterator[Segmentation]:
+        """Label many fields, in order; those of one shape share batches, and labelling overlaps with the network."""
+        yield from in_order(lambda answer: self._label(*answer), self._answers(fields))
+
+    def _answers(self, fields: Iterable[Field]) -> Iterator[tuple[Field, dict[str, Flows]]]:
+        for group in _alike(fields, _FIELDS_TOGETHER):
+            first, flows = group[0], [dict[str, Flows]() for _ in group]
+            if first.has("dna"):
+                dna = np.stack([f.channel("dna") for f in group])[..., None]
+                for found, one in zip(flows, self._flows(dna), strict=True):
+                    found["nuclei"] = one
+                if first.has("neurite"):
+                    neurite = np.stack([f.channel("neurite") for f in group])[..., None]
+                    for found, one in zip(flows, self._flows(np.concatenate([neurite, dna], axis=-1)), strict=True):
+                        found["somas"] = one
+            yield from zip(group, flows, strict=True)
+
+    def _flows(self, images: NDArray[np.float32]) -> list[Flows]:
+        """(N, Y, X, C) ► N pairs of flows (2, Y, X) and logits (Y, X)."""
+        import torch
+
+        def run(batch: int) -> Any:
+            return self.network.eval(images, z_axis=0, channel_axis=-1, batch_size=batch, compute_masks=False, normalize={"norm3D": False})
+
+        _, (_, flows, logits), _ = halving(run, _BATCH[self.device], torch.OutOfMemoryError)
+        count, shape = len(images), images.shape[1:3]
+        flows = np.asarray(flows).reshape(2, count, *shape)
+        return list(zip(flows.swapaxes(0, 1), np.asarray(logits).reshape(count, *shape), strict=True))
+
+    def _label(self, field: Field, flows: dict[str, Flows]) -> Segmentation:
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
-        if field.has("dna"):
-            found = self._masks(field.channel("dna")[..., None])
-            labels["nuclei"] = remove_small(found, self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2)
-            if field.has("neurite"):
-                bodies = self._masks(np.stack([field.channel("neurite"), field.channel("dna")], axis=-1))
-                labels["somas"] = link_somas(bodies, labels["nuclei"])
+        if "nuclei" in flows:
+            labels["nuclei"] = remove_small(self._follow(*flows["nuclei"]), self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2)
         else:
             warnings.append("nuclei: no dna channel")
+        if "somas" in flows:
+            labels["somas"] = link_somas(self._follow(*flows["somas"]), labels["nuclei"])
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
         return Segmentation(labels, self.name, self.describe(), tuple(warnings))
 
-    def _masks(self, image: np.ndarray) -> Labels:
+    def _follow(self, flows: NDArray[np.float32], logits: NDArray[np.float32]) -> Labels:
+        """Cellpose's dynamics with its own defaults, on the engine's device."""
         import torch
+        from cellpose import dynamics
 
-        try:
-            masks, _, _ = self.network.eval(image, channel_axis=-1)
-        except torch.OutOfMemoryError as error:
-            # The machine's fault, not the image's: callers retry MemoryError and never take it for bad data.
-            raise MemoryError(f"the GPU has too little memory for this field: {error}") from error
+        masks = dynamics.resize_and_compute_masks(flows, logits, niter=200, device=torch.device(self.device))
         return np.asarray(masks, np.int32)
 
 
-def link_somas(bodies: Labels, nuclei: Labels) -> Labels:
-    """Give each cell body the label of the nucleus that covers most of it; bodies without nucleus are dropped.
+Flows = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-    Where two bodies would claim one nucleus, the one holding more of it keeps it.
-    """
-    pairs = np.zeros((int(bodies.max()) + 1, int(nuclei.max()) + 1), np.int64)
-    np.add.at(pairs, (bodies.ravel(), nuclei.ravel()), 1)
-    overlap = pairs[1:, 1:]
-    if overlap.size == 0:
-        return np.zeros_like(nuclei)
-    target = np.zeros(len(pairs), np.int32)
-    best = overlap.argmax(axis=1)
-    size = overlap.max(axis=1)
-    for body in np.argsort(-size, kind="stable"):
-        if size[body] > 0 and best[body] + 1 not in target:
-            target[body + 1] = best[body] + 1
-    return np.asarray(target[bodies], np.int32)
+
+def _alike(fields: Iterable[Field], most: int) -> Iterator[list[Field]]:
+    """Runs of up to `most` fields of one shape and one set of roles."""
+    group: list[Field] = []
+    for one in fields:
+        if group and (len(group) == most or (one.shape, one.roles) != (group[0].shape, group[0].roles)):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def halving(run: Callable[[int], Any], batch: int, out_of_memory: type[BaseException]) -> Any:
+    """`run(batch)`; when the device's memory does not suffice, with half of the batch, and once more with half of that."""
+    for attempt in range(3):
+        try:
+            return run(max(1, batch >> attempt))
+        except out_of_memory as error:
+            if attempt == 2 or batch >> attempt <= 1:
+                # The machine's fault, not the image's: callers retry MemoryError and never take it for bad data.
+                raise OutOfDeviceMemory(
+                    f"the device has too little memory for {max(1, batch >> attempt)} tiles at a time, a batch already halved; close "
+                    f"other programs on it or take a larger device ({error})"
+                ) from error
+    raise AssertionError("unreachable")

@@ -15,7 +15,7 @@ are not comparable.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -23,21 +23,12 @@ import numpy as np
 from segmentation.background import background_level, noise_level
 from segmentation.curvature import noise_gain
 from segmentation.field import Field, Image, Labels, Segmentation
-from segmentation.labels import expand
+from segmentation.labels import expand, remove_small
 from segmentation.neurites import ridge_response, segment_neurites
 from segmentation.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
+from segmentation.sizes import Sizes
 
 UNCALIBRATED = "thresholds were taken from this field alone: not comparable between wells"
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Expected sizes in µm. The defaults suit human iPSC motor neurons."""
-
-    nucleus_diameter_um: float = 11.0
-    min_nucleus_area_um2: float = 20.0
-    neurite_width_um: float = 3.0
-    max_soma_reach_um: float = 14.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ class ClassicalSegmenter:
     """Engine "classical"."""
 
     thresholds: Thresholds = Thresholds()
-    sizes: Sizes = Sizes()
+    sizes: Sizes = field(default_factory=Sizes)
     name: str = "classical"
 
     def describe(self) -> dict[str, object]:
@@ -246,16 +237,6 @@ def _fill_holes(mask: np.ndarray) -> np.ndarray:
     filled = np.zeros_like(mask)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
     return filled
-
-
-def remove_small(labels: Labels, min_pixels: float) -> Labels:
-    """Drop labels under `min_pixels` and number the rest 1…n in scan order."""
-    areas = np.bincount(labels.ravel())
-    keep = areas >= min_pixels
-    keep[0] = False
-    numbers = np.zeros(len(areas), np.int32)
-    numbers[keep] = np.arange(1, keep.sum() + 1)
-    return np.asarray(numbers[labels], np.int32)
 
 
 def _opened(field: Field, nuclei: Labels, sizes: Sizes) -> Image:

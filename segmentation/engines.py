@@ -7,18 +7,20 @@ entry-point group `motor_neuron.segmenters`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from segmentation.field import Field, Segmentation
+from segmentation.pipeline import in_order
 
 ENTRY_POINT_GROUP = "motor_neuron.segmenters"
 
 BUILT_IN: dict[str, str] = {
     "classical": "segmentation.classical:create",
     "cellpose": "segmentation.cellpose:create",
+    "motornet": "segmentation.motornet.engine:create",
 }
 
 
@@ -43,6 +45,15 @@ class Segmenter(Protocol):
     def describe(self) -> dict[str, object]:
         """Everything that decides the labels: thresholds, and of a checkpoint its sha256, licence and origin."""
         ...
+
+
+def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmentation]:
+    """Label many fields, in order.
+
+    An engine with a `segment_all` of its own takes several at once; any other is fed while the next field is being read.
+    """
+    own = getattr(engine, "segment_all", None)
+    yield from own(fields) if own is not None else in_order(engine.segment, fields)
 
 
 def available() -> tuple[str, ...]:

@@ -21,3 +21,33 @@ def expand(labels: Labels, reach_px: float) -> Labels:
     value = np.zeros(int(nearest.max()) + 1, np.int32)
     value[nearest[labelled]] = labels[labelled]
     return np.asarray(np.where(distance <= reach_px, value[nearest], 0), np.int32)
+
+
+def remove_small(labels: Labels, min_pixels: float) -> Labels:
+    """Drop labels under `min_pixels` and number the rest 1…n in scan order."""
+    areas = np.bincount(labels.ravel())
+    keep = areas >= min_pixels
+    keep[0] = False
+    numbers = np.zeros(len(areas), np.int32)
+    numbers[keep] = np.arange(1, keep.sum() + 1)
+    return np.asarray(numbers[labels], np.int32)
+
+
+def link_somas(bodies: Labels, nuclei: Labels) -> Labels:
+    """Give each cell body the label of the nucleus that it shares most pixels with; bodies without a nucleus are dropped.
+
+    A nucleus that two bodies claim goes to the one holding more of it. A linked nucleus lies wholly in its soma.
+    """
+    both = (bodies > 0) & (nuclei > 0)
+    count = int(nuclei.max()) + 1
+    pairs, shared = np.unique(bodies[both].astype(np.int64) * count + nuclei[both], return_counts=True)
+    target = np.zeros(int(bodies.max()) + 1, np.int32)
+    taken = np.zeros(count, bool)
+    for pair in pairs[np.argsort(-shared, kind="stable")]:
+        body, nucleus = divmod(int(pair), count)
+        if not target[body] and not taken[nucleus]:
+            target[body], taken[nucleus] = nucleus, True
+    linked = target[bodies]
+    own = taken[nuclei]
+    linked[own] = nuclei[own]
+    return np.asarray(linked, np.int32)

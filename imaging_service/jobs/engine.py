@@ -7,7 +7,7 @@ from functools import lru_cache
 from imaging_service.protocol import AssayProtocol, Segmentation
 from segmentation import Segmenter
 from segmentation import load as load_segmenter
-from segmentation.classical import Sizes
+from segmentation.sizes import Sizes
 
 
 def load_engine(protocol: AssayProtocol, name: str, device: str) -> Segmenter:

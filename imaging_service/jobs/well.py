@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from imaging_service.store.folders import staged
 from imaging_service.store.tables import write_table
 from phenotypes.measure import MeasureSettings, measure, with_well
 from plate_maps import Well
-from segmentation import Field, Segmenter
+from segmentation import Field, Segmenter, segment_all
 from segmentation.background import estimate_illumination, no_illumination
 
 # The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
@@ -177,12 +178,19 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
     count = convert_well(task)
     cells, fields, labels = [], [], []
     warnings: list[str] = []
-    for number in range(1, count + 1):
-        pixels, _, _ = plates.read_field(task.plate, well, number)
-        _refuse_blank(pixels, task, number)
-        raw = Field(pixels, task.roles, task.pixel_size_um)
-        corrected = illumination.correct(raw)
-        segmentation = engine.segment(corrected)
+    waiting: deque[tuple[int, Field, Field]] = deque()
+
+    def read() -> Iterator[Field]:
+        for number in range(1, count + 1):
+            pixels, _, _ = plates.read_field(task.plate, well, number)
+            _refuse_blank(pixels, task, number)
+            raw = Field(pixels, task.roles, task.pixel_size_um)
+            waiting.append((number, raw, illumination.correct(raw)))
+            yield waiting[-1][2]
+
+    # The engine reads ahead, so that the next field is there when the device is free.
+    for segmentation in segment_all(engine, read()):
+        number, raw, corrected = waiting.popleft()
         measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number)
         cells.append(measured.cells)
         fields.append(measured.field)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segmentation import load
-from segmentation.cellpose import link_somas
+from segmentation.labels import link_somas
 from segmentation.weights import WeightsError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")

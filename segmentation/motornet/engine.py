@@ -1,0 +1,239 @@
+"""Engine "motornet": the shipped network, or another training of it.
+
+Nuclei and somas are followed to labels, each soma then takes the label of its nucleus; neurites are where their
+probability passes a threshold with hysteresis, outside somas; puncta are peaks of theirs.
+
+Brightness is made comparable over a plate as everywhere: `calibrate` fixes the grey-level range of the neurite and
+aggregate channels from vehicle wells, so that an emptied well keeps its darkness. The DNA range is each field's own,
+since stain differs two-fold between wells and nuclei are to be counted whatever their stain; the plate gives its floor.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.classical import UNCALIBRATED
+from segmentation.field import Field, Image, Labels, Mask, Segmentation
+from segmentation.labels import expand, link_somas, remove_small
+from segmentation.motornet.fields import compress, intensity_range, scaled_shape, to_scale
+from segmentation.motornet.network import INPUTS, MULTIPLE, PIXEL_SIZE_UM, PROBABILITIES
+from segmentation.neurites import hysteresis, remove_short
+from segmentation.pipeline import in_order
+from segmentation.puncta import COARSEST_PIXEL_UM
+from segmentation.sizes import Sizes
+from segmentation.tiling import TileRunner
+from segmentation.weights import Checkpoint, WeightsError, local_checkpoint, motornet_checkpoint
+
+# Chosen on the validation part and on phantoms of other seeds than the training's; see benchmarks/README.md.
+NUCLEI_LOGIT = 0.0
+SOMA_LOGIT = 0.0
+NEURITE_CHANCE = (0.4, 0.7)
+PUNCTA_CHANCE = 0.5
+# Where vehicle wells are typically this bright, a field darker than this share of it is empty, not dim.
+_DNA_FLOOR = 0.3
+# On a CPU one tile at a time stays in its cache; a GPU wants many, and more threads that prepare and label for it.
+_BATCH = {"cpu": 1, "cuda": 16}
+_LABELLERS = {"cpu": 1, "cuda": min(8, os.cpu_count() or 1)}
+
+
+def create(model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None) -> MotorNetSegmenter:
+    """Registry entry: `model` is empty for the shipped weights, or a .safetensors file of one's own training."""
+    try:
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportError("the motornet engine needs torch and safetensors: pip install 'motor-neuron-imaging-service[service]'") from error
+    from segmentation.motornet.network import MotorNet
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver")
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    checkpoint = local_checkpoint(Path(model), pinned_sha256=sha256) if model else motornet_checkpoint()
+    network = MotorNet()
+    try:
+        missing, unexpected = network.load_state_dict(load_file(checkpoint.path), strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{checkpoint.name} does not hold motornet's weights: {str(error).splitlines()[0]}") from error
+    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+        raise WeightsError(f"{checkpoint.name} does not hold motornet's weights: its parts have other names")
+    precision = _precision(chosen)
+    network = _fused(network.eval()).to(chosen, getattr(torch, precision), memory_format=torch.channels_last)
+    name = f"motornet:{model}" if model else "motornet"
+    return MotorNetSegmenter(name, checkpoint, chosen, precision, network, sizes=sizes or Sizes())
+
+
+def _precision(device: str) -> str:
+    """bfloat16 where the hardware multiplies it; elsewhere it is emulated, ten times slower than float32."""
+    import torch
+
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _fused(network: Any) -> Any:
+    """Fold each batch normalisation into the convolution before it: the same function in half the passes over memory."""
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Sequential) and len(module) == 2:
+            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            module[1] = torch.nn.Identity()
+    return network
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Grey levels between background and bright, fixed for a plate; None where the role is absent or not calibrated."""
+
+    dna_floor: float | None = None
+    neurite: float | None = None
+    aggregate: float | None = None
+
+
+@dataclass(frozen=True)
+class MotorNetSegmenter:
+    """Engine "motornet"."""
+
+    name: str
+    checkpoint: Checkpoint
+    device: str
+    precision: str
+    network: Any = field(repr=False)
+    thresholds: Ranges = field(default_factory=Ranges)
+    sizes: Sizes = field(default_factory=Sizes)
+
+    def describe(self) -> dict[str, object]:
+        """Weights with sha256 and licence, device, precision, and all numbers that decide."""
+        return {
+            "engine": self.name, "device": self.device, "precision": self.precision, "checkpoint": self.checkpoint.describe(),
+            "thresholds": vars(self.thresholds), "sizes": vars(self.sizes),
+            "pixel_size_um": PIXEL_SIZE_UM, "neurite_probability": list(NEURITE_CHANCE), "puncta_probability": PUNCTA_CHANCE,
+        }  # fmt: skip
+
+    def calibrate(self, fields: Sequence[Field]) -> MotorNetSegmenter:
+        """Fix the ranges: the median over the fields of each one's own."""
+        if not fields:
+            raise ValueError("no field to calibrate on")
+        typical = {
+            role: float(f"{np.median([intensity_range(f.channel(role))[1] for f in fields]):.6g}") for role in INPUTS if fields[0].has(role)
+        }
+        floor = typical.get("dna")
+        ranges = Ranges(None if floor is None else float(f"{_DNA_FLOOR * floor:.6g}"), typical.get("neurite"), typical.get("aggregate"))
+        return replace(self, thresholds=ranges)
+
+    def with_thresholds(self, thresholds: Mapping[str, float | None]) -> MotorNetSegmenter:
+        """A copy with ranges as `describe()["thresholds"]` gave them."""
+        return replace(self, thresholds=Ranges(**thresholds))
+
+    def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
+        """Label one field; no random number is drawn, so `seed` changes nothing."""
+        return next(iter(self.segment_all([field])))
+
+    def segment_all(self, fields: Iterable[Field]) -> Iterator[Segmentation]:
+        """Label many fields, in order: preparing, the network and labelling overlap, and tiles of several fields share a batch."""
+        workers = _LABELLERS[self.device]
+        runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
+        kept: dict[Hashable, Field] = {}
+
+        def prepared() -> Iterator[tuple[Hashable, Image]]:
+            for n, (one, planes) in enumerate(in_order(lambda f: (f, self.prepare(f)), fields, workers)):
+                kept[n] = one
+                yield n, planes
+
+        answers = ((kept.pop(key), outputs[0], outputs[1]) for key, outputs in runner.run(prepared()))
+        yield from in_order(lambda answer: self.label(*answer), answers, workers)
+
+    def prepare(self, field: Field) -> Image:
+        """(3, Y', X') network input at PIXEL_SIZE_UM; a role that the field lacks is a plane of zeros."""
+        zoom = field.pixel_size_um / PIXEL_SIZE_UM
+        planes = np.zeros((len(INPUTS), *scaled_shape(field.shape, zoom)), np.float32)
+        for plane, role in zip(planes, INPUTS, strict=True):
+            if not field.has(role):
+                continue
+            image = field.channel(role)
+            background, own = intensity_range(image)
+            fixed = getattr(self.thresholds, role, None)
+            span = max(own, self.thresholds.dna_floor or 0.0) if role == "dna" else fixed or own
+            plane[:] = compress(to_scale((image - np.float32(background)) / np.float32(span), zoom))
+        return planes
+
+    def label(self, field: Field, flows: Image, logits: Image) -> Segmentation:
+        """From the network's answer over the whole field to labels at the field's own pixels."""
+        warnings = [] if self.thresholds != Ranges() else [UNCALIBRATED]
+        found: dict[str, Labels] = {}
+        by_name = dict(zip(PROBABILITIES, logits, strict=True))
+        least = self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
+        if field.has("dna"):
+            found["nuclei"] = remove_small(self._objects(field, flows[:2], by_name["nuclei"], NUCLEI_LOGIT), least)
+        else:
+            warnings.append("nuclei: no dna channel")
+        if field.has("neurite"):
+            bodies = remove_small(self._objects(field, flows[2:], by_name["somas"], SOMA_LOGIT), least)
+            found["somas"] = link_somas(bodies, found["nuclei"]) if "nuclei" in found else bodies
+            chance = _at(field, by_name["neurites"])
+            mask = hysteresis(chance, *NEURITE_CHANCE) & (found["somas"] == 0)
+            found["neurites"] = remove_short(mask, field.pixel_size_um).astype(np.int32)
+        if field.has("aggregate"):
+            if "somas" not in found:
+                warnings.append("puncta: no neurite channel, so no somas to count them in")
+            elif field.pixel_size_um > COARSEST_PIXEL_UM:
+                warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
+            else:
+                within = cv2.dilate((found["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+                found["puncta"] = _spots(_at(field, by_name["puncta"]), within)
+        return Segmentation(found, self.name, self.describe(), tuple(warnings))
+
+    def _objects(self, field: Field, flows: Image, logit: Image, threshold: float) -> Labels:
+        """Labels at the field's pixels: followed at half resolution, outlined at full resolution."""
+        from segmentation.motornet.dynamics import objects
+
+        height, width = logit.shape
+        half = logit[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2).max((1, 3)) > threshold
+        coarse = objects(flows[:, : height // 2, : width // 2], half, self.device)
+        fine = expand(np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.int32), 2.0)
+        labels = np.where(logit > threshold, fine, 0).astype(np.int32)
+        if labels.shape != field.shape:
+            labels = np.asarray(cv2.resize(labels, field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
+        return labels
+
+    def _evaluate(self, images: Image) -> tuple[NDArray[np.float32], ...]:
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(images).to(self.device, getattr(torch, self.precision), memory_format=torch.channels_last)
+            flows, logits = self.network(batch)
+            return flows.float().cpu().numpy(), logits.float().cpu().numpy()
+
+    def _out_of_memory(self) -> tuple[type[BaseException], ...]:
+        import torch
+
+        return (torch.OutOfMemoryError,)
+
+
+def _at(field: Field, logit: Image) -> Image:
+    """Probability at the field's own pixels."""
+    zoomed = logit
+    if logit.shape != field.shape:
+        shrink = logit.shape[0] > field.shape[0]
+        zoomed = cv2.resize(logit, field.shape[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return np.asarray(1 / (1 + np.exp(-zoomed)), np.float32)
+
+
+def _spots(chance: Image, within: Mask) -> Labels:
+    """One label a peak of the probability above PUNCTA_CHANCE inside `within`; its pixels are the nearest above half of that."""
+    smooth = cv2.GaussianBlur(chance, (0, 0), 0.7)
+    peaks = (smooth >= cv2.dilate(smooth, np.ones((3, 3), np.uint8))) & (chance > PUNCTA_CHANCE) & within
+    _, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
+    grown = expand(np.asarray(seeds, np.int32), 4.0)
+    return np.where(chance > PUNCTA_CHANCE / 2, grown, 0).astype(np.int32)

@@ -1,0 +1,171 @@
+"""Run a network over fields of any size: tiles of several fields in one batch, memory bounded, the answer always the same.
+
+Every output pixel comes from exactly one tile, which saw HALO pixels around it; nothing is blended, so neither the order
+of the tiles nor the size of a batch can change a label. A field smaller than a tile is one tile, padded to the multiple
+that the network needs. The device holds one batch at a time, whatever the size of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from segmentation.field import Image
+
+TILE = 544
+HALO = 48
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Corner (y, x) of what a tile reads from the padded field, and the part of it that counts."""
+
+    corner: tuple[int, int]
+    inner: tuple[slice, slice]  # in the tile
+    target: tuple[slice, slice]  # in the padded field
+
+
+def padded_shape(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Smallest shape that tiles: multiples of `multiple`."""
+    return -(-shape[0] // multiple) * multiple, -(-shape[1] // multiple) * multiple
+
+
+def tiles(shape: tuple[int, int], size: int = TILE, halo: int = HALO) -> tuple[tuple[int, int], list[Tile]]:
+    """Shape of a tile, and the tiles that cover a padded field, in scan order."""
+    spans = [_spans(n, size, halo) for n in shape]
+    tile = (min(size, shape[0]), min(size, shape[1]))
+    made = []
+    for y, y0, y1 in spans[0]:
+        for x, x0, x1 in spans[1]:
+            made.append(Tile((y, x), (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)), (slice(y0, y1), slice(x0, x1))))
+    return tile, made
+
+
+def _spans(length: int, size: int, halo: int) -> list[tuple[int, int, int]]:
+    """(start of the tile, start and end of what it answers for) along one axis."""
+    if length <= size:
+        return [(0, 0, length)]
+    step = size - 2 * halo
+    count = -(-(length - 2 * halo) // step)
+    # Even: flows at half resolution need an even corner.
+    starts = [min(i * step, length - size) & ~1 for i in range(count)]
+    ends = [s + size - halo for s in starts[:-1]] + [length]
+    return list(zip(starts, [0, *ends[:-1]], ends, strict=True))
+
+
+class OutOfDeviceMemory(MemoryError):
+    """The device is too small even for a quarter of the batch. The machine's fault, not the image's."""
+
+
+@dataclass
+class _Pending:
+    planes: Image
+    shape: tuple[int, int]
+    left: int
+    outputs: list[Image] = field(default_factory=list)
+
+
+Network = Callable[[Image], tuple[Image, ...]]
+
+
+@dataclass
+class TileRunner:
+    """Feeds a network.
+
+    Parameters
+    ----------
+    network
+        (N, C, Y, X) float32 ► arrays (N, K, Y / s, X / s) with whole s; the same answer for an image in any batch.
+    batch
+        Tiles at a time. Halved, at most twice, when `out_of_memory` is raised.
+    multiple
+        Tiles' edges are multiples of it.
+    """
+
+    network: Network
+    batch: int
+    multiple: int
+    out_of_memory: tuple[type[BaseException], ...] = ()
+    size: int = TILE
+    halo: int = HALO
+    _halvings: int = 0
+
+    def run(self, fields: Iterable[tuple[Hashable, Image]]) -> Iterator[tuple[Hashable, tuple[Image, ...]]]:
+        """(key, (C, Y, X) planes) ► (key, outputs over the field), in order, each as soon as its last tile is done."""
+        pending: dict[Hashable, _Pending] = {}
+        waiting: list[tuple[Hashable, Tile, Image]] = []
+        for key, planes in fields:
+            shape = (planes.shape[1], planes.shape[2])
+            padded = _pad(planes, padded_shape(shape, self.multiple))
+            tile_shape, cut = tiles((padded.shape[1], padded.shape[2]), self.size, self.halo)
+            if waiting and waiting[0][2].shape[1:] != tile_shape:
+                yield from self._flush(waiting, pending, len(waiting))
+            pending[key] = _Pending(padded, shape, len(cut))
+            for tile in cut:
+                y, x = tile.corner
+                waiting.append((key, tile, padded[:, y : y + tile_shape[0], x : x + tile_shape[1]]))
+            while len(waiting) >= self.batch:
+                yield from self._flush(waiting, pending, self.batch)
+        while waiting:
+            yield from self._flush(waiting, pending, self.batch)
+
+    def _flush(
+        self, waiting: list[tuple[Hashable, Tile, Image]], pending: dict[Hashable, _Pending], count: int
+    ) -> Iterator[tuple[Hashable, tuple[Image, ...]]]:
+        while count > 0 and waiting:
+            now = waiting[: min(count, self.batch)]
+            del waiting[: len(now)]
+            count -= len(now)
+            for (key, tile, pixels), outputs in zip(now, self._answers([p for _, _, p in now]), strict=True):
+                target = pending[key]
+                _place(target, tile, pixels.shape, outputs)
+                target.left -= 1
+            done = [key for key, target in pending.items() if target.left == 0]
+            for key in done:
+                finished = pending.pop(key)
+                yield key, tuple(_crop(o, finished) for o in finished.outputs)
+
+    def _answers(self, images: list[Image]) -> Iterator[tuple[Image, ...]]:
+        at = 0
+        while at < len(images):
+            part = images[at : at + self.batch]
+            try:
+                outputs = self.network(np.stack(part))
+            except self.out_of_memory as error:
+                if self._halvings == 2 or self.batch == 1:
+                    raise OutOfDeviceMemory(
+                        f"the device has too little memory for {self.batch} tiles of {part[0].shape[1]} × {part[0].shape[2]} pixels, a batch "
+                        "already halved twice; close other programs on it or take a larger device"
+                    ) from error
+                self._halvings += 1
+                self.batch //= 2
+                continue
+            for i in range(len(part)):
+                yield tuple(o[i] for o in outputs)
+            at += len(part)
+
+
+def _pad(planes: Image, shape: tuple[int, int]) -> Image:
+    bottom, right = shape[0] - planes.shape[1], shape[1] - planes.shape[2]
+    if not (bottom or right):
+        return planes
+    return np.stack([cv2.copyMakeBorder(p, 0, bottom, 0, right, cv2.BORDER_REFLECT) for p in planes])
+
+
+def _place(target: _Pending, tile: Tile, read: tuple[int, ...], outputs: tuple[Image, ...]) -> None:
+    if not target.outputs:
+        full = target.planes.shape[1:]
+        target.outputs = [np.empty((o.shape[0], *(n * o.shape[1] // read[1] for n in full)), o.dtype) for o in outputs]
+    for whole, part in zip(target.outputs, outputs, strict=True):
+        s = read[1] // part.shape[1]
+        ty, tx = (slice(w.start // s, w.stop // s) for w in tile.target)
+        iy, ix = (slice(w.start // s, w.stop // s) for w in tile.inner)
+        whole[:, ty, tx] = part[:, iy, ix]
+
+
+def _crop(output: Image, finished: _Pending) -> Image:
+    s = finished.planes.shape[1] // output.shape[1]
+    return output[:, : -(-finished.shape[0] // s), : -(-finished.shape[1] // s)]
