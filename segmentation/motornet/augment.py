@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.field import Image
-from segmentation.motornet.fields import compress
-from segmentation.motornet.network import FLOWS, PROBABILITIES
+from segmentation.motornet.fields import compress, compress_detail, detail, detail_unit
+from segmentation.motornet.network import FLOWS, INPUTS, PROBABILITIES
 
 # Which channels a training sample keeps, with how often: any subset must work, the usual ones best.
 _SUBSETS = (((1, 1, 1), 0.5), ((0, 1, 0), 0.28), ((1, 0, 0), 0.02), ((1, 1, 0), 0.14), ((1, 0, 1), 0.02), ((0, 1, 1), 0.04))
@@ -43,7 +43,12 @@ def augment(sample: Sample, rng: np.random.Generator, side: int) -> tuple[Image,
     known = np.asarray(sample["known"], bool) & present[list(_NEEDS)]
     image = np.zeros_like(planes)
     for c in np.flatnonzero(present):
-        image[c] = compress(_camera(planes[c], rng))
+        linear = _camera(planes[c], rng)
+        if INPUTS[c] == "aggregate":
+            band = detail(linear)
+            image[c] = compress_detail(band, detail_unit(linear, band))
+        else:
+            image[c] = compress(linear)
     return image, probabilities, flows, known.astype(np.float32)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from segmentation.classical import UNCALIBRATED
 from segmentation.field import Field, Image, Labels, Mask, Segmentation
 from segmentation.labels import expand, link_somas, remove_small
-from segmentation.motornet.fields import compress, intensity_range, scaled_shape, to_scale
+from segmentation.motornet.fields import compress, compress_detail, detail, detail_unit, intensity_range, scaled_shape, to_scale
 from segmentation.motornet.network import INPUTS, MULTIPLE, PIXEL_SIZE_UM, PROBABILITIES
 from segmentation.neurites import hysteresis, remove_short
 from segmentation.pipeline import in_order
@@ -99,6 +99,7 @@ class Ranges:
     dna_floor: float | None = None
     neurite: float | None = None
     aggregate: float | None = None
+    aggregate_detail: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,9 @@ class MotorNetSegmenter:
         }
         floor = typical.get("dna")
         ranges = Ranges(None if floor is None else float(f"{_DNA_FLOOR * floor:.6g}"), typical.get("neurite"), typical.get("aggregate"))
+        if ranges.aggregate is not None:
+            units = [replace(self, thresholds=ranges)._detail(f)[1] for f in fields]
+            ranges = replace(ranges, aggregate_detail=float(f"{np.median(units):.6g}"))
         return replace(self, thresholds=ranges)
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> MotorNetSegmenter:
@@ -161,12 +165,25 @@ class MotorNetSegmenter:
         for plane, role in zip(planes, INPUTS, strict=True):
             if not field.has(role):
                 continue
-            image = field.channel(role)
-            background, own = intensity_range(image)
-            fixed = getattr(self.thresholds, role, None)
-            span = max(own, self.thresholds.dna_floor or 0.0) if role == "dna" else fixed or own
-            plane[:] = compress(to_scale((image - np.float32(background)) / np.float32(span), zoom))
+            if role == "aggregate":
+                band, unit = self._detail(field)
+                plane[:] = compress_detail(band, self.thresholds.aggregate_detail or unit)
+            else:
+                plane[:] = compress(self._linear(field, role))
         return planes
+
+    def _linear(self, field: Field, role: str) -> Image:
+        """A channel at PIXEL_SIZE_UM, background 0 and bright structures about 1, in the plate's range where it is fixed."""
+        image = field.channel(role)
+        background, own = intensity_range(image)
+        fixed = getattr(self.thresholds, role, None)
+        span = max(own, self.thresholds.dna_floor or 0.0) if role == "dna" else fixed or own
+        return to_scale((image - np.float32(background)) / np.float32(span), field.pixel_size_um / PIXEL_SIZE_UM)
+
+    def _detail(self, field: Field) -> tuple[Image, float]:
+        linear = self._linear(field, "aggregate")
+        band = detail(linear)
+        return band, detail_unit(linear, band)
 
     def label(self, field: Field, flows: Image, logits: Image) -> Segmentation:
         """From the network's answer over the whole field to labels at the field's own pixels."""

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skimage.measure import label
 
 from segmentation.field import Image, Labels
 from segmentation.motornet.fields import normalise, scaled_shape, to_scale
@@ -61,6 +62,8 @@ def nuclei_sample(image: Image, labels: Labels, rng: np.random.Generator) -> dic
     pad = [(0, SIDE - n) for n in piece.shape]
     planes[0] = cv2.copyMakeBorder(piece, 0, pad[0][1], 0, pad[1][1], cv2.BORDER_REFLECT)
     crop[:] = cv2.copyMakeBorder(large[window].astype(np.float32), 0, pad[0][1], 0, pad[1][1], cv2.BORDER_REFLECT)
+    # A mirror image is another nucleus: under one number the flows of both would lead to neither.
+    crop = np.asarray(label(crop, connectivity=1), np.int32)
     return _sample(planes, {"nuclei": crop}, (True, False, False, False), (True, False, False))
 
 
