@@ -1,3 +1,3 @@
 """The service: bytes, rows, processes and HTTP around the science packages."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -55,7 +55,7 @@ class Acquisition(_Part):
 class Segmentation(_Part):
     """Which engine, and what sizes it may expect."""
 
-    engine: str = "classical"
+    engine: str = "motornet"
     checkpoint_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Refuse a checkpoint file with another digest.")
     nucleus_diameter_um: Positive = 11.0
     min_nucleus_area_um2: Positive = 20.0

@@ -25,7 +25,8 @@ def expand(labels: Labels, reach_px: float) -> Labels:
 
 def remove_small(labels: Labels, min_pixels: float) -> Labels:
     """Drop labels under `min_pixels` and number the rest 1…n in scan order."""
-    areas = np.bincount(labels.ravel())
+    # Foreground only: counting converts to 64 bits, and a field is mostly background.
+    areas = np.bincount(labels[labels > 0], minlength=1)
     keep = areas >= min_pixels
     keep[0] = False
     numbers = np.zeros(len(areas), np.int32)

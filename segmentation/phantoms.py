@@ -322,7 +322,8 @@ def _scatter_puncta(
         for centre in mine:
             y, x = (int(v) for v in centre)
             around = protein[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].mean() + optics.haze
-            noise = np.sqrt(around + (optics.read_noise / optics.gain) ** 2)
+            # In the light before the exposure, which is what is drawn here.
+            noise = np.sqrt(around * optics.exposure + (optics.read_noise / optics.gain) ** 2) / optics.exposure
             # The camera sees the punctum after the point spread function has spread it.
             spread = np.hypot(sigma, optics.psf_sigma_um * um)
             add_spot(protein, centre, sigma, culture.puncta_snr * noise * (spread / sigma) ** 2)

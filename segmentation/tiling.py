@@ -7,13 +7,16 @@ that the network needs. The device holds one batch at a time, whatever the size 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from segmentation.field import Image
+Planes = NDArray[np.floating[Any]]
 
 TILE = 544
 HALO = 48
@@ -62,13 +65,13 @@ class OutOfDeviceMemory(MemoryError):
 
 @dataclass
 class _Pending:
-    planes: Image
+    padded: tuple[int, int]
     shape: tuple[int, int]
     left: int
-    outputs: list[Image] = field(default_factory=list)
+    outputs: list[Planes] = field(default_factory=list)
 
 
-Network = Callable[[Image], tuple[Image, ...]]
+Network = Callable[[Planes], tuple[Planes, ...]]
 
 
 @dataclass
@@ -78,7 +81,7 @@ class TileRunner:
     Parameters
     ----------
     network
-        (N, C, Y, X) float32 ► arrays (N, K, Y / s, X / s) with whole s; the same answer for an image in any batch.
+        (N, C, Y, X) ► arrays (N, K, Y / s, X / s) with whole s; the same answer for an image in any batch.
     batch
         Tiles at a time. Halved, at most twice, when `out_of_memory` is raised.
     multiple
@@ -93,42 +96,38 @@ class TileRunner:
     halo: int = HALO
     _halvings: int = 0
 
-    def run(self, fields: Iterable[tuple[Hashable, Image]]) -> Iterator[tuple[Hashable, tuple[Image, ...]]]:
-        """(key, (C, Y, X) planes) ► (key, outputs over the field), in order, each as soon as its last tile is done."""
-        pending: dict[Hashable, _Pending] = {}
-        waiting: list[tuple[Hashable, Tile, Image]] = []
-        for key, planes in fields:
-            shape = (planes.shape[1], planes.shape[2])
-            padded = _pad(planes, padded_shape(shape, self.multiple))
+    def run(self, images: Iterable[Planes]) -> Iterator[tuple[Planes, ...]]:
+        """(C, Y, X) planes of each field ► its outputs, in order, each as soon as its last tile is done."""
+        pending: deque[_Pending] = deque()
+        waiting: deque[tuple[_Pending, Tile, Planes]] = deque()
+        for planes in images:
+            padded = _pad(planes, padded_shape((planes.shape[1], planes.shape[2]), self.multiple))
             tile_shape, cut = tiles((padded.shape[1], padded.shape[2]), self.size, self.halo)
             if waiting and waiting[0][2].shape[1:] != tile_shape:
-                yield from self._flush(waiting, pending, len(waiting))
-            pending[key] = _Pending(padded, shape, len(cut))
+                yield from self._evaluate(waiting, pending, len(waiting))
+            pending.append(_Pending((padded.shape[1], padded.shape[2]), (planes.shape[1], planes.shape[2]), len(cut)))
             for tile in cut:
                 y, x = tile.corner
-                waiting.append((key, tile, padded[:, y : y + tile_shape[0], x : x + tile_shape[1]]))
+                waiting.append((pending[-1], tile, padded[:, y : y + tile_shape[0], x : x + tile_shape[1]]))
+            # The tiles alone hold the pixels from here on, and let go of them as they are answered.
+            del planes, padded
             while len(waiting) >= self.batch:
-                yield from self._flush(waiting, pending, self.batch)
+                yield from self._evaluate(waiting, pending, self.batch)
         while waiting:
-            yield from self._flush(waiting, pending, self.batch)
+            yield from self._evaluate(waiting, pending, self.batch)
 
-    def _flush(
-        self, waiting: list[tuple[Hashable, Tile, Image]], pending: dict[Hashable, _Pending], count: int
-    ) -> Iterator[tuple[Hashable, tuple[Image, ...]]]:
-        while count > 0 and waiting:
-            now = waiting[: min(count, self.batch)]
-            del waiting[: len(now)]
-            count -= len(now)
-            for (key, tile, pixels), outputs in zip(now, self._answers([p for _, _, p in now]), strict=True):
-                target = pending[key]
-                _place(target, tile, pixels.shape, outputs)
-                target.left -= 1
-            done = [key for key, target in pending.items() if target.left == 0]
-            for key in done:
-                finished = pending.pop(key)
-                yield key, tuple(_crop(o, finished) for o in finished.outputs)
+    def _evaluate(
+        self, waiting: deque[tuple[_Pending, Tile, Planes]], pending: deque[_Pending], count: int
+    ) -> Iterator[tuple[Planes, ...]]:
+        now = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+        for (target, tile, pixels), outputs in zip(now, self._answers([p for _, _, p in now]), strict=True):
+            _place(target, tile, pixels.shape, outputs)
+            target.left -= 1
+        del now
+        while pending and pending[0].left == 0:
+            yield _finish(pending.popleft())
 
-    def _answers(self, images: list[Image]) -> Iterator[tuple[Image, ...]]:
+    def _answers(self, images: list[Planes]) -> Iterator[tuple[Planes, ...]]:
         at = 0
         while at < len(images):
             part = images[at : at + self.batch]
@@ -148,17 +147,16 @@ class TileRunner:
             at += len(part)
 
 
-def _pad(planes: Image, shape: tuple[int, int]) -> Image:
+def _pad(planes: Planes, shape: tuple[int, int]) -> Planes:
     bottom, right = shape[0] - planes.shape[1], shape[1] - planes.shape[2]
     if not (bottom or right):
         return planes
     return np.stack([cv2.copyMakeBorder(p, 0, bottom, 0, right, cv2.BORDER_REFLECT) for p in planes])
 
 
-def _place(target: _Pending, tile: Tile, read: tuple[int, ...], outputs: tuple[Image, ...]) -> None:
+def _place(target: _Pending, tile: Tile, read: tuple[int, ...], outputs: tuple[Planes, ...]) -> None:
     if not target.outputs:
-        full = target.planes.shape[1:]
-        target.outputs = [np.empty((o.shape[0], *(n * o.shape[1] // read[1] for n in full)), o.dtype) for o in outputs]
+        target.outputs = [np.empty((o.shape[0], *(n * o.shape[1] // read[1] for n in target.padded)), o.dtype) for o in outputs]
     for whole, part in zip(target.outputs, outputs, strict=True):
         s = read[1] // part.shape[1]
         ty, tx = (slice(w.start // s, w.stop // s) for w in tile.target)
@@ -166,6 +164,10 @@ def _place(target: _Pending, tile: Tile, read: tuple[int, ...], outputs: tuple[I
         whole[:, ty, tx] = part[:, iy, ix]
 
 
-def _crop(output: Image, finished: _Pending) -> Image:
-    s = finished.planes.shape[1] // output.shape[1]
-    return output[:, : -(-finished.shape[0] // s), : -(-finished.shape[1] // s)]
+def _finish(done: _Pending) -> tuple[Planes, ...]:
+    """Outputs without the padding."""
+    cropped = []
+    for output in done.outputs:
+        s = done.padded[0] // output.shape[1]
+        cropped.append(output[:, : -(-done.shape[0] // s), : -(-done.shape[1] // s)])
+    return tuple(cropped)

@@ -24,7 +24,7 @@ MOTORNET = ModelCard(
     "shipped with the package; segmentation/motornet/train.py, see segmentation/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
-MOTORNET_SHA256 = "0000000000000000000000000000000000000000000000000000000000000000"
+MOTORNET_SHA256 = "53fabd210c06551f3a205bd993f6e10fdfabedbe30852892bcce94f732adfac2"
 
 _NON_COMMERCIAL = "CC-BY-NC 4.0 (training data; no commercial use)"
 _COLLECTION = "the Cellpose-SAM training collection, parts of it non-commercial"

@@ -6,13 +6,18 @@ importing cellpose takes a worker longer than labelling its first field.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from segmentation.field import Image, Labels, Mask
+from segmentation.field import Labels, Mask
 from segmentation.labels import expand
+
+Flows = NDArray[np.floating[Any]]
 
 # The training target is a unit vector times this.
 FLOW_SCALE = 5.0
@@ -23,7 +28,7 @@ _REACH = 3
 _LEAST = 8.0
 
 
-def follow(flows: Image, inside: Mask, device: str = "cpu", steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+def follow(flows: Flows, inside: Mask, device: str = "cpu", steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
     """Start and end of every inside pixel, both (n, 2) y, x; ends are rounded to pixels."""
     start = torch.from_numpy(np.argwhere(inside)).to(device)
     if not len(start):
@@ -41,7 +46,7 @@ def follow(flows: Image, inside: Mask, device: str = "cpu", steps: int = STEPS) 
     return start.cpu().numpy(), end.cpu().numpy()
 
 
-def objects(flows: Image, inside: Mask, device: str = "cpu") -> Labels:
+def objects(flows: Flows, inside: Mask, device: str = "cpu") -> Labels:
     """(2, Y, X) flows (y, x) and the inside mask ► labels 1…n, in scan order of their sinks."""
     start, end = follow(flows, inside, device)
     labels = np.zeros(inside.shape, np.int32)

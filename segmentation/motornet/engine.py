@@ -11,7 +11,8 @@ since stain differs two-fold between wells and nuclei are to be counted whatever
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,21 @@ from segmentation.sizes import Sizes
 from segmentation.tiling import TileRunner
 from segmentation.weights import Checkpoint, WeightsError, local_checkpoint, motornet_checkpoint
 
+# Half precision: a large field's planes and answers would otherwise weigh more than the network.
+Half = NDArray[np.float16]
+
 # Chosen on the validation part and on phantoms of other seeds than the training's; see benchmarks/README.md.
-NUCLEI_LOGIT = 0.0
+NUCLEI_LOGIT = 0.5
 SOMA_LOGIT = 0.0
-NEURITE_CHANCE = (0.4, 0.7)
-PUNCTA_CHANCE = 0.5
+NEURITE_CHANCE = (0.5, 0.8)
+PUNCTA_CHANCE = 0.2
 # Where vehicle wells are typically this bright, a field darker than this share of it is empty, not dim.
 _DNA_FLOOR = 0.3
+# The network tells debris from nuclei itself, so only specks are dropped by their size: pyknotic nuclei are small, and count.
+_SPECK_UM2 = 8.0
 # On a CPU one tile at a time stays in its cache; a GPU wants many, and more threads that prepare and label for it.
 _BATCH = {"cpu": 1, "cuda": 16}
-_LABELLERS = {"cpu": 1, "cuda": min(8, os.cpu_count() or 1)}
+_LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 
 
 def create(model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None) -> MotorNetSegmenter:
@@ -148,20 +154,21 @@ class MotorNetSegmenter:
         """Label many fields, in order: preparing, the network and labelling overlap, and tiles of several fields share a batch."""
         workers = _LABELLERS[self.device]
         runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
-        kept: dict[Hashable, Field] = {}
+        kept: deque[Field] = deque()
 
-        def prepared() -> Iterator[tuple[Hashable, Image]]:
-            for n, (one, planes) in enumerate(in_order(lambda f: (f, self.prepare(f)), fields, workers)):
-                kept[n] = one
-                yield n, planes
+        def noted() -> Iterator[Field]:
+            for one in fields:
+                kept.append(one)
+                yield one
 
-        answers = ((kept.pop(key), outputs[0], outputs[1]) for key, outputs in runner.run(prepared()))
-        yield from in_order(lambda answer: self.label(*answer), answers, workers)
+        answers = runner.run(in_order(self.prepare, noted(), workers))
+        paired = ((kept.popleft(), outputs) for outputs in answers)
+        yield from in_order(lambda pair: self.label(pair[0], *pair[1]), paired, workers)
 
-    def prepare(self, field: Field) -> Image:
-        """(3, Y', X') network input at PIXEL_SIZE_UM; a role that the field lacks is a plane of zeros."""
+    def prepare(self, field: Field) -> Half:
+        """(3, Y', X') float16 network input at PIXEL_SIZE_UM; a role that the field lacks is a plane of zeros."""
         zoom = field.pixel_size_um / PIXEL_SIZE_UM
-        planes = np.zeros((len(INPUTS), *scaled_shape(field.shape, zoom)), np.float32)
+        planes = np.zeros((len(INPUTS), *scaled_shape(field.shape, zoom)), np.float16)
         for plane, role in zip(planes, INPUTS, strict=True):
             if not field.has(role):
                 continue
@@ -185,20 +192,20 @@ class MotorNetSegmenter:
         band = detail(linear)
         return band, detail_unit(linear, band)
 
-    def label(self, field: Field, flows: Image, logits: Image) -> Segmentation:
+    def label(self, field: Field, flows: Half, logits: Half) -> Segmentation:
         """From the network's answer over the whole field to labels at the field's own pixels."""
         warnings = [] if self.thresholds != Ranges() else [UNCALIBRATED]
         found: dict[str, Labels] = {}
-        by_name = dict(zip(PROBABILITIES, logits, strict=True))
-        least = self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
+        by_name = {name: n for n, name in enumerate(PROBABILITIES)}
+        least = min(self.sizes.min_nucleus_area_um2, _SPECK_UM2) / field.pixel_size_um**2
         if field.has("dna"):
-            found["nuclei"] = remove_small(self._objects(field, flows[:2], by_name["nuclei"], NUCLEI_LOGIT), least)
+            found["nuclei"] = remove_small(self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT), least)
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite"):
-            bodies = remove_small(self._objects(field, flows[2:], by_name["somas"], SOMA_LOGIT), least)
+            bodies = remove_small(self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least)
             found["somas"] = link_somas(bodies, found["nuclei"]) if "nuclei" in found else bodies
-            chance = _at(field, by_name["neurites"])
+            chance = _at(field, logits[by_name["neurites"]])
             mask = hysteresis(chance, *NEURITE_CHANCE) & (found["somas"] == 0)
             found["neurites"] = remove_short(mask, field.pixel_size_um).astype(np.int32)
         if field.has("aggregate"):
@@ -208,29 +215,35 @@ class MotorNetSegmenter:
                 warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
             else:
                 within = cv2.dilate((found["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-                found["puncta"] = _spots(_at(field, by_name["puncta"]), within)
+                found["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
         return Segmentation(found, self.name, self.describe(), tuple(warnings))
 
-    def _objects(self, field: Field, flows: Image, logit: Image, threshold: float) -> Labels:
+    def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
         """Labels at the field's pixels: followed at half resolution, outlined at full resolution."""
         from segmentation.motornet.dynamics import objects
 
         height, width = logit.shape
-        half = logit[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2).max((1, 3)) > threshold
+        inside = np.asarray(logit > threshold, bool)
+        blocks = inside[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2)
+        half = np.asarray(blocks.any(axis=(1, 3)), bool)
         coarse = objects(flows[:, : height // 2, : width // 2], half, self.device)
-        fine = expand(np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.int32), 2.0)
-        labels = np.where(logit > threshold, fine, 0).astype(np.int32)
+        # In float32, which holds labels up to 16 million exactly and which OpenCV dilates.
+        fine = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        rim = (fine == 0) & inside
+        fine[rim] = cv2.dilate(fine, np.ones((5, 5), np.uint8))[rim]
+        fine[~inside] = 0
+        labels: Labels = fine.astype(np.int32)
         if labels.shape != field.shape:
             labels = np.asarray(cv2.resize(labels, field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
         return labels
 
-    def _evaluate(self, images: Image) -> tuple[NDArray[np.float32], ...]:
+    def _evaluate(self, images: Half) -> tuple[Half, ...]:
         import torch
 
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(self.device, getattr(torch, self.precision), memory_format=torch.channels_last)
             flows, logits = self.network(batch)
-            return flows.float().cpu().numpy(), logits.float().cpu().numpy()
+            return flows.half().cpu().numpy(), logits.half().cpu().numpy()
 
     def _out_of_memory(self) -> tuple[type[BaseException], ...]:
         import torch
@@ -238,13 +251,16 @@ class MotorNetSegmenter:
         return (torch.OutOfMemoryError,)
 
 
-def _at(field: Field, logit: Image) -> Image:
+def _at(field: Field, logit: Half) -> Image:
     """Probability at the field's own pixels."""
-    zoomed = logit
+    zoomed: Image = logit.astype(np.float32)
     if logit.shape != field.shape:
         shrink = logit.shape[0] > field.shape[0]
-        zoomed = cv2.resize(logit, field.shape[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    return np.asarray(1 / (1 + np.exp(-zoomed)), np.float32)
+        zoomed = cv2.resize(zoomed, field.shape[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    np.negative(zoomed, out=zoomed)
+    np.exp(zoomed, out=zoomed)
+    zoomed += 1
+    return np.asarray(np.reciprocal(zoomed, out=zoomed), np.float32)
 
 
 def _spots(chance: Image, within: Mask) -> Labels:

@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from segmentation import load
+from segmentation import Field, load, segment_all
+from segmentation.cellpose import halving
 from segmentation.labels import link_somas
 from segmentation.weights import WeightsError
 
@@ -24,6 +25,50 @@ def test_somas_take_the_label_of_their_nucleus():
     assert linked[17, 17] == 0  # no nucleus, no neuron
 
 
+def test_a_linked_nucleus_lies_wholly_in_its_soma():
+    nuclei, bodies = np.zeros((2, 20, 20), np.int32)
+    nuclei[5:12, 5:12] = 1
+    bodies[8:18, 4:14] = 7
+    assert (link_somas(bodies, nuclei)[nuclei == 1] == 1).all()
+
+
+def test_two_bodies_cannot_both_have_the_nucleus():
+    nuclei, bodies = np.zeros((2, 10, 20), np.int32)
+    nuclei[2:8, 5:15] = 1
+    bodies[:, :9], bodies[:, 9:] = 1, 2
+    linked = link_somas(bodies, nuclei)
+    assert linked[0, 0] == 0
+    assert linked[0, 19] == 1
+
+
+class Full(RuntimeError):
+    pass
+
+
+@pytest.mark.parametrize(("fits", "tried"), [(64, [64]), (40, [64, 32]), (16, [64, 32, 16])])
+def test_the_batch_is_halved_twice_at_most(fits, tried):
+    seen = []
+
+    def run(batch):
+        seen.append(batch)
+        if batch > fits:
+            raise Full("out of memory")
+        return batch
+
+    assert halving(run, 64, Full) == tried[-1]
+    assert seen == tried
+
+
+def test_a_device_that_is_too_small_is_the_machines_fault():
+    def run(batch):
+        raise Full("out of memory")
+
+    with pytest.raises(MemoryError, match="16 tiles at a time"):
+        halving(run, 64, Full)
+    with pytest.raises(MemoryError, match="1 tiles at a time"):
+        halving(run, 1, Full)
+
+
 @pytest.mark.slow
 class TestCheckpoints:
     def test_unknown_names_and_absent_files(self, tmp_path):
@@ -38,7 +83,7 @@ class TestCheckpoints:
         def no_network(*_args, **_more):
             raise OSError("Network is unreachable")
 
-        monkeypatch.setattr(models, "MODEL_DIR", tmp_path)
+        monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
         monkeypatch.setattr(models, "cache_model_path", no_network)
         with pytest.raises(WeightsError, match=r"could not be downloaded \(Network is unreachable\).*copy the file to .*cpsam_v2"):
             load("cellpose:cpsam_v2", device="cpu")
@@ -91,3 +136,9 @@ class TestCheckpoints:
         assert set(labels) == {"nuclei", "somas", "neurites", "puncta"}
         assert labels["nuclei"].shape == (224, 224)
         assert set(np.unique(labels["somas"])) <= set(np.unique(labels["nuclei"])) | {0}
+        # Beside another field the labels are the same, and each is normalised by itself.
+        dna = Field(field.channel("dna")[None], ("dna",), field.pixel_size_um)
+        brighter = Field(dna.pixels * 3 + 500, ("dna",), field.pixel_size_um)
+        together = [s.labels["nuclei"] for s in segment_all(engine, [dna, brighter])]
+        assert np.array_equal(together[0], labels["nuclei"])
+        assert together[1].max() == together[0].max()

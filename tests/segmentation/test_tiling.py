@@ -22,7 +22,7 @@ def test_every_pixel_is_answered_for_once_and_far_from_the_tiles_rim(shape):
         count[one.target] += 1
         for axis in (0, 1):
             start, stop = one.inner[axis].start, one.inner[axis].stop
-            assert 0 <= one.corner[axis]
+            assert one.corner[axis] >= 0
             assert one.corner[axis] + tile[axis] <= shape[axis]
             # The halo may be missing only where the field ends.
             assert start >= 48 or one.target[axis].start == 0
@@ -35,10 +35,7 @@ def test_tiles_give_what_the_whole_field_gives_for_any_batch(batch):
     rng = np.random.default_rng(0)
     fields = [rng.random((2, h, w)).astype(np.float32) for h, w in ((300, 413), (300, 413), (90, 40), (128, 128))]
     runner = TileRunner(local_mean, batch, 16, size=128, halo=16)
-    answers = dict(runner.run(enumerate(fields)))
-    assert list(answers) == [0, 1, 2, 3]
-    for key, planes in enumerate(fields):
-        full, half = answers[key]
+    for planes, (full, half) in zip(fields, runner.run(fields), strict=True):
         expected = local_mean(planes[None])[0][0]
         inner = np.s_[:, :-2, :-2]  # the last pixels see the padding
         assert np.array_equal(full[inner], expected[inner])
@@ -54,7 +51,7 @@ def test_tiles_of_several_fields_share_a_batch_and_no_batch_is_larger():
         return local_mean(images)
 
     fields = [np.zeros((1, 200, 200), np.float32)] * 3  # four tiles each
-    assert len(list(TileRunner(network, 6, 16, size=128, halo=16).run(enumerate(fields)))) == 3
+    assert len(list(TileRunner(network, 6, 16, size=128, halo=16).run(fields))) == 3
     assert sizes == [6, 6]
 
 
@@ -77,7 +74,7 @@ def limited(most):
 def test_out_of_memory_halves_the_batch_and_loses_nothing():
     network, seen = limited(2)
     fields = [np.random.default_rng(1).random((1, 300, 300)).astype(np.float32)]
-    ((_, (full, _)),) = TileRunner(network, 8, 16, (Full,), size=128, halo=16).run(enumerate(fields))
+    ((full, _),) = TileRunner(network, 8, 16, (Full,), size=128, halo=16).run(fields)
     assert seen[:3] == [8, 4, 2]
     assert max(seen[3:]) == 2
     assert np.array_equal(full[:, :-2, :-2], local_mean(fields[0][None])[0][0][:, :-2, :-2])
@@ -86,5 +83,5 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing():
 def test_out_of_memory_a_third_time_fails_with_a_reason():
     network, _ = limited(0)
     with pytest.raises(OutOfDeviceMemory, match="2 tiles of 128 × 128 pixels, a batch already halved twice") as caught:
-        list(TileRunner(network, 8, 16, (Full,), size=128, halo=16).run([(0, np.zeros((1, 300, 300), np.float32))]))
+        list(TileRunner(network, 8, 16, (Full,), size=128, halo=16).run([np.zeros((1, 300, 300), np.float32)]))
     assert isinstance(caught.value, MemoryError)  # callers try again elsewhere and do not blame the well

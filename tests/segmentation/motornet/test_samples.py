@@ -53,7 +53,7 @@ def test_the_median_nucleus_is_ten_micrometres_across():
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_nuclei_sample_knows_nuclei_only(folder):
-    name, image, labels = next(read_nuclei(folder, "training"))
+    _, image, labels = next(read_nuclei(folder, "training"))
     sample = nuclei_sample(image, labels, np.random.default_rng(0))
     assert sample["image"].shape == (3, SIDE, SIDE)
     assert sample["known"].tolist() == [True, False, False, False]
