@@ -75,6 +75,9 @@ dna = "1"
 neurite = "2"
 aggregate = "3"
 
+[segmentation]
+engine = "classical"  # drawn cells need no more, and the recovery figures were measured with it; your plates get motornet
+
 [response]
 phenotypes = {list(PHENOTYPES)}
 """.replace("'", '"')

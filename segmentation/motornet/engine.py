@@ -36,7 +36,7 @@ from segmentation.weights import Checkpoint, WeightsError, local_checkpoint, mot
 # Half precision: a large field's planes and answers would otherwise weigh more than the network.
 Half = NDArray[np.float16]
 
-# Chosen on the validation part and on phantoms of other seeds than the training's; see benchmarks/README.md.
+# Chosen on training and validation images and on phantoms of other seeds than the bench's, never on the test part.
 NUCLEI_LOGIT = 0.5
 SOMA_LOGIT = 0.0
 NEURITE_CHANCE = (0.5, 0.8)

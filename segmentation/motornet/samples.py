@@ -52,7 +52,7 @@ def nuclei_sample(image: Image, labels: Labels, rng: np.random.Generator) -> dic
     zoom = pixel / PIXEL_SIZE_UM
     scaled = to_scale(normalise(image), zoom)
     shape = scaled_shape(labels.shape, zoom)
-    large = cv2.resize(labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.int32)
+    large = cv2.resize(labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int32)
     corner = [int(rng.integers(0, max(1, n - SIDE + 1))) for n in shape]
     window = tuple(slice(c, c + SIDE) for c in corner)
     planes = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
@@ -82,7 +82,7 @@ def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic
     shape = scaled_shape((side, side), zoom)
     found: dict[str, Labels] = {}
     for name, labels in (("nuclei", truth.nuclei), ("somas", truth.somas)):
-        large = cv2.resize(labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST)
+        large = cv2.resize(labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         found[name] = large[:SIDE, :SIDE].astype(np.int32)
     exact = shape[0] / side
     neurites = truth.neurite_mask(pixel, zoom=exact, min_width_px=_LEAST_NEURITE_PX)[:SIDE, :SIDE]

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from segmentation.motornet.augment import Sample, augment
 from segmentation.motornet.network import PROBABILITIES, MotorNet
+from segmentation.weights import sha256_of
 
 # Share of phantoms in a batch; the rest are photographs of nuclei.
 _PHANTOMS = 1 / 2
@@ -45,6 +46,7 @@ class Plan:
     decay: float = 1e-3
     average: float = 0.998
     seed: int = 0
+    start: str = ""  # sha256 of the weights that it starts from
 
 
 def load_samples(folder: Path) -> dict[str, list[Sample]]:
@@ -92,10 +94,13 @@ def loss_of(flows: Tensor, logits: Tensor, wanted: Tensor, wanted_flows: Tensor,
     return total / known.sum().clamp(min=1)
 
 
-def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: str, every: int = 250) -> MotorNet:
-    """Train, with a checkpoint every `every` steps in `out`; returns the averaged network."""
+def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: str, every: int = 250, start: Path | None = None) -> MotorNet:
+    """Train, from `start` if given, with a checkpoint every `every` steps in `out`; returns the averaged network."""
     torch.manual_seed(plan.seed)
-    network = MotorNet().to(device, memory_format=torch.channels_last)
+    network = MotorNet()
+    if start is not None:
+        network.load_state_dict(load_file(start), strict=False)
+    network = network.to(device, memory_format=torch.channels_last)
     average: MotorNet = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=plan.steps, pct_start=0.05)
@@ -169,10 +174,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=Plan.batch)
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rate", type=float, default=Plan.rate, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights to go on from, such as the shipped ones")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    plan = Plan(steps=arguments.steps, batch=arguments.batch, seed=arguments.seed)
-    network = train(load_samples(arguments.samples), plan, arguments.out, device=arguments.device)
+    digest = sha256_of(arguments.start) if arguments.start else ""
+    plan = Plan(steps=arguments.steps, batch=arguments.batch, rate=arguments.rate, seed=arguments.seed, start=digest)
+    network = train(load_samples(arguments.samples), plan, arguments.out, device=arguments.device, start=arguments.start)
     write_weights(network, plan, arguments.out / "motornet.safetensors")
 
 

@@ -60,7 +60,7 @@ def test_wells_agree_with_the_truth(analysed, phantom_plate):
 def test_the_record_repeats_the_run(analysed, phantom_inputs):
     record = json.loads((analysed / "run.json").read_text())
     assert record["run_id"] == identify(phantom_inputs)[0].run_id
-    assert record["engine"]["engine"] == "motornet"
+    assert record["engine"]["engine"] == "classical"
     assert record["calibration"]["thresholds"]["nuclei_floor"] > 0
     assert len(record["source_files"]) == 24 * 2 * 3
     assert all(len(digest) == 64 for digest in record["source_files"].values())
