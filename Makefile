@@ -3,17 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-install lint bench docs clean
+.PHONY: demo test test-slow test-install lint bench docs lock clean
 
 # The demo needs neither cellpose nor napari.
-$(VENV)/.service: pyproject.toml
+$(VENV)/.service: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[service]"
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python $(BIN)/python -e ".[service]"
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.service
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[dev]"
+$(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/.service
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python $(BIN)/python -e ".[dev]"
 	touch $@
 
 demo: $(VENV)/.service
@@ -29,11 +29,11 @@ test-slow: $(VENV)/.dev
 test-install: $(VENV)/.dev
 	rm -rf build/light build/review
 	$(PYTHON) -m venv build/light
-	$(BIN)/uv pip install --quiet --python build/light/bin/python .
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/light/bin/python .
 	build/light/bin/imaging-service --help > /dev/null
 	build/light/bin/python -c "import importlib.util as u, imaging_service.client; assert not any(map(u.find_spec, ['numpy', 'torch', 'fastapi']))"
 	$(PYTHON) -m venv build/review
-	$(BIN)/uv pip install --quiet --python build/review/bin/python ".[review]"
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/review/bin/python ".[review]"
 	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.layers; assert not any(map(u.find_spec, ['torch', 'fastapi', 'polars']))"
 
 lint: $(VENV)/.dev
@@ -52,6 +52,10 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.service
 	$(BIN)/python -c "from phenotypes.columns import markdown; print(markdown(), end='')" > docs/columns.md
+
+# What was tested: exact versions with hashes, for every platform. Run again to take newer ones, then the whole suite.
+lock: $(VENV)/.service
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) demo-output bench-output

@@ -122,7 +122,7 @@ class CellposeSegmenter:
         import torch
 
         def run(batch: int) -> Any:
-            return self.network.eval(images, z_axis=0, channel_axis=-1, batch_size=batch, compute_masks=False, normalize={"norm3D": False})
+            return self.network.eval(images, channel_axis=-1, batch_size=batch, compute_masks=False, normalize={"norm3D": False})
 
         _, (_, flows, logits), _ = halving(run, _BATCH[self.device], torch.OutOfMemoryError)
         count, shape = len(images), images.shape[1:3]

@@ -43,8 +43,9 @@ NEURITE_CHANCE = (0.5, 0.8)
 PUNCTA_CHANCE = 0.2
 # Where vehicle wells are typically this bright, a field darker than this share of it is empty, not dim.
 _DNA_FLOOR = 0.3
-# The network tells debris from nuclei itself, so only specks are dropped by their size: pyknotic nuclei are small, and count.
-_SPECK_UM2 = 8.0
+# The network tells debris from nuclei itself, so only what is under this share of the smallest nucleus is dropped by its size:
+# pyknotic nuclei are small, and count.
+_SPECK = 0.4
 # On a CPU one tile at a time stays in its cache; a GPU wants many, and more threads that prepare and label for it.
 _BATCH = {"cpu": 1, "cuda": 16}
 _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
@@ -64,10 +65,11 @@ def create(model: str, *, device: str = "auto", sizes: Sizes | None = None, sha2
         raise RuntimeError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver")
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     checkpoint = local_checkpoint(Path(model), pinned_sha256=sha256) if model else motornet_checkpoint()
-    network = MotorNet()
     try:
-        missing, unexpected = network.load_state_dict(load_file(checkpoint.path), strict=False)
-    except (SafetensorError, RuntimeError) as error:
+        state = load_file(checkpoint.path)
+        network = MotorNet.like(state)
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except (SafetensorError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{checkpoint.name} does not hold motornet's weights: {str(error).splitlines()[0]}") from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise WeightsError(f"{checkpoint.name} does not hold motornet's weights: its parts have other names")
@@ -197,7 +199,7 @@ class MotorNetSegmenter:
         warnings = [] if self.thresholds != Ranges() else [UNCALIBRATED]
         found: dict[str, Labels] = {}
         by_name = {name: n for n, name in enumerate(PROBABILITIES)}
-        least = min(self.sizes.min_nucleus_area_um2, _SPECK_UM2) / field.pixel_size_um**2
+        least = _SPECK * self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
         if field.has("dna"):
             found["nuclei"] = remove_small(self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT), least)
         else:

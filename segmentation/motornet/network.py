@@ -8,6 +8,8 @@ stay at half resolution, where following them costs a quarter too. Nuclei and so
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +57,11 @@ class MotorNet(nn.Module):
         self.narrow = nn.ModuleList(_convolution(widths[i + 1], widths[i], 1) for i in range(len(widths) - 1))
         self.up = nn.ModuleList(Block(widths[i], widths[i]) for i in range(len(widths) - 1))
         self.head = nn.Conv2d(widths[0], 2 * len(FLOWS) + 4 * len(PROBABILITIES), 1)
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor]) -> MotorNet:
+        """An untrained network as wide as these weights. Raises KeyError if they are not motornet's."""
+        return cls(tuple(int(state[f"down.{level}.second.0.weight"].shape[0]) for level in range(len(WIDTHS))))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""

@@ -99,7 +99,9 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
     torch.manual_seed(plan.seed)
     network = MotorNet()
     if start is not None:
-        network.load_state_dict(load_file(start), strict=False)
+        state = load_file(start)
+        network = MotorNet.like(state)
+        network.load_state_dict(state, strict=False)
     network = network.to(device, memory_format=torch.channels_last)
     average: MotorNet = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
@@ -162,7 +164,9 @@ def write_weights(network: MotorNet, plan: Plan, path: Path) -> None:
         for name, tensor in sorted(network.state_dict().items())
         if tensor.is_floating_point()
     }
-    save_file(state, path, metadata={"plan": json.dumps(asdict(plan), sort_keys=True), "outputs": ",".join(PROBABILITIES)})
+    # One key: safetensors writes several in an order that changes from run to run.
+    about = {"plan": asdict(plan), "outputs": PROBABILITIES}
+    save_file(state, path, metadata={"motornet": json.dumps(about, sort_keys=True)})
 
 
 def main() -> None:
