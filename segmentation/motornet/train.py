@@ -99,9 +99,9 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
     torch.manual_seed(plan.seed)
     network = MotorNet()
     if start is not None:
-        state = load_file(start)
-        network = MotorNet.like(state)
-        network.load_state_dict(state, strict=False)
+        given = load_file(start)
+        network = MotorNet.like(given)
+        network.load_given_dict(given, strict=False)
     network = network.to(device, memory_format=torch.channels_last)
     average: MotorNet = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
