@@ -101,7 +101,7 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
     if start is not None:
         given = load_file(start)
         network = MotorNet.like(given)
-        network.load_given_dict(given, strict=False)
+        network.load_state_dict(given, strict=False)
     network = network.to(device, memory_format=torch.channels_last)
     average: MotorNet = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)

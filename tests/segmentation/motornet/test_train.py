@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from segmentation.motornet.network import MotorNet
 from segmentation.motornet.samples import flows_of
 from segmentation.motornet.train import Plan, load_samples, loss_of, train, write_weights
 
@@ -77,3 +78,11 @@ def test_unknown_truth_weighs_nothing():
     assert loss_of(flows, changed, wanted, torch.zeros(1, 4, 16, 16), known) == base
     changed[:, 0] += 3
     assert loss_of(flows, changed, wanted, torch.zeros(1, 4, 16, 16), known) > base
+
+
+def test_a_training_goes_on_from_weights_of_any_width(samples, tmp_path):
+    narrow = MotorNet((8, 8, 8, 8))
+    write_weights(narrow, PLAN, tmp_path / "narrow.safetensors")
+    plan = Plan(steps=1, batch=2, side=32, rate=1e-9)
+    network = train(samples, plan, tmp_path, device="cpu", start=tmp_path / "narrow.safetensors")
+    assert torch.allclose(network.head.weight, narrow.head.weight, atol=1e-6)
