@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import AnnotationError, EngineError
-from phenotypes.neurites import neurite_length_um, skeleton_length_px, skeletonize
+from phenotypes.neurites import neurite_length_um
+from phenotypes.skeleton import skeleton_graph, skeletonize
 from segmentation import Field, Segmenter, load
 from segmentation.accuracy import IOU, Counts, LineCounts, centres, line_counts, object_counts, point_counts
 from segmentation.field import Labels, Mask
@@ -156,7 +157,7 @@ def _phantoms(bench: Bench, name: str, engine: Segmenter, level: str, fields: in
         what = f"neurites, {level} phantoms"
         bench.cases.append(_case(name, what, str(n), f1, one.field.channel("neurite"), truth_lines, found_lines))
         length += neurite_length_um(labels["neurites"] > 0, PIXEL_UM)
-        traced += skeleton_length_px(truth_lines) * PIXEL_UM
+        traced += skeleton_graph(truth_lines).length_px * PIXEL_UM
         drawn += sum(one.truth.neurite_length_um)
     for part, counts in objects.items():
         _average_precision(bench, name, f"{part}, {level} phantoms", counts, fields)

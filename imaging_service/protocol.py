@@ -9,11 +9,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from imaging_service.errors import ProtocolError
 
-Role = Literal["dna", "neurite", "identity", "aggregate", "death"]
+Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope", "death"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -37,7 +37,8 @@ class Acquisition(_Part):
         None, description="Format of the plate; the smallest that holds the scanned and mapped wells if not given."
     )
     z_projection: Literal["max"] = Field("max", description="How several planes become one.")
-    time_point: int | None = Field(None, ge=1, description="Which of several time points is analysed, counted from 1.")
+    time_point: int | None = Field(None, ge=1, description="Which of several time points a fixed assay analyses, counted from 1.")
+    frame_interval_h: Positive | None = Field(None, description="Hours between time points; a longitudinal assay needs it.")
 
     @field_validator("file_pattern")
     @classmethod
@@ -68,6 +69,37 @@ class Measurement(_Part):
 
     ring_um: Positive = Field(3.0, description="Width of the cytoplasm ring around a nucleus.")
     min_branch_um: Positive = Field(5.0, description="Side branches of neurites shorter than this are artefacts of thinning.")
+    min_primary_um: Positive = Field(10.0, description="Processes shorter than this are no primary neurites.")
+    min_soma_area_um2: Positive = Field(40.0, description="Smaller somas are no living neurons.")
+    many_puncta: int = Field(3, ge=1, description="From how many puncta on a cell counts in puncta_many_fraction.")
+
+
+class Reference(_Part):
+    """What is normal."""
+
+    healthy_lines: tuple[str, ...] = Field(
+        (), description="Lines whose vehicle neurons define mislocalisation; from the plate map's genotypes if not given."
+    )
+
+
+class Quality(_Part):
+    """When a field or a well is left out, and when a field carries a warning."""
+
+    focus_z: Positive = Field(5.0, description="Robust z of the DNA focus slope below vehicle fields at which a field is out of focus.")
+    valid_fields: float = Field(0.5, ge=0, le=1, description="Share of valid fields that a well needs.")
+    vehicle_z: Positive = Field(3.5, description="Robust z of live density at which a vehicle well is left out.")
+    saturated: Positive = Field(0.01, description="Share of saturated pixels above which a field carries a warning.")
+
+
+class Survival(_Part):
+    """Longitudinal assay: every time point is analysed, neurons are tracked and their deaths timed."""
+
+    definition: Literal["reporter_loss", "rounding", "death_dye", "gedi"]
+    max_move_um: Positive = Field(15.0, description="Farthest that a soma moves between two frames.")
+    max_gap: int = Field(2, ge=0, description="Frames that a neuron may be missing and still be the same.")
+    edge_um: Positive = Field(15.0, description="A neuron lost nearer to the field's edge left the field.")
+    round_form_factor: Positive = Field(0.85, description="A soma at least this round, twice in a row, is dead (rounding).")
+    round_area: Positive = Field(0.7, description="… and at most this share of its first area.")
 
 
 class Response(_Part):
@@ -85,13 +117,36 @@ class AssayProtocol(_Part):
     acquisition: Acquisition = Acquisition()
     segmentation: Segmentation = Segmentation()
     measurement: Measurement = Measurement()
+    reference: Reference = Reference()
+    quality: Quality = Quality()
+    survival: Survival | None = None
     response: Response = Response()
+
+    @model_validator(mode="after")
+    def _what_survival_needs(self) -> AssayProtocol:
+        if self.survival is None:
+            if "dna" not in self.channels:
+                raise ValueError("channels: a fixed assay needs the role dna; a live one without DNA stain needs a [survival] section")
+            return self
+        if self.acquisition.time_point is not None:
+            raise ValueError(
+                "acquisition.time_point chooses one frame, [survival] follows neurons through all of them: drop one of the two"
+            )
+        if self.acquisition.frame_interval_h is None:
+            raise ValueError("acquisition.frame_interval_h is missing: survival needs the hours between time points")
+        if "neurite" not in self.channels:
+            raise ValueError("channels: survival follows somas, so the reporter needs the role neurite")
+        if self.survival.definition in ("gedi", "death_dye") and "death" not in self.channels:
+            raise ValueError(f"channels: survival.definition {self.survival.definition} needs the role death")
+        return self
 
     @field_validator("channels")
     @classmethod
     def _one_channel_each(cls, value: dict[Role, str | int]) -> dict[Role, str | int]:
-        if "dna" not in value:
-            raise ValueError("no channel has the role dna; nuclei are what every number is counted by")
+        if "dna" not in value and "neurite" not in value:
+            raise ValueError(
+                "no channel has the role dna or neurite; nuclei, or the somas of a live reporter, are what every number is counted by"
+            )
         if len(set(value.values())) < len(value):
             raise ValueError("one channel cannot have two roles")
         return value

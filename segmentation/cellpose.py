@@ -111,10 +111,10 @@ class CellposeSegmenter:
                 dna = np.stack([f.channel("dna") for f in group])[..., None]
                 for found, one in zip(flows, self._flows(dna), strict=True):
                     found["nuclei"] = one
-                if first.has("neurite"):
-                    neurite = np.stack([f.channel("neurite") for f in group])[..., None]
-                    for found, one in zip(flows, self._flows(np.concatenate([neurite, dna], axis=-1)), strict=True):
-                        found["somas"] = one
+            if first.has("neurite"):
+                planes = [np.stack([f.channel(role) for f in group])[..., None] for role in ("neurite", "dna") if first.has(role)]
+                for found, one in zip(flows, self._flows(np.concatenate(planes, axis=-1)), strict=True):
+                    found["somas"] = one
             yield from zip(group, flows, strict=True)
 
     def _flows(self, images: NDArray[np.float32]) -> list[Flows]:
@@ -137,7 +137,8 @@ class CellposeSegmenter:
         else:
             warnings.append("nuclei: no dna channel")
         if "somas" in flows:
-            labels["somas"] = link_somas(self._follow(*flows["somas"]), labels["nuclei"])
+            bodies = self._follow(*flows["somas"])
+            labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
         return Segmentation(labels, self.name, self.describe(), tuple(warnings))
 

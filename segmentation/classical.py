@@ -22,7 +22,7 @@ import numpy as np
 
 from segmentation.background import background_level, noise_level
 from segmentation.curvature import noise_gain
-from segmentation.field import Field, Image, Labels, Segmentation
+from segmentation.field import Field, Image, Labels, Mask, Segmentation
 from segmentation.labels import expand, remove_small
 from segmentation.neurites import ridge_response, segment_neurites
 from segmentation.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
@@ -40,8 +40,11 @@ class Thresholds:
     neurite_low: float | None = None
     neurite_high: float | None = None
     puncta: float | None = None
+    granules: float | None = None
 
 
+# Roles whose channel is searched for spots, with the compartment that they give.
+SPOTS = (("aggregate", "puncta"), ("granule", "granules"))
 # A threshold never falls under this many standard deviations of the pixel noise (smoothed images have less noise still).
 _NOISE_FLOOR = 2.0
 # Ridges: low and high threshold as multiples of the response's noise, and as shares of a typical neurite's response.
@@ -96,8 +99,11 @@ class ClassicalSegmenter:
             labels["nuclei"] = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei_floor, self.sizes)
         else:
             warnings.append("nuclei: no dna channel")
-        if field.has("neurite") and "nuclei" in labels and thresholds.soma is not None:
-            labels["somas"] = segment_somas(field, labels["nuclei"], thresholds.soma, self.sizes)
+        if field.has("neurite") and thresholds.soma is not None:
+            if "nuclei" in labels:
+                labels["somas"] = segment_somas(field, labels["nuclei"], thresholds.soma, self.sizes)
+            else:
+                labels["somas"] = segment_bodies(field, thresholds.soma, self.sizes)
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
         parameters = {"thresholds": asdict(thresholds), "sizes": asdict(self.sizes)}
         return Segmentation(labels, self.name, parameters, tuple(warnings))
@@ -123,17 +129,41 @@ def neurites_and_puncta(field: Field, labels: dict[str, Labels], thresholds: Thr
             somas=somas,
             exclude=None if nuclei is None else nuclei > 0,
         )
-    if field.has("aggregate"):
-        if somas is None:
-            warnings.append("puncta: no neurite channel, so no somas to count them in")
-        elif field.pixel_size_um > COARSEST_PIXEL_UM:
-            warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
-        elif thresholds.puncta is not None:
-            image = smoothed(field, "aggregate", 0.0)
-            # A punctum at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
-            within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            found["puncta"] = segment_puncta(image, field.pixel_size_um, thresholds.puncta, within)
+    for role, compartment in SPOTS:
+        found |= spots_in_somas(field, role, compartment, somas, getattr(thresholds, compartment), warnings)
     return found
+
+
+def spots_in_somas(
+    field: Field, role: str, compartment: str, somas: Labels | None, threshold: float | None, warnings: list[str]
+) -> dict[str, Labels]:
+    """The compartment of small bright spots of a channel inside somas, or a warning why it is not there."""
+    if not field.has(role):
+        return {}
+    if somas is None:
+        warnings.append(f"{compartment}: no neurite channel, so no somas to count them in")
+        return {}
+    if field.pixel_size_um > COARSEST_PIXEL_UM:
+        warnings.append(f"{compartment}: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
+        return {}
+    if threshold is None:
+        return {}
+    # A spot at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
+    within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return {compartment: segment_puncta(smoothed(field, role, 0.0), field.pixel_size_um, threshold, within)}
+
+
+def spot_threshold(fields: Sequence[Field], role: str, within: Sequence[Mask | None]) -> float | None:
+    """Six times the response that pixel noise gives, the median over the fields; None where the role is absent."""
+    first = fields[0]
+    if not first.has(role) or first.pixel_size_um > COARSEST_PIXEL_UM:
+        return None
+    gain = noise_gain(spot_scale(first.pixel_size_um))
+    spreads = [
+        gain * noise_level(f.channel(role), None if mask is None or not mask.any() else mask)
+        for f, mask in zip(fields, within, strict=True)
+    ]
+    return _PUNCTA_SNR * float(np.median(spreads))
 
 
 def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
@@ -151,14 +181,14 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     The floor for nuclei at 0.3 of the median over fields of their own threshold. Somas at 0.5 of the median
     brightness of opened cell bodies at nuclei. Neurites with hysteresis at 0.15 and 0.35 of a typical ridge's response, at least
     6 and 12 times its noise.
-    Puncta at 6 times the response that the pixel noise inside somas gives. No intensity threshold falls under twice the
+    Puncta and granules at 6 times the response that the pixel noise inside somas gives. No intensity threshold falls under twice the
     pixel noise.
     """
     sizes = sizes or Sizes()
     if not fields:
         raise ValueError("no field to calibrate on")
     first = fields[0]
-    nuclei = soma = low = high = puncta = None
+    nuclei = soma = low = high = None
     if first.has("dna"):
         typical = float(np.median([nuclei_threshold(smoothed(f, "dna")) for f in fields]))
         nuclei = max(_NUCLEI_FLOOR * typical, _NOISE_FLOOR * _typical_noise(fields, "dna"), 1e-6)
@@ -168,6 +198,10 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
             found = [segment_nuclei(smoothed(f, "dna"), f.pixel_size_um, nuclei, sizes) for f in fields]
             soma = _soma_threshold(fields, found, sizes)
             somas = [segment_somas(f, n, soma, sizes) for f, n in zip(fields, found, strict=True)]
+        else:
+            typical = float(np.median([_body_brightness(_opened(f, None, sizes)) for f in fields]))
+            soma = max(_SOMA_FRACTION * typical, _NOISE_FLOOR * _typical_noise(fields, "neurite"), 1e-6)
+            somas = [segment_bodies(f, soma, sizes) for f in fields]
         responses = []
         for f, s in zip(fields, somas, strict=True):
             response = ridge_response(smoothed(f, "neurite", 0.0), f.pixel_size_um)
@@ -180,14 +214,8 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
         ridge = float(np.median(strong)) if strong.size >= 100 else 0.0
         low = max(_RIDGE_NOISE[0] * noise, _RIDGE_SHARE[0] * ridge)
         high = max(_RIDGE_NOISE[1] * noise, _RIDGE_SHARE[1] * ridge)
-    if first.has("aggregate") and first.pixel_size_um <= COARSEST_PIXEL_UM:
-        gain = noise_gain(spot_scale(first.pixel_size_um))
-        spreads = [
-            gain * noise_level(f.channel("aggregate"), None if s is None or not s.any() else s > 0)
-            for f, s in zip(fields, somas, strict=True)
-        ]
-        puncta = _PUNCTA_SNR * float(np.median(spreads))
-    return Thresholds(*(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, puncta)))
+    spots = [spot_threshold(fields, role, [None if m is None else m > 0 for m in somas]) for role, _ in SPOTS]
+    return Thresholds(*(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, *spots)))
 
 
 def _typical_noise(fields: Sequence[Field], role: str) -> float:
@@ -205,14 +233,14 @@ def nuclei_threshold(image: Image) -> float:
     return float(threshold_otsu(positive)) ** 2 if positive.max() > positive.min() else 0.0
 
 
-def segment_nuclei(image: Image, pixel_size_um: float, floor: float, sizes: Sizes) -> Labels:
+def segment_nuclei(image: Image, pixel_size_um: float, floor: float, sizes: Sizes, *, own_threshold: bool = True) -> Labels:
     """Nuclei labels 1…n from the smoothed, background-subtracted DNA channel.
 
-    The threshold is the field's own, at least `floor`.
+    The threshold is the field's own, at least `floor`; without `own_threshold` it is `floor`.
     """
     from skimage.segmentation import watershed
 
-    mask = (image > max(nuclei_threshold(image), floor)).astype(np.uint8)
+    mask = (image > (max(nuclei_threshold(image), floor) if own_threshold else floor)).astype(np.uint8)
     radius = max(1, round(0.08 * sizes.nucleus_diameter_um / pixel_size_um))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
@@ -239,22 +267,32 @@ def _fill_holes(mask: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _opened(field: Field, nuclei: Labels, sizes: Sizes) -> Image:
+def _opened(field: Field, nuclei: Labels | None, sizes: Sizes) -> Image:
     """Cell bodies: the neurite channel opened by a disc wider than a neurite.
 
     A nucleus is a dark hole in a tubulin soma, and the ring around it is no thicker than the disc: the hole is first
     filled with the mean of the 2 µm around it.
     """
     image = smoothed(field, "neurite")
-    count = int(nuclei.max()) + 1
-    ring = _around(nuclei, field.pixel_size_um, 2.0).ravel()
-    pixels = np.bincount(ring, minlength=count)
-    level = np.bincount(ring, image.ravel(), minlength=count) / np.maximum(pixels, 1)
-    level[0] = -np.inf
-    image = np.maximum(image, level[nuclei]).astype(np.float32)
+    if nuclei is not None:
+        count = int(nuclei.max()) + 1
+        ring = _around(nuclei, field.pixel_size_um, 2.0).ravel()
+        pixels = np.bincount(ring, minlength=count)
+        level = np.bincount(ring, image.ravel(), minlength=count) / np.maximum(pixels, 1)
+        level[0] = -np.inf
+        image = np.maximum(image, level[nuclei]).astype(np.float32)
     radius = max(1, int(np.ceil(sizes.neurite_width_um / 2 / field.pixel_size_um)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.morphologyEx(image, cv2.MORPH_OPEN, kernel), np.float32)
+
+
+def _body_brightness(opened: Image) -> float:
+    """Median brightness of what Otsu's method parts from background and neurites: the cell bodies of a reporter channel."""
+    from skimage.filters import threshold_otsu
+
+    small = opened[::2, ::2]
+    bright = small[small > threshold_otsu(small)] if small.max() > small.min() else small
+    return float(np.median(bright)) if bright.size else 0.0
 
 
 def _around(nuclei: Labels, pixel_size_um: float, reach_um: float) -> Labels:
@@ -283,6 +321,13 @@ def _soma_threshold(fields: Sequence[Field], nuclei: Sequence[Labels], sizes: Si
     # Nuclei without a neuron around them (glia, dead cells) sit near zero: the upper half are neurons' somas.
     upper = values[values > threshold_otsu(values)] if len(values) > 3 and values.max() > values.min() else values
     return max(_SOMA_FRACTION * float(np.median(upper if len(upper) else values)), floor)
+
+
+def segment_bodies(field: Field, threshold: float, sizes: Sizes) -> Labels:
+    """Somas 1…n of a live reporter without DNA stain: opened cell bodies above the threshold, split where their outline necks."""
+    # A soma is about half as wide again as its nucleus.
+    body = replace(sizes, nucleus_diameter_um=1.5 * sizes.nucleus_diameter_um, min_nucleus_area_um2=2.25 * sizes.min_nucleus_area_um2)
+    return segment_nuclei(_opened(field, None, sizes), field.pixel_size_um, threshold, body, own_threshold=False)
 
 
 def segment_somas(field: Field, nuclei: Labels, threshold: float, sizes: Sizes) -> Labels:

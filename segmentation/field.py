@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-ROLES = ("dna", "neurite", "identity", "aggregate", "death")
-COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta")
+ROLES = ("dna", "neurite", "identity", "aggregate", "granule", "envelope", "death")
+COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -80,7 +80,8 @@ class Segmentation:
     ----------
     labels
         Compartment ► (Y, X) int32. "nuclei": 1…n. "somas": the soma of nucleus i carries label i, so neurons are the
-        nuclei whose label stands in "somas". "neurites": a mask of 0 and 1, outside somas. "puncta": 1…m.
+        nuclei whose label stands in "somas". "neurites": a mask of 0 and 1, outside somas. "puncta" (of the
+        aggregate channel) and "granules" (of the granule channel): 1…m.
         A compartment that could not be segmented is absent, and `warnings` says why.
     engine
         Name that `segmentation.load` takes.

@@ -197,7 +197,7 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
         planes = [add_haze(wild, plane, um, optics.haze, clutter) for plane in planes]
     if optics.bleed_through:
         planes = [plane + optics.bleed_through * planes[c - 1] for c, plane in enumerate(planes)]
-    pixels = np.stack([_image(rng, optics, plane) for plane in planes])
+    pixels = np.stack([detect(rng, optics, plane, _SUPER) for plane in planes])
     truth_nuclei = np.ascontiguousarray(nuclei[_SUPER // 2 :: _SUPER, _SUPER // 2 :: _SUPER])
     truth_somas = np.ascontiguousarray(somas_only[_SUPER // 2 :: _SUPER, _SUPER // 2 :: _SUPER]).astype(np.int32)
     truth = Truth(
@@ -332,9 +332,9 @@ def _scatter_puncta(
     return np.array(positions).reshape(-1, 2), np.array(owners, np.int64)
 
 
-def _image(rng: np.random.Generator, optics: Optics, fluorophores: Image) -> NDArray[np.uint16]:
-    """Optics and camera: blur, bin to camera pixels, vignetting, shot and read noise, 16 bit."""
-    sigma = optics.psf_sigma_um * _SUPER / optics.pixel_size_um
+def detect(rng: np.random.Generator, optics: Optics, fluorophores: Image, finer: int = 1) -> NDArray[np.uint16]:
+    """Optics and camera: blur, bin to camera pixels (`finer` times coarser), vignetting, shot and read noise, bit depth."""
+    sigma = optics.psf_sigma_um * finer / optics.pixel_size_um
     light = cv2.GaussianBlur(fluorophores, (0, 0), sigma)
     light = cv2.resize(light, optics.shape[::-1], interpolation=cv2.INTER_AREA) + optics.haze
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in optics.shape), indexing="ij")

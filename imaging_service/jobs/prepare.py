@@ -63,8 +63,8 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
     plate = folder.root / "plate.zarr" if plates is None else plates / f"{plate_key(record)}.zarr"
     record = replace(record, plate=plate.resolve())
     inputs = record.inputs
-    time = _time_point(plan, inputs.protocol)
-    planes = _planes(plan, time)
+    times = _time_points(plan, inputs.protocol)
+    planes = _planes(plan, times)
     for name in record.wells:
         well = Well.parse(name)
         missing = tuple(m for m in plan.missing if m.well == well)
@@ -74,7 +74,7 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
             own,
             record.pixel_size_um,
             record.roles,
-            time,
+            times,
             planes,
             inputs.protocol,
             inputs.engine,
@@ -89,7 +89,7 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
 def plate_key(record: RunRecord) -> str:
     """Name of the converted plate: runs share it only if pixels, their size, roles and time point are the same."""
     acquisition = record.inputs.protocol.acquisition
-    stored = (record.pixel_size_um, record.roles, acquisition.time_point, acquisition.z_projection)
+    stored = (record.pixel_size_um, record.roles, acquisition.time_point, record.inputs.protocol.survival is None, acquisition.z_projection)
     return combine([("plate", record.plate_digest), ("stored", repr(stored))])
 
 
@@ -99,7 +99,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     plan = plan_scan(inputs.scan, protocol.acquisition)
     pixel_size = _pixel_size(plan, protocol)
     roles = _roles(plan, protocol)
-    _time_point(plan, protocol)
+    _time_points(plan, protocol)
     mapped = inputs.plate_map()
     fmt = _format(plan, mapped, protocol)
     join = mapped.join(plan.wells)
@@ -180,26 +180,34 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
     return tuple(roles)
 
 
-def _planes(plan: PlatePlan, time: int) -> dict[str, int]:
+def _planes(plan: PlatePlan, times: tuple[int, ...]) -> dict[str, int]:
     """Channel ► the largest number of planes that any field has of it."""
-    counts: dict[tuple[Well, int, str], int] = {}
+    counts: dict[tuple[Well, int, int, str], int] = {}
     for image in plan.images:
-        if image.time == time:
-            counts[image.well, image.field, image.channel] = counts.get((image.well, image.field, image.channel), 0) + 1
-    return {c: max((n for (_, _, name), n in counts.items() if name == c), default=0) for c in plan.channels}
+        if image.time in times:
+            place = (image.well, image.field, image.time, image.channel)
+            counts[place] = counts.get(place, 0) + 1
+    return {c: max((n for (*_, name), n in counts.items() if name == c), default=0) for c in plan.channels}
 
 
-def _time_point(plan: PlatePlan, protocol: AssayProtocol) -> int:
+def _time_points(plan: PlatePlan, protocol: AssayProtocol) -> tuple[int, ...]:
+    """All of a longitudinal assay, one of a fixed one."""
     times = sorted({image.time for image in plan.images})
     wanted = protocol.acquisition.time_point
+    if protocol.survival is not None:
+        if len(times) < 3:
+            raise ScanError(
+                f"scan {plan.name} has {len(times)} time point(s); survival over time needs at least 3 (drop [survival] for a fixed assay)"
+            )
+        return tuple(times)
     if wanted is not None and wanted not in times:
         raise ProtocolError(f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}")
     if wanted is None and len(times) > 1:
         raise ScanError(
-            f"scan {plan.name} has {len(times)} time points; choose one with acquisition.time_point (survival over time is not analysed "
-            "by this version)"
+            f"scan {plan.name} has {len(times)} time points; add a [survival] section to follow neurons through them, or choose one with "
+            "acquisition.time_point"
         )
-    return wanted or times[0]
+    return (wanted or times[0],)
 
 
 def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> PlateFormat:

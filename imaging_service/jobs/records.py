@@ -66,7 +66,7 @@ class WellTask:
     plan: PlatePlan
     pixel_size_um: float
     roles: tuple[str | None, ...]
-    time: int
+    times: tuple[int, ...]
     planes: Mapping[str, int]
     protocol: AssayProtocol
     engine: str

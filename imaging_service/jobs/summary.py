@@ -10,17 +10,22 @@ from typing import Any
 import polars as pl
 
 from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, dump, load
+from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
+from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import write_table
 from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
 from phenotypes.columns import empty_table
+from phenotypes.deaths import DeathSettings
+from phenotypes.plate import PlateJudgement, judge
+from phenotypes.plate_qc import QualityLimits
 from phenotypes.responses import Responses, respond
-from phenotypes.wells import mark_pyknotic, well_table
+from phenotypes.wells import WellSettings
 from plate_maps import PlateMap, Well
 
 # The tables whose bytes are the result; everything else in the folder describes how they came about.
-TABLES = ("cells", "fields", "wells", "quality", "responses")
+TABLES = ("cells", "fields", "wells", "quality", "responses", "checks", "tracks", "hazards")
 
 
 def conditions_table(plate_map: PlateMap) -> pl.DataFrame:
@@ -52,11 +57,12 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     names = [w for w in record.wells if outcomes[w].status == "done"]
     cells = _gather([folder.cells(w).with_suffix(".parquet") for w in names], empty_table("cell"))
     fields = _gather([folder.fields(w).with_suffix(".parquet") for w in names], empty_table("field"))
-    cells = mark_pyknotic(cells, conditions)
-    wells = well_table(cells, fields, conditions, ended)
+    protocol = record.inputs.protocol
+    judged = judge_plate(cells, fields, conditions, ended, protocol, (record.plate_format.rows, record.plate_format.columns))
+    cells, fields, wells = judged.cells, judged.fields, judged.wells
     responses = respond(
         wells,
-        record.inputs.protocol.response.phenotypes,
+        protocol.response.phenotypes,
         pixel_size_um=record.pixel_size_um,
         provenance={
             "run_id": record.run_id,
@@ -71,6 +77,9 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     write_table(fields, root / "fields", csv=False)
     write_table(wells, root / "wells")
     write_table(responses.quality, root / "quality")
+    write_table(judged.checks, root / "checks")
+    write_table(judged.tracks, root / "tracks", csv=False)
+    write_table(judged.hazards, root / "hazards")
     write_table(responses.table, root / "responses")
     write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
     content = ReportContent(
@@ -81,10 +90,34 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         wells=wells,
         fields=fields,
         responses=responses,
-        thumbnails=_thumbnails(folder, record, calibration, wells),
+        checks=judged.checks,
+        hazards=judged.hazards,
+        thumbnails=_thumbnails(folder, record, wells),
+        worst=_worst(folder, record, fields),
     )
     write_bytes(root / "report.html", render_report(content).encode())
     return responses
+
+
+def judge_plate(
+    cells: pl.DataFrame,
+    fields: pl.DataFrame,
+    conditions: pl.DataFrame,
+    outcomes: Mapping[str, tuple[str, str]],
+    protocol: AssayProtocol,
+    plate_shape: tuple[int, int],
+) -> PlateJudgement:
+    """`phenotypes.plate.judge` with the protocol's settings."""
+    quality, measurement, survival = protocol.quality, protocol.measurement, protocol.survival
+    deaths = None
+    if survival is not None:
+        deaths = DeathSettings(survival.definition, survival.round_form_factor, survival.round_area, survival.edge_um)
+    return judge(
+        cells, fields, conditions, outcomes, plate_shape,
+        limits=QualityLimits(quality.focus_z, quality.valid_fields, quality.vehicle_z, quality.saturated),
+        wells=WellSettings(measurement.min_soma_area_um2, measurement.many_puncta),
+        healthy_lines=protocol.reference.healthy_lines, deaths=deaths,
+    )  # fmt: skip
 
 
 def write_summary(root: Path, outcomes: Mapping[str, WellOutcome]) -> None:
@@ -105,7 +138,7 @@ def _gather(paths: list[Path], empty: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([empty, *(pl.read_parquet(p) for p in paths)])
 
 
-def _thumbnails(folder: RunFolder, record: RunRecord, calibration: Calibration, wells: pl.DataFrame) -> list[Thumbnail]:
+def _thumbnails(folder: RunFolder, record: RunRecord, wells: pl.DataFrame) -> list[Thumbnail]:
     """Per line: a vehicle well, a positive control, and the highest dose of each compound, all with one contrast."""
     done = wells.filter(pl.col("status") == "done")
     chosen: list[tuple[str, str]] = []
@@ -117,9 +150,22 @@ def _thumbnails(folder: RunFolder, record: RunRecord, calibration: Calibration, 
         for compound in treated["compound"].unique().sort():
             top = treated.filter(pl.col("compound") == compound).sort("dose_molar", "well", descending=[True, False])
             chosen.append((top["well"][0], f"{line}, {compound} {dose(top['dose_molar'][0])}"))
-    thumbnails = []
-    for name, caption in chosen[:24]:
-        well = Well.parse(name)
-        pixels, _, _ = plates.read_field(record.plate, well, 1)
-        thumbnails.append(Thumbnail(name, caption, pixels, record.roles, plates.read_labels(folder.labels, well, 1), record.pixel_size_um))
-    return thumbnails
+    return [_thumbnail(folder, record, name, 1, 1, caption) for name, caption in chosen[:24]]
+
+
+def _worst(folder: RunFolder, record: RunRecord, fields: pl.DataFrame) -> list[Thumbnail]:
+    """Fields that quality control has something against: those left out first, then those with the longest list."""
+    flagged = fields.filter(pl.col("qc").fill_null("") != "")
+    ranked = flagged.sort(
+        pl.col("valid"), pl.col("qc").str.len_chars(), "well", "field", "frame", descending=[False, True, False, False, False]
+    )
+    return [
+        _thumbnail(folder, record, row["well"], row["field"], row["frame"], f"field {row['field']}: {row['qc']}")
+        for row in ranked.head(8).iter_rows(named=True)
+    ]
+
+
+def _thumbnail(folder: RunFolder, record: RunRecord, name: str, number: int, frame: int, caption: str) -> Thumbnail:
+    well = Well.parse(name)
+    pixels, _, _ = plates.read_field(record.plate, well, number, frame)
+    return Thumbnail(name, caption, pixels, record.roles, read_labels(folder.labels, well, number, frame), record.pixel_size_um)

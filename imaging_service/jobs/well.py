@@ -16,6 +16,7 @@ from imaging_service.errors import ImageError, ServiceError
 from imaging_service.ingest import reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.engine import load_engine
+from imaging_service.jobs.longitudinal import follow_well
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,
@@ -28,8 +29,10 @@ from imaging_service.jobs.records import (
 )
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
+from imaging_service.store.labels import LabelWriter
 from imaging_service.store.tables import write_table
 from phenotypes.measure import MeasureSettings, measure, with_well
+from phenotypes.neurites import NeuriteSettings
 from plate_maps import Well
 from segmentation import Field, Segmenter, segment_all
 from segmentation.background import estimate_illumination, no_illumination
@@ -85,36 +88,35 @@ def _sample(folder: RunFolder, wells: Sequence[str], count: int, notes: list[str
         task = load(WellTask, folder.task(name))
         try:
             number = min(i.field for i in task.plan.images) if task.plan.images else 1
-            found.append((f"{name} field {number}", Field(read_planes(task, number), task.roles, task.pixel_size_um)))
+            found.append((f"{name} field {number}", Field(read_planes(task, number, task.times[0]), task.roles, task.pixel_size_um)))
         except (ImageError, ValueError) as error:
             notes.append(f"well {name} was not used for calibration: {error}")
     return found
 
 
-def read_planes(task: WellTask, number: int) -> NDArray[np.generic]:
-    """(C, Y, X) of one field from the scan, planes projected by maximum. Raises ImageError naming well, field, channel."""
+def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
+    """(C, Y, X) of one field and time point from the scan, planes projected by maximum. Raises ImageError naming well, field, channel."""
     reader, limits, plan = reader_named(task.plan.reader), Limits(), task.plan
     planes = []
+    where = f"well {task.well}, field {number}" + (f", time point {time}" if len(task.times) > 1 else "")
     for channel in plan.channels:
-        own = [i for i in plan.images if i.field == number and i.channel == channel and i.time == task.time]
-        absent = [i for i in plan.missing if i.field == number and i.channel in (channel, "") and i.time == task.time]
+        own = [i for i in plan.images if i.field == number and i.channel == channel and i.time == time]
+        absent = [i for i in plan.missing if i.field == number and i.channel in (channel, "") and i.time == time]
         if absent or not own:
             named = f" ({absent[0].path})" if absent else ""
-            raise ImageError(f"well {task.well}, field {number}: the image of channel {channel!r} is missing{named}")
+            raise ImageError(f"{where}: the image of channel {channel!r} is missing{named}")
         # A projection over fewer planes is darker, and nothing in it says so.
         if len(own) < task.planes[channel]:
-            raise ImageError(
-                f"well {task.well}, field {number}: channel {channel!r} has {len(own)} of the {task.planes[channel]} planes that other fields have"
-            )
+            raise ImageError(f"{where}: channel {channel!r} has {len(own)} of the {task.planes[channel]} planes that other fields have")
         planes.append(_project(reader.read(plan, image, limits) for image in own))
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
-        raise ImageError(f"well {task.well}, field {number}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
+        raise ImageError(f"{where}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
     stack = np.stack(planes)
     if stack.dtype.kind == "f":
         return stack.astype(np.float32)
     if stack.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"well {task.well}, field {number}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float")
+        raise ImageError(f"{where}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float")
     return stack
 
 
@@ -134,10 +136,21 @@ def convert_well(task: WellTask) -> int:
     if stored:
         return stored
     numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
-    fields = [read_planes(task, n) for n in numbers]
+    hours = task.protocol.acquisition.frame_interval_h or 1.0
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
-        plates.write_well(scratch, fields, task.plan.channels, task.roles, task.pixel_size_um)
-    return len(fields)
+        fields = (_read_field(task, n) for n in numbers)
+        plates.write_well(scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, hours)
+    return len(numbers)
+
+
+def _read_field(task: WellTask, number: int) -> NDArray[np.generic]:
+    """(C, Y, X) of a fixed field, (T, C, Y, X) of a longitudinal one."""
+    frames = [read_planes(task, number, time) for time in task.times]
+    if task.protocol.survival is None:
+        return frames[0]
+    if len({f.shape for f in frames}) > 1:
+        raise ImageError(f"well {task.well}, field {number}: time points differ in size: {', '.join(str(f.shape) for f in frames)}")
+    return np.stack(frames)
 
 
 def process_well(root: Path, name: str) -> WellOutcome:
@@ -171,37 +184,49 @@ def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
 
 
 def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter) -> WellOutcome:
-    illumination = calibration.illumination
-    part = task.protocol.measurement
-    settings = MeasureSettings(part.ring_um, part.min_branch_um)
+    illumination, protocol = calibration.illumination, task.protocol
+    part = protocol.measurement
+    settings = MeasureSettings(part.ring_um, NeuriteSettings(part.min_branch_um, part.min_primary_um))
     well = Well.parse(task.well)
     count = convert_well(task)
-    cells, fields, labels = [], [], []
+    frames = len(task.times)
+    cells, fields = [], []
     warnings: list[str] = []
-    waiting: deque[tuple[int, Field, Field]] = deque()
+    blank: set[tuple[int, int]] = set()
+    waiting: deque[tuple[int, int, Field, Field]] = deque()
 
     def read() -> Iterator[Field]:
         for number in range(1, count + 1):
-            pixels, _, _ = plates.read_field(task.plate, well, number)
-            _refuse_blank(pixels, task, number)
-            raw = Field(pixels, task.roles, task.pixel_size_um)
-            waiting.append((number, raw, illumination.correct(raw)))
-            yield waiting[-1][2]
+            for frame in range(1, frames + 1):
+                pixels, _, _ = plates.read_field(task.plate, well, number, frame)
+                try:
+                    _refuse_blank(pixels, task, number)
+                except ImageError:
+                    if protocol.survival is None:
+                        raise
+                    # One frame that was never exposed is a gap in the film, not the end of it.
+                    blank.add((number, frame))
+                raw = Field(pixels, task.roles, task.pixel_size_um)
+                waiting.append((number, frame, raw, illumination.correct(raw)))
+                yield waiting[-1][3]
 
-    # The engine reads ahead, so that the next field is there when the device is free.
-    for segmentation in segment_all(engine, read()):
-        number, raw, corrected = waiting.popleft()
-        measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number)
-        cells.append(measured.cells)
-        fields.append(measured.field)
-        labels.append(segmentation.labels)
-        warnings += segmentation.warnings
     with staged(folder.labels / plates.well_path(well)) as scratch:
-        plates.write_labels(scratch, labels, task.pixel_size_um, LABEL_VERSION)
-    table = pl.concat(cells)
-    write_table(table, folder.cells(task.well), csv=False)
-    write_table(pl.concat(fields), folder.fields(task.well), csv=False)
-    return WellOutcome(task.well, "done", "", count, len(table), tuple(dict.fromkeys(warnings)))
+        writer = LabelWriter(scratch, task.pixel_size_um, LABEL_VERSION, frames, protocol.acquisition.frame_interval_h or 1.0)
+        # The engine reads ahead, so that the next field is there when the device is free.
+        for segmentation in segment_all(engine, read()):
+            number, frame, raw, corrected = waiting.popleft()
+            measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number, frame)
+            cells.append(measured.cells)
+            fields.append(measured.field)
+            writer.write(number, segmentation.labels, frame)
+            warnings += segmentation.warnings
+        writer.finish()
+    cell_table, field_table = pl.concat(cells), pl.concat(fields)
+    if protocol.survival is not None:
+        cell_table, field_table = follow_well(task, cell_table, field_table, blank)
+    write_table(cell_table, folder.cells(task.well), csv=False)
+    write_table(field_table, folder.fields(task.well), csv=False)
+    return WellOutcome(task.well, "done", "", count, len(cell_table), tuple(dict.fromkeys(warnings)))
 
 
 def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> None:

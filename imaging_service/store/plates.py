@@ -7,7 +7,7 @@ audit (`nchunks_initialized == nchunks`) and the checksum say so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +24,39 @@ from plate_maps.wells import row_letters
 VERSION = "0.5"
 _CHUNK = 1024
 _SMALLEST = 256
-_COLOURS = {"dna": "4363FF", "neurite": "30D158", "identity": "FFD60A", "aggregate": "FF375F", "death": "FFFFFF"}
+_COLOURS = {
+    "dna": "4363FF", "neurite": "30D158", "identity": "FFD60A", "aggregate": "FF375F", "granule": "BF5AF2", "envelope": "64D2FF",
+    "death": "FFFFFF",
+}  # fmt: skip
+_AXES = (
+    {"name": "t", "type": "time", "unit": "hour"},
+    {"name": "c", "type": "channel"},
+    {"name": "y", "type": "space", "unit": "micrometer"},
+    {"name": "x", "type": "space", "unit": "micrometer"},
+)
 
 
-def _axes() -> list[dict[str, str]]:
-    return [
-        {"name": "c", "type": "channel"},
-        {"name": "y", "type": "space", "unit": "micrometer"},
-        {"name": "x", "type": "space", "unit": "micrometer"},
-    ]
+def _axes(names: str) -> list[dict[str, str]]:
+    return [axis for axis in _AXES if axis["name"] in names]
 
 
-def _write_array(group: Any, name: str, pixels: NDArray[np.generic]) -> None:
-    height, width = pixels.shape[-2:]
-    lead = (1,) * (pixels.ndim - 2)
+def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: str) -> Any:
+    """An array with one shard a plane, CRC32C at the end of its codecs, and empty chunks written."""
+    height, width = shape[-2:]
+    lead = (1,) * (len(shape) - 2)
     chunk = (min(_CHUNK, height), min(_CHUNK, width))
     # A shard is a whole number of chunks; it may be larger than the plane.
     shard = tuple(-(-n // c) * c for n, c in zip((height, width), chunk, strict=True))
-    array = group.create_array(
+    return group.create_array(
         name,
-        shape=pixels.shape,
-        dtype=pixels.dtype,
+        shape=shape,
+        dtype=dtype,
         chunks=(*lead, *chunk),
         shards=(*lead, *shard),
         compressors=(ZstdCodec(level=3), Crc32cCodec()),
-        dimension_names=("c", "y", "x")[-pixels.ndim :],
+        dimension_names=tuple(axes),
         config={"write_empty_chunks": True},
     )
-    array[...] = pixels
 
 
 def audit(array: Any, where: str) -> None:
@@ -60,7 +65,7 @@ def audit(array: Any, where: str) -> None:
         raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
 
 
-def _levels(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
+def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
     """The image halved until its longer side is at most 256 px; labels by nearest pixel, intensities by area mean."""
     levels = [pixels]
     while max(levels[-1].shape[-2:]) > _SMALLEST:
@@ -69,12 +74,16 @@ def _levels(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generi
             levels.append(np.ascontiguousarray(last[..., ::2, ::2]))
             continue
         height, width = (max(1, n // 2 + n % 2) for n in last.shape[-2:])
-        levels.append(np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in last]))
+        planes = last.reshape(-1, *last.shape[-2:])
+        halved = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in planes])
+        levels.append(halved.reshape(*last.shape[:-2], height, width))
     return levels
 
 
-def _multiscales(name: str, count: int, pixel_size_um: float, axes: list[dict[str, str]]) -> list[dict[str, Any]]:
-    lead = [1.0] * (len(axes) - 2)
+def multiscales(name: str, count: int, pixel_size_um: float, names: str, hours: float = 1.0) -> list[dict[str, Any]]:
+    """OME-Zarr's multiscales entry; `names` are the axes, `hours` lie between time points."""
+    axes = _axes(names)
+    lead = [hours if axis == "t" else 1.0 for axis in names[:-2]]
     return [
         {
             "name": name,
@@ -92,34 +101,34 @@ def _multiscales(name: str, count: int, pixel_size_um: float, axes: list[dict[st
 
 def write_well(
     folder: Path,
-    fields: Sequence[NDArray[np.generic]],
+    fields: Iterable[NDArray[np.generic]],
     channels: Sequence[str],
     roles: Sequence[str | None],
     pixel_size_um: float,
+    frame_interval_h: float = 1.0,
 ) -> None:
-    """Write one well, (C, Y, X) a field, as the OME-Zarr group `folder`, and audit it."""
+    """Write one well, (C, Y, X) or (T, C, Y, X) a field, as the OME-Zarr group `folder`, and audit it."""
     well = zarr.open_group(folder, mode="w", zarr_format=3)
-    well.attrs["ome"] = {
-        "version": VERSION,
-        "well": {"images": [{"path": str(i), "acquisition": 0} for i in range(len(fields))]},
-    }
+    i = -1
     for i, pixels in enumerate(fields):
         group = well.create_group(str(i))
-        levels = _levels(pixels, labels=False)
+        levels = levels_of(pixels, labels=False)
+        axes = "tcyx"[-pixels.ndim :]
         for level, scaled in enumerate(levels):
-            _write_array(group, str(level), scaled)
+            create_array(group, str(level), scaled.shape, scaled.dtype, axes)[...] = scaled
             audit(group[str(level)], f"{folder.name}, field {i + 1}, level {level}")
         group.attrs["ome"] = {
             "version": VERSION,
-            "multiscales": _multiscales(f"field {i + 1}", len(levels), pixel_size_um, _axes()),
-            "omero": {"channels": [_channel(pixels[c], channels[c], roles[c]) for c in range(len(channels))]},
+            "multiscales": multiscales(f"field {i + 1}", len(levels), pixel_size_um, axes, frame_interval_h),
+            "omero": {"channels": [_channel(pixels[..., c, :, :], channels[c], roles[c]) for c in range(len(channels))]},
         }
         # OME-Zarr has no place for a channel's role; ours stands beside its metadata, not inside.
         group.attrs["motor_neuron"] = {"roles": list(roles)}
+    well.attrs["ome"] = {"version": VERSION, "well": {"images": [{"path": str(n), "acquisition": 0} for n in range(i + 1)]}}
 
 
 def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
-    low, high = (float(v) for v in np.percentile(plane[::4, ::4].astype(np.float32), [1, 99.8]))
+    low, high = (float(v) for v in np.percentile(plane[..., ::4, ::4].astype(np.float32), [1, 99.8]))
     top = float(2 ** (8 * plane.dtype.itemsize) - 1) if plane.dtype.kind == "u" else float(plane.astype(np.float32).max())
     label = name if role is None or role == name else f"{role} ({name})"
     return {
@@ -167,8 +176,14 @@ def finish_plate(folder: Path, name: str, fmt: PlateFormat) -> None:
         HCS.from_zarr(root)
 
 
-def read_field(folder: Path, well: Well, field: int) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
-    """(pixels (C, Y, X), roles, pixel size in µm) of a stored field, counted from 1. Raises StoreError."""
+def frame_count(folder: Path, well: Well, field: int) -> int:
+    """Number of time points of a stored field; 1 for a fixed one."""
+    array: Any = zarr.open_array(folder / well_path(well) / str(field - 1) / "0", mode="r")
+    return int(array.shape[0]) if array.ndim == 4 else 1
+
+
+def read_field(folder: Path, well: Well, field: int, frame: int = 1) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
+    """(pixels (C, Y, X), roles, pixel size in µm) of a stored field and time point, both counted from 1. Raises StoreError."""
     where = f"{well_path(well)}/{field - 1}"
     try:
         group = zarr.open_group(folder / where, mode="r")
@@ -177,11 +192,20 @@ def read_field(folder: Path, well: Well, field: int) -> tuple[NDArray[np.generic
         ome: Any = group.attrs["ome"]
         own: Any = group.attrs["motor_neuron"]
         scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
-        return np.asarray(array[...]), tuple(own["roles"]), float(scale[-1])
+        return np.asarray(frame_of(array, 3, frame, where)), tuple(own["roles"]), float(scale[-1])
     except StoreError:
         raise
     except Exception as error:
         raise StoreError(f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})") from error
+
+
+def frame_of(array: Any, dimensions: int, frame: int, where: str) -> Any:
+    """One time point of an array, whose axes without time are `dimensions`. Raises StoreError if it is not there."""
+    if array.ndim == dimensions and frame == 1:
+        return array[...]
+    if array.ndim != dimensions + 1 or not 1 <= frame <= array.shape[0]:
+        raise StoreError(f"{where}: there is no time point {frame}")
+    return array[frame - 1]
 
 
 def field_count(folder: Path, well: Well) -> int:
@@ -191,42 +215,3 @@ def field_count(folder: Path, well: Well) -> int:
         return 0
     ome: Any = zarr.open_group(path, mode="r").attrs["ome"]
     return len(ome["well"]["images"])
-
-
-def write_labels(folder: Path, fields: Sequence[Mapping[str, NDArray[np.int32]]], pixel_size_um: float, version: int) -> None:
-    """Write the labels of one well's fields as OME-Zarr label images under FIELD/labels/NAME, and audit them."""
-    well = zarr.open_group(folder, mode="w", zarr_format=3)
-    well.attrs["motor_neuron"] = {"label_version": version}
-    axes = _axes()[1:]
-    for i, labels in enumerate(fields):
-        group = well.create_group(f"{i}/labels")
-        group.attrs["ome"] = {"version": VERSION, "labels": list(labels)}
-        for name, image in labels.items():
-            target = group.create_group(name)
-            levels = _levels(image, labels=True)
-            for level, scaled in enumerate(levels):
-                _write_array(target, str(level), scaled)
-                audit(target[str(level)], f"labels {name}, field {i + 1}, level {level}")
-            target.attrs["ome"] = {
-                "version": VERSION,
-                "multiscales": _multiscales(name, len(levels), pixel_size_um, axes),
-                "image-label": {"version": VERSION},
-            }
-
-
-def read_labels(folder: Path, well: Well, field: int) -> dict[str, NDArray[np.int32]]:
-    """Compartment ► labels of a stored field, counted from 1. Raises StoreError."""
-    where = f"{well_path(well)}/{field - 1}/labels"
-    try:
-        group = zarr.open_group(folder / where, mode="r")
-        ome: Any = group.attrs["ome"]
-        found = {}
-        for name in ome["labels"]:
-            array: Any = group[f"{name}/0"]
-            audit(array, f"{where}/{name}")
-            found[name] = np.asarray(array[...], np.int32)
-        return found
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})") from error

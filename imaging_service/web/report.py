@@ -27,9 +27,17 @@ _LIGHT = {
     "neurite": (0.1, 0.9, 0.1),
     "aggregate": (0.25, 0.15, 1.0),
     "identity": (0.0, 0.8, 0.8),
+    "granule": (0.9, 0.3, 0.7),
+    "envelope": (0.9, 0.8, 0.4),
     "death": (0.8, 0.8, 0.8),
 }
-_OUTLINES = {"nuclei": (255, 255, 255), "somas": (0, 215, 255), "neurites": (255, 0, 255), "puncta": (0, 255, 255)}
+_OUTLINES = {
+    "nuclei": (255, 255, 255),
+    "somas": (0, 215, 255),
+    "neurites": (255, 0, 255),
+    "puncta": (0, 255, 255),
+    "granules": (255, 160, 255),
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,10 @@ class ReportContent:
     wells: pl.DataFrame
     fields: pl.DataFrame
     responses: Responses
+    checks: pl.DataFrame
+    hazards: pl.DataFrame
     thumbnails: list[Thumbnail] = field(default_factory=list)
+    worst: list[Thumbnail] = field(default_factory=list)
 
 
 def environment() -> Environment:
@@ -102,6 +113,7 @@ def render_report(content: ReportContent) -> str:
             groups.setdefault((curve.phenotype, curve.compound), []).append(curve)
     lines = sorted({c.line for c in content.responses.curves})
     curves = [spec for own in groups.values() if (spec := charts.dose_response(own, lines))]
+    limits = _contrast(content.thumbnails or content.worst)
     refused = content.responses.table.filter(~pl.col("status").is_in(["ok", "flat"]))
     unusable = content.wells.filter(pl.col("status") != "done")
     return (
@@ -111,15 +123,25 @@ def render_report(content: ReportContent) -> str:
             title=content.title,
             record=content.record,
             calibration=content.calibration,
-            counts={s: int((content.wells["status"] == s).sum()) for s in ("done", "failed", "skipped")},
+            counts={s: int((content.wells["status"] == s).sum()) for s in ("done", "excluded", "failed", "skipped")},
             n_cells=int(content.wells["nuclei_count"].sum() or 0),
             rows=content.responses.table.to_dicts(),
             refused=refused.to_dicts(),
             unusable=unusable.to_dicts(),
             quality=content.responses.quality.to_dicts(),
-            warned=content.fields.filter(pl.col("warnings") != "").select("well", "field", "warnings").to_dicts(),
+            checks=content.checks.to_dicts(),
+            hazards=content.hazards.to_dicts(),
+            warned=content.fields.filter((pl.col("warnings") != "") | (pl.col("qc") != ""))
+            .select(
+                "well",
+                "field",
+                "frame",
+                pl.concat_str(pl.col("qc", "warnings").replace("", None), separator="; ", ignore_nulls=True).alias("warnings"),
+            )
+            .to_dicts(),
             field_quality=_field_quality(content.fields, content.record["roles"]),
-            thumbnails=[{"well": t.well, "caption": t.caption, "image": image} for t, image in _draw(content.thumbnails)],
+            thumbnails=_shown(content.thumbnails, limits),
+            worst=_shown(content.worst, limits),
             # "</" would end the script element early; JSON may escape the slash.
             specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace("</", "<\\/"),
             n_heatmaps=len(heatmaps),
@@ -150,16 +172,16 @@ def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[s
     return rows
 
 
-def _draw(thumbnails: list[Thumbnail]) -> list[tuple[Thumbnail, str]]:
-    if not thumbnails:
-        return []
-    limits = _contrast(thumbnails)
-    return [(t, "data:image/jpeg;base64," + base64.b64encode(draw_thumbnail(t, limits)).decode()) for t in thumbnails]
+def _shown(thumbnails: list[Thumbnail], limits: Mapping[str, tuple[float, float]]) -> list[dict[str, str]]:
+    drawn = (base64.b64encode(draw_thumbnail(t, limits)).decode() for t in thumbnails)
+    return [{"well": t.well, "caption": t.caption, "image": f"data:image/jpeg;base64,{d}"} for t, d in zip(thumbnails, drawn, strict=True)]
 
 
 def _contrast(thumbnails: list[Thumbnail]) -> dict[str, tuple[float, float]]:
     """One display range a role for all thumbnails: brightness must be comparable by eye."""
-    limits = {}
+    limits: dict[str, tuple[float, float]] = {}
+    if not thumbnails:
+        return limits
     for i, role in enumerate(thumbnails[0].roles):
         if role is not None:
             pooled = np.concatenate([t.pixels[i][::8, ::8].ravel() for t in thumbnails]).astype(float)

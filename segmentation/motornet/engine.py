@@ -21,10 +21,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.classical import UNCALIBRATED
+from segmentation.classical import UNCALIBRATED, spot_threshold, spots_in_somas
 from segmentation.field import Field, Image, Labels, Mask, Segmentation
 from segmentation.labels import expand, link_somas, remove_small
-from segmentation.motornet.fields import compress, compress_detail, detail, detail_unit, intensity_range, scaled_shape, to_scale
+from segmentation.motornet.fields import (
+    LIT,
+    compress,
+    compress_detail,
+    detail,
+    detail_unit,
+    intensity_range,
+    normalise,
+    scaled_shape,
+    to_scale,
+)
 from segmentation.motornet.network import INPUTS, MULTIPLE, PIXEL_SIZE_UM, PROBABILITIES
 from segmentation.neurites import hysteresis, remove_short
 from segmentation.pipeline import in_order
@@ -108,6 +118,7 @@ class Ranges:
     neurite: float | None = None
     aggregate: float | None = None
     aggregate_detail: float | None = None
+    granules: float | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,9 @@ class MotorNetSegmenter:
         if ranges.aggregate is not None:
             units = [replace(self, thresholds=ranges)._detail(f)[1] for f in fields]
             ranges = replace(ranges, aggregate_detail=float(f"{np.median(units):.6g}"))
+        # The network has seen no stress granules; the spot filter finds them in its somas, with the plate's threshold.
+        if (granules := spot_threshold(fields, "granule", [_lit(f) for f in fields])) is not None:
+            ranges = replace(ranges, granules=float(f"{granules:.6g}"))
         return replace(self, thresholds=ranges)
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> MotorNetSegmenter:
@@ -218,6 +232,8 @@ class MotorNetSegmenter:
             else:
                 within = cv2.dilate((found["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
                 found["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
+        threshold = self.thresholds.granules or spot_threshold([field], "granule", [_lit(field)])
+        found |= spots_in_somas(field, "granule", "granules", found.get("somas"), threshold, warnings)
         return Segmentation(found, self.name, self.describe(), tuple(warnings))
 
     def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
@@ -251,6 +267,11 @@ class MotorNetSegmenter:
         import torch
 
         return (torch.OutOfMemoryError,)
+
+
+def _lit(field: Field) -> Mask | None:
+    """Where the granule channel shows cells: shot noise is larger there than between them."""
+    return np.asarray(normalise(field.channel("granule")) > LIT, bool) if field.has("granule") else None
 
 
 def _at(field: Field, logit: Half) -> Image:

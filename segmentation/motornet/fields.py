@@ -18,8 +18,8 @@ from segmentation.motornet.network import PIXEL_SIZE_UM
 RANGE_IN_NOISE = 12.0
 _KNEE = np.float32(10.0)
 _DETAIL_UM = (0.3, 1.2)
-# Linear range above which a pixel of the aggregate channel lies in a cell.
-_CELLS = 0.2
+# Linear range above which a pixel of an aggregate or granule channel lies in a cell.
+LIT = 0.2
 
 
 def intensity_range(image: Image) -> tuple[float, float]:
@@ -53,7 +53,7 @@ def detail(linear: Image) -> Image:
 
 def detail_unit(linear: Image, band: Image) -> float:
     """Spread (1.4826 × MAD) of the band inside cells, the unit that puncta are seen in; of the whole field if it has no cells."""
-    values = band[linear > _CELLS]
+    values = band[linear > LIT]
     if values.size < 200:
         values = band.ravel()
     return max(float(1.4826 * np.median(np.abs(values - np.median(values)))), 1e-6)

@@ -214,7 +214,7 @@ def test_time_series_are_refused_until_one_point_is_named(shared_data, tmp_path)
     scan = shared_data / "vendor" / "imagexpress" / "ImageXpress_exported" / "9987_Plate_3435"
     (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
     base = {"name": "p", "channels": {"dna": "1"}}
-    with pytest.raises(ScanError, match="has 2 time points; choose one"):
+    with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
         identify(read_inputs(scan, tmp_path / "map.csv", parse_protocol(base, "p"), None, "auto"))
     one = parse_protocol(base | {"acquisition": {"time_point": 2}}, "p")
     assert identify(read_inputs(scan, tmp_path / "map.csv", one, None, "auto"))[0].wells == ("B02", "B03")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from imaging_service.errors import ProtocolError
@@ -19,7 +21,12 @@ def test_shipped_examples_load(repository):
     ("change", "says"),
     [
         ({"channels": {"dna": "1", "soma": "2"}}, "channels.soma"),
-        ({"channels": {"neurite": "2"}}, "no channel has the role dna"),
+        ({"channels": {"neurite": "2"}}, "a fixed assay needs the role dna"),
+        ({"channels": {"aggregate": "2"}}, "no channel has the role dna or neurite"),
+        ({"survival": {"definition": "rounding"}}, "acquisition.frame_interval_h is missing"),
+        ({"survival": {"definition": "faints"}}, "survival.definition"),
+        ({"survival": {"definition": "gedi"}, "acquisition": {"frame_interval_h": 12}}, "gedi needs the role death"),
+        ({"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 12, "time_point": 1}}, "drop one of the two"),
         ({"channels": {"dna": "1", "neurite": "1"}}, "two roles"),
         ({"chanels": {}}, "chanels: there is no such key; known: name, notes, channels"),
         ({"response": {"phenotype": []}}, "response.phenotype: there is no such key; known: phenotypes"),
@@ -52,6 +59,7 @@ def test_files_that_are_no_protocol(tmp_path):
 def test_every_key_is_documented(repository):
     text = (repository / "docs" / "inputs.md").read_text(encoding="utf-8")
     for name, field in AssayProtocol.model_fields.items():
-        nested = getattr(field.annotation, "model_fields", None)
+        kinds = [field.annotation, *get_args(field.annotation)]
+        nested = next((k.model_fields for k in kinds if hasattr(k, "model_fields")), None)
         for key in [f"{name}.{k}" for k in nested] if nested else [name]:
             assert f"`{key}`" in text or f"`[{key}]`" in text, key

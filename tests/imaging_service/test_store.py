@@ -12,6 +12,7 @@ import zarr
 from imaging_service.errors import StoreError
 from imaging_service.store import plates
 from imaging_service.store.folders import staged, sweep, write_bytes
+from imaging_service.store.labels import LabelWriter, read_labels
 from imaging_service.store.tables import csv_bytes, parquet_bytes
 from plate_maps import Well, plate_format
 
@@ -85,11 +86,40 @@ def test_labels_come_back_and_are_valid_label_images(tmp_path):
 
     root = tmp_path / "labels.zarr"
     with staged(root / plates.well_path(WELL)) as scratch:
-        plates.write_labels(scratch, [LABELS], 0.325, version=1)
-    assert np.array_equal(plates.read_labels(root, WELL, 1)["nuclei"], LABELS["nuclei"])
+        writer = LabelWriter(scratch, 0.325, version=1)
+        writer.write(1, LABELS)
+        writer.finish()
+    assert np.array_equal(read_labels(root, WELL, 1)["nuclei"], LABELS["nuclei"])
     ImageLabel.from_zarr(zarr.open_group(root / "B/3/0/labels/nuclei", mode="r"))
     coarse = zarr.open_group(root / "B/3/0/labels/nuclei", mode="r")["1"][...]
     assert set(np.unique(coarse)) <= set(np.unique(LABELS["nuclei"]))
+
+
+def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_reads_as_none(tmp_path):
+    from ome_zarr_models.v05 import Image
+
+    film = np.stack([FIELD, FIELD + 1, FIELD + 2])
+    with staged(tmp_path / "plate.zarr" / plates.well_path(WELL)) as scratch:
+        plates.write_well(scratch, iter([film]), ["w1", "w2"], ["dna", "neurite"], 0.325, 6.0)
+    plate = tmp_path / "plate.zarr"
+    image = zarr.open_group(plate / "B/3/0", mode="r")
+    Image.from_zarr(image)
+    scales = image.attrs["ome"]["multiscales"][0]["datasets"][1]["coordinateTransformations"][0]["scale"]
+    assert scales == [6.0, 1.0, 0.65, 0.65]
+    assert plates.frame_count(plate, WELL, 1) == 3
+    for frame in (1, 2, 3):
+        assert np.array_equal(plates.read_field(plate, WELL, 1, frame)[0], film[frame - 1])
+    with pytest.raises(StoreError, match="no time point 4"):
+        plates.read_field(plate, WELL, 1, 4)
+    with staged(tmp_path / "labels.zarr" / plates.well_path(WELL)) as scratch:
+        writer = LabelWriter(scratch, 0.325, version=1, frames=3, frame_interval_h=6.0)
+        for frame in (1, 2, 3):
+            writer.write(1, {k: v for k, v in LABELS.items() if k == "nuclei" or frame != 2}, frame)
+        writer.finish()
+    for frame in (1, 2, 3):
+        read = read_labels(tmp_path / "labels.zarr", WELL, 1, frame)
+        for name, expected in LABELS.items():
+            assert np.array_equal(read[name], expected if name == "nuclei" or frame != 2 else np.zeros_like(expected))
 
 
 def test_a_lost_shard_is_said_and_not_read_as_zeros(plate):

@@ -92,17 +92,20 @@ def test_coarse_pixels_refuse_what_they_cannot_carry(cell):
     field, labels = cell
     puncta = np.zeros(field.shape, np.int32)
     result = measure(Field(field.pixels, field.roles, 2.0), Segmentation({**labels, "puncta": puncta, "neurites": puncta}, "t"))
-    assert "nc_log2_aggregate" not in result.cells.columns
-    assert "puncta_count" not in result.cells.columns
-    assert "neurite_length_um" not in result.field.columns
-    assert result.field["warnings"][0].count("pixel_size_too_coarse") == 2
+    for refused in ("nc_log2_aggregate", "puncta_count", "primary_neurites"):
+        assert result.cells[refused].null_count() == len(result.cells), refused
+        assert refused in result.field["warnings"][0]
+    for refused in ("neurite_length_um", "neurite_width_um", "neurite_beads"):
+        assert result.field[refused].null_count() == 1, refused
+    assert "pixel_size_too_coarse (2 µm)" in result.field["warnings"][0]
+    assert result.cells["nucleus_area_um2"].null_count() == 0
 
 
 def test_no_nuclei_is_an_empty_table_and_no_labels_an_error(cell):
     field, _ = cell
     empty = np.zeros(field.shape, np.int32)
     assert len(measure(field, Segmentation({"nuclei": empty, "somas": empty, "puncta": empty}, "t")).cells) == 0
-    with pytest.raises(ValueError, match="no nuclei were segmented"):
+    with pytest.raises(ValueError, match="neither nuclei nor somas were segmented"):
         measure(field, Segmentation({}, "t"))
     with pytest.raises(ValueError, match="labels of nuclei are"):
         measure(field, Segmentation({"nuclei": empty[:5]}, "t"))

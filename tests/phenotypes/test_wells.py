@@ -3,9 +3,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from phenotypes.calls import mark_pyknotic
 from phenotypes.columns import conform
 from phenotypes.normalise import normalised, unit_of
-from phenotypes.wells import MIN_CELLS, mark_pyknotic, well_table
+from phenotypes.wells import MIN_CELLS, well_table
 
 CONDITIONS = pl.DataFrame(
     [
@@ -32,6 +33,7 @@ def cells(counts, **columns):
             "label": i + 1,
             "touches_border": False,
             "is_neuron": True,
+            "soma_area_um2": 200.0,
             "nucleus_area_um2": 100.0,
             "nucleus_mean_dna": 1000.0,
         }

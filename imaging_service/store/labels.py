@@ -1,0 +1,84 @@
+"""Label images of a run as OME-Zarr labels: FIELD/labels/COMPARTMENT of each well, apart from the plate's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from imaging_service.errors import StoreError
+from imaging_service.store.plates import VERSION, audit, create_array, frame_of, levels_of, multiscales, well_path
+from plate_maps import Well
+
+
+class LabelWriter:
+    """Writes a well's labels frame by frame, so that a long time-lapse never lies in memory whole.
+
+    `folder` becomes the well's group; `frames` is the number of time points, 1 for a fixed assay, whose labels are (Y, X).
+    """
+
+    def __init__(self, folder: Path, pixel_size_um: float, version: int, frames: int = 1, frame_interval_h: float = 1.0) -> None:
+        self._pixel_size_um, self._frames, self._hours = pixel_size_um, frames, frame_interval_h
+        self._well = zarr.open_group(folder, mode="w", zarr_format=3)
+        self._well.attrs["motor_neuron"] = {"label_version": version}
+        self._arrays: dict[tuple[int, str], list[Any]] = {}
+        self._written: dict[tuple[int, str], set[int]] = {}
+        self._fields: dict[int, Any] = {}
+
+    def write(self, field: int, labels: Mapping[str, NDArray[np.int32]], frame: int = 1) -> None:
+        """Compartment ► (Y, X) labels of one field and time point, both counted from 1."""
+        if field not in self._fields:
+            self._fields[field] = self._well.create_group(f"{field - 1}/labels")
+        for name, image in labels.items():
+            key = (field, name)
+            levels = levels_of(image, labels=True)
+            if key not in self._arrays:
+                group = self._fields[field].create_group(name)
+                lead = (self._frames,) if self._frames > 1 else ()
+                axes = "tyx"[-2 - len(lead) :]
+                self._arrays[key] = [
+                    create_array(group, str(n), (*lead, *level.shape), level.dtype, axes) for n, level in enumerate(levels)
+                ]
+                group.attrs["ome"] = {
+                    "version": VERSION,
+                    "multiscales": multiscales(name, len(levels), self._pixel_size_um, axes, self._hours),
+                    "image-label": {"version": VERSION},
+                }
+            for array, level in zip(self._arrays[key], levels, strict=True):
+                if self._frames > 1:
+                    array[frame - 1] = level
+                else:
+                    array[...] = level
+            self._written.setdefault(key, set()).add(frame)
+
+    def finish(self) -> None:
+        """Name the labels, fill time points in which a compartment was not segmented with 0, and audit every array."""
+        for field, group in self._fields.items():
+            group.attrs["ome"] = {"version": VERSION, "labels": [name for f, name in self._arrays if f == field]}
+        for (field, name), arrays in self._arrays.items():
+            for level, array in enumerate(arrays):
+                for frame in set(range(1, self._frames + 1)) - self._written[field, name]:
+                    array[frame - 1] = np.zeros(array.shape[1:], array.dtype)
+                audit(array, f"labels {name}, field {field}, level {level}")
+
+
+def read_labels(folder: Path, well: Well, field: int, frame: int = 1) -> dict[str, NDArray[np.int32]]:
+    """Compartment ► labels of a stored field and time point, both counted from 1. Raises StoreError."""
+    where = f"{well_path(well)}/{field - 1}/labels"
+    try:
+        group = zarr.open_group(folder / where, mode="r")
+        ome: Any = group.attrs["ome"]
+        found = {}
+        for name in ome["labels"]:
+            array: Any = group[f"{name}/0"]
+            audit(array, f"{where}/{name}")
+            found[name] = np.asarray(frame_of(array, 2, frame, f"{where}/{name}"), np.int32)
+        return found
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})") from error

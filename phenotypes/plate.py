@@ -1,0 +1,108 @@
+"""The whole plate in view: calls on cells, quality control, the well table, survival over time. Pure; the shell hands tables in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from phenotypes.calls import healthy_lines as healthy_of
+from phenotypes.calls import mark_mislocalised, mark_motor_neurons, mark_pyknotic
+from phenotypes.columns import conform, empty_table
+from phenotypes.deaths import DeathSettings, plate_tracks
+from phenotypes.hazard import hazard_table, well_survival
+from phenotypes.plate_qc import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
+from phenotypes.wells import WellSettings, well_table
+
+
+@dataclass(frozen=True)
+class PlateJudgement:
+    """Tables of a plate, each conforming to the dictionary; `tracks` and `hazards` are empty in a fixed assay."""
+
+    cells: pl.DataFrame
+    fields: pl.DataFrame
+    wells: pl.DataFrame
+    checks: pl.DataFrame
+    tracks: pl.DataFrame
+    hazards: pl.DataFrame
+
+
+def judge(
+    cells: pl.DataFrame,
+    fields: pl.DataFrame,
+    conditions: pl.DataFrame,
+    outcomes: Mapping[str, tuple[str, str]],
+    plate_shape: tuple[int, int],
+    *,
+    limits: QualityLimits | None = None,
+    wells: WellSettings | None = None,
+    healthy_lines: Sequence[str] = (),
+    deaths: DeathSettings | None = None,
+) -> PlateJudgement:
+    """From measured cells and fields to wells.
+
+    A longitudinal assay (`deaths` given) has its well table from the last time point, with survival over all of them; its
+    fields stay valid, since frames out of focus are already no part of any track.
+
+    Parameters
+    ----------
+    cells, fields
+        Of all wells that were measured.
+    conditions
+        well, line, genotype, compound, dose_molar, control, batch; one row a well.
+    outcomes
+        Well ► (status, reason).
+    plate_shape
+        Rows and columns of the plate's format.
+    """
+    limits = limits or QualityLimits()
+    cells = mark_pyknotic(cells, conditions)
+    cells, identity = mark_motor_neurons(cells, conditions)
+    cells, mislocalised = mark_mislocalised(cells, conditions, healthy_of(conditions, healthy_lines))
+    tracks, hazards = empty_table("track"), empty_table("hazard")
+    notes: list[dict[str, object]] = []
+    if identity is not None:
+        status = "ok" if identity.status == "ok" else "not_assessable"
+        notes.append(
+            {"check": "identity", "subject": "motor neurons", "status": status, "reason": identity.reason, "value": identity.threshold}
+        )
+    if cells["nc_log2_aggregate"].null_count() < len(cells):
+        called = cells["is_mislocalised"].null_count() < len(cells)
+        notes.append(
+            {
+                "check": "mislocalisation",
+                "subject": "nc_log2_aggregate",
+                "status": "ok" if called else "not_assessable",
+                "reason": mislocalised,
+            }
+        )
+    if deaths is not None:
+        tracks, threshold = plate_tracks(cells, fields, conditions, deaths)
+        hazards = hazard_table(tracks)
+        status = "not_assessable" if threshold.threshold is None and deaths.definition in ("gedi", "death_dye") else "ok"
+        notes.append(
+            {"check": "death", "subject": deaths.definition, "status": status, "reason": threshold.reason, "value": threshold.threshold}
+        )
+        fields = fields.with_columns(
+            pl.col("usable").alias("valid"), pl.when(~pl.col("usable")).then(pl.lit("unusable frame")).otherwise(pl.lit("")).alias("qc")
+        )
+        ended = dict(outcomes)
+    else:
+        fields = mark_fields(fields, conditions, limits)
+        ended = exclude_unfocused(fields, outcomes, limits)
+    latest = fields["frame"].max()
+    last = pl.col("frame") == (1 if latest is None else latest)
+    table = well_table(cells.filter(last), fields.filter(last), conditions, ended, wells)
+    if deaths is not None:
+        survival = well_survival(tracks)
+        table = conform(
+            table.drop(c for c in survival.columns if c != "well").join(survival, on="well", how="left", maintain_order="left"), "well"
+        )
+    table = exclude_vehicle_outliers(table, limits)
+    checks = (
+        pl.concat([plate_checks(table, fields.filter(last), *plate_shape), conform(pl.DataFrame(notes, infer_schema_length=None), "check")])
+        if notes
+        else plate_checks(table, fields.filter(last), *plate_shape)
+    )
+    return PlateJudgement(conform(cells, "cell"), conform(fields, "field"), table, checks, tracks, hazards)

@@ -1,0 +1,160 @@
+"""Follow neurons through time: register the frames, link somas, name what goes wrong.
+
+Strategy. Each frame is shifted onto the first by phase correlation. Somas are then linked by linear assignment with gap closing
+(laptrack). Divisions are off, since motor neurons are post-mitotic: a track that begins where another is in mid-study is a split
+by segmentation, and one that ends where another goes on and grows is a merge. Both leave a mark (`conflict`), and nobody's death.
+Frames that could not be registered or are out of focus are not linked over as if nothing were there; they are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from segmentation.field import Image
+
+# Peak of the phase correlation under which two frames share nothing that could place them.
+_LEAST_RESPONSE = 0.03
+# A frame shifted by more than this share of the field shows another place.
+_MOST_SHIFT = 0.4
+# A frame whose focus slope is steeper than its neighbours' by this much is out of focus.
+_BLURRED_SLOPE = 0.7
+_REGISTRATION_SIDE = 1024
+_MERGED_GROWTH = 1.4
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """`max_move_um`: farthest that a soma moves between frames. `max_gap`: frames that it may be missing."""
+
+    max_move_um: float = 15.0
+    max_gap: int = 2
+
+
+@dataclass(frozen=True)
+class Registration:
+    """`shift_px` (T, 2): y, x displacement of each frame against the first usable one. `ok` (T,): whether it could be placed."""
+
+    shift_px: NDArray[np.float64]
+    ok: NDArray[np.bool_]
+
+
+def register(frames: Iterable[Image], sharp: Sequence[bool]) -> Registration:
+    """Drift of a field by phase correlation of each frame with the last one that could be placed (Hann window, sub-pixel).
+
+    Frames are taken one at a time; those that are not `sharp` are not placed, and no other is placed by them.
+    """
+    shifts: list[NDArray[np.float64]] = []
+    ok: list[bool] = []
+    before: Image | None = None
+    at = np.zeros(2)
+    for frame, clear in zip(frames, sharp, strict=True):
+        # Until it is placed, a frame stands where the last one stood.
+        shifts.append(at)
+        ok.append(False)
+        if not clear:
+            continue
+        factor = max(1.0, max(frame.shape) / _REGISTRATION_SIDE)
+        small = _prepared(frame, factor)
+        if not small.any():
+            continue
+        if before is not None:
+            (dx, dy), response = cv2.phaseCorrelate(before, small, cv2.createHanningWindow(small.shape[::-1], cv2.CV_32F))
+            moved = at + np.array([dy, dx]) * factor
+            if response < _LEAST_RESPONSE or np.abs(moved).max() > _MOST_SHIFT * min(frame.shape):
+                continue
+            at = moved
+        shifts[-1], ok[-1], before = at, True, small
+    return Registration(np.array(shifts).reshape(-1, 2), np.array(ok, bool))
+
+
+def sharp_frames(focus: Sequence[float | None]) -> list[bool]:
+    """Whether each frame's spectrum is no steeper than its neighbours' in time.
+
+    The focus slope of a culture that dies drifts over days; a frame out of focus falls out of line by itself.
+    """
+    slope = np.array([np.nan if f is None else f for f in focus], float)
+    sharp = []
+    for t in range(len(slope)):
+        beside = np.delete(slope[max(0, t - 2) : t + 3], min(t, 2))
+        beside = beside[np.isfinite(beside)]
+        # Where too little light is left for a slope, there is nothing to be out of focus.
+        blurred = len(beside) >= 2 and bool(slope[t] < np.median(beside) - _BLURRED_SLOPE)
+        sharp.append(not blurred)
+    return sharp
+
+
+def _prepared(frame: Image, factor: float) -> Image:
+    """Smaller, flattened: a bright cell must not outweigh all others, nor a shaded background the cells."""
+    shape = (max(8, round(frame.shape[1] / factor)), max(8, round(frame.shape[0] / factor)))
+    small = cv2.resize(frame, shape, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small -= cv2.GaussianBlur(small, (0, 0), max(shape) / 16)
+    spread = float(small.std())
+    return np.asarray(np.arctan(small / spread), np.float32) if spread > 0 else np.zeros_like(small)
+
+
+def link(objects: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
+    """Add `track` (numbered from 1 in order of first frame and label) and `conflict` to a field's objects.
+
+    Parameters
+    ----------
+    objects
+        frame, label, y_um, x_um (registered), soma_area_um2; only frames that are usable. One field.
+
+    Returns
+    -------
+    The same rows, sorted by track and frame. `conflict` marks the last row of a track that merged into another, and rows of
+    a track from which another split off.
+    """
+    if objects.is_empty():
+        return objects.with_columns(pl.lit(None, pl.Int64).alias("track"), pl.lit(value=False).alias("conflict"))
+    import pandas as pd
+    from laptrack import LapTrack
+
+    # Frames are numbered among the usable ones: a gap is what is missing of a cell, not of the microscope.
+    usable = objects["frame"].unique().sort()
+    order = objects["frame"].replace_strict(usable, range(len(usable)), return_dtype=pl.Int64)
+    rows = objects.with_columns(order.alias("step")).sort("step", "label")
+    reach = settings.max_move_um**2
+    tracker = LapTrack(
+        cutoff=reach, gap_closing_cutoff=reach, gap_closing_max_frame_count=settings.max_gap,
+        splitting_cutoff=False, merging_cutoff=False,
+    )  # fmt: skip
+    frame = pd.DataFrame({c: rows[c].to_numpy() for c in ("step", "y_um", "x_um")} | {"row": np.arange(len(rows))})
+    linked, _, _ = tracker.predict_dataframe(frame, ["y_um", "x_um"], frame_col="step", only_coordinate_cols=False)
+    found = np.zeros(len(rows), np.int64)
+    found[linked["row"].to_numpy()] = linked["track_id"].to_numpy()
+    # laptrack's numbers follow its graph; ours follow first appearance.
+    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(1, len(first) + 1)
+    rows = rows.with_columns(pl.Series("track", number[inverse])).sort("track", "step")
+    return _conflicts(rows, settings).drop("step")
+
+
+def _conflicts(rows: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
+    step, track = rows["step"].to_numpy(), rows["track"].to_numpy()
+    place = rows.select("y_um", "x_um").to_numpy()
+    area = rows["soma_area_um2"].fill_null(0.0).to_numpy()
+    conflict = np.zeros(len(rows), bool)
+    begins = np.append(True, track[1:] != track[:-1])
+    ends = np.append(track[1:] != track[:-1], True)
+    latest = int(step.max())
+    # A track that begins in mid-study beside one that was there a frame ago and has shrunk since: one cell cut in two.
+    for i in np.flatnonzero(begins & (step > 0)):
+        beside = np.flatnonzero((step == step[i]) & ~begins & (track != track[i]))
+        near = beside[np.hypot(*(place[beside] - place[i]).T) <= settings.max_move_um]
+        shrunk = near[area[near] * _MERGED_GROWTH <= area[near - 1]]
+        conflict[shrunk] = True
+    # A track that ends beside one that goes on and has grown since: two cells taken for one.
+    for i in np.flatnonzero(ends & (step < latest)):
+        beside = np.flatnonzero((step == step[i] + 1) & ~begins & (track != track[i]))
+        near = beside[np.hypot(*(place[beside] - place[i]).T) <= settings.max_move_um]
+        if (area[near] >= _MERGED_GROWTH * area[near - 1]).any():
+            conflict[i] = True
+    return rows.with_columns(pl.Series("conflict", conflict))
