@@ -104,10 +104,9 @@ def plate(job):
     tracks, _ = plate_tracks(pl.concat(cells), pl.concat(fields), pl.DataFrame(conditions), DeathSettings(definition))
     used = tracks.filter("included")
     called = false = 0
-    for well, y, x, event, exit_h in (
-        used.filter(pl.col("control") != "positive").select("well", "y_um", "x_um", "event", "exit_h").iter_rows()
-    ):
-        start, death, lost_h = truths[well]
+    placed = used.filter(pl.col("control") != "positive").select("well", "y_um", "x_um", "event")
+    for well, y, x, event in placed.iter_rows():
+        start, _, lost_h = truths[well]
         i = int(np.argmin(np.hypot(*(start - (y, x)).T)))
         if np.isfinite(lost_h[i]) and np.hypot(*(start[i] - (y, x))) < 5:
             called += 1

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.field import Image, Labels
+from segmentation.field import Image, Labels, Pixels
 from segmentation.labels import expand
 
 Real = NDArray[np.float64]
@@ -23,10 +23,11 @@ def eroded(nuclei: Labels) -> Labels:
     image = nuclei.astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
     same = (cv2.erode(image, cross) == image) & (cv2.dilate(image, cross) == image)
-    inner = np.where(same, nuclei, 0)
-    n = int(nuclei.max()) + 1
-    lost = (np.bincount(inner.ravel(), minlength=n) == 0) & (np.bincount(nuclei.ravel(), minlength=n) > 0)
-    return np.asarray(np.where(lost[nuclei], nuclei, inner), np.int32)
+    inner = np.where(same, nuclei, 0).astype(np.int32)
+    lost = np.ones(int(nuclei.max()) + 1, bool)
+    lost[inner[inner > 0]] = False
+    lost[0] = False
+    return np.where(lost[nuclei], nuclei, inner).astype(np.int32) if lost.any() else inner
 
 
 def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Labels:
@@ -36,21 +37,11 @@ def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Lab
     ring = np.where(touching, 0, grown)
     if somas is not None:
         has_soma = np.zeros(int(nuclei.max()) + 1, bool)
-        has_soma[np.unique(somas)] = True
-        has_soma[0] = False
+        has_soma[somas[somas > 0]] = True
         # A nucleus without soma keeps its whole ring, but never one that lies in another cell's soma.
         ring = np.where(has_soma[ring] & (somas != ring), 0, ring)
         ring = np.where(~has_soma[ring] & (somas > 0), 0, ring)
     return np.asarray(ring, np.int32)
-
-
-def mean_in(labels: Labels, image: Image, n: int) -> Real:
-    """Mean of an image in labels 1…n; NaN for labels without a pixel."""
-    here = labels > 0
-    flat = labels[here]
-    pixels = np.bincount(flat, minlength=n + 1)[1:]
-    sums = np.bincount(flat, image[here], minlength=n + 1)[1:]
-    return np.where(pixels > 0, sums / np.maximum(pixels, 1), np.nan)
 
 
 def nc_log2(nucleus: Real, cytoplasm: Real, noise: float) -> Real:
@@ -132,7 +123,7 @@ def rim(nuclei: Labels, image: Image, n: int, px: float) -> dict[str, Real]:
     pixels = np.maximum(np.bincount(of, minlength=n + 1)[1:], 1)
     mean = np.bincount(of, light, n + 1)[1:] / pixels
     square = np.bincount(of, light**2, n + 1)[1:] / pixels
-    inner = mean_in(interior, image, n)
+    inner = Pixels(interior, n).mean(image)
     known = (mean > 0) & (inner > 0)
     ratio = np.log2(np.where(known, mean, 1) / np.where(known, inner, 1))
     cv = np.sqrt(np.maximum(square - mean**2, 0)) / np.where(mean > 0, mean, 1)

@@ -234,6 +234,7 @@ _RESPONSE = [
     Column("genotype", "response", "", _TEXT, "Its genotype."),
     Column("compound", "response", "", _TEXT, "Compound."),
     Column("phenotype", "response", "", _TEXT, "Well column that responds."),
+    Column("population", "response", "", _TEXT, "Whom counts and means speak of: motor neurons, neurons or nuclei."),
     Column("unit", "response", "", _TEXT, "Unit of e0, emax, effect and auc: % of vehicle, or the phenotype's own as a difference to vehicle."),
     Column("status", "response", "", _TEXT, "ok, flat, below_tested_range, above_tested_range, not_determined, or why nothing was fitted."),
     Column("reason", "response", "", _TEXT, "The status in words."),

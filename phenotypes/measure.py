@@ -19,9 +19,11 @@ from phenotypes.neurites import MAX_CONFLICT, NeuriteSettings, of_field, per_som
 from phenotypes.quality import channel_quality, clump_fraction, covered, debris_fraction
 from segmentation import Field, Segmentation
 from segmentation.background import background_level, noise_level
-from segmentation.field import Labels
+from segmentation.field import Pixels
 
 Row = dict[str, object]
+# Background and pixel noise of each role's channel, in grey levels.
+Levels = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,12 @@ def measure(
         if labels.shape != field.shape:
             raise ValueError(f"labels of {name} are {labels.shape}, the field is {field.shape}")
     warnings = list(segmentation.warnings)
-    row = _field_row(field, raw or field, segmentation)
-    columns_of = _cells(field, segmentation, objects, settings)
+    pixels = Pixels(objects)
+    levels = {role: (background_level(field.channel(role)), noise_level(field.channel(role))) for role in field.roles if role}
+    row = _field_row(field, raw or field, segmentation, pixels, levels)
+    columns_of = _cells(field, segmentation, pixels, settings, levels)
     _neurites(field, segmentation, settings, columns_of, row, warnings)
-    present = np.bincount(objects.ravel(), minlength=int(objects.max()) + 1)[1:] > 0
-    cells = pl.DataFrame(columns_of).filter(pl.Series(present)).with_columns(pl.col(pl.Float64).fill_nan(None))
+    cells = pl.DataFrame(columns_of).filter(pl.Series(pixels.count[1:] > 0)).with_columns(pl.col(pl.Float64).fill_nan(None))
     cells, coarse_cells = _gated(cells, "cell", field.pixel_size_um)
     fields, coarse_fields = _gated(pl.DataFrame([row]), "field", field.pixel_size_um)
     if coarse := sorted({*coarse_cells, *coarse_fields}):
@@ -80,40 +83,43 @@ def _gated(table: pl.DataFrame, level: Level, px: float) -> tuple[pl.DataFrame, 
     return table.with_columns(pl.lit(None).cast(known[n].dtype).alias(n) for n in coarse), coarse
 
 
-def _cells(field: Field, segmentation: Segmentation, objects: Labels, settings: MeasureSettings) -> dict[str, NDArray[np.generic]]:
-    labels, px, n = segmentation.labels, field.pixel_size_um, int(objects.max())
+def _cells(
+    field: Field, segmentation: Segmentation, pixels: Pixels, settings: MeasureSettings, levels: Levels
+) -> dict[str, NDArray[np.generic]]:
+    labels, px, n = segmentation.labels, field.pixel_size_um, pixels.n
     nuclei, somas = labels.get("nuclei"), labels.get("somas")
-    area = np.bincount(objects.ravel(), minlength=n + 1)[1:].astype(float)
-    table: dict[str, NDArray[np.generic]] = {"label": np.arange(1, n + 1), **place(objects, area, px)}
+    table: dict[str, NDArray[np.generic]] = {"label": np.arange(1, n + 1), **place(pixels, px)}
     if nuclei is not None:
-        table |= shapes(nuclei, area, px)
-    soma_area = np.zeros(n) if somas is None else np.bincount(somas.ravel(), minlength=n + 1)[1 : n + 1].astype(float)
+        table |= shapes(nuclei, pixels, px)
+    soma = pixels if nuclei is None else None if somas is None else Pixels(somas, n)
+    soma_area = np.zeros(n) if soma is None else soma.count[1:] * px**2
     neuron = soma_area > 0
-    if somas is not None:
+    if soma is not None and somas is not None:
+        around = perimeters(somas, soma) * px
         table["is_neuron"] = neuron
-        around = perimeters(somas, n + 1)
-        table["soma_area_um2"] = np.where(neuron, soma_area * px**2, np.nan)
+        table["soma_area_um2"] = np.where(neuron, soma_area, np.nan)
         table["soma_form_factor"] = np.where(neuron, 4 * np.pi * soma_area / np.maximum(around, 1e-9) ** 2, np.nan)
     inner = ring = None
     if nuclei is not None:
-        inner, ring = aggregates.eroded(nuclei), aggregates.cytoplasm_ring(nuclei, somas, settings.ring_um / px)
+        inner = Pixels(aggregates.eroded(nuclei), n)
+        ring = Pixels(aggregates.cytoplasm_ring(nuclei, somas, settings.ring_um / px), n)
     images = {}
-    for role in (r for r in field.roles if r):
-        raw = field.channel(role)
-        images[role] = image = raw - np.float32(background_level(raw))
-        if somas is not None:
-            table[f"soma_mean_{role}"] = aggregates.mean_in(somas, image, n)
-        if nuclei is not None and inner is not None and ring is not None:
-            nucleus, cytoplasm = aggregates.mean_in(inner, image, n), aggregates.mean_in(ring, image, n)
+    for role, (background, noise) in levels.items():
+        images[role] = image = field.channel(role) - np.float32(background)
+        if soma is not None:
+            table[f"soma_mean_{role}"] = soma.mean(image)
+        if inner is not None and ring is not None:
+            nucleus, cytoplasm = inner.mean(image), ring.mean(image)
             table[f"nucleus_mean_{role}"] = nucleus
-            table[f"nucleus_sum_{role}"] = nucleus_sums(nuclei, image, n)
+            table[f"nucleus_sum_{role}"] = pixels.sum(image)
             table[f"cytoplasm_mean_{role}"] = cytoplasm
-            table[f"nc_log2_{role}"] = aggregates.nc_log2(nucleus, cytoplasm, noise_level(raw))
+            table[f"nc_log2_{role}"] = aggregates.nc_log2(nucleus, cytoplasm, noise)
     if somas is not None:
         for name, compartment, role in (("puncta", "puncta", "aggregate"), ("granule", "granules", "granule")):
             if compartment in labels and role in images:
                 found = aggregates.spots(labels[compartment], somas, nuclei, images[role], n, px)
-                space = soma_area * px**2 - (0 if name == "puncta" or nuclei is None else area * px**2)
+                # Granules are the cytoplasm's; the soma holds its nucleus.
+                space = soma_area - (0 if name == "puncta" or nuclei is None else pixels.count[1:] * px**2)
                 found["area_fraction"] = np.divide(found["area_um2"], space, out=np.full(n, np.nan), where=space > 0)
                 table |= {f"{name}_{part}": np.where(neuron, value, np.nan) for part, value in found.items()}
         if "granules" in labels and "aggregate" in images:
@@ -124,23 +130,16 @@ def _cells(field: Field, segmentation: Segmentation, objects: Labels, settings: 
     return table
 
 
-def nucleus_sums(nuclei: Labels, image: NDArray[np.float32], n: int) -> NDArray[np.float64]:
-    """Summed intensity of nuclei 1…n."""
-    here = nuclei > 0
-    return np.asarray(np.bincount(nuclei[here], image[here], n + 1)[1:], float)
-
-
-def _field_row(field: Field, camera: Field, segmentation: Segmentation) -> Row:
+def _field_row(field: Field, camera: Field, segmentation: Segmentation, pixels: Pixels, levels: Levels) -> Row:
     labels = segmentation.labels
-    nuclei = labels.get("nuclei")
     height, width = (n * field.pixel_size_um for n in field.shape)
     row: Row = {"area_mm2": field.area_um2 / 1e6, "height_um": height, "width_um": width, **channel_quality(camera, field)}
     row["confluence"] = covered(labels.get("neurites"), labels.get("somas"))
-    if nuclei is not None:
-        row["nuclei_count"] = len(np.unique(nuclei)) - int((nuclei == 0).any())
-        row["clump_fraction"] = clump_fraction(nuclei)
-        dna = field.channel("dna")
-        row["debris_fraction"] = debris_fraction(dna - np.float32(background_level(dna)), nuclei, field.pixel_size_um)
+    if "nuclei" in labels:
+        background, noise = levels["dna"]
+        row["nuclei_count"] = int((pixels.count > 0).sum())
+        row["clump_fraction"] = clump_fraction(labels["nuclei"], pixels)
+        row["debris_fraction"] = debris_fraction(field.channel("dna") - np.float32(background), pixels, noise, field.pixel_size_um)
     return row
 
 

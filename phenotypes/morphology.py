@@ -5,44 +5,41 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.field import Labels
+from segmentation.field import Labels, Pixels
 
 Real = NDArray[np.float64]
 
 
-def place(labels: Labels, area: Real, px: float) -> dict[str, NDArray[np.generic]]:
+def place(pixels: Pixels, px: float) -> dict[str, NDArray[np.generic]]:
     """Centre of mass of labels 1…n in µm from the field's upper left corner, and whether the field's edge cuts them."""
-    n = len(area) + 1
-    y, x = np.nonzero(labels)
-    of = labels[y, x]
-    safe = np.maximum(area, 1)
-    border = np.zeros(n, bool)
-    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        border[edge] = True
+    y, x = np.divmod(pixels.at, pixels.shape[1])
+    safe = np.maximum(pixels.count[1:], 1)
+    border = np.zeros(pixels.n + 1, bool)
+    border[pixels.of[(y == 0) | (x == 0) | (y == pixels.shape[0] - 1) | (x == pixels.shape[1] - 1)]] = True
     return {
-        "y_um": (np.bincount(of, y, n)[1:] / safe + 0.5) * px,
-        "x_um": (np.bincount(of, x, n)[1:] / safe + 0.5) * px,
+        "y_um": (np.bincount(pixels.of, y, pixels.n + 1)[1:] / safe + 0.5) * px,
+        "x_um": (np.bincount(pixels.of, x, pixels.n + 1)[1:] / safe + 0.5) * px,
         "touches_border": border[1:],
     }
 
 
-def shapes(nuclei: Labels, area: Real, px: float) -> dict[str, NDArray[np.generic]]:
+def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.generic]]:
     """Area, equivalent ellipse, perimeter and form factor of labels 1…n."""
-    n = len(area) + 1
-    y, x = np.nonzero(nuclei)
-    label = nuclei[y, x]
+    n = pixels.n + 1
+    area = pixels.count[1:].astype(float)
     safe = np.maximum(area, 1)
+    y, x = (v.astype(float) for v in np.divmod(pixels.at, pixels.shape[1]))
 
     def total(weights: Real) -> Real:
-        return np.asarray(np.bincount(label, weights, minlength=n)[1:], float)
+        return np.asarray(np.bincount(pixels.of, weights, n)[1:], float)
 
-    cy, cx = total(y.astype(float)) / safe, total(x.astype(float)) / safe
-    dy, dx = y - cy[label - 1], x - cx[label - 1]
+    cy, cx = total(y) / safe, total(x) / safe
+    dy, dx = y - cy[pixels.of - 1], x - cx[pixels.of - 1]
     # 1/12: the second moment of a pixel's own square (Haralick & Shapiro 1992).
     vyy, vxx, vxy = total(dy * dy) / safe + 1 / 12, total(dx * dx) / safe + 1 / 12, total(dy * dx) / safe
     mean, half = (vyy + vxx) / 2, np.hypot((vyy - vxx) / 2, vxy)
     major, minor = 4 * np.sqrt(mean + half), 4 * np.sqrt(np.maximum(mean - half, 0))
-    perimeter = perimeters(nuclei, n)
+    perimeter = perimeters(nuclei, pixels)
     return {
         "nucleus_area_um2": area * px**2,
         "nucleus_major_um": major * px,
@@ -53,17 +50,15 @@ def shapes(nuclei: Labels, area: Real, px: float) -> dict[str, NDArray[np.generi
     }
 
 
-def perimeters(labels: Labels, n: int) -> Real:
+def perimeters(labels: Labels, pixels: Pixels) -> Real:
     """Perimeter in pixels by Cauchy–Crofton: π/2 × the mean over four directions of boundary crossings × line spacing."""
     padded = np.pad(labels, 1)
-    total = np.zeros(n)
-    for first, second, spacing in (
-        (padded[:, :-1], padded[:, 1:], 1.0),
-        (padded[:-1], padded[1:], 1.0),
-        (padded[:-1, :-1], padded[1:, 1:], np.sqrt(0.5)),
-        (padded[1:, :-1], padded[:-1, 1:], np.sqrt(0.5)),
-    ):
-        differ = first != second
-        crossings = np.bincount(first[differ], minlength=n) + np.bincount(second[differ], minlength=n)
-        total += crossings[:n] * spacing
+    width = padded.shape[1]
+    flat = padded.ravel()
+    y, x = np.divmod(pixels.at, pixels.shape[1])
+    at = (y + 1) * width + x + 1
+    total = np.zeros(pixels.n + 1)
+    for step, spacing in ((1, 1.0), (width, 1.0), (width + 1, np.sqrt(0.5)), (width - 1, np.sqrt(0.5))):
+        for there in (at + step, at - step):
+            total += np.bincount(pixels.of[flat[there] != pixels.of], minlength=pixels.n + 1) * spacing
     return np.asarray(total[1:] * np.pi / 8)

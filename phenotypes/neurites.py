@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from phenotypes.columns import SHOLL_UM
 from phenotypes.morphology import perimeters
 from phenotypes.skeleton import CORNER, Index, Mask, Real, SkeletonGraph, prune, skeleton_graph, skeletonize
-from segmentation.field import Labels
+from segmentation.field import Labels, Pixels
 
 # Where a skeleton ends within this many pixels of where its neurite would meet the soma, it meets it.
 _ROOT_SLACK_PX = 1.5
@@ -285,8 +285,9 @@ def _beads(traced: NeuriteGraph, px: float) -> int:
 def _fragments(mask: Mask, px: float) -> float:
     """Area in µm² of pieces of the mask that are small and round: what is left of neurites that broke up."""
     count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    area = np.bincount(pieces.ravel(), minlength=count)[1:] * px**2
-    around = perimeters(pieces, count) * px
+    pixels = Pixels(pieces, count - 1)
+    area = pixels.count[1:] * px**2
+    around = perimeters(pieces, pixels) * px
     circularity = 4 * np.pi * area / np.maximum(around, 1e-9) ** 2
     return float(area[(area < FRAGMENT_UM2) & (circularity >= FRAGMENT_CIRCULARITY)].sum())
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.background import background_level, noise_level
-from segmentation.field import Field, Image, Labels
-from segmentation.labels import expand
+from segmentation.field import Field, Image, Labels, Pixels
 
 _TILE = 256
 # Frequencies in cycles a pixel between which the power's slope is read: over blobs of shading, under what optics passes.
@@ -81,35 +80,40 @@ def unevenness(image: Image) -> float:
     return float((max(parts) - min(parts)) / rise) if rise > 0 else 0.0
 
 
-def clump_fraction(nuclei: Labels) -> float | None:
+def clump_fraction(nuclei: Labels, pixels: Pixels) -> float | None:
     """Share of nuclei that touch another one; None without nuclei."""
-    if not nuclei.any():
+    count = int((pixels.count > 0).sum())
+    if not count:
         return None
-    image = nuclei.astype(np.float32)
-    around = cv2.dilate(image, np.ones((3, 3), np.uint8))
-    touching = (nuclei > 0) & (around != image) & (around > 0)
-    # The larger label sees the smaller only from the other side.
-    lower = -cv2.dilate(np.where(nuclei > 0, -image, -np.inf).astype(np.float32), np.ones((3, 3), np.uint8))
-    touching |= (nuclei > 0) & (lower != image)
-    count = len(np.unique(nuclei)) - 1
-    return float(len(np.unique(nuclei[touching])) / count)
+    padded = np.pad(nuclei, 1)
+    width = padded.shape[1]
+    flat = padded.ravel()
+    y, x = np.divmod(pixels.at, pixels.shape[1])
+    at = (y + 1) * width + x + 1
+    touching = np.zeros(pixels.n + 1, bool)
+    for step in (1, -1, width, -width, width + 1, -width - 1, width - 1, 1 - width):
+        beside = flat[at + step]
+        touching[pixels.of[(beside > 0) & (beside != pixels.of)]] = True
+    return float(touching.sum() / count)
 
 
-def debris_fraction(dna: Image, nuclei: Labels, pixel_size_um: float) -> float | None:
+def debris_fraction(dna: Image, pixels: Pixels, noise: float, pixel_size_um: float) -> float | None:
     """Area outside nuclei that is as bright as half a typical nucleus, over the nuclei's area; None without nuclei.
 
     `dna` is background-subtracted. A rim of 1.5 µm around nuclei is blur, not debris.
     """
-    inside = nuclei > 0
-    if not inside.any():
+    if not len(pixels.at):
         return None
-    typical = float(np.median(dna[inside]))
-    near = expand(nuclei, 1.5 / pixel_size_um) > 0
-    bright = (dna > max(typical / 2, 4 * noise_level(dna))) & ~near
-    return float(bright.sum() / inside.sum())
+    typical = float(np.median(dna.ravel()[pixels.at]))
+    bright = dna > max(typical / 2, 4 * noise)
+    inside = np.zeros(dna.shape, np.uint8)
+    inside.ravel()[pixels.at] = 1
+    reach = max(1, round(1.5 / pixel_size_um))
+    near = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    return float((bright & (near == 0)).sum() / len(pixels.at))
 
 
 def covered(*masks: NDArray[np.generic] | None) -> float | None:
     """Share of the field under any of the masks (confluence); None without masks."""
     given = [m > 0 for m in masks if m is not None]  # type: ignore[operator]
-    return float(np.logical_or.reduce(given).mean()) if given else None
+    return float(np.count_nonzero(np.logical_or.reduce(given)) / given[0].size) if given else None

@@ -11,8 +11,10 @@ from scipy import stats
 
 from phenotypes.columns import columns, conform, phenotype
 from phenotypes.dose_response import DoseResponse, fit
+from phenotypes.neurites import MAX_CONFLICT
 from phenotypes.normalise import normalised, unit_of
 from phenotypes.plate_quality import quality_table
+from phenotypes.wells import PER_NEURON
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def respond(
                     "genotype": all_own["genotype"][0],
                     "compound": compound,
                     "phenotype": name,
+                    "population": next(iter(wells["population"].drop_nulls()), None),
                     "unit": unit_of(name),
                     **_result_columns(result),
                     "reason": "; ".join(filter(None, (result.reason, _lost_doses(all_own, own)))),
@@ -119,6 +122,13 @@ def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, 
     done = wells.filter(pl.col("status") == "done")
     if done.is_empty():
         return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
+    crossed = done["attribution_conflict_fraction"].drop_nulls() > MAX_CONFLICT
+    if name in PER_NEURON and done[name].null_count() == len(done) and len(crossed) and crossed.all():
+        median = float(done["attribution_conflict_fraction"].median() or 0.0)  # type: ignore[arg-type]
+        words = f"neurites touching several somas hold {median:.0%} of the length (median well, limit {MAX_CONFLICT:.0%})"
+        return DoseResponse(
+            "attribution_conflict", f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer neurons"
+        )
     if done[name].null_count() == len(done):
         return DoseResponse("not_measured", f"{name} has no value in any well: its channel or compartment is missing")
     vehicle = done.filter((pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()

@@ -72,6 +72,30 @@ class Field:
         return np.ascontiguousarray(self.pixels[self.roles.index(role)], dtype=np.float32)
 
 
+class Pixels:
+    """The foreground of a label image: most measures need nothing else, and a field is mostly background.
+
+    `at`: flat indices of labelled pixels, `of`: their labels; `count` (n + 1,): pixels of each label, background not counted.
+    """
+
+    def __init__(self, labels: Labels, n: int | None = None) -> None:
+        self.shape = labels.shape
+        flat = labels.ravel()
+        self.at: NDArray[np.int64] = np.flatnonzero(flat)
+        self.of = flat[self.at]
+        self.n = int(self.of.max(initial=0)) if n is None else n
+        self.count = np.bincount(self.of, minlength=self.n + 1)
+
+    def sum(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Sum of an image over each label 1…n."""
+        return np.asarray(np.bincount(self.of, image.ravel()[self.at], self.n + 1)[1:], np.float64)
+
+    def mean(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Mean of an image over each label 1…n; NaN for labels without a pixel."""
+        count = self.count[1:]
+        return np.where(count > 0, self.sum(image) / np.maximum(count, 1), np.nan)
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """Labels of one field.

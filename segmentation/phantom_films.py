@@ -95,8 +95,10 @@ def render_film(film: Film, optics: Optics, seed: int) -> Iterator[Field]:
             if lost[: frame + 1, i].any() or (dead and film.vanish):
                 continue
             _draw(planes, neuron, (truth.start_um[i] + neuron.at + truth.drift_um[frame]) * um, um, dead)
-        for _ in range(int(rng.poisson(film.debris_per_frame)) if frame else 0):
-            debris.append((rng.uniform(0, side), float(rng.uniform(0.6, 1.4)), float(rng.uniform(0.4, 1.5)) * film.reporter))
+        settled = int(rng.poisson(film.debris_per_frame)) if frame else 0
+        debris += [
+            (rng.uniform(0, side), float(rng.uniform(0.6, 1.4)), float(rng.uniform(0.4, 1.5)) * film.reporter) for _ in range(settled)
+        ]
         for place, size, brightness in debris:
             add_spot(planes[0], (place + truth.drift_um[frame]) * um, size * um, brightness)
         if frame + 1 in film.blurred:

@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from phenotypes.aggregates import cytoplasm_ring, eroded, manders, mean_in, nc_log2, rim, spots
+from phenotypes.aggregates import cytoplasm_ring, eroded, manders, nc_log2, rim, spots
+from segmentation.field import Pixels
+
+
+def mean_in(labels, image, n):
+    return Pixels(labels, n).mean(image)
 
 
 def disc(shape, y, x, radius):

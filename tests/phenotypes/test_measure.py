@@ -129,3 +129,31 @@ def test_ring_width_is_the_protocols(cell):
     ]
     narrow = measure(field, Segmentation({"nuclei": labels["nuclei"]}, "t")).cells["cytoplasm_mean_aggregate"][0]
     assert wide < 0.7 * narrow  # beyond the soma there is nothing
+
+
+def test_the_work_does_not_grow_with_the_number_of_cells():
+    """No Python loop over objects: ten times the cells take the same number of calls."""
+    import cProfile
+    import pstats
+
+    from segmentation.phantoms import Culture, Optics, render
+
+    def calls(density):
+        phantom = render(Culture(neurons_per_mm2=density), Optics(shape=(640, 640)), 1)
+        truth = phantom.truth
+        labels = {
+            "nuclei": truth.nuclei,
+            "somas": truth.somas,
+            "neurites": truth.neurite_mask(0.65).astype(np.int32),
+            "puncta": (truth.somas * 0).astype(np.int32),
+        }
+        measure(phantom.field, Segmentation(labels, "t"))
+        profile = cProfile.Profile()
+        profile.enable()
+        measure(phantom.field, Segmentation(labels, "t"))
+        profile.disable()
+        return int(truth.neuron.sum()), pstats.Stats(profile).total_calls
+
+    (few, little), (many, much) = calls(40), calls(400)
+    assert many > 7 * few
+    assert much < 1.3 * little

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from phenotypes.quality import clump_fraction, covered, debris_fraction, focus_slope, saturated, unevenness
+from segmentation.field import Pixels
 from segmentation.phantoms import Culture, Optics, empty, render
 
 PHANTOM = render(Culture(), Optics(), 1)
@@ -52,18 +53,18 @@ def test_unevenness():
 def test_clumps_are_nuclei_that_touch():
     labels = np.zeros((40, 40), np.int32)
     labels[5:15, 5:15], labels[5:15, 15:25], labels[30:35, 30:35] = 1, 2, 3
-    assert clump_fraction(labels) == pytest.approx(2 / 3)
-    assert clump_fraction(np.zeros((4, 4), np.int32)) is None
+    assert clump_fraction(labels, Pixels(labels)) == pytest.approx(2 / 3)
+    assert clump_fraction(np.zeros((4, 4), np.int32), Pixels(np.zeros((4, 4), np.int32))) is None
 
 
 def test_debris_is_bright_and_no_nucleus():
     dna, nuclei = np.zeros((100, 100), np.float32), np.zeros((100, 100), np.int32)
     nuclei[10:30, 10:30] = 1
     dna[nuclei > 0] = 100
-    assert debris_fraction(dna, nuclei, 0.5) == 0.0
+    assert debris_fraction(dna, Pixels(nuclei), 1.0, 0.5) == 0.0
     dna[60:70, 60:70] = 80
-    assert debris_fraction(dna, nuclei, 0.5) == pytest.approx(100 / 400)
-    assert debris_fraction(dna, np.zeros_like(nuclei), 0.5) is None
+    assert debris_fraction(dna, Pixels(nuclei), 1.0, 0.5) == pytest.approx(100 / 400)
+    assert debris_fraction(dna, Pixels(np.zeros_like(nuclei)), 1.0, 0.5) is None
 
 
 def test_confluence():

@@ -111,3 +111,17 @@ def test_a_whole_plate_that_failed_still_has_its_rows():
     wells = plate({"L1": (0.8, 4e-7)}).with_columns(pl.lit("failed").alias("status"))
     table = respond(wells, ["live_density"], pixel_size_um=0.65).table
     assert table["status"].to_list() == ["no_well_done"]
+
+
+def test_crossings_that_spoil_attribution_are_a_status_of_their_own():
+    wells = plate({"L1": (0.5, 1e-6)}).with_columns(attribution_conflict_fraction=pl.lit(0.6))
+    row = respond(wells, ["primary_neurites_mean"], pixel_size_um=0.65).table.to_dicts()[0]
+    assert row["status"] == "attribution_conflict"
+    assert "60%" in row["reason"]
+    sparse = wells.with_columns(attribution_conflict_fraction=pl.lit(0.1))
+    assert respond(sparse, ["primary_neurites_mean"], pixel_size_um=0.65).table["status"][0] == "not_measured"
+
+
+def test_rows_say_whom_they_speak_of():
+    wells = plate({"L1": (0.5, 1e-6)}).with_columns(population=pl.lit("motor neurons"))
+    assert respond(wells, ["live_density"], pixel_size_um=0.65).table["population"].to_list() == ["motor neurons"]

@@ -6,7 +6,7 @@ import pytest
 from phenotypes.calls import mark_pyknotic
 from phenotypes.columns import conform
 from phenotypes.normalise import normalised, unit_of
-from phenotypes.wells import MIN_CELLS, well_table
+from phenotypes.wells import MIN_CELLS, WellSettings, well_table
 
 CONDITIONS = pl.DataFrame(
     [
@@ -132,3 +132,69 @@ def test_normalisation_is_to_the_same_lines_vehicle():
     assert normalised(wells, "nc_log2_aggregate").to_list() == [0.0, 0.0, 0.0, 0.0, 0.0, None]
     assert unit_of("live_density") == "% of vehicle"
     assert unit_of("nc_log2_aggregate") == "Δ log2"
+
+
+def test_the_population_is_as_far_as_the_channels_tell():
+    counts = dict.fromkeys(CONDITIONS["well"], 40)
+    base = mark_pyknotic(cells(counts), CONDITIONS)
+    assert set(well_table(base, fields(counts), CONDITIONS, DONE)["population"]) == {"neurons", None} - {None}
+    motor = base.with_columns((pl.col("label") <= 10).alias("is_motor_neuron"))
+    table = well_table(motor, fields(counts), CONDITIONS, DONE)
+    first = row(table, "A01")
+    assert (first["population"], first["neuron_count"], first["motor_neuron_count"], first["live_count"]) == ("motor neurons", 40, 10, 10)
+    assert first["purity"] == 0.25
+    nuclei = base.with_columns(pl.lit(None, pl.Boolean).alias("is_neuron"))
+    assert set(well_table(nuclei, fields(counts), CONDITIONS, DONE)["population"]) == {"nuclei"}
+
+
+def test_a_soma_too_small_is_not_alive():
+    counts = dict.fromkeys(CONDITIONS["well"], 40)
+    small = mark_pyknotic(cells(counts), CONDITIONS).with_columns(
+        pl.when(pl.col("label") <= 15).then(10.0).otherwise(200.0).alias("soma_area_um2")
+    )
+    assert row(well_table(small, fields(counts), CONDITIONS, DONE), "A01")["live_count"] == 25
+    assert row(well_table(small, fields(counts), CONDITIONS, DONE, WellSettings(min_soma_um2=5)), "A01")["live_count"] == 40
+
+
+def two_fields(valid):
+    rows = [
+        {"well": w, "field": f, "frame": 1, "area_mm2": 0.5, "valid": valid or f == 1, "neurite_length_um": 1000.0 * f,
+         "attribution_conflict_fraction": 0.1 * f, "neurite_branch_points": 10 * f, "neurite_tips": 4, "neurite_beads": 0, "neurite_area_um2": 100.0,
+         "neurite_fragment_um2": 10.0 * f, "neurite_width_um": 1.0 * f, "nuclei_count": 30, "clump_fraction": 0.2 * f}
+        for w in CONDITIONS["well"] for f in (1, 2)
+    ]  # fmt: skip
+    return conform(pl.DataFrame(rows), "field")
+
+
+def test_fields_that_are_not_valid_take_their_area_and_their_cells_with_them():
+    counts = dict.fromkeys(CONDITIONS["well"], 40)
+    both = pl.concat([cells(counts), cells(counts).with_columns(field=pl.lit(2, pl.Int64))])
+    marked = mark_pyknotic(both, CONDITIONS)
+    every, half = (row(well_table(marked, two_fields(v), CONDITIONS, DONE), "A01") for v in (True, False))
+    assert (every["n_fields"], every["n_valid_fields"], every["area_mm2"], every["live_count"]) == (2, 2, 1.0, 80)
+    assert (half["n_fields"], half["n_valid_fields"], half["area_mm2"], half["live_count"]) == (2, 1, 0.5, 40)
+    assert every["live_density"] == half["live_density"]
+
+
+def test_ratios_of_fields_are_ratios_of_sums():
+    counts = dict.fromkeys(CONDITIONS["well"], 40)
+    found = row(well_table(mark_pyknotic(cells(counts), CONDITIONS), two_fields(valid=True), CONDITIONS, DONE), "A01")
+    assert found["branch_points_per_100um"] == pytest.approx(100 * 30 / 3000)
+    assert found["tips_per_100um"] == pytest.approx(100 * 8 / 3000)
+    assert found["beads_per_100um"] == 0.0
+    assert found["fragmentation_index"] == pytest.approx(30 / 200)
+    assert found["attribution_conflict_fraction"] == pytest.approx((0.1 * 1000 + 0.2 * 2000) / 3000)
+    assert found["neurite_width_mean"] == pytest.approx((1 * 1000 + 2 * 2000) / 3000)
+    assert found["clump_fraction"] == pytest.approx(0.3)
+
+
+def test_what_is_said_of_single_neurons_is_withheld_where_they_cross():
+    counts = dict.fromkeys(CONDITIONS["well"], 40)
+    single = mark_pyknotic(cells(counts, primary_neurites=3.0, neurite_length_um=150.0, max_process_um=80.0), CONDITIONS)
+    clear = row(well_table(single, two_fields(valid=True), CONDITIONS, DONE), "A01")
+    assert (clear["primary_neurites_mean"], clear["max_process_mean"], clear["mean_process_mean"]) == (3.0, 80.0, 50.0)
+    crossed = two_fields(valid=True).with_columns(attribution_conflict_fraction=pl.lit(0.5))
+    withheld = row(well_table(single, crossed, CONDITIONS, DONE), "A01")
+    assert withheld["primary_neurites_mean"] is None
+    assert withheld["mean_process_mean"] is None
+    assert withheld["neurite_length_per_neuron"] == pytest.approx(3000 / 40)
