@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from segmentation.field import Image
 
-# Peak of the phase correlation under which two frames share nothing that could place them.
-_LEAST_RESPONSE = 0.03
+# A frame is placed by a sharp peak of the phase correlation, or by a faint one near where the last frame was: cells that move
+# leave little in common (0.03 to 0.07 on real films an hour apart), and a chance peak is rarely near.
+_SHARP_PEAK, _FAINT_PEAK, _NEAR = 0.1, 0.015, 0.1
 # A frame shifted by more than this share of the field shows another place.
 _MOST_SHIFT = 0.4
 # A frame whose focus slope is steeper than its neighbours' by this much is out of focus.
@@ -65,8 +66,10 @@ def register(frames: Iterable[Image], sharp: Sequence[bool]) -> Registration:
             continue
         if before is not None:
             (dx, dy), response = cv2.phaseCorrelate(before, small, cv2.createHanningWindow(small.shape[::-1], cv2.CV_32F))
-            moved = at + np.array([dy, dx]) * factor
-            if response < _LEAST_RESPONSE or np.abs(moved).max() > _MOST_SHIFT * min(frame.shape):
+            step = np.array([dy, dx]) * factor
+            moved = at + step
+            near = np.abs(step).max() <= _NEAR * min(frame.shape)
+            if response < (_FAINT_PEAK if near else _SHARP_PEAK) or np.abs(moved).max() > _MOST_SHIFT * min(frame.shape):
                 continue
             at = moved
         shifts[-1], ok[-1], before = at, True, small

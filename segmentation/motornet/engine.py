@@ -219,7 +219,9 @@ class MotorNetSegmenter:
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite"):
-            bodies = remove_small(self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least)
+            # Without nuclei to vouch for them, bodies must be of a soma's size: twice the smallest nucleus.
+            least_body = least if "nuclei" in found else 2 * least / _SPECK
+            bodies = remove_small(self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least_body)
             found["somas"] = link_somas(bodies, found["nuclei"]) if "nuclei" in found else bodies
             chance = _at(field, logits[by_name["neurites"]])
             mask = hysteresis(chance, *NEURITE_CHANCE) & (found["somas"] == 0)
