@@ -1,0 +1,118 @@
+"""Does a drug bring a disease line back to its isogenic control, and which lines answer?
+
+ρ = (µ(disease, drug) − µ(disease, vehicle)) / (µ(isogenic, vehicle) − µ(disease, vehicle)): 0 for nothing, 1 for the isogenic state, with
+Fieller's interval (Suppl. J. R. Stat. Soc. 7:1, 1940) from batch means. Where the disease's own window includes 0 the phenotype is
+`not_expressed` and ρ is undefined, not 0. Beside ρ stands the drug's effect on the isogenic line: a drug that lifts both is trophic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+OVERSHOOT, LOST_CELLS = 1.2, 0.20
+LIKELY = 0.9
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """`status`: ok, not_expressed, unbounded, too_few_batches. `rho` with its Fieller interval; flags in words.
+
+    `interaction` is the effect on the disease line less that on the isogenic line, with its 95 % interval.
+    """
+
+    status: Literal["ok", "not_expressed", "unbounded", "too_few_batches"]
+    reason: str
+    rho: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interaction: float | None = None
+    interaction_low: float | None = None
+    interaction_high: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+def fieller(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float] | None:
+    """(ratio, low, high) of two means measured in the same batches; None where the denominator may be 0 and the interval is unbounded."""
+    a, b = np.asarray(numerator, float), np.asarray(denominator, float)
+    n = len(a)
+    covariance = np.cov(a, b) / n
+    t2 = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) ** 2
+    ma, mb = a.mean(), b.mean()
+    g = t2 * covariance[1, 1] / mb**2
+    if g >= 1:
+        return None
+    middle = ma * mb - t2 * covariance[0, 1]
+    inside = middle**2 - (mb**2 - t2 * covariance[1, 1]) * (ma**2 - t2 * covariance[0, 0])
+    below = mb**2 - t2 * covariance[1, 1]
+    root = float(np.sqrt(max(inside, 0.0)))
+    return float(ma / mb), float((middle - root) / below), float((middle + root) / below)
+
+
+def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None, live_ratio: float | None = None) -> Rescue:
+    """From batch means, one entry a batch in which all were measured.
+
+    Parameters
+    ----------
+    drug
+        Effect of the drug on the disease line (drug − vehicle, on the phenotype's scale).
+    window
+        Isogenic vehicle − disease vehicle.
+    isogenic
+        Effect of the drug on the isogenic line.
+    live_ratio
+        Live cells under the drug / under vehicle, for the flag.
+    """
+    effect, gap = np.asarray(drug, float), np.asarray(window, float)
+    if len(effect) < 2:
+        return Rescue("too_few_batches", f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2 are needed")
+    low, high = _interval(gap)
+    if low <= 0 <= high:
+        words = f"isogenic and disease vehicle differ by {gap.mean():.3g} (95 % {low:.3g} … {high:.3g}), which includes 0: there is nothing to rescue"
+        return Rescue("not_expressed", words)
+    found = fieller(effect, gap)
+    extra: dict[str, float | None] = {}
+    flags = []
+    if isogenic is not None:
+        difference = effect - np.asarray(isogenic, float)
+        extra = dict(
+            zip(("interaction", "interaction_low", "interaction_high"), (float(difference.mean()), *_interval(difference)), strict=True)
+        )
+        if (
+            extra["interaction_low"] is not None
+            and extra["interaction_high"] is not None
+            and extra["interaction_low"] <= 0 <= extra["interaction_high"]
+        ):
+            flags.append("trophic: the drug does the isogenic line as much, within the interval")
+    if live_ratio is not None and live_ratio < 1 - LOST_CELLS:
+        flags.append(f"{1 - live_ratio:.0%} of live cells are lost")
+    if found is None:
+        return Rescue("unbounded", "the window is too uncertain for a ratio to it", **extra, flags=tuple(flags))
+    if found[0] > OVERSHOOT:
+        flags.append(f"overshoots the isogenic state (ρ {found[0]:.2f})")
+    return Rescue("ok", "", *found, **extra, flags=tuple(flags))
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    wide = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean() - wide), float(values.mean() + wide)
+
+
+Responder = Literal["responder", "non_responder", "indeterminate", "phenotype_absent"]
+
+
+def responder_class(effect: float, error: float, freedom: int, floor: float, *, expressed: bool) -> tuple[Responder, float]:
+    """(class, P(effect > floor)) of a line; effects are oriented so that positive is good.
+
+    The posterior under a flat prior is Student's t about the estimate. `responder` from P ≥ 0.9, `non_responder` from P ≤ 0.1.
+    """
+    if not expressed:
+        return "phenotype_absent", float("nan")
+    likely = float(stats.t.sf((floor - effect) / error, freedom)) if error > 0 else float(effect > floor)
+    if likely >= LIKELY:
+        return "responder", likely
+    return ("non_responder", likely) if likely <= 1 - LIKELY else ("indeterminate", likely)
