@@ -36,6 +36,7 @@ class Acquisition(_Part):
     plate_wells: int | None = Field(
         None, description="Format of the plate; the smallest that holds the scanned and mapped wells if not given."
     )
+    line: str = Field("", description="Cell line of wells for which the plate map names none, for maps that know compounds only.")
     z_projection: Literal["max"] = Field("max", description="How several planes become one.")
     time_point: int | None = Field(None, ge=1, description="Which of several time points a fixed assay analyses, counted from 1.")
     frame_interval_h: Positive | None = Field(None, description="Hours between time points; a longitudinal assay needs it.")

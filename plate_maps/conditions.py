@@ -33,9 +33,9 @@ class Control(StrEnum):
 
 
 _CONTROL_WORDS: dict[Control, frozenset[str]] = {
-    Control.NONE: frozenset({"", "none", "no", "sample", "treated", "treatment"}),
-    Control.VEHICLE: frozenset({"vehicle", "veh", "dmso", "solvent", "vehicle_control"}),
-    Control.POSITIVE: frozenset({"positive", "pos", "positive_control", "pos_ctrl", "pos_control"}),
+    Control.NONE: frozenset({"", "none", "no", "sample", "treated", "treatment", "trt"}),
+    Control.VEHICLE: frozenset({"vehicle", "veh", "dmso", "solvent", "vehicle_control", "negcon"}),
+    Control.POSITIVE: frozenset({"positive", "pos", "positive_control", "pos_ctrl", "pos_control", "poscon"}),
     Control.NEGATIVE: frozenset({"negative", "neg", "negative_control", "neg_ctrl", "neg_control", "secondary_only", "blank"}),
 }
 

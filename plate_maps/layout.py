@@ -58,7 +58,8 @@ def lay_out(design: Design, fmt: PlateFormat, seed: int, *, edge: bool = False, 
     if room < 1:
         raise LayoutError(
             f"{len(design.lines)} lines with {controls} control wells and one compound ({each} wells) need {controls + each} wells; a "
-            f"{fmt} plate has {len(places)} to give. Lines on plates of their own would be confounded with the plate: take fewer lines, doses or replicates, or a larger plate"
+            f"{fmt} plate has {len(places)} to give. Lines on plates of their own would be confounded with the plate: take fewer "
+            "lines, doses or replicates, or a larger plate"
         )
     plates = -(-len(design.compounds) // room)
     rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: st
         except ValueError as error:
             raise ProtocolError(f"protocol {protocol.name}: acquisition.plate_wells: {error}") from error
     try:
-        mapped = read_plate_map(plate_map, fmt)
+        mapped = read_plate_map(plate_map, fmt, protocol.acquisition.line)
     except PlateMapError as error:
         raise PlateMapRefused(str(error)) from error
     return RunInputs(scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device)

@@ -7,13 +7,14 @@ from pathlib import Path
 from plate_maps.conditions import Condition, Control
 from plate_maps.plate_map import PlateMap, PlateMapError
 from plate_maps.readers.grid import find_blocks, read_grid
+from plate_maps.readers.harmony_layout import read_harmony_layout
 from plate_maps.readers.long import find_header, read_long
 from plate_maps.readers.sheets import read_sheets
 from plate_maps.wells import PlateFormat, Well, smallest_format
 
 
-def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> PlateMap:
-    """Read a plate map in long or grid form from CSV, TSV or XLSX.
+def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: str = "") -> PlateMap:
+    """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, or Harmony's assay layout (XML).
 
     Parameters
     ----------
@@ -22,6 +23,8 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> Plate
     plate_format
         The scanned plate's format, where known; a well outside it is refused. Without it the smallest standard plate
         that holds all wells is taken.
+    line
+        Cell line of wells that name none, for maps that know compounds only.
 
     Raises
     ------
@@ -29,19 +32,7 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> Plate
         Every fault at once, each with file, row and well: unreadable names and doses, doses without unit, duplicate and
         off-plate wells, lines with two genotypes, a map without any vehicle well.
     """
-    sheets = read_sheets(path)
-    if not sheets:
-        raise PlateMapError(path.name, ["the file is empty"])
-    if any(find_blocks(sheet) for sheet in sheets):
-        entries, problems = read_grid(sheets)
-    elif find_header(sheets[0]) is not None:
-        entries, problems = read_long(sheets[0])
-        problems += [f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet" for s in sheets[1:]]
-    else:
-        raise PlateMapError(
-            path.name,
-            ["neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 … (grid form) were found"],
-        )
+    entries, problems = _entries(path, line)
     if not entries and not problems:
         problems.append(f"{path.name}: no well is filled in")
     first: dict[Well, str] = {}
@@ -64,6 +55,24 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None) -> Plate
     except ValueError as error:
         raise PlateMapError(path.name, [str(error)]) from error
     return PlateMap(fmt, dict(sorted(conditions.items())), path.name)
+
+
+def _entries(path: Path, line: str) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    if path.suffix.lower() == ".xml" and path.is_file():
+        return read_harmony_layout(path, line)
+    sheets = read_sheets(path)
+    if not sheets:
+        raise PlateMapError(path.name, ["the file is empty"])
+    if any(find_blocks(sheet) for sheet in sheets):
+        return read_grid(sheets, line)
+    if find_header(sheets[0]) is None:
+        raise PlateMapError(
+            path.name,
+            ["neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 … (grid form) were found"],
+        )
+    entries, problems = read_long(sheets[0], line)
+    problems += [f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet" for s in sheets[1:]]
+    return entries, problems
 
 
 def _genotype_conflicts(source: str, conditions: dict[Well, Condition]) -> list[str]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 from plate_maps.conditions import Condition, molar_factor
-from plate_maps.readers.long import HEADERS, condition_from, header_name
+from plate_maps.readers.long import HEADERS, condition_from, header_name, with_defaults
 from plate_maps.readers.sheets import Sheet
 from plate_maps.wells import Well, row_number
 
-_WITH_UNIT = re.compile(r"^(.*?)\s*[(\[]\s*([^)\]]+?)\s*[)\]]\s*$")
+WITH_UNIT = re.compile(r"^(.*?)\s*[(\[]\s*([^)\]]+?)\s*[)\]]\s*$")
 
 
 def _is_number_row(cells: list[str]) -> bool:
@@ -32,7 +32,7 @@ def _plain(cell: str) -> str:
     return str(int(cell)) if cell.isdigit() else cell
 
 
-def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+def read_grid(sheets: list[Sheet], line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
     """Wells as (place, well, condition) from all blocks of all sheets, and the problems found."""
     problems: list[str] = []
     cells: dict[Well, dict[str, str]] = {}
@@ -41,7 +41,7 @@ def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], l
     for sheet in sheets:
         for start in find_blocks(sheet):
             corner = sheet.rows[start][0] or sheet.source.rsplit("sheet ", 1)[-1]
-            match = _WITH_UNIT.match(corner)
+            match = WITH_UNIT.match(corner)
             title, unit = (match.group(1), match.group(2)) if match else (corner, None)
             name = header_name(title)
             if unit is not None and name == "dose":
@@ -75,17 +75,28 @@ def read_grid(sheets: list[Sheet]) -> tuple[list[tuple[str, Well, Condition]], l
                     places.setdefault(well, {})[name] = f"{sheet.place(index)}, column {column} ({title} block)"
                 if any(row[width + 1 :]):
                     problems.append(f"{sheet.place(index)}: values stand to the right of the last numbered column")
-    if "line" not in seen:
+    if "line" not in seen and not line:
         found = ", ".join(seen) or "none"
-        problems.append(f"{sheets[0].source}: no block named line (blocks found: {found}); every well needs its cell line")
+        problems.append(
+            f"{sheets[0].source}: no block named line (blocks found: {found}); every well needs its cell line (or name one for all)"
+        )
         return [], problems
-    entries = []
+    entries, more = wells_from(cells, places, line)
+    return entries, problems + more
+
+
+def wells_from(
+    cells: dict[Well, dict[str, str]], places: dict[Well, dict[str, str]], line: str
+) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Wells as (place, well, condition) from what stands in each, property by property; `line` is that of wells without one."""
+    entries: list[tuple[str, Well, Condition]] = []
+    problems: list[str] = []
     for well in sorted(cells):
         wanted = {k: v for k, v in cells[well].items() if k in HEADERS.values()}
         if set(wanted) <= {"unit", "genotype", "batch", "replicate"} and len(wanted) == len(cells[well]):
             continue  # a plate-wide block (a batch in every well) does not make an empty well a used one
         try:
-            entries.append((next(iter(places[well].values())), well, condition_from(cells[well])))
+            entries.append((next(iter(places[well].values())), well, condition_from(with_defaults(cells[well], line))))
         except ValueError as error:
             # The cell that the message quotes is the one to look at; a well's cells stand in several blocks.
             quoted = [name for name, text in cells[well].items() if repr(text) in str(error) and name in places[well]]

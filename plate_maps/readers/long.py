@@ -18,7 +18,13 @@ HEADERS: dict[str, str] = {
     "control": "control", "control_type": "control", "well_type": "control", "role": "control",
     "batch": "batch", "differentiation_batch": "batch", "differentiation": "batch",
     "replicate": "replicate", "rep": "replicate",
+    # JUMP and Broad platemaps
+    "broad_sample": "compound", "mmoles_per_liter": "dose_mm", "solvent": "solvent", "pert_type": "control",
 }  # fmt: skip
+
+
+# What a Broad platemap writes, or leaves empty, in pert_type beside a well without a sample.
+_SOLVENT_ONLY = ("", "control", "negcon")
 
 
 def header_name(cell: str) -> str:
@@ -36,8 +42,8 @@ def find_header(sheet: Sheet) -> int | None:
     return None
 
 
-def read_long(sheet: Sheet) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Rows as (place, well, condition), and the problems found. Empty rows are passed over."""
+def read_long(sheet: Sheet, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Rows as (place, well, condition), and the problems found. Empty rows are passed over; `line` is that of rows without one."""
     header_index = find_header(sheet)
     if header_index is None:
         return [], [f"{sheet.source}: no column named well"]
@@ -46,8 +52,8 @@ def read_long(sheet: Sheet) -> tuple[list[tuple[str, Well, Condition]], list[str
     if doubled:
         return [], [f"{sheet.place(header_index)}: column {', '.join(doubled)} stands more than once"]
     problems: list[str] = []
-    if "line" not in names:
-        problems.append(f"{sheet.place(header_index)}: no column named line; every well needs its cell line")
+    if "line" not in names and not line:
+        problems.append(f"{sheet.place(header_index)}: no column named line; every well needs its cell line (or name one for all wells)")
     entries: list[tuple[str, Well, Condition]] = []
     for index, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 1):
         if not any(row):
@@ -60,10 +66,25 @@ def read_long(sheet: Sheet) -> tuple[list[tuple[str, Well, Condition]], list[str
             problems.append(f"{place}: {error}")
             continue
         try:
-            entries.append((place, well, condition_from(cells)))
+            entries.append((place, well, condition_from(with_defaults(cells, line))))
         except ValueError as error:
             problems.append(f"{place}, well {well}: {error}")
     return entries, problems
+
+
+def with_defaults(cells: dict[str, str], line: str) -> dict[str, str]:
+    """Cells with the line of the whole map where the well has none, and a Broad platemap's conventions spelt out.
+
+    There a well without a sample holds the solvent only, and the dose column carries its unit in its name.
+    """
+    filled = dict(cells)
+    if line and not filled.get("line"):
+        filled["line"] = line
+    if "dose_mm" in filled:
+        filled |= {"dose": filled.pop("dose_mm"), "unit": "mM"}
+        if not filled.get("compound") and filled.get("control", "").lower() in _SOLVENT_ONLY:
+            filled |= {"compound": filled.get("solvent") or "DMSO", "control": "vehicle"}
+    return filled
 
 
 def _well(cells: dict[str, str]) -> Well:

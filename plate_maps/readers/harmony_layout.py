@@ -1,0 +1,71 @@
+"""Harmony's assay layout: an XML file beside the scan, one layer a property, one entry a well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plate_maps.conditions import Condition, molar_factor
+from plate_maps.plate_map import PlateMapError
+from plate_maps.readers.grid import WITH_UNIT, wells_from
+from plate_maps.readers.long import header_name
+from plate_maps.readers.sheets import MAX_BYTES
+from plate_maps.wells import Well
+
+_NAMESPACE = "{*}"
+
+
+def read_harmony_layout(path: Path, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Wells as (place, well, condition), and the problems found. Layers are named as the columns of other maps are: line, compound,
+    "concentration (µM)", control; wells whose layers are all empty are not used.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    if path.stat().st_size > MAX_BYTES:
+        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
+    try:
+        root = fromstring(path.read_bytes())
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise PlateMapError(path.name, [f"the file is no readable XML: {error}"]) from error
+    if not root.tag.endswith("AssayLayout"):
+        raise PlateMapError(path.name, [f"this XML is a {root.tag.rsplit('}', 1)[-1]}, not Harmony's AssayLayout"])
+    cells: dict[Well, dict[str, str]] = {}
+    places: dict[Well, dict[str, str]] = {}
+    problems: list[str] = []
+    names: list[str] = []
+    for layer in root.iterfind(f"{_NAMESPACE}Layer"):
+        title = (layer.findtext(f"{_NAMESPACE}Name") or "").strip()
+        match = WITH_UNIT.match(title)
+        name, unit = (header_name(match.group(1)), match.group(2)) if match else (header_name(title), None)
+        if name in names:
+            problems.append(f"{path.name}: layer {title} stands more than once")
+            continue
+        names.append(name)
+        if name == "dose" and unit is not None:
+            try:
+                molar_factor(unit)
+            except ValueError as error:
+                problems.append(f"{path.name}, layer {title}: {error}")
+                continue
+        for entry in layer.iterfind(f"{_NAMESPACE}Well"):
+            text = (entry.findtext(f"{_NAMESPACE}Value") or "").strip()
+            if not text:
+                continue
+            try:
+                well = Well(int(entry.findtext(f"{_NAMESPACE}Row") or ""), int(entry.findtext(f"{_NAMESPACE}Col") or ""))
+            except ValueError:
+                problems.append(f"{path.name}, layer {title}: an entry ({text}) has no row and column")
+                continue
+            cells.setdefault(well, {})[name] = text
+            if name == "dose" and unit:
+                cells[well]["unit"] = unit
+            places.setdefault(well, {})[name] = f"{path.name}, layer {title}"
+    if not cells:
+        problems.append(f"{path.name}: no well is filled in (layers: {', '.join(names) or 'none'})")
+    if cells and "line" not in names and not line:
+        problems.append(
+            f"{path.name}: no layer named line (layers found: {', '.join(names)}); every well needs its cell line (or name one for all)"
+        )
+        return [], problems
+    entries, more = wells_from(cells, places, line)
+    return entries, problems + more
