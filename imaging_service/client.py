@@ -101,8 +101,18 @@ class Client:
         rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/responses", params=filters).json()
         return rows
 
+    def hazards(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
+        """Survival over time as a list of rows; filters: line, compound, status."""
+        rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/hazards", params=filters).json()
+        return rows
+
+    def checks(self, run_id: str) -> list[dict[str, Any]]:
+        """Quality control of the plate as a list of rows."""
+        rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/checks").json()
+        return rows
+
     def table_bytes(self, run_id: str, kind: str, fmt: str) -> bytes:
-        """A table ("wells" or "responses") as "csv" or "parquet" bytes."""
+        """A table ("wells", "responses", "hazards" or "checks") as "csv" or "parquet" bytes."""
         return self._ask("GET", f"/runs/{run_id}/{kind}", params={"format": fmt}).content
 
 
@@ -115,6 +125,12 @@ class FieldImage:
     roles: tuple[str | None, ...]
     labels: dict[str, NDArray[np.int32]]
     pixel_size_um: float
+
+
+def _plane(array: Any, frame: int) -> NDArray[np.int32]:
+    import numpy as np
+
+    return np.asarray(array[...] if array.ndim == 2 else array[frame - 1], np.int32)
 
 
 class RunFolder:
@@ -149,8 +165,8 @@ class RunFolder:
         ome: Any = self._open(zarr, self._plate, well).attrs["ome"]
         return len(ome["well"]["images"])
 
-    def read_field(self, well: str, field: int) -> FieldImage:
-        """Pixels and labels of a field, counted from 1. Raises StoreError."""
+    def read_field(self, well: str, field: int, frame: int = 1) -> FieldImage:
+        """Pixels and labels of a field and time point, both counted from 1. Raises StoreError."""
         import numpy as np
         import zarr
 
@@ -159,10 +175,10 @@ class RunFolder:
         ome = group.attrs["ome"]
         scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
         return FieldImage(
-            pixels=np.asarray(group["0"][...]),
+            pixels=np.asarray(group["0"][...] if group["0"].ndim == 3 else group["0"][frame - 1]),
             channels=tuple(c["label"] for c in ome["omero"]["channels"]),
             roles=tuple(group.attrs["motor_neuron"]["roles"]),
-            labels={name: np.asarray(labels[f"{name}/0"][...], np.int32) for name in labels.attrs["ome"]["labels"]},
+            labels={name: _plane(labels[f"{name}/0"], frame) for name in labels.attrs["ome"]["labels"]},
             pixel_size_um=float(scale[-1]),
         )
 

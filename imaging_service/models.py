@@ -60,8 +60,12 @@ class WellRow(SQLModel, table=True):
     n_nuclei: int = 0
 
 
+# Tables that are kept as rows, with their level in the dictionary of columns; cells, fields and tracks are files only.
+TABLE_LEVELS = {"wells": "well", "responses": "response", "hazards": "hazard", "checks": "check"}
+
+
 class TableRow(SQLModel, table=True):
-    """One row of a run's well or response table, as JSON, with the columns that tables are filtered by beside it."""
+    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by beside it."""
 
     __tablename__ = "table_row"
     __table_args__ = (
@@ -71,7 +75,7 @@ class TableRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     run_id: str = Field(foreign_key="run.id")
-    kind: str  # "wells" or "responses"
+    kind: str  # one of TABLE_LEVELS
     position: int
     line: str = ""
     compound: str = ""

@@ -43,7 +43,10 @@ def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
             rows.append(
                 {"line": line, "genotype": arm["genotype"][0], "compound": compound, "dose_molar": dose, **compare(vehicle, arm, horizon)}
             )
-    return with_q_values(conform(pl.DataFrame(rows, infer_schema_length=None), "hazard")) if rows else empty_table("hazard")
+    if not rows:
+        return empty_table("hazard")
+    table = conform(pl.DataFrame(rows, infer_schema_length=None), "hazard").with_columns(pl.col(pl.Float64).fill_nan(None))
+    return with_q_values(table)
 
 
 def with_q_values(table: pl.DataFrame) -> pl.DataFrame:

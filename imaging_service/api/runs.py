@@ -120,7 +120,7 @@ def get_wells(
     fmt: FormatQuery = Format.JSON,
     line: str | None = None,
     compound: str | None = None,
-    status: Annotated[str | None, Query(description="done, failed or skipped")] = None,
+    status: Annotated[str | None, Query(description="done, excluded, failed or skipped")] = None,
 ) -> Response:
     """One row a well of the plate map, in plate order."""
     filters = {"line": line, "compound": compound, "status": status}
@@ -140,6 +140,31 @@ def get_responses(
     """One row per line × compound × phenotype."""
     filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
     return table_response(session, find_run(session, run), "responses", fmt, {k: v for k, v in filters.items() if v is not None})
+
+
+@router.get("/{run}/hazards", summary="Survival over time", response_class=Response, responses=_TABLE_CONTENT)
+def get_hazards(
+    run: str,
+    session: SessionDep,
+    fmt: FormatQuery = Format.JSON,
+    line: str | None = None,
+    compound: str | None = None,
+    status: Annotated[str | None, Query(description="ok, informative_censoring, too_few_events, …")] = None,
+) -> Response:
+    """One row per line × compound × dose of a longitudinal run; empty for a fixed end-point."""
+    filters = {"line": line, "compound": compound, "status": status}
+    return table_response(session, find_run(session, run), "hazards", fmt, {k: v for k, v in filters.items() if v is not None})
+
+
+@router.get("/{run}/checks", summary="Quality control of the plate", response_class=Response, responses=_TABLE_CONTENT)
+def get_checks(
+    run: str,
+    session: SessionDep,
+    fmt: FormatQuery = Format.JSON,
+    status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
+) -> Response:
+    """Edge, row and column effects, compounds that glow, and where the plate's thresholds came from."""
+    return table_response(session, find_run(session, run), "checks", fmt, {} if status is None else {"status": status})
 
 
 @router.get("/{run}/report", summary="The report page", response_class=FileResponse)

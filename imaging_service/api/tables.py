@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Query, Response
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from imaging_service.db import table_content
 from imaging_service.errors import NotReady
-from imaging_service.models import RunRow
+from imaging_service.models import TABLE_LEVELS, RunRow
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +44,7 @@ def table_response(session: Session, run: RunRow, kind: str, fmt: Format, filter
 
     from phenotypes.columns import Level, columns, conform, empty_table
 
-    level: Level = "well" if kind == "wells" else "response"
+    level = cast(Level, TABLE_LEVELS[kind])
     table = empty_table(level)
     if content:
         schema = {c.name: c.dtype for c in columns(level).values()}

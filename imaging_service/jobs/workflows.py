@@ -20,7 +20,7 @@ from imaging_service.db import engine
 from imaging_service.errors import MachineError
 from imaging_service.jobs.compute import Cluster
 from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load
-from imaging_service.models import RunRow, TableRow, WellRow
+from imaging_service.models import TABLE_LEVELS, RunRow, TableRow, WellRow
 from imaging_service.settings import Settings
 
 PLATES, WELLS = "plates", "wells"
@@ -134,7 +134,7 @@ def summarise_run(run_id: str) -> None:
     Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
     with Session(engine(Context.settings.url)) as session:
         session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
-        for kind in ("wells", "responses"):
+        for kind in TABLE_LEVELS:
             rows_of_kind = table_rows(folder.root / f"{kind}.parquet", run_id, kind)
             if rows_of_kind:
                 session.execute(sa.insert(TableRow), rows_of_kind)

@@ -57,7 +57,7 @@ def test_the_same_submission_is_the_same_run(service, done, phantom_plate):
 
 def test_tables_as_json_csv_and_parquet(service, done, analysed):
     _, client = service
-    for kind in ("wells", "responses"):
+    for kind in ("wells", "responses", "hazards", "checks"):
         file = pl.read_parquet(analysed / f"{kind}.parquet")
         parquet = pl.read_parquet(io.BytesIO(client.table_bytes(done.id, kind, "parquet")))
         assert parquet.equals(file)
@@ -65,6 +65,8 @@ def test_tables_as_json_csv_and_parquet(service, done, analysed):
         assert csv == (analysed / f"{kind}.csv").read_text()
     rows = client.responses(done.id)
     assert [r["line"] for r in rows] == pl.read_parquet(analysed / "responses.parquet")["line"].to_list()
+    assert client.hazards(done.id) == []
+    assert {c["check"] for c in client.checks(done.id)} >= {"edge_effect", "row_trend", "mislocalisation"}
     assert {w["well"] for w in client.wells(done.id)} == {w.well for w in client.progress(done.id)}
 
 
