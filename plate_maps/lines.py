@@ -1,0 +1,220 @@
+"""The line registry: who the cells come from, as tables that a consortium can share.
+
+One row a line, one row a differentiation batch, as TSV. Donors are named by a code only. Ages are buckets, dates are years: what
+could lead to a person has no column here, and a column that is not known is refused rather than carried along.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+_AGE = re.compile(r"^(\d{1,2})-(\d{1,2})$|^90\+$")
+_YEAR = re.compile(r"^(19|20)\d\d$")
+_RRID = re.compile(r"^(RRID:)?CVCL_[A-Z0-9]{4}$")
+_MONDO = re.compile(r"^MONDO:\d{7}$")
+_DOI = re.compile(r"^10\.\d{4,9}/\S+$")
+SEXES = ("female", "male", "unknown")
+ZYGOSITIES = ("heterozygous", "homozygous", "hemizygous", "wild type")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A cell line. `line` is the name that plate maps use; `donor` is the lab's code of the person, never a name.
+
+    `disease` is a MONDO id, `hpscreg` and `rrid` the public registries' names, `hgvs` the variant. `age_at_sampling` and `age_at_onset` are
+    buckets such as 50-59, or 90+. `isogenic_parent` is the line it was edited from, `edit` what was done to it.
+    """
+
+    line: str
+    donor: str
+    genotype: str = ""
+    gene: str = ""
+    hgvs: str = ""
+    zygosity: str = ""
+    repeat_class: str = ""
+    sporadic: str = ""
+    disease: str = ""
+    sex: str = ""
+    age_at_sampling: str = ""
+    age_at_onset: str = ""
+    site_of_onset: str = ""
+    source_tissue: str = ""
+    reprogramming: str = ""
+    clone: str = ""
+    passage: str = ""
+    karyotype: str = ""
+    karyotype_year: str = ""
+    str_profile: str = ""
+    mycoplasma: str = ""
+    isogenic_parent: str = ""
+    edit: str = ""
+    hpscreg: str = ""
+    rrid: str = ""
+    bank: str = ""
+    consent: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A differentiation batch. `operator` is a code; days are counted from the start of the differentiation."""
+
+    batch: str
+    protocol_doi: str = ""
+    protocol_version: str = ""
+    plating_day: str = ""
+    imaging_day: str = ""
+    cryo_lot: str = ""
+    coating: str = ""
+    media_lots: str = ""
+    operator: str = ""
+    purity: str = ""
+
+
+class RegistryError(ValueError):
+    """A registry that cannot be used; `problems` holds one sentence a fault with file, row and line."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(f"registry {source} cannot be used:\n  - " + "\n  - ".join(problems[:20]))
+
+
+Record = TypeVar("Record", Line, Batch)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Lines and batches by name."""
+
+    lines: Mapping[str, Line]
+    batches: Mapping[str, Batch]
+
+    def donors(self) -> dict[str, str]:
+        """Line ► donor: lines of one donor are one person in any statement across lines."""
+        return {name: line.donor for name, line in self.lines.items()}
+
+    def isogenic_pairs(self) -> list[tuple[str, str]]:
+        """(parent, edited line) pairs, in the edited lines' order."""
+        return [(line.isogenic_parent, name) for name, line in self.lines.items() if line.isogenic_parent]
+
+    def unknown(self, lines: Iterable[str], batches: Iterable[str] = ()) -> list[str]:
+        """Sentences on lines and batches of plate maps that the registry does not know."""
+        return [f"line {n} is not in the registry" for n in sorted(set(lines) - set(self.lines))] + [
+            f"batch {n} is not in the registry" for n in sorted({b for b in batches if b} - set(self.batches))
+        ]
+
+
+def read_lines(text: str, source: str = "lines.tsv") -> dict[str, Line]:
+    """Read lines from TSV text. Raises RegistryError with every fault."""
+    rows, problems = _read(text, source, Line, "line")
+    for place, line in rows:
+        problems += [f"{place}, line {line.line}: {fault}" for fault in _faults(line)]
+    known = {line.line: line for _, line in rows}
+    for place, line in rows:
+        parent = known.get(line.isogenic_parent)
+        if line.isogenic_parent and parent is None:
+            problems.append(f"{place}, line {line.line}: isogenic parent {line.isogenic_parent} is not in the registry")
+        elif parent is not None and parent.donor != line.donor:
+            problems.append(
+                f"{place}, line {line.line}: its isogenic parent {parent.line} has donor {parent.donor}, it has {line.donor}; isogenic lines share a donor"
+            )
+        elif parent is line:
+            problems.append(f"{place}, line {line.line}: it is its own isogenic parent")
+    if problems:
+        raise RegistryError(source, problems)
+    return known
+
+
+def read_batches(text: str, source: str = "batches.tsv") -> dict[str, Batch]:
+    """Read batches from TSV text. Raises RegistryError with every fault."""
+    rows, problems = _read(text, source, Batch, "batch")
+    for place, batch in rows:
+        if batch.protocol_doi and not _DOI.match(batch.protocol_doi):
+            problems.append(f"{place}, batch {batch.batch}: {batch.protocol_doi!r} is no DOI, such as 10.17504/protocols.io.abcd")
+        if batch.purity and not _share(batch.purity):
+            problems.append(f"{place}, batch {batch.batch}: purity {batch.purity!r} is no share between 0 and 1")
+    if problems:
+        raise RegistryError(source, problems)
+    return {batch.batch: batch for _, batch in rows}
+
+
+def write(records: Iterable[Record], kind: type[Record]) -> str:
+    """TSV text of lines or batches, which `read_lines` and `read_batches` read back."""
+    out = io.StringIO()
+    names = [f.name for f in fields(kind)]
+    writer = csv.DictWriter(out, names, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        # A cell that begins like a formula would be run by a spreadsheet.
+        writer.writerow({n: _neutral(getattr(record, n)) for n in names})
+    return out.getvalue()
+
+
+def _neutral(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def _read(text: str, source: str, kind: type[Record], key: str) -> tuple[list[tuple[str, Record]], list[str]]:
+    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter="\t")
+    names = [f.name for f in fields(kind)]
+    header = [(h or "").strip() for h in reader.fieldnames or []]
+    strange = [h for h in header if h not in names]
+    if strange:
+        return [], [f"{source}, row 1: unknown columns {', '.join(map(repr, strange))}; known: {', '.join(names)}"]
+    if key not in header:
+        return [], [f"{source}, row 1: no column named {key} (is the file separated by tabs?)"]
+    rows: list[tuple[str, Record]] = []
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for number, row in enumerate(reader, start=2):
+        place = f"{source}, row {number}"
+        if None in row:
+            problems.append(f"{place}: more cells than columns")
+            continue
+        values = {k.strip(): (v or "").strip().removeprefix("'") for k, v in row.items()}
+        if not any(values.values()):
+            continue
+        name = values[key]
+        if not name:
+            problems.append(f"{place}: the {key} has no name")
+        elif name in seen:
+            problems.append(f"{place}: {key} {name} was given before, at {seen[name]}")
+        elif kind is Line and not values.get("donor"):
+            problems.append(f"{place}, line {name}: the donor is missing; without it two lines of one person count as two people")
+        else:
+            seen[name] = place
+            rows.append((place, kind(**values)))
+    return rows, problems
+
+
+def _faults(line: Line) -> list[str]:
+    found = []
+    for name in ("age_at_sampling", "age_at_onset"):
+        value = getattr(line, name)
+        match = _AGE.match(value)
+        if value and (match is None or (match.group(1) and not 4 <= int(match.group(2)) - int(match.group(1)) <= 9)):
+            found.append(f"{name} {value!r} is no bucket of 5 to 10 years, such as 50-59, nor 90+; exact ages identify people")
+    if line.karyotype_year and not _YEAR.match(line.karyotype_year):
+        found.append(f"karyotype_year {line.karyotype_year!r} is no year; finer dates identify people")
+    for name, pattern, example in (("rrid", _RRID, "CVCL_B5P3"), ("disease", _MONDO, "MONDO:0004976")):
+        value = getattr(line, name)
+        if value and not pattern.match(value):
+            found.append(f"{name} {value!r} is not of the form {example}")
+    for name, known in (("sex", SEXES), ("zygosity", ZYGOSITIES), ("sporadic", ("yes", "no"))):
+        value = getattr(line, name)
+        if value and value not in known:
+            found.append(f"{name} {value!r} is not one of {', '.join(known)}")
+    if line.passage and not line.passage.isdigit():
+        found.append(f"passage {line.passage!r} is no number")
+    return found
+
+
+def _share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
