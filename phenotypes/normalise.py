@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from phenotypes.columns import phenotype
@@ -28,3 +29,40 @@ def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
     else:
         value = pl.when(done).then(pl.col(name) - reference)
     return wells.select(value.cast(pl.Float64).alias(name))[name]
+
+
+# Robust z divides by no less than this share of the median: where all vehicles agree (no puncta in any), MAD is 0.
+LEAST_CV = 0.02
+
+
+def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
+    """(x − median) / (1.4826 MAD) of the vehicle wells of the same line; null under three of them.
+
+    The MAD is floored at LEAST_CV of the median, and at the phenotype's own rounding where that is 0 as well.
+    """
+    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle")).drop_nulls(name)
+    found: dict[str, tuple[float, float]] = {}
+    for line, part in vehicles.group_by("line"):
+        values = part[name].to_numpy().astype(float)
+        if len(values) >= 3:
+            middle = float(np.median(values))
+            spread = 1.4826 * float(np.median(np.abs(values - middle)))
+            found[str(line[0])] = (middle, max(spread, LEAST_CV * abs(middle), 1e-9 if middle else LEAST_CV))
+    rows = zip(wells["line"], wells[name], wells["status"], strict=True)
+    values_z = [None if v is None or s != "done" or line not in found else (v - found[line][0]) / found[line][1] for line, v, s in rows]
+    return pl.Series(name, values_z, dtype=pl.Float64)
+
+
+def normalised_to_isogenic(wells: pl.DataFrame, name: str, isogenic: dict[str, str]) -> pl.Series:
+    """NPI: 0 at the vehicle mean of the well's own line, 100 at that of its isogenic (or healthy) line, on the same plate.
+
+    `isogenic` maps disease line ► the line it is compared with; wells of other lines, and of lines whose window is 0, are null.
+    """
+    means = {line: value for line, value in zip(wells["line"], vehicle_means(wells, name), strict=True) if value is not None}
+    rows = zip(wells["line"], wells[name], wells["status"], strict=True)
+    found = []
+    for line, value, status in rows:
+        own, other = means.get(line), means.get(isogenic.get(line, ""))
+        usable = status == "done" and value is not None and own is not None and other is not None and other != own
+        found.append(100 * (value - own) / (other - own) if usable and own is not None and other is not None else None)
+    return pl.Series(name, found, dtype=pl.Float64)
