@@ -133,7 +133,12 @@ def _cells(
 def _field_row(field: Field, camera: Field, segmentation: Segmentation, pixels: Pixels, levels: Levels) -> Row:
     labels = segmentation.labels
     height, width = (n * field.pixel_size_um for n in field.shape)
-    row: Row = {"area_mm2": field.area_um2 / 1e6, "height_um": height, "width_um": width, **channel_quality(camera, field)}
+    row: Row = {
+        "area_mm2": field.area_um2 / 1e6,
+        "height_um": height,
+        "width_um": width,
+        **channel_quality(camera, field, {role: noise for role, (_, noise) in levels.items()}),
+    }
     row["confluence"] = covered(labels.get("neurites"), labels.get("somas"))
     if "nuclei" in labels:
         background, noise = levels["dna"]

@@ -6,6 +6,8 @@ What follows from them for a plate
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +16,24 @@ from segmentation.background import background_level, noise_level
 from segmentation.field import Field, Image, Labels, Pixels
 
 _TILE = 256
+# A channel's range is at least this many times its pixel noise, as the engines take it.
+_RANGE_IN_NOISE = 12.0
 # Frequencies in cycles a pixel between which the power's slope is read: over blobs of shading, under what optics passes.
 _BAND = (3 / _TILE, 0.35)
 
 
-def channel_quality(camera: Field, corrected: Field) -> dict[str, float | None]:
-    """`background`, `saturated`, `focus` of each role's channel as the camera saw it, and `uneven` as it was corrected."""
+def channel_quality(camera: Field, corrected: Field, noise: Mapping[str, float]) -> dict[str, float | None]:
+    """`background`, `saturated`, `focus` of each role's channel as the camera saw it, and `uneven` as it was corrected.
+
+    `noise` is the corrected channels' pixel noise.
+    """
     row: dict[str, float | None] = {}
     for role in (r for r in camera.roles if r):
         image = camera.channel(role)
         row[f"background_{role}"] = background_level(image)
         row[f"saturated_{role}"] = saturated(image)
         row[f"focus_{role}"] = focus_slope(image)
-        row[f"uneven_{role}"] = unevenness(corrected.channel(role))
+        row[f"uneven_{role}"] = unevenness(corrected.channel(role), noise[role])
     return row
 
 
@@ -67,16 +74,17 @@ def focus_slope(image: Image) -> float | None:
     return float(np.polyfit(np.log(f[keep]), np.log(radial[keep] - floor), 1, w=np.sqrt(1 / f[keep]))[0])
 
 
-def unevenness(image: Image) -> float:
+def unevenness(image: Image, noise: float) -> float:
     """Residual of the illumination: spread of the local background over the field, as a share of what bright structures rise.
 
-    The local background is the 10th percentile of 4 × 4 parts. In dense cultures it also sees where cells are.
+    The local background is the 10th percentile of 4 × 4 parts. In dense cultures it also sees where cells are; where nothing rises
+    above the noise there is nothing to be uneven against.
     """
     height, width = image.shape
     small = cv2.resize(image, (max(4, width // 8), max(4, height // 8)), interpolation=cv2.INTER_AREA)
     parts = [np.percentile(part, 10) for band in np.array_split(small, 4) for part in np.array_split(band, 4, axis=1)]
     step = max(1, int(np.sqrt(image.size / 2**16)))
-    rise = float(np.percentile(image[::step, ::step], 99.5)) - min(parts)
+    rise = max(float(np.percentile(image[::step, ::step], 99.5)) - min(parts), _RANGE_IN_NOISE * noise)
     return float((max(parts) - min(parts)) / rise) if rise > 0 else 0.0
 
 

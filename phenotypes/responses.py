@@ -14,7 +14,10 @@ from phenotypes.dose_response import DoseResponse, fit
 from phenotypes.neurites import MAX_CONFLICT
 from phenotypes.normalise import normalised, unit_of
 from phenotypes.plate_quality import quality_table
-from phenotypes.wells import PER_NEURON
+from phenotypes.wells import MIN_CELLS, PER_NEURON
+
+# Phenotypes that speak of a whole well, however few its cells.
+_COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
 
 
 @dataclass(frozen=True)
@@ -123,14 +126,18 @@ def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, 
     if done.is_empty():
         return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
     crossed = done["attribution_conflict_fraction"].drop_nulls() > MAX_CONFLICT
-    if name in PER_NEURON and done[name].null_count() == len(done) and len(crossed) and crossed.all():
+    if name in PER_NEURON and done[name].null_count() == len(done) and 2 * int(crossed.sum()) > len(crossed):
         median = float(done["attribution_conflict_fraction"].median() or 0.0)  # type: ignore[arg-type]
         words = f"neurites touching several somas hold {median:.0%} of the length (median well, limit {MAX_CONFLICT:.0%})"
         return DoseResponse(
             "attribution_conflict", f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer neurons"
         )
     if done[name].null_count() == len(done):
-        return DoseResponse("not_measured", f"{name} has no value in any well: its channel or compartment is missing")
+        cells = max(done["live_count"].drop_nulls().to_list(), default=0)
+        if phenotype(name).scale is not None and 0 < cells < MIN_CELLS and name not in _COUNTED:
+            return DoseResponse("too_few_cells", f"{name} needs {MIN_CELLS} cells a well; the fullest well has {cells}")
+        words = "its channel or compartment is missing, or it was refused (see the plate's checks)"
+        return DoseResponse("not_measured", f"{name} has no value in any well: {words}")
     vehicle = done.filter((pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
     if vehicle.is_empty():
         return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")

@@ -131,7 +131,9 @@ def render_report(content: ReportContent) -> str:
             quality=content.responses.quality.to_dicts(),
             checks=content.checks.to_dicts(),
             hazards=content.hazards.to_dicts(),
-            warned=content.fields.filter((pl.col("warnings") != "") | (pl.col("qc") != ""))
+            too_coarse=_too_coarse(content.fields),
+            warned=content.fields.with_columns(pl.col("warnings").str.replace(_COARSE, "").str.strip_chars("; ").alias("warnings"))
+            .filter((pl.col("warnings") != "") | (pl.col("qc") != ""))
             .select(
                 "well",
                 "field",
@@ -149,6 +151,14 @@ def render_report(content: ReportContent) -> str:
             script=charts.page_script().replace("</script", "<\\/script"),
         )
     )
+
+
+# One sentence for the plate instead of one a field: pixels are of one size.
+_COARSE = r"pixel_size_too_coarse \([^)]*\) for [^;]*"
+
+
+def _too_coarse(fields: pl.DataFrame) -> list[str]:
+    return fields["warnings"].str.extract(f"({_COARSE})").drop_nulls().unique(maintain_order=True).to_list()
 
 
 def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[str, Any]]:

@@ -46,8 +46,10 @@ def test_saturation_is_many_pixels_at_one_value():
 
 def test_unevenness():
     ramp = np.linspace(0, 400, 512, dtype=np.float32)[None]
-    assert unevenness(DNA + ramp) > unevenness(DNA) + 0.1
-    assert unevenness(np.zeros((64, 64), np.float32)) == 0.0
+    assert unevenness(DNA + ramp, 5.0) > unevenness(DNA, 5.0) + 0.1
+    assert unevenness(np.zeros((64, 64), np.float32), 0.0) == 0.0
+    noise = np.random.default_rng(0).normal(200, 10, (512, 512)).astype(np.float32)
+    assert unevenness(noise, 10.0) < 0.1
 
 
 def test_clumps_are_nuclei_that_touch():
