@@ -26,8 +26,8 @@ from imaging_service.jobs.analyze import start_worker
 from imaging_service.jobs.well import ILLUMINATION_FIELDS, THRESHOLD_FIELDS
 from phenotypes.columns import empty_table
 from phenotypes.measure import measure, with_well
+from phenotypes.plate import judge
 from phenotypes.responses import respond
-from phenotypes.wells import mark_pyknotic, well_table
 from segmentation import load
 from segmentation.background import estimate_illumination
 from segmentation.phantoms import Optics, render
@@ -63,12 +63,8 @@ def one_seed(seed: int) -> list[dict]:
             for w in wells
         ]
     )  # fmt: skip
-    table = well_table(
-        mark_pyknotic(pl.concat(cells), conditions),
-        pl.concat(fields),
-        conditions,
-        {w.well.name: ("done", "") for w in wells},
-    )
+    ended = {w.well.name: ("done", "") for w in wells}
+    table = judge(pl.concat(cells), pl.concat(fields), conditions, ended, (16, 24)).wells
     responses = respond(table, demo.PHENOTYPES, pixel_size_um=Optics().pixel_size_um)
     compared = demo.beside_truth(responses.table)
     keep = [
