@@ -83,7 +83,7 @@ def _wild(rng: np.random.Generator, shape: tuple[int, int], pixel_size_um: float
     culture = Culture(
         neurons_per_mm2=min(700.0, upto(14 / field_mm2)), glia_per_mm2=upto(400), pyknotic_per_mm2=upto(200),
         neurite_length_um=rng.uniform(40, 300), neurites_per_neuron=int(rng.integers(1, 7)), nc_log2=rng.uniform(-2, 2.5),
-        puncta_per_neuron=upto(12.0), puncta_snr=float(np.exp(rng.uniform(np.log(2.5), np.log(25)))), clutter=clutter,
+        puncta_per_neuron=upto(12.0), puncta_snr=float(np.exp(rng.uniform(np.log(2.0), np.log(14)))), clutter=clutter,
     )  # fmt: skip
     exposure = float(np.exp(rng.uniform(np.log(0.08), np.log(4.0))))
     optics = Optics(

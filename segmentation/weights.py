@@ -24,7 +24,7 @@ MOTORNET = ModelCard(
     "shipped with the package; segmentation/motornet/train.py, see segmentation/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
-MOTORNET_SHA256 = "53fabd210c06551f3a205bd993f6e10fdfabedbe30852892bcce94f732adfac2"
+MOTORNET_SHA256 = "459096980c72fa183730ab7ae753ab04f34a397a882000755a4c0476c5d5f38f"
 
 _NON_COMMERCIAL = "CC-BY-NC 4.0 (training data; no commercial use)"
 _COLLECTION = "the Cellpose-SAM training collection, parts of it non-commercial"

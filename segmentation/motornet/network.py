@@ -18,7 +18,7 @@ INPUTS = ("dna", "neurite", "aggregate")
 # Logits at full resolution, in the order of the output's channels.
 PROBABILITIES = ("nuclei", "somas", "neurites", "puncta")
 FLOWS = ("nuclei", "somas")
-WIDTHS = (32, 64, 96, 128)
+WIDTHS = (32, 80, 160, 256)
 # Fields are padded to a multiple of this many pixels: 2 (folding) × 2³ (three halvings).
 MULTIPLE = 16
 

@@ -4,7 +4,7 @@ A sample is an .npz of `image` (3, Y, X) float16, linear range of `fields.normal
 probability in the order of `network.PROBABILITIES`; `flows` (4, Y/2, X/2) float16; `known` (4,) bool, what of the truth
 may be learnt; `present` (3,) bool, channels. Making them takes longer than a training step, so they are kept on disk.
 
-    python -m segmentation.motornet.samples --nuclei FOLDER --out SAMPLES --phantoms 1500
+    python -m segmentation.motornet.samples --nuclei FOLDER --out SAMPLES --phantoms 2400
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nuclei", type=Path, required=True, help="folder of DSB2018: manifest.csv, images/, labels/")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--phantoms", type=int, default=1500)
+    parser.add_argument("--phantoms", type=int, default=2400)
     parser.add_argument("--crops", type=int, default=3, help="crops of each annotated image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)

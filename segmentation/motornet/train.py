@@ -1,6 +1,6 @@
 """Train `motornet` from samples on disk: seeded, resumable, on a GPU where there is one.
 
-    python -m segmentation.motornet.train --samples SAMPLES --out FOLDER --steps 8000
+    python -m segmentation.motornet.train --samples SAMPLES --out FOLDER --steps 10000
 
 Step n draws the same samples whatever came before it, so that a training that was killed and started again with the same
 command continues from its last checkpoint with the next step. The weights that are kept are an exponential average over the steps.
@@ -39,7 +39,7 @@ _FLOW_SCALE = 5.0
 class Plan:
     """What decides the weights, beside the samples."""
 
-    steps: int = 8000
+    steps: int = 10000
     batch: int = 8
     side: int = 256
     rate: float = 2e-3
