@@ -26,12 +26,17 @@ _SHARE = 0.25
 
 @dataclass(frozen=True)
 class DeathSettings:
-    """`definition`, with `round_form_factor` and `round_area` (share of the first area) for rounding; `edge_um`: nearer is the edge."""
+    """`definition`, with `round_form_factor` and `round_area` (share of the first area) for rounding; `edge_um`: nearer is the edge.
+
+    `jump_um`: who seems to die while moving farther than this between two frames is more likely another cell, dead before, that the
+    track slipped to: the neuron is censored, not dead.
+    """
 
     definition: Definition = "reporter_loss"
     round_form_factor: float = 0.85
     round_area: float = 0.7
     edge_um: float = 15.0
+    jump_um: float = 7.5
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,9 @@ def tracks_table(
     shift = frames.select("frame", pl.col("y_um").alias("dy"), pl.col("x_um").alias("dx"))
     rows = rows.join(shift, on="frame", how="left", maintain_order="left")
     rows = rows.with_columns(_dead(settings, threshold).alias("dead"), _at_edge(field_um, settings.edge_um).alias("edge"))
+    moved = ((pl.col("y_um") - pl.col("y_um").shift(1)).pow(2) + (pl.col("x_um") - pl.col("x_um").shift(1)).pow(2)).sqrt().over("track")
+    slipped = pl.col("dead") & ~pl.col("dead").shift(1, fill_value=False).over("track") & (moved.fill_null(0.0) > settings.jump_um)
+    rows = rows.with_columns(slipped.alias("slipped"))
     ends = rows.group_by("track", maintain_order=True).agg(
         pl.col("frame").first().alias("first_frame"),
         pl.col("frame").last().alias("last_frame"),
@@ -152,8 +160,8 @@ def tracks_table(
         pl.col("time_h").last().alias("seen_h"),
         pl.col("edge").last(),
         pl.col("conflict").last().alias("merged"),
-        pl.col("time_h").filter("conflict").first().alias("conflict_h"),
-        pl.col("time_h").filter("dead").first().alias("dead_h"),
+        pl.col("time_h").filter(pl.col("conflict") | pl.col("slipped")).first().alias("conflict_h"),
+        pl.when(~pl.col("slipped").any()).then(pl.col("time_h").filter("dead").first()).alias("dead_h"),
         pl.col("dead").first().alias("dead_at_start"),
         pl.col("y_um").first().alias("y_um"),
         pl.col("x_um").first().alias("x_um"),

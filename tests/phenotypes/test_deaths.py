@@ -71,6 +71,13 @@ def test_a_conflict_before_death_censors_and_after_it_does_not():
     assert ended(track([1, 2, 3, 4, 5], conflict=(5,), sensor=red), "gedi", threshold=0.4) == (True, "", 36.0)
 
 
+def test_a_track_that_jumps_to_a_dead_cell_is_censored_not_dead():
+    """The neuron floated off and the track slipped to a neighbour that had died before."""
+    red, place = [0.2, 0.2, 0.9, 0.9], [300.0, 300.0, 311.0, 311.0]
+    assert ended(track([1, 2, 3, 4], sensor=red, y_um=place), "gedi", threshold=0.4) == (False, "identity_conflict", 24.0)
+    assert ended(track([1, 2, 3, 4], sensor=red, y_um=[300.0, 301.0, 303.0, 303.0]), "gedi", threshold=0.4)[0] is True
+
+
 def test_rounding_must_last():
     form, area = [0.6, 0.9, 0.6, 0.9, 0.9], [200.0, 100.0, 200.0, 100.0, 100.0]
     assert ended(track([1, 2, 3, 4, 5], soma_form_factor=form, soma_area_um2=area), "rounding") == (True, "", 36.0)
