@@ -169,7 +169,12 @@ def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int
     for name, place in (("row_trend", row), ("column_trend", column)):
         if len(value) < 8 or len(set(place)) < 4:
             found.append(
-                _check(name, phenotype, "not_assessable", f"{len(value)} vehicle wells in {len(set(place))} places; 8 in 4 are needed")
+                _check(
+                    name,
+                    phenotype,
+                    "not_assessable",
+                    f"{len(value)} vehicle wells in {len(set(place))} {name.split('_', maxsplit=1)[0]}(s); 8 in 4 are needed",
+                )
             )
             continue
         rank, p = _rank(place, value)

@@ -132,7 +132,9 @@ def render_report(content: ReportContent) -> str:
             checks=content.checks.to_dicts(),
             hazards=content.hazards.to_dicts(),
             too_coarse=_too_coarse(content.fields),
-            warned=content.fields.with_columns(pl.col("warnings").str.replace(_COARSE, "").str.strip_chars("; ").alias("warnings"))
+            warned=content.fields.with_columns(
+                pl.col("warnings").str.replace(_COARSE, "").str.replace(_NO_DNA, "").str.strip_chars("; ").alias("warnings")
+            )
             .filter((pl.col("warnings") != "") | (pl.col("qc") != ""))
             .select(
                 "well",
@@ -155,6 +157,10 @@ def render_report(content: ReportContent) -> str:
 
 # One sentence for the plate instead of one a field: pixels are of one size.
 _COARSE = r"pixel_size_too_coarse \([^)]*\) for [^;]*"
+
+
+# A live assay without DNA stain need not be told so for every frame.
+_NO_DNA = r"nuclei: no dna channel(; )?"
 
 
 def _too_coarse(fields: pl.DataFrame) -> list[str]:
