@@ -104,13 +104,14 @@ def plate(job):
     tracks, _ = plate_tracks(pl.concat(cells), pl.concat(fields), pl.DataFrame(conditions), DeathSettings(definition))
     used = tracks.filter("included")
     called = false = 0
-    placed = used.filter(pl.col("control") != "positive").select("well", "y_um", "x_um", "event")
-    for well, y, x, event in placed.iter_rows():
+    placed = used.filter(pl.col("control") != "positive").select("well", "y_um", "x_um", "event", "exit_h")
+    for well, y, x, event, exit_h in placed.iter_rows():
         start, _, lost_h = truths[well]
         i = int(np.argmin(np.hypot(*(start - (y, x)).T)))
         if np.isfinite(lost_h[i]) and np.hypot(*(start[i] - (y, x))) < 5:
             called += 1
-            false += event
+            # A death that was read before the loss is the sensor's error, not the loss's.
+            false += event and exit_h >= lost_h[i]
     row = compare(used.filter(pl.col("control") == "vehicle"), used.filter(pl.col("control") == "none"), float(used["study_end_h"].min()))
     return row, called, false
 
