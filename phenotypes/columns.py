@@ -5,13 +5,15 @@ from it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
 
 Level = Literal["cell", "field", "well", "quality", "response", "check", "track", "hazard"]
 Scale = Literal["percent", "difference"]
+# How a ratio is brought together over cells or fields; in one real vendor export the two differ by 2 %.
+Ratio = Literal["ratio_of_sums", "mean_of_ratios"]
 
 # Roles that may carry an intensity; columns named …_{role} stand for one column each.
 INTENSITY_ROLES = ("dna", "neurite", "identity", "aggregate", "granule", "envelope", "death")
@@ -23,7 +25,7 @@ class Column:
 
     `scale` is set on well columns that can be a phenotype of the response table: "percent" of the vehicle mean for
     counts, lengths and areas, "difference" to it for logarithms and fractions, which may be zero or negative.
-    `coarsest_pixel_um` is the largest pixel at which the number means anything.
+    `coarsest_pixel_um` is the largest pixel at which the number means anything. `ratio` says of a ratio how it aggregates.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Column:
     meaning: str
     scale: Scale | None = None
     coarsest_pixel_um: float | None = None
+    ratio: Ratio | None = None
 
 
 _TEXT, _INT, _REAL, _BOOL = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()
@@ -325,6 +328,22 @@ _HAZARD = [
     Column("q_value", "hazard", "", _REAL, "Benjamini–Hochberg over the plate's ratios."),
 ]  # fmt: skip
 
+# Every well column that is a ratio, with how it aggregates.
+_RATIOS: dict[str, Ratio] = {
+    **dict.fromkeys(
+        (
+            "purity", "nuclei_density", "live_density", "survival_fixed", "pyknotic_fraction", "clump_fraction", "neurite_length_density",
+            "neurite_length_per_neuron", "attribution_conflict_fraction", "mean_process_mean", "branch_points_per_100um", "tips_per_100um",
+            "beads_per_100um", "fragmentation_index", "mislocalised_fraction", "puncta_positive_fraction", "puncta_many_fraction",
+            "granule_positive_fraction", "lost_fraction", "puncta_per_neuron", "puncta_area_per_neuron", "granules_per_neuron",
+        ),
+        "ratio_of_sums",
+    ),
+    **dict.fromkeys(("granule_area_fraction", "manders_m1_mean", "manders_excess_mean", "rim_log2_mean", "straightness_mean"), "mean_of_ratios"),
+    **{f"nc_log2_{role}": "mean_of_ratios" for role in INTENSITY_ROLES},
+}  # fmt: skip
+_WELL = [replace(c, ratio=_RATIOS.get(c.name)) for c in _WELL]
+
 COLUMNS: tuple[Column, ...] = tuple(_CELL + _FIELD + _WELL + _QUALITY + _RESPONSE + _CHECK + _TRACK + _HAZARD)
 
 
@@ -370,6 +389,7 @@ def markdown(levels: Iterable[Level] = ("response", "hazard", "well", "quality",
         for c in columns(level).values():
             gate = f" Refused above {c.coarsest_pixel_um} µm/px." if c.coarsest_pixel_um else ""
             scale = {"percent": " Phenotype, in % of vehicle.", "difference": " Phenotype, as difference to vehicle."}
-            note = scale.get(c.scale or "", "")
+            ratio = f" ({c.ratio.replace('_', ' ')})" if c.ratio else ""
+            note = ratio + scale.get(c.scale or "", "")
             parts.append(f"| `{c.name}` | {c.unit} | {c.dtype} | {c.meaning}{gate}{note} |\n")
     return "".join(parts)

@@ -33,3 +33,15 @@ def test_unknown_phenotypes_list_the_known():
         phenotype("viability")
     with pytest.raises(ValueError, match="unknown phenotype 'well'"):
         phenotype("well")
+
+
+def test_every_ratio_of_the_well_table_says_how_it_aggregates():
+    """Names and units that are ratios by the look of them; a mean of counts or areas over cells is a ratio of sums as well."""
+    ratios = {c.name for c in columns("well").values() if c.ratio}
+    looks = {
+        c.name for c in columns("well").values()
+        if any(part in c.name for part in ("fraction", "_per_", "density", "index", "nc_log2", "purity", "survival_fixed"))
+    }  # fmt: skip
+    assert looks <= ratios, looks - ratios
+    assert columns("well")["nc_log2_aggregate"].ratio == "mean_of_ratios"
+    assert "(mean of ratios)" in markdown()
