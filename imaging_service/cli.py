@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imaging_service import cli_plate_map, cli_segmentation
+from imaging_service.errors import ServiceError
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import polars as pl
     from rich.console import Console
     from rich.table import Table
@@ -298,12 +301,12 @@ def _add_row(table: Table, *cells: str) -> None:
     table.add_row(*(Text(cell) for cell in cells))
 
 
-def _interval(row: dict[str, object]) -> str:
+def _interval(row: dict[str, Any]) -> str:
     """The EC50's interval, "–" for an open end; empty where neither end is known."""
     from imaging_service.web.report import dose
 
     low, high = row["ec50_low"], row["ec50_high"]
-    return "–" if low is None and high is None else f"{dose(low)} … {dose(high)}"  # type: ignore[arg-type]
+    return "–" if low is None and high is None else f"{dose(low)} … {dose(high)}"
 
 
 def _console() -> Console:
@@ -317,15 +320,13 @@ def main() -> None:
     """Entry point: errors that a user can act on are one message and exit code 2, without a traceback."""
     try:
         app()
-    except Exception as error:
-        from imaging_service.errors import ServiceError
-
-        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("imaging_service"):
-            advice = "install it: pip install 'motor-neuron-imaging-service[service]'"
-            typer.echo(f"imaging-service: this command needs the service extra ({error}); {advice}", err=True)
-            raise SystemExit(2) from None
-        if not isinstance(error, ServiceError):
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("imaging_service"):
             raise
+        advice = "install it: pip install 'motor-neuron-imaging-service[service]'"
+        typer.echo(f"imaging-service: this command needs the service extra ({error}); {advice}", err=True)
+        raise SystemExit(2) from None
+    except ServiceError as error:
         typer.echo(f"imaging-service: {error}", err=True)
         raise SystemExit(2) from None
 

@@ -85,7 +85,7 @@ def well_rows(session: Session, run_id: str) -> list[WellRow]:
 
 def table_content(session: Session, run_id: str, kind: str, filters: dict[str, str]) -> list[str]:
     """JSON objects of a run's table in order. Filters compare whole values of line, compound, phenotype and status."""
-    query = sa.select(TableRow.__table__.c.content).where(TableRow.__table__.c.run_id == run_id, TableRow.__table__.c.kind == kind)  # type: ignore[attr-defined]
+    query = select(TableRow.content).where(TableRow.run_id == run_id, TableRow.kind == kind)
     for name, value in filters.items():
-        query = query.where(TableRow.__table__.c[name] == value)  # type: ignore[attr-defined]
-    return list(session.connection().execute(query.order_by(TableRow.__table__.c.position)).scalars())  # type: ignore[attr-defined]
+        query = query.where(col(getattr(TableRow, name)) == value)
+    return list(session.exec(query.order_by(col(TableRow.position))).all())

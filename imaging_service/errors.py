@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ServiceError(Exception):
     """Any refusal of the service. `code` is stable for programs; `http_status` is what the API answers with."""
@@ -87,3 +90,23 @@ class NotReady(ServiceError, RuntimeError):
 
     code = "not_ready"
     http_status = 409
+
+
+@contextmanager
+def damaged(raises: type[ServiceError], where: str) -> Iterator[None]:
+    """Turn what a library says of damaged bytes into one named error, "WHERE: cannot be read (…)".
+
+    On broken or hostile bytes readers raise anything from struct.error to a codec's own, so the net is wide: here, and in no
+    reader. What the machine does (OSError, MemoryError) passes as it is: it is not the file's fault, and another attempt may
+    succeed. A file that is not there is the plate's fault again.
+    """
+    try:
+        yield
+    except (ServiceError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise raises(f"{where}: there is no such file or array") from error
+    except OSError:
+        raise
+    except Exception as error:
+        raise raises(f"{where}: cannot be read ({type(error).__name__}: {error})") from error

@@ -12,7 +12,7 @@ from napari_plugin.layers import field_layers
 from napari_plugin.session import ReviewSession
 
 
-class ReviewWidget(QWidget):  # type: ignore[misc]
+class ReviewWidget(QWidget):
     """Open a run's folder, pick wells, step through fields (N and P)."""
 
     def __init__(self, napari_viewer: Any) -> None:

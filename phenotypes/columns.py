@@ -41,14 +41,25 @@ class Column:
 _TEXT, _INT, _REAL, _BOOL = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()
 
 
-def _per_role(level: Level, name: str, unit: str, meaning: str, **more: float | Scale | None) -> list[Column]:
-    return [
-        Column(
-            f"{name}_{role}", level, unit, _REAL, meaning.format(role=role),
-            scale=more.get("scale"), coarsest_pixel_um=more.get("coarsest_pixel_um"),  # type: ignore[arg-type]
-        )
-        for role in INTENSITY_ROLES
-    ]  # fmt: skip
+def _per_role(
+    level: Level, name: str, unit: str, meaning: str, scale: Scale | None = None, coarsest_pixel_um: float | None = None
+) -> list[Column]:
+    return [Column(f"{name}_{role}", level, unit, _REAL, meaning.format(role=role), scale, coarsest_pixel_um) for role in INTENSITY_ROLES]
+
+
+def _condition(level: Level, dose: bool = True, control: bool = True) -> list[Column]:
+    """What a row speaks of, from the plate map."""
+    described = [
+        Column("line", level, "", _TEXT, "Cell line, from the plate map."),
+        Column("genotype", level, "", _TEXT, "Genotype of the line, from the plate map."),
+        Column("compound", level, "", _TEXT, "Compound, from the plate map."),
+    ]
+    if dose:
+        described.append(Column("dose_molar", level, "mol/L", _REAL, "Dose; 0 in vehicle wells."))
+    if control:
+        described.append(Column("control", level, "", _TEXT, "none, vehicle, positive or negative."))
+        described.append(Column("batch", level, "", _TEXT, "Differentiation batch, from the plate map."))
+    return described
 
 
 # The coarsest pixel, in µm, at which a number means anything. Lengths: a neurite still shows. Branching and attribution:
@@ -153,12 +164,7 @@ _WELL = [
     Column("well", "well", "", _TEXT, "Well name."),
     Column("status", "well", "", _TEXT, "done, failed, skipped, or excluded by quality control; only wells that are done are normalised to or fitted."),
     Column("reason", "well", "", _TEXT, "Why a well has no numbers."),
-    Column("line", "well", "", _TEXT, "Cell line, from the plate map."),
-    Column("genotype", "well", "", _TEXT, "Genotype of the line, from the plate map."),
-    Column("compound", "well", "", _TEXT, "Compound, from the plate map."),
-    Column("dose_molar", "well", "mol/L", _REAL, "Dose; 0 in vehicle wells."),
-    Column("control", "well", "", _TEXT, "none, vehicle, positive or negative."),
-    Column("batch", "well", "", _TEXT, "Differentiation batch, from the plate map."),
+    *_condition("well"),
     Column("n_fields", "well", "", _INT, "Fields measured."),
     Column("n_valid_fields", "well", "", _INT, "Fields that passed quality control; all numbers of the well are theirs."),
     Column("qc", "well", "", _TEXT, "What quality control found, in words."),
@@ -233,9 +239,7 @@ _QUALITY = [
 ]  # fmt: skip
 
 _RESPONSE = [
-    Column("line", "response", "", _TEXT, "Cell line."),
-    Column("genotype", "response", "", _TEXT, "Its genotype."),
-    Column("compound", "response", "", _TEXT, "Compound."),
+    *_condition("response", dose=False, control=False),
     Column("phenotype", "response", "", _TEXT, "Well column that responds."),
     Column("population", "response", "", _TEXT, "Whom counts and means speak of: motor neurons, neurons or nuclei."),
     Column("unit", "response", "", _TEXT, "Unit of e0, emax, effect and auc: % of vehicle, or the phenotype's own as a difference to vehicle."),
@@ -285,12 +289,7 @@ _TRACK = [
     Column("well", "track", "", _TEXT, "Well name."),
     Column("field", "track", "", _INT, "Field number within the well."),
     Column("track", "track", "", _INT, "Number of the track in its field, from 1."),
-    Column("line", "track", "", _TEXT, "Cell line."),
-    Column("genotype", "track", "", _TEXT, "Its genotype."),
-    Column("compound", "track", "", _TEXT, "Compound."),
-    Column("dose_molar", "track", "mol/L", _REAL, "Dose; 0 in vehicle wells."),
-    Column("control", "track", "", _TEXT, "none, vehicle, positive or negative."),
-    Column("batch", "track", "", _TEXT, "Differentiation batch."),
+    *_condition("track"),
     Column("first_frame", "track", "", _INT, "First frame it was seen in."),
     Column("last_frame", "track", "", _INT, "Last frame it was seen in."),
     Column("y_um", "track", "µm", _REAL, "Where it began, in the first frame's place."),
@@ -305,10 +304,7 @@ _TRACK = [
 ]  # fmt: skip
 
 _HAZARD = [
-    Column("line", "hazard", "", _TEXT, "Cell line."),
-    Column("genotype", "hazard", "", _TEXT, "Its genotype."),
-    Column("compound", "hazard", "", _TEXT, "Compound."),
-    Column("dose_molar", "hazard", "mol/L", _REAL, "Dose."),
+    *_condition("hazard", control=False),
     Column("status", "hazard", "", _TEXT, "ok, informative_censoring, too_few_tracks, too_few_events, too_few_wells, not_converged."),
     Column("reason", "hazard", "", _TEXT, "The status in words."),
     Column("hazard_ratio", "hazard", "", _REAL, "Of death against vehicle wells of the same line: Cox, Efron ties, stratified by batch."),

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import stats
 
 from phenotypes.columns import conform, empty_table
+from phenotypes.multiple_testing import with_q_values
 from phenotypes.survival import kaplan_meier
 
 MIN_EVENTS = 10
 MIN_TRACKS = 20
 LOSS_POINTS = 0.10
+# A track seen in one frame only was at risk for an instant: Cox's model takes no time of 0.
+_INSTANT_H = 1e-3
 _LOST = ("lost", "identity_conflict", "focus_failure", "left_field")
 
 Row = dict[str, object]
@@ -33,7 +37,7 @@ def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
     used = tracks.filter("included")
     if used.is_empty():
         return empty_table("hazard")
-    horizon = float(used["study_end_h"].min())  # type: ignore[arg-type]
+    horizon = _earliest(used, "study_end_h")
     rows: list[Row] = []
     for line in used["line"].unique().sort():
         own = used.filter(pl.col("line") == line)
@@ -49,13 +53,13 @@ def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
     return with_q_values(table)
 
 
-def with_q_values(table: pl.DataFrame) -> pl.DataFrame:
-    """Benjamini–Hochberg over the rows that were tested."""
-    tested = table["p_value"].is_not_null()
-    q = np.full(len(table), np.nan)
-    if tested.any():
-        q[tested.to_numpy()] = stats.false_discovery_control(table["p_value"].drop_nulls().to_numpy())
-    return table.with_columns(pl.Series("q_value", q).fill_nan(None))
+def _earliest(tracks: pl.DataFrame, column: str) -> float:
+    return float(tracks[column].to_numpy().min())
+
+
+def _lost_fraction(tracks: pl.DataFrame) -> float:
+    """Share of tracks whose end was not seen."""
+    return int(tracks["reason"].is_in(_LOST).sum()) / max(1, len(tracks))
 
 
 def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
@@ -63,7 +67,7 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
     row: Row = {"horizon_h": horizon_h}
     loss = []
     for name, group in (("vehicle", vehicle), ("treated", arm)):
-        share = float(group["reason"].is_in(_LOST).mean() or 0.0) if len(group) else 0.0  # type: ignore[arg-type]
+        share = _lost_fraction(group)
         loss.append(share)
         row |= {
             f"n_tracks_{name}": len(group), f"n_events_{name}": int(group["event"].sum()),
@@ -92,18 +96,20 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
         return row
     if abs(loss[1] - loss[0]) > LOSS_POINTS:
         lost = pl.col("reason").is_in(_LOST)
-        died = _ratio(both.with_columns((pl.col("event") | lost).alias("event")))
-        lived = _ratio(both.with_columns(pl.when(lost).then(horizon_h - pl.col("entry_h")).otherwise(pl.col("hours")).alias("hours")))
-        row |= {
-            "hr_lost_died": died, "hr_lost_lived": lived, "status": "informative_censoring",
-            "reason": f"{loss[0]:.0%} of vehicle and {loss[1]:.0%} of treated tracks were lost: read the hazard ratio between its two bounds",
-        }  # fmt: skip
+        every = _arms(vehicle, arm, at_once=True)  # a track lost after its first frame belongs to both bounds
+        to_end = pl.max_horizontal(pl.col("hours"), horizon_h - pl.col("entry_h"))
+        died = _ratio(every.with_columns((pl.col("event") | lost).alias("event")))
+        lived = _ratio(every.with_columns(pl.when(lost).then(to_end).otherwise(pl.col("hours")).alias("hours")))
+        words = f"{loss[0]:.0%} of vehicle and {loss[1]:.0%} of treated tracks were lost: "
+        bounded = died is not None and lived is not None
+        words += "read the hazard ratio between its two bounds" if bounded else "a bound of the hazard ratio is not finite"
+        row |= {"hr_lost_died": died, "hr_lost_lived": lived, "status": "informative_censoring", "reason": words}
     return row
 
 
 def _rmst(group: pl.DataFrame, horizon_h: float) -> tuple[float, float]:
     """RMST from the study's start; its error between wells where there are at least three, and never below Greenwood's."""
-    start = float(group["entry_h"].min())  # type: ignore[arg-type]
+    start = _earliest(group, "entry_h")
     mean, error = kaplan_meier(group["exit_h"] - start, group["event"]).rmst(horizon_h - start)
     wells = [
         kaplan_meier(w["exit_h"] - start, w["event"]).rmst(horizon_h - start)[0] for w in group.partition_by("well", maintain_order=True)
@@ -113,29 +119,33 @@ def _rmst(group: pl.DataFrame, horizon_h: float) -> tuple[float, float]:
     return mean, error
 
 
-def _arms(vehicle: pl.DataFrame, arm: pl.DataFrame) -> pl.DataFrame:
-    """Both arms with `treated` and `hours` at risk, from each track's own start."""
+def _arms(vehicle: pl.DataFrame, arm: pl.DataFrame, *, at_once: bool = False) -> pl.DataFrame:
+    """Both arms with `treated` and `hours` at risk, from each track's own start; `at_once` keeps those at risk for no time."""
     hours = (pl.col("exit_h") - pl.col("entry_h")).alias("hours")
     chosen = [pl.col("well"), pl.col("batch"), pl.col("entry_h"), pl.col("event"), pl.col("reason"), hours]
     both = pl.concat([group.select(*chosen, pl.lit(treated).alias("treated")) for group, treated in ((vehicle, 0.0), (arm, 1.0))])
-    # Seen once and never again: at risk for no time, and Cox's model has no place for them.
-    return both.filter(pl.col("hours") > 0)
+    # Seen once and never again: it says nothing of when it died.
+    return both.with_columns(pl.col("hours").clip(lower_bound=_INSTANT_H)) if at_once else both.filter(pl.col("hours") > 0)
 
 
-def _frame(both: pl.DataFrame, more: Sequence[str]):  # type: ignore[no-untyped-def]
+def _frame(both: pl.DataFrame, more: Sequence[str]) -> Any:
     import pandas as pd
 
     chosen = both.select("hours", "treated", pl.col("event").cast(pl.Int64), *more)
     return pd.DataFrame(chosen.to_dict(as_series=False))
 
 
-def _fit(both: pl.DataFrame, strata: Sequence[str], cluster: str | None = None):  # type: ignore[no-untyped-def]
+def _fit(both: pl.DataFrame, strata: Sequence[str], cluster: str | None = None) -> Any:
     from lifelines import CoxPHFitter
+    from lifelines.exceptions import ConvergenceWarning
 
     more = [*strata, *([cluster] if cluster else [])]
-    return CoxPHFitter().fit(
-        _frame(both, more), "hours", "event", strata=list(strata) or None, cluster_col=cluster, robust=cluster is not None
-    )
+    with warnings.catch_warnings():
+        # It warns of separation: where one arm dies at once and the other hardly, the ratio has no finite estimate.
+        warnings.simplefilter("error", ConvergenceWarning)
+        return CoxPHFitter().fit(
+            _frame(both, more), "hours", "event", strata=list(strata) or None, cluster_col=cluster, robust=cluster is not None
+        )
 
 
 def _strata(both: pl.DataFrame) -> list[str]:
@@ -144,41 +154,50 @@ def _strata(both: pl.DataFrame) -> list[str]:
     return ["batch"] if len(arms) > 1 and (arms["treated"] == 2).any() else []
 
 
-def _ratio(both: pl.DataFrame) -> float:
-    return float(np.exp(_fit(both, _strata(both)).params_["treated"]))
+def _no_estimate() -> tuple[type[Exception], ...]:
+    """What lifelines raises where the ratio has no finite estimate."""
+    from lifelines.exceptions import ConvergenceError, ConvergenceWarning
+
+    return ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError
+
+
+def _ratio(both: pl.DataFrame) -> float | None:
+    """The hazard ratio alone; None where it has no finite estimate."""
+    try:
+        return float(np.exp(_fit(both, _strata(both)).params_["treated"]))
+    except _no_estimate():
+        return None
 
 
 def _cox(both: pl.DataFrame) -> Row:
-    from lifelines.exceptions import ConvergenceError, ConvergenceWarning
     from lifelines.statistics import proportional_hazard_test
 
     strata = _strata(both)
     try:
-        with warnings.catch_warnings():
-            # A warning of separation: where one arm dies at once and the other hardly, the ratio has no finite estimate.
-            warnings.simplefilter("error", ConvergenceWarning)
-            plain = _fit(both, strata)
-            clustered = _fit(both, strata, "well")
-            test = proportional_hazard_test(plain, _frame(both, strata), time_transform="rank")
-    except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError) as error:
+        plain = _fit(both, strata)
+        clustered = _fit(both, strata, "well")
+        test = proportional_hazard_test(plain, _frame(both, strata), time_transform="rank")
+    except _no_estimate() as error:
         return {"status": "not_converged", "reason": f"Cox's model has no finite estimate: {str(error).splitlines()[0][:120]}"}
     wells = both["well"].n_unique()
     estimate = float(plain.params_["treated"])
-    inflated = float(clustered.standard_errors_["treated"]) * np.sqrt(wells / (wells - 1)) if wells > 2 else np.inf
-    se = max(float(plain.standard_errors_["treated"]), inflated)
     if wells < 4:
         return {
             "status": "too_few_wells",
             "reason": f"{wells} wells in both arms; 4 are needed for an interval between wells",
             "hazard_ratio": float(np.exp(estimate)),
         }
+    inflated = float(clustered.standard_errors_["treated"]) * np.sqrt(wells / (wells - 1))
+    se = max(float(plain.standard_errors_["treated"]), inflated)
     freedom = wells - 2
     wide = float(stats.t.ppf(0.975, freedom)) * se
+    with np.errstate(over="ignore"):
+        low, high = (float(v) if np.isfinite(v) else None for v in np.exp([estimate - wide, estimate + wide]))
     violated = float(test.p_value[0] if np.ndim(test.p_value) else test.p_value)
     return {
         "status": "ok",
         "reason": "" if violated >= 0.01 else f"hazards are not proportional (Schoenfeld p {violated:.2g}): the ratio is an average over time",
-        "hazard_ratio": float(np.exp(estimate)), "hr_low": float(np.exp(estimate - wide)), "hr_high": float(np.exp(estimate + wide)),
+        "hazard_ratio": float(np.exp(estimate)), "hr_low": low, "hr_high": high,
         "p_value": float(2 * stats.t.sf(abs(estimate) / se, freedom)), "schoenfeld_p": violated,
     }  # fmt: skip
 
@@ -187,16 +206,16 @@ def well_survival(tracks: pl.DataFrame) -> pl.DataFrame:
     """Per well: n_tracked, n_deaths, rmst_h, survival_end, lost_fraction, over included tracks and the plate's common horizon."""
     used = tracks.filter("included")
     rows: list[Row] = []
-    horizon = float(used["study_end_h"].min()) if len(used) else 0.0  # type: ignore[arg-type]
+    horizon = _earliest(used, "study_end_h") if len(used) else 0.0
     for part in used.partition_by("well", maintain_order=True):
         row: Row = {
             "well": part["well"][0],
             "n_tracked": len(part),
             "n_deaths": int(part["event"].sum()),
-            "lost_fraction": int(part["reason"].is_in(_LOST).sum()) / len(part),
+            "lost_fraction": _lost_fraction(part),
         }
         if len(part) >= MIN_TRACKS:
-            start = float(part["entry_h"].min())  # type: ignore[arg-type]
+            start = _earliest(part, "entry_h")
             curve = kaplan_meier(part["exit_h"] - start, part["event"])
             row |= {"rmst_h": curve.rmst(horizon - start)[0], "survival_end": curve.at(horizon - start)}
         rows.append(row)

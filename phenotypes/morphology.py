@@ -52,13 +52,8 @@ def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.ge
 
 def perimeters(labels: Labels, pixels: Pixels) -> Real:
     """Perimeter in pixels by Cauchy–Crofton: π/2 × the mean over four directions of boundary crossings × line spacing."""
-    padded = np.pad(labels, 1)
-    width = padded.shape[1]
-    flat = padded.ravel()
-    y, x = np.divmod(pixels.at, pixels.shape[1])
-    at = (y + 1) * width + x + 1
     total = np.zeros(pixels.n + 1)
-    for step, spacing in ((1, 1.0), (width, 1.0), (width + 1, np.sqrt(0.5)), (width - 1, np.sqrt(0.5))):
-        for there in (at + step, at - step):
-            total += np.bincount(pixels.of[flat[there] != pixels.of], minlength=pixels.n + 1) * spacing
+    for (dy, dx), beside in pixels.neighbours(labels).items():
+        spacing = np.sqrt(0.5) if dy and dx else 1.0
+        total += np.bincount(pixels.of[beside != pixels.of], minlength=pixels.n + 1) * spacing
     return np.asarray(total[1:] * np.pi / 8)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
@@ -22,6 +21,7 @@ from phenotypes.columns import SHOLL_UM
 from phenotypes.morphology import perimeters
 from phenotypes.skeleton import CORNER, Index, Mask, Real, SkeletonGraph, prune, skeleton_graph, skeletonize
 from segmentation.field import Labels, Pixels
+from segmentation.labels import nearest
 
 # Where a skeleton ends within this many pixels of where its neurite would meet the soma, it meets it.
 _ROOT_SLACK_PX = 1.5
@@ -78,8 +78,9 @@ def trace(mask: Mask, somas: Labels | None, pixel_size_um: float, settings: Neur
     rooted: Labels | None = None
     gap = None
     if somas is not None and somas.any():
-        gap, nearest = _to_soma(somas)
-        rooted = np.where(gap <= radius + _ROOT_SLACK_PX, nearest, 0).astype(np.int32)
+        to_centre, soma_of = nearest(somas)
+        gap = np.maximum(to_centre - 0.5, 0)  # to the soma's outline, half a pixel nearer than its outermost pixel's centre
+        rooted = np.where(gap <= radius + _ROOT_SLACK_PX, soma_of, 0).astype(np.int32)
     graph = skeleton_graph(prune(skeletonize(mask), settings.min_branch_um / pixel_size_um, rooted))
     at = graph.y, graph.x
     n = len(graph)
@@ -93,16 +94,6 @@ def trace(mask: Mask, somas: Labels | None, pixel_size_um: float, settings: Neur
     ends = root & (graph.degree <= 1)
     length = graph.pixel_px + np.where(ends, away, 0.0)
     return NeuriteGraph(graph, soma, distance, length, own, root, _conflicts(graph, root, label), parent)
-
-
-def _to_soma(somas: Labels) -> tuple[NDArray[np.float32], Labels]:
-    """Distance of each pixel's centre to the outline of the nearest soma, and that soma's label."""
-    free = (somas == 0).astype(np.uint8)
-    distance, area = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    held = free == 0
-    of = np.zeros(int(area.max()) + 1, np.int32)
-    of[area[held]] = somas[held]
-    return np.maximum(distance - 0.5, 0), np.asarray(of[area], np.int32)
 
 
 def _attribute(graph: SkeletonGraph, root: Mask, label: Index, away: Real) -> tuple[Index, Real, Index]:

@@ -31,6 +31,12 @@ def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
     return wells.select(value.cast(pl.Float64).alias(name))[name]
 
 
+def robust_scale(reference: np.ndarray, least_sd: float) -> tuple[float, float]:
+    """(median, 1.4826 MAD but no less than `least_sd`) of reference values: with all of them equal MAD is 0."""
+    middle = float(np.median(reference))
+    return middle, max(1.4826 * float(np.median(np.abs(reference - middle))), least_sd)
+
+
 # Robust z divides by no less than this share of the median: where all vehicles agree (no puncta in any), MAD is 0.
 LEAST_CV = 0.02
 
@@ -46,8 +52,7 @@ def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
         values = part[name].to_numpy().astype(float)
         if len(values) >= 3:
             middle = float(np.median(values))
-            spread = 1.4826 * float(np.median(np.abs(values - middle)))
-            found[str(line[0])] = (middle, max(spread, LEAST_CV * abs(middle), 1e-9 if middle else LEAST_CV))
+            found[str(line[0])] = robust_scale(values, LEAST_CV * abs(middle) if middle else LEAST_CV)
     rows = zip(wells["line"], wells[name], wells["status"], strict=True)
     values_z = [None if v is None or s != "done" or line not in found else (v - found[line][0]) / found[line][1] for line, v, s in rows]
     return pl.Series(name, values_z, dtype=pl.Float64)

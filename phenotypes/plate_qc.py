@@ -15,6 +15,7 @@ import polars as pl
 from scipy import stats
 
 from phenotypes.columns import INTENSITY_ROLES, conform, empty_table
+from phenotypes.normalise import robust_scale
 from phenotypes.wells import vehicle_means
 
 Row = dict[str, object]
@@ -47,12 +48,6 @@ _TREND_P = 0.01
 _AUTOFLUORESCENT_Z = 5.0
 
 
-def robust_z(value: np.ndarray, reference: np.ndarray, least_sd: float) -> np.ndarray:
-    """(value − median) / max(1.4826 MAD, least_sd) of the reference."""
-    middle = np.median(reference)
-    return np.asarray((value - middle) / max(1.4826 * float(np.median(np.abs(reference - middle))), least_sd))
-
-
 def mark_fields(fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
     """Fill `valid` and `qc`."""
     placed = fields.join(conditions.select("well", "control"), on="well", how="left", maintain_order="left")
@@ -61,8 +56,7 @@ def mark_fields(fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityL
     blurred: pl.Expr = pl.lit(value=False)
     middle = 0.0
     if len(reference) >= _MIN_VEHICLE:
-        middle = float(np.median(reference))
-        sd = max(1.4826 * float(np.median(np.abs(reference - middle))), _LEAST_SLOPE_SD)
+        middle, sd = robust_scale(reference, _LEAST_SLOPE_SD)
         blurred = judged & (pl.col("focus_dna") < middle - limits.focus_z * sd)
     notes = [
         pl.when(blurred).then(
@@ -106,7 +100,8 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
         middle = float(np.median(density))
         if len(density) < _MIN_VEHICLE or middle <= 0:
             continue
-        for well, value, z in zip(part["well"], density, robust_z(density, density, _LEAST_DENSITY_CV * middle), strict=True):
+        _, sd = robust_scale(density, _LEAST_DENSITY_CV * middle)
+        for well, value, z in zip(part["well"], density, (density - middle) / sd, strict=True):
             if abs(z) > limits.vehicle_z:
                 names.append(well)
                 reasons.append(
@@ -207,11 +202,12 @@ def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame) -> list[Row]:
         vehicle = table.filter(pl.col("control") == "vehicle")["level"].to_numpy()
         if len(vehicle) < _MIN_VEHICLE:
             continue
+        middle, sd = robust_scale(vehicle, 0.02 * abs(float(np.median(vehicle))) + 1e-9)
         treated = table.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
         for part in treated.partition_by("compound", maintain_order=True):
             dose, glow = part["dose_molar"].to_numpy(), part["level"].to_numpy()
             top = glow[dose == dose.max()]
-            z = float(np.median(robust_z(top, vehicle, 0.02 * abs(float(np.median(vehicle))) + 1e-9)))
+            z = (float(np.median(top)) - middle) / sd
             rises = len(set(dose)) < 3 or _rank(dose, glow)[0] > 0.5
             if z > _AUTOFLUORESCENT_Z and float(np.median(top)) > vehicle.max() and rises:
                 words = f"background of the {role} channel at the highest dose is {z:.1f} robust SD above vehicle: the compound may glow"

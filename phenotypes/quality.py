@@ -93,14 +93,8 @@ def clump_fraction(nuclei: Labels, pixels: Pixels) -> float | None:
     count = int((pixels.count > 0).sum())
     if not count:
         return None
-    padded = np.pad(nuclei, 1)
-    width = padded.shape[1]
-    flat = padded.ravel()
-    y, x = np.divmod(pixels.at, pixels.shape[1])
-    at = (y + 1) * width + x + 1
     touching = np.zeros(pixels.n + 1, bool)
-    for step in (1, -1, width, -width, width + 1, -width - 1, width - 1, 1 - width):
-        beside = flat[at + step]
+    for beside in pixels.neighbours(nuclei).values():
         touching[pixels.of[(beside > 0) & (beside != pixels.of)]] = True
     return float(touching.sum() / count)
 
@@ -123,5 +117,5 @@ def debris_fraction(dna: Image, pixels: Pixels, noise: float, pixel_size_um: flo
 
 def covered(*masks: NDArray[np.generic] | None) -> float | None:
     """Share of the field under any of the masks (confluence); None without masks."""
-    given = [m > 0 for m in masks if m is not None]  # type: ignore[operator]
+    given = [m.astype(bool) for m in masks if m is not None]
     return float(np.count_nonzero(np.logical_or.reduce(given)) / given[0].size) if given else None

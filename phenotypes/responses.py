@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
-from phenotypes.columns import columns, conform, phenotype
+from phenotypes.columns import conform, phenotype
 from phenotypes.dose_response import DoseResponse, fit
+from phenotypes.multiple_testing import with_q_values
 from phenotypes.neurites import MAX_CONFLICT
 from phenotypes.normalise import normalised, unit_of
 from phenotypes.plate_quality import quality_table
@@ -115,7 +115,7 @@ def respond(
     if not rows:
         return Responses(conform(pl.DataFrame(schema={"line": pl.String}), "response"), quality, ())
     frame = conform(pl.DataFrame(rows, infer_schema_length=None), "response")
-    return Responses(_with_q_values(frame), quality, tuple(curves))
+    return Responses(with_q_values(frame, ["phenotype"]), quality, tuple(curves))
 
 
 def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
@@ -127,8 +127,8 @@ def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, 
         return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
     crossed = done["attribution_conflict_fraction"].drop_nulls() > MAX_CONFLICT
     if name in PER_NEURON and done[name].null_count() == len(done) and 2 * int(crossed.sum()) > len(crossed):
-        median = float(done["attribution_conflict_fraction"].median() or 0.0)  # type: ignore[arg-type]
-        words = f"neurites touching several somas hold {median:.0%} of the length (median well, limit {MAX_CONFLICT:.0%})"
+        typical = float(np.median(done["attribution_conflict_fraction"].drop_nulls().to_numpy()))
+        words = f"neurites touching several somas hold {typical:.0%} of the length (median well, limit {MAX_CONFLICT:.0%})"
         return DoseResponse(
             "attribution_conflict", f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer neurons"
         )
@@ -141,7 +141,7 @@ def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, 
     vehicle = done.filter((pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
     if vehicle.is_empty():
         return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
-    if phenotype(name).scale == "percent" and not float(vehicle.mean() or 0.0) > 0:  # type: ignore[arg-type]
+    if phenotype(name).scale == "percent" and not vehicle.to_numpy().mean() > 0:
         return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
     return None
 
@@ -183,17 +183,3 @@ def _auc(result: DoseResponse, dose_range: tuple[float, float] | None) -> float 
         return None
     doses = np.geomspace(*dose_range, 201)
     return float(np.trapezoid(result.predict(doses), np.log10(doses)) / np.log10(dose_range[1] / dose_range[0]))
-
-
-def _with_q_values(table: pl.DataFrame) -> pl.DataFrame:
-    """Benjamini–Hochberg within each phenotype over the rows that were tested."""
-    q: list[float | None] = [None] * len(table)
-    p = table["p_value"].to_list()
-    names = table["phenotype"].to_list()
-    for name in dict.fromkeys(names):
-        tested = [i for i, n in enumerate(names) if n == name and p[i] is not None]
-        if tested:
-            for i, value in zip(tested, stats.false_discovery_control([p[i] for i in tested]), strict=True):
-                q[i] = float(value)
-    dtype = columns("response")["q_value"].dtype
-    return table.with_columns(pl.Series("q_value", q, dtype=dtype))

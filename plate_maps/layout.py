@@ -82,16 +82,16 @@ def _plate(
             Condition(line, c, d, Control.NONE, genotype, batch, str(r + 1))
             for c in compounds for d in design.doses_molar for r in range(design.replicates)
         ]  # fmt: skip
-    best: tuple[float, list[Well]] | None = None
+    drawn: list[Well] = []
+    least = np.inf
     for _ in range(_DRAWS):
-        drawn = [places[i] for i in rng.permutation(len(places))[: len(conditions)]]
-        worst = _worst_correlation(conditions, drawn)
-        if best is None or worst < best[0]:
-            best = (worst, drawn)
+        other = [places[i] for i in rng.permutation(len(places))[: len(conditions)]]
+        worst = _worst_correlation(conditions, other)
+        if worst < least:
+            least, drawn = worst, other
         if worst <= _MOST_CORRELATION:
             break
-    assert best is not None  # noqa: S101 - the loop runs at least once
-    return PlateMap(fmt, dict(sorted(zip(best[1], conditions, strict=True))), source)
+    return PlateMap(fmt, dict(sorted(zip(drawn, conditions, strict=True))), source)
 
 
 def _worst_correlation(conditions: Sequence[Condition], wells: Sequence[Well]) -> float:

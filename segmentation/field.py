@@ -86,6 +86,16 @@ class Pixels:
         self.n = int(self.of.max(initial=0)) if n is None else n
         self.count = np.bincount(self.of, minlength=self.n + 1)
 
+    def neighbours(self, labels: Labels) -> dict[tuple[int, int], Labels]:
+        """(dy, dx) ► the label beside each pixel of `at`, for its eight neighbours; 0 outside the image."""
+        padded = np.pad(labels, 1)
+        width = padded.shape[1]
+        flat = padded.ravel()
+        y, x = np.divmod(self.at, self.shape[1])
+        at = (y + 1) * width + x + 1
+        steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+        return {(dy, dx): flat[at + dy * width + dx] for dy, dx in steps}
+
     def sum(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
         """Sum of an image over each label 1…n."""
         return np.asarray(np.bincount(self.of, image.ravel()[self.at], self.n + 1)[1:], np.float64)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segmentation.field import Labels
 
 
-def expand(labels: Labels, reach_px: float) -> Labels:
-    """Labels grown by up to `reach_px` pixels; a pixel between two goes to the nearer.
+def nearest(labels: Labels) -> tuple[NDArray[np.float32], Labels]:
+    """(distance in pixels to the nearest labelled pixel, its label) of every pixel; at least one pixel is labelled.
 
-    As `skimage.segmentation.expand_labels`, by OpenCV's distance transform: a tenth of the time, distances good to 2 %.
+    By OpenCV's distance transform: a tenth of scikit-image's time, distances good to 2 %.
     """
     free = (labels == 0).astype(np.uint8)
-    if free.all():
-        return labels.copy()
-    distance, nearest = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    distance, area = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     labelled = free == 0
-    value = np.zeros(int(nearest.max()) + 1, np.int32)
-    value[nearest[labelled]] = labels[labelled]
-    return np.asarray(np.where(distance <= reach_px, value[nearest], 0), np.int32)
+    value = np.zeros(int(area.max()) + 1, np.int32)
+    value[area[labelled]] = labels[labelled]
+    return distance, np.asarray(value[area], np.int32)
+
+
+def expand(labels: Labels, reach_px: float) -> Labels:
+    """Labels grown by up to `reach_px` pixels, as `skimage.segmentation.expand_labels`; a pixel between two goes to the nearer."""
+    if not labels.any():
+        return labels.copy()
+    distance, label = nearest(labels)
+    return np.asarray(np.where(distance <= reach_px, label, 0), np.int32)
 
 
 def remove_small(labels: Labels, min_pixels: float) -> Labels:

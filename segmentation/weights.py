@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 
@@ -146,7 +147,7 @@ def cellpose_checkpoint(model: str, *, pinned_sha256: str | None = None) -> Chec
 
         try:
             models.cache_model_path(model)
-        except Exception as error:
+        except (OSError, HTTPException) as error:
             path.unlink(missing_ok=True)
             raise WeightsError(
                 f"Cellpose model {model!r} is not on this machine and could not be downloaded ({error}); on a machine with "

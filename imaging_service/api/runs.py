@@ -123,8 +123,7 @@ def get_wells(
     status: Annotated[str | None, Query(description="done, excluded, failed or skipped")] = None,
 ) -> Response:
     """One row a well of the plate map, in plate order."""
-    filters = {"line": line, "compound": compound, "status": status}
-    return table_response(session, find_run(session, run), "wells", fmt, {k: v for k, v in filters.items() if v is not None})
+    return table_response(session, find_run(session, run), "wells", fmt, line=line, compound=compound, status=status)
 
 
 @router.get("/{run}/responses", summary="The response table", response_class=Response, responses=_TABLE_CONTENT)
@@ -138,8 +137,8 @@ def get_responses(
     status: Annotated[str | None, Query(description="ok, flat, …")] = None,
 ) -> Response:
     """One row per line × compound × phenotype."""
-    filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
-    return table_response(session, find_run(session, run), "responses", fmt, {k: v for k, v in filters.items() if v is not None})
+    row = find_run(session, run)
+    return table_response(session, row, "responses", fmt, line=line, compound=compound, phenotype=phenotype, status=status)
 
 
 @router.get("/{run}/hazards", summary="Survival over time", response_class=Response, responses=_TABLE_CONTENT)
@@ -152,8 +151,7 @@ def get_hazards(
     status: Annotated[str | None, Query(description="ok, informative_censoring, too_few_events, …")] = None,
 ) -> Response:
     """One row per line × compound × dose of a longitudinal run; empty for a fixed end-point."""
-    filters = {"line": line, "compound": compound, "status": status}
-    return table_response(session, find_run(session, run), "hazards", fmt, {k: v for k, v in filters.items() if v is not None})
+    return table_response(session, find_run(session, run), "hazards", fmt, line=line, compound=compound, status=status)
 
 
 @router.get("/{run}/checks", summary="Quality control of the plate", response_class=Response, responses=_TABLE_CONTENT)
@@ -164,7 +162,7 @@ def get_checks(
     status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
 ) -> Response:
     """Edge, row and column effects, compounds that glow, and where the plate's thresholds came from."""
-    return table_response(session, find_run(session, run), "checks", fmt, {} if status is None else {"status": status})
+    return table_response(session, find_run(session, run), "checks", fmt, status=status)
 
 
 @router.get("/{run}/report", summary="The report page", response_class=FileResponse)

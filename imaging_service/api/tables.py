@@ -30,12 +30,12 @@ class Format(StrEnum):
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
 
 
-def table_response(session: Session, run: RunRow, kind: str, fmt: Format, filters: dict[str, str]) -> Response:
-    """The rows of one table. Raises NotReady until the run is done."""
+def table_response(session: Session, run: RunRow, kind: str, fmt: Format, **filters: str | None) -> Response:
+    """The rows of one table; a filter that is None lets every row pass. Raises NotReady until the run is done."""
     if run.state != "done":
         why = f": {run.reason}" if run.reason else ""
         raise NotReady(f"run {run.id[:12]} is {run.state}{why}; its {kind} exist once it is done")
-    content = table_content(session, run.id, kind, filters)
+    content = table_content(session, run.id, kind, {name: value for name, value in filters.items() if value is not None})
     # The rows are JSON already: joining them costs a hundredth of parsing and encoding them again.
     body = "[" + ",".join(content) + "]"
     if fmt is Format.JSON:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.errors import ImageError, ScanError
+from imaging_service.errors import ImageError, ScanError, damaged
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 from plate_maps import FORMATS, PlateFormat, Well
@@ -100,7 +100,7 @@ class OmeZarrReader:
         """One plane of the highest resolution. An array with missing chunks is refused: zarr would read them as zeros."""
         import zarr
 
-        try:
+        with damaged(ImageError, image.path):
             array = zarr.open_array(plan.root / image.path, mode="r")
             # A shard may reach beyond the array, so more chunks than the array's can be there.
             if array.nchunks_initialized < array.nchunks:
@@ -108,21 +108,13 @@ class OmeZarrReader:
                     f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros"
                 )
             return np.asarray(array[image.index])
-        except (ImageError, OSError, MemoryError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise ImageError(f"{image.path}: there is no such array") from error
-            raise
-        except Exception as error:
-            raise ImageError(f"{image.path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _attributes(root: Path) -> dict[str, Any]:
     import zarr
 
-    try:
+    with damaged(ScanError, f"{root} as a zarr group"):
         return _ome(zarr.open_group(root, mode="r").attrs.asdict())
-    except Exception as error:
-        raise ScanError(f"{root} is not a zarr group ({type(error).__name__})") from error
 
 
 def _ome(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.errors import ImageError, ScanError
+from imaging_service.errors import ImageError, ScanError, damaged
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 from plate_maps import Well
@@ -132,25 +133,20 @@ def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
 
     if not path.is_file():
         raise ImageError(f"{path.name}: the file is missing")
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages.first
-            if _has_second_page(tiff):
-                raise ImageError(f"{path.name}: the file holds several pages; one file a plane is expected, and the others would be lost")
-            shape = page.shape
-            if len(shape) != 2:
-                raise ImageError(f"{path.name}: the image has shape {shape}; a single grey plane is expected")
-            if shape[0] * shape[1] > limits.image_pixels or 0 in shape:
-                raise ImageError(f"{path.name}: {shape[0]} × {shape[1]} pixels is not a camera image")
-            expected = sum(page.databytecounts)
-            available = path.stat().st_size
-            if any(o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)):
-                raise ImageError(f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are declared)")
-            return np.asarray(page.asarray())
-    except (ImageError, OSError, MemoryError):
-        raise  # what the machine does is not the image's fault
-    except Exception as error:
-        raise ImageError(f"{path.name}: not a readable TIFF ({type(error).__name__}: {error})") from error
+    with damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        if _has_second_page(tiff):
+            raise ImageError(f"{path.name}: the file holds several pages; one file a plane is expected, and the others would be lost")
+        shape = page.shape
+        if len(shape) != 2:
+            raise ImageError(f"{path.name}: the image has shape {shape}; a single grey plane is expected")
+        if shape[0] * shape[1] > limits.image_pixels or 0 in shape:
+            raise ImageError(f"{path.name}: {shape[0]} × {shape[1]} pixels is not a camera image")
+        expected = sum(page.databytecounts)
+        available = path.stat().st_size
+        if any(o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)):
+            raise ImageError(f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are declared)")
+        return np.asarray(page.asarray())
 
 
 def _has_second_page(tiff: Any) -> bool:
@@ -166,20 +162,19 @@ def _pixel_size(path: Path) -> float | None:
     """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit; None if nothing says."""
     import tifffile
 
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages.first
-            text = page.description or ""
-            if tiff.is_ome and (match := _OME_SIZE.search(text)):
-                unit = _OME_UNIT.search(text)
-                factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(unit.group(1) if unit else "µm")
-                return None if factor is None else float(match.group(1)) * factor
-            if (match := _METAMORPH_CALIBRATION.search(text)) and _METAMORPH_UNITS.search(text):
-                return float(match.group(1)) or None
-            resolution, unit_tag = page.tags.get("XResolution"), page.tags.get("ResolutionUnit")
-            if resolution is None or unit_tag is None or int(unit_tag.value) != 3:
-                return None  # dots per inch are a printer's setting that editors write into every file
-            pixels, per = resolution.value
-            return 1e4 * per / pixels if pixels else None
-    except Exception:  # noqa: BLE001 - a damaged first file fails its own well when it is read; here it only has no size
-        return None
+    # A damaged first file fails its own well when it is read; here it only has no size.
+    with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        text = page.description or ""
+        if tiff.is_ome and (match := _OME_SIZE.search(text)):
+            unit = _OME_UNIT.search(text)
+            factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(unit.group(1) if unit else "µm")
+            return None if factor is None else float(match.group(1)) * factor
+        if (match := _METAMORPH_CALIBRATION.search(text)) and _METAMORPH_UNITS.search(text):
+            return float(match.group(1)) or None
+        resolution, unit_tag = page.tags.get("XResolution"), page.tags.get("ResolutionUnit")
+        if resolution is None or unit_tag is None or int(unit_tag.value) != 3:
+            return None  # dots per inch are a printer's setting that editors write into every file
+        pixels, per = resolution.value
+        return 1e4 * per / pixels if pixels else None
+    return None

@@ -152,16 +152,18 @@ def _some(wells: tuple[Well, ...]) -> str:
 
 def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
     given, found = protocol.acquisition.pixel_size_um, plan.pixel_size_um
-    if found is None and given is None:
-        raise ScanError(
-            f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol {protocol.name} (µm per pixel): no length "
-            "or area means anything without it"
-        )
-    if found is not None and given is not None and abs(given / found - 1) > 0.01:
+    if found is None:
+        if given is None:
+            raise ScanError(
+                f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol {protocol.name} (µm per pixel): no "
+                "length or area means anything without it"
+            )
+        return float(given)
+    if given is not None and abs(given / found - 1) > 0.01:
         raise ProtocolError(
             f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says {found:.6g}; correct one of them"
         )
-    return float(found if found is not None else given)  # type: ignore[arg-type]
+    return float(found)
 
 
 def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:

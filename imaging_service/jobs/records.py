@@ -121,6 +121,12 @@ def load(kind: type[T], path: Path) -> T:
     return value
 
 
+def parse(kind: type[T], value: Mapping[str, Any]) -> T:
+    """A record from plain values, checked: what a database column says is not yet one of a record's words."""
+    parsed: T = _adapter(kind).validate_python(dict(value))
+    return parsed
+
+
 def dump(value: object) -> dict[str, Any]:
     """A record as plain JSON values."""
     plain: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")

@@ -19,11 +19,12 @@ from sqlmodel import Session, col, select
 from imaging_service.db import engine
 from imaging_service.errors import MachineError
 from imaging_service.jobs.compute import Cluster
-from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load
+from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, parse
 from imaging_service.models import TABLE_LEVELS, RunRow, TableRow, WellRow
 from imaging_service.settings import Settings
 
 PLATES, WELLS = "plates", "wells"
+_OUTCOME = {"well", "status", "reason", "n_fields", "n_nuclei"}
 
 
 class Context:
@@ -130,7 +131,7 @@ def summarise_run(run_id: str) -> None:
     folder = run_folder(Context.settings, run_id)
     with Session(engine(Context.settings.url)) as session:
         rows = session.exec(select(WellRow).where(WellRow.run_id == run_id)).all()
-        outcomes = {r.well: WellOutcome(r.well, r.status, r.reason, r.n_fields, r.n_nuclei) for r in rows}  # type: ignore[arg-type]
+        outcomes = {r.well: parse(WellOutcome, r.model_dump(include=_OUTCOME)) for r in rows}
     Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
     with Session(engine(Context.settings.url)) as session:
         session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from imaging_service.errors import StoreError
+from imaging_service.errors import StoreError, damaged
 from imaging_service.store.plates import VERSION, audit, create_array, frame_of, levels_of, multiscales, well_path
 from plate_maps import Well
 
@@ -69,7 +69,7 @@ class LabelWriter:
 def read_labels(folder: Path, well: Well, field: int, frame: int = 1) -> dict[str, NDArray[np.int32]]:
     """Compartment ► labels of a stored field and time point, both counted from 1. Raises StoreError."""
     where = f"{well_path(well)}/{field - 1}/labels"
-    try:
+    with damaged(StoreError, f"{folder.name}/{where}"):
         group = zarr.open_group(folder / where, mode="r")
         ome: Any = group.attrs["ome"]
         found = {}
@@ -78,7 +78,3 @@ def read_labels(folder: Path, well: Well, field: int, frame: int = 1) -> dict[st
             audit(array, f"{where}/{name}")
             found[name] = np.asarray(frame_of(array, 2, frame, f"{where}/{name}"), np.int32)
         return found
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{folder.name}/{where}: the stored labels cannot be read ({type(error).__name__}: {error})") from error

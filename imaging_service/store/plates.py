@@ -17,7 +17,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from imaging_service.errors import StoreError
+from imaging_service.errors import StoreError, damaged
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 
@@ -185,7 +185,7 @@ def frame_count(folder: Path, well: Well, field: int) -> int:
 def read_field(folder: Path, well: Well, field: int, frame: int = 1) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
     """(pixels (C, Y, X), roles, pixel size in µm) of a stored field and time point, both counted from 1. Raises StoreError."""
     where = f"{well_path(well)}/{field - 1}"
-    try:
+    with damaged(StoreError, f"{folder.name}/{where}"):
         group = zarr.open_group(folder / where, mode="r")
         array: Any = group["0"]
         audit(array, where)
@@ -193,10 +193,6 @@ def read_field(folder: Path, well: Well, field: int, frame: int = 1) -> tuple[ND
         own: Any = group.attrs["motor_neuron"]
         scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
         return np.asarray(frame_of(array, 3, frame, where)), tuple(own["roles"]), float(scale[-1])
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{folder.name}/{where}: the stored field cannot be read ({type(error).__name__}: {error})") from error
 
 
 def frame_of(array: Any, dimensions: int, frame: int, where: str) -> Any:

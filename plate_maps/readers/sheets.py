@@ -69,6 +69,8 @@ def _read_excel(path: Path) -> list[Sheet]:
             # Values as Excel last computed them; the formula text itself shows which cells were never computed.
             book = load_workbook(path, read_only=True, data_only=True)
             formulas = load_workbook(path, read_only=True, data_only=False)
+    except (OSError, MemoryError):
+        raise  # the machine's doing, not the sheet's
     except Exception as error:
         raise PlateMapError(path.name, [f"the workbook cannot be opened: {error}"]) from error
     sheets, problems = [], []

@@ -138,7 +138,7 @@ def broken(phantom_plate, tmp_path_factory):
     ("kind", "status", "says"),
     [
         ("lost", "failed", "field 2: the image of channel '2' is missing"),
-        ("cut", "failed", "cut short|not a readable TIFF"),
+        ("cut", "failed", "cut short|cannot be read"),
         ("blank", "failed", "the image is blank"),
         ("odd", "failed", "channels differ in size"),
         ("gone", "skipped", "in the plate map, but not in the scan"),

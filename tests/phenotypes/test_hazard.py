@@ -85,6 +85,34 @@ def test_unequal_loss_is_flagged_with_both_bounds():
     assert only(tracks(np.random.default_rng(2), lost=(0.3, 0.3)))["status"] == "ok"
 
 
+def test_tracks_lost_after_one_frame_count_in_the_bounds():
+    """Half of the treated are seen in the first frame only: if these had died, the drug would look far worse."""
+    table = tracks(np.random.default_rng(2))
+    gone = (pl.col("control") == "none") & (pl.col("track") % 2 == 0)
+    once = table.with_columns(
+        pl.when(gone).then(0.0).otherwise(pl.col("exit_h")).alias("exit_h"),
+        pl.when(gone).then(pl.lit(value=False)).otherwise(pl.col("event")).alias("event"),
+        pl.when(gone).then(pl.lit("lost")).otherwise(pl.col("reason")).alias("reason"),
+    )
+    row = only(once)
+    assert row["status"] == "informative_censoring"
+    assert row["hr_lost_lived"] < 0.7 < row["hazard_ratio"] < 1.5 < row["hr_lost_died"]
+
+
+def test_a_bound_that_is_not_finite_is_left_out_and_said():
+    """The treated who were lost are lost in an instant, and nobody else: as deaths they come before every other."""
+    table = tracks(np.random.default_rng(3), hazard=0.003)
+    lost = pl.col("control") == "none"
+    gone = table.with_columns(
+        pl.when(lost).then(pl.when(pl.col("track") < 15).then(pl.col("exit_h")).otherwise(0.5)).otherwise(pl.col("exit_h")).alias("exit_h"),
+        pl.when(lost & (pl.col("track") >= 15)).then(pl.lit(value=False)).otherwise(pl.col("event")).alias("event"),
+        pl.when(lost & (pl.col("track") >= 15)).then(pl.lit("lost")).otherwise(pl.col("reason")).alias("reason"),
+    )
+    row = only(gone)
+    assert row["status"] == "informative_censoring"
+    assert all(row[name] is None or np.isfinite(row[name]) for name in ("hr_lost_died", "hr_lost_lived", "hr_low", "hr_high"))
+
+
 def test_an_arm_that_dies_at_once_has_no_finite_ratio():
     table = tracks(np.random.default_rng(3), hazard=0.003)
     killed = table.with_columns(
