@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from uuid import UUID
@@ -174,7 +175,15 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
         for c in range(len(CHANNELS)):
             # tifffile would draw a random one, and the same seed would not give the same files.
             identity = str(UUID(int=seed << 64 | planned.well.row << 32 | planned.well.column << 16 | number << 8 | c))
-            size = {"axes": "YX", "PhysicalSizeX": optics.pixel_size_um, "PhysicalSizeY": optics.pixel_size_um}
+            # Imaged row by row, 4 s a field; the date means nothing.
+            turn = FIELDS * (24 * (planned.well.row - 1) + planned.well.column - 1) + number - 1
+            taken = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=4 * turn)
+            size = {
+                "axes": "YX",
+                "AcquisitionDate": taken.strftime("%Y-%m-%dT%H:%M:%S"),
+                "PhysicalSizeX": optics.pixel_size_um,
+                "PhysicalSizeY": optics.pixel_size_um,
+            }
             tifffile.imwrite(
                 scan / f"Phantom-{seed}_{planned.well}_s{number}_w{c + 1}.tif", phantom.field.pixels[c], compression="zlib",
                 predictor=True, ome=True, metadata=size | {"UUID": identity},

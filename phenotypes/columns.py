@@ -153,6 +153,7 @@ _FIELD = [
     *_per_role("field", "uneven", "", "Residual of the {role} channel's illumination: spread of its local background after correction / rise of bright structures."),
     Column("height_um", "field", "µm", _REAL, "Height of the field."),
     Column("width_um", "field", "µm", _REAL, "Width of the field."),
+    Column("exposed_h", "field", "h", _REAL, "When it was imaged, since the plate's first image. Null where the scan does not say."),
     Column("time_h", "field", "h", _REAL, "Time of the frame since the first. This and the next columns are null in a fixed assay."),
     Column("usable", "field", "", _BOOL, "Whether the frame was exposed, in focus and could be placed by registration; others are no part of any track."),
     Column("drift_y_um", "field", "µm", _REAL, "Downward shift of the frame against the first one."),
@@ -280,8 +281,8 @@ _CHECK = [
     Column("subject", "check", "", _TEXT, "Phenotype, or compound and channel."),
     Column("status", "check", "", _TEXT, "ok, warning or not_assessable."),
     Column("reason", "check", "", _TEXT, "The finding in words."),
-    Column("value", "check", "", _REAL, "Edge: ratio of medians; trends: rank correlation; autofluorescence: robust z; identity: threshold in grey levels."),
-    Column("p_value", "check", "", _REAL, "Mann–Whitney for the edge, Spearman for trends; a warning under 0.01."),
+    Column("value", "check", "", _REAL, "Edge: ratio of medians; trends and drift: rank correlation; autofluorescence: robust z; identity: threshold in grey levels."),
+    Column("p_value", "check", "", _REAL, "Mann–Whitney for the edge, Spearman for trends and drift; a warning under 0.01."),
     Column("n_wells", "check", "", _INT, "Wells it was read from."),
 ]  # fmt: skip
 

@@ -57,6 +57,8 @@ def judge(
         Rows and columns of the plate's format.
     """
     limits = limits or QualityLimits()
+    # Since the plate's first image: the order is what matters, and a date would be one step towards a donor.
+    fields = fields.with_columns(pl.col("exposed_h") - pl.col("exposed_h").min())
     cells = mark_pyknotic(cells, conditions)
     cells, identity = mark_motor_neurons(cells, conditions)
     cells, mislocalised = mark_mislocalised(cells, conditions, healthy_of(conditions, healthy_lines))

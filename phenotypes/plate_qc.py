@@ -45,6 +45,7 @@ _LEAST_DENSITY_CV = 0.05
 _JUDGED_NUCLEI = 10
 _MIN_VEHICLE = 5
 _TREND_P = 0.01
+_TREND_WELLS = 8
 _AUTOFLUORESCENT_Z = 5.0
 
 
@@ -120,14 +121,12 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
 
 
 def plate_checks(wells: pl.DataFrame, fields: pl.DataFrame, rows: int, columns: int) -> pl.DataFrame:
-    """Edge effect, trends over rows and columns, and compounds that glow, one row a check; `rows` × `columns` is the plate's format."""
+    """Edge effect, trends over rows, columns and time of imaging, and compounds that glow, one row a check; `rows` × `columns` is the plate's format."""
     done = wells.filter(pl.col("status") == "done")
     checks: list[Row] = []
     for phenotype in ("live_density", "neurite_length_density"):
         checks += _position_checks(done, phenotype, rows, columns)
-    checks.append(
-        _check("acquisition_drift", "", "not_assessable", "the scan's readers hand on no acquisition times; only order of wells is known")
-    )
+        checks.append(_drift(done, fields, phenotype))
     checks += _autofluorescence(done, fields)
     return conform(pl.DataFrame(checks, infer_schema_length=None), "check") if checks else empty_table("check")
 
@@ -136,14 +135,39 @@ def _check(check: str, subject: str, status: str, reason: str, value: float | No
     return {"check": check, "subject": subject, "status": status, "reason": reason, "value": value, "p_value": p, "n_wells": n}
 
 
-def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int) -> list[Row]:
+def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
+    """Vehicle wells with `level`, each against the mean of its own line's: lines differ in theirs. `row` and `column` from 1."""
     vehicles = done.filter((pl.col("control") == "vehicle") & pl.col(phenotype).is_not_null())
-    # Lines differ in their level: each well is taken against the mean of its own line's vehicle wells.
     level = vehicle_means(vehicles, phenotype)
-    vehicles = vehicles.with_columns((pl.col(phenotype) / level).alias("level")).filter(pl.col("level").is_finite())
-    letters = vehicles["well"].str.extract(r"^([A-Z]+)")
-    row = np.array([_row_number(t) for t in letters])
-    column = vehicles["well"].str.extract(r"(\d+)$").cast(pl.Int64).to_numpy()
+    return vehicles.with_columns(
+        (pl.col(phenotype) / level).alias("level"),
+        pl.col("well").str.extract(r"^([A-Z]+)").map_elements(_row_number, pl.Int64).alias("row"),
+        pl.col("well").str.extract(r"(\d+)$").cast(pl.Int64).alias("column"),
+    ).filter(pl.col("level").is_finite())
+
+
+def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str) -> Row:
+    """Whether vehicle wells imaged later read otherwise: cells that die or bleach while the plate waits on the stage."""
+    taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
+    vehicles = _vehicle_levels(done, phenotype).join(taken, on="well", how="inner", maintain_order="left")
+    n = len(vehicles)
+    if taken.is_empty():
+        return _check("acquisition_drift", phenotype, "not_assessable", "the scan does not say when its images were taken")
+    hours = vehicles["taken_h"].to_numpy()
+    if n < _TREND_WELLS or len(set(hours)) < _TREND_WELLS:
+        words = f"{len(set(hours))} times of {n} vehicle wells are known; {_TREND_WELLS} are needed"
+        return _check("acquisition_drift", phenotype, "not_assessable", words, n=n)
+    rank, p = _rank(hours, vehicles["level"].to_numpy())
+    words = f"rank correlation of vehicle wells with the time of imaging {rank:.2f} over {np.ptp(hours):.2g} h"
+    along = {name: abs(_rank(hours, vehicles[name].to_numpy())[0]) for name in ("row", "column")}
+    for name in (name for name, r in along.items() if r > 0.9):
+        words += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
+    return _check("acquisition_drift", phenotype, "warning" if p < _TREND_P else "ok", words, rank, p, n)
+
+
+def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int) -> list[Row]:
+    vehicles = _vehicle_levels(done, phenotype)
+    row, column = vehicles["row"].to_numpy(), vehicles["column"].to_numpy()
     value = vehicles["level"].to_numpy()
     found: list[Row] = []
     outer = (row == 1) | (row == rows) | (column == 1) | (column == columns) if len(row) else np.zeros(0, bool)
@@ -162,13 +186,13 @@ def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int
         words = f"vehicle wells at the edge read {ratio:.2f} × those inside"
         found.append(_check("edge_effect", phenotype, "warning" if p < _TREND_P else "ok", words, ratio, p, len(value)))
     for name, place in (("row_trend", row), ("column_trend", column)):
-        if len(value) < 8 or len(set(place)) < 4:
+        if len(value) < _TREND_WELLS or len(set(place)) < 4:
             found.append(
                 _check(
                     name,
                     phenotype,
                     "not_assessable",
-                    f"{len(value)} vehicle wells in {len(set(place))} {name.split('_', maxsplit=1)[0]}(s); 8 in 4 are needed",
+                    f"{len(value)} vehicle wells in {len(set(place))} {name.split('_', maxsplit=1)[0]}(s); {_TREND_WELLS} in 4 are needed",
                 )
             )
             continue

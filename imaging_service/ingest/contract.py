@@ -45,6 +45,12 @@ class PlateReaderContract:
         assert plane.size > 0
         assert (plane == self.reader.read(plan, plan.images[0], Limits())).all()
 
+    def test_exposure_times_are_seconds_or_unknown(self, scan: Path) -> None:
+        """A number for every plane of the scan, or for none."""
+        plan = self.plan(scan)
+        times = [self.reader.exposed_s(plan, image) for image in plan.images]
+        assert all(t is None for t in times) or all(isinstance(t, float) and t > 0 for t in times)
+
     def test_a_lost_file_is_an_image_error_that_names_it(self, scan: Path) -> None:
         """Never zeros, never another exception."""
         plan = self.plan(scan)

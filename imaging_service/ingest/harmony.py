@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -51,6 +52,7 @@ class HarmonyReader:
                     channel,
                     int(record["PlaneID"] or 1),
                     relative,
+                    exposed_s=_seconds(record["AbsTime"]),
                 )
             except ValueError as error:
                 raise ScanError(f"{index}: image {record['URL']}: {error}") from error
@@ -79,6 +81,10 @@ class HarmonyReader:
         """One plane."""
         return read_tiff(plan.root / image.path, limits)
 
+    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
+        """The index's AbsTime."""
+        return image.exposed_s
+
 
 def _channel_names(records: list[dict[str, str]]) -> dict[str, str]:
     """Channel id ► name; two channels of one name are told apart by their id."""
@@ -105,6 +111,7 @@ _IMAGE_KEYS = (
     "ChannelName",
     "ImageResolutionX",
     "ImageResolutionY",
+    "AbsTime",
 )
 _REQUIRED = ("URL", "Row", "Col", "FieldID", "ChannelID", "ImageResolutionX", "ImageResolutionY")
 
@@ -139,6 +146,14 @@ def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, 
     if not plate.get("PlateRows") or not records:
         raise ScanError(f"{index} names no plate or no images")
     return plate, records
+
+
+def _seconds(text: str) -> float | None:
+    """ISO 8601 as seconds since 1970. Harmony writes 1 to 7 decimals of a second, which `fromisoformat` takes from Python 3.11 on."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _text(element: Element, name: str) -> str:

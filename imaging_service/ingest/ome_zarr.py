@@ -109,6 +109,10 @@ class OmeZarrReader:
                 )
             return np.asarray(array[image.index])
 
+    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
+        """OME-Zarr has no place for it."""
+        return None
+
 
 def _attributes(root: Path) -> dict[str, Any]:
     import zarr

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import field as declared
 from pathlib import Path
 
 from imaging_service.errors import ScanError
@@ -24,7 +25,10 @@ class Limits:
 
 @dataclass(frozen=True, order=True)
 class ImageRef:
-    """One plane of one channel. `path` is relative to the scan; `index` finds the plane inside the file or array."""
+    """One plane of one channel. `path` is relative to the scan; `index` finds the plane inside the file or array.
+
+    `exposed_s`: when it was taken, in seconds since 1970, where the scan's index says. It is no part of the plane's identity.
+    """
 
     well: Well
     field: int
@@ -33,6 +37,7 @@ class ImageRef:
     z: int
     path: str
     index: tuple[int, ...] = ()
+    exposed_s: float | None = declared(default=None, compare=False)
 
 
 @dataclass(frozen=True)

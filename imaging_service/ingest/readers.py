@@ -44,6 +44,10 @@ class PlateReader(Protocol):
         """One plane (Y, X) as stored. Raises ImageError naming the file."""
         ...
 
+    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
+        """When the instrument took the plane, in seconds since 1970; None where the scan does not say. A file's own date is none."""
+        ...
+
 
 def known() -> tuple[str, ...]:
     """Names of all readers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ PATTERNS: dict[str, str] = {
 
 _METAMORPH_CALIBRATION = re.compile(r'id="spatial-calibration-x"[^>]*value="([0-9.eE+-]+)"')
 _METAMORPH_UNITS = re.compile(r'id="spatial-calibration-units"[^>]*value="(um|µm|micron[^"]*)"')
+# Local times without zone: they are compared with one another only, so any one zone does.
+_METAMORPH_TIME = re.compile(r'id="acquisition-time-local"[^>]*value="([0-9]{8} [0-9:]+\.[0-9]+)"')
+_OME_TIME = re.compile(r"<AcquisitionDate>([^<]+)</AcquisitionDate>")
 _OME_SIZE = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"')
 _OME_UNIT = re.compile(r'PhysicalSizeXUnit="([^"]+)"')
 
@@ -87,6 +91,19 @@ class TiffFolderReader:
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane; the header is checked before memory is allocated."""
         return read_tiff(plan.root / image.path, limits)
+
+    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
+        """From MetaMorph's or OME's description. TIFF's own DateTime is not taken: editors write when they saved."""
+        import tifffile
+
+        path = plan.root / image.path
+        with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
+            text = tiff.pages.first.description or ""
+            if match := _METAMORPH_TIME.search(text):
+                return datetime.strptime(match.group(1), "%Y%m%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+            if tiff.is_ome and (match := _OME_TIME.search(text)):
+                return datetime.fromisoformat(match.group(1)).replace(tzinfo=UTC).timestamp()
+        return None
 
     @staticmethod
     def _pattern(root: Path, names: list[str], wanted: str) -> re.Pattern[str]:

@@ -120,6 +120,23 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
     return stack
 
 
+def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
+    """(field, time point) ► hours since 1970 at which its first plane was taken; without those whose scan does not say.
+
+    Fields are numbered from 1 as they are stored.
+    """
+    reader = reader_named(task.plan.reader)
+    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
+    first = {(i.field, i.time): i for i in reversed(task.plan.images)}
+    found = {}
+    for position, number in enumerate(numbers, start=1):
+        for frame, time in enumerate(task.times, start=1):
+            seconds = reader.exposed_s(task.plan, first[number, time]) if (number, time) in first else None
+            if seconds is not None:
+                found[position, frame] = seconds / 3600
+    return found
+
+
 def _project(planes: Any) -> NDArray[np.generic]:
     projected: NDArray[np.generic] | None = None
     for plane in planes:
@@ -222,6 +239,9 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
             warnings += segmentation.warnings
         writer.finish()
     cell_table, field_table = pl.concat(cells), pl.concat(fields)
+    hours = exposed_h(task)
+    taken = [hours.get(place) for place in field_table.select("field", "frame").rows()]
+    field_table = field_table.with_columns(pl.Series("exposed_h", taken, pl.Float64))
     if protocol.survival is not None:
         cell_table, field_table = follow_well(task, cell_table, field_table, blank)
     write_table(cell_table, folder.cells(task.well), csv=False)

@@ -33,6 +33,9 @@ def test_everything_that_was_promised_is_there(analysed):
         assert (analysed / name).stat().st_size > 100
     for name, level in (("cells", "cell"), ("fields", "field"), ("wells", "well"), ("responses", "response"), ("quality", "quality")):
         assert table(analysed, name).columns == list(columns(level))
+    hours = table(analysed, "fields")["exposed_h"]
+    assert hours.min() == 0  # the plate's first image: no date reaches a table
+    assert 0.1 < hours.max() < 24
 
 
 def test_wells_agree_with_the_truth(analysed, phantom_plate):

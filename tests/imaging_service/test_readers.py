@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -109,6 +110,23 @@ def test_pixel_sizes_in_tiff_headers(tmp_path):
     assert plan_scan(tmp_path, Acquisition()).pixel_size_um is None  # a printer's setting
 
 
+def test_when_a_tiff_was_taken(tmp_path):
+    """The instrument's own words count; TIFF's DateTime, which every editor rewrites, does not."""
+
+    def taken(**written):
+        tifffile.imwrite(tmp_path / "p_B02_s1_w1.tif", PLANE, **written)
+        plan = plan_scan(tmp_path, Acquisition())
+        return reader_named("tiff").exposed_s(plan, plan.images[0])
+
+    date = "2023-02-21T10:42:20"
+    assert taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": date}) == datetime(2023, 2, 21, 10, 42, 20, tzinfo=UTC).timestamp()
+    assert taken(datetime="2008:02:05 17:25:01", metadata=None) is None
+    assert taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": "yesterday"}) is None
+    (tmp_path / "p_B02_s1_w1.tif").write_bytes(b"no TIFF")
+    plan = plan_scan(tmp_path, Acquisition())
+    assert reader_named("tiff").exposed_s(plan, plan.images[0]) is None
+
+
 def damaged(path, how):
     content = path.read_bytes()
     if how == "truncated":
@@ -157,6 +175,8 @@ class TestRealScans:
         assert plan.channels == ("Fluorescein (FITC)",)
         assert plan.pixel_size_um == pytest.approx(1.1959521619)
         assert reader_named("harmony").read(plan, plan.images[0], Limits()).max() == 47088
+        first, second = (reader_named("harmony").exposed_s(plan, i) for i in plan.images)
+        assert second - first == pytest.approx(0.577, abs=1e-3)
 
     def test_operetta_with_an_image_lost(self, shared_data, tmp_path):
         scan = tmp_path / "scan"
@@ -176,6 +196,8 @@ class TestRealScans:
         stacked = plan_scan(root / "ImageXpress", Acquisition())
         assert stacked.wells == (Well(5, 8),)
         assert any("projection(s) beside the planes" in note for note in stacked.notes)
+        taken = reader_named("tiff").exposed_s(stacked, stacked.images[0])
+        assert datetime.fromtimestamp(taken, UTC).date().isoformat() == "2023-02-21"
 
     def test_cellvoyager(self, shared_data):
         plan = plan_scan(shared_data / "vendor" / "cellvoyager", Acquisition())

@@ -98,6 +98,36 @@ def test_edge_row_and_column_effects_are_seen_and_a_flat_plate_is_clean():
     assert verdict(plate(lambda row, column: 100.0 + 3 * column), "column_trend")["status"] == "warning"
 
 
+def drift(table, hours):
+    taken = pl.DataFrame({"well": table["well"], "field": 1, "frame": 1, "exposed_h": hours}, schema_overrides={"exposed_h": pl.Float64})
+    checks = plate_checks(table, conform(taken, "field"), 8, 12)
+    return checks.filter((pl.col("check") == "acquisition_drift") & (pl.col("subject") == "live_density")).to_dicts()[0]
+
+
+def test_wells_that_fade_while_the_plate_is_imaged_are_seen():
+    """Imaged in an order of its own, so that nothing but time explains the fading."""
+    hours = np.random.default_rng(1).permutation(96) / 40
+    flat = plate(lambda row, column: 100.0)
+    fading = flat.with_columns(pl.Series("live_density", flat["live_density"].to_numpy() * (1 - 0.1 * hours)))
+    assert drift(flat, hours)["status"] == "ok"
+    found = drift(fading, hours)
+    assert found["status"] == "warning"
+    assert found["value"] < -0.8
+    assert "row" not in found["reason"]
+
+
+def test_drift_along_the_rows_is_said_to_look_like_a_row_trend():
+    found = drift(plate(lambda row, column: 100.0 + 4 * row), np.arange(96) / 40)
+    assert found["status"] == "warning"
+    assert "imaged row by row, so a trend over rows looks the same" in found["reason"]
+
+
+def test_drift_without_times_is_not_assessable():
+    flat = plate(lambda row, column: 100.0)
+    assert drift(flat, [None] * 96)["reason"] == "the scan does not say when its images were taken"
+    assert "5 times of 5 vehicle wells" in drift(flat, [0.1, 0.2, 0.3, 0.4, 0.5] + [None] * 91)["reason"]
+
+
 def test_too_few_controls_are_said_and_not_judged():
     few = wells([100.0, 100, 100], ["vehicle"] * 3)
     assert verdict(few, "edge_effect")["status"] == verdict(few, "row_trend")["status"] == "not_assessable"
