@@ -53,7 +53,7 @@ def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.ge
 def perimeters(labels: Labels, pixels: Pixels) -> Real:
     """Perimeter in pixels by Cauchy–Crofton: π/2 × the mean over four directions of boundary crossings × line spacing."""
     total = np.zeros(pixels.n + 1)
-    for (dy, dx), beside in pixels.neighbours(labels).items():
-        spacing = np.sqrt(0.5) if dy and dx else 1.0
+    for diagonal, beside in pixels.neighbours(labels):
+        spacing = np.sqrt(0.5) if diagonal else 1.0
         total += np.bincount(pixels.of[beside != pixels.of], minlength=pixels.n + 1) * spacing
     return np.asarray(total[1:] * np.pi / 8)

@@ -94,7 +94,7 @@ def clump_fraction(nuclei: Labels, pixels: Pixels) -> float | None:
     if not count:
         return None
     touching = np.zeros(pixels.n + 1, bool)
-    for beside in pixels.neighbours(nuclei).values():
+    for _, beside in pixels.neighbours(nuclei):
         touching[pixels.of[(beside > 0) & (beside != pixels.of)]] = True
     return float(touching.sum() / count)
 

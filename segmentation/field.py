@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,15 +86,15 @@ class Pixels:
         self.n = int(self.of.max(initial=0)) if n is None else n
         self.count = np.bincount(self.of, minlength=self.n + 1)
 
-    def neighbours(self, labels: Labels) -> dict[tuple[int, int], Labels]:
-        """(dy, dx) ► the label beside each pixel of `at`, for its eight neighbours; 0 outside the image."""
+    def neighbours(self, labels: Labels) -> Iterator[tuple[bool, Labels]]:
+        """For each of eight directions: whether it is diagonal, and the label beside each pixel of `at`, 0 outside the image."""
         padded = np.pad(labels, 1)
         width = padded.shape[1]
         flat = padded.ravel()
         y, x = np.divmod(self.at, self.shape[1])
         at = (y + 1) * width + x + 1
-        steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
-        return {(dy, dx): flat[at + dy * width + dx] for dy, dx in steps}
+        for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
+            yield dy != 0 and dx != 0, flat[at + dy * width + dx]
 
     def sum(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
         """Sum of an image over each label 1…n."""
