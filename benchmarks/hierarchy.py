@@ -3,7 +3,8 @@
     python benchmarks/hierarchy.py --plates 1000
 
 Cells, wells and donor means as n, on the same simulated screens; and how often the intervals of a line's effect (batches), of the
-mean over donors (meta-analysis) and of the rescue (Fieller) cover what was simulated.
+mean over donors (meta-analysis), of the rescue (Fieller) and of the EC50 over batches cover what was simulated; how often flat curves are
+called flat; whether a mixed model that collapsed is told.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-import polars as pl
 from scipy import stats
 
-from phenotypes.line_effects import group_contrast
+from phenotypes.across import donor_estimates, group_contrast
+from phenotypes.batch_curves import fit_batches
+from phenotypes.dose_response import occupancy
 from phenotypes.meta_analysis import meta_analysis
+from phenotypes.mixed_model import donor_model
 from phenotypes.rescue import rescue
 
 DONORS, BATCHES, WELLS, CELLS = 8, 3, 4, 60
@@ -33,10 +36,7 @@ def false_positives(rng: np.random.Generator, count: int) -> None:
         called["cells"] += stats.ttest_ind(cells[:half].ravel(), cells[half:].ravel()).pvalue < 0.05
         means = cells.mean(axis=3)
         called["wells"] += stats.ttest_ind(means[:half].ravel(), means[half:].ravel()).pvalue < 0.05
-        table = pl.DataFrame(
-            {"line": [str(i) for i in range(DONORS)], "genotype": ["a"] * half + ["b"] * half, "effect": means.mean(axis=(1, 2))}
-        )
-        called["donors"] += group_contrast(table, "genotype")["p_value"] < 0.05
+        called["donors"] += group_contrast(means.mean(axis=(1, 2)), ["a"] * half + ["b"] * half)["p_value"] < 0.05
     for name, hits in called.items():
         print(f"{name:7} as n: {hits / count:6.1%} called significant without any difference")
 
@@ -50,9 +50,8 @@ def coverage(rng: np.random.Generator, count: int) -> None:
         error = batches.std(axis=1, ddof=1) / np.sqrt(BATCHES)
         wide = stats.t.ppf(0.975, BATCHES - 1) * error[0]
         line += abs(batches[0].mean() - true[0]) <= wide
-        variance = error**2
-        shrunk = (variance + np.median(variance)) / 2
-        found = meta_analysis(batches.mean(axis=1), np.maximum(shrunk, 1e-12))
+        y, v = donor_estimates(batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)])
+        found = meta_analysis(y, v)
         across += found.low <= 0.4 <= found.high
         answer = rescue(0.4 + rng.normal(0, 0.08, 5), 0.8 + rng.normal(0, 0.08, 5))
         if answer.rho is not None:
@@ -63,6 +62,38 @@ def coverage(rng: np.random.Generator, count: int) -> None:
     )
 
 
+def curves(rng: np.random.Generator, count: int) -> None:
+    """EC50 1 µM, 0.15 decades between batches, 3 wells a dose of 5 % each, 8 vehicle wells; ascending and descending."""
+    doses = np.r_[0.0, np.geomspace(1e-8, 3e-5, 8)]
+    for batches in (3, 5):
+        wells = np.tile(np.r_[8.0, [3.0] * 8], batches)
+        at, of = np.tile(doses, batches), np.repeat(np.arange(batches), 9)
+        for what, span in (("descending", -60.0), ("ascending", 60.0), ("flat", 0.0)):
+            covered = shown = flat = 0
+            for _ in range(count):
+                half = -6 + rng.normal(0, 0.15, batches)
+                y = np.concatenate([100 + span * occupancy(doses, h, 1.2) for h in half]) + rng.normal(0, 5, len(at)) / np.sqrt(wells)
+                found = fit_batches(at, y + np.repeat(rng.normal(0, 5, batches), 9), wells, of)
+                flat += found.status == "flat"
+                if found.ec50 is not None:
+                    shown += 1
+                    covered += found.ec50_low <= 1e-6 <= found.ec50_high
+            said = f"{flat / count:.1%} called flat" if span == 0 else f"EC50 covered in {covered / shown:.1%} of {shown} shown"
+            print(f"{batches} batches, {what}: {said}")
+
+
+def collapse(rng: np.random.Generator, count: int) -> None:
+    """Donors that do not differ: the mixed model's component is at its bound in about half, and every one must be told."""
+    donors = [str(i) for i in range(DONORS) for _ in range(BATCHES)]
+    statuses: dict[str, int] = {}
+    wrong = 0
+    for _ in range(count):
+        found = donor_model(0.5 + rng.normal(0, BATCH_SD, DONORS * BATCHES), donors)
+        statuses[found["mixed_status"]] = statuses.get(found["mixed_status"], 0) + 1
+        wrong += abs(found["mixed_effect"] - 0.5) > 5 * BATCH_SD / np.sqrt(DONORS * BATCHES)
+    print(f"mixed model, donors alike: {statuses}, {wrong} effects that are none")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plates", type=int, default=1000)
@@ -70,6 +101,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     false_positives(rng, arguments.plates)
     coverage(rng, arguments.plates)
+    curves(rng, arguments.plates)
+    collapse(rng, min(300, arguments.plates))
 
 
 if __name__ == "__main__":

@@ -113,14 +113,3 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                     row |= {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
             rows.append(row)
     return conform(pl.DataFrame(rows, infer_schema_length=None), "quality") if rows else empty_table("quality")
-
-
-def disease_window(isogenic: Sequence[float], disease: Sequence[float], *, seed: int = 0) -> tuple[Estimate, bool]:
-    """(SSMD of isogenic against disease vehicle with its bootstrap interval, whether the phenotype is expressed).
-
-    It is not where the interval includes 0: then there is nothing to rescue, and a rescue is undefined rather than 0. Raises ValueError under
-    MIN_WELLS wells a group.
-    """
-    found = assay_window(isogenic, disease, seed=seed)["ssmd"]
-    expressed = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
-    return found, expressed

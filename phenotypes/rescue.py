@@ -7,11 +7,11 @@ Fieller's interval (Suppl. J. R. Stat. Soc. 7:1, 1940) from batch means. Where t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 OVERSHOOT, LOST_CELLS = 1.2, 0.20
@@ -22,7 +22,7 @@ LIKELY = 0.9
 class Rescue:
     """`status`: ok, not_expressed, unbounded, too_few_batches. `rho` with its Fieller interval; flags in words.
 
-    `interaction` is the effect on the disease line less that on the isogenic line, with its 95 % interval.
+    `interaction` is the effect on the disease line less that on the isogenic line, with its 95 % interval; `window` the mean gap.
     """
 
     status: Literal["ok", "not_expressed", "unbounded", "too_few_batches"]
@@ -33,6 +33,9 @@ class Rescue:
     interaction: float | None = None
     interaction_low: float | None = None
     interaction_high: float | None = None
+    window: float | None = None
+    window_low: float | None = None
+    window_high: float | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -71,30 +74,26 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
     if len(effect) < 2:
         return Rescue("too_few_batches", f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2 are needed")
     low, high = _interval(gap)
+    known = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
     if low <= 0 <= high:
         words = f"isogenic and disease vehicle differ by {gap.mean():.3g} (95 % {low:.3g} … {high:.3g}), which includes 0: there is nothing to rescue"
-        return Rescue("not_expressed", words)
-    found = fieller(effect, gap)
-    extra: dict[str, float | None] = {}
+        return replace(known, reason=words)
     flags = []
     if isogenic is not None:
         difference = effect - np.asarray(isogenic, float)
-        extra = dict(
-            zip(("interaction", "interaction_low", "interaction_high"), (float(difference.mean()), *_interval(difference)), strict=True)
-        )
-        if (
-            extra["interaction_low"] is not None
-            and extra["interaction_high"] is not None
-            and extra["interaction_low"] <= 0 <= extra["interaction_high"]
-        ):
+        least, most = _interval(difference)
+        known = replace(known, interaction=float(difference.mean()), interaction_low=least, interaction_high=most)
+        if least <= 0 <= most:
             flags.append("trophic: the drug does the isogenic line as much, within the interval")
     if live_ratio is not None and live_ratio < 1 - LOST_CELLS:
         flags.append(f"{1 - live_ratio:.0%} of live cells are lost")
+    found = fieller(effect, gap)
     if found is None:
-        return Rescue("unbounded", "the window is too uncertain for a ratio to it", **extra, flags=tuple(flags))
-    if found[0] > OVERSHOOT:
-        flags.append(f"overshoots the isogenic state (ρ {found[0]:.2f})")
-    return Rescue("ok", "", *found, **extra, flags=tuple(flags))
+        return replace(known, status="unbounded", reason="the window is too uncertain for a ratio to it", flags=tuple(flags))
+    rho, low, high = found
+    if rho > OVERSHOOT:
+        flags.append(f"overshoots the isogenic state (ρ {rho:.2f})")
+    return replace(known, status="ok", rho=rho, low=low, high=high, flags=tuple(flags))
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
@@ -102,17 +101,16 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean() - wide), float(values.mean() + wide)
 
 
-Responder = Literal["responder", "non_responder", "indeterminate", "phenotype_absent"]
+def responder_class(
+    effect: ArrayLike, error: ArrayLike, freedom: ArrayLike, floor: ArrayLike
+) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """(class, P(effect > floor)) of lines that show the phenotype; effects are oriented so that positive is good.
 
-
-def responder_class(effect: float, error: float, freedom: int, floor: float, *, expressed: bool) -> tuple[Responder, float]:
-    """(class, P(effect > floor)) of a line; effects are oriented so that positive is good.
-
-    The posterior under a flat prior is Student's t about the estimate. `responder` from P ≥ 0.9, `non_responder` from P ≤ 0.1.
+    The posterior under a flat prior is Student's t about the estimate. "responder" from P ≥ 0.9, "non_responder" from P ≤ 0.1,
+    else "indeterminate".
     """
-    if not expressed:
-        return "phenotype_absent", float("nan")
-    likely = float(stats.t.sf((floor - effect) / error, freedom)) if error > 0 else float(effect > floor)
-    if likely >= LIKELY:
-        return "responder", likely
-    return ("non_responder", likely) if likely <= 1 - LIKELY else ("indeterminate", likely)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = (np.asarray(floor, float) - np.asarray(effect, float)) / np.asarray(error, float)
+    likely = np.asarray(stats.t.sf(distance, np.asarray(freedom, float)), np.float64)
+    found = np.where(likely >= LIKELY, "responder", np.where(likely <= 1 - LIKELY, "non_responder", "indeterminate"))
+    return np.asarray(found, np.str_), likely

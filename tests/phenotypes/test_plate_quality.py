@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from phenotypes.plate_quality import assay_window, disease_window, robust_z_prime, ssmd, z_prime
+from phenotypes.plate_quality import assay_window, robust_z_prime, ssmd, z_prime
 
 
 def sample(mean, sd, n=9):
@@ -52,14 +52,3 @@ def test_intervals_hold_the_value_and_repeat():
 def test_too_few_wells_are_refused():
     with pytest.raises(ValueError, match="2 positive and 8 vehicle wells; 3 of each"):
         assay_window([1.0, 2.0], [0.0] * 8)
-
-
-def test_a_disease_window_that_includes_zero_is_not_expressed():
-    rng = np.random.default_rng(0)
-    apart, expressed = disease_window(rng.normal(10, 1, 8).tolist(), rng.normal(5, 1, 8).tolist())
-    assert expressed
-    assert apart.low > 0
-    _, none = disease_window(rng.normal(10, 1, 8).tolist(), rng.normal(10, 1, 8).tolist())
-    assert not none
-    with pytest.raises(ValueError, match="are needed"):
-        disease_window([1.0], [2.0, 3.0, 4.0])

@@ -53,7 +53,6 @@ def test_fieller_covers_the_ratio():
 
 
 def test_classes_of_response():
-    assert responder_class(1.0, 0.1, 5, 0.2, expressed=True)[0] == "responder"
-    assert responder_class(0.0, 0.05, 5, 0.2, expressed=True)[0] == "non_responder"
-    assert responder_class(0.3, 0.3, 3, 0.2, expressed=True)[0] == "indeterminate"
-    assert responder_class(1.0, 0.1, 5, 0.2, expressed=False)[0] == "phenotype_absent"
+    found, likely = responder_class([1.0, 0.0, 0.3], [0.1, 0.05, 0.3], [5, 5, 3], 0.2)
+    assert found.tolist() == ["responder", "non_responder", "indeterminate"]
+    assert likely[2] == pytest.approx(0.6198, abs=1e-3)  # t of 1/3 with 3 degrees of freedom

@@ -1,0 +1,183 @@
+"""One row of a screen: the effect at the screen's dose, the curve, the rescue, from the batches of one line and compound.
+
+Everything here is arrays of a few dozen numbers, and a screen has tens of thousands of rows: tables would cost more than the statistics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from phenotypes.batch_curves import fit_batches
+from phenotypes.columns import phenotype
+from phenotypes.dose_response import DoseResponse
+from phenotypes.rescue import Rescue, rescue
+
+Row = dict[str, object]
+Real = NDArray[np.float64]
+# A row fitted by other code is fitted again.
+FIT_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Batch means of one condition ladder: one entry a batch and dose, in that order."""
+
+    batch: tuple[str, ...]
+    dose: Real
+    effect: Real
+    response: Real
+    error: Real
+    n_wells: Real
+    n_cells: Real
+    n_floored: Real
+
+    def at(self, dose: float) -> dict[str, float]:
+        """Batch ► effect at a dose."""
+        return {self.batch[i]: float(self.effect[i]) for i in np.flatnonzero(self.dose == dose)}
+
+    def words(self) -> bytes:
+        """What a digest is made of. Rounded: the order in which plates were added must not show in a sum's last digits."""
+        numbers = np.round(np.stack([self.effect, self.response, self.error, self.n_wells, self.n_cells]), 8) + 0.0
+        return "|".join(self.batch).encode() + self.dose.tobytes() + numbers.tobytes()
+
+
+def cells_of(batches: pl.DataFrame, *, whole: bool = False) -> dict[tuple[str, str, str], Cells]:
+    """(phenotype, line, compound) ► its means; `whole` puts all compounds of a line (its vehicles) together under ""."""
+    keys = ["phenotype", "line"] if whole else ["phenotype", "line", "compound"]
+    ordered = batches.sort(*keys, "batch", "dose_molar")
+    starts = ordered.select(pl.struct(keys).rle_id())[keys[0]].to_numpy()
+    edges = np.flatnonzero(np.diff(starts, prepend=-1, append=(starts[-1] if len(starts) else 0) + 1))
+    names = ordered.select(keys).rows()
+    batch = ordered["batch"].to_list()
+    columns = [
+        ordered[c].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for c in ("dose_molar", "effect", "response", "error", "n_wells", "n_cells", "n_floored")
+    ]
+    found = {}
+    for i, j in pairwise(edges):
+        key = names[i]
+        found[key[0], key[1], "" if whole else key[2]] = Cells(tuple(batch[i:j]), *(c[i:j] for c in columns))
+    return found
+
+
+def curve_of(own: Cells, vehicle: Cells | None) -> DoseResponse:
+    """The curve through a condition's batches, with the vehicle of the same batches at dose 0."""
+    number = {b: i for i, b in enumerate(dict.fromkeys(own.batch))}
+    batch, dose, response, wells = [number[b] for b in own.batch], list(own.dose), list(own.response), list(own.n_wells)
+    if vehicle is not None:
+        # Several vehicles of a line (of two compounds' solvents) are one level.
+        for name, i in number.items():
+            here = [k for k, b in enumerate(vehicle.batch) if b == name]
+            if here:
+                n = vehicle.n_wells[here]
+                batch.append(i)
+                dose.append(0.0)
+                response.append(float(np.average(vehicle.response[here], weights=n)))
+                wells.append(float(n.sum()))
+    order = np.lexsort((dose, batch))
+    return fit_batches(*(np.asarray(v)[order] for v in (dose, response, wells, batch)))
+
+
+@dataclass(frozen=True)
+class ScreenRow:
+    """Everything that one row stands on."""
+
+    phenotype: str
+    own: Cells
+    vehicle: Cells | None
+    isogenic: Cells | None
+    live: Cells | None
+    gaps: Mapping[str, float] | None
+    effect: Mapping[str, Any] | None
+    dose: float | None
+    dose_range: tuple[float, float] | None
+    partner: str
+
+    def digest(self) -> str:
+        """SHA-256 of it."""
+        gaps = None if self.gaps is None else {b: round(g, 8) for b, g in self.gaps.items()}
+        digest = hashlib.sha256(repr((FIT_VERSION, self.phenotype, gaps, self.dose, self.dose_range, self.partner)).encode())
+        for cells in (self.own, self.vehicle, self.isogenic, self.live):
+            digest.update(b"none" if cells is None else cells.words())
+        return digest.hexdigest()
+
+    def fit(self) -> Row:
+        """The row's own columns."""
+        own = self.own
+        row: Row = {"n_wells": int(own.n_wells.sum()), "n_cells": int(own.n_cells.sum()), "n_batches": len(set(own.batch))}
+        row |= self._effect()
+        floored = int(own.n_floored.sum())
+        if floored:
+            row["reason"] = "; ".join(filter(None, (str(row["reason"]), f"{floored} well(s) under 1/64 of vehicle count as 1/64")))
+        curve = curve_of(own, self.vehicle)
+        row |= {
+            "curve_status": curve.status, "curve_reason": curve.reason, "direction": curve.direction or None, "model": curve.model or None,
+            "ec50_molar": curve.ec50, "ec50_molar_low": curve.ec50_low, "ec50_molar_high": curve.ec50_high, "hill": curve.hill,
+            "e0": curve.e0, "emax": curve.emax, "auc": self._auc(curve), "ec50_absolute_molar": self._absolute(curve),
+        }  # fmt: skip
+        return row | self._rescue()
+
+    def _effect(self) -> Row:
+        if self.dose is None:
+            return {
+                "status": "no_common_dose",
+                "reason": "lines were given no dose in common; see the table of doses, or name an effect dose",
+            }
+        if self.effect is None:
+            return {
+                "status": "not_measured",
+                "reason": f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at",
+            }
+        return {n: self.effect[n] for n in ("status", "reason", "effect", "effect_low", "effect_high", "p_value", "same_direction")}
+
+    def _auc(self, curve: DoseResponse) -> float | None:
+        if self.dose_range is None or curve.e0 is None:
+            return None
+        doses = np.geomspace(*self.dose_range, 101)
+        return float(np.trapezoid(curve.predict(doses), np.log10(doses)) / np.log10(self.dose_range[1] / self.dose_range[0]))
+
+    def _absolute(self, curve: DoseResponse) -> float | None:
+        """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
+        if phenotype(self.phenotype).scale != "percent" or curve.direction != "descending" or curve.fitted_log_ec50 is None:
+            return None
+        if curve.e0 is None or curve.einf is None or curve.hill is None or not curve.einf < 50 < curve.e0:
+            return None
+        share = (curve.e0 - 50) / (curve.e0 - curve.einf)
+        dose = float(10**curve.fitted_log_ec50 * (share / (1 - share)) ** (1 / curve.hill))
+        return dose if self.own.dose.min() <= dose <= self.own.dose.max() else None
+
+    def _rescue(self) -> Row:
+        if not self.partner:
+            return {"window_status": "no_pair", "rescue_status": "no_pair", "rescue_reason": "the registry names no isogenic partner"}
+        if self.gaps is None or self.dose is None:
+            words = f"{self.partner} has no vehicle wells on the same plates" if self.gaps is None else "lines were given no dose in common"
+            return {"window_status": "too_few_batches", "rescue_status": "too_few_batches", "rescue_reason": words}
+        drug, at = self.own.at(self.dose), self.gaps
+        other = {} if self.isogenic is None else self.isogenic.at(self.dose)
+        shared = [b for b in drug if b in at]
+        lost = list(self.live.at(self.dose).values()) if self.live is not None else []
+        found = rescue(
+            [drug[b] for b in shared],
+            [at[b] for b in shared],
+            [other[b] for b in shared] if shared and all(b in other for b in shared) else None,
+            float(2 ** np.mean(lost)) if lost else None,
+        )
+        return _rescue_columns(found)
+
+
+def _rescue_columns(found: Rescue) -> Row:
+    expressed = {"too_few_batches": "too_few_batches", "not_expressed": "not_expressed"}.get(found.status, "expressed")
+    return {
+        "window_status": expressed, "window": found.window, "window_low": found.window_low, "window_high": found.window_high,
+        "rescue_status": found.status, "rescue_reason": "; ".join(filter(None, (found.reason, *found.flags))),
+        "rescue": found.rho, "rescue_low": found.low, "rescue_high": found.high,
+        "interaction": found.interaction, "interaction_low": found.interaction_low, "interaction_high": found.interaction_high,
+    }  # fmt: skip
