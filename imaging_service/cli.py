@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imaging_service import cli_plate_map, cli_segmentation
+from imaging_service import cli_plate_map, cli_screen, cli_segmentation
 from imaging_service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(cli_segmentation.models, name="models")
 app.add_typer(cli_segmentation.bench, name="bench")
 app.add_typer(cli_plate_map.plate_map, name="plate-map")
+app.add_typer(cli_screen.screen, name="screen")
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
 MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]

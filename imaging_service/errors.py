@@ -55,6 +55,13 @@ class AnnotationError(ServiceError, ValueError):
     http_status = 422
 
 
+class ScreenError(ServiceError, ValueError):
+    """A screen's folder, settings or registry, or a run that is to join it, cannot be used."""
+
+    code = "screen_invalid"
+    http_status = 422
+
+
 class StoreError(ServiceError, RuntimeError):
     """A store is incomplete, damaged, or belongs to another run."""
 

@@ -16,8 +16,8 @@ from plate_maps.wells import row_letters
 Spec = dict[str, Any]
 # Colours that people with red-green blindness tell apart (Okabe & Ito 2008).
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
-_CONFIG: Spec = {
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+CONFIG: Spec = {
     "font": "system-ui, sans-serif",
     "axis": {"labelFontSize": 11, "titleFontSize": 12, "gridColor": "#eee"},
     "view": {"stroke": "#ccc"},
@@ -47,8 +47,8 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
         + [{"field": "value", "type": "quantitative", "format": ".4~g", "title": name}],
     }  # fmt: skip
     return {
-        "$schema": _SCHEMA,
-        "config": _CONFIG,
+        "$schema": SCHEMA,
+        "config": CONFIG,
         "title": {"text": name, "subtitle": column.unit or " ", "anchor": "start"},
         "width": {"step": cell},
         "height": {"step": cell},
@@ -147,8 +147,8 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
         "scale": {"domain": [min(values) - margin, max(values) + margin], "nice": True},
     }
     return {
-        "$schema": _SCHEMA,
-        "config": _CONFIG,
+        "$schema": SCHEMA,
+        "config": CONFIG,
         "title": {"text": f"{first.phenotype}", "subtitle": first.compound, "anchor": "start"},
         "width": 300,
         "height": 210,
