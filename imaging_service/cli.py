@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imaging_service import cli_plate_map, cli_screen, cli_segmentation
+from imaging_service import cli_plate_map, cli_registry, cli_screen, cli_segmentation
+from imaging_service.cli_registry import LOCAL_URL, Url
 from imaging_service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -33,15 +34,13 @@ app.add_typer(cli_segmentation.models, name="models")
 app.add_typer(cli_segmentation.bench, name="bench")
 app.add_typer(cli_plate_map.plate_map, name="plate-map")
 app.add_typer(cli_screen.screen, name="screen")
+app.add_typer(cli_registry.registry, name="registry")
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
 MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
 ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
 Engine = Annotated[str | None, typer.Option("--engine", help="motornet, classical, or cellpose:MODEL. The protocol's if not given.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Url = Annotated[str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")]
-
-LOCAL_URL = "http://127.0.0.1:8765"
 
 
 @app.command()

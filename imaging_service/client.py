@@ -9,12 +9,12 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
 from imaging_service.errors import NotFound, ServiceError, StoreError
-from imaging_service.schemas import Plate, Run, Submission, WellState
+from imaging_service.schemas import Plate, RegistryChange, Run, Submission, WellState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +110,15 @@ class Client:
         """Quality control of the plate as a list of rows."""
         rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/checks").json()
         return rows
+
+    def registry(self, kind: Literal["lines", "batches"]) -> str:
+        """The registry's lines or batches as TSV."""
+        return self._ask("GET", f"/{kind}", params={"format": "tsv"}).text
+
+    def put_registry(self, kind: Literal["lines", "batches"], text: str) -> RegistryChange:
+        """Add or replace lines or batches from TSV text."""
+        answer = self._ask("PUT", f"/{kind}", content=text.encode(), headers={"Content-Type": "text/tab-separated-values"})
+        return RegistryChange.model_validate(answer.json())
 
     def table_bytes(self, run_id: str, kind: str, fmt: str) -> bytes:
         """A table ("wells", "responses", "hazards" or "checks") as "csv" or "parquet" bytes."""

@@ -55,6 +55,13 @@ class AnnotationError(ServiceError, ValueError):
     http_status = 422
 
 
+class RegistryRefused(ServiceError, ValueError):
+    """The line registry's file is wrong."""
+
+    code = "registry_invalid"
+    http_status = 422
+
+
 class ScreenError(ServiceError, ValueError):
     """A screen's folder, settings or registry, or a run that is to join it, cannot be used."""
 

@@ -60,6 +60,35 @@ class WellRow(SQLModel, table=True):
     n_nuclei: int = 0
 
 
+class DonorRow(SQLModel, table=True):
+    """A person whose cells were reprogrammed, by the lab's code and nothing else."""
+
+    __tablename__ = "donor"
+
+    id: str = Field(primary_key=True)
+
+
+class LineRow(SQLModel, table=True):
+    """A cell line of the registry: what is asked of it as columns, its whole record (`plate_maps.lines.Line`) as JSON."""
+
+    __tablename__ = "line"
+
+    line: str = Field(primary_key=True)
+    donor: str = Field(foreign_key="donor.id", index=True)
+    gene: str = Field(default="", index=True)
+    isogenic_parent: str | None = Field(default=None, foreign_key="line.line")
+    content: str  # JSON object
+
+
+class BatchRow(SQLModel, table=True):
+    """A differentiation batch of the registry (`plate_maps.lines.Batch`)."""
+
+    __tablename__ = "differentiation_batch"
+
+    batch: str = Field(primary_key=True)
+    content: str  # JSON object
+
+
 # Tables that are kept as rows, with their level in the dictionary of columns; cells, fields and tracks are files only.
 TABLE_LEVELS = {"wells": "well", "responses": "response", "hazards": "hazard", "checks": "check"}
 

@@ -79,6 +79,14 @@ class WellState(BaseModel):
     n_nuclei: int = 0
 
 
+class RegistryChange(BaseModel):
+    """What a registry file brought: names of lines or batches."""
+
+    added: list[str] = Field(default_factory=list)
+    changed: list[str] = Field(default_factory=list, description="Known before, with other content.")
+    unchanged: list[str] = Field(default_factory=list)
+
+
 class Health(BaseModel):
     """Whether the service can take work."""
 

@@ -108,14 +108,15 @@ class Registry:
         ]
 
 
-def read_lines(text: str, source: str = "lines.tsv") -> dict[str, Line]:
-    """Read lines from TSV text. Raises RegistryError with every fault."""
+def read_lines(text: str, source: str = "lines.tsv", known: Mapping[str, Line] | None = None) -> dict[str, Line]:
+    """Read lines from TSV text; isogenic parents may also be among those `known`. Raises RegistryError with every fault."""
     rows, problems = _read(text, source, Line, "line")
     for place, line in rows:
         problems += [f"{place}, line {line.line}: {fault}" for fault in _faults(line)]
-    known = {line.line: line for _, line in rows}
+    given = {line.line: line for _, line in rows}
+    every = {**(known or {}), **given}
     for place, line in rows:
-        parent = known.get(line.isogenic_parent)
+        parent = every.get(line.isogenic_parent)
         if line.isogenic_parent and parent is None:
             problems.append(f"{place}, line {line.line}: isogenic parent {line.isogenic_parent} is not in the registry")
         elif parent is not None and parent.donor != line.donor:
@@ -126,7 +127,7 @@ def read_lines(text: str, source: str = "lines.tsv") -> dict[str, Line]:
             problems.append(f"{place}, line {line.line}: it is its own isogenic parent")
     if problems:
         raise RegistryError(source, problems)
-    return known
+    return given
 
 
 def read_batches(text: str, source: str = "batches.tsv") -> dict[str, Batch]:

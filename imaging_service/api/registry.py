@@ -1,0 +1,69 @@
+"""The line registry: lines with their donors and isogenic parents, and differentiation batches."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+from fastapi.responses import JSONResponse
+
+from imaging_service.api.access import SessionDep
+from imaging_service.errors import RegistryRefused
+from imaging_service.registry import load_registry, merge_batches, merge_lines
+from imaging_service.schemas import RegistryChange
+from plate_maps.lines import Batch, Line, write
+
+router = APIRouter(tags=["registry"])
+_MOST_BYTES = 20 * 2**20
+
+
+class RegistryFormat(StrEnum):
+    """How the registry is sent: as JSON, or as the TSV that is read back."""
+
+    JSON = "json"
+    TSV = "tsv"
+
+
+FormatQuery = Annotated[RegistryFormat, Query(alias="format", description="json or tsv")]
+Sheet = Annotated[bytes, Body(media_type="text/tab-separated-values", description="TSV with a header row.")]
+
+
+@router.get("/lines", summary="Cell lines", response_class=Response)
+def get_lines(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
+    """All lines by name: donor, genotype, clone, passage, isogenic parent, consent and the rest of the record."""
+    lines = load_registry(session).lines.values()
+    if fmt is RegistryFormat.TSV:
+        return Response(write(lines, Line), media_type="text/tab-separated-values")
+    return JSONResponse([asdict(line) for line in lines])
+
+
+@router.put("/lines", summary="Add or replace cell lines")
+def put_lines(sheet: Sheet, session: SessionDep) -> RegistryChange:
+    """Lines of the same name are replaced. One fault, and nothing is changed."""
+    return merge_lines(session, _text(sheet), "lines.tsv")
+
+
+@router.get("/batches", summary="Differentiation batches", response_class=Response)
+def get_batches(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
+    """All batches by name."""
+    batches = load_registry(session).batches.values()
+    if fmt is RegistryFormat.TSV:
+        return Response(write(batches, Batch), media_type="text/tab-separated-values")
+    return JSONResponse([asdict(batch) for batch in batches])
+
+
+@router.put("/batches", summary="Add or replace differentiation batches")
+def put_batches(sheet: Sheet, session: SessionDep) -> RegistryChange:
+    """Batches of the same name are replaced. One fault, and nothing is changed."""
+    return merge_batches(session, _text(sheet), "batches.tsv")
+
+
+def _text(sheet: bytes) -> str:
+    if len(sheet) > _MOST_BYTES:
+        raise RegistryRefused(f"the registry has {len(sheet):,} bytes; {_MOST_BYTES:,} are taken")
+    try:
+        return sheet.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RegistryRefused(f"the registry is not UTF-8 text: {error}") from error
