@@ -40,6 +40,7 @@ Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_d
 MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
 ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
 Engine = Annotated[str | None, typer.Option("--engine", help="motornet, classical, or cellpose:MODEL. The protocol's if not given.")]
+PlateOption = Annotated[str, typer.Option("--plate", help="Barcode in a map of several plates; the scan folder's name if not given.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
@@ -51,6 +52,7 @@ def analyze(
     out: Annotated[Path, typer.Option("--out", help="Folder for tables, pictures and record.", show_default=False)],
     engine: Engine = None,
     device: Device = "auto",
+    plate: PlateOption = "",
     workers: Annotated[int, typer.Option(help="Processes; 0 means one a core, or one for a GPU.")] = 0,
 ) -> None:
     """Analyse a plate here and now, without a server. The same command after a kill goes on where it stopped."""
@@ -75,7 +77,7 @@ def analyze(
             from imaging_service.jobs.prepare import read_inputs
             from imaging_service.protocol import load_protocol
 
-            return read_inputs(scan, plate_map, load_protocol(protocol), engine, device)
+            return read_inputs(scan, plate_map, load_protocol(protocol), engine, device, plate)
 
         record = run(read, out, device=device, workers=workers, progress=show)
         bar.update(task, description="done")
@@ -158,6 +160,7 @@ def submit(
     protocol: ProtocolOption,
     engine: Engine = None,
     device: Device = "auto",
+    plate: PlateOption = "",
     url: Url = LOCAL_URL,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
 ) -> None:
@@ -165,7 +168,7 @@ def submit(
     from imaging_service.client import Client
 
     with Client(url) as client:
-        run = client.submit(scan, plate_map, protocol, engine=engine, device=device)
+        run = client.submit(scan, plate_map, protocol, engine=engine, device=device, plate=plate)
         typer.echo(run.id)
         if wait:
             follow(client, run.id)

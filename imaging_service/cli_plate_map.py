@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from plate_maps import PlateMap
 
 plate_map = typer.Typer(no_args_is_help=True, help="Check a plate map, or lay out a new one.")
 
 
 @plate_map.command("check")
 def check_map(
-    path: Annotated[Path, typer.Argument(help="CSV, TSV or XLSX.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="CSV, TSV, XLSX, TOML (wellmap), XML (Harmony) or PlateMap (IncuCyte).", show_default=False)],
     wells: Annotated[int | None, typer.Option(help="Wells of the plate, such as 384; the smallest that fits if not given.")] = None,
+    plate: Annotated[str, typer.Option(help="One plate of a map of several; all if not given.")] = "",
+    line: Annotated[str, typer.Option(help="Cell line of wells that name none.")] = "",
 ) -> None:
     """Draw the plate and say what a careful colleague would. Exits with 1 where a response cannot be computed."""
     from imaging_service.errors import PlateMapRefused
-    from plate_maps import PlateMapError, check, plate_format, read_plate_map
-    from plate_maps.layout import draw
+    from plate_maps import PlateMapError, plate_format, plates_of_map, read_plate_map
 
     try:
-        found = read_plate_map(path, plate_format(wells) if wells else None)
+        names = [plate] if plate else plates_of_map(path) or [""]
+        found = {name: read_plate_map(path, plate_format(wells) if wells else None, line, name) for name in names}
     except PlateMapError as error:
         raise PlateMapRefused(str(error)) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    bad = [_show(name, mapped) for name, mapped in found.items()]
+    for sentence in _confounded(found):
+        typer.secho(f"warning: {sentence}", fg="yellow")
+    if any(bad):
+        raise typer.Exit(1)
+
+
+def _show(name: str, found: PlateMap) -> bool:
+    """Draw one plate and print its findings; returns whether one is an error."""
+    from plate_maps import check
+    from plate_maps.layout import draw
+
+    of = f", plate {name}" if name else ""
     typer.echo(
-        f"{found.source}: {len(found)} wells of a {found.format} plate, {len(found.lines)} lines, {len(found.compounds)} compounds at doses\n"
+        f"{found.source}{of}: {len(found)} wells of a {found.format} plate, {len(found.lines)} lines, "
+        f"{len(found.compounds)} compounds at doses\n"
     )
     typer.echo(draw(found) + "\n")
     findings = check(found)
@@ -35,8 +54,18 @@ def check_map(
         typer.secho(f"{finding.severity}: {finding.message} [{finding.code}]", fg="red" if finding.severity == "error" else "yellow")
     if not findings:
         typer.echo("nothing to remark")
-    if any(f.severity == "error" for f in findings):
-        raise typer.Exit(1)
+    return any(f.severity == "error" for f in findings)
+
+
+def _confounded(found: dict[str, PlateMap]) -> list[str]:
+    """Whether lines, or genotypes, have plates or batches of their own over the plates of one map."""
+    import polars as pl
+
+    from phenotypes.across import confounded
+
+    rows = {(c.line, c.genotype, name, c.batch) for name, mapped in found.items() for c in mapped.conditions.values()}
+    table = pl.DataFrame(sorted(rows), schema=["line", "genotype", "plate", "batch"], orient="row")
+    return [*confounded(table, "line"), *confounded(table.filter(pl.col("genotype") != ""), "genotype")]
 
 
 @plate_map.command("new")

@@ -62,8 +62,10 @@ class Client:
             raise ServiceRefused(str(problem.get("detail") or answer.text[:500]), answer.status_code, str(problem.get("type", "")))
         return answer
 
-    def submit(self, scan: Path, plate_map: Path, protocol: Path, *, engine: str | None = None, device: str = "auto") -> Run:
-        """Submit a plate whose scan the service can reach by the same path."""
+    def submit(
+        self, scan: Path, plate_map: Path, protocol: Path, *, engine: str | None = None, device: str = "auto", plate: str = ""
+    ) -> Run:
+        """Submit a plate whose scan the service can reach by the same path; `plate` names it in a map of several."""
         try:
             content = tomllib.loads(protocol.read_text(encoding="utf-8"))
             sheet = plate_map.read_bytes()
@@ -71,7 +73,7 @@ class Client:
             raise ServiceRefused(f"{protocol} or {plate_map} cannot be read: {error}") from error
         body = Submission(
             scan=str(scan.resolve()), plate_map_name=plate_map.name, plate_map_base64=base64.b64encode(sheet).decode(), protocol=content,
-            engine=engine, device=device,
+            engine=engine, device=device, plate=plate,
         )  # fmt: skip
         return Run.model_validate(self._ask("POST", "/runs", json=body.model_dump(mode="json")).json())
 

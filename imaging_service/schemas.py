@@ -32,6 +32,7 @@ class Submission(BaseModel):
     protocol: dict[str, Any] = Field(description="The protocol file's content.")
     engine: str | None = Field(None, description="Overrides the protocol's engine.", examples=["classical"])
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    plate: str = Field("", description="Barcode in a map of several plates; the scan folder's name if not given.")
 
 
 class Progress(BaseModel):

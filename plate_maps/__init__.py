@@ -3,7 +3,7 @@
 from plate_maps.check import Finding, check
 from plate_maps.conditions import Condition, Control, parse_dose
 from plate_maps.plate_map import Join, PlateMap, PlateMapError
-from plate_maps.readers import read_plate_map
+from plate_maps.readers import plates_of_map, read_plate_map
 from plate_maps.wells import FORMATS, PlateFormat, Well, plate_format
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "check",
     "parse_dose",
     "plate_format",
+    "plates_of_map",
     "read_plate_map",
 ]

@@ -79,7 +79,7 @@ def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -
         # Only the last part of the name is used: it may come from another system, or from someone unkind.
         plate_map = Path(folder) / (Path(submission.plate_map_name.replace("\\", "/")).name or "plate_map.csv")
         plate_map.write_bytes(content)
-        inputs = read_inputs(scan, plate_map, protocol, submission.engine, submission.device)
+        inputs = read_inputs(scan, plate_map, protocol, submission.engine, submission.device, submission.plate)
     return read_run(session, find_run(session, submit_run(settings, inputs)))
 
 

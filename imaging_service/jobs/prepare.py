@@ -30,8 +30,11 @@ PACKAGES = (
 )
 
 
-def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: str | None, device: str) -> RunInputs:
-    """Inputs from files. Raises PlateMapRefused with every fault of the map."""
+def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: str | None, device: str, plate: str = "") -> RunInputs:
+    """Inputs from files. Raises PlateMapRefused with every fault of the map.
+
+    `plate` is the barcode in a map of several plates; if not given, the one that the scan's folder is called after.
+    """
     fmt = None
     if protocol.acquisition.plate_wells is not None:
         try:
@@ -39,7 +42,7 @@ def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: st
         except ValueError as error:
             raise ProtocolError(f"protocol {protocol.name}: acquisition.plate_wells: {error}") from error
     try:
-        mapped = read_plate_map(plate_map, fmt, protocol.acquisition.line)
+        mapped = read_plate_map(plate_map, fmt, protocol.acquisition.line, plate or scan.resolve().name)
     except PlateMapError as error:
         raise PlateMapRefused(str(error)) from error
     return RunInputs(scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device)

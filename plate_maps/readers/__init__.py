@@ -8,13 +8,16 @@ from plate_maps.conditions import Condition, Control
 from plate_maps.plate_map import PlateMap, PlateMapError
 from plate_maps.readers.grid import find_blocks, read_grid
 from plate_maps.readers.harmony_layout import read_harmony_layout
-from plate_maps.readers.long import find_header, read_long
-from plate_maps.readers.sheets import read_sheets
+from plate_maps.readers.incucyte import is_incucyte, read_incucyte
+from plate_maps.readers.long import choose_plate, find_header, header_name, plate_names, read_long
+from plate_maps.readers.sheets import Sheet, parse_xml, read_sheets
+from plate_maps.readers.wellmap_toml import read_wellmap
 from plate_maps.wells import PlateFormat, Well, smallest_format
 
 
-def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: str = "") -> PlateMap:
-    """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, or Harmony's assay layout (XML).
+def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: str = "", plate: str = "") -> PlateMap:
+    """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, a wellmap layout (TOML), Harmony's assay layout
+    or an IncuCyte PlateMap (XML).
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: st
         that holds all wells is taken.
     line
         Cell line of wells that name none, for maps that know compounds only.
+    plate
+        Which plate of a map of several: its barcode, or a name that holds it, such as the scan's folder.
 
     Raises
     ------
@@ -32,7 +37,7 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: st
         Every fault at once, each with file, row and well: unreadable names and doses, doses without unit, duplicate and
         off-plate wells, lines with two genotypes, a map without any vehicle well.
     """
-    entries, problems = _entries(path, line)
+    entries, problems = _entries(path, line, plate)
     if not entries and not problems:
         problems.append(f"{path.name}: no well is filled in")
     first: dict[Well, str] = {}
@@ -57,10 +62,47 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: st
     return PlateMap(fmt, dict(sorted(conditions.items())), path.name)
 
 
-def _entries(path: Path, line: str) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    if path.suffix.lower() == ".xml" and path.is_file():
-        return read_harmony_layout(path, line)
-    sheets = read_sheets(path)
+def plates_of_map(path: Path) -> list[str]:
+    """Plates that a map of several names, in order; empty for a map of one plate that does not name it. Raises PlateMapError."""
+    if path.suffix.lower() in _XML or not path.is_file():
+        return []
+    sheets = _sheets(path)
+    found = _barcodes(sheets[0]) if sheets else None
+    return list(found) if found is not None else [name for sheet in sheets[:1] for name in plate_names(sheet)]
+
+
+_XML = (".xml", ".platemap")
+
+
+def _sheets(path: Path) -> list[Sheet]:
+    return read_wellmap(path) if path.suffix.lower() == ".toml" and path.is_file() else read_sheets(path)
+
+
+def _barcodes(sheet: Sheet) -> dict[str, str] | None:
+    """Plate ► name of its map, of a JUMP barcode table; None for any other sheet."""
+    if not sheet.rows:
+        return None
+    names = [header_name(cell) for cell in sheet.rows[0]]
+    if "plate" not in names or "plate_map_name" not in names or "well" in names:
+        return None
+    plate, named = names.index("plate"), names.index("plate_map_name")
+    return {row[plate]: row[named] for row in sheet.rows[1:] if len(row) > max(plate, named) and row[plate]}
+
+
+def _entries(path: Path, line: str, plate: str) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    if path.suffix.lower() in _XML and path.is_file():
+        root = parse_xml(path)
+        if root.tag.endswith("AssayLayout"):
+            return read_harmony_layout(path, root, line)
+        if is_incucyte(root):
+            return read_incucyte(path, root, line)
+        raise PlateMapError(
+            path.name, [f"this XML is a {root.tag.rsplit('}', 1)[-1]}, neither Harmony's AssayLayout nor an IncuCyte PlateMap"]
+        )
+    sheets = _sheets(path)
+    barcodes = _barcodes(sheets[0]) if sheets else None
+    if barcodes is not None:
+        return _of_barcode(path, barcodes, line, plate)
     if not sheets:
         raise PlateMapError(path.name, ["the file is empty"])
     if any(find_blocks(sheet) for sheet in sheets):
@@ -70,9 +112,22 @@ def _entries(path: Path, line: str) -> tuple[list[tuple[str, Well, Condition]], 
             path.name,
             ["neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 … (grid form) were found"],
         )
-    entries, problems = read_long(sheets[0], line)
+    entries, problems = read_long(sheets[0], line, plate)
     problems += [f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet" for s in sheets[1:]]
     return entries, problems
+
+
+def _of_barcode(path: Path, barcodes: dict[str, str], line: str, plate: str) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """The map that a barcode table names for a plate: NAME.txt (or .csv, .tsv) beside it or in its folder `platemap`."""
+    chosen = choose_plate(list(barcodes), plate)
+    if chosen is None:
+        return [], [f"{path.name}: the table is of plates {', '.join(list(barcodes)[:12])}; none of them is called {plate!r}"]
+    name = barcodes[chosen]
+    places = [path.parent / folder / f"{name}{ending}" for folder in ("platemap", "") for ending in (".txt", ".csv", ".tsv")]
+    found = next((p for p in places if Path(name).name == name and p.is_file()), None)
+    if found is None:
+        return [], [f"{path.name}: plate {chosen} has map {name!r}, which is neither beside the table nor in its folder platemap"]
+    return _entries(found, line, "")
 
 
 def _genotype_conflicts(source: str, conditions: dict[Well, Condition]) -> list[str]:
@@ -88,4 +143,4 @@ def _genotype_conflicts(source: str, conditions: dict[Well, Condition]) -> list[
     ]
 
 
-__all__ = ["read_plate_map"]
+__all__ = ["plates_of_map", "read_plate_map"]

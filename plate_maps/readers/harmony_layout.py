@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from plate_maps.conditions import Condition, molar_factor
-from plate_maps.plate_map import PlateMapError
 from plate_maps.readers.grid import WITH_UNIT, wells_from
 from plate_maps.readers.long import header_name
-from plate_maps.readers.sheets import MAX_BYTES
 from plate_maps.wells import Well
 
 _NAMESPACE = "{*}"
 
 
-def read_harmony_layout(path: Path, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Wells as (place, well, condition), and the problems found. Layers are named as the columns of other maps are: line, compound,
-    "concentration (µM)", control; wells whose layers are all empty are not used.
-    """
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
+def read_harmony_layout(path: Path, root: Any, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Wells as (place, well, condition), and the problems found; `root` is the file's XML.
 
-    if path.stat().st_size > MAX_BYTES:
-        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
-    try:
-        root = fromstring(path.read_bytes())
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise PlateMapError(path.name, [f"the file is no readable XML: {error}"]) from error
-    if not root.tag.endswith("AssayLayout"):
-        raise PlateMapError(path.name, [f"this XML is a {root.tag.rsplit('}', 1)[-1]}, not Harmony's AssayLayout"])
+    Layers are named as the columns of other maps are: line, compound, "concentration (µM)", control. Wells whose layers are all empty are
+    not used.
+    """
     cells: dict[Well, dict[str, str]] = {}
     places: dict[Well, dict[str, str]] = {}
     problems: list[str] = []

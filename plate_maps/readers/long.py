@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from plate_maps.conditions import Condition, Control, parse_dose
 from plate_maps.readers.sheets import Sheet
 from plate_maps.wells import Well, row_number
@@ -16,6 +18,8 @@ HEADERS: dict[str, str] = {
     "dose": "dose", "concentration": "dose", "conc": "dose",
     "unit": "unit", "units": "unit", "dose_unit": "unit", "concentration_unit": "unit",
     "control": "control", "control_type": "control", "well_type": "control", "role": "control",
+    "plate": "plate", "barcode": "plate", "plate_barcode": "plate", "assay_plate_barcode": "plate", "metadata_plate": "plate",
+    "plate_map_name": "plate_map_name",
     "batch": "batch", "differentiation_batch": "batch", "differentiation": "batch",
     "replicate": "replicate", "rep": "replicate",
     # JUMP and Broad platemaps
@@ -23,6 +27,8 @@ HEADERS: dict[str, str] = {
 }  # fmt: skip
 
 
+# Rows of one plate that are read at most: more than any plate has wells, few enough to list what is wrong with them.
+MOST_ROWS = 3072
 # What a Broad platemap writes, or leaves empty, in pert_type beside a well without a sample.
 _SOLVENT_ONLY = ("", "control", "negcon")
 
@@ -42,8 +48,32 @@ def find_header(sheet: Sheet) -> int | None:
     return None
 
 
-def read_long(sheet: Sheet, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Rows as (place, well, condition), and the problems found. Empty rows are passed over; `line` is that of rows without one."""
+def plate_names(sheet: Sheet) -> list[str]:
+    """Plates of a sheet with a column for them, in order; empty without."""
+    header = find_header(sheet)
+    if header is None:
+        return []
+    names = [header_name(cell) for cell in sheet.rows[header]]
+    if "plate" not in names:
+        return []
+    at = names.index("plate")
+    return list(dict.fromkeys(row[at] for row in sheet.rows[header + 1 :] if len(row) > at and row[at]))
+
+
+def choose_plate(known: list[str], wanted: str) -> str | None:
+    """The plate that is meant: the only one, one of that name, or the longest whose name stands in it (a scan's folder, say)."""
+    if not wanted:
+        return known[0] if len(known) == 1 else None
+    exact = [n for n in known if n.casefold() == wanted.casefold()]
+    inside = [n for n in known if re.search(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])", wanted, re.IGNORECASE)]
+    return next(iter(exact or sorted(inside, key=len, reverse=True)), None)
+
+
+def read_long(sheet: Sheet, line: str = "", plate: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Rows as (place, well, condition), and the problems found. Empty rows are passed over; `line` is that of rows without one.
+
+    Of a sheet with a column of plates only the rows of the plate called `plate` are taken, as `choose_plate` has it.
+    """
     header_index = find_header(sheet)
     if header_index is None:
         return [], [f"{sheet.source}: no column named well"]
@@ -55,11 +85,29 @@ def read_long(sheet: Sheet, line: str = "") -> tuple[list[tuple[str, Well, Condi
     if "line" not in names and not line:
         problems.append(f"{sheet.place(header_index)}: no column named line; every well needs its cell line (or name one for all wells)")
     entries: list[tuple[str, Well, Condition]] = []
+    chosen = None
+    if "plate" in names:
+        known = plate_names(sheet)
+        chosen = choose_plate(known, plate)
+        if chosen is None:
+            shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+            whose = f"none of them is called {plate!r}" if plate else "name the one that is meant"
+            return [], [*problems, f"{sheet.source}: the map is of plates {shown or '(none named)'}; {whose}"]
+    rows = 0
     for index, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 1):
         if not any(row):
             continue
         place = sheet.place(index)
         cells = {name: row[i] if i < len(row) else "" for i, name in enumerate(names) if name}
+        if chosen is not None:
+            if not cells["plate"]:
+                problems.append(f"{place}: the plate is missing, and other rows name one")
+            if cells["plate"] != chosen:
+                continue
+        rows += 1
+        if rows > MOST_ROWS:
+            problems.append(f"{place}: more than {MOST_ROWS:,} rows for one plate; the largest has 1,536 wells")
+            break
         try:
             well = _well(cells)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Sheets of text from CSV, TSV and XLSX, with the place of every cell kept for messages."""
+"""Sheets of text from CSV, TSV and XLSX, with the place of every cell kept for messages; and XML, within limits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plate_maps.plate_map import PlateMapError
 
@@ -31,13 +32,18 @@ def read_sheets(path: Path) -> list[Sheet]:
     suffix = path.suffix.lower()
     if not path.is_file():
         raise PlateMapError(str(path), ["there is no such file"])
-    if path.stat().st_size > MAX_BYTES:
-        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
+    check_size(path)
     if suffix in {".xlsx", ".xlsm"}:
         return _read_excel(path)
     if suffix in {".csv", ".tsv", ".txt"}:
         return [_read_text(path)]
     raise PlateMapError(path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"])
+
+
+def check_size(path: Path) -> None:
+    """Raise PlateMapError for a file that is too large to be a plate map."""
+    if path.stat().st_size > MAX_BYTES:
+        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
 
 
 def _read_text(path: Path) -> Sheet:
@@ -101,3 +107,15 @@ def _cell_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def parse_xml(path: Path) -> Any:
+    """The root of an XML file of sensible size, without entities. Raises PlateMapError."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    check_size(path)
+    try:
+        return fromstring(path.read_bytes())
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise PlateMapError(path.name, [f"the file is no readable XML: {error}"]) from error

@@ -60,7 +60,7 @@ def test_the_real_layout_is_read_and_said_to_be_empty(shared_data):
     ("content", "says"),
     [
         ("<AssayLayout><Layer>", "no readable XML"),
-        ("<Other/>", "not Harmony's AssayLayout"),
+        ("<Other/>", "neither Harmony's AssayLayout nor"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><AssayLayout>&b;</AssayLayout>', "no readable XML"),
     ],
 )

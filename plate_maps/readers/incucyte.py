@@ -1,0 +1,87 @@
+"""IncuCyte's plate maps (.PlateMap, XML): wells with items, each a cell type, a compound at a concentration, or a growth condition.
+
+The vendor publishes no description of the format. What is read here is its outline as users' programs read it: `well` elements with `row` and
+`col` counted from 0, in them items with a `type` (Compound, CellType, GrowthCondition) and a referenced name. No file of the instrument was
+at hand; anything that does not fit is refused by name rather than passed over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from plate_maps.conditions import Condition
+from plate_maps.readers.grid import wells_from
+from plate_maps.wells import Well
+
+# Words of a compound's name that mean that a well holds the solvent only.
+_VEHICLES = ("dmso", "vehicle", "water", "pbs", "medium", "media", "untreated")
+
+
+def read_incucyte(path: Path, root: Any, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Wells as (place, well, condition), and the problems found; `root` is the file's XML, the cell type the line."""
+    cells: dict[Well, dict[str, str]] = {}
+    places: dict[Well, dict[str, str]] = {}
+    problems: list[str] = []
+    for element in root.iter():
+        if _local(element) != "well":
+            continue
+        try:
+            well = Well(int(element.get("row", "")) + 1, int(element.get("col", "")) + 1)
+        except ValueError:
+            problems.append(f"{path.name}: a well has no row and col")
+            continue
+        found: dict[str, str] = {}
+        for item in (e for e in element.iter() if e.get("type")):
+            problems += [f"{path.name}, well {well}: {fault}" for fault in _take(item, found)]
+        if found:
+            cells[well] = found
+            places[well] = dict.fromkeys(found, path.name)
+    if not cells:
+        problems.append(f"{path.name}: no well is filled in")
+    entries, more = wells_from(cells, places, line)
+    return entries, problems + more
+
+
+def _take(item: Any, found: dict[str, str]) -> list[str]:
+    """Put one item's content into the well's cells; returns what cannot be used."""
+    kind, name = item.get("type", ""), _name(item)
+    if kind == "CellType":
+        if "line" in found:
+            return [f"two cell types, {found['line']} and {name}; one line a well is analysed"]
+        found["line"] = name
+        passage = item.get("passage")
+        if passage:
+            found["passage"] = passage
+        return []
+    if kind == "Compound":
+        if "compound" in found:
+            return [f"two compounds, {found['compound']} and {name}; combinations are not analysed"]
+        found["compound"] = name
+        if name.lower() in _VEHICLES:
+            found["control"] = "vehicle"
+        elif item.get("concentration"):
+            found |= {"dose": item.get("concentration"), "unit": item.get("concentrationUnits", "")}
+        return []
+    if kind == "GrowthCondition":
+        found["growth_condition"] = "; ".join(filter(None, (found.get("growth_condition"), name)))
+        return []
+    return [f"an item of type {kind} is not known; known: CellType, Compound, GrowthCondition"]
+
+
+def _name(item: Any) -> str:
+    """The name of what an item refers to: its own, or that of the element inside it."""
+    for element in item.iter():
+        for key in ("displayName", "name", "description"):
+            if element.get(key):
+                return str(element.get(key)).strip()
+    return ""
+
+
+def _local(element: Any) -> str:
+    return str(element.tag).rsplit("}", 1)[-1]
+
+
+def is_incucyte(root: Any) -> bool:
+    """Whether the XML is of this kind: it has wells at (row, col)."""
+    return any(_local(e) == "well" and e.get("row") is not None for e in root.iter())

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from plate_maps import Control, PlateMapError, Well, plates_of_map, read_plate_map
+
+LAYOUT = """
+[expt]
+line = "SOD1-07"
+unit = "uM"
+
+[col.1]
+control = "vehicle"
+compound = "DMSO"
+
+[col.2]
+compound = "riluzole"
+dose = 0.3
+
+[col.'3,4']
+compound = "riluzole"
+dose = 10
+
+[row.A]
+replicate = 1
+
+[row.B]
+replicate = 2
+"""
+
+
+def read(tmp_path, text, **more):
+    path = tmp_path / "map.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_plate_map(path, **more)
+
+
+def test_a_layout_is_wells(tmp_path):
+    found = read(tmp_path, LAYOUT)
+    assert len(found) == 8
+    assert found[Well.parse("A01")].control is Control.VEHICLE
+    b2 = found[Well.parse("B02")]
+    assert (b2.line, b2.compound, b2.dose_molar, b2.replicate) == ("SOD1-07", "riluzole", 3e-7, "2")
+    assert found[Well.parse("A04")].dose_molar == 1e-5
+
+
+def test_plates_of_a_layout_are_told_apart(tmp_path):
+    text = '[plate.BC1]\nline = "L1"\n[plate.BC2]\nline = "L2"\n[block.1x1.A1]\ncontrol = "vehicle"\n[block.1x1.A2]\ncompound = "x"\ndose = "1 uM"\n'
+    assert read(tmp_path, text, plate="BC2").lines == ("L2",)
+    assert plates_of_map(tmp_path / "map.toml") == ["BC1", "BC2"]
+    with pytest.raises(PlateMapError, match="the map is of plates BC1, BC2; name the one that is meant"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[well.A1\n", "the file is no TOML"),
+        ("[meta]\ninclude = '/etc/passwd'\n[well.A1]\nline = 'x'", "other files that .meta. names are not followed"),
+        ("[extra]\nx = 1\n", "unknown table 'extra'"),
+        ("[block.9999x9999.A1]\nline = 'x'", "is on no plate"),
+        ("[plate.p1.block.9999x9999.A1]\nline = 'x'", "is on no plate"),
+        ("[row.A]\nline = 'x'", "wellmap cannot read it"),
+        ("[well.A1]\ncompound = 'x'\ndose = '1 uM'", "the cell line is missing|no column named line"),
+        ("", "wellmap cannot read it: No wells defined"),
+    ],
+)
+def test_what_cannot_be_used_is_said(tmp_path, text, says):
+    with pytest.raises(PlateMapError, match=says):
+        read(tmp_path, text)
