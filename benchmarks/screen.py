@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from phenotypes.columns import columns
+from imaging_service.web import charts
+from imaging_service.web.screen_report import ScreenContent
+from imaging_service.web.screen_report import pictures as draw_all
+from phenotypes.columns import columns, empty_table
 from phenotypes.plate_effects import plate_effects
 from phenotypes.screen import LineFacts, fit_screen
 
@@ -40,10 +44,71 @@ def plate(rng: np.random.Generator, lines: list[str], name: str, batch: str, phe
     return pl.concat(parts)
 
 
+def pictures(out: Path) -> None:
+    """Eight pairs of lines, five compounds, three batches: what the pictures of a screen look like, drawn from simulated wells."""
+    rng = np.random.default_rng(4)
+    genes = ["SOD1", "SOD1", "SOD1", "FUS", "FUS", "FUS", "TARDBP", "TARDBP"]
+    sick = [f"{gene}-{i + 1:02d}" for i, gene in enumerate(genes)]
+    # Compound ► what it does to N:C in disease lines at most, in SOD1 lines only, and to live cells.
+    does = {
+        "kinase-i": (0.45, False, 0.0),
+        "aso": (0.5, True, 0.0),
+        "toxin": (0.3, False, -0.7),
+        "inert": (0.0, False, 0.0),
+        "trophic": (0.2, False, 0.0),
+    }
+    rows = []
+    for b in range(3):
+        for line, gene in zip(sick, genes, strict=True):
+            for name in (line, f"{line}-iso"):
+                healthy, level, shift = name != line, rng.lognormal(5.3, 0.2), rng.normal(0, 0.05)
+                conditions = [("vehicle", "DMSO", 0.0)] * 12 + [("none", c, d) for c in does for d in DOSES for _ in range(3)]
+                for control, compound, dose in conditions:
+                    lift, only, kill = does.get(compound, (0.0, False, 0.0))
+                    lift = 0.0 if (only and gene != "SOD1") or (healthy and compound != "trophic") else lift
+                    share = dose / (dose + 6e-7 * 10 ** rng.normal(0, 0.05))
+                    rows.append(
+                        {"plate": f"{line}-{b}", "batch": f"north/b{b}", "line": name, "genotype": "corrected" if healthy else gene, "compound": compound,
+                         "dose_molar": dose, "control": control, "status": "done", "nuclei_count": 300,
+                         "live_density": level * (1 + kill * share) * rng.lognormal(0, 0.08),
+                         "nc_log2_aggregate": (1.2 if healthy else 0.7) + shift + lift * share + rng.normal(0, 0.06)}
+                    )  # fmt: skip
+    wells = pl.DataFrame(rows)
+    facts = LineFacts(
+        donors={n: f"D{i}" for i, s in enumerate(sick) for n in (s, f"{s}-iso")}, genes=dict(zip(sick, genes, strict=True)),
+        isogenic={s: f"{s}-iso" for s in sick}, healthy=frozenset(f"{s}-iso" for s in sick),
+    )  # fmt: skip
+    name = "nc_log2_aggregate"
+    planned = wells.filter(pl.col("control") == "none").select("line", "compound", "dose_molar").unique()
+    screen = fit_screen(plate_effects(wells, [name, "live_density"]), planned, facts=facts)
+    content = ScreenContent("simulated", [], screen, empty_table("hazard"), [], facts.genes)
+    chosen = [("heatmap", "", ""), ("forest", "aso", ""), ("window", "", ""), ("curve", "aso", "SOD1-01")]
+    drawn = [
+        next(p for p in draw_all(content) if (p.kind, p.phenotype, p.compound, p.line) == (kind, name, c, li)).draw()
+        for kind, c, li in chosen
+    ]
+    for part in drawn:
+        part.pop("$schema")
+        part.pop("config")
+    sheet = {
+        "$schema": charts.SCHEMA,
+        "config": charts.CONFIG,
+        "columns": 2,
+        "concat": drawn,
+        "resolve": {"scale": {"color": "independent", "shape": "independent", "size": "independent"}},
+    }
+    out.write_bytes(charts.png(sheet, scale=1.5))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=100)
-    count = parser.parse_args().lines
+    parser.add_argument("--pictures", type=Path)
+    arguments = parser.parse_args()
+    if arguments.pictures:
+        pictures(arguments.pictures)
+        return
+    count = arguments.lines
     rng = np.random.default_rng(0)
     phenotypes = [c.name for c in columns("well").values() if c.scale == "percent"][:14]
     phenotypes += [c.name for c in columns("well").values() if c.scale == "difference"][: 20 - len(phenotypes)]
