@@ -107,6 +107,9 @@ class Response(_Part):
     """Which well columns become rows of the response table."""
 
     phenotypes: tuple[str, ...] = Field(("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1)
+    position_correction: Literal["none", "b_score"] = Field(
+        "none", description="Take rows and columns off by median polish; refused, phenotype by phenotype, where lines or doses follow them."
+    )
 
 
 class AssayProtocol(_Part):

@@ -50,6 +50,7 @@ class ScreenFile(BaseModel):
     healthy_lines: tuple[str, ...] = Field((), description="Lines without disease; from genotypes if not given.")
     effect_dose_molar: dict[str, float] = Field({}, description="Compound ► dose in mol/L at which lines are compared.")
     effect_floor: dict[str, float] = Field({}, description="Phenotype ► least effect of a hit.")
+    robust_curves: bool = Field(False, description="Weigh batch means far from their curve less.")
 
 
 class PlateFile(BaseModel):
@@ -176,7 +177,7 @@ def fit(screen: Path) -> FittedScreen:
     facts = _facts(conditions, registry, file)
     tables = fit_screen(
         conditions, planned, facts=facts,
-        settings=ScreenSettings(file.effect_dose_molar, file.effect_floor),
+        settings=ScreenSettings(file.effect_dose_molar, file.effect_floor, file.robust_curves),
         quality=pl.concat([pl.read_parquet(f / "quality.parquet") for f in folders]),
         provenance=pl.DataFrame(
             [{"plate": p.run_id, **p.model_dump(include={"run_id", "plate_map_digest", "protocol_digest", "label_version"})} for p in plates]

@@ -74,6 +74,12 @@ class DoseResponse:
             return np.full(x.shape, np.nan)
         return self.e0 + (self.einf - self.e0) * occupancy(x, self.fitted_log_ec50, self.hill)
 
+    def effective_dose(self, share: float) -> float | None:
+        """Dose with this share of the whole effect, 0 < share < 1, whether or not it was tested (R drc's ED); None without a curve."""
+        if self.fitted_log_ec50 is None or self.hill is None:
+            return None
+        return float(10**self.fitted_log_ec50 * (share / (1 - share)) ** (1 / self.hill))
+
     def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
         """Pointwise 95 % interval of the fitted curve by the delta method; None where the curve has no covariance."""
         if self.covariance is None or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:

@@ -13,6 +13,7 @@ from phenotypes.columns import conform, empty_table
 from phenotypes.deaths import DeathSettings, plate_tracks
 from phenotypes.hazard import hazard_table, well_survival
 from phenotypes.plate_qc import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
+from phenotypes.position import correct_positions
 from phenotypes.wells import WellSettings, well_table
 
 
@@ -39,6 +40,7 @@ def judge(
     wells: WellSettings | None = None,
     healthy_lines: Sequence[str] = (),
     deaths: DeathSettings | None = None,
+    position_corrected: Sequence[str] = (),
 ) -> PlateJudgement:
     """From measured cells and fields to wells.
 
@@ -55,6 +57,8 @@ def judge(
         Well ► (status, reason).
     plate_shape
         Rows and columns of the plate's format.
+    position_corrected
+        Phenotypes that rows and columns are polished off, after every check has seen the plate as it is.
     """
     limits = limits or QualityLimits()
     # Since the plate's first image: the order is what matters, and a date would be one step towards a donor.
@@ -102,9 +106,9 @@ def judge(
             table.drop(c for c in survival.columns if c != "well").join(survival, on="well", how="left", maintain_order="left"), "well"
         )
     table = exclude_vehicle_outliers(table, limits)
-    checks = (
-        pl.concat([plate_checks(table, fields.filter(last), *plate_shape), conform(pl.DataFrame(notes, infer_schema_length=None), "check")])
-        if notes
-        else plate_checks(table, fields.filter(last), *plate_shape)
-    )
+    checks = plate_checks(table, fields.filter(last), *plate_shape)
+    table, corrections = correct_positions(table, list(position_corrected))
+    notes += corrections
+    if notes:
+        checks = pl.concat([checks, conform(pl.DataFrame(notes, infer_schema_length=None), "check")])
     return PlateJudgement(conform(cells, "cell"), conform(fields, "field"), table, checks, tracks, hazards)

@@ -16,6 +16,7 @@ from scipy import stats
 
 from phenotypes.columns import INTENSITY_ROLES, conform, empty_table
 from phenotypes.normalise import robust_scale
+from phenotypes.position import places
 from phenotypes.wells import vehicle_means
 
 Row = dict[str, object]
@@ -139,11 +140,9 @@ def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
     """Vehicle wells with `level`, each against the mean of its own line's: lines differ in theirs. `row` and `column` from 1."""
     vehicles = done.filter((pl.col("control") == "vehicle") & pl.col(phenotype).is_not_null())
     level = vehicle_means(vehicles, phenotype)
-    return vehicles.with_columns(
-        (pl.col(phenotype) / level).alias("level"),
-        pl.col("well").str.extract(r"^([A-Z]+)").map_elements(_row_number, pl.Int64).alias("row"),
-        pl.col("well").str.extract(r"(\d+)$").cast(pl.Int64).alias("column"),
-    ).filter(pl.col("level").is_finite())
+    row, column = places(vehicles["well"])
+    placed = vehicles.with_columns((pl.col(phenotype) / level).alias("level"), pl.Series("row", row + 1), pl.Series("column", column + 1))
+    return placed.filter(pl.col("level").is_finite())
 
 
 def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str) -> Row:
@@ -208,13 +207,6 @@ def _rank(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     found = stats.spearmanr(a, b)
     return float(found.statistic), float(found.pvalue)
-
-
-def _row_number(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = 26 * number + ord(letter) - 64
-    return number
 
 
 def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame) -> list[Row]:

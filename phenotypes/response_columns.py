@@ -20,6 +20,8 @@ QUALITY = [
             ("z_prime", "Z′ = 1 − 3(σp + σn)/|µp − µn|"),
             ("robust_z_prime", "Z′ with medians and 1.4826 MAD"),
             ("ssmd", "SSMD = (µp − µn)/√(σp² + σn²)"),
+            ("signal_window", "Signal window = (|µp − µn| − 3(σp + σn))/σn, n the vehicle"),
+            ("v_factor", "V-factor = 1 − 6σ̄/|µp − µn|, σ̄ the mean SD over all replicated conditions of the line"),
         )
         for part, tail in (("", "."), ("_low", ", lower end of its 95 % bootstrap interval."), ("_high", ", upper end."))
     ],
@@ -63,7 +65,7 @@ RESPONSE = [
 ]  # fmt: skip
 
 CHECK = [
-    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, acquisition_drift, autofluorescence, identity, mislocalisation."),
+    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, acquisition_drift, position_correction, autofluorescence, identity, mislocalisation."),
     Column("subject", "check", "", TEXT, "Phenotype, or compound and channel."),
     Column("status", "check", "", TEXT, "ok, warning or not_assessable."),
     Column("reason", "check", "", TEXT, "The finding in words."),

@@ -34,10 +34,14 @@ RATIO_FLOOR = float(np.log2(1.2))
 
 @dataclass(frozen=True)
 class ScreenSettings:
-    """`effect_dose`: compound ► mol/L, where not the highest common dose is meant. `effect_floor`: phenotype ► least effect of a hit."""
+    """`effect_dose`: compound ► mol/L, where not the highest common dose is meant. `effect_floor`: phenotype ► least effect of a hit.
+
+    `robust_curves`: batch means far from their curve weigh less.
+    """
 
     effect_dose: Mapping[str, float] = field(default_factory=dict)
     effect_floor: Mapping[str, float] = field(default_factory=dict)
+    robust_curves: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,7 @@ def fit_screen(
                 continue
             part = ScreenRow(
                 name, own, vehicles.get((name, line, "")), cells.get((name, partner, compound)), cells.get(("live_density", line, compound)),
-                gaps.get((line, name)), effects.get((name, line, compound)), dose, ranges.get(compound), partner,
-            )  # fmt: skip
+                gaps.get((line, name)), effects.get((name, line, compound)), dose, ranges.get(compound), partner, settings.robust_curves)  # fmt: skip
             digest = part.digest()
             found = known.get(digest)
             if found is None:

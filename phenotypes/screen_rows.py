@@ -68,7 +68,7 @@ def cells_of(batches: pl.DataFrame, *, whole: bool = False) -> dict[tuple[str, s
     return found
 
 
-def curve_of(own: Cells, vehicle: Cells | None) -> DoseResponse:
+def curve_of(own: Cells, vehicle: Cells | None, *, robust: bool = False) -> DoseResponse:
     """The curve through a condition's batches, with the vehicle of the same batches at dose 0."""
     number = {b: i for i, b in enumerate(dict.fromkeys(own.batch))}
     batch, dose, response, wells = [number[b] for b in own.batch], list(own.dose), list(own.response), list(own.n_wells)
@@ -83,7 +83,7 @@ def curve_of(own: Cells, vehicle: Cells | None) -> DoseResponse:
                 response.append(float(np.average(vehicle.response[here], weights=n)))
                 wells.append(float(n.sum()))
     order = np.lexsort((dose, batch))
-    return fit_batches(*(np.asarray(v)[order] for v in (dose, response, wells, batch)))
+    return fit_batches(*(np.asarray(v)[order] for v in (dose, response, wells, batch)), robust=robust)
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,12 @@ class ScreenRow:
     dose: float | None
     dose_range: tuple[float, float] | None
     partner: str
+    robust: bool = False
 
     def digest(self) -> str:
         """SHA-256 of it."""
         gaps = None if self.gaps is None else {b: round(g, 8) for b, g in self.gaps.items()}
-        digest = hashlib.sha256(repr((FIT_VERSION, self.phenotype, gaps, self.dose, self.dose_range, self.partner)).encode())
+        digest = hashlib.sha256(repr((FIT_VERSION, self.phenotype, gaps, self.dose, self.dose_range, self.partner, self.robust)).encode())
         for cells in (self.own, self.vehicle, self.isogenic, self.live):
             digest.update(b"none" if cells is None else cells.words())
         return digest.hexdigest()
@@ -117,7 +118,7 @@ class ScreenRow:
         floored = int(own.n_floored.sum())
         if floored:
             row["reason"] = "; ".join(filter(None, (str(row["reason"]), f"{floored} well(s) under 1/64 of vehicle count as 1/64")))
-        curve = curve_of(own, self.vehicle)
+        curve = curve_of(own, self.vehicle, robust=self.robust)
         row |= {
             "curve_status": curve.status, "curve_reason": curve.reason, "direction": curve.direction or None, "model": curve.model or None,
             "ec50_molar": curve.ec50, "ec50_molar_low": curve.ec50_low, "ec50_molar_high": curve.ec50_high, "hill": curve.hill,
@@ -146,13 +147,12 @@ class ScreenRow:
 
     def _absolute(self, curve: DoseResponse) -> float | None:
         """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
-        if phenotype(self.phenotype).scale != "percent" or curve.direction != "descending" or curve.fitted_log_ec50 is None:
+        if phenotype(self.phenotype).scale != "percent" or curve.direction != "descending":
             return None
-        if curve.e0 is None or curve.einf is None or curve.hill is None or not curve.einf < 50 < curve.e0:
+        if curve.e0 is None or curve.einf is None or not curve.einf < 50 < curve.e0:
             return None
-        share = (curve.e0 - 50) / (curve.e0 - curve.einf)
-        dose = float(10**curve.fitted_log_ec50 * (share / (1 - share)) ** (1 / curve.hill))
-        return dose if self.own.dose.min() <= dose <= self.own.dose.max() else None
+        dose = curve.effective_dose((curve.e0 - 50) / (curve.e0 - curve.einf))
+        return dose if dose is not None and self.own.dose.min() <= dose <= self.own.dose.max() else None
 
     def _rescue(self) -> Row:
         if not self.partner:

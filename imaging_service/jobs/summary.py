@@ -117,6 +117,7 @@ def judge_plate(
         limits=QualityLimits(quality.focus_z, quality.valid_fields, quality.vehicle_z, quality.saturated),
         wells=WellSettings(measurement.min_soma_area_um2, measurement.many_puncta),
         healthy_lines=protocol.reference.healthy_lines, deaths=deaths,
+        position_corrected=protocol.response.phenotypes if protocol.response.position_correction == "b_score" else (),
     )  # fmt: skip
 
 

@@ -84,3 +84,15 @@ def test_batches_that_disagree_widen_the_interval():
         return np.median([np.log10(r.ec50_high / r.ec50_low) for r in found if r.ec50])
 
     assert width(0.3) > 3 * width(0.0)
+
+
+def test_outliers_weigh_less_on_request_and_are_counted():
+    x, y, w, b = simulated(np.random.default_rng(5), sd=2.0, ec50_sd=0.02)
+    spoilt = y.copy()
+    spoilt[[6, 16]] += 70  # two means near the half-maximal dose, as a bubble or a fibre would lift them
+    plain, robust = fit_batches(x, spoilt, w, b), fit_batches(x, spoilt, w, b, robust=True)
+    assert abs(np.log10(robust.ec50 / 1e-6)) < 0.1 < abs(np.log10((plain.ec50 or 1.0) / 1e-6))
+    assert "2 of 27 means weigh less than half" in robust.reason
+    assert (robust.n_wells, robust.n_vehicle) == (plain.n_wells, plain.n_vehicle)
+    assert "no mean was doubted" in fit_batches(x, y, w, b, robust=True).reason
+    assert fit_batches(x, np.full(len(x), 100.0), w, b, robust=True).status == "flat"

@@ -28,6 +28,8 @@ def test_ryegrass_against_r_drc(shared_data):
     assert result.e0 == pytest.approx(7.79296, abs=2e-5)
     assert result.ec50 == pytest.approx(3.05795, abs=2e-5)
     assert result.residual_sd == pytest.approx(0.5196256, abs=1e-6)
+    assert result.effective_dose(0.1) == pytest.approx(1.46371, abs=5e-5)
+    assert result.effective_dose(0.9) == pytest.approx(6.38864, abs=2e-4)
     errors = np.sqrt(np.diag(result.covariance))
     assert errors[:3] == pytest.approx([0.46506, 0.18857, 0.21219], rel=2e-4)
     assert errors[3] * np.log(10) * result.ec50 == pytest.approx(0.18573, rel=2e-4)

@@ -127,7 +127,7 @@ def test_adding_a_plate_fits_again_what_it_touches_and_nothing_else(monkeypatch)
     more = wells(lines=["S1", "S1-iso"], batches=1, seed=9).with_columns(plate=pl.lit("p9"), batch=pl.lit("b9"))
     calls = []
     true = screen_rows.fit_batches
-    monkeypatch.setattr(screen_rows, "fit_batches", lambda *a: calls.append(1) or true(*a))
+    monkeypatch.setattr(screen_rows, "fit_batches", lambda *a, **k: calls.append(1) or true(*a, **k))
     second = fitted(pl.concat([table, more]), known=first.fits)
     assert second.refitted == len(calls) == 4  # two lines × two phenotypes
     afresh = fitted(pl.concat([more, table]))  # in another order, and from nothing
