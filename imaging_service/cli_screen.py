@@ -160,7 +160,7 @@ def _show(found: pl.DataFrame, kind: Kind) -> None:
 def plot(
     folder: Folder,
     out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.", show_default=False)],
-    kind: Annotated[str, typer.Option(help="curve, forest, heatmap or window; all if not given.")] = "",
+    kind: Annotated[str, typer.Option(help="curve, forest, heatmap, window or plate; all if not given.")] = "",
     line: Annotated[str, typer.Option(help="Pictures of this line only.")] = "",
     compound: Annotated[str, typer.Option(help="Pictures of this compound only.")] = "",
     phenotype: Annotated[str, typer.Option(help="Pictures of this phenotype only.")] = "",

@@ -16,7 +16,9 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imaging_service import __version__
-from imaging_service.errors import ScreenError
+from imaging_service.errors import ScreenError, damaged
 from imaging_service.store.folders import staged, write_bytes
 from imaging_service.store.tables import write_table
 from imaging_service.web import charts
-from imaging_service.web.screen_report import KINDS, ScreenContent, pictures, render_screen
+from imaging_service.web.screen_report import KINDS, Picture, ScreenContent, pictures, render_screen
 from phenotypes.across import confounded
 from phenotypes.calls import healthy_lines
 from phenotypes.columns import empty_table
@@ -36,8 +38,11 @@ from phenotypes.columns import phenotype as phenotype_column
 from phenotypes.hazard import hazard_table
 from phenotypes.plate_effects import measurable, plate_effects
 from phenotypes.screen import LineFacts, Screen, ScreenSettings, fit_screen
+from plate_maps import PlateFormat
 from plate_maps.lines import Registry, RegistryError, read_batches, read_lines
 
+# What a plate's heat maps show beside the phenotypes.
+_WELL_COLUMNS = ("well", "status", "reason", "line", "compound", "dose_molar", "control")
 TABLES = ("responses", "doses", "compounds", "windows", "hazards")
 
 
@@ -66,6 +71,8 @@ class PlateFile(BaseModel):
     protocol_digest: str
     software_version: str
     label_version: int
+    rows: int
+    columns: int
     phenotypes: tuple[str, ...]
     too_coarse: tuple[str, ...]
 
@@ -89,13 +96,14 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
     """
     record = _record(run)
     protocol = record["inputs"]["protocol"]
-    wells = pl.read_parquet(run / "wells.parquet")
+    wells = _table(run / "wells.parquet")
     named = tuple(protocol["response"]["phenotypes"])
     usable = measurable(named, float(record["pixel_size_um"]))
     plate = PlateFile(
         run_id=record["run_id"], plate_digest=record["plate_digest"], plate_name=record["plate_name"], lab=lab,
         plate_map_digest=record["plate_map_digest"], protocol_digest=record["protocol_digest"], software_version=record["software_version"],
-        label_version=record["label_version"], phenotypes=named, too_coarse=tuple(n for n in named if n not in usable),
+        label_version=record["label_version"], rows=record["plate_format"]["rows"], columns=record["plate_format"]["columns"],
+        phenotypes=named, too_coarse=tuple(n for n in named if n not in usable),
     )  # fmt: skip
     for other in plates_of(screen):
         if other.plate_digest == plate.plate_digest:
@@ -110,14 +118,15 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
     with staged(screen / "plates" / plate.run_id) as folder:
         conditions = plate_effects(own, usable)
         conditions.write_parquet(folder / "conditions.parquet")
+        own.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
         own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select("line", "compound", "dose_molar").unique().sort(
             "line", "compound", "dose_molar"
         ).write_parquet(folder / "planned.parquet")
-        quality = pl.read_parquet(run / "quality.parquet").select("line", "phenotype", "z_prime", "ssmd")
+        quality = _table(run / "quality.parquet").select("line", "phenotype", "z_prime", "ssmd")
         quality.with_columns(pl.lit(plate.run_id).alias("plate")).write_parquet(folder / "quality.parquet")
         tracks = run / "tracks.parquet"
         if tracks.is_file():
-            located = _located(pl.read_parquet(tracks), plate).drop("plate")
+            located = _located(_table(tracks), plate).drop("plate")
             # A well is a cluster of its own plate, not of every plate's B03.
             located.with_columns(pl.lit(plate.run_id[:12] + " ").add(pl.col("well")).alias("well")).write_parquet(folder / "tracks.parquet")
         (folder / "plate.json").write_text(plate.model_dump_json(indent=1), encoding="utf-8")
@@ -171,20 +180,20 @@ def fit(screen: Path) -> FittedScreen:
     if not plates:
         raise ScreenError(f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER")
     folders = [screen / "plates" / p.run_id for p in plates]
-    conditions = pl.concat([pl.read_parquet(f / "conditions.parquet") for f in folders])
-    planned = pl.concat([pl.read_parquet(f / "planned.parquet") for f in folders]).unique().sort("line", "compound", "dose_molar")
+    conditions = pl.concat([_table(f / "conditions.parquet") for f in folders])
+    planned = pl.concat([_table(f / "planned.parquet") for f in folders]).unique().sort("line", "compound", "dose_molar")
     registry = registry_of(screen)
     facts = _facts(conditions, registry, file)
     tables = fit_screen(
         conditions, planned, facts=facts,
         settings=ScreenSettings(file.effect_dose_molar, file.effect_floor, file.robust_curves),
-        quality=pl.concat([pl.read_parquet(f / "quality.parquet") for f in folders]),
+        quality=pl.concat([_table(f / "quality.parquet") for f in folders]),
         provenance=pl.DataFrame(
             [{"plate": p.run_id, **p.model_dump(include={"run_id", "plate_map_digest", "protocol_digest", "label_version"})} for p in plates]
         ),
         known=_known(screen / "fits.parquet"), software_version=__version__,
     )  # fmt: skip
-    tracks = [pl.read_parquet(f / "tracks.parquet") for f in folders if (f / "tracks.parquet").is_file()]
+    tracks = [_table(f / "tracks.parquet") for f in folders if (f / "tracks.parquet").is_file()]
     hazards = hazard_table(pl.concat(tracks)) if tracks else empty_table("hazard")
     fitted = FittedScreen(file.name, tuple(plates), tables, hazards, tuple(_findings(conditions, planned, registry, plates, file, facts)))
     for name, table in tables_of(fitted).items():
@@ -219,16 +228,14 @@ def read_screen_table(screen: Path, name: str) -> pl.DataFrame:
     made_of = json.loads(_text(screen / "fitted.json"))["runs"]
     if made_of != [p.run_id for p in plates_of(screen)]:
         raise ScreenError(f"plates were added to or removed from screen {screen} since it was fitted: imaging-service screen fit {screen}")
-    return pl.read_parquet(path)
+    return _table(path)
 
 
 def content_of(screen: Path) -> ScreenContent:
     """What report and pictures show, from what `fit` wrote. Raises ScreenError."""
     found = {name: read_screen_table(screen, name) for name in TABLES}
     summary = json.loads(_text(screen / "fitted.json"))
-    tables = Screen(
-        found["responses"], found["doses"], found["compounds"], found["windows"], pl.read_parquet(screen / "batches.parquet"), {}, 0
-    )
+    tables = Screen(found["responses"], found["doses"], found["compounds"], found["windows"], _table(screen / "batches.parquet"), {}, 0)
     plates = [p.model_dump() for p in plates_of(screen)]
     return ScreenContent(summary["name"], plates, tables, found["hazards"], summary["findings"], summary["genes"])
 
@@ -237,10 +244,11 @@ def draw(
     screen: Path, out: Path, *, kind: str = "", line: str = "", compound: str = "", phenotype: str = "", fmt: str = "svg", most: int = 100
 ) -> list[Path]:
     """Write a screen's pictures; returns their paths. Raises ScreenError where nothing fits the choice."""
-    if kind and kind not in KINDS:
-        raise ScreenError(f"unknown kind of picture {kind!r}; known: {', '.join(KINDS)}")
+    if kind and kind not in (*KINDS, "plate"):
+        raise ScreenError(f"unknown kind of picture {kind!r}; known: {', '.join(KINDS)}, plate")
     written: list[Path] = []
-    for picture in pictures(content_of(screen)):
+    content = content_of(screen)
+    for picture in chain(pictures(content), _plate_pictures(screen)):
         wanted = ((kind, picture.kind), (line, picture.line), (compound, picture.compound), (phenotype, picture.phenotype))
         if len(written) < most and all(choice in ("", of) for choice, of in wanted) and (spec := picture.draw()):
             path = out / f"{picture.name}.{fmt}"
@@ -249,6 +257,19 @@ def draw(
     if not written:
         raise ScreenError(f"screen {screen} has no picture of that choice; `imaging-service screen table {screen}` lists what there is")
     return written
+
+
+def _plate_pictures(screen: Path) -> Iterator[Picture]:
+    """A heat map a plate and phenotype."""
+    for plate in plates_of(screen):
+        path, form = screen / "plates" / plate.run_id / "wells.parquet", PlateFormat(plate.rows, plate.columns)
+        for name in plate.phenotypes:
+
+            def drawn(path: Path = path, name: str = name, form: PlateFormat = form) -> charts.Spec:
+                wells = _table(path)
+                return charts.plate_heatmap(wells, name, form) if wells[name].null_count() < len(wells) else {}
+
+            yield Picture("plate", name, f"{plate.plate_name}-{plate.run_id[:8]}", "", drawn)
 
 
 def settings_of(screen: Path) -> ScreenFile:
@@ -309,7 +330,7 @@ def _findings(
     else:
         found += registry.unknown(lines, [b.rpartition("/")[2] for b in batches] if registry.batches else [])
     if unnamed := [b for b in batches if b.rpartition("/")[2] == ""]:
-        words = " and ".join(f"of lab {b.rpartition('/')[0]}" if b else "of no lab" for b in unnamed)
+        words = " and ".join(f"of lab {b.rpartition('/')[0]}" if b else "without a lab" for b in unnamed)
         found.append(f"plates {words} name no differentiation batch: they count as one batch together")
     if len({p.protocol_digest for p in plates}) > 1:
         found.append(f"{len({p.protocol_digest for p in plates})} protocols are pooled; effects are relative to each plate's own vehicle")
@@ -343,6 +364,11 @@ def _known(path: Path) -> dict[str, dict[str, object]]:
 def _keep(path: Path, tables: Screen) -> None:
     rows = [{"digest": digest, **row} for digest, row in sorted(tables.fits.items())]
     write_table(pl.DataFrame(rows, infer_schema_length=None), path.with_suffix(""), csv=False)
+
+
+def _table(path: Path) -> pl.DataFrame:
+    with damaged(ScreenError, str(path)):
+        return pl.read_parquet(path)
 
 
 def _text(path: Path) -> str:

@@ -108,11 +108,13 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     join = mapped.join(plan.wells)
     if not join.matched:
         raise PlateMapRefused(
-            f"no well of the plate map {mapped.source} was scanned: the map names {_some(join.only_in_map)}, the scan has {_some(join.only_in_scan)}"
+            f"no well of the plate map {mapped.source} was scanned: the map names {_named(join.only_in_map)}, the scan has {_named(join.only_in_scan)}"
         )
     notes = list(plan.notes)
     if join.only_in_scan:
-        notes.append(f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_some(join.only_in_scan)}")
+        notes.append(
+            f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_named(join.only_in_scan)}"
+        )
     engine = _engine(inputs)
     files = file_digests(plan)
     plate_digest = combine([*files.items(), ("", plan_digest(plan))])
@@ -148,9 +150,9 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     return record, plan
 
 
-def _some(wells: tuple[Well, ...]) -> str:
-    shown = ", ".join(map(str, wells[:8]))
-    return (shown or "none") + (f" and {len(wells) - 8} more" if len(wells) > 8 else "")
+def _named(wells: tuple[Well, ...]) -> str:
+    """Every well by name: one that is not named is one that nobody misses."""
+    return ", ".join(map(str, wells)) or "none"
 
 
 def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
@@ -221,7 +223,7 @@ def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> Plate
         outside = tuple(w for w in plan.wells if w not in plate_format(wanted))
         if outside:
             raise ProtocolError(
-                f"protocol {protocol.name} says {wanted} wells, but the scan has {_some(outside)}; the plate map would be laid over other wells"
+                f"protocol {protocol.name} says {wanted} wells, but the scan has {_named(outside)}; the plate map would be laid over other wells"
             )
         return plate_format(wanted)
     if plan.format is None:
@@ -230,7 +232,7 @@ def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> Plate
         raise ProtocolError(f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate")
     outside = tuple(w for w in mapped if w not in plan.format)
     if outside:
-        raise PlateMapRefused(f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_some(outside)}")
+        raise PlateMapRefused(f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_named(outside)}")
     return plan.format
 
 

@@ -28,7 +28,7 @@ def write_run(folder, wells, number, **more):
     conform(quality, "quality").write_parquet(folder / "quality.parquet")
     record = {
         "run_id": f"{number:064x}", "plate_digest": f"p{number}", "plate_name": f"Plate-{number}", "plate_map_digest": f"m{number}",
-        "protocol_digest": "q", "software_version": "0.2.0", "label_version": 1, "pixel_size_um": 0.325,
+        "protocol_digest": "q", "software_version": "0.2.0", "label_version": 1, "pixel_size_um": 0.325, "plate_format": {"rows": 16, "columns": 24},
         "inputs": {"protocol": {"response": {"phenotypes": NAMES}}},
     } | more  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
@@ -93,6 +93,14 @@ def test_a_damaged_record_of_fits_costs_time_and_no_number(screen, tmp_path):
     (folder / "fits.parquet").write_bytes(b"cut")
     assert fit(folder).tables.refitted == 12
     assert read_screen_table(folder, "responses").equals(before)
+
+
+def test_damaged_parts_are_named(screen, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    part = next(folder.glob("plates/*/conditions.parquet"))
+    part.write_bytes(part.read_bytes()[:200])
+    with pytest.raises(ScreenError, match=r"conditions.parquet: cannot be read"):
+        fit(folder)
 
 
 def test_labs_keep_their_batches_apart(runs, tmp_path):
@@ -177,7 +185,7 @@ def test_what_is_no_run_or_no_screen_is_said(tmp_path, runs):
 
 
 def test_pictures_of_every_kind_are_drawn(screen, tmp_path):
-    for kind in ("curve", "forest", "heatmap", "window"):
+    for kind in ("curve", "forest", "heatmap", "window", "plate"):
         (svg,) = draw(screen, tmp_path, kind=kind, most=1)
         assert svg.read_text(encoding="utf-8").startswith("<svg")
     (png,) = draw(screen, tmp_path, kind="curve", line="S1", compound="x", phenotype="nc_log2_aggregate", fmt="png")
