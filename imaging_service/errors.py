@@ -99,6 +99,13 @@ class Forbidden(ServiceError, PermissionError):
     http_status = 403
 
 
+class ReviewConflict(ServiceError, RuntimeError):
+    """A correction of labels that somebody else has changed in the meantime."""
+
+    code = "review_conflict"
+    http_status = 412
+
+
 class NotReady(ServiceError, RuntimeError):
     """The table does not exist yet: the run goes on, or failed."""
 

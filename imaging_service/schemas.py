@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 RunState = Literal["queued", "running", "done", "failed"]
 
@@ -86,6 +86,39 @@ class RegistryChange(BaseModel):
     added: list[str] = Field(default_factory=list)
     changed: list[str] = Field(default_factory=list, description="Known before, with other content.")
     unchanged: list[str] = Field(default_factory=list)
+
+
+class LabelVersion(BaseModel):
+    """A reviewer's version of a field's labels. `region`: compartment ► (y, x, height, width) of what was changed."""
+
+    well: str = Field(examples=["B03"])
+    field: int = Field(description="From 1.")
+    version: int = Field(description="From 2; 1 is the engine's.")
+    parent: int = Field(description="The version that was corrected.")
+    author: str
+    reason: str = ""
+    time: datetime
+    region: dict[str, tuple[int, int, int, int]]
+
+
+class Verdict(BaseModel):
+    """A reviewer's word on a field, a well (no field) or a track."""
+
+    well: str = Field(examples=["B03"])
+    field: int | None = Field(None, description="From 1; the whole well if not given.")
+    track: int | None = None
+    accepted: bool
+    author: str
+    reason: str = Field("", description="Why; required for a rejection.")
+    time: datetime
+
+    @model_validator(mode="after")
+    def _a_rejection_says_why(self) -> Verdict:
+        if not self.accepted and not self.reason.strip():
+            raise ValueError("a rejection needs a reason")
+        if self.track is not None and self.field is None:
+            raise ValueError("a track is one of a field")
+        return self
 
 
 class Health(BaseModel):

@@ -41,6 +41,8 @@ def judge(
     healthy_lines: Sequence[str] = (),
     deaths: DeathSettings | None = None,
     position_corrected: Sequence[str] = (),
+    rejected_fields: Mapping[tuple[str, int], str] | None = None,
+    rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
 ) -> PlateJudgement:
     """From measured cells and fields to wells.
 
@@ -57,6 +59,8 @@ def judge(
         Well ► (status, reason).
     plate_shape
         Rows and columns of the plate's format.
+    rejected_fields, rejected_tracks
+        (well, field) and (well, field, track) ► why a reviewer rejected it. A well without any other field is excluded.
     position_corrected
         Phenotypes that rows and columns are polished off, after every check has seen the plate as it is.
     """
@@ -85,6 +89,7 @@ def judge(
         )
     if deaths is not None:
         tracks, threshold = plate_tracks(cells, fields, conditions, deaths)
+        tracks = _without(tracks, rejected_tracks or {})
         hazards = hazard_table(tracks)
         status = "not_assessable" if threshold.threshold is None and deaths.definition in ("gedi", "death_dye") else "ok"
         notes.append(
@@ -97,6 +102,7 @@ def judge(
     else:
         fields = mark_fields(fields, conditions, limits)
         ended = exclude_unfocused(fields, outcomes, limits)
+    fields, ended = _reject(fields, ended, rejected_fields or {})
     latest = fields["frame"].max()
     last = pl.col("frame") == (1 if latest is None else latest)
     table = well_table(cells.filter(last), fields.filter(last), conditions, ended, wells)
@@ -112,3 +118,39 @@ def judge(
     if notes:
         checks = pl.concat([checks, conform(pl.DataFrame(notes, infer_schema_length=None), "check")])
     return PlateJudgement(conform(cells, "cell"), conform(fields, "field"), table, checks, tracks, hazards)
+
+
+def _reject(
+    fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]], rejected: Mapping[tuple[str, int], str]
+) -> tuple[pl.DataFrame, dict[str, tuple[str, str]]]:
+    """Fields that a reviewer rejected are not valid; a well that has no other left is excluded."""
+    ended = dict(outcomes)
+    if not rejected:
+        return fields, ended
+    said = [rejected.get((well, number)) for well, number in fields.select("well", "field").rows()]
+    words = pl.Series("rejected", said, dtype=pl.String)
+    notes = pl.concat_str(words, pl.col("qc").replace("", None), separator="; ", ignore_nulls=True)
+    fields = fields.with_columns(
+        (pl.col("valid").fill_null(value=True) & words.is_null()).alias("valid"),
+        pl.when(words.is_not_null()).then(notes).otherwise(pl.col("qc")).alias("qc"),
+    )
+    for well in dict.fromkeys(name for name, _ in rejected):
+        own = fields.filter(pl.col("well") == well)
+        if len(own) and not own["valid"].any() and ended.get(well, ("", ""))[0] == "done":
+            ended[well] = (
+                "excluded",
+                "all fields were rejected: " + "; ".join(dict.fromkeys(w for (n, _), w in rejected.items() if n == well)),
+            )
+    return fields, ended
+
+
+def _without(tracks: pl.DataFrame, rejected: Mapping[tuple[str, int, int], str]) -> pl.DataFrame:
+    """Tracks that a reviewer rejected take no part in survival, and say why."""
+    if not rejected:
+        return tracks
+    said = [rejected.get(key) for key in tracks.select("well", "field", "track").rows()]
+    words = pl.Series("rejected", said, dtype=pl.String)
+    return tracks.with_columns(
+        (pl.col("included") & words.is_null()).alias("included"),
+        pl.when(words.is_not_null()).then(words).otherwise(pl.col("excluded_reason")).alias("excluded_reason"),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,7 @@ def respond(
     pixel_size_um: float,
     provenance: Mapping[str, object] | None = None,
     seed: int = 0,
+    lines: Collection[str] | None = None,
 ) -> Responses:
     """Fit every line × compound × phenotype of a plate.
 
@@ -66,11 +67,14 @@ def respond(
         Values of the columns run_id, plate_map_digest, protocol_digest, label_version, software_version.
     seed
         Of permutations and bootstraps.
+    lines
+        Fit these lines only; all if not given. The dose range of `auc` stays that of all lines.
     """
     quality = quality_table(wells, phenotypes, seed=seed)
     windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
     treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
-    pairs = treated.select("line", "compound").unique().sort("line", "compound").rows()
+    wanted = treated if lines is None else treated.filter(pl.col("line").is_in(list(lines)))
+    pairs = wanted.select("line", "compound").unique().sort("line", "compound").rows()
     rows: list[dict[str, object]] = []
     curves: list[Curve] = []
     for name in phenotypes:

@@ -146,10 +146,13 @@ def _fit_profile(planes: list[Image]) -> tuple[tuple[float, ...], str]:
 
 @lru_cache(maxsize=8)
 def _surface(coefficients: tuple[float, ...], shape: tuple[int, int]) -> Image:
-    surface = np.exp(_basis(shape) @ np.asarray(coefficients, np.float32)).reshape(shape)
-    surface /= surface.mean()
-    surface.flags.writeable = False
-    return np.asarray(surface, np.float32)
+    y, x = np.linspace(-1, 1, shape[0])[:, None], np.linspace(-1, 1, shape[1])[None, :]
+    a, b, c, d, e, f = coefficients
+    # Term by term: a matrix product's last digits depend on how many threads its library happens to use.
+    surface = np.exp(a + b * y + c * x + d * (y * y) + e * (y * x) + f * (x * x))
+    profile = np.asarray(surface / surface.mean(), np.float32)
+    profile.flags.writeable = False
+    return profile
 
 
 def _basis(shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -169,7 +169,7 @@ def spot_threshold(fields: Sequence[Field], role: str, within: Sequence[Mask | N
 def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
     """A channel less its background, smoothed by a Gaussian of `sigma_um` (0 for none)."""
     image = field.channel(role)
-    image -= background_level(image)
+    image = image - np.float32(background_level(image))  # a new image: the channel is the field's own memory, and is measured next
     if sigma_um > 0:
         image = cv2.GaussianBlur(image, (0, 0), max(0.7, sigma_um / field.pixel_size_um))
     return image

@@ -39,6 +39,14 @@ class SegmenterContract:
         first, second = engine.segment(field, seed=1), engine.segment(field, seed=1)
         assert all(np.array_equal(first.labels[name], second.labels[name]) for name in first.labels)
 
+    def test_pixels_are_left_as_they_are(self, engine: Segmenter, field: Field) -> None:
+        """What is segmented is measured next: an engine that works in place would change the numbers."""
+        own = Field(np.ascontiguousarray(field.pixels, np.float32), field.roles, field.pixel_size_um)
+        before = own.pixels.copy()
+        engine.segment(own)
+        engine.calibrate([own])
+        assert np.array_equal(own.pixels, before)
+
     def test_description_is_json_and_restores_thresholds(self, engine: Segmenter, field: Field) -> None:
         """A run can be repeated from its record."""
         calibrated = engine.calibrate([field])

@@ -106,8 +106,10 @@ def judge_plate(
     outcomes: Mapping[str, tuple[str, str]],
     protocol: AssayProtocol,
     plate_shape: tuple[int, int],
+    rejected_fields: Mapping[tuple[str, int], str] | None = None,
+    rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
 ) -> PlateJudgement:
-    """`phenotypes.plate.judge` with the protocol's settings."""
+    """`phenotypes.plate.judge` with the protocol's settings, and with what reviewers rejected."""
     quality, measurement, survival = protocol.quality, protocol.measurement, protocol.survival
     deaths = None
     if survival is not None:
@@ -118,6 +120,7 @@ def judge_plate(
         wells=WellSettings(measurement.min_soma_area_um2, measurement.many_puncta),
         healthy_lines=protocol.reference.healthy_lines, deaths=deaths,
         position_corrected=protocol.response.phenotypes if protocol.response.position_correction == "b_score" else (),
+        rejected_fields=rejected_fields, rejected_tracks=rejected_tracks,
     )  # fmt: skip
 
 

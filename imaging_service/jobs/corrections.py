@@ -1,0 +1,167 @@
+"""What reviewers changed ► the tables again: only the fields that were corrected are measured, only the curves that moved are fitted.
+
+The engine's tables of a run never change. What follows from corrections and verdicts stands beside them in RUN/corrected, with the
+revision of the review in every row's `label_version`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import polars as pl
+
+from imaging_service.errors import NotFound, StoreError, damaged
+from imaging_service.jobs.analyze import only_one
+from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
+from imaging_service.jobs.summary import conditions_table, judge_plate
+from imaging_service.review_log import ReviewLog, verdict_words
+from imaging_service.store import plates
+from imaging_service.store.folders import write_bytes
+from imaging_service.store.labels import read_labels
+from imaging_service.store.tables import write_table
+from phenotypes.measure import MeasureSettings, measure, with_well
+from phenotypes.multiple_testing import with_q_values
+from phenotypes.neurites import NeuriteSettings
+from phenotypes.responses import respond
+from plate_maps import Well
+from segmentation import Field, Segmentation
+
+# As the wells were measured.
+cv2.setNumThreads(1)
+
+TABLES = ("cells", "fields", "wells", "quality", "responses", "checks", "tracks", "hazards")
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """What an application of the review did."""
+
+    revision: int
+    measured: tuple[tuple[str, int], ...]
+    lines: tuple[str, ...]
+    folder: Path
+
+
+def apply_review(root: Path) -> Corrected:
+    """Bring RUN/corrected up to what reviewers said. Raises NotFound for what is no run, StoreError for a run that cannot be measured again."""
+    folder = RunFolder(root)
+    if not (root / "run.json").is_file():
+        raise NotFound(f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`")
+    if not folder.record.is_file() or not folder.calibration.is_file():
+        raise StoreError(f"{root / 'work'} was deleted: without the run's record and calibration nothing can be measured again")
+    with only_one(folder):
+        return _apply(folder, ReviewLog(root))
+
+
+def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
+    root, record, calibration = folder.root, load(RunRecord, folder.record), load(Calibration, folder.calibration)
+    revision = log.revision()
+    cells, fields = _table(root / "cells.parquet"), _table(root / "fields.parquet")
+    measured = []
+    for well, number in log.corrected():
+        fresh = _measured(folder, log, record, calibration, well, number)
+        here = (pl.col("well") == well) & (pl.col("field") == number)
+        cells = pl.concat([cells.filter(~here), fresh[0]])
+        # When it was imaged is the scan's, not the measurement's.
+        taken = fields.filter(here)["exposed_h"]
+        fields = pl.concat(
+            [fields.filter(~here), fresh[1].with_columns(taken.alias("exposed_h") if len(taken) == 1 else pl.col("exposed_h"))]
+        )
+        measured.append((well, number))
+    order = {name: i for i, name in enumerate(record.wells)}
+    cells, fields = (_in_order(t, order) for t in (cells, fields))
+    conditions = conditions_table(record.inputs.plate_map())
+    ended = {
+        w: (str(e["status"]), str(e["reason"])) for w, e in json.loads((root / "run.json").read_text(encoding="utf-8"))["wells"].items()
+    }
+    rejected_fields: dict[tuple[str, int], str] = {}
+    rejected_tracks: dict[tuple[str, int, int], str] = {}
+    for (well, number_of, track), verdict in log.standing().items():
+        if verdict.accepted:
+            continue
+        if track is not None and number_of is not None:
+            rejected_tracks[well, number_of, track] = verdict_words(verdict)
+        elif number_of is not None:
+            rejected_fields[well, number_of] = verdict_words(verdict)
+        elif ended.get(well, ("", ""))[0] == "done":
+            ended[well] = ("excluded", verdict_words(verdict))
+    judged = judge_plate(
+        cells, fields, conditions, ended, record.inputs.protocol, (record.plate_format.rows, record.plate_format.columns),
+        rejected_fields=rejected_fields, rejected_tracks=rejected_tracks,
+    )  # fmt: skip
+    out = root / "corrected"
+    before = out if (out / "corrected.json").is_file() else root
+    old_wells, old_responses = _table(before / "wells.parquet"), _table(before / "responses.parquet")
+    names = record.inputs.protocol.response.phenotypes
+    lines = _moved(old_wells, judged.wells, names)
+    responses = respond(
+        judged.wells, names, pixel_size_um=record.pixel_size_um, lines=lines,
+        provenance={
+            "run_id": record.run_id, "plate_map_digest": record.plate_map_digest, "protocol_digest": record.protocol_digest,
+            "label_version": revision, "software_version": record.software_version,
+        },
+    )  # fmt: skip
+    kept = old_responses.filter(~pl.col("line").is_in(lines)).with_columns(pl.lit(revision, pl.Int64).alias("label_version"))
+    rank = {key: i for i, key in enumerate(old_responses.select("line", "compound", "phenotype").rows())}
+    merged = pl.concat([kept, responses.table])
+    place = [rank.get(key, len(rank)) for key in merged.select("line", "compound", "phenotype").rows()]
+    table = with_q_values(merged[sorted(range(len(merged)), key=lambda i: place[i])], ["phenotype"])
+    tables = {
+        "cells": judged.cells, "fields": judged.fields, "wells": judged.wells, "quality": responses.quality, "responses": table,
+        "checks": judged.checks, "tracks": judged.tracks, "hazards": judged.hazards,
+    }  # fmt: skip
+    # The record is the commit point: tables without it are those of an application that was cut short.
+    (out / "corrected.json").unlink(missing_ok=True)
+    for name in TABLES:
+        write_table(tables[name], out / name, csv=name not in ("cells", "tracks"))
+    summary = {"revision": revision, "measured": measured, "lines": lines}
+    write_bytes(out / "corrected.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
+    return Corrected(revision, tuple(measured), tuple(lines), out)
+
+
+def _measured(
+    folder: RunFolder, log: ReviewLog, record: RunRecord, calibration: Calibration, name: str, number: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Cell and field tables of a corrected field; kept beside its version, so that it is measured once."""
+    version = log.head(name, number)
+    cells, fields = (log.root / "measured" / name / f"{number}-{version:04d}-{what}.parquet" for what in ("cells", "fields"))
+    if cells.is_file() and fields.is_file():
+        return _table(cells), _table(fields)
+    protocol = record.inputs.protocol
+    if protocol.survival is not None:
+        raise StoreError(
+            f"well {name}, field {number}: labels of a time-lapse cannot be corrected in this version; accept or reject its tracks"
+        )
+    well = Well.parse(name)
+    pixels, roles, _ = plates.read_field(record.plate, well, number)
+    raw = Field(pixels, roles, record.pixel_size_um)
+    labels = log.labels(read_labels(folder.labels, well, number), name, number)
+    part = protocol.measurement
+    settings = MeasureSettings(part.ring_um, NeuriteSettings(part.min_branch_um, part.min_primary_um))
+    found = with_well(measure(calibration.illumination.correct(raw), Segmentation(labels, "reviewer"), settings, raw), name, number)
+    for table, path in ((found.cells, cells), (found.field, fields)):
+        write_table(table, path.with_suffix(""), csv=False)
+    return found.cells, found.field
+
+
+def _in_order(table: pl.DataFrame, order: Mapping[str, int]) -> pl.DataFrame:
+    """Rows by well in the run's order, field, frame; the order within a field stays."""
+    place = pl.col("well").replace_strict(dict(order), return_dtype=pl.Int64)
+    return table.sort(place, "field", "frame", maintain_order=True)
+
+
+def _moved(before: pl.DataFrame, after: pl.DataFrame, names: tuple[str, ...]) -> list[str]:
+    """Lines of which a well's status or a phenotype that responds is not what it was."""
+    watched = ["well", "line", "status", *names]
+    same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
+    unchanged = set(same["well"])
+    return sorted({line for well, line in after.select("well", "line").rows() if well not in unchanged})
+
+
+def _table(path: Path) -> pl.DataFrame:
+    with damaged(StoreError, str(path)):
+        return pl.read_parquet(path)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from imaging_service.errors import ReviewConflict, StoreError
+from imaging_service.review_log import Crop, ReviewLog
+from imaging_service.schemas import Verdict
+
+BASE = {"nuclei": np.zeros((20, 30), np.int32), "neurites": np.ones((20, 30), np.int32)}
+
+
+def crop(value, y=2, x=3):
+    return {"nuclei": Crop(y, x, np.full((4, 5), value, np.int32))}
+
+
+def verdict(**more):
+    return Verdict(
+        **({"well": "B03", "field": 1, "accepted": False, "author": "ann", "reason": "blurred", "time": datetime.now(UTC)} | more)
+    )
+
+
+def test_versions_are_deltas_upon_the_engines_labels(tmp_path):
+    log = ReviewLog(tmp_path)
+    assert (log.head("B03", 1), log.revision(), log.corrected()) == (1, 1, [])
+    first = log.commit("B03", 1, 1, crop(7), "ann", "a missed nucleus")
+    second = log.commit("B03", 1, 2, crop(9, 3, 3), "bob", "")
+    assert (first.version, second.parent, log.head("B03", 1), log.revision()) == (2, 2, 3, 3)
+    newest = log.labels(BASE, "B03", 1)
+    assert (newest["nuclei"][2, 3], newest["nuclei"][3, 3], newest["nuclei"][6, 3]) == (7, 9, 9)
+    assert (log.labels(BASE, "B03", 1, 2)["nuclei"] == 7).sum() == 20
+    assert not log.labels(BASE, "B03", 1, 1)["nuclei"].any()
+    assert not BASE["nuclei"].any()  # what was handed in is not written to
+    assert [(v.author, v.reason) for v in log.history("B03", 1)] == [("ann", "a missed nucleus"), ("bob", "")]
+    assert log.corrected() == [("B03", 1)]
+
+
+def test_a_correction_of_an_old_version_is_refused(tmp_path):
+    log = ReviewLog(tmp_path)
+    log.commit("B03", 1, 1, crop(7), "ann", "")
+    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, 2 is"):
+        log.commit("B03", 1, 1, crop(8), "bob", "")
+
+
+def test_of_eight_reviewers_at_once_one_writes(tmp_path):
+    def write(i):
+        try:
+            return ReviewLog(tmp_path).commit("B03", 1, 1, crop(i + 1), f"r{i}", "").author
+        except ReviewConflict:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        written = [w for w in pool.map(write, range(8)) if w]
+    assert len(written) == 1
+    assert [v.author for v in ReviewLog(tmp_path).history("B03", 1)] == written
+
+
+def test_going_back_is_a_version_too(tmp_path):
+    log = ReviewLog(tmp_path)
+    log.commit("B03", 1, 1, crop(7), "ann", "")
+    log.commit("B03", 1, 2, crop(9), "ann", "")
+    back = log.revert(BASE, "B03", 1, 2, "bob", "the first was right")
+    assert (back.version, back.parent) == (4, 3)
+    assert (log.labels(BASE, "B03", 1)["nuclei"] == log.labels(BASE, "B03", 1, 2)["nuclei"]).all()
+    assert len(log.history("B03", 1)) == 3  # nothing is ever lost
+
+
+def test_damaged_and_absent_versions_are_said(tmp_path):
+    log = ReviewLog(tmp_path)
+    log.commit("B03", 1, 1, crop(7), "ann", "")
+    with pytest.raises(StoreError, match="has no label version 5"):
+        log.labels(BASE, "B03", 1, 5)
+    with pytest.raises(ValueError, match="a correction needs labels of nuclei"):
+        log.commit("B03", 1, 2, {"cats": Crop(0, 0, np.ones((2, 2), np.int32))}, "ann", "")
+    path = tmp_path / "review" / "labels" / "B03" / "1" / "0002.npz"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(StoreError, match="is damaged"):
+        log.labels(BASE, "B03", 1)
+
+
+def test_the_last_verdict_stands(tmp_path):
+    log = ReviewLog(tmp_path)
+    log.judge(verdict())
+    log.judge(verdict(field=None, reason="bubble"))
+    log.judge(verdict(accepted=True, reason=""))
+    standing = log.standing()
+    assert standing["B03", 1, None].accepted
+    assert standing["B03", None, None].reason == "bubble"
+    assert log.revision() == 4
+    for bad in ({"reason": " "}, {"field": None, "track": 3}):
+        with pytest.raises(ValidationError):
+            verdict(**bad)
