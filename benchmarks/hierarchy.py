@@ -50,7 +50,7 @@ def coverage(rng: np.random.Generator, count: int) -> None:
         error = batches.std(axis=1, ddof=1) / np.sqrt(BATCHES)
         wide = stats.t.ppf(0.975, BATCHES - 1) * error[0]
         line += abs(batches[0].mean() - true[0]) <= wide
-        y, v = donor_estimates(batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)])
+        y, v, _ = donor_estimates(batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)])
         found = meta_analysis(y, v)
         across += found.low <= 0.4 <= found.high
         answer = rescue(0.4 + rng.normal(0, 0.08, 5), 0.8 + rng.normal(0, 0.08, 5))

@@ -13,6 +13,7 @@ Adding a run copies what it contributes and fits nothing; `fit` then fits the ro
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tomllib
@@ -36,7 +37,7 @@ from phenotypes.calls import healthy_lines
 from phenotypes.columns import empty_table
 from phenotypes.columns import phenotype as phenotype_column
 from phenotypes.hazard import hazard_table
-from phenotypes.plate_effects import measurable, plate_effects
+from phenotypes.plate_effects import measurable, plate_effects, plate_refusals
 from phenotypes.screen import LineFacts, Screen, ScreenSettings, fit_screen
 from plate_maps import PlateFormat
 from plate_maps.lines import Registry, RegistryError, read_batches, read_lines
@@ -116,8 +117,8 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
         write_bytes(screen / "screen.toml", f"name = {json.dumps(screen.resolve().name)}\n".encode())
     own = _located(wells, plate)
     with staged(screen / "plates" / plate.run_id) as folder:
-        conditions = plate_effects(own, usable)
-        conditions.write_parquet(folder / "conditions.parquet")
+        plate_effects(own, usable).write_parquet(folder / "conditions.parquet")
+        plate_refusals(own, usable).write_parquet(folder / "refusals.parquet")
         own.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
         own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select("line", "compound", "dose_molar").unique().sort(
             "line", "compound", "dose_molar"
@@ -185,7 +186,8 @@ def fit(screen: Path) -> FittedScreen:
     registry = registry_of(screen)
     facts = _facts(conditions, registry, file)
     tables = fit_screen(
-        conditions, planned, facts=facts,
+        conditions, planned, facts=facts, phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
+        refusals=pl.concat([_table(f / "refusals.parquet") for f in folders]),
         settings=ScreenSettings(file.effect_dose_molar, file.effect_floor, file.robust_curves),
         quality=pl.concat([_table(f / "quality.parquet") for f in folders]),
         provenance=pl.DataFrame(
@@ -206,6 +208,7 @@ def fit(screen: Path) -> FittedScreen:
         "runs": [p.run_id for p in plates],
         "findings": fitted.findings,
         "genes": dict(facts.genes),
+        "inputs": _inputs_digest(screen),
     }
     write_bytes(screen / "fitted.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
     write_bytes(screen / "report.html", render_screen(content_of(screen)).encode())
@@ -225,10 +228,23 @@ def read_screen_table(screen: Path, name: str) -> pl.DataFrame:
     path = screen / f"{name}.parquet"
     if not path.is_file():
         raise ScreenError(f"screen {screen} was not fitted yet: imaging-service screen fit {screen}")
-    made_of = json.loads(_text(screen / "fitted.json"))["runs"]
-    if made_of != [p.run_id for p in plates_of(screen)]:
+    made_of = json.loads(_text(screen / "fitted.json"))
+    if made_of["runs"] != [p.run_id for p in plates_of(screen)]:
         raise ScreenError(f"plates were added to or removed from screen {screen} since it was fitted: imaging-service screen fit {screen}")
+    if made_of["inputs"] != _inputs_digest(screen):
+        raise ScreenError(
+            f"settings, registry or software of screen {screen} changed since it was fitted: imaging-service screen fit {screen}"
+        )
     return _table(path)
+
+
+def _inputs_digest(screen: Path) -> str:
+    """SHA-256 of what beside the runs decides a screen's numbers: settings, registry, software."""
+    digest = hashlib.sha256(__version__.encode())
+    for name in ("screen.toml", "lines.tsv", "batches.tsv"):
+        path = screen / name
+        digest.update(name.encode() + (path.read_bytes() if path.is_file() else b""))
+    return digest.hexdigest()
 
 
 def content_of(screen: Path) -> ScreenContent:
@@ -308,11 +324,14 @@ def _facts(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> Li
     genotype = dict(conditions.select("line", "genotype").unique(subset="line", keep="first").rows())
     wild = {n for n, line in registry.lines.items() if line.zygosity == "wild type"}
     named = file.healthy_lines or tuple(sorted(set(healthy_lines(conditions)) | (wild & set(genotype))))
-    pairs = {}
-    for parent, edited in registry.isogenic_pairs():
+    pairs: dict[str, str] = {}
+    for parent, edited in sorted(registry.isogenic_pairs()):
         sick = [n for n in (parent, edited) if n not in named]
         if len(sick) == 1:
-            pairs[sick[0]] = edited if sick[0] == parent else parent
+            # Of several corrected clones the first that was plated; the findings say so.
+            partner = edited if sick[0] == parent else parent
+            if sick[0] not in pairs or (partner in genotype and pairs[sick[0]] not in genotype):
+                pairs[sick[0]] = partner
     genes = {n: (registry.lines[n].gene if n in registry.lines else "") or genotype[n] or "" for n in genotype if n not in named}
     return LineFacts(registry.donors(), genes, pairs, frozenset(named))
 
@@ -322,15 +341,28 @@ def _findings(
 ) -> list[str]:
     """What a careful colleague would say of the screen as a whole."""
     found = []
-    lines, batches = conditions["line"].unique().sort(), conditions["batch"].unique().sort()
+    lines = conditions["line"].unique().sort()
+    lab_of = {p.run_id: p.lab for p in plates}
+    # (lab, batch as the plate map has it): a batch's own name may hold a "/".
+    batches = sorted(
+        {(lab_of[p], b.removeprefix(f"{lab_of[p]}/") if lab_of[p] else b) for p, b in conditions.select("plate", "batch").unique().rows()}
+    )
     if not registry.lines:
         found.append(
             "no line registry: every line counts as a donor of its own, and no isogenic pair is known (screen add --lines lines.tsv)"
         )
     else:
-        found += registry.unknown(lines, [b.rpartition("/")[2] for b in batches] if registry.batches else [])
-    if unnamed := [b for b in batches if b.rpartition("/")[2] == ""]:
-        words = " and ".join(f"of lab {b.rpartition('/')[0]}" if b else "without a lab" for b in unnamed)
+        found += registry.unknown(lines, [b for _, b in batches] if registry.batches else [])
+        corrected = [n for pair in registry.isogenic_pairs() for n in pair if n in facts.isogenic]
+        found += [
+            f"line {n} has several isogenic partners; {facts.isogenic[n]} is used"
+            for n in dict.fromkeys(corrected)
+            if corrected.count(n) > 1
+        ]
+    if both := sorted({b for lab, b in batches if b and not lab} & {b for lab, b in batches if lab}):
+        found.append(f"batch {', '.join(both)} was added both with and without a lab: if it is one differentiation, it counts as two")
+    if unnamed := [lab for lab, b in batches if not b]:
+        words = " and ".join(f"of lab {lab}" if lab else "without a lab" for lab in unnamed)
         found.append(f"plates {words} name no differentiation batch: they count as one batch together")
     if len({p.protocol_digest for p in plates}) > 1:
         found.append(f"{len({p.protocol_digest for p in plates})} protocols are pooled; effects are relative to each plate's own vehicle")

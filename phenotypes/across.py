@@ -1,6 +1,6 @@
 """What a compound does over donors: random-effects meta-analysis, whether donors differ, and whether their genes explain it.
 
-Strategy. One effect a donor (lines of one person are averaged, they are not two people), with its sampling variance from its batches.
+Strategy. One effect a donor (lines of one person are averaged, they are not two people), with its sampling variance from batches.
 Donors are combined by `phenotypes.meta_analysis`. Only where donors are shown to differ is it asked whether genes do, by permuting
 donors over genes, with no gene of fewer than three. And where lines and batches never mix, what differs between lines may be what
 differs between batches: the mean over donors then stands (each line was compared with its own vehicle), but nothing is said of their
@@ -37,7 +37,6 @@ def across_lines_table(
     donors: Mapping[str, str],
     genes: Mapping[str, str],
     healthy: frozenset[str],
-    confounding: Sequence[str] = (),
 ) -> pl.DataFrame:
     """One row a compound × phenotype × group of lines.
 
@@ -51,8 +50,6 @@ def across_lines_table(
         Compound ► that dose.
     donors, genes, healthy
         Line ► donor, line ► gene, and the lines without disease.
-    confounding
-        Sentences of `confounded` on lines; where there is one, nothing is said of differences between lines.
     """
     treated = batches.filter(pl.col("control") == "none").select("phenotype", "compound", "line", "dose_molar", "batch", "effect")
     members = {(str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")}
@@ -69,12 +66,14 @@ def across_lines_table(
                 continue
             row: Row = {"compound": compound, "phenotype": name, "group": group, "effect_dose_molar": dose}
             mine = raw.filter(pl.col("line").is_in(lines))
-            row |= _combine(own, mine, donors, confounding)
+            usable = own.filter((pl.col("status") == "ok") & pl.col("error").is_not_null())
+            used = mine.filter(pl.col("line").is_in(usable["line"].implode()))
+            row |= _combine(usable, used, donors)
             if group == DISEASE and row["status"] == "ok":
-                row |= _association(own, donors, genes, row.get("heterogeneity_p"), confounding)
+                row |= _association(usable, used, donors, genes, row.get("heterogeneity_p"))
                 if row["stable"] is not None:
                     # The secondary analysis is asked only to confirm: it takes fifty times as long as the primary one.
-                    row |= donor_model(mine["effect"].to_numpy(), [donors.get(line, line) for line in mine["line"]])
+                    row |= donor_model(used["effect"].to_numpy(), [donors.get(line, line) for line in used["line"]])
             rows.append(row)
     if not rows:
         return empty_table("compound")
@@ -82,40 +81,50 @@ def across_lines_table(
     return with_q_values(table, ["phenotype", "group"]).sort("phenotype", "compound", "group")
 
 
-def _combine(own: pl.DataFrame, raw: pl.DataFrame, donors: Mapping[str, str], confounding: Sequence[str]) -> Row:
-    usable = own.filter((pl.col("status") == "ok") & pl.col("error").is_not_null())
+def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> Row:
+    """Columns of one group from its lines' effects (`usable`) and the batches behind them (`used`)."""
     named = [donors.get(line, line) for line in usable["line"]]
-    used = raw.filter(pl.col("line").is_in(usable["line"].implode()))
-    row: Row = {"n_lines": len(usable), "n_donors": len(set(named)), "n_batches": used["batch"].n_unique()}
-    if len(set(named)) < MIN_STUDIES:
-        words = f"{len(set(named))} donors with at least {MIN_BATCHES} batches; a statement across donors needs {MIN_STUDIES}"
-        return row | {"status": "too_few_donors", "reason": words}
-    y, v = donor_estimates(usable["effect"].to_numpy(), usable["error"].to_numpy(), usable["n_batches"].to_numpy(), named)
+    k = len(set(named))
+    row: Row = {"n_lines": len(usable), "n_donors": k, "n_batches": used["batch"].n_unique()}
+    if k < MIN_STUDIES:
+        return row | {
+            "status": "too_few_donors",
+            "reason": f"{k} donors with at least {MIN_BATCHES} batches; a statement across donors needs {MIN_STUDIES}",
+        }
+    y, v, freedom = donor_estimates(usable["effect"].to_numpy(), usable["error"].to_numpy(), usable["n_batches"].to_numpy(), named)
     found = meta_analysis(y, v)
     row |= {
         "status": "ok", "reason": "", "effect": found.mean, "effect_low": found.low, "effect_high": found.high,
         "p_value": found.p_value, "method": found.method,
     }  # fmt: skip
-    if confounding:
-        row["reason"] = "nothing is said of differences between lines: " + "; ".join(confounding)
+    apart = confounded(used.select("line", "batch").unique(), "line", by=["batch"])
+    if apart:
+        row["reason"] = "nothing is said of differences between lines: " + "; ".join(apart)
     else:
+        # The variance within lines is estimated too: Q over its degrees of freedom follows F, and χ² calls alike donors different.
         row |= {
             "predicted_low": found.predicted_low, "predicted_high": found.predicted_high, "tau2": found.tau2, "i2": found.i2,
-            "heterogeneity_p": found.q_p,
+            "heterogeneity_p": float(stats.f.sf(found.q / (k - 1), k - 1, freedom)),
         }  # fmt: skip
     row["stable"] = _stable(usable, used, donors, found.tau2, found.mean) if found.p_value < ALPHA else None
     return row
 
 
-def donor_estimates(effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]) -> tuple[Real, Real]:
-    """(effect, sampling variance) of each donor from those of the lines.
+def donor_estimates(effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]) -> tuple[Real, Real, int]:
+    """(effect, sampling variance) of each donor from those of the lines, and the degrees of freedom of that variance.
 
-    Three batches know their own variance within a factor of five, so each line's is drawn half-way to what is usual over lines.
+    Batches of all lines are taken to scatter alike: three batches know their own variance within a factor of five only.
     """
-    between = error**2 * n_batches
-    variance = np.maximum((between + float(np.median(between))) / 2 / n_batches, 1e-12)
     of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
-    return np.array([effect[i].mean() for i in of.values()]), np.array([variance[i].sum() / len(i) ** 2 for i in of.values()])
+    pooled, freedom = pooled_variance(error, n_batches)
+    variance = np.maximum(pooled, 1e-12) / n_batches
+    return np.array([effect[i].mean() for i in of.values()]), np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]), freedom
+
+
+def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, int]:
+    """Variance between batches of a line, pooled over lines by their degrees of freedom, and these."""
+    freedom = n_batches - 1
+    return float((error**2 * n_batches * freedom).sum() / freedom.sum()), int(freedom.sum())
 
 
 def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float) -> bool:
@@ -124,7 +133,7 @@ def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str],
     index = {line: i for i, line in enumerate(lines)}
     at = np.array([index[n] for n in used["line"]])
     y, names = used["effect"].to_numpy(), used["batch"].to_numpy()
-    variance = float(np.median(usable["error"].to_numpy() ** 2 * usable["n_batches"].to_numpy()))
+    variance, _ = pooled_variance(usable["error"].to_numpy(), usable["n_batches"].to_numpy())
     donor = np.unique([donors.get(n, n) for n in lines], return_inverse=True)[1]
     for left_out in np.unique(names):
         keep = names != left_out
@@ -146,24 +155,24 @@ def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str],
     return True
 
 
-def _association(
-    own: pl.DataFrame, donors: Mapping[str, str], genes: Mapping[str, str], differ_p: object, confounding: Sequence[str]
-) -> Row:
-    if confounding:
-        return {"association_status": confounding[0].partition(":")[0]}
-    usable = own.filter((pl.col("status") == "ok") & pl.col("line").is_in([n for n in own["line"] if genes.get(n)]))
-    named = {donors.get(n, n): genes[n] for n in usable["line"]}
+def _association(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], genes: Mapping[str, str], differ_p: object) -> Row:
+    """Whether donors of different genes differ, where it can be asked."""
+    typed = usable.filter(pl.col("line").is_in([n for n in usable["line"] if genes.get(n)]))
+    named = {donors.get(n, n): genes[n] for n in typed["line"]}
     lines_of: dict[str, list[float]] = {}
-    for line, value in usable.select("line", "effect").rows():
+    for line, value in typed.select("line", "effect").rows():
         lines_of.setdefault(donors.get(line, line), []).append(value)
-    effect = {d: float(np.mean(values)) for d, values in lines_of.items()}
     sizes = {gene: sum(1 for g in named.values() if g == gene) for gene in set(named.values())}
     kept = [d for d in named if sizes[named[d]] >= MIN_STUDIES]
     if len({named[d] for d in kept}) < 2:
         return {"association_status": "too_few_donors"}
+    told = used.select("line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)).unique()
+    if confounded(told, "line", by=["batch"]) or confounded(told, "gene", by=["batch"]):
+        return {"association_status": "confounded_with_batch"}
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
         return {"association_status": "homogeneous"}
-    return {"association_status": "ok", "association_p": permutation_p(np.array([effect[d] for d in kept]), [named[d] for d in kept])}
+    values = np.array([float(np.mean(lines_of[d])) for d in kept])
+    return {"association_status": "ok", "association_p": permutation_p(values, [named[d] for d in kept])}
 
 
 def permutation_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ PYKNOTIC_DNA = 1.5
 MISLOCALISED_PERCENTILE = 5.0
 MIN_HEALTHY = 100
 # Words of a plate map's genotype that call a line healthy or corrected, where the protocol names no lines.
-_HEALTHY = ("healthy", "wild type", "wild-type", "wildtype", "isogenic", "corrected", "control")
+_HEALTHY = re.compile(r"\b(healthy|wild[ -]?type|isogenic|corrected|control)\b", re.IGNORECASE)
 
 
 def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
@@ -58,7 +59,7 @@ def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[s
     if named:
         return sorted(named)
     rows = conditions.select("line", "genotype").unique().sort("line").rows()
-    return [line for line, genotype in rows if any(word in (genotype or "").lower() for word in _HEALTHY)]
+    return [line for line, genotype in rows if _HEALTHY.search(genotype or "")]
 
 
 def mark_mislocalised(cells: pl.DataFrame, conditions: pl.DataFrame, healthy: Sequence[str]) -> tuple[pl.DataFrame, str]:

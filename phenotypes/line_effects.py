@@ -17,43 +17,40 @@ from scipy import stats
 from phenotypes.plate_effects import CONDITION as KEYS
 
 MIN_BATCHES = 2
+_ONE_BATCH = "one differentiation batch: the interval is between its wells and says nothing of another batch"
+_NO_VARIATION = "all batches gave the very same value: without scatter there is no interval and no test"
 
 
 def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
     """Mean effect and response of each condition in each batch: plates ► batch, each plate once.
 
-    `plates` as `plate_effects` gives it. `error` is the standard error between the batch's wells, their vehicle wells' included.
+    `plates` as `plate_effects` gives it. `error` is the standard error between wells; `n_vehicle` counts vehicle wells on the plates that
+    the condition stands on, and no others; `freedom` is what the wells of both arms leave, plate by plate.
     """
-    keys = ["phenotype", *KEYS]
-    vehicles = (
-        plates.filter(pl.col("control") == "vehicle")
-        .group_by("phenotype", "line", "batch")
-        .agg(pl.col("variance").mean().alias("vehicle_variance"), pl.col("n_wells").sum().alias("n_vehicle"))
-    )
-    batches = plates.group_by(*keys, "batch").agg(
-        pl.col("genotype").first(),
-        pl.col("effect").mean(),
-        pl.col("response").mean(),
-        pl.col("variance").mean(),
-        pl.col("n_wells").sum(),
-        pl.col("n_cells").sum(),
-        pl.col("n_floored").sum(),
-        pl.col("plate").n_unique().cast(pl.Int64).alias("n_plates"),
-    )
-    own = pl.coalesce("variance", "vehicle_variance")
-    error = (own / pl.col("n_wells") + pl.col("vehicle_variance") / pl.col("n_vehicle")).sqrt()
     return (
-        batches.join(vehicles, on=["phenotype", "line", "batch"], how="left")
-        .with_columns(error.alias("error"))
-        .drop("variance", "vehicle_variance")
-        .sort(*keys, "batch")
+        plates.group_by("phenotype", *KEYS, "batch")
+        .agg(
+            pl.col("genotype").first(),
+            pl.col("effect").mean(),
+            pl.col("response").mean(),
+            ((pl.col("error") ** 2).sum().sqrt() / pl.len()).alias("error"),
+            pl.col("error").null_count().alias("unknown"),
+            *(pl.col(name).sum() for name in ("n_wells", "n_cells", "n_vehicle", "n_floored")),
+            pl.col("plate").n_unique().cast(pl.Int64).alias("n_plates"),
+            (pl.col("n_wells") + pl.col("n_vehicle") - 2).clip(0).sum().alias("freedom"),
+            pl.col("vehicles").unique().sort().str.join("; ").alias("vehicles"),
+        )
+        .with_columns(pl.when(pl.col("unknown") == 0).then(pl.col("error")).alias("error"))
+        .drop("unknown")
+        .sort("phenotype", *KEYS, "batch")
     )
 
 
 def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
     """One row a line × compound × dose × phenotype: effect, error, 95 % interval and p with batches as n, counts, status.
 
-    With one batch the error is that between its wells and p is null: no test says anything of another batch.
+    With one batch the error is that between its wells and p is null: no test says anything of another batch. Batches that agree to the last
+    digit (all at 0, say) have no scatter to test by: `no_variation`, without interval and p.
     """
     keys = ["phenotype", *KEYS]
     table = (
@@ -62,28 +59,26 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("genotype").first(),
             pl.len().cast(pl.Int64).alias("n_batches"),
-            *(pl.col(c).sum() for c in ("n_plates", "n_wells", "n_cells", "n_floored")),
-            pl.col("n_vehicle").sum(),
+            *(pl.col(c).sum() for c in ("n_plates", "n_wells", "n_cells", "n_floored", "freedom")),
             pl.col("effect").mean(),
             (pl.col("effect").std() / pl.len().sqrt()).alias("between"),
             pl.col("error").first().alias("within"),
-            pl.max_horizontal((pl.col("effect") > 0).sum(), (pl.col("effect") < 0).sum()).cast(pl.Int64).alias("same_direction"),
+            (pl.col("effect").sign() == pl.col("effect").mean().sign()).sum().cast(pl.Int64).alias("same_direction"),
         )
         .sort(keys)
     )
     several = table["n_batches"].to_numpy() >= MIN_BATCHES
-    error = np.where(several, table["between"].to_numpy(), table["within"].to_numpy())
-    wells = table["n_wells"].to_numpy() + table["n_vehicle"].fill_null(0).to_numpy() - 2
-    freedom = np.where(several, table["n_batches"].to_numpy() - 1, np.maximum(1, wells))
+    error = np.where(several, table["between"].fill_null(np.nan).to_numpy(), table["within"].fill_null(np.nan).to_numpy())
     effect = table["effect"].to_numpy()
+    still = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
+    error = np.where(still, np.nan, error)
+    freedom = np.where(several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy()))
     wide = stats.t.ppf(0.975, freedom) * error
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, freedom), np.nan)
-    status = pl.when(pl.Series(several)).then(pl.lit("ok")).otherwise(pl.lit("one_batch"))
-    words = "one differentiation batch: the interval is between its wells and says nothing of another batch"
+    p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, freedom), np.nan)
+    one, same = pl.Series(~several), pl.Series(still)
     found = {"error": error, "effect_low": effect - wide, "effect_high": effect + wide, "p_value": p}
-    return table.drop("between", "within", "n_vehicle").with_columns(
-        status.alias("status"),
-        pl.when(pl.Series(several)).then(pl.lit("")).otherwise(pl.lit(words)).alias("reason"),
+    return table.drop("between", "within", "freedom").with_columns(
+        pl.when(one).then(pl.lit("one_batch")).when(same).then(pl.lit("no_variation")).otherwise(pl.lit("ok")).alias("status"),
+        pl.when(one).then(pl.lit(_ONE_BATCH)).when(same).then(pl.lit(_NO_VARIATION)).otherwise(pl.lit("")).alias("reason"),
         *(pl.Series(name, values).fill_nan(None) for name, values in found.items()),
     )

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import stats
 
 from phenotypes.normalise import robust_z
 
 Real = NDArray[np.float64]
 
-# Correlation of a line's, or of the dose's, place with rows or columns above which a layout is not random enough.
-MOST_CORRELATION = 0.3
+# P of an analysis of variance over rows or columns under which a layout is not random enough.
+LEAST_P = 0.001
 # Share of wells beyond three robust standard deviations of their line's vehicle above which medians of rows are the compounds'.
 MOST_ACTIVE = 0.25
 # Wells with a value that a polish needs in each row and column that it corrects, and rows and columns that make a grid.
@@ -103,16 +104,31 @@ def _responding(used: pl.DataFrame, name: str) -> float:
 
 
 def _follows(used: pl.DataFrame, row: NDArray[np.int64], column: NDArray[np.int64]) -> str:
-    """What of the layout follows rows or columns; empty if nothing does."""
+    """What of the layout follows rows or columns, in whatever pattern; empty if nothing does."""
     features = {f"line {n}": (used["line"] == n).to_numpy().astype(float) for n in used["line"].unique().sort()}
+    treated = used.filter(pl.col("control") == "none")["compound"].drop_nulls().unique().sort()
+    features |= {f"compound {n}": (used["compound"] == n).fill_null(value=False).to_numpy().astype(float) for n in treated if n}
     dose = used["dose_molar"].fill_null(0.0).to_numpy()
     features["the dose"] = np.where(dose > 0, np.log10(np.where(dose > 0, dose, 1.0)), -12.0)
-    features["the vehicle wells"] = (used["control"] == "vehicle").to_numpy().astype(float)
+    features["the vehicle"] = (used["control"] == "vehicle").to_numpy().astype(float)
     for what, values in features.items():
         for name, at in (("rows", row), ("columns", column)):
-            if values.std() > 0 and at.std() > 0 and abs(float(np.corrcoef(values, at)[0, 1])) > MOST_CORRELATION:
-                return f"{what} follow{'s' if what != 'the vehicle wells' else ''} the {name}: a polish would take the effect off with the position"
+            if _by_place(values, at) < LEAST_P:
+                return f"{what} follows the {name}: a polish would take the effect off with the position"
     return ""
+
+
+def _by_place(values: Real, at: NDArray[np.int64]) -> float:
+    """P of a one-way analysis of variance of a feature over rows (or columns): alternating ones are found as well as rising ones."""
+    groups = [values[at == k] for k in np.unique(at)]
+    if len(groups) < 2 or len(values) <= len(groups) or np.ptp(values) == 0:
+        return 1.0
+    within = sum(float(((g - g.mean()) ** 2).sum()) for g in groups)
+    if within <= 1e-12:
+        return 0.0
+    between = sum(len(g) * float((g.mean() - values.mean()) ** 2) for g in groups)
+    freedom = len(groups) - 1, len(values) - len(groups)
+    return float(stats.f.sf(between / freedom[0] / (within / freedom[1]), *freedom))
 
 
 def _polish(grid: Real, use_rows: NDArray[np.bool_], use_columns: NDArray[np.bool_]) -> tuple[float, Real, Real]:

@@ -20,12 +20,12 @@ LIKELY = 0.9
 
 @dataclass(frozen=True)
 class Rescue:
-    """`status`: ok, not_expressed, unbounded, too_few_batches. `rho` with its Fieller interval; flags in words.
+    """`status`: ok, not_expressed, no_variation, unbounded, too_few_batches. `rho` with its Fieller interval; flags in words.
 
     `interaction` is the effect on the disease line less that on the isogenic line, with its 95 % interval; `window` the mean gap.
     """
 
-    status: Literal["ok", "not_expressed", "unbounded", "too_few_batches"]
+    status: Literal["ok", "not_expressed", "no_variation", "unbounded", "too_few_batches"]
     reason: str
     rho: float | None = None
     low: float | None = None
@@ -66,26 +66,41 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
     window
         Isogenic vehicle − disease vehicle.
     isogenic
-        Effect of the drug on the isogenic line.
+        Effect of the drug on the isogenic line; NaN in batches where it was not measured. The interaction is taken over the others.
     live_ratio
-        Live cells under the drug / under vehicle, for the flag.
+        Live cells under the drug / under vehicle, for the flag; None where nobody counted them, which is flagged too.
     """
     effect, gap = np.asarray(drug, float), np.asarray(window, float)
     if len(effect) < 2:
         return Rescue("too_few_batches", f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2 are needed")
     low, high = _interval(gap)
     known = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
+    if high - low <= 1e-12 * max(1.0, abs(high)):
+        words = "all batches gave the very same window: without scatter nothing can be said of another batch"
+        return replace(known, status="no_variation", reason=words, window_low=None, window_high=None)
     if low <= 0 <= high:
         words = f"isogenic and disease vehicle differ by {gap.mean():.3g} (95 % {low:.3g} … {high:.3g}), which includes 0: there is nothing to rescue"
         return replace(known, reason=words)
     flags = []
-    if isogenic is not None:
-        difference = effect - np.asarray(isogenic, float)
+    other = np.full(len(effect), np.nan) if isogenic is None else np.asarray(isogenic, float)
+    both = np.isfinite(other)
+    if both.sum() < 2:
+        flags.append(f"specificity not assessed: the isogenic line had the drug in {int(both.sum())} of these batches")
+    else:
+        difference = (effect - other)[both]
         least, most = _interval(difference)
         known = replace(known, interaction=float(difference.mean()), interaction_low=least, interaction_high=most)
+        if not both.all():
+            flags.append(f"interaction over {int(both.sum())} of {len(effect)} batches")
+        own_low, own_high = _interval(other[both])
         if least <= 0 <= most:
-            flags.append("trophic: the drug does the isogenic line as much, within the interval")
-    if live_ratio is not None and live_ratio < 1 - LOST_CELLS:
+            same = own_low > 0 < effect.mean() or own_high < 0 > effect.mean()
+            flags.append(
+                "trophic: the drug does the isogenic line as much" if same else "specificity not shown: the interaction includes 0"
+            )
+    if live_ratio is None:
+        flags.append("loss of cells not assessed: live_density is not among the phenotypes")
+    elif live_ratio < 1 - LOST_CELLS:
         flags.append(f"{1 - live_ratio:.0%} of live cells are lost")
     found = fieller(effect, gap)
     if found is None:

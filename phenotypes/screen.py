@@ -11,14 +11,14 @@ rescue, its phenotype must be shown to differ from the isogenic control in these
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from scipy import stats
 
-from phenotypes.across import across_lines_table, confounded
+from phenotypes.across import across_lines_table
 from phenotypes.columns import conform, empty_table, phenotype
 from phenotypes.line_effects import batch_effects, line_effects
 from phenotypes.multiple_testing import with_q_values
@@ -74,6 +74,8 @@ def fit_screen(
     plates: pl.DataFrame,
     planned: pl.DataFrame,
     *,
+    phenotypes: Sequence[str] | None = None,
+    refusals: pl.DataFrame | None = None,
     facts: LineFacts | None = None,
     settings: ScreenSettings | None = None,
     quality: pl.DataFrame | None = None,
@@ -89,6 +91,10 @@ def fit_screen(
         Conditions of all plates, as `plate_effects` gives them. `batch` tells differentiation batches of all labs apart.
     planned
         line, compound, dose_molar: what the plate maps meant to give, whether or not its wells could be analysed.
+    phenotypes
+        Those that rows are wanted of, whether or not anything has a value; those of `plates` if not given.
+    refusals
+        As `plate_refusals` gives them: plates whose line had no value or no vehicle, which rows then name.
     quality
         plate, line, phenotype, z_prime, ssmd of the plates.
     provenance
@@ -104,13 +110,11 @@ def fit_screen(
     pairs = (
         planned.filter(pl.col("compound") != "").select("line", "compound").unique().sort("line", "compound")
     )  # fmt: skip
-    names = plates["phenotype"].unique(maintain_order=True).to_list()
+    names = list(phenotypes) if phenotypes is not None else plates["phenotype"].unique(maintain_order=True).to_list()
+    left_out = _left_out(refusals)
     floors = {name: _floor(plates, name, settings) for name in names}
     genotype = dict(plates.select("line", "genotype").unique(subset="line", keep="first").rows())
-    cells, vehicles = (
-        cells_of(batches.filter(pl.col("control") == "none")),
-        cells_of(batches.filter(pl.col("control") == "vehicle"), whole=True),
-    )
+    cells = cells_of(batches.filter(pl.col("control") == "none"))
     at_dose = _at_effect_dose(lines, doses)
     effects = {(r["phenotype"], r["line"], r["compound"]): r for r in at_dose.iter_rows(named=True)}
     ranges = _ranges(planned)
@@ -126,34 +130,68 @@ def fit_screen(
                 "effect_dose_molar": dose, "effect_floor": floors[name], "isogenic": partner or None, "n_donors": 1,
             }  # fmt: skip
             own = cells.get((name, line, compound))
+            missing = left_out.get((name, line), {})
             if own is None:
-                words = f"no well of {line} with {compound} has a value of {name}"
-                rows.append(row | {"status": "not_measured", "reason": words, "curve_status": "no_value"})
+                rows.append(row | _unmeasured(name, line, compound, missing))
                 continue
             part = ScreenRow(
-                name, own, vehicles.get((name, line, "")), cells.get((name, partner, compound)), cells.get(("live_density", line, compound)),
-                gaps.get((line, name)), effects.get((name, line, compound)), dose, ranges.get(compound), partner, settings.robust_curves)  # fmt: skip
+                name, own, cells.get((name, partner, compound)), cells.get(("live_density", line, compound)), gaps.get((line, name)),
+                effects.get((name, line, compound)), dose, ranges.get(compound), partner, settings.robust_curves, software_version,
+            )  # fmt: skip
             digest = part.digest()
             found = known.get(digest)
             if found is None:
                 refitted += 1
                 found = part.fit()
             fits[digest] = found
-            rows.append(row | found)
+            rows.append(row | found | {"reason": "; ".join(filter(None, (str(found["reason"]), *_words(missing))))})
     table = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema={"line": pl.String})
     table = conform(table, "screen")
     table = _judged(with_q_values(table, ["phenotype"]), facts.healthy)
     table = _with_plates(table, plates, quality, provenance, software_version)
-    compounds = across_lines_table(
-        at_dose, batches, doses, donors=facts.donors, genes=facts.genes, healthy=facts.healthy,
-        confounding=confounded(plates.select("line", "batch").unique(), "line", by=["batch"]),
-    )  # fmt: skip
+    compounds = across_lines_table(at_dose, batches, doses, donors=facts.donors, genes=facts.genes, healthy=facts.healthy)
     described = lines.with_columns(
         pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"), pl.lit(1, pl.Int64).alias("n_donors")
     ).drop("error", "n_floored")
     return Screen(
         table, conform(described, "dose") if len(described) else empty_table("dose"), compounds, windows, batches, fits, refitted
     )  # fmt: skip
+
+
+# Why a plate of a line gave no effect, in words.
+_REFUSED = {
+    "not_measured": "no treated well has a value", "no_vehicle": "there is no vehicle well of this line and batch",
+    "vehicle_is_zero": "the vehicle is 0, and a ratio to it means nothing",
+}  # fmt: skip
+
+
+def _left_out(refusals: pl.DataFrame | None) -> dict[tuple[str, str], dict[str, list[str]]]:
+    """(phenotype, line) ► status ► plates that gave no effect."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    if refusals is not None:
+        for name, line, status, plate in refusals.sort("plate").select("phenotype", "line", "status", "plate").iter_rows():
+            found.setdefault((name, line), {}).setdefault(status, []).append(plate)
+    return found
+
+
+def _words(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Plates left out, in words."""
+    return [
+        f"{len(plates)} plate(s) of this line left out, {_REFUSED[status]}: {', '.join(p[:12] for p in plates)}"
+        for status, plates in missing.items()
+    ]
+
+
+def _unmeasured(name: str, line: str, compound: str, missing: Mapping[str, Sequence[str]]) -> Row:
+    """A row without any effect: the status is what all plates agree on."""
+    status = next(iter(missing)) if len(missing) == 1 else "not_measured"
+    words = "; ".join(_words(missing)) or f"no well of {line} with {compound} has a value of {name}"
+    return {
+        "status": status,
+        "reason": words,
+        "curve_status": "no_value",
+        **dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0),
+    }
 
 
 def _effect_doses(planned: pl.DataFrame, settings: ScreenSettings) -> dict[str, float]:
@@ -182,13 +220,15 @@ def _ranges(planned: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float | None:
-    """Least effect of a hit: the screen's own, 1.2-fold for ratios, or one standard deviation of vehicle wells within their plate."""
+    """Least effect of a hit: the screen's own, 1.2-fold for ratios, or the median standard deviation of vehicle wells within their plate."""
     if name in settings.effect_floor:
         return float(settings.effect_floor[name])
     if phenotype(name).scale == "percent":
         return RATIO_FLOOR
-    variance = plates.filter((pl.col("phenotype") == name) & (pl.col("control") == "vehicle"))["variance"].drop_nulls().to_numpy()
-    return float(np.sqrt(np.median(variance))) if len(variance) else None
+    spread = plates.filter((pl.col("phenotype") == name) & (pl.col("control") == "vehicle"))["level_sd"].drop_nulls().to_numpy()
+    typical = float(np.median(spread)) if len(spread) else 0.0
+    # Vehicle wells that do not vary (no punctum in any) say nothing of what matters: then no row is a hit.
+    return typical if typical > 0 else None
 
 
 def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
@@ -232,11 +272,10 @@ def _at_effect_dose(lines: pl.DataFrame, doses: Mapping[str, float]) -> pl.DataF
 def _with_plates(
     table: pl.DataFrame, plates: pl.DataFrame, quality: pl.DataFrame | None, provenance: pl.DataFrame | None, software_version: str
 ) -> pl.DataFrame:
-    """Fill counts of plates, their quality and where the row comes from."""
+    """Fill the quality of the row's plates and where it comes from."""
     treated = plates.filter(pl.col("control") == "none").select("plate", "line", "compound", "phenotype").unique()
     keys = ["line", "compound", "phenotype"]
-    counts = treated.group_by(keys).agg(pl.len().cast(pl.Int64).alias("n_plates"))
-    parts = [counts]
+    parts = []
     if quality is not None and len(quality):
         joined = treated.join(quality, on=["plate", "line", "phenotype"], how="inner")
         parts.append(joined.group_by(keys).agg(pl.col("z_prime").median(), pl.col("ssmd").median()))

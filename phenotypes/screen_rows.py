@@ -22,14 +22,13 @@ from phenotypes.rescue import Rescue, rescue
 
 Row = dict[str, object]
 Real = NDArray[np.float64]
-# A row fitted by other code is fitted again.
-FIT_VERSION = "1"
 
 
 @dataclass(frozen=True)
 class Cells:
     """Batch means of one condition ladder: one entry a batch and dose, in that order."""
 
+    vehicles: tuple[str, ...]
     batch: tuple[str, ...]
     dose: Real
     effect: Real
@@ -38,6 +37,7 @@ class Cells:
     n_wells: Real
     n_cells: Real
     n_floored: Real
+    n_vehicle: Real
 
     def at(self, dose: float) -> dict[str, float]:
         """Batch ► effect at a dose."""
@@ -45,45 +45,46 @@ class Cells:
 
     def words(self) -> bytes:
         """What a digest is made of. Rounded: the order in which plates were added must not show in a sum's last digits."""
-        numbers = np.round(np.stack([self.effect, self.response, self.error, self.n_wells, self.n_cells]), 8) + 0.0
-        return "|".join(self.batch).encode() + self.dose.tobytes() + numbers.tobytes()
+        numbers = np.round(np.stack([self.effect, self.response, self.error, self.n_wells, self.n_cells, self.n_vehicle]), 8) + 0.0
+        return repr((self.batch, self.vehicles)).encode() + self.dose.tobytes() + numbers.tobytes()
 
 
-def cells_of(batches: pl.DataFrame, *, whole: bool = False) -> dict[tuple[str, str, str], Cells]:
-    """(phenotype, line, compound) ► its means; `whole` puts all compounds of a line (its vehicles) together under ""."""
-    keys = ["phenotype", "line"] if whole else ["phenotype", "line", "compound"]
+def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
+    """(phenotype, line, compound) ► its means."""
+    keys = ["phenotype", "line", "compound"]
     ordered = batches.sort(*keys, "batch", "dose_molar")
     starts = ordered.select(pl.struct(keys).rle_id())[keys[0]].to_numpy()
     edges = np.flatnonzero(np.diff(starts, prepend=-1, append=(starts[-1] if len(starts) else 0) + 1))
     names = ordered.select(keys).rows()
-    batch = ordered["batch"].to_list()
+    batch, vehicles = ordered["batch"].to_list(), ordered["vehicles"].to_list()
     columns = [
         ordered[c].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        for c in ("dose_molar", "effect", "response", "error", "n_wells", "n_cells", "n_floored")
+        for c in ("dose_molar", "effect", "response", "error", "n_wells", "n_cells", "n_floored", "n_vehicle")
     ]
-    found = {}
-    for i, j in pairwise(edges):
-        key = names[i]
-        found[key[0], key[1], "" if whole else key[2]] = Cells(tuple(batch[i:j]), *(c[i:j] for c in columns))
-    return found
+    return {
+        names[i]: Cells(tuple(sorted(set(vehicles[i:j]))), tuple(batch[i:j]), *(c[i:j] for c in columns)) for i, j in pairwise(edges)
+    }  # fmt: skip
 
 
-def curve_of(own: Cells, vehicle: Cells | None, *, robust: bool = False) -> DoseResponse:
-    """The curve through a condition's batches, with the vehicle of the same batches at dose 0."""
-    number = {b: i for i, b in enumerate(dict.fromkeys(own.batch))}
-    batch, dose, response, wells = [number[b] for b in own.batch], list(own.dose), list(own.response), list(own.n_wells)
-    if vehicle is not None:
-        # Several vehicles of a line (of two compounds' solvents) are one level.
-        for name, i in number.items():
-            here = [k for k, b in enumerate(vehicle.batch) if b == name]
-            if here:
-                n = vehicle.n_wells[here]
-                batch.append(i)
-                dose.append(0.0)
-                response.append(float(np.average(vehicle.response[here], weights=n)))
-                wells.append(float(n.sum()))
-    order = np.lexsort((dose, batch))
-    return fit_batches(*(np.asarray(v)[order] for v in (dose, response, wells, batch)), robust=robust)
+def points_of(own: Cells, name: str) -> dict[str, list[Any]]:
+    """batch, dose, response and wells of a ladder with its vehicle at dose 0.
+
+    The vehicle's response is 100 % (or a difference of 0) by definition; it weighs as many wells as stood on the plates with the compound.
+    """
+    level = 100.0 if phenotype(name).scale == "percent" else 0.0
+    rows = list(zip(own.batch, own.dose.tolist(), own.response.tolist(), own.n_wells.tolist(), strict=True))
+    for batch in dict.fromkeys(own.batch):
+        here = [i for i, b in enumerate(own.batch) if b == batch]
+        rows.append((batch, 0.0, level, float(own.n_vehicle[here].max())))
+    rows.sort()
+    return dict(zip(("batch", "dose", "response", "wells"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def curve_of(own: Cells, name: str, *, robust: bool = False) -> DoseResponse:
+    """The curve through a condition's batches."""
+    points = points_of(own, name)
+    number = {b: i for i, b in enumerate(dict.fromkeys(points["batch"]))}
+    return fit_batches(points["dose"], points["response"], points["wells"], [number[b] for b in points["batch"]], robust=robust)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,6 @@ class ScreenRow:
 
     phenotype: str
     own: Cells
-    vehicle: Cells | None
     isogenic: Cells | None
     live: Cells | None
     gaps: Mapping[str, float] | None
@@ -101,24 +101,31 @@ class ScreenRow:
     dose_range: tuple[float, float] | None
     partner: str
     robust: bool = False
+    version: str = ""
 
     def digest(self) -> str:
         """SHA-256 of it."""
         gaps = None if self.gaps is None else {b: round(g, 8) for b, g in self.gaps.items()}
-        digest = hashlib.sha256(repr((FIT_VERSION, self.phenotype, gaps, self.dose, self.dose_range, self.partner, self.robust)).encode())
-        for cells in (self.own, self.vehicle, self.isogenic, self.live):
+        parts = (self.version, self.phenotype, gaps, self.dose, self.dose_range, self.partner, self.robust)
+        digest = hashlib.sha256(repr(parts).encode())
+        for cells in (self.own, self.isogenic, self.live):
             digest.update(b"none" if cells is None else cells.words())
         return digest.hexdigest()
 
     def fit(self) -> Row:
         """The row's own columns."""
         own = self.own
-        row: Row = {"n_wells": int(own.n_wells.sum()), "n_cells": int(own.n_cells.sum()), "n_batches": len(set(own.batch))}
+        row: Row = {"n_curve_wells": int(own.n_wells.sum()), "n_curve_batches": len(set(own.batch))}
         row |= self._effect()
         floored = int(own.n_floored.sum())
-        if floored:
-            row["reason"] = "; ".join(filter(None, (str(row["reason"]), f"{floored} well(s) under 1/64 of vehicle count as 1/64")))
-        curve = curve_of(own, self.vehicle, robust=self.robust)
+        mixed = any(", " in v for v in own.vehicles) or len(own.vehicles) > 1
+        words = (
+            str(row["reason"]),
+            f"{floored} well(s) of conditions under 1/64 of vehicle count as 1/64" if floored else "",
+            f"mixed vehicles: {'; '.join(own.vehicles)} are averaged as one" if mixed else "",
+        )
+        row["reason"] = "; ".join(filter(None, words))
+        curve = curve_of(own, self.phenotype, robust=self.robust)
         row |= {
             "curve_status": curve.status, "curve_reason": curve.reason, "direction": curve.direction or None, "model": curve.model or None,
             "ec50_molar": curve.ec50, "ec50_molar_low": curve.ec50_low, "ec50_molar_high": curve.ec50_high, "hill": curve.hill,
@@ -127,17 +134,15 @@ class ScreenRow:
         return row | self._rescue()
 
     def _effect(self) -> Row:
+        none: Row = dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0)
         if self.dose is None:
-            return {
-                "status": "no_common_dose",
-                "reason": "lines were given no dose in common; see the table of doses, or name an effect dose",
-            }
+            words = "lines were given no dose in common; see the table of doses, or name an effect dose"
+            return none | {"status": "no_common_dose", "reason": words}
         if self.effect is None:
-            return {
-                "status": "not_measured",
-                "reason": f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at",
-            }
-        return {n: self.effect[n] for n in ("status", "reason", "effect", "effect_low", "effect_high", "p_value", "same_direction")}
+            words = f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at"
+            return none | {"status": "not_measured", "reason": words}
+        shown = ("status", "reason", "effect", "effect_low", "effect_high", "p_value", "same_direction", *none)
+        return {n: self.effect[n] for n in shown}
 
     def _auc(self, curve: DoseResponse) -> float | None:
         if self.dose_range is None or curve.e0 is None:
@@ -158,7 +163,8 @@ class ScreenRow:
         if not self.partner:
             return {"window_status": "no_pair", "rescue_status": "no_pair", "rescue_reason": "the registry names no isogenic partner"}
         if self.gaps is None or self.dose is None:
-            words = f"{self.partner} has no vehicle wells on the same plates" if self.gaps is None else "lines were given no dose in common"
+            words = f"no plate has vehicle wells with a value of both {self.partner} and this line, or the value is 0"
+            words = words if self.gaps is None else "lines were given no dose in common"
             return {"window_status": "too_few_batches", "rescue_status": "too_few_batches", "rescue_reason": words}
         drug, at = self.own.at(self.dose), self.gaps
         other = {} if self.isogenic is None else self.isogenic.at(self.dose)
@@ -167,14 +173,14 @@ class ScreenRow:
         found = rescue(
             [drug[b] for b in shared],
             [at[b] for b in shared],
-            [other[b] for b in shared] if shared and all(b in other for b in shared) else None,
+            [other.get(b, np.nan) for b in shared],
             float(2 ** np.mean(lost)) if lost else None,
         )
         return _rescue_columns(found)
 
 
 def _rescue_columns(found: Rescue) -> Row:
-    expressed = {"too_few_batches": "too_few_batches", "not_expressed": "not_expressed"}.get(found.status, "expressed")
+    expressed = {s: s for s in ("too_few_batches", "not_expressed", "no_variation")}.get(found.status, "expressed")
     return {
         "window_status": expressed, "window": found.window, "window_low": found.window_low, "window_high": found.window_high,
         "rescue_status": found.status, "rescue_reason": "; ".join(filter(None, (found.reason, *found.flags))),

@@ -7,6 +7,7 @@ batches by the gap between the lines on the effect's scale, batches as n. Both l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,37 +28,38 @@ def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl
         return empty_table("window"), {}
     pairs = pl.DataFrame({"line": list(isogenic), "isogenic": list(isogenic.values())})
     keys = ["plate", "batch", "phenotype"]
+    freedom = pl.col("n_wells") - 1
+    # Several vehicles of a line are one group, as they are for effects; their scatter is that within each.
     vehicle = (
         plates.filter(pl.col("control") == "vehicle")
         .group_by(*keys, "line")
-        .agg(pl.col("level").mean(), pl.col("level_sd").mean().alias("sd"), pl.col("n_wells").sum().alias("n"))
-    )
+        .agg(
+            ((pl.col("level") * pl.col("n_wells")).sum() / pl.col("n_wells").sum()).alias("level"),
+            (pl.col("level_sd") ** 2 * freedom).sum().alias("squares"), freedom.sum().alias("freedom"), pl.col("n_wells").sum().alias("n"),
+        )
+    )  # fmt: skip
     disease = vehicle.join(pairs, on="line", how="inner")
-    both = disease.join(
-        vehicle.rename({"line": "isogenic", "level": "level_i", "sd": "sd_i", "n": "n_i"}), on=[*keys, "isogenic"], how="inner"
-    )
+    partner = vehicle.rename({c: "isogenic" if c == "line" else f"{c}_i" for c in vehicle.columns if c not in keys})
+    both = disease.join(partner, on=[*keys, "isogenic"], how="inner")
     if both.is_empty():
         return empty_table("window"), {}
     both = both.with_columns(_gap())
     per_batch = (
         both.group_by("line", "isogenic", "phenotype", "batch")
         .agg(
-            pl.col("gap").mean(),
-            pl.col("level_i").mean() - pl.col("level").mean(),
-            (pl.col("sd") ** 2).mean().sqrt(),
-            (pl.col("sd_i") ** 2).mean().sqrt(),
-            pl.col("n").sum(),
-            pl.col("n_i").sum(),
+            pl.col("gap").mean(), (pl.col("level_i") - pl.col("level")).mean().alias("difference"),
+            *(pl.col(c).sum() for c in ("squares", "squares_i", "freedom", "freedom_i", "n", "n_i")),
         )
         .sort("line", "phenotype", "batch")
-    )
+    )  # fmt: skip
     rows: list[Row] = []
     gaps: dict[tuple[str, str], dict[str, float]] = {}
     for (line, partner, name), part in per_batch.group_by("line", "isogenic", "phenotype", maintain_order=True):
         place: Row = {"line": line, "isogenic": partner, "phenotype": name}
         rows += [place | _of_batch(r) for r in part.iter_rows(named=True)]
         usable = part.filter(pl.col("gap").is_not_null())
-        gaps[str(line), str(name)] = dict(usable.select("batch", "gap").rows())
+        if len(usable):
+            gaps[str(line), str(name)] = dict(usable.select("batch", "gap").rows())
         rows.append(place | _overall(usable))
     return conform(pl.DataFrame(rows, infer_schema_length=None), "window"), gaps
 
@@ -85,14 +87,16 @@ def ssmd_interval(difference: float, sd: tuple[float, float], n: tuple[int, int]
     return value, value - wide, value + wide
 
 
-def _of_batch(r: Row) -> Row:
-    n, n_i = int(str(r["n"])), int(str(r["n_i"]))
+def _of_batch(r: dict[str, Any]) -> Row:
+    n, n_i = int(r["n"]), int(r["n_i"])
     row: Row = {"batch": r["batch"], "n_wells": n + n_i, "n_batches": 1, "gap": r["gap"]}
-    if min(n, n_i) < MIN_WELLS:
-        return row | {"status": "too_few_wells", "reason": f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed"}
-    found = ssmd_interval(float(str(r["level_i"])), (float(str(r["sd"])), float(str(r["sd_i"]))), (n, n_i))
+    if min(n, n_i) < MIN_WELLS or min(r["freedom"], r["freedom_i"]) < 1:
+        words = f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed, and two on one plate"
+        return row | {"status": "too_few_wells", "reason": words}
+    sd = float(np.sqrt(r["squares"] / r["freedom"])), float(np.sqrt(r["squares_i"] / r["freedom_i"]))
+    found = ssmd_interval(float(r["difference"]), sd, (n, n_i))
     if found is None:
-        return row | {"status": "not_expressed", "reason": "vehicle wells of neither line vary"}
+        return row | {"status": "no_variation", "reason": "vehicle wells of neither line vary: SSMD is not defined"}
     value, low, high = found
     apart = not low <= 0 <= high
     words = "" if apart else f"SSMD {value:.2g} (95 % {low:.2g} … {high:.2g}) includes 0"
@@ -110,6 +114,8 @@ def _overall(usable: pl.DataFrame) -> Row:
         }
     wide = float(stats.t.ppf(0.975, len(gap) - 1) * gap.std(ddof=1) / np.sqrt(len(gap)))
     mean = float(gap.mean())
+    if wide <= 1e-12 * max(1.0, abs(mean)):
+        return row | {"status": "no_variation", "reason": "all batches gave the very same gap: no interval", "gap": mean}
     apart = abs(mean) > wide
     words = "" if apart else f"gap {mean:.3g} (95 % {mean - wide:.3g} … {mean + wide:.3g}) includes 0: there is nothing to rescue"
     return row | {

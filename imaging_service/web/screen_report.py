@@ -13,7 +13,7 @@ from imaging_service.web import charts, screen_charts
 from imaging_service.web.charts import Spec
 from imaging_service.web.report import environment
 from phenotypes.screen import Screen
-from phenotypes.screen_rows import Cells, cells_of, curve_of
+from phenotypes.screen_rows import Cells, cells_of, curve_of, points_of
 
 _MOST_HITS, _MOST_COMPOUNDS, _MOST_PICTURES = 300, 300, 12
 KINDS = ("curve", "forest", "heatmap", "window")
@@ -63,11 +63,10 @@ def pictures(content: ScreenContent) -> Iterator[Picture]:
         yield Picture("forest", name, compound, "", partial(_forest, content, name, compound))
     batches = content.tables.batches
     treated = cells_of(batches.filter(pl.col("control") == "none"))
-    vehicles = cells_of(batches.filter(pl.col("control") == "vehicle"), whole=True)
     for r in strongest.iter_rows(named=True):
         key = (r["phenotype"], r["line"], r["compound"])
         if key in treated:
-            draw = partial(_curve, treated[key], vehicles.get((r["phenotype"], r["line"], "")), r)
+            draw = partial(_curve, treated[key], r)
             yield Picture("curve", r["phenotype"], r["compound"], r["line"], draw)
 
 
@@ -78,17 +77,16 @@ def _forest(content: ScreenContent, name: str, compound: str) -> Spec:
     )
 
 
-def _curve(own: Cells, vehicle: Cells | None, row: Mapping[str, str]) -> Spec:
-    points = [
-        {"batch": b or "unnamed", "dose_molar": float(d), "response": float(y), "n_wells": int(n)}
-        for cells in (vehicle, own)
-        if cells is not None
-        for b, d, y, n in zip(cells.batch, cells.dose, cells.response, cells.n_wells, strict=True)
-        if cells is own or b in own.batch
-    ]
-    at_zero = [p | {"dose_molar": p["dose_molar"] if p["dose_molar"] == p["dose_molar"] else 0.0} for p in points]
-    curve = curve_of(own, vehicle)
-    return screen_charts.batch_curves(pl.DataFrame(at_zero), curve, row["line"], row["compound"], row["phenotype"], row["response_unit"])
+def _curve(own: Cells, row: Mapping[str, str]) -> Spec:
+    points = points_of(own, row["phenotype"])
+    table = pl.DataFrame(
+        {
+            "batch": [b or "unnamed" for b in points["batch"]], "dose_molar": points["dose"], "response": points["response"],
+            "n_wells": [int(n) for n in points["wells"]],
+        }
+    )  # fmt: skip
+    curve = curve_of(own, row["phenotype"])
+    return screen_charts.batch_curves(table, curve, row["line"], row["compound"], row["phenotype"], row["response_unit"])
 
 
 def render_screen(content: ScreenContent) -> str:

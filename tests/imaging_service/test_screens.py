@@ -224,3 +224,27 @@ def test_a_run_through_pixels_joins_a_screen(analysed, tmp_path):
     assert set(fitted.tables.responses["phenotype"]) <= set(plate.phenotypes)
     assert set(fitted.tables.responses["status"]) <= {"one_batch", "not_measured", "no_common_dose"}
     assert (tmp_path / "s" / "report.html").is_file()
+
+
+def test_tables_of_other_settings_or_another_registry_are_stale(screen, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    with (folder / "screen.toml").open("a") as stream:
+        stream.write("effect_floor = {live_density = 3.0}\n")
+    with pytest.raises(ScreenError, match="settings, registry or software of screen .* changed since it was fitted"):
+        read_screen_table(folder, "responses")
+    assert set(fit(folder).tables.responses.filter(pl.col("phenotype") == "live_density")["effect_floor"]) == {3.0}
+    assert read_screen_table(folder, "responses").height == 12
+
+
+def test_two_clones_and_batches_with_and_without_a_lab_are_remarked(runs, tmp_path):
+    folder, registry = tmp_path / "s", tmp_path / "lines.tsv"
+    add_run(folder, runs[0], "north")
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    pl.read_parquet(other / "wells.parquet").with_columns(batch=pl.lit("b0")).write_parquet(other / "wells.parquet")
+    add_run(folder, other)
+    registry.write_text(REGISTRY + "S1-b\tD1\t\tS1\n", encoding="utf-8")
+    set_registry(folder, registry, None)
+    findings = fit(
+        folder,
+    ).findings
+    assert any("batch b0 was added both with and without a lab" in f for f in findings)

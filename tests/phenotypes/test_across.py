@@ -10,12 +10,10 @@ from phenotypes.plate_effects import plate_effects
 from tests.phenotypes.screens import screen_wells
 
 
-def across(wells, *, donors=None, genes=None, healthy=(), confounding=()):
+def across(wells, *, donors=None, genes=None, healthy=()):
     batches = batch_effects(plate_effects(wells, ["live_density"]))
     lines = line_effects(batches)
-    return across_lines_table(
-        lines, batches, {"x": 1e-6}, donors=donors or {}, genes=genes or {}, healthy=frozenset(healthy), confounding=confounding
-    )
+    return across_lines_table(lines, batches, {"x": 1e-6}, donors=donors or {}, genes=genes or {}, healthy=frozenset(healthy))
 
 
 def of(table, group=DISEASE):
@@ -70,8 +68,7 @@ def test_genes_are_compared_only_where_donors_differ():
 def test_confounding_leaves_the_mean_and_takes_the_differences():
     wells, genes = genes_apart(np.random.default_rng(3), 1.0)
     apart = wells.with_columns(batch=pl.col("line").str.slice(0, 1) + pl.col("batch"))
-    said = confounded(apart, "line", by=["batch"])
-    row = of(across(apart, genes=genes, confounding=said))
+    row = of(across(apart, genes=genes))
     assert row["status"] == "ok"
     assert row["effect"] == pytest.approx(1.0, abs=0.2)
     assert row["association_status"] == "confounded_with_batch"
@@ -103,12 +100,44 @@ def test_confounding_is_named():
     assert confounded(linked, "line", by=["batch"]) == []
 
 
-def test_donor_estimates_average_lines_and_share_what_variance_is_usual():
+def test_donor_estimates_average_lines_and_pool_the_scatter_of_batches():
     effect, error = np.array([1.0, 3.0, 5.0]), np.array([0.1, 0.1, 0.3])
-    y, v = donor_estimates(effect, error, np.array([3, 3, 3]), ["A", "A", "B"])
+    y, v, freedom = donor_estimates(effect, error, np.array([3, 3, 2]), ["A", "A", "B"])
     assert y.tolist() == [2.0, 5.0]
-    usual = 0.03  # the median of 0.1² · 3, 0.1² · 3, 0.3² · 3
-    assert v.tolist() == pytest.approx([2 * (usual / 3) / 4, (0.27 + usual) / 2 / 3])
+    pooled = (0.01 * 3 * 2 + 0.01 * 3 * 2 + 0.09 * 2 * 1) / 5
+    assert freedom == 5
+    assert v.tolist() == pytest.approx([2 * (pooled / 3) / 4, pooled / 2])
+
+
+def test_alike_donors_are_called_different_as_often_as_the_level_says():
+    """Cochran's Q against χ² calls one in four screens of three batches heterogeneous; against F it is one in twenty."""
+    rng = np.random.default_rng(0)
+    called = 0
+    for _ in range(120):
+        wells = screen_wells(rng, lines=[f"L{i}" for i in range(6)], wells=2, effect=0.5, batch_sd=0.15, noise=0.02)
+        called += of(across(wells))["heterogeneity_p"] < 0.05
+    assert called <= 0.12 * 120
+
+
+def test_the_second_opinion_stands_on_the_lines_of_the_first():
+    wells = screen_wells(np.random.default_rng(0), lines=("A", "B", "C"), batch_sd=0.1)
+    alone = screen_wells(np.random.default_rng(1), lines=("D", "E", "F"), batches=1, effect=-3.0)
+    row = of(across(pl.concat([wells, alone])))
+    assert row["n_donors"] == 3
+    assert row["mixed_effect"] == pytest.approx(row["effect"], abs=0.1)
+
+
+def test_confounding_is_that_of_the_compound_not_of_the_screen():
+    """Vehicle wells tie all lines to all batches; the compound was given to half of the lines in half of the batches each."""
+    wells, genes = genes_apart(np.random.default_rng(3), 1.0)
+    late = wells.with_columns(batch=pl.col("batch") + "-late", plate=pl.col("plate") + "-late")
+    given = pl.concat([
+        wells.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("S")),
+        late.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("F")),
+    ])  # fmt: skip
+    row = of(across(given, genes=genes))
+    assert row["association_status"] == "confounded_with_batch"
+    assert row["heterogeneity_p"] is None
 
 
 def test_permutation_p_of_four_against_four():

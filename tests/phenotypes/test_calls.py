@@ -72,3 +72,10 @@ def test_without_healthy_lines_it_says_so():
         marked, said = mark_mislocalised(table, CONDITIONS, healthy)
         assert marked["is_mislocalised"].null_count() == 10
         assert words in said
+
+
+def test_uncorrected_is_not_corrected():
+    table = pl.DataFrame(
+        {"line": ["a", "b", "c", "d"], "genotype": ["SOD1 A4V uncorrected", "SOD1 corrected", "Wild-type", "isogenic control"]}
+    )
+    assert healthy_lines(table) == ["b", "c", "d"]

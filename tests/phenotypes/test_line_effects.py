@@ -53,3 +53,37 @@ def test_a_ladder_of_single_wells_borrows_the_vehicles_spread():
     some = screen_wells(np.random.default_rng(0), lines=("L1",), batches=1)
     single = pl.concat([some.filter(pl.col("control") == "vehicle"), some.filter(pl.col("control") == "none").head(1)])
     assert estimate(single)["error"][0] > 0
+
+
+def test_vehicle_wells_of_other_plates_are_not_counted():
+    """One batch on ten plates of two vehicle wells each; the compound stands on one of them, and its interval must know that."""
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(150):
+        plates = [
+            screen_wells(rng, lines=("L1",), batches=1, wells=2, effect=0.0, noise=0.1).with_columns(plate=pl.lit(f"p{i}"))
+            for i in range(10)
+        ]
+        row = estimate(pl.concat([plates[0], *(p.filter(pl.col("control") == "vehicle") for p in plates[1:])])).to_dicts()[0]
+        covered += row["effect_low"] <= 0 <= row["effect_high"]
+    assert covered >= 0.90 * 150
+
+
+def test_batches_without_scatter_are_no_test():
+    wells = screen_wells(np.random.default_rng(0), lines=("L1",), batches=2).with_columns(
+        pyknotic_fraction=pl.when(pl.col("control") == "none").then(1.0).otherwise(0.0)
+    )
+    row = line_effects(batch_effects(plate_effects(wells, ["pyknotic_fraction"]))).to_dicts()[0]
+    assert (row["status"], row["effect"], row["p_value"], row["effect_low"]) == ("no_variation", 1.0, None, None)
+
+
+def test_the_direction_is_that_of_the_mean():
+    table = batch_effects(plate_effects(screen_wells(np.random.default_rng(0), lines=("L1",), batches=5), ["live_density"]))
+    spread = table.with_columns(
+        pl.when(pl.col("control") == "none")
+        .then(pl.Series([-0.01, -0.01, -0.01, 2.0, 2.1] * 2))
+        .otherwise(pl.col("effect"))
+        .alias("effect")
+    )
+    row = line_effects(spread).to_dicts()[0]
+    assert row["effect"] > 0
+    assert row["same_direction"] == 2

@@ -95,3 +95,15 @@ def test_the_well_table_is_corrected_on_request():
     ]
     assert table.columns == tilted.columns
     assert table["live_density"].std() < tilted["live_density"].std()
+
+
+def test_alternating_rows_and_compounds_of_their_own_row_are_refused():
+    """No correlation with the row's number, and yet the polish would take the lines' difference off."""
+    table, _ = plate()
+    row, _ = places(table["well"])
+    alternating = table.with_columns(line=pl.Series(np.where(row % 2 == 0, "L1", "L2")))
+    assert "line L1 follows the rows" in b_score(alternating, "live_density").reason
+    by_row = table.with_columns(
+        compound=pl.when(pl.col("control") == "none").then(pl.Series([f"c{r}" for r in row])).otherwise(pl.lit("DMSO"))
+    )
+    assert "compound c" in b_score(by_row, "live_density").reason

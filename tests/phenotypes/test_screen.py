@@ -6,7 +6,7 @@ import pytest
 
 from phenotypes import screen_rows
 from phenotypes.columns import columns
-from phenotypes.plate_effects import plate_effects
+from phenotypes.plate_effects import plate_effects, plate_refusals
 from phenotypes.screen import LineFacts, ScreenSettings, fit_screen
 from tests.phenotypes.screens import DOSES, ladder_wells, planned_of
 
@@ -158,3 +158,51 @@ def test_provenance_and_quality_stand_on_the_row():
     found = row(fitted(table, quality=quality, provenance=origin, software_version="9"), "S1", "live_density")
     assert (found["z_prime"], found["ssmd"]) == (0.6, 6.0)
     assert (found["run_ids"], found["protocol_digests"], found["software_version"]) == ("r0 r1 r2", "a b", "9")
+
+
+def test_counts_are_those_of_the_dose_that_is_read():
+    table = wells(batches=4)
+    lost = (pl.col("dose_molar") == DOSES[-1]) & pl.col("batch").is_in(["b2", "b3"]) & (pl.col("line") == "S1")
+    found = row(
+        fitted(table.with_columns(pl.when(lost).then(pl.lit("failed")).otherwise("status").alias("status"))), "S1", "nc_log2_aggregate"
+    )
+    assert (found["n_batches"], found["n_wells"], found["n_plates"]) == (2, 6, 2)
+    assert (found["n_curve_batches"], found["n_curve_wells"]) == (4, 90)
+
+
+def test_plates_without_vehicle_are_named_on_the_row():
+    table = wells()
+    gone = table.filter(~((pl.col("plate") == "p2") & (pl.col("line") == "S1") & (pl.col("control") == "vehicle")))
+    found = row(fitted(gone, refusals=plate_refusals(gone, NAMES)), "S1", "live_density")
+    assert found["n_batches"] == 2
+    assert "1 plate(s) of this line left out, there is no vehicle well of this line and batch: p2" in found["reason"]
+    never = table.filter(~((pl.col("line") == "S1") & (pl.col("control") == "vehicle")))
+    found = row(fitted(never, refusals=plate_refusals(never, NAMES)), "S1", "live_density")
+    assert (found["status"], found["n_batches"]) == ("no_vehicle", 0)
+
+
+def test_phenotypes_without_any_value_are_rows_too():
+    screen = fitted(wells(), phenotypes=[*NAMES, "puncta_per_neuron"])
+    assert row(screen, "S1", "puncta_per_neuron")["status"] == "not_measured"
+
+
+def test_mixed_vehicles_are_said():
+    table = wells().with_row_index()
+    mixed = table.with_columns(
+        pl.when((pl.col("control") == "vehicle") & (pl.col("index") % 2 == 0)).then(pl.lit("water")).otherwise("compound").alias("compound")
+    )
+    assert "mixed vehicles: DMSO, water are averaged as one" in row(fitted(mixed.drop("index")), "S1", "live_density")["reason"]
+
+
+def test_a_trophic_drug_is_told_from_a_rescue_also_where_the_isogenic_line_is_missing_in_a_batch():
+    table = wells(span={"nc_log2_aggregate": 0.0})
+    lift = pl.when(pl.col("control") == "none").then(0.4 * pl.col("dose_molar") / (pl.col("dose_molar") + 1e-6)).otherwise(0.0)
+    trophic = table.with_columns(pl.col("nc_log2_aggregate") + lift)
+    found = row(fitted(trophic), "S1", "nc_log2_aggregate")
+    assert "trophic: the drug does the isogenic line as much" in found["rescue_reason"]
+    part = trophic.filter(~((pl.col("line") == "S1-iso") & (pl.col("batch") == "b0") & (pl.col("control") == "none")))
+    found = row(fitted(part), "S1", "nc_log2_aggregate")
+    assert found["interaction"] is not None
+    assert "interaction over 2 of 3 batches" in found["rescue_reason"]
+    idle = row(fitted(table), "S1", "nc_log2_aggregate")
+    assert "trophic" not in idle["rescue_reason"]

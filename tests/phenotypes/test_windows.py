@@ -58,3 +58,11 @@ def test_ssmd_and_its_interval():
         covered += low <= 1.5 / np.sqrt(2) <= high
     assert covered >= 0.93 * 400
     assert ssmd_interval(1.0, (0.0, 0.0), (4, 4)) is None
+
+
+def test_single_vehicle_wells_and_wells_that_do_not_vary_have_no_ssmd():
+    table, _ = windows(0.6, vehicles=1)
+    assert table["nc_log2_aggregate", "b0"]["status"] == "too_few_wells"
+    wells = ladder_wells(np.random.default_rng(0), ["S", "S-iso"], gap=0.5, isogenic=["S-iso"], noise=0.0)
+    still = windows_table(plate_effects(wells, ["nc_log2_aggregate"]), PAIR)[0]
+    assert set(still["status"]) == {"no_variation"}
