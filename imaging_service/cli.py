@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imaging_service import cli_plate_map, cli_registry, cli_screen, cli_segmentation
+from imaging_service import cli_plate_map, cli_registry, cli_review, cli_screen, cli_segmentation
 from imaging_service.cli_registry import LOCAL_URL, Url
 from imaging_service.errors import ServiceError
 
@@ -35,6 +35,7 @@ app.add_typer(cli_segmentation.bench, name="bench")
 app.add_typer(cli_plate_map.plate_map, name="plate-map")
 app.add_typer(cli_screen.screen, name="screen")
 app.add_typer(cli_registry.registry, name="registry")
+app.add_typer(cli_review.review, name="review")
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
 MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import httpx
 
 from imaging_service.errors import NotFound, ServiceError, StoreError
+from imaging_service.review_log import ReviewLog
 from imaging_service.schemas import Plate, RegistryChange, Run, Submission, WellState
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class FieldImage:
     roles: tuple[str | None, ...]
     labels: dict[str, NDArray[np.int32]]
     pixel_size_um: float
+    label_version: int = 1
 
 
 def _plane(array: Any, frame: int) -> NDArray[np.int32]:
@@ -152,6 +154,7 @@ class RunFolder:
         if not record.is_file():
             raise NotFound(f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`")
         self.root = root
+        self.review = ReviewLog(root)
         self.record: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         plate = Path(self.record["plate"])
         # The folder may have been moved or mailed since: the plate beside the record comes first.
@@ -162,8 +165,8 @@ class RunFolder:
             return list(csv.DictReader(stream))
 
     def wells(self) -> list[dict[str, str]]:
-        """The well table; values as text, empty where there is none."""
-        return self._rows("wells.csv")
+        """The well table, corrected where `review apply` has run; values as text, empty where there is none."""
+        return self._rows("corrected/wells.csv" if (self.root / "corrected" / "corrected.json").is_file() else "wells.csv")
 
     def responses(self) -> list[dict[str, str]]:
         """The response table, likewise."""
@@ -177,7 +180,7 @@ class RunFolder:
         return len(ome["well"]["images"])
 
     def read_field(self, well: str, field: int, frame: int = 1) -> FieldImage:
-        """Pixels and labels of a field and time point, both counted from 1. Raises StoreError."""
+        """Pixels and the newest labels of a field and time point, both counted from 1. Raises StoreError."""
         import numpy as np
         import zarr
 
@@ -189,9 +192,17 @@ class RunFolder:
             pixels=np.asarray(group["0"][...] if group["0"].ndim == 3 else group["0"][frame - 1]),
             channels=tuple(c["label"] for c in ome["omero"]["channels"]),
             roles=tuple(group.attrs["motor_neuron"]["roles"]),
-            labels={name: _plane(labels[f"{name}/0"], frame) for name in labels.attrs["ome"]["labels"]},
+            labels=self.review.labels({name: _plane(labels[f"{name}/0"], frame) for name in labels.attrs["ome"]["labels"]}, well, field),
             pixel_size_um=float(scale[-1]),
+            label_version=self.review.head(well, field),
         )
+
+    def engine_labels(self, well: str, field: int) -> dict[str, NDArray[np.int32]]:
+        """A field's labels as the engine made them. Raises StoreError."""
+        import zarr
+
+        labels: Any = self._open(zarr, self.root / "labels.zarr", f"{well}/{field - 1}/labels")
+        return {name: _plane(labels[f"{name}/0"], 1) for name in labels.attrs["ome"]["labels"]}
 
     @staticmethod
     def _open(zarr: Any, store: Path, path: str) -> Any:

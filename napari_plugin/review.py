@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from imaging_service.client import FieldImage
 from imaging_service.errors import ServiceError
+from imaging_service.schemas import LabelVersion
 from napari_plugin.layers import field_layers
 from napari_plugin.session import ReviewSession
 
 
 class ReviewWidget(QWidget):
-    """Open a run's folder, pick wells, step through fields (N and P)."""
+    """Open a run's folder, pick wells, step through fields, judge and correct them.
+
+    Keys: N and P step; A accepts; R rejects with a reason, Shift-R the whole well; with a labels layer selected D erases the object under the
+    cursor, M merges it into the selected one, S saves what was painted, Z takes the last correction back.
+    """
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -40,6 +48,12 @@ class ReviewWidget(QWidget):
         self.previous_button.clicked.connect(self.previous)
         napari_viewer.bind_key("n", lambda _: self.next(), overwrite=True)
         napari_viewer.bind_key("p", lambda _: self.previous(), overwrite=True)
+        for key, action in (
+            ("a", self.accept), ("r", self.reject), ("Shift-R", self.reject_well), ("d", self.erase), ("m", self.merge), ("s", self.save),
+            ("z", self.undo),
+        ):  # fmt: skip
+            napari_viewer.bind_key(key, lambda _, act=action: act(), overwrite=True)
+        self._image: FieldImage | None = None
 
     def open(self, folder: Path) -> None:
         """Open a run's folder and show its first well; says in the panel what is wrong where it cannot."""
@@ -83,6 +97,8 @@ class ReviewWidget(QWidget):
         except ServiceError as error:
             self.caption.setText(str(error))
             return
+        # napari paints into the arrays that it is given; these are what the field was when it was shown.
+        self._image = replace(image, labels={name: labels.copy() for name, labels in image.labels.items()})
         first = not self._viewer.layers
         for data, settings, kind in field_layers(image):
             name = settings["name"]
@@ -94,4 +110,72 @@ class ReviewWidget(QWidget):
         if first:
             self._viewer.reset_view()
         self.wells.setCurrentText(self.session.well)
-        self.caption.setText(self.session.caption())
+        self.caption.setText("\n".join(filter(None, (self.session.caption(), self.session.said()))))
+
+    def accept(self) -> None:
+        """The field is fine; on to the next."""
+        if self.session is not None and self._image is not None:
+            self.session.accept()
+            self.next()
+
+    def reject(self) -> None:
+        """Ask why, and reject the field."""
+        self._reject(whole=False)
+
+    def reject_well(self) -> None:
+        """Ask why, and reject the whole well."""
+        self._reject(whole=True)
+
+    def _reject(self, *, whole: bool) -> None:
+        if self.session is None or self._image is None:
+            return
+        what = f"well {self.session.well}" if whole else f"well {self.session.well}, field {self.session.number}"
+        reason, given = QInputDialog.getText(self, "Reject", f"Why is {what} not to be used?")
+        if given and reason.strip():
+            self.session.reject(reason.strip(), whole=whole)
+            self._show()
+
+    def erase(self) -> None:
+        """Erase the object under the cursor from the selected labels layer."""
+        layer, label = self._under_cursor()
+        if label and self.session is not None and self._image is not None:
+            image = self._image
+            self._correct(lambda session: session.erase(image, layer.name, label))
+
+    def merge(self) -> None:
+        """Merge the cell under the cursor into the selected one."""
+        layer, label = self._under_cursor()
+        if label and self._image is not None and label != layer.selected_label:
+            image, into = self._image, int(layer.selected_label)
+            self._correct(lambda session: session.merge(image, into, label))
+
+    def save(self) -> None:
+        """Save what was painted on the labels layers."""
+        if self._image is not None:
+            image = self._image
+            painted = {n: self._viewer.layers[n].data for n in image.labels if n in self._viewer.layers}
+            self._correct(lambda session: session.save(image, painted, "painted"))
+
+    def undo(self) -> None:
+        """Take the field's last correction back."""
+        self._correct(lambda session: session.undo())
+
+    def _correct(self, act: Callable[[ReviewSession], LabelVersion | None]) -> None:
+        """Do it, and show the field as it then is; what is wrong stands in the panel."""
+        if self.session is None or self._image is None:
+            return
+        try:
+            act(self.session)
+        except (ServiceError, ValueError) as error:
+            self.caption.setText(str(error))
+            return
+        self._show()
+
+    def _under_cursor(self) -> tuple[Any, int]:
+        """The selected labels layer and the label under the cursor; 0 without either."""
+        layer = self._viewer.layers.selection.active
+        if layer is None or self._image is None or layer.name not in self._image.labels:
+            return layer, 0
+        y, x = (round(v) for v in layer.world_to_data(self._viewer.cursor.position)[-2:])
+        height, width = layer.data.shape[-2:]
+        return layer, int(layer.data[y, x]) if 0 <= y < height and 0 <= x < width else 0

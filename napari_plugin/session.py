@@ -1,11 +1,27 @@
-"""A review of one run, without Qt: which wells there are, what they hold, and the pixels of the one being looked at."""
+"""A review of one run, without Qt: which wells there are, what they hold, the field being looked at, and what the reviewer does to it.
+
+Corrections are versions of a field's labels and verdicts (`imaging_service.review_log`), written into the run's folder at once: nothing is
+kept in memory that a crash could lose. The tables follow with `imaging-service review apply`.
+"""
 
 from __future__ import annotations
 
+import getpass
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imaging_service.client import FieldImage, RunFolder
+from imaging_service.review_log import Crop
+from imaging_service.schemas import LabelVersion, Verdict
+
+Labels = NDArray[np.int32]
+# Nuclei and somas carry one number a cell: what is done to the one is done to the other.
+CELL = ("nuclei", "somas")
 
 
 @dataclass
@@ -20,6 +36,7 @@ class ReviewSession:
     unusable: dict[str, str] = field(init=False)
     position: int = field(init=False, default=0)
     number: int = field(init=False, default=1)
+    author: str = field(default_factory=getpass.getuser)
 
     def __post_init__(self) -> None:
         rows = self.run.wells()
@@ -90,3 +107,83 @@ class ReviewSession:
             if r["line"] == line and r["control"] == "vehicle" and r["status"] == "done" and r[name]
         ]
         return sum(values) / len(values) if values else None
+
+    def save(self, shown: FieldImage, painted: Mapping[str, Labels], reason: str = "") -> LabelVersion | None:
+        """Write what differs from the field as it was shown as its next version; None where nothing does.
+
+        Only the smallest rectangle around the changes is written. Raises ReviewConflict where the field was corrected since it was shown.
+        """
+        crops = {}
+        for name, labels in painted.items():
+            rows, columns = np.nonzero(np.asarray(labels) != shown.labels[name])
+            if len(rows):
+                y, x = int(rows.min()), int(columns.min())
+                crops[name] = Crop(y, x, np.asarray(labels, np.int32)[y : rows.max() + 1, x : columns.max() + 1])
+        if not crops:
+            return None
+        return self.run.review.commit(self.well, self.number, shown.label_version, crops, self.author, reason)
+
+    def erase(self, shown: FieldImage, compartment: str, label: int) -> LabelVersion | None:
+        """Take an object out; a nucleus goes with its soma, a soma leaves its nucleus. None where there is no such object."""
+        names = CELL if compartment == "nuclei" else (compartment,)
+        painted = {n: np.where(shown.labels[n] == label, 0, shown.labels[n]) for n in names if n in shown.labels}
+        return self.save(shown, painted, f"erased {compartment} {label}")
+
+    def merge(self, shown: FieldImage, first: int, second: int) -> LabelVersion | None:
+        """Make two cells one, under the first one's number."""
+        painted = {n: np.where(shown.labels[n] == second, first, shown.labels[n]) for n in CELL if n in shown.labels}
+        return self.save(shown, painted, f"merged {second} into {first}")
+
+    def split(self, shown: FieldImage, label: int, points: list[tuple[float, float]]) -> LabelVersion | None:
+        """Cut a cell in as many as there are points (y, x) in pixels: each pixel goes to the nearest; the first keeps the number.
+
+        Raises ValueError for fewer than two points or where a point lies outside the cell's nucleus.
+        """
+        nuclei = shown.labels["nuclei"]
+        if len(points) < 2 or any(nuclei[int(y), int(x)] != label for y, x in points):
+            raise ValueError(f"a split needs two points or more inside nucleus {label}")
+        numbers = [label, *range(int(nuclei.max()) + 1, int(nuclei.max()) + len(points))]
+        painted = {}
+        for name in (n for n in CELL if n in shown.labels):
+            labels = shown.labels[name].copy()
+            y, x = np.nonzero(labels == label)
+            nearest = np.argmin([(y - py) ** 2 + (x - px) ** 2 for py, px in points], axis=0)
+            labels[y, x] = np.asarray(numbers, np.int32)[nearest]
+            painted[name] = labels
+        return self.save(shown, painted, f"split {label} in {len(points)}")
+
+    def undo(self) -> LabelVersion | None:
+        """Take the field's last correction back, as a version of its own; None where there is none."""
+        log, head = self.run.review, self.run.review.head(self.well, self.number)
+        history = {v.version: v for v in log.history(self.well, self.number)}
+        if head not in history:
+            return None
+        base = self.run.engine_labels(self.well, self.number)
+        return log.revert(base, self.well, self.number, history[head].parent, self.author, f"undid version {head}")
+
+    def accept(self) -> None:
+        """The field is fine as it is."""
+        self._judge(accepted=True, reason="", whole=False)
+
+    def reject(self, reason: str, *, whole: bool = False) -> None:
+        """The field, or the whole well, is not to be used. Raises ValueError without a reason."""
+        self._judge(accepted=False, reason=reason, whole=whole)
+
+    def _judge(self, *, accepted: bool, reason: str, whole: bool) -> None:
+        verdict = Verdict(
+            well=self.well,
+            field=None if whole else self.number,
+            accepted=accepted,
+            author=self.author,
+            reason=reason,
+            time=datetime.now(UTC),
+        )
+        self.run.review.judge(verdict)
+
+    def said(self) -> str:
+        """What reviewers said of this field so far, in a line."""
+        standing = self.run.review.standing()
+        verdict = standing.get((self.well, self.number, None)) or standing.get((self.well, None, None))
+        head = self.run.review.head(self.well, self.number)
+        parts = [] if verdict is None else ["accepted" if verdict.accepted else f"rejected: {verdict.reason}"]
+        return " · ".join([*parts, *([f"label version {head}"] if head > 1 else [])])
