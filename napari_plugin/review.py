@@ -46,14 +46,17 @@ class ReviewWidget(QWidget):
         self.wells.textActivated.connect(self._pick)
         self.next_button.clicked.connect(self.next)
         self.previous_button.clicked.connect(self.previous)
-        napari_viewer.bind_key("n", lambda _: self.next(), overwrite=True)
-        napari_viewer.bind_key("p", lambda _: self.previous(), overwrite=True)
-        for key, action in (
-            ("a", self.accept), ("r", self.reject), ("Shift-R", self.reject_well), ("d", self.erase), ("m", self.merge), ("s", self.save),
-            ("z", self.undo),
-        ):  # fmt: skip
-            napari_viewer.bind_key(key, lambda _, act=action: act(), overwrite=True)
+        self._actions: dict[str, Callable[[], None]] = {
+            "n": self.next, "p": self.previous, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well, "d": self.erase,
+            "m": self.merge, "s": self.save, "z": self.undo,
+        }  # fmt: skip
+        self._bind(napari_viewer)
         self._image: FieldImage | None = None
+
+    def _bind(self, target: Any) -> None:
+        """Bind the keys on the viewer, or on a layer: the selected layer's own keys (P, M and S among them) would come first."""
+        for key, action in self._actions.items():
+            target.bind_key(key, lambda _, act=action: act(), overwrite=True)
 
     def open(self, folder: Path) -> None:
         """Open a run's folder and show its first well; says in the panel what is wrong where it cannot."""
@@ -106,7 +109,7 @@ class ReviewWidget(QWidget):
                 # The layer stays, and with it the contrast and colours that the reviewer chose for the whole plate.
                 self._viewer.layers[name].data = data
             else:
-                getattr(self._viewer, f"add_{kind}")(data, **settings)
+                self._bind(getattr(self._viewer, f"add_{kind}")(data, **settings))
         if first:
             self._viewer.reset_view()
         self.wells.setCurrentText(self.session.well)

@@ -219,7 +219,9 @@ class TestInNapari:
         viewer.cursor.position = tuple(nuclei.data_to_world((y, x)))
 
         def press(key):
-            viewer.keymap[next(k for k in viewer.keymap if str(k) == key)](viewer)
+            # As napari does it: the selected layer's keys come before the viewer's.
+            keymap = viewer.layers.selection.active.keymap
+            keymap[next(k for k in keymap if str(k) == key)](viewer)
 
         press("D")
         assert not (viewer.layers["nuclei"].data == label).any()
