@@ -40,3 +40,37 @@ def history(run: Run) -> None:
         of = verdict.well + (f" field {verdict.field}" if verdict.field else "") + (f" track {verdict.track}" if verdict.track else "")
         word = "accepted" if verdict.accepted else "rejected"
         typer.echo(f"{verdict.time:%Y-%m-%d %H:%M} {verdict.author}: {of} {word} {verdict.reason}".rstrip())
+
+
+@review.command("agreement")
+def agree(
+    run: Run,
+    other: Annotated[
+        Path | None, typer.Argument(help="A copy of the same run that somebody else reviewed; the engine's labels if not given.")
+    ] = None,
+    compartment: Annotated[str, typer.Option(help="nuclei, somas, neurites, puncta or granules.")] = "nuclei",
+    out: Annotated[Path | None, typer.Option("--out", help="Write all fields as JSON.")] = None,
+) -> None:
+    """How well two reviewers agree over the fields that both reviewed, or the engine with the reviewer."""
+    from imaging_service.jobs.review_results import agreement, as_json
+    from imaging_service.store.folders import write_bytes
+
+    found = agreement(run, other, compartment)
+    against = "two reviewers" if other else "engine against reviewer"
+    shown = {"F1 at IoU 0.5": found.f1, "mean Dice": found.dice, "kappa of verdicts": found.kappa}
+    numbers = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in shown.items())
+    typer.echo(f"{against}, {compartment}, {len(found.fields)} fields ({found.n_judged} judged by both): {numbers}")
+    if out is not None:
+        write_bytes(out, as_json(found).encode())
+
+
+@review.command("export")
+def export(
+    run: Run, out: Annotated[Path, typer.Option("--out", help="Folder for images, labels and manifest.", show_default=False)]
+) -> None:
+    """Write corrected and accepted fields as annotated nuclei, which training and `bench segmentation --nuclei` read."""
+    from imaging_service.jobs.review_results import export_training
+
+    typer.echo(
+        f"{export_training(run, out)} fields in {out}; train on them: python -m segmentation.motornet.samples --nuclei {out} --out SAMPLES"
+    )

@@ -24,58 +24,26 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from imaging_service import __version__
 from imaging_service.errors import ScreenError, damaged
+from imaging_service.screen_remarks import PlateFile, ScreenFile, facts_of, remarks
 from imaging_service.store.folders import staged, write_bytes
 from imaging_service.store.tables import write_table
 from imaging_service.web import charts
 from imaging_service.web.screen_report import KINDS, Picture, ScreenContent, pictures, render_screen
-from phenotypes.across import confounded
-from phenotypes.calls import healthy_lines
 from phenotypes.columns import empty_table
 from phenotypes.columns import phenotype as phenotype_column
 from phenotypes.hazard import hazard_table
 from phenotypes.plate_effects import measurable, plate_effects, plate_refusals
-from phenotypes.screen import LineFacts, Screen, ScreenSettings, fit_screen
+from phenotypes.screen import Screen, ScreenSettings, fit_screen
 from plate_maps import PlateFormat
 from plate_maps.lines import Registry, RegistryError, read_batches, read_lines
 
 # What a plate's heat maps show beside the phenotypes.
 _WELL_COLUMNS = ("well", "status", "reason", "line", "compound", "dose_molar", "control")
 TABLES = ("responses", "doses", "compounds", "windows", "hazards")
-
-
-class ScreenFile(BaseModel):
-    """`screen.toml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    healthy_lines: tuple[str, ...] = Field((), description="Lines without disease; from genotypes if not given.")
-    effect_dose_molar: dict[str, float] = Field({}, description="Compound ► dose in mol/L at which lines are compared.")
-    effect_floor: dict[str, float] = Field({}, description="Phenotype ► least effect of a hit.")
-    robust_curves: bool = Field(False, description="Weigh batch means far from their curve less.")
-
-
-class PlateFile(BaseModel):
-    """Where a plate's contribution comes from: `plates/RUN/plate.json`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    run_id: str
-    plate_digest: str
-    plate_name: str
-    lab: str
-    plate_map_digest: str
-    protocol_digest: str
-    software_version: str
-    label_version: int
-    rows: int
-    columns: int
-    phenotypes: tuple[str, ...]
-    too_coarse: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -184,7 +152,7 @@ def fit(screen: Path) -> FittedScreen:
     conditions = pl.concat([_table(f / "conditions.parquet") for f in folders])
     planned = pl.concat([_table(f / "planned.parquet") for f in folders]).unique().sort("line", "compound", "dose_molar")
     registry = registry_of(screen)
-    facts = _facts(conditions, registry, file)
+    facts = facts_of(conditions, registry, file)
     tables = fit_screen(
         conditions, planned, facts=facts, phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
         refusals=pl.concat([_table(f / "refusals.parquet") for f in folders]),
@@ -197,7 +165,7 @@ def fit(screen: Path) -> FittedScreen:
     )  # fmt: skip
     tracks = [_table(f / "tracks.parquet") for f in folders if (f / "tracks.parquet").is_file()]
     hazards = hazard_table(pl.concat(tracks)) if tracks else empty_table("hazard")
-    fitted = FittedScreen(file.name, tuple(plates), tables, hazards, tuple(_findings(conditions, planned, registry, plates, file, facts)))
+    fitted = FittedScreen(file.name, tuple(plates), tables, hazards, tuple(remarks(conditions, planned, registry, plates, file, facts)))
     for name, table in tables_of(fitted).items():
         write_table(table, screen / name)
     _keep(screen / "fits.parquet", tables)
@@ -318,68 +286,6 @@ def _located(table: pl.DataFrame, plate: PlateFile) -> pl.DataFrame:
     """The table with `plate`, and with `batch` named so that no other lab's is meant."""
     batch = pl.concat_str(pl.lit(f"{plate.lab}/"), pl.col("batch").fill_null("")) if plate.lab else pl.col("batch").fill_null("")
     return table.with_columns(pl.lit(plate.run_id).alias("plate"), batch.alias("batch"))
-
-
-def _facts(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> LineFacts:
-    genotype = dict(conditions.select("line", "genotype").unique(subset="line", keep="first").rows())
-    wild = {n for n, line in registry.lines.items() if line.zygosity == "wild type"}
-    named = file.healthy_lines or tuple(sorted(set(healthy_lines(conditions)) | (wild & set(genotype))))
-    pairs: dict[str, str] = {}
-    for parent, edited in sorted(registry.isogenic_pairs()):
-        sick = [n for n in (parent, edited) if n not in named]
-        if len(sick) == 1:
-            # Of several corrected clones the first that was plated; the findings say so.
-            partner = edited if sick[0] == parent else parent
-            if sick[0] not in pairs or (partner in genotype and pairs[sick[0]] not in genotype):
-                pairs[sick[0]] = partner
-    genes = {n: (registry.lines[n].gene if n in registry.lines else "") or genotype[n] or "" for n in genotype if n not in named}
-    return LineFacts(registry.donors(), genes, pairs, frozenset(named))
-
-
-def _findings(
-    conditions: pl.DataFrame, planned: pl.DataFrame, registry: Registry, plates: list[PlateFile], file: ScreenFile, facts: LineFacts
-) -> list[str]:
-    """What a careful colleague would say of the screen as a whole."""
-    found = []
-    lines = conditions["line"].unique().sort()
-    lab_of = {p.run_id: p.lab for p in plates}
-    # (lab, batch as the plate map has it): a batch's own name may hold a "/".
-    batches = sorted(
-        {(lab_of[p], b.removeprefix(f"{lab_of[p]}/") if lab_of[p] else b) for p, b in conditions.select("plate", "batch").unique().rows()}
-    )
-    if not registry.lines:
-        found.append(
-            "no line registry: every line counts as a donor of its own, and no isogenic pair is known (screen add --lines lines.tsv)"
-        )
-    else:
-        found += registry.unknown(lines, [b for _, b in batches] if registry.batches else [])
-        corrected = [n for pair in registry.isogenic_pairs() for n in pair if n in facts.isogenic]
-        found += [
-            f"line {n} has several isogenic partners; {facts.isogenic[n]} is used"
-            for n in dict.fromkeys(corrected)
-            if corrected.count(n) > 1
-        ]
-    if both := sorted({b for lab, b in batches if b and not lab} & {b for lab, b in batches if lab}):
-        found.append(f"batch {', '.join(both)} was added both with and without a lab: if it is one differentiation, it counts as two")
-    if unnamed := [lab for lab, b in batches if not b]:
-        words = " and ".join(f"of lab {lab}" if lab else "without a lab" for lab in unnamed)
-        found.append(f"plates {words} name no differentiation batch: they count as one batch together")
-    if len({p.protocol_digest for p in plates}) > 1:
-        found.append(f"{len({p.protocol_digest for p in plates})} protocols are pooled; effects are relative to each plate's own vehicle")
-    if len({p.software_version for p in plates}) > 1:
-        found.append(f"runs of {', '.join(sorted({p.software_version for p in plates}))} are pooled; analyse them again with one version")
-    for plate in plates:
-        if plate.too_coarse:
-            found.append(f"plate {plate.plate_name}: pixels too coarse for {', '.join(plate.too_coarse)}")
-    found += confounded(conditions.select("line", "plate", "batch").unique(), "line")
-    genotypes = conditions.select("genotype", "plate", "batch").unique()
-    found += confounded(genotypes, "genotype")
-    names = set(planned["compound"])
-    found += [f"screen.toml: effect_dose_molar names {c}, which no plate has" for c in file.effect_dose_molar if c not in names]
-    found += [f"screen.toml: healthy_lines names {n}, which no plate has" for n in file.healthy_lines if n not in set(lines)]
-    if not facts.healthy:
-        found.append("no line is known to be healthy or corrected: all count as disease lines")
-    return found
 
 
 def _known(path: Path) -> dict[str, dict[str, object]]:

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from imaging_service.cli import app
+from imaging_service.client import RunFolder
+from imaging_service.errors import ScanError, StoreError
+from imaging_service.jobs.review_results import agreement, export_training
+from napari_plugin.session import ReviewSession
+from segmentation.motornet.nuclei import part_of, read_nuclei
+
+
+@pytest.fixture
+def reviewers(analysed, tmp_path):
+    """Two sessions on copies of one run."""
+    found = []
+    for name in ("ann", "bob"):
+        session = ReviewSession.open(shutil.copytree(analysed, tmp_path / name, ignore=shutil.ignore_patterns("*.lock")))
+        session.author = name
+        found.append(session)
+    return found
+
+
+def cells(image):
+    return [int(i) for i in np.unique(image.labels["nuclei"]) if i]
+
+
+def test_reviewers_who_did_the_same_agree_and_one_erased_cell_is_one_miss(reviewers):
+    ann, bob = reviewers
+    for session in reviewers:
+        session.accept()
+    same = agreement(ann.run.root, bob.run.root)
+    assert (same.f1, same.dice, same.kappa, same.n_judged) == (1.0, 1.0, None, 1)
+    image = ann.image()
+    ann.erase(image, "nuclei", cells(image)[0])
+    found = agreement(ann.run.root, bob.run.root)
+    n = len(cells(image))
+    assert found.f1 == pytest.approx(2 * (n - 1) / (2 * n - 1))
+    assert 0.8 < found.dice < 1
+    assert (found.fields[0].n_first, found.fields[0].n_second, found.fields[0].matched) == (n - 1, n, n - 1)
+
+
+def test_kappa_of_verdicts(reviewers):
+    """Four fields: both accept two, both reject one, they part over one: (0.75 − 0.5) / (1 − 0.5)."""
+    said = {"ann": [True, True, False, False], "bob": [True, True, False, True]}
+    for session in reviewers:
+        for verdict in said[session.author]:
+            session.accept() if verdict else session.reject("blurred")
+            session.next()
+    found = agreement(*(s.run.root for s in reviewers))
+    assert (found.n_judged, found.kappa) == (4, pytest.approx((0.75 - 0.5) / 0.5))
+
+
+def test_the_engine_against_the_reviewer(reviewers):
+    ann, bob = reviewers
+    image = ann.image()
+    ann.merge(image, *cells(image)[:2])
+    found = agreement(ann.run.root)
+    assert found.fields[0].n_second == found.fields[0].n_first + 1
+    assert found.f1 < 1
+    with pytest.raises(StoreError, match="no field of .* was reviewed"):
+        agreement(bob.run.root)
+    with pytest.raises(StoreError, match="no labels of granules"):
+        agreement(ann.run.root, compartment="granules")
+
+
+def test_reviewers_of_different_runs_are_not_compared(reviewers):
+    ann, bob = reviewers
+    record = json.loads((bob.run.root / "run.json").read_text())
+    (bob.run.root / "run.json").write_text(json.dumps(record | {"run_id": "0" * 64}))
+    ann.accept()
+    with pytest.raises(ScanError, match="are not of one run"):
+        agreement(ann.run.root, bob.run.root)
+
+
+def test_corrected_and_accepted_fields_become_what_training_reads(reviewers, tmp_path):
+    ann, bob = reviewers
+    image = ann.image()
+    ann.erase(image, "nuclei", cells(image)[0])
+    ann.next()
+    ann.accept()
+    ann.next()
+    ann.reject("bubble")
+    out = tmp_path / "training"
+    assert export_training(ann.run.root, out) == 2
+    rows = list(csv.DictReader((out / "manifest.csv").read_text().splitlines()))
+    assert [(r["field"], r["label_version"], r["authors"]) for r in rows] == [("1", "2", "ann"), ("2", "1", "")]
+    read = {name: (pixels, labels) for part in ("training", "validation", "test") for name, pixels, labels in read_nuclei(out, part)}
+    assert set(read) == {r["id"] for r in rows}
+    assert all(part_of(name) in {"training", "validation", "test"} for name in read)
+    pixels, labels = read[rows[0]["id"]]
+    now = RunFolder(ann.run.root).read_field(rows[0]["well"], 1)
+    assert np.array_equal(labels, now.labels["nuclei"])
+    assert np.array_equal(pixels, now.pixels[now.roles.index("dna")].astype(np.float32))
+    with pytest.raises(StoreError, match="nothing to learn from"):
+        export_training(bob.run.root, out)
+
+
+def test_the_commands(reviewers, tmp_path):
+    ann, bob = reviewers
+    ann.accept()
+    bob.reject("blurred")
+    said = CliRunner().invoke(app, ["review", "agreement", str(ann.run.root), str(bob.run.root), "--out", str(tmp_path / "a.json")])
+    assert (
+        "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000, kappa of verdicts 0.000" in said.output
+    )
+    assert json.loads((tmp_path / "a.json").read_text())["n_judged"] == 1
+    done = CliRunner().invoke(app, ["review", "export", str(ann.run.root), "--out", str(tmp_path / "t")])
+    assert "1 fields in" in done.output
+    assert pl.read_csv(tmp_path / "t" / "manifest.csv").height == 1
