@@ -11,6 +11,17 @@ review = typer.Typer(no_args_is_help=True, help="What reviewers corrected, accep
 Run = Annotated[Path, typer.Argument(help="Folder of a run (--out of analyze).", show_default=False)]
 
 
+@review.command("queue")
+def queue(run: Run, most: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20) -> None:
+    """Rank fields by what is worth a look; the reviewer's plug-in follows the order (key Q)."""
+    from imaging_service.jobs.review_results import write_queue
+
+    ranked = write_queue(run)
+    for r in ranked.head(most).iter_rows(named=True):
+        typer.echo(f"{r['score']:5.2f}  {r['well']} field {r['field']}  {r['why']}".rstrip())
+    typer.echo(f"{len(ranked)} fields, {(ranked['score'] > 0).sum()} with a reason; written to {run / 'review' / 'queue.csv'}")
+
+
 @review.command("apply")
 def apply(run: Run) -> None:
     """Measure corrected fields again and fit the curves that moved; the tables go to RUN/corrected, the run's own stay."""

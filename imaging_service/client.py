@@ -168,6 +168,12 @@ class RunFolder:
         """The well table, corrected where `review apply` has run; values as text, empty where there is none."""
         return self._rows("corrected/wells.csv" if (self.root / "corrected" / "corrected.json").is_file() else "wells.csv")
 
+    def queue(self) -> list[tuple[str, int]]:
+        """Fields in the order of `review queue`; empty where it was not made."""
+        if not (self.root / "review" / "queue.csv").is_file():
+            return []
+        return [(row["well"], int(row["field"])) for row in self._rows("review/queue.csv")]
+
     def responses(self) -> list[dict[str, str]]:
         """The response table, likewise."""
         return self._rows("responses.csv")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from imaging_service.client import FieldImage
 from imaging_service.errors import ServiceError
@@ -19,8 +19,9 @@ from napari_plugin.session import ReviewSession
 class ReviewWidget(QWidget):
     """Open a run's folder, pick wells, step through fields, judge and correct them.
 
-    Keys: N and P step; A accepts; R rejects with a reason, Shift-R the whole well; with a labels layer selected D erases the object under the
-    cursor, M merges it into the selected one, S saves what was painted, Z takes the last correction back.
+    Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well; with a labels layer
+    selected D erases the object under the cursor, M merges it into the selected one, S saves what was painted, Z takes the last
+    correction back.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -31,6 +32,7 @@ class ReviewWidget(QWidget):
         self.wells = QComboBox()
         self.previous_button = QPushButton("Previous (P)")
         self.next_button = QPushButton("Next (N)")
+        self.blinded = QCheckBox("Blinded: hide line, compound and dose")
         self.caption = QLabel("No run is open.")
         self.caption.setWordWrap(True)
         steps = QHBoxLayout()
@@ -40,15 +42,17 @@ class ReviewWidget(QWidget):
         column.addWidget(self.open_button)
         column.addWidget(self.wells)
         column.addLayout(steps)
+        column.addWidget(self.blinded)
         column.addWidget(self.caption)
         column.addStretch()
+        self.blinded.toggled.connect(self._blind)
         self.open_button.clicked.connect(self._choose)
         self.wells.textActivated.connect(self._pick)
         self.next_button.clicked.connect(self.next)
         self.previous_button.clicked.connect(self.previous)
         self._actions: dict[str, Callable[[], None]] = {
             "n": self.next, "p": self.previous, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well, "d": self.erase,
-            "m": self.merge, "s": self.save, "z": self.undo,
+            "m": self.merge, "s": self.save, "z": self.undo, "q": self.next_ranked,
         }  # fmt: skip
         self._bind(napari_viewer)
         self._image: FieldImage | None = None
@@ -77,9 +81,25 @@ class ReviewWidget(QWidget):
         if self.session is not None and self.session.wells and self.session.next():
             self._show()
 
+    def next_ranked(self) -> None:
+        """The most urgent field that nobody judged yet (`imaging-service review queue` ranks them)."""
+        if self.session is None or not self.session.wells:
+            return
+        if self.session.next_ranked():
+            self._show()
+        else:
+            self.caption.setText("No ranked field is left to judge; `imaging-service review queue RUN` ranks them.")
+
     def previous(self) -> None:
         """The field before."""
         if self.session is not None and self.session.wells and self.session.previous():
+            self._show()
+
+    def _blind(self, hidden: bool) -> None:
+        # The well's name says what is in it to whoever laid out the plate.
+        self.wells.setVisible(not hidden)
+        if self.session is not None:
+            self.session.blinded = hidden
             self._show()
 
     def _choose(self) -> None:

@@ -37,6 +37,7 @@ class ReviewSession:
     position: int = field(init=False, default=0)
     number: int = field(init=False, default=1)
     author: str = field(default_factory=getpass.getuser)
+    blinded: bool = False
 
     def __post_init__(self) -> None:
         rows = self.run.wells()
@@ -81,12 +82,23 @@ class ReviewSession:
             return False
         return True
 
+    def next_ranked(self) -> bool:
+        """The first field of the queue that nobody judged yet; False where there is none, or no queue."""
+        judged = self.run.review.standing()
+        for well, number in self.run.queue():
+            if well in self.wells and (well, number, None) not in judged and (well, None, None) not in judged:
+                self.position, self.number = self.wells.index(well), number
+                return True
+        return False
+
     def image(self) -> FieldImage:
         """Pixels and labels of the field being looked at."""
         return self.run.read_field(self.well, self.number)
 
     def caption(self) -> str:
-        """What the well is, and its phenotypes beside the vehicle mean of its line."""
+        """What the well is, and its phenotypes beside the vehicle mean of its line; blinded, only which field it is."""
+        if self.blinded:
+            return f"field {self.number} of {self.run.fields(self.well)} (blinded)"
         row = self._rows[self.well]
         dose = f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else ""
         lines = [

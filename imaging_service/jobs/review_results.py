@@ -1,4 +1,4 @@
-"""What a review is worth beside corrected tables: how well reviewers and engine agree, and annotated images to train on."""
+"""Around a review: which fields are worth a look, how well reviewers and engine agree, and annotated images to train on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from imaging_service.client import RunFolder
-from imaging_service.errors import ScanError, StoreError
+from imaging_service.errors import ScanError, StoreError, damaged
 from imaging_service.schemas import Verdict
 from imaging_service.store.folders import write_bytes
+from imaging_service.store.tables import csv_bytes
+from phenotypes.responses import respond
+from phenotypes.review_queue import rank_fields
 from segmentation.accuracy import Counts, object_counts
 
 Labels = NDArray[np.int32]
@@ -171,3 +175,16 @@ def _sixteen_bit(pixels: NDArray[np.generic]) -> NDArray[np.uint16]:
 def as_json(found: Agreement) -> str:
     """An agreement for a file."""
     return json.dumps(asdict(found), indent=1)
+
+
+def write_queue(run: Path) -> pl.DataFrame:
+    """Rank the run's fields by what is worth a look, and write RUN/review/queue.csv, which the reviewer's plug-in follows. Returns it."""
+    folder = RunFolder(run)
+    names = folder.record["inputs"]["protocol"]["response"]["phenotypes"]
+    with damaged(StoreError, str(run)):
+        wells, fields = pl.read_parquet(run / "wells.parquet"), pl.read_parquet(run / "fields.parquet")
+    last = fields.filter(pl.col("frame") == fields["frame"].max())
+    curves = respond(wells, names, pixel_size_um=float(folder.record["pixel_size_um"])).curves
+    queue = rank_fields(last, wells, curves, names)
+    write_bytes(run / "review" / "queue.csv", csv_bytes(queue))
+    return queue

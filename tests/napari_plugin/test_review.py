@@ -146,6 +146,22 @@ def test_verdicts_stand_beside_the_field(own):
     assert own.said() == "rejected: contaminated"
 
 
+def test_the_queue_leads_from_one_urgent_field_to_the_next(own):
+    assert not own.next_ranked()
+    said = CliRunner().invoke(app, ["review", "queue", str(own.run.root), "--most", "3"])
+    assert said.exit_code == 0, said.output
+    ranked = own.run.queue()
+    assert len(ranked) == 48
+    seen = []
+    for _ in range(3):
+        assert own.next_ranked()
+        seen.append((own.well, own.number))
+        own.accept()
+    assert seen == ranked[:3]
+    own.blinded = True
+    assert own.caption() == f"field {own.number} of 2 (blinded)"
+
+
 def test_the_tables_follow(own):
     """Rejecting a field and erasing a cell, then `review apply`: what the reviewer did is what the next reader reads."""
     root, well = own.run.root, own.well
