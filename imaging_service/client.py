@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
-from imaging_service.errors import NotFound, ServiceError, StoreError
-from imaging_service.review_log import ReviewLog
-from imaging_service.schemas import Plate, RegistryChange, Run, Submission, WellState
+from imaging_service.errors import NotFound, ReviewConflict, ServiceError, StoreError
+from imaging_service.review_log import ENGINE_VERSION, Crop, ReviewLog
+from imaging_service.schemas import LabelVersion, Plate, RegistryChange, Run, Submission, Verdict, WellState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,9 +50,14 @@ class Client:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
         self._http.close()
 
-    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """One request; raises ServiceRefused with the service's explanation."""
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
@@ -76,56 +83,60 @@ class Client:
             scan=str(scan.resolve()), plate_map_name=plate_map.name, plate_map_base64=base64.b64encode(sheet).decode(), protocol=content,
             engine=engine, device=device, plate=plate,
         )  # fmt: skip
-        return Run.model_validate(self._ask("POST", "/runs", json=body.model_dump(mode="json")).json())
+        return Run.model_validate(self.ask("POST", "/runs", json=body.model_dump(mode="json")).json())
 
     def runs(self) -> list[Run]:
         """The newest runs."""
-        return [Run.model_validate(r) for r in self._ask("GET", "/runs").json()]
+        return [Run.model_validate(r) for r in self.ask("GET", "/runs").json()]
 
     def run(self, run_id: str) -> Run:
         """One run with its progress."""
-        return Run.model_validate(self._ask("GET", f"/runs/{run_id}").json())
+        return Run.model_validate(self.ask("GET", f"/runs/{run_id}").json())
 
     def plates(self) -> list[Plate]:
         """All plates."""
-        return [Plate.model_validate(p) for p in self._ask("GET", "/plates").json()]
+        return [Plate.model_validate(p) for p in self.ask("GET", "/plates").json()]
 
     def progress(self, run_id: str) -> list[WellState]:
         """How each well ended, so far."""
-        return [WellState.model_validate(w) for w in self._ask("GET", f"/runs/{run_id}/progress").json()]
+        return [WellState.model_validate(w) for w in self.ask("GET", f"/runs/{run_id}/progress").json()]
 
     def wells(self, run_id: str) -> list[dict[str, Any]]:
         """The well table as a list of rows."""
-        rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/wells").json()
+        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/wells").json()
         return rows
 
     def responses(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
         """The response table as a list of rows; filters: line, compound, phenotype, status."""
-        rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/responses", params=filters).json()
+        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/responses", params=filters).json()
         return rows
 
     def hazards(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
         """Survival over time as a list of rows; filters: line, compound, status."""
-        rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/hazards", params=filters).json()
+        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/hazards", params=filters).json()
         return rows
 
     def checks(self, run_id: str) -> list[dict[str, Any]]:
         """Quality control of the plate as a list of rows."""
-        rows: list[dict[str, Any]] = self._ask("GET", f"/runs/{run_id}/checks").json()
+        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/checks").json()
         return rows
 
     def registry(self, kind: Literal["lines", "batches"]) -> str:
         """The registry's lines or batches as TSV."""
-        return self._ask("GET", f"/{kind}", params={"format": "tsv"}).text
+        return self.ask("GET", f"/{kind}", params={"format": "tsv"}).text
 
     def put_registry(self, kind: Literal["lines", "batches"], text: str) -> RegistryChange:
         """Add or replace lines or batches from TSV text."""
-        answer = self._ask("PUT", f"/{kind}", content=text.encode(), headers={"Content-Type": "text/tab-separated-values"})
+        answer = self.ask("PUT", f"/{kind}", content=text.encode(), headers={"Content-Type": "text/tab-separated-values"})
         return RegistryChange.model_validate(answer.json())
+
+    def review(self, run_id: str) -> RemoteRun:
+        """A run of the service as the reviewer sees it."""
+        return RemoteRun(self, run_id)
 
     def table_bytes(self, run_id: str, kind: str, fmt: str) -> bytes:
         """A table ("wells", "responses", "hazards" or "checks") as "csv" or "parquet" bytes."""
-        return self._ask("GET", f"/runs/{run_id}/{kind}", params={"format": fmt}).content
+        return self.ask("GET", f"/runs/{run_id}/{kind}", params={"format": fmt}).content
 
 
 @dataclass(frozen=True)
@@ -210,6 +221,9 @@ class RunFolder:
         labels: Any = self._open(zarr, self.root / "labels.zarr", f"{well}/{field - 1}/labels")
         return {name: _plane(labels[f"{name}/0"], 1) for name in labels.attrs["ome"]["labels"]}
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     @staticmethod
     def _open(zarr: Any, store: Path, path: str) -> Any:
         well, _, rest = path.partition("/")
@@ -219,3 +233,101 @@ class RunFolder:
             return zarr.open_group(store / where, mode="r")
         except FileNotFoundError as error:
             raise StoreError(f"{store.name} has no {where}: well {well} was not analysed, or the store is incomplete") from error
+
+
+class RemoteReview:
+    """The reviewers' record of a run on a service; the methods that a review needs are those of ReviewLog."""
+
+    def __init__(self, client: Client, run_id: str) -> None:
+        self._client, self._path = client, f"/runs/{run_id}"
+
+    def history(self, well: str, field: int) -> list[LabelVersion]:
+        """Versions of a field's labels that reviewers made, oldest first."""
+        answer = self._client.ask("GET", f"{self._path}/fields/{well}/{field}/history")
+        return [LabelVersion.model_validate(v) for v in answer.json()]
+
+    def head(self, well: str, field: int) -> int:
+        """The newest version of a field's labels."""
+        history = self.history(well, field)
+        return history[-1].version if history else ENGINE_VERSION
+
+    def commit(self, well: str, field: int, parent: int, crops: Mapping[str, Crop], author: str, reason: str) -> LabelVersion:
+        """Write the next version. Raises ReviewConflict where somebody was faster, ServiceRefused for anything else."""
+        import numpy as np
+
+        stream = io.BytesIO()
+        arrays: dict[str, Any] = {name: crop.labels for name, crop in crops.items()}
+        arrays |= {f"origin_{name}": np.array([crop.y, crop.x]) for name, crop in crops.items()}
+        np.savez_compressed(stream, **arrays)
+        headers = {"If-Match": f'"{parent}"', "Content-Type": "application/x-npz"}
+        try:
+            answer = self._client.ask(
+                "PATCH", f"{self._path}/fields/{well}/{field}/labels", content=stream.getvalue(), headers=headers,
+                params={"author": author, "reason": reason},
+            )  # fmt: skip
+        except ServiceRefused as error:
+            if error.status == ReviewConflict.http_status:
+                raise ReviewConflict(str(error)) from error
+            raise
+        return LabelVersion.model_validate(answer.json())
+
+    def revert(self, _base: Mapping[str, Any], well: str, field: int, to: int, author: str, reason: str) -> LabelVersion:
+        """Go back to an earlier version, as a new one; the service knows the engine's labels itself."""
+        body = {"to": to, "author": author, "reason": reason}
+        return LabelVersion.model_validate(self._client.ask("POST", f"{self._path}/fields/{well}/{field}/revert", json=body).json())
+
+    def judge(self, verdict: Verdict) -> None:
+        """Write a verdict."""
+        self._client.ask("POST", f"{self._path}/verdicts", json=verdict.model_dump(mode="json"))
+
+    def standing(self) -> dict[tuple[str, int | None, int | None], Verdict]:
+        """(well, field, track) ► the verdict that stands."""
+        verdicts = [Verdict.model_validate(v) for v in self._client.ask("GET", f"{self._path}/verdicts").json()]
+        return {(v.well, v.field, v.track): v for v in verdicts}
+
+
+class RemoteRun:
+    """A finished run on a service, to be reviewed like a run's folder. Raises ServiceRefused with the service's own words."""
+
+    def __init__(self, client: Client, run_id: str) -> None:
+        self._client, self._path = client, f"/runs/{run_id}"
+        self.record: dict[str, Any] = client.ask("GET", f"{self._path}/record").json()
+        self.review = RemoteReview(client, run_id)
+        self._wells = client.wells(run_id)
+
+    def wells(self) -> list[dict[str, str]]:
+        """The well table; values as text, empty where there is none."""
+        return [{name: "" if value is None else str(value) for name, value in row.items()} for row in self._wells]
+
+    def queue(self) -> list[tuple[str, int]]:
+        """No ranking comes over HTTP in this version."""
+        return []
+
+    def fields(self, well: str) -> int:
+        """Number of fields of a well that was analysed."""
+        return next(int(row["n_fields"]) for row in self._wells if row["well"] == well)
+
+    def read_field(self, well: str, field: int) -> FieldImage:
+        """Pixels and the newest labels of a field, counted from 1."""
+        import numpy as np
+
+        answer = self._client.ask("GET", f"{self._path}/fields/{well}/{field}")
+        with np.load(io.BytesIO(answer.content), allow_pickle=False) as sent:
+            meta = json.loads(sent["meta"].tobytes())
+            labels = {name.removeprefix("labels_"): sent[name] for name in sent.files if name.startswith("labels_")}
+            return FieldImage(
+                sent["pixels"],
+                tuple(meta["channels"]),
+                tuple(meta["roles"]),
+                labels,
+                float(meta["pixel_size_um"]),
+                int(meta["label_version"]),
+            )
+
+    def engine_labels(self, _well: str, _field: int) -> dict[str, NDArray[np.int32]]:
+        """Not needed: the service goes back to them itself."""
+        return {}
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()

@@ -106,6 +106,20 @@ class ReviewConflict(ServiceError, RuntimeError):
     http_status = 412
 
 
+class ReviewRefused(ServiceError, ValueError):
+    """A correction that is not one: no .npz, outside the field, of unknown labels."""
+
+    code = "review_invalid"
+    http_status = 422
+
+
+class PreconditionRequired(ServiceError, ValueError):
+    """A correction that does not say which version it corrects."""
+
+    code = "precondition_required"
+    http_status = 428
+
+
 class NotReady(ServiceError, RuntimeError):
     """The table does not exist yet: the run goes on, or failed."""
 

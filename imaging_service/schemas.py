@@ -121,6 +121,16 @@ class Verdict(BaseModel):
         return self
 
 
+class Revert(BaseModel):
+    """Which version of a field's labels to go back to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: int = Field(ge=1, description="1 is the engine's.")
+    author: str = Field(min_length=1)
+    reason: str = ""
+
+
 class Health(BaseModel):
     """Whether the service can take work."""
 

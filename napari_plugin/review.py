@@ -29,6 +29,7 @@ class ReviewWidget(QWidget):
         self._viewer = napari_viewer
         self.session: ReviewSession | None = None
         self.open_button = QPushButton("Open run folder …")
+        self.connect_button = QPushButton("Open run of a service …")
         self.wells = QComboBox()
         self.previous_button = QPushButton("Previous (P)")
         self.next_button = QPushButton("Next (N)")
@@ -40,6 +41,7 @@ class ReviewWidget(QWidget):
         steps.addWidget(self.next_button)
         column = QVBoxLayout(self)
         column.addWidget(self.open_button)
+        column.addWidget(self.connect_button)
         column.addWidget(self.wells)
         column.addLayout(steps)
         column.addWidget(self.blinded)
@@ -47,6 +49,7 @@ class ReviewWidget(QWidget):
         column.addStretch()
         self.blinded.toggled.connect(self._blind)
         self.open_button.clicked.connect(self._choose)
+        self.connect_button.clicked.connect(self._connect)
         self.wells.textActivated.connect(self._pick)
         self.next_button.clicked.connect(self.next)
         self.previous_button.clicked.connect(self.previous)
@@ -64,11 +67,21 @@ class ReviewWidget(QWidget):
 
     def open(self, folder: Path) -> None:
         """Open a run's folder and show its first well; says in the panel what is wrong where it cannot."""
+        self._begin(lambda: ReviewSession.open(folder))
+
+    def connect_to(self, url: str, run: str) -> None:
+        """Open a run of a service and show its first well; says in the panel what is wrong where it cannot."""
+        self._begin(lambda: ReviewSession.connect(url, run))
+
+    def _begin(self, make: Callable[[], ReviewSession]) -> None:
         try:
-            self.session = ReviewSession.open(folder)
+            session = make()
         except ServiceError as error:
             self.caption.setText(str(error))
             return
+        if self.session is not None:
+            self.session.close()
+        self.session = session
         self.wells.clear()
         self.wells.addItems(self.session.wells)
         if self.session.wells:
@@ -106,6 +119,12 @@ class ReviewWidget(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Folder of a run")
         if folder:
             self.open(Path(folder))
+
+    def _connect(self) -> None:
+        url, given = QInputDialog.getText(self, "Service", "Address of the service:", text="http://127.0.0.1:8765")
+        run, named = QInputDialog.getText(self, "Run", "The run's id, or its beginning:") if given else ("", False)
+        if named and run.strip():
+            self.connect_to(url.strip(), run.strip())
 
     def _pick(self, well: str) -> None:
         if self.session is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.client import FieldImage, RunFolder
+from imaging_service.client import Client, FieldImage, RemoteRun, RunFolder
 from imaging_service.review_log import Crop
 from imaging_service.schemas import LabelVersion, Verdict
 
@@ -31,7 +31,7 @@ class ReviewSession:
     Only wells that were analysed can be opened; the others are in `unusable` with the reason.
     """
 
-    run: RunFolder
+    run: RunFolder | RemoteRun
     wells: list[str] = field(init=False)
     unusable: dict[str, str] = field(init=False)
     position: int = field(init=False, default=0)
@@ -49,6 +49,15 @@ class ReviewSession:
     def open(cls, folder: Path) -> ReviewSession:
         """A session on the folder of `imaging-service analyze`. Raises NotFound."""
         return cls(RunFolder(folder))
+
+    @classmethod
+    def connect(cls, url: str, run: str) -> ReviewSession:
+        """A session on a run of a service. Raises ServiceRefused."""
+        return cls(RemoteRun(Client(url), run))
+
+    def close(self) -> None:
+        """End the connection to a service, if there is one."""
+        self.run.close()
 
     @property
     def well(self) -> str:

@@ -112,7 +112,7 @@ def test_over_http(settings):
 
 
 def test_the_commands_carry_files_both_ways(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(Client, "_ask", lambda _self, method, path, **more: ask(settings, method, path, **more))
+    monkeypatch.setattr(Client, "ask", lambda _self, method, path, **more: ask(settings, method, path, **more))
     (tmp_path / "lines.tsv").write_text("\ufeff" + LINES, encoding="utf-8")
     done = CliRunner().invoke(cli, ["registry", "import", "--lines", str(tmp_path / "lines.tsv")])
     assert "lines: 3 added, 0 changed, 0 as before" in done.output
