@@ -80,6 +80,13 @@ class DoseResponse:
             return None
         return float(10**self.fitted_log_ec50 * (share / (1 - share)) ** (1 / self.hill))
 
+    def dose_at(self, response: float, low: float, high: float) -> float | None:
+        """Dose between `low` and `high` at which a falling curve reaches a response (the absolute EC50, at 50 % of vehicle); None if none."""
+        if self.direction != "descending" or self.e0 is None or self.einf is None or not self.einf < response < self.e0:
+            return None
+        dose = self.effective_dose((self.e0 - response) / (self.e0 - self.einf))
+        return dose if dose is not None and low <= dose <= high else None
+
     def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
         """Pointwise 95 % interval of the fitted curve by the delta method; None where the curve has no covariance."""
         if self.covariance is None or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:

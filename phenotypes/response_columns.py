@@ -45,6 +45,7 @@ RESPONSE = [
     Column("ec50_molar", "response", "mol/L", REAL, "Dose of the half-maximal effect (relative EC50)."),
     Column("ec50_low", "response", "mol/L", REAL, "Lower end of its 95 % profile-likelihood interval; null if it is open."),
     Column("ec50_high", "response", "mol/L", REAL, "Upper end; null if it is open."),
+    Column("ec50_absolute_molar", "response", "mol/L", REAL, "Dose at which the fitted curve falls to 50 % of vehicle; null if it does not within the doses, or for differences."),
     Column("hill", "response", "", REAL, "Hill slope, > 0 in both directions."),
     Column("e0", "response", "", REAL, "Fitted response without compound."),
     Column("emax", "response", "", REAL, "Fitted response at the highest tested dose."),
@@ -97,7 +98,7 @@ HAZARD = [
     Column("status", "hazard", "", TEXT, "ok, informative_censoring, too_few_tracks, too_few_events, too_few_wells, not_converged."),
     Column("reason", "hazard", "", TEXT, "The status in words."),
     Column("hazard_ratio", "hazard", "", REAL, "Of death against vehicle wells of the same line: Cox, Efron ties, stratified by batch."),
-    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval, between wells."),
+    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval, between wells, and no narrower than between batches where there are two or more."),
     Column("hr_high", "hazard", "", REAL, "Upper end."),
     Column("p_value", "hazard", "", REAL, "Wald test, variance clustered by well, Student's t with wells − 2 degrees of freedom."),
     Column("schoenfeld_p", "hazard", "", REAL, "Test of proportional hazards; under 0.01 the ratio is an average over time."),
@@ -110,5 +111,6 @@ HAZARD = [
     Column("rmst_difference_high", "hazard", "h", REAL, "Upper end."),
     Column("horizon_h", "hazard", "h", REAL, "Until when survival is compared: the earliest end of any field's study."),
     *[Column(f"{name}_{arm}", "hazard", "", dtype, meaning.format(arm)) for name, dtype, meaning in (("n_tracks", INT, "Included tracks, {} wells."), ("n_events", INT, "Deaths, {} wells."), ("n_wells", INT, "Number of {} wells."), ("lost_fraction", REAL, "Share of tracks whose end was not seen before the study's, {} wells.")) for arm in ("vehicle", "treated")],
+    Column("n_batches", "hazard", "", INT, "Batches with both arms and a ratio of their own."),
     Column("q_value", "hazard", "", REAL, "Benjamini–Hochberg over the plate's ratios."),
 ]  # fmt: skip

@@ -100,6 +100,7 @@ def respond(
                     "population": next(iter(wells["population"].drop_nulls()), None),
                     "unit": unit_of(name),
                     **_result_columns(result),
+                    "ec50_absolute_molar": _absolute(result, name, own["dose_molar"]),
                     "reason": "; ".join(filter(None, (result.reason, _lost_doses(all_own, own)))),
                     "n_cells": int(own["nuclei_count"].sum() or 0) if result.n_wells else 0,
                     "n_plates": 1,
@@ -158,6 +159,14 @@ def _result_columns(result: DoseResponse) -> dict[str, object]:
         "e0": result.e0, "emax": result.emax, "effect": result.effect, "effect_low": result.effect_low,
         "effect_high": result.effect_high, "p_value": result.p_value, "residual_sd": result.residual_sd,
     }  # fmt: skip
+
+
+def _absolute(result: DoseResponse, name: str, doses: pl.Series) -> float | None:
+    """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
+    tested = doses.filter(doses > 0).to_numpy()
+    if phenotype(name).scale != "percent" or not len(tested):
+        return None
+    return result.dose_at(50.0, float(tested.min()), float(tested.max()))
 
 
 def _lost_doses(planned: pl.DataFrame, own: pl.DataFrame) -> str:

@@ -152,12 +152,8 @@ class ScreenRow:
 
     def _absolute(self, curve: DoseResponse) -> float | None:
         """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
-        if phenotype(self.phenotype).scale != "percent" or curve.direction != "descending":
-            return None
-        if curve.e0 is None or curve.einf is None or not curve.einf < 50 < curve.e0:
-            return None
-        dose = curve.effective_dose((curve.e0 - 50) / (curve.e0 - curve.einf))
-        return dose if dose is not None and self.own.dose.min() <= dose <= self.own.dose.max() else None
+        percent = phenotype(self.phenotype).scale == "percent"
+        return curve.dose_at(50.0, float(self.own.dose.min()), float(self.own.dose.max())) if percent else None
 
     def _rescue(self) -> Row:
         if not self.partner:

@@ -120,3 +120,12 @@ def test_predictions_and_bands():
     assert (predicted < high).all()
     assert result.predict([0.0])[0] == pytest.approx(result.e0)
     assert fit(DESIGN, np.ones(len(DESIGN))).band(DOSES) is None
+
+
+def test_the_absolute_ec50_is_where_half_of_vehicle_is_reached():
+    """From 100 to 20, half-maximal at 400 nM: 60 % there, and 50 % at EC50 · (0.625 / 0.375)^(1/h)."""
+    result = fit(DESIGN, curve(100, 20, 4e-7, 1.3, sd=0.1, seed=1))
+    assert result.dose_at(50.0, 1e-8, 3e-5) == pytest.approx(4e-7 * (0.625 / 0.375) ** (1 / 1.3), rel=0.02)
+    assert result.dose_at(50.0, 1e-8, 1e-7) is None
+    assert result.dose_at(10.0, 1e-8, 3e-5) is None
+    assert fit(DESIGN, curve(100, 200, 4e-7, 1.3, sd=0.1)).dose_at(150.0, 1e-8, 3e-5) is None

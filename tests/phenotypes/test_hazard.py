@@ -62,6 +62,23 @@ def test_batches_are_strata():
     assert pooled["hazard_ratio"] > 2.5
 
 
+def test_batches_that_disagree_widen_the_interval():
+    """Three batches of six wells an arm in which the drug does 0.5, 1 and 2: eighteen wells agree on a mean, three batches do not."""
+    rng = np.random.default_rng(0)
+    parts = [
+        tracks(rng, ratio, wells=6).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}")
+        for i, ratio in enumerate((0.4, 1.0, 2.5))
+    ]
+    apart, agreeing = pl.concat(parts), pl.concat([
+        tracks(rng, 1.0, wells=6).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}") for i in range(3)
+    ])  # fmt: skip
+    wide, narrow = (only(t) for t in (apart, agreeing))
+    assert wide["n_batches"] == narrow["n_batches"] == 3
+    assert np.log(wide["hr_high"] / wide["hr_low"]) > 3 * np.log(narrow["hr_high"] / narrow["hr_low"])
+    assert wide["p_value"] > 0.05
+    assert only(tracks(rng))["n_batches"] == 1
+
+
 def test_few_deaths_give_no_ratio():
     row = only(tracks(np.random.default_rng(0), hazard=0.0002))
     assert row["status"] == "too_few_events"
