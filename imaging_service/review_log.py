@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from imaging_service.errors import ReviewConflict, StoreError
 from imaging_service.schemas import LabelVersion, Verdict
+from imaging_service.scratch import written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,18 +147,11 @@ class ReviewLog:
 
 def _write_once(path: Path, content: bytes) -> bool:
     """Write a file whole; False where one of that name is there already. A link, unlike a rename, never replaces."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.parent / f".staged-{uuid.uuid4().hex}"
-    try:
-        with scratch.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.link(scratch, path)
-    except FileExistsError:
-        return False
-    finally:
-        scratch.unlink(missing_ok=True)
+    with written(path, content) as scratch:
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            return False
     return True
 
 

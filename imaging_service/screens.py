@@ -27,10 +27,10 @@ import polars as pl
 from pydantic import ValidationError
 
 from imaging_service import __version__
-from imaging_service.errors import ScreenError, damaged
+from imaging_service.errors import ScreenError
 from imaging_service.screen_remarks import PlateFile, ScreenFile, facts_of, remarks
 from imaging_service.store.folders import staged, write_bytes
-from imaging_service.store.tables import write_table
+from imaging_service.store.tables import read_table, write_table
 from imaging_service.web import charts
 from imaging_service.web.screen_report import KINDS, Picture, ScreenContent, pictures, render_screen
 from phenotypes.columns import empty_table
@@ -65,7 +65,7 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
     """
     record = _record(run)
     protocol = record["inputs"]["protocol"]
-    wells = _table(run / "wells.parquet")
+    wells = read_table(run / "wells.parquet", ScreenError)
     named = tuple(protocol["response"]["phenotypes"])
     usable = measurable(named, float(record["pixel_size_um"]))
     plate = PlateFile(
@@ -91,11 +91,11 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
         own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select("line", "compound", "dose_molar").unique().sort(
             "line", "compound", "dose_molar"
         ).write_parquet(folder / "planned.parquet")
-        quality = _table(run / "quality.parquet").select("line", "phenotype", "z_prime", "ssmd")
+        quality = read_table(run / "quality.parquet", ScreenError).select("line", "phenotype", "z_prime", "ssmd")
         quality.with_columns(pl.lit(plate.run_id).alias("plate")).write_parquet(folder / "quality.parquet")
         tracks = run / "tracks.parquet"
         if tracks.is_file():
-            located = _located(_table(tracks), plate).drop("plate")
+            located = _located(read_table(tracks, ScreenError), plate).drop("plate")
             # A well is a cluster of its own plate, not of every plate's B03.
             located.with_columns(pl.lit(plate.run_id[:12] + " ").add(pl.col("well")).alias("well")).write_parquet(folder / "tracks.parquet")
         (folder / "plate.json").write_text(plate.model_dump_json(indent=1), encoding="utf-8")
@@ -149,23 +149,25 @@ def fit(screen: Path) -> FittedScreen:
     if not plates:
         raise ScreenError(f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER")
     folders = [screen / "plates" / p.run_id for p in plates]
-    conditions = pl.concat([_table(f / "conditions.parquet") for f in folders])
-    planned = pl.concat([_table(f / "planned.parquet") for f in folders]).unique().sort("line", "compound", "dose_molar")
+    conditions = pl.concat([read_table(f / "conditions.parquet", ScreenError) for f in folders])
+    planned = pl.concat([read_table(f / "planned.parquet", ScreenError) for f in folders]).unique().sort("line", "compound", "dose_molar")
     registry = registry_of(screen)
     facts = facts_of(conditions, registry, file)
     tables = fit_screen(
         conditions, planned, facts=facts, phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
-        refusals=pl.concat([_table(f / "refusals.parquet") for f in folders]),
+        refusals=pl.concat([read_table(f / "refusals.parquet", ScreenError) for f in folders]),
         settings=ScreenSettings(file.effect_dose_molar, file.effect_floor, file.robust_curves),
-        quality=pl.concat([_table(f / "quality.parquet") for f in folders]),
+        quality=pl.concat([read_table(f / "quality.parquet", ScreenError) for f in folders]),
         provenance=pl.DataFrame(
             [{"plate": p.run_id, **p.model_dump(include={"run_id", "plate_map_digest", "protocol_digest", "label_version"})} for p in plates]
         ),
         known=_known(screen / "fits.parquet"), software_version=__version__,
     )  # fmt: skip
-    tracks = [_table(f / "tracks.parquet") for f in folders if (f / "tracks.parquet").is_file()]
+    tracks = [read_table(f / "tracks.parquet", ScreenError) for f in folders if (f / "tracks.parquet").is_file()]
     hazards = hazard_table(pl.concat(tracks)) if tracks else empty_table("hazard")
     fitted = FittedScreen(file.name, tuple(plates), tables, hazards, tuple(remarks(conditions, planned, registry, plates, file, facts)))
+    # The record is the commit point: tables of a fit that was cut short are those of nothing.
+    (screen / "fitted.json").unlink(missing_ok=True)
     for name, table in tables_of(fitted).items():
         write_table(table, screen / name)
     _keep(screen / "fits.parquet", tables)
@@ -194,8 +196,8 @@ def tables_of(fitted: FittedScreen) -> dict[str, pl.DataFrame]:
 def read_screen_table(screen: Path, name: str) -> pl.DataFrame:
     """A table that `fit` wrote. Raises ScreenError where it did not, or where plates were added or removed since."""
     path = screen / f"{name}.parquet"
-    if not path.is_file():
-        raise ScreenError(f"screen {screen} was not fitted yet: imaging-service screen fit {screen}")
+    if not path.is_file() or not (screen / "fitted.json").is_file():
+        raise ScreenError(f"screen {screen} was not fitted yet, or a fit was cut short: imaging-service screen fit {screen}")
     made_of = json.loads(_text(screen / "fitted.json"))
     if made_of["runs"] != [p.run_id for p in plates_of(screen)]:
         raise ScreenError(f"plates were added to or removed from screen {screen} since it was fitted: imaging-service screen fit {screen}")
@@ -203,7 +205,7 @@ def read_screen_table(screen: Path, name: str) -> pl.DataFrame:
         raise ScreenError(
             f"settings, registry or software of screen {screen} changed since it was fitted: imaging-service screen fit {screen}"
         )
-    return _table(path)
+    return read_table(path, ScreenError)
 
 
 def _inputs_digest(screen: Path) -> str:
@@ -219,7 +221,9 @@ def content_of(screen: Path) -> ScreenContent:
     """What report and pictures show, from what `fit` wrote. Raises ScreenError."""
     found = {name: read_screen_table(screen, name) for name in TABLES}
     summary = json.loads(_text(screen / "fitted.json"))
-    tables = Screen(found["responses"], found["doses"], found["compounds"], found["windows"], _table(screen / "batches.parquet"), {}, 0)
+    tables = Screen(
+        found["responses"], found["doses"], found["compounds"], found["windows"], read_table(screen / "batches.parquet", ScreenError), {}, 0
+    )
     plates = [p.model_dump() for p in plates_of(screen)]
     return ScreenContent(summary["name"], plates, tables, found["hazards"], summary["findings"], summary["genes"])
 
@@ -250,7 +254,7 @@ def _plate_pictures(screen: Path) -> Iterator[Picture]:
         for name in plate.phenotypes:
 
             def drawn(path: Path = path, name: str = name, form: PlateFormat = form) -> charts.Spec:
-                wells = _table(path)
+                wells = read_table(path, ScreenError)
                 return charts.plate_heatmap(wells, name, form) if wells[name].null_count() < len(wells) else {}
 
             yield Picture("plate", name, f"{plate.plate_name}-{plate.run_id[:8]}", "", drawn)
@@ -302,11 +306,6 @@ def _known(path: Path) -> dict[str, dict[str, object]]:
 def _keep(path: Path, tables: Screen) -> None:
     rows = [{"digest": digest, **row} for digest, row in sorted(tables.fits.items())]
     write_table(pl.DataFrame(rows, infer_schema_length=None), path.with_suffix(""), csv=False)
-
-
-def _table(path: Path) -> pl.DataFrame:
-    with damaged(ScreenError, str(path)):
-        return pl.read_parquet(path)
 
 
 def _text(path: Path) -> str:

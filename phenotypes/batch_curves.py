@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from phenotypes.dose_response import ALPHA, HILL_BOUNDS, MIN_DOSES, DoseResponse, occupancy
+from phenotypes.dose_response import ALPHA, HILL_BOUNDS, MIN_DOSES, DoseResponse, occupancy, potency_status
 
 Real = NDArray[np.float64]
 
@@ -200,20 +200,9 @@ def _curve(
     # Where the interval leaves what can be known from these doses, its end is open.
     low = None if low is not None and low < design.theta[0] else low
     high = None if high is not None and high > design.theta[-1] else high
-    status, reason = "ok", ""
-    if theta < tested.min():
-        status, reason = "below_tested_range", f"half of the effect is reached below the lowest tested dose, {10 ** tested.min():.3g} mol/L"
-    elif theta > tested.max():
-        status, reason = (
-            "above_tested_range",
-            f"half of the effect is not reached at the highest tested dose, {10 ** tested.max():.3g} mol/L",
-        )
-    elif low is None or high is None:
-        ends = "on both sides" if low is None and high is None else "downwards" if low is None else "upwards"
-        status, reason = "not_determined", f"there is an effect, but the EC50's interval is open {ends}"
+    status, reason, inside = potency_status(theta, tested, low, high)
     if status == "ok" and groups < _CLUSTERS:
         reason = f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another batch"
-    inside = status in {"ok", "not_determined"}
     top = float(occupancy(np.array([design.x.max()]), theta, hill)[0])
     return DoseResponse(
         status, reason, **counts, model="hill4", direction="ascending" if span > 0 else "descending",

@@ -236,22 +236,7 @@ def _hill(x: Real, y: Real, grid: _Grid, counts: Any, p_value: float) -> DoseRes
     half = _effect_half_width(covariance, theta, hill, span, float(np.log10(x.max())), freedom)
     bound = rss + variance * float(stats.f.ppf(1 - ALPHA, 1, freedom))
     low, high = _interval(x, y, grid, explained, theta, bound)
-    status, reason = "ok", ""
-    if theta < tested.min():
-        status, reason = (
-            "below_tested_range",
-            f"half of the effect is reached below the lowest tested dose, {x[x > 0].min():.3g} mol/L",
-        )
-    elif theta > tested.max():
-        status, reason = (
-            "above_tested_range",
-            f"half of the effect is not reached at the highest tested dose, {x.max():.3g} mol/L",
-        )
-    elif low is None or high is None:
-        # There is an effect, but a point estimate without both bounds would be read as a potency.
-        ends = "on both sides" if low is None and high is None else "downwards" if low is None else "upwards"
-        status, reason = "not_determined", f"there is an effect, but the EC50's interval is open {ends}"
-    inside = status in {"ok", "not_determined"}
+    status, reason, inside = potency_status(theta, tested, low, high)
     return DoseResponse(
         status, reason, **counts, model="hill4", direction="ascending" if span > 0 else "descending",
         ec50=float(10**theta) if status == "ok" else None,
@@ -261,6 +246,19 @@ def _hill(x: Real, y: Real, grid: _Grid, counts: Any, p_value: float) -> DoseRes
         effect_low=None if half is None else effect - half, effect_high=None if half is None else effect + half,
         p_value=p_value, residual_sd=float(np.sqrt(variance)), covariance=covariance, fitted_log_ec50=theta,
     )  # fmt: skip
+
+
+def potency_status(theta: float, tested: Real, low: float | None, high: float | None) -> tuple[str, str, bool]:
+    """(status, reason, whether the interval may be shown) of a log10 EC50 against the log10 doses tested and its interval's ends."""
+    if theta < tested.min():
+        return "below_tested_range", f"half of the effect is reached below the lowest tested dose, {10 ** tested.min():.3g} mol/L", False
+    if theta > tested.max():
+        return "above_tested_range", f"half of the effect is not reached at the highest tested dose, {10 ** tested.max():.3g} mol/L", False
+    if low is None or high is None:
+        # There is an effect, but a point estimate without both bounds would be read as a potency.
+        ends = "on both sides" if low is None and high is None else "downwards" if low is None else "upwards"
+        return "not_determined", f"there is an effect, but the EC50's interval is open {ends}", True
+    return "ok", "", True
 
 
 def _interval(x: Real, y: Real, grid: _Grid, explained: Real, best: float, bound: float) -> tuple[float | None, float | None]:

@@ -73,7 +73,7 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
     effect, gap = np.asarray(drug, float), np.asarray(window, float)
     if len(effect) < 2:
         return Rescue("too_few_batches", f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2 are needed")
-    low, high = _interval(gap)
+    low, high = mean_interval(gap)
     known = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
     if high - low <= 1e-12 * max(1.0, abs(high)):
         words = "all batches gave the very same window: without scatter nothing can be said of another batch"
@@ -88,11 +88,11 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
         flags.append(f"specificity not assessed: the isogenic line had the drug in {int(both.sum())} of these batches")
     else:
         difference = (effect - other)[both]
-        least, most = _interval(difference)
+        least, most = mean_interval(difference)
         known = replace(known, interaction=float(difference.mean()), interaction_low=least, interaction_high=most)
         if not both.all():
             flags.append(f"interaction over {int(both.sum())} of {len(effect)} batches")
-        own_low, own_high = _interval(other[both])
+        own_low, own_high = mean_interval(other[both])
         if least <= 0 <= most:
             same = own_low > 0 < effect.mean() or own_high < 0 > effect.mean()
             flags.append(
@@ -111,7 +111,8 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
     return replace(known, status="ok", rho=rho, low=low, high=high, flags=tuple(flags))
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean of batch values, Student's t between them."""
     wide = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return float(values.mean() - wide), float(values.mean() + wide)
 

@@ -14,6 +14,7 @@ import polars as pl
 from scipy import stats
 
 from phenotypes.columns import conform, empty_table, phenotype
+from phenotypes.rescue import mean_interval
 
 Row = dict[str, object]
 MIN_WELLS = 3
@@ -112,8 +113,9 @@ def _overall(usable: pl.DataFrame) -> Row:
             "reason": f"{len(gap)} batch with both lines; 2 are needed",
             "gap": float(gap[0]) if len(gap) else None,
         }
-    wide = float(stats.t.ppf(0.975, len(gap) - 1) * gap.std(ddof=1) / np.sqrt(len(gap)))
     mean = float(gap.mean())
+    low, high = mean_interval(gap)
+    wide = (high - low) / 2
     if wide <= 1e-12 * max(1.0, abs(mean)):
         return row | {"status": "no_variation", "reason": "all batches gave the very same gap: no interval", "gap": mean}
     apart = abs(mean) > wide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +14,7 @@ from imaging_service.api.access import SessionDep
 from imaging_service.errors import RegistryRefused
 from imaging_service.registry import load_registry, merge_batches, merge_lines
 from imaging_service.schemas import RegistryChange
-from plate_maps.lines import Batch, Line, write
+from plate_maps.lines import Batch, Line, Record, write
 
 router = APIRouter(tags=["registry"])
 _MOST_BYTES = 20 * 2**20
@@ -33,10 +34,7 @@ Sheet = Annotated[bytes, Body(media_type="text/tab-separated-values", descriptio
 @router.get("/lines", summary="Cell lines", response_class=Response)
 def get_lines(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
     """All lines by name: donor, genotype, clone, passage, isogenic parent, consent and the rest of the record."""
-    lines = load_registry(session).lines.values()
-    if fmt is RegistryFormat.TSV:
-        return Response(write(lines, Line), media_type="text/tab-separated-values")
-    return JSONResponse([asdict(line) for line in lines])
+    return _sent(load_registry(session).lines.values(), Line, fmt)
 
 
 @router.put("/lines", summary="Add or replace cell lines")
@@ -48,16 +46,19 @@ def put_lines(sheet: Sheet, session: SessionDep) -> RegistryChange:
 @router.get("/batches", summary="Differentiation batches", response_class=Response)
 def get_batches(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
     """All batches by name."""
-    batches = load_registry(session).batches.values()
-    if fmt is RegistryFormat.TSV:
-        return Response(write(batches, Batch), media_type="text/tab-separated-values")
-    return JSONResponse([asdict(batch) for batch in batches])
+    return _sent(load_registry(session).batches.values(), Batch, fmt)
 
 
 @router.put("/batches", summary="Add or replace differentiation batches")
 def put_batches(sheet: Sheet, session: SessionDep) -> RegistryChange:
     """Batches of the same name are replaced. One fault, and nothing is changed."""
     return merge_batches(session, _text(sheet), "batches.tsv")
+
+
+def _sent(records: Iterable[Record], kind: type[Record], fmt: RegistryFormat) -> Response:
+    if fmt is RegistryFormat.TSV:
+        return Response(write(records, kind), media_type="text/tab-separated-values")
+    return JSONResponse([asdict(record) for record in records])
 
 
 def _text(sheet: bytes) -> str:

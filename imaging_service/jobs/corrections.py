@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import polars as pl
 
-from imaging_service.errors import NotFound, StoreError, damaged
+from imaging_service.errors import NotFound, StoreError
 from imaging_service.jobs.analyze import only_one
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
 from imaging_service.jobs.summary import conditions_table, judge_plate
@@ -22,7 +22,7 @@ from imaging_service.review_log import ReviewLog, verdict_words
 from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
-from imaging_service.store.tables import write_table
+from imaging_service.store.tables import read_table, write_table
 from phenotypes.measure import MeasureSettings, measure, with_well
 from phenotypes.multiple_testing import with_q_values
 from phenotypes.neurites import NeuriteSettings
@@ -60,7 +60,7 @@ def apply_review(root: Path) -> Corrected:
 def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
     root, record, calibration = folder.root, load(RunRecord, folder.record), load(Calibration, folder.calibration)
     revision = log.revision()
-    cells, fields = _table(root / "cells.parquet"), _table(root / "fields.parquet")
+    cells, fields = read_table(root / "cells.parquet"), read_table(root / "fields.parquet")
     measured = []
     for well, number in log.corrected():
         fresh = _measured(folder, log, record, calibration, well, number)
@@ -95,7 +95,7 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
     )  # fmt: skip
     out = root / "corrected"
     before = out if (out / "corrected.json").is_file() else root
-    old_wells, old_responses = _table(before / "wells.parquet"), _table(before / "responses.parquet")
+    old_wells, old_responses = read_table(before / "wells.parquet"), read_table(before / "responses.parquet")
     names = record.inputs.protocol.response.phenotypes
     lines = _moved(old_wells, judged.wells, names)
     responses = respond(
@@ -130,7 +130,7 @@ def _measured(
     version = log.head(name, number)
     cells, fields = (log.root / "measured" / name / f"{number}-{version:04d}-{what}.parquet" for what in ("cells", "fields"))
     if cells.is_file() and fields.is_file():
-        return _table(cells), _table(fields)
+        return read_table(cells), read_table(fields)
     protocol = record.inputs.protocol
     if protocol.survival is not None:
         raise StoreError(
@@ -160,8 +160,3 @@ def _moved(before: pl.DataFrame, after: pl.DataFrame, names: tuple[str, ...]) ->
     same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
     unchanged = set(same["well"])
     return sorted({line for well, line in after.select("well", "line").rows() if well not in unchanged})
-
-
-def _table(path: Path) -> pl.DataFrame:
-    with damaged(StoreError, str(path)):
-        return pl.read_parquet(path)

@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from imaging_service.client import RunFolder
-from imaging_service.errors import ScanError, StoreError, damaged
+from imaging_service.errors import ScanError, StoreError
 from imaging_service.schemas import Verdict
 from imaging_service.store.folders import write_bytes
-from imaging_service.store.tables import csv_bytes
+from imaging_service.store.tables import csv_bytes, read_table
 from phenotypes.responses import respond
 from phenotypes.review_queue import rank_fields
 from segmentation.accuracy import Counts, object_counts
@@ -181,8 +181,7 @@ def write_queue(run: Path) -> pl.DataFrame:
     """Rank the run's fields by what is worth a look, and write RUN/review/queue.csv, which the reviewer's plug-in follows. Returns it."""
     folder = RunFolder(run)
     names = folder.record["inputs"]["protocol"]["response"]["phenotypes"]
-    with damaged(StoreError, str(run)):
-        wells, fields = pl.read_parquet(run / "wells.parquet"), pl.read_parquet(run / "fields.parquet")
+    wells, fields = (read_table(run / f"{name}.parquet") for name in ("wells", "fields"))
     last = fields.filter(pl.col("frame") == fields["frame"].max())
     curves = respond(wells, names, pixel_size_um=float(folder.record["pixel_size_um"])).curves
     queue = rank_fields(last, wells, curves, names)

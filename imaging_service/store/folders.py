@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from imaging_service.scratch import written
 
 
 @contextlib.contextmanager
@@ -44,17 +45,8 @@ def staged(target: Path, *, keep: bool = False) -> Iterator[Path]:
 
 def write_bytes(target: Path, content: bytes) -> None:
     """Write a file whole: temporary file, fsync, rename."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.parent / f".staged-{uuid.uuid4().hex}"
-    try:
-        with scratch.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+    with written(target, content) as scratch:
         scratch.replace(target)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
 
 
 def sweep(root: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from imaging_service.errors import ServiceError, StoreError, damaged
 from imaging_service.store.folders import write_bytes
 
 # A cell that starts with one of these is run as a formula by spreadsheets (CWE-1236).
@@ -27,6 +28,12 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
         pl.when(pl.col(name).str.contains(_FORMULA)).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in text
     )
     return safe.write_csv().encode()
+
+
+def read_table(path: Path, raises: type[ServiceError] = StoreError) -> pl.DataFrame:
+    """A Parquet table of ours. Raises StoreError, or the error given, naming the file where it is missing or damaged."""
+    with damaged(raises, str(path)):
+        return pl.read_parquet(path)
 
 
 def write_table(table: pl.DataFrame, stem: Path, *, csv: bool = True) -> None:

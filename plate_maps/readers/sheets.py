@@ -66,19 +66,25 @@ def _read_text(path: Path) -> Sheet:
 
 
 def _read_excel(path: Path) -> list[Sheet]:
+    try:
+        return _sheets_of_workbook(path)
+    except (PlateMapError, OSError, MemoryError):
+        raise  # our own words, or the machine's doing, not the sheet's
+    except Exception as error:
+        # openpyxl names no error of its own for broken workbooks: zipfile, zlib, the XML parser and its own KeyErrors and TypeErrors come
+        # through, some only while rows are read. Whatever it is, the file cannot be read, and the cause stays attached.
+        raise PlateMapError(path.name, [f"the workbook cannot be read: {error}"]) from error
+
+
+def _sheets_of_workbook(path: Path) -> list[Sheet]:
     from openpyxl import load_workbook
 
-    try:
-        with warnings.catch_warnings():
-            # openpyxl warns of styles and validations that it will not keep; only cell values are read here.
-            warnings.simplefilter("ignore", UserWarning)
-            # Values as Excel last computed them; the formula text itself shows which cells were never computed.
-            book = load_workbook(path, read_only=True, data_only=True)
-            formulas = load_workbook(path, read_only=True, data_only=False)
-    except (OSError, MemoryError):
-        raise  # the machine's doing, not the sheet's
-    except Exception as error:
-        raise PlateMapError(path.name, [f"the workbook cannot be opened: {error}"]) from error
+    with warnings.catch_warnings():
+        # openpyxl warns of styles and validations that it will not keep; only cell values are read here.
+        warnings.simplefilter("ignore", UserWarning)
+        # Values as Excel last computed them; the formula text itself shows which cells were never computed.
+        book = load_workbook(path, read_only=True, data_only=True)
+        formulas = load_workbook(path, read_only=True, data_only=False)
     sheets, problems = [], []
     try:
         for sheet, raw in zip(book.worksheets, formulas.worksheets, strict=True):

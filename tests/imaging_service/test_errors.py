@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from imaging_service.errors import ImageError, ScanError, damaged
@@ -14,7 +16,7 @@ def test_whatever_a_library_says_of_damaged_bytes_is_one_named_error(error):
 
 def test_a_missing_file_is_the_plates_fault():
     with pytest.raises(ImageError, match="B03.tif: there is no such file"), damaged(ImageError, "B03.tif"):
-        open("/no/such/B03.tif")  # noqa: SIM115
+        Path("/no/such/B03.tif").read_bytes()
 
 
 @pytest.mark.parametrize("error", [PermissionError("disk"), OSError(5, "Input/output error"), MemoryError(), ScanError("own words")])

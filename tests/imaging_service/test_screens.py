@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from imaging_service import screens as screens_module
 from imaging_service.cli import app
 from imaging_service.errors import ScreenError
 from imaging_service.screens import add_run, draw, fit, plates_of, read_screen_table, remove_run, set_registry, settings_of
@@ -248,3 +249,25 @@ def test_two_clones_and_batches_with_and_without_a_lab_are_remarked(runs, tmp_pa
         folder,
     ).findings
     assert any("batch b0 was added both with and without a lab" in f for f in findings)
+
+
+def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path, monkeypatch):
+    """A fit with a fourth plate dies between two tables; the plate is taken out again: old record, new tables, and nobody would know."""
+    folder = copy_of(screen, tmp_path)
+    added = add_run(folder, runs[3], "north")
+    true, written = screens_module.write_table, []
+
+    def dies(table, stem, **more):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(stem)
+        true(table, stem, **more)
+
+    monkeypatch.setattr(screens_module, "write_table", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(folder)
+    monkeypatch.setattr(screens_module, "write_table", true)
+    remove_run(folder, added.run_id)
+    with pytest.raises(ScreenError, match="or a fit was cut short"):
+        read_screen_table(folder, "responses")
+    assert fit(folder).tables.responses.equals(read_screen_table(screen, "responses"))

@@ -6,6 +6,7 @@ import csv
 import io
 import string
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,15 @@ def test_a_sheet_of_fifty_megabytes_is_refused_at_once_or_read_within_limits(tmp
     (tmp_path / "map.csv").write_text(text + row * 20)
     with pytest.raises(PlateMapError, match="a plate map is at most 52,428,800"):
         read_plate_map(tmp_path / "map.csv")
+
+
+def test_a_workbook_whose_sheet_breaks_off_is_refused_by_name(tmp_path):
+    """The archive opens; the XML inside ends in the middle, which shows only while rows are read."""
+    whole = workbook(tmp_path, [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"]])
+    broken = tmp_path / "broken.xlsx"
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(broken, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, content[: len(content) // 2] if name.endswith("sheet1.xml") else content)
+    with pytest.raises(PlateMapError, match=r"broken.xlsx cannot be used:\n  - the workbook cannot be read"):
+        read_plate_map(broken)
