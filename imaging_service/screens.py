@@ -149,15 +149,15 @@ def fit(screen: Path) -> FittedScreen:
     if not plates:
         raise ScreenError(f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER")
     folders = [screen / "plates" / p.run_id for p in plates]
-    conditions = pl.concat([read_table(f / "conditions.parquet", ScreenError) for f in folders])
-    planned = pl.concat([read_table(f / "planned.parquet", ScreenError) for f in folders]).unique().sort("line", "compound", "dose_molar")
+    conditions = _parts(folders, "conditions")
+    planned = _parts(folders, "planned").unique().sort("line", "compound", "dose_molar")
     registry = registry_of(screen)
     facts = facts_of(conditions, registry, file)
     tables = fit_screen(
         conditions, planned, facts=facts, phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
-        refusals=pl.concat([read_table(f / "refusals.parquet", ScreenError) for f in folders]),
+        refusals=_parts(folders, "refusals"),
         settings=ScreenSettings(file.effect_dose_molar, file.effect_floor, file.robust_curves),
-        quality=pl.concat([read_table(f / "quality.parquet", ScreenError) for f in folders]),
+        quality=_parts(folders, "quality"),
         provenance=pl.DataFrame(
             [{"plate": p.run_id, **p.model_dump(include={"run_id", "plate_map_digest", "protocol_digest", "label_version"})} for p in plates]
         ),
@@ -306,6 +306,14 @@ def _known(path: Path) -> dict[str, dict[str, object]]:
 def _keep(path: Path, tables: Screen) -> None:
     rows = [{"digest": digest, **row} for digest, row in sorted(tables.fits.items())]
     write_table(pl.DataFrame(rows, infer_schema_length=None), path.with_suffix(""), csv=False)
+
+
+def _parts(folders: list[Path], name: str) -> pl.DataFrame:
+    """One table of all runs. Raises ScreenError that says how to get a missing or damaged one back."""
+    try:
+        return pl.concat([read_table(folder / f"{name}.parquet", ScreenError) for folder in folders])
+    except ScreenError as error:
+        raise ScreenError(f"{error}; take that run out (screen remove) and add it again from its own folder") from error
 
 
 def _text(path: Path) -> str:

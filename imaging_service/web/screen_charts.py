@@ -86,12 +86,14 @@ def batch_curves(points: pl.DataFrame, curve: DoseResponse, line: str, compound:
 def forest(responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: str, genes: dict[str, str]) -> Spec:
     """Effects of a compound on each line with intervals, and the mean over donors with its prediction interval, by one phenotype.
 
-    `responses` are rows of the response table of this compound and phenotype, `pooled` those of the compound table.
+    `responses` are rows of the response table of this compound and phenotype, `pooled` those of the compound table; `genes` has an entry,
+    be it empty, for every disease line.
     """
     floor = next((f for f in responses["effect_floor"] if f is not None), None)
     lines = [
         {
-            "label": r["line"], "group": genes.get(r["line"]) or "healthy or corrected", "effect": r["effect"], "low": r["effect_low"], "high": r["effect_high"],
+            "label": r["line"] + (" *" if r["status"] == "one_batch" else ""),
+            "group": (genes[r["line"]] or "gene not given") if r["line"] in genes else "healthy or corrected", "effect": r["effect"], "low": r["effect_low"], "high": r["effect_high"],
             "n": f"{r['n_batches']} batches", "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""), "hit": bool(r["hit"]),
         }
         for r in responses.sort("line").iter_rows(named=True) if r["effect"] is not None
@@ -124,6 +126,8 @@ def forest(responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: s
     ]  # fmt: skip
     dose = next((d for d in responses["effect_dose_molar"] if d is not None), None)
     where = f"at {dose:.3g} mol/L · lines: 95 % between batches · bars: mean over donors · dashed: next donor" if dose else ""
+    if any(r["status"] == "one_batch" for r in responses.iter_rows(named=True)):
+        where += " · * one batch: between its wells only"
     return _chart(f"{compound} · {name}", where, width=330, height={"step": 19}, layer=layers)
 
 

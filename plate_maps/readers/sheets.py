@@ -37,7 +37,13 @@ def read_sheets(path: Path) -> list[Sheet]:
         return _read_excel(path)
     if suffix in {".csv", ".tsv", ".txt"}:
         return [_read_text(path)]
-    raise PlateMapError(path.name, [f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx"])
+    raise PlateMapError(
+        path.name,
+        [
+            f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx (or hand over wellmap's .toml, "
+            "Harmony's .xml, IncuCyte's .PlateMap)"
+        ],
+    )
 
 
 def check_size(path: Path) -> None:

@@ -12,6 +12,7 @@ from imaging_service import screens as screens_module
 from imaging_service.cli import app
 from imaging_service.errors import ScreenError
 from imaging_service.screens import add_run, draw, fit, plates_of, read_screen_table, remove_run, set_registry, settings_of
+from imaging_service.web.screen_charts import forest
 from phenotypes.columns import columns, conform, empty_table
 from tests.phenotypes.screens import ladder_wells
 
@@ -271,3 +272,15 @@ def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path,
     with pytest.raises(ScreenError, match="or a fit was cut short"):
         read_screen_table(folder, "responses")
     assert fit(folder).tables.responses.equals(read_screen_table(screen, "responses"))
+
+
+def test_a_line_whose_gene_is_not_given_is_not_drawn_as_healthy(screen):
+    """Lines of no genotype count as disease lines; the picture must not say otherwise. One batch says whose interval it is."""
+    responses = (
+        read_screen_table(screen, "responses").filter(pl.col("phenotype") == "live_density").with_columns(status=pl.lit("one_batch"))
+    )
+    pooled = read_screen_table(screen, "compounds").clear()
+    spec = forest(responses, pooled, "x", "live_density", {"S1": "", "S2": "SOD1"})
+    drawn = {r["label"]: r["group"] for r in spec["layer"][2]["data"]["values"]}
+    assert (drawn["S1 *"], drawn["S2 *"], drawn["S1-iso *"]) == ("gene not given", "SOD1", "healthy or corrected")
+    assert "between its wells only" in spec["title"]["subtitle"]
