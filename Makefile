@@ -19,11 +19,18 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/.service
 demo: $(VENV)/.service
 	$(BIN)/imaging-service demo --out demo-output
 
+# napari draws with OpenGL: a virtual display where there is one, so that no window pops up; else the real one.
+DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1600x1000x24",)
+
+# napari and npe2 use deprecated parts of what they import.
+WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
+
 test: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope --ignore tests/napari_plugin
+	$(DISPLAYED) $(BIN)/python -m pytest -m "not slow" $(WITH_NAPARI) tests/napari_plugin
 
 test-slow: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore tests/napari_plugin
 
 # What the extras promise: the client and the reviewer come without torch, and the client without numpy.
 test-install: $(VENV)/.dev

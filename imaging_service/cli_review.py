@@ -14,9 +14,9 @@ Run = Annotated[Path, typer.Argument(help="Folder of a run (--out of analyze).",
 @review.command("queue")
 def queue(run: Run, most: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20) -> None:
     """Rank fields by what is worth a look; the reviewer's plug-in follows the order (key Q)."""
-    from imaging_service.jobs.review_results import write_queue
+    from imaging_service.jobs.review_results import rank
 
-    ranked = write_queue(run)
+    ranked = rank(run)
     for r in ranked.head(most).iter_rows(named=True):
         typer.echo(f"{r['score']:5.2f}  {r['well']} field {r['field']}  {r['why']}".rstrip())
     typer.echo(f"{len(ranked)} fields, {(ranked['score'] > 0).sum()} with a reason; written to {run / 'review' / 'queue.csv'}")
@@ -28,7 +28,9 @@ def apply(run: Run) -> None:
     from imaging_service.jobs.corrections import apply_review
 
     done = apply_review(run)
-    fields = ", ".join(f"{well} field {number}" for well, number in done.measured) or "none"
+    fields = (
+        ", ".join(f"{well} field {number}" + (f" time {frame}" if frame > 1 else "") for well, number, frame in done.measured) or "none"
+    )
     typer.echo(
         f"revision {done.revision}; corrected fields: {fields}; lines fitted again: {', '.join(done.lines) or 'none'}\nTables  {done.folder}"
     )
@@ -37,13 +39,13 @@ def apply(run: Run) -> None:
 @review.command("history")
 def history(run: Run) -> None:
     """Every version of labels and every verdict, by field and then in order."""
-    from imaging_service.client import RunFolder
+    from imaging_service.local_run import LocalRun
     from imaging_service.review_log import ReviewLog
 
-    log = ReviewLog(RunFolder(run).root)
+    log = ReviewLog(LocalRun(run).root)
     for well, number in log.corrected():
         for v in log.history(well, number):
-            what = ", ".join(v.region)
+            what = ", ".join(dict.fromkeys(r.compartment for r in v.regions))
             typer.echo(
                 f"{v.time:%Y-%m-%d %H:%M} {v.author}: {well} field {number} version {v.version} of {v.parent} ({what}) {v.reason}".rstrip()
             )

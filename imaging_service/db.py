@@ -83,9 +83,13 @@ def well_rows(session: Session, run_id: str) -> list[WellRow]:
     return list(session.exec(select(WellRow).where(WellRow.run_id == run_id).order_by(col(WellRow.well))).all())
 
 
-def table_content(session: Session, run_id: str, kind: str, filters: dict[str, str]) -> list[str]:
-    """JSON objects of a run's table in order. Filters compare whole values of line, compound, phenotype and status."""
-    query = select(TableRow.content).where(TableRow.run_id == run_id, TableRow.kind == kind)
+def table_content(session: Session, run: RunRow, kind: str, filters: dict[str, str], revision: int | None = None) -> list[str]:
+    """JSON objects of a run's table in order, at the revision that its tables stand at if none is given.
+
+    Filters compare whole values of line, compound, phenotype and status.
+    """
+    wanted = run.revision if revision is None else revision
+    query = select(TableRow.content).where(TableRow.run_id == run.id, TableRow.revision == wanted, TableRow.kind == kind)
     for name, value in filters.items():
         query = query.where(col(getattr(TableRow, name)) == value)
     return list(session.exec(query.order_by(col(TableRow.position))).all())

@@ -27,7 +27,10 @@ class PlateRow(SQLModel, table=True):
 
 
 class RunRow(SQLModel, table=True):
-    """One run. `state` goes queued ► running ► done or failed."""
+    """One run. `state` goes queued ► running ► done or failed.
+
+    `revision` is that of the review which the tables stand at (1: the engine's labels); `review_reason` says why they could not follow.
+    """
 
     __tablename__ = "run"
 
@@ -38,6 +41,8 @@ class RunRow(SQLModel, table=True):
     state: str = Field(default="queued", index=True)
     reason: str = ""
     attempt: int = 1
+    revision: int = 1
+    review_reason: str = ""
     n_wells: int
     n_skipped: int
     notes: str = "[]"  # JSON list
@@ -94,16 +99,20 @@ TABLE_LEVELS = {"wells": "well", "responses": "response", "hazards": "hazard", "
 
 
 class TableRow(SQLModel, table=True):
-    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by beside it."""
+    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by beside it.
+
+    Rows of revision 1 are what the engine's labels gave and stay; those of the newest revision of the review are replaced by the next.
+    """
 
     __tablename__ = "table_row"
     __table_args__ = (
-        sa.UniqueConstraint("run_id", "kind", "position", name="one_row_a_position"),
-        sa.Index("by_run_and_kind", "run_id", "kind"),
+        sa.UniqueConstraint("run_id", "revision", "kind", "position", name="one_row_a_position"),
+        sa.Index("by_run_and_kind", "run_id", "revision", "kind"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
     run_id: str = Field(foreign_key="run.id")
+    revision: int = 1
     kind: str  # one of TABLE_LEVELS
     position: int
     line: str = ""
@@ -111,3 +120,18 @@ class TableRow(SQLModel, table=True):
     phenotype: str = ""
     status: str = ""
     content: str  # JSON object
+
+
+class ClaimRow(SQLModel, table=True):
+    """A field that a reviewer is looking at, until `until`. The constraint, not the asking, keeps two from the same field."""
+
+    __tablename__ = "review_claim"
+    __table_args__ = (sa.UniqueConstraint("run_id", "reading", "well", "field", name="one_claim_a_field"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    reading: str = ""
+    well: str
+    field: int
+    reviewer: str
+    until: float  # seconds since 1970

@@ -5,20 +5,26 @@
 
 Version 1 of a field's labels is the engine's. A correction names the version that it was made on; where that is not the newest any more,
 it is refused (somebody else was faster), and nothing is lost: the caller looks again. Going back is a new version as well.
+
+RUN/readings/NAME/… holds an independent reading: the same files, from the engine's labels on, of which no table knows. Two of them say how
+well reviewers agree.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imaging_service.errors import ReviewConflict, StoreError
-from imaging_service.schemas import LabelVersion, Verdict
+from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
+from imaging_service.schemas import LabelVersion, Region, Verdict
 from imaging_service.scratch import written
 
 if TYPE_CHECKING:
@@ -29,22 +35,69 @@ if TYPE_CHECKING:
 
 ENGINE_VERSION = 1
 COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
+# A label image that is looked at and never corrected: the neurites' skeleton as it was measured (`phenotypes.measure`).
+GRAPH = "neurite_graph"
 
 
 @dataclass(frozen=True)
 class Crop:
     """Labels of one compartment in a rectangle of a field, from (y, x)."""
 
+    compartment: str
     y: int
     x: int
     labels: Labels
+    frame: int = 1
+
+    @property
+    def region(self) -> Region:
+        """Where it lies."""
+        height, width = self.labels.shape
+        return Region(compartment=self.compartment, frame=self.frame, y=self.y, x=self.x, height=height, width=width)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Its rows and columns in the field."""
+        height, width = self.labels.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+def pack(meta: object, crops: Sequence[Crop]) -> bytes:
+    """Crops as .npz: `crop_0`, `crop_1`, … and `meta`, JSON as bytes. `unpack` reads it."""
+    import numpy as np
+
+    arrays: dict[str, Any] = {f"crop_{i}": np.asarray(c.labels, np.int32) for i, c in enumerate(crops)}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
+    return stream.getvalue()
+
+
+def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tuple[Any, list[Crop]]:
+    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do not fit their region."""
+    import numpy as np
+
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            meta = json.loads(stored["meta"].tobytes())
+            regions = list(regions_of(meta))
+            arrays = [stored[f"crop_{i}"] for i in range(len(regions))]
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+        raise ValueError(str(error)) from error
+    crops = []
+    for region, labels in zip(regions, arrays, strict=True):
+        if labels.shape != (region.height, region.width) or labels.dtype != np.int32:
+            raise ValueError(f"labels of {region.compartment} are {labels.shape} {labels.dtype}, not int32 of their region")
+        crops.append(Crop(region.compartment, region.y, region.x, labels, region.frame))
+    return meta, crops
 
 
 class ReviewLog:
-    """The reviewers' record of one run's folder."""
+    """The reviewers' record of one run's folder, or one independent `reading` of it."""
 
-    def __init__(self, run: Path) -> None:
-        self.root = run / "review"
+    def __init__(self, run: Path, reading: str = "") -> None:
+        if reading and (not reading.isidentifier() or len(reading) > 40):
+            raise ReviewRefused(f"a reading is named by up to 40 letters, digits and _, not {reading!r}")
+        self.root = run / "readings" / reading if reading else run / "review"
 
     def history(self, well: str, field: int) -> list[LabelVersion]:
         """Versions of a field's labels that reviewers made, oldest first."""
@@ -60,57 +113,67 @@ class ReviewLog:
         found = {(p.parent.parent.name, int(p.parent.name)) for p in self.root.glob("labels/*/*/*.npz")}
         return sorted(found)
 
-    def commit(self, well: str, field: int, parent: int, crops: Mapping[str, Crop], author: str, reason: str) -> LabelVersion:
-        """Write the next version of a field. Raises ReviewConflict unless `parent` is the newest, ValueError for empty or strange crops."""
-        import numpy as np
+    def corrected_frames(self, well: str, field: int, since: int = ENGINE_VERSION) -> list[int]:
+        """Time points of a field that versions after `since` touched."""
+        return sorted({r.frame for v in self.history(well, field) if v.version > since for r in v.regions})
 
-        strange = [name for name in crops if name not in COMPARTMENTS]
+    def frame_version(self, well: str, field: int, frame: int = 1) -> int:
+        """The newest version that touched a time point of a field; 1 if none did."""
+        touched = [v.version for v in self.history(well, field) if any(r.frame == frame for r in v.regions)]
+        return touched[-1] if touched else ENGINE_VERSION
+
+    def commit(self, well: str, field: int, parent: int, crops: Sequence[Crop], author: str, reason: str, edit: str = "") -> LabelVersion:
+        """Write the next version of a field; an `edit` that is written already is returned as it was.
+
+        Raises ReviewConflict unless `parent` is the newest, ReviewRefused for no crops or of unknown compartments.
+        """
+        strange = [c.compartment for c in crops if c.compartment not in COMPARTMENTS]
         if strange or not crops:
-            raise ValueError(f"a correction needs labels of {', '.join(COMPARTMENTS)}; got {', '.join(strange) or 'none'}")
+            raise ReviewRefused(f"a correction needs labels of {', '.join(COMPARTMENTS)}; got {', '.join(strange) or 'none'}")
         head = self.head(well, field)
         if parent != head:
+            known = [v for v in self.history(well, field) if edit and v.edit == edit]
+            if known:
+                return known[0]
             raise ReviewConflict(
                 f"well {well}, field {field}: version {parent} is not the newest any more, {head} is; look at it and correct again"
             )
-        region = {name: (c.y, c.x, *c.labels.shape) for name, c in crops.items()}
         version = LabelVersion(
-            well=well, field=field, version=head + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), region=region
-        )
-        arrays: dict[str, Any] = {name: np.asarray(c.labels, np.int32) for name, c in crops.items()}
-        arrays["meta"] = np.frombuffer(version.model_dump_json().encode(), np.uint8)
-        stream = io.BytesIO()
-        np.savez_compressed(stream, **arrays)
+            well=well, field=field, version=head + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), edit=edit,
+            regions=[c.region for c in crops],
+        )  # fmt: skip
         path = self.root / "labels" / well / str(field) / f"{version.version:04d}.npz"
-        if not _write_once(path, stream.getvalue()):
+        if not _write_once(path, pack(version.model_dump(mode="json"), crops)):
             raise ReviewConflict(
                 f"well {well}, field {field}: somebody else wrote version {version.version} just now; look at it and correct again"
             )
         return version
 
-    def revert(self, base: Mapping[str, Labels], well: str, field: int, to: int, author: str, reason: str) -> LabelVersion:
-        """A new version that holds what version `to` held; `base` are the engine's labels."""
-        wanted = self.labels(base, well, field, to)
-        return self.commit(well, field, self.head(well, field), {n: Crop(0, 0, labels) for n, labels in wanted.items()}, author, reason)
+    def revert(self, base: Callable[[int], Mapping[str, Labels]], well: str, field: int, to: int, author: str, reason: str) -> LabelVersion:
+        """A new version that holds what version `to` held. `base` gives the engine's labels of a time point."""
+        touched = {(r.compartment, r.frame): r for v in self.history(well, field) if v.version > to for r in v.regions}
+        if not touched:
+            raise ReviewRefused(f"well {well}, field {field}: version {to} is the newest; there is nothing to go back from")
+        crops = []
+        for frame in sorted({frame for _, frame in touched}):
+            wanted = self.labels(base(frame), well, field, to, frame)
+            crops += [Crop(name, 0, 0, wanted[name], frame) for name, of in sorted(touched) if of == frame]
+        return self.commit(well, field, self.head(well, field), crops, author, reason)
 
-    def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None) -> dict[str, Labels]:
+    def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None, frame: int = 1) -> dict[str, Labels]:
         """A field's labels at a version (the newest if not given), from the engine's and every correction since. Raises StoreError."""
         wanted = self.head(well, field) if version is None else version
-        found = {name: labels.copy() for name, labels in base.items()}
         if wanted == ENGINE_VERSION:
-            return found
+            return {name: labels.copy() for name, labels in base.items()}
         paths = self._paths(well, field)
         if wanted not in {int(p.stem) for p in paths}:
             raise StoreError(f"well {well}, field {field} has no label version {wanted}")
-        for path in paths:
-            if int(path.stem) > wanted:
-                break
-            for name, crop in self._read(path)[1].items():
-                height, width = crop.labels.shape
-                found[name][crop.y : crop.y + height, crop.x : crop.x + width] = crop.labels
-        return found
+        return with_crops(base, (c for p in paths if int(p.stem) <= wanted for c in self._read(p)[1]), frame)
 
     def judge(self, verdict: Verdict) -> None:
-        """Write a verdict; a later one on the same field, well or track stands."""
+        """Write a verdict; a later one on the same field, well or track stands. The same one, sent again, is written once."""
+        if self.standing().get((verdict.well, verdict.field, verdict.track)) == verdict:
+            return
         while True:
             path = self.root / "verdicts" / f"{len(list(self.root.glob('verdicts/*.json'))) + 1:06d}.json"
             if _write_once(path, verdict.model_dump_json(indent=1).encode()):
@@ -118,11 +181,11 @@ class ReviewLog:
 
     def verdicts(self) -> list[Verdict]:
         """All verdicts, oldest first."""
-        return [Verdict.model_validate_json(p.read_bytes()) for p in sorted(self.root.glob("verdicts/*.json"))]
+        return [_verdict(p, p.stat().st_mtime_ns) for p in sorted(self.root.glob("verdicts/*.json"))]
 
     def standing(self) -> dict[tuple[str, int | None, int | None], Verdict]:
         """(well, field, track) ► the verdict that stands; None stands for all fields, or for no track."""
-        return {(v.well, v.field, v.track): v for v in self.verdicts()}
+        return latest(self.verdicts())
 
     def revision(self) -> int:
         """1 where nobody reviewed anything, one more for every version and verdict: what corrected tables carry as label_version."""
@@ -131,18 +194,46 @@ class ReviewLog:
     def _paths(self, well: str, field: int) -> list[Path]:
         return sorted((self.root / "labels" / well / str(field)).glob("*.npz"))
 
-    def _read(self, path: Path) -> tuple[LabelVersion, dict[str, Crop]]:
-        import zipfile
-
-        import numpy as np
-
+    def _read(self, path: Path) -> tuple[LabelVersion, list[Crop]]:
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                version = LabelVersion.model_validate_json(stored["meta"].tobytes())
-                crops = {n: Crop(version.region[n][0], version.region[n][1], stored[n]) for n in version.region}
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+            meta, crops = unpack(path.read_bytes(), lambda meta: LabelVersion.model_validate(meta).regions)
+            return LabelVersion.model_validate(meta), crops
+        except ValueError as error:
             raise StoreError(f"{path} is damaged: {error}") from error
-        return version, crops
+
+
+@lru_cache(maxsize=20_000)
+def _verdict(path: Path, written_ns: int) -> Verdict:
+    """A verdict's file, read once: it never changes, and every step of a review asks for all of them."""
+    del written_ns  # part of the key: another run may come to lie at the same place
+    return Verdict.model_validate_json(path.read_bytes())
+
+
+def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | None], Verdict]:
+    """(well, field, track) ► the last verdict on it."""
+    return {(v.well, v.field, v.track): v for v in verdicts}
+
+
+def with_crops(base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1) -> dict[str, Labels]:
+    """Labels of a time point with corrections laid over them, in order; what is handed in is not written to."""
+    found = {name: labels.copy() for name, labels in base.items()}
+    for crop in crops:
+        if crop.frame == frame:
+            found[crop.compartment][crop.place] = crop.labels
+    return found
+
+
+def check_cells(labels: Mapping[str, Labels], where: str) -> None:
+    """Raise ReviewRefused where a soma has no nucleus of its number: nobody could say whose it is."""
+    import numpy as np
+
+    if "nuclei" not in labels or "somas" not in labels:
+        return
+    alone = np.setdiff1d(labels["somas"], labels["nuclei"])
+    alone = alone[alone > 0]
+    if len(alone):
+        numbers = ", ".join(map(str, alone[:5])) + (" …" if len(alone) > 5 else "")
+        raise ReviewRefused(f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number, so paint both with it")
 
 
 def _write_once(path: Path, content: bytes) -> bool:

@@ -88,8 +88,19 @@ class RegistryChange(BaseModel):
     unchanged: list[str] = Field(default_factory=list)
 
 
+class Region(BaseModel):
+    """A rectangle of a field's labels, in pixels of the full resolution."""
+
+    compartment: str = Field(examples=["nuclei"])
+    frame: int = Field(1, ge=1, description="Time point, from 1.")
+    y: int = Field(ge=0)
+    x: int = Field(ge=0)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
 class LabelVersion(BaseModel):
-    """A reviewer's version of a field's labels. `region`: compartment ► (y, x, height, width) of what was changed."""
+    """A reviewer's version of a field's labels. `regions`: what was changed."""
 
     well: str = Field(examples=["B03"])
     field: int = Field(description="From 1.")
@@ -98,7 +109,8 @@ class LabelVersion(BaseModel):
     author: str
     reason: str = ""
     time: datetime
-    region: dict[str, tuple[int, int, int, int]]
+    edit: str = Field("", description="The reviewer's own key of the correction: sent twice, it is written once.")
+    regions: list[Region]
 
 
 class Verdict(BaseModel):
@@ -107,6 +119,8 @@ class Verdict(BaseModel):
     well: str = Field(examples=["B03"])
     field: int | None = Field(None, description="From 1; the whole well if not given.")
     track: int | None = None
+    frame: int | None = Field(None, description="Where the track was pointed at: time point, and the cell's label in it.")
+    label: int | None = None
     accepted: bool
     author: str
     reason: str = Field("", description="Why; required for a rejection.")
@@ -119,6 +133,41 @@ class Verdict(BaseModel):
         if self.track is not None and self.field is None:
             raise ValueError("a track is one of a field")
         return self
+
+
+class FieldLabels(BaseModel):
+    """What comes with a field's labels: their version, and where each lies."""
+
+    label_version: int
+    regions: list[Region]
+
+
+class QueueEntry(BaseModel):
+    """A field of the review's queue."""
+
+    well: str = Field(examples=["B03"])
+    field: int
+    score: float = Field(description="How much speaks for a look, in units of one warning.")
+    why: str = Field("", description="In words. It may name the compound: hide it from a blinded reviewer.")
+    judged: bool = False
+    claimed_by: str = Field("", description="Who is looking at it now.")
+
+
+class Claim(BaseModel):
+    """Who wants fields of the queue to look at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reviewer: str = Field(min_length=1, max_length=100)
+    count: int = Field(1, ge=1, le=50)
+
+
+class ReviewState(BaseModel):
+    """How far a run's tables have followed its review."""
+
+    revision: int = Field(description="1 where nobody reviewed anything, one more for every correction and verdict.")
+    applied: int = Field(description="The revision that the tables stand at.")
+    reason: str = Field("", description="Why the tables could not follow.")
 
 
 class Revert(BaseModel):

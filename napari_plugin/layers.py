@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
+from numpy.typing import NDArray
 
-from imaging_service.client import FieldImage
+from imaging_service.field_image import FieldImage
+from imaging_service.local_run import LocalRun
 from napari_plugin.session import ReviewSession
 
 LayerData = tuple[Any, dict[str, Any], str]
 
+GRAPH_LAYER, TRACKS_LAYER = "neurite graph", "tracks"
 _COLOURS = {"dna": "blue", "neurite": "green", "aggregate": "red", "identity": "yellow", "death": "gray"}
+# Outlines leave the pixels to be judged; the neurites' mask is shown by its graph.
+_OUTLINED = ("nuclei", "somas", "puncta", "granules")
 
 
-def field_layers(image: FieldImage) -> list[LayerData]:
-    """One image layer a channel and one labels layer a compartment, scaled in µm."""
-    scale = (image.pixel_size_um, image.pixel_size_um)
+def field_layers(image: FieldImage, contrast: Sequence[tuple[float, float]], tracks: NDArray[np.float64] | None = None) -> list[LayerData]:
+    """One multiscale image layer a channel, one labels layer a compartment, the neurite graph and the tracks; all in µm.
+
+    `contrast`: (low, high) a channel. The time axis of a time-lapse is in time points.
+    """
+    px = image.pixel_size_um
+    time = (1.0,) if image.frames > 1 else ()
+    place = {"scale": (px, px), "translate": tuple(px * n for n in image.origin), "units": ("µm", "µm")}
     layers: list[LayerData] = []
-    for plane, name, role in zip(image.pixels, image.channels, image.roles, strict=True):
-        low, high = (float(v) for v in np.percentile(plane[::4, ::4], [1, 99.8]))
+    for c, (name, role, (low, high)) in enumerate(zip(image.channels, image.roles, contrast, strict=True)):
         layers.append(
             (
-                plane,
+                _channel(image, c),
                 {
-                    "name": name, "scale": scale, "units": ("µm", "µm"), "colormap": _COLOURS.get(role or "", "gray"), "blending": "additive",
+                    "name": name, "scale": (*time, px, px), "units": (*(("pixel",) if time else ()), "µm", "µm"),
+                    "colormap": _COLOURS.get(role or "", "gray"), "blending": "additive", "multiscale": True,
                     "contrast_limits": (low, max(high, low + 1)), "visible": role is not None,
                 },
                 "image",
             )
         )  # fmt: skip
     for name, labels in image.labels.items():
-        layers.append(
-            (
-                labels,
-                {"name": name, "scale": scale, "units": ("µm", "µm"), "opacity": 0.6, "visible": name != "neurites"},
-                "labels",
-            )
-        )
+        # A copy: napari paints into the array that it is given.
+        layers.append((labels.copy(), {"name": name, **place, "opacity": 0.7, "visible": name != "neurites"}, "labels"))
+    layers.append((graph_labels(image), {"name": GRAPH_LAYER, **place, "opacity": 0.7}, "labels"))
+    if tracks is not None:
+        layers.append((drawable(tracks), {"name": TRACKS_LAYER, "scale": (1.0, 1.0, 1.0), "tail_length": 40}, "tracks"))
     return layers
+
+
+def outlined(name: str) -> bool:
+    """Whether a labels layer begins as outlines."""
+    return name in _OUTLINED
+
+
+def graph_labels(image: FieldImage) -> NDArray[np.int32]:
+    """The neurites' skeleton, three pixels wide so that it is seen at any zoom; empty where it is not known."""
+    shape = next(iter(image.labels.values())).shape
+    if image.graph is None:
+        return np.zeros(shape, np.int32)
+    wide = image.graph.copy()
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        beside = np.roll(image.graph, (dy, dx), (0, 1))
+        wide = np.where(wide > 0, wide, beside)
+    return wide
+
+
+def drawable(tracks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tracks as napari takes them: at least one."""
+    return tracks if len(tracks) else np.array([[0.0, 0.0, 0.0, 0.0]])
+
+
+def _channel(image: FieldImage, channel: int) -> list[Any]:
+    """A channel's levels; what lies in memory already stays there, the rest is read when it is looked at."""
+    levels = [level if isinstance(level, np.ndarray) else da.from_zarr(level) for level in image.levels]
+    return [level[..., channel, :, :] for level in levels]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -51,5 +88,8 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
 
 
 def _read(path: str | list[str]) -> list[LayerData]:
-    session = ReviewSession.open(Path(path if isinstance(path, str) else path[0]))
-    return field_layers(session.image())
+    session = ReviewSession(LocalRun(Path(path if isinstance(path, str) else path[0])))
+    try:
+        return field_layers(session.image(), session.contrast(), session.tracks())
+    finally:
+        session.close()

@@ -3,117 +3,141 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from imaging_service.client import FieldImage
-from imaging_service.errors import ServiceError
-from imaging_service.schemas import LabelVersion
-from napari_plugin.layers import field_layers
+from imaging_service.errors import ReviewConflict, ServiceError
+from imaging_service.field_image import FieldImage
+from napari_plugin.curve_view import CurveView
+from napari_plugin.layers import field_layers, outlined
+from napari_plugin.plate_view import PlateView
 from napari_plugin.session import ReviewSession
+
+# How often what waits is sent and the tables are asked for.
+_POLL_MS = 3000
 
 
 class ReviewWidget(QWidget):
-    """Open a run's folder, pick wells, step through fields, judge and correct them.
+    """Open a run, pick wells, step through fields, judge and correct them, and see the curve.
 
-    Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well; with a labels layer
-    selected D erases the object under the cursor, M merges it into the selected one, S saves what was painted, Z takes the last
-    correction back.
+    Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well, T the track under the
+    cursor; D erases the object under the cursor, M merges it into the selected one, X pressed over two halves splits a cell, W begins a new
+    one to be painted, S saves what was painted (stepping on does as well), Z takes the last correction back; O turns outlines into areas, C loads
+    the labels around the cursor of a very large field, U lets the tables follow.
     """
+
+    # The tables have followed, said from another thread: what went wrong, or nothing.
+    followed = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
         self.session: ReviewSession | None = None
+        self._first_half: tuple[str, int, tuple[float, float]] | None = None
+        self._applied = 0
         self.open_button = QPushButton("Open run folder …")
         self.connect_button = QPushButton("Open run of a service …")
         self.wells = QComboBox()
         self.previous_button = QPushButton("Previous (P)")
         self.next_button = QPushButton("Next (N)")
+        self.urgent_button = QPushButton("Most urgent (Q)")
         self.blinded = QCheckBox("Blinded: hide line, compound and dose")
+        self.plate = PlateView(self._pick)
         self.caption = QLabel("No run is open.")
-        self.caption.setWordWrap(True)
-        steps = QHBoxLayout()
-        steps.addWidget(self.previous_button)
-        steps.addWidget(self.next_button)
+        self.message = QLabel("")
+        for label in (self.caption, self.message):
+            label.setWordWrap(True)
+        self.phenotype = QComboBox()
+        self.curve = CurveView()
+        # The pictures would ask for half of the window.
+        self.setMaximumWidth(460)
         column = QVBoxLayout(self)
-        column.addWidget(self.open_button)
-        column.addWidget(self.connect_button)
-        column.addWidget(self.wells)
-        column.addLayout(steps)
-        column.addWidget(self.blinded)
-        column.addWidget(self.caption)
+        for row in (
+            (self.open_button, self.connect_button),
+            (self.plate,),
+            (self.wells, self.previous_button, self.next_button, self.urgent_button),
+            (self.blinded,),
+            (self.caption,),
+            (self.message,),
+            (self.phenotype,),
+            (self.curve,),
+        ):
+            line = QHBoxLayout()
+            for part in row:
+                line.addWidget(part)
+            column.addLayout(line)
         column.addStretch()
         self.blinded.toggled.connect(self._blind)
         self.open_button.clicked.connect(self._choose)
         self.connect_button.clicked.connect(self._connect)
         self.wells.textActivated.connect(self._pick)
+        self.phenotype.textActivated.connect(lambda _: self._show_curve())
         self.next_button.clicked.connect(self.next)
         self.previous_button.clicked.connect(self.previous)
+        self.urgent_button.clicked.connect(self.next_ranked)
         self._actions: dict[str, Callable[[], None]] = {
-            "n": self.next, "p": self.previous, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well, "d": self.erase,
-            "m": self.merge, "s": self.save, "z": self.undo, "q": self.next_ranked,
+            "n": self.next, "p": self.previous, "q": self.next_ranked, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well,
+            "t": self.reject_track, "d": self.erase, "m": self.merge, "x": self.split, "w": self.draw, "s": self.save, "z": self.undo,
+            "o": self.outlines, "c": self.load_here, "u": self.follow,
         }  # fmt: skip
         self._bind(napari_viewer)
-        self._image: FieldImage | None = None
+        self._viewer.dims.events.current_step.connect(self._time_moved)
+        self.followed.connect(self._followed)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._poll)
+        self._timer.start(_POLL_MS)
 
     def _bind(self, target: Any) -> None:
         """Bind the keys on the viewer, or on a layer: the selected layer's own keys (P, M and S among them) would come first."""
         for key, action in self._actions.items():
-            target.bind_key(key, lambda _, act=action: act(), overwrite=True)
+            target.bind_key(key, lambda _, act=action: self._try(act), overwrite=True)
+
+    def _try(self, act: Callable[[], Any]) -> bool:
+        """Do it; what is wrong stands in the panel."""
+        self.message.setText("")
+        try:
+            act()
+        except (ServiceError, ValueError) as error:
+            self.message.setText(str(error))
+            return False
+        return True
+
+    # ── opening ──
 
     def open(self, folder: Path) -> None:
         """Open a run's folder and show its first well; says in the panel what is wrong where it cannot."""
-        self._begin(lambda: ReviewSession.open(folder))
+        self._try(lambda: self._begin(ReviewSession.open(folder)))
 
-    def connect_to(self, url: str, run: str) -> None:
+    def connect_to(self, url: str, run: str, journal: Path | None = None) -> None:
         """Open a run of a service and show its first well; says in the panel what is wrong where it cannot."""
-        self._begin(lambda: ReviewSession.connect(url, run))
+        self._try(lambda: self._begin(ReviewSession.connect(url, run, journal=journal)))
 
-    def _begin(self, make: Callable[[], ReviewSession]) -> None:
-        try:
-            session = make()
-        except ServiceError as error:
-            self.caption.setText(str(error))
-            return
+    def _begin(self, session: ReviewSession) -> None:
         if self.session is not None:
-            self.session.close()
+            self.close_session()
+            self._viewer.layers.clear()
         self.session = session
+        session.blinded = self.blinded.isChecked()
         self.wells.clear()
-        self.wells.addItems(self.session.wells)
-        if self.session.wells:
+        self.wells.addItems(session.wells)
+        self.phenotype.clear()
+        self.phenotype.addItems(session.phenotypes)
+        self._show_plate()
+        if session.wells:
             self._show()
         else:
-            self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in self.session.unusable.items()))
+            self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in session.unusable.items()))
 
-    def next(self) -> None:
-        """The next field."""
-        if self.session is not None and self.session.wells and self.session.next():
-            self._show()
-
-    def next_ranked(self) -> None:
-        """The most urgent field that nobody judged yet (`imaging-service review queue` ranks them)."""
-        if self.session is None or not self.session.wells:
-            return
-        if self.session.next_ranked():
-            self._show()
-        else:
-            self.caption.setText("No ranked field is left to judge; `imaging-service review queue RUN` ranks them.")
-
-    def previous(self) -> None:
-        """The field before."""
-        if self.session is not None and self.session.wells and self.session.previous():
-            self._show()
-
-    def _blind(self, hidden: bool) -> None:
-        # The well's name says what is in it to whoever laid out the plate.
-        self.wells.setVisible(not hidden)
+    def close_session(self) -> None:
+        """Save what was painted, and end the session."""
         if self.session is not None:
-            self.session.blinded = hidden
-            self._show()
+            self._try(self.save)
+            self.session.close()
+            self.session = None
 
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a run")
@@ -126,39 +150,133 @@ class ReviewWidget(QWidget):
         if named and run.strip():
             self.connect_to(url.strip(), run.strip())
 
+    # ── stepping ──
+
+    def next(self) -> None:
+        """The next field."""
+        self._step(lambda session: session.next())
+
+    def previous(self) -> None:
+        """The field before."""
+        self._step(lambda session: session.previous())
+
+    def next_ranked(self) -> None:
+        """The most urgent field that nobody judged yet and nobody else is looking at."""
+        if not self._step(lambda session: session.next_ranked()):
+            self.message.setText("No field of the queue is left to judge.")
+
     def _pick(self, well: str) -> None:
-        if self.session is not None:
-            self.session.go_to(well)
+        def go(session: ReviewSession) -> bool:
+            session.go_to(well)
+            return True
+
+        self._try(lambda: self._step(go))
+
+    def _step(self, move: Callable[[ReviewSession], bool]) -> bool:
+        """Save what was painted, then go; False where there is nowhere to go."""
+        if self.session is None or not self.session.wells:
+            return True
+        self.save()
+        moved = move(self.session)
+        if moved:
             self._show()
+        return moved
+
+    def _blind(self, hidden: bool) -> None:
+        # The well's name and place say what is in it to whoever laid out the plate.
+        for part in (self.wells, self.plate, self.curve, self.phenotype):
+            part.setVisible(not hidden)
+        if self.session is not None:
+            self.session.blinded = hidden
+            self._try(self._describe)
+
+    def _time_moved(self, _event: Any = None) -> None:
+        """Another time point of a time-lapse: its labels are loaded; the pixels follow the slider by themselves."""
+        if self.session is None or self.session.shown is None or self.session.shown.frames == 1:
+            return
+        frame = int(self._viewer.dims.current_step[0]) + 1
+        if frame != self.session.frame:
+
+            def go() -> None:
+                self.save()
+                if self.session is not None:
+                    self.session.go_to_frame(frame)
+                    self._show()
+
+            self._try(go)
+
+    # ── showing ──
 
     def _show(self) -> None:
         if self.session is None:
             return
-        try:
-            image = self.session.image()
-        except ServiceError as error:
-            self.caption.setText(str(error))
-            return
-        # napari paints into the arrays that it is given; these are what the field was when it was shown.
-        self._image = replace(image, labels={name: labels.copy() for name, labels in image.labels.items()})
+        image = self.session.image()
         first = not self._viewer.layers
-        for data, settings, kind in field_layers(image):
-            name = settings["name"]
-            if name in self._viewer.layers:
-                # The layer stays, and with it the contrast and colours that the reviewer chose for the whole plate.
-                self._viewer.layers[name].data = data
-            else:
-                self._bind(getattr(self._viewer, f"add_{kind}")(data, **settings))
+        self._lay(image)
         if first:
             self._viewer.reset_view()
-        self.wells.setCurrentText(self.session.well)
-        self.caption.setText("\n".join(filter(None, (self.session.caption(), self.session.said()))))
+            # The keys act on the selected labels; the graph, added last, is not to be corrected.
+            self._viewer.layers.selection.active = self._viewer.layers[next(iter(image.labels))]
+        self._first_half = None
+        self._describe()
+
+    def _lay(self, image: FieldImage) -> None:
+        if self.session is None:
+            return
+        for data, settings, kind in field_layers(image, self.session.contrast(), self.session.tracks()):
+            name = settings["name"]
+            if name not in self._viewer.layers:
+                layer = getattr(self._viewer, f"add_{kind}")(data, **settings)
+                if kind == "labels" and outlined(name):
+                    layer.contour = 2
+                self._bind(layer)
+                continue
+            # The layer stays, and with it the contrast and colours that the reviewer chose for the whole plate.
+            layer = self._viewer.layers[name]
+            layer.data = data
+            if "translate" in settings:
+                layer.translate = settings["translate"]
+
+    def _relabel(self) -> None:
+        """The labels as they are after a correction; the pixels stay."""
+        if self.session is None or self.session.shown is None:
+            return
+        for name, labels in self.session.shown.labels.items():
+            if name in self._viewer.layers and not np.array_equal(self._viewer.layers[name].data, labels):
+                self._viewer.layers[name].data = labels.copy()
+        self._describe()
+
+    def _describe(self) -> None:
+        session = self.session
+        if session is None or not session.wells:
+            return
+        self.wells.setCurrentText(session.well)
+        self.plate.mark(session.well)
+        self.caption.setText("\n".join(filter(None, (session.caption(), session.said()))))
+        if waiting := session.waiting():
+            self.message.setText(waiting)
+        self._show_curve()
+
+    def _show_curve(self) -> None:
+        if self.session is not None and self.session.wells:
+            self.curve.show_curve(self.session.curve(self.phenotype.currentText()), self.session.well)
+
+    def _show_plate(self) -> None:
+        if self.session is not None:
+            plate = self.session.run.record["plate_format"]
+            self.plate.show_plate(self.session.plate(), plate["rows"], plate["columns"])
+
+    # ── judging ──
 
     def accept(self) -> None:
-        """The field is fine; on to the next."""
-        if self.session is not None and self._image is not None:
-            self.session.accept()
-            self.next()
+        """The field is fine; on to the next, of the queue where it is being followed."""
+        if self.session is None or self.session.shown is None:
+            return
+        self.save()
+        ranked = self.session.follows_queue
+        self.session.accept()
+        self._show_plate()
+        self.next_ranked() if ranked else self.next()
 
     def reject(self) -> None:
         """Ask why, and reject the field."""
@@ -169,55 +287,159 @@ class ReviewWidget(QWidget):
         self._reject(whole=True)
 
     def _reject(self, *, whole: bool) -> None:
-        if self.session is None or self._image is None:
+        if self.session is None or self.session.shown is None:
             return
-        what = f"well {self.session.well}" if whole else f"well {self.session.well}, field {self.session.number}"
-        reason, given = QInputDialog.getText(self, "Reject", f"Why is {what} not to be used?")
-        if given and reason.strip():
-            self.session.reject(reason.strip(), whole=whole)
-            self._show()
+        what = "well" if whole else f"field {self.session.number}"
+        named = what if self.session.blinded else f"{what} of {self.session.well}"
+        if reason := self._ask_why(f"Why is {named} not to be used?"):
+            self.save()
+            ranked = self.session.follows_queue
+            self.session.reject(reason, whole=whole)
+            self._show_plate()
+            self.next_ranked() if ranked else self._describe()
+
+    def reject_track(self) -> None:
+        """Ask why, and reject the track of the cell under the cursor."""
+        layer, label, _ = self._under_cursor()
+        if self.session is not None and layer is not None and label and (reason := self._ask_why("Why is this track not to be used?")):
+            track = self.session.reject_track(label, reason)
+            self.message.setText(f"track {track} rejected")
+
+    def _ask_why(self, question: str) -> str:
+        reason, given = QInputDialog.getText(self, "Reject", question)
+        return reason.strip() if given else ""
+
+    # ── correcting ──
 
     def erase(self) -> None:
         """Erase the object under the cursor from the selected labels layer."""
-        layer, label = self._under_cursor()
-        if label and self.session is not None and self._image is not None:
-            image = self._image
-            self._correct(lambda session: session.erase(image, layer.name, label))
+        layer, label, _ = self._under_cursor()
+        if label:
+            self._correct(lambda session: session.erase(layer.name, label))
 
     def merge(self) -> None:
         """Merge the cell under the cursor into the selected one."""
-        layer, label = self._under_cursor()
-        if label and self._image is not None and label != layer.selected_label:
-            image, into = self._image, int(layer.selected_label)
-            self._correct(lambda session: session.merge(image, into, label))
+        layer, label, _ = self._under_cursor()
+        if label and label != layer.selected_label:
+            into = int(layer.selected_label)
+            self._correct(lambda session: session.merge(into, label))
+
+    def split(self) -> None:
+        """Pressed over one half of a cell and then over the other: cut it between them."""
+        layer, label, at = self._under_cursor()
+        if not label:
+            return
+        first = self._first_half
+        if first is None or first[:2] != (layer.name, label):
+            self._first_half = (layer.name, label, at)
+            self.message.setText(f"X again over the other half of {label} splits it")
+            return
+        self._first_half = None
+        self._correct(lambda session: session.split(label, [first[2], at]))
+
+    def draw(self) -> None:
+        """Paint a new cell: a number that no other has, for nuclei and somas alike; S saves it."""
+        if self.session is None or self.session.shown is None:
+            return
+        layer = self._viewer.layers.selection.active
+        if layer is None or layer.name not in self.session.shown.labels:
+            layer = self._viewer.layers[next(iter(self.session.shown.labels))]
+            self._viewer.layers.selection.active = layer
+        painted = [self._viewer.layers[n].data for n in self.session.shown.labels]
+        number = max(self.session.new_label(), 1 + max(int(d.max()) for d in painted))
+        for name in self.session.shown.labels:
+            self._viewer.layers[name].selected_label = number
+        layer.mode = "paint"
+        self.message.setText(f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the same number; S saves")
 
     def save(self) -> None:
         """Save what was painted on the labels layers."""
-        if self._image is not None:
-            image = self._image
-            painted = {n: self._viewer.layers[n].data for n in image.labels if n in self._viewer.layers}
-            self._correct(lambda session: session.save(image, painted, "painted"))
+        if self.session is None or self.session.shown is None:
+            return
+        painted = {n: self._viewer.layers[n].data for n in self.session.shown.labels if n in self._viewer.layers}
+        try:
+            version = self.session.save(painted)
+        except ReviewConflict as error:
+            self._keep_aside(painted)
+            self._show()
+            raise ReviewConflict(f"{error}. Your labels lie in layers of their own, named “refused”") from error
+        if version is not None:
+            self._describe()
+
+    def _keep_aside(self, painted: dict[str, Any]) -> None:
+        """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""
+        shown = self.session.shown.labels if self.session is not None and self.session.shown is not None else {}
+        for name, labels in painted.items():
+            if not np.array_equal(labels, shown[name]):
+                layer = self._viewer.layers[name]
+                self._viewer.add_labels(labels.copy(), name=f"{name}, refused", scale=layer.scale, translate=layer.translate, visible=False)
 
     def undo(self) -> None:
-        """Take the field's last correction back."""
+        """Take the field's last correction back; what was painted and not saved is part of it."""
         self._correct(lambda session: session.undo())
 
-    def _correct(self, act: Callable[[ReviewSession], LabelVersion | None]) -> None:
-        """Do it, and show the field as it then is; what is wrong stands in the panel."""
-        if self.session is None or self._image is None:
+    def _correct(self, act: Callable[[ReviewSession], Any]) -> None:
+        """Save what was painted, do it, and show the labels as they then are."""
+        if self.session is None or self.session.shown is None:
             return
+        self.save()
         try:
             act(self.session)
-        except (ServiceError, ValueError) as error:
-            self.caption.setText(str(error))
+        except ReviewConflict:
+            self._show()
+            raise
+        self._relabel()
+
+    def outlines(self) -> None:
+        """Show the selected labels layer as outlines or as areas."""
+        layer = self._viewer.layers.selection.active
+        if layer is not None and hasattr(layer, "contour"):
+            layer.contour = 0 if layer.contour else 2
+
+    def load_here(self) -> None:
+        """Load the labels around the cursor of a field that is too large to be loaded whole."""
+        if self.session is None or self.session.shown is None:
             return
+        self.save()
+        px = self.session.shown.pixel_size_um
+        y, x = (value / px for value in self._viewer.cursor.position[-2:])
+        self.session.move_window(y, x)
         self._show()
 
-    def _under_cursor(self) -> tuple[Any, int]:
-        """The selected labels layer and the label under the cursor; 0 without either."""
+    # ── the tables ──
+
+    def follow(self) -> None:
+        """Let the tables follow the review, in the background."""
+        if self.session is None:
+            return
+        self.message.setText("the tables are being measured again …")
+        self.session.follow(self.followed.emit)
+
+    def _followed(self, error: str) -> None:
+        self.message.setText(error or "the tables follow the review")
+        if self.session is not None and not error:
+            self.session.read_tables()
+            self._show_plate()
+            self._describe()
+
+    def _poll(self) -> None:
+        """Send what waits; once a service's tables have moved, show where."""
+        if self.session is None:
+            return
+        waiting = self.session.waiting()
+        if waiting:
+            self.message.setText(waiting)
+        applied = self.session.applied()
+        if applied is not None and applied != self._applied:
+            self._applied = applied
+            self._try(lambda: self._followed(""))
+
+    def _under_cursor(self) -> tuple[Any, int, tuple[float, float]]:
+        """The selected labels layer, the label under the cursor, and the place in its pixels; label 0 without either."""
         layer = self._viewer.layers.selection.active
-        if layer is None or self._image is None or layer.name not in self._image.labels:
-            return layer, 0
-        y, x = (round(v) for v in layer.world_to_data(self._viewer.cursor.position)[-2:])
+        if layer is None or self.session is None or self.session.shown is None or layer.name not in self.session.shown.labels:
+            return layer, 0, (0.0, 0.0)
+        y, x = (float(v) for v in layer.world_to_data(self._viewer.cursor.position[-2:])[-2:])
         height, width = layer.data.shape[-2:]
-        return layer, int(layer.data[y, x]) if 0 <= y < height and 0 <= x < width else 0
+        inside = 0 <= round(y) < height and 0 <= round(x) < width
+        return layer, int(layer.data[round(y), round(x)]) if inside else 0, (y, x)

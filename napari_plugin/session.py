@@ -1,84 +1,136 @@
-"""A review of one run, without Qt: which wells there are, what they hold, the field being looked at, and what the reviewer does to it.
+"""A review of one run, without Qt: the place in it, the field being looked at, what the reviewer does to it, and what the panel shows.
 
-Corrections are versions of a field's labels and verdicts (`imaging_service.review_log`), written into the run's folder at once: nothing is
-kept in memory that a crash could lose. The tables follow with `imaging-service review apply`.
+Corrections are versions of a field's labels, verdicts say what may be used (`imaging_service.review_log`). On a folder they are on the disk
+before the call returns; towards a service they are in the journal before they are sent. Nothing is kept in memory that a crash could lose.
 """
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.client import Client, FieldImage, RemoteRun, RunFolder
-from imaging_service.review_log import Crop
+from imaging_service.client import Client, ServiceRefused
+from imaging_service.errors import ReviewConflict, ServiceError
+from imaging_service.field_image import FieldImage, Window, plate_contrast
+from imaging_service.local_run import LocalRun
+from imaging_service.remote_run import RemoteRun
+from imaging_service.review_log import Crop, check_cells
 from imaging_service.schemas import LabelVersion, Verdict
 
 Labels = NDArray[np.int32]
+# Well, field, time point; both count from 1.
+Place = tuple[str, int, int]
 # Nuclei and somas carry one number a cell: what is done to the one is done to the other.
 CELL = ("nuclei", "somas")
+AHEAD = 3
+# Labels are painted at full resolution in memory. A field up to this many pixels wide is loaded whole, of a larger one a window.
+_WHOLE_PX, _WINDOW_PX = 2560, 2048
+# How long an answer of a service may take before the reviewer is told.
+_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class WellMark:
+    """A well as the plate view shows it. `state`: failed, skipped, excluded, open, begun, accepted or rejected."""
+
+    well: str
+    row: int
+    column: int
+    state: str
+    words: str
 
 
 @dataclass
 class ReviewSession:
-    """Wells of a run in plate order and the place in it. Fields count from 1.
+    """A run, the place in it, and the fields read ahead.
 
-    Only wells that were analysed can be opened; the others are in `unusable` with the reason.
+    Only wells that were analysed can be opened; the others are in `unusable` with the reason. Use `close` at the end.
     """
 
-    run: RunFolder | RemoteRun
+    run: LocalRun | RemoteRun
+    author: str = field(default_factory=getpass.getuser)
+    blinded: bool = False
     wells: list[str] = field(init=False)
     unusable: dict[str, str] = field(init=False)
     position: int = field(init=False, default=0)
     number: int = field(init=False, default=1)
-    author: str = field(default_factory=getpass.getuser)
-    blinded: bool = False
+    frame: int = field(init=False, default=1)
+    shown: FieldImage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        rows = self.run.wells()
-        self._rows = {row["well"]: row for row in rows}
-        self.wells = [row["well"] for row in rows if row["status"] == "done"]
-        self.unusable = {row["well"]: row["reason"] for row in rows if row["status"] != "done"}
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
+        self._ahead: OrderedDict[Place, Future[FieldImage]] = OrderedDict()
+        self._claimed: list[tuple[str, int]] = []
+        self._before: dict[tuple[str, int], tuple[int, list[list[Crop]]]] = {}
+        self._centre: tuple[int, int] | None = None
+        self._contrast: tuple[tuple[float, float], ...] | None = None
+        self.read_tables()
+        self.wells = [row["well"] for row in self._rows.values() if row["n_fields"] and int(row["n_fields"])]
+        self.unusable = {w: row["reason"] for w, row in self._rows.items() if w not in self.wells}
 
     @classmethod
-    def open(cls, folder: Path) -> ReviewSession:
+    def open(cls, folder: Path, reading: str = "") -> ReviewSession:
         """A session on the folder of `imaging-service analyze`. Raises NotFound."""
-        return cls(RunFolder(folder))
+        return cls(LocalRun(folder, reading))
 
     @classmethod
-    def connect(cls, url: str, run: str) -> ReviewSession:
-        """A session on a run of a service. Raises ServiceRefused."""
-        return cls(RemoteRun(Client(url), run))
+    def connect(cls, url: str, run: str, reading: str = "", journal: Path | None = None) -> ReviewSession:
+        """A session on a run of a service; what an earlier one could not send is sent. Raises ServiceRefused."""
+        return cls(RemoteRun(Client(url, read_seconds=_PATIENCE_S), run, journal, reading))
 
     def close(self) -> None:
-        """End the connection to a service, if there is one."""
+        """End the reading ahead, and the connection to a service."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
         self.run.close()
+
+    def read_tables(self) -> None:
+        """Read wells and curves again."""
+        if isinstance(self.run, RemoteRun):
+            self.run.refresh()
+        self._rows = {row["well"]: row for row in self.run.wells()}
+        self._curves = self.run.curves()
+
+    # ── the place ──
 
     @property
     def well(self) -> str:
         """The well being looked at. Raises IndexError where no well was analysed."""
         return self.wells[self.position]
 
-    def go_to(self, well: str) -> None:
-        """Look at a well. Raises ValueError saying why it cannot be."""
+    @property
+    def place(self) -> Place:
+        """Well, field and time point being looked at."""
+        return self.well, self.number, self.frame
+
+    def fields(self, well: str) -> int:
+        """Number of fields of a well that was analysed."""
+        return int(self._rows[well]["n_fields"])
+
+    def go_to(self, well: str, number: int = 1) -> None:
+        """Look at a well's field. Raises ValueError saying why it cannot be."""
         if well not in self.wells:
             raise ValueError(f"well {well}: {self.unusable.get(well) or 'not in this run'}")
-        self.position, self.number = self.wells.index(well), 1
+        self.position, self.number, self._centre = self.wells.index(well), number, None
+
+    def go_to_frame(self, frame: int) -> None:
+        """Look at a time point of the field, from 1."""
+        self.frame = frame
 
     def next(self) -> bool:
         """The next field, or the next well's first; False at the end of the plate."""
-        if self.number < self.run.fields(self.well):
-            self.number += 1
-        elif self.position + 1 < len(self.wells):
-            self.position, self.number = self.position + 1, 1
-        else:
-            return False
-        return True
+        following = self._after(self.position, self.number)
+        if following is not None:
+            self.position, self.number, self._centre = *following, None
+        return following is not None
 
     def previous(self) -> bool:
         """The field before, or the last one of the well before; False at the beginning."""
@@ -86,35 +138,297 @@ class ReviewSession:
             self.number -= 1
         elif self.position > 0:
             self.position -= 1
-            self.number = self.run.fields(self.well)
+            self.number = self.fields(self.well)
         else:
             return False
+        self._centre = None
         return True
 
+    def _after(self, position: int, number: int) -> tuple[int, int] | None:
+        if number < self.fields(self.wells[position]):
+            return position, number + 1
+        return (position + 1, 1) if position + 1 < len(self.wells) else None
+
     def next_ranked(self) -> bool:
-        """The first field of the queue that nobody judged yet; False where there is none, or no queue."""
-        judged = self.run.review.standing()
-        for well, number in self.run.queue():
-            if well in self.wells and (well, number, None) not in judged and (well, None, None) not in judged:
-                self.position, self.number = self.wells.index(well), number
-                return True
-        return False
+        """The next field of the queue that nobody judged and nobody else is looking at; False where there is none."""
+        self._claimed = [p for p in self.run.claim(self.author, AHEAD + 1) if p[0] in self.wells]
+        if not self._claimed:
+            return False
+        self.go_to(*self._claimed[0])
+        return True
+
+    @property
+    def follows_queue(self) -> bool:
+        """Whether the field came from the queue."""
+        return (self.well, self.number) in self._claimed
+
+    def move_window(self, y: float, x: float) -> None:
+        """Load the labels around a place (pixels) of a field that is too large to be loaded whole."""
+        self._centre = (int(y), int(x))
+        self._ahead.pop(self.place, None)
+
+    # ── the field ──
 
     def image(self) -> FieldImage:
-        """Pixels and labels of the field being looked at."""
-        return self.run.read_field(self.well, self.number)
+        """Pixels and labels of the field being looked at; the next ones are read in the background. Raises ServiceError."""
+        found = self._ready()
+        place = self.place[:2]
+        if self._before.get(place, (0, []))[0] != found.label_version:
+            # Somebody else's version: what was before mine is not what is before theirs.
+            self._before[place] = (found.label_version, [])
+        self.shown = found
+        self._read_ahead()
+        return found
+
+    def _ready(self) -> FieldImage:
+        waiting = self._ahead.pop(self.place, None)
+        if waiting is None or self._centre is not None:
+            return self._read(*self.place)
+        found = waiting.result()
+        try:
+            newest = self.run.review.head(*self.place[:2])
+        except ServiceRefused as error:
+            if error.status is not None:
+                raise
+            return found  # the service is away; a stale correction will be refused when it is back
+        unsent = 0 if isinstance(self.run, LocalRun) else len(self.run.unsent_labels(*self.place[:2]))
+        return found if newest + unsent == found.label_version else self._read(*self.place)
+
+    def _read(self, well: str, number: int, frame: int) -> FieldImage:
+        shape = self.run.read_pixels(well, number).levels[0].shape[-2:]
+        return self.run.read_field(well, number, frame, _window(shape, self._centre))
+
+    def _read_whole(self, place: Place) -> FieldImage:
+        """The field with its pixels in memory, unless it is too large for that."""
+        image = self._read(*place)
+        if max(image.shape) > _WHOLE_PX or image.frames > 1:
+            return image
+        return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
+
+    def _read_ahead(self) -> None:
+        following = list(self._following())
+        for place in [p for p in self._ahead if p not in following]:
+            self._ahead.pop(place).cancel()
+        for place in following:
+            if place not in self._ahead:
+                self._ahead[place] = self._pool.submit(self._read_whole, place)
+
+    def _following(self) -> Iterator[Place]:
+        """The next fields: the queue's that are claimed while it is followed, else the plate's."""
+        if self.follows_queue:
+            yield from ((well, number, 1) for well, number in self._claimed if (well, number) != (self.well, self.number))
+            return
+        position, number = self.position, self.number
+        for _ in range(AHEAD):
+            following = self._after(position, number)
+            if following is None:
+                return
+            position, number = following
+            yield self.wells[position], number, 1
+
+    def contrast(self) -> tuple[tuple[float, float], ...]:
+        """(low, high) a channel, one for the whole plate: a dim well must look dim."""
+        if self._contrast is None:
+            self._contrast = plate_contrast(self.run, self.wells)
+        return self._contrast
+
+    def tracks(self) -> NDArray[np.float64] | None:
+        """(n, 4) of track, time point from 0, y and x in µm, of the field; None in a fixed assay."""
+        if "survival" not in self._protocol or self._protocol["survival"] is None:
+            return None
+        rows = [
+            (r["track"], r["frame"] - 1, r["y_um"], r["x_um"]) for r in self.run.cells(self.well, self.number) if r["track"] is not None
+        ]
+        return np.array(sorted(rows), np.float64).reshape(-1, 4)
+
+    # ── corrections ──
+
+    def save(self, painted: Mapping[str, Labels], reason: str = "painted") -> LabelVersion | None:
+        """Write what differs from the field as it was shown as its next version; None where nothing does.
+
+        Only the smallest rectangle around the changes is written. Raises ReviewConflict where the field was corrected since it was shown,
+        ReviewRefused for a soma without nucleus.
+        """
+        shown = self._shown()
+        top, left = shown.origin
+        crops, before = [], []
+        for name, labels in painted.items():
+            rows, columns = np.nonzero(np.asarray(labels) != shown.labels[name])
+            if len(rows):
+                place = slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
+                y, x = top + place[0].start, left + place[1].start
+                crops.append(Crop(name, y, x, np.array(np.asarray(labels)[place], np.int32), shown.frame))
+                before.append(Crop(name, y, x, shown.labels[name][place].copy(), shown.frame))
+        if not crops:
+            return None
+        check_cells({**shown.labels, **painted}, f"well {self.well}, field {self.number}")
+        return self._commit(crops, reason, before)
+
+    def _commit(self, crops: Sequence[Crop], reason: str, before: list[Crop] | None) -> LabelVersion:
+        shown, place = self._shown(), self.place[:2]
+        version = self.run.commit(*place, shown.label_version, crops, self.author, reason)
+        labels = dict(shown.labels)
+        for crop in crops:
+            if crop.frame == shown.frame:
+                labels[crop.compartment] = labels[crop.compartment].copy()
+                y, x = crop.y - shown.origin[0], crop.x - shown.origin[1]
+                labels[crop.compartment][y : y + crop.labels.shape[0], x : x + crop.labels.shape[1]] = crop.labels
+        self.shown = replace(shown, labels=labels, label_version=version.version, graph=None)
+        undone = self._before.get(place, (0, []))[1]
+        self._before[place] = (version.version, [*undone, before] if before is not None else undone[:-1])
+        return version
+
+    def erase(self, compartment: str, label: int) -> LabelVersion | None:
+        """Take an object out; a nucleus goes with its soma, a soma leaves its nucleus. None where there is no such object."""
+        shown = self._shown()
+        names = [n for n in (CELL if compartment == "nuclei" else (compartment,)) if n in shown.labels]
+        self._inside(names, (label,))
+        painted = {n: np.where(shown.labels[n] == label, 0, shown.labels[n]) for n in names}
+        return self.save(painted, f"erased {compartment} {label}")
+
+    def merge(self, first: int, second: int) -> LabelVersion | None:
+        """Make two cells one, under the first one's number."""
+        shown = self._shown()
+        names = [n for n in CELL if n in shown.labels]
+        self._inside(names, (first, second))
+        painted = {n: np.where(shown.labels[n] == second, first, shown.labels[n]) for n in names}
+        return self.save(painted, f"merged {second} into {first}")
+
+    def split(self, label: int, points: list[tuple[float, float]]) -> LabelVersion | None:
+        """Cut a cell in as many as there are points (y, x) in pixels of the labels: each pixel goes to the nearest; the first keeps the number.
+
+        Raises ValueError for fewer than two points or where a point lies outside the cell.
+        """
+        shown = self._shown()
+        names = [n for n in CELL if n in shown.labels]
+        of = shown.labels[names[0]]
+        if len(points) < 2 or any(of[round(y), round(x)] != label for y, x in points):
+            raise ValueError(f"a split needs two points or more inside {names[0]} {label}")
+        self._inside(names, (label,))
+        fresh = self.new_label()
+        numbers = [label, *range(fresh, fresh + len(points) - 1)]
+        painted = {}
+        for name in names:
+            labels = shown.labels[name].copy()
+            y, x = np.nonzero(labels == label)
+            nearest = np.argmin([(y - py) ** 2 + (x - px) ** 2 for py, px in points], axis=0)
+            labels[y, x] = np.asarray(numbers, np.int32)[nearest]
+            painted[name] = labels
+        return self.save(painted, f"split {label} in {len(points)}")
+
+    def new_label(self) -> int:
+        """A number that no cell of the field has."""
+        return 1 + max(int(labels.max(initial=0)) for labels in self._shown().labels.values())
+
+    def undo(self) -> LabelVersion | None:
+        """Take the field's last correction back, as a version of its own; None where there is none."""
+        shown, place = self._shown(), self.place[:2]
+        before = self._before.get(place, (0, []))[1]
+        if before:
+            return self._commit(before[-1], f"undid version {shown.label_version}", None)
+        history = self.run.review.history(*place)
+        if not history:
+            return None
+        last = history[-1]
+        if last.version != shown.label_version:
+            raise ReviewConflict(f"well {place[0]}, field {place[1]} was corrected by {last.author} since it was shown; look at it again")
+        version = self.run.revert(*place, last.parent, self.author, f"undid version {last.version}")
+        self._ahead.pop(self.place, None)
+        self.image()
+        return version
+
+    def _shown(self) -> FieldImage:
+        if self.shown is None:
+            raise ValueError("no field is shown")
+        return self.shown
+
+    def _inside(self, names: Sequence[str], labels: tuple[int, ...]) -> None:
+        """Raise ValueError for an object that the loaded window cuts: half of it would be corrected."""
+        shown = self._shown()
+        height, width = shown.shape
+        for name in names:
+            image = shown.labels[name]
+            cut = [
+                edge for edge, at_rim in (
+                    (image[0], shown.origin[0] == 0), (image[-1], shown.origin[0] + image.shape[0] == height),
+                    (image[:, 0], shown.origin[1] == 0), (image[:, -1], shown.origin[1] + image.shape[1] == width),
+                ) if not at_rim
+            ]  # fmt: skip
+            if any(np.isin(edge, labels).any() for edge in cut):
+                raise ValueError(f"{name} {labels[0]} reaches over the edge of what is loaded; C loads the labels around the cursor")
+
+    # ── the tables ──
+
+    def follow(self, done: Callable[[str], None]) -> None:
+        """Let the tables follow the review, in the background; `done` is called with what went wrong, or nothing."""
+
+        def work() -> None:
+            try:
+                self.run.apply()
+            except ServiceError as error:
+                done(str(error))
+            else:
+                done("")
+
+        self._pool.submit(work)
+
+    def applied(self) -> int | None:
+        """The revision that a service's tables stand at; None on a folder, whose tables follow when they are told, and without an answer."""
+        if isinstance(self.run, LocalRun):
+            return None
+        try:
+            return self.run.state().applied
+        except ServiceRefused:
+            return None
+
+    # ── verdicts ──
+
+    def accept(self) -> None:
+        """The field is fine as it is."""
+        self._judge(accepted=True)
+
+    def reject(self, reason: str, *, whole: bool = False) -> None:
+        """The field, or the whole well, is not to be used. Raises ValueError without a reason."""
+        self._judge(accepted=False, reason=reason, field=None if whole else self.number)
+
+    def reject_track(self, label: int, reason: str) -> int:
+        """The track of a cell of the time point is not to be used; returns its number. Raises ValueError for a cell that is in none."""
+        found = [
+            r["track"] for r in self.run.cells(self.well, self.number)
+            if (r["frame"], r["label"]) == (self.frame, label) and r["track"] is not None
+        ]  # fmt: skip
+        if not found:
+            raise ValueError(f"cell {label} of time point {self.frame} is in no track")
+        track = int(found[0])
+        self._judge(accepted=False, reason=reason, track=track, frame=self.frame, label=label)
+        return track
+
+    def _judge(self, **what: Any) -> None:
+        self.run.judge(Verdict(**({"well": self.well, "field": self.number, "author": self.author, "time": datetime.now(UTC)} | what)))
+
+    # ── the panel ──
+
+    @property
+    def _protocol(self) -> dict[str, Any]:
+        protocol: dict[str, Any] = self.run.record["inputs"]["protocol"]
+        return protocol
+
+    @property
+    def phenotypes(self) -> list[str]:
+        """Well columns that the run responds by."""
+        return list(self._protocol["response"]["phenotypes"])
 
     def caption(self) -> str:
         """What the well is, and its phenotypes beside the vehicle mean of its line; blinded, only which field it is."""
+        of = f"field {self.number} of {self.fields(self.well)}"
         if self.blinded:
-            return f"field {self.number} of {self.run.fields(self.well)} (blinded)"
+            return f"{of} (blinded)"
         row = self._rows[self.well]
         dose = f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else ""
-        lines = [
-            f"{self.well}, field {self.number} of {self.run.fields(self.well)}",
-            f"{row['line']} · {row['compound'] or row['control']}{dose}",
-        ]
-        for name in self.run.record["inputs"]["protocol"]["response"]["phenotypes"]:
+        lines = [f"{self.well}, {of}", f"{row['line']} · {row['compound'] or row['control']}{dose}"]
+        if row["status"] != "done":
+            lines.append(f"{row['status']}: {row['reason']}")
+        for name in self.phenotypes:
             value, vehicle = row[name], self.vehicle_mean(row["line"], name)
             shown = f"{float(value):.4g}" if value else "–"
             lines.append(f"{name}: {shown}" + (f" (vehicle {vehicle:.4g})" if vehicle is not None else ""))
@@ -129,82 +443,74 @@ class ReviewSession:
         ]
         return sum(values) / len(values) if values else None
 
-    def save(self, shown: FieldImage, painted: Mapping[str, Labels], reason: str = "") -> LabelVersion | None:
-        """Write what differs from the field as it was shown as its next version; None where nothing does.
-
-        Only the smallest rectangle around the changes is written. Raises ReviewConflict where the field was corrected since it was shown.
-        """
-        crops = {}
-        for name, labels in painted.items():
-            rows, columns = np.nonzero(np.asarray(labels) != shown.labels[name])
-            if len(rows):
-                y, x = int(rows.min()), int(columns.min())
-                crops[name] = Crop(y, x, np.asarray(labels, np.int32)[y : rows.max() + 1, x : columns.max() + 1])
-        if not crops:
+    def curve(self, phenotype: str) -> dict[str, Any] | None:
+        """The curve that the well lies on, of a vehicle well its line's first; None where there is none, and for a blinded reviewer."""
+        if self.blinded:
             return None
-        return self.run.review.commit(self.well, self.number, shown.label_version, crops, self.author, reason)
-
-    def erase(self, shown: FieldImage, compartment: str, label: int) -> LabelVersion | None:
-        """Take an object out; a nucleus goes with its soma, a soma leaves its nucleus. None where there is no such object."""
-        names = CELL if compartment == "nuclei" else (compartment,)
-        painted = {n: np.where(shown.labels[n] == label, 0, shown.labels[n]) for n in names if n in shown.labels}
-        return self.save(shown, painted, f"erased {compartment} {label}")
-
-    def merge(self, shown: FieldImage, first: int, second: int) -> LabelVersion | None:
-        """Make two cells one, under the first one's number."""
-        painted = {n: np.where(shown.labels[n] == second, first, shown.labels[n]) for n in CELL if n in shown.labels}
-        return self.save(shown, painted, f"merged {second} into {first}")
-
-    def split(self, shown: FieldImage, label: int, points: list[tuple[float, float]]) -> LabelVersion | None:
-        """Cut a cell in as many as there are points (y, x) in pixels: each pixel goes to the nearest; the first keeps the number.
-
-        Raises ValueError for fewer than two points or where a point lies outside the cell's nucleus.
-        """
-        nuclei = shown.labels["nuclei"]
-        if len(points) < 2 or any(nuclei[int(y), int(x)] != label for y, x in points):
-            raise ValueError(f"a split needs two points or more inside nucleus {label}")
-        numbers = [label, *range(int(nuclei.max()) + 1, int(nuclei.max()) + len(points))]
-        painted = {}
-        for name in (n for n in CELL if n in shown.labels):
-            labels = shown.labels[name].copy()
-            y, x = np.nonzero(labels == label)
-            nearest = np.argmin([(y - py) ** 2 + (x - px) ** 2 for py, px in points], axis=0)
-            labels[y, x] = np.asarray(numbers, np.int32)[nearest]
-            painted[name] = labels
-        return self.save(shown, painted, f"split {label} in {len(points)}")
-
-    def undo(self) -> LabelVersion | None:
-        """Take the field's last correction back, as a version of its own; None where there is none."""
-        log, head = self.run.review, self.run.review.head(self.well, self.number)
-        history = {v.version: v for v in log.history(self.well, self.number)}
-        if head not in history:
-            return None
-        base = self.run.engine_labels(self.well, self.number)
-        return log.revert(base, self.well, self.number, history[head].parent, self.author, f"undid version {head}")
-
-    def accept(self) -> None:
-        """The field is fine as it is."""
-        self._judge(accepted=True, reason="", whole=False)
-
-    def reject(self, reason: str, *, whole: bool = False) -> None:
-        """The field, or the whole well, is not to be used. Raises ValueError without a reason."""
-        self._judge(accepted=False, reason=reason, whole=whole)
-
-    def _judge(self, *, accepted: bool, reason: str, whole: bool) -> None:
-        verdict = Verdict(
-            well=self.well,
-            field=None if whole else self.number,
-            accepted=accepted,
-            author=self.author,
-            reason=reason,
-            time=datetime.now(UTC),
-        )
-        self.run.review.judge(verdict)
+        row = self._rows[self.well]
+        own = [c for c in self._curves if (c["line"], c["phenotype"]) == (row["line"], phenotype)]
+        return next((c for c in own if c["compound"] == row["compound"]), next((c for c in own if self.well in c["wells"]), None))
 
     def said(self) -> str:
-        """What reviewers said of this field so far, in a line."""
+        """What reviewers said of this field so far, in a line; a blinded one sees only what they said themselves."""
         standing = self.run.review.standing()
         verdict = standing.get((self.well, self.number, None)) or standing.get((self.well, None, None))
-        head = self.run.review.head(self.well, self.number)
+        if verdict is not None and self.blinded and verdict.author != self.author:
+            verdict = None
+        version = self._shown().label_version if self.shown is not None else 1
         parts = [] if verdict is None else ["accepted" if verdict.accepted else f"rejected: {verdict.reason}"]
-        return " · ".join([*parts, *([f"label version {head}"] if head > 1 else [])])
+        return " · ".join([*parts, *([f"label version {version}"] if version > 1 else [])])
+
+    def waiting(self) -> str:
+        """What is not sent yet, and what was refused; empty on a folder and where all is well."""
+        if isinstance(self.run, LocalRun):
+            return ""
+        self.run.sync()
+        unsent = len(self.run.journal.pending())
+        words = [f"{unsent} edits wait for the service"] if unsent else []
+        words += [f"refused: {why} (kept in {self.run.journal.folder / 'refused'})" for _, why in self.run.refused]
+        return "\n".join(words)
+
+    def plate(self) -> list[WellMark]:
+        """Every well of the plate map with how far its review is."""
+        standing = self.run.review.standing()
+        marks = []
+        for well, row in self._rows.items():
+            letters = well.rstrip("0123456789")
+            number = 0
+            for letter in letters:
+                number = 26 * number + ord(letter) - 64
+            state, words = self._state(well, standing)
+            what = (
+                ""
+                if self.blinded
+                else f"{row['line']} · {row['compound'] or row['control']}"
+                + (f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else "")
+            )
+            marks.append(WellMark(well, number, int(well[len(letters) :]), state, " · ".join(filter(None, (well, what, words)))))
+        return marks
+
+    def _state(self, well: str, standing: Mapping[tuple[str, int | None, int | None], Verdict]) -> tuple[str, str]:
+        if well in self.unusable:
+            return self._rows[well]["status"], self.unusable[well]
+        whole = standing.get((well, None, None))
+        if whole is not None:
+            return ("accepted", "") if whole.accepted else ("rejected", whole.reason)
+        n = self.fields(well)
+        said = [v for i in range(n) if (v := standing.get((well, i + 1, None))) is not None]
+        if len(said) == n:
+            return ("accepted", "") if any(v.accepted for v in said) else ("rejected", "all fields")
+        if said:
+            return "begun", f"{len(said)} of {n} fields judged"
+        row = self._rows[well]
+        return ("excluded", row["reason"]) if row["status"] != "done" else ("open", "")
+
+
+def _window(shape: tuple[int, ...], centre: tuple[int, int] | None) -> Window | None:
+    """The part of a field that is loaded for painting: all of it, or of a large one a window around a place."""
+    height, width = shape
+    if max(shape) <= _WHOLE_PX:
+        return None
+    y, x = centre or (height // 2, width // 2)
+    size = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
+    return Window(max(0, min(y - size[0] // 2, height - size[0])), max(0, min(x - size[1] // 2, width - size[1])), *size)

@@ -19,9 +19,11 @@ from phenotypes.neurites import MAX_CONFLICT, NeuriteSettings, of_field, per_som
 from phenotypes.quality import channel_quality, clump_fraction, covered, debris_fraction
 from segmentation import Field, Segmentation
 from segmentation.background import background_level, noise_level
-from segmentation.field import Pixels
+from segmentation.field import Labels, Pixels
 
 Row = dict[str, object]
+# The number of skeleton pixels that belong to no soma.
+NOBODY = 2**31 - 1
 # Background and pixel noise of each role's channel, in grey levels.
 Levels = dict[str, tuple[float, float]]
 
@@ -36,10 +38,15 @@ class MeasureSettings:
 
 @dataclass(frozen=True)
 class FieldMeasurement:
-    """The cell table and the field's one-row table, both without the well's name."""
+    """The cell table and the field's one-row table, both without the well's name.
+
+    `graph` (Y, X) int32 is the neurites' skeleton as it was measured: each pixel has the label of the soma that it belongs to, NOBODY for
+    none. None where neurites were not segmented.
+    """
 
     cells: pl.DataFrame
     field: pl.DataFrame
+    graph: Labels | None = None
 
 
 def measure(
@@ -67,13 +74,13 @@ def measure(
     levels = {role: (background_level(field.channel(role)), noise_level(field.channel(role))) for role in field.roles if role}
     row = _field_row(field, raw or field, segmentation, pixels, levels)
     columns_of = _cells(field, segmentation, pixels, settings, levels)
-    _neurites(field, segmentation, settings, columns_of, row, warnings)
+    graph = _neurites(field, segmentation, settings, columns_of, row, warnings)
     cells = pl.DataFrame(columns_of).filter(pl.Series(pixels.count[1:] > 0)).with_columns(pl.col(pl.Float64).fill_nan(None))
     cells, coarse_cells = _gated(cells, "cell", field.pixel_size_um)
     fields, coarse_fields = _gated(pl.DataFrame([row]), "field", field.pixel_size_um)
     if coarse := sorted({*coarse_cells, *coarse_fields}):
         warnings.append(f"pixel_size_too_coarse ({field.pixel_size_um:.3g} µm) for {', '.join(coarse)}")
-    return FieldMeasurement(cells, fields.with_columns(pl.lit("; ".join(warnings)).alias("warnings")))
+    return FieldMeasurement(cells, fields.with_columns(pl.lit("; ".join(warnings)).alias("warnings")), graph)
 
 
 def _gated(table: pl.DataFrame, level: Level, px: float) -> tuple[pl.DataFrame, list[str]]:
@@ -155,28 +162,33 @@ def _neurites(
     cells: dict[str, NDArray[np.generic]],
     row: Row,
     warnings: list[str],
-) -> None:
-    """Add the neurites' columns to both tables; those of single neurons only where the picture tells neurons apart."""
+) -> Labels | None:
+    """Add the neurites' columns to both tables; those of single neurons only where the picture tells neurons apart. Returns the graph."""
     mask = segmentation.labels.get("neurites")
     if mask is None:
-        return
+        return None
     somas = segmentation.labels.get("somas")
     traced = trace(mask > 0, somas, field.pixel_size_um, settings.neurites)
     row |= of_field(traced, mask > 0, field.pixel_size_um)
+    graph = np.zeros(mask.shape, np.int32)
+    graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NOBODY)
     if somas is None:
-        return
+        return graph
     conflict = traced.conflict_fraction
     if conflict > MAX_CONFLICT:
         warnings.append(
             f"attribution_conflict: {conflict:.0%} of the neurite length lies in pieces that touch several somas (limit {MAX_CONFLICT:.0%})"
         )
-        return
+        return graph
     n = len(cells["label"])
     neuron = np.asarray(cells["is_neuron"], bool)
     cells |= {name: np.where(neuron, v, np.nan) for name, v in per_soma(traced, somas, n, field.pixel_size_um, settings.neurites).items()}
+    return graph
 
 
-def with_well(measurement: FieldMeasurement, well: str, number: int, frame: int = 1) -> FieldMeasurement:
-    """The two tables with the well's name, the field's number and the frame, conforming to the dictionary."""
-    where = [pl.lit(well).alias("well"), pl.lit(number, pl.Int64).alias("field"), pl.lit(frame, pl.Int64).alias("frame")]
-    return FieldMeasurement(conform(measurement.cells.with_columns(where), "cell"), conform(measurement.field.with_columns(where), "field"))
+def with_well(measurement: FieldMeasurement, well: str, number: int, frame: int = 1, label_version: int = 1) -> FieldMeasurement:
+    """The two tables with the well's name, the field's number, the frame and the labels' version, conforming to the dictionary."""
+    numbers = {"field": number, "frame": frame, "label_version": label_version}
+    where = [pl.lit(well).alias("well"), *(pl.lit(value, pl.Int64).alias(name) for name, value in numbers.items())]
+    cells, field = measurement.cells.with_columns(where), measurement.field.with_columns(where)
+    return FieldMeasurement(conform(cells, "cell"), conform(field, "field"), measurement.graph)

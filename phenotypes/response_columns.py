@@ -61,7 +61,7 @@ RESPONSE = [
     Column("run_id", "response", "", TEXT, "Run that made the row."),
     Column("plate_map_digest", "response", "", TEXT, "SHA-256 of the plate map."),
     Column("protocol_digest", "response", "", TEXT, "SHA-256 of the protocol."),
-    Column("label_version", "response", "", INT, "Version of the labels that were measured."),
+    Column("label_version", "response", "", INT, "Revision of the review that the row follows: 1 before any, one more for every correction and verdict on the run."),
     Column("software_version", "response", "", TEXT, "Version of this software."),
 ]  # fmt: skip
 

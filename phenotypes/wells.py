@@ -150,6 +150,7 @@ def _over_fields() -> list[pl.Expr]:
     measured = {name: pl.col(name).is_not_null().any() for name in ("neurite_branch_points", "neurite_tips", "neurite_beads")}
     return [
         pl.len().alias("n_valid_fields"),
+        pl.col("label_version").max(),
         pl.col("area_mm2").sum(),
         pl.when(complete).then(length.sum()).alias("neurite_length_total"),
         weighted("attribution_conflict_fraction").alias("attribution_conflict_fraction"),

@@ -59,6 +59,11 @@ class Service:
                 return child
         return None
 
+    def kill(self) -> None:
+        """SIGKILL, as a machine's death would."""
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> None:
         if self.process is not None:
             everything = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from imaging_service import __version__
-from imaging_service.api import pages, plates, registry, review, runs
+from imaging_service.api import pages, pixels, plates, queue, registry, review, runs
 from imaging_service.errors import ServiceError
 from imaging_service.schemas import Problem
 from imaging_service.settings import Settings
@@ -43,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(plates.router)
     app.include_router(registry.router)
     app.include_router(review.router)
+    app.include_router(queue.router)
+    app.include_router(pixels.router)
     app.include_router(pages.router)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -38,7 +38,7 @@ def index(session: SessionDep) -> HTMLResponse:
 def view_run(run: str, session: SessionDep) -> HTMLResponse:
     """One run: progress while it goes on, responses once it is done."""
     row = find_run(session, run)
-    responses = [json.loads(c) for c in table_content(session, row.id, "responses", {})]
+    responses = [json.loads(c) for c in table_content(session, row, "responses", {})]
     failed = [w for w in well_rows(session, row.id) if w.status == "failed"]
     page = environment().get_template("run.html").render(run=read_run(session, row), rows=responses, failed=failed)
     return HTMLResponse(page)

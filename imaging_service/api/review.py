@@ -1,28 +1,29 @@
-"""Reviewing a run over HTTP: fields with their newest labels, corrections, verdicts.
+"""Reviewing a run over HTTP: labels of fields, corrections, verdicts, and the tables that follow.
 
 A correction names the version that it was made on (`If-Match`). Without it the answer is 428; where somebody was faster, 412, and nothing
-is written. Pixels and labels travel as NumPy's .npz: `pixels` (C, Y, X), `labels_COMPARTMENT` (Y, X), and in corrections one array a
-compartment with `origin_COMPARTMENT`, its upper left corner (y, x).
+is written. With an `Idempotency-Key` a correction that is sent twice, because its answer was lost, is written once. Labels travel as
+NumPy's .npz: `crop_0`, `crop_1`, … int32 (Y, X), and `meta`, JSON that says where each lies (`review_log.pack`).
 """
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from typing import Annotated, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.responses import FileResponse
 from sqlmodel import Session
 
 from imaging_service.api.access import SessionDep, SettingsDep
-from imaging_service.client import RunFolder
 from imaging_service.db import find_run
 from imaging_service.errors import NotFound, NotReady, PreconditionRequired, ReviewRefused
-from imaging_service.review_log import COMPARTMENTS, Crop
-from imaging_service.schemas import LabelVersion, Revert, Verdict
+from imaging_service.field_image import Window
+from imaging_service.local_run import LocalRun, cell_rows
+from imaging_service.models import RunRow
+from imaging_service.review_log import COMPARTMENTS, GRAPH, Crop, check_cells, pack, unpack, with_crops
+from imaging_service.schemas import FieldLabels, LabelVersion, Region, Revert, ReviewState, Verdict
 from imaging_service.settings import Settings
 
 router = APIRouter(prefix="/runs/{run}", tags=["review"])
@@ -30,125 +31,202 @@ _MOST_BYTES = 128 * 2**20
 _NPZ = "application/x-npz"
 
 
-def _opened(run: str, session: Session, settings: Settings) -> RunFolder:
-    from imaging_service.jobs.workflows import run_folder
+class Reviewed:
+    """A finished run that is being reviewed, or an independent reading of it."""
 
+    def __init__(
+        self,
+        run: str,
+        session: SessionDep,
+        settings: SettingsDep,
+        reading: Annotated[str, Query(max_length=40, description="An independent reading, of which the tables do not know.")] = "",
+    ) -> None:
+        self.row, self.settings, self.reading = finished(run, session), settings, reading
+        self.run = LocalRun(folder_of(self.row, settings), reading)
+
+    def changed(self) -> None:
+        """Let the tables follow, unless this is a reading apart."""
+        from imaging_service.jobs.queue import request_review
+
+        if not self.reading:
+            request_review(self.settings, self.row.id)
+
+
+def finished(run: str, session: Session) -> RunRow:
+    """A run that is done. Raises NotReady for any other."""
     row = find_run(session, run)
     if row.state != "done":
         raise NotReady(f"run {row.id[:12]} is {row.state}; it can be reviewed once it is done")
-    return RunFolder(run_folder(settings, row.id).root)
+    return row
 
 
-def _known(folder: RunFolder, well: str, field: int) -> None:
+def folder_of(row: RunRow, settings: Settings) -> Path:
+    """The run's folder."""
+    from imaging_service.jobs.workflows import run_folder
+
+    return run_folder(settings, row.id).root
+
+
+ReviewedDep = Annotated[Reviewed, Depends()]
+
+
+def _known(run: LocalRun, well: str, field: int) -> None:
     """Raises NotFound for a field that was not analysed: a well's name becomes a folder's, and must be one of the run's."""
-    rows = {row["well"]: row for row in folder.wells()}
+    rows = {row["well"]: row for row in run.wells()}
     if well not in rows or not rows[well]["n_fields"] or not 1 <= field <= int(rows[well]["n_fields"]):
         raise NotFound(f"the run has no field {field} of well {well}")
 
 
 @router.get("/record", summary="The run's record", response_class=FileResponse)
-def get_record(run: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
+def get_record(reviewed: ReviewedDep) -> FileResponse:
     """`run.json`: inputs, protocol, engine, thresholds, how each well ended."""
-    return FileResponse(_opened(run, session, settings).root / "run.json", media_type="application/json")
+    return FileResponse(reviewed.run.root / "run.json", media_type="application/json")
 
 
-@router.get("/fields/{well}/{field}", summary="Pixels and newest labels of a field", response_class=Response)
-def get_field(run: str, well: str, field: int, session: SessionDep, settings: SettingsDep) -> Response:
-    """.npz; the labels' version is the ETag."""
-    folder = _opened(run, session, settings)
-    _known(folder, well, field)
-    image = folder.read_field(well, field)
-    meta = {"channels": image.channels, "roles": image.roles, "pixel_size_um": image.pixel_size_um, "label_version": image.label_version}
-    arrays: dict[str, Any] = {"pixels": image.pixels, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
-    arrays |= {f"labels_{name}": labels for name, labels in image.labels.items()}
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    return Response(stream.getvalue(), media_type=_NPZ, headers={"ETag": f'"{image.label_version}"'})
+@router.get("/cells", summary="Cells of a field")
+def get_cells(reviewed: ReviewedDep, well: str, field: Annotated[int, Query(ge=1)]) -> list[dict[str, object]]:
+    """Rows of the cell table of all time points of a field, as corrected."""
+    _known(reviewed.run, well, field)
+    return cell_rows(reviewed.run.root / reviewed.run.newest("cells.parquet"), well, field)
+
+
+@router.get("/curves", summary="Dose-response curves", response_class=FileResponse)
+def get_curves(reviewed: ReviewedDep) -> FileResponse:
+    """Every line × compound × phenotype: wells with dose and response, and the fitted curve with its band; as corrected."""
+    return FileResponse(reviewed.run.root / reviewed.run.newest("curves.json"), media_type="application/json")
+
+
+@router.get("/fields/{well}/{field}/labels", summary="Newest labels of a field", response_class=Response)
+def get_labels(
+    reviewed: ReviewedDep,
+    well: str,
+    field: int,
+    frame: Annotated[int, Query(ge=1)] = 1,
+    y: Annotated[int, Query(ge=0)] = 0,
+    x: Annotated[int, Query(ge=0)] = 0,
+    height: Annotated[int | None, Query(ge=1)] = None,
+    width: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    """.npz of every compartment and of `neurite_graph`; the labels' version is the ETag. A window of the field with y, x, height and width."""
+    run = reviewed.run
+    _known(run, well, field)
+    window = None if height is None or width is None else Window(y, x, height, width)
+    image = run.read_field(well, field, frame, window)
+    if frame > image.frames:
+        raise NotFound(f"well {well}, field {field} has {image.frames} time points, no {frame}")
+    top, left = image.origin
+    layers = {**image.labels, **({} if image.graph is None else {GRAPH: image.graph})}
+    crops = [Crop(name, top, left, labels, frame) for name, labels in layers.items()]
+    meta = FieldLabels(label_version=image.label_version, regions=[c.region for c in crops])
+    return Response(pack(meta.model_dump(), crops), media_type=_NPZ, headers={"ETag": f'"{image.label_version}"'})
 
 
 @router.patch("/fields/{well}/{field}/labels", summary="Correct a field's labels")
 def patch_labels(
-    run: str,
+    reviewed: ReviewedDep,
     well: str,
     field: int,
     content: Annotated[bytes, Body(media_type=_NPZ)],
-    session: SessionDep,
-    settings: SettingsDep,
     author: Annotated[str, Query(min_length=1, max_length=100)],
     reason: Annotated[str, Query(max_length=1000)] = "",
     if_match: Annotated[str | None, Header(description="The version that was corrected, in quotes.")] = None,
+    idempotency_key: Annotated[str, Header(max_length=100)] = "",
 ) -> LabelVersion:
     """Write the next version. 428 without If-Match, 412 where it is not the newest version any more."""
-    folder = _opened(run, session, settings)
-    _known(folder, well, field)
+    run = reviewed.run
+    _known(run, well, field)
     parent = _version(if_match)
-    crops = _crops(content, folder.engine_labels(well, field))
-    return folder.review.commit(well, field, parent, crops, author, reason)
+    crops = _crops(content)
+    for frame in sorted({c.frame for c in crops}):
+        where = f"well {well}, field {field}"
+        frames = run.read_pixels(well, field).levels[0].shape
+        if frame > (frames[0] if len(frames) == 4 else 1):
+            raise ReviewRefused(f"{where} has no time point {frame}")
+        base = run.engine_labels(well, field, frame)
+        _fits(crops, base, where)
+        if parent == run.review.head(well, field):
+            check_cells(with_crops(run.review.labels(base, well, field, frame=frame), crops, frame), where)
+    version = run.review.commit(well, field, parent, crops, author, reason, idempotency_key)
+    reviewed.changed()
+    return version
 
 
 @router.get("/fields/{well}/{field}/history", summary="Versions of a field's labels")
-def get_history(run: str, well: str, field: int, session: SessionDep, settings: SettingsDep) -> list[LabelVersion]:
+def get_history(reviewed: ReviewedDep, well: str, field: int) -> list[LabelVersion]:
     """Versions that reviewers made, oldest first; version 1 is the engine's."""
-    folder = _opened(run, session, settings)
-    _known(folder, well, field)
-    return folder.review.history(well, field)
+    _known(reviewed.run, well, field)
+    return reviewed.run.review.history(well, field)
 
 
 @router.post("/fields/{well}/{field}/revert", summary="Go back to an earlier version")
-def revert(run: str, well: str, field: int, wanted: Revert, session: SessionDep, settings: SettingsDep) -> LabelVersion:
+def revert(reviewed: ReviewedDep, well: str, field: int, wanted: Revert) -> LabelVersion:
     """A new version that holds what the earlier one held; nothing is lost."""
-    folder = _opened(run, session, settings)
-    _known(folder, well, field)
-    return folder.review.revert(folder.engine_labels(well, field), well, field, wanted.to, wanted.author, wanted.reason)
+    _known(reviewed.run, well, field)
+    version = reviewed.run.revert(well, field, wanted.to, wanted.author, wanted.reason)
+    reviewed.changed()
+    return version
 
 
 @router.get("/verdicts", summary="What reviewers accepted and rejected")
-def get_verdicts(run: str, session: SessionDep, settings: SettingsDep) -> list[Verdict]:
+def get_verdicts(reviewed: ReviewedDep) -> list[Verdict]:
     """All verdicts, oldest first; the last on a field, well or track stands."""
-    return _opened(run, session, settings).review.verdicts()
+    return reviewed.run.review.verdicts()
 
 
 @router.post("/verdicts", summary="Accept or reject a field, a well or a track", status_code=201)
-def post_verdict(run: str, verdict: Verdict, session: SessionDep, settings: SettingsDep) -> Verdict:
+def post_verdict(reviewed: ReviewedDep, verdict: Verdict) -> Verdict:
     """A rejection needs a reason."""
-    folder = _opened(run, session, settings)
-    _known(folder, verdict.well, verdict.field or 1)
-    folder.review.judge(verdict)
+    _known(reviewed.run, verdict.well, verdict.field or 1)
+    reviewed.run.review.judge(verdict)
+    reviewed.changed()
     return verdict
+
+
+@router.get("/review", summary="How far the tables have followed the review")
+def get_state(reviewed: ReviewedDep) -> ReviewState:
+    """The tables follow by themselves after every correction and verdict; `applied` is where they stand."""
+    row = reviewed.row
+    return ReviewState(revision=reviewed.run.review.revision(), applied=row.revision, reason=row.review_reason)
+
+
+@router.post("/review", summary="Let the tables follow the review", status_code=202)
+def follow_review(reviewed: ReviewedDep) -> ReviewState:
+    """Ask again where they could not; otherwise they follow by themselves."""
+    from imaging_service.jobs.queue import request_review
+
+    revision = request_review(reviewed.settings, reviewed.row.id)
+    return ReviewState(revision=revision, applied=reviewed.row.revision)
 
 
 def _version(if_match: str | None) -> int:
     if if_match is None:
-        raise PreconditionRequired("a correction needs If-Match with the version that was corrected, the ETag of the field")
+        raise PreconditionRequired("a correction needs If-Match with the version that was corrected, the ETag of the field's labels")
     text = if_match.strip().removeprefix("W/").strip('"')
     if not text.isdigit():
         raise ReviewRefused(f"If-Match {if_match!r} is no version of labels")
     return int(text)
 
 
-def _crops(content: bytes, base: dict[str, np.ndarray]) -> dict[str, Crop]:
-    """The corrected rectangles, inside the field and of known compartments. Raises ReviewRefused."""
+def _crops(content: bytes) -> list[Crop]:
     if len(content) > _MOST_BYTES:
         raise ReviewRefused(f"the correction has {len(content):,} bytes; {_MOST_BYTES:,} are taken")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as sent:
-            arrays = {name: sent[name] for name in sent.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ReviewRefused(f"the correction is no .npz: {error}") from error
-    crops = {}
-    for name, labels in arrays.items():
-        if name.startswith("origin_"):
-            continue
-        if name not in COMPARTMENTS or name not in base:
-            raise ReviewRefused(f"the run has no labels of {name!r}; it has {', '.join(base)}")
-        origin = arrays.get(f"origin_{name}")
-        if origin is None or origin.shape != (2,) or labels.ndim != 2 or labels.dtype.kind not in "iu" or not labels.size:
-            raise ReviewRefused(f"{name} needs integer labels (Y, X) and origin_{name} with y and x")
-        y, x = (int(v) for v in origin)
-        height, width = base[name].shape
-        if y < 0 or x < 0 or y + labels.shape[0] > height or x + labels.shape[1] > width or labels.min() < 0 or labels.max() > 2**31 - 1:
-            raise ReviewRefused(f"{name} does not lie inside the field of {height} × {width} pixels, or holds labels that are none")
-        crops[name] = Crop(y, x, labels.astype(np.int32))
+        crops = unpack(content, lambda meta: [Region.model_validate(r) for r in meta])[1]
+    except (ValueError, TypeError) as error:
+        raise ReviewRefused(f"the correction is no .npz of labels: {error}") from error
     if not crops:
         raise ReviewRefused("the correction holds no labels")
     return crops
+
+
+def _fits(crops: list[Crop], base: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise ReviewRefused for crops outside the field or of compartments that the run has not."""
+    for crop in crops:
+        if crop.compartment not in COMPARTMENTS or crop.compartment not in base:
+            raise ReviewRefused(f"{where}: the run has no labels of {crop.compartment!r}; it has {', '.join(base)}")
+        height, width = base[crop.compartment].shape
+        region = crop.region
+        if region.y + region.height > height or region.x + region.width > width or crop.labels.min() < 0:
+            raise ReviewRefused(
+                f"{where}: {crop.compartment} does not lie inside the field of {height} × {width} pixels, or holds labels that are none"
+            )

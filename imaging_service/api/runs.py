@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
 from imaging_service.api.access import SessionDep, SettingsDep
-from imaging_service.api.tables import Format, FormatQuery, list_response, table_response
+from imaging_service.api.tables import Format, FormatQuery, LabelsQuery, Whose, list_response, table_response
 from imaging_service.db import find_plate, find_run, well_counts, well_rows
 from imaging_service.errors import Forbidden, NotReady, PlateMapRefused
 from imaging_service.models import RunRow
@@ -118,12 +118,13 @@ def get_wells(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
+    labels: LabelsQuery = Whose.NEWEST,
     line: str | None = None,
     compound: str | None = None,
     status: Annotated[str | None, Query(description="done, excluded, failed or skipped")] = None,
 ) -> Response:
     """One row a well of the plate map, in plate order."""
-    return table_response(session, find_run(session, run), "wells", fmt, line=line, compound=compound, status=status)
+    return table_response(session, find_run(session, run), "wells", fmt, labels, line=line, compound=compound, status=status)
 
 
 @router.get("/{run}/responses", summary="The response table", response_class=Response, responses=_TABLE_CONTENT)
@@ -131,6 +132,7 @@ def get_responses(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
+    labels: LabelsQuery = Whose.NEWEST,
     line: str | None = None,
     compound: str | None = None,
     phenotype: str | None = None,
@@ -138,7 +140,7 @@ def get_responses(
 ) -> Response:
     """One row per line × compound × phenotype."""
     row = find_run(session, run)
-    return table_response(session, row, "responses", fmt, line=line, compound=compound, phenotype=phenotype, status=status)
+    return table_response(session, row, "responses", fmt, labels, line=line, compound=compound, phenotype=phenotype, status=status)
 
 
 @router.get("/{run}/hazards", summary="Survival over time", response_class=Response, responses=_TABLE_CONTENT)
@@ -146,12 +148,13 @@ def get_hazards(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
+    labels: LabelsQuery = Whose.NEWEST,
     line: str | None = None,
     compound: str | None = None,
     status: Annotated[str | None, Query(description="ok, informative_censoring, too_few_events, …")] = None,
 ) -> Response:
     """One row per line × compound × dose of a longitudinal run; empty for a fixed end-point."""
-    return table_response(session, find_run(session, run), "hazards", fmt, line=line, compound=compound, status=status)
+    return table_response(session, find_run(session, run), "hazards", fmt, labels, line=line, compound=compound, status=status)
 
 
 @router.get("/{run}/checks", summary="Quality control of the plate", response_class=Response, responses=_TABLE_CONTENT)
@@ -159,10 +162,11 @@ def get_checks(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
+    labels: LabelsQuery = Whose.NEWEST,
     status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
 ) -> Response:
     """Edge, row and column effects, compounds that glow, and where the plate's thresholds came from."""
-    return table_response(session, find_run(session, run), "checks", fmt, status=status)
+    return table_response(session, find_run(session, run), "checks", fmt, labels, status=status)
 
 
 @router.get("/{run}/report", summary="The report page", response_class=FileResponse)

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from imaging_service.db import table_content
 from imaging_service.errors import NotReady
 from imaging_service.models import TABLE_LEVELS, RunRow
+from imaging_service.review_log import ENGINE_VERSION
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,12 +31,23 @@ class Format(StrEnum):
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
 
 
-def table_response(session: Session, run: RunRow, kind: str, fmt: Format, **filters: str | None) -> Response:
+class Whose(StrEnum):
+    """Whose labels a table is measured on."""
+
+    NEWEST = "newest"
+    ENGINE = "engine"
+
+
+LabelsQuery = Annotated[Whose, Query(alias="labels", description="newest: as reviewers left them; engine: before any review")]
+
+
+def table_response(session: Session, run: RunRow, kind: str, fmt: Format, labels: Whose = Whose.NEWEST, **filters: str | None) -> Response:
     """The rows of one table; a filter that is None lets every row pass. Raises NotReady until the run is done."""
     if run.state != "done":
         why = f": {run.reason}" if run.reason else ""
         raise NotReady(f"run {run.id[:12]} is {run.state}{why}; its {kind} exist once it is done")
-    content = table_content(session, run.id, kind, {name: value for name, value in filters.items() if value is not None})
+    revision = ENGINE_VERSION if labels is Whose.ENGINE else run.revision
+    content = table_content(session, run, kind, {name: value for name, value in filters.items() if value is not None}, revision)
     # The rows are JSON already: joining them costs a hundredth of parsing and encoding them again.
     body = "[" + ",".join(content) + "]"
     if fmt is Format.JSON:

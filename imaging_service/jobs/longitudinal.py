@@ -29,7 +29,7 @@ def follow_well(
     if survival is None or hours is None:
         raise ValueError("follow_well needs a protocol with [survival] and a frame interval")
     role = "dna" if "dna" in task.roles else "neurite"
-    settings = TrackSettings(survival.max_move_um, survival.max_gap)
+    settings = _settings(task)
     followed, described = [], []
     for part in fields.partition_by("field", maintain_order=True):
         number = int(part["field"][0])
@@ -45,6 +45,17 @@ def follow_well(
         described.append(_described(part, registration, usable, hours, task.pixel_size_um))
         followed.append(_followed(own, described[-1], settings))
     return conform(pl.concat(followed), "cell"), conform(pl.concat(described), "field")
+
+
+def follow_again(task: WellTask, cells: pl.DataFrame, fields: pl.DataFrame) -> pl.DataFrame:
+    """One field's cells, linked anew after a correction; where its frames lie and which are usable stays as `fields` has it."""
+    return conform(_followed(cells, fields, _settings(task)), "cell")
+
+
+def _settings(task: WellTask) -> TrackSettings:
+    if task.protocol.survival is None:
+        raise ValueError("tracks need a protocol with [survival]")
+    return TrackSettings(task.protocol.survival.max_move_um, task.protocol.survival.max_gap)
 
 
 def _frames(task: WellTask, number: int, channel: int, frames: list[int]) -> Iterator[Image]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from functools import lru_cache
 
 import sqlalchemy as sa
@@ -12,8 +13,9 @@ from sqlmodel import Session, col
 from imaging_service.db import engine, upgrade
 from imaging_service.jobs.prepare import identify, lay_out, plate_key
 from imaging_service.jobs.records import RunInputs, RunRecord
-from imaging_service.jobs.workflows import PLATES, run_folder
+from imaging_service.jobs.workflows import PLATES, REVIEWS, run_folder
 from imaging_service.models import PlateRow, RunRow, WellRow
+from imaging_service.review_log import ReviewLog
 from imaging_service.settings import Settings
 
 # A workflow belongs to the version of the workflows' code, not of the package: raised when their steps change.
@@ -62,6 +64,28 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
         job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
         session.commit()
     return record.run_id
+
+
+def request_review(settings: Settings, run_id: str) -> int:
+    """Queue the tables' following of the review; returns the revision that they will stand at, or a later one's.
+
+    One job does for all corrections up to its start, and those it leaves nothing to do end at once.
+    """
+    revision = ReviewLog(run_folder(settings, run_id).root).revision()
+    with Session(engine(settings.url)) as session:
+        row = session.get_one(RunRow, run_id)
+        key = f"{run_id}:review:{revision}"
+        if row.review_reason:
+            # What was in its way may be mended by now: a job that has failed is not done again under its own name.
+            key, row.review_reason = f"{key}:{uuid.uuid4().hex[:8]}", ""
+        elif row.revision == revision:
+            return revision
+        options: EnqueueOptions = {
+            "queue_name": REVIEWS, "workflow_name": "follow_review", "workflow_id": key, "app_version": APPLICATION_VERSION,
+        }  # fmt: skip
+        job_client(settings.url).enqueue_in_transaction(session, options, run_id)
+        session.commit()
+    return revision
 
 
 def _new_run(session: Session, record: RunRecord) -> RunRow:

@@ -15,13 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from imaging_service.client import RunFolder
 from imaging_service.errors import ScanError, StoreError
+from imaging_service.jobs.summary import write_queue
+from imaging_service.local_run import LocalRun
 from imaging_service.schemas import Verdict
 from imaging_service.store.folders import write_bytes
-from imaging_service.store.tables import csv_bytes, read_table
+from imaging_service.store.tables import read_table
 from phenotypes.responses import respond
-from phenotypes.review_queue import rank_fields
 from segmentation.accuracy import Counts, object_counts
 
 Labels = NDArray[np.int32]
@@ -54,7 +54,7 @@ class Agreement:
     fields: tuple[FieldAgreement, ...]
 
 
-def reviewed(run: RunFolder) -> list[tuple[str, int]]:
+def reviewed(run: LocalRun) -> list[tuple[str, int]]:
     """Fields that somebody corrected or judged, in order."""
     judged = {(well, number) for (well, number, track) in run.review.standing() if number is not None and track is None}
     return sorted(judged | set(run.review.corrected()))
@@ -65,7 +65,7 @@ def agreement(first: Path, second: Path | None = None, compartment: str = "nucle
 
     Raises ScanError where the two are not of one run, StoreError where nothing was reviewed.
     """
-    one, other = RunFolder(first), RunFolder(second) if second is not None else None
+    one, other = LocalRun(first), LocalRun(second) if second is not None else None
     if other is not None and one.record["run_id"] != other.record["run_id"]:
         raise ScanError(f"{first} and {second} are not of one run: reviewers are compared on copies of the same one")
     places = [p for p in reviewed(one) if other is None or p in set(reviewed(other))]
@@ -93,7 +93,7 @@ def agreement(first: Path, second: Path | None = None, compartment: str = "nucle
     )
 
 
-def _verdict(run: RunFolder, well: str, number: int) -> bool | None:
+def _verdict(run: LocalRun, well: str, number: int) -> bool | None:
     found: Verdict | None = run.review.standing().get((well, number, None))
     return None if found is None else found.accepted
 
@@ -124,7 +124,7 @@ def export_training(run: Path, out: Path) -> int:
     OUT/manifest.csv with provenance, OUT/images/ID.png (the DNA channel, 16 bit), OUT/labels/ID.png; ID is a digest of both. Rejected fields
     and wells are left out. Returns the number of fields. Raises StoreError where there is none.
     """
-    folder = RunFolder(run)
+    folder = LocalRun(run)
     rows = []
     for well, number in _exported(folder):
         image = folder.read_field(well, number)
@@ -156,7 +156,7 @@ def export_training(run: Path, out: Path) -> int:
     return len(rows)
 
 
-def _exported(folder: RunFolder) -> Iterator[tuple[str, int]]:
+def _exported(folder: LocalRun) -> Iterator[tuple[str, int]]:
     standing = folder.review.standing()
     for well, number in reviewed(folder):
         said = [v for v in (standing.get((well, number, None)), standing.get((well, None, None))) if v is not None]
@@ -177,13 +177,9 @@ def as_json(found: Agreement) -> str:
     return json.dumps(asdict(found), indent=1)
 
 
-def write_queue(run: Path) -> pl.DataFrame:
-    """Rank the run's fields by what is worth a look, and write RUN/review/queue.csv, which the reviewer's plug-in follows. Returns it."""
-    folder = RunFolder(run)
-    names = folder.record["inputs"]["protocol"]["response"]["phenotypes"]
-    wells, fields = (read_table(run / f"{name}.parquet") for name in ("wells", "fields"))
-    last = fields.filter(pl.col("frame") == fields["frame"].max())
-    curves = respond(wells, names, pixel_size_um=float(folder.record["pixel_size_um"])).curves
-    queue = rank_fields(last, wells, curves, names)
-    write_bytes(run / "review" / "queue.csv", csv_bytes(queue))
-    return queue
+def rank(root: Path) -> pl.DataFrame:
+    """Rank the run's fields again, by the tables as corrected where `review apply` has run (`summary.write_queue`)."""
+    run = LocalRun(root)
+    names = run.record["inputs"]["protocol"]["response"]["phenotypes"]
+    wells, fields = (read_table(root / run.newest(f"{name}.parquet")) for name in ("wells", "fields"))
+    return write_queue(root, fields, wells, respond(wells, names, pixel_size_um=float(run.record["pixel_size_um"])), names)

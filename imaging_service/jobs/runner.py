@@ -37,7 +37,7 @@ def work() -> None:
 
     from imaging_service.jobs.compute import Cluster
     from imaging_service.jobs.queue import APPLICATION_VERSION, prepare_database
-    from imaging_service.jobs.workflows import PLATES, WELLS, Context
+    from imaging_service.jobs.workflows import PLATES, REVIEWS, WELLS, Context
 
     current = settings()
     with only_worker(current.data_dir):
@@ -60,6 +60,8 @@ def work() -> None:
         DBOS.register_queue(PLATES, worker_concurrency=2, polling_interval_sec=current.poll_seconds)
         # One well more than there are processes, so that none waits for the queue.
         DBOS.register_queue(WELLS, worker_concurrency=Context.cluster.processes + 1, polling_interval_sec=current.poll_seconds)
+        # One at a time: two on one run would write the same tables.
+        DBOS.register_queue(REVIEWS, worker_concurrency=1, polling_interval_sec=current.poll_seconds)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from imaging_service.jobs.curves import write_curves
 from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, dump, load
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
-from imaging_service.store.tables import write_table
+from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
 from phenotypes.columns import empty_table
 from phenotypes.deaths import DeathSettings
 from phenotypes.plate import PlateJudgement, judge
 from phenotypes.plate_qc import QualityLimits
 from phenotypes.responses import Responses, respond
+from phenotypes.review_queue import rank_fields
 from phenotypes.wells import WellSettings
 from plate_maps import PlateMap, Well
 
@@ -81,6 +83,8 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     write_table(judged.tracks, root / "tracks", csv=False)
     write_table(judged.hazards, root / "hazards")
     write_table(responses.table, root / "responses")
+    write_curves(root, responses.curves)
+    write_queue(root, fields, wells, responses, protocol.response.phenotypes)
     write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
     content = ReportContent(
         title=record.plate_name,
@@ -122,6 +126,14 @@ def judge_plate(
         position_corrected=protocol.response.phenotypes if protocol.response.position_correction == "b_score" else (),
         rejected_fields=rejected_fields, rejected_tracks=rejected_tracks,
     )  # fmt: skip
+
+
+def write_queue(root: Path, fields: pl.DataFrame, wells: pl.DataFrame, responses: Responses, names: Sequence[str]) -> pl.DataFrame:
+    """Rank a run's fields by what is worth a look, and write RUN/review/queue.csv, which reviewers follow. Returns it."""
+    last = fields.filter(pl.col("frame") == fields["frame"].max())
+    queue = rank_fields(last, wells, responses.curves, names)
+    write_bytes(root / "review" / "queue.csv", csv_bytes(queue))
+    return queue
 
 
 def write_summary(root: Path, outcomes: Mapping[str, WellOutcome]) -> None:

@@ -27,6 +27,7 @@ from imaging_service.jobs.records import (
     load,
     save,
 )
+from imaging_service.review_log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter
@@ -235,7 +236,8 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
             measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number, frame)
             cells.append(measured.cells)
             fields.append(measured.field)
-            writer.write(number, segmentation.labels, frame)
+            overlay = {} if measured.graph is None else {GRAPH: measured.graph}
+            writer.write(number, {**segmentation.labels, **overlay}, frame)
             warnings += segmentation.warnings
         writer.finish()
     cell_table, field_table = pl.concat(cells), pl.concat(fields)

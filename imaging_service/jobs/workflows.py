@@ -1,6 +1,7 @@
 """The durable workflows: what must happen to a run, whichever process dies in between.
 
-`analyse_plate` prepares, queues one `analyse_well` a well, waits and summarises. Every step may run again after a kill and
+`analyse_plate` prepares, queues one `analyse_well` a well, waits and summarises; `follow_review` brings a reviewed run's tables up to what
+reviewers said. Every step may run again after a kill and
 leaves the same: files are written whole under the same names, and rows are inserted where their unique constraint
 finds none. So a well has one row however often its step ran.
 """
@@ -17,13 +18,14 @@ from dbos import DBOS, SetWorkflowID
 from sqlmodel import Session, col, select
 
 from imaging_service.db import engine
-from imaging_service.errors import MachineError
+from imaging_service.errors import MachineError, ServiceError
 from imaging_service.jobs.compute import Cluster
 from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, parse
 from imaging_service.models import TABLE_LEVELS, RunRow, TableRow, WellRow
+from imaging_service.review_log import ENGINE_VERSION
 from imaging_service.settings import Settings
 
-PLATES, WELLS = "plates", "wells"
+PLATES, WELLS, REVIEWS = "plates", "wells", "reviews"
 _OUTCOME = {"well", "status", "reason", "n_fields", "n_nuclei"}
 
 
@@ -135,10 +137,7 @@ def summarise_run(run_id: str) -> None:
     Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
     with Session(engine(Context.settings.url)) as session:
         session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
-        for kind in TABLE_LEVELS:
-            rows_of_kind = table_rows(folder.root / f"{kind}.parquet", run_id, kind)
-            if rows_of_kind:
-                session.execute(sa.insert(TableRow), rows_of_kind)
+        _insert_tables(session, folder.root, run_id, ENGINE_VERSION)
         session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(state="done", reason=""))
         session.commit()
 
@@ -149,12 +148,59 @@ def fail(run_id: str, reason: str) -> None:
     _set_state(run_id, "failed", reason)
 
 
-def table_rows(path: Path, run_id: str, kind: str) -> list[dict[str, Any]]:
+@DBOS.workflow(name="follow_review")
+def follow_review(run_id: str) -> str:
+    """Measure what reviewers corrected, fit what moved, and put the tables' rows beside the engine's."""
+    try:
+        commit_review(run_id, apply_review(run_id))
+    except Exception as error:  # noqa: BLE001 - whoever waits for the tables must be told, whatever it was
+        refuse_review(run_id, str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}")
+        return "failed"
+    return "done"
+
+
+@DBOS.step(name="apply_review", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
+def apply_review(run_id: str) -> int:
+    """Write the corrected tables; returns the revision of the review that they stand at."""
+    from imaging_service.jobs.corrections import follow
+
+    revision: int = Context.cluster.run(follow, run_folder(Context.settings, run_id).root, key=f"review-{run_id[:12]}")
+    return revision
+
+
+@DBOS.step(name="commit_review", retries_allowed=True, max_attempts=5, should_retry=worth_retrying)
+def commit_review(run_id: str, revision: int) -> None:
+    """Put the corrected tables' rows into the database in place of the last revision's, all or none."""
+    folder = run_folder(Context.settings, run_id)
+    with Session(engine(Context.settings.url)) as session:
+        session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id, col(TableRow.revision) != ENGINE_VERSION))
+        if revision != ENGINE_VERSION:
+            _insert_tables(session, folder.root / "corrected", run_id, revision)
+        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(revision=revision, review_reason=""))
+        session.commit()
+
+
+@DBOS.step(name="refuse_review", retries_allowed=True, max_attempts=5)
+def refuse_review(run_id: str, reason: str) -> None:
+    """Say why the tables could not follow; they stay as they were."""
+    with Session(engine(Context.settings.url)) as session:
+        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(review_reason=reason))
+        session.commit()
+
+
+def _insert_tables(session: Session, folder: Path, run_id: str, revision: int) -> None:
+    for kind in TABLE_LEVELS:
+        rows = table_rows(folder / f"{kind}.parquet", run_id, kind, revision)
+        if rows:
+            session.execute(sa.insert(TableRow), rows)
+
+
+def table_rows(path: Path, run_id: str, kind: str, revision: int = ENGINE_VERSION) -> list[dict[str, Any]]:
     """Rows of a Parquet table as the database keeps them. NaN does not occur in our tables; JSON could not say it."""
     table = pl.read_parquet(path)
     return [
         {
-            "run_id": run_id, "kind": kind, "position": i, "content": json.dumps(row, allow_nan=False),
+            "run_id": run_id, "revision": revision, "kind": kind, "position": i, "content": json.dumps(row, allow_nan=False),
             **{name: row.get(name) or "" for name in ("line", "compound", "phenotype", "status")},
         }
         for i, row in enumerate(table.iter_rows(named=True))

@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from imaging_service.errors import StoreError, damaged
+from imaging_service.review_log import GRAPH
 from imaging_service.store.plates import VERSION, audit, create_array, frame_of, levels_of, multiscales, well_path
 from plate_maps import Well
 
@@ -35,7 +36,8 @@ class LabelWriter:
             self._fields[field] = self._well.create_group(f"{field - 1}/labels")
         for name, image in labels.items():
             key = (field, name)
-            levels = levels_of(image, labels=True)
+            # A line of one pixel does not survive halving.
+            levels = [image] if name == GRAPH else levels_of(image, labels=True)
             if key not in self._arrays:
                 group = self._fields[field].create_group(name)
                 lead = (self._frames,) if self._frames > 1 else ()
@@ -73,7 +75,7 @@ def read_labels(folder: Path, well: Well, field: int, frame: int = 1) -> dict[st
         group = zarr.open_group(folder / where, mode="r")
         ome: Any = group.attrs["ome"]
         found = {}
-        for name in ome["labels"]:
+        for name in (n for n in ome["labels"] if n != GRAPH):
             array: Any = group[f"{name}/0"]
             audit(array, f"{where}/{name}")
             found[name] = np.asarray(frame_of(array, 2, frame, f"{where}/{name}"), np.int32)

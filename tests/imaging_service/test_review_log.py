@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from imaging_service.errors import ReviewConflict, StoreError
-from imaging_service.review_log import Crop, ReviewLog
-from imaging_service.schemas import Verdict
+from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
+from imaging_service.review_log import Crop, ReviewLog, check_cells, pack, unpack
+from imaging_service.schemas import Region, Verdict
 
 BASE = {"nuclei": np.zeros((20, 30), np.int32), "neurites": np.ones((20, 30), np.int32)}
 
 
-def crop(value, y=2, x=3):
-    return {"nuclei": Crop(y, x, np.full((4, 5), value, np.int32))}
+def crop(value, y=2, x=3, frame=1):
+    return [Crop("nuclei", y, x, np.full((4, 5), value, np.int32), frame)]
 
 
 def verdict(**more):
@@ -63,7 +63,7 @@ def test_going_back_is_a_version_too(tmp_path):
     log = ReviewLog(tmp_path)
     log.commit("B03", 1, 1, crop(7), "ann", "")
     log.commit("B03", 1, 2, crop(9), "ann", "")
-    back = log.revert(BASE, "B03", 1, 2, "bob", "the first was right")
+    back = log.revert(lambda _: BASE, "B03", 1, 2, "bob", "the first was right")
     assert (back.version, back.parent) == (4, 3)
     assert (log.labels(BASE, "B03", 1)["nuclei"] == log.labels(BASE, "B03", 1, 2)["nuclei"]).all()
     assert len(log.history("B03", 1)) == 3  # nothing is ever lost
@@ -74,8 +74,10 @@ def test_damaged_and_absent_versions_are_said(tmp_path):
     log.commit("B03", 1, 1, crop(7), "ann", "")
     with pytest.raises(StoreError, match="has no label version 5"):
         log.labels(BASE, "B03", 1, 5)
-    with pytest.raises(ValueError, match="a correction needs labels of nuclei"):
-        log.commit("B03", 1, 2, {"cats": Crop(0, 0, np.ones((2, 2), np.int32))}, "ann", "")
+    with pytest.raises(ReviewRefused, match="a correction needs labels of nuclei"):
+        log.commit("B03", 1, 2, [Crop("cats", 0, 0, np.ones((2, 2), np.int32))], "ann", "")
+    with pytest.raises(ReviewRefused, match="nothing to go back from"):
+        log.revert(lambda _: BASE, "B03", 1, 2, "ann", "")
     path = tmp_path / "review" / "labels" / "B03" / "1" / "0002.npz"
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(StoreError, match="is damaged"):
@@ -94,3 +96,63 @@ def test_the_last_verdict_stands(tmp_path):
     for bad in ({"reason": " "}, {"field": None, "track": 3}):
         with pytest.raises(ValidationError):
             verdict(**bad)
+
+
+def test_a_correction_sent_twice_is_written_once(tmp_path):
+    log = ReviewLog(tmp_path)
+    first = log.commit("B03", 1, 1, crop(7), "ann", "", edit="k1")
+    log.commit("B03", 1, 2, crop(9), "bob", "", edit="k2")
+    assert log.commit("B03", 1, 1, crop(7), "ann", "", edit="k1") == first
+    with pytest.raises(ReviewConflict):
+        log.commit("B03", 1, 1, crop(7), "ann", "", edit="k3")
+    said = verdict()
+    log.judge(said)
+    log.judge(said)
+    assert len(log.verdicts()) == 1
+
+
+def test_time_points_are_corrected_apart_and_gone_back_from_together(tmp_path):
+    log = ReviewLog(tmp_path)
+    log.commit("B03", 1, 1, crop(7, frame=2), "ann", "")
+    log.commit("B03", 1, 2, crop(8, frame=5), "ann", "")
+    assert not log.labels(BASE, "B03", 1)["nuclei"].any()
+    assert (log.labels(BASE, "B03", 1, frame=2)["nuclei"] == 7).sum() == 20
+    assert (log.labels(BASE, "B03", 1, frame=5)["nuclei"] == 8).sum() == 20
+    assert log.corrected_frames("B03", 1) == [2, 5]
+    assert [log.frame_version("B03", 1, f) for f in (1, 2, 5)] == [1, 2, 3]
+    back = log.revert(lambda _: BASE, "B03", 1, 1, "bob", "")
+    assert {(r.compartment, r.frame) for r in back.regions} == {("nuclei", 2), ("nuclei", 5)}
+    assert not any(log.labels(BASE, "B03", 1, frame=f)["nuclei"].any() for f in (1, 2, 5))
+
+
+def test_a_reading_apart_is_its_own_record(tmp_path):
+    ReviewLog(tmp_path, "bob").commit("B03", 1, 1, crop(7), "bob", "")
+    assert ReviewLog(tmp_path).head("B03", 1) == 1
+    assert ReviewLog(tmp_path, "bob").head("B03", 1) == 2
+    assert ReviewLog(tmp_path).revision() == 1
+    for bad in ("../x", "a b", "x" * 41):
+        with pytest.raises(ReviewRefused, match="a reading is named by"):
+            ReviewLog(tmp_path, bad)
+
+
+def test_crops_travel_whole_or_not_at_all():
+    crops = [*crop(7), *crop(9, 0, 0, frame=3)]
+    meta, read = unpack(pack({"regions": [c.region.model_dump() for c in crops]}, crops), lambda m: [Region(**r) for r in m["regions"]])
+    assert meta["regions"][1]["frame"] == 3
+    assert [(c.compartment, c.y, c.x, c.frame, c.labels.tolist()) for c in read] == [
+        (c.compartment, c.y, c.x, c.frame, c.labels.tolist()) for c in crops
+    ]
+    whole = pack([crops[0].region.model_dump()], crops[:1])
+    for damaged in (whole[:50], b"", b"nothing"):
+        with pytest.raises(ValueError, match="zip|pickled|data"):
+            unpack(damaged, lambda m: [Region(**r) for r in m])
+    wrong = crops[0].region.model_copy(update={"height": 9})
+    with pytest.raises(ValueError, match="not int32 of their region"):
+        unpack(whole, lambda _: [wrong])
+
+
+def test_a_soma_needs_its_nucleus():
+    labels = {"nuclei": np.array([[1, 2]], np.int32), "somas": np.array([[1, 3]], np.int32)}
+    with pytest.raises(ReviewRefused, match="well B03: soma 3 has no nucleus"):
+        check_cells(labels, "well B03")
+    check_cells({"somas": labels["somas"]}, "a live assay")

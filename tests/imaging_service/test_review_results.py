@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from imaging_service.cli import app
-from imaging_service.client import RunFolder
 from imaging_service.errors import ScanError, StoreError
 from imaging_service.jobs.review_results import agreement, export_training
+from imaging_service.local_run import LocalRun
 from napari_plugin.session import ReviewSession
 from segmentation.motornet.nuclei import part_of, read_nuclei
 
@@ -39,7 +39,7 @@ def test_reviewers_who_did_the_same_agree_and_one_erased_cell_is_one_miss(review
     same = agreement(ann.run.root, bob.run.root)
     assert (same.f1, same.dice, same.kappa, same.n_judged) == (1.0, 1.0, None, 1)
     image = ann.image()
-    ann.erase(image, "nuclei", cells(image)[0])
+    ann.erase("nuclei", cells(image)[0])
     found = agreement(ann.run.root, bob.run.root)
     n = len(cells(image))
     assert found.f1 == pytest.approx(2 * (n - 1) / (2 * n - 1))
@@ -61,7 +61,7 @@ def test_kappa_of_verdicts(reviewers):
 def test_the_engine_against_the_reviewer(reviewers):
     ann, bob = reviewers
     image = ann.image()
-    ann.merge(image, *cells(image)[:2])
+    ann.merge(*cells(image)[:2])
     found = agreement(ann.run.root)
     assert found.fields[0].n_second == found.fields[0].n_first + 1
     assert found.f1 < 1
@@ -83,7 +83,7 @@ def test_reviewers_of_different_runs_are_not_compared(reviewers):
 def test_corrected_and_accepted_fields_become_what_training_reads(reviewers, tmp_path):
     ann, bob = reviewers
     image = ann.image()
-    ann.erase(image, "nuclei", cells(image)[0])
+    ann.erase("nuclei", cells(image)[0])
     ann.next()
     ann.accept()
     ann.next()
@@ -96,7 +96,7 @@ def test_corrected_and_accepted_fields_become_what_training_reads(reviewers, tmp
     assert set(read) == {r["id"] for r in rows}
     assert all(part_of(name) in {"training", "validation", "test"} for name in read)
     pixels, labels = read[rows[0]["id"]]
-    now = RunFolder(ann.run.root).read_field(rows[0]["well"], 1)
+    now = LocalRun(ann.run.root).read_field(rows[0]["well"], 1)
     assert np.array_equal(labels, now.labels["nuclei"])
     assert np.array_equal(pixels, now.pixels[now.roles.index("dna")].astype(np.float32))
     with pytest.raises(StoreError, match="nothing to learn from"):

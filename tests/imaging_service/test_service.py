@@ -7,18 +7,14 @@ import io
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import numpy as np
 import polars as pl
 import pytest
 
 from imaging_service.client import Client, ServiceRefused
-from imaging_service.errors import ReviewConflict
 from imaging_service.jobs.summary import TABLES
-from napari_plugin.session import ReviewSession
 
 _spec = importlib.util.spec_from_file_location("service", Path(__file__).parent.parent / "service.py")
 service_module = importlib.util.module_from_spec(_spec)
@@ -188,90 +184,3 @@ def test_command_line_submit_and_status(service, done, phantom_plate):
 def test_no_service_is_said_in_words():
     with Client("http://127.0.0.1:9") as client, pytest.raises(ServiceRefused, match="is `imaging-service serve` running there"):
         client.runs()
-
-
-def npz(**arrays):
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
-
-
-def test_a_run_is_reviewed_over_http_as_from_its_folder(service, done):
-    """Erase, undo, judge; and of two reviewers on one version the second is told, and looks again."""
-    running, _ = service
-    ann, bob = (ReviewSession.connect(running.url, done.id) for _ in range(2))
-    ann.author, bob.author = "ann", "bob"
-    local = ReviewSession.open(running.folder / "data" / "runs" / done.id)
-    assert (ann.wells, ann.caption()) == (local.wells, local.caption())
-    mine, theirs = ann.image(), bob.image()
-    assert np.array_equal(mine.pixels, local.image().pixels)
-    assert mine.roles == local.image().roles
-    first, second = [int(i) for i in np.unique(mine.labels["nuclei"]) if i][:2]
-    assert ann.erase(mine, "nuclei", first).version == 2
-    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, 2 is"):
-        bob.erase(theirs, "nuclei", second)
-    again = bob.image()
-    assert again.label_version == 2
-    assert first not in again.labels["nuclei"]
-    assert bob.erase(again, "nuclei", second).parent == 2
-    bob.undo()
-    assert second in ann.image().labels["nuclei"]
-    ann.reject("bubble")
-    assert bob.said() == "rejected: bubble · label version 4"
-    assert local.said() == bob.said()  # written into the run's own folder, where `review apply` finds it
-    for session in (ann, bob, local):
-        session.close()
-
-
-def test_of_eight_corrections_of_one_version_one_is_written(service, done):
-    running, client = service
-    well = done_wells(client, done)[1]
-    body = npz(nuclei=np.full((2, 2), 900, np.int32), origin_nuclei=np.array([0, 0]))
-
-    def patch(i):
-        return httpx.patch(
-            f"{running.url}/runs/{done.id}/fields/{well}/1/labels", params={"author": f"r{i}"}, content=body, headers={"If-Match": '"1"'}
-        ).status_code
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(patch, range(8))) == [200] + [412] * 7
-
-
-def done_wells(client, run):
-    return [row["well"] for row in client.wells(run.id) if row["status"] == "done"]
-
-
-@pytest.mark.parametrize(
-    ("path", "content", "headers", "status", "says"),
-    [
-        ("{well}/1", b"x", {}, 428, "needs If-Match"),
-        ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is no .npz"),
-        (
-            "{well}/1",
-            {"nuclei": np.ones((2, 2), np.int32), "origin_nuclei": np.array([319, 0])},
-            {"If-Match": '"1"'},
-            422,
-            "does not lie inside the field",
-        ),
-        ("{well}/1", {"cats": np.ones((2, 2), np.int32)}, {"If-Match": '"1"'}, 422, "no labels of 'cats'"),
-        ("{well}/1", {"nuclei": np.ones((2, 2))}, {"If-Match": '"1"'}, 422, "needs integer labels"),
-        ("{well}/1", {"origin_nuclei": np.array([0, 0])}, {"If-Match": "newest"}, 422, "is no version"),
-        ("{well}/9", b"x", {"If-Match": '"1"'}, 404, "has no field 9"),
-        ("..%2F..%2Fx/1", b"x", {"If-Match": '"1"'}, 404, ""),
-    ],
-)
-def test_corrections_that_are_none_are_refused(service, done, path, content, headers, status, says):
-    running, client = service
-    well = done_wells(client, done)[2]
-    body = npz(**content) if isinstance(content, dict) else content
-    url = f"{running.url}/runs/{done.id}/fields/{path.format(well=well)}/labels"
-    answer = httpx.patch(url, params={"author": "ann"}, content=body, headers=headers)
-    assert answer.status_code == status, answer.text
-    assert says in answer.json()["detail"]
-    assert httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json() == []
-
-
-def test_a_rejection_without_a_reason_is_refused(service, done):
-    running, client = service
-    body = {"well": done_wells(client, done)[0], "field": 1, "accepted": False, "author": "ann", "time": "2026-01-01T00:00:00Z"}
-    assert httpx.post(f"{running.url}/runs/{done.id}/verdicts", json=body).status_code == 422

@@ -1,258 +1,186 @@
+"""The widget in napari's own viewer."""
+
 from __future__ import annotations
 
 import shutil
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from qtpy.QtWidgets import QInputDialog
 
-from imaging_service.cli import app
-from imaging_service.client import RunFolder
-from imaging_service.errors import NotFound, ReviewConflict, StoreError
-from napari_plugin.layers import field_layers, get_reader
 from napari_plugin.session import ReviewSession
 
-
-@pytest.fixture
-def session(analysed):
-    return ReviewSession.open(analysed)
+LAYERS = ["dna (1)", "neurite (2)", "aggregate (3)", "nuclei", "somas", "neurites", "puncta", "neurite graph"]
 
 
-def test_stepping_through_fields_and_wells(session):
-    first = session.wells[0]
-    assert (session.well, session.number) == (first, 1)
-    assert not session.previous()
-    assert session.next()
-    assert (session.well, session.number) == (first, 2)
-    assert session.next()
-    assert (session.well, session.number) == (session.wells[1], 1)
-    assert session.previous()
-    assert (session.well, session.number) == (first, 2)
-    steps = 0
-    while session.next():
-        steps += 1
-    assert steps == 2 * len(session.wells) - 2
+def test_the_manifest_is_valid():
+    from npe2 import PluginManifest
 
-
-def test_a_caption_says_what_the_well_is(session):
-    session.go_to(session.wells[3])
-    caption = session.caption()
-    row = next(r for r in session.run.wells() if r["well"] == session.wells[3])
-    assert row["line"] in caption
-    assert "live_density" in caption
-    assert "(vehicle " in caption
-
-
-def test_wells_without_result_say_why(session):
-    with pytest.raises(ValueError, match="not in this run"):
-        session.go_to("A01")
-
-
-def test_layers_hold_pixels_and_labels_in_micrometres(session):
-    image = session.image()
-    layers = field_layers(image)
-    kinds = [kind for _, _, kind in layers]
-    assert kinds == ["image"] * 3 + ["labels"] * 4
-    assert all(settings["scale"] == (0.65, 0.65) for _, settings, _ in layers)
-    assert layers[0][0].shape == layers[3][0].shape == (320, 320)
-    assert [settings["name"] for _, settings, _ in layers[3:]] == ["nuclei", "somas", "neurites", "puncta"]
-
-
-def test_the_reader_takes_run_folders_only(analysed, tmp_path):
-    assert get_reader(str(tmp_path)) is None
-    assert get_reader([str(analysed)]) is None
-    layers = get_reader(str(analysed))(str(analysed))
-    assert len(layers) == 7
-
-
-def test_a_moved_folder_still_opens_and_a_damaged_one_says_so(analysed, tmp_path):
-    moved = tmp_path / "moved"
-    shutil.copytree(analysed, moved)
-    run = RunFolder(moved)
-    well = ReviewSession(run).wells[0]
-    assert np.array_equal(run.read_field(well, 1).pixels, RunFolder(analysed).read_field(well, 1).pixels)
-    shutil.rmtree(moved / "labels.zarr" / well[0])
-    with pytest.raises(StoreError, match="was not analysed, or the store is incomplete"):
-        run.read_field(well, 1)
-    with pytest.raises(NotFound, match=r"has no run\.json"):
-        RunFolder(tmp_path)
+    manifest = PluginManifest.from_distribution("motor-neuron-imaging-service")
+    manifest.validate_imports()
+    assert [w.display_name for w in manifest.contributions.widgets] == ["Review a run"]
 
 
 @pytest.fixture
-def own(analysed, tmp_path):
-    """A session on a copy of the run, so that it may be written to."""
-    folder = shutil.copytree(analysed, tmp_path / "own", ignore=shutil.ignore_patterns("*.lock"))
-    session = ReviewSession.open(folder)
-    session.author = "ann"
-    return session
+def run(analysed, tmp_path):
+    return shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
 
 
-def cells(image):
-    return [int(i) for i in np.unique(image.labels["nuclei"]) if i]
+@pytest.fixture
+def review(make_napari_viewer):
+    """(viewer, widget, press): `press` is a key as napari hears it, the selected layer's before the viewer's."""
+    from napari_plugin.review import ReviewWidget
+
+    viewer = make_napari_viewer()
+    widget = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Review a run", area="right")
+
+    def press(key):
+        active = viewer.layers.selection.active
+        keymap = {**{str(k): f for k, f in viewer.keymap.items()}, **{str(k): f for k, f in (active.keymap if active else {}).items()}}
+        keymap[key](viewer)
+
+    yield viewer, widget, press
+    widget.close_session()
 
 
-def test_erasing_and_undoing_are_versions(own):
-    image = own.image()
-    label = cells(image)[0]
-    version = own.erase(image, "nuclei", label)
-    assert (version.version, version.parent, version.author) == (2, 1, "ann")
-    now = own.image()
-    assert (now.label_version, label in cells(now)) == (2, False)
-    assert not (now.labels["somas"] == label).any()
-    height, width = version.region["nuclei"][2:]
-    assert height * width < image.labels["nuclei"].size / 10  # only the rectangle that changed is kept
-    own.undo()
-    assert np.array_equal(own.image().labels["nuclei"], image.labels["nuclei"])
-    assert own.image().label_version == 3
-    assert own.said() == "label version 3"
-    assert own.erase(own.image(), "nuclei", 9999) is None
+def point_at(viewer, name, label):
+    """Put the cursor over a label; returns the place in pixels."""
+    layer = viewer.layers[name]
+    y, x = np.argwhere(layer.data == label)[0]
+    viewer.layers.selection.active = layer
+    viewer.cursor.position = tuple(layer.data_to_world((y, x)))
+    return int(y), int(x)
 
 
-def test_cells_are_merged_and_split_with_their_somas(own):
-    image = own.image()
-    first, second = cells(image)[:2]
-    area = {n: (image.labels["nuclei"] == n).sum() for n in (first, second)}
-    own.merge(image, first, second)
-    merged = own.image()
-    assert (merged.labels["nuclei"] == first).sum() == area[first] + area[second]
-    points = [tuple(np.argwhere(image.labels["nuclei"] == n).mean(axis=0)) for n in (first, second)]
-    own.split(merged, first, points)
-    parts = own.image()
-    assert len(cells(parts)) == len(cells(image))
-    assert (parts.labels["nuclei"] > 0).sum() == (image.labels["nuclei"] > 0).sum()
-    with pytest.raises(ValueError, match="two points or more inside nucleus"):
-        own.split(parts, first, [(0.0, 0.0), (1.0, 1.0)])
+def test_it_opens_steps_and_reports(review, run, tmp_path):
+    viewer, widget, _ = review
+    widget.open(tmp_path)
+    assert "no run.json" in widget.message.text()
+    widget.open(run)
+    assert [layer.name for layer in viewer.layers] == LAYERS
+    assert viewer.layers.selection.active.name == "nuclei"  # D, M and X work at once
+    assert widget.wells.count() == 24
+    before = viewer.layers["nuclei"].data.copy()
+    viewer.layers[0].contrast_limits = (100, 200)
+    widget.next_button.click()
+    assert not np.array_equal(before, viewer.layers["nuclei"].data)
+    assert tuple(viewer.layers[0].contrast_limits) == (100, 200)
+    assert len(viewer.layers) == len(LAYERS)
+    assert "field 2 of 2" in widget.caption.text()
+    widget.previous_button.click()
+    assert "field 1 of 2" in widget.caption.text()
 
 
-def test_painting_is_saved_and_a_stale_field_is_refused(own):
-    shown = own.image()
-    painted = {"nuclei": shown.labels["nuclei"].copy()}
-    painted["nuclei"][:3, :4] = 500
-    assert own.save(shown, {"nuclei": shown.labels["nuclei"]}) is None
-    assert own.save(shown, painted, "missed").region["nuclei"] == (0, 0, 3, 4)
-    with pytest.raises(ReviewConflict, match="is not the newest any more"):
-        own.erase(shown, "nuclei", cells(shown)[0])
+def test_keys_judge_and_correct(review, run, monkeypatch):
+    viewer, widget, press = review
+    widget.open(run)
+    label = int(viewer.layers["nuclei"].data.max())
+    point_at(viewer, "nuclei", label)
+    press("D")
+    assert not (viewer.layers["nuclei"].data == label).any()
+    assert "label version 2" in widget.caption.text()
+    press("Z")
+    assert (viewer.layers["nuclei"].data == label).any()
+    viewer.layers["nuclei"].data[:2, :2] = 400
+    press("S")
+    assert widget.session.run.review.head(widget.session.well, 1) == 4
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("out of focus", True))
+    press("R")
+    assert "rejected: out of focus" in widget.caption.text()
+    well = widget.session.well
+    press("A")
+    assert widget.session.number == 2
+    assert widget.session.run.review.standing()[well, 1, None].accepted
 
 
-def test_verdicts_stand_beside_the_field(own):
-    own.reject("bubble")
-    assert own.said() == "rejected: bubble"
-    own.accept()
-    assert own.said() == "accepted"
-    with pytest.raises(ValueError, match="a rejection needs a reason"):
-        own.reject("  ")
-    own.reject("contaminated", whole=True)
-    own.next()
-    assert own.said() == "rejected: contaminated"
+def test_what_was_painted_is_saved_when_one_steps_on(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    well = widget.session.well
+    press("W")
+    layer = viewer.layers.selection.active
+    assert (layer.name, layer.mode) == ("nuclei", "paint")
+    number = layer.selected_label
+    assert viewer.layers["somas"].selected_label == number
+    assert number not in layer.data
+    layer.paint((10, 10), number)
+    assert (layer.data == number).any()
+    press("N")
+    assert (widget.session.run.read_field(well, 1).labels["nuclei"] == number).any()
+    assert [v.reason for v in widget.session.run.review.history(well, 1)] == ["painted"]
 
 
-def test_the_queue_leads_from_one_urgent_field_to_the_next(own):
-    assert not own.next_ranked()
-    said = CliRunner().invoke(app, ["review", "queue", str(own.run.root), "--most", "3"])
-    assert said.exit_code == 0, said.output
-    ranked = own.run.queue()
-    assert len(ranked) == 48
-    seen = []
-    for _ in range(3):
-        assert own.next_ranked()
-        seen.append((own.well, own.number))
-        own.accept()
-    assert seen == ranked[:3]
-    own.blinded = True
-    assert own.caption() == f"field {own.number} of 2 (blinded)"
+def test_two_presses_of_x_split_a_cell_and_m_merges_it_again(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    nuclei = viewer.layers["nuclei"]
+    label = int(np.bincount(nuclei.data[nuclei.data > 0]).argmax())
+    places = np.argwhere(nuclei.data == label)
+    area = len(places)
+    for place in (places[0], places[-1]):
+        point_at(viewer, "nuclei", label)
+        viewer.cursor.position = tuple(nuclei.data_to_world(place))
+        press("X")
+    halves = [(nuclei.data == n).sum() for n in (label, int(nuclei.data.max()))]
+    assert sum(halves) == area
+    assert min(halves) > 0.2 * area
+    second = int(nuclei.data.max())
+    nuclei.selected_label = label
+    point_at(viewer, "nuclei", second)
+    press("M")
+    assert (nuclei.data == label).sum() == area
 
 
-def test_the_tables_follow(own):
-    """Rejecting a field and erasing a cell, then `review apply`: what the reviewer did is what the next reader reads."""
-    root, well = own.run.root, own.well
-    before = {r["well"]: r for r in own.run.wells()}
-    own.erase(own.image(), "nuclei", cells(own.image())[0])
-    own.go_to(own.wells[1])
-    own.reject("bubble")
-    done = CliRunner().invoke(app, ["review", "apply", str(root)])
-    assert done.exit_code == 0, done.output
-    assert f"corrected fields: {well} field 1" in done.output
-    after = {r["well"]: r for r in ReviewSession.open(root).run.wells()}
-    assert int(after[well]["nuclei_count"]) == int(before[well]["nuclei_count"]) - 1
-    assert after[own.well]["n_valid_fields"] == "1"
-    said = CliRunner().invoke(app, ["review", "history", str(root)]).output
-    assert f"ann: {well} field 1 version 2 of 1 (nuclei" in said
-    assert "erased nuclei" in said
-    assert f"ann: {own.well} field 1 rejected bubble" in said
+def test_what_somebody_else_changed_is_shown_and_ones_own_strokes_are_kept(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    well, first = widget.session.well, int(viewer.layers["nuclei"].data.max())
+    viewer.layers["nuclei"].data[:3, :3] = 900
+    other = ReviewSession.open(run)
+    other.image()
+    other.erase("nuclei", first)
+    other.close()
+    press("S")
+    assert "is not the newest any more" in widget.message.text()
+    assert "named “refused”" in widget.message.text()
+    assert not (viewer.layers["nuclei"].data == first).any()
+    assert not (viewer.layers["nuclei"].data == 900).any()
+    assert (viewer.layers["nuclei, refused"].data == 900).sum() == 9
+    assert widget.session.run.review.head(well, 1) == 2
+    press("N")  # nobody is stuck on it
+    assert "field 2" in widget.caption.text()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-class TestInNapari:
-    """With napari itself, on Qt's offscreen platform. npe2 uses deprecated parts of pydantic when it is imported."""
+def test_the_plate_and_the_curve_follow_the_well(review, run):
+    _, widget, press = review
+    widget.open(run)
+    assert len(widget.plate.spots.data) == 24
+    well = next(w for w in widget.session.wells[3:] if widget.session._rows[w]["control"] == "none")
+    point = next(p for p in widget.plate.spots.points() if p.data() == well)
+    widget.plate.spots.sigClicked.emit(widget.plate.spots, [point], None)
+    assert widget.session.well == well
+    assert well in widget.caption.text()
+    marked = [i for i in widget.curve.getPlotItem().listDataItems() if i.opts["symbolSize"] == 12]
+    assert len(marked[0].xData) == 1
+    press("A")
+    state = {m.well: m.state for m in widget.session.plate()}
+    assert state[well] == "begun"
+    widget.blinded.setChecked(True)
+    assert widget.plate.isHidden()
+    assert widget.curve.isHidden()
+    assert "SOD1" not in widget.caption.text()
+    assert "blinded" in widget.caption.text()
 
-    def test_the_manifest_is_valid(self):
-        from npe2 import PluginManifest
 
-        manifest = PluginManifest.from_distribution("motor-neuron-imaging-service")
-        manifest.validate_imports()
-        assert [w.display_name for w in manifest.contributions.widgets] == ["Review a run"]
-
-    def test_the_widget_opens_steps_and_reports(self, analysed, tmp_path):
-        from napari.components import ViewerModel
-        from qtpy.QtWidgets import QApplication
-
-        from napari_plugin.review import ReviewWidget
-
-        application = QApplication.instance() or QApplication([])
-        viewer = ViewerModel()
-        widget = ReviewWidget(viewer)
-        widget.open(tmp_path)
-        assert "no run.json" in widget.caption.text()
-        widget.open(analysed)
-        assert [layer.name for layer in viewer.layers][3:] == ["nuclei", "somas", "neurites", "puncta"]
-        assert widget.wells.count() == 24
-        before = viewer.layers["nuclei"].data.copy()
-        viewer.layers[0].contrast_limits = (100, 200)
-        widget.next_button.click()
-        assert not np.array_equal(before, viewer.layers["nuclei"].data)
-        assert tuple(viewer.layers[0].contrast_limits) == (100, 200)
-        assert len(viewer.layers) == 7
-        assert "field 2 of 2" in widget.caption.text()
-        widget.previous_button.click()
-        assert "field 1 of 2" in widget.caption.text()
-        widget.close()
-        del application
-
-    def test_keys_judge_and_correct(self, own, monkeypatch):
-        from napari.components import ViewerModel
-        from qtpy.QtWidgets import QApplication, QInputDialog
-
-        from napari_plugin.review import ReviewWidget
-
-        application = QApplication.instance() or QApplication([])
-        viewer = ViewerModel()
-        widget = ReviewWidget(viewer)
-        widget.open(own.run.root)
-        nuclei = viewer.layers["nuclei"]
-        label = int(nuclei.data.max())
-        y, x = np.argwhere(nuclei.data == label)[0]
-        viewer.layers.selection.active = nuclei
-        viewer.cursor.position = tuple(nuclei.data_to_world((y, x)))
-
-        def press(key):
-            # As napari does it: the selected layer's keys come before the viewer's.
-            keymap = viewer.layers.selection.active.keymap
-            keymap[next(k for k in keymap if str(k) == key)](viewer)
-
-        press("D")
-        assert not (viewer.layers["nuclei"].data == label).any()
-        assert "label version 2" in widget.caption.text()
-        press("Z")
-        assert (viewer.layers["nuclei"].data == label).any()
-        viewer.layers["nuclei"].data[:2, :2] = 400
-        press("S")
-        assert widget.session.run.review.head(widget.session.well, 1) == 4
-        monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("out of focus", True))
-        press("R")
-        assert "rejected: out of focus" in widget.caption.text()
-        well = widget.session.well
-        press("A")
-        assert widget.session.number == 2
-        assert widget.session.run.review.standing()[well, 1, None].accepted
-        widget.close()
-        del application
+def test_the_tables_follow_on_request(review, run, qtbot):
+    viewer, widget, press = review
+    widget.open(run)
+    well, before = widget.session.well, widget.session._rows[widget.session.well]["nuclei_count"]
+    point_at(viewer, "nuclei", int(viewer.layers["nuclei"].data.max()))
+    press("D")
+    with qtbot.waitSignal(widget.followed, timeout=60_000) as said:
+        press("U")
+    assert said.args == [""]
+    assert int(widget.session._rows[well]["nuclei_count"]) == int(before) - 1
+    assert widget.message.text() == "the tables follow the review"

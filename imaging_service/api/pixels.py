@@ -1,0 +1,26 @@
+"""A run's plate as OME-Zarr over HTTP: any zarr reader opens http://…/runs/RUN/plate.zarr and reads the chunks that it needs."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.review import finished, folder_of
+from imaging_service.errors import NotFound
+from imaging_service.local_run import LocalRun
+
+router = APIRouter(prefix="/runs/{run}", tags=["review"])
+
+
+@router.api_route(
+    "/plate.zarr/{path:path}", methods=["GET", "HEAD"], summary="Files of the run's OME-Zarr plate", response_class=FileResponse
+)
+def get_file(run: str, path: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
+    """Whole or in ranges of bytes: a shard's index and one chunk of it are two small answers."""
+    plate = LocalRun(folder_of(finished(run, session), settings)).plate.resolve()
+    file = (plate / path).resolve()
+    # What a path or a link leads out of the plate to is not there, whether it exists or not.
+    if not file.is_relative_to(plate) or not file.is_file():
+        raise NotFound(f"the plate has no {path}")
+    return FileResponse(file, media_type="application/json" if file.name == "zarr.json" else "application/octet-stream")

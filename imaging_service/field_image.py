@@ -1,0 +1,116 @@
+"""A field as a reviewer sees it, whether its store is on the disk or behind a service: lazy pixels, labels inside a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.int32]
+
+# A row of a table, values as text.
+Row = dict[str, str]
+
+
+class Window(NamedTuple):
+    """A rectangle of a field, in pixels of the full resolution."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class FieldImage:
+    """One field at one time point, and its labels inside a window.
+
+    `levels` are lazy arrays (C, Y, X), or (T, C, Y, X) in a time-lapse, each half as large as the one before; nothing is read before it is
+    indexed. `labels` (Y, X) begin at `origin` (y, x) in pixels; so does `graph`, the neurites' skeleton, None where it was not kept.
+    """
+
+    levels: tuple[Any, ...]
+    channels: tuple[str, ...]
+    roles: tuple[str | None, ...]
+    labels: dict[str, Labels]
+    pixel_size_um: float
+    label_version: int = 1
+    frame: int = 1
+    frame_interval_h: float | None = None
+    origin: tuple[int, int] = (0, 0)
+    graph: Labels | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of the whole field."""
+        height, width = self.levels[0].shape[-2:]
+        return int(height), int(width)
+
+    @property
+    def frames(self) -> int:
+        """Time points of the field."""
+        return int(self.levels[0].shape[0]) if len(self.levels[0].shape) == 4 else 1
+
+    @property
+    def pixels(self) -> NDArray[np.generic]:
+        """(C, Y, X) of the time point at full resolution, read now."""
+        import numpy as np
+
+        whole = self.levels[0]
+        return np.asarray(whole[...] if len(whole.shape) == 3 else whole[self.frame - 1])
+
+
+@dataclass(frozen=True)
+class FieldPixels:
+    """What a plate's store says of a field: lazy levels, channels, roles, pixel size, contrast (low, high) a channel."""
+
+    levels: tuple[Any, ...]
+    channels: tuple[str, ...]
+    roles: tuple[str | None, ...]
+    pixel_size_um: float
+    frame_interval_h: float | None
+    contrast: tuple[tuple[float, float], ...] = field(default=())
+
+
+def well_group(well: str) -> str:
+    """Path of a well inside a plate: "B/3"."""
+    row = well.rstrip("0123456789")
+    return f"{row}/{int(well[len(row) :])}"
+
+
+def read_pixels(group: Any) -> FieldPixels:
+    """A field's group of an OME-Zarr plate of ours; no pixel is read."""
+    ome = group.attrs["ome"]
+    datasets = ome["multiscales"][0]["datasets"]
+    scale = datasets[0]["coordinateTransformations"][0]["scale"]
+    channels = ome["omero"]["channels"]
+    return FieldPixels(
+        tuple(group[d["path"]] for d in datasets),
+        tuple(c["label"] for c in channels),
+        tuple(group.attrs["motor_neuron"]["roles"]),
+        float(scale[-1]),
+        float(scale[0]) if len(scale) == 4 else None,
+        tuple((float(c["window"]["start"]), float(c["window"]["end"])) for c in channels),
+    )
+
+
+def read_window(array: Any, frame: int, window: Window | None) -> Labels:
+    """A label image's time point, or a window of it."""
+    import numpy as np
+
+    lead = () if array.ndim == 2 else (frame - 1,)
+    inside = (...,) if window is None else (slice(window.y, window.y + window.height), slice(window.x, window.x + window.width))
+    return np.asarray(array[(*lead, *inside)], np.int32)
+
+
+def plate_contrast(run: Any, wells: Sequence[str]) -> tuple[tuple[float, float], ...]:
+    """(low, high) a channel that suits the whole plate: medians over up to five wells spread evenly over it. Raises StoreError."""
+    from statistics import median
+
+    chosen = [wells[i * (len(wells) - 1) // 4] for i in range(5)] if len(wells) > 5 else wells
+    windows = [run.read_pixels(well, 1).contrast for well in dict.fromkeys(chosen)]
+    return tuple((median(low), median(high)) for low, high in (zip(*channel, strict=True) for channel in zip(*windows, strict=True)))

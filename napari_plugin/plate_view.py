@@ -1,0 +1,68 @@
+"""The plate as a picture to pick wells from: one square a well, coloured by how far its review is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyqtgraph as pg
+
+from napari_plugin.session import WellMark
+
+# Okabe and Ito's colours, told apart by all eyes.
+COLOURS = {
+    "open": "#8a8a8a", "begun": "#56b4e9", "accepted": "#009e73", "rejected": "#d55e00", "excluded": "#e69f00", "failed": "#cc79a7",
+    "skipped": "#333333",
+}  # fmt: skip
+
+
+class PlateView(pg.PlotWidget):
+    """Click a well to open it; the mouse over one says what it is."""
+
+    def __init__(self, pick: Callable[[str], None]) -> None:
+        super().__init__(background=None)
+        self._pick = pick
+        self._marks: dict[str, WellMark] = {}
+        self.setMinimumHeight(150)
+        self.setMouseEnabled(x=False, y=False)
+        self.hideButtons()
+        self.setMenuEnabled(False)
+        self.invertY(True)
+        self.getPlotItem().showAxis("top")
+        self.getPlotItem().hideAxis("bottom")
+        self.setAspectLocked(True)
+        self.spots = pg.ScatterPlotItem(pxMode=False, symbol="s", hoverable=True, tip=self._tip)
+        self.spots.sigClicked.connect(self._clicked)
+        self.here = pg.ScatterPlotItem(pxMode=False, symbol="s", size=1.0, brush=None, pen=pg.mkPen("#ffffff", width=2))
+        self.addItem(self.spots)
+        self.addItem(self.here)
+
+    def show_plate(self, marks: Sequence[WellMark], rows: int, columns: int) -> None:
+        """Draw all wells of a plate of so many rows and columns."""
+        self._marks = {m.well: m for m in marks}
+        self.spots.setData(
+            [
+                {"pos": (m.column, m.row), "size": 0.86, "brush": pg.mkBrush(COLOURS[m.state]), "pen": pg.mkPen(None), "data": m.well}
+                for m in marks
+            ]
+        )
+        self.setRange(xRange=(0.5, columns + 0.5), yRange=(0.5, rows + 0.5), padding=0.02)
+        self.getPlotItem().getAxis("left").setTicks([[(r, _letters(r)) for r in range(1, rows + 1, 1 if rows <= 16 else 2)]])
+        self.getPlotItem().getAxis("top").setTicks([[(c, str(c)) for c in range(1, columns + 1, 1 if columns <= 12 else 3)]])
+
+    def mark(self, well: str) -> None:
+        """Frame the well that is being looked at."""
+        found = self._marks.get(well)
+        self.here.setData([] if found is None else [{"pos": (found.column, found.row)}])
+
+    def _tip(self, x: float, y: float, data: str) -> str:
+        del x, y
+        return self._marks[data].words + f" · {self._marks[data].state}"
+
+    def _clicked(self, _plot: Any, points: Sequence[Any], _event: Any = None) -> None:
+        if len(points):
+            self._pick(str(points[0].data()))
+
+
+def _letters(row: int) -> str:
+    return chr(64 + row) if row <= 26 else "A" + chr(38 + row)

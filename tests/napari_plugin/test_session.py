@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from imaging_service.cli import app
+from imaging_service.errors import NotFound, ReviewConflict, ReviewRefused, StoreError
+from imaging_service.local_run import LocalRun
+from napari_plugin import session as session_module
+from napari_plugin.session import ReviewSession
+
+
+@pytest.fixture
+def session(analysed):
+    opened = ReviewSession.open(analysed)
+    yield opened
+    opened.close()
+
+
+def test_stepping_through_fields_and_wells(session):
+    first = session.wells[0]
+    assert (session.well, session.number) == (first, 1)
+    assert not session.previous()
+    assert session.next()
+    assert (session.well, session.number) == (first, 2)
+    assert session.next()
+    assert (session.well, session.number) == (session.wells[1], 1)
+    assert session.previous()
+    assert (session.well, session.number) == (first, 2)
+    steps = 0
+    while session.next():
+        steps += 1
+    assert steps == 2 * len(session.wells) - 2
+
+
+def test_a_caption_says_what_the_well_is(session):
+    session.go_to(session.wells[3])
+    caption = session.caption()
+    row = next(r for r in session.run.wells() if r["well"] == session.wells[3])
+    assert row["line"] in caption
+    assert "live_density" in caption
+    assert "(vehicle " in caption
+
+
+def test_wells_without_result_say_why(session):
+    with pytest.raises(ValueError, match="not in this run"):
+        session.go_to("A01")
+
+
+def test_a_moved_folder_still_opens_and_a_damaged_one_says_so(analysed, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(analysed, moved)
+    run = LocalRun(moved)
+    well = ReviewSession(run).wells[0]
+    assert np.array_equal(run.read_field(well, 1).pixels, LocalRun(analysed).read_field(well, 1).pixels)
+    shutil.rmtree(moved / "labels.zarr" / well[0])
+    with pytest.raises(StoreError, match="was not analysed, or the store is incomplete"):
+        run.read_field(well, 1)
+    with pytest.raises(NotFound, match=r"has no run\.json"):
+        LocalRun(tmp_path)
+
+
+@pytest.fixture
+def own(analysed, tmp_path):
+    """A session on a copy of the run, so that it may be written to."""
+    folder = shutil.copytree(analysed, tmp_path / "own", ignore=shutil.ignore_patterns("*.lock"))
+    session = ReviewSession.open(folder)
+    session.author = "ann"
+    yield session
+    session.close()
+
+
+def cells(image):
+    return [int(i) for i in np.unique(image.labels["nuclei"]) if i]
+
+
+def test_erasing_and_undoing_are_versions(own):
+    image = own.image()
+    label = cells(image)[0]
+    version = own.erase("nuclei", label)
+    assert (version.version, version.parent, version.author) == (2, 1, "ann")
+    assert (own.shown.label_version, label in cells(own.shown)) == (2, False)
+    now = own.image()
+    assert (now.label_version, label in cells(now)) == (2, False)
+    assert not (now.labels["somas"] == label).any()
+    region = next(r for r in version.regions if r.compartment == "nuclei")
+    assert region.height * region.width < image.labels["nuclei"].size / 10  # only the rectangle that changed is kept
+    own.undo()
+    assert np.array_equal(own.image().labels["nuclei"], image.labels["nuclei"])
+    assert own.image().label_version == 3
+    assert own.said() == "label version 3"
+    assert own.erase("nuclei", 9999) is None
+
+
+def test_undo_goes_back_step_by_step_and_in_another_session_by_the_record(own):
+    before = own.image()
+    for label in cells(before)[:3]:
+        own.erase("nuclei", label)
+    for left in (2, 1, 0):
+        own.undo()
+        assert len(cells(before)) - len(cells(own.shown)) == left
+    assert own.shown.label_version == 7
+    own.erase("nuclei", cells(before)[0])
+    other = ReviewSession.open(own.run.root)
+    other.image()
+    other.undo()
+    assert np.array_equal(other.shown.labels["nuclei"], before.labels["nuclei"])
+    other.close()
+
+
+def test_cells_are_merged_and_split_with_their_somas(own):
+    image = own.image()
+    first, second = cells(image)[:2]
+    area = {n: (image.labels["nuclei"] == n).sum() for n in (first, second)}
+    own.merge(first, second)
+    assert (own.image().labels["nuclei"] == first).sum() == area[first] + area[second]
+    points = [tuple(np.argwhere(image.labels["nuclei"] == n).mean(axis=0)) for n in (first, second)]
+    own.split(first, points)
+    parts = own.image()
+    assert len(cells(parts)) == len(cells(image))
+    assert (parts.labels["nuclei"] > 0).sum() == (image.labels["nuclei"] > 0).sum()
+    with pytest.raises(ValueError, match="two points or more inside nuclei"):
+        own.split(first, [(0.0, 0.0), (1.0, 1.0)])
+
+
+def test_painting_is_saved_and_a_stale_field_is_refused(own):
+    shown = own.image()
+    painted = {"nuclei": shown.labels["nuclei"].copy()}
+    painted["nuclei"][:3, :4] = own.new_label()
+    assert own.save({"nuclei": shown.labels["nuclei"]}) is None
+    other = ReviewSession.open(own.run.root)
+    other.image()
+    region = own.save(painted, "missed").regions[0]
+    assert (region.y, region.x, region.height, region.width) == (0, 0, 3, 4)
+    with pytest.raises(ReviewConflict, match="is not the newest any more"):
+        other.erase("nuclei", cells(shown)[0])
+    other.close()
+    somas = own.shown.labels["somas"].copy()
+    somas[:2, :2] = own.new_label()
+    with pytest.raises(ReviewRefused, match="has no nucleus"):
+        own.save({"somas": somas})
+
+
+def test_the_next_fields_are_read_ahead_and_read_again_once_corrected(own, monkeypatch):
+    own.image()
+    ahead = dict(own._ahead)
+    assert list(ahead) == [(own.wells[0], 2, 1), (own.wells[1], 1, 1), (own.wells[1], 2, 1)]
+    assert all(isinstance(f.result().levels[0], np.ndarray) for f in ahead.values())
+    own.next()
+    read = []
+    true_read = own.run.read_field
+    monkeypatch.setattr(own.run, "read_field", lambda *a: read.append(a[:2]) or true_read(*a))
+    assert own.image() is ahead[own.wells[0], 2, 1].result()
+    other = ReviewSession.open(own.run.root)
+    other.go_to(own.wells[1])
+    other.erase("nuclei", cells(other.image())[0])
+    other.close()
+    read.clear()
+    own.next()
+    assert own.image().label_version == 2
+    assert read[0] == (own.wells[1], 1)
+
+
+def test_of_a_very_large_field_a_window_is_loaded_and_no_cell_is_corrected_by_half(own, monkeypatch):
+    whole = own.image()
+    monkeypatch.setattr(session_module, "_WHOLE_PX", 200)
+    monkeypatch.setattr(session_module, "_WINDOW_PX", 160)
+    y, x = np.argwhere(whole.labels["nuclei"] > 0)[0]
+    own.move_window(y, x)
+    part = own.image()
+    top, left = part.origin
+    assert part.labels["nuclei"].shape == (160, 160)
+    inside = slice(top, top + 160), slice(left, left + 160)
+    assert np.array_equal(part.labels["nuclei"], whole.labels["nuclei"][inside])
+    assert np.array_equal(part.graph, whole.graph[inside])
+    edges = np.concatenate([part.labels["somas"][e] for e in ([-1], [0])] + [part.labels["somas"][:, [e]].T for e in (-1, 0)], axis=1)
+    cut = [int(n) for n in np.unique(edges) if n and n in part.labels["nuclei"]]
+    kept = [
+        n for n in cells(part) if n not in np.unique(edges) and (whole.labels["nuclei"] == n).sum() == (part.labels["nuclei"] == n).sum()
+    ]
+    own.erase("nuclei", kept[0])
+    now = own.run.read_field(own.well, 1)
+    assert (now.labels["nuclei"] == kept[0]).sum() == 0
+    assert (now.labels["nuclei"] != whole.labels["nuclei"]).sum() == (whole.labels["nuclei"] == kept[0]).sum()
+    for label in cut[:1]:
+        with pytest.raises(ValueError, match="reaches over the edge of what is loaded"):
+            own.erase("nuclei", label)
+
+
+def test_the_plate_says_how_far_each_well_is(own):
+    marks = {m.well: m for m in own.plate()}
+    assert {m.state for m in marks.values()} == {"open"}
+    first, second, third = own.wells[:3]
+    own.accept()
+    own.go_to(second)
+    own.reject("bubble", whole=True)
+    own.go_to(third)
+    own.accept()
+    own.next()
+    own.reject("bubble")
+    marks = {m.well: m for m in own.plate()}
+    assert [marks[w].state for w in own.wells[:4]] == ["begun", "rejected", "accepted", "open"]
+    assert (marks[first].row, marks[first].column) == (2, int(first[1:]))
+    assert "1 of 2 fields judged" in marks[first].words
+    own.blinded = True
+    line = own._rows[first]["line"]
+    assert line in marks[first].words
+    assert line not in {m.well: m for m in own.plate()}[first].words
+
+
+def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
+    treated = next(w for w in own.wells if own._rows[w]["control"] == "none")
+    own.go_to(treated)
+    curve = own.curve("live_density")
+    assert (curve["line"], curve["compound"]) == (own._rows[treated]["line"], own._rows[treated]["compound"])
+    assert treated in curve["wells"]
+    vehicle = next(w for w in own.wells if own._rows[w]["control"] == "vehicle")
+    own.go_to(vehicle)
+    assert vehicle in own.curve("live_density")["wells"]
+    own.blinded = True
+    assert own.curve("live_density") is None
+
+
+def test_the_contrast_is_one_for_the_plate(own):
+    windows = [own.run.read_pixels(w, 1).contrast for w in own.wells]
+    lows, highs = zip(*(w[0] for w in windows), strict=True)
+    low, high = own.contrast()[0]
+    assert min(lows) <= low <= max(lows)
+    assert min(highs) <= high <= max(highs)
+    assert own.contrast() == own.contrast()
+
+
+def test_verdicts_stand_beside_the_field(own):
+    own.image()
+    own.reject("bubble")
+    assert own.said() == "rejected: bubble"
+    own.accept()
+    assert own.said() == "accepted"
+    with pytest.raises(ValueError, match="a rejection needs a reason"):
+        own.reject("  ")
+    own.reject("contaminated", whole=True)
+    own.next()
+    assert own.said() == "rejected: contaminated"
+
+
+def test_the_queue_leads_from_one_urgent_field_to_the_next(own):
+    assert own.next_ranked()  # the worker ranks when the run ends; the command does it again
+    said = CliRunner().invoke(app, ["review", "queue", str(own.run.root), "--most", "3"])
+    assert said.exit_code == 0, said.output
+    ranked = [(e.well, e.field) for e in own.run.queue()]
+    assert len(ranked) == 48
+    seen = []
+    for _ in range(3):
+        assert own.next_ranked()
+        seen.append((own.well, own.number))
+        own.accept()
+    assert seen == ranked[:3]
+    own.blinded = True
+    assert own.caption() == f"field {own.number} of 2 (blinded)"
+
+
+def test_the_tables_follow(own):
+    """Rejecting a field and erasing a cell, then `review apply`: what the reviewer did is what the next reader reads."""
+    root, well = own.run.root, own.well
+    before = {r["well"]: r for r in own.run.wells()}
+    own.erase("nuclei", cells(own.image())[0])
+    own.go_to(own.wells[1])
+    own.reject("bubble")
+    done = CliRunner().invoke(app, ["review", "apply", str(root)])
+    assert done.exit_code == 0, done.output
+    assert f"corrected fields: {well} field 1" in done.output
+    after = {r["well"]: r for r in ReviewSession.open(root).run.wells()}
+    assert int(after[well]["nuclei_count"]) == int(before[well]["nuclei_count"]) - 1
+    assert after[own.well]["n_valid_fields"] == "1"
+    said = CliRunner().invoke(app, ["review", "history", str(root)]).output
+    assert f"ann: {well} field 1 version 2 of 1 (nuclei" in said
+    assert "erased nuclei" in said
+    assert f"ann: {own.well} field 1 rejected bubble" in said
