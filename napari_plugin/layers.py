@@ -52,11 +52,6 @@ def field_layers(image: FieldImage, contrast: Sequence[tuple[float, float]], tra
     return layers
 
 
-def outlined(name: str) -> bool:
-    """Whether a labels layer begins as outlines."""
-    return name in _OUTLINED
-
-
 def graph_labels(image: FieldImage) -> NDArray[np.int32]:
     """The neurites' skeleton, three pixels wide so that it is seen at any zoom; empty where it is not known."""
     shape = next(iter(image.labels.values())).shape
@@ -78,6 +73,51 @@ def _channel(image: FieldImage, channel: int) -> list[Any]:
     """A channel's levels; what lies in memory already stays there, the rest is read when it is looked at."""
     levels = [level if isinstance(level, np.ndarray) else da.from_zarr(level) for level in image.levels]
     return [level[..., channel, :, :] for level in levels]
+
+
+class FieldLayers:
+    """The layers of the field that is shown. They stay from field to field, and with them the contrast and colours that the reviewer chose."""
+
+    def __init__(self, viewer: Any, added: Callable[[Any], None]) -> None:
+        self._layers, self._viewer, self._added = viewer.layers, viewer, added
+
+    def show(self, image: FieldImage, contrast: Sequence[tuple[float, float]], tracks: NDArray[np.float64] | None) -> None:
+        """Show a field in the layers that there are; `added` is called with those that are new."""
+        for data, settings, kind in field_layers(image, contrast, tracks):
+            name = settings["name"]
+            if name not in self._layers:
+                layer = getattr(self._viewer, f"add_{kind}")(data, **settings)
+                if kind == "labels" and name in _OUTLINED:
+                    layer.contour = 2
+                self._added(layer)
+                continue
+            layer = self._layers[name]
+            layer.data = data
+            if "translate" in settings:
+                layer.translate = settings["translate"]
+
+    def relabel(self, image: FieldImage | None) -> None:
+        """The labels as they are after a correction; the pixels stay."""
+        for name, labels in ({} if image is None else image.labels).items():
+            if name in self._layers and not np.array_equal(self._layers[name].data, labels):
+                self._layers[name].data = labels.copy()
+
+    def keep_aside(self, image: FieldImage, painted: dict[str, NDArray[np.int32]]) -> None:
+        """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""
+        for name, labels in painted.items():
+            if not np.array_equal(labels, image.labels[name]):
+                layer = self._layers[name]
+                self._viewer.add_labels(labels.copy(), name=f"{name}, refused", scale=layer.scale, translate=layer.translate, visible=False)
+
+    def under_cursor(self, names: Sequence[str]) -> tuple[Any, int, tuple[float, float]]:
+        """The selected layer, the label under the cursor, and the place in its pixels; label 0 unless it is one of `names`."""
+        layer = self._layers.selection.active
+        if layer is None or layer.name not in names:
+            return layer, 0, (0.0, 0.0)
+        y, x = (float(v) for v in layer.world_to_data(self._viewer.cursor.position[-2:])[-2:])
+        height, width = layer.data.shape[-2:]
+        inside = 0 <= round(y) < height and 0 <= round(x) < width
+        return layer, int(layer.data[round(y), round(x)]) if inside else 0, (y, x)
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:

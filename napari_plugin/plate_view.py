@@ -7,7 +7,7 @@ from typing import Any
 
 import pyqtgraph as pg
 
-from napari_plugin.session import WellMark
+from napari_plugin.well_table import WellMark
 
 # Okabe and Ito's colours, told apart by all eyes.
 COLOURS = {

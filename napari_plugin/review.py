@@ -6,14 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from imaging_service.errors import ReviewConflict, ServiceError
-from imaging_service.field_image import FieldImage
 from napari_plugin.curve_view import CurveView
-from napari_plugin.layers import field_layers, outlined
+from napari_plugin.layers import FieldLayers
 from napari_plugin.plate_view import PlateView
 from napari_plugin.session import ReviewSession
 
@@ -84,6 +82,7 @@ class ReviewWidget(QWidget):
             "t": self.reject_track, "d": self.erase, "m": self.merge, "x": self.split, "w": self.draw, "s": self.save, "z": self.undo,
             "o": self.outlines, "c": self.load_here, "u": self.follow,
         }  # fmt: skip
+        self._layers = FieldLayers(napari_viewer, self._bind)
         self._bind(napari_viewer)
         self._viewer.dims.events.current_step.connect(self._time_moved)
         self.followed.connect(self._followed)
@@ -130,7 +129,7 @@ class ReviewWidget(QWidget):
         if session.wells:
             self._show()
         else:
-            self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in session.unusable.items()))
+            self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in session.table.unusable.items()))
 
     def close_session(self) -> None:
         """Save what was painted, and end the session."""
@@ -212,38 +211,12 @@ class ReviewWidget(QWidget):
             return
         image = self.session.image()
         first = not self._viewer.layers
-        self._lay(image)
+        self._layers.show(image, self.session.contrast(), self.session.tracks())
         if first:
             self._viewer.reset_view()
             # The keys act on the selected labels; the graph, added last, is not to be corrected.
             self._viewer.layers.selection.active = self._viewer.layers[next(iter(image.labels))]
         self._first_half = None
-        self._describe()
-
-    def _lay(self, image: FieldImage) -> None:
-        if self.session is None:
-            return
-        for data, settings, kind in field_layers(image, self.session.contrast(), self.session.tracks()):
-            name = settings["name"]
-            if name not in self._viewer.layers:
-                layer = getattr(self._viewer, f"add_{kind}")(data, **settings)
-                if kind == "labels" and outlined(name):
-                    layer.contour = 2
-                self._bind(layer)
-                continue
-            # The layer stays, and with it the contrast and colours that the reviewer chose for the whole plate.
-            layer = self._viewer.layers[name]
-            layer.data = data
-            if "translate" in settings:
-                layer.translate = settings["translate"]
-
-    def _relabel(self) -> None:
-        """The labels as they are after a correction; the pixels stay."""
-        if self.session is None or self.session.shown is None:
-            return
-        for name, labels in self.session.shown.labels.items():
-            if name in self._viewer.layers and not np.array_equal(self._viewer.layers[name].data, labels):
-                self._viewer.layers[name].data = labels.copy()
         self._describe()
 
     def _describe(self) -> None:
@@ -300,7 +273,7 @@ class ReviewWidget(QWidget):
 
     def reject_track(self) -> None:
         """Ask why, and reject the track of the cell under the cursor."""
-        layer, label, _ = self._under_cursor()
+        layer, label, _ = self._layers.under_cursor(self._names())
         if self.session is not None and layer is not None and label and (reason := self._ask_why("Why is this track not to be used?")):
             track = self.session.reject_track(label, reason)
             self.message.setText(f"track {track} rejected")
@@ -313,20 +286,20 @@ class ReviewWidget(QWidget):
 
     def erase(self) -> None:
         """Erase the object under the cursor from the selected labels layer."""
-        layer, label, _ = self._under_cursor()
+        layer, label, _ = self._layers.under_cursor(self._names())
         if label:
             self._correct(lambda session: session.erase(layer.name, label))
 
     def merge(self) -> None:
         """Merge the cell under the cursor into the selected one."""
-        layer, label, _ = self._under_cursor()
+        layer, label, _ = self._layers.under_cursor(self._names())
         if label and label != layer.selected_label:
             into = int(layer.selected_label)
             self._correct(lambda session: session.merge(into, label))
 
     def split(self) -> None:
         """Pressed over one half of a cell and then over the other: cut it between them."""
-        layer, label, at = self._under_cursor()
+        layer, label, at = self._layers.under_cursor(self._names())
         if not label:
             return
         first = self._first_half
@@ -341,13 +314,12 @@ class ReviewWidget(QWidget):
         """Paint a new cell: a number that no other has, for nuclei and somas alike; S saves it."""
         if self.session is None or self.session.shown is None:
             return
+        self.save()
         layer = self._viewer.layers.selection.active
-        if layer is None or layer.name not in self.session.shown.labels:
-            layer = self._viewer.layers[next(iter(self.session.shown.labels))]
-            self._viewer.layers.selection.active = layer
-        painted = [self._viewer.layers[n].data for n in self.session.shown.labels]
-        number = max(self.session.new_label(), 1 + max(int(d.max()) for d in painted))
-        for name in self.session.shown.labels:
+        if layer is None or layer.name not in self._names():
+            layer = self._viewer.layers.selection.active = self._viewer.layers[self._names()[0]]
+        number = self.session.new_label()
+        for name in self._names():
             self._viewer.layers[name].selected_label = number
         layer.mode = "paint"
         self.message.setText(f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the same number; S saves")
@@ -356,23 +328,15 @@ class ReviewWidget(QWidget):
         """Save what was painted on the labels layers."""
         if self.session is None or self.session.shown is None:
             return
-        painted = {n: self._viewer.layers[n].data for n in self.session.shown.labels if n in self._viewer.layers}
+        painted = {n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers}
         try:
             version = self.session.save(painted)
         except ReviewConflict as error:
-            self._keep_aside(painted)
+            self._layers.keep_aside(self.session.shown, painted)
             self._show()
             raise ReviewConflict(f"{error}. Your labels lie in layers of their own, named “refused”") from error
         if version is not None:
             self._describe()
-
-    def _keep_aside(self, painted: dict[str, Any]) -> None:
-        """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""
-        shown = self.session.shown.labels if self.session is not None and self.session.shown is not None else {}
-        for name, labels in painted.items():
-            if not np.array_equal(labels, shown[name]):
-                layer = self._viewer.layers[name]
-                self._viewer.add_labels(labels.copy(), name=f"{name}, refused", scale=layer.scale, translate=layer.translate, visible=False)
 
     def undo(self) -> None:
         """Take the field's last correction back; what was painted and not saved is part of it."""
@@ -388,7 +352,12 @@ class ReviewWidget(QWidget):
         except ReviewConflict:
             self._show()
             raise
-        self._relabel()
+        self._layers.relabel(self.session.shown)
+        self._describe()
+
+    def _names(self) -> list[str]:
+        """Compartments that can be corrected."""
+        return [] if self.session is None or self.session.shown is None else list(self.session.shown.labels)
 
     def outlines(self) -> None:
         """Show the selected labels layer as outlines or as areas."""
@@ -433,13 +402,3 @@ class ReviewWidget(QWidget):
         if applied is not None and applied != self._applied:
             self._applied = applied
             self._try(lambda: self._followed(""))
-
-    def _under_cursor(self) -> tuple[Any, int, tuple[float, float]]:
-        """The selected labels layer, the label under the cursor, and the place in its pixels; label 0 without either."""
-        layer = self._viewer.layers.selection.active
-        if layer is None or self.session is None or self.session.shown is None or layer.name not in self.session.shown.labels:
-            return layer, 0, (0.0, 0.0)
-        y, x = (float(v) for v in layer.world_to_data(self._viewer.cursor.position[-2:])[-2:])
-        height, width = layer.data.shape[-2:]
-        inside = 0 <= round(y) < height and 0 <= round(x) < width
-        return layer, int(layer.data[round(y), round(x)]) if inside else 0, (y, x)

@@ -25,12 +25,12 @@ from imaging_service.local_run import LocalRun
 from imaging_service.remote_run import RemoteRun
 from imaging_service.review_log import Crop, check_cells
 from imaging_service.schemas import LabelVersion, Verdict
+from napari_plugin.edits import changes, erased, merged, new_label, split
+from napari_plugin.well_table import WellMark, WellTable
 
 Labels = NDArray[np.int32]
 # Well, field, time point; both count from 1.
 Place = tuple[str, int, int]
-# Nuclei and somas carry one number a cell: what is done to the one is done to the other.
-CELL = ("nuclei", "somas")
 AHEAD = 3
 # Labels are painted at full resolution in memory. A field up to this many pixels wide is loaded whole, of a larger one a window.
 _WHOLE_PX, _WINDOW_PX = 2560, 2048
@@ -38,29 +38,18 @@ _WHOLE_PX, _WINDOW_PX = 2560, 2048
 _PATIENCE_S = 30.0
 
 
-@dataclass(frozen=True)
-class WellMark:
-    """A well as the plate view shows it. `state`: failed, skipped, excluded, open, begun, accepted or rejected."""
-
-    well: str
-    row: int
-    column: int
-    state: str
-    words: str
-
-
 @dataclass
 class ReviewSession:
     """A run, the place in it, and the fields read ahead.
 
-    Only wells that were analysed can be opened; the others are in `unusable` with the reason. Use `close` at the end.
+    Only wells that were analysed can be opened; `table.unusable` says why the others cannot. Use `close` at the end.
     """
 
     run: LocalRun | RemoteRun
     author: str = field(default_factory=getpass.getuser)
     blinded: bool = False
     wells: list[str] = field(init=False)
-    unusable: dict[str, str] = field(init=False)
+    table: WellTable = field(init=False)
     position: int = field(init=False, default=0)
     number: int = field(init=False, default=1)
     frame: int = field(init=False, default=1)
@@ -74,8 +63,7 @@ class ReviewSession:
         self._centre: tuple[int, int] | None = None
         self._contrast: tuple[tuple[float, float], ...] | None = None
         self.read_tables()
-        self.wells = [row["well"] for row in self._rows.values() if row["n_fields"] and int(row["n_fields"])]
-        self.unusable = {w: row["reason"] for w, row in self._rows.items() if w not in self.wells}
+        self.wells = self.table.wells
 
     @classmethod
     def open(cls, folder: Path, reading: str = "") -> ReviewSession:
@@ -94,10 +82,7 @@ class ReviewSession:
 
     def read_tables(self) -> None:
         """Read wells and curves again."""
-        if isinstance(self.run, RemoteRun):
-            self.run.refresh()
-        self._rows = {row["well"]: row for row in self.run.wells()}
-        self._curves = self.run.curves()
+        self.table = WellTable(self.run)
 
     # ── the place ──
 
@@ -111,14 +96,10 @@ class ReviewSession:
         """Well, field and time point being looked at."""
         return self.well, self.number, self.frame
 
-    def fields(self, well: str) -> int:
-        """Number of fields of a well that was analysed."""
-        return int(self._rows[well]["n_fields"])
-
     def go_to(self, well: str, number: int = 1) -> None:
         """Look at a well's field. Raises ValueError saying why it cannot be."""
         if well not in self.wells:
-            raise ValueError(f"well {well}: {self.unusable.get(well) or 'not in this run'}")
+            raise ValueError(f"well {well}: {self.table.unusable.get(well) or 'not in this run'}")
         self.position, self.number, self._centre = self.wells.index(well), number, None
 
     def go_to_frame(self, frame: int) -> None:
@@ -138,14 +119,14 @@ class ReviewSession:
             self.number -= 1
         elif self.position > 0:
             self.position -= 1
-            self.number = self.fields(self.well)
+            self.number = self.table.fields(self.well)
         else:
             return False
         self._centre = None
         return True
 
     def _after(self, position: int, number: int) -> tuple[int, int] | None:
-        if number < self.fields(self.wells[position]):
+        if number < self.table.fields(self.wells[position]):
             return position, number + 1
         return (position + 1, 1) if position + 1 < len(self.wells) else None
 
@@ -234,7 +215,7 @@ class ReviewSession:
 
     def tracks(self) -> NDArray[np.float64] | None:
         """(n, 4) of track, time point from 0, y and x in µm, of the field; None in a fixed assay."""
-        if "survival" not in self._protocol or self._protocol["survival"] is None:
+        if not self.table.longitudinal:
             return None
         rows = [
             (r["track"], r["frame"] - 1, r["y_um"], r["x_um"]) for r in self.run.cells(self.well, self.number) if r["track"] is not None
@@ -250,15 +231,7 @@ class ReviewSession:
         ReviewRefused for a soma without nucleus.
         """
         shown = self._shown()
-        top, left = shown.origin
-        crops, before = [], []
-        for name, labels in painted.items():
-            rows, columns = np.nonzero(np.asarray(labels) != shown.labels[name])
-            if len(rows):
-                place = slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
-                y, x = top + place[0].start, left + place[1].start
-                crops.append(Crop(name, y, x, np.array(np.asarray(labels)[place], np.int32), shown.frame))
-                before.append(Crop(name, y, x, shown.labels[name][place].copy(), shown.frame))
+        crops, before = changes(shown, painted)
         if not crops:
             return None
         check_cells({**shown.labels, **painted}, f"well {self.well}, field {self.number}")
@@ -279,46 +252,20 @@ class ReviewSession:
         return version
 
     def erase(self, compartment: str, label: int) -> LabelVersion | None:
-        """Take an object out; a nucleus goes with its soma, a soma leaves its nucleus. None where there is no such object."""
-        shown = self._shown()
-        names = [n for n in (CELL if compartment == "nuclei" else (compartment,)) if n in shown.labels]
-        self._inside(names, (label,))
-        painted = {n: np.where(shown.labels[n] == label, 0, shown.labels[n]) for n in names}
-        return self.save(painted, f"erased {compartment} {label}")
+        """Take an object out (`edits.erased`). None where there is no such object."""
+        return self.save(erased(self._shown(), compartment, label), f"erased {compartment} {label}")
 
     def merge(self, first: int, second: int) -> LabelVersion | None:
-        """Make two cells one, under the first one's number."""
-        shown = self._shown()
-        names = [n for n in CELL if n in shown.labels]
-        self._inside(names, (first, second))
-        painted = {n: np.where(shown.labels[n] == second, first, shown.labels[n]) for n in names}
-        return self.save(painted, f"merged {second} into {first}")
+        """Make two cells one (`edits.merged`)."""
+        return self.save(merged(self._shown(), first, second), f"merged {second} into {first}")
 
     def split(self, label: int, points: list[tuple[float, float]]) -> LabelVersion | None:
-        """Cut a cell in as many as there are points (y, x) in pixels of the labels: each pixel goes to the nearest; the first keeps the number.
-
-        Raises ValueError for fewer than two points or where a point lies outside the cell.
-        """
-        shown = self._shown()
-        names = [n for n in CELL if n in shown.labels]
-        of = shown.labels[names[0]]
-        if len(points) < 2 or any(of[round(y), round(x)] != label for y, x in points):
-            raise ValueError(f"a split needs two points or more inside {names[0]} {label}")
-        self._inside(names, (label,))
-        fresh = self.new_label()
-        numbers = [label, *range(fresh, fresh + len(points) - 1)]
-        painted = {}
-        for name in names:
-            labels = shown.labels[name].copy()
-            y, x = np.nonzero(labels == label)
-            nearest = np.argmin([(y - py) ** 2 + (x - px) ** 2 for py, px in points], axis=0)
-            labels[y, x] = np.asarray(numbers, np.int32)[nearest]
-            painted[name] = labels
-        return self.save(painted, f"split {label} in {len(points)}")
+        """Cut a cell at points in pixels of the labels (`edits.split`)."""
+        return self.save(split(self._shown(), label, points), f"split {label} in {len(points)}")
 
     def new_label(self) -> int:
         """A number that no cell of the field has."""
-        return 1 + max(int(labels.max(initial=0)) for labels in self._shown().labels.values())
+        return new_label(self._shown())
 
     def undo(self) -> LabelVersion | None:
         """Take the field's last correction back, as a version of its own; None where there is none."""
@@ -341,21 +288,6 @@ class ReviewSession:
         if self.shown is None:
             raise ValueError("no field is shown")
         return self.shown
-
-    def _inside(self, names: Sequence[str], labels: tuple[int, ...]) -> None:
-        """Raise ValueError for an object that the loaded window cuts: half of it would be corrected."""
-        shown = self._shown()
-        height, width = shown.shape
-        for name in names:
-            image = shown.labels[name]
-            cut = [
-                edge for edge, at_rim in (
-                    (image[0], shown.origin[0] == 0), (image[-1], shown.origin[0] + image.shape[0] == height),
-                    (image[:, 0], shown.origin[1] == 0), (image[:, -1], shown.origin[1] + image.shape[1] == width),
-                ) if not at_rim
-            ]  # fmt: skip
-            if any(np.isin(edge, labels).any() for edge in cut):
-                raise ValueError(f"{name} {labels[0]} reaches over the edge of what is loaded; C loads the labels around the cursor")
 
     # ── the tables ──
 
@@ -409,47 +341,22 @@ class ReviewSession:
     # ── the panel ──
 
     @property
-    def _protocol(self) -> dict[str, Any]:
-        protocol: dict[str, Any] = self.run.record["inputs"]["protocol"]
-        return protocol
-
-    @property
     def phenotypes(self) -> list[str]:
         """Well columns that the run responds by."""
-        return list(self._protocol["response"]["phenotypes"])
+        return self.table.phenotypes
 
     def caption(self) -> str:
         """What the well is, and its phenotypes beside the vehicle mean of its line; blinded, only which field it is."""
-        of = f"field {self.number} of {self.fields(self.well)}"
-        if self.blinded:
-            return f"{of} (blinded)"
-        row = self._rows[self.well]
-        dose = f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else ""
-        lines = [f"{self.well}, {of}", f"{row['line']} · {row['compound'] or row['control']}{dose}"]
-        if row["status"] != "done":
-            lines.append(f"{row['status']}: {row['reason']}")
-        for name in self.phenotypes:
-            value, vehicle = row[name], self.vehicle_mean(row["line"], name)
-            shown = f"{float(value):.4g}" if value else "–"
-            lines.append(f"{name}: {shown}" + (f" (vehicle {vehicle:.4g})" if vehicle is not None else ""))
-        return "\n".join(lines)
-
-    def vehicle_mean(self, line: str, name: str) -> float | None:
-        """Mean of a phenotype over the line's vehicle wells; None where there is none."""
-        values = [
-            float(r[name])
-            for r in self._rows.values()
-            if r["line"] == line and r["control"] == "vehicle" and r["status"] == "done" and r[name]
-        ]
-        return sum(values) / len(values) if values else None
+        of = f"field {self.number} of {self.table.fields(self.well)}"
+        return f"{of} (blinded)" if self.blinded else f"{self.well}, {of}\n{self.table.words(self.well)}"
 
     def curve(self, phenotype: str) -> dict[str, Any] | None:
-        """The curve that the well lies on, of a vehicle well its line's first; None where there is none, and for a blinded reviewer."""
-        if self.blinded:
-            return None
-        row = self._rows[self.well]
-        own = [c for c in self._curves if (c["line"], c["phenotype"]) == (row["line"], phenotype)]
-        return next((c for c in own if c["compound"] == row["compound"]), next((c for c in own if self.well in c["wells"]), None))
+        """The curve that the well lies on (`WellTable.curve`); None for a blinded reviewer."""
+        return None if self.blinded else self.table.curve(self.well, phenotype)
+
+    def plate(self) -> list[WellMark]:
+        """Every well of the plate map with how far its review is."""
+        return self.table.marks(self.run.review.standing(), blinded=self.blinded)
 
     def said(self) -> str:
         """What reviewers said of this field so far, in a line; a blinded one sees only what they said themselves."""
@@ -470,40 +377,6 @@ class ReviewSession:
         words = [f"{unsent} edits wait for the service"] if unsent else []
         words += [f"refused: {why} (kept in {self.run.journal.folder / 'refused'})" for _, why in self.run.refused]
         return "\n".join(words)
-
-    def plate(self) -> list[WellMark]:
-        """Every well of the plate map with how far its review is."""
-        standing = self.run.review.standing()
-        marks = []
-        for well, row in self._rows.items():
-            letters = well.rstrip("0123456789")
-            number = 0
-            for letter in letters:
-                number = 26 * number + ord(letter) - 64
-            state, words = self._state(well, standing)
-            what = (
-                ""
-                if self.blinded
-                else f"{row['line']} · {row['compound'] or row['control']}"
-                + (f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else "")
-            )
-            marks.append(WellMark(well, number, int(well[len(letters) :]), state, " · ".join(filter(None, (well, what, words)))))
-        return marks
-
-    def _state(self, well: str, standing: Mapping[tuple[str, int | None, int | None], Verdict]) -> tuple[str, str]:
-        if well in self.unusable:
-            return self._rows[well]["status"], self.unusable[well]
-        whole = standing.get((well, None, None))
-        if whole is not None:
-            return ("accepted", "") if whole.accepted else ("rejected", whole.reason)
-        n = self.fields(well)
-        said = [v for i in range(n) if (v := standing.get((well, i + 1, None))) is not None]
-        if len(said) == n:
-            return ("accepted", "") if any(v.accepted for v in said) else ("rejected", "all fields")
-        if said:
-            return "begun", f"{len(said)} of {n} fields judged"
-        row = self._rows[well]
-        return ("excluded", row["reason"]) if row["status"] != "done" else ("open", "")
 
 
 def _window(shape: tuple[int, ...], centre: tuple[int, int] | None) -> Window | None:

@@ -89,17 +89,24 @@ class DoseResponse:
 
     def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
         """Pointwise 95 % interval of the fitted curve by the delta method; None where the curve has no covariance."""
-        if self.covariance is None or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
+        gradient = self.gradient(dose)
+        if self.covariance is None or gradient is None:
+            return None
+        x = np.asarray(dose, float)
+        spread = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", gradient, self.covariance, gradient), 0))
+        half = stats.t.ppf(1 - ALPHA / 2, self.n_wells + self.n_vehicle - 4) * spread
+        curve = self.predict(x)
+        return curve - half, curve + half
+
+    def gradient(self, dose: Sequence[float] | Real) -> Real | None:
+        """(n, 4) derivatives of the fitted response by Hill slope, e0, einf and log10 EC50; None without a curve."""
+        if self.model != "hill4" or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
             return None
         x = np.asarray(dose, float)
         f = occupancy(x, self.fitted_log_ec50, self.hill)
         slope = f * (1 - f) * np.log(10) * (self.einf - self.e0)
         distance = np.log10(np.maximum(x, 1e-300)) - self.fitted_log_ec50
-        gradient = np.stack([slope * distance, 1 - f, f, -slope * self.hill])
-        spread = np.sqrt(np.maximum(np.einsum("ip,ij,jp->p", gradient, self.covariance, gradient), 0))
-        half = stats.t.ppf(1 - ALPHA / 2, self.n_wells + self.n_vehicle - 4) * spread
-        curve = self.predict(x)
-        return curve - half, curve + half
+        return np.stack([slope * distance, 1 - f, f, -slope * self.hill], axis=1)
 
     # Kept beside `ec50`, which is withheld when it lies outside the tested doses or is not determined.
     fitted_log_ec50: float | None = None

@@ -98,6 +98,8 @@ def _cells(
     table: dict[str, NDArray[np.generic]] = {"label": np.arange(1, n + 1), **place(pixels, px)}
     if nuclei is not None:
         table |= shapes(nuclei, pixels, px)
+        if "nuclei" in segmentation.confidence:
+            table["nucleus_confidence"] = segmentation.confidence["nuclei"]
     soma = pixels if nuclei is None else None if somas is None else Pixels(somas, n)
     soma_area = np.zeros(n) if soma is None else soma.count[1:] * px**2
     neuron = soma_area > 0
@@ -150,6 +152,9 @@ def _field_row(field: Field, camera: Field, segmentation: Segmentation, pixels: 
     if "nuclei" in labels:
         background, noise = levels["dna"]
         row["nuclei_count"] = int((pixels.count > 0).sum())
+        sure = segmentation.confidence.get("nuclei", np.empty(0))
+        if len(sure):
+            row["nucleus_confidence"] = float(np.nanpercentile(sure, 10))
         row["clump_fraction"] = clump_fraction(labels["nuclei"], pixels)
         row["debris_fraction"] = debris_fraction(field.channel("dna") - np.float32(background), pixels, noise, field.pixel_size_um)
     return row

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from segmentation.classical import Thresholds, calibrate_thresholds, complete_thresholds, neurites_and_puncta
 from segmentation.field import Field, Labels, Segmentation
-from segmentation.labels import link_somas, remove_small
+from segmentation.labels import link_somas, mean_probability, remove_small
 from segmentation.pipeline import in_order
 from segmentation.sizes import Sizes
 from segmentation.tiling import OutOfDeviceMemory
@@ -140,7 +140,8 @@ class CellposeSegmenter:
             bodies = self._follow(*flows["somas"])
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
-        return Segmentation(labels, self.name, self.describe(), tuple(warnings))
+        sure = {"nuclei": mean_probability(labels["nuclei"], flows["nuclei"][1])} if "nuclei" in labels else {}
+        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
 
     def _follow(self, flows: NDArray[np.float32], logits: NDArray[np.float32]) -> Labels:
         """Cellpose's dynamics with its own defaults, on the engine's device."""

@@ -119,6 +119,8 @@ class Segmentation:
         A compartment that could not be segmented is absent, and `warnings` says why.
     engine
         Name that `segmentation.load` takes.
+    confidence
+        Compartment ► (n,) mean probability that the engine gave to the pixels of object 1…n; absent from engines without probabilities.
     parameters
         All numbers that decided, thresholds included.
     """
@@ -127,3 +129,4 @@ class Segmentation:
     engine: str
     parameters: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    confidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)

@@ -59,3 +59,15 @@ def link_somas(bodies: Labels, nuclei: Labels) -> Labels:
     own = taken[nuclei]
     linked[own] = nuclei[own]
     return np.asarray(linked, np.int32)
+
+
+def mean_probability(labels: Labels, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(n,) mean probability over the pixels of label 1…n; `logits` (Y', X') may have another resolution. NaN for labels without a pixel."""
+    whole = logits.astype(np.float32)
+    if whole.shape != labels.shape:
+        whole = cv2.resize(whole, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    at = np.flatnonzero(labels)
+    of = labels.ravel()[at]
+    chance = 1 / (1 + np.exp(-whole.ravel()[at].astype(np.float64)))
+    count = np.bincount(of)
+    return np.asarray((np.bincount(of, chance) / np.where(count > 0, count, np.nan))[1:], np.float64)

@@ -130,7 +130,7 @@ def judge_plate(
 
 def write_queue(root: Path, fields: pl.DataFrame, wells: pl.DataFrame, responses: Responses, names: Sequence[str]) -> pl.DataFrame:
     """Rank a run's fields by what is worth a look, and write RUN/review/queue.csv, which reviewers follow. Returns it."""
-    last = fields.filter(pl.col("frame") == fields["frame"].max())
+    last = fields.filter(pl.col("frame") == pl.col("frame").max())
     queue = rank_fields(last, wells, responses.curves, names)
     write_bytes(root / "review" / "queue.csv", csv_bytes(queue))
     return queue

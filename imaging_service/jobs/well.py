@@ -35,8 +35,9 @@ from imaging_service.store.tables import write_table
 from phenotypes.measure import MeasureSettings, measure, with_well
 from phenotypes.neurites import NeuriteSettings
 from plate_maps import Well
-from segmentation import Field, Segmenter, segment_all
+from segmentation import Field, Segmentation, Segmenter, segment_all
 from segmentation.background import estimate_illumination, no_illumination
+from segmentation.second_opinion import nuclei_agreement
 
 # The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
 cv2.setNumThreads(1)
@@ -235,7 +236,9 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
             number, frame, raw, corrected = waiting.popleft()
             measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number, frame)
             cells.append(measured.cells)
-            fields.append(measured.field)
+            # The queue looks at the last time point.
+            agreed = _second_opinion(corrected, segmentation) if frame == frames else None
+            fields.append(measured.field.with_columns(pl.lit(agreed, pl.Float64).alias("engine_agreement")))
             overlay = {} if measured.graph is None else {GRAPH: measured.graph}
             writer.write(number, {**segmentation.labels, **overlay}, frame)
             warnings += segmentation.warnings
@@ -249,6 +252,12 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
     write_table(cell_table, folder.cells(task.well), csv=False)
     write_table(field_table, folder.fields(task.well), csv=False)
     return WellOutcome(task.well, "done", "", count, len(cell_table), tuple(dict.fromkeys(warnings)))
+
+
+def _second_opinion(field: Field, segmentation: Segmentation) -> float | None:
+    """How far another engine finds the same nuclei; None where there is no other."""
+    nuclei = segmentation.labels.get("nuclei")
+    return None if nuclei is None or segmentation.engine == "classical" else nuclei_agreement(field, nuclei)
 
 
 def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> None:

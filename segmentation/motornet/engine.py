@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from segmentation.classical import UNCALIBRATED, spot_threshold, spots_in_somas
 from segmentation.field import Field, Image, Labels, Mask, Segmentation
-from segmentation.labels import expand, link_somas, remove_small
+from segmentation.labels import expand, link_somas, mean_probability, remove_small
 from segmentation.motornet.fields import (
     LIT,
     compress,
@@ -236,7 +236,10 @@ class MotorNetSegmenter:
                 found["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
         threshold = self.thresholds.granules or spot_threshold([field], "granule", [_lit(field)])
         found |= spots_in_somas(field, "granule", "granules", found.get("somas"), threshold, warnings)
-        return Segmentation(found, self.name, self.describe(), tuple(warnings))
+        sure = {}
+        if "nuclei" in found:
+            sure["nuclei"] = mean_probability(found["nuclei"], logits[by_name["nuclei"]])
+        return Segmentation(found, self.name, self.describe(), tuple(warnings), sure)
 
     def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
         """Labels at the field's pixels: followed at half resolution, outlined at full resolution."""

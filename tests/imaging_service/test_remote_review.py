@@ -200,7 +200,7 @@ def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
     others = [w for w, row in before.items() if row["line"] != before[well]["line"]]
     assert all(after[w]["live_density"] == before[w]["live_density"] for w in others)
     ann.read_tables()
-    assert str(after[well]["nuclei_count"]) == ann._rows[well]["nuclei_count"]
+    assert str(after[well]["nuclei_count"]) == ann.table.rows[well]["nuclei_count"]
     assert ann.image().graph is not None  # the skeleton, as it was measured again
     rows = httpx.get(f"{running.url}/runs/{done.id}/cells", params={"well": well, "field": 1}).json()
     assert {r["label"] for r in rows} == set(cells(ann.image()))

@@ -156,7 +156,7 @@ def test_the_plate_and_the_curve_follow_the_well(review, run):
     _, widget, press = review
     widget.open(run)
     assert len(widget.plate.spots.data) == 24
-    well = next(w for w in widget.session.wells[3:] if widget.session._rows[w]["control"] == "none")
+    well = next(w for w in widget.session.wells[3:] if widget.session.table.rows[w]["control"] == "none")
     point = next(p for p in widget.plate.spots.points() if p.data() == well)
     widget.plate.spots.sigClicked.emit(widget.plate.spots, [point], None)
     assert widget.session.well == well
@@ -176,11 +176,11 @@ def test_the_plate_and_the_curve_follow_the_well(review, run):
 def test_the_tables_follow_on_request(review, run, qtbot):
     viewer, widget, press = review
     widget.open(run)
-    well, before = widget.session.well, widget.session._rows[widget.session.well]["nuclei_count"]
+    well, before = widget.session.well, widget.session.table.rows[widget.session.well]["nuclei_count"]
     point_at(viewer, "nuclei", int(viewer.layers["nuclei"].data.max()))
     press("D")
     with qtbot.waitSignal(widget.followed, timeout=60_000) as said:
         press("U")
     assert said.args == [""]
-    assert int(widget.session._rows[well]["nuclei_count"]) == int(before) - 1
+    assert int(widget.session.table.rows[well]["nuclei_count"]) == int(before) - 1
     assert widget.message.text() == "the tables follow the review"

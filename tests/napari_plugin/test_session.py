@@ -206,18 +206,18 @@ def test_the_plate_says_how_far_each_well_is(own):
     assert (marks[first].row, marks[first].column) == (2, int(first[1:]))
     assert "1 of 2 fields judged" in marks[first].words
     own.blinded = True
-    line = own._rows[first]["line"]
+    line = own.table.rows[first]["line"]
     assert line in marks[first].words
     assert line not in {m.well: m for m in own.plate()}[first].words
 
 
 def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
-    treated = next(w for w in own.wells if own._rows[w]["control"] == "none")
+    treated = next(w for w in own.wells if own.table.rows[w]["control"] == "none")
     own.go_to(treated)
     curve = own.curve("live_density")
-    assert (curve["line"], curve["compound"]) == (own._rows[treated]["line"], own._rows[treated]["compound"])
+    assert (curve["line"], curve["compound"]) == (own.table.rows[treated]["line"], own.table.rows[treated]["compound"])
     assert treated in curve["wells"]
-    vehicle = next(w for w in own.wells if own._rows[w]["control"] == "vehicle")
+    vehicle = next(w for w in own.wells if own.table.rows[w]["control"] == "vehicle")
     own.go_to(vehicle)
     assert vehicle in own.curve("live_density")["wells"]
     own.blinded = True

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
 from phenotypes.columns import conform
+from phenotypes.dose_response import DoseResponse
 from phenotypes.responses import respond
-from phenotypes.review_queue import SCHEMA, rank_fields
+from phenotypes.review_queue import SCHEMA, leverage, rank_fields
 
 DOSES = np.geomspace(1e-8, 3e-5, 8)
 
@@ -54,6 +56,38 @@ def test_what_is_odd_comes_first_with_its_reason():
     assert table["score"].to_list() == sorted(table["score"], reverse=True)
 
 
-def test_a_well_alone_at_its_dose_is_remarked():
-    wells = plate().filter(pl.col("well") != "A24")
-    assert "alone at its dose on the curve of x" in ranked(wells).filter(pl.col("well") == "A23")["why"][0]
+def test_a_well_that_the_curve_hangs_on_is_remarked():
+    """All that is known of the effect is one well at the highest dose: the others are flat."""
+    wells = plate()
+    top = pl.col("dose_molar") > 9e-6
+    low = pl.col("dose_molar").is_between(1e-9, 9e-6)
+    wells = wells.with_columns(
+        pl.when(low).then(199 + pl.int_range(pl.len()) % 3).when(top).then(100).otherwise(pl.col("live_density")).alias("live_density")
+    )
+    wells = wells.filter(pl.col("well") != "A24")
+    assert "hangs on this well (leverage" in ranked(wells).filter(pl.col("well") == "A23")["why"][0]
+    assert ranked(plate()).filter(pl.col("why").str.contains("hangs")).is_empty()
+
+
+def test_leverage_adds_up_to_the_parameters_and_is_one_where_a_well_decides_alone():
+    curve = respond(plate(), ["live_density"], pixel_size_um=0.5).curves[0]
+    found = leverage(curve.result, np.array(curve.dose))
+    assert found.sum() == pytest.approx(4)
+    assert ((found > 0) & (found < 1)).all()
+    dose = np.array([0.0, 1e-8, 1e-6, 3e-5])  # four wells, four parameters
+    assert leverage(curve.result, dose) == pytest.approx(np.ones(4))
+    assert leverage(DoseResponse("flat", ""), dose).tolist() == [0, 0, 0, 0]
+
+
+def test_doubtful_nuclei_are_remarked_where_there_are_enough_to_say_so():
+    sure = {"nucleus_confidence": 0.95, "engine_agreement": 0.97, "nuclei_count": 50}
+    marks = {
+        "A03": sure | {"engine_agreement": 0.55},
+        "A04": sure | {"nucleus_confidence": 0.8},
+        "A05": sure | {"engine_agreement": 0.0, "nuclei_count": 2},
+        "A06": sure,
+    }
+    why = {r["well"]: r["why"] for r in ranked(plate(), **marks).iter_rows(named=True)}
+    assert why["A03"] == "another engine finds other nuclei (F1 0.55)"
+    assert why["A04"] == "the engine is unsure of its nuclei (probability 0.80 of the least sure tenth)"
+    assert why["A05"] == why["A06"] == ""

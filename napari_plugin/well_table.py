@@ -1,0 +1,112 @@
+"""What the tables say of a run's wells: the panel beside the picture, the plate to pick from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imaging_service.local_run import LocalRun
+from imaging_service.remote_run import RemoteRun
+from imaging_service.schemas import Verdict
+
+Standing = Mapping[tuple[str, int | None, int | None], Verdict]
+
+
+@dataclass(frozen=True)
+class WellMark:
+    """A well as the plate view shows it. `state`: failed, skipped, excluded, open, begun, accepted or rejected."""
+
+    well: str
+    row: int
+    column: int
+    state: str
+    words: str
+
+
+class WellTable:
+    """Wells and curves of a run as they stood when they were read. `wells` can be opened; the others are in `unusable` with the reason."""
+
+    def __init__(self, run: LocalRun | RemoteRun) -> None:
+        if isinstance(run, RemoteRun):
+            run.refresh()
+        self.rows = {row["well"]: row for row in run.wells()}
+        self.curves = run.curves()
+        self.protocol: dict[str, Any] = run.record["inputs"]["protocol"]
+        self.wells = [row["well"] for row in self.rows.values() if row["n_fields"] and int(row["n_fields"])]
+        self.unusable = {well: row["reason"] for well, row in self.rows.items() if well not in self.wells}
+
+    @property
+    def phenotypes(self) -> list[str]:
+        """Well columns that the run responds by."""
+        return list(self.protocol["response"]["phenotypes"])
+
+    @property
+    def longitudinal(self) -> bool:
+        """Whether neurons are tracked through time."""
+        return self.protocol.get("survival") is not None
+
+    def fields(self, well: str) -> int:
+        """Number of fields of a well that was analysed."""
+        return int(self.rows[well]["n_fields"])
+
+    def condition(self, well: str) -> str:
+        """Line, compound and dose."""
+        row = self.rows[well]
+        dose = f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else ""
+        return f"{row['line']} · {row['compound'] or row['control']}{dose}"
+
+    def words(self, well: str) -> str:
+        """What the well is, and its phenotypes beside the vehicle mean of its line."""
+        row = self.rows[well]
+        lines = [self.condition(well)]
+        if row["status"] != "done":
+            lines.append(f"{row['status']}: {row['reason']}")
+        for name in self.phenotypes:
+            value, vehicle = row[name], self.vehicle_mean(row["line"], name)
+            shown = f"{float(value):.4g}" if value else "–"
+            lines.append(f"{name}: {shown}" + (f" (vehicle {vehicle:.4g})" if vehicle is not None else ""))
+        return "\n".join(lines)
+
+    def vehicle_mean(self, line: str, name: str) -> float | None:
+        """Mean of a phenotype over the line's vehicle wells; None where there is none."""
+        values = [
+            float(r[name])
+            for r in self.rows.values()
+            if r["line"] == line and r["control"] == "vehicle" and r["status"] == "done" and r[name]
+        ]
+        return sum(values) / len(values) if values else None
+
+    def curve(self, well: str, phenotype: str) -> dict[str, Any] | None:
+        """The curve that the well lies on, of a vehicle well its line's first; None where there is none."""
+        row = self.rows[well]
+        own = [c for c in self.curves if (c["line"], c["phenotype"]) == (row["line"], phenotype)]
+        return next((c for c in own if c["compound"] == row["compound"]), next((c for c in own if well in c["wells"]), None))
+
+    def marks(self, standing: Standing, *, blinded: bool) -> list[WellMark]:
+        """Every well of the plate map with how far its review is; what is in it is not for a blinded reviewer."""
+        marks = []
+        for well in self.rows:
+            letters = well.rstrip("0123456789")
+            row = 0
+            for letter in letters:
+                row = 26 * row + ord(letter) - 64
+            state, words = self._state(well, standing)
+            said = filter(None, (well, "" if blinded else self.condition(well), words))
+            marks.append(WellMark(well, row, int(well[len(letters) :]), state, " · ".join(said)))
+        return marks
+
+    def _state(self, well: str, standing: Standing) -> tuple[str, str]:
+        if well in self.unusable:
+            return self.rows[well]["status"], self.unusable[well]
+        whole = standing.get((well, None, None))
+        if whole is not None:
+            return ("accepted", "") if whole.accepted else ("rejected", whole.reason)
+        n = self.fields(well)
+        said = [v for i in range(n) if (v := standing.get((well, i + 1, None))) is not None]
+        if len(said) == n:
+            return ("accepted", "") if any(v.accepted for v in said) else ("rejected", "all fields")
+        if said:
+            return "begun", f"{len(said)} of {n} fields judged"
+        row = self.rows[well]
+        return ("excluded", row["reason"]) if row["status"] != "done" else ("open", "")
