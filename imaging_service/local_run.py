@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imaging_service.errors import NotFound, ServiceError, StoreError
 from imaging_service.field_image import FieldImage, FieldPixels, Row, Window, read_pixels, read_window, well_group
-from imaging_service.review_log import GRAPH, Crop, ReviewLog
+from imaging_service.review_log import ENGINE_VERSION, GRAPH, Crop, ReviewLog
 from imaging_service.schemas import LabelVersion, QueueEntry, ReviewState, Verdict
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ class LocalRun:
 
     def state(self) -> ReviewState:
         """How far the tables have followed the review."""
-        applied = self.root / "corrected" / "corrected.json"
-        done = json.loads(applied.read_text(encoding="utf-8"))["revision"] if applied.is_file() else 1
-        return ReviewState(revision=self.review.revision(), applied=done)
+        return review_state(self.root)
 
     def apply(self) -> None:
         """Let the tables follow, by `imaging-service review apply` in a process of its own. Raises ServiceError with its words."""
@@ -155,6 +153,13 @@ class LocalRun:
             return zarr.open_group(store / where, mode="r")
         except FileNotFoundError as error:
             raise StoreError(f"{store.name} has no {where}: well {well} was not analysed, or the store is incomplete") from error
+
+
+def review_state(root: Path) -> ReviewState:
+    """How far the tables of a run's folder have followed its review."""
+    record = root / "corrected" / "corrected.json"
+    applied = json.loads(record.read_text(encoding="utf-8"))["revision"] if record.is_file() else ENGINE_VERSION
+    return ReviewState(revision=ReviewLog(root).revision(), applied=applied)
 
 
 def cell_rows(path: Path, well: str, number: int) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from imaging_service import __version__
 from imaging_service.errors import ScreenError
+from imaging_service.local_run import review_state
 from imaging_service.screen_remarks import PlateFile, ScreenFile, facts_of, remarks
 from imaging_service.store.folders import staged, write_bytes
 from imaging_service.store.tables import read_table, write_table
@@ -61,17 +62,18 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
     """Put a run's contribution into a screen, which is begun if it is not there. Raises ScreenError.
 
     `lab` tells labs' batches of one name apart. A plate that is in the screen already is refused, under whatever protocol: its wells would
-    count twice.
+    count twice. Of a reviewed run the tables that follow the review are taken; where they have not followed yet, it is refused.
     """
     record = _record(run)
     protocol = record["inputs"]["protocol"]
-    wells = read_table(run / "wells.parquet", ScreenError)
+    tables, label_version = _reviewed(run)
+    wells = read_table(tables / "wells.parquet", ScreenError)
     named = tuple(protocol["response"]["phenotypes"])
     usable = measurable(named, float(record["pixel_size_um"]))
     plate = PlateFile(
         run_id=record["run_id"], plate_digest=record["plate_digest"], plate_name=record["plate_name"], lab=lab,
         plate_map_digest=record["plate_map_digest"], protocol_digest=record["protocol_digest"], software_version=record["software_version"],
-        label_version=record["label_version"], rows=record["plate_format"]["rows"], columns=record["plate_format"]["columns"],
+        label_version=label_version, rows=record["plate_format"]["rows"], columns=record["plate_format"]["columns"],
         phenotypes=named, too_coarse=tuple(n for n in named if n not in usable),
     )  # fmt: skip
     for other in plates_of(screen):
@@ -91,9 +93,9 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
         own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select("line", "compound", "dose_molar").unique().sort(
             "line", "compound", "dose_molar"
         ).write_parquet(folder / "planned.parquet")
-        quality = read_table(run / "quality.parquet", ScreenError).select("line", "phenotype", "z_prime", "ssmd")
+        quality = read_table(tables / "quality.parquet", ScreenError).select("line", "phenotype", "z_prime", "ssmd")
         quality.with_columns(pl.lit(plate.run_id).alias("plate")).write_parquet(folder / "quality.parquet")
-        tracks = run / "tracks.parquet"
+        tracks = tables / "tracks.parquet"
         if tracks.is_file():
             located = _located(read_table(tracks, ScreenError), plate).drop("plate")
             # A well is a cluster of its own plate, not of every plate's B03.
@@ -284,6 +286,17 @@ def _record(run: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ScreenError(f"{run / 'run.json'} is not the record of a run: {error}") from error
     return record
+
+
+def _reviewed(run: Path) -> tuple[Path, int]:
+    """Folder of the run's newest tables, and the revision of the review that they stand at. Raises ScreenError where the review is ahead."""
+    state = review_state(run)
+    if state.applied != state.revision:
+        raise ScreenError(
+            f"{run} was reviewed since its tables were made (revision {state.revision}, tables at {state.applied}); "
+            f"let them follow first: imaging-service review apply {run}"
+        )
+    return (run / "corrected" if (run / "corrected" / "corrected.json").is_file() else run), state.applied
 
 
 def _located(table: pl.DataFrame, plate: PlateFile) -> pl.DataFrame:

@@ -25,7 +25,8 @@ from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.longitudinal import follow_again
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
 from imaging_service.jobs.summary import conditions_table, judge_plate
-from imaging_service.review_log import ENGINE_VERSION, ReviewLog, verdict_words
+from imaging_service.local_run import review_state
+from imaging_service.review_log import ReviewLog, verdict_words
 from imaging_service.schemas import Verdict
 from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
@@ -56,9 +57,8 @@ class Corrected:
 
 def follow(root: Path) -> int:
     """`apply_review` unless the tables stand at the review's revision already; returns that revision."""
-    record = root / "corrected" / "corrected.json"
-    done = int(json.loads(record.read_text(encoding="utf-8"))["revision"]) if record.is_file() else ENGINE_VERSION
-    return done if done == ReviewLog(root).revision() else apply_review(root).revision
+    state = review_state(root)
+    return state.applied if state.applied == state.revision else apply_review(root).revision
 
 
 def apply_review(root: Path) -> Corrected:

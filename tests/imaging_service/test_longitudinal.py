@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 import tifffile
 
+from imaging_service.errors import StoreError
+from imaging_service.jobs import corrections
 from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.prepare import read_inputs
 from imaging_service.protocol import parse_protocol
+from napari_plugin.layers import field_layers
+from napari_plugin.session import ReviewSession
 from phenotypes.columns import conform
 from segmentation.phantom_films import Film, film_truth, render_film
 from segmentation.phantoms import Optics
@@ -135,3 +140,100 @@ def test_the_well_table_and_the_report_speak_of_survival(analysed_film):
     checks = table(out, "checks").filter(pl.col("check") == "death").to_dicts()[0]
     assert checks["status"] == "ok"
     assert (checks["value"] is not None) == (definition == "gedi")
+
+
+@pytest.fixture
+def reviewed(analysed_film, tmp_path):
+    """A session on a copy of the film's run, at a vehicle well, with a neuron that lives to the end: (session, track, its labels by frame)."""
+    _, out = analysed_film
+    session = ReviewSession.open(shutil.copytree(out, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock")))
+    session.author = "ann"
+    session.go_to("B02")
+    cells = table(out, "cells").filter((pl.col("well") == "B02") & pl.col("track").is_not_null())
+    track = next(t for t, n in cells.group_by("track", maintain_order=True).agg(pl.len()).rows() if n == FRAMES)
+    yield session, int(track), dict(cells.filter(pl.col("track") == track).select("frame", "label").rows())
+    session.close()
+
+
+def tracks_of(folder):
+    return pl.read_parquet(folder / "tracks.parquet").filter(pl.col("well") == "B02")
+
+
+def test_a_time_point_is_corrected_its_field_linked_anew_and_no_other_measured(reviewed, monkeypatch):
+    session, _, labels = reviewed
+    out = session.run.root
+    for frame in range(4, FRAMES + 1):
+        session.go_to_frame(frame)
+        assert session.image().frame == frame
+        session.erase("somas", labels[frame])
+    measured = []
+    true_measure = corrections.measure
+    monkeypatch.setattr(corrections, "measure", lambda *a: measured.append(1) or true_measure(*a))
+    found = corrections.apply_review(out)
+    assert found.measured == tuple(("B02", 1, f) for f in range(4, FRAMES + 1))
+    assert len(measured) == FRAMES - 3
+    before, after = (pl.read_parquet(p / "cells.parquet").filter(pl.col("well") == "B02") for p in (out, found.folder))
+    untouched = pl.col("frame") < 4
+    measures = [c for c in before.columns if c not in ("track", "conflict")]
+    assert after.filter(untouched).select(measures).equals(before.filter(untouched).select(measures))
+    assert dict(after.group_by("frame").agg(pl.col("label_version").first()).rows()) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 3, 6: 4, 7: 5}
+    # The neuron's cells of the first time points are still one track, which now ends there.
+    now = after.filter((pl.col("frame") == 1) & (pl.col("label") == labels[1]))["track"][0]
+    assert sorted(after.filter(pl.col("track") == now)["frame"]) == [1, 2, 3]
+    for name in ("drift_y_um", "usable", "time_h", "exposed_h"):
+        assert table(found.folder, "fields")[name].equals(table(out, "fields")[name]), name
+    others = pl.col("well") != "B02"
+    assert table(found.folder, "tracks").filter(others).equals(table(out, "tracks").filter(others))
+    session.run.revert("B02", 1, 1, "ann", "was right")
+    back = corrections.apply_review(out)
+    assert table(back.folder, "tracks").equals(table(out, "tracks"))
+    assert table(back.folder, "hazards").equals(table(out, "hazards"))
+
+
+def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
+    """Its number may change when the field is linked anew; the cell that was pointed at says which it is."""
+    session, track, labels = reviewed
+    out = session.run.root
+    session.go_to_frame(5)
+    session.image()
+    assert session.reject_track(labels[5], "two cells") == track
+    found = corrections.apply_review(out)
+    own = {r["track"]: r for r in tracks_of(found.folder).iter_rows(named=True)}
+    assert not own[track]["included"]
+    assert own[track]["excluded_reason"] == "rejected by ann: two cells"
+    # The cells of another neuron that comes before it go: numbers move up.
+    cells = pl.read_parquet(out / "cells.parquet").filter((pl.col("well") == "B02") & pl.col("track").is_not_null())
+    first = int(cells["track"].min())
+    for frame, label in cells.filter(pl.col("track") == first).select("frame", "label").rows():
+        if first != track:
+            session.go_to_frame(frame)
+            session.image()
+            session.erase("somas", label)
+    found = corrections.apply_review(out)
+    now = pl.read_parquet(found.folder / "cells.parquet").filter(
+        (pl.col("well") == "B02") & (pl.col("frame") == 5) & (pl.col("label") == labels[5])
+    )
+    rejected = tracks_of(found.folder).filter(pl.col("excluded_reason").str.contains("rejected by ann"))
+    assert rejected["track"].to_list() == now["track"].to_list()
+    session.go_to_frame(5)
+    session.image()
+    session.erase("somas", labels[5])
+    with pytest.raises(StoreError, match="which a later correction took away"):
+        corrections.apply_review(out)
+    with pytest.raises(ValueError, match="is in no track"):
+        session.reject_track(10_000, "nobody")
+
+
+def test_a_reviewer_sees_the_film_with_its_tracks(reviewed):
+    session, _, labels = reviewed
+    session.go_to_frame(3)
+    image = session.image()
+    assert (image.frames, image.frame, len(image.levels[0].shape)) == (FRAMES, 3, 4)
+    assert labels[3] in image.labels["somas"]
+    layers = {s["name"]: (data, s, kind) for data, s, kind in field_layers(image, session.contrast(), session.tracks())}
+    assert layers["neurite (1)"][0][0].shape == (FRAMES, 560, 560)
+    tracks, settings, kind = layers["tracks"]
+    assert (kind, settings["scale"]) == ("tracks", (1.0, 1.0, 1.0))
+    cells = pl.read_parquet(session.run.root / "cells.parquet").filter((pl.col("well") == "B02") & pl.col("track").is_not_null())
+    assert len(tracks) == len(cells)
+    assert tracks[:, 1].max() == FRAMES - 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,9 @@ from typer.testing import CliRunner
 from imaging_service import screens as screens_module
 from imaging_service.cli import app
 from imaging_service.errors import ScreenError
+from imaging_service.jobs.corrections import apply_review
+from imaging_service.review_log import ReviewLog
+from imaging_service.schemas import Verdict
 from imaging_service.screens import add_run, draw, fit, plates_of, read_screen_table, remove_run, set_registry, settings_of
 from imaging_service.web.screen_charts import forest
 from phenotypes.columns import columns, conform, empty_table
@@ -226,6 +230,19 @@ def test_a_run_through_pixels_joins_a_screen(analysed, tmp_path):
     assert set(fitted.tables.responses["phenotype"]) <= set(plate.phenotypes)
     assert set(fitted.tables.responses["status"]) <= {"one_batch", "not_measured", "no_common_dose"}
     assert (tmp_path / "s" / "report.html").is_file()
+
+
+def test_of_a_reviewed_run_the_tables_that_follow_the_review_join(analysed, tmp_path):
+    run = shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+    well = pl.read_parquet(run / "wells.parquet").filter(pl.col("status") == "done")["well"][0]
+    ReviewLog(run).judge(Verdict(well=well, accepted=False, author="ann", reason="bubble", time=datetime.now(UTC)))
+    with pytest.raises(ScreenError, match=r"was reviewed since its tables were made \(revision 2, tables at 1\).*review apply"):
+        add_run(tmp_path / "s", run)
+    apply_review(run)
+    plate = add_run(tmp_path / "s", run)
+    assert plate.label_version == 2
+    joined = pl.read_parquet(tmp_path / "s" / "plates" / plate.run_id / "wells.parquet")
+    assert joined.filter(pl.col("well") == well)["status"].to_list() == ["excluded"]
 
 
 def test_tables_of_other_settings_or_another_registry_are_stale(screen, tmp_path):
