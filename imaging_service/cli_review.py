@@ -61,16 +61,25 @@ def agree(
     other: Annotated[
         Path | None, typer.Argument(help="A copy of the same run that somebody else reviewed; the engine's labels if not given.")
     ] = None,
+    readings: Annotated[str, typer.Option(help="Instead of a copy: two independent readings of the run, as in ann,bob.")] = "",
     compartment: Annotated[str, typer.Option(help="nuclei, somas, neurites, puncta or granules.")] = "nuclei",
     out: Annotated[Path | None, typer.Option("--out", help="Write all fields as JSON.")] = None,
 ) -> None:
-    """How well two reviewers agree over the fields that both reviewed, or the engine with the reviewer."""
-    from imaging_service.jobs.review_results import agreement, as_json
+    """How well two reviewers agree over the fields that both reviewed, and the engine with what they agree on; or the engine with one."""
+    from imaging_service.jobs.agreement import agreement, as_json
+    from imaging_service.local_run import LocalRun
     from imaging_service.store.folders import write_bytes
 
-    found = agreement(run, other, compartment)
-    against = "two reviewers" if other else "engine against reviewer"
+    names = [name.strip() for name in readings.split(",") if name.strip()]
+    if names and (len(names) != 2 or other is not None):
+        raise typer.BadParameter("give two readings, as in --readings ann,bob, and no copy")
+    one = LocalRun(run, names[0] if names else "")
+    second = LocalRun(run, names[1]) if names else LocalRun(other) if other is not None else None
+    found = agreement(one, second, compartment)
+    against = "engine against reviewer" if second is None else "two reviewers"
     shown = {"F1 at IoU 0.5": found.f1, "mean Dice": found.dice, "kappa of verdicts": found.kappa}
+    if second is not None:
+        shown["the engine's F1 beside what both have"] = found.engine_f1
     numbers = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in shown.items())
     typer.echo(f"{against}, {compartment}, {len(found.fields)} fields ({found.n_judged} judged by both): {numbers}")
     if out is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyqtgraph as pg
+from qtpy.QtCore import Signal
 
 from napari_plugin.well_table import WellMark
 
@@ -19,9 +20,10 @@ COLOURS = {
 class PlateView(pg.PlotWidget):
     """Click a well to open it; the mouse over one says what it is."""
 
-    def __init__(self, pick: Callable[[str], None]) -> None:
+    picked = Signal(str)
+
+    def __init__(self) -> None:
         super().__init__(background=None)
-        self._pick = pick
         self._marks: dict[str, WellMark] = {}
         self.setMinimumHeight(150)
         self.setMouseEnabled(x=False, y=False)
@@ -61,7 +63,7 @@ class PlateView(pg.PlotWidget):
 
     def _clicked(self, _plot: Any, points: Sequence[Any], _event: Any = None) -> None:
         if len(points):
-            self._pick(str(points[0].data()))
+            self.picked.emit(str(points[0].data()))
 
 
 def _letters(row: int) -> str:

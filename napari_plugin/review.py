@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from imaging_service.errors import ReviewConflict, ServiceError
-from napari_plugin.curve_view import CurveView
 from napari_plugin.layers import FieldLayers
-from napari_plugin.plate_view import PlateView
-from napari_plugin.session import ReviewSession
+from napari_plugin.panel import ReviewPanel
+from napari_plugin.session import ReviewSession, reading_name
 
 # How often what waits is sent and the tables are asked for.
 _POLL_MS = 3000
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(ReviewPanel):
     """Open a run, pick wells, step through fields, judge and correct them, and see the curve.
 
     Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well, T the track under the
@@ -37,38 +36,7 @@ class ReviewWidget(QWidget):
         self.session: ReviewSession | None = None
         self._first_half: tuple[str, int, tuple[float, float]] | None = None
         self._applied = 0
-        self.open_button = QPushButton("Open run folder …")
-        self.connect_button = QPushButton("Open run of a service …")
-        self.wells = QComboBox()
-        self.previous_button = QPushButton("Previous (P)")
-        self.next_button = QPushButton("Next (N)")
-        self.urgent_button = QPushButton("Most urgent (Q)")
-        self.blinded = QCheckBox("Blinded: hide line, compound and dose")
-        self.plate = PlateView(self._pick)
-        self.caption = QLabel("No run is open.")
-        self.message = QLabel("")
-        for label in (self.caption, self.message):
-            label.setWordWrap(True)
-        self.phenotype = QComboBox()
-        self.curve = CurveView()
-        # The pictures would ask for half of the window.
-        self.setMaximumWidth(460)
-        column = QVBoxLayout(self)
-        for row in (
-            (self.open_button, self.connect_button),
-            (self.plate,),
-            (self.wells, self.previous_button, self.next_button, self.urgent_button),
-            (self.blinded,),
-            (self.caption,),
-            (self.message,),
-            (self.phenotype,),
-            (self.curve,),
-        ):
-            line = QHBoxLayout()
-            for part in row:
-                line.addWidget(part)
-            column.addLayout(line)
-        column.addStretch()
+        self.plate.picked.connect(self._pick)
         self.blinded.toggled.connect(self._blind)
         self.open_button.clicked.connect(self._choose)
         self.connect_button.clicked.connect(self._connect)
@@ -109,11 +77,14 @@ class ReviewWidget(QWidget):
 
     def open(self, folder: Path) -> None:
         """Open a run's folder and show its first well; says in the panel what is wrong where it cannot."""
-        self._try(lambda: self._begin(ReviewSession.open(folder)))
+        self._try(lambda: self._begin(ReviewSession.open(folder, self._reading())))
 
     def connect_to(self, url: str, run: str, journal: Path | None = None) -> None:
         """Open a run of a service and show its first well; says in the panel what is wrong where it cannot."""
-        self._try(lambda: self._begin(ReviewSession.connect(url, run, journal=journal)))
+        self._try(lambda: self._begin(ReviewSession.connect(url, run, self._reading(), journal)))
+
+    def _reading(self) -> str:
+        return reading_name() if self.apart.isChecked() else ""
 
     def _begin(self, session: ReviewSession) -> None:
         if self.session is not None:

@@ -59,6 +59,7 @@ class ReviewSession:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
         self._ahead: OrderedDict[Place, Future[FieldImage]] = OrderedDict()
         self._claimed: list[tuple[str, int]] = []
+        self._why: dict[tuple[str, int], str] = {}
         self._before: dict[tuple[str, int], tuple[int, list[list[Crop]]]] = {}
         self._centre: tuple[int, int] | None = None
         self._contrast: tuple[tuple[float, float], ...] | None = None
@@ -132,6 +133,7 @@ class ReviewSession:
 
     def next_ranked(self) -> bool:
         """The next field of the queue that nobody judged and nobody else is looking at; False where there is none."""
+        self._why = {(e.well, e.field): e.why for e in self.run.queue()}
         self._claimed = [p for p in self.run.claim(self.author, AHEAD + 1) if p[0] in self.wells]
         if not self._claimed:
             return False
@@ -346,9 +348,12 @@ class ReviewSession:
         return self.table.phenotypes
 
     def caption(self) -> str:
-        """What the well is, and its phenotypes beside the vehicle mean of its line; blinded, only which field it is."""
+        """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only which field it is."""
         of = f"field {self.number} of {self.table.fields(self.well)}"
-        return f"{of} (blinded)" if self.blinded else f"{self.well}, {of}\n{self.table.words(self.well)}"
+        if self.blinded:
+            return f"{of} (blinded)"
+        why = self._why.get((self.well, self.number), "") if self.follows_queue else ""
+        return f"{self.well}, {of}\n{self.table.words(self.well)}" + (f"\nworth a look: {why}" if why else "")
 
     def curve(self, phenotype: str) -> dict[str, Any] | None:
         """The curve that the well lies on (`WellTable.curve`); None for a blinded reviewer."""
@@ -377,6 +382,11 @@ class ReviewSession:
         words = [f"{unsent} edits wait for the service"] if unsent else []
         words += [f"refused: {why} (kept in {self.run.journal.folder / 'refused'})" for _, why in self.run.refused]
         return "\n".join(words)
+
+
+def reading_name() -> str:
+    """The user's name as an independent reading is named."""
+    return "".join(c if c.isalnum() else "_" for c in f"by_{getpass.getuser()}")[:40]
 
 
 def _window(shape: tuple[int, ...], centre: tuple[int, int] | None) -> Window | None:

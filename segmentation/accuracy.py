@@ -82,8 +82,8 @@ class LineCounts:
         return 2 * self.precision * self.recall / both if both else 0.0
 
 
-def overlaps(truth: Labels, found: Labels) -> tuple[NDArray[np.float64], int, int]:
-    """Best IoU of each true object that any found object reaches in a one-to-one sense, and the numbers of both.
+def overlaps(truth: Labels, found: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """((n, 2) true and found labels that share a pixel, their IoU).
 
     Above an IoU of 0.5 no object can match two others, so no assignment has to be solved.
     """
@@ -94,13 +94,13 @@ def overlaps(truth: Labels, found: Labels) -> tuple[NDArray[np.float64], int, in
     count = len(found_area)
     pairs, shared = np.unique(truth[both].astype(np.int64) * count + found[both], return_counts=True)
     t, f = pairs // count, pairs % count
-    iou = shared / (true_area[t] + found_area[f] - shared)
-    return iou, int((true_area[1:] > 0).sum()), int((found_area[1:] > 0).sum())
+    return np.stack([t, f], axis=1), shared / (true_area[t] + found_area[f] - shared)
 
 
 def object_counts(truth: Labels, found: Labels, thresholds: Sequence[float] = IOU) -> dict[float, Counts]:
     """Counts at each IoU threshold (over 0.5, or equal to it)."""
-    iou, true, predicted = overlaps(truth, found)
+    iou = overlaps(truth, found)[1]
+    true, predicted = (int((np.bincount(labels.ravel())[1:] > 0).sum()) for labels in (truth, found))
     made = {}
     for threshold in thresholds:
         # At exactly 0.5 two objects may tie for one; strictly above they cannot.

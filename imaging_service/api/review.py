@@ -198,6 +198,21 @@ def follow_review(reviewed: ReviewedDep) -> ReviewState:
     return ReviewState(revision=revision, applied=reviewed.row.revision)
 
 
+@router.get("/agreement", summary="How well two readings agree")
+def get_agreement(
+    reviewed: ReviewedDep,
+    second: Annotated[str, Query(max_length=40, description="Another reading; the engine's labels if not given.")] = "",
+    compartment: Annotated[str, Query(max_length=40)] = "nuclei",
+) -> dict[str, object]:
+    """F1, Dice and kappa over the fields that both reviewed, and the engine's F1 beside what both have; `reading` is the first."""
+    from dataclasses import asdict
+
+    from imaging_service.jobs.agreement import agreement
+
+    other = LocalRun(reviewed.run.root, second) if second else None
+    return asdict(agreement(reviewed.run, other, compartment))
+
+
 def _version(if_match: str | None) -> int:
     if if_match is None:
         raise PreconditionRequired("a correction needs If-Match with the version that was corrected, the ETag of the field's labels")

@@ -332,5 +332,10 @@ def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewe
     folder.go_to(well)
     assert folder.image().label_version == 1
     assert reviewer("eve", well, reading="bob").shown.label_version == 2
-    answer = httpx.get(f"{running.url}/runs/{done.id}/verdicts", params={"reading": "../x"})
-    assert answer.status_code == 422
+    for params in ({"reading": "../x"}, {"reading": "bob", "second": "../x"}):
+        assert httpx.get(f"{running.url}/runs/{done.id}/agreement", params=params).status_code == 422
+    eve = reviewer("eve", well, reading="eve")
+    eve.accept()
+    found = httpx.get(f"{running.url}/runs/{done.id}/agreement", params={"reading": "bob", "second": "eve"}).json()
+    assert (found["n_judged"], found["kappa"]) == (1, None)
+    assert found["fields"][0]["n_second"] == found["fields"][0]["n_first"] + 1

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from imaging_service.cli import app
 from imaging_service.errors import ScanError, StoreError
-from imaging_service.jobs.review_results import agreement, export_training
+from imaging_service.jobs.agreement import agreement
+from imaging_service.jobs.review_results import export_training
 from imaging_service.local_run import LocalRun
 from napari_plugin.session import ReviewSession
 from segmentation.motornet.nuclei import part_of, read_nuclei
@@ -36,11 +37,11 @@ def test_reviewers_who_did_the_same_agree_and_one_erased_cell_is_one_miss(review
     ann, bob = reviewers
     for session in reviewers:
         session.accept()
-    same = agreement(ann.run.root, bob.run.root)
+    same = agreement(ann.run, bob.run)
     assert (same.f1, same.dice, same.kappa, same.n_judged) == (1.0, 1.0, None, 1)
     image = ann.image()
     ann.erase("nuclei", cells(image)[0])
-    found = agreement(ann.run.root, bob.run.root)
+    found = agreement(ann.run, bob.run)
     n = len(cells(image))
     assert found.f1 == pytest.approx(2 * (n - 1) / (2 * n - 1))
     assert 0.8 < found.dice < 1
@@ -54,7 +55,7 @@ def test_kappa_of_verdicts(reviewers):
         for verdict in said[session.author]:
             session.accept() if verdict else session.reject("blurred")
             session.next()
-    found = agreement(*(s.run.root for s in reviewers))
+    found = agreement(*(s.run for s in reviewers))
     assert (found.n_judged, found.kappa) == (4, pytest.approx((0.75 - 0.5) / 0.5))
 
 
@@ -62,13 +63,42 @@ def test_the_engine_against_the_reviewer(reviewers):
     ann, bob = reviewers
     image = ann.image()
     ann.merge(*cells(image)[:2])
-    found = agreement(ann.run.root)
+    found = agreement(ann.run)
     assert found.fields[0].n_second == found.fields[0].n_first + 1
     assert found.f1 < 1
     with pytest.raises(StoreError, match="no field of .* was reviewed"):
-        agreement(bob.run.root)
+        agreement(bob.run)
     with pytest.raises(StoreError, match="no labels of granules"):
-        agreement(ann.run.root, compartment="granules")
+        agreement(ann.run, compartment="granules")
+
+
+def test_the_engine_is_counted_beside_what_both_have(reviewers):
+    """Both erase one cell, ann another one too: the first is the engine's error, the second is disputed and nobody's."""
+    ann, bob = reviewers
+    labels = cells(ann.image())
+    bob.image()
+    for session in reviewers:
+        session.erase("nuclei", labels[0])
+    ann.erase("nuclei", labels[1])
+    found = agreement(ann.run, bob.run)
+    n = len(labels)
+    assert found.fields[0].engine == (n - 2, 1, 0)
+    assert found.engine_f1 == pytest.approx(2 * (n - 2) / (2 * (n - 2) + 1))
+
+
+def test_two_readings_of_one_run_are_compared_as_copies_are(reviewers):
+    root = reviewers[0].run.root
+    for name, erased in (("ann", 0), ("bob", 1)):
+        session = ReviewSession.open(root, reading=name)
+        session.erase("nuclei", cells(session.image())[erased])
+        session.accept()
+        session.close()
+    found = agreement(LocalRun(root, "ann"), LocalRun(root, "bob"))
+    n = found.fields[0].n_first
+    assert (found.fields[0].n_second, found.fields[0].matched, found.n_judged) == (n, n - 1, 1)
+    said = CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann,bob"])
+    assert "two reviewers, nuclei, 1 fields (1 judged by both)" in said.output
+    assert CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann"]).exit_code == 2
 
 
 def test_reviewers_of_different_runs_are_not_compared(reviewers):
@@ -76,8 +106,9 @@ def test_reviewers_of_different_runs_are_not_compared(reviewers):
     record = json.loads((bob.run.root / "run.json").read_text())
     (bob.run.root / "run.json").write_text(json.dumps(record | {"run_id": "0" * 64}))
     ann.accept()
+    other = LocalRun(bob.run.root)
     with pytest.raises(ScanError, match="are not of one run"):
-        agreement(ann.run.root, bob.run.root)
+        agreement(ann.run, other)
 
 
 def test_corrected_and_accepted_fields_become_what_training_reads(reviewers, tmp_path):
@@ -109,7 +140,8 @@ def test_the_commands(reviewers, tmp_path):
     bob.reject("blurred")
     said = CliRunner().invoke(app, ["review", "agreement", str(ann.run.root), str(bob.run.root), "--out", str(tmp_path / "a.json")])
     assert (
-        "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000, kappa of verdicts 0.000" in said.output
+        "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000, kappa of verdicts 0.000"
+        ", the engine's F1 beside what both have 1.000" in said.output
     )
     assert json.loads((tmp_path / "a.json").read_text())["n_judged"] == 1
     done = CliRunner().invoke(app, ["review", "export", str(ann.run.root), "--out", str(tmp_path / "t")])

@@ -1,0 +1,50 @@
+"""What the dock shows, without what it does (`review`)."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_plugin.curve_view import CurveView
+from napari_plugin.plate_view import PlateView
+
+
+class ReviewPanel(QWidget):
+    """From top to bottom: what to open, the plate, stepping, how to review, what the well is, what went wrong, the curve."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_button = QPushButton("Open run folder …")
+        self.connect_button = QPushButton("Open run of a service …")
+        self.apart = QCheckBox("Open as an independent reading")
+        self.apart.setToolTip("For agreement between reviewers: begins from the engine's labels, and no table follows it.")
+        self.plate = PlateView()
+        self.wells = QComboBox()
+        self.previous_button = QPushButton("Previous (P)")
+        self.next_button = QPushButton("Next (N)")
+        self.urgent_button = QPushButton("Most urgent (Q)")
+        self.blinded = QCheckBox("Blinded: hide line, compound and dose")
+        self.caption = QLabel("No run is open.")
+        self.message = QLabel("")
+        for label in (self.caption, self.message):
+            label.setWordWrap(True)
+        self.phenotype = QComboBox()
+        self.curve = CurveView()
+        # The pictures would ask for half of the window.
+        self.setMaximumWidth(460)
+        column = QVBoxLayout(self)
+        for row in (
+            (self.open_button, self.connect_button),
+            (self.apart,),
+            (self.plate,),
+            (self.wells, self.previous_button, self.next_button, self.urgent_button),
+            (self.blinded,),
+            (self.caption,),
+            (self.message,),
+            (self.phenotype,),
+            (self.curve,),
+        ):
+            line = QHBoxLayout()
+            for part in row:
+                line.addWidget(part)
+            column.addLayout(line)
+        column.addStretch()
