@@ -150,7 +150,12 @@ def figures(viewer, widget, what: str) -> None:
     for _ in range(6):
         label = int(layer.data[layer.data > 0][0])
         erased.append(timed(lambda label=label: widget._correct(lambda s: s.erase("nuclei", label))))
-    for name, seconds in (("field opened, not read ahead", cold), ("field opened, read ahead", ahead), ("stroke saved", strokes), ("cell erased", erased)):
+    for name, seconds in (
+        ("field opened, not read ahead", cold),
+        ("field opened, read ahead", ahead),
+        ("stroke saved", strokes),
+        ("cell erased", erased),
+    ):
         print(f"{what:8} {name:30} median {statistics.median(seconds):.2f} s, worst {max(seconds):.2f} s", flush=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Labels = NDArray[np.int32]
+    Labels = NDArray[np.integer[Any]]
 
+# Labels under this fit into 16 bits, and so do the next thousands that a reviewer paints.
+_SMALL = 60_000
 # A row of a table, values as text.
 Row = dict[str, str]
 
@@ -36,7 +38,7 @@ class FieldImage:
     levels: tuple[Any, ...]
     channels: tuple[str, ...]
     roles: tuple[str | None, ...]
-    labels: dict[str, Labels]
+    labels: Mapping[str, Labels]
     pixel_size_um: float
     label_version: int = 1
     frame: int = 1
@@ -76,6 +78,13 @@ class FieldPixels:
     contrast: tuple[tuple[float, float], ...] = field(default=())
 
 
+def compact(labels: Labels) -> Labels:
+    """Labels as uint16 where their numbers fit, with room for new ones: half of the memory, and drawn in half of the time."""
+    import numpy as np
+
+    return labels.astype(np.uint16) if labels.max(initial=0) < _SMALL else labels
+
+
 def well_group(well: str) -> str:
     """Path of a well inside a plate: "B/3"."""
     row = well.rstrip("0123456789")
@@ -98,7 +107,7 @@ def read_pixels(group: Any) -> FieldPixels:
     )
 
 
-def read_window(array: Any, frame: int, window: Window | None) -> Labels:
+def read_window(array: Any, frame: int, window: Window | None) -> NDArray[np.int32]:
     """A label image's time point, or a window of it."""
     import numpy as np
 

@@ -76,6 +76,8 @@ class RemoteRun:
         self.refused: list[tuple[Edit, str]] = []
         self._wells: list[dict[str, Any]] = []
         self._stores: dict[str, Any] = {}
+        # Where the pixels of a field lie never changes.
+        self._pixels: dict[tuple[str, int], FieldPixels] = {}
         self.refresh()
         self.sync()
 
@@ -108,7 +110,9 @@ class RemoteRun:
 
     def read_pixels(self, well: str, number: int) -> FieldPixels:
         """Lazy pixels of a field, counted from 1; chunks come as they are looked at."""
-        return read_pixels(self._group("plate.zarr", f"{well_group(well)}/{number - 1}"))
+        if (well, number) not in self._pixels:
+            self._pixels[well, number] = read_pixels(self._group("plate.zarr", f"{well_group(well)}/{number - 1}"))
+        return self._pixels[well, number]
 
     def _group(self, store: str, where: str) -> Any:
         import zarr
@@ -125,12 +129,14 @@ class RemoteRun:
 
     def read_field(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> FieldImage:
         """Lazy pixels and the newest labels of a field and time point, corrections included that are not sent yet."""
+        import numpy as np
+
         params = {**self._params, "frame": str(frame)}
         if window is not None:
             params |= {name: str(value) for name, value in window._asdict().items()}
         answer = self.client.ask("GET", f"{self._path}/fields/{well}/{number}/labels", params=params)
         meta, crops = _unpacked(answer.content)
-        labels = {c.compartment: c.labels for c in crops}
+        labels = {c.compartment: np.asarray(c.labels, np.int32) for c in crops}
         graph = labels.pop(GRAPH, None)
         y, x = (window.y, window.x) if window else (0, 0)
         unsent = self.unsent_labels(well, number)

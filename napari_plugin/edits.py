@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.field_image import FieldImage
-from imaging_service.review_log import Crop
+from imaging_service.field_image import FieldImage, compact
+from imaging_service.review_log import NOBODY, Crop
 
-Labels = NDArray[np.int32]
+Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]
 # Nuclei and somas carry one number a cell: what is done to the one is done to the other.
 CELL = ("nuclei", "somas")
@@ -84,3 +85,13 @@ def refuse_cut(shown: FieldImage, names: Sequence[str], labels: tuple[int, ...])
         for edge, of_field in edges.values():
             if not of_field and np.isin(edge, labels).any():
                 raise ValueError(f"{name} {labels[0]} reaches over the edge of what is loaded; C loads the labels around the cursor")
+
+
+def graph_labels(graph: Labels) -> Labels:
+    """The neurites' skeleton to be looked at: three pixels wide, so that it is seen at any zoom; what is nobody's has one number more."""
+    wide = compact(np.where(graph == NOBODY, np.max(graph, initial=0, where=graph != NOBODY) + 1, graph))
+    for axis in (0, 1):
+        for image in (np.moveaxis(wide, axis, 0), np.moveaxis(wide, axis, 0)[::-1]):
+            thin = image.copy()
+            image[1:] = np.where(thin[1:] > 0, thin[1:], thin[:-1])
+    return wide

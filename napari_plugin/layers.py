@@ -46,22 +46,11 @@ def field_layers(image: FieldImage, contrast: Sequence[tuple[float, float]], tra
     for name, labels in image.labels.items():
         # A copy: napari paints into the array that it is given.
         layers.append((labels.copy(), {"name": name, **place, "opacity": 0.7, "visible": name != "neurites"}, "labels"))
-    layers.append((graph_labels(image), {"name": GRAPH_LAYER, **place, "opacity": 0.7}, "labels"))
+    blank = np.zeros(next(iter(image.labels.values())).shape, np.uint16)
+    layers.append((blank if image.graph is None else image.graph, {"name": GRAPH_LAYER, **place, "opacity": 0.7}, "labels"))
     if tracks is not None:
         layers.append((drawable(tracks), {"name": TRACKS_LAYER, "scale": (1.0, 1.0, 1.0), "tail_length": 40}, "tracks"))
     return layers
-
-
-def graph_labels(image: FieldImage) -> NDArray[np.int32]:
-    """The neurites' skeleton, three pixels wide so that it is seen at any zoom; empty where it is not known."""
-    shape = next(iter(image.labels.values())).shape
-    if image.graph is None:
-        return np.zeros(shape, np.int32)
-    wide = image.graph.copy()
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        beside = np.roll(image.graph, (dy, dx), (0, 1))
-        wide = np.where(wide > 0, wide, beside)
-    return wide
 
 
 def drawable(tracks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,7 +82,8 @@ class FieldLayers:
                 continue
             layer = self._layers[name]
             layer.data = data
-            if "translate" in settings:
+            # Each of the two would draw the outlines anew.
+            if not np.array_equal(layer.translate[-2:], settings.get("translate", layer.translate[-2:])):
                 layer.translate = settings["translate"]
 
     def relabel(self, image: FieldImage | None) -> None:

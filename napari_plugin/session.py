@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import ReviewConflict, ServiceError
-from imaging_service.field_image import FieldImage, Window, plate_contrast
+from imaging_service.field_image import FieldImage, Window, compact, plate_contrast
 from imaging_service.local_run import LocalRun
 from imaging_service.remote_run import RemoteRun
 from imaging_service.review_log import Crop, check_cells
 from imaging_service.schemas import LabelVersion, Verdict
-from napari_plugin.edits import changes, erased, merged, new_label, split
+from napari_plugin.edits import changes, erased, graph_labels, merged, new_label, split
 from napari_plugin.well_table import WellMark, WellTable
 
-Labels = NDArray[np.int32]
+Labels = NDArray[np.integer[Any]]
 # Well, field, time point; both count from 1.
 Place = tuple[str, int, int]
 AHEAD = 3
@@ -179,7 +179,9 @@ class ReviewSession:
 
     def _read(self, well: str, number: int, frame: int) -> FieldImage:
         shape = self.run.read_pixels(well, number).levels[0].shape[-2:]
-        return self.run.read_field(well, number, frame, _window(shape, self._centre))
+        image = self.run.read_field(well, number, frame, _window(shape, self._centre))
+        small = {name: compact(labels) for name, labels in image.labels.items()}
+        return replace(image, labels=small, graph=None if image.graph is None else graph_labels(image.graph))
 
     def _read_whole(self, place: Place) -> FieldImage:
         """The field with its pixels in memory, unless it is too large for that."""

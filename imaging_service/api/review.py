@@ -19,7 +19,7 @@ from sqlmodel import Session
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.db import find_run
 from imaging_service.errors import NotFound, NotReady, PreconditionRequired, ReviewRefused
-from imaging_service.field_image import Window
+from imaging_service.field_image import Window, compact
 from imaging_service.local_run import LocalRun, cell_rows
 from imaging_service.models import RunRow
 from imaging_service.review_log import COMPARTMENTS, GRAPH, Crop, check_cells, pack, unpack, with_crops
@@ -116,7 +116,7 @@ def get_labels(
         raise NotFound(f"well {well}, field {field} has {image.frames} time points, no {frame}")
     top, left = image.origin
     layers = {**image.labels, **({} if image.graph is None else {GRAPH: image.graph})}
-    crops = [Crop(name, top, left, labels, frame) for name, labels in layers.items()]
+    crops = [Crop(name, top, left, compact(labels), frame) for name, labels in layers.items()]
     meta = FieldLabels(label_version=image.label_version, regions=[c.region for c in crops])
     return Response(pack(meta.model_dump(), crops), media_type=_NPZ, headers={"ETag": f'"{image.label_version}"'})
 

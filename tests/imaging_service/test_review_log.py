@@ -147,7 +147,7 @@ def test_crops_travel_whole_or_not_at_all():
         with pytest.raises(ValueError, match="zip|pickled|data"):
             unpack(damaged, lambda m: [Region(**r) for r in m])
     wrong = crops[0].region.model_copy(update={"height": 9})
-    with pytest.raises(ValueError, match="not int32 of their region"):
+    with pytest.raises(ValueError, match="not int32 or uint16 of their region"):
         unpack(whole, lambda _: [wrong])
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from imaging_service.review_log import NOBODY
+from napari_plugin.edits import graph_labels
 from napari_plugin.layers import GRAPH_LAYER, field_layers, get_reader
 from napari_plugin.session import ReviewSession
 
@@ -37,9 +39,23 @@ def test_what_napari_paints_on_is_not_what_the_field_was(session):
 def test_the_graph_lies_on_the_neurites_and_names_their_cells(session):
     image = session.image()
     drawn = {s["name"]: d for d, s, _ in field_layers(image, session.contrast())}[GRAPH_LAYER]
-    assert set(np.unique(image.graph)) <= {0, 2**31 - 1, *np.unique(image.labels["somas"])}
-    assert (image.graph > 0).sum() < (drawn > 0).sum() < 4 * (image.graph > 0).sum()
-    assert (image.labels["neurites"][image.graph > 0] > 0).mean() > 0.99
+    thin = session.run.read_field(session.well, 1).graph
+    cells = set(np.unique(image.labels["somas"]))
+    assert set(np.unique(thin)) <= {*cells, NOBODY}
+    assert (thin > 0).sum() < (drawn > 0).sum() < 4 * (thin > 0).sum()
+    assert (image.labels["neurites"][thin > 0] > 0).mean() > 0.99
+    known = (thin > 0) & (thin != NOBODY)
+    assert np.array_equal(drawn[known], thin[known])
+    assert len({*np.unique(drawn)} - cells) <= 1  # what is nobody's
+
+
+def test_a_line_at_the_edge_does_not_come_out_at_the_other_side():
+    graph = np.zeros((9, 9), np.int32)
+    graph[0, 4], graph[8, 8] = 3, NOBODY
+    drawn = graph_labels(graph)
+    assert drawn.tolist()[0] == [0, 0, 0, 3, 3, 3, 0, 0, 0]
+    assert drawn[8, 4] == drawn[0, 8] == drawn[8, 0] == 0
+    assert drawn[7:, 7:].tolist() == [[4, 4], [4, 4]]
 
 
 def test_the_reader_takes_run_folders_only(analysed, tmp_path):
