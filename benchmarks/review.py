@@ -134,11 +134,13 @@ def figures(viewer, widget, what: str) -> None:
         session.go_to(session.wells[position])
         widget._show()
 
-    time.sleep(3)
-    cold = [timed(lambda p=p: jump(p)) for p in range(20, 80, 12)]
+    cold = []
+    for position in range(20, 80, 12):
+        time.sleep(2.5)  # a reviewer looks
+        cold.append(timed(lambda p=position: jump(p)))
     ahead = []
     for _ in range(6):
-        time.sleep(2.5)  # a reviewer looks
+        time.sleep(2.5)
         ahead.append(timed(widget.next))
     strokes = []
     layer = viewer.layers["nuclei"]

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ class LocalRun:
         plate = Path(self.record["plate"])
         # The folder may have been moved or mailed since: the plate beside the record comes first.
         self.plate = root / "plate.zarr" if (root / "plate.zarr").is_dir() else plate
+        # Opening a group reads its metadata again; what is in it never changes.
+        self._group = lru_cache(maxsize=64)(_open_group)
 
     def _rows(self, name: str) -> list[Row]:
         with (self.root / name).open(encoding="utf-8", newline="") as stream:
@@ -84,19 +87,22 @@ class LocalRun:
         """Lazy pixels and the newest labels of a field and time point, both counted from 1. Raises StoreError."""
         found = self.read_pixels(well, number)
         version = self.review.head(well, number)
-        whole = self.review.labels(self.engine_labels(well, number, frame), well, number, version, frame)
-        if window is not None:
-            place = slice(window.y, window.y + window.height), slice(window.x, window.x + window.width)
-            whole = {name: labels[place] for name, labels in whole.items()}
+        if version == ENGINE_VERSION:
+            whole = self.engine_labels(well, number, frame, window)
+        else:
+            whole = self.review.labels(self.engine_labels(well, number, frame), well, number, version, frame)
+            if window is not None:
+                place = slice(window.y, window.y + window.height), slice(window.x, window.x + window.width)
+                whole = {name: labels[place] for name, labels in whole.items()}
         return FieldImage(
             found.levels, found.channels, found.roles, whole, found.pixel_size_um, version, frame, found.frame_interval_h,
             (window.y, window.x) if window else (0, 0), self.graph(well, number, frame, window),
         )  # fmt: skip
 
-    def engine_labels(self, well: str, number: int, frame: int = 1) -> dict[str, Labels]:
-        """A field's labels at a time point as the engine made them. Raises StoreError."""
+    def engine_labels(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> dict[str, Labels]:
+        """A field's labels at a time point, or a window of them, as the engine made them. Raises StoreError."""
         labels = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
-        return {name: read_window(labels[f"{name}/0"], frame, None) for name in labels.attrs["ome"]["labels"] if name != GRAPH}
+        return {name: read_window(labels[f"{name}/0"], frame, window) for name in labels.attrs["ome"]["labels"] if name != GRAPH}
 
     def graph(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> Labels | None:
         """The neurites' skeleton of a field as it was measured; None where it was not, or not since it was corrected (`review apply`)."""
@@ -145,14 +151,15 @@ class LocalRun:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _group(self, store: Path, well: str, rest: str = "") -> Any:
-        import zarr
 
-        where = "/".join(filter(None, (well_group(well), rest)))
-        try:
-            return zarr.open_group(store / where, mode="r")
-        except FileNotFoundError as error:
-            raise StoreError(f"{store.name} has no {where}: well {well} was not analysed, or the store is incomplete") from error
+def _open_group(store: Path, well: str, rest: str = "") -> Any:
+    import zarr
+
+    where = "/".join(filter(None, (well_group(well), rest)))
+    try:
+        return zarr.open_group(store / where, mode="r")
+    except FileNotFoundError as error:
+        raise StoreError(f"{store.name} has no {where}: well {well} was not analysed, or the store is incomplete") from error
 
 
 def review_state(root: Path) -> ReviewState:

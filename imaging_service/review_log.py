@@ -170,10 +170,13 @@ class ReviewLog:
         return self.commit(well, field, self.head(well, field), crops, author, reason)
 
     def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None, frame: int = 1) -> dict[str, Labels]:
-        """A field's labels at a version (the newest if not given), from the engine's and every correction since. Raises StoreError."""
+        """A field's labels at a version (the newest if not given), from the engine's and every correction since. Raises StoreError.
+
+        What nobody corrected is the engine's own array: copy it before writing to it.
+        """
         wanted = self.head(well, field) if version is None else version
         if wanted == ENGINE_VERSION:
-            return {name: labels.copy() for name, labels in base.items()}
+            return dict(base)
         paths = self._paths(well, field)
         if wanted not in {int(p.stem) for p in paths}:
             raise StoreError(f"well {well}, field {field} has no label version {wanted}")
@@ -225,9 +228,11 @@ def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | Non
 
 def with_crops(base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1) -> dict[str, Labels]:
     """Labels of a time point with corrections laid over them, in order; what is handed in is not written to."""
-    found = {name: labels.copy() for name, labels in base.items()}
+    found = dict(base)
     for crop in crops:
         if crop.frame == frame:
+            if found[crop.compartment] is base[crop.compartment]:
+                found[crop.compartment] = found[crop.compartment].copy()
             found[crop.compartment][crop.place] = crop.labels
     return found
 
@@ -238,8 +243,11 @@ def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> N
 
     if "nuclei" not in labels or "somas" not in labels:
         return
-    alone = np.setdiff1d(labels["somas"], labels["nuclei"])
-    alone = alone[alone > 0]
+    somas, nuclei = labels["somas"], labels["nuclei"]
+    known = np.zeros(1 + max(int(somas.max(initial=0)), int(nuclei.max(initial=0))), bool)
+    known[nuclei] = True
+    inside = somas[somas > 0]
+    alone = np.unique(inside[~known[inside]])
     if len(alone):
         numbers = ", ".join(map(str, alone[:5])) + (" …" if len(alone) > 5 else "")
         raise ReviewRefused(f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number, so paint both with it")

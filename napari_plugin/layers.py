@@ -18,8 +18,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 GRAPH_LAYER, TRACKS_LAYER = "neurite graph", "tracks"
 _COLOURS = {"dna": "blue", "neurite": "green", "aggregate": "red", "identity": "yellow", "death": "gray"}
-# Outlines leave the pixels to be judged; the neurites' mask is shown by its graph.
-_OUTLINED = ("nuclei", "somas", "puncta", "granules")
+# Outlines leave the pixels to be judged; puncta are little more than an outline, and the neurites' mask is shown by its graph.
+_OUTLINED = ("nuclei", "somas")
 
 
 def field_layers(image: FieldImage, contrast: Sequence[tuple[float, float]], tracks: NDArray[np.float64] | None = None) -> list[LayerData]:

@@ -189,6 +189,7 @@ class ReviewWidget(ReviewPanel):
             self._viewer.layers.selection.active = self._viewer.layers[next(iter(image.labels))]
         self._first_half = None
         self._describe()
+        QTimer.singleShot(0, self.session.read_ahead)
 
     def _describe(self) -> None:
         session = self.session

@@ -56,7 +56,10 @@ class ReviewSession:
     shown: FieldImage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
+        # One thread: it reads faster than anybody looks, and two would hold twice the memory of reading.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        self._closed = False
+        self._tables = ThreadPoolExecutor(1, thread_name_prefix="tables")
         self._ahead: OrderedDict[Place, Future[FieldImage]] = OrderedDict()
         self._claimed: list[tuple[str, int]] = []
         self._why: dict[tuple[str, int], str] = {}
@@ -78,7 +81,9 @@ class ReviewSession:
 
     def close(self) -> None:
         """End the reading ahead, and the connection to a service."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._closed = True
+        for pool in (self._pool, self._tables):
+            pool.shutdown(wait=True, cancel_futures=True)
         self.run.close()
 
     def read_tables(self) -> None:
@@ -153,14 +158,13 @@ class ReviewSession:
     # ── the field ──
 
     def image(self) -> FieldImage:
-        """Pixels and labels of the field being looked at; the next ones are read in the background. Raises ServiceError."""
+        """Pixels and labels of the field being looked at. Raises ServiceError."""
         found = self._ready()
         place = self.place[:2]
         if self._before.get(place, (0, []))[0] != found.label_version:
             # Somebody else's version: what was before mine is not what is before theirs.
             self._before[place] = (found.label_version, [])
         self.shown = found
-        self._read_ahead()
         return found
 
     def _ready(self) -> FieldImage:
@@ -190,7 +194,10 @@ class ReviewSession:
             return image
         return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
 
-    def _read_ahead(self) -> None:
+    def read_ahead(self) -> None:
+        """Read the next fields in the background; best once the field is on the screen, which wants the same processors."""
+        if self._closed:
+            return
         following = list(self._following())
         for place in [p for p in self._ahead if p not in following]:
             self._ahead.pop(place).cancel()
@@ -306,7 +313,7 @@ class ReviewSession:
             else:
                 done("")
 
-        self._pool.submit(work)
+        self._tables.submit(work)
 
     def applied(self) -> int | None:
         """The revision that a service's tables stand at; None on a folder, whose tables follow when they are told, and without an answer."""

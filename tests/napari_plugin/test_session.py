@@ -146,6 +146,7 @@ def test_painting_is_saved_and_a_stale_field_is_refused(own):
 
 def test_the_next_fields_are_read_ahead_and_read_again_once_corrected(own, monkeypatch):
     own.image()
+    own.read_ahead()
     ahead = dict(own._ahead)
     assert list(ahead) == [(own.wells[0], 2, 1), (own.wells[1], 1, 1), (own.wells[1], 2, 1)]
     assert all(isinstance(f.result().levels[0], np.ndarray) for f in ahead.values())
@@ -154,6 +155,7 @@ def test_the_next_fields_are_read_ahead_and_read_again_once_corrected(own, monke
     true_read = own.run.read_field
     monkeypatch.setattr(own.run, "read_field", lambda *a: read.append(a[:2]) or true_read(*a))
     assert own.image() is ahead[own.wells[0], 2, 1].result()
+    own.read_ahead()
     other = ReviewSession.open(own.run.root)
     other.go_to(own.wells[1])
     other.erase("nuclei", cells(other.image())[0])
