@@ -7,9 +7,8 @@ before the call returns; towards a service they are in the journal before they a
 from __future__ import annotations
 
 import getpass
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +25,10 @@ from imaging_service.remote_run import RemoteRun
 from imaging_service.review_log import Crop, check_cells
 from imaging_service.schemas import LabelVersion, Verdict
 from napari_plugin.edits import changes, erased, graph_labels, merged, new_label, split
+from napari_plugin.read_ahead import Place, ReadAhead
 from napari_plugin.well_table import WellMark, WellTable
 
 Labels = NDArray[np.integer[Any]]
-# Well, field, time point; both count from 1.
-Place = tuple[str, int, int]
 AHEAD = 3
 # Labels are painted at full resolution in memory. A field up to this many pixels wide is loaded whole, of a larger one a window.
 _WHOLE_PX, _WINDOW_PX = 2560, 2048
@@ -56,11 +54,8 @@ class ReviewSession:
     shown: FieldImage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        # One thread: it reads faster than anybody looks, and two would hold twice the memory of reading.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
-        self._closed = False
+        self._ahead = ReadAhead(self._read_whole)
         self._tables = ThreadPoolExecutor(1, thread_name_prefix="tables")
-        self._ahead: OrderedDict[Place, Future[FieldImage]] = OrderedDict()
         self._claimed: list[tuple[str, int]] = []
         self._why: dict[tuple[str, int], str] = {}
         self._before: dict[tuple[str, int], tuple[int, list[list[Crop]]]] = {}
@@ -81,9 +76,8 @@ class ReviewSession:
 
     def close(self) -> None:
         """End the reading ahead, and the connection to a service."""
-        self._closed = True
-        for pool in (self._pool, self._tables):
-            pool.shutdown(wait=True, cancel_futures=True)
+        self._ahead.close()
+        self._tables.shutdown(wait=True, cancel_futures=True)
         self.run.close()
 
     def read_tables(self) -> None:
@@ -153,7 +147,7 @@ class ReviewSession:
     def move_window(self, y: float, x: float) -> None:
         """Load the labels around a place (pixels) of a field that is too large to be loaded whole."""
         self._centre = (int(y), int(x))
-        self._ahead.pop(self.place, None)
+        self._ahead.forget(self.place)
 
     # ── the field ──
 
@@ -168,10 +162,9 @@ class ReviewSession:
         return found
 
     def _ready(self) -> FieldImage:
-        waiting = self._ahead.pop(self.place, None)
-        if waiting is None or self._centre is not None:
+        found = None if self._centre is not None else self._ahead.take(self.place)
+        if found is None:
             return self._read(*self.place)
-        found = waiting.result()
         try:
             newest = self.run.review.head(*self.place[:2])
         except ServiceRefused as error:
@@ -196,14 +189,7 @@ class ReviewSession:
 
     def read_ahead(self) -> None:
         """Read the next fields in the background; best once the field is on the screen, which wants the same processors."""
-        if self._closed:
-            return
-        following = list(self._following())
-        for place in [p for p in self._ahead if p not in following]:
-            self._ahead.pop(place).cancel()
-        for place in following:
-            if place not in self._ahead:
-                self._ahead[place] = self._pool.submit(self._read_whole, place)
+        self._ahead.want(list(self._following()))
 
     def _following(self) -> Iterator[Place]:
         """The next fields: the queue's that are claimed while it is followed, else the plate's."""
@@ -291,7 +277,7 @@ class ReviewSession:
         if last.version != shown.label_version:
             raise ReviewConflict(f"well {place[0]}, field {place[1]} was corrected by {last.author} since it was shown; look at it again")
         version = self.run.revert(*place, last.parent, self.author, f"undid version {last.version}")
-        self._ahead.pop(self.place, None)
+        self._ahead.forget(self.place)
         self.image()
         return version
 

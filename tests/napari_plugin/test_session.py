@@ -147,7 +147,7 @@ def test_painting_is_saved_and_a_stale_field_is_refused(own):
 def test_the_next_fields_are_read_ahead_and_read_again_once_corrected(own, monkeypatch):
     own.image()
     own.read_ahead()
-    ahead = dict(own._ahead)
+    ahead = dict(own._ahead.waiting)
     assert list(ahead) == [(own.wells[0], 2, 1), (own.wells[1], 1, 1), (own.wells[1], 2, 1)]
     assert all(isinstance(f.result().levels[0], np.ndarray) for f in ahead.values())
     own.next()

@@ -1,0 +1,46 @@
+"""The next fields, read in the background while one is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from imaging_service.field_image import FieldImage
+
+# Well, field, time point; both count from 1.
+Place = tuple[str, int, int]
+
+
+class ReadAhead:
+    """Fields that are being read or wait to be taken. One thread: it reads faster than anybody looks, and two would hold twice the memory."""
+
+    def __init__(self, read: Callable[[Place], FieldImage]) -> None:
+        self._read = read
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        self.waiting: dict[Place, Future[FieldImage]] = {}
+
+    def want(self, places: Sequence[Place]) -> None:
+        """Read these, and forget all others; nothing after `close`."""
+        if self._pool is None:
+            return
+        for place in [p for p in self.waiting if p not in places]:
+            self.forget(place)
+        for place in places:
+            if place not in self.waiting:
+                self.waiting[place] = self._pool.submit(self._read, place)
+
+    def take(self, place: Place) -> FieldImage | None:
+        """The field as it was read, waited for if it is being read; None if nobody wanted it. Raises what reading it raised."""
+        found = self.waiting.pop(place, None)
+        return None if found is None else found.result()
+
+    def forget(self, place: Place) -> None:
+        """Do not read it, or drop it."""
+        if (found := self.waiting.pop(place, None)) is not None:
+            found.cancel()
+
+    def close(self) -> None:
+        """End the reading."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
