@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imaging_service.errors import StoreError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -105,6 +107,12 @@ def read_pixels(group: Any) -> FieldPixels:
         float(scale[0]) if len(scale) == 4 else None,
         tuple((float(c["window"]["start"]), float(c["window"]["end"])) for c in channels),
     )
+
+
+def audit(array: Any, where: str) -> None:
+    """Raise StoreError if a chunk of an array is missing: zarr reads it as zeros."""
+    if array.nchunks_initialized != array.nchunks:
+        raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
 
 
 def read_window(array: Any, frame: int, window: Window | None) -> NDArray[np.int32]:

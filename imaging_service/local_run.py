@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imaging_service.errors import NotFound, ServiceError, StoreError
-from imaging_service.field_image import FieldImage, FieldPixels, Row, Window, read_pixels, read_window, well_group
+from imaging_service.errors import NotFound, ServiceError, StoreError, damaged
+from imaging_service.field_image import FieldImage, FieldPixels, Row, Window, audit, read_pixels, read_window, well_group
 from imaging_service.review_log import ENGINE_VERSION, GRAPH, Crop, ReviewLog
 from imaging_service.schemas import LabelVersion, QueueEntry, ReviewState, Verdict
 
@@ -39,6 +39,7 @@ class LocalRun:
         plate = Path(self.record["plate"])
         # The folder may have been moved or mailed since: the plate beside the record comes first.
         self.plate = root / "plate.zarr" if (root / "plate.zarr").is_dir() else plate
+        self._pixels: dict[tuple[str, int], FieldPixels] = {}
         # Opening a group reads its metadata again; what is in it never changes.
         self._group = lru_cache(maxsize=64)(_open_group)
 
@@ -80,8 +81,15 @@ class LocalRun:
         return [place for place, _ in zip(left, range(count), strict=False)]
 
     def read_pixels(self, well: str, number: int) -> FieldPixels:
-        """Lazy pixels of a field, counted from 1. Raises StoreError."""
-        return read_pixels(self._group(self.plate, well, f"{number - 1}"))
+        """Lazy pixels of a field, counted from 1. Raises StoreError, also for an incomplete store."""
+        if (well, number) not in self._pixels:
+            where = f"well {well}, field {number}"
+            with damaged(StoreError, where):
+                found = read_pixels(self._group(self.plate, well, f"{number - 1}"))
+                for level, array in enumerate(found.levels):
+                    audit(array, f"{where}, pixels, level {level}")
+            self._pixels[well, number] = found
+        return self._pixels[well, number]
 
     def read_field(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> FieldImage:
         """Lazy pixels and the newest labels of a field and time point, both counted from 1. Raises StoreError."""
@@ -101,8 +109,14 @@ class LocalRun:
 
     def engine_labels(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> dict[str, Labels]:
         """A field's labels at a time point, or a window of them, as the engine made them. Raises StoreError."""
-        labels = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
-        return {name: read_window(labels[f"{name}/0"], frame, window) for name in labels.attrs["ome"]["labels"] if name != GRAPH}
+        where = f"well {well}, field {number}"
+        with damaged(StoreError, f"{where}, labels"):
+            labels = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
+            found = {}
+            for name in (n for n in labels.attrs["ome"]["labels"] if n != GRAPH):
+                audit(labels[f"{name}/0"], f"{where}, {name}")
+                found[name] = read_window(labels[f"{name}/0"], frame, window)
+            return found
 
     def graph(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> Labels | None:
         """The neurites' skeleton of a field as it was measured; None where it was not, or not since it was corrected (`review apply`)."""
@@ -113,10 +127,11 @@ class LocalRun:
             kept = self.root / "review" / "measured" / well / f"{number}-{frame}-{version:04d}-graph.npz"
             if self.reading or not kept.is_file():
                 return None
-            with np.load(kept) as stored:
+            with damaged(StoreError, str(kept)), np.load(kept) as stored:
                 return read_window(stored["graph"], frame, window)
         labels = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
-        return read_window(labels[f"{GRAPH}/0"], frame, window) if GRAPH in labels.attrs["ome"]["labels"] else None
+        with damaged(StoreError, f"well {well}, field {number}, {GRAPH}"):
+            return read_window(labels[f"{GRAPH}/0"], frame, window) if GRAPH in labels.attrs["ome"]["labels"] else None
 
     def cells(self, well: str, number: int) -> list[dict[str, Any]]:
         """Rows of the cell table of a field, all time points, as corrected where `review apply` has run. Raises StoreError."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.client import Client, ServiceRefused
-from imaging_service.errors import ReviewConflict, ServiceError
+from imaging_service.errors import ReviewConflict, ServiceError, StoreError, damaged
 from imaging_service.field_image import FieldImage, Window, compact, plate_contrast
 from imaging_service.local_run import LocalRun
 from imaging_service.remote_run import RemoteRun
@@ -185,7 +185,8 @@ class ReviewSession:
         image = self._read(*place)
         if max(image.shape) > _WHOLE_PX or image.frames > 1:
             return image
-        return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
+        with damaged(StoreError, f"well {place[0]}, field {place[1]}, pixels"):
+            return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
 
     def read_ahead(self) -> None:
         """Read the next fields in the background; best once the field is on the screen, which wants the same processors."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from imaging_service.errors import StoreError, damaged
+from imaging_service.field_image import audit
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 
@@ -57,12 +58,6 @@ def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes
         dimension_names=tuple(axes),
         config={"write_empty_chunks": True},
     )
-
-
-def audit(array: Any, where: str) -> None:
-    """Raise StoreError if a chunk of an array is missing."""
-    if array.nchunks_initialized != array.nchunks:
-        raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
 
 
 def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:

@@ -56,9 +56,15 @@ def test_a_moved_folder_still_opens_and_a_damaged_one_says_so(analysed, tmp_path
     run = LocalRun(moved)
     well = ReviewSession(run).wells[0]
     assert np.array_equal(run.read_field(well, 1).pixels, LocalRun(analysed).read_field(well, 1).pixels)
+    other = ReviewSession(run).wells[1]
+    next(p for p in (moved / "plate.zarr" / other[0] / str(int(other[1:])) / "0" / "0" / "c").rglob("*") if p.is_file()).unlink()
+    with pytest.raises(StoreError, match=rf"well {other}, field 1, pixels, level 0: \d+ of \d+ chunks are there"):
+        run.read_field(other, 1)  # zarr would show it black
     shutil.rmtree(moved / "labels.zarr" / well[0])
-    with pytest.raises(StoreError, match="was not analysed, or the store is incomplete"):
+    with pytest.raises(StoreError, match=rf"well {well}, field 1, labels"):
         run.read_field(well, 1)
+    with pytest.raises(StoreError, match="was not analysed, or the store is incomplete"):
+        LocalRun(moved).engine_labels(well, 1)
     with pytest.raises(NotFound, match=r"has no run\.json"):
         LocalRun(tmp_path)
 
