@@ -41,6 +41,10 @@ GRAPH = "neurite_graph"
 NOBODY = 2**31 - 1
 
 
+# Measuring holds some numbers for every label up to the highest.
+MOST_LABEL = 1_000_000
+
+
 @dataclass(frozen=True)
 class Crop:
     """Labels of one compartment in a rectangle of a field, from (y, x)."""
@@ -139,6 +143,8 @@ class ReviewLog:
         strange = [c.compartment for c in crops if c.compartment not in COMPARTMENTS]
         if strange or not crops:
             raise ReviewRefused(f"a correction needs labels of {', '.join(COMPARTMENTS)}; got {', '.join(strange) or 'none'}")
+        if any(c.labels.size and int(c.labels.max()) > MOST_LABEL for c in crops):
+            raise ReviewRefused(f"well {well}, field {field}: a label is over {MOST_LABEL:,}; number objects from the next free one")
         head = self.head(well, field)
         if parent != head:
             known = [v for v in self.history(well, field) if edit and v.edit == edit]

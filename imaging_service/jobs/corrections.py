@@ -26,7 +26,7 @@ from imaging_service.jobs.longitudinal import follow_again
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
 from imaging_service.jobs.summary import conditions_table, judge_plate
 from imaging_service.local_run import review_state
-from imaging_service.review_log import ReviewLog, verdict_words
+from imaging_service.review_log import ReviewLog, check_cells, verdict_words
 from imaging_service.schemas import Verdict
 from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
@@ -161,6 +161,7 @@ def _measured(
     pixels, roles, _ = plates.read_field(record.plate, well, number, frame)
     raw = Field(pixels, roles, record.pixel_size_um)
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
+    check_cells(labels, f"well {name}, field {number}")
     part = protocol.measurement
     settings = MeasureSettings(part.ring_um, NeuriteSettings(part.min_branch_um, part.min_primary_um))
     segmentation = Segmentation(labels, "reviewer")

@@ -74,6 +74,24 @@ def test_a_correction_moves_its_well_and_its_line_only(run, monkeypatch):
     assert len(measured) == 1  # what was measured once is kept
 
 
+def test_objects_that_nobody_touched_keep_what_their_own_pixels_say(run):
+    """The field is measured whole, for the neighbours' neurites; a nucleus is what it was, and says on which labels it was measured."""
+    folder, log = run
+    well = table(folder, "wells").filter(pl.col("nuclei_count") > 10)["well"][0]
+    gone = erase(folder, log, well, 2)
+    found = apply_review(folder)
+    here = (pl.col("well") == well) & (pl.col("field") == 1)
+    before, after = (table(f, "cells").filter(here & ~pl.col("label").is_in(gone)) for f in (folder, found.folder))
+    own = [c for c in before.columns if c.startswith("nucleus_") and c != "nucleus_confidence"]
+    assert len(own) > 8
+    assert after.select("label", *own).equals(before.select("label", *own))
+    assert set(after["label_version"]) == {2}
+    versions = {name: table(found.folder, name).filter(pl.col("well") == well) for name in ("fields", "wells")}
+    assert versions["fields"].sort("field")["label_version"].to_list() == [2, 1]
+    assert versions["wells"]["label_version"].to_list() == [2]
+    assert set(table(found.folder, "wells").filter(pl.col("well") != well)["label_version"].drop_nulls()) == {1}
+
+
 def test_going_back_brings_the_numbers_back(run):
     folder, log = run
     well = table(folder, "wells").filter(pl.col("control") == "vehicle")["well"][0]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
 from imaging_service.client import ServiceRefused
 from imaging_service.errors import ReviewConflict, StoreError
+from imaging_service.jobs.corrections import apply_review
 from imaging_service.remote_run import RemoteRun
 from imaging_service.review_log import Crop, pack
 from napari_plugin.session import ReviewSession
@@ -223,6 +226,25 @@ def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(service,
     ann.run.apply()
     state = ann.run.state()
     assert (state.applied, state.reason) == (state.revision, "")
+
+
+def test_the_tables_follow_although_the_worker_is_killed(service, done, reviewer, wells):
+    """Killed as soon as it began: the next worker takes the job up, and the tables are those that `review apply` makes."""
+    running, client = service
+    well = next(wells)
+    ann = reviewer("ann", well)
+    until(lambda: (s := ann.run.state()).applied == s.revision)
+    ann.erase("nuclei", cells(ann.shown)[0])
+    folder = running.folder / "data" / "runs" / done.id
+    until(lambda: list((folder / "review" / "measured" / well).glob("*")) or ann.run.state().applied == ann.run.state().revision)
+    running.worker().kill()
+    state = until(lambda: (s := ann.run.state()).applied == s.revision and s)
+    copy = shutil.copytree(folder, running.folder / "copy", ignore=shutil.ignore_patterns("*.lock", "corrected", "measured"))
+    apply_review(copy)
+    for name in ("wells", "responses", "cells", "checks"):
+        own, other = (pl.read_parquet(f / "corrected" / f"{name}.parquet") for f in (folder, copy))
+        assert own.equals(other), name
+    assert {r["label_version"] for r in client.responses(done.id)} == {state.revision}
 
 
 def test_the_queue_gives_two_reviewers_different_fields(service, done, reviewer):

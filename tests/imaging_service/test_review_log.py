@@ -76,6 +76,8 @@ def test_damaged_and_absent_versions_are_said(tmp_path):
         log.labels(BASE, "B03", 1, 5)
     with pytest.raises(ReviewRefused, match="a correction needs labels of nuclei"):
         log.commit("B03", 1, 2, [Crop("cats", 0, 0, np.ones((2, 2), np.int32))], "ann", "")
+    with pytest.raises(ReviewRefused, match="a label is over 1,000,000"):
+        log.commit("B03", 1, 2, crop(2**31 - 1), "ann", "")
     with pytest.raises(ReviewRefused, match="nothing to go back from"):
         log.revert(lambda _: BASE, "B03", 1, 2, "ann", "")
     path = tmp_path / "review" / "labels" / "B03" / "1" / "0002.npz"
