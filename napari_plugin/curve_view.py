@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 
+from napari_plugin.well_table import dose_words
+
 
 class CurveView(pg.PlotWidget):
     """Wells as points, vehicle at the left, the fitted curve with its band, this well in orange."""
@@ -42,12 +44,8 @@ class CurveView(pg.PlotWidget):
         here = np.array([w == well for w in curve["wells"]])
         self.plot(x[~here], response[~here], pen=None, symbol="o", symbolSize=6, symbolBrush="#b0b0b0", symbolPen=None)
         self.plot(x[here], response[here], pen=None, symbol="o", symbolSize=12, symbolBrush="#e69f00", symbolPen="#ffffff")
-        status = curve["status"] + (f", EC50 {_dose(curve['ec50_molar'])}" if curve["ec50_molar"] else "")
+        status = curve["status"] + (f", EC50 {dose_words(curve['ec50_molar'])}" if curve["ec50_molar"] else "")
         plot.setTitle(f"{curve['line']} · {curve['compound']} · {status}", size="8pt")
         decades = range(int(np.floor(np.log10(treated.min()))), int(np.ceil(np.log10(treated.max()))) + 1)
-        plot.getAxis("bottom").setTicks([[(vehicle_at, "veh."), *((d, _dose(10.0**d)) for d in decades)]])
+        plot.getAxis("bottom").setTicks([[(vehicle_at, "veh."), *((d, dose_words(10.0**d)) for d in decades)]])
         plot.setLabel("left", f"{curve['phenotype']} ({curve['unit']})")
-
-
-def _dose(molar: float) -> str:
-    return str(pg.siFormat(molar, precision=3, suffix="M"))

@@ -69,9 +69,12 @@ class FieldLayers:
 
     def __init__(self, viewer: Any, added: Callable[[Any], None]) -> None:
         self._layers, self._viewer, self._added = viewer.layers, viewer, added
+        # The field whose labels lie in the layers, None while they are being exchanged: only against it do they say what was painted.
+        self.laid: FieldImage | None = None
 
     def show(self, image: FieldImage, contrast: Sequence[tuple[float, float]], tracks: NDArray[np.float64] | None) -> None:
         """Show a field in the layers that there are; `added` is called with those that are new."""
+        self.laid = None
         for data, settings, kind in field_layers(image, contrast, tracks):
             name = settings["name"]
             if name not in self._layers:
@@ -85,12 +88,17 @@ class FieldLayers:
             # Each of the two would draw the outlines anew.
             if not np.array_equal(layer.translate[-2:], settings.get("translate", layer.translate[-2:])):
                 layer.translate = settings["translate"]
+        if image.frames > 1:
+            # A new time axis begins in its middle.
+            self._viewer.dims.set_current_step(0, image.frame - 1)
+        self.laid = image
 
     def relabel(self, image: FieldImage | None) -> None:
         """The labels as they are after a correction; the pixels stay."""
         for name, labels in ({} if image is None else image.labels).items():
             if name in self._layers and not np.array_equal(self._layers[name].data, labels):
                 self._layers[name].data = labels.copy()
+        self.laid = image
 
     def keep_aside(self, image: FieldImage, painted: dict[str, NDArray[np.int32]]) -> None:
         """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""

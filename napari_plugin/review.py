@@ -162,7 +162,7 @@ class ReviewWidget(ReviewPanel):
 
     def _time_moved(self, _event: Any = None) -> None:
         """Another time point of a time-lapse: its labels are loaded; the pixels follow the slider by themselves."""
-        if self.session is None or self.session.shown is None or self.session.shown.frames == 1:
+        if self.session is None or self._layers.laid is None or self._layers.laid.frames == 1:
             return
         frame = int(self._viewer.dims.current_step[0]) + 1
         if frame != self.session.frame:
@@ -300,6 +300,8 @@ class ReviewWidget(ReviewPanel):
         """Save what was painted on the labels layers."""
         if self.session is None or self.session.shown is None:
             return
+        if self._layers.laid is not self.session.shown:
+            return
         painted = {n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers}
         try:
             version = self.session.save(painted)
@@ -307,6 +309,7 @@ class ReviewWidget(ReviewPanel):
             self._layers.keep_aside(self.session.shown, painted)
             self._show()
             raise ReviewConflict(f"{error}. Your labels lie in layers of their own, named “refused”") from error
+        self._layers.laid = self.session.shown
         if version is not None:
             self._describe()
 

@@ -158,7 +158,7 @@ class ReviewSession:
         if self._before.get(place, (0, []))[0] != found.label_version:
             # Somebody else's version: what was before mine is not what is before theirs.
             self._before[place] = (found.label_version, [])
-        self.shown = found
+        self.shown, self.frame = found, found.frame
         return found
 
     def _ready(self) -> FieldImage:
@@ -175,8 +175,10 @@ class ReviewSession:
         return found if newest + unsent == found.label_version else self._read(*self.place)
 
     def _read(self, well: str, number: int, frame: int) -> FieldImage:
-        shape = self.run.read_pixels(well, number).levels[0].shape[-2:]
-        image = self.run.read_field(well, number, frame, _window(shape, self._centre))
+        shape = self.run.read_pixels(well, number).levels[0].shape
+        # A shorter film is looked at at its end.
+        frame = min(frame, shape[0]) if len(shape) == 4 else 1
+        image = self.run.read_field(well, number, frame, _window(shape[-2:], self._centre))
         small = {name: compact(labels) for name, labels in image.labels.items()}
         return replace(image, labels=small, graph=None if image.graph is None else graph_labels(image.graph))
 
@@ -195,7 +197,7 @@ class ReviewSession:
     def _following(self) -> Iterator[Place]:
         """The next fields: the queue's that are claimed while it is followed, else the plate's."""
         if self.follows_queue:
-            yield from ((well, number, 1) for well, number in self._claimed if (well, number) != (self.well, self.number))
+            yield from ((well, number, self.frame) for well, number in self._claimed if (well, number) != (self.well, self.number))
             return
         position, number = self.position, self.number
         for _ in range(AHEAD):
@@ -203,7 +205,7 @@ class ReviewSession:
             if following is None:
                 return
             position, number = following
-            yield self.wells[position], number, 1
+            yield self.wells[position], number, self.frame
 
     def contrast(self) -> tuple[tuple[float, float], ...]:
         """(low, high) a channel, one for the whole plate: a dim well must look dim."""

@@ -53,7 +53,7 @@ class WellTable:
     def condition(self, well: str) -> str:
         """Line, compound and dose."""
         row = self.rows[well]
-        dose = f" {float(row['dose_molar']):.3g} M" if row["dose_molar"] and row["control"] == "none" else ""
+        dose = f" {dose_words(float(row['dose_molar']))}" if row["dose_molar"] and row["control"] == "none" else ""
         return f"{row['line']} · {row['compound'] or row['control']}{dose}"
 
     def words(self, well: str) -> str:
@@ -110,3 +110,11 @@ class WellTable:
             return "begun", f"{len(said)} of {n} fields judged"
         row = self.rows[well]
         return ("excluded", row["reason"]) if row["status"] != "done" else ("open", "")
+
+
+def dose_words(molar: float) -> str:
+    """A dose in the unit that suits it."""
+    for unit, size in (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9)):
+        if molar >= 0.9995 * size:
+            return f"{molar / size:.3g} {unit}"
+    return f"{molar / 1e-12:.3g} pM"

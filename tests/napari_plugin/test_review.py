@@ -6,9 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtWidgets import QInputDialog
 
+from imaging_service.jobs.analyze import analyze
+from imaging_service.jobs.prepare import read_inputs
+from imaging_service.local_run import LocalRun
+from imaging_service.protocol import parse_protocol
 from napari_plugin.session import ReviewSession
+from segmentation.phantom_films import Film, render_film
+from segmentation.phantoms import Optics
 
 LAYERS = ["dna (1)", "neurite (2)", "aggregate (3)", "nuclei", "somas", "neurites", "puncta", "neurite graph"]
 
@@ -24,6 +31,61 @@ def test_the_manifest_is_valid():
 @pytest.fixture
 def run(analysed, tmp_path):
     return shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+
+
+@pytest.fixture(scope="module")
+def film_run(tmp_path_factory):
+    """Two wells of a film of four time points."""
+    root = tmp_path_factory.mktemp("film")
+    for well in ("B02", "B03"):
+        film = Film(frames=4, interval_h=12.0, neurons_per_mm2=200)
+        for t, field in enumerate(render_film(film, Optics(shape=(300, 300), pixel_size_um=0.9), int(well[1:])), start=1):
+            (root / "Film" / f"TimePoint_{t}").mkdir(parents=True, exist_ok=True)
+            for c in range(2):
+                tifffile.imwrite(root / "Film" / f"TimePoint_{t}" / f"Film_{well}_s1_w{c + 1}.tif", field.pixels[c])
+    (root / "map.csv").write_text("well,line,genotype,compound,dose,unit,control\nB02,L,SOD1,DMSO,0,uM,vehicle\nB03,L,SOD1,x,1,uM,\n")
+    protocol = parse_protocol(
+        {
+            "name": "live", "channels": {"neurite": "1", "death": "2"}, "segmentation": {"engine": "classical"},
+            "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": 12.0}, "survival": {"definition": "reporter_loss"},
+            "response": {"phenotypes": ["rmst_h"]},
+        }, "p",
+    )  # fmt: skip
+    analyze(lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out", workers=1)
+    return root / "out"
+
+
+def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(review, film_run, tmp_path, monkeypatch):
+    viewer, widget, press = review
+    run = shutil.copytree(film_run, tmp_path / "film", ignore=shutil.ignore_patterns("*.lock"))
+    widget.open(run)
+    log = widget.session.run.review
+    assert (widget.session.frame, viewer.dims.current_step[0]) == (1, 0)
+    labels = {f: LocalRun(run).read_field("B02", 1, f).labels["somas"] for f in range(1, 5)}
+    for frame in (3, 2, 4, 1, 3):
+        viewer.dims.set_current_step(0, frame - 1)
+        assert widget.session.shown.frame == frame
+        assert np.array_equal(viewer.layers["somas"].data, labels[frame])
+    press("N")
+    assert (widget.session.well, widget.session.frame, viewer.dims.current_step[0]) == ("B03", 3, 2)
+    press("P")
+    assert (log.corrected(), log.revision()) == ([], 1)
+    label = int(labels[3].max())
+    point_at(viewer, "somas", label)
+    press("D")
+    assert log.corrected_frames("B02", 1) == [3]
+    viewer.dims.set_current_step(0, 0)
+    assert np.array_equal(viewer.layers["somas"].data, labels[1])
+    viewer.layers["somas"].data[:4, :4] = 300
+    viewer.dims.set_current_step(0, 1)  # what was painted is saved where it was painted
+    assert (LocalRun(run).read_field("B02", 1, 1).labels["somas"] == 300).sum() == 16
+    assert np.array_equal(LocalRun(run).read_field("B02", 1, 2).labels["somas"], labels[2])
+    tracked = next(r for r in widget.session.run.cells("B02", 1) if r["frame"] == 2 and r["track"] is not None)
+    point_at(viewer, "somas", tracked["label"])
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("two cells", True))
+    press("T")
+    assert widget.message.text() == f"track {tracked['track']} rejected"
+    assert ("B02", 1, tracked["track"]) in log.standing()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from imaging_service.errors import NotFound, ReviewConflict, ReviewRefused, Stor
 from imaging_service.local_run import LocalRun
 from napari_plugin import session as session_module
 from napari_plugin.session import ReviewSession
+from napari_plugin.well_table import dose_words
 
 
 @pytest.fixture
@@ -230,6 +231,11 @@ def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
     assert vehicle in own.curve("live_density")["wells"]
     own.blinded = True
     assert own.curve("live_density") is None
+
+
+@pytest.mark.parametrize(("molar", "words"), [(9.56e-6, "9.56 µM"), (1e-6, "1 µM"), (2.5e-10, "250 pM"), (0.01, "10 mM"), (3e-8, "30 nM")])
+def test_doses_are_said_in_the_unit_that_suits_them(molar, words):
+    assert dose_words(molar) == words
 
 
 def test_the_contrast_is_one_for_the_plate(own):
