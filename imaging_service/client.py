@@ -33,7 +33,9 @@ class Client:
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8765", read_seconds: float | None = None) -> None:
-        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(10.0, read=read_seconds))
+        self._http = httpx.Client(
+            base_url=url, timeout=httpx.Timeout(10.0, read=read_seconds, connect=min(10.0, (read_seconds or 100) / 10))
+        )
         self.url = url.rstrip("/")
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int32]
 
 _NPZ = "application/x-npz"
+_LEFT_ALONE_S = 15.0
 
 
 class RemoteReview:
@@ -74,6 +76,7 @@ class RemoteRun:
         self.journal = Journal((journal or _user_folder()) / run.id[:16] / (reading or "review"))
         self.review = RemoteReview(client, self._path, self._params, self.journal)
         self.refused: list[tuple[Edit, str]] = []
+        self._away_until = 0.0
         self._wells: list[dict[str, Any]] = []
         self._stores: dict[str, Any] = {}
         # Where the pixels of a field lie never changes.
@@ -180,13 +183,18 @@ class RemoteRun:
 
     def _sent(self, edit: Edit) -> None:
         """Send what waits; raises what the service has against `edit`."""
-        for refused, why in self.sync():
+        for refused, why in self.sync(force=False):
             if refused.key == edit.key:
                 self.refused.remove((refused, why))
                 raise ReviewConflict(why) if refused.kind == "labels" else ServiceRefused(why)
 
-    def sync(self) -> list[tuple[Edit, str]]:
-        """Send what waits in the journal; returns, and keeps in `refused`, what was refused."""
+    def sync(self, *, force: bool = True) -> list[tuple[Edit, str]]:
+        """Send what waits in the journal; returns, and keeps in `refused`, what was refused.
+
+        Unless it is forced, a service that gave no answer is left alone for a while: a reviewer must not wait for it at every stroke.
+        """
+        if not force and time.monotonic() < self._away_until:
+            return []
         found = self.journal.send(self._deliver)
         self.refused += found
         return found
@@ -204,8 +212,10 @@ class RemoteRun:
                 )  # fmt: skip
         except ServiceRefused as error:
             if error.status is None or error.status >= 500:
+                self._away_until = time.monotonic() + _LEFT_ALONE_S
                 raise ConnectionError(str(error)) from error
             return str(error)
+        self._away_until = 0.0
         return None
 
     def state(self) -> ReviewState:
@@ -214,8 +224,6 @@ class RemoteRun:
 
     def apply(self) -> None:
         """Ask for the tables to follow, and wait until they have. Raises ServiceRefused with the reason where they cannot."""
-        import time
-
         wanted = ReviewState.model_validate(self.client.ask("POST", f"{self._path}/review").json()).revision
         while (state := self.state()).applied < wanted:
             if state.reason:

@@ -8,6 +8,7 @@ was made upon it on the same field: nothing is thrown away, and nothing is laid 
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # What waits is sent in the background as well as with each edit.
+        self._sending = threading.Lock()
 
     def add(self, kind: Kind, well: str, field: int | None, body: dict[str, Any], crops: Sequence[Crop] = ()) -> Edit:
         """Write an edit down, on the disk, before anything else is done with it."""
@@ -55,7 +58,8 @@ class Journal:
 
     def pending(self, well: str | None = None, field: int | None = None) -> list[Edit]:
         """Edits that no service has taken yet, oldest first; of one field if it is given. Raises StoreError for a damaged file."""
-        found = [_read(path) for path in self._files()]
+        with self._sending:
+            found = [_read(path) for path in self._files()]
         return [e for e in found if well is None or (e.well, e.field) == (well, field)]
 
     def send(self, deliver: Callable[[Edit], str | None]) -> list[tuple[Edit, str]]:
@@ -64,6 +68,10 @@ class Journal:
         `deliver` returns None for an edit that was taken, the reason for one that was refused, and raises ConnectionError where there is no
         answer: then the rest waits.
         """
+        with self._sending:
+            return self._send(deliver)
+
+    def _send(self, deliver: Callable[[Edit], str | None]) -> list[tuple[Edit, str]]:
         refused: list[tuple[Edit, str]] = []
         lost: set[tuple[str, int | None]] = set()
         for path in self._files():

@@ -49,7 +49,13 @@ def field_layers(image: FieldImage, contrast: Sequence[tuple[float, float]], tra
     blank = np.zeros(next(iter(image.labels.values())).shape, np.uint16)
     layers.append((blank if image.graph is None else image.graph, {"name": GRAPH_LAYER, **place, "opacity": 0.7}, "labels"))
     if tracks is not None:
-        layers.append((drawable(tracks), {"name": TRACKS_LAYER, "scale": (1.0, 1.0, 1.0), "tail_length": 40}, "tracks"))
+        layers.append(
+            (
+                drawable(tracks),
+                {"name": TRACKS_LAYER, "scale": (1.0, 1.0, 1.0), "units": ("pixel", "µm", "µm"), "tail_length": 40},
+                "tracks",
+            )
+        )
     return layers
 
 
@@ -89,6 +95,7 @@ class FieldLayers:
             if not np.array_equal(layer.translate[-2:], settings.get("translate", layer.translate[-2:])):
                 layer.translate = settings["translate"]
         if image.frames > 1:
+            self._viewer.dims.axis_labels = ("time point", "y", "x")
             # A new time axis begins in its middle.
             self._viewer.dims.set_current_step(0, image.frame - 1)
         self.laid = image

@@ -29,6 +29,8 @@ class ReviewWidget(ReviewPanel):
 
     # The tables have followed, said from another thread: what went wrong, or nothing.
     followed = Signal(str)
+    # The revision that a service's tables stand at, and what waits to be sent; said from another thread as well.
+    answered = Signal(int, str)
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -42,9 +44,12 @@ class ReviewWidget(ReviewPanel):
         self.connect_button.clicked.connect(self._connect)
         self.wells.textActivated.connect(self._pick)
         self.phenotype.textActivated.connect(lambda _: self._show_curve())
-        self.next_button.clicked.connect(self.next)
-        self.previous_button.clicked.connect(self.previous)
-        self.urgent_button.clicked.connect(self.next_ranked)
+        for button, action in (
+            (self.next_button, self.next),
+            (self.previous_button, self.previous),
+            (self.urgent_button, self.next_ranked),
+        ):
+            button.clicked.connect(lambda _, act=action: self._try(act))
         self._actions: dict[str, Callable[[], None]] = {
             "n": self.next, "p": self.previous, "q": self.next_ranked, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well,
             "t": self.reject_track, "d": self.erase, "m": self.merge, "x": self.split, "w": self.draw, "s": self.save, "z": self.undo,
@@ -54,6 +59,7 @@ class ReviewWidget(ReviewPanel):
         self._bind(napari_viewer)
         self._viewer.dims.events.current_step.connect(self._time_moved)
         self.followed.connect(self._followed)
+        self.answered.connect(self._answered)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)
         self._timer.start(_POLL_MS)
@@ -367,13 +373,13 @@ class ReviewWidget(ReviewPanel):
             self._describe()
 
     def _poll(self) -> None:
-        """Send what waits; once a service's tables have moved, show where."""
-        if self.session is None:
-            return
-        waiting = self.session.waiting()
+        if self.session is not None:
+            self.session.ask(self.answered.emit)
+
+    def _answered(self, applied: int, waiting: str) -> None:
+        """What a service said: once its tables have moved, show where."""
         if waiting:
             self.message.setText(waiting)
-        applied = self.session.applied()
-        if applied is not None and applied != self._applied:
+        elif applied not in (0, self._applied):
             self._applied = applied
             self._try(lambda: self._followed(""))

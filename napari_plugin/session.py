@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,8 @@ class ReviewSession:
     shown: FieldImage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self._asked: Future[None] = Future()
+        self._asked.set_result(None)
         self._ahead = ReadAhead(self._read_whole)
         self._tables = ThreadPoolExecutor(1, thread_name_prefix="tables")
         self._claimed: list[tuple[str, int]] = []
@@ -304,14 +307,23 @@ class ReviewSession:
 
         self._tables.submit(work)
 
-    def applied(self) -> int | None:
-        """The revision that a service's tables stand at; None on a folder, whose tables follow when they are told, and without an answer."""
-        if isinstance(self.run, LocalRun):
-            return None
-        try:
-            return self.run.state().applied
-        except ServiceRefused:
-            return None
+    def ask(self, answered: Callable[[int, str], None]) -> None:
+        """In the background: send what waits, and ask at which revision a service's tables stand; `answered` gets it (0 for none) and `waiting()`.
+
+        Nothing on a folder, whose tables follow when they are told, and where the last question is not answered yet.
+        """
+        run = self.run
+        if isinstance(run, LocalRun) or not self._asked.done():
+            return
+
+        def work() -> None:
+            applied = 0
+            with suppress(ServiceRefused):
+                run.sync()
+                applied = run.state().applied
+            answered(applied, self.waiting())
+
+        self._asked = self._tables.submit(work)
 
     # ── verdicts ──
 
@@ -375,7 +387,6 @@ class ReviewSession:
         """What is not sent yet, and what was refused; empty on a folder and where all is well."""
         if isinstance(self.run, LocalRun):
             return ""
-        self.run.sync()
         unsent = len(self.run.journal.pending())
         words = [f"{unsent} edits wait for the service"] if unsent else []
         words += [f"refused: {why} (kept in {self.run.journal.folder / 'refused'})" for _, why in self.run.refused]

@@ -316,6 +316,7 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(ser
     ann.erase("nuclei", cells(ann.shown)[-1])
     running.start().close()
     bob.erase("nuclei", theirs)
+    ann.run.sync()
     said = ann.waiting()
     assert said.count("refused: ") == 2
     assert "version 1 is not the newest any more" in said
