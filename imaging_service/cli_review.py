@@ -37,12 +37,12 @@ def apply(run: Run) -> None:
 
 
 @review.command("history")
-def history(run: Run) -> None:
+def history(run: Run, reading: Annotated[str, typer.Option(help="An independent reading instead of the run's own record.")] = "") -> None:
     """Every version of labels and every verdict, by field and then in order."""
     from imaging_service.local_run import LocalRun
     from imaging_service.review_log import ReviewLog
 
-    log = ReviewLog(LocalRun(run).root)
+    log = ReviewLog(LocalRun(run).root, reading)
     for well, number in log.corrected():
         for v in log.history(well, number):
             what = ", ".join(dict.fromkeys(r.compartment for r in v.regions))

@@ -93,9 +93,9 @@ class Client:
         """How each well ended, so far."""
         return [WellState.model_validate(w) for w in self.ask("GET", f"/runs/{run_id}/progress").json()]
 
-    def wells(self, run_id: str) -> list[dict[str, Any]]:
-        """The well table as a list of rows."""
-        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/wells").json()
+    def wells(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
+        """The well table as a list of rows; filters: line, compound, status; labels="engine" for the table before any review."""
+        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/wells", params=filters).json()
         return rows
 
     def responses(self, run_id: str, **filters: str) -> list[dict[str, Any]]:

@@ -48,8 +48,8 @@ class LocalRun:
             return list(csv.DictReader(stream))
 
     def newest(self, name: str) -> str:
-        """A table as corrected where `review apply` has run."""
-        return f"corrected/{name}" if (self.root / "corrected" / "corrected.json").is_file() else name
+        """A table as corrected where `review apply` has run; as the engine's labels gave it for an independent reading."""
+        return f"corrected/{name}" if not self.reading and (self.root / "corrected" / "corrected.json").is_file() else name
 
     def wells(self) -> list[Row]:
         """The well table, corrected where `review apply` has run; values as text, empty where there is none."""
@@ -140,13 +140,15 @@ class LocalRun:
         except ImportError as error:
             raise ServiceError("cells are read with polars: pip install 'motor-neuron-imaging-service[review]'") from error
 
-    def commit(self, well: str, number: int, parent: int, crops: Sequence[Crop], author: str, reason: str) -> LabelVersion:
+    def commit(
+        self, well: str, number: int, parent: int, crops: Sequence[Crop], author: str, reason: str, undoes: int | None = None
+    ) -> LabelVersion:
         """Write the next version of a field's labels. Raises ReviewConflict, ReviewRefused."""
-        return self.review.commit(well, number, parent, crops, author, reason)
+        return self.review.commit(well, number, parent, crops, author, reason, undoes=undoes)
 
-    def revert(self, well: str, number: int, to: int, author: str, reason: str) -> LabelVersion:
+    def revert(self, well: str, number: int, to: int, author: str, reason: str, undoes: int | None = None) -> LabelVersion:
         """Go back to an earlier version, as a new one."""
-        return self.review.revert(lambda frame: self.engine_labels(well, number, frame), well, number, to, author, reason)
+        return self.review.revert(lambda frame: self.engine_labels(well, number, frame), well, number, to, author, reason, undoes)
 
     def judge(self, verdict: Verdict) -> None:
         """Write a verdict."""

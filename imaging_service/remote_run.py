@@ -67,7 +67,7 @@ class RemoteRun:
     """
 
     def __init__(self, client: Client, run_id: str, journal: Path | None = None, reading: str = "") -> None:
-        self.client, self.reading = client, reading
+        self.client, self.reading, self.kept_in = client, reading, journal
         run = client.run(run_id)
         self._path = f"/runs/{run.id}"
         self._params = {"reading": reading} if reading else {}
@@ -85,8 +85,8 @@ class RemoteRun:
         self.sync()
 
     def refresh(self) -> None:
-        """Read the tables again."""
-        self._wells = self.client.wells(self._path.rpartition("/")[2])
+        """Read the tables again; for an independent reading those of the engine's labels."""
+        self._wells = self.client.wells(self._path.rpartition("/")[2], labels="engine" if self.reading else "newest")
 
     def wells(self) -> list[Row]:
         """The well table, corrected where the tables have followed the review; values as text, empty where there is none."""
@@ -94,11 +94,13 @@ class RemoteRun:
 
     def responses(self) -> list[Row]:
         """The response table, likewise."""
-        return [_as_text(row) for row in self.client.responses(self._path.rpartition("/")[2])]
+        return [
+            _as_text(row) for row in self.client.responses(self._path.rpartition("/")[2], labels="engine" if self.reading else "newest")
+        ]
 
     def curves(self) -> list[dict[str, Any]]:
         """Dose-response curves with the wells behind them, likewise."""
-        curves: list[dict[str, Any]] = self.client.ask("GET", f"{self._path}/curves").json()
+        curves: list[dict[str, Any]] = self.client.ask("GET", f"{self._path}/curves", params=self._params).json()
         return curves
 
     def queue(self) -> list[QueueEntry]:
@@ -152,28 +154,32 @@ class RemoteRun:
 
     def cells(self, well: str, number: int) -> list[dict[str, Any]]:
         """Rows of the cell table of a field, all time points."""
-        rows: list[dict[str, Any]] = self.client.ask("GET", f"{self._path}/cells", params={"well": well, "field": number}).json()
+        rows: list[dict[str, Any]] = self.client.ask(
+            "GET", f"{self._path}/cells", params={**self._params, "well": well, "field": number}
+        ).json()
         return rows
 
     def unsent_labels(self, well: str, number: int) -> list[Edit]:
         """Corrections of a field that the service has not got yet."""
         return [e for e in self.journal.pending(well, number) if e.kind == "labels"]
 
-    def commit(self, well: str, number: int, parent: int, crops: Sequence[Crop], author: str, reason: str) -> LabelVersion:
+    def commit(
+        self, well: str, number: int, parent: int, crops: Sequence[Crop], author: str, reason: str, undoes: int | None = None
+    ) -> LabelVersion:
         """Write the next version of a field's labels, or note it down until the service answers.
 
         Raises ReviewConflict where somebody was faster, ServiceRefused for anything else that the service has against it.
         """
-        edit = self.journal.add("labels", well, number, {"parent": parent, "author": author, "reason": reason}, crops)
+        edit = self.journal.add("labels", well, number, {"parent": parent, "author": author, "reason": reason, "undoes": undoes}, crops)
         self._sent(edit)
         return LabelVersion(
             well=well, field=number, version=parent + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), edit=edit.key,
             regions=[c.region for c in crops],
         )  # fmt: skip
 
-    def revert(self, well: str, number: int, to: int, author: str, reason: str) -> LabelVersion:
+    def revert(self, well: str, number: int, to: int, author: str, reason: str, undoes: int | None = None) -> LabelVersion:
         """Go back to an earlier version, as a new one. Needs the service's answer."""
-        body = {"to": to, "author": author, "reason": reason}
+        body = {"to": to, "author": author, "reason": reason, "undoes": undoes}
         answer = self.client.ask("POST", f"{self._path}/fields/{well}/{number}/revert", json=body, params=self._params)
         return LabelVersion.model_validate(answer.json())
 
@@ -208,7 +214,7 @@ class RemoteRun:
                 self.client.ask(
                     "PATCH", f"{self._path}/fields/{edit.well}/{edit.field}/labels", content=pack([c.region.model_dump() for c in edit.crops], edit.crops),
                     headers={"If-Match": f'"{body["parent"]}"', "Content-Type": _NPZ, "Idempotency-Key": edit.key},
-                    params={**self._params, "author": body["author"], "reason": body["reason"]},
+                    params={**self._params, **{n: body[n] for n in ("author", "reason", "undoes") if body.get(n) is not None}},
                 )  # fmt: skip
         except ServiceRefused as error:
             if error.status is None or error.status >= 500:

@@ -135,7 +135,9 @@ class ReviewLog:
         touched = [v.version for v in self.history(well, field) if any(r.frame == frame for r in v.regions)]
         return touched[-1] if touched else ENGINE_VERSION
 
-    def commit(self, well: str, field: int, parent: int, crops: Sequence[Crop], author: str, reason: str, edit: str = "") -> LabelVersion:
+    def commit(
+        self, well: str, field: int, parent: int, crops: Sequence[Crop], author: str, reason: str, edit: str = "", undoes: int | None = None
+    ) -> LabelVersion:
         """Write the next version of a field; an `edit` that is written already is returned as it was.
 
         Raises ReviewConflict unless `parent` is the newest, ReviewRefused for no crops or of unknown compartments.
@@ -154,7 +156,7 @@ class ReviewLog:
                 f"well {well}, field {field}: version {parent} is not the newest any more, {head} is; look at it and correct again"
             )
         version = LabelVersion(
-            well=well, field=field, version=head + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), edit=edit,
+            well=well, field=field, version=head + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), edit=edit, undoes=undoes,
             regions=[c.region for c in crops],
         )  # fmt: skip
         path = self.root / "labels" / well / str(field) / f"{version.version:04d}.npz"
@@ -164,7 +166,16 @@ class ReviewLog:
             )
         return version
 
-    def revert(self, base: Callable[[int], Mapping[str, Labels]], well: str, field: int, to: int, author: str, reason: str) -> LabelVersion:
+    def revert(
+        self,
+        base: Callable[[int], Mapping[str, Labels]],
+        well: str,
+        field: int,
+        to: int,
+        author: str,
+        reason: str,
+        undoes: int | None = None,
+    ) -> LabelVersion:
         """A new version that holds what version `to` held. `base` gives the engine's labels of a time point."""
         touched = {(r.compartment, r.frame): r for v in self.history(well, field) if v.version > to for r in v.regions}
         if not touched:
@@ -173,7 +184,7 @@ class ReviewLog:
         for frame in sorted({frame for _, frame in touched}):
             wanted = self.labels(base(frame), well, field, to, frame)
             crops += [Crop(name, 0, 0, wanted[name], frame) for name, of in sorted(touched) if of == frame]
-        return self.commit(well, field, self.head(well, field), crops, author, reason)
+        return self.commit(well, field, self.head(well, field), crops, author, reason, undoes=undoes)
 
     def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None, frame: int = 1) -> dict[str, Labels]:
         """A field's labels at a version (the newest if not given), from the engine's and every correction since. Raises StoreError.
@@ -225,6 +236,12 @@ def _verdict(path: Path, written_ns: int) -> Verdict:
     """A verdict's file, read once: it never changes, and every step of a review asks for all of them."""
     del written_ns  # part of the key: another run may come to lie at the same place
     return Verdict.model_validate_json(path.read_bytes())
+
+
+def not_undone(history: Sequence[LabelVersion]) -> LabelVersion | None:
+    """The newest version that nobody took back, and that takes none back itself; None where there is no such."""
+    undone = {v.undoes for v in history}
+    return next((v for v in reversed(history) if v.undoes is None and v.version not in undone), None)
 
 
 def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | None], Verdict]:

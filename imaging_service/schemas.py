@@ -109,6 +109,7 @@ class LabelVersion(BaseModel):
     author: str
     reason: str = ""
     time: datetime
+    undoes: int | None = Field(None, description="The version that it takes back.")
     edit: str = Field("", description="The reviewer's own key of the correction: sent twice, it is written once.")
     regions: list[Region]
 
@@ -176,6 +177,7 @@ class Revert(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: int = Field(ge=1, description="1 is the engine's.")
+    undoes: int | None = Field(None, description="The version that is taken back by it.")
     author: str = Field(min_length=1)
     reason: str = ""
 

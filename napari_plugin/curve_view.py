@@ -44,6 +44,9 @@ class CurveView(pg.PlotWidget):
         here = np.array([w == well for w in curve["wells"]])
         self.plot(x[~here], response[~here], pen=None, symbol="o", symbolSize=6, symbolBrush="#b0b0b0", symbolPen=None)
         self.plot(x[here], response[here], pen=None, symbol="o", symbolSize=12, symbolBrush="#e69f00", symbolPen="#ffffff")
+        # The band may spike to where no response can be: the axis is the wells' and the curve's.
+        drawn = np.concatenate([response, np.array(curve["fit_response"], float)])
+        plot.setYRange(float(drawn.min()), float(drawn.max()), padding=0.1)
         status = curve["status"] + (f", EC50 {dose_words(curve['ec50_molar'])}" if curve["ec50_molar"] else "")
         plot.setTitle(f"{curve['line']} · {curve['compound']} · {status}", size="8pt")
         decades = range(int(np.floor(np.log10(treated.min()))), int(np.ceil(np.log10(treated.max()))) + 1)

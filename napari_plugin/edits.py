@@ -15,6 +15,8 @@ Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]
 # Nuclei and somas carry one number a cell: what is done to the one is done to the other.
 CELL = ("nuclei", "somas")
+# Pieces of one cell lie no further apart than this, by the boxes around them.
+_APART_PX = 15
 
 
 def erased(shown: FieldImage, compartment: str, label: int) -> Painted:
@@ -25,21 +27,34 @@ def erased(shown: FieldImage, compartment: str, label: int) -> Painted:
 
 
 def merged(shown: FieldImage, first: int, second: int) -> Painted:
-    """Two cells as one, under the first one's number. Raises ValueError for one that the window cuts."""
+    """Two cells as one, under the first one's number. Raises ValueError for one that is not there, for cells apart, or that the window cuts."""
     names = [n for n in CELL if n in shown.labels]
+    boxes = []
+    for label in (first, second):
+        y, x = np.nonzero(shown.labels[names[0]] == label)
+        if label == 0 or not len(y):
+            raise ValueError(f"there is no cell {label} to merge; pick the one to merge into first (napari's pipette, key L)")
+        boxes.append((y.min(), y.max(), x.min(), x.max()))
+    gap = max(max(boxes[0][i], boxes[1][i]) - min(boxes[0][i + 1], boxes[1][i + 1]) for i in (0, 2))
+    if gap > _APART_PX:
+        raise ValueError(f"cells {first} and {second} lie {gap} pixels apart; only pieces of one cell are merged")
     refuse_cut(shown, names, (first, second))
     return {n: np.where(shown.labels[n] == second, first, shown.labels[n]) for n in names}
 
 
-def split(shown: FieldImage, label: int, points: Sequence[tuple[float, float]]) -> Painted:
-    """A cell cut in as many as there are points (y, x) in pixels of the labels: each pixel goes to the nearest; the first keeps the number.
+def split(shown: FieldImage, label: int, points: Sequence[tuple[float, float]], compartment: str = "nuclei") -> Painted:
+    """A cell, pointed at in a compartment, cut in as many as there are points (y, x) in pixels of the labels.
+
+    Each pixel goes to the nearest point; the first keeps the number.
 
     Raises ValueError for fewer than two points, where a point lies outside the cell, or for a cell that the window cuts.
     """
     names = [n for n in CELL if n in shown.labels]
-    of = shown.labels[names[0]]
+    if compartment not in names:
+        raise ValueError(f"cells are split, at their {' or '.join(names)}; {compartment} are not cells")
+    of = shown.labels[compartment]
     if len(points) < 2 or any(of[round(y), round(x)] != label for y, x in points):
-        raise ValueError(f"a split needs two points or more inside {names[0]} {label}")
+        raise ValueError(f"a split needs two points or more inside {compartment} {label}")
     refuse_cut(shown, names, (label,))
     fresh = new_label(shown)
     numbers = [label, *range(fresh, fresh + len(points) - 1)]

@@ -87,10 +87,15 @@ class FieldLayers:
                 layer = getattr(self._viewer, f"add_{kind}")(data, **settings)
                 if kind == "labels" and name in _OUTLINED:
                     layer.contour = 2
+                if kind == "labels":
+                    layer.selected_label = 0
                 self._added(layer)
                 continue
             layer = self._layers[name]
             layer.data = data
+            if kind == "labels":
+                # A brush that stays armed, or a number picked on another field, would change this one by a stray click or key.
+                layer.mode, layer.selected_label = "pan_zoom", 0
             # Each of the two would draw the outlines anew.
             if not np.array_equal(layer.translate[-2:], settings.get("translate", layer.translate[-2:])):
                 layer.translate = settings["translate"]
@@ -107,12 +112,20 @@ class FieldLayers:
                 self._layers[name].data = labels.copy()
         self.laid = image
 
-    def keep_aside(self, image: FieldImage, painted: dict[str, NDArray[np.int32]]) -> None:
+    def keep_aside(self, image: FieldImage, painted: dict[str, NDArray[np.int32]], where: str) -> None:
         """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""
+        active = self._layers.selection.active
         for name, labels in painted.items():
             if not np.array_equal(labels, image.labels[name]):
                 layer = self._layers[name]
-                self._viewer.add_labels(labels.copy(), name=f"{name}, refused", scale=layer.scale, translate=layer.translate, visible=False)
+                self._viewer.add_labels(
+                    labels.copy(), name=f"{name}, refused ({where})", scale=layer.scale, translate=layer.translate, units=layer.units, visible=False
+                )  # fmt: skip
+        self._layers.selection.active = active
+
+    def painted(self, image: FieldImage) -> bool:
+        """Whether something lies on the labels layers that is not the field's."""
+        return self.laid is image and any(not np.array_equal(self._layers[n].data, d) for n, d in image.labels.items() if n in self._layers)
 
     def under_cursor(self, names: Sequence[str]) -> tuple[Any, int, tuple[float, float]]:
         """The selected layer, the label under the cursor, and the place in its pixels; label 0 unless it is one of `names`."""

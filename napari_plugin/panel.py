@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_plugin.curve_view import CurveView
-from napari_plugin.plate_view import PlateView
+from napari_plugin.plate_view import COLOURS, PlateView
 
 
 class ReviewPanel(QWidget):
-    """From top to bottom: what to open, the plate, stepping, how to review, what the well is, what went wrong, the curve."""
+    """From top to bottom: what to open, the plate, stepping, how to review, the curve, how far it is, what went wrong, what the well is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,11 +25,18 @@ class ReviewPanel(QWidget):
         self.urgent_button = QPushButton("Most urgent (Q)")
         self.blinded = QCheckBox("Blinded: hide line, compound and dose")
         self.caption = QLabel("No run is open.")
+        self.progress = QLabel("")
         self.message = QLabel("")
-        for label in (self.caption, self.message):
+        for label in (self.caption, self.progress, self.message):
             label.setWordWrap(True)
+        self.legend = QLabel(" ".join(f'<span style="color:{colour}">■</span> {state}' for state, colour in COLOURS.items()))
+        self.legend.setWordWrap(True)
         self.phenotype = QComboBox()
         self.curve = CurveView()
+        for box in (self.wells, self.phenotype):
+            # Keys and the wheel are the picture's: they would choose another well.
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            box.wheelEvent = lambda event: event.ignore()
         # The pictures would ask for half of the window.
         self.setMaximumWidth(460)
         column = QVBoxLayout(self)
@@ -36,12 +44,14 @@ class ReviewPanel(QWidget):
             (self.open_button, self.connect_button),
             (self.apart,),
             (self.plate,),
+            (self.legend,),
             (self.wells, self.previous_button, self.next_button, self.urgent_button),
             (self.blinded,),
-            (self.caption,),
-            (self.message,),
             (self.phenotype,),
             (self.curve,),
+            (self.progress,),
+            (self.message,),
+            (self.caption,),
         ):
             line = QHBoxLayout()
             for part in row:

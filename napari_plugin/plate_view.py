@@ -12,7 +12,7 @@ from napari_plugin.well_table import WellMark
 
 # Okabe and Ito's colours, told apart by all eyes.
 COLOURS = {
-    "open": "#8a8a8a", "begun": "#56b4e9", "accepted": "#009e73", "rejected": "#d55e00", "excluded": "#e69f00", "failed": "#cc79a7",
+    "open": "#8a8a8a", "begun": "#56b4e9", "accepted": "#009e73", "mixed": "#f0e442", "rejected": "#d55e00", "excluded": "#e69f00", "failed": "#cc79a7",
     "skipped": "#333333",
 }  # fmt: skip
 

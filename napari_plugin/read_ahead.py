@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from imaging_service.field_image import FieldImage
-
-# Well, field, time point; both count from 1.
-Place = tuple[str, int, int]
+from napari_plugin.places import Place
 
 
 class ReadAhead:

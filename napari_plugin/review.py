@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,26 @@ from typing import Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
-from imaging_service.errors import ReviewConflict, ServiceError
-from napari_plugin.layers import FieldLayers
-from napari_plugin.panel import ReviewPanel
-from napari_plugin.session import ReviewSession, reading_name
+from imaging_service.errors import ServiceError
+from napari_plugin.correcting import CorrectingPanel
+from napari_plugin.session import ReviewSession
 
 # How often what waits is sent and the tables are asked for.
 _POLL_MS = 3000
 
 
-class ReviewWidget(ReviewPanel):
+def reading_name() -> str:
+    """The user's name as an independent reading is named."""
+    return "".join(c if c.isalnum() else "_" for c in f"by_{getpass.getuser()}")[:40]
+
+
+class ReviewWidget(CorrectingPanel):
     """Open a run, pick wells, step through fields, judge and correct them, and see the curve.
 
     Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well, T the track under the
     cursor; D erases the object under the cursor, M merges it into the selected one, X pressed over two halves splits a cell, W begins a new
-    one to be painted, S saves what was painted (stepping on does as well), Z takes the last correction back; O turns outlines into areas, C loads
-    the labels around the cursor of a very large field, U lets the tables follow.
+    one to be painted, S saves what was painted (stepping on does as well), Z takes the last correction back; O turns outlines into areas, G hides the
+    neurite graph, C loads the labels around the cursor of a very large field, U lets the tables follow, Shift-A takes a well's rejection back.
     """
 
     # The tables have followed, said from another thread: what went wrong, or nothing.
@@ -33,10 +38,7 @@ class ReviewWidget(ReviewPanel):
     answered = Signal(int, str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self.session: ReviewSession | None = None
-        self._first_half: tuple[str, int, tuple[float, float]] | None = None
+        super().__init__(napari_viewer, self._bind)
         self._applied = 0
         self.plate.picked.connect(self._pick)
         self.blinded.toggled.connect(self._blind)
@@ -53,9 +55,9 @@ class ReviewWidget(ReviewPanel):
         self._actions: dict[str, Callable[[], None]] = {
             "n": self.next, "p": self.previous, "q": self.next_ranked, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well,
             "t": self.reject_track, "d": self.erase, "m": self.merge, "x": self.split, "w": self.draw, "s": self.save, "z": self.undo,
-            "o": self.outlines, "c": self.load_here, "u": self.follow,
+            "o": self.outlines, "c": self.load_here, "u": self.follow, "g": self.graph, "Shift-A": self.accept_well,
         }  # fmt: skip
-        self._layers = FieldLayers(napari_viewer, self._bind)
+        self.apart.toggled.connect(lambda apart: self._try(lambda: self._read_apart(apart)))
         self._bind(napari_viewer)
         self._viewer.dims.events.current_step.connect(self._time_moved)
         self.followed.connect(self._followed)
@@ -108,6 +110,16 @@ class ReviewWidget(ReviewPanel):
         else:
             self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in session.table.unusable.items()))
 
+    def _read_apart(self, apart: bool) -> None:
+        """The open run once more, as an independent reading or not."""
+        if self.session is not None:
+            self._begin(self.session.again(reading_name() if apart else ""))
+
+    def hideEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """The dock goes, or the window: what was painted is saved first."""
+        self._try(self.save)
+        super().hideEvent(event)
+
     def close_session(self) -> None:
         """Save what was painted, and end the session."""
         if self.session is not None:
@@ -138,8 +150,10 @@ class ReviewWidget(ReviewPanel):
 
     def next_ranked(self) -> None:
         """The most urgent field that nobody judged yet and nobody else is looking at."""
-        if not self._step(lambda session: session.next_ranked()):
-            self.message.setText("No field of the queue is left to judge.")
+        if self.session is not None and not self._step(lambda session: session.next_ranked()):
+            ranked = self.session.run.queue()
+            none = "This run has no queue; imaging-service review queue makes it."
+            self.message.setText("No field of the queue is left to judge." if ranked else none)
 
     def _pick(self, well: str) -> None:
         def go(session: ReviewSession) -> bool:
@@ -160,7 +174,7 @@ class ReviewWidget(ReviewPanel):
 
     def _blind(self, hidden: bool) -> None:
         # The well's name and place say what is in it to whoever laid out the plate.
-        for part in (self.wells, self.plate, self.curve, self.phenotype):
+        for part in (self.wells, self.plate, self.legend, self.curve, self.phenotype):
             part.setVisible(not hidden)
         if self.session is not None:
             self.session.blinded = hidden
@@ -203,7 +217,8 @@ class ReviewWidget(ReviewPanel):
             return
         self.wells.setCurrentText(session.well)
         self.plate.mark(session.well)
-        self.caption.setText("\n".join(filter(None, (session.caption(), session.said()))))
+        self.caption.setText("\n".join(filter(None, (session.said(), session.caption()))))
+        self.progress.setText(session.progress())
         if waiting := session.waiting():
             self.message.setText(waiting)
         self._show_curve()
@@ -229,6 +244,14 @@ class ReviewWidget(ReviewPanel):
         self._show_plate()
         self.next_ranked() if ranked else self.next()
 
+    def accept_well(self) -> None:
+        """The whole well is fine, also where it was rejected."""
+        if self.session is not None and self.session.shown is not None:
+            self.save()
+            self.session.accept(whole=True)
+            self._show_plate()
+            self._describe()
+
     def reject(self) -> None:
         """Ask why, and reject the field."""
         self._reject(whole=False)
@@ -251,110 +274,16 @@ class ReviewWidget(ReviewPanel):
 
     def reject_track(self) -> None:
         """Ask why, and reject the track of the cell under the cursor."""
-        layer, label, _ = self._layers.under_cursor(self._names())
-        if self.session is not None and layer is not None and label and (reason := self._ask_why("Why is this track not to be used?")):
+        _, label, _ = self._pointed_at()
+        if self.session is not None and label and (reason := self._ask_why("Why is this track not to be used?")):
             track = self.session.reject_track(label, reason)
             self.message.setText(f"track {track} rejected")
 
     def _ask_why(self, question: str) -> str:
         reason, given = QInputDialog.getText(self, "Reject", question)
+        if given and not reason.strip():
+            raise ValueError("a rejection needs a reason; nothing was rejected")
         return reason.strip() if given else ""
-
-    # ── correcting ──
-
-    def erase(self) -> None:
-        """Erase the object under the cursor from the selected labels layer."""
-        layer, label, _ = self._layers.under_cursor(self._names())
-        if label:
-            self._correct(lambda session: session.erase(layer.name, label))
-
-    def merge(self) -> None:
-        """Merge the cell under the cursor into the selected one."""
-        layer, label, _ = self._layers.under_cursor(self._names())
-        if label and label != layer.selected_label:
-            into = int(layer.selected_label)
-            self._correct(lambda session: session.merge(into, label))
-
-    def split(self) -> None:
-        """Pressed over one half of a cell and then over the other: cut it between them."""
-        layer, label, at = self._layers.under_cursor(self._names())
-        if not label:
-            return
-        first = self._first_half
-        if first is None or first[:2] != (layer.name, label):
-            self._first_half = (layer.name, label, at)
-            self.message.setText(f"X again over the other half of {label} splits it")
-            return
-        self._first_half = None
-        self._correct(lambda session: session.split(label, [first[2], at]))
-
-    def draw(self) -> None:
-        """Paint a new cell: a number that no other has, for nuclei and somas alike; S saves it."""
-        if self.session is None or self.session.shown is None:
-            return
-        self.save()
-        layer = self._viewer.layers.selection.active
-        if layer is None or layer.name not in self._names():
-            layer = self._viewer.layers.selection.active = self._viewer.layers[self._names()[0]]
-        number = self.session.new_label()
-        for name in self._names():
-            self._viewer.layers[name].selected_label = number
-        layer.mode = "paint"
-        self.message.setText(f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the same number; S saves")
-
-    def save(self) -> None:
-        """Save what was painted on the labels layers."""
-        if self.session is None or self.session.shown is None:
-            return
-        if self._layers.laid is not self.session.shown:
-            return
-        painted = {n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers}
-        try:
-            version = self.session.save(painted)
-        except ReviewConflict as error:
-            self._layers.keep_aside(self.session.shown, painted)
-            self._show()
-            raise ReviewConflict(f"{error}. Your labels lie in layers of their own, named “refused”") from error
-        self._layers.laid = self.session.shown
-        if version is not None:
-            self._describe()
-
-    def undo(self) -> None:
-        """Take the field's last correction back; what was painted and not saved is part of it."""
-        self._correct(lambda session: session.undo())
-
-    def _correct(self, act: Callable[[ReviewSession], Any]) -> None:
-        """Save what was painted, do it, and show the labels as they then are."""
-        if self.session is None or self.session.shown is None:
-            return
-        self.save()
-        try:
-            act(self.session)
-        except ReviewConflict:
-            self._show()
-            raise
-        self._layers.relabel(self.session.shown)
-        self._describe()
-
-    def _names(self) -> list[str]:
-        """Compartments that can be corrected."""
-        return [] if self.session is None or self.session.shown is None else list(self.session.shown.labels)
-
-    def outlines(self) -> None:
-        """Show the selected labels layer as outlines or as areas."""
-        layer = self._viewer.layers.selection.active
-        if layer is not None and hasattr(layer, "contour"):
-            layer.contour = 0 if layer.contour else 2
-
-    def load_here(self) -> None:
-        """Load the labels around the cursor of a field that is too large to be loaded whole."""
-        if self.session is None or self.session.shown is None:
-            return
-        self.save()
-        px = self.session.shown.pixel_size_um
-        y, x = (value / px for value in self._viewer.cursor.position[-2:])
-        self.session.move_window(y, x)
-        self._show()
 
     # ── the tables ──
 

@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import ReviewConflict, ServiceError, StoreError, damaged
-from imaging_service.field_image import FieldImage, Window, compact, plate_contrast
+from imaging_service.field_image import FieldImage, compact, plate_contrast
 from imaging_service.local_run import LocalRun
 from imaging_service.remote_run import RemoteRun
-from imaging_service.review_log import Crop, check_cells
+from imaging_service.review_log import Crop, check_cells, not_undone
 from imaging_service.schemas import LabelVersion, Verdict
+from napari_plugin import places, words
 from napari_plugin.edits import changes, erased, graph_labels, merged, new_label, split
-from napari_plugin.read_ahead import Place, ReadAhead
+from napari_plugin.places import Place
+from napari_plugin.read_ahead import ReadAhead
 from napari_plugin.well_table import WellMark, WellTable
 
 Labels = NDArray[np.integer[Any]]
 AHEAD = 3
-# Labels are painted at full resolution in memory. A field up to this many pixels wide is loaded whole, of a larger one a window.
-_WHOLE_PX, _WINDOW_PX = 2560, 2048
 # How long an answer of a service may take before the reviewer is told.
 _PATIENCE_S = 30.0
 
@@ -61,7 +61,7 @@ class ReviewSession:
         self._tables = ThreadPoolExecutor(1, thread_name_prefix="tables")
         self._claimed: list[tuple[str, int]] = []
         self._why: dict[tuple[str, int], str] = {}
-        self._before: dict[tuple[str, int], tuple[int, list[list[Crop]]]] = {}
+        self._before: dict[tuple[str, int], tuple[int, list[tuple[int, list[Crop]]]]] = {}
         self._centre: tuple[int, int] | None = None
         self._contrast: tuple[tuple[float, float], ...] | None = None
         self.read_tables()
@@ -76,6 +76,12 @@ class ReviewSession:
     def connect(cls, url: str, run: str, reading: str = "", journal: Path | None = None) -> ReviewSession:
         """A session on a run of a service; what an earlier one could not send is sent. Raises ServiceRefused."""
         return cls(RemoteRun(Client(url, read_seconds=_PATIENCE_S), run, journal, reading))
+
+    def again(self, reading: str) -> ReviewSession:
+        """The same run once more, as an independent reading or (empty) as the run's own record."""
+        if isinstance(self.run, LocalRun):
+            return ReviewSession.open(self.run.root, reading)
+        return ReviewSession.connect(self.run.client.url, str(self.run.record["run_id"]), reading, self.run.kept_in)
 
     def close(self) -> None:
         """End the reading ahead, and the connection to a service."""
@@ -181,14 +187,14 @@ class ReviewSession:
         shape = self.run.read_pixels(well, number).levels[0].shape
         # A shorter film is looked at at its end.
         frame = min(frame, shape[0]) if len(shape) == 4 else 1
-        image = self.run.read_field(well, number, frame, _window(shape[-2:], self._centre))
+        image = self.run.read_field(well, number, frame, places.window(shape[-2:], self._centre))
         small = {name: compact(labels) for name, labels in image.labels.items()}
         return replace(image, labels=small, graph=None if image.graph is None else graph_labels(image.graph))
 
     def _read_whole(self, place: Place) -> FieldImage:
         """The field with its pixels in memory, unless it is too large for that."""
         image = self._read(*place)
-        if max(image.shape) > _WHOLE_PX or image.frames > 1:
+        if max(image.shape) > places.WHOLE_PX or image.frames > 1:
             return image
         with damaged(StoreError, f"well {place[0]}, field {place[1]}, pixels"):
             return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
@@ -240,9 +246,9 @@ class ReviewSession:
         check_cells({**shown.labels, **painted}, f"well {self.well}, field {self.number}")
         return self._commit(crops, reason, before)
 
-    def _commit(self, crops: Sequence[Crop], reason: str, before: list[Crop] | None) -> LabelVersion:
+    def _commit(self, crops: Sequence[Crop], reason: str, before: list[Crop], undoes: int | None = None) -> LabelVersion:
         shown, place = self._shown(), self.place[:2]
-        version = self.run.commit(*place, shown.label_version, crops, self.author, reason)
+        version = self.run.commit(*place, shown.label_version, crops, self.author, reason, undoes)
         labels = dict(shown.labels)
         for crop in crops:
             if crop.frame == shown.frame:
@@ -251,7 +257,7 @@ class ReviewSession:
                 labels[crop.compartment][y : y + crop.labels.shape[0], x : x + crop.labels.shape[1]] = crop.labels
         self.shown = replace(shown, labels=labels, label_version=version.version, graph=None)
         undone = self._before.get(place, (0, []))[1]
-        self._before[place] = (version.version, [*undone, before] if before is not None else undone[:-1])
+        self._before[place] = (version.version, undone[:-1] if undoes else [*undone, (version.version, before)])
         return version
 
     def erase(self, compartment: str, label: int) -> LabelVersion | None:
@@ -262,9 +268,9 @@ class ReviewSession:
         """Make two cells one (`edits.merged`)."""
         return self.save(merged(self._shown(), first, second), f"merged {second} into {first}")
 
-    def split(self, label: int, points: list[tuple[float, float]]) -> LabelVersion | None:
+    def split(self, label: int, points: list[tuple[float, float]], compartment: str = "nuclei") -> LabelVersion | None:
         """Cut a cell at points in pixels of the labels (`edits.split`)."""
-        return self.save(split(self._shown(), label, points), f"split {label} in {len(points)}")
+        return self.save(split(self._shown(), label, points, compartment), f"split {label} in {len(points)}")
 
     def new_label(self) -> int:
         """A number that no cell of the field has."""
@@ -275,14 +281,17 @@ class ReviewSession:
         shown, place = self._shown(), self.place[:2]
         before = self._before.get(place, (0, []))[1]
         if before:
-            return self._commit(before[-1], f"undid version {shown.label_version}", None)
+            number, crops = before[-1]
+            return self._commit(crops, f"undid version {number}", [], number)
         history = self.run.review.history(*place)
-        if not history:
+        last = not_undone(history)
+        if last is None:
             return None
-        last = history[-1]
-        if last.version != shown.label_version:
-            raise ReviewConflict(f"well {place[0]}, field {place[1]} was corrected by {last.author} since it was shown; look at it again")
-        version = self.run.revert(*place, last.parent, self.author, f"undid version {last.version}")
+        if history[-1].version != shown.label_version:
+            raise ReviewConflict(
+                f"well {place[0]}, field {place[1]} was corrected by {history[-1].author} since it was shown; look at it again"
+            )
+        version = self.run.revert(*place, last.parent, self.author, f"undid version {last.version}", last.version)
         self._ahead.forget(self.place)
         self.image()
         return version
@@ -327,9 +336,9 @@ class ReviewSession:
 
     # ── verdicts ──
 
-    def accept(self) -> None:
-        """The field is fine as it is."""
-        self._judge(accepted=True)
+    def accept(self, *, whole: bool = False) -> None:
+        """The field is fine as it is; or the whole well, which takes a rejection of it back."""
+        self._judge(accepted=True, field=None if whole else self.number)
 
     def reject(self, reason: str, *, whole: bool = False) -> None:
         """The field, or the whole well, is not to be used. Raises ValueError without a reason."""
@@ -359,11 +368,7 @@ class ReviewSession:
 
     def caption(self) -> str:
         """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only which field it is."""
-        of = f"field {self.number} of {self.table.fields(self.well)}"
-        if self.blinded:
-            return f"{of} (blinded)"
-        why = self._why.get((self.well, self.number), "") if self.follows_queue else ""
-        return f"{self.well}, {of}\n{self.table.words(self.well)}" + (f"\nworth a look: {why}" if why else "")
+        return words.caption(self, self._why)
 
     def curve(self, phenotype: str) -> dict[str, Any] | None:
         """The curve that the well lies on (`WellTable.curve`); None for a blinded reviewer."""
@@ -375,34 +380,12 @@ class ReviewSession:
 
     def said(self) -> str:
         """What reviewers said of this field so far, in a line; a blinded one sees only what they said themselves."""
-        standing = self.run.review.standing()
-        verdict = standing.get((self.well, self.number, None)) or standing.get((self.well, None, None))
-        if verdict is not None and self.blinded and verdict.author != self.author:
-            verdict = None
-        version = self._shown().label_version if self.shown is not None else 1
-        parts = [] if verdict is None else ["accepted" if verdict.accepted else f"rejected: {verdict.reason}"]
-        return " · ".join([*parts, *([f"label version {version}"] if version > 1 else [])])
+        return words.said(self)
+
+    def progress(self) -> str:
+        """How many fields are judged, which record this is, and whether the tables lag behind it."""
+        return words.progress(self)
 
     def waiting(self) -> str:
         """What is not sent yet, and what was refused; empty on a folder and where all is well."""
-        if isinstance(self.run, LocalRun):
-            return ""
-        unsent = len(self.run.journal.pending())
-        words = [f"{unsent} edits wait for the service"] if unsent else []
-        words += [f"refused: {why} (kept in {self.run.journal.folder / 'refused'})" for _, why in self.run.refused]
-        return "\n".join(words)
-
-
-def reading_name() -> str:
-    """The user's name as an independent reading is named."""
-    return "".join(c if c.isalnum() else "_" for c in f"by_{getpass.getuser()}")[:40]
-
-
-def _window(shape: tuple[int, ...], centre: tuple[int, int] | None) -> Window | None:
-    """The part of a field that is loaded for painting: all of it, or of a large one a window around a place."""
-    height, width = shape
-    if max(shape) <= _WHOLE_PX:
-        return None
-    y, x = centre or (height // 2, width // 2)
-    size = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
-    return Window(max(0, min(y - size[0] // 2, height - size[0])), max(0, min(x - size[1] // 2, width - size[1])), *size)
+        return words.waiting(self)

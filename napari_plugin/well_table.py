@@ -15,7 +15,7 @@ Standing = Mapping[tuple[str, int | None, int | None], Verdict]
 
 @dataclass(frozen=True)
 class WellMark:
-    """A well as the plate view shows it. `state`: failed, skipped, excluded, open, begun, accepted or rejected."""
+    """A well as the plate view shows it. `state`: failed, skipped, excluded, open, begun, accepted, mixed or rejected."""
 
     well: str
     row: int
@@ -105,7 +105,14 @@ class WellTable:
         n = self.fields(well)
         said = [v for i in range(n) if (v := standing.get((well, i + 1, None))) is not None]
         if len(said) == n:
-            return ("accepted", "") if any(v.accepted for v in said) else ("rejected", "all fields")
+            refused = sum(not v.accepted for v in said)
+            return (
+                ("accepted", "")
+                if not refused
+                else ("rejected", "all fields")
+                if refused == n
+                else ("mixed", f"{refused} of {n} fields rejected")
+            )
         if said:
             return "begun", f"{len(said)} of {n} fields judged"
         row = self.rows[well]

@@ -70,11 +70,14 @@ def well_table(
     none_found = done & pl.col("nuclei_count").is_null() & (pl.col("n_valid_fields") > 0)
     table = table.with_columns(pl.when(none_found).then(0).otherwise(pl.col(c)).alias(c) for c in counted)
     neuron_count = pl.col("neuron_count")
+    # Not count / area: where all wells have one area Polars multiplies by its reciprocal, where one differs it divides, and a rejected field
+    # in one well would move the last digit of all others.
+    per_mm2 = 1 / pl.col("area_mm2")
     table = table.with_columns(
         pl.when(done).then(pl.lit(who)).alias("population"),
-        (pl.col("nuclei_count") / pl.col("area_mm2")).alias("nuclei_density"),
-        (pl.col("live_count") / pl.col("area_mm2")).alias("live_density"),
-        (pl.col("neurite_length_total") / 1000 / pl.col("area_mm2")).alias("neurite_length_density"),
+        (pl.col("nuclei_count") * per_mm2).alias("nuclei_density"),
+        (pl.col("live_count") * per_mm2).alias("live_density"),
+        (pl.col("neurite_length_total") / 1000 * per_mm2).alias("neurite_length_density"),
         pl.when(neuron_count >= MIN_CELLS).then(pl.col("neurite_length_total") / neuron_count).alias("neurite_length_per_neuron"),
         pl.when(neuron_count >= MIN_CELLS).then(pl.col("motor_neuron_count") / neuron_count).alias("purity"),
         *(pl.when(pl.col("attribution_conflict_fraction") <= MAX_CONFLICT).then(pl.col(name)).alias(name) for name in PER_NEURON),

@@ -131,6 +131,7 @@ def patch_labels(
     reason: Annotated[str, Query(max_length=1000)] = "",
     if_match: Annotated[str | None, Header(description="The version that was corrected, in quotes.")] = None,
     idempotency_key: Annotated[str, Header(max_length=100)] = "",
+    undoes: Annotated[int | None, Query(ge=2, description="The version that this one takes back.")] = None,
 ) -> LabelVersion:
     """Write the next version. 428 without If-Match, 412 where it is not the newest version any more."""
     run = reviewed.run
@@ -146,7 +147,7 @@ def patch_labels(
         _fits(crops, base, where)
         if parent == run.review.head(well, field):
             check_cells(with_crops(run.review.labels(base, well, field, frame=frame), crops, frame), where)
-    version = run.review.commit(well, field, parent, crops, author, reason, idempotency_key)
+    version = run.review.commit(well, field, parent, crops, author, reason, idempotency_key, undoes)
     reviewed.changed()
     return version
 
@@ -162,7 +163,7 @@ def get_history(reviewed: ReviewedDep, well: str, field: int) -> list[LabelVersi
 def revert(reviewed: ReviewedDep, well: str, field: int, wanted: Revert) -> LabelVersion:
     """A new version that holds what the earlier one held; nothing is lost."""
     _known(reviewed.run, well, field)
-    version = reviewed.run.revert(well, field, wanted.to, wanted.author, wanted.reason)
+    version = reviewed.run.revert(well, field, wanted.to, wanted.author, wanted.reason, wanted.undoes)
     reviewed.changed()
     return version
 

@@ -130,6 +130,18 @@ def test_rejected_fields_and_wells_leave_the_tables_with_their_reason(run):
     assert after[wells[3]]["n_valid_fields"] == 2
 
 
+def test_a_rejected_field_moves_no_digit_of_another_well(run):
+    folder, log = run
+    before = table(folder, "wells")
+    well, line = before.filter(pl.col("control") == "none").select("well", "line").rows()[0]
+    log.judge(verdict(well, 1))
+    found = apply_review(folder)
+    assert found.lines == (line,)
+    after = table(found.folder, "wells")
+    others = pl.col("well") != well
+    assert after.filter(others).equals(before.filter(others))
+
+
 def test_what_cannot_be_corrected_is_said(run, tmp_path):
     with pytest.raises(NotFound, match="has no run.json"):
         apply_review(tmp_path)

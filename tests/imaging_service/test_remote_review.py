@@ -115,7 +115,7 @@ def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells)
     bob.undo()
     assert second in ann.image().labels["nuclei"]
     ann.reject("bubble")
-    assert bob.said() == "rejected: bubble · label version 4"
+    assert bob.said() == "rejected by ann: bubble · label version 4"
     folder.image()
     assert folder.said() == bob.said()  # written into the run's own folder
     bob.blinded = True
@@ -289,9 +289,9 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
     assert ann.erase("nuclei", second).version == 3
     ann.reject("bubble")
     assert ann.waiting() == "2 edits wait for the service"
-    assert (ann.said(), second in ann.shown.labels["nuclei"]) == ("rejected: bubble · label version 3", False)
+    assert (ann.said(), second in ann.shown.labels["nuclei"]) == ("rejected by ann: bubble · label version 3", False)
     ann.undo()
-    assert ann.said() == "rejected: bubble · label version 4"
+    assert ann.said() == "rejected by ann: bubble · label version 4"
     with pytest.raises(ServiceRefused, match="no answer"):
         ann.go_to(ann.wells[-1])
         ann.image()

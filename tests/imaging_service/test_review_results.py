@@ -14,6 +14,7 @@ from imaging_service.errors import ScanError, StoreError
 from imaging_service.jobs.agreement import agreement
 from imaging_service.jobs.review_results import export_training
 from imaging_service.local_run import LocalRun
+from napari_plugin import edits
 from napari_plugin.session import ReviewSession
 from segmentation.motornet.nuclei import part_of, read_nuclei
 
@@ -59,9 +60,10 @@ def test_kappa_of_verdicts(reviewers):
     assert (found.n_judged, found.kappa) == (4, pytest.approx((0.75 - 0.5) / 0.5))
 
 
-def test_the_engine_against_the_reviewer(reviewers):
+def test_the_engine_against_the_reviewer(reviewers, monkeypatch):
     ann, bob = reviewers
     image = ann.image()
+    monkeypatch.setattr(edits, "_APART_PX", 1000)
     ann.merge(*cells(image)[:2])
     found = agreement(ann.run)
     assert found.fields[0].n_second == found.fields[0].n_first + 1

@@ -149,7 +149,7 @@ def test_keys_judge_and_correct(review, run, monkeypatch):
     assert widget.session.run.review.head(widget.session.well, 1) == 4
     monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("out of focus", True))
     press("R")
-    assert "rejected: out of focus" in widget.caption.text()
+    assert "out of focus" in widget.caption.text()
     well = widget.session.well
     press("A")
     assert widget.session.number == 2
@@ -169,6 +169,7 @@ def test_what_was_painted_is_saved_when_one_steps_on(review, run):
     layer.paint((10, 10), number)
     assert (layer.data == number).any()
     press("N")
+    assert (layer.mode, layer.selected_label) == ("pan_zoom", 0)  # a stray click paints nothing on the next field
     assert (widget.session.run.read_field(well, 1).labels["nuclei"] == number).any()
     assert [v.reason for v in widget.session.run.review.history(well, 1)] == ["painted"]
 
@@ -188,8 +189,10 @@ def test_two_presses_of_x_split_a_cell_and_m_merges_it_again(review, run):
     assert sum(halves) == area
     assert min(halves) > 0.2 * area
     second = int(nuclei.data.max())
-    nuclei.selected_label = label
     point_at(viewer, "nuclei", second)
+    press("M")
+    assert "there is no cell 0 to merge" in widget.message.text()  # nothing was picked yet
+    nuclei.selected_label = label
     press("M")
     assert (nuclei.data == label).sum() == area
 
@@ -208,7 +211,8 @@ def test_what_somebody_else_changed_is_shown_and_ones_own_strokes_are_kept(revie
     assert "named “refused”" in widget.message.text()
     assert not (viewer.layers["nuclei"].data == first).any()
     assert not (viewer.layers["nuclei"].data == 900).any()
-    assert (viewer.layers["nuclei, refused"].data == 900).sum() == 9
+    assert (viewer.layers[f"nuclei, refused ({well} field 1)"].data == 900).sum() == 9
+    assert viewer.layers.selection.active.name == "nuclei"
     assert widget.session.run.review.head(well, 1) == 2
     press("N")  # nobody is stuck on it
     assert "field 2" in widget.caption.text()
@@ -246,3 +250,66 @@ def test_the_tables_follow_on_request(review, run, qtbot):
     assert said.args == [""]
     assert int(widget.session.table.rows[well]["nuclei_count"]) == int(before) - 1
     assert widget.message.text() == "the tables follow the review"
+
+
+def test_closing_the_dock_saves_what_was_painted(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    well = widget.session.well
+    press("W")
+    layer = viewer.layers["nuclei"]
+    number = layer.selected_label
+    layer.paint((10, 10), number)
+    viewer.window._qt_window.show()
+    viewer.window.remove_dock_widget(next(iter(viewer.window._wrapped_dock_widgets.values())))
+    assert (LocalRun(run).read_field(well, 1).labels["nuclei"] == number).any()
+
+
+def test_nobody_is_trapped_by_paint_that_is_refused(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    before = viewer.layers["somas"].data.copy()
+    viewer.layers["somas"].data[:4, :4] = 700
+    press("N")
+    assert "soma 700 has no nucleus" in widget.message.text()
+    assert "field 1" in widget.caption.text()
+    press("Z")
+    assert np.array_equal(viewer.layers["somas"].data, before)
+    press("N")
+    assert "field 2" in widget.caption.text()
+    press("Z")
+    assert "no correction of this field to take back" in widget.message.text()
+
+
+def test_keys_that_point_at_nothing_say_so(review, run):
+    viewer, widget, press = review
+    for key in ("D", "M", "X", "T", "A", "N", "Z", "S", "W", "U", "G", "O", "C"):
+        press(key)  # nothing is open: nothing happens
+    widget.open(run)
+    nuclei = viewer.layers["nuclei"]
+    viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
+    for key in ("D", "M", "X", "T"):
+        press(key)
+        assert "no object of nuclei is under the cursor" in widget.message.text(), key
+    viewer.layers.selection.active = viewer.layers[0]
+    press("D")
+    assert "no object of dna (1)" in widget.message.text()
+    (run / "review" / "queue.csv").unlink()
+    press("Q")
+    assert "This run has no queue" in widget.message.text()
+
+
+def test_a_rejected_well_is_said_and_taken_back(review, run, monkeypatch):
+    _, widget, press = review
+    widget.open(run)
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("bubble", True))
+    press("Shift+R")
+    assert f"well rejected by {widget.session.author}: bubble" in widget.caption.text()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (" ", True))
+    press("R")
+    assert "a rejection needs a reason" in widget.message.text()
+    press("Shift+A")
+    assert "well accepted" in widget.caption.text()
+    widget.apart.setChecked(True)
+    assert "independent reading" in widget.progress.text()
+    assert "accepted" not in widget.caption.text()

@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from imaging_service.cli import app
 from imaging_service.errors import NotFound, ReviewConflict, ReviewRefused, StoreError
+from imaging_service.jobs.corrections import apply_review
 from imaging_service.local_run import LocalRun
-from napari_plugin import session as session_module
+from napari_plugin import edits, places
 from napari_plugin.session import ReviewSession
 from napari_plugin.well_table import dose_words
 
@@ -111,17 +112,47 @@ def test_undo_goes_back_step_by_step_and_in_another_session_by_the_record(own):
         assert len(cells(before)) - len(cells(own.shown)) == left
     assert own.shown.label_version == 7
     own.erase("nuclei", cells(before)[0])
+    own.erase("nuclei", cells(before)[1])
     other = ReviewSession.open(own.run.root)
     other.image()
-    other.undo()
+    for left in (1, 0):
+        assert other.undo() is not None
+        assert len(cells(before)) - len(cells(other.shown)) == left
     assert np.array_equal(other.shown.labels["nuclei"], before.labels["nuclei"])
+    for _ in range(2):
+        assert other.undo() is None  # and not the undone ones again
+        assert np.array_equal(other.image().labels["nuclei"], before.labels["nuclei"])
+    reasons = [v.reason for v in other.run.review.history(own.well, 1)]
+    assert reasons[3:6] == ["undid version 4", "undid version 3", "undid version 2"]
+    assert reasons[-2:] == ["undid version 9", "undid version 8"]
     other.close()
 
 
-def test_cells_are_merged_and_split_with_their_somas(own):
+def nearest_pair(image):
+    """Two nuclei that lie near each other; those far apart are not one cell's pieces."""
+    centres = {n: np.argwhere(image.labels["nuclei"] == n).mean(axis=0) for n in cells(image)}
+    return min(((a, b) for a in centres for b in centres if a < b), key=lambda p: np.hypot(*(centres[p[0]] - centres[p[1]])))
+
+
+def test_cells_that_are_apart_or_not_there_are_not_merged(own, monkeypatch):
     image = own.image()
-    first, second = cells(image)[:2]
+    labels = cells(image)
+    far = max(
+        labels, key=lambda n: np.hypot(*(np.argwhere(image.labels["nuclei"] == n)[0] - np.argwhere(image.labels["nuclei"] == labels[0])[0]))
+    )
+    with pytest.raises(ValueError, match=r"lie \d+ pixels apart"):
+        own.merge(labels[0], far)
+    for absent in (0, 9999):
+        with pytest.raises(ValueError, match=f"there is no cell {absent} to merge"):
+            own.merge(absent, labels[0])
+    assert own.run.review.history(own.well, 1) == []
+
+
+def test_cells_are_merged_and_split_with_their_somas(own, monkeypatch):
+    image = own.image()
+    first, second = nearest_pair(image)
     area = {n: (image.labels["nuclei"] == n).sum() for n in (first, second)}
+    monkeypatch.setattr(edits, "_APART_PX", 1000)
     own.merge(first, second)
     assert (own.image().labels["nuclei"] == first).sum() == area[first] + area[second]
     points = [tuple(np.argwhere(image.labels["nuclei"] == n).mean(axis=0)) for n in (first, second)]
@@ -175,8 +206,8 @@ def test_the_next_fields_are_read_ahead_and_read_again_once_corrected(own, monke
 
 def test_of_a_very_large_field_a_window_is_loaded_and_no_cell_is_corrected_by_half(own, monkeypatch):
     whole = own.image()
-    monkeypatch.setattr(session_module, "_WHOLE_PX", 200)
-    monkeypatch.setattr(session_module, "_WINDOW_PX", 160)
+    monkeypatch.setattr(places, "WHOLE_PX", 200)
+    monkeypatch.setattr(places, "WINDOW_PX", 160)
     y, x = np.argwhere(whole.labels["nuclei"] > 0)[0]
     own.move_window(y, x)
     part = own.image()
@@ -211,13 +242,41 @@ def test_the_plate_says_how_far_each_well_is(own):
     own.next()
     own.reject("bubble")
     marks = {m.well: m for m in own.plate()}
-    assert [marks[w].state for w in own.wells[:4]] == ["begun", "rejected", "accepted", "open"]
+    assert [marks[w].state for w in own.wells[:4]] == ["begun", "rejected", "mixed", "open"]
     assert (marks[first].row, marks[first].column) == (2, int(first[1:]))
     assert "1 of 2 fields judged" in marks[first].words
     own.blinded = True
     line = own.table.rows[first]["line"]
     assert line in marks[first].words
     assert line not in {m.well: m for m in own.plate()}[first].words
+
+
+def test_the_panel_says_how_far_the_review_is_and_what_the_tables_lack(own):
+    assert own.progress() == "0 of 48 fields judged"
+    own.image()
+    own.accept()
+    assert own.progress() == "1 of 48 fields judged · tables at revision 1 of 2: U lets them follow"
+    own.reject("bubble", whole=True)
+    assert own.said() == "well rejected by ann: bubble · accepted"
+    own.accept(whole=True)  # thought better of
+    assert own.said() == "well accepted · accepted"
+    apart = own.again("by_ann")
+    assert (apart.run.reading, apart.said()) == ("by_ann", "")
+    assert "independent reading “by_ann”" in apart.progress()
+    apart.close()
+
+
+def test_an_independent_reader_sees_what_the_engine_gave(own):
+    well = own.well
+    before = own.table.rows[well]["nuclei_count"]
+    own.erase("nuclei", cells(own.image())[0])
+    apply_review(own.run.root)
+    own.read_tables()
+    assert int(own.table.rows[well]["nuclei_count"]) == int(before) - 1
+    apart = own.again("by_bob")
+    assert apart.table.rows[well]["nuclei_count"] == before
+    assert apart.image().label_version == 1
+    apart.close()
 
 
 def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
@@ -250,14 +309,14 @@ def test_the_contrast_is_one_for_the_plate(own):
 def test_verdicts_stand_beside_the_field(own):
     own.image()
     own.reject("bubble")
-    assert own.said() == "rejected: bubble"
+    assert own.said() == "rejected by ann: bubble"
     own.accept()
     assert own.said() == "accepted"
     with pytest.raises(ValueError, match="a rejection needs a reason"):
         own.reject("  ")
     own.reject("contaminated", whole=True)
     own.next()
-    assert own.said() == "rejected: contaminated"
+    assert own.said() == "well rejected by ann: contaminated"
 
 
 def test_the_queue_leads_from_one_urgent_field_to_the_next(own):
