@@ -55,3 +55,15 @@ def analysed(phantom_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("results")
     analyze(lambda: phantom_inputs, out, workers=2)
     return out
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path):
+    """(Service, Client): a real server with its worker, one a test module."""
+    from tests.service import Service
+
+    running = Service(tmp_path_factory.mktemp("service"), phantom_plate)
+    client = running.start()
+    yield running, client
+    client.close()
+    running.stop()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
 from imaging_service.jobs.summary import TABLES
-
-_spec = importlib.util.spec_from_file_location("service", Path(__file__).parent.parent / "service.py")
-service_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(service_module)
+from tests.service import Service, wait_for
 
 
 def rows_a_well(folder):
@@ -31,11 +26,11 @@ def rows_a_well(folder):
 
 @pytest.mark.parametrize("victim", ["worker", "compute process", "server"])
 def test_kill_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path, victim):
-    running = service_module.Service(tmp_path, phantom_plate)
+    running = Service(tmp_path, phantom_plate)
     client = running.start()
     try:
         run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
-        before = service_module.wait_for(client, run.id, states=("done",), at_least=5)
+        before = wait_for(client, run.id, states=("done",), at_least=5)
         assert before.state != "done", "the plate was too quick to be killed"
         if victim == "worker":
             worker = running.worker()
@@ -51,7 +46,7 @@ def test_kill_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path, victim
             time.sleep(3)
             client._http.close()
             client = running.start()
-        after = service_module.wait_for(client, run.id)
+        after = wait_for(client, run.id)
         assert after.state == "done", running.log()
         assert (after.progress.done, after.progress.failed, after.progress.left) == (24, 0, 0)
     finally:

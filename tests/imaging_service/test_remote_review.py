@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -20,26 +18,14 @@ from imaging_service.jobs.corrections import apply_review
 from imaging_service.remote_run import RemoteRun
 from imaging_service.review_log import Crop, pack
 from napari_plugin.session import ReviewSession
-
-_spec = importlib.util.spec_from_file_location("service", Path(__file__).parent.parent / "service.py")
-service_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(service_module)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, phantom_plate):
-    running = service_module.Service(tmp_path_factory.mktemp("service"), phantom_plate)
-    client = running.start()
-    yield running, client
-    client.close()
-    running.stop()
+from tests.service import wait_for
 
 
 @pytest.fixture(scope="module")
 def done(service, phantom_plate):
     running, client = service
     run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
-    ended = service_module.wait_for(client, run.id)
+    ended = wait_for(client, run.id)
     assert ended.state == "done", running.log()
     return ended
 

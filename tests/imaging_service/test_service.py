@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -15,19 +14,7 @@ import pytest
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.jobs.summary import TABLES
-
-_spec = importlib.util.spec_from_file_location("service", Path(__file__).parent.parent / "service.py")
-service_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(service_module)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, phantom_plate):
-    running = service_module.Service(tmp_path_factory.mktemp("service"), phantom_plate)
-    client = running.start()
-    yield running, client
-    client._http.close()
-    running.stop()
+from tests.service import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +22,7 @@ def done(service, phantom_plate):
     _, client = service
     run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
     assert run.state in {"queued", "running"}
-    return service_module.wait_for(client, run.id)
+    return wait_for(client, run.id)
 
 
 def test_a_submitted_plate_becomes_the_same_tables_as_analyze(service, done, analysed):

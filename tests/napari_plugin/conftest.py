@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
+
+from napari_plugin.session import ReviewSession
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -24,3 +27,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(words)
         for item in windows:
             item.add_marker(pytest.mark.skip(reason=words))
+
+
+@pytest.fixture
+def session(analysed: Path):
+    """A session on the run of the small phantom plate, to look at."""
+    opened = ReviewSession.open(analysed)
+    yield opened
+    opened.close()

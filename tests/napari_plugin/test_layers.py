@@ -1,21 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from imaging_service.review_log import NOBODY
 from napari_plugin.edits import graph_labels
 from napari_plugin.layers import GRAPH_LAYER, field_layers, get_reader
-from napari_plugin.session import ReviewSession
 
 CHANNELS, LABELS = ["dna (1)", "neurite (2)", "aggregate (3)"], ["nuclei", "somas", "neurites", "puncta"]
-
-
-@pytest.fixture
-def session(analysed):
-    opened = ReviewSession.open(analysed)
-    yield opened
-    opened.close()
 
 
 def test_layers_hold_pixels_and_labels_in_micrometres(session):

@@ -15,13 +15,6 @@ from napari_plugin.session import ReviewSession
 from napari_plugin.well_table import dose_words
 
 
-@pytest.fixture
-def session(analysed):
-    opened = ReviewSession.open(analysed)
-    yield opened
-    opened.close()
-
-
 def test_stepping_through_fields_and_wells(session):
     first = session.wells[0]
     assert (session.well, session.number) == (first, 1)
