@@ -16,6 +16,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ NOBODY = 2**31 - 1
 
 # Measuring holds some numbers for every label up to the highest.
 MOST_LABEL = 1_000_000
+# Five compartments of the largest camera's field.
+_MOST_PIXELS = 5 * 5000 * 5000
 
 
 @dataclass(frozen=True)
@@ -86,22 +89,43 @@ def pack(meta: object, crops: Sequence[Crop]) -> bytes:
 
 
 def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tuple[Any, list[Crop]]:
-    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do not fit their region."""
+    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do not fit their region.
+
+    What a header says is compared with the region before anything is allocated: a few bytes may claim, or inflate to, any size.
+    """
     import numpy as np
 
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            meta = json.loads(stored["meta"].tobytes())
-            regions = list(regions_of(meta))
-            arrays = [stored[f"crop_{i}"] for i in range(len(regions))]
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
-        raise ValueError(str(error)) from error
     crops = []
-    for region, labels in zip(regions, arrays, strict=True):
-        if labels.shape != (region.height, region.width) or labels.dtype not in (np.int32, np.uint16):
-            raise ValueError(f"labels of {region.compartment} are {labels.shape} {labels.dtype}, not int32 or uint16 of their region")
-        crops.append(Crop(region.compartment, region.y, region.x, labels.astype(np.int32), region.frame))
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            meta = json.loads(_array(archive, "meta", (None,), (np.uint8,)).tobytes())
+            regions = list(regions_of(meta))
+            if sum(r.height * r.width for r in regions) > _MOST_PIXELS:
+                raise ValueError(f"more than {_MOST_PIXELS:,} pixels")
+            for i, r in enumerate(regions):
+                labels = _array(archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)).astype(np.int32)
+                crops.append(Crop(r.compartment, r.y, r.x, labels, r.frame))
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(str(error)) from error
     return meta, crops
+
+
+def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], kinds: tuple[Any, ...]) -> NDArray[Any]:
+    """An array of a .npz that has this shape (None: any up to a megabyte) and one of these types. Raises ValueError for any other."""
+    import numpy as np
+
+    with archive.open(f"{name}.npy") as part:
+        if np.lib.format.read_magic(part) != (1, 0):
+            raise ValueError(f"{name} is no array of ours")
+        found, _, dtype = np.lib.format.read_array_header_1_0(part)
+        expected = tuple(min(n, 2**20) if e is None else e for n, e in zip(found, shape, strict=False))
+        if len(found) != len(shape) or found != expected or dtype not in [np.dtype(k) for k in kinds]:
+            raise ValueError(f"{name} is {found} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of its region {expected}")
+        size = int(np.prod(found)) * dtype.itemsize
+        content = part.read(size)
+        if len(content) != size:
+            raise ValueError(f"{name} ends early")
+        return np.frombuffer(content, dtype).reshape(found)
 
 
 class ReviewLog:
@@ -177,13 +201,19 @@ class ReviewLog:
         undoes: int | None = None,
     ) -> LabelVersion:
         """A new version that holds what version `to` held. `base` gives the engine's labels of a time point."""
-        touched = {(r.compartment, r.frame): r for v in self.history(well, field) if v.version > to for r in v.regions}
+        touched: dict[tuple[str, int], list[Region]] = {}
+        for region in (r for v in self.history(well, field) if v.version > to for r in v.regions):
+            touched.setdefault((region.compartment, region.frame), []).append(region)
         if not touched:
             raise ReviewRefused(f"well {well}, field {field}: version {to} is the newest; there is nothing to go back from")
         crops = []
         for frame in sorted({frame for _, frame in touched}):
             wanted = self.labels(base(frame), well, field, to, frame)
-            crops += [Crop(name, 0, 0, wanted[name], frame) for name, of in sorted(touched) if of == frame]
+            for (name, of), regions in sorted(touched.items()):
+                if of == frame:
+                    y, x = min(r.y for r in regions), min(r.x for r in regions)
+                    bottom, right = max(r.y + r.height for r in regions), max(r.x + r.width for r in regions)
+                    crops.append(Crop(name, y, x, wanted[name][y:bottom, x:right], frame))
         return self.commit(well, field, self.head(well, field), crops, author, reason, undoes=undoes)
 
     def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None, frame: int = 1) -> dict[str, Labels]:

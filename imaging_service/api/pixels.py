@@ -13,9 +13,8 @@ from imaging_service.local_run import LocalRun
 router = APIRouter(prefix="/runs/{run}", tags=["review"])
 
 
-@router.api_route(
-    "/plate.zarr/{path:path}", methods=["GET", "HEAD"], summary="Files of the run's OME-Zarr plate", response_class=FileResponse
-)
+@router.head("/plate.zarr/{path:path}", include_in_schema=False)
+@router.get("/plate.zarr/{path:path}", summary="Files of the run's OME-Zarr plate", response_class=FileResponse)
 def get_file(run: str, path: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
     """Whole or in ranges of bytes: a shard's index and one chunk of it are two small answers."""
     plate = LocalRun(folder_of(finished(run, session), settings)).plate.resolve()
