@@ -41,7 +41,7 @@ test-install: $(VENV)/.dev
 	build/light/bin/python -c "import importlib.util as u, imaging_service.client; assert not any(map(u.find_spec, ['numpy', 'torch', 'fastapi']))"
 	$(PYTHON) -m venv build/review
 	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/review/bin/python ".[review]"
-	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.layers; assert not any(map(u.find_spec, ['torch', 'fastapi', 'polars']))"
+	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.review, polars; assert not any(map(u.find_spec, ['torch', 'fastapi', 'cv2', 'cellpose']))"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
