@@ -291,8 +291,8 @@ class ReviewWidget(CorrectingPanel):
         """Let the tables follow the review, in the background."""
         if self.session is None:
             return
-        self.message.setText("the tables are being measured again …")
         self.session.follow(self.followed.emit)
+        self.message.setText("the tables are being measured again …")
 
     def _followed(self, error: str) -> None:
         self.message.setText(error or "the tables follow the review")

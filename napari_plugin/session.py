@@ -304,7 +304,9 @@ class ReviewSession:
     # ── the tables ──
 
     def follow(self, done: Callable[[str], None]) -> None:
-        """Let the tables follow the review, in the background; `done` is called with what went wrong, or nothing."""
+        """Let the tables follow the review, in the background; `done` is called with what went wrong, or nothing. Raises ValueError in a reading."""
+        if self.run.reading:
+            raise ValueError("no table follows an independent reading")
 
         def work() -> None:
             try:

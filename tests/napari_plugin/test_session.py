@@ -269,6 +269,8 @@ def test_an_independent_reader_sees_what_the_engine_gave(own):
     apart = own.again("by_bob")
     assert apart.table.rows[well]["nuclei_count"] == before
     assert apart.image().label_version == 1
+    with pytest.raises(ValueError, match="no table follows an independent reading"):
+        apart.follow(print)
     apart.close()
 
 
