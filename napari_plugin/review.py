@@ -103,7 +103,7 @@ class ReviewWidget(CorrectingPanel):
         self.wells.clear()
         self.wells.addItems(session.wells)
         self.phenotype.clear()
-        self.phenotype.addItems(session.phenotypes)
+        self.phenotype.addItems(session.table.phenotypes)
         self._show_plate()
         if session.wells:
             self._show()

@@ -63,6 +63,7 @@ class ReviewSession:
         self._why: dict[tuple[str, int], str] = {}
         self._before: dict[tuple[str, int], tuple[int, list[tuple[int, list[Crop]]]]] = {}
         self._centre: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._contrast: tuple[tuple[float, float], ...] | None = None
         self.read_tables()
         self.wells = self.table.wells
@@ -161,13 +162,22 @@ class ReviewSession:
     # ── the field ──
 
     def image(self) -> FieldImage:
-        """Pixels and labels of the field being looked at. Raises ServiceError."""
-        found = self._ready()
+        """Pixels and labels of the field being looked at. Raises ServiceError, and is then back where the last one was shown.
+
+        Otherwise what the reviewer does to the field on the screen would be done to one that nobody saw.
+        """
+        try:
+            found = self._ready()
+        except ServiceError:
+            if self._seen is not None:
+                self.position, self.number, self.frame = self._seen
+            raise
         place = self.place[:2]
         if self._before.get(place, (0, []))[0] != found.label_version:
             # Somebody else's version: what was before mine is not what is before theirs.
             self._before[place] = (found.label_version, [])
         self.shown, self.frame = found, found.frame
+        self._seen = (self.position, self.number, self.frame)
         return found
 
     def _ready(self) -> FieldImage:
@@ -297,8 +307,8 @@ class ReviewSession:
         return version
 
     def _shown(self) -> FieldImage:
-        if self.shown is None:
-            raise ValueError("no field is shown")
+        if self.shown is None or self._seen != (self.position, self.number, self.frame):
+            raise ValueError("the field is not shown yet, so nothing is done to it")
         return self.shown
 
     # ── the tables ──
@@ -362,11 +372,6 @@ class ReviewSession:
         self.run.judge(Verdict(**({"well": self.well, "field": self.number, "author": self.author, "time": datetime.now(UTC)} | what)))
 
     # ── the panel ──
-
-    @property
-    def phenotypes(self) -> list[str]:
-        """Well columns that the run responds by."""
-        return self.table.phenotypes
 
     def caption(self) -> str:
         """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only which field it is."""

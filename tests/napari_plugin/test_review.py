@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from qtpy.QtWidgets import QInputDialog
 
+from imaging_service.errors import StoreError
 from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.prepare import read_inputs
 from imaging_service.local_run import LocalRun
@@ -250,6 +251,34 @@ def test_the_tables_follow_on_request(review, run, qtbot):
     assert said.args == [""]
     assert int(widget.session.table.rows[well]["nuclei_count"]) == int(before) - 1
     assert widget.message.text() == "the tables follow the review"
+
+
+def test_a_field_that_cannot_be_read_leaves_the_reviewer_where_they_are(review, run, monkeypatch):
+    """Else what is done to the field on the screen would be done to one that nobody saw."""
+    viewer, widget, press = review
+    widget.open(run)
+    true_read = LocalRun.read_field
+
+    def read(self, well, number, *more):
+        if number == 2:
+            raise StoreError("field 2 is damaged")
+        return true_read(self, well, number, *more)
+
+    monkeypatch.setattr(LocalRun, "read_field", read)
+    widget.session._ahead.want([])
+    well, log = widget.session.well, widget.session.run.review
+    press("N")
+    assert widget.message.text() == "field 2 is damaged"
+    assert (widget.session.well, widget.session.number) == (well, 1)
+    point_at(viewer, "nuclei", int(viewer.layers["nuclei"].data.max()))
+    press("D")
+    assert (len(log.history(well, 1)), len(log.history(well, 2))) == (1, 0)
+    press("A")
+    assert (well, 1, None) in log.standing()
+    assert (well, 2, None) not in log.standing()
+    widget.session.go_to(widget.session.wells[3])
+    with pytest.raises(ValueError, match="is not shown yet"):
+        widget.session.undo()
 
 
 def test_closing_the_dock_saves_what_was_painted(review, run):
