@@ -217,8 +217,9 @@ class ReviewWidget(CorrectingPanel):
             return
         self.wells.setCurrentText(session.well)
         self.plate.mark(session.well)
-        self.caption.setText("\n".join(filter(None, (session.said(), session.caption()))))
-        self.progress.setText(session.progress())
+        said, progress = session.words()
+        self.caption.setText("\n".join(filter(None, (said, session.caption()))))
+        self.progress.setText(progress)
         if waiting := session.waiting():
             self.message.setText(waiting)
         self._show_curve()

@@ -26,15 +26,12 @@ from imaging_service.remote_run import RemoteRun
 from imaging_service.review_log import Crop, check_cells, not_undone
 from imaging_service.schemas import LabelVersion, Verdict
 from napari_plugin import places, words
-from napari_plugin.edits import changes, erased, graph_labels, merged, new_label, split
+from napari_plugin.edits import Labels, changes, erased, graph_labels, merged, new_label, split
 from napari_plugin.places import Place
 from napari_plugin.read_ahead import ReadAhead
 from napari_plugin.well_table import WellMark, WellTable
 
-Labels = NDArray[np.integer[Any]]
 AHEAD = 3
-# How long an answer of a service may take before the reviewer is told.
-_PATIENCE_S = 30.0
 
 
 @dataclass
@@ -76,7 +73,7 @@ class ReviewSession:
     @classmethod
     def connect(cls, url: str, run: str, reading: str = "", journal: Path | None = None) -> ReviewSession:
         """A session on a run of a service; what an earlier one could not send is sent. Raises ServiceRefused."""
-        return cls(RemoteRun(Client(url, read_seconds=_PATIENCE_S), run, journal, reading))
+        return cls(RemoteRun(Client(url, read_seconds=30.0), run, journal, reading))
 
     def again(self, reading: str) -> ReviewSession:
         """The same run once more, as an independent reading or (empty) as the run's own record."""
@@ -387,11 +384,16 @@ class ReviewSession:
 
     def said(self) -> str:
         """What reviewers said of this field so far, in a line; a blinded one sees only what they said themselves."""
-        return words.said(self)
+        return self.words()[0]
 
     def progress(self) -> str:
         """How many fields are judged, which record this is, and whether the tables lag behind it."""
-        return words.progress(self)
+        return self.words()[1]
+
+    def words(self) -> tuple[str, str]:
+        """(said, progress), for one question to a service."""
+        standing = self.run.review.standing()
+        return words.said(self, standing), words.progress(self, standing)
 
     def waiting(self) -> str:
         """What is not sent yet, and what was refused; empty on a folder and where all is well."""

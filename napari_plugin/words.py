@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from imaging_service.local_run import LocalRun
+from napari_plugin.well_table import Standing
 
 if TYPE_CHECKING:
     from napari_plugin.session import ReviewSession
@@ -20,9 +21,8 @@ def caption(session: ReviewSession, why: Mapping[tuple[str, int], str]) -> str:
     return f"{session.well}, {of}\n{session.table.words(session.well)}" + (f"\nworth a look: {reason}" if reason else "")
 
 
-def said(session: ReviewSession) -> str:
+def said(session: ReviewSession, standing: Standing) -> str:
     """What reviewers said of the field and its well so far; a blinded one sees only what they said themselves."""
-    standing = session.run.review.standing()
     parts = []
     for what, place in (("well ", (session.well, None, None)), ("", (session.well, session.number, None))):
         verdict = standing.get(place)
@@ -33,9 +33,8 @@ def said(session: ReviewSession) -> str:
     return " · ".join(parts)
 
 
-def progress(session: ReviewSession) -> str:
+def progress(session: ReviewSession, standing: Standing) -> str:
     """How many fields are judged, which record this is, and whether the tables lag behind it."""
-    standing = session.run.review.standing()
     every = [(well, n + 1) for well in session.wells for n in range(session.table.fields(well))]
     judged = sum((well, n, None) in standing or (well, None, None) in standing for well, n in every)
     parts = [f"{judged} of {len(every)} fields judged"]
