@@ -79,8 +79,8 @@ def respond(
     curves: list[Curve] = []
     for name in phenotypes:
         column = phenotype(name)
-        values = wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
-        ranges = _common_ranges(values.filter((pl.col("control") == "none") & (pl.col("compound") != "")))
+        values = _values(wells, name)
+        ranges = _common_ranges(values)
         for line, compound in pairs:
             own = values.filter(
                 (pl.col("line") == line)
@@ -123,8 +123,44 @@ def respond(
     return Responses(with_q_values(frame, ["phenotype"]), quality, tuple(curves))
 
 
+def lines_to_fit(before: pl.DataFrame, after: pl.DataFrame, phenotypes: Sequence[str], *, pixel_size_um: float) -> list[str]:
+    """Lines of which `respond` would not say of the well table `after` what it said of `before`; all others' rows can be kept.
+
+    Those of which a well moved; all of them where something moved that a row takes from the whole plate: the dose range that all lines were
+    given, or why a phenotype is refused.
+    """
+    watched = ["well", "line", "status", "population", "nuclei_count", *phenotypes]
+    same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
+    moved = after.filter(~pl.col("well").is_in(same["well"].implode()))
+    whole = any(_of_plate(before, name, pixel_size_um) != _of_plate(after, name, pixel_size_um) for name in phenotypes)
+    return sorted((after if whole else moved)["line"].unique())
+
+
+def _of_plate(wells: pl.DataFrame, name: str, pixel_size_um: float) -> tuple[DoseResponse | None, dict[str, tuple[float, float]]]:
+    """What a response row takes from other lines' wells."""
+    return _plate_refusal(wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um), _common_ranges(_values(wells, name))
+
+
+def _values(wells: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Wells with a value of the phenotype, normalised as `response`."""
+    return wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
+
+
 def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
     """What can be said before any fit."""
+    refused = _plate_refusal(wells, name, coarsest, pixel_size_um)
+    if refused is not None:
+        return refused
+    vehicle = wells.filter((pl.col("status") == "done") & (pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
+    if vehicle.is_empty():
+        return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
+    if phenotype(name).scale == "percent" and not vehicle.to_numpy().mean() > 0:
+        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
+    return None
+
+
+def _plate_refusal(wells: pl.DataFrame, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
+    """Why no line of the plate has a response of this phenotype."""
     if coarsest is not None and pixel_size_um > coarsest:
         return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
     done = wells.filter(pl.col("status") == "done")
@@ -143,11 +179,6 @@ def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, 
             return DoseResponse("too_few_cells", f"{name} needs {MIN_CELLS} cells a well; the fullest well has {cells}")
         words = "its channel or compartment is missing, or it was refused (see the plate's checks)"
         return DoseResponse("not_measured", f"{name} has no value in any well: {words}")
-    vehicle = done.filter((pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
-    if vehicle.is_empty():
-        return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
-    if phenotype(name).scale == "percent" and not vehicle.to_numpy().mean() > 0:
-        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
     return None
 
 
@@ -181,6 +212,7 @@ def _lost_doses(planned: pl.DataFrame, own: pl.DataFrame) -> str:
 
 def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
     """Compound ► the dose range in which every line has values; absent where there is none."""
+    values = values.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
     ranges = {}
     for compound in values["compound"].unique():
         own = values.filter((pl.col("compound") == compound) & (pl.col("dose_molar") > 0))

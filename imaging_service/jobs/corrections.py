@@ -23,8 +23,8 @@ from imaging_service.errors import NotFound, StoreError
 from imaging_service.jobs.analyze import only_one
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.longitudinal import follow_again
-from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
-from imaging_service.jobs.summary import conditions_table, judge_plate
+from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, measure_settings
+from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate
 from imaging_service.local_run import review_state
 from imaging_service.review_log import ReviewLog, check_cells, verdict_words
 from imaging_service.schemas import Verdict
@@ -32,17 +32,14 @@ from imaging_service.store import plates
 from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import read_table, write_table
-from phenotypes.measure import MeasureSettings, measure, with_well
+from phenotypes.measure import measure, with_well
 from phenotypes.multiple_testing import with_q_values
-from phenotypes.neurites import NeuriteSettings
-from phenotypes.responses import respond
+from phenotypes.responses import lines_to_fit, respond
 from plate_maps import Well
 from segmentation import Field, Segmentation
 
 # As the wells were measured.
 cv2.setNumThreads(1)
-
-TABLES = ("cells", "fields", "wells", "quality", "responses", "checks", "tracks", "hazards")
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
     before = out if (out / "corrected.json").is_file() else root
     old_wells, old_responses = read_table(before / "wells.parquet"), read_table(before / "responses.parquet")
     names = record.inputs.protocol.response.phenotypes
-    lines = _moved(old_wells, judged.wells, names)
+    lines = lines_to_fit(old_wells, judged.wells, names, pixel_size_um=record.pixel_size_um)
     responses = respond(
         judged.wells, names, pixel_size_um=record.pixel_size_um, lines=lines,
         provenance={
@@ -162,10 +159,10 @@ def _measured(
     raw = Field(pixels, roles, record.pixel_size_um)
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
-    part = protocol.measurement
-    settings = MeasureSettings(part.ring_um, NeuriteSettings(part.min_branch_um, part.min_primary_um))
     segmentation = Segmentation(labels, "reviewer")
-    found = with_well(measure(calibration.illumination.correct(raw), segmentation, settings, raw), name, number, frame, version)
+    found = with_well(
+        measure(calibration.illumination.correct(raw), segmentation, measure_settings(protocol), raw), name, number, frame, version
+    )
     if found.graph is not None:
         stream = io.BytesIO()
         np.savez_compressed(stream, graph=found.graph)
@@ -196,11 +193,3 @@ def _in_order(table: pl.DataFrame, order: Mapping[str, int]) -> pl.DataFrame:
     """Rows by well in the run's order, field, frame; the order within a field stays."""
     place = pl.col("well").replace_strict(dict(order), return_dtype=pl.Int64)
     return table.sort(place, "field", "frame", maintain_order=True)
-
-
-def _moved(before: pl.DataFrame, after: pl.DataFrame, names: tuple[str, ...]) -> list[str]:
-    """Lines of which a well's status or a phenotype that responds is not what it was."""
-    watched = ["well", "line", "status", *names]
-    same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
-    unchanged = set(same["well"])
-    return sorted({line for well, line in after.select("well", "line").rows() if well not in unchanged})

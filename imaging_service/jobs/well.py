@@ -25,6 +25,7 @@ from imaging_service.jobs.records import (
     WellOutcome,
     WellTask,
     load,
+    measure_settings,
     save,
 )
 from imaging_service.review_log import GRAPH
@@ -32,8 +33,7 @@ from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter
 from imaging_service.store.tables import write_table
-from phenotypes.measure import MeasureSettings, measure, with_well
-from phenotypes.neurites import NeuriteSettings
+from phenotypes.measure import measure, with_well
 from plate_maps import Well
 from segmentation import Field, Segmentation, Segmenter, segment_all
 from segmentation.background import estimate_illumination, no_illumination
@@ -204,8 +204,7 @@ def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
 
 def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter) -> WellOutcome:
     illumination, protocol = calibration.illumination, task.protocol
-    part = protocol.measurement
-    settings = MeasureSettings(part.ring_um, NeuriteSettings(part.min_branch_um, part.min_primary_um))
+    settings = measure_settings(protocol)
     well = Well.parse(task.well)
     count = convert_well(task)
     frames = len(task.times)

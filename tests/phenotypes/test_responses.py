@@ -6,7 +6,7 @@ import pytest
 
 from phenotypes.columns import columns, conform
 from phenotypes.dose_response import occupancy
-from phenotypes.responses import respond
+from phenotypes.responses import lines_to_fit, respond
 
 DOSES = [1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5]
 
@@ -125,3 +125,46 @@ def test_crossings_that_spoil_attribution_are_a_status_of_their_own():
 def test_rows_say_whom_they_speak_of():
     wells = plate({"L1": (0.5, 1e-6)}).with_columns(population=pl.lit("motor neurons"))
     assert respond(wells, ["live_density"], pixel_size_um=0.65).table["population"].to_list() == ["motor neurons"]
+
+
+NAMES = ["live_density", "nc_log2_aggregate"]
+
+
+def excluded(wells, which):
+    """Wells taken out, as a reviewer's rejection leaves them."""
+    gone = pl.col("well").is_in(which)
+    return wells.with_columns(
+        pl.when(gone).then(pl.lit("excluded")).otherwise(pl.col("status")).alias("status"),
+        *(pl.when(gone).then(None).otherwise(pl.col(n)).alias(n) for n in (*NAMES, "nuclei_count")),
+    )
+
+
+def changed(wells, well, **to):
+    return wells.with_columns(pl.when(pl.col("well") == well).then(pl.lit(v)).otherwise(pl.col(n)).alias(n) for n, v in to.items())
+
+
+TOP = [f"W{i}" for i in (25, 26, 27)]  # line A's wells at the highest dose
+
+
+@pytest.mark.parametrize(
+    ("edit", "lines"),
+    [
+        (lambda w: w, []),
+        (lambda w: changed(w, "W12", live_density=150.0), ["A"]),
+        (lambda w: changed(w, "W40", nc_log2_aggregate=2.0), ["B"]),
+        (lambda w: changed(w, "W12", nuclei_count=99), ["A"]),  # n_cells says so, although no response does
+        (lambda w: excluded(w, ["W12"]), ["A"]),
+        (lambda w: excluded(w, ["W0", "W1", "W2", "W3", "W4", "W5"]), ["A"]),
+        (lambda w: excluded(w, TOP), ["A", "B", "C"]),  # the range of `auc` is that of all lines
+        (lambda w: w.with_columns(pl.lit(None, pl.Float64).alias("nc_log2_aggregate")), ["A", "B", "C"]),
+    ],
+)
+def test_what_is_kept_and_what_is_fitted_again_is_what_a_whole_fit_gives(edit, lines):
+    before = plate({"A": (0.8, 4e-7), "B": (0.6, 1e-6), "C": (0.0, 1e-6)})
+    after = edit(before)
+    assert lines_to_fit(before, after, NAMES, pixel_size_um=0.65) == lines
+    whole = respond(after, NAMES, pixel_size_um=0.65).table
+    kept = respond(before, NAMES, pixel_size_um=0.65).table.filter(~pl.col("line").is_in(lines))
+    again = respond(after, NAMES, pixel_size_um=0.65, lines=lines).table if lines else kept.clear()
+    keys = ["phenotype", "line", "compound"]
+    assert pl.concat([kept, again]).drop("q_value").sort(keys).equals(whole.drop("q_value").sort(keys))
