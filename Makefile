@@ -41,7 +41,7 @@ test-install: $(VENV)/.dev
 	build/light/bin/python -c "import importlib.util as u, imaging_service.client; assert not any(map(u.find_spec, ['numpy', 'torch', 'fastapi']))"
 	$(PYTHON) -m venv build/review
 	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/review/bin/python ".[review]"
-	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.review, polars; assert not any(map(u.find_spec, ['torch', 'fastapi', 'cv2', 'cellpose']))"
+	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.widget, polars; assert not any(map(u.find_spec, ['torch', 'fastapi', 'cv2', 'cellpose']))"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -58,7 +58,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/recovery.py --seeds 20
 
 docs: $(VENV)/.service
-	$(BIN)/python -c "from phenotypes.columns import markdown; print(markdown(), end='')" > docs/columns.md
+	$(BIN)/python -c "from phenotypes.columns.dictionary import markdown; print(markdown(), end='')" > docs/columns.md
 
 # What was tested: exact versions with hashes, for every platform. Run again to take newer ones, then the whole suite.
 lock: $(VENV)/.service

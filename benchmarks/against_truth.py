@@ -16,12 +16,12 @@ import numpy as np
 import polars as pl
 import vl_convert
 
-from phenotypes.calls import mark_pyknotic
-from phenotypes.measure import measure, with_well
-from phenotypes.neurites import MAX_CONFLICT, per_soma, trace
-from phenotypes.wells import well_table
+from phenotypes.cells.measure import measure, with_well
+from phenotypes.cells.neurites import MAX_CONFLICT, per_soma, trace
+from phenotypes.plates.calls import mark_pyknotic
+from phenotypes.plates.wells import well_table
 from segmentation import load
-from segmentation.phantoms import Culture, Optics, render
+from segmentation.phantoms.render import Culture, Optics, render
 
 DENSITIES = (20, 50, 100, 200, 400)
 WELLS, FIELDS = 6, 3

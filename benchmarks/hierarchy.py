@@ -14,12 +14,12 @@ import argparse
 import numpy as np
 from scipy import stats
 
-from phenotypes.across import donor_estimates, group_contrast
-from phenotypes.batch_curves import fit_batches
-from phenotypes.dose_response import occupancy
-from phenotypes.meta_analysis import meta_analysis
-from phenotypes.mixed_model import donor_model
-from phenotypes.rescue import rescue
+from phenotypes.screens.donors import donor_estimates, group_contrast
+from phenotypes.screens.rescue import rescue
+from phenotypes.statistics.batch_curves import fit_batches
+from phenotypes.statistics.dose_response import occupancy
+from phenotypes.statistics.meta_analysis import meta_analysis
+from phenotypes.statistics.mixed_model import donor_model
 
 DONORS, BATCHES, WELLS, CELLS = 8, 3, 4, 60
 # Standard deviations between donors, batches of a donor, wells of a batch, cells of a well.

@@ -21,11 +21,11 @@ import uvicorn
 from sqlmodel import Session
 
 from imaging_service.api.app import create_app
-from imaging_service.db import engine, upgrade
-from imaging_service.demo import write_phantom_plate
-from imaging_service.models import PlateRow, RunRow, TableRow
+from imaging_service.cli.demo import write_phantom_plate
+from imaging_service.database.session import engine, upgrade
+from imaging_service.database.tables import PlateRow, RunRow, TableRow
 from imaging_service.settings import Settings
-from phenotypes.columns import columns
+from phenotypes.columns.dictionary import columns
 
 
 def help_seconds() -> float:

@@ -25,7 +25,7 @@ SIDE, PX = 2160, 0.325
 
 def draw(path: Path) -> None:
     """Pixels and true labels of the field."""
-    from segmentation.phantoms import Culture, Optics, render
+    from segmentation.phantoms.render import Culture, Optics, render
 
     culture = Culture(neurons_per_mm2=300, glia_per_mm2=1600, pyknotic_per_mm2=200, neurite_length_um=160, puncta_per_neuron=3)
     phantom = render(culture, Optics(shape=(SIDE, SIDE), pixel_size_um=PX), 1)
@@ -54,7 +54,7 @@ def load(path: Path):
 
 
 def ours(field, segmentation) -> str:
-    from phenotypes.measure import measure
+    from phenotypes.cells.measure import measure
 
     result = measure(field, segmentation)
     row = result.field.to_dicts()[0]

@@ -21,16 +21,16 @@ import cv2
 import numpy as np
 import polars as pl
 
-from imaging_service import demo
+from imaging_service.cli import demo
 from imaging_service.jobs.analyze import start_worker
 from imaging_service.jobs.well import ILLUMINATION_FIELDS, THRESHOLD_FIELDS
-from phenotypes.columns import empty_table
-from phenotypes.measure import measure, with_well
-from phenotypes.plate import judge
-from phenotypes.responses import respond
+from phenotypes.cells.measure import measure, with_well
+from phenotypes.columns.dictionary import empty_table
+from phenotypes.plates.judge import judge
+from phenotypes.plates.responses import respond
 from segmentation import load
-from segmentation.background import estimate_illumination
-from segmentation.phantoms import Optics, render
+from segmentation.filters.background import estimate_illumination
+from segmentation.phantoms.render import Optics, render
 
 
 def field(planned: demo.PlannedWell, seed: int, number: int):

@@ -29,9 +29,9 @@ SIDE, DRAWN = 2160, 6
 def draw(folder: Path) -> Path:
     """A run of six wells with one field each."""
     from imaging_service.jobs.analyze import analyze
-    from imaging_service.jobs.prepare import read_inputs
+    from imaging_service.jobs.plan import read_inputs
     from imaging_service.protocol import parse_protocol
-    from segmentation.phantoms import Culture, Optics, render
+    from segmentation.phantoms.render import Culture, Optics, render
 
     scan = folder / "Scan"
     scan.mkdir(parents=True)
@@ -80,10 +80,10 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
     import httpx
     from sqlmodel import Session
 
-    from imaging_service.db import engine
-    from imaging_service.jobs.queue import prepare_database
-    from imaging_service.jobs.workflows import _insert_tables, run_folder
-    from imaging_service.models import PlateRow, RunRow
+    from imaging_service.database.session import engine
+    from imaging_service.database.tables import PlateRow, RunRow
+    from imaging_service.jobs.durable.queue import prepare_database
+    from imaging_service.jobs.durable.workflows import _insert_tables, run_folder
     from imaging_service.settings import Settings
 
     settings = Settings(data_dir=folder / "data")
@@ -181,7 +181,7 @@ def inside(run: Path, url: str, run_id: str, journal: Path) -> None:
     """The reviewer's process."""
     import napari
 
-    from napari_plugin.review import ReviewWidget
+    from napari_plugin.widget import ReviewWidget
 
     process = psutil.Process()
     viewer = napari.Viewer()

@@ -16,9 +16,9 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from segmentation import Field, load
-from segmentation.accuracy import object_counts
-from segmentation.motornet.nuclei import nuclei_pixel_size, read_nuclei
-from segmentation.second_opinion import nuclei_agreement
+from segmentation.engines.motornet.nuclei import nuclei_pixel_size, read_nuclei
+from segmentation.scoring.accuracy import object_counts
+from segmentation.scoring.second_opinion import nuclei_agreement
 
 
 def main() -> None:

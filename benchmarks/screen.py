@@ -16,9 +16,9 @@ import polars as pl
 from imaging_service.web import charts
 from imaging_service.web.screen_report import ScreenContent
 from imaging_service.web.screen_report import pictures as draw_all
-from phenotypes.columns import columns, empty_table
-from phenotypes.plate_effects import plate_effects
-from phenotypes.screen import LineFacts, fit_screen
+from phenotypes.columns.dictionary import columns, empty_table
+from phenotypes.screens.conditions import plate_effects
+from phenotypes.screens.fit import LineFacts, fit_screen
 
 COMPOUNDS = [f"c{i}" for i in range(10)]
 DOSES = np.geomspace(1e-8, 3e-5, 8)

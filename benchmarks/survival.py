@@ -16,9 +16,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import polars as pl
 
-from phenotypes.deaths import DeathSettings, plate_tracks
-from phenotypes.hazard import compare
-from phenotypes.tracking import TrackSettings, link
+from phenotypes.films.deaths import DeathSettings, plate_tracks
+from phenotypes.films.hazard import compare
+from phenotypes.films.tracking import TrackSettings, link
 
 SIDE_UM, NEURONS, FRAMES, INTERVAL_H, HAZARD, WELL_SD = 900.0, 60, 10, 12.0, 0.006, 0.15
 RATIOS = (1.0, 1.3, 2.0)

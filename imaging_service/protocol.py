@@ -189,7 +189,7 @@ def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {_explain(e)}" for e in error.errors()]
         raise ProtocolError(f"protocol {source} cannot be used:\n  - " + "\n  - ".join(faults)) from error
-    from phenotypes.columns import phenotype
+    from phenotypes.columns.dictionary import phenotype
 
     for name in protocol.response.phenotypes:
         try:

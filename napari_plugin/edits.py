@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.field_image import FieldImage, compact
-from imaging_service.review_log import NOBODY, Crop
+from imaging_service.review.field_image import FieldImage, compact
+from imaging_service.review.log import NOBODY, Crop
 
 Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]

@@ -10,8 +10,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.field_image import FieldImage
-from imaging_service.local_run import LocalRun
+from imaging_service.review.field_image import FieldImage
+from imaging_service.review.local import LocalRun
 from napari_plugin.session import ReviewSession
 
 LayerData = tuple[Any, dict[str, Any], str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imaging_service.field_image import Window
+from imaging_service.review.field_image import Window
 
 # Well, field, time point; both count from 1.
 Place = tuple[str, int, int]

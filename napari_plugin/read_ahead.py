@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from imaging_service.field_image import FieldImage
+from imaging_service.review.field_image import FieldImage
 from napari_plugin.places import Place
 
 

@@ -1,6 +1,6 @@
 """A review of one run, without Qt: the place in it, the field being looked at, what the reviewer does to it, and what the panel shows.
 
-Corrections are versions of a field's labels, verdicts say what may be used (`imaging_service.review_log`). On a folder they are on the disk
+Corrections are versions of a field's labels, verdicts say what may be used (`imaging_service.review.log`). On a folder they are on the disk
 before the call returns; towards a service they are in the journal before they are sent. Nothing is kept in memory that a crash could lose.
 """
 
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import ReviewConflict, ServiceError, StoreError, damaged
-from imaging_service.field_image import FieldImage, compact, plate_contrast
-from imaging_service.local_run import LocalRun
-from imaging_service.remote_run import RemoteRun
-from imaging_service.review_log import Crop, check_cells, not_undone
+from imaging_service.review.field_image import FieldImage, compact, plate_contrast
+from imaging_service.review.local import LocalRun
+from imaging_service.review.log import Crop, check_cells, not_undone
+from imaging_service.review.remote import RemoteRun
 from imaging_service.schemas import LabelVersion, Verdict
 from napari_plugin import places, words
 from napari_plugin.edits import Labels, changes, erased, graph_labels, merged, new_label, split

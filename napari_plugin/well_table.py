@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imaging_service.local_run import LocalRun
-from imaging_service.remote_run import RemoteRun
+from imaging_service.review.local import LocalRun
+from imaging_service.review.remote import RemoteRun
 from imaging_service.schemas import Verdict
 
 Standing = Mapping[tuple[str, int | None, int | None], Verdict]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imaging_service.local_run import LocalRun
+from imaging_service.review.local import LocalRun
 from napari_plugin.well_table import Standing
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """Labels and pixels ► tables ► responses.
 
-The stages that need scipy's statistics (`phenotypes.responses`, `phenotypes.dose_response`) are imported from their own
+The stages that need scipy's statistics (`phenotypes.plates.responses`, `phenotypes.statistics.dose_response`) are imported from their own
 modules, so that a worker which only measures does not wait for them.
 """
 
-from phenotypes.columns import COLUMNS, Column, columns, phenotype
+from phenotypes.columns.dictionary import COLUMNS, Column, columns, phenotype
 
 __all__ = ["COLUMNS", "Column", "columns", "phenotype"]

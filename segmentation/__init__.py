@@ -1,6 +1,6 @@
 """Pixels in, labels out: `load(name).segment(field)`."""
 
-from segmentation.engines import Segmenter, available, load, segment_all
+from segmentation.engines.registry import Segmenter, available, load, segment_all
 from segmentation.field import COMPARTMENTS, ROLES, Field, Segmentation
 
 __all__ = ["COMPARTMENTS", "ROLES", "Field", "Segmentation", "Segmenter", "available", "load", "segment_all"]

@@ -29,7 +29,7 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def phantom_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small phantom plate: 8 wells a line, 2 fields of 320² px, with scan, plate map, protocol and truth."""
-    from imaging_service.demo import quick_optics, write_phantom_plate
+    from imaging_service.cli.demo import quick_optics, write_phantom_plate
 
     out = tmp_path_factory.mktemp("phantom")
     for _ in write_phantom_plate(out, 1, optics=quick_optics(), only=8):
@@ -40,7 +40,7 @@ def phantom_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def phantom_inputs(phantom_plate: Path):
     """The plate's inputs as `analyze` reads them."""
-    from imaging_service.jobs.prepare import read_inputs
+    from imaging_service.jobs.plan import read_inputs
     from imaging_service.protocol import load_protocol
 
     protocol = load_protocol(phantom_plate / "protocol.toml")

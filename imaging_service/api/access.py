@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlmodel import Session
 
-from imaging_service.db import engine
+from imaging_service.database.session import engine
 from imaging_service.settings import Settings
 
 

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.review import finished, folder_of
 from imaging_service.errors import NotFound
-from imaging_service.local_run import LocalRun
+from imaging_service.review.local import LocalRun
 
 router = APIRouter(prefix="/runs/{run}", tags=["review"])
 

@@ -9,8 +9,8 @@ from sqlmodel import col, select
 
 from imaging_service.api.access import SessionDep
 from imaging_service.api.tables import Format, FormatQuery, list_response
-from imaging_service.db import find_plate
-from imaging_service.models import PlateRow
+from imaging_service.database.session import find_plate
+from imaging_service.database.tables import PlateRow
 from imaging_service.schemas import Plate
 
 router = APIRouter(prefix="/plates", tags=["plates"])

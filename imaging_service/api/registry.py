@@ -11,10 +11,10 @@ from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
 from imaging_service.api.access import SessionDep
+from imaging_service.database.registry import load_registry, merge_batches, merge_lines
 from imaging_service.errors import RegistryRefused
-from imaging_service.registry import load_registry, merge_batches, merge_lines
 from imaging_service.schemas import RegistryChange
-from plate_maps.lines import Batch, Line, Record, write
+from plate_maps.registry import Batch, Line, Record, write
 
 router = APIRouter(tags=["registry"])
 _MOST_BYTES = 20 * 2**20

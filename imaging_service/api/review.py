@@ -17,12 +17,12 @@ from fastapi.responses import FileResponse
 from sqlmodel import Session
 
 from imaging_service.api.access import SessionDep, SettingsDep
-from imaging_service.db import find_run
+from imaging_service.database.session import find_run
+from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, NotReady, PreconditionRequired, ReviewRefused
-from imaging_service.field_image import Window, compact
-from imaging_service.local_run import LocalRun, cell_rows
-from imaging_service.models import RunRow
-from imaging_service.review_log import COMPARTMENTS, GRAPH, Crop, check_cells, pack, unpack, with_crops
+from imaging_service.review.field_image import Window, compact
+from imaging_service.review.local import LocalRun, cell_rows
+from imaging_service.review.log import COMPARTMENTS, GRAPH, Crop, check_cells, pack, unpack, with_crops
 from imaging_service.schemas import FieldLabels, LabelVersion, Region, Revert, ReviewState, Verdict
 from imaging_service.settings import Settings
 
@@ -46,7 +46,7 @@ class Reviewed:
 
     def changed(self) -> None:
         """Let the tables follow, unless this is a reading apart."""
-        from imaging_service.jobs.queue import request_review
+        from imaging_service.jobs.durable.queue import request_review
 
         if not self.reading:
             request_review(self.settings, self.row.id)
@@ -62,7 +62,7 @@ def finished(run: str, session: Session) -> RunRow:
 
 def folder_of(row: RunRow, settings: Settings) -> Path:
     """The run's folder."""
-    from imaging_service.jobs.workflows import run_folder
+    from imaging_service.jobs.durable.workflows import run_folder
 
     return run_folder(settings, row.id).root
 
@@ -193,7 +193,7 @@ def get_state(reviewed: ReviewedDep) -> ReviewState:
 @router.post("/review", summary="Let the tables follow the review", status_code=202)
 def follow_review(reviewed: ReviewedDep) -> ReviewState:
     """Ask again where they could not; otherwise they follow by themselves."""
-    from imaging_service.jobs.queue import request_review
+    from imaging_service.jobs.durable.queue import request_review
 
     revision = request_review(reviewed.settings, reviewed.row.id)
     return ReviewState(revision=revision, applied=reviewed.row.revision)
@@ -208,7 +208,7 @@ def get_agreement(
     """F1, Dice and kappa over the fields that both reviewed, and the engine's F1 beside what both have; `reading` is the first."""
     from dataclasses import asdict
 
-    from imaging_service.jobs.agreement import agreement
+    from imaging_service.jobs.review.agreement import agreement
 
     other = LocalRun(reviewed.run.root, second) if second else None
     return asdict(agreement(reviewed.run, other, compartment))

@@ -15,9 +15,9 @@ from sqlmodel import Session, col, select
 
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.tables import Format, FormatQuery, LabelsQuery, Whose, list_response, table_response
-from imaging_service.db import find_plate, find_run, well_counts, well_rows
+from imaging_service.database.session import find_plate, find_run, well_counts, well_rows
+from imaging_service.database.tables import RunRow
 from imaging_service.errors import Forbidden, NotReady, PlateMapRefused
-from imaging_service.models import RunRow
 from imaging_service.schemas import Progress, Run, Submission, WellState
 from imaging_service.settings import Settings
 
@@ -62,8 +62,8 @@ def read_run(session: Session, row: RunRow) -> Run:
 @router.post("", summary="Submit a plate", status_code=202)
 def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -> Run:
     """Check scan, plate map and protocol, and queue the run. The same plate, map, protocol and engine are the same run."""
-    from imaging_service.jobs.prepare import read_inputs
-    from imaging_service.jobs.queue import submit_run
+    from imaging_service.jobs.durable.queue import submit_run
+    from imaging_service.jobs.plan import read_inputs
     from imaging_service.protocol import parse_protocol
 
     scan = _allowed(Path(submission.scan), settings)
@@ -172,7 +172,7 @@ def get_checks(
 @router.get("/{run}/report", summary="The report page", response_class=FileResponse)
 def get_report(run: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
     """One self-contained HTML file."""
-    from imaging_service.jobs.workflows import run_folder
+    from imaging_service.jobs.durable.workflows import run_folder
 
     row = find_run(session, run)
     path = run_folder(settings, row.id).root / "report.html"

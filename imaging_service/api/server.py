@@ -9,8 +9,8 @@ import uvicorn
 
 from imaging_service.api.app import create_app
 from imaging_service.errors import Forbidden
-from imaging_service.jobs.queue import prepare_database
-from imaging_service.jobs.runner import supervise
+from imaging_service.jobs.durable.queue import prepare_database
+from imaging_service.jobs.durable.worker import supervise
 from imaging_service.settings import settings
 
 

@@ -11,10 +11,10 @@ from fastapi import Query, Response
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from imaging_service.db import table_content
+from imaging_service.database.session import table_content
+from imaging_service.database.tables import TABLE_LEVELS, RunRow
 from imaging_service.errors import NotReady
-from imaging_service.models import TABLE_LEVELS, RunRow
-from imaging_service.review_log import ENGINE_VERSION
+from imaging_service.review.log import ENGINE_VERSION
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,7 +54,7 @@ def table_response(session: Session, run: RunRow, kind: str, fmt: Format, labels
         return Response(body, media_type="application/json")
     import polars as pl
 
-    from phenotypes.columns import Level, columns, conform, empty_table
+    from phenotypes.columns.dictionary import Level, columns, conform, empty_table
 
     level = cast(Level, TABLE_LEVELS[kind])
     table = empty_table(level)

@@ -71,7 +71,7 @@ def _analyze(read: Callable[[], RunInputs], folder: RunFolder, workers: int, pro
     try:
         # One process is enough until wells come; a second one's imports would compete with the planning.
         pool.submit(warm)
-        from imaging_service.jobs.prepare import identify, lay_out
+        from imaging_service.jobs.plan import identify, lay_out
 
         identified, plan = identify(read())
         record = lay_out(identified, plan, folder)

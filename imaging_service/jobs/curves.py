@@ -11,7 +11,7 @@ import numpy as np
 
 from imaging_service.errors import StoreError, damaged
 from imaging_service.store.folders import write_bytes
-from phenotypes.responses import Curve
+from phenotypes.plates.responses import Curve
 
 _POINTS = 60
 

@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from imaging_service.ingest import PlatePlan
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store.folders import write_bytes
-from phenotypes.measure import MeasureSettings
-from phenotypes.neurites import NeuriteSettings
+from phenotypes.cells.measure import MeasureSettings
+from phenotypes.cells.neurites import NeuriteSettings
 from plate_maps import PlateFormat, PlateMap
-from segmentation.background import Illumination
+from segmentation.filters.background import Illumination
 
 T = TypeVar("T")
 LABEL_VERSION = 1

@@ -17,13 +17,13 @@ from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
-from phenotypes.columns import empty_table
-from phenotypes.deaths import DeathSettings
-from phenotypes.plate import PlateJudgement, judge
-from phenotypes.plate_qc import QualityLimits
-from phenotypes.responses import Responses, respond
-from phenotypes.review_queue import rank_fields
-from phenotypes.wells import WellSettings
+from phenotypes.columns.dictionary import empty_table
+from phenotypes.films.deaths import DeathSettings
+from phenotypes.plates.checks import QualityLimits
+from phenotypes.plates.judge import PlateJudgement, judge
+from phenotypes.plates.responses import Responses, respond
+from phenotypes.plates.review_queue import rank_fields
+from phenotypes.plates.wells import WellSettings
 from plate_maps import PlateMap, Well
 
 # The tables whose bytes are the result; everything else in the folder describes how they came about.
@@ -113,7 +113,7 @@ def judge_plate(
     rejected_fields: Mapping[tuple[str, int], str] | None = None,
     rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
 ) -> PlateJudgement:
-    """`phenotypes.plate.judge` with the protocol's settings, and with what reviewers rejected."""
+    """`phenotypes.plates.judge.judge` with the protocol's settings, and with what reviewers rejected."""
     quality, measurement, survival = protocol.quality, protocol.measurement, protocol.survival
     deaths = None
     if survival is not None:

@@ -16,7 +16,7 @@ from imaging_service.errors import ImageError, ServiceError
 from imaging_service.ingest import reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.engine import load_engine
-from imaging_service.jobs.longitudinal import follow_well
+from imaging_service.jobs.film import follow_well
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,
@@ -28,16 +28,16 @@ from imaging_service.jobs.records import (
     measure_settings,
     save,
 )
-from imaging_service.review_log import GRAPH
+from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter
 from imaging_service.store.tables import write_table
-from phenotypes.measure import measure, with_well
+from phenotypes.cells.measure import measure, with_well
 from plate_maps import Well
 from segmentation import Field, Segmentation, Segmenter, segment_all
-from segmentation.background import estimate_illumination, no_illumination
-from segmentation.second_opinion import nuclei_agreement
+from segmentation.filters.background import estimate_illumination, no_illumination
+from segmentation.scoring.second_opinion import nuclei_agreement
 
 # The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
 cv2.setNumThreads(1)

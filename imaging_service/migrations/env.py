@@ -1,4 +1,4 @@
-"""Alembic environment; configured by `imaging_service.db.alembic_config`."""
+"""Alembic environment; configured by `imaging_service.database.session.alembic_config`."""
 
 from alembic import context
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from imaging_service.scratch import written
+from imaging_service.files import written
 
 
 @contextlib.contextmanager

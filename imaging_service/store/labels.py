@@ -11,8 +11,8 @@ import zarr
 from numpy.typing import NDArray
 
 from imaging_service.errors import StoreError, damaged
-from imaging_service.field_image import audit
-from imaging_service.review_log import GRAPH
+from imaging_service.review.field_image import audit
+from imaging_service.review.log import GRAPH
 from imaging_service.store.plates import VERSION, create_array, frame_of, levels_of, multiscales, well_path
 from plate_maps import Well
 

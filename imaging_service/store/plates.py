@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from imaging_service.errors import StoreError, damaged
-from imaging_service.field_image import audit
+from imaging_service.review.field_image import audit
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 

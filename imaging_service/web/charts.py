@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from phenotypes.columns import phenotype
-from phenotypes.normalise import unit_of
-from phenotypes.responses import Curve
+from phenotypes.columns.dictionary import phenotype
+from phenotypes.plates.normalise import unit_of
+from phenotypes.plates.responses import Curve
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from imaging_service.web import charts
-from phenotypes.responses import Responses
+from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -12,8 +12,8 @@ import polars as pl
 from imaging_service.web import charts, screen_charts
 from imaging_service.web.charts import Spec
 from imaging_service.web.report import environment
-from phenotypes.screen import Screen
-from phenotypes.screen_rows import Cells, cells_of, curve_of, points_of
+from phenotypes.screens.fit import Screen
+from phenotypes.screens.rows import Cells, cells_of, curve_of, points_of
 
 _MOST_HITS, _MOST_COMPOUNDS, _MOST_PICTURES = 300, 300, 12
 KINDS = ("curve", "forest", "heatmap", "window")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imaging_service.review_log import NOBODY
+from imaging_service.review.log import NOBODY
 from napari_plugin.edits import graph_labels
 from napari_plugin.layers import GRAPH_LAYER, field_layers, get_reader
 

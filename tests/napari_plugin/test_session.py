@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from imaging_service.cli import app
+from imaging_service.cli.main import app
 from imaging_service.errors import NotFound, ReviewConflict, ReviewRefused, StoreError
-from imaging_service.jobs.corrections import apply_review
-from imaging_service.local_run import LocalRun
+from imaging_service.jobs.review.corrections import apply_review
+from imaging_service.review.local import LocalRun
 from napari_plugin import edits, places
 from napari_plugin.session import ReviewSession
 from napari_plugin.well_table import dose_words

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segmentation import Field, load, segment_all
-from segmentation.accuracy import Counts, object_counts
-from segmentation.motornet.nuclei import BLIND_PIXEL_UM, nuclei_pixel_size, read_nuclei
+from segmentation.engines.motornet.nuclei import BLIND_PIXEL_UM, nuclei_pixel_size, read_nuclei
+from segmentation.scoring.accuracy import Counts, object_counts
 
 pytestmark = pytest.mark.slow
 

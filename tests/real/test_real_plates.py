@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from imaging_service.jobs.analyze import analyze
-from imaging_service.jobs.prepare import read_inputs
+from imaging_service.jobs.plan import read_inputs
 from imaging_service.protocol import load_protocol
 
 

@@ -1,0 +1,339 @@
+"""The command line. Imports are where they are used, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imaging_service.cli import plate_map as plate_map_commands
+from imaging_service.cli import registry as registry_commands
+from imaging_service.cli import review as review_commands
+from imaging_service.cli import screen as screen_commands
+from imaging_service.cli import segmentation as segmentation_commands
+from imaging_service.cli.registry import LOCAL_URL, Url
+from imaging_service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+
+    from imaging_service.client import Client
+    from imaging_service.jobs.records import RunInputs, WellOutcome
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help starts in half the time
+    help="From a plate scan of iPSC motor neurons to per-line drug-response tables.",
+)
+
+app.add_typer(segmentation_commands.models, name="models")
+app.add_typer(segmentation_commands.bench, name="bench")
+app.add_typer(plate_map_commands.plate_map, name="plate-map")
+app.add_typer(screen_commands.screen, name="screen")
+app.add_typer(registry_commands.registry, name="registry")
+app.add_typer(review_commands.review, name="review")
+
+Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
+MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
+ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
+Engine = Annotated[str | None, typer.Option("--engine", help="motornet, classical, or cellpose:MODEL. The protocol's if not given.")]
+PlateOption = Annotated[str, typer.Option("--plate", help="Barcode in a map of several plates; the scan folder's name if not given.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+@app.command()
+def analyze(
+    scan: Scan,
+    plate_map: MapOption,
+    protocol: ProtocolOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables, pictures and record.", show_default=False)],
+    engine: Engine = None,
+    device: Device = "auto",
+    plate: PlateOption = "",
+    workers: Annotated[int, typer.Option(help="Processes; 0 means one a core, or one for a GPU.")] = 0,
+) -> None:
+    """Analyse a plate here and now, without a server. The same command after a kill goes on where it stopped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from imaging_service.jobs.analyze import analyze as run
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    failed: list[WellOutcome] = []
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("planning", total=None)
+
+        def show(outcome: WellOutcome, done: int, total: int) -> None:
+            bar.update(task, description=f"well {outcome.well}", completed=done, total=total)
+            if outcome.status == "failed":
+                failed.append(outcome)
+                bar.console.print(f"failed {outcome.well}: {outcome.reason}", highlight=False, markup=False, style="red")
+
+        def read() -> RunInputs:
+            from imaging_service.jobs.plan import read_inputs
+            from imaging_service.protocol import load_protocol
+
+            return read_inputs(scan, plate_map, load_protocol(protocol), engine, device, plate)
+
+        record = run(read, out, device=device, workers=workers, progress=show)
+        bar.update(task, description="done")
+    print_findings(console, [*record.findings, *record.notes, *(f"{w}: {r}" for w, r in record.skipped.items())])
+    import polars as pl
+
+    print_responses(pl.read_parquet(out / "responses.parquet"))
+    typer.echo(f"\nTable   {out / 'responses.csv'}\nReport  {out / 'report.html'}\nRecord  {out / 'run.json'}")
+    if failed:
+        typer.echo(f"{len(failed)} well(s) failed; the report says why.", err=True)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the plate to.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 1,
+) -> None:
+    """Write a small phantom plate with its truth: three lines, two compounds, eight doses."""
+    from rich.progress import track
+
+    from imaging_service.cli.demo import layout, write_phantom_plate
+
+    for _ in track(write_phantom_plate(out, seed), total=len(layout(seed)), description="drawing wells"):
+        pass
+    typer.echo(
+        f"Scan       {out / f'Phantom-{seed}'}\nPlate map  {out / 'plate_map.csv'}\nProtocol   {out / 'protocol.toml'}\nTruth      {out / 'truth'}"
+    )
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for plate and results.")] = Path("demo-output"),
+    seed: Annotated[int, typer.Option(help="Seed of the phantom plate.")] = 1,
+) -> None:
+    """Write the phantom plate, analyse it, and print the response table beside the truth."""
+    import polars as pl
+
+    from imaging_service.cli.demo import beside_truth
+
+    plate = out / f"phantom-{seed}"
+    results = out / f"results-{seed}"
+    phantom(plate, seed)
+    analyze(plate / f"Phantom-{seed}", plate / "plate_map.csv", plate / "protocol.toml", results)
+    compared = beside_truth(pl.read_parquet(results / "responses.parquet"))
+    print_truth(compared)
+    active, flat = (
+        compared.filter(pl.col("true_ec50_molar").is_not_null()),
+        compared.filter(pl.col("true_ec50_molar").is_null()),
+    )
+    typer.echo(
+        f"\n{int(active['agrees'].sum())} of {len(active)} true EC50s lie in their 95 % interval; "
+        f"{int(flat['agrees'].sum())} of {len(flat)} curves without effect were called flat."
+    )
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Loopback only: this version has no keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.")] = 8765,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")] = True,
+) -> None:
+    """Serve API and pages, with one supervised worker."""
+    from imaging_service.api.server import serve as run
+
+    run(host, port, with_worker=worker)
+
+
+@app.command("worker")
+def run_worker() -> None:
+    """Analyse queued plates until stopped."""
+    from imaging_service.jobs.durable.worker import work
+
+    work()
+
+
+@app.command()
+def submit(
+    scan: Scan,
+    plate_map: MapOption,
+    protocol: ProtocolOption,
+    engine: Engine = None,
+    device: Device = "auto",
+    plate: PlateOption = "",
+    url: Url = LOCAL_URL,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
+) -> None:
+    """Hand a plate to the service; prints the run's id. The same plate, map and protocol are the same run."""
+    from imaging_service.client import Client
+
+    with Client(url) as client:
+        run = client.submit(scan, plate_map, protocol, engine=engine, device=device, plate=plate)
+        typer.echo(run.id)
+        if wait:
+            follow(client, run.id)
+
+
+@app.command()
+def status(
+    run: Annotated[str | None, typer.Argument(help="A run's id or the beginning of one; all runs if not given.")] = None,
+    url: Url = LOCAL_URL,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
+) -> None:
+    """Show runs and their progress."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from imaging_service.client import Client
+
+    with Client(url) as client:
+        if run is not None and wait:
+            follow(client, run)
+            return
+        runs = client.runs() if run is None else [client.run(run)]
+        table = Table("run", "plate", "state", "done", "failed", "skipped", "left", "reason")
+        for r in runs:
+            p = r.progress
+            _add_row(table, r.id[:12], r.plate_name, r.state, str(p.done), str(p.failed), str(p.skipped), str(p.left), r.reason)
+        Console().print(table)
+
+
+def follow(client: Client, run: str) -> None:
+    """Progress bar of a run until it has ended; exit code 1 if it failed."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("queued", total=None)
+        while True:
+            state = client.run(run)
+            p = state.progress
+            ended = p.done + p.failed
+            bar.update(
+                task,
+                description=state.state + (f", {p.failed} failed" if p.failed else ""),
+                completed=ended,
+                total=ended + p.left,
+            )
+            if state.state in {"done", "failed"}:
+                break
+            time.sleep(0.5)
+    typer.echo(f"{state.id} {state.state} {state.reason}".rstrip())
+    if state.state == "failed":
+        raise typer.Exit(1)
+
+
+def print_findings(console: Console, findings: list[str]) -> None:
+    """Remarks on map and scan, one a line."""
+    for finding in findings[:20]:
+        console.print(f"note: {finding}", highlight=False, markup=False)
+    if len(findings) > 20:
+        console.print(f"note: … and {len(findings) - 20} more in run.json", markup=False)
+
+
+def print_responses(table: pl.DataFrame) -> None:
+    """The response table for a terminal."""
+    from rich.table import Table
+
+    from imaging_service.web.report import dose, number
+
+    view = Table(
+        "line",
+        "compound",
+        "phenotype",
+        "status",
+        "EC50",
+        "95 % interval",
+        "effect",
+        "95 % interval",
+        "unit",
+        title="Responses",
+    )
+    for r in table.iter_rows(named=True):
+        interval = _interval(r)
+        _add_row(view, 
+            r["line"], r["compound"], r["phenotype"], r["status"], dose(r["ec50_molar"]), interval, number(r["effect"]),
+            f"{number(r['effect_low'])} … {number(r['effect_high'])}", r["unit"],
+        )  # fmt: skip
+    if table.is_empty():
+        typer.echo("No response: the plate map names no compound at doses.")
+        return
+    _console().print(view)
+
+
+def print_truth(table: pl.DataFrame) -> None:
+    """Responses beside the truth of the phantom plate."""
+    from rich.table import Table
+
+    from imaging_service.web.report import dose
+
+    view = Table(
+        "line",
+        "compound",
+        "phenotype",
+        "status",
+        "EC50",
+        "95 % interval",
+        "true EC50",
+        "agrees",
+        title="Beside the truth",
+    )
+    for r in table.iter_rows(named=True):
+        interval = _interval(r)
+        true = "flat" if r["true_ec50_molar"] is None else dose(r["true_ec50_molar"])
+        _add_row(
+            view,
+            r["line"],
+            r["compound"],
+            r["phenotype"],
+            r["status"],
+            dose(r["ec50_molar"]),
+            interval,
+            true,
+            "yes" if r["agrees"] else "NO",
+        )
+    _console().print(view)
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Add cells as they are: a line called "iPS[3]" is no markup."""
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))
+
+
+def _interval(row: dict[str, Any]) -> str:
+    """The EC50's interval, "–" for an open end; empty where neither end is known."""
+    from imaging_service.web.report import dose
+
+    low, high = row["ec50_low"], row["ec50_high"]
+    return "–" if low is None and high is None else f"{dose(low)} … {dose(high)}"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # A table cut to 80 columns in a log file would lose its numbers.
+    return Console(width=None if sys.stdout.isatty() else 150)
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on are one message and exit code 2, without a traceback."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("imaging_service"):
+            raise
+        advice = "install it: pip install 'motor-neuron-imaging-service[service]'"
+        typer.echo(f"imaging-service: this command needs the service extra ({error}); {advice}", err=True)
+        raise SystemExit(2) from None
+    except ServiceError as error:
+        typer.echo(f"imaging-service: {error}", err=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,83 @@
+"""The line registry in the database: read, checked and merged as a whole, so that it is never half of two files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from imaging_service.database.tables import BatchRow, DonorRow, LineRow
+from imaging_service.errors import RegistryRefused
+from imaging_service.schemas import RegistryChange
+from plate_maps.registry import Batch, Line, Registry, RegistryError, read_batches, read_lines, write
+
+
+def load_registry(session: Session) -> Registry:
+    """All lines and batches, by name."""
+    lines = {r.line: Line(**json.loads(r.content)) for r in session.exec(select(LineRow)).all()}
+    batches = {r.batch: Batch(**json.loads(r.content)) for r in session.exec(select(BatchRow)).all()}
+    return Registry(dict(sorted(lines.items())), dict(sorted(batches.items())))
+
+
+def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
+    """Add the lines of a TSV, and replace those of the same name. Raises RegistryRefused with every fault; then nothing is changed.
+
+    A line may name an isogenic parent that the registry holds already: the merged whole is what is checked.
+    """
+    known = dict(load_registry(session).lines)
+    try:
+        given = read_lines(text, source, known)
+        merged = known | given
+        # Once more as a whole: replacing a parent's donor must not part it from its children.
+        read_lines(write(merged.values(), Line), f"{source} with the registry")
+    except RegistryError as error:
+        raise RegistryRefused(str(error)) from error
+    change = _change(known, given)
+    for donor in {line.donor for line in given.values()}:
+        session.merge(DonorRow(id=donor))
+    session.flush()
+    # Parents first: the database holds that a child's parent is there.
+    for line in sorted(given.values(), key=lambda line: _depth(line, merged)):
+        row = LineRow(
+            line=line.line, donor=line.donor, gene=line.gene, isogenic_parent=line.isogenic_parent or None, content=json.dumps(asdict(line))
+        )
+        session.merge(row)
+        session.flush()
+    # A code that no line bears any more is not kept.
+    session.execute(sa.delete(DonorRow).where(col(DonorRow.id).not_in(select(LineRow.donor))))
+    session.commit()
+    return change
+
+
+def merge_batches(session: Session, text: str, source: str) -> RegistryChange:
+    """Add the batches of a TSV, and replace those of the same name. Raises RegistryRefused; then nothing is changed."""
+    known = dict(load_registry(session).batches)
+    try:
+        given = read_batches(text, source)
+    except RegistryError as error:
+        raise RegistryRefused(str(error)) from error
+    for batch in given.values():
+        session.merge(BatchRow(batch=batch.batch, content=json.dumps(asdict(batch))))
+    session.commit()
+    return _change(known, given)
+
+
+def _change(known: Mapping[str, Line] | Mapping[str, Batch], given: Mapping[str, Line] | Mapping[str, Batch]) -> RegistryChange:
+    return RegistryChange(
+        added=sorted(n for n in given if n not in known),
+        changed=sorted(n for n in given if n in known and known[n] != given[n]),
+        unchanged=sorted(n for n in given if n in known and known[n] == given[n]),
+    )
+
+
+def _depth(line: Line, lines: Mapping[str, Line]) -> int:
+    """How many parents a line has above it."""
+    depth, seen = 0, {line.line}
+    while line.isogenic_parent and line.isogenic_parent not in seen:
+        line = lines[line.isogenic_parent]
+        seen.add(line.line)
+        depth += 1
+    return depth

@@ -1,0 +1,95 @@
+"""The database: one engine a process, migrations, and the few questions that are asked of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, SQLModel, col, select
+
+from imaging_service.database.tables import PlateRow, RunRow, TableRow, WellRow
+from imaging_service.errors import NotFound
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+@lru_cache
+def engine(url: str) -> sa.Engine:
+    """The engine for a database URL, one a process."""
+    made = sa.create_engine(url)
+    if url.startswith("sqlite"):
+        Path(str(made.url.database)).parent.mkdir(parents=True, exist_ok=True)
+
+        @sa.event.listens_for(made, "connect")
+        def _pragmas(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            # Readers beside a writer, and writers that wait for each other instead of failing.
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA busy_timeout=30000")
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.close()
+
+    return made
+
+
+def upgrade(url: str) -> None:
+    """Bring the database to this version's schema."""
+    from alembic import command
+
+    engine(url)
+    command.upgrade(alembic_config(url), "head")
+
+
+def alembic_config(url: str) -> Any:
+    """Alembic's configuration without a file, so that an installed package can migrate."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["engine"] = engine(url)
+    config.attributes["metadata"] = SQLModel.metadata
+    return config
+
+
+def find_run(session: Session, run_id: str) -> RunRow:
+    """A run by its id or an unambiguous beginning of at least 6 characters. Raises NotFound."""
+    row = session.get(RunRow, run_id)
+    if row is None and len(run_id) >= 6 and run_id.isalnum():
+        rows = session.exec(select(RunRow).where(col(RunRow.id).startswith(run_id)).limit(2)).all()
+        row = rows[0] if len(rows) == 1 else None
+    if row is None:
+        raise NotFound(f"there is no run {run_id}")
+    return row
+
+
+def find_plate(session: Session, plate_id: str) -> PlateRow:
+    """A plate by its id. Raises NotFound."""
+    row = session.get(PlateRow, plate_id)
+    if row is None:
+        raise NotFound(f"there is no plate {plate_id}")
+    return row
+
+
+def well_counts(session: Session, run_id: str) -> dict[str, int]:
+    """Status ► number of wells of a run that have ended."""
+    query = select(WellRow.status, sa.func.count()).where(WellRow.run_id == run_id).group_by(WellRow.status)
+    return {status: int(count) for status, count in session.exec(query).all()}
+
+
+def well_rows(session: Session, run_id: str) -> list[WellRow]:
+    """Wells of a run that have ended, by name."""
+    return list(session.exec(select(WellRow).where(WellRow.run_id == run_id).order_by(col(WellRow.well))).all())
+
+
+def table_content(session: Session, run: RunRow, kind: str, filters: dict[str, str], revision: int | None = None) -> list[str]:
+    """JSON objects of a run's table in order, at the revision that its tables stand at if none is given.
+
+    Filters compare whole values of line, compound, phenotype and status.
+    """
+    wanted = run.revision if revision is None else revision
+    query = select(TableRow.content).where(TableRow.run_id == run.id, TableRow.revision == wanted, TableRow.kind == kind)
+    for name, value in filters.items():
+        query = query.where(col(getattr(TableRow, name)) == value)
+    return list(session.exec(query.order_by(col(TableRow.position))).all())

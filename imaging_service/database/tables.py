@@ -1,0 +1,137 @@
+"""Tables of the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PlateRow(SQLModel, table=True):
+    """A scan that was submitted, by its digest and how it is stored."""
+
+    __tablename__ = "plate"
+
+    id: str = Field(primary_key=True)
+    name: str
+    rows: int
+    columns: int
+    channels: str  # JSON list
+    pixel_size_um: float
+    created_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))
+
+
+class RunRow(SQLModel, table=True):
+    """One run. `state` goes queued ► running ► done or failed.
+
+    `revision` is that of the review which the tables stand at (1: the engine's labels); `review_reason` says why they could not follow.
+    """
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    plate_id: str = Field(foreign_key="plate.id", index=True)
+    protocol_name: str
+    engine: str
+    state: str = Field(default="queued", index=True)
+    reason: str = ""
+    attempt: int = 1
+    revision: int = 1
+    review_reason: str = ""
+    n_wells: int
+    n_skipped: int
+    notes: str = "[]"  # JSON list
+    submitted_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))
+
+
+class WellRow(SQLModel, table=True):
+    """How one well ended; the row is the commit point of the well's files."""
+
+    __tablename__ = "well_result"
+    # The database, not the job engine, has the last word on "once".
+    __table_args__ = (sa.UniqueConstraint("run_id", "well", name="one_row_a_well"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    well: str
+    status: str
+    reason: str = ""
+    n_fields: int = 0
+    n_nuclei: int = 0
+
+
+class DonorRow(SQLModel, table=True):
+    """A person whose cells were reprogrammed, by the lab's code and nothing else."""
+
+    __tablename__ = "donor"
+
+    id: str = Field(primary_key=True)
+
+
+class LineRow(SQLModel, table=True):
+    """A cell line of the registry: what is asked of it as columns, its whole record (`plate_maps.registry.Line`) as JSON."""
+
+    __tablename__ = "line"
+
+    line: str = Field(primary_key=True)
+    donor: str = Field(foreign_key="donor.id", index=True)
+    gene: str = Field(default="", index=True)
+    isogenic_parent: str | None = Field(default=None, foreign_key="line.line")
+    content: str  # JSON object
+
+
+class BatchRow(SQLModel, table=True):
+    """A differentiation batch of the registry (`plate_maps.registry.Batch`)."""
+
+    __tablename__ = "differentiation_batch"
+
+    batch: str = Field(primary_key=True)
+    content: str  # JSON object
+
+
+# Tables that are kept as rows, with their level in the dictionary of columns; cells, fields and tracks are files only.
+TABLE_LEVELS = {"wells": "well", "responses": "response", "hazards": "hazard", "checks": "check"}
+
+
+class TableRow(SQLModel, table=True):
+    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by beside it.
+
+    Rows of revision 1 are what the engine's labels gave and stay; those of the newest revision of the review are replaced by the next.
+    """
+
+    __tablename__ = "table_row"
+    __table_args__ = (
+        sa.UniqueConstraint("run_id", "revision", "kind", "position", name="one_row_a_position"),
+        sa.Index("by_run_and_kind", "run_id", "revision", "kind"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    revision: int = 1
+    kind: str  # one of TABLE_LEVELS
+    position: int
+    line: str = ""
+    compound: str = ""
+    phenotype: str = ""
+    status: str = ""
+    content: str  # JSON object
+
+
+class ClaimRow(SQLModel, table=True):
+    """A field that a reviewer is looking at, until `until`. The constraint, not the asking, keeps two from the same field."""
+
+    __tablename__ = "review_claim"
+    __table_args__ = (sa.UniqueConstraint("run_id", "reading", "well", "field", name="one_claim_a_field"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    reading: str = ""
+    well: str
+    field: int
+    reviewer: str
+    until: float  # seconds since 1970

@@ -1,0 +1,116 @@
+"""Handing runs to the worker: the run's row and its workflow in one transaction."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from functools import lru_cache
+
+import sqlalchemy as sa
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, run_dbos_database_migrations
+from sqlmodel import Session, col
+
+from imaging_service.database.session import engine, upgrade
+from imaging_service.database.tables import PlateRow, RunRow, WellRow
+from imaging_service.jobs.durable.workflows import PLATES, REVIEWS, run_folder
+from imaging_service.jobs.plan import identify, lay_out, plate_key
+from imaging_service.jobs.records import RunInputs, RunRecord
+from imaging_service.review.log import ReviewLog
+from imaging_service.settings import Settings
+
+# A workflow belongs to the version of the workflows' code, not of the package: raised when their steps change.
+APPLICATION_VERSION = "1"
+
+
+def prepare_database(url: str) -> None:
+    """Bring our tables and the job engine's to this version; a submission may come before the first worker does."""
+    upgrade(url)
+    run_dbos_database_migrations(url)
+
+
+@lru_cache
+def job_client(url: str) -> DBOSClient:
+    """The job engine seen from outside the worker. Portable JSON: the default stores pickles."""
+    return DBOSClient(system_database_url=url, serializer=DBOSPortableJSONSerializer())
+
+
+def submit_run(settings: Settings, inputs: RunInputs) -> str:
+    """Check the inputs, write the run's record, and queue it; returns the run's id.
+
+    The same plate, map, protocol and engine are the same run, which is returned as it stands; one that failed is tried
+    again. Raises the errors of
+    `identify`.
+    """
+    record, plan = identify(inputs)
+    folder = run_folder(settings, record.run_id)
+    record = lay_out(record, plan, folder, settings.data_dir.resolve() / "plates")
+    with Session(engine(settings.url)) as session:
+        row = session.get(RunRow, record.run_id)
+        if row is None:
+            row = _new_run(session, record)
+        elif row.state == "failed":
+            # What failed may be mended by now. Wells that are done stay done; the others are tried again.
+            session.execute(sa.delete(WellRow).where(col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"))
+            row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
+        else:
+            return record.run_id
+        session.flush()
+        options: EnqueueOptions = {
+            "queue_name": PLATES,
+            "workflow_name": "analyse_plate",
+            "workflow_id": f"{row.id}:{row.attempt}",
+            "app_version": APPLICATION_VERSION,
+        }
+        job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
+        session.commit()
+    return record.run_id
+
+
+def request_review(settings: Settings, run_id: str) -> int:
+    """Queue the tables' following of the review; returns the revision that they will stand at, or a later one's.
+
+    One job does for all corrections up to its start, and those it leaves nothing to do end at once.
+    """
+    revision = ReviewLog(run_folder(settings, run_id).root).revision()
+    with Session(engine(settings.url)) as session:
+        row = session.get_one(RunRow, run_id)
+        key = f"{run_id}:review:{revision}"
+        if row.review_reason:
+            # What was in its way may be mended by now: a job that has failed is not done again under its own name.
+            key, row.review_reason = f"{key}:{uuid.uuid4().hex[:8]}", ""
+        elif row.revision == revision:
+            return revision
+        options: EnqueueOptions = {
+            "queue_name": REVIEWS, "workflow_name": "follow_review", "workflow_id": key, "app_version": APPLICATION_VERSION,
+        }  # fmt: skip
+        job_client(settings.url).enqueue_in_transaction(session, options, run_id)
+        session.commit()
+    return revision
+
+
+def _new_run(session: Session, record: RunRecord) -> RunRow:
+    """Add the run's row, and its plate's if it is new."""
+    key = plate_key(record)
+    if session.get(PlateRow, key) is None:
+        session.add(
+            PlateRow(
+                id=key,
+                name=record.plate_name,
+                rows=record.plate_format.rows,
+                columns=record.plate_format.columns,
+                channels=json.dumps(record.channels),
+                pixel_size_um=record.pixel_size_um,
+            )
+        )
+        session.flush()
+    row = RunRow(
+        id=record.run_id,
+        plate_id=key,
+        protocol_name=record.inputs.protocol.name,
+        engine=record.inputs.engine,
+        n_wells=len(record.wells),
+        n_skipped=len(record.skipped),
+        notes=json.dumps([*record.findings, *record.notes]),
+    )
+    session.add(row)
+    return row

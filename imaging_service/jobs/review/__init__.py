@@ -1,0 +1,1 @@
+"""What follows from a review: tables measured and fitted again, agreement, training images."""

@@ -1,0 +1,321 @@
+"""What reviewers said of a run: versions of labels and verdicts, each a file that is written once and never changed.
+
+    RUN/review/labels/B03/1/0002.npz     field 1 of well B03 as it was corrected: the changed crops, parent, author, time, reason
+    RUN/review/verdicts/000001.json      accepted or rejected: a field, a well or a track, with the reason
+
+Version 1 of a field's labels is the engine's. A correction names the version that it was made on; where that is not the newest any more,
+it is refused (somebody else was faster), and nothing is lost: the caller looks again. Going back is a new version as well.
+
+RUN/readings/NAME/… holds an independent reading: the same files, from the engine's labels on, of which no table knows. Two of them say how
+well reviewers agree.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
+from imaging_service.files import written
+from imaging_service.schemas import LabelVersion, Region, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.int32]
+
+ENGINE_VERSION = 1
+COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
+# A label image that is looked at and never corrected: the neurites' skeleton as it was measured (`phenotypes.cells.measure`).
+GRAPH = "neurite_graph"
+# The number of its pixels that belong to no cell.
+NOBODY = 2**31 - 1
+
+
+# Measuring holds some numbers for every label up to the highest.
+MOST_LABEL = 1_000_000
+# Five compartments of the largest camera's field.
+_MOST_PIXELS = 5 * 5000 * 5000
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Labels of one compartment in a rectangle of a field, from (y, x)."""
+
+    compartment: str
+    y: int
+    x: int
+    labels: NDArray[np.integer[Any]]
+    frame: int = 1
+
+    @property
+    def region(self) -> Region:
+        """Where it lies."""
+        height, width = self.labels.shape
+        return Region(compartment=self.compartment, frame=self.frame, y=self.y, x=self.x, height=height, width=width)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Its rows and columns in the field."""
+        height, width = self.labels.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+def pack(meta: object, crops: Sequence[Crop]) -> bytes:
+    """Crops as .npz: `crop_0`, `crop_1`, … and `meta`, JSON as bytes. `unpack` reads it.
+
+    Compressed at the first level: a reviewer waits for it, and the ninth makes labels hardly smaller.
+    """
+    import numpy as np
+
+    arrays: dict[str, Any] = {f"crop_{i}": c.labels for i, c in enumerate(crops)}
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tuple[Any, list[Crop]]:
+    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do not fit their region.
+
+    What a header says is compared with the region before anything is allocated: a few bytes may claim, or inflate to, any size.
+    """
+    import numpy as np
+
+    crops = []
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            meta = json.loads(_array(archive, "meta", (None,), (np.uint8,)).tobytes())
+            regions = list(regions_of(meta))
+            if sum(r.height * r.width for r in regions) > _MOST_PIXELS:
+                raise ValueError(f"more than {_MOST_PIXELS:,} pixels")
+            for i, r in enumerate(regions):
+                labels = _array(archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)).astype(np.int32)
+                crops.append(Crop(r.compartment, r.y, r.x, labels, r.frame))
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(str(error)) from error
+    return meta, crops
+
+
+def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], kinds: tuple[Any, ...]) -> NDArray[Any]:
+    """An array of a .npz that has this shape (None: any up to a megabyte) and one of these types. Raises ValueError for any other."""
+    import numpy as np
+
+    with archive.open(f"{name}.npy") as part:
+        if np.lib.format.read_magic(part) != (1, 0):
+            raise ValueError(f"{name} is no array of ours")
+        found, _, dtype = np.lib.format.read_array_header_1_0(part)
+        expected = tuple(min(n, 2**20) if e is None else e for n, e in zip(found, shape, strict=False))
+        if len(found) != len(shape) or found != expected or dtype not in [np.dtype(k) for k in kinds]:
+            raise ValueError(f"{name} is {found} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of its region {expected}")
+        size = int(np.prod(found)) * dtype.itemsize
+        content = part.read(size)
+        if len(content) != size:
+            raise ValueError(f"{name} ends early")
+        return np.frombuffer(content, dtype).reshape(found)
+
+
+class ReviewLog:
+    """The reviewers' record of one run's folder, or one independent `reading` of it."""
+
+    def __init__(self, run: Path, reading: str = "") -> None:
+        if reading and (not reading.isidentifier() or len(reading) > 40):
+            raise ReviewRefused(f"a reading is named by up to 40 letters, digits and _, not {reading!r}")
+        self.root = run / "readings" / reading if reading else run / "review"
+
+    def history(self, well: str, field: int) -> list[LabelVersion]:
+        """Versions of a field's labels that reviewers made, oldest first."""
+        return [self._read(path)[0] for path in self._paths(well, field)]
+
+    def head(self, well: str, field: int) -> int:
+        """The newest version of a field's labels; 1 if nobody corrected it."""
+        paths = self._paths(well, field)
+        return int(paths[-1].stem) if paths else ENGINE_VERSION
+
+    def corrected(self) -> list[tuple[str, int]]:
+        """Fields with a version of a reviewer, in order."""
+        found = {(p.parent.parent.name, int(p.parent.name)) for p in self.root.glob("labels/*/*/*.npz")}
+        return sorted(found)
+
+    def corrected_frames(self, well: str, field: int, since: int = ENGINE_VERSION) -> list[int]:
+        """Time points of a field that versions after `since` touched."""
+        return sorted({r.frame for v in self.history(well, field) if v.version > since for r in v.regions})
+
+    def frame_version(self, well: str, field: int, frame: int = 1) -> int:
+        """The newest version that touched a time point of a field; 1 if none did."""
+        touched = [v.version for v in self.history(well, field) if any(r.frame == frame for r in v.regions)]
+        return touched[-1] if touched else ENGINE_VERSION
+
+    def commit(
+        self, well: str, field: int, parent: int, crops: Sequence[Crop], author: str, reason: str, edit: str = "", undoes: int | None = None
+    ) -> LabelVersion:
+        """Write the next version of a field; an `edit` that is written already is returned as it was.
+
+        Raises ReviewConflict unless `parent` is the newest, ReviewRefused for no crops or of unknown compartments.
+        """
+        strange = [c.compartment for c in crops if c.compartment not in COMPARTMENTS]
+        if strange or not crops:
+            raise ReviewRefused(f"a correction needs labels of {', '.join(COMPARTMENTS)}; got {', '.join(strange) or 'none'}")
+        if any(c.labels.size and int(c.labels.max()) > MOST_LABEL for c in crops):
+            raise ReviewRefused(f"well {well}, field {field}: a label is over {MOST_LABEL:,}; number objects from the next free one")
+        head = self.head(well, field)
+        if parent != head:
+            known = [v for v in self.history(well, field) if edit and v.edit == edit]
+            if known:
+                return known[0]
+            raise ReviewConflict(
+                f"well {well}, field {field}: version {parent} is not the newest any more, {head} is; look at it and correct again"
+            )
+        version = LabelVersion(
+            well=well, field=field, version=head + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), edit=edit, undoes=undoes,
+            regions=[c.region for c in crops],
+        )  # fmt: skip
+        path = self.root / "labels" / well / str(field) / f"{version.version:04d}.npz"
+        if not _write_once(path, pack(version.model_dump(mode="json"), crops)):
+            raise ReviewConflict(
+                f"well {well}, field {field}: somebody else wrote version {version.version} just now; look at it and correct again"
+            )
+        return version
+
+    def revert(
+        self,
+        base: Callable[[int], Mapping[str, Labels]],
+        well: str,
+        field: int,
+        to: int,
+        author: str,
+        reason: str,
+        undoes: int | None = None,
+    ) -> LabelVersion:
+        """A new version that holds what version `to` held. `base` gives the engine's labels of a time point."""
+        touched: dict[tuple[str, int], list[Region]] = {}
+        for region in (r for v in self.history(well, field) if v.version > to for r in v.regions):
+            touched.setdefault((region.compartment, region.frame), []).append(region)
+        if not touched:
+            raise ReviewRefused(f"well {well}, field {field}: version {to} is the newest; there is nothing to go back from")
+        crops = []
+        for frame in sorted({frame for _, frame in touched}):
+            wanted = self.labels(base(frame), well, field, to, frame)
+            for (name, of), regions in sorted(touched.items()):
+                if of == frame:
+                    y, x = min(r.y for r in regions), min(r.x for r in regions)
+                    bottom, right = max(r.y + r.height for r in regions), max(r.x + r.width for r in regions)
+                    crops.append(Crop(name, y, x, wanted[name][y:bottom, x:right], frame))
+        return self.commit(well, field, self.head(well, field), crops, author, reason, undoes=undoes)
+
+    def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None, frame: int = 1) -> dict[str, Labels]:
+        """A field's labels at a version (the newest if not given), from the engine's and every correction since. Raises StoreError.
+
+        What nobody corrected is the engine's own array: copy it before writing to it.
+        """
+        wanted = self.head(well, field) if version is None else version
+        if wanted == ENGINE_VERSION:
+            return dict(base)
+        paths = self._paths(well, field)
+        if wanted not in {int(p.stem) for p in paths}:
+            raise StoreError(f"well {well}, field {field} has no label version {wanted}")
+        return with_crops(base, (c for p in paths if int(p.stem) <= wanted for c in self._read(p)[1]), frame)
+
+    def judge(self, verdict: Verdict) -> None:
+        """Write a verdict; a later one on the same field, well or track stands. The same one, sent again, is written once."""
+        if self.standing().get((verdict.well, verdict.field, verdict.track)) == verdict:
+            return
+        while True:
+            path = self.root / "verdicts" / f"{len(list(self.root.glob('verdicts/*.json'))) + 1:06d}.json"
+            if _write_once(path, verdict.model_dump_json(indent=1).encode()):
+                return
+
+    def verdicts(self) -> list[Verdict]:
+        """All verdicts, oldest first."""
+        return [_verdict(p, p.stat().st_mtime_ns) for p in sorted(self.root.glob("verdicts/*.json"))]
+
+    def standing(self) -> dict[tuple[str, int | None, int | None], Verdict]:
+        """(well, field, track) ► the verdict that stands; None stands for all fields, or for no track."""
+        return latest(self.verdicts())
+
+    def revision(self) -> int:
+        """1 where nobody reviewed anything, one more for every version and verdict: what corrected tables carry as label_version."""
+        return ENGINE_VERSION + sum(1 for _ in self.root.glob("labels/*/*/*.npz")) + sum(1 for _ in self.root.glob("verdicts/*.json"))
+
+    def _paths(self, well: str, field: int) -> list[Path]:
+        return sorted((self.root / "labels" / well / str(field)).glob("*.npz"))
+
+    def _read(self, path: Path) -> tuple[LabelVersion, list[Crop]]:
+        try:
+            meta, crops = unpack(path.read_bytes(), lambda meta: LabelVersion.model_validate(meta).regions)
+            return LabelVersion.model_validate(meta), crops
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+
+@lru_cache(maxsize=20_000)
+def _verdict(path: Path, written_ns: int) -> Verdict:
+    """A verdict's file, read once: it never changes, and every step of a review asks for all of them."""
+    del written_ns  # part of the key: another run may come to lie at the same place
+    return Verdict.model_validate_json(path.read_bytes())
+
+
+def not_undone(history: Sequence[LabelVersion]) -> LabelVersion | None:
+    """The newest version that nobody took back, and that takes none back itself; None where there is no such."""
+    undone = {v.undoes for v in history}
+    return next((v for v in reversed(history) if v.undoes is None and v.version not in undone), None)
+
+
+def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | None], Verdict]:
+    """(well, field, track) ► the last verdict on it."""
+    return {(v.well, v.field, v.track): v for v in verdicts}
+
+
+def with_crops(base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1) -> dict[str, Labels]:
+    """Labels of a time point with corrections laid over them, in order; what is handed in is not written to."""
+    found = dict(base)
+    for crop in crops:
+        if crop.frame == frame:
+            if found[crop.compartment] is base[crop.compartment]:
+                found[crop.compartment] = found[crop.compartment].copy()
+            found[crop.compartment][crop.place] = crop.labels
+    return found
+
+
+def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> None:
+    """Raise ReviewRefused where a soma has no nucleus of its number: nobody could say whose it is."""
+    import numpy as np
+
+    if "nuclei" not in labels or "somas" not in labels:
+        return
+    somas, nuclei = labels["somas"], labels["nuclei"]
+    known = np.zeros(1 + max(int(somas.max(initial=0)), int(nuclei.max(initial=0))), bool)
+    known[nuclei] = True
+    inside = somas[somas > 0]
+    alone = np.unique(inside[~known[inside]])
+    if len(alone):
+        numbers = ", ".join(map(str, alone[:5])) + (" …" if len(alone) > 5 else "")
+        raise ReviewRefused(f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number, so paint both with it")
+
+
+def _write_once(path: Path, content: bytes) -> bool:
+    """Write a file whole; False where one of that name is there already. A link, unlike a rename, never replaces."""
+    with written(path, content) as scratch:
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """A rejection as the tables say it."""
+    return f"rejected by {verdict.author}: {verdict.reason}"

@@ -1,0 +1,1 @@
+"""Labels and pixels ► one row per cell and per field."""

@@ -1,0 +1,199 @@
+"""Labels and pixels ► one row a cell, one row a field.
+
+A cell is a nucleus; where a live assay has no DNA stain, it is a soma. All sums run over every label at once (`bincount`):
+no loop over objects. What needs the whole plate (pyknotic, motor neuron, mislocalised) is said later, in `phenotypes.plates.calls`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from phenotypes.cells import localisation
+from phenotypes.cells.image_quality import channel_quality, clump_fraction, covered, debris_fraction
+from phenotypes.cells.morphology import perimeters, place, shapes
+from phenotypes.cells.neurites import MAX_CONFLICT, NeuriteSettings, of_field, per_soma, trace
+from phenotypes.columns.dictionary import Level, columns, conform
+from segmentation import Field, Segmentation
+from segmentation.field import Labels, Pixels
+from segmentation.filters.background import background_level, noise_level
+
+Row = dict[str, object]
+# The number of skeleton pixels that belong to no soma.
+NOBODY = 2**31 - 1
+# Background and pixel noise of each role's channel, in grey levels.
+Levels = dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """`ring_um`: width of the cytoplasm ring around a nucleus."""
+
+    ring_um: float = 3.0
+    neurites: NeuriteSettings = field(default_factory=NeuriteSettings)
+
+
+@dataclass(frozen=True)
+class FieldMeasurement:
+    """The cell table and the field's one-row table, both without the well's name.
+
+    `graph` (Y, X) int32 is the neurites' skeleton as it was measured: each pixel has the label of the soma that it belongs to, NOBODY for
+    none. None where neurites were not segmented.
+    """
+
+    cells: pl.DataFrame
+    field: pl.DataFrame
+    graph: Labels | None = None
+
+
+def measure(
+    field: Field, segmentation: Segmentation, settings: MeasureSettings | None = None, raw: Field | None = None
+) -> FieldMeasurement:
+    """Measure one field.
+
+    `raw` is the field before illumination was corrected; background, saturation and focus are read from it. Columns that
+    the field's pixels are too coarse for are null, and `warnings` names them.
+
+    Raises
+    ------
+    ValueError
+        There are neither nuclei nor somas among the labels, or labels and pixels differ in shape.
+    """
+    settings = settings or MeasureSettings()
+    objects = segmentation.labels.get("nuclei", segmentation.labels.get("somas"))
+    if objects is None:
+        raise ValueError("neither nuclei nor somas were segmented; nothing can be measured (is there a dna or a neurite channel?)")
+    for name, labels in segmentation.labels.items():
+        if labels.shape != field.shape:
+            raise ValueError(f"labels of {name} are {labels.shape}, the field is {field.shape}")
+    warnings = list(segmentation.warnings)
+    pixels = Pixels(objects)
+    levels = {role: (background_level(field.channel(role)), noise_level(field.channel(role))) for role in field.roles if role}
+    row = _field_row(field, raw or field, segmentation, pixels, levels)
+    columns_of = _cells(field, segmentation, pixels, settings, levels)
+    graph = _neurites(field, segmentation, settings, columns_of, row, warnings)
+    cells = pl.DataFrame(columns_of).filter(pl.Series(pixels.count[1:] > 0)).with_columns(pl.col(pl.Float64).fill_nan(None))
+    cells, coarse_cells = _gated(cells, "cell", field.pixel_size_um)
+    fields, coarse_fields = _gated(pl.DataFrame([row]), "field", field.pixel_size_um)
+    if coarse := sorted({*coarse_cells, *coarse_fields}):
+        warnings.append(f"pixel_size_too_coarse ({field.pixel_size_um:.3g} µm) for {', '.join(coarse)}")
+    return FieldMeasurement(cells, fields.with_columns(pl.lit("; ".join(warnings)).alias("warnings")), graph)
+
+
+def _gated(table: pl.DataFrame, level: Level, px: float) -> tuple[pl.DataFrame, list[str]]:
+    """The table with null in columns that pixels of this size cannot carry, and their names."""
+    known = columns(level)
+    coarse = [n for n in table.columns if (c := known.get(n)) and c.coarsest_pixel_um is not None and px > c.coarsest_pixel_um]
+    return table.with_columns(pl.lit(None).cast(known[n].dtype).alias(n) for n in coarse), coarse
+
+
+def _cells(
+    field: Field, segmentation: Segmentation, pixels: Pixels, settings: MeasureSettings, levels: Levels
+) -> dict[str, NDArray[np.generic]]:
+    labels, px, n = segmentation.labels, field.pixel_size_um, pixels.n
+    nuclei, somas = labels.get("nuclei"), labels.get("somas")
+    table: dict[str, NDArray[np.generic]] = {"label": np.arange(1, n + 1), **place(pixels, px)}
+    if nuclei is not None:
+        table |= shapes(nuclei, pixels, px)
+        if "nuclei" in segmentation.confidence:
+            table["nucleus_confidence"] = segmentation.confidence["nuclei"]
+    soma = pixels if nuclei is None else None if somas is None else Pixels(somas, n)
+    soma_area = np.zeros(n) if soma is None else soma.count[1:] * px**2
+    neuron = soma_area > 0
+    if soma is not None and somas is not None:
+        around = perimeters(somas, soma) * px
+        table["is_neuron"] = neuron
+        table["soma_area_um2"] = np.where(neuron, soma_area, np.nan)
+        table["soma_form_factor"] = np.where(neuron, 4 * np.pi * soma_area / np.maximum(around, 1e-9) ** 2, np.nan)
+    inner = ring = None
+    if nuclei is not None:
+        inner = Pixels(localisation.eroded(nuclei), n)
+        ring = Pixels(localisation.cytoplasm_ring(nuclei, somas, settings.ring_um / px), n)
+    images = {}
+    for role, (background, noise) in levels.items():
+        images[role] = image = field.channel(role) - np.float32(background)
+        if soma is not None:
+            table[f"soma_mean_{role}"] = soma.mean(image)
+        if inner is not None and ring is not None:
+            nucleus, cytoplasm = inner.mean(image), ring.mean(image)
+            table[f"nucleus_mean_{role}"] = nucleus
+            table[f"nucleus_sum_{role}"] = pixels.sum(image)
+            table[f"cytoplasm_mean_{role}"] = cytoplasm
+            table[f"nc_log2_{role}"] = localisation.nc_log2(nucleus, cytoplasm, noise)
+    if somas is not None:
+        for name, compartment, role in (("puncta", "puncta", "aggregate"), ("granule", "granules", "granule")):
+            if compartment in labels and role in images:
+                found = localisation.spots(labels[compartment], somas, nuclei, images[role], n, px)
+                # Granules are the cytoplasm's; the soma holds its nucleus.
+                space = soma_area - (0 if name == "puncta" or nuclei is None else pixels.count[1:] * px**2)
+                found["area_fraction"] = np.divide(found["area_um2"], space, out=np.full(n, np.nan), where=space > 0)
+                table |= {f"{name}_{part}": np.where(neuron, value, np.nan) for part, value in found.items()}
+        if "granules" in labels and "aggregate" in images:
+            overlap = localisation.manders(images["aggregate"], labels["granules"], somas, n)
+            table |= {f"manders_{part}": np.where(neuron, value, np.nan) for part, value in overlap.items()}
+    if nuclei is not None and "envelope" in images:
+        table |= {f"rim_{part}_envelope": value for part, value in localisation.rim(nuclei, images["envelope"], n, px).items()}
+    return table
+
+
+def _field_row(field: Field, camera: Field, segmentation: Segmentation, pixels: Pixels, levels: Levels) -> Row:
+    labels = segmentation.labels
+    height, width = (n * field.pixel_size_um for n in field.shape)
+    row: Row = {
+        "area_mm2": field.area_um2 / 1e6,
+        "height_um": height,
+        "width_um": width,
+        **channel_quality(camera, field, {role: noise for role, (_, noise) in levels.items()}),
+    }
+    row["confluence"] = covered(labels.get("neurites"), labels.get("somas"))
+    if "nuclei" in labels:
+        background, noise = levels["dna"]
+        row["nuclei_count"] = int((pixels.count > 0).sum())
+        sure = segmentation.confidence.get("nuclei", np.empty(0))
+        if len(sure):
+            row["nucleus_confidence"] = float(np.nanpercentile(sure, 10))
+        row["clump_fraction"] = clump_fraction(labels["nuclei"], pixels)
+        row["debris_fraction"] = debris_fraction(field.channel("dna") - np.float32(background), pixels, noise, field.pixel_size_um)
+    return row
+
+
+def _neurites(
+    field: Field,
+    segmentation: Segmentation,
+    settings: MeasureSettings,
+    cells: dict[str, NDArray[np.generic]],
+    row: Row,
+    warnings: list[str],
+) -> Labels | None:
+    """Add the neurites' columns to both tables; those of single neurons only where the picture tells neurons apart. Returns the graph."""
+    mask = segmentation.labels.get("neurites")
+    if mask is None:
+        return None
+    somas = segmentation.labels.get("somas")
+    traced = trace(mask > 0, somas, field.pixel_size_um, settings.neurites)
+    row |= of_field(traced, mask > 0, field.pixel_size_um)
+    graph = np.zeros(mask.shape, np.int32)
+    graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NOBODY)
+    if somas is None:
+        return graph
+    conflict = traced.conflict_fraction
+    if conflict > MAX_CONFLICT:
+        warnings.append(
+            f"attribution_conflict: {conflict:.0%} of the neurite length lies in pieces that touch several somas (limit {MAX_CONFLICT:.0%})"
+        )
+        return graph
+    n = len(cells["label"])
+    neuron = np.asarray(cells["is_neuron"], bool)
+    cells |= {name: np.where(neuron, v, np.nan) for name, v in per_soma(traced, somas, n, field.pixel_size_um, settings.neurites).items()}
+    return graph
+
+
+def with_well(measurement: FieldMeasurement, well: str, number: int, frame: int = 1, label_version: int = 1) -> FieldMeasurement:
+    """The two tables with the well's name, the field's number, the frame and the labels' version, conforming to the dictionary."""
+    numbers = {"field": number, "frame": frame, "label_version": label_version}
+    where = [pl.lit(well).alias("well"), *(pl.lit(value, pl.Int64).alias(name) for name, value in numbers.items())]
+    cells, field = measurement.cells.with_columns(where), measurement.field.with_columns(where)
+    return FieldMeasurement(conform(cells, "cell"), conform(field, "field"), measurement.graph)

@@ -1,0 +1,116 @@
+"""Columns of what follows from the wells of one plate: quality, responses, checks, tracks, hazards."""
+
+from __future__ import annotations
+
+from phenotypes.columns.column import BOOL, INT, REAL, TEXT, Column, condition
+
+QUALITY = [
+    Column("line", "quality", "", TEXT, "Cell line."),
+    Column("phenotype", "quality", "", TEXT, "Well column."),
+    Column("status", "quality", "", TEXT, "ok, or why nothing was computed."),
+    Column("reason", "quality", "", TEXT, "The status in words."),
+    Column("n_vehicle", "quality", "", INT, "Vehicle wells with a value."),
+    Column("n_positive", "quality", "", INT, "Positive-control wells with a value."),
+    Column("vehicle_mean", "quality", "", REAL, "Mean of the vehicle wells, in the phenotype's unit."),
+    Column("vehicle_cv", "quality", "", REAL, "Standard deviation / mean of the vehicle wells; null for phenotypes that may be zero."),
+    Column("positive_mean", "quality", "", REAL, "Mean of the positive-control wells."),
+    *[
+        Column(f"{name}{part}", "quality", "", REAL, meaning + tail)
+        for name, meaning in (
+            ("z_prime", "Z′ = 1 − 3(σp + σn)/|µp − µn|"),
+            ("robust_z_prime", "Z′ with medians and 1.4826 MAD"),
+            ("ssmd", "SSMD = (µp − µn)/√(σp² + σn²)"),
+            ("signal_window", "Signal window = (|µp − µn| − 3(σp + σn))/σn, n the vehicle"),
+            ("v_factor", "V-factor = 1 − 6σ̄/|µp − µn|, σ̄ the mean SD over all replicated conditions of the line"),
+        )
+        for part, tail in (("", "."), ("_low", ", lower end of its 95 % bootstrap interval."), ("_high", ", upper end."))
+    ],
+]  # fmt: skip
+
+RESPONSE = [
+    *condition("response", dose=False, control=False),
+    Column("phenotype", "response", "", TEXT, "Well column that responds."),
+    Column("population", "response", "", TEXT, "Whom counts and means speak of: motor neurons, neurons or nuclei."),
+    Column("unit", "response", "", TEXT, "Unit of e0, emax, effect and auc: % of vehicle, or the phenotype's own as a difference to vehicle."),
+    Column("status", "response", "", TEXT, "ok, flat, below_tested_range, above_tested_range, not_determined, or why nothing was fitted."),
+    Column("reason", "response", "", TEXT, "The status in words."),
+    Column("direction", "response", "", TEXT, "ascending or descending."),
+    Column("model", "response", "", TEXT, "hill4 or constant."),
+    Column("n_cells", "response", "", INT, "Cells in the wells used; no part of any degree of freedom."),
+    Column("n_wells", "response", "", INT, "Treated wells used."),
+    Column("n_vehicle", "response", "", INT, "Vehicle wells used."),
+    Column("n_doses", "response", "", INT, "Different doses."),
+    Column("n_plates", "response", "", INT, "Plates."),
+    Column("n_batches", "response", "", INT, "Differentiation batches."),
+    Column("ec50_molar", "response", "mol/L", REAL, "Dose of the half-maximal effect (relative EC50)."),
+    Column("ec50_low", "response", "mol/L", REAL, "Lower end of its 95 % profile-likelihood interval; null if it is open."),
+    Column("ec50_high", "response", "mol/L", REAL, "Upper end; null if it is open."),
+    Column("ec50_absolute_molar", "response", "mol/L", REAL, "Dose at which the fitted curve falls to 50 % of vehicle; null if it does not within the doses, or for differences."),
+    Column("hill", "response", "", REAL, "Hill slope, > 0 in both directions."),
+    Column("e0", "response", "", REAL, "Fitted response without compound."),
+    Column("emax", "response", "", REAL, "Fitted response at the highest tested dose."),
+    Column("effect", "response", "", REAL, "emax − e0; for a flat curve the mean of treated minus vehicle wells."),
+    Column("effect_low", "response", "", REAL, "Lower end of its 95 % interval, between wells of this plate only."),
+    Column("effect_high", "response", "", REAL, "Upper end."),
+    Column("p_value", "response", "", REAL, "Of the Hill curve against a constant, by permuting the wells over doses (999 permutations, so never under 0.001)."),
+    Column("q_value", "response", "", REAL, "Benjamini–Hochberg over the rows of the same phenotype."),
+    Column("auc", "response", "", REAL, "Mean fitted response over the logarithm of the dose range that all lines were given of this compound."),
+    Column("residual_sd", "response", "", REAL, "Standard deviation of the wells about the curve."),
+    Column("z_prime", "response", "", REAL, "Z′ of this phenotype and line on this plate."),
+    Column("ssmd", "response", "", REAL, "SSMD of this phenotype and line on this plate."),
+    Column("run_id", "response", "", TEXT, "Run that made the row."),
+    Column("plate_map_digest", "response", "", TEXT, "SHA-256 of the plate map."),
+    Column("protocol_digest", "response", "", TEXT, "SHA-256 of the protocol."),
+    Column("label_version", "response", "", INT, "Revision of the review that the row follows: 1 before any, one more for every correction and verdict on the run."),
+    Column("software_version", "response", "", TEXT, "Version of this software."),
+]  # fmt: skip
+
+CHECK = [
+    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, acquisition_drift, position_correction, autofluorescence, identity, mislocalisation."),
+    Column("subject", "check", "", TEXT, "Phenotype, or compound and channel."),
+    Column("status", "check", "", TEXT, "ok, warning or not_assessable."),
+    Column("reason", "check", "", TEXT, "The finding in words."),
+    Column("value", "check", "", REAL, "Edge: ratio of medians; trends and drift: rank correlation; autofluorescence: robust z; identity: threshold in grey levels."),
+    Column("p_value", "check", "", REAL, "Mann–Whitney for the edge, Spearman for trends and drift; a warning under 0.01."),
+    Column("n_wells", "check", "", INT, "Wells it was read from."),
+]  # fmt: skip
+
+TRACK = [
+    Column("well", "track", "", TEXT, "Well name."),
+    Column("field", "track", "", INT, "Field number within the well."),
+    Column("track", "track", "", INT, "Number of the track in its field, from 1."),
+    *condition("track"),
+    Column("first_frame", "track", "", INT, "First frame it was seen in."),
+    Column("last_frame", "track", "", INT, "Last frame it was seen in."),
+    Column("y_um", "track", "µm", REAL, "Where it began, in the first frame's place."),
+    Column("x_um", "track", "µm", REAL, "Where it began."),
+    Column("entry_h", "track", "h", REAL, "Start of its time at risk: the first usable frame."),
+    Column("exit_h", "track", "h", REAL, "Death, or the last time it was known to live."),
+    Column("event", "track", "", BOOL, "Whether it was seen to die, by the protocol's definition."),
+    Column("reason", "track", "", TEXT, "Of an end without death: end_of_study, lost, left_field, identity_conflict, focus_failure."),
+    Column("included", "track", "", BOOL, "Whether it was present and alive in the first usable frame; only these are analysed."),
+    Column("excluded_reason", "track", "", TEXT, "Why not."),
+    Column("study_end_h", "track", "h", REAL, "Last usable frame of its field."),
+]  # fmt: skip
+
+HAZARD = [
+    *condition("hazard", control=False),
+    Column("status", "hazard", "", TEXT, "ok, informative_censoring, too_few_tracks, too_few_events, too_few_wells, not_converged."),
+    Column("reason", "hazard", "", TEXT, "The status in words."),
+    Column("hazard_ratio", "hazard", "", REAL, "Of death against vehicle wells of the same line: Cox, Efron ties, stratified by batch."),
+    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval, between wells, and no narrower than between batches where there are two or more."),
+    Column("hr_high", "hazard", "", REAL, "Upper end."),
+    Column("p_value", "hazard", "", REAL, "Wald test, variance clustered by well, Student's t with wells − 2 degrees of freedom."),
+    Column("schoenfeld_p", "hazard", "", REAL, "Test of proportional hazards; under 0.01 the ratio is an average over time."),
+    Column("hr_lost_died", "hazard", "", REAL, "Ratio if all lost tracks had died when last seen; given where the arms lose unequally."),
+    Column("hr_lost_lived", "hazard", "", REAL, "Ratio if all lost tracks had lived to the end."),
+    Column("rmst_vehicle_h", "hazard", "h", REAL, "Restricted mean survival time of vehicle up to horizon_h."),
+    Column("rmst_treated_h", "hazard", "h", REAL, "Of the treated."),
+    Column("rmst_difference_h", "hazard", "h", REAL, "Treated − vehicle."),
+    Column("rmst_difference_low", "hazard", "h", REAL, "Lower end of its 95 % interval."),
+    Column("rmst_difference_high", "hazard", "h", REAL, "Upper end."),
+    Column("horizon_h", "hazard", "h", REAL, "Until when survival is compared: the earliest end of any field's study."),
+    *[Column(f"{name}_{arm}", "hazard", "", dtype, meaning.format(arm)) for name, dtype, meaning in (("n_tracks", INT, "Included tracks, {} wells."), ("n_events", INT, "Deaths, {} wells."), ("n_wells", INT, "Number of {} wells."), ("lost_fraction", REAL, "Share of tracks whose end was not seen before the study's, {} wells.")) for arm in ("vehicle", "treated")],
+    Column("n_batches", "hazard", "", INT, "Batches with both arms and a ratio of their own."),
+    Column("q_value", "hazard", "", REAL, "Benjamini–Hochberg over the plate's ratios."),
+]  # fmt: skip

@@ -1,0 +1,131 @@
+"""Columns of what many plates, batches and lines say together: a screen."""
+
+from __future__ import annotations
+
+from phenotypes.columns.column import BOOL, INT, REAL, TEXT, Column, Level
+
+_SCALE = "log2 ratio to vehicle of the same line and plate for counts, lengths and areas, difference to it for logarithms and fractions"
+
+
+def _interval(level: Level, name: str, unit: str, meaning: str) -> list[Column]:
+    return [
+        Column(name, level, unit, REAL, meaning),
+        Column(f"{name}_low", level, unit, REAL, "Lower end of its 95 % interval."),
+        Column(f"{name}_high", level, unit, REAL, "Upper end."),
+    ]
+
+
+def _subject(level: Level) -> list[Column]:
+    return [
+        Column("line", level, "", TEXT, "Cell line."),
+        Column("genotype", level, "", TEXT, "Its genotype, from the plate maps."),
+        Column("donor", level, "", TEXT, "Code of the person, from the registry; the line's own name without one."),
+        Column("compound", level, "", TEXT, "Compound."),
+        Column("phenotype", level, "", TEXT, "Well column that responds."),
+    ]
+
+
+def _counts(level: Level) -> list[Column]:
+    return [
+        Column("n_cells", level, "", INT, "Cells in the wells used; no part of any degree of freedom."),
+        Column("n_wells", level, "", INT, "Wells; no part either."),
+        Column("n_plates", level, "", INT, "Plates; no part either."),
+        Column("n_batches", level, "", INT, "Differentiation batches, a lab's own: n within a line."),
+        Column("n_donors", level, "", INT, "Donors: n across lines."),
+    ]
+
+
+SCREEN = [
+    *_subject("screen"),
+    Column("unit", "screen", "", TEXT, f"Unit of effect, effect_floor and interaction: {_SCALE}."),
+    Column("response_unit", "screen", "", TEXT, "Unit of e0, emax and auc: % of vehicle, or a difference to it."),
+    Column("status", "screen", "", TEXT, "Of the effect: ok, one_batch, no_variation, not_measured, no_vehicle, vehicle_is_zero, no_common_dose."),
+    Column("reason", "screen", "", TEXT, "The status in words, with what else a reader must know."),
+    *_counts("screen"),
+    Column("n_curve_wells", "screen", "", INT, "Treated wells at all doses, which the curve is fitted to."),
+    Column("n_curve_batches", "screen", "", INT, "Batches that the curve goes through; the counts above are of the effect's dose."),
+    Column("effect_dose_molar", "screen", "mol/L", REAL, "Dose at which `effect` is read: the highest that all lines were given of the compound, or the screen's own choice."),
+    *_interval("screen", "effect", "", "Mean over batches at that dose, no curve in it; Student's t between batches."),
+    Column("p_value", "screen", "", REAL, "Of no effect, batches as n. Null with one batch."),
+    Column("q_value", "screen", "", REAL, "Benjamini–Hochberg over the screen's rows of the same phenotype."),
+    Column("effect_floor", "screen", "", REAL, "Size below which an effect is no hit: log2 1.2, or the median SD of vehicle wells for differences, or the screen's own choice. Null, and no hit, where vehicle wells do not vary."),
+    Column("same_direction", "screen", "", INT, "Batches whose effect has the sign of the mean."),
+    Column("hit", "screen", "", BOOL, "q ≤ 0.05, effect at least the floor, the same direction in two batches or more. Null where not testable."),
+    Column("curve_status", "screen", "", TEXT, "ok, flat, below_tested_range, above_tested_range, not_determined, too_few_doses, no_value."),
+    Column("curve_reason", "screen", "", TEXT, "It in words."),
+    Column("direction", "screen", "", TEXT, "ascending or descending."),
+    Column("model", "screen", "", TEXT, "hill4 or constant."),
+    *_interval("screen", "ec50_molar", "mol/L", "Dose of the half-maximal effect (relative EC50), one curve through the batches' means, each batch with its own level."),
+    Column("ec50_absolute_molar", "screen", "mol/L", REAL, "Dose at which the fitted curve falls to 50 % of vehicle; null if it does not, or for differences."),
+    Column("hill", "screen", "", REAL, "Hill slope, > 0 in both directions."),
+    Column("e0", "screen", "", REAL, "Fitted response without compound."),
+    Column("emax", "screen", "", REAL, "Fitted response at the highest tested dose."),
+    Column("auc", "screen", "", REAL, "Mean fitted response over the logarithm of the dose range that all lines were given."),
+    Column("isogenic", "screen", "", TEXT, "The line's isogenic partner on the same plates, from the registry."),
+    Column("window_status", "screen", "", TEXT, "expressed, not_expressed, no_variation, too_few_batches, no_pair."),
+    *_interval("screen", "window", "", "Isogenic vehicle − disease vehicle on the effect's scale, batches as n."),
+    Column("rescue_status", "screen", "", TEXT, "ok, not_expressed, no_variation, unbounded, too_few_batches, no_pair."),
+    Column("rescue_reason", "screen", "", TEXT, "It in words, with flags: trophic or unspecific, overshoot, lost cells, and what was not assessed."),
+    *_interval("screen", "rescue", "", "ρ = effect on the disease line / window: 0 nothing, 1 the isogenic state (Fieller's interval)."),
+    *_interval("screen", "interaction", "", "Effect on the disease line less that on the isogenic line."),
+    Column("responder", "screen", "", TEXT, "responder, non_responder, indeterminate, phenotype_absent; null where the good direction is not known."),
+    Column("responder_probability", "screen", "", REAL, "P(effect in the good direction > effect_floor)."),
+    Column("z_prime", "screen", "", REAL, "Median Z′ over the plates of this line."),
+    Column("ssmd", "screen", "", REAL, "Median SSMD of the controls over these plates."),
+    Column("run_ids", "screen", "", TEXT, "Runs that the row stands on, separated by spaces."),
+    Column("plate_map_digests", "screen", "", TEXT, "SHA-256 of their plate maps, in the same order."),
+    Column("protocol_digests", "screen", "", TEXT, "SHA-256 of their protocols; more than one means that assays are pooled."),
+    Column("label_version", "screen", "", INT, "Version of the labels."),
+    Column("software_version", "screen", "", TEXT, "Version of the software that fitted the row."),
+]  # fmt: skip
+
+DOSE = [
+    *_subject("dose"),
+    Column("dose_molar", "dose", "mol/L", REAL, "Dose."),
+    Column("control", "dose", "", TEXT, "none, positive or negative."),
+    Column("status", "dose", "", TEXT, "ok, one_batch or no_variation."),
+    Column("reason", "dose", "", TEXT, "It in words."),
+    *_counts("dose"),
+    *_interval("dose", "effect", "", f"Mean over batches; {_SCALE}."),
+    Column("p_value", "dose", "", REAL, "Of no effect, batches as n. Null with one batch."),
+    Column("same_direction", "dose", "", INT, "Batches whose effect has the sign of the mean."),
+]
+
+COMPOUND = [
+    Column("compound", "compound", "", TEXT, "Compound."),
+    Column("phenotype", "compound", "", TEXT, "Well column that responds."),
+    Column("group", "compound", "", TEXT, "Whose donors: all disease lines, healthy lines, or the disease lines of one gene."),
+    Column("status", "compound", "", TEXT, "ok, too_few_donors, no_common_dose."),
+    Column("reason", "compound", "", TEXT, "It in words; confounding by name."),
+    Column("effect_dose_molar", "compound", "mol/L", REAL, "Dose of the effects that are combined."),
+    Column("n_lines", "compound", "", INT, "Lines with two batches or more."),
+    Column("n_donors", "compound", "", INT, "Their donors: n."),
+    Column("n_batches", "compound", "", INT, "Batches over these lines."),
+    *_interval("compound", "effect", "", "Mean over donors, random effects (REML), Hartung–Knapp."),
+    Column("p_value", "compound", "", REAL, "Of no effect on average over donors."),
+    Column("q_value", "compound", "", REAL, "Benjamini–Hochberg over compounds of the same phenotype and group."),
+    Column("predicted_low", "compound", "", REAL, "Where the next donor's effect is expected, lower end of 95 %. Null where lines and batches are confounded."),
+    Column("predicted_high", "compound", "", REAL, "Upper end."),
+    Column("tau2", "compound", "", REAL, "Variance between donors. Null where lines and batches are confounded: it may be the batches'."),
+    Column("i2", "compound", "", REAL, "Share of the variance that lies between donors."),
+    Column("heterogeneity_p", "compound", "", REAL, "F test of donors being alike, against the scatter of batches within lines."),
+    Column("method", "compound", "", TEXT, "How the variance between donors was estimated."),
+    Column("stable", "compound", "", BOOL, "Whether the sign stays and p stays on its side of 0.05 whichever batch is left out."),
+    *_interval("compound", "mixed_effect", "", "Secondary: mixed model over batch means with donor as random effect."),
+    Column("mixed_status", "compound", "", TEXT, "ok, collapsed, not_converged. Null where the primary analysis finds nothing to confirm."),
+    Column("association_status", "compound", "", TEXT, "Does the effect differ between genes? ok, homogeneous, too_few_donors, confounded_with_batch."),
+    Column("association_p", "compound", "", REAL, "Permutation test over donors of the genes' difference; only where donors are not alike."),
+]  # fmt: skip
+
+WINDOW = [
+    Column("line", "window", "", TEXT, "Disease line."),
+    Column("isogenic", "window", "", TEXT, "Its isogenic partner."),
+    Column("phenotype", "window", "", TEXT, "Well column."),
+    Column("batch", "window", "", TEXT, "Differentiation batch, with its lab; empty for all batches together."),
+    Column("status", "window", "", TEXT, "expressed, not_expressed, no_variation, too_few_wells, too_few_batches."),
+    Column("reason", "window", "", TEXT, "It in words."),
+    Column("n_wells", "window", "", INT, "Vehicle wells of both lines."),
+    Column("n_batches", "window", "", INT, "Batches."),
+    *_interval("window", "ssmd", "", "SSMD of isogenic against disease vehicle wells of one batch, plates averaged."),
+    *_interval("window", "gap", "", "Isogenic vehicle − disease vehicle on the effect's scale; with all batches together the interval is between batches."),
+]  # fmt: skip

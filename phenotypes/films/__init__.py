@@ -1,0 +1,1 @@
+"""Neurons through time: tracks, deaths, survival, hazard ratios."""

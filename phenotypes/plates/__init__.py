@@ -1,0 +1,1 @@
+"""Cells ► wells ► quality control ► responses of one plate."""

@@ -1,0 +1,85 @@
+"""What is said of a cell only with the whole plate in view: pyknotic, motor neuron, mislocalised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from phenotypes.plates.identity import IdentityThreshold, identity_threshold
+
+PYKNOTIC_AREA = 0.5
+PYKNOTIC_DNA = 1.5
+MISLOCALISED_PERCENTILE = 5.0
+MIN_HEALTHY = 100
+# Words of a plate map's genotype that call a line healthy or corrected, where the protocol names no lines.
+_HEALTHY = re.compile(r"\b(healthy|wild[ -]?type|isogenic|corrected|control)\b", re.IGNORECASE)
+
+
+def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
+    return cells.join(conditions.select("well", "line", "control"), on="well", how="left", maintain_order="left")
+
+
+def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
+    """Fill `is_pyknotic`, against vehicle nuclei of the same line on this plate.
+
+    A nucleus is pyknotic if its area is under 0.5 × and its mean DNA intensity over 1.5 × the medians of the line's
+    vehicle nuclei; null where the line has none. `conditions` has well, line, control.
+    """
+    placed = _placed(cells, conditions)
+    reference = (
+        placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
+        .group_by("line")
+        .agg(pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref"))
+    )
+    small = pl.col("nucleus_area_um2") < PYKNOTIC_AREA * pl.col("area_ref")
+    bright = pl.col("nucleus_mean_dna") > PYKNOTIC_DNA * pl.col("dna_ref")
+    marked = placed.join(reference, on="line", how="left", maintain_order="left").with_columns((small & bright).alias("is_pyknotic"))
+    return marked.select(cells.columns)
+
+
+def mark_motor_neurons(cells: pl.DataFrame, conditions: pl.DataFrame) -> tuple[pl.DataFrame, IdentityThreshold | None]:
+    """Fill `is_motor_neuron` with the plate's threshold, or leave it null; None without an identity channel."""
+    identity = pl.col("nucleus_mean_identity")
+    if cells["nucleus_mean_identity"].null_count() == len(cells):
+        return cells, None
+    placed = _placed(cells, conditions)
+    negative = placed.filter(pl.col("control") == "negative")["nucleus_mean_identity"]
+    neurons = placed.filter(pl.col("is_neuron") & (pl.col("control") != "negative"))["nucleus_mean_identity"]
+    found = identity_threshold(neurons.drop_nulls().to_numpy(), negative.drop_nulls().to_numpy())
+    if found.threshold is None:
+        return cells, found
+    return cells.with_columns((pl.col("is_neuron") & (identity > found.threshold)).alias("is_motor_neuron")), found
+
+
+def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[str]:
+    """Lines that mislocalisation is judged by: those named, or those whose genotype in the plate map says so."""
+    if named:
+        return sorted(named)
+    rows = conditions.select("line", "genotype").unique().sort("line").rows()
+    return [line for line, genotype in rows if _HEALTHY.search(genotype or "")]
+
+
+def mark_mislocalised(cells: pl.DataFrame, conditions: pl.DataFrame, healthy: Sequence[str]) -> tuple[pl.DataFrame, str]:
+    """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines; returns the reason in words as well.
+
+    The limit is the 5th percentile of their nc_log2_aggregate: by construction 5 % of healthy neurons lie below.
+    """
+    ratio = pl.col("nc_log2_aggregate")
+    if cells["nc_log2_aggregate"].null_count() == len(cells):
+        return cells, "no aggregate channel with a nuclear : cytoplasmic ratio"
+    if not healthy:
+        return cells, "no healthy or isogenic line is named in the protocol (reference.healthy_lines) or by a genotype of the plate map"
+    placed = _placed(cells, conditions)
+    # Neurons where they are known, nuclei where not; pyknotic ones never.
+    intact = pl.col("is_neuron").fill_null(value=True) & ~pl.col("is_pyknotic").fill_null(value=False)
+    reference = placed.filter(intact & (pl.col("control") == "vehicle") & pl.col("line").is_in(list(healthy)))[
+        "nc_log2_aggregate"
+    ].drop_nulls()
+    if len(reference) < MIN_HEALTHY:
+        return cells, f"vehicle wells of {', '.join(healthy)} have {len(reference)} neurons with a ratio, {MIN_HEALTHY} are needed"
+    limit = float(np.percentile(reference.to_numpy(), MISLOCALISED_PERCENTILE))
+    marked = cells.with_columns((ratio < limit).alias("is_mislocalised"))
+    return marked, f"log2 ratio below {limit:.3f}, the 5th percentile of {len(reference)} neurons in vehicle wells of {', '.join(healthy)}"

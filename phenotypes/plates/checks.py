@@ -1,0 +1,231 @@
+"""What quality control leaves out of a plate, and what it says about the whole of it.
+
+Left out are fields out of focus, wells with too few fields left, and vehicle wells unlike the other vehicle wells of their line. **A treated
+well is never left out for its cells**: few or none is what a toxic compound does. So focus is judged on nuclei only, against vehicle
+fields, and only in fields with enough nuclei to judge it by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from phenotypes.columns.dictionary import INTENSITY_ROLES, conform, empty_table
+from phenotypes.plates.normalise import robust_scale
+from phenotypes.plates.position import places
+from phenotypes.plates.wells import vehicle_means
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class QualityLimits:
+    """Limits of quality control.
+
+    `focus_z`: robust z of the DNA focus slope below vehicle fields at which a field is out of focus. `valid_fields`: share of
+    fields that a well needs. `vehicle_z`: robust z of live density at which a vehicle well is unlike the others.
+    `saturated`, `uneven`, `debris`, `confluence`: above them a field carries a warning.
+    """
+
+    focus_z: float = 5.0
+    valid_fields: float = 0.5
+    vehicle_z: float = 3.5
+    saturated: float = 0.01
+    uneven: float = 0.3
+    debris: float = 1.0
+    confluence: float = 0.6
+
+
+# Robust z divides by no less than this: a plate whose fields all agree must not condemn the first that differs a little.
+_LEAST_SLOPE_SD = 0.1
+_LEAST_DENSITY_CV = 0.05
+_JUDGED_NUCLEI = 10
+_MIN_VEHICLE = 5
+_TREND_P = 0.01
+_TREND_WELLS = 8
+_AUTOFLUORESCENT_Z = 5.0
+
+
+def mark_fields(fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
+    """Fill `valid` and `qc`."""
+    placed = fields.join(conditions.select("well", "control"), on="well", how="left", maintain_order="left")
+    judged = (pl.col("focus_dna").is_not_null()) & (pl.col("nuclei_count") >= _JUDGED_NUCLEI)
+    reference = placed.filter(judged & (pl.col("control") == "vehicle"))["focus_dna"].to_numpy()
+    blurred: pl.Expr = pl.lit(value=False)
+    middle = 0.0
+    if len(reference) >= _MIN_VEHICLE:
+        middle, sd = robust_scale(reference, _LEAST_SLOPE_SD)
+        blurred = judged & (pl.col("focus_dna") < middle - limits.focus_z * sd)
+    notes = [
+        pl.when(blurred).then(
+            pl.format("out_of_focus: DNA focus slope {}, vehicle fields " + f"{middle:.2f}", pl.col("focus_dna").round(2))
+        ),
+        *_warnings(pl.col("debris_fraction"), limits.debris, "debris"),
+        *_warnings(pl.col("confluence"), limits.confluence, "confluent: the background may be read from cells"),
+        pl.when(pl.col("nuclei_count") == 0).then(pl.lit("empty: no nucleus")),
+    ]
+    for role in INTENSITY_ROLES:
+        notes += _warnings(pl.col(f"saturated_{role}"), limits.saturated, f"saturated {role}")
+        notes += _warnings(pl.col(f"uneven_{role}"), limits.uneven, f"unevenly lit {role}")
+    return placed.with_columns((~blurred).alias("valid"), pl.concat_str(notes, separator="; ", ignore_nulls=True).alias("qc")).select(
+        fields.columns
+    )
+
+
+def _warnings(value: pl.Expr, limit: float, words: str) -> list[pl.Expr]:
+    return [pl.when(value > limit).then(pl.format(words + " ({})", value.round(3)))]
+
+
+def exclude_unfocused(fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]], limits: QualityLimits) -> dict[str, tuple[str, str]]:
+    """Outcomes in which wells with too few valid fields are excluded."""
+    changed = dict(outcomes)
+    shares = fields.group_by("well", maintain_order=True).agg(pl.col("valid").sum().alias("valid"), pl.len().alias("all"))
+    for well, valid, every in shares.rows():
+        if changed.get(well, ("", ""))[0] == "done" and valid < limits.valid_fields * every:
+            changed[well] = (
+                "excluded",
+                f"out_of_focus: {valid} of {every} fields are in focus, {limits.valid_fields:.0%} are needed; scan the well again",
+            )
+    return changed
+
+
+def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
+    """The well table with vehicle wells unlike the line's others excluded, and survival taken against those that stay."""
+    names, reasons = [], []
+    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle") & pl.col("live_density").is_not_null())
+    for part in vehicles.partition_by("line", maintain_order=True):
+        density = part["live_density"].to_numpy()
+        middle = float(np.median(density))
+        if len(density) < _MIN_VEHICLE or middle <= 0:
+            continue
+        _, sd = robust_scale(density, _LEAST_DENSITY_CV * middle)
+        for well, value, z in zip(part["well"], density, (density - middle) / sd, strict=True):
+            if abs(z) > limits.vehicle_z:
+                names.append(well)
+                reasons.append(
+                    f"vehicle_outlier: {value:.0f} live cells per mm², robust z {z:.1f} against the {len(density)} vehicle wells of "
+                    f"line {part['line'][0]} (limit ±{limits.vehicle_z:g})"
+                )
+    if not names:
+        return wells
+    reason = pl.col("well").replace_strict(names, reasons, default=None, return_dtype=pl.String)
+    marked = wells.with_columns(
+        pl.when(reason.is_not_null()).then(pl.lit("excluded")).otherwise(pl.col("status")).alias("status"),
+        pl.coalesce(reason, pl.col("reason")).alias("reason"),
+    )
+    vehicle = vehicle_means(marked, "live_density")
+    return marked.with_columns(pl.when(vehicle > 0).then(pl.col("live_density") / vehicle).alias("survival_fixed"))
+
+
+def plate_checks(wells: pl.DataFrame, fields: pl.DataFrame, rows: int, columns: int) -> pl.DataFrame:
+    """Edge effect, trends over rows, columns and time of imaging, and compounds that glow, one row a check; `rows` × `columns` is the plate's format."""
+    done = wells.filter(pl.col("status") == "done")
+    checks: list[Row] = []
+    for phenotype in ("live_density", "neurite_length_density"):
+        checks += _position_checks(done, phenotype, rows, columns)
+        checks.append(_drift(done, fields, phenotype))
+    checks += _autofluorescence(done, fields)
+    return conform(pl.DataFrame(checks, infer_schema_length=None), "check") if checks else empty_table("check")
+
+
+def _check(check: str, subject: str, status: str, reason: str, value: float | None = None, p: float | None = None, n: int = 0) -> Row:
+    return {"check": check, "subject": subject, "status": status, "reason": reason, "value": value, "p_value": p, "n_wells": n}
+
+
+def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
+    """Vehicle wells with `level`, each against the mean of its own line's: lines differ in theirs. `row` and `column` from 1."""
+    vehicles = done.filter((pl.col("control") == "vehicle") & pl.col(phenotype).is_not_null())
+    level = vehicle_means(vehicles, phenotype)
+    row, column = places(vehicles["well"])
+    placed = vehicles.with_columns((pl.col(phenotype) / level).alias("level"), pl.Series("row", row + 1), pl.Series("column", column + 1))
+    return placed.filter(pl.col("level").is_finite())
+
+
+def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str) -> Row:
+    """Whether vehicle wells imaged later read otherwise: cells that die or bleach while the plate waits on the stage."""
+    taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
+    vehicles = _vehicle_levels(done, phenotype).join(taken, on="well", how="inner", maintain_order="left")
+    n = len(vehicles)
+    if taken.is_empty():
+        return _check("acquisition_drift", phenotype, "not_assessable", "the scan does not say when its images were taken")
+    hours = vehicles["taken_h"].to_numpy()
+    if n < _TREND_WELLS or len(set(hours)) < _TREND_WELLS:
+        words = f"{len(set(hours))} times of {n} vehicle wells are known; {_TREND_WELLS} are needed"
+        return _check("acquisition_drift", phenotype, "not_assessable", words, n=n)
+    rank, p = _rank(hours, vehicles["level"].to_numpy())
+    words = f"rank correlation of vehicle wells with the time of imaging {rank:.2f} over {np.ptp(hours):.2g} h"
+    along = {name: abs(_rank(hours, vehicles[name].to_numpy())[0]) for name in ("row", "column")}
+    for name in (name for name, r in along.items() if r > 0.9):
+        words += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
+    return _check("acquisition_drift", phenotype, "warning" if p < _TREND_P else "ok", words, rank, p, n)
+
+
+def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int) -> list[Row]:
+    vehicles = _vehicle_levels(done, phenotype)
+    row, column = vehicles["row"].to_numpy(), vehicles["column"].to_numpy()
+    value = vehicles["level"].to_numpy()
+    found: list[Row] = []
+    outer = (row == 1) | (row == rows) | (column == 1) | (column == columns) if len(row) else np.zeros(0, bool)
+    if min(outer.sum(), (~outer).sum()) < 3:
+        found.append(
+            _check(
+                "edge_effect",
+                phenotype,
+                "not_assessable",
+                f"{outer.sum()} vehicle wells at the edge, {(~outer).sum()} inside; 3 of each are needed",
+            )
+        )
+    else:
+        p = float(stats.mannwhitneyu(value[outer], value[~outer]).pvalue)
+        ratio = float(np.median(value[outer]) / np.median(value[~outer]))
+        words = f"vehicle wells at the edge read {ratio:.2f} × those inside"
+        found.append(_check("edge_effect", phenotype, "warning" if p < _TREND_P else "ok", words, ratio, p, len(value)))
+    for name, place in (("row_trend", row), ("column_trend", column)):
+        if len(value) < _TREND_WELLS or len(set(place)) < 4:
+            found.append(
+                _check(
+                    name,
+                    phenotype,
+                    "not_assessable",
+                    f"{len(value)} vehicle wells in {len(set(place))} {name.split('_', maxsplit=1)[0]}(s); {_TREND_WELLS} in 4 are needed",
+                )
+            )
+            continue
+        rank, p = _rank(place, value)
+        words = f"rank correlation of vehicle wells with their {name.split('_', maxsplit=1)[0]} {rank:.2f}"
+        found.append(_check(name, phenotype, "warning" if p < _TREND_P else "ok", words, rank, p, len(value)))
+    return found
+
+
+def _rank(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Spearman's correlation and its p; (0, 1) where one of them does not vary."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0, 1.0
+    found = stats.spearmanr(a, b)
+    return float(found.statistic), float(found.pvalue)
+
+
+def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame) -> list[Row]:
+    """A compound whose wells' background rises with the dose, beyond every vehicle well, glows in that channel."""
+    found: list[Row] = []
+    for role in INTENSITY_ROLES:
+        level = fields.group_by("well").agg(pl.col(f"background_{role}").median().alias("level")).drop_nulls()
+        table = done.join(level, on="well", how="inner", maintain_order="left")
+        vehicle = table.filter(pl.col("control") == "vehicle")["level"].to_numpy()
+        if len(vehicle) < _MIN_VEHICLE:
+            continue
+        middle, sd = robust_scale(vehicle, 0.02 * abs(float(np.median(vehicle))) + 1e-9)
+        treated = table.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
+        for part in treated.partition_by("compound", maintain_order=True):
+            dose, glow = part["dose_molar"].to_numpy(), part["level"].to_numpy()
+            top = glow[dose == dose.max()]
+            z = (float(np.median(top)) - middle) / sd
+            rises = len(set(dose)) < 3 or _rank(dose, glow)[0] > 0.5
+            if z > _AUTOFLUORESCENT_Z and float(np.median(top)) > vehicle.max() and rises:
+                words = f"background of the {role} channel at the highest dose is {z:.1f} robust SD above vehicle: the compound may glow"
+                found.append(_check("autofluorescence", f"{part['compound'][0]}, {role}", "warning", words, z, None, len(part)))
+    return found

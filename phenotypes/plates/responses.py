@@ -1,0 +1,230 @@
+"""The product: one row per line × compound × phenotype, with its uncertainty or the reason why there is no number."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from phenotypes.cells.neurites import MAX_CONFLICT
+from phenotypes.columns.dictionary import conform, phenotype
+from phenotypes.plates.controls import quality_table
+from phenotypes.plates.normalise import normalised, unit_of
+from phenotypes.plates.wells import MIN_CELLS, PER_NEURON
+from phenotypes.statistics.dose_response import DoseResponse, fit
+from phenotypes.statistics.multiple_testing import with_q_values
+
+# Phenotypes that speak of a whole well, however few its cells.
+_COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response` normalised."""
+
+    line: str
+    compound: str
+    phenotype: str
+    unit: str
+    well: tuple[str, ...]
+    dose: tuple[float, ...]
+    response: tuple[float, ...]
+    batch: tuple[str, ...]
+    result: DoseResponse
+
+
+@dataclass(frozen=True)
+class Responses:
+    """The response table, the quality table and the curves, in the same order as the response rows."""
+
+    table: pl.DataFrame
+    quality: pl.DataFrame
+    curves: tuple[Curve, ...]
+
+
+def respond(
+    wells: pl.DataFrame,
+    phenotypes: Sequence[str],
+    *,
+    pixel_size_um: float,
+    provenance: Mapping[str, object] | None = None,
+    seed: int = 0,
+    lines: Collection[str] | None = None,
+) -> Responses:
+    """Fit every line × compound × phenotype of a plate.
+
+    Parameters
+    ----------
+    wells
+        The well table.
+    phenotypes
+        Well columns, as `columns.phenotype` knows them.
+    pixel_size_um
+        A phenotype that this pixel size cannot carry gets the status `pixel_size_too_coarse`.
+    provenance
+        Values of the columns run_id, plate_map_digest, protocol_digest, label_version, software_version.
+    seed
+        Of permutations and bootstraps.
+    lines
+        Fit these lines only; all if not given. The dose range of `auc` stays that of all lines.
+    """
+    quality = quality_table(wells, phenotypes, seed=seed)
+    windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
+    treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
+    wanted = treated if lines is None else treated.filter(pl.col("line").is_in(list(lines)))
+    pairs = wanted.select("line", "compound").unique().sort("line", "compound").rows()
+    rows: list[dict[str, object]] = []
+    curves: list[Curve] = []
+    for name in phenotypes:
+        column = phenotype(name)
+        values = _values(wells, name)
+        ranges = _common_ranges(values)
+        for line, compound in pairs:
+            own = values.filter(
+                (pl.col("line") == line)
+                & ((pl.col("control") == "vehicle") | ((pl.col("control") == "none") & (pl.col("compound") == compound)))
+            )
+            all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
+            result = _refusal(wells, line, name, column.coarsest_pixel_um, pixel_size_um) or fit(
+                own["dose_molar"].to_list(), own["response"].to_list(), seed=seed
+            )
+            window = windows.get((line, name), {})
+            rows.append(
+                {
+                    "line": line,
+                    "genotype": all_own["genotype"][0],
+                    "compound": compound,
+                    "phenotype": name,
+                    "population": next(iter(wells["population"].drop_nulls()), None),
+                    "unit": unit_of(name),
+                    **_result_columns(result),
+                    "ec50_absolute_molar": _absolute(result, name, own["dose_molar"]),
+                    "reason": "; ".join(filter(None, (result.reason, _lost_doses(all_own, own)))),
+                    "n_cells": int(own["nuclei_count"].sum() or 0) if result.n_wells else 0,
+                    "n_plates": 1,
+                    "n_batches": all_own["batch"].n_unique(),
+                    "auc": _auc(result, ranges.get(compound)),
+                    "z_prime": window.get("z_prime"),
+                    "ssmd": window.get("ssmd"),
+                    **(provenance or {}),
+                }
+            )
+            curves.append(
+                Curve(
+                    line, compound, name, unit_of(name),
+                    tuple(own["well"]), tuple(own["dose_molar"]), tuple(own["response"]), tuple(own["batch"]), result,
+                )
+            )  # fmt: skip
+    if not rows:
+        return Responses(conform(pl.DataFrame(schema={"line": pl.String}), "response"), quality, ())
+    frame = conform(pl.DataFrame(rows, infer_schema_length=None), "response")
+    return Responses(with_q_values(frame, ["phenotype"]), quality, tuple(curves))
+
+
+def lines_to_fit(before: pl.DataFrame, after: pl.DataFrame, phenotypes: Sequence[str], *, pixel_size_um: float) -> list[str]:
+    """Lines of which `respond` would not say of the well table `after` what it said of `before`; all others' rows can be kept.
+
+    Those of which a well moved; all of them where something moved that a row takes from the whole plate: the dose range that all lines were
+    given, or why a phenotype is refused.
+    """
+    watched = ["well", "line", "status", "population", "nuclei_count", *phenotypes]
+    same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
+    moved = after.filter(~pl.col("well").is_in(same["well"].implode()))
+    whole = any(_of_plate(before, name, pixel_size_um) != _of_plate(after, name, pixel_size_um) for name in phenotypes)
+    return sorted((after if whole else moved)["line"].unique())
+
+
+def _of_plate(wells: pl.DataFrame, name: str, pixel_size_um: float) -> tuple[DoseResponse | None, dict[str, tuple[float, float]]]:
+    """What a response row takes from other lines' wells."""
+    return _plate_refusal(wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um), _common_ranges(_values(wells, name))
+
+
+def _values(wells: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Wells with a value of the phenotype, normalised as `response`."""
+    return wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
+
+
+def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
+    """What can be said before any fit."""
+    refused = _plate_refusal(wells, name, coarsest, pixel_size_um)
+    if refused is not None:
+        return refused
+    vehicle = wells.filter((pl.col("status") == "done") & (pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
+    if vehicle.is_empty():
+        return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
+    if phenotype(name).scale == "percent" and not vehicle.to_numpy().mean() > 0:
+        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
+    return None
+
+
+def _plate_refusal(wells: pl.DataFrame, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
+    """Why no line of the plate has a response of this phenotype."""
+    if coarsest is not None and pixel_size_um > coarsest:
+        return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
+    done = wells.filter(pl.col("status") == "done")
+    if done.is_empty():
+        return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
+    crossed = done["attribution_conflict_fraction"].drop_nulls() > MAX_CONFLICT
+    if name in PER_NEURON and done[name].null_count() == len(done) and 2 * int(crossed.sum()) > len(crossed):
+        typical = float(np.median(done["attribution_conflict_fraction"].drop_nulls().to_numpy()))
+        words = f"neurites touching several somas hold {typical:.0%} of the length (median well, limit {MAX_CONFLICT:.0%})"
+        return DoseResponse(
+            "attribution_conflict", f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer neurons"
+        )
+    if done[name].null_count() == len(done):
+        cells = max(done["live_count"].drop_nulls().to_list(), default=0)
+        if phenotype(name).scale is not None and 0 < cells < MIN_CELLS and name not in _COUNTED:
+            return DoseResponse("too_few_cells", f"{name} needs {MIN_CELLS} cells a well; the fullest well has {cells}")
+        words = "its channel or compartment is missing, or it was refused (see the plate's checks)"
+        return DoseResponse("not_measured", f"{name} has no value in any well: {words}")
+    return None
+
+
+def _result_columns(result: DoseResponse) -> dict[str, object]:
+    return {
+        "status": result.status, "reason": result.reason, "direction": result.direction, "model": result.model,
+        "n_wells": result.n_wells, "n_vehicle": result.n_vehicle, "n_doses": result.n_doses,
+        "ec50_molar": result.ec50, "ec50_low": result.ec50_low, "ec50_high": result.ec50_high, "hill": result.hill,
+        "e0": result.e0, "emax": result.emax, "effect": result.effect, "effect_low": result.effect_low,
+        "effect_high": result.effect_high, "p_value": result.p_value, "residual_sd": result.residual_sd,
+    }  # fmt: skip
+
+
+def _absolute(result: DoseResponse, name: str, doses: pl.Series) -> float | None:
+    """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
+    tested = doses.filter(doses > 0).to_numpy()
+    if phenotype(name).scale != "percent" or not len(tested):
+        return None
+    return result.dose_at(50.0, float(tested.min()), float(tested.max()))
+
+
+def _lost_doses(planned: pl.DataFrame, own: pl.DataFrame) -> str:
+    """Doses of the plate map that have no value: `emax` and `auc` then speak of fewer doses than were given."""
+    given = set(planned["dose_molar"].drop_nulls())
+    lost = sorted(given - set(own["dose_molar"]))
+    if not lost or lost == sorted(given):
+        return ""
+    doses = ", ".join(f"{d:.3g}" for d in lost)
+    return f"no well has a value at {len(lost)} of {len(given)} doses ({doses} mol/L): they failed or have too few cells"
+
+
+def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
+    """Compound ► the dose range in which every line has values; absent where there is none."""
+    values = values.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
+    ranges = {}
+    for compound in values["compound"].unique():
+        own = values.filter((pl.col("compound") == compound) & (pl.col("dose_molar") > 0))
+        ends = [(part["dose_molar"].to_numpy().min(), part["dose_molar"].to_numpy().max()) for part in own.partition_by("line")]
+        low, high = max((e[0] for e in ends), default=0.0), min((e[1] for e in ends), default=0.0)
+        if high > low > 0:
+            ranges[str(compound)] = (float(low), float(high))
+    return ranges
+
+
+def _auc(result: DoseResponse, dose_range: tuple[float, float] | None) -> float | None:
+    if dose_range is None or result.e0 is None:
+        return None
+    doses = np.geomspace(*dose_range, 201)
+    return float(np.trapezoid(result.predict(doses), np.log10(doses)) / np.log10(dose_range[1] / dose_range[0]))

@@ -1,0 +1,1 @@
+"""Many plates, batches, lines and donors in one table."""

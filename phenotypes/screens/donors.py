@@ -1,0 +1,236 @@
+"""What a compound does over donors: random-effects meta-analysis, whether donors differ, and whether their genes explain it.
+
+Strategy. One effect a donor (lines of one person are averaged, they are not two people), with its sampling variance from batches.
+Donors are combined by `phenotypes.statistics.meta_analysis`. Only where donors are shown to differ is it asked whether genes do, by permuting
+donors over genes, with no gene of fewer than three. And where lines and batches never mix, what differs between lines may be what
+differs between batches: the mean over donors then stands (each line was compared with its own vehicle), but nothing is said of their
+differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from phenotypes.columns.dictionary import conform, empty_table
+from phenotypes.screens.lines import MIN_BATCHES
+from phenotypes.statistics.meta_analysis import MIN_STUDIES, meta_analysis
+from phenotypes.statistics.mixed_model import donor_model
+from phenotypes.statistics.multiple_testing import with_q_values
+
+Row = dict[str, object]
+Real = NDArray[np.float64]
+ALPHA = 0.05
+DISEASE, HEALTHY = "disease lines", "healthy lines"
+_PERMUTATIONS = 999
+
+
+def across_lines_table(
+    at_dose: pl.DataFrame,
+    batches: pl.DataFrame,
+    doses: Mapping[str, float],
+    *,
+    donors: Mapping[str, str],
+    genes: Mapping[str, str],
+    healthy: frozenset[str],
+) -> pl.DataFrame:
+    """One row a compound × phenotype × group of lines.
+
+    Parameters
+    ----------
+    at_dose
+        Rows of `line_effects` at the dose that lines are compared at.
+    batches
+        Rows of `batch_effects`.
+    doses
+        Compound ► that dose.
+    donors, genes, healthy
+        Line ► donor, line ► gene, and the lines without disease.
+    """
+    treated = batches.filter(pl.col("control") == "none").select("phenotype", "compound", "line", "dose_molar", "batch", "effect")
+    members = {(str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")}
+    rows: list[Row] = []
+    for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by("phenotype", "compound", maintain_order=True):
+        dose = doses[str(compound)]
+        raw = members[str(name), str(compound)].filter(pl.col("dose_molar") == dose)
+        groups = {DISEASE: [n for n in part["line"] if n not in healthy], HEALTHY: [n for n in part["line"] if n in healthy]}
+        for gene in sorted({genes[n] for n in groups[DISEASE] if genes.get(n)}):
+            groups[gene] = [n for n in groups[DISEASE] if genes.get(n) == gene]
+        for group, lines in groups.items():
+            own = part.filter(pl.col("line").is_in(lines))
+            if own.is_empty():
+                continue
+            row: Row = {"compound": compound, "phenotype": name, "group": group, "effect_dose_molar": dose}
+            mine = raw.filter(pl.col("line").is_in(lines))
+            usable = own.filter((pl.col("status") == "ok") & pl.col("error").is_not_null())
+            used = mine.filter(pl.col("line").is_in(usable["line"].implode()))
+            row |= _combine(usable, used, donors)
+            if group == DISEASE and row["status"] == "ok":
+                row |= _association(usable, used, donors, genes, row.get("heterogeneity_p"))
+                if row["stable"] is not None:
+                    # The secondary analysis is asked only to confirm: it takes fifty times as long as the primary one.
+                    row |= donor_model(used["effect"].to_numpy(), [donors.get(line, line) for line in used["line"]])
+            rows.append(row)
+    if not rows:
+        return empty_table("compound")
+    table = conform(pl.DataFrame(rows, infer_schema_length=None), "compound")
+    return with_q_values(table, ["phenotype", "group"]).sort("phenotype", "compound", "group")
+
+
+def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> Row:
+    """Columns of one group from its lines' effects (`usable`) and the batches behind them (`used`)."""
+    named = [donors.get(line, line) for line in usable["line"]]
+    k = len(set(named))
+    row: Row = {"n_lines": len(usable), "n_donors": k, "n_batches": used["batch"].n_unique()}
+    if k < MIN_STUDIES:
+        return row | {
+            "status": "too_few_donors",
+            "reason": f"{k} donors with at least {MIN_BATCHES} batches; a statement across donors needs {MIN_STUDIES}",
+        }
+    y, v, freedom = donor_estimates(usable["effect"].to_numpy(), usable["error"].to_numpy(), usable["n_batches"].to_numpy(), named)
+    found = meta_analysis(y, v)
+    row |= {
+        "status": "ok", "reason": "", "effect": found.mean, "effect_low": found.low, "effect_high": found.high,
+        "p_value": found.p_value, "method": found.method,
+    }  # fmt: skip
+    apart = confounded(used.select("line", "batch").unique(), "line", by=["batch"])
+    if apart:
+        row["reason"] = "nothing is said of differences between lines: " + "; ".join(apart)
+    else:
+        # The variance within lines is estimated too: Q over its degrees of freedom follows F, and χ² calls alike donors different.
+        row |= {
+            "predicted_low": found.predicted_low, "predicted_high": found.predicted_high, "tau2": found.tau2, "i2": found.i2,
+            "heterogeneity_p": float(stats.f.sf(found.q / (k - 1), k - 1, freedom)),
+        }  # fmt: skip
+    row["stable"] = _stable(usable, used, donors, found.tau2, found.mean) if found.p_value < ALPHA else None
+    return row
+
+
+def donor_estimates(effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]) -> tuple[Real, Real, int]:
+    """(effect, sampling variance) of each donor from those of the lines, and the degrees of freedom of that variance.
+
+    Batches of all lines are taken to scatter alike: three batches know their own variance within a factor of five only.
+    """
+    of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
+    pooled, freedom = pooled_variance(error, n_batches)
+    variance = np.maximum(pooled, 1e-12) / n_batches
+    return np.array([effect[i].mean() for i in of.values()]), np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]), freedom
+
+
+def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, int]:
+    """Variance between batches of a line, pooled over lines by their degrees of freedom, and these."""
+    freedom = n_batches - 1
+    return float((error**2 * n_batches * freedom).sum() / freedom.sum()), int(freedom.sum())
+
+
+def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float) -> bool:
+    """Whether sign and significance stay with any one batch left out, the variance between donors held at its value."""
+    lines = usable["line"].to_list()
+    index = {line: i for i, line in enumerate(lines)}
+    at = np.array([index[n] for n in used["line"]])
+    y, names = used["effect"].to_numpy(), used["batch"].to_numpy()
+    variance, _ = pooled_variance(usable["error"].to_numpy(), usable["n_batches"].to_numpy())
+    donor = np.unique([donors.get(n, n) for n in lines], return_inverse=True)[1]
+    for left_out in np.unique(names):
+        keep = names != left_out
+        count = np.bincount(at[keep], minlength=len(lines))
+        there = count > 0
+        if len(set(donor[there])) < MIN_STUDIES:
+            return False
+        line = np.bincount(at[keep], y[keep], len(lines))[there] / count[there]
+        n = np.bincount(donor[there])
+        seen = n > 0
+        value = np.bincount(donor[there], line)[seen] / n[seen]
+        spread = np.bincount(donor[there], variance / count[there])[seen] / n[seen] ** 2
+        w = 1 / (tau2 + np.maximum(spread, 1e-12))
+        middle = float(np.average(value, weights=w))
+        error = float(np.sqrt((w * (value - middle) ** 2).sum() / (len(value) - 1) / w.sum()))
+        p = float(2 * stats.t.sf(abs(middle) / error, len(value) - 1)) if error > 0 else 0.0
+        if middle * mean <= 0 or p >= ALPHA:
+            return False
+    return True
+
+
+def _association(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], genes: Mapping[str, str], differ_p: object) -> Row:
+    """Whether donors of different genes differ, where it can be asked."""
+    typed = usable.filter(pl.col("line").is_in([n for n in usable["line"] if genes.get(n)]))
+    named = {donors.get(n, n): genes[n] for n in typed["line"]}
+    lines_of: dict[str, list[float]] = {}
+    for line, value in typed.select("line", "effect").rows():
+        lines_of.setdefault(donors.get(line, line), []).append(value)
+    sizes = {gene: sum(1 for g in named.values() if g == gene) for gene in set(named.values())}
+    kept = [d for d in named if sizes[named[d]] >= MIN_STUDIES]
+    if len({named[d] for d in kept}) < 2:
+        return {"association_status": "too_few_donors"}
+    told = used.select("line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)).unique()
+    if confounded(told, "line", by=["batch"]) or confounded(told, "gene", by=["batch"]):
+        return {"association_status": "confounded_with_batch"}
+    if not isinstance(differ_p, float) or differ_p >= ALPHA:
+        return {"association_status": "homogeneous"}
+    values = np.array([float(np.mean(lines_of[d])) for d in kept])
+    return {"association_status": "ok", "association_p": permutation_p(values, [named[d] for d in kept])}
+
+
+def permutation_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:
+    """P of groups' means being as far apart, donors permuted over groups (999 permutations; sum of squares between groups)."""
+    _, of = np.unique(groups, return_inverse=True)
+    member = np.eye(of.max() + 1)[of]
+    centred = values - values.mean()
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permuted(np.broadcast_to(centred, (_PERMUTATIONS, len(centred))), axis=1)
+
+    def between(v: Real) -> Real:
+        return np.asarray(((v @ member) ** 2 / member.sum(axis=0)).sum(axis=-1))
+
+    return float((1 + (between(shuffled) >= between(centred) * (1 - 1e-12)).sum()) / (_PERMUTATIONS + 1))
+
+
+def confounded(wells: pl.DataFrame, of: str, *, by: Sequence[str] = ("plate", "batch")) -> list[str]:
+    """Which of `by` cannot be told apart from `of` (line, genotype): the rank of the two factors together says so.
+
+    Two factors are confounded where their levels fall into groups that share nothing: then a difference between groups is as much
+    the one's as the other's. Returns one sentence a confounded factor.
+    """
+    found = []
+    for other in by:
+        pairs = wells.select(of, other).unique().drop_nulls()
+        groups = _connected(pairs[of].to_list(), pairs[other].to_list())
+        if pairs[other].n_unique() > 1 and pairs[of].n_unique() > 1 and len(groups) > 1:
+            parts = "; ".join(f"{', '.join(sorted(a))} only on {other} {', '.join(sorted(b))}" for a, b in groups[:4])
+            found.append(f"confounded_with_{other}: {of} and {other} share no common level ({parts})")
+    return found
+
+
+def _connected(first: Sequence[str], second: Sequence[str]) -> list[tuple[set[str], set[str]]]:
+    """Connected groups of a bipartite graph; their number is the rank deficiency of the two-way design plus one."""
+    groups: list[tuple[set[str], set[str]]] = []
+    for a, b in zip(first, second, strict=True):
+        joined = [g for g in groups if a in g[0] or b in g[1]]
+        merged: tuple[set[str], set[str]] = ({a}, {b})
+        for g in joined:
+            merged = (merged[0] | g[0], merged[1] | g[1])
+            groups.remove(g)
+        groups.append(merged)
+    return groups
+
+
+def group_contrast(effects: Real, groups: Sequence[str]) -> Row:
+    """Two groups of donors compared by Student's t, one effect a donor. Under three donors a group it is refused: no stratum that small."""
+    levels = sorted(set(groups))
+    if len(levels) != 2:
+        return {"status": "no_two_groups", "reason": f"{len(levels)} groups: {', '.join(levels)}"}
+    a, b = (effects[[g == level for g in groups]] for level in levels)
+    row: Row = {"contrast": f"{levels[1]} − {levels[0]}", "n_donors": len(a) + len(b)}
+    if min(len(a), len(b)) < MIN_STUDIES:
+        words = f"{levels[0]} has {len(a)} and {levels[1]} {len(b)} donors; {MIN_STUDIES} of each are needed"
+        return row | {"status": "too_few_donors", "reason": words}
+    found = stats.ttest_ind(b, a)
+    interval = found.confidence_interval()
+    return row | {
+        "status": "ok", "reason": "", "effect": float(b.mean() - a.mean()), "effect_low": float(interval.low),
+        "effect_high": float(interval.high), "p_value": float(found.pvalue),
+    }  # fmt: skip

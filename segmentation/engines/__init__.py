@@ -1,0 +1,1 @@
+"""What finds objects: the registry, and the engines that come with the package."""

@@ -1,0 +1,1 @@
+"""Filters that engines and measurements share: background, ridges, spots, labels, tiles."""

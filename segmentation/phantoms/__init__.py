@@ -1,0 +1,1 @@
+"""Drawn fields, films and plates with exact ground truth."""

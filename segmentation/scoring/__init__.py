@@ -1,0 +1,1 @@
+"""How good labels are: against truth, between people, between engines."""

@@ -1,0 +1,31 @@
+"""How far an engine's nuclei are those that plain thresholds find: where the two part, a reviewer's look is worth most.
+
+The second opinion is the classical engine's nuclei (threshold and watershed), which share nothing with a network but the pixels. They are no truth:
+where both err alike, nothing is said.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segmentation.engines.classical import segment_nuclei, smoothed
+from segmentation.field import Field, Labels
+from segmentation.filters.background import noise_level
+from segmentation.scoring.accuracy import object_counts
+from segmentation.sizes import Sizes
+
+IOU = 0.5
+# The least that a threshold may be, in standard deviations of the pixel noise: an empty field is to stay empty.
+_NOISE = 6.0
+
+
+def nuclei_agreement(field: Field, nuclei: Labels, sizes: Sizes | None = None) -> float | None:
+    """F1 of objects at IoU 0.5 between nuclei 1…n and the classical engine's; None without a DNA channel, or where neither found one."""
+    if not field.has("dna"):
+        return None
+    floor = max(_NOISE * noise_level(field.channel("dna")), 1e-6)
+    other = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, floor, sizes or Sizes())
+    if not nuclei.any() and not other.any():
+        return None
+    own = np.unique(nuclei, return_inverse=True)[1].reshape(nuclei.shape).astype(np.int32)
+    return object_counts(own, other, (IOU,))[IOU].f1

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from imaging_service.errors import NotFound, StoreError
+from imaging_service.jobs.review import corrections
+from imaging_service.jobs.review.corrections import apply_review
+from imaging_service.review.log import Crop, ReviewLog
+from imaging_service.schemas import Verdict
+from imaging_service.store.labels import read_labels
+from plate_maps import Well
+
+TABLES = ("wells", "responses", "cells", "checks", "quality")
+
+
+@pytest.fixture
+def run(analysed, tmp_path):
+    folder = shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+    return folder, ReviewLog(folder)
+
+
+def table(folder, name):
+    return pl.read_parquet(folder / f"{name}.parquet")
+
+
+def erase(run, log, well, count, author="ann"):
+    """Take the first `count` nuclei of field 1 out, with their somas; returns their labels."""
+    base = read_labels(run / "labels.zarr", Well.parse(well), 1)
+    now = log.labels(base, well, 1)
+    gone = [i for i in np.unique(now["nuclei"]) if i][:count]
+    crops = [Crop(n, 0, 0, np.where(np.isin(now[n], gone), 0, now[n])) for n in ("nuclei", "somas")]
+    log.commit(well, 1, log.head(well, 1), crops, author, "debris")
+    return gone
+
+
+def test_without_a_review_the_corrected_tables_are_the_run_s_own(run):
+    folder, _ = run
+    found = apply_review(folder)
+    assert (found.revision, found.measured, found.lines) == (1, (), ())
+    for name in TABLES:
+        assert table(found.folder, name).equals(table(folder, name)), name
+
+
+def test_a_correction_moves_its_well_and_its_line_only(run, monkeypatch):
+    folder, log = run
+    before = table(folder, "wells")
+    well = before.filter((pl.col("control") == "none") & (pl.col("nuclei_count") > 10))["well"][0]
+    line = before.filter(pl.col("well") == well)["line"][0]
+    gone = erase(folder, log, well, 3)
+    measured, fitted = [], []
+    true_measure, true_respond = corrections.measure, corrections.respond
+    monkeypatch.setattr(corrections, "measure", lambda *a: measured.append(1) or true_measure(*a))
+    monkeypatch.setattr(corrections, "respond", lambda *a, **k: fitted.append(k["lines"]) or true_respond(*a, **k))
+    found = apply_review(folder)
+    after = table(found.folder, "wells")
+    assert (found.revision, found.measured, found.lines) == (2, ((well, 1, 1),), (line,))
+    assert (len(measured), fitted) == (1, [[line]])
+    was, now = (t.filter(pl.col("well") == well)["nuclei_count"][0] for t in (before, after))
+    assert now == was - 3
+    assert not table(found.folder, "cells").filter((pl.col("well") == well) & (pl.col("field") == 1) & pl.col("label").is_in(gone)).height
+    others = pl.col("line") != line
+    assert after.filter(others).drop("qc").equals(before.filter(others).drop("qc"))
+    responses = table(found.folder, "responses")
+    assert set(responses["label_version"]) == {2}
+    assert responses.select("line", "compound", "phenotype").equals(table(folder, "responses").select("line", "compound", "phenotype"))
+    assert table(folder, "wells").equals(before)  # the engine's tables stay
+    apply_review(folder)
+    assert len(measured) == 1  # what was measured once is kept
+
+
+def test_objects_that_nobody_touched_keep_what_their_own_pixels_say(run):
+    """The field is measured whole, for the neighbours' neurites; a nucleus is what it was, and says on which labels it was measured."""
+    folder, log = run
+    well = table(folder, "wells").filter(pl.col("nuclei_count") > 10)["well"][0]
+    gone = erase(folder, log, well, 2)
+    found = apply_review(folder)
+    here = (pl.col("well") == well) & (pl.col("field") == 1)
+    before, after = (table(f, "cells").filter(here & ~pl.col("label").is_in(gone)) for f in (folder, found.folder))
+    own = [c for c in before.columns if c.startswith("nucleus_") and c != "nucleus_confidence"]
+    assert len(own) > 8
+    assert after.select("label", *own).equals(before.select("label", *own))
+    assert set(after["label_version"]) == {2}
+    versions = {name: table(found.folder, name).filter(pl.col("well") == well) for name in ("fields", "wells")}
+    assert versions["fields"].sort("field")["label_version"].to_list() == [2, 1]
+    assert versions["wells"]["label_version"].to_list() == [2]
+    assert set(table(found.folder, "wells").filter(pl.col("well") != well)["label_version"].drop_nulls()) == {1}
+
+
+def test_going_back_brings_the_numbers_back(run):
+    folder, log = run
+    well = table(folder, "wells").filter(pl.col("control") == "vehicle")["well"][0]
+    erase(folder, log, well, 2)
+    apply_review(folder)
+    log.revert(lambda frame: read_labels(folder / "labels.zarr", Well.parse(well), 1, frame), well, 1, 1, "ann", "was right")
+    found = apply_review(folder)
+    drop = ["label_version"]
+    assert table(found.folder, "wells").drop(drop).equals(table(folder, "wells").drop(drop))
+    assert table(found.folder, "responses").drop(drop).equals(table(folder, "responses").drop(drop))
+
+
+def verdict(well, field=None, accepted=False, reason="bubble"):
+    return Verdict(well=well, field=field, accepted=accepted, author="ann", reason=reason, time=datetime.now(UTC))
+
+
+def test_rejected_fields_and_wells_leave_the_tables_with_their_reason(run):
+    folder, log = run
+    wells = table(folder, "wells").filter(pl.col("status") == "done")["well"].to_list()
+    log.judge(verdict(wells[0], 1))
+    log.judge(verdict(wells[1]))
+    log.judge(verdict(wells[2], 1))
+    log.judge(verdict(wells[2], 2))
+    log.judge(verdict(wells[3], 1))
+    log.judge(verdict(wells[3], 1, accepted=True, reason=""))  # thought better of
+    found = apply_review(folder)
+    after = {r["well"]: r for r in table(found.folder, "wells").iter_rows(named=True)}
+    assert (after[wells[0]]["status"], after[wells[0]]["n_valid_fields"]) == ("done", 1)
+    assert (
+        "rejected by ann: bubble" in after[wells[0]]["qc"]
+        or "rejected by ann" in table(found.folder, "fields").filter(~pl.col("valid"))["qc"][0]
+    )
+    assert (after[wells[1]]["status"], after[wells[1]]["reason"]) == ("excluded", "rejected by ann: bubble")
+    assert after[wells[2]]["status"] == "excluded"
+    assert "all fields were rejected" in after[wells[2]]["reason"]
+    assert after[wells[3]]["n_valid_fields"] == 2
+
+
+def test_a_rejected_field_moves_no_digit_of_another_well(run):
+    folder, log = run
+    before = table(folder, "wells")
+    well, line = before.filter(pl.col("control") == "none").select("well", "line").rows()[0]
+    log.judge(verdict(well, 1))
+    found = apply_review(folder)
+    assert found.lines == (line,)
+    after = table(found.folder, "wells")
+    others = pl.col("well") != well
+    assert after.filter(others).equals(before.filter(others))
+
+
+def test_what_cannot_be_corrected_is_said(run, tmp_path):
+    with pytest.raises(NotFound, match="has no run.json"):
+        apply_review(tmp_path)
+    folder, _ = run
+    shutil.rmtree(folder / "work")
+    with pytest.raises(StoreError, match="was deleted"):
+        apply_review(folder)
+
+
+def test_the_summary_is_the_commit_point(run):
+    folder, log = run
+    erase(folder, log, table(folder, "wells").filter(pl.col("status") == "done")["well"][0], 1)
+    found = apply_review(folder)
+    assert json.loads((found.folder / "corrected.json").read_text())["revision"] == 2

@@ -1,0 +1,252 @@
+"""The whole way from a folder of images to tables and report, on the small phantom plate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import tifffile
+import zarr
+
+from imaging_service.errors import EngineError, Forbidden, PlateMapRefused, ProtocolError, ScanError
+from imaging_service.jobs.analyze import analyze, only_one
+from imaging_service.jobs.plan import identify, read_inputs
+from imaging_service.jobs.records import RunFolder
+from imaging_service.jobs.summary import TABLES
+from imaging_service.protocol import load_protocol, parse_protocol
+from phenotypes.columns.dictionary import columns
+from plate_maps import Well
+
+
+def table(folder, name):
+    return pl.read_parquet(folder / f"{name}.parquet")
+
+
+def test_everything_that_was_promised_is_there(analysed):
+    for name in ("plate.zarr", "labels.zarr"):
+        assert (analysed / name).is_dir()
+    for name in ("cells.parquet", "wells.parquet", "wells.csv", "responses.parquet", "responses.csv", "run.json", "report.html"):
+        assert (analysed / name).stat().st_size > 100
+    for name, level in (("cells", "cell"), ("fields", "field"), ("wells", "well"), ("responses", "response"), ("quality", "quality")):
+        assert table(analysed, name).columns == list(columns(level))
+    hours = table(analysed, "fields")["exposed_h"]
+    assert hours.min() == 0  # the plate's first image: no date reaches a table
+    assert 0.1 < hours.max() < 24
+
+
+def test_wells_agree_with_the_truth(analysed, phantom_plate):
+    wells = table(analysed, "wells")
+    assert len(wells) == 24
+    assert set(wells["status"]) == {"done"}
+    nuclei = pl.read_parquet(phantom_plate / "truth" / "nuclei.parquet")
+    neurites = pl.read_parquet(phantom_plate / "truth" / "neurites.parquet")
+    true = (
+        nuclei.group_by("well")
+        .agg(pl.len().alias("true_nuclei"), pl.col("is_neuron").sum().alias("true_neurons"), pl.col("nc_log2").mean().alias("true_nc"))
+        .join(neurites.group_by("well").agg(pl.col("length_um").sum().alias("true_length")), on="well")
+    )
+    both = wells.join(true, on="well")
+    assert (both["nuclei_count"] - both["true_nuclei"]).abs().max() <= 3
+    assert (both["neuron_count"] - both["true_neurons"]).abs().max() <= 3
+    with_ratio = both.drop_nulls("nc_log2_aggregate")
+    assert len(with_ratio) >= 12
+    assert (with_ratio["nc_log2_aggregate"] - with_ratio["true_nc"]).abs().max() < 0.1
+    ratio = both["neurite_length_total"] / both["true_length"]
+    assert 0.85 < ratio.median() < 1.05  # overlapping neurites are seen once
+    assert np.corrcoef(both["neurite_length_total"], both["true_length"])[0, 1] > 0.97
+
+
+def test_the_record_repeats_the_run(analysed, phantom_inputs):
+    record = json.loads((analysed / "run.json").read_text())
+    assert record["run_id"] == identify(phantom_inputs)[0].run_id
+    assert record["engine"]["engine"] == "classical"
+    assert record["calibration"]["thresholds"]["nuclei_floor"] > 0
+    assert len(record["source_files"]) == 24 * 2 * 3
+    assert all(len(digest) == 64 for digest in record["source_files"].values())
+    assert record["inputs"]["protocol"]["channels"] == {"dna": "1", "neurite": "2", "aggregate": "3"}
+    assert record["packages"]["numpy"]
+
+
+def test_labels_overlay_the_pixels_and_link_to_cells(analysed):
+    cells = table(analysed, "cells")
+    name = cells["well"][0]
+    well = Well.parse(name)
+    path = f"{name[0]}/{well.column}/0"
+    nuclei = zarr.open_group(analysed / "labels.zarr" / path / "labels" / "nuclei", mode="r")["0"][...]
+    pixels = zarr.open_group(analysed / "plate.zarr" / path, mode="r")["0"][...]
+    assert nuclei.shape == pixels.shape[1:]
+    own = cells.filter((pl.col("well") == name) & (pl.col("field") == 1))
+    assert own["label"].to_list() == list(range(1, nuclei.max() + 1))
+    assert pixels[0][nuclei > 0].mean() > 2 * pixels[0][nuclei == 0].mean()
+
+
+def test_one_worker_gives_byte_equal_tables(analysed, phantom_inputs, tmp_path):
+    analyze(lambda: phantom_inputs, tmp_path, workers=1)
+    for name in TABLES:
+        assert (tmp_path / f"{name}.parquet").read_bytes() == (analysed / f"{name}.parquet").read_bytes(), name
+
+
+def test_a_run_goes_on_where_it_stopped(analysed, phantom_inputs, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(analysed, out)
+    ended = sorted((out / "work" / "outcomes").iterdir())
+    for path in ended[:2]:
+        path.unlink()
+    (out / "responses.parquet").unlink()
+    again = []
+    analyze(lambda: phantom_inputs, out, workers=1, progress=lambda outcome, *_: again.append(outcome.well))
+    assert sorted(again) == [p.stem for p in ended[:2]]
+    assert (out / "responses.parquet").read_bytes() == (analysed / "responses.parquet").read_bytes()
+
+
+def test_another_run_does_not_overwrite_a_folder(analysed, phantom_inputs):
+    other = replace(phantom_inputs, protocol=phantom_inputs.protocol.model_copy(update={"name": "other"}))
+    with pytest.raises(ScanError, match="holds another run"):
+        analyze(lambda: other, analysed)
+
+
+def test_two_commands_cannot_write_to_one_folder(phantom_inputs, tmp_path):
+    with only_one(RunFolder(tmp_path)), pytest.raises(Forbidden, match="another command is writing"):
+        analyze(lambda: phantom_inputs, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def broken(phantom_plate, tmp_path_factory):
+    """The plate with one file lost, one cut short, one blank, one of another size, and one well not scanned."""
+    folder = tmp_path_factory.mktemp("broken")
+    shutil.copytree(phantom_plate, folder / "p")
+    scan = folder / "p" / "Phantom-1" / "TimePoint_1"
+    names = sorted({p.name.split("_")[1] for p in scan.iterdir()})
+    vehicles = [row.split(",")[0] for row in (folder / "p" / "plate_map.csv").read_text().splitlines() if ",vehicle," in row]
+    lost, cut, blank, odd, gone = [n for n in names if n not in vehicles][:5]
+    (scan / f"Phantom-1_{lost}_s2_w2.tif").unlink()
+    content = (scan / f"Phantom-1_{cut}_s1_w1.tif").read_bytes()
+    (scan / f"Phantom-1_{cut}_s1_w1.tif").write_bytes(content[: len(content) // 2])
+    tifffile.imwrite(scan / f"Phantom-1_{blank}_s1_w3.tif", np.zeros((320, 320), np.uint16))
+    tifffile.imwrite(scan / f"Phantom-1_{odd}_s1_w1.tif", np.ones((100, 100), np.uint16))
+    for path in scan.glob(f"Phantom-1_{gone}_*"):
+        path.unlink()
+    out = folder / "out"
+    protocol = load_protocol(folder / "p" / "protocol.toml")
+    inputs = read_inputs(folder / "p" / "Phantom-1", folder / "p" / "plate_map.csv", protocol, None, "auto")
+    analyze(lambda: inputs, out, workers=2)
+    return out, {"lost": lost, "cut": cut, "blank": blank, "odd": odd, "gone": gone}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "says"),
+    [
+        ("lost", "failed", "field 2: the image of channel '2' is missing"),
+        ("cut", "failed", "cut short|cannot be read"),
+        ("blank", "failed", "the image is blank"),
+        ("odd", "failed", "channels differ in size"),
+        ("gone", "skipped", "in the plate map, but not in the scan"),
+    ],
+)
+def test_bad_data_fail_their_well_with_the_reason(broken, kind, status, says):
+    out, wells = broken
+    row = table(out, "wells").filter(pl.col("well") == wells[kind]).to_dicts()[0]
+    assert row["status"] == status
+    assert row["nuclei_count"] is None
+    import re
+
+    assert re.search(says, row["reason"])
+
+
+def test_the_rest_of_a_broken_plate_is_the_same(broken, analysed):
+    out, wells = broken
+    rest = table(out, "cells")
+    whole = table(analysed, "cells").filter(~pl.col("well").is_in(list(wells.values())))
+    assert rest["well"].unique().sort().to_list() == whole["well"].unique().sort().to_list()
+    assert len(table(out, "responses")) == len(table(analysed, "responses"))
+    report = (out / "report.html").read_text()
+    assert "the image is blank" in report
+    assert "in the plate map, but not in the scan" in report
+
+
+def inputs_with(phantom_plate, tmp_path, *, protocol=None, plate_map=None, scan=None):
+    base = {"name": "p", "channels": {"dna": "1", "neurite": "2", "aggregate": "3"}}
+    return read_inputs(
+        scan or phantom_plate / "Phantom-1",
+        plate_map or phantom_plate / "plate_map.csv",
+        parse_protocol(base | (protocol or {}), "p"),
+        None,
+        "auto",
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "error", "says"),
+    [
+        ({"channels": {"dna": "1", "death": "dye"}}, ProtocolError, r"channels.death = 'dye' is not in the scan; its channels are 1 = '1'"),
+        ({"channels": {"dna": 9}}, ProtocolError, "channels.dna = 9"),
+        ({"acquisition": {"pixel_size_um": 0.3}}, ProtocolError, r"says 0.3 µm per pixel, the scan .* says 0.65"),
+        ({"acquisition": {"plate_wells": 96}}, PlateMapRefused, "outside the 96-well"),
+        ({"acquisition": {"plate_wells": 95}}, ProtocolError, "no plate has 95 wells"),
+        ({"acquisition": {"time_point": 4}}, ProtocolError, "time point 4 is not in the scan"),
+        ({"segmentation": {"engine": "magic"}}, EngineError, "unknown segmentation engine 'magic'"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_before_any_work(phantom_plate, tmp_path, protocol, error, says):
+    with pytest.raises(error, match=says):
+        identify(inputs_with(phantom_plate, tmp_path, protocol=protocol))
+
+
+def test_a_scan_without_pixel_size_is_refused(tmp_path, phantom_plate):
+    scan = tmp_path / "scan"
+    scan.mkdir()
+    first = (phantom_plate / "plate_map.csv").read_text().splitlines()[1].split(",")[0]
+    for channel in (1, 2, 3):
+        tifffile.imwrite(scan / f"x_{first}_s1_w{channel}.tif", np.ones((8, 8), np.uint16))
+    with pytest.raises(ScanError, match=r"carries no pixel size; set acquisition\.pixel_size_um"):
+        identify(inputs_with(phantom_plate, tmp_path, scan=scan))
+
+
+def test_a_map_of_another_plate_is_refused(tmp_path, phantom_plate):
+    other = tmp_path / "map.csv"
+    other.write_text("well,line,control\nA01,L1,vehicle\n")
+    with pytest.raises(PlateMapRefused, match="no well of the plate map map.csv was scanned"):
+        identify(inputs_with(phantom_plate, tmp_path, plate_map=other))
+
+
+def test_time_series_are_refused_until_one_point_is_named(shared_data, tmp_path):
+    scan = shared_data / "vendor" / "imagexpress" / "ImageXpress_exported" / "9987_Plate_3435"
+    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
+    base = {"name": "p", "channels": {"dna": "1"}}
+    with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
+        identify(read_inputs(scan, tmp_path / "map.csv", parse_protocol(base, "p"), None, "auto"))
+    one = parse_protocol(base | {"acquisition": {"time_point": 2}}, "p")
+    assert identify(read_inputs(scan, tmp_path / "map.csv", one, None, "auto"))[0].wells == ("B02", "B03")
+
+
+def test_a_lost_plane_of_a_stack_fails_its_well(tmp_path):
+    scan = tmp_path / "scan"
+    scan.mkdir()
+    rng = np.random.default_rng(0)
+    for well in ("B02", "B03"):
+        for z in (1, 2, 3):
+            tifffile.imwrite(scan / f"x_{well}_T0001F001L01A01Z0{z}C01.tif", rng.poisson(100, (64, 64)).astype(np.uint16))
+    (scan / "x_B03_T0001F001L01A01Z02C01.tif").unlink()
+    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
+    protocol = parse_protocol({"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p")
+    analyze(lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"), tmp_path / "out", workers=1)
+    wells = {r["well"]: r for r in table(tmp_path / "out", "wells").to_dicts()}
+    assert wells["B02"]["status"] == "done"
+    assert "2 of the 3 planes" in wells["B03"]["reason"]
+
+
+def test_a_plate_of_which_nothing_can_be_read_still_ends_in_a_report(tmp_path):
+    scan = tmp_path / "scan"
+    scan.mkdir()
+    for well in ("B02", "B03"):
+        (scan / f"x_{well}_s1_w1.tif").write_bytes(b"broken")
+    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
+    protocol = parse_protocol({"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p")
+    analyze(lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"), tmp_path / "out", workers=1)
+    assert set(table(tmp_path / "out", "wells")["status"]) == {"failed"}
+    assert set(table(tmp_path / "out", "responses")["status"]) == {"no_well_done"}
+    assert "2 failed" in (tmp_path / "out" / "report.html").read_text()

@@ -1,0 +1,350 @@
+"""Reviewing over HTTP, against a real server process with its worker."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from imaging_service.client import ServiceRefused
+from imaging_service.errors import ReviewConflict, StoreError
+from imaging_service.jobs.review.corrections import apply_review
+from imaging_service.review.log import Crop, pack
+from imaging_service.review.remote import RemoteRun
+from napari_plugin.session import ReviewSession
+from tests.service import wait_for
+
+
+@pytest.fixture(scope="module")
+def done(service, phantom_plate):
+    running, client = service
+    run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
+    ended = wait_for(client, run.id)
+    assert ended.state == "done", running.log()
+    return ended
+
+
+@pytest.fixture(scope="module")
+def wells(service, done):
+    """A well for each test: what one corrects, the next does not see."""
+    return iter([row["well"] for row in service[1].wells(done.id) if row["status"] == "done" and row["nuclei_count"] > 8])
+
+
+@pytest.fixture
+def reviewer(service, done, tmp_path):
+    running, _ = service
+    opened = []
+
+    def open_session(name, well=None, **more):
+        session = ReviewSession.connect(running.url, done.id, journal=tmp_path / name, **more)
+        session.author = name
+        opened.append(session)
+        if well is not None:
+            session.go_to(well)
+            session.image()
+        return session
+
+    yield open_session
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture
+def folder(service, done):
+    session = ReviewSession.open(service[0].folder / "data" / "runs" / done.id)
+    yield session
+    session.close()
+
+
+def cells(image):
+    return [int(i) for i in np.unique(image.labels["nuclei"]) if i]
+
+
+def until(happens, seconds=60.0):
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := happens():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not in {seconds} s")
+
+
+def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells):
+    """Erase, undo, judge; and of two reviewers on one version the second is told, and looks again."""
+    well = next(wells)
+    ann, bob = reviewer("ann", well), reviewer("bob", well)
+    folder.go_to(well)
+    assert (ann.wells, ann.caption(), ann.table.phenotypes) == (folder.wells, folder.caption(), folder.table.phenotypes)
+    assert ann.curve("live_density") == folder.curve("live_density")
+    assert ann.contrast() == folder.contrast()
+    mine, local = ann.image(), folder.image()
+    assert np.array_equal(mine.pixels, local.pixels)
+    assert [level.shape for level in mine.levels] == [level.shape for level in local.levels]
+    assert (mine.roles, mine.channels, mine.pixel_size_um) == (local.roles, local.channels, local.pixel_size_um)
+    assert np.array_equal(mine.graph, local.graph)
+    assert mine.graph.any()
+    first, second = cells(mine)[:2]
+    assert ann.erase("nuclei", first).version == 2
+    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, 2 is"):
+        bob.erase("nuclei", second)
+    again = bob.image()
+    assert again.label_version == 2
+    assert first not in again.labels["nuclei"]
+    assert bob.erase("nuclei", second).parent == 2
+    bob.undo()
+    assert second in ann.image().labels["nuclei"]
+    ann.reject("bubble")
+    assert bob.said() == "rejected by ann: bubble · label version 4"
+    folder.image()
+    assert folder.said() == bob.said()  # written into the run's own folder
+    bob.blinded = True
+    assert bob.said() == "label version 4"  # what others said would no longer be a second opinion
+
+
+def body(labels, y=0, x=0, compartment="nuclei"):
+    crop = Crop(compartment, y, x, np.asarray(labels, np.int32))
+    return pack([crop.region.model_dump()], [crop])
+
+
+def test_of_eight_corrections_of_one_version_one_is_written(service, done, wells):
+    running, _ = service
+    url = f"{running.url}/runs/{done.id}/fields/{next(wells)}/1/labels"
+
+    def patch(i):
+        content = body(np.full((2, 2), 900))
+        return httpx.patch(url, params={"author": f"r{i}"}, content=content, headers={"If-Match": '"1"'}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(patch, range(8))) == [200] + [412] * 7
+
+
+def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells):
+    running, _ = service
+    url = f"{running.url}/runs/{done.id}/fields/{next(wells)}/1"
+    headers = {"If-Match": '"1"', "Idempotency-Key": "k-1"}
+    answers = [httpx.patch(f"{url}/labels", params={"author": "ann"}, content=body([[900]]), headers=headers).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(httpx.get(f"{url}/history").json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "headers", "status", "says"),
+    [
+        ("{well}/1", b"x", {}, 428, "needs If-Match"),
+        ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is no .npz"),
+        ("{well}/1", body(np.ones((2, 2)), y=319), {"If-Match": '"1"'}, 422, "does not lie inside the field"),
+        ("{well}/1", body([[-1]]), {"If-Match": '"1"'}, 422, "labels that are none"),
+        ("{well}/1", body([[1]], compartment="cats"), {"If-Match": '"1"'}, 422, "no labels of 'cats'"),
+        ("{well}/1", body([[1]], compartment="neurite_graph"), {"If-Match": '"1"'}, 422, "no labels of 'neurite_graph'"),
+        ("{well}/1", body([[999]], compartment="somas"), {"If-Match": '"1"'}, 422, "soma 999 has no nucleus"),
+        ("{well}/1", body([[1]]), {"If-Match": "newest"}, 422, "is no version"),
+        ("{well}/1", pack([], []), {"If-Match": '"1"'}, 422, "holds no labels"),
+        ("{well}/9", body([[1]]), {"If-Match": '"1"'}, 404, "has no field 9"),
+        ("..%2F..%2Fx/1", body([[1]]), {"If-Match": '"1"'}, 404, ""),
+    ],
+)
+def test_corrections_that_are_none_are_refused(service, done, path, content, headers, status, says):
+    running, client = service
+    well = [row["well"] for row in client.wells(done.id) if row["status"] == "done"][-1]
+    url = f"{running.url}/runs/{done.id}/fields/{path.format(well=well)}/labels"
+    answer = httpx.patch(url, params={"author": "ann"}, content=content, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert says in answer.json()["detail"]
+    assert httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json() == []
+
+
+def test_a_rejection_without_a_reason_is_refused(service, done):
+    running, client = service
+    said = {"well": client.wells(done.id)[0]["well"], "field": 1, "accepted": False, "author": "ann", "time": "2026-01-01T00:00:00Z"}
+    assert httpx.post(f"{running.url}/runs/{done.id}/verdicts", json=said).status_code == 422
+
+
+def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
+    """One correction ► its rows carry the version, the engine's stay to be had, other wells do not move."""
+    running, client = service
+    well = next(wells)
+    ann = reviewer("ann", well)
+    until(lambda: (s := ann.run.state()).applied == s.revision)
+    before = {r["well"]: r for r in client.wells(done.id)}
+    gone = cells(ann.image())[:3]
+    started = time.monotonic()
+    for label in gone:
+        ann.erase("nuclei", label)
+    state = until(lambda: (s := ann.run.state()).applied == s.revision and s)
+    assert time.monotonic() - started < 30, "a correction is to be followed within seconds"
+    assert state.reason == ""
+    after = {r["well"]: r for r in client.wells(done.id)}
+    assert after[well]["nuclei_count"] == before[well]["nuclei_count"] - 3
+    assert (before[well]["label_version"], after[well]["label_version"]) == (1, 4)
+    assert {r["label_version"] for r in client.responses(done.id)} == {state.revision}
+    engine = httpx.get(f"{running.url}/runs/{done.id}/wells", params={"labels": "engine"}).json()
+    assert next(r for r in engine if r["well"] == well)["nuclei_count"] == before[well]["nuclei_count"]
+    others = [w for w, row in before.items() if row["line"] != before[well]["line"]]
+    assert all(after[w]["live_density"] == before[w]["live_density"] for w in others)
+    ann.read_tables()
+    assert str(after[well]["nuclei_count"]) == ann.table.rows[well]["nuclei_count"]
+    assert ann.image().graph is not None  # the skeleton, as it was measured again
+    rows = httpx.get(f"{running.url}/runs/{done.id}/cells", params={"well": well, "field": 1}).json()
+    assert {r["label"] for r in rows} == set(cells(ann.image()))
+    assert {r["label_version"] for r in rows} == {4}
+
+
+def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(service, done, reviewer, wells):
+    running, _ = service
+    work = running.folder / "data" / "runs" / done.id / "work"
+    ann = reviewer("ann", next(wells))
+    until(lambda: (s := ann.run.state()).applied == s.revision)
+    work.rename(work.with_name("away"))
+    try:
+        ann.erase("nuclei", cells(ann.image())[0])
+        assert "was deleted" in until(lambda: ann.run.state().reason)
+        with pytest.raises(ServiceRefused, match="was deleted"):
+            ann.run.apply()
+    finally:
+        work.with_name("away").rename(work)
+    ann.run.apply()
+    state = ann.run.state()
+    assert (state.applied, state.reason) == (state.revision, "")
+
+
+def test_the_tables_follow_although_the_worker_is_killed(service, done, reviewer, wells):
+    """Killed as soon as it began: the next worker takes the job up, and the tables are those that `review apply` makes."""
+    running, client = service
+    well = next(wells)
+    ann = reviewer("ann", well)
+    until(lambda: (s := ann.run.state()).applied == s.revision)
+    ann.erase("nuclei", cells(ann.shown)[0])
+    folder = running.folder / "data" / "runs" / done.id
+    until(lambda: list((folder / "review" / "measured" / well).glob("*")) or ann.run.state().applied == ann.run.state().revision)
+    running.worker().kill()
+    state = until(lambda: (s := ann.run.state()).applied == s.revision and s)
+    copy = shutil.copytree(folder, running.folder / "copy", ignore=shutil.ignore_patterns("*.lock", "corrected", "measured"))
+    apply_review(copy)
+    for name in ("wells", "responses", "cells", "checks"):
+        own, other = (pl.read_parquet(f / "corrected" / f"{name}.parquet") for f in (folder, copy))
+        assert own.equals(other), name
+    assert {r["label_version"] for r in client.responses(done.id)} == {state.revision}
+
+
+def test_the_queue_gives_two_reviewers_different_fields(service, done, reviewer):
+    running, _ = service
+    ann, bob = reviewer("ann"), reviewer("bob")
+    queue = ann.run.queue()
+    assert len(queue) == 48
+    assert [e.score for e in queue] == sorted((e.score for e in queue), reverse=True)
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda i: tuple(reviewer(f"r{i}").run.claim(f"r{i}", 3)), range(4)))
+    places = [p for c in claims for p in c]
+    assert len(places) == len(set(places)) == 12
+    assert ann.next_ranked()
+    assert bob.next_ranked()
+    assert (ann.well, ann.number) != (bob.well, bob.number)
+    held = {(e.well, e.field): e.claimed_by for e in ann.run.queue()}
+    assert held[ann.well, ann.number] == "ann"
+    first = (ann.well, ann.number)
+    ann.next_ranked()
+    assert (ann.well, ann.number) == first  # not judged: it stays mine
+    ann.image()
+    ann.accept()
+    assert ann.next_ranked()
+    assert (ann.well, ann.number) != first
+    assert next(e for e in ann.run.queue() if (e.well, e.field) == first).judged
+    # Who went home blocks nothing.
+    database = sa.create_engine(f"sqlite:///{running.folder / 'data' / 'service.db'}")
+    with database.begin() as connection:
+        connection.execute(sa.text("UPDATE review_claim SET until = 1"))
+    assert {e.claimed_by for e in ann.run.queue()} == {""}
+    assert bob.run.claim("bob", 1)
+
+
+def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer, wells):
+    """The server is killed between two edits, the reviewer's session after them: a new session sends them, and they are written once."""
+    running, client = service
+    well = next(wells)
+    ann = reviewer("ann", well)
+    first, second = cells(ann.shown)[:2]
+    ann.erase("nuclei", first)
+    running.kill()
+    assert ann.erase("nuclei", second).version == 3
+    ann.reject("bubble")
+    assert ann.waiting() == "2 edits wait for the service"
+    assert (ann.said(), second in ann.shown.labels["nuclei"]) == ("rejected by ann: bubble · label version 3", False)
+    ann.undo()
+    assert ann.said() == "rejected by ann: bubble · label version 4"
+    with pytest.raises(ServiceRefused, match="no answer"):
+        ann.go_to(ann.wells[-1])
+        ann.image()
+    running.start().close()
+    assert httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()[-1]["version"] == 2
+    again = reviewer("ann", well)
+    assert again.waiting() == ""
+    assert again.shown.label_version == 4
+    assert np.array_equal(again.shown.labels["nuclei"] == second, ann.run.read_field(well, 1).labels["nuclei"] == second)
+    history = httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
+    assert [(v["version"], v["parent"], v["author"]) for v in history] == [(2, 1, "ann"), (3, 2, "ann"), (4, 3, "ann")]
+    assert client.run(done.id).state == "done"
+
+
+def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(service, done, reviewer, wells):
+    running, _ = service
+    well = next(wells)
+    ann, bob = reviewer("ann", well), reviewer("bob", well)
+    mine, theirs = cells(ann.shown)[:2]
+    running.kill()
+    ann.erase("nuclei", mine)
+    ann.erase("nuclei", cells(ann.shown)[-1])
+    running.start().close()
+    bob.erase("nuclei", theirs)
+    ann.run.sync()
+    said = ann.waiting()
+    assert said.count("refused: ") == 2
+    assert "version 1 is not the newest any more" in said
+    assert "was made upon a correction that was refused" in said
+    assert len(list((ann.run.journal.folder / "refused").glob("*.npz"))) == 2
+    assert mine in ann.image().labels["nuclei"]  # what stands is bob's version, without a stroke of ann's laid over it unseen
+    history = httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
+    assert [v["author"] for v in history] == ["bob"]
+
+
+def test_the_plate_is_read_in_ranges_and_nothing_beside_it(service, done):
+    running, client = service
+    base = f"{running.url}/runs/{done.id}"
+    well = client.wells(done.id)[0]["well"]
+    chunk = f"{base}/plate.zarr/{well[0]}/{int(well[1:])}/0/0/c/0/0/0"
+    whole = httpx.get(chunk)
+    assert whole.status_code == 200
+    part = httpx.get(chunk, headers={"Range": "bytes=-20"})
+    assert (part.status_code, part.content) == (206, whole.content[-20:])
+    assert httpx.head(chunk).headers["content-length"] == str(len(whole.content))
+    for path in ("../run.json", "%2e%2e/run.json", "..%2Frun.json", "nothing/here", ""):
+        assert httpx.get(f"{base}/plate.zarr/{path}").status_code == 404, path
+    with pytest.raises(StoreError, match="the service has no Z/9"):
+        RemoteRun(client, done.id).read_pixels("Z9", 1)
+
+
+def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewer, folder, wells):
+    running, client = service
+    well = next(wells)
+    until(lambda: (s := folder.run.state()).applied == s.revision)
+    before = client.run(done.id), folder.run.state()
+    bob = reviewer("bob", well, reading="bob")
+    bob.erase("nuclei", cells(bob.shown)[0])
+    bob.accept()
+    assert folder.run.state() == before[1]
+    folder.go_to(well)
+    assert folder.image().label_version == 1
+    assert reviewer("eve", well, reading="bob").shown.label_version == 2
+    for params in ({"reading": "../x"}, {"reading": "bob", "second": "../x"}):
+        assert httpx.get(f"{running.url}/runs/{done.id}/agreement", params=params).status_code == 422
+    eve = reviewer("eve", well, reading="eve")
+    eve.accept()
+    found = httpx.get(f"{running.url}/runs/{done.id}/agreement", params={"reading": "bob", "second": "eve"}).json()
+    assert (found["n_judged"], found["kappa"]) == (1, None)
+    assert found["fields"][0]["n_second"] == found["fields"][0]["n_first"] + 1

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from imaging_service.cli.main import app
+from imaging_service.errors import ScreenError
+from imaging_service.jobs.review.corrections import apply_review
+from imaging_service.review.log import ReviewLog
+from imaging_service.schemas import Verdict
+from imaging_service.screens import folder as screens_module
+from imaging_service.screens.folder import add_run, draw, fit, plates_of, read_screen_table, remove_run, set_registry, settings_of
+from imaging_service.web.screen_charts import forest
+from phenotypes.columns.dictionary import columns, conform, empty_table
+from tests.phenotypes.drawn_screens import ladder_wells
+
+LINES = ["S1", "S1-iso", "S2", "S2-iso", "S3", "S3-iso"]
+NAMES = ["live_density", "nc_log2_aggregate"]
+REGISTRY = "line\tdonor\tgene\tisogenic_parent\n" + "".join(f"S{i}\tD{i}\tSOD1\t\nS{i}-iso\tD{i}\t\tS{i}\n" for i in (1, 2, 3))
+
+
+def write_run(folder, wells, number, **more):
+    """A run's folder as `analyze` leaves it, as far as a screen reads it."""
+    folder.mkdir(parents=True)
+    named = wells.with_columns(pl.Series("well", [f"{'ABCDEFGHIJKLMNOP'[i // 24]}{i % 24 + 1:02d}" for i in range(len(wells))]))
+    conform(named.drop("plate"), "well").write_parquet(folder / "wells.parquet")
+    quality = pl.DataFrame({"line": LINES[:1], "phenotype": NAMES[:1], "status": ["ok"], "z_prime": [0.5], "ssmd": [6.0]})
+    conform(quality, "quality").write_parquet(folder / "quality.parquet")
+    record = {
+        "run_id": f"{number:064x}", "plate_digest": f"p{number}", "plate_name": f"Plate-{number}", "plate_map_digest": f"m{number}",
+        "protocol_digest": "q", "software_version": "0.2.0", "label_version": 1, "pixel_size_um": 0.325, "plate_format": {"rows": 16, "columns": 24},
+        "inputs": {"protocol": {"response": {"phenotypes": NAMES}}},
+    } | more  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    wells = ladder_wells(np.random.default_rng(0), LINES, batches=4, gap=0.6, isogenic=LINES[1::2], span={"nc_log2_aggregate": 0.4})
+    return [write_run(root / f"r{b}", wells.filter(pl.col("batch") == f"b{b}"), b + 1) for b in range(4)]
+
+
+@pytest.fixture(scope="module")
+def screen(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("s") / "als"
+    for run in runs[:3]:
+        add_run(folder, run, "north")
+    registry = folder.parent / "lines.tsv"
+    registry.write_text(REGISTRY, encoding="utf-8")
+    set_registry(folder, registry, None)
+    fit(folder)
+    return folder
+
+
+def copy_of(screen, tmp_path):
+    return shutil.copytree(screen, tmp_path / "copy")
+
+
+def test_a_screen_is_tables_report_and_record(screen):
+    responses = read_screen_table(screen, "responses")
+    assert responses.columns == list(columns("screen"))
+    assert len(responses) == 12
+    rescued = responses.filter((pl.col("line") == "S1") & (pl.col("phenotype") == "nc_log2_aggregate")).to_dicts()[0]
+    assert (rescued["hit"], rescued["rescue_status"], rescued["donor"], rescued["n_batches"]) == (True, "ok", "D1", 3)
+    assert rescued["run_ids"].split() == [p.run_id for p in plates_of(screen)]
+    assert read_screen_table(screen, "compounds").filter((pl.col("group") == "SOD1") & (pl.col("status") == "ok"))[
+        "n_donors"
+    ].to_list() == [3, 3]
+    assert read_screen_table(screen, "hazards").equals(empty_table("hazard"))
+    page = (screen / "report.html").read_text(encoding="utf-8")
+    assert "als" in page
+    assert page.count('class="chart"') >= 2 + 2 + 2 + 12  # heatmaps, windows, forests, curves
+    assert (screen / "responses.csv").stat().st_size > 1000
+
+
+def test_adding_a_run_fits_only_what_it_touches_and_stale_tables_are_refused(screen, runs, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    again = fit(folder)
+    assert again.tables.refitted == 0
+    add_run(folder, runs[3], "north")
+    with pytest.raises(ScreenError, match="added to or removed from screen .* since it was fitted"):
+        read_screen_table(folder, "responses")
+    assert fit(folder).tables.refitted == 12  # every line stands on the new plate
+    remove_run(folder, "0" * 60 + "0004"[:4])
+    assert fit(folder).tables.responses.equals(again.tables.responses)
+
+
+def test_a_damaged_record_of_fits_costs_time_and_no_number(screen, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    before = read_screen_table(folder, "responses")
+    (folder / "fits.parquet").write_bytes(b"cut")
+    assert fit(folder).tables.refitted == 12
+    assert read_screen_table(folder, "responses").equals(before)
+
+
+def test_damaged_parts_are_named(screen, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    part = next(folder.glob("plates/*/conditions.parquet"))
+    part.write_bytes(part.read_bytes()[:200])
+    with pytest.raises(ScreenError, match=r"conditions.parquet: cannot be read"):
+        fit(folder)
+
+
+def test_labs_keep_their_batches_apart(runs, tmp_path):
+    folder = tmp_path / "pooled"
+    add_run(folder, runs[0], "north")
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    wells = pl.read_parquet(other / "wells.parquet").with_columns(batch=pl.lit("b0"))
+    wells.write_parquet(other / "wells.parquet")
+    add_run(folder, other, "south")
+    fitted = fit(folder)
+    assert set(fitted.tables.responses["n_batches"]) == {2}
+    assert any("no line registry" in f for f in fitted.findings)
+
+
+def test_nameless_batches_are_one_and_said(runs, tmp_path):
+    folder = tmp_path / "nameless"
+    for i, run in enumerate(runs[:2]):
+        copy = shutil.copytree(run, tmp_path / f"n{i}")
+        pl.read_parquet(copy / "wells.parquet").with_columns(batch=pl.lit("")).write_parquet(copy / "wells.parquet")
+        add_run(folder, copy)
+    fitted = fit(folder)
+    assert set(fitted.tables.responses["status"]) == {"one_batch"}
+    assert any("name no differentiation batch" in f for f in fitted.findings)
+
+
+def test_one_plate_does_not_count_twice(screen, runs, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    record = json.loads((runs[0] / "run.json").read_text())
+    twin = shutil.copytree(runs[0], tmp_path / "twin")
+    (twin / "run.json").write_text(json.dumps(record | {"run_id": "f" * 64, "protocol_digest": "other"}))
+    with pytest.raises(ScreenError, match="is in the screen already, as run 000000000000.*count twice"):
+        add_run(folder, twin)
+
+
+def test_confounded_lines_are_named(tmp_path):
+    wells = ladder_wells(np.random.default_rng(0), LINES[:2], batches=2)
+    folder = tmp_path / "apart"
+    for i, (line, batch) in enumerate((("S1", "b0"), ("S1-iso", "b1"))):
+        add_run(folder, write_run(tmp_path / f"r{i}", wells.filter((pl.col("line") == line) & (pl.col("batch") == batch)), i + 1))
+    assert any("confounded_with_batch: line and batch share no common level" in f for f in fit(folder).findings)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("name = 'x'\nhealthy = ['a']", "healthy"),
+        ("name = 'x'\neffect_floor = {nonsense = 1.0}", "unknown phenotype 'nonsense'"),
+        ("name = ", "Invalid value"),
+    ],
+)
+def test_settings_are_checked(screen, tmp_path, content, says):
+    folder = copy_of(screen, tmp_path)
+    (folder / "screen.toml").write_text(content)
+    with pytest.raises(ScreenError, match=says):
+        fit(folder)
+
+
+def test_settings_change_what_is_read(screen, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    text = (folder / "screen.toml").read_text()
+    (folder / "screen.toml").write_text(text + "healthy_lines = ['S2', 'nobody']\neffect_dose_molar = {x = 1e-8, y = 1e-6}\n")
+    fitted = fit(folder)
+    assert set(fitted.tables.responses["effect_dose_molar"]) == {1e-8}
+    assert any("healthy_lines names nobody" in f for f in fitted.findings)
+    assert any("effect_dose_molar names y" in f for f in fitted.findings)
+    assert settings_of(folder).name == "als"
+
+
+def test_what_is_no_run_or_no_screen_is_said(tmp_path, runs):
+    with pytest.raises(ScreenError, match="is no finished run: run.json is not there"):
+        add_run(tmp_path / "s", tmp_path)
+    with pytest.raises(ScreenError, match="is no screen"):
+        fit(tmp_path)
+    add_run(tmp_path / "s", runs[0])
+    with pytest.raises(ScreenError, match="was not fitted yet"):
+        read_screen_table(tmp_path / "s", "responses")
+    (tmp_path / "bad.tsv").write_text("line\tdonor\tbirthday\nL\tD\t1970\n")
+    with pytest.raises(ScreenError, match="unknown columns 'birthday'"):
+        set_registry(tmp_path / "s", tmp_path / "bad.tsv", None)
+    with pytest.raises(ScreenError, match="0 runs of screen"):
+        remove_run(tmp_path / "s", "abc")
+
+
+def test_pictures_of_every_kind_are_drawn(screen, tmp_path):
+    for kind in ("curve", "forest", "heatmap", "window", "plate"):
+        (svg,) = draw(screen, tmp_path, kind=kind, most=1)
+        assert svg.read_text(encoding="utf-8").startswith("<svg")
+    (png,) = draw(screen, tmp_path, kind="curve", line="S1", compound="x", phenotype="nc_log2_aggregate", fmt="png")
+    assert png.name == "curve_nc-log2-aggregate_x_S1.png"
+    assert png.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ScreenError, match="no picture of that choice"):
+        draw(screen, tmp_path, line="nobody")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["screen", *map(str, arguments)])
+
+
+def test_the_commands(runs, tmp_path):
+    folder, registry = tmp_path / "s", tmp_path / "lines.tsv"
+    registry.write_text(REGISTRY, encoding="utf-8")
+    added = run("add", folder, runs[0], runs[1], "--lab", "north", "--lines", registry)
+    assert added.exit_code == 0, added.output
+    assert "added Plate-1 (run 000000000000)" in added.output
+    fitted = run("fit", folder)
+    assert fitted.exit_code == 0, fitted.output
+    assert "2 plates: 12 rows, 12 of them fitted now" in fitted.output
+    shown = run("table", folder, "--line", "S1", "--phenotype", "nc_log2_aggregate", "--format", "csv")
+    assert len(shown.output.splitlines()) == 2
+    assert json.loads(run("table", folder, "--kind", "windows", "--format", "json").output)[0]["line"] == "S1"
+    assert "36 rows" not in run("table", folder, "--kind", "doses", "--line", "S1").output
+    assert "no line 'X'; there are S1" in run("table", folder, "--line", "X").output
+    assert run("plot", folder, "--out", tmp_path / "p", "--kind", "forest").exit_code == 0
+    assert len(list((tmp_path / "p").glob("forest_*.svg"))) == 2
+    assert run("add", folder).exit_code == 2
+
+
+def test_a_run_through_pixels_joins_a_screen(analysed, tmp_path):
+    plate = add_run(tmp_path / "s", analysed)
+    fitted = fit(tmp_path / "s")
+    assert set(fitted.tables.responses["phenotype"]) <= set(plate.phenotypes)
+    assert set(fitted.tables.responses["status"]) <= {"one_batch", "not_measured", "no_common_dose"}
+    assert (tmp_path / "s" / "report.html").is_file()
+
+
+def test_of_a_reviewed_run_the_tables_that_follow_the_review_join(analysed, tmp_path):
+    run = shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+    well = pl.read_parquet(run / "wells.parquet").filter(pl.col("status") == "done")["well"][0]
+    ReviewLog(run).judge(Verdict(well=well, accepted=False, author="ann", reason="bubble", time=datetime.now(UTC)))
+    with pytest.raises(ScreenError, match=r"was reviewed since its tables were made \(revision 2, tables at 1\).*review apply"):
+        add_run(tmp_path / "s", run)
+    apply_review(run)
+    plate = add_run(tmp_path / "s", run)
+    assert plate.label_version == 2
+    joined = pl.read_parquet(tmp_path / "s" / "plates" / plate.run_id / "wells.parquet")
+    assert joined.filter(pl.col("well") == well)["status"].to_list() == ["excluded"]
+
+
+def test_tables_of_other_settings_or_another_registry_are_stale(screen, tmp_path):
+    folder = copy_of(screen, tmp_path)
+    with (folder / "screen.toml").open("a") as stream:
+        stream.write("effect_floor = {live_density = 3.0}\n")
+    with pytest.raises(ScreenError, match="settings, registry or software of screen .* changed since it was fitted"):
+        read_screen_table(folder, "responses")
+    assert set(fit(folder).tables.responses.filter(pl.col("phenotype") == "live_density")["effect_floor"]) == {3.0}
+    assert read_screen_table(folder, "responses").height == 12
+
+
+def test_two_clones_and_batches_with_and_without_a_lab_are_remarked(runs, tmp_path):
+    folder, registry = tmp_path / "s", tmp_path / "lines.tsv"
+    add_run(folder, runs[0], "north")
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    pl.read_parquet(other / "wells.parquet").with_columns(batch=pl.lit("b0")).write_parquet(other / "wells.parquet")
+    add_run(folder, other)
+    registry.write_text(REGISTRY + "S1-b\tD1\t\tS1\n", encoding="utf-8")
+    set_registry(folder, registry, None)
+    findings = fit(
+        folder,
+    ).findings
+    assert any("batch b0 was added both with and without a lab" in f for f in findings)
+
+
+def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path, monkeypatch):
+    """A fit with a fourth plate dies between two tables; the plate is taken out again: old record, new tables, and nobody would know."""
+    folder = copy_of(screen, tmp_path)
+    added = add_run(folder, runs[3], "north")
+    true, written = screens_module.write_table, []
+
+    def dies(table, stem, **more):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(stem)
+        true(table, stem, **more)
+
+    monkeypatch.setattr(screens_module, "write_table", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(folder)
+    monkeypatch.setattr(screens_module, "write_table", true)
+    remove_run(folder, added.run_id)
+    with pytest.raises(ScreenError, match="or a fit was cut short"):
+        read_screen_table(folder, "responses")
+    assert fit(folder).tables.responses.equals(read_screen_table(screen, "responses"))
+
+
+def test_a_line_whose_gene_is_not_given_is_not_drawn_as_healthy(screen):
+    """Lines of no genotype count as disease lines; the picture must not say otherwise. One batch says whose interval it is."""
+    responses = (
+        read_screen_table(screen, "responses").filter(pl.col("phenotype") == "live_density").with_columns(status=pl.lit("one_batch"))
+    )
+    pooled = read_screen_table(screen, "compounds").clear()
+    spec = forest(responses, pooled, "x", "live_density", {"S1": "", "S2": "SOD1"})
+    drawn = {r["label"]: r["group"] for r in spec["layer"][2]["data"]["values"]}
+    assert (drawn["S1 *"], drawn["S2 *"], drawn["S1-iso *"]) == ("gene not given", "SOD1", "healthy or corrected")
+    assert "between its wells only" in spec["title"]["subtitle"]

@@ -1,0 +1,344 @@
+"""The widget in napari's own viewer."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtWidgets import QInputDialog
+
+from imaging_service.errors import StoreError
+from imaging_service.jobs.analyze import analyze
+from imaging_service.jobs.plan import read_inputs
+from imaging_service.protocol import parse_protocol
+from imaging_service.review.local import LocalRun
+from napari_plugin.session import ReviewSession
+from segmentation.phantoms.films import Film, render_film
+from segmentation.phantoms.render import Optics
+
+LAYERS = ["dna (1)", "neurite (2)", "aggregate (3)", "nuclei", "somas", "neurites", "puncta", "neurite graph"]
+
+
+def test_the_manifest_is_valid():
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_distribution("motor-neuron-imaging-service")
+    manifest.validate_imports()
+    assert [w.display_name for w in manifest.contributions.widgets] == ["Review a run"]
+
+
+@pytest.fixture
+def run(analysed, tmp_path):
+    return shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+
+
+@pytest.fixture(scope="module")
+def film_run(tmp_path_factory):
+    """Two wells of a film of four time points."""
+    root = tmp_path_factory.mktemp("film")
+    for well in ("B02", "B03"):
+        film = Film(frames=4, interval_h=12.0, neurons_per_mm2=200)
+        for t, field in enumerate(render_film(film, Optics(shape=(300, 300), pixel_size_um=0.9), int(well[1:])), start=1):
+            (root / "Film" / f"TimePoint_{t}").mkdir(parents=True, exist_ok=True)
+            for c in range(2):
+                tifffile.imwrite(root / "Film" / f"TimePoint_{t}" / f"Film_{well}_s1_w{c + 1}.tif", field.pixels[c])
+    (root / "map.csv").write_text("well,line,genotype,compound,dose,unit,control\nB02,L,SOD1,DMSO,0,uM,vehicle\nB03,L,SOD1,x,1,uM,\n")
+    protocol = parse_protocol(
+        {
+            "name": "live", "channels": {"neurite": "1", "death": "2"}, "segmentation": {"engine": "classical"},
+            "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": 12.0}, "survival": {"definition": "reporter_loss"},
+            "response": {"phenotypes": ["rmst_h"]},
+        }, "p",
+    )  # fmt: skip
+    analyze(lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out", workers=1)
+    return root / "out"
+
+
+def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(review, film_run, tmp_path, monkeypatch):
+    viewer, widget, press = review
+    run = shutil.copytree(film_run, tmp_path / "film", ignore=shutil.ignore_patterns("*.lock"))
+    widget.open(run)
+    log = widget.session.run.review
+    assert (widget.session.frame, viewer.dims.current_step[0]) == (1, 0)
+    labels = {f: LocalRun(run).read_field("B02", 1, f).labels["somas"] for f in range(1, 5)}
+    for frame in (3, 2, 4, 1, 3):
+        viewer.dims.set_current_step(0, frame - 1)
+        assert widget.session.shown.frame == frame
+        assert np.array_equal(viewer.layers["somas"].data, labels[frame])
+    press("N")
+    assert (widget.session.well, widget.session.frame, viewer.dims.current_step[0]) == ("B03", 3, 2)
+    press("P")
+    assert (log.corrected(), log.revision()) == ([], 1)
+    label = int(labels[3].max())
+    point_at(viewer, "somas", label)
+    press("D")
+    assert log.corrected_frames("B02", 1) == [3]
+    viewer.dims.set_current_step(0, 0)
+    assert np.array_equal(viewer.layers["somas"].data, labels[1])
+    viewer.layers["somas"].data[:4, :4] = 300
+    viewer.dims.set_current_step(0, 1)  # what was painted is saved where it was painted
+    assert (LocalRun(run).read_field("B02", 1, 1).labels["somas"] == 300).sum() == 16
+    assert np.array_equal(LocalRun(run).read_field("B02", 1, 2).labels["somas"], labels[2])
+    tracked = next(r for r in widget.session.run.cells("B02", 1) if r["frame"] == 2 and r["track"] is not None)
+    point_at(viewer, "somas", tracked["label"])
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("two cells", True))
+    press("T")
+    assert widget.message.text() == f"track {tracked['track']} rejected"
+    assert ("B02", 1, tracked["track"]) in log.standing()
+
+
+@pytest.fixture
+def review(make_napari_viewer):
+    """(viewer, widget, press): `press` is a key as napari hears it, the selected layer's before the viewer's."""
+    from napari_plugin.widget import ReviewWidget
+
+    viewer = make_napari_viewer()
+    widget = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Review a run", area="right")
+
+    def press(key):
+        active = viewer.layers.selection.active
+        keymap = {**{str(k): f for k, f in viewer.keymap.items()}, **{str(k): f for k, f in (active.keymap if active else {}).items()}}
+        keymap[key](viewer)
+
+    yield viewer, widget, press
+    widget.close_session()
+
+
+def point_at(viewer, name, label):
+    """Put the cursor over a label; returns the place in pixels."""
+    layer = viewer.layers[name]
+    y, x = np.argwhere(layer.data == label)[0]
+    viewer.layers.selection.active = layer
+    viewer.cursor.position = tuple(layer.data_to_world((y, x)))
+    return int(y), int(x)
+
+
+def test_it_opens_steps_and_reports(review, run, tmp_path):
+    viewer, widget, _ = review
+    widget.open(tmp_path)
+    assert "no run.json" in widget.message.text()
+    widget.open(run)
+    assert [layer.name for layer in viewer.layers] == LAYERS
+    assert viewer.layers.selection.active.name == "nuclei"  # D, M and X work at once
+    assert widget.wells.count() == 24
+    before = viewer.layers["nuclei"].data.copy()
+    viewer.layers[0].contrast_limits = (100, 200)
+    widget.next_button.click()
+    assert not np.array_equal(before, viewer.layers["nuclei"].data)
+    assert tuple(viewer.layers[0].contrast_limits) == (100, 200)
+    assert len(viewer.layers) == len(LAYERS)
+    assert "field 2 of 2" in widget.caption.text()
+    widget.previous_button.click()
+    assert "field 1 of 2" in widget.caption.text()
+
+
+def test_keys_judge_and_correct(review, run, monkeypatch):
+    viewer, widget, press = review
+    widget.open(run)
+    label = int(viewer.layers["nuclei"].data.max())
+    point_at(viewer, "nuclei", label)
+    press("D")
+    assert not (viewer.layers["nuclei"].data == label).any()
+    assert "label version 2" in widget.caption.text()
+    press("Z")
+    assert (viewer.layers["nuclei"].data == label).any()
+    viewer.layers["nuclei"].data[:2, :2] = 400
+    press("S")
+    assert widget.session.run.review.head(widget.session.well, 1) == 4
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("out of focus", True))
+    press("R")
+    assert "out of focus" in widget.caption.text()
+    well = widget.session.well
+    press("A")
+    assert widget.session.number == 2
+    assert widget.session.run.review.standing()[well, 1, None].accepted
+
+
+def test_what_was_painted_is_saved_when_one_steps_on(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    well = widget.session.well
+    press("W")
+    layer = viewer.layers.selection.active
+    assert (layer.name, layer.mode) == ("nuclei", "paint")
+    number = layer.selected_label
+    assert viewer.layers["somas"].selected_label == number
+    assert number not in layer.data
+    layer.paint((10, 10), number)
+    assert (layer.data == number).any()
+    press("N")
+    assert (layer.mode, layer.selected_label) == ("pan_zoom", 0)  # a stray click paints nothing on the next field
+    assert (widget.session.run.read_field(well, 1).labels["nuclei"] == number).any()
+    assert [v.reason for v in widget.session.run.review.history(well, 1)] == ["painted"]
+
+
+def test_two_presses_of_x_split_a_cell_and_m_merges_it_again(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    nuclei = viewer.layers["nuclei"]
+    label = int(np.bincount(nuclei.data[nuclei.data > 0]).argmax())
+    places = np.argwhere(nuclei.data == label)
+    area = len(places)
+    for place in (places[0], places[-1]):
+        point_at(viewer, "nuclei", label)
+        viewer.cursor.position = tuple(nuclei.data_to_world(place))
+        press("X")
+    halves = [(nuclei.data == n).sum() for n in (label, int(nuclei.data.max()))]
+    assert sum(halves) == area
+    assert min(halves) > 0.2 * area
+    second = int(nuclei.data.max())
+    point_at(viewer, "nuclei", second)
+    press("M")
+    assert "there is no cell 0 to merge" in widget.message.text()  # nothing was picked yet
+    nuclei.selected_label = label
+    press("M")
+    assert (nuclei.data == label).sum() == area
+
+
+def test_what_somebody_else_changed_is_shown_and_ones_own_strokes_are_kept(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    well, first = widget.session.well, int(viewer.layers["nuclei"].data.max())
+    viewer.layers["nuclei"].data[:3, :3] = 900
+    other = ReviewSession.open(run)
+    other.image()
+    other.erase("nuclei", first)
+    other.close()
+    press("S")
+    assert "is not the newest any more" in widget.message.text()
+    assert "named “refused”" in widget.message.text()
+    assert not (viewer.layers["nuclei"].data == first).any()
+    assert not (viewer.layers["nuclei"].data == 900).any()
+    assert (viewer.layers[f"nuclei, refused ({well} field 1)"].data == 900).sum() == 9
+    assert viewer.layers.selection.active.name == "nuclei"
+    assert widget.session.run.review.head(well, 1) == 2
+    press("N")  # nobody is stuck on it
+    assert "field 2" in widget.caption.text()
+
+
+def test_the_plate_and_the_curve_follow_the_well(review, run):
+    _, widget, press = review
+    widget.open(run)
+    assert len(widget.plate.spots.data) == 24
+    well = next(w for w in widget.session.wells[3:] if widget.session.table.rows[w]["control"] == "none")
+    point = next(p for p in widget.plate.spots.points() if p.data() == well)
+    widget.plate.spots.sigClicked.emit(widget.plate.spots, [point], None)
+    assert widget.session.well == well
+    assert well in widget.caption.text()
+    marked = [i for i in widget.curve.getPlotItem().listDataItems() if i.opts["symbolSize"] == 12]
+    assert len(marked[0].xData) == 1
+    press("A")
+    state = {m.well: m.state for m in widget.session.plate()}
+    assert state[well] == "begun"
+    widget.blinded.setChecked(True)
+    assert widget.plate.isHidden()
+    assert widget.curve.isHidden()
+    assert "SOD1" not in widget.caption.text()
+    assert "blinded" in widget.caption.text()
+
+
+def test_the_tables_follow_on_request(review, run, qtbot):
+    viewer, widget, press = review
+    widget.open(run)
+    well, before = widget.session.well, widget.session.table.rows[widget.session.well]["nuclei_count"]
+    point_at(viewer, "nuclei", int(viewer.layers["nuclei"].data.max()))
+    press("D")
+    with qtbot.waitSignal(widget.followed, timeout=60_000) as said:
+        press("U")
+    assert said.args == [""]
+    assert int(widget.session.table.rows[well]["nuclei_count"]) == int(before) - 1
+    assert widget.message.text() == "the tables follow the review"
+
+
+def test_a_field_that_cannot_be_read_leaves_the_reviewer_where_they_are(review, run, monkeypatch):
+    """Else what is done to the field on the screen would be done to one that nobody saw."""
+    viewer, widget, press = review
+    widget.open(run)
+    true_read = LocalRun.read_field
+
+    def read(self, well, number, *more):
+        if number == 2:
+            raise StoreError("field 2 is damaged")
+        return true_read(self, well, number, *more)
+
+    monkeypatch.setattr(LocalRun, "read_field", read)
+    widget.session._ahead.want([])
+    well, log = widget.session.well, widget.session.run.review
+    press("N")
+    assert widget.message.text() == "field 2 is damaged"
+    assert (widget.session.well, widget.session.number) == (well, 1)
+    point_at(viewer, "nuclei", int(viewer.layers["nuclei"].data.max()))
+    press("D")
+    assert (len(log.history(well, 1)), len(log.history(well, 2))) == (1, 0)
+    press("A")
+    assert (well, 1, None) in log.standing()
+    assert (well, 2, None) not in log.standing()
+    widget.session.go_to(widget.session.wells[3])
+    with pytest.raises(ValueError, match="is not shown yet"):
+        widget.session.undo()
+
+
+def test_closing_the_dock_saves_what_was_painted(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    well = widget.session.well
+    press("W")
+    layer = viewer.layers["nuclei"]
+    number = layer.selected_label
+    layer.paint((10, 10), number)
+    viewer.window._qt_window.show()
+    viewer.window.remove_dock_widget(next(iter(viewer.window._wrapped_dock_widgets.values())))
+    assert (LocalRun(run).read_field(well, 1).labels["nuclei"] == number).any()
+
+
+def test_nobody_is_trapped_by_paint_that_is_refused(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    before = viewer.layers["somas"].data.copy()
+    viewer.layers["somas"].data[:4, :4] = 700
+    press("N")
+    assert "soma 700 has no nucleus" in widget.message.text()
+    assert "field 1" in widget.caption.text()
+    press("Z")
+    assert np.array_equal(viewer.layers["somas"].data, before)
+    press("N")
+    assert "field 2" in widget.caption.text()
+    press("Z")
+    assert "no correction of this field to take back" in widget.message.text()
+
+
+def test_keys_that_point_at_nothing_say_so(review, run):
+    viewer, widget, press = review
+    for key in ("D", "M", "X", "T", "A", "N", "Z", "S", "W", "U", "G", "O", "C"):
+        press(key)  # nothing is open: nothing happens
+    widget.open(run)
+    nuclei = viewer.layers["nuclei"]
+    viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
+    for key in ("D", "M", "X", "T"):
+        press(key)
+        assert "no object of nuclei is under the cursor" in widget.message.text(), key
+    viewer.layers.selection.active = viewer.layers[0]
+    press("D")
+    assert "no object of dna (1)" in widget.message.text()
+    (run / "review" / "queue.csv").unlink()
+    press("Q")
+    assert "This run has no queue" in widget.message.text()
+
+
+def test_a_rejected_well_is_said_and_taken_back(review, run, monkeypatch):
+    _, widget, press = review
+    widget.open(run)
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("bubble", True))
+    press("Shift+R")
+    assert f"well rejected by {widget.session.author}: bubble" in widget.caption.text()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (" ", True))
+    press("R")
+    assert "a rejection needs a reason" in widget.message.text()
+    press("Shift+A")
+    assert "well accepted" in widget.caption.text()
+    widget.apart.setChecked(True)
+    assert "independent reading" in widget.progress.text()
+    assert "accepted" not in widget.caption.text()

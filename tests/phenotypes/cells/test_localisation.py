@@ -1,0 +1,117 @@
+"""Cells drawn with known ratios, puncta and overlaps."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from phenotypes.cells.localisation import cytoplasm_ring, eroded, manders, nc_log2, rim, spots
+from segmentation.field import Pixels
+
+
+def mean_in(labels, image, n):
+    return Pixels(labels, n).mean(image)
+
+
+def disc(shape, y, x, radius):
+    yy, xx = np.ogrid[: shape[0], : shape[1]]
+    return np.hypot(yy - y, xx - x) <= radius
+
+
+@pytest.fixture
+def cells():
+    """Two cells side by side: nuclei of radius 14, somas of radius 25."""
+    shape = (80, 160)
+    nuclei, somas = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for label, x in ((1, 40), (2, 110)):
+        somas[disc(shape, 40, x, 25)] = label
+        nuclei[disc(shape, 40, x, 14)] = label
+    return nuclei, somas
+
+
+@pytest.mark.parametrize("log2", [-2.0, -0.5, 0.0, 1.5])
+def test_a_known_ratio_is_read(cells, log2):
+    nuclei, somas = cells
+    image = np.where(nuclei > 0, 400 * 2**log2, np.where(somas > 0, 400.0, 0)).astype(np.float32)
+    nucleus = mean_in(eroded(nuclei), image, 2)
+    cytoplasm = mean_in(cytoplasm_ring(nuclei, somas, 9.0), image, 2)
+    assert nc_log2(nucleus, cytoplasm, 1.0) == pytest.approx([log2, log2], abs=1e-6)
+
+
+def test_blur_is_kept_out_of_both_compartments(cells):
+    """Eroding a pixel and leaving a pixel out holds the ratio under a point spread function of 0.7 px."""
+    nuclei, somas = cells
+    image = np.where(nuclei > 0, 800.0, np.where(somas > 0, 200.0, 0)).astype(np.float32)
+    image = cv2.GaussianBlur(image, (0, 0), 0.7)
+    ratio = nc_log2(mean_in(eroded(nuclei), image, 2), mean_in(cytoplasm_ring(nuclei, somas, 9.0), image, 2), 1.0)
+    assert ratio == pytest.approx([2.0, 2.0], abs=0.05)
+
+
+def test_a_ratio_to_noise_is_no_ratio():
+    assert np.isnan(nc_log2(np.array([100.0, 1.0]), np.array([1.0, 100.0]), 4.0)).all()
+    assert nc_log2(np.array([100.0]), np.array([50.0]), 4.0) == pytest.approx([1.0])
+
+
+def test_the_ring_stays_in_its_own_soma(cells):
+    nuclei, somas = cells
+    ring = cytoplasm_ring(nuclei, somas, 9.0)
+    assert set(np.unique(ring)) == {0, 1, 2}
+    assert (somas[ring > 0] == ring[ring > 0]).all()
+    assert not ((ring > 0) & (nuclei > 0)).any()
+
+
+def test_spots_are_counted_where_most_of_them_lies(cells):
+    nuclei, somas = cells
+    labels = np.zeros_like(somas)
+    for k, (y, x, r) in enumerate([(40, 20, 2), (40, 42, 3), (60, 40, 1), (40, 130, 2)], start=1):
+        labels[disc(somas.shape, y, x, r)] = k
+    image = np.where(labels > 0, 10.0, 1.0).astype(np.float32)
+    found = spots(labels, somas, nuclei, image, 2, 0.5)
+    areas = np.bincount(labels.ravel())[1:] * 0.25
+    assert found["count"].tolist() == [3, 1]
+    assert found["nuclear_count"].tolist() == [1, 0]
+    assert found["area_um2"] == pytest.approx([areas[:3].sum(), areas[3]])
+    assert found["largest_um2"] == pytest.approx([areas[:3].max(), areas[3]])
+    assert found["sum"] == pytest.approx(10 * found["area_um2"] / 0.25)
+    none = spots(np.zeros_like(labels), somas, nuclei, image, 2, 0.5)
+    assert all((v == 0).all() for v in none.values())
+
+
+def test_manders_null_is_that_of_real_shuffles(cells):
+    _, somas = cells
+    rng = np.random.default_rng(0)
+    image = rng.gamma(2, 50, somas.shape).astype(np.float32)
+    granules = (rng.random(somas.shape) < 0.1).astype(np.int32) * (somas > 0)
+    image[granules > 0] *= 1.3
+    ours = manders(image, granules, somas, 2)
+    for cell in (1, 2):
+        light, within = image[somas == cell].astype(float), granules[somas == cell] > 0
+        draws = np.array([rng.permutation(light)[within].sum() for _ in range(4000)]) / light.sum()
+        assert ours["m1"][cell - 1] == pytest.approx(light[within].sum() / light.sum())
+        assert ours["null"][cell - 1] == pytest.approx(draws.mean(), rel=0.01)
+        expected = (ours["m1"][cell - 1] - draws.mean()) / draws.std()
+        assert ours["z"][cell - 1] == pytest.approx(expected, rel=0.06)
+
+
+def test_manders_of_indifferent_protein_is_its_null(cells):
+    _, somas = cells
+    rng = np.random.default_rng(1)
+    granules = (rng.random(somas.shape) < 0.1).astype(np.int32)
+    flat = manders(np.full(somas.shape, 7.0, np.float32), granules, somas, 2)
+    assert flat["m1"] == pytest.approx(flat["null"])
+    absent = manders(np.full(somas.shape, 7.0, np.float32), np.zeros_like(somas), somas, 2)
+    assert np.isnan(absent["m1"]).all()
+
+
+def test_the_rim_against_the_interior():
+    px, shape = 0.1, (160, 160)
+    nuclei = disc(shape, 80, 80, 60).astype(np.int32)
+    image = np.where(disc(shape, 80, 80, 62) & ~disc(shape, 80, 80, 55), 400.0, 100.0).astype(np.float32)
+    whole = rim(nuclei, image, 1, px)
+    assert whole["log2"][0] == pytest.approx(2.0, abs=0.2)
+    gapped = image.copy()
+    gapped[:80] = np.minimum(gapped[:80], 100)
+    assert rim(nuclei, gapped, 1, px)["cv"][0] > whole["cv"][0] + 0.3
+    tiny = disc(shape, 80, 80, 5).astype(np.int32)
+    assert np.isnan(rim(tiny, image, 1, px)["log2"][0])

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenotypes.films.tracking import TrackSettings, link, register, sharp_frames
+from segmentation.phantoms.films import Film, film_truth, render_film
+from segmentation.phantoms.render import Optics
+
+OPTICS = Optics(shape=(400, 400), pixel_size_um=0.9)
+
+
+def objects(rows):
+    table = pl.DataFrame(rows, ["frame", "y_um", "x_um", "soma_area_um2"], orient="row")
+    return table.with_columns(pl.int_range(1, pl.len() + 1).over("frame").alias("label"))
+
+
+def test_drift_is_found_and_a_blurred_frame_is_no_reference():
+    film = Film(frames=6, neurons_per_mm2=150, hazard_per_h=0.002, drift_um=8, blurred=(3,))
+    frames = [f.channel("neurite") for f in render_film(film, OPTICS, 1)]
+    found = register(frames, [True, True, False, True, True, True])
+    assert found.ok.tolist() == [True, True, False, True, True, True]
+    error = found.shift_px * 0.9 - film_truth(film, OPTICS, 1).drift_um
+    assert np.abs(error[found.ok]).max() < 4
+
+
+def test_a_frame_of_another_place_is_not_placed():
+    here = [f.channel("neurite") for f in render_film(Film(frames=2, neurons_per_mm2=150, drift_um=0), OPTICS, 1)]
+    rng = np.random.default_rng(0)
+    noise = rng.normal(300, 8, OPTICS.shape).astype(np.float32)
+    found = register([here[0], noise, here[1]], [True] * 3)
+    assert found.ok.tolist() == [True, False, True]
+
+
+def test_focus_is_judged_beside_its_neighbours_in_time():
+    assert sharp_frames([-2.0, -2.1, -4.0, -2.0, -2.2]) == [True, True, False, True, True]
+    assert sharp_frames([-2.0, -2.2, -2.5, -2.8, -3.1, -3.4]) == [True] * 6
+    assert sharp_frames([-2.0, -2.0, None, None, None]) == [True] * 5
+
+
+def test_neurons_that_crawl_keep_their_track():
+    rng = np.random.default_rng(0)
+    place = np.array([(y, x) for y in range(40, 400, 40) for x in range(40, 400, 40)], float)
+    rows = []
+    for frame in range(1, 9):
+        place = place + rng.normal(0, 3, place.shape)
+        rows += [(frame, y, x, 150.0) for y, x in place]
+    linked = link(objects(rows), TrackSettings())
+    assert linked["track"].n_unique() == 81
+    assert linked.group_by("track").len()["len"].to_list() == [8] * 81
+    assert not linked["conflict"].any()
+    # One track is one neuron: labels were given in the same order in every frame.
+    assert linked.group_by("track").agg(pl.col("label").n_unique())["label"].to_list() == [1] * 81
+
+
+def test_a_missed_frame_and_an_unusable_one_are_bridged():
+    rows = [(f, 100.0, 100.0, 150.0) for f in (1, 2, 4, 5, 8)] + [(f, 200.0, 200.0, 150.0) for f in (1, 2, 3, 4, 5, 8)]
+    # Frames 6 and 7 are unusable and absent for all; frame 3 was missed for one only.
+    assert link(objects(rows), TrackSettings())["track"].n_unique() == 2
+
+
+def test_numbers_follow_the_first_appearance():
+    rows = [(1, 300.0, 300.0, 150.0), (1, 50.0, 50.0, 150.0), (2, 50.0, 50.0, 150.0), (2, 300.0, 300.0, 150.0), (2, 150.0, 150.0, 150.0)]
+    linked = link(objects(rows), TrackSettings()).sort("frame", "label")
+    assert linked["track"].to_list() == [1, 2, 2, 1, 3]
+
+
+def test_a_merge_and_a_split_are_conflicts_and_a_death_is_none():
+    merged = [(1, 100.0, 100.0, 150.0), (1, 112.0, 100.0, 150.0), (2, 104.0, 100.0, 300.0), (3, 104.0, 100.0, 300.0)]
+    alone = [(f, 300.0, 300.0, 150.0) for f in (1, 2, 3)] + [(1, 320.0, 300.0, 150.0)]
+    linked = link(objects(merged + alone), TrackSettings())
+    flagged = linked.filter("conflict")
+    assert flagged.select("frame", "y_um").rows() == [(1, 112.0)]
+    split = [(1, 100.0, 100.0, 300.0), (2, 97.0, 100.0, 150.0), (2, 109.0, 100.0, 150.0), (3, 97.0, 100.0, 150.0), (3, 109.0, 100.0, 150.0)]
+    flagged = link(objects(split), TrackSettings()).filter("conflict")
+    assert flagged.select("frame", "y_um").rows() == [(2, 97.0)]
+
+
+def test_nothing_to_link():
+    empty = pl.DataFrame(schema={"frame": pl.Int64, "label": pl.Int64, "y_um": pl.Float64, "x_um": pl.Float64, "soma_area_um2": pl.Float64})
+    assert link(empty, TrackSettings()).columns[-2:] == ["track", "conflict"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_objects_give_the_same_tracks(seed):
+    rng = np.random.default_rng(seed)
+    rows = [(f, *rng.uniform(0, 300, 2), 150.0) for f in range(1, 6) for _ in range(30)]
+    assert link(objects(rows), TrackSettings()).equals(link(objects(rows), TrackSettings()))

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from phenotypes.columns.dictionary import conform
+from phenotypes.plates.normalise import normalised_to_isogenic, robust_z
+
+
+def wells(rows):
+    table = pl.DataFrame(rows, ["line", "control", "puncta_per_neuron"], orient="row")
+    return conform(table.with_columns(pl.Series("well", [f"W{i}" for i in range(len(rows))]), pl.lit("done").alias("status")), "well")
+
+
+def test_robust_z_of_a_line_against_its_own_vehicles():
+    z = robust_z(
+        wells([("A", "vehicle", v) for v in (8.0, 9.0, 10.0, 11.0, 12.0)] + [("A", "none", 13.0), ("B", "none", 13.0)]), "puncta_per_neuron"
+    )
+    assert z.to_list()[5] == pytest.approx(3 / 1.4826)
+    assert z.to_list()[6] is None
+    assert z.to_list()[2] == 0
+
+
+def test_vehicles_without_any_puncta_do_not_divide_by_zero():
+    z = robust_z(wells([("A", "vehicle", 0.0)] * 6 + [("A", "none", 0.1)]), "puncta_per_neuron")
+    assert z.to_list()[:6] == [0.0] * 6
+    assert z.to_list()[6] == pytest.approx(5.0)
+
+
+def test_npi_runs_from_disease_to_isogenic_vehicle():
+    table = wells([("D", "vehicle", 4.0), ("D", "vehicle", 6.0), ("I", "vehicle", 1.0), ("D", "none", 3.0), ("I", "none", 3.0)])
+    assert normalised_to_isogenic(table, "puncta_per_neuron", {"D": "I"}).to_list() == pytest.approx([25.0, -25.0, None, 50.0, None])
+    assert normalised_to_isogenic(table, "puncta_per_neuron", {"D": "X"}).null_count() == 5
+    same = wells([("D", "vehicle", 4.0), ("I", "vehicle", 4.0), ("D", "none", 3.0)])
+    assert normalised_to_isogenic(same, "puncta_per_neuron", {"D": "I"}).null_count() == 3

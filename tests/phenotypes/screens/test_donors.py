@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenotypes.screens.conditions import plate_effects
+from phenotypes.screens.donors import DISEASE, HEALTHY, across_lines_table, confounded, donor_estimates, group_contrast, permutation_p
+from phenotypes.screens.lines import batch_effects, line_effects
+from tests.phenotypes.drawn_screens import screen_wells
+
+
+def across(wells, *, donors=None, genes=None, healthy=()):
+    batches = batch_effects(plate_effects(wells, ["live_density"]))
+    lines = line_effects(batches)
+    return across_lines_table(lines, batches, {"x": 1e-6}, donors=donors or {}, genes=genes or {}, healthy=frozenset(healthy))
+
+
+def of(table, group=DISEASE):
+    return table.filter(pl.col("group") == group).to_dicts()[0]
+
+
+def test_donors_are_n_and_lines_of_one_person_are_one():
+    wells = screen_wells(np.random.default_rng(2), lines=("A1", "A2", "B", "C", "D"), line_sd=0.3, batch_sd=0.1)
+    row = of(across(wells, donors={"A1": "A", "A2": "A"}))
+    assert (row["status"], row["n_lines"], row["n_donors"], row["n_batches"]) == ("ok", 5, 4, 3)
+    assert row["effect_low"] < 1.0 < row["effect_high"]
+    assert row["predicted_low"] < row["effect_low"]
+    assert row["stable"] is True
+    assert row["mixed_status"] in {"ok", "collapsed"}
+    assert row["mixed_effect"] == pytest.approx(row["effect"], abs=0.15)
+    one = of(across(wells, donors=dict.fromkeys(("A1", "A2", "B", "C", "D"), "one")))
+    assert (one["status"], one["effect"]) == ("too_few_donors", None)
+    assert "1 donors" in one["reason"]
+
+
+def test_one_batch_lines_take_no_part():
+    assert of(across(screen_wells(np.random.default_rng(0), batches=1)))["status"] == "too_few_donors"
+
+
+def test_healthy_lines_and_genes_are_groups_of_their_own():
+    lines = [f"S{i}" for i in range(3)] + [f"F{i}" for i in range(2)] + [f"H{i}" for i in range(3)]
+    table = across(
+        screen_wells(np.random.default_rng(0), lines=lines),
+        genes={n: {"S": "SOD1", "F": "FUS"}[n[0]] for n in lines if n[0] != "H"},
+        healthy=[n for n in lines if n[0] == "H"],
+    )
+    assert {r["group"]: (r["status"], r["n_donors"]) for r in table.to_dicts()} == {
+        DISEASE: ("ok", 5), HEALTHY: ("ok", 3), "SOD1": ("ok", 3), "FUS": ("too_few_donors", 2),
+    }  # fmt: skip
+    assert of(table)["association_status"] == "too_few_donors"  # FUS has two, so there is nothing to compare SOD1 with
+
+
+def genes_apart(rng, apart):
+    parts = [screen_wells(rng, lines=[f"{g}{i}" for i in range(4)], effect=e, line_sd=0.05) for g, e in (("S", 0.5), ("F", 0.5 + apart))]
+    return pl.concat(parts), {f"{g}{i}": g for g in "SF" for i in range(4)}
+
+
+def test_genes_are_compared_only_where_donors_differ():
+    wells, genes = genes_apart(np.random.default_rng(3), 1.0)
+    row = of(across(wells, genes=genes))
+    assert row["association_status"] == "ok"
+    assert row["association_p"] < 0.05
+    alike = pl.concat([screen_wells(np.random.default_rng(4), lines=list(genes), noise=0.3)])
+    assert of(across(alike, genes=genes))["association_status"] == "homogeneous"
+
+
+def test_confounding_leaves_the_mean_and_takes_the_differences():
+    wells, genes = genes_apart(np.random.default_rng(3), 1.0)
+    apart = wells.with_columns(batch=pl.col("line").str.slice(0, 1) + pl.col("batch"))
+    row = of(across(apart, genes=genes))
+    assert row["status"] == "ok"
+    assert row["effect"] == pytest.approx(1.0, abs=0.2)
+    assert row["association_status"] == "confounded_with_batch"
+    assert row["tau2"] is row["predicted_low"] is row["association_p"] is None
+    assert "F0, F1, F2, F3 only on batch Fb0" in row["reason"]
+
+
+def test_an_effect_of_one_batch_is_not_stable():
+    """All of it comes from batch b0; left out, nothing remains."""
+    wells = screen_wells(np.random.default_rng(0), lines=[f"L{i}" for i in range(8)], effect=0.0, noise=0.03)
+    lifted = wells.with_columns(
+        pl.when((pl.col("batch") == "b0") & (pl.col("control") == "none"))
+        .then(2 * pl.col("live_density"))
+        .otherwise(pl.col("live_density"))
+        .alias("live_density")
+    )
+    row = of(across(lifted))
+    assert row["p_value"] < 0.05
+    assert row["stable"] is False
+
+
+def test_confounding_is_named():
+    wells = screen_wells(np.random.default_rng(0))
+    assert "confounded_with_plate" in confounded(wells, "line")[0]  # every line on its own plates
+    assert confounded(wells, "line", by=["batch"]) == []
+    apart = wells.with_columns(pl.when(pl.col("line").is_in(["L1", "L2"])).then(pl.lit("b1")).otherwise(pl.lit("b2")).alias("batch"))
+    assert "L1, L2 only on batch b1" in confounded(apart, "line", by=["batch"])[0]
+    linked = wells.with_columns(pl.Series("batch", ["b1" if i % 2 else "b2" for i in range(len(wells))]))
+    assert confounded(linked, "line", by=["batch"]) == []
+
+
+def test_donor_estimates_average_lines_and_pool_the_scatter_of_batches():
+    effect, error = np.array([1.0, 3.0, 5.0]), np.array([0.1, 0.1, 0.3])
+    y, v, freedom = donor_estimates(effect, error, np.array([3, 3, 2]), ["A", "A", "B"])
+    assert y.tolist() == [2.0, 5.0]
+    pooled = (0.01 * 3 * 2 + 0.01 * 3 * 2 + 0.09 * 2 * 1) / 5
+    assert freedom == 5
+    assert v.tolist() == pytest.approx([2 * (pooled / 3) / 4, pooled / 2])
+
+
+def test_alike_donors_are_called_different_as_often_as_the_level_says():
+    """Cochran's Q against χ² calls one in four screens of three batches heterogeneous; against F it is one in twenty."""
+    rng = np.random.default_rng(0)
+    called = 0
+    for _ in range(120):
+        wells = screen_wells(rng, lines=[f"L{i}" for i in range(6)], wells=2, effect=0.5, batch_sd=0.15, noise=0.02)
+        called += of(across(wells))["heterogeneity_p"] < 0.05
+    assert called <= 0.12 * 120
+
+
+def test_the_second_opinion_stands_on_the_lines_of_the_first():
+    wells = screen_wells(np.random.default_rng(0), lines=("A", "B", "C"), batch_sd=0.1)
+    alone = screen_wells(np.random.default_rng(1), lines=("D", "E", "F"), batches=1, effect=-3.0)
+    row = of(across(pl.concat([wells, alone])))
+    assert row["n_donors"] == 3
+    assert row["mixed_effect"] == pytest.approx(row["effect"], abs=0.1)
+
+
+def test_confounding_is_that_of_the_compound_not_of_the_screen():
+    """Vehicle wells tie all lines to all batches; the compound was given to half of the lines in half of the batches each."""
+    wells, genes = genes_apart(np.random.default_rng(3), 1.0)
+    late = wells.with_columns(batch=pl.col("batch") + "-late", plate=pl.col("plate") + "-late")
+    given = pl.concat([
+        wells.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("S")),
+        late.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("F")),
+    ])  # fmt: skip
+    row = of(across(given, genes=genes))
+    assert row["association_status"] == "confounded_with_batch"
+    assert row["heterogeneity_p"] is None
+
+
+def test_permutation_p_of_four_against_four():
+    values = np.array([1.0, 1.1, 0.9, 1.05, 0.0, 0.1, -0.1, 0.05])
+    groups = ["a"] * 4 + ["b"] * 4
+    assert permutation_p(values, groups) == pytest.approx(2 / 70, abs=0.02)  # exact: the two extreme ones of 70 splits
+    assert permutation_p(np.random.default_rng(0).normal(size=8), groups) > 0.05
+
+
+def test_two_genotypes_are_compared_by_their_donors():
+    effects = np.random.default_rng(0).normal([1.0] * 4 + [0.0] * 4, 0.1)
+    row = group_contrast(effects, ["SOD1"] * 4 + ["iso"] * 4)
+    assert (row["status"], row["n_donors"], row["contrast"]) == ("ok", 8, "iso − SOD1")
+    assert row["effect_low"] < -1.0 < row["effect_high"]
+    assert group_contrast(effects[:6], ["SOD1"] * 4 + ["iso"] * 2)["status"] == "too_few_donors"
+    assert group_contrast(effects[:4], ["SOD1"] * 4)["status"] == "no_two_groups"

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phenotypes.statistics.mixed_model import donor_model
+
+DONORS = [f"d{i}" for i in range(8) for _ in range(3)]
+
+
+def simulated(rng, donor_sd, batch_sd=0.2):
+    return 0.5 + np.repeat(rng.normal(0, donor_sd, 8), 3) + rng.normal(0, batch_sd, 24)
+
+
+def test_a_balanced_design_gives_the_mean_of_donor_means_and_their_error():
+    """With as many batches of each donor REML's answer is that of the analysis of variance."""
+    y = simulated(np.random.default_rng(0), 0.4)
+    means = y.reshape(8, 3).mean(axis=1)
+    found = donor_model(y, DONORS)
+    assert found["mixed_status"] == "ok"
+    assert found["mixed_effect"] == pytest.approx(means.mean())
+    half = 2.3646 * means.std(ddof=1) / np.sqrt(8)  # t, 7 degrees of freedom
+    assert found["mixed_effect_high"] - found["mixed_effect"] == pytest.approx(half, rel=1e-3)
+
+
+def test_collapse_is_detected_and_never_a_zero_that_looks_like_a_result():
+    """Donors that do not differ: in half of such data sets the component is at its bound."""
+    found = [donor_model(simulated(np.random.default_rng(seed), 0.0), DONORS) for seed in range(40)]
+    assert {r["mixed_status"] for r in found} == {"ok", "collapsed"}
+    assert 10 <= sum(r["mixed_status"] == "collapsed" for r in found) <= 35
+    for seed, r in enumerate(found):
+        y = simulated(np.random.default_rng(seed), 0.0)
+        assert r["mixed_effect"] == pytest.approx(y.mean(), abs=0.02)
+        assert r["mixed_effect_low"] < r["mixed_effect"] < r["mixed_effect_high"]
+
+
+def test_too_few_donors_have_no_number():
+    assert donor_model(np.array([1.0, 2.0, 1.5, 2.5]), ["a", "a", "b", "b"]) == {"mixed_status": "too_few_donors"}
+
+
+def test_batches_without_scatter_fall_back():
+    found = donor_model(np.repeat([1.0, 2.0, 3.0], 2), ["a", "a", "b", "b", "c", "c"])
+    assert (found["mixed_status"], found["mixed_effect"]) == ("collapsed", 2.0)

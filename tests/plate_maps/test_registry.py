@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plate_maps.registry import Batch, Line, Registry, RegistryError, read_batches, read_lines, write
+
+LINES = [
+    Line("SOD1-07", "D1", "SOD1 p.A5V", gene="SOD1", hgvs="NM_000454.5:c.14C>T", zygosity="heterozygous", disease="MONDO:0004976", sex="female",
+         age_at_sampling="50-59", rrid="CVCL_B5P3", passage="23", karyotype_year="2021"),
+    Line("SOD1-07-iso", "D1", "corrected", isogenic_parent="SOD1-07", edit="CRISPR HDR"),
+    Line("HC-01", "D2", "healthy"),
+]  # fmt: skip
+
+
+def test_lines_are_written_and_read_back():
+    assert list(read_lines(write(LINES, Line)).values()) == LINES
+
+
+def test_donors_and_isogenic_pairs():
+    registry = Registry(read_lines(write(LINES, Line)), {})
+    assert registry.donors() == {"SOD1-07": "D1", "SOD1-07-iso": "D1", "HC-01": "D2"}
+    assert registry.isogenic_pairs() == [("SOD1-07", "SOD1-07-iso")]
+    assert registry.unknown(["HC-01", "X"], ["b1", ""]) == ["line X is not in the registry", "batch b1 is not in the registry"]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("L\t\t", "the donor is missing"),
+        ("\tD1\t", "the line has no name"),
+        ("L\tD1\t57", "no bucket of 5 to 10 years"),
+        ("L\tD1\t50-80", "no bucket"),
+        ("L\tD1\t50-59\textra", "more cells than columns"),
+        ("A\tD1\t\nA\tD1\t", "row 3: line A was given before, at lines.tsv, row 2"),
+    ],
+)
+def test_faults_name_row_and_line(row, says):
+    with pytest.raises(RegistryError, match=says):
+        read_lines("line\tdonor\tage_at_sampling\n" + row + "\n")
+
+
+def test_columns_that_are_not_known_are_refused_not_carried_along():
+    with pytest.raises(RegistryError, match="unknown columns 'patient_name'"):
+        read_lines("line\tdonor\tpatient_name\nL\tD\tJane\n")
+    with pytest.raises(RegistryError, match="separated by tabs"):
+        read_lines("donor\nD\n")
+
+
+def test_isogenic_lines_share_their_donor():
+    text = "line\tdonor\tisogenic_parent\nA\tD1\t\nB\tD2\tA\nC\tD1\tZ\n"
+    with pytest.raises(RegistryError) as error:
+        read_lines(text)
+    assert "isogenic lines share a donor" in str(error.value)
+    assert "isogenic parent Z is not in the registry" in str(error.value)
+
+
+def test_batches():
+    batches = [Batch("diff-3", protocol_doi="10.17504/protocols.io.abcd", imaging_day="28", purity="0.82")]
+    assert list(read_batches(write(batches, Batch)).values()) == batches
+    with pytest.raises(RegistryError, match="no share between 0 and 1"):
+        read_batches("batch\tpurity\nb\t82\n")
+    with pytest.raises(RegistryError, match="is no DOI"):
+        read_batches("batch\tprotocol_doi\nb\tprotocols.io/abcd\n")
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20).map(str.strip).filter(bool))
+def test_any_name_comes_back(name):
+    if name.startswith("'"):
+        return
+    read = read_lines(write([Line(name, "D")], Line))
+    assert list(read) == [name]
+
+
+def test_a_cell_is_no_formula():
+    assert "\t'=cmd" in write([Line("L", "D", genotype="=cmd")], Line)

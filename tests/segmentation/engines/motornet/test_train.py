@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from segmentation.engines.motornet.network import MotorNet
+from segmentation.engines.motornet.samples import flows_of
+from segmentation.engines.motornet.train import Plan, load_samples, loss_of, train, write_weights
+
+PLAN = Plan(steps=4, batch=2, side=32)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    rng = np.random.default_rng(0)
+    made = {}
+    for kind, known, present in (("nuclei", (1, 0, 0, 0), (1, 0, 0)), ("phantom", (1, 1, 1, 1), (1, 1, 1))):
+        nucleus = np.zeros((64, 64), np.int32)
+        nucleus[20:40, 20:40] = 1
+        flows = flows_of(nucleus)
+        made[kind] = [
+            {
+                "image": rng.random((3, 64, 64)).astype(np.float16), "truth": 15 * nucleus.astype(np.uint8),
+                "flows": np.concatenate([flows, flows]), "known": np.array(known, bool), "present": np.array(present, bool),
+            }
+        ]  # fmt: skip
+    return made
+
+
+def test_a_killed_training_ends_with_the_same_weights(samples, tmp_path):
+    def weights(out):
+        write_weights(train(samples, PLAN, out, device="cpu", every=2), PLAN, out / "w.safetensors")
+        return (out / "w.safetensors").read_bytes()
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    expected = weights(whole)
+    from segmentation.engines.motornet import train as module
+
+    class Killed(Exception):
+        pass
+
+    steps = []
+
+    def until_third(*arguments):
+        steps.append(1)
+        if len(steps) == 3:
+            raise Killed
+        return loss_of(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "loss_of", until_third)
+        with pytest.raises(Killed):
+            weights(killed)
+    assert weights(killed) == expected
+
+
+def test_a_checkpoint_of_another_plan_is_refused(samples, tmp_path):
+    train(samples, PLAN, tmp_path, device="cpu")
+    with pytest.raises(ValueError, match="belongs to another plan"):
+        train(samples, Plan(steps=5, batch=2, side=32), tmp_path, device="cpu")
+
+
+def test_no_samples_say_how_to_make_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no nuclei samples.*motornet\.samples"):
+        load_samples(tmp_path)
+
+
+def test_unknown_truth_weighs_nothing():
+    generator = torch.Generator().manual_seed(0)
+    flows, logits = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 4, 32, 32, generator=generator)
+    wanted, known = torch.zeros(1, 4, 32, 32), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    changed = logits.clone()
+    changed[:, 1:] += 3
+    base = loss_of(flows, logits, wanted, torch.zeros(1, 4, 16, 16), known)
+    assert loss_of(flows, changed, wanted, torch.zeros(1, 4, 16, 16), known) == base
+    changed[:, 0] += 3
+    assert loss_of(flows, changed, wanted, torch.zeros(1, 4, 16, 16), known) > base
+
+
+def test_a_training_goes_on_from_weights_of_any_width(samples, tmp_path):
+    narrow = MotorNet((8, 8, 8, 8))
+    write_weights(narrow, PLAN, tmp_path / "narrow.safetensors")
+    plan = Plan(steps=1, batch=2, side=32, rate=1e-9)
+    network = train(samples, plan, tmp_path, device="cpu", start=tmp_path / "narrow.safetensors")
+    assert torch.allclose(network.head.weight, narrow.head.weight, atol=1e-6)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from segmentation.engines import weights
+from segmentation.engines.weights import WeightsError, known_models, motornet_checkpoint, pull_model, sha256_of, verify_model
+
+
+@pytest.fixture
+def cellpose_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    import torch
+
+    path = tmp_path / "own.pt"
+    torch.save({"weight": torch.zeros(3)}, path)
+    return path
+
+
+def test_the_shipped_weights_are_the_released_ones_and_small():
+    found = motornet_checkpoint()
+    assert found.sha256 == weights.MOTORNET_SHA256 == sha256_of(weights.motornet_path())
+    assert weights.motornet_path().stat().st_size <= 16 * 2**20
+    assert found.licence == "BSD-3-Clause"
+    assert "CC0" in found.training_data
+
+
+def test_a_byte_flipped_in_the_shipped_weights_is_noticed(tmp_path, monkeypatch):
+    changed = bytearray(weights.motornet_path().read_bytes())
+    changed[-1] ^= 1
+    copy = tmp_path / "motornet.safetensors"
+    copy.write_bytes(changed)
+    monkeypatch.setattr(weights, "motornet_path", lambda: copy)
+    with pytest.raises(WeightsError, match="is pinned; it is another file or was damaged"):
+        motornet_checkpoint()
+
+
+def test_every_model_has_a_licence_and_says_whether_it_is_commercial(cellpose_folder):
+    models = {m.engine: m for m in known_models()}
+    assert set(models) == {"motornet", "cellpose:cpsam_v2", "cellpose:cpsam", "cellpose:cpdino", "cellpose:cpdino-vitb"}
+    assert all("no commercial use" in m.card.licence for name, m in models.items() if name.startswith("cellpose"))
+    assert models["motornet"].sha256 == weights.MOTORNET_SHA256
+    assert models["cellpose:cpsam"].sha256 is None
+
+
+def test_the_digest_of_the_first_load_binds_all_later_ones(cellpose_folder):
+    from segmentation.engines.weights import cellpose_checkpoint
+
+    (cellpose_folder / "cpsam").write_bytes(b"first")
+    assert cellpose_checkpoint("cpsam").sha256 == hashlib.sha256(b"first").hexdigest()
+    assert {m.engine: m.sha256 for m in known_models()}["cellpose:cpsam"] == hashlib.sha256(b"first").hexdigest()
+    (cellpose_folder / "cpsam").write_bytes(b"second")
+    with pytest.raises(WeightsError, match="is pinned"):
+        cellpose_checkpoint("cpsam")
+
+
+def test_pull_knows_what_can_be_pulled(cellpose_folder):
+    assert pull_model("motornet").sha256 == weights.MOTORNET_SHA256
+    with pytest.raises(WeightsError, match="'classical' is no model that can be pulled; known: motornet, cellpose:cpsam_v2"):
+        pull_model("classical")
+
+
+def test_verify(cellpose_folder, checkpoint):
+    _, against = verify_model("motornet")
+    assert against == "is the pinned one"
+    own, against = verify_model(str(checkpoint))
+    assert "compared with nothing" in against
+    assert verify_model(f"cellpose:{checkpoint}", own.sha256)[1] == "is the given one"
+    with pytest.raises(WeightsError, match="is pinned"):
+        verify_model(str(checkpoint), "0" * 64)
+    with pytest.raises(WeightsError, match="is not on this machine; imaging-service models pull cellpose:cpsam"):
+        verify_model("cellpose:cpsam")
+
+
+@pytest.mark.parametrize("name", ["trap.pt", "trap.safetensors"])
+def test_a_file_that_is_no_table_of_weights_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(WeightsError):
+        verify_model(str(path))
