@@ -22,7 +22,7 @@ MOTORNET = ModelCard(
     "motornet",
     "BSD-3-Clause",
     "Data Science Bowl 2018 fluorescence nuclei with community corrections (CC0 1.0), and phantoms of this project",
-    "shipped with the package; segmentation/engines/motornet/train.py, see segmentation/motornet/weights/README.md",
+    "shipped with the package; segmentation/engines/motornet/train.py, see segmentation/engines/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
 MOTORNET_SHA256 = "459096980c72fa183730ab7ae753ab04f34a397a882000755a4c0476c5d5f38f"
