@@ -17,7 +17,7 @@ import polars as pl
 import vl_convert
 
 from phenotypes.cells.measure import measure, with_well
-from phenotypes.cells.neurites import MAX_CONFLICT, per_soma, trace
+from phenotypes.cells.neurites import AttributionSettings, per_soma, trace
 from phenotypes.plates.calls import mark_pyknotic
 from phenotypes.plates.wells import well_table
 from segmentation import load
@@ -144,10 +144,10 @@ def report_single(single: pl.DataFrame) -> pl.DataFrame:
     for part in single.partition_by("density", maintain_order=True):
         drawn, found = part["drawn"].to_numpy(), part["measured"].to_numpy()
         rows.append({
-            "density": part["density"][0], "conflict": part["conflict"].mean(), "refused": (part["conflict"] > MAX_CONFLICT).mean(),
+            "density": part["density"][0], "conflict": part["conflict"].mean(), "refused": (part["conflict"] > AttributionSettings().max_conflict).mean(),
             "correlation": float(np.corrcoef(drawn, found)[0, 1]), "error": float(np.median(np.abs(found - drawn) / np.maximum(drawn, 20))),
-            "passed_correlation": float(np.corrcoef(*part.filter(pl.col("conflict") <= MAX_CONFLICT).select("drawn", "measured").to_numpy().T)[0, 1])
-            if (part["conflict"] <= MAX_CONFLICT).sum() > 10 else None,
+            "passed_correlation": float(np.corrcoef(*part.filter(pl.col("conflict") <= AttributionSettings().max_conflict).select("drawn", "measured").to_numpy().T)[0, 1])
+            if (part["conflict"] <= AttributionSettings().max_conflict).sum() > 10 else None,
         })  # fmt: skip
     table = pl.DataFrame(rows)
     print("\nlength of single neurons by density (neurons per mm²)")

@@ -6,20 +6,38 @@ import hashlib
 import json
 import re
 import tomllib
+from dataclasses import field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.dataclasses import dataclass
 
 from imaging_service.errors import ProtocolError
+from phenotypes.cells.measure import MeasureSettings
+from phenotypes.columns.dictionary import phenotype
+from phenotypes.films.deaths import DeathSettings, Definition
+from phenotypes.films.tracking import TrackSettings
+from phenotypes.plates.calls import CallSettings
+from phenotypes.plates.checks import QualityLimits
+from phenotypes.plates.wells import WellSettings
+from segmentation.settings import STRICT, Positive, meaning
+from segmentation.sizes import Sizes
 
 Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope", "death"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Keys that came after version 0.2.0: at their defaults they leave a protocol the digest, and a run the identity, of before.
+LATER = {
+    "measurement": (
+        "primary_ring_um", "bead_length_um", "bead_width", "fragment_area_um2", "fragment_circularity", "max_conflict", "min_cells",
+    ),
+    "reference": ("pyknotic_area", "pyknotic_dna", "mislocalised_percentile"),
+    "quality": ("uneven", "debris", "confluence", "trend_p", "autofluorescent_z"),
+    "survival": ("jump_um", "sensor_share", "absent_frames", "merged_growth", "max_drift", "blurred_slope"),
+}  # fmt: skip
 
 
 class _Part(BaseModel):
-    # A misspelt key that is ignored would silently analyse the plate with a default.
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(**STRICT, frozen=True)
 
 
 class Acquisition(_Part):
@@ -54,53 +72,45 @@ class Acquisition(_Part):
         return value
 
 
-class Segmentation(_Part):
+# A section of the protocol is the settings of the functions that it speaks of: their defaults, bounds and meanings are theirs.
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Segmentation(Sizes):
     """Which engine, and what sizes it may expect."""
 
     engine: str = "motornet"
-    checkpoint_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Refuse a checkpoint file with another digest.")
-    nucleus_diameter_um: Positive = 11.0
-    min_nucleus_area_um2: Positive = 20.0
-    neurite_width_um: Positive = 3.0
-    max_soma_reach_um: Positive = 14.0
-
-
-class Measurement(_Part):
-    """What is measured around the labels."""
-
-    ring_um: Positive = Field(3.0, description="Width of the cytoplasm ring around a nucleus.")
-    min_branch_um: Positive = Field(5.0, description="Side branches of neurites shorter than this are artefacts of thinning.")
-    min_primary_um: Positive = Field(10.0, description="Processes shorter than this are no primary neurites.")
-    min_soma_area_um2: Positive = Field(40.0, description="Smaller somas are no living neurons.")
-    many_puncta: int = Field(3, ge=1, description="From how many puncta on a cell counts in puncta_many_fraction.")
-
-
-class Reference(_Part):
-    """What is normal."""
-
-    healthy_lines: tuple[str, ...] = Field(
-        (), description="Lines whose vehicle neurons define mislocalisation; from the plate map's genotypes if not given."
+    checkpoint_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$"), meaning("Refuse a checkpoint file with another digest.")] = (
+        None
     )
 
 
-class Quality(_Part):
-    """When a field or a well is left out, and when a field carries a warning."""
-
-    focus_z: Positive = Field(5.0, description="Robust z of the DNA focus slope below vehicle fields at which a field is out of focus.")
-    valid_fields: float = Field(0.5, ge=0, le=1, description="Share of valid fields that a well needs.")
-    vehicle_z: Positive = Field(3.5, description="Robust z of live density at which a vehicle well is left out.")
-    saturated: Positive = Field(0.01, description="Share of saturated pixels above which a field carries a warning.")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Measurement(WellSettings, MeasureSettings):
+    """What is measured around the labels, and which cells a well's numbers speak of."""
 
 
-class Survival(_Part):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Reference(CallSettings):
+    """What is normal."""
+
+    healthy_lines: Annotated[
+        tuple[str, ...],
+        meaning("Lines whose vehicle neurons define mislocalisation; from the plate map's genotypes if not given."),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Quality(QualityLimits):
+    """When a field or a well is left out, and when a field or a plate carries a warning."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Survival(TrackSettings, DeathSettings):
     """Longitudinal assay: every time point is analysed, neurons are tracked and their deaths timed."""
 
-    definition: Literal["reporter_loss", "rounding", "death_dye", "gedi"]
-    max_move_um: Positive = Field(15.0, description="Farthest that a soma moves between two frames.")
-    max_gap: int = Field(2, ge=0, description="Frames that a neuron may be missing and still be the same.")
-    edge_um: Positive = Field(15.0, description="A neuron lost nearer to the field's edge left the field.")
-    round_form_factor: Positive = Field(0.85, description="A soma at least this round, twice in a row, is dead (rounding).")
-    round_area: Positive = Field(0.7, description="… and at most this share of its first area.")
+    # No default: deaths are timed by a definition that somebody chose.
+    definition: Definition = field(kw_only=True)
 
 
 class Response(_Part):
@@ -158,6 +168,11 @@ class AssayProtocol(_Part):
     def digest(self) -> str:
         """SHA-256 (hex) of everything that decides numbers; the notes do not."""
         content = self.model_dump(mode="json", exclude={"notes"})
+        for section, keys in LATER.items():
+            part = getattr(self, section)
+            standing = {f.name: f.default for f in fields(part)} if part is not None else {}
+            for key in (k for k in keys if k in standing and getattr(part, k) == standing[k]):
+                del content[section][key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -172,14 +187,29 @@ def load_protocol(path: Path) -> AssayProtocol:
     return parse_protocol(content, path.name)
 
 
+def keys_of(part: type[Any]) -> tuple[str, ...]:
+    """Names of the keys of a section of the protocol, or of the protocol itself."""
+    if issubclass(part, BaseModel):
+        return tuple(part.model_fields)
+    return tuple(f.name for f in fields(part))
+
+
+def sections() -> dict[str, type[Any]]:
+    """Section ► the class that says what its keys are."""
+    found = {}
+    for name, described in AssayProtocol.model_fields.items():
+        for kind in (described.annotation, *get_args(described.annotation)):
+            if isinstance(kind, type) and (issubclass(kind, BaseModel) or is_dataclass(kind)):
+                found[name] = kind
+    return found
+
+
 def _explain(fault: Any) -> str:
     """Pydantic's message, or for a key that does not exist the keys that do."""
-    if fault["type"] != "extra_forbidden":
+    if fault["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
         return str(fault["msg"])
-    part: type[BaseModel] = AssayProtocol
-    for name in fault["loc"][:-1]:
-        part = type(getattr(AssayProtocol(name="", channels={"dna": 1}), str(name)))
-    return f"there is no such key; known: {', '.join(part.model_fields)}"
+    part = sections()[fault["loc"][0]] if len(fault["loc"]) > 1 else AssayProtocol
+    return f"there is no such key; known: {', '.join(keys_of(part))}"
 
 
 def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
@@ -189,8 +219,6 @@ def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {_explain(e)}" for e in error.errors()]
         raise ProtocolError(f"protocol {source} cannot be used:\n  - " + "\n  - ".join(faults)) from error
-    from phenotypes.columns.dictionary import phenotype
-
     for name in protocol.response.phenotypes:
         try:
             phenotype(name)

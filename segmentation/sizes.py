@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from segmentation.settings import STRICT, Positive, meaning
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Sizes:
     """Expected sizes in µm. The defaults suit human iPSC motor neurons."""
 
-    nucleus_diameter_um: float = 11.0
-    min_nucleus_area_um2: float = 20.0
-    neurite_width_um: float = 3.0
-    max_soma_reach_um: float = 14.0
+    nucleus_diameter_um: Annotated[Positive, meaning("Expected diameter, for splitting.")] = 11.0
+    min_nucleus_area_um2: Annotated[Positive, meaning("Smaller pieces are debris.")] = 20.0
+    neurite_width_um: Annotated[Positive, meaning("Nothing thinner is a soma.")] = 3.0
+    max_soma_reach_um: Annotated[Positive, meaning("How far a soma reaches beyond its nucleus.")] = 14.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import lru_cache
 
 from imaging_service.protocol import AssayProtocol, Segmentation
@@ -12,12 +13,12 @@ from segmentation.sizes import Sizes
 
 def load_engine(protocol: AssayProtocol, name: str, device: str) -> Segmenter:
     """The protocol's engine; loaded once a process, since a network takes seconds."""
-    return _engine(protocol.segmentation.model_dump_json(), name, device)
+    return _engine(protocol.segmentation, name, device)
 
 
 @lru_cache(maxsize=2)
-def _engine(settings: str, name: str, device: str) -> Segmenter:
-    part = Segmentation.model_validate_json(settings)
-    sizes = Sizes(part.nucleus_diameter_um, part.min_nucleus_area_um2, part.neurite_width_um, part.max_soma_reach_um)
+def _engine(part: Segmentation, name: str, device: str) -> Segmenter:
+    # Engines describe themselves with their sizes, and with nothing else of the protocol.
+    sizes = Sizes(**{f.name: getattr(part, f.name) for f in fields(Sizes)})
     pinned = {} if part.checkpoint_sha256 is None else {"sha256": part.checkpoint_sha256}
     return load_segmenter(name, device=device, sizes=sizes, **pinned)

@@ -29,13 +29,13 @@ def follow_well(
     if survival is None or hours is None:
         raise ValueError("follow_well needs a protocol with [survival] and a frame interval")
     role = "dna" if "dna" in task.roles else "neurite"
-    settings = _settings(task)
     followed, described = [], []
     for part in fields.partition_by("field", maintain_order=True):
         number = int(part["field"][0])
         exposed = np.array([(number, f) not in blank for f in part["frame"]])
-        sharp = exposed & np.array(sharp_frames(part[f"focus_{role}"].to_list()))
-        registration = register(_frames(task, number, task.roles.index(role), part["frame"].to_list()), sharp.tolist())
+        sharp = exposed & np.array(sharp_frames(part[f"focus_{role}"].to_list(), survival))
+        moving = _frames(task, number, task.roles.index(role), part["frame"].to_list())
+        registration = register(moving, sharp.tolist(), survival)
         own = cells.filter(pl.col("field") == number)
         counted = own.filter(pl.col("is_neuron").fill_null(value=True)).group_by("frame").len()
         count = dict(counted.iter_rows())
@@ -43,19 +43,15 @@ def follow_well(
         emptied = np.array([count.get(f, 0) < _PLACEABLE for f in part["frame"]])
         usable = ((registration.ok | emptied) & sharp).tolist()
         described.append(_described(part, registration, usable, hours, task.pixel_size_um))
-        followed.append(_followed(own, described[-1], settings))
+        followed.append(_followed(own, described[-1], survival))
     return conform(pl.concat(followed), "cell"), conform(pl.concat(described), "field")
 
 
 def follow_again(task: WellTask, cells: pl.DataFrame, fields: pl.DataFrame) -> pl.DataFrame:
     """One field's cells, linked anew after a correction; where its frames lie and which are usable stays as `fields` has it."""
-    return conform(_followed(cells, fields, _settings(task)), "cell")
-
-
-def _settings(task: WellTask) -> TrackSettings:
     if task.protocol.survival is None:
         raise ValueError("tracks need a protocol with [survival]")
-    return TrackSettings(task.protocol.survival.max_move_um, task.protocol.survival.max_gap)
+    return conform(_followed(cells, fields, task.protocol.survival), "cell")
 
 
 def _frames(task: WellTask, number: int, channel: int, frames: list[int]) -> Iterator[Image]:

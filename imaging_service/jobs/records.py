@@ -12,8 +12,6 @@ from pydantic import TypeAdapter
 from imaging_service.ingest import PlatePlan
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store.folders import write_bytes
-from phenotypes.cells.measure import MeasureSettings
-from phenotypes.cells.neurites import NeuriteSettings
 from plate_maps import PlateFormat, PlateMap
 from segmentation.filters.background import Illumination
 
@@ -100,12 +98,6 @@ class RunRecord:
     notes: tuple[str, ...]
     findings: tuple[str, ...] = ()
     plate: Path = field(default=Path("plate.zarr"))
-
-
-def measure_settings(protocol: AssayProtocol) -> MeasureSettings:
-    """How the protocol wants fields measured, the first time and after a correction."""
-    part = protocol.measurement
-    return MeasureSettings(part.ring_um, NeuriteSettings(part.min_branch_um, part.min_primary_um))
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -17,13 +17,11 @@ from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
+from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import empty_table
-from phenotypes.films.deaths import DeathSettings
-from phenotypes.plates.checks import QualityLimits
 from phenotypes.plates.judge import PlateJudgement, judge
 from phenotypes.plates.responses import Responses, respond
 from phenotypes.plates.review_queue import rank_fields
-from phenotypes.plates.wells import WellSettings
 from plate_maps import PlateMap, Well
 
 # The tables whose bytes are the result; everything else in the folder describes how they came about.
@@ -66,6 +64,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         wells,
         protocol.response.phenotypes,
         pixel_size_um=record.pixel_size_um,
+        settings=protocol.measurement,
         provenance={
             "run_id": record.run_id,
             "plate_map_digest": record.plate_map_digest,
@@ -84,7 +83,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     write_table(judged.hazards, root / "hazards")
     write_table(responses.table, root / "responses")
     write_curves(root, responses.curves)
-    write_queue(root, fields, wells, responses, protocol.response.phenotypes)
+    write_queue(root, fields, wells, responses, protocol.response.phenotypes, protocol.measurement)
     write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
     content = ReportContent(
         title=record.plate_name,
@@ -114,24 +113,21 @@ def judge_plate(
     rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
 ) -> PlateJudgement:
     """`phenotypes.plates.judge.judge` with the protocol's settings, and with what reviewers rejected."""
-    quality, measurement, survival = protocol.quality, protocol.measurement, protocol.survival
-    deaths = None
-    if survival is not None:
-        deaths = DeathSettings(survival.definition, survival.round_form_factor, survival.round_area, survival.edge_um)
     return judge(
         cells, fields, conditions, outcomes, plate_shape,
-        limits=QualityLimits(quality.focus_z, quality.valid_fields, quality.vehicle_z, quality.saturated),
-        wells=WellSettings(measurement.min_soma_area_um2, measurement.many_puncta),
-        healthy_lines=protocol.reference.healthy_lines, deaths=deaths,
+        limits=protocol.quality, wells=protocol.measurement, calls=protocol.reference,
+        healthy_lines=protocol.reference.healthy_lines, deaths=protocol.survival,
         position_corrected=protocol.response.phenotypes if protocol.response.position_correction == "b_score" else (),
         rejected_fields=rejected_fields, rejected_tracks=rejected_tracks,
     )  # fmt: skip
 
 
-def write_queue(root: Path, fields: pl.DataFrame, wells: pl.DataFrame, responses: Responses, names: Sequence[str]) -> pl.DataFrame:
+def write_queue(
+    root: Path, fields: pl.DataFrame, wells: pl.DataFrame, responses: Responses, names: Sequence[str], settings: AttributionSettings
+) -> pl.DataFrame:
     """Rank a run's fields by what is worth a look, and write RUN/review/queue.csv, which reviewers follow. Returns it."""
     last = fields.filter(pl.col("frame") == pl.col("frame").max())
-    queue = rank_fields(last, wells, responses.curves, names)
+    queue = rank_fields(last, wells, responses.curves, names, settings)
     write_bytes(root / "review" / "queue.csv", csv_bytes(queue))
     return queue
 

@@ -25,7 +25,6 @@ from imaging_service.jobs.records import (
     WellOutcome,
     WellTask,
     load,
-    measure_settings,
     save,
 )
 from imaging_service.review.log import GRAPH
@@ -204,7 +203,7 @@ def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
 
 def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter) -> WellOutcome:
     illumination, protocol = calibration.illumination, task.protocol
-    settings = measure_settings(protocol)
+    settings = protocol.measurement
     well = Well.parse(task.well)
     count = convert_well(task)
     frames = len(task.times)

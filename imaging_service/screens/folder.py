@@ -158,7 +158,9 @@ def fit(screen: Path) -> FittedScreen:
     tables = fit_screen(
         conditions, planned, facts=facts, phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
         refusals=_parts(folders, "refusals"),
-        settings=ScreenSettings(file.effect_dose_molar, file.effect_floor, file.robust_curves),
+        settings=ScreenSettings(
+            effect_dose=file.effect_dose_molar, effect_floor=file.effect_floor, robust_curves=file.robust_curves
+        ),
         quality=_parts(folders, "quality"),
         provenance=pl.DataFrame(
             [{"plate": p.run_id, **p.model_dump(include={"run_id", "plate_map_digest", "protocol_digest", "label_version"})} for p in plates]

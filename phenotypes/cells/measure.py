@@ -6,20 +6,23 @@ no loop over objects. What needs the whole plate (pyknotic, motor neuron, misloc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+import pydantic
 from numpy.typing import NDArray
 
 from phenotypes.cells import localisation
 from phenotypes.cells.image_quality import channel_quality, clump_fraction, covered, debris_fraction
 from phenotypes.cells.morphology import perimeters, place, shapes
-from phenotypes.cells.neurites import MAX_CONFLICT, NeuriteSettings, of_field, per_soma, trace
+from phenotypes.cells.neurites import NeuriteSettings, of_field, per_soma, trace
 from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
 from segmentation.field import Labels, Pixels
 from segmentation.filters.background import background_level, noise_level
+from segmentation.settings import STRICT, Positive, meaning
 
 Row = dict[str, object]
 # The number of skeleton pixels that belong to no soma.
@@ -28,12 +31,11 @@ NOBODY = 2**31 - 1
 Levels = dict[str, tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class MeasureSettings:
-    """`ring_um`: width of the cytoplasm ring around a nucleus."""
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
+class MeasureSettings(NeuriteSettings):
+    """What is measured around the labels of a field, its neurites among it."""
 
-    ring_um: float = 3.0
-    neurites: NeuriteSettings = field(default_factory=NeuriteSettings)
+    ring_um: Annotated[Positive, meaning("Width of the cytoplasm ring around a nucleus.")] = 3.0
 
 
 @dataclass(frozen=True)
@@ -173,21 +175,21 @@ def _neurites(
     if mask is None:
         return None
     somas = segmentation.labels.get("somas")
-    traced = trace(mask > 0, somas, field.pixel_size_um, settings.neurites)
-    row |= of_field(traced, mask > 0, field.pixel_size_um)
+    traced = trace(mask > 0, somas, field.pixel_size_um, settings)
+    row |= of_field(traced, mask > 0, field.pixel_size_um, settings)
     graph = np.zeros(mask.shape, np.int32)
     graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NOBODY)
     if somas is None:
         return graph
     conflict = traced.conflict_fraction
-    if conflict > MAX_CONFLICT:
+    if conflict > settings.max_conflict:
         warnings.append(
-            f"attribution_conflict: {conflict:.0%} of the neurite length lies in pieces that touch several somas (limit {MAX_CONFLICT:.0%})"
+            f"attribution_conflict: {conflict:.0%} of the neurite length lies in pieces that touch several somas (limit {settings.max_conflict:.0%})"
         )
         return graph
     n = len(cells["label"])
     neuron = np.asarray(cells["is_neuron"], bool)
-    cells |= {name: np.where(neuron, v, np.nan) for name, v in per_soma(traced, somas, n, field.pixel_size_um, settings.neurites).items()}
+    cells |= {name: np.where(neuron, v, np.nan) for name, v in per_soma(traced, somas, n, field.pixel_size_um, settings).items()}
     return graph
 
 

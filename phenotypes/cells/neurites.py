@@ -5,15 +5,17 @@ skeleton comes nearer to a soma than the neurite is wide, it is rooted there. Ev
 nearest along the skeleton (Dijkstra from all somas at once), and the shortest paths form trees, one a soma, on which
 primary neurites and the longest process are read. Two neurites that cross are one piece of skeleton: where a piece touches two
 somas, nobody can say from the picture whose it is beyond the crossing. The share of such length is `attribution_conflict_fraction`, and
-above MAX_CONFLICT what is said of single neurons is withheld; what is said of the field stays.
+above `max_conflict` what is said of single neurons is withheld; what is said of the field stays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+import pydantic
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
@@ -22,27 +24,40 @@ from phenotypes.cells.skeleton import CORNER, Index, Mask, Real, SkeletonGraph, 
 from phenotypes.columns.dictionary import SHOLL_UM
 from segmentation.field import Labels, Pixels
 from segmentation.filters.labels import nearest
+from segmentation.settings import STRICT, Positive, Share, meaning
 
 # Where a skeleton ends within this many pixels of where its neurite would meet the soma, it meets it.
 _ROOT_SLACK_PX = 1.5
 # From the skeleton to the nearest pixel outside it is this much further than to the rim, on average over lines of every
 # direction, width and place between pixels; a skeleton rarely runs along the very middle (tests hold the bias).
 _TO_RIM_PX = 0.2
-# The ring, this far from the soma along the neurite, that a primary neurite crosses.
-PRIMARY_RING_UM = 3.0
-MAX_CONFLICT = 0.3
-# Neurite pieces up to this area, and at least this round, are fragments.
-FRAGMENT_UM2, FRAGMENT_CIRCULARITY = 50.0, 0.2
-# A bead is a stretch shorter than this, wider than this multiple of its branch's median and by at least so many pixels.
-BEAD_UM, BEAD_WIDTH, BEAD_LEAST_PX = 5.0, 1.5, 1.5
+# A bead is wider than its branch by at least so many pixels: less cannot be told from the width's own error.
+_BEAD_LEAST_PX = 1.5
 
 
-@dataclass(frozen=True)
-class NeuriteSettings:
-    """`min_branch_um`: shorter side branches are thinning's. `min_primary_um`: shorter processes are no neurites."""
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
+class AttributionSettings:
+    """Where neurites cross too often to say whose they are."""
 
-    min_branch_um: float = 5.0
-    min_primary_um: float = 10.0
+    max_conflict: Annotated[
+        Share,
+        meaning("Share of the neurite length in pieces touching several somas above which what is said of single neurons is withheld."),
+    ] = 0.3
+
+
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
+class NeuriteSettings(AttributionSettings):
+    """What is a neurite, a primary neurite, a bead and a fragment."""
+
+    min_branch_um: Annotated[Positive, meaning("Side branches of neurites shorter than this are artefacts of thinning.")] = 5.0
+    min_primary_um: Annotated[Positive, meaning("Processes shorter than this are not primary neurites.")] = 10.0
+    primary_ring_um: Annotated[
+        Positive, meaning("Distance from the soma, along the neurite, of the ring that a primary neurite crosses.")
+    ] = 3.0
+    bead_length_um: Annotated[Positive, meaning("A swelling of a neurite at least this long is not a bead.")] = 5.0
+    bead_width: Annotated[float, pydantic.Field(gt=1), meaning("A bead is wider than this multiple of its branch's median width.")] = 1.5
+    fragment_area_um2: Annotated[Positive, meaning("Neurite pieces smaller than this, if round, are fragments.")] = 50.0
+    fragment_circularity: Annotated[Share, meaning("Fragments are at least this round (4π area / perimeter²).")] = 0.2
 
 
 @dataclass(frozen=True)
@@ -163,7 +178,7 @@ def per_soma(traced: NeuriteGraph, somas: Labels, n: int, pixel_size_um: float, 
         return np.asarray(np.bincount(of, weight, n + 1)[1 : n + 1], float)
 
     length = count(owner, traced.length_px) * px
-    ring = PRIMARY_RING_UM / px
+    ring = settings.primary_ring_um / px
     beyond = np.nan_to_num(traced.distance_px, nan=-1.0) >= ring
     before = np.where(traced.parent < 0, 0.0, np.nan_to_num(traced.distance_px, nan=0.0)[traced.parent])
     crossing = beyond & (before < ring)
@@ -201,13 +216,16 @@ def _sholl(traced: NeuriteGraph, somas: Labels, n: int, px: float) -> dict[str, 
     return {f"sholl_{r}um": np.bincount(of[(low < r) & (high >= r)], minlength=n + 1)[1:].astype(float) for r in SHOLL_UM}
 
 
-def of_field(traced: NeuriteGraph, mask: Mask, pixel_size_um: float) -> dict[str, float | int | None]:
+def of_field(
+    traced: NeuriteGraph, mask: Mask, pixel_size_um: float, settings: NeuriteSettings | None = None
+) -> dict[str, float | int | None]:
     """Columns of the field table. Ratios without denominator are None."""
+    settings = settings or NeuriteSettings()
     graph, px = traced.graph, pixel_size_um
     length = float(traced.length_px.sum()) * px
     branches = graph.branches
     width, weight = _branch_widths(traced)
-    straight = np.isfinite(branches.chord_px) & (branches.length_px * px >= PRIMARY_RING_UM)
+    straight = np.isfinite(branches.chord_px) & (branches.length_px * px >= settings.primary_ring_um)
     tips = (graph.degree <= 1) & ~traced.root
     row: dict[str, float | int | None] = {
         "neurite_length_um": length,
@@ -216,8 +234,8 @@ def of_field(traced: NeuriteGraph, mask: Mask, pixel_size_um: float) -> dict[str
         "attribution_conflict_fraction": traced.conflict_fraction if length > 0 else None,
         "neurite_branch_points": graph.branch_points(traced.radius_px)[1],
         "neurite_tips": int(tips.sum()),
-        "neurite_beads": _beads(traced, px),
-        "neurite_fragment_um2": _fragments(mask, px),
+        "neurite_beads": _beads(traced, px, settings),
+        "neurite_fragment_um2": _fragments(mask, px, settings),
         "neurite_width_um": _weighted_median(width, weight) * px if len(width) else None,
     }
     if straight.any():
@@ -247,7 +265,7 @@ def _weighted_median(values: Real, weights: Real) -> float:
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def _beads(traced: NeuriteGraph, px: float) -> int:
+def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
     """Short swellings: connected stretches of a branch that are wide for it. Those at junctions and somas are none."""
     graph = traced.graph
     if not len(graph):
@@ -256,13 +274,13 @@ def _beads(traced: NeuriteGraph, px: float) -> int:
     own = graph.branch >= 0
     width = 2 * traced.radius_px
     usual = np.where(own, median[graph.branch] if len(median) else 0.0, np.inf)
-    wide = own & (width > BEAD_WIDTH * usual) & (width - usual >= BEAD_LEAST_PX)
+    wide = own & (width > settings.bead_width * usual) & (width - usual >= _BEAD_LEAST_PX)
     both = wide[graph.first] & wide[graph.second]
     n = len(graph)
     links = coo_array((np.ones(int(both.sum())), (graph.first[both], graph.second[both])), shape=(n, n))
     count, stretch = connected_components(links, directed=False)
     length = np.bincount(stretch, traced.length_px, count) * px
-    bead = np.bincount(stretch[wide], minlength=count).astype(bool) & (length < BEAD_UM)
+    bead = np.bincount(stretch[wide], minlength=count).astype(bool) & (length < settings.bead_length_um)
     # Where branches meet, and where a soma begins, neurites are wide without being swollen.
     _, _, junctions = graph.contact
     beside = np.zeros(n, bool)
@@ -273,16 +291,16 @@ def _beads(traced: NeuriteGraph, px: float) -> int:
     return int(bead.sum())
 
 
-def _fragments(mask: Mask, px: float) -> float:
+def _fragments(mask: Mask, px: float, settings: NeuriteSettings) -> float:
     """Area in µm² of pieces of the mask that are small and round: what is left of neurites that broke up."""
     count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     pixels = Pixels(pieces, count - 1)
     area = pixels.count[1:] * px**2
     around = perimeters(pieces, pixels) * px
     circularity = 4 * np.pi * area / np.maximum(around, 1e-9) ** 2
-    return float(area[(area < FRAGMENT_UM2) & (circularity >= FRAGMENT_CIRCULARITY)].sum())
+    return float(area[(area < settings.fragment_area_um2) & (circularity >= settings.fragment_circularity)].sum())
 
 
 def neurite_length_um(mask: Mask, pixel_size_um: float, min_branch_um: float = 5.0) -> float:
     """Length in µm of all neurites of a (Y, X) mask, no somas given."""
-    return float(trace(mask, None, pixel_size_um, NeuriteSettings(min_branch_um)).length_px.sum()) * pixel_size_um
+    return float(trace(mask, None, pixel_size_um, NeuriteSettings(min_branch_um=min_branch_um)).length_px.sum()) * pixel_size_um

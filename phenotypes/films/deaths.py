@@ -7,36 +7,40 @@ and did not merge with another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
+import pydantic
 from numpy.typing import ArrayLike
 
 from phenotypes.columns.dictionary import conform, empty_table
+from segmentation.settings import STRICT, Count, Positive, Share, meaning
 
 Definition = Literal["reporter_loss", "rounding", "death_dye", "gedi"]
 DEFINITIONS: tuple[Definition, ...] = ("reporter_loss", "rounding", "death_dye", "gedi")
 CENSORED = ("end_of_study", "lost", "left_field", "identity_conflict", "focus_failure")
 MIN_CONTROL_CELLS = 20
-# Share of the way from live to dead at which the sensor counts as dead (Linsley et al., Nat. Commun. 12:5284, 2021, as the design gives it).
-_SHARE = 0.25
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
 class DeathSettings:
-    """`definition`, with `round_form_factor` and `round_area` (share of the first area) for rounding; `edge_um`: nearer is the edge.
+    """What counts as a death, and what as the end of an observation.
 
-    `jump_um`: who seems to die while moving farther than this between two frames is more likely another cell, dead before, that the
-    track slipped to: the neuron is censored, not dead.
+    A neuron that seems to die while it moves farther than `jump_um` is more likely another cell, dead before, that the track
+    slipped to: the neuron is censored, not dead. `sensor_share` is that of Linsley et al., Nat. Commun. 12:5284, 2021.
     """
 
-    definition: Definition = "reporter_loss"
-    round_form_factor: float = 0.85
-    round_area: float = 0.7
-    edge_um: float = 15.0
-    jump_um: float = 7.5
+    definition: Definition = field(default="reporter_loss", kw_only=False)
+    round_form_factor: Annotated[Positive, meaning("A soma at least this round, twice in a row, is dead (rounding).")] = 0.85
+    round_area: Annotated[Positive, meaning("… and at most this share of its first area.")] = 0.7
+    edge_um: Annotated[Positive, meaning("A neuron lost nearer to the field's edge left the field.")] = 15.0
+    jump_um: Annotated[Positive, meaning("A neuron that seems to die while it moves farther than this is censored, not dead.")] = 7.5
+    sensor_share: Annotated[Share, meaning("Share of the way from live to killed wells at which a sensor says dead (death_dye, gedi).")] = (
+        0.25
+    )
+    absent_frames: Annotated[Count, meaning("Usable frames in a row without the neuron that make a death (reporter_loss).")] = 2
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,9 @@ class SensorThreshold:
     reason: str
 
 
-def sensor_threshold(live: ArrayLike, dead: ArrayLike) -> SensorThreshold:
-    """θ = 0.25 (mean dead − mean live) + mean live, from vehicle wells at the first frame and killed wells at the last."""
+def sensor_threshold(live: ArrayLike, dead: ArrayLike, settings: DeathSettings | None = None) -> SensorThreshold:
+    """θ = `sensor_share` (mean dead − mean live) + mean live, from vehicle wells at the first frame and killed wells at the last."""
+    settings = settings or DeathSettings()
     alive, killed = (np.asarray(v, float) for v in (live, dead))
     alive, killed = alive[np.isfinite(alive)], killed[np.isfinite(killed)]
     if min(len(alive), len(killed)) < MIN_CONTROL_CELLS:
@@ -62,7 +67,7 @@ def sensor_threshold(live: ArrayLike, dead: ArrayLike) -> SensorThreshold:
             None, f"death_threshold_refused: killed wells read {killed.mean():.3g}, vehicle wells {alive.mean():.3g} ± {spread:.2g}: "
             "the sensor does not tell them apart"
         )  # fmt: skip
-    return SensorThreshold(_SHARE * gap + float(alive.mean()), f"from {len(alive)} vehicle and {len(killed)} killed cells")
+    return SensorThreshold(settings.sensor_share * gap + float(alive.mean()), f"from {len(alive)} vehicle and {len(killed)} killed cells")
 
 
 def with_sensor(cells: pl.DataFrame, definition: Definition) -> pl.DataFrame:
@@ -85,7 +90,7 @@ def plate_tracks(
     sensed = with_sensor(cells.filter(pl.col("track").is_not_null()), settings.definition)
     threshold = SensorThreshold(None, f"{settings.definition} needs no threshold")
     if settings.definition in ("gedi", "death_dye"):
-        threshold = _plate_threshold(sensed, fields, conditions)
+        threshold = _plate_threshold(sensed, fields, conditions, settings)
         if threshold.threshold is None:
             return empty_table("track"), threshold
     placed = sensed.join(
@@ -113,13 +118,13 @@ def plate_tracks(
     return conform(named, "track"), threshold
 
 
-def _plate_threshold(sensed: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame) -> SensorThreshold:
+def _plate_threshold(sensed: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame, settings: DeathSettings) -> SensorThreshold:
     usable = fields.filter("usable")
     ends = usable.group_by("well", "field").agg(pl.col("frame").min().alias("first"), pl.col("frame").max().alias("last"))
     placed = sensed.join(ends, on=["well", "field"], how="inner").join(conditions.select("well", "control"), on="well", how="left")
     live = placed.filter((pl.col("control") == "vehicle") & (pl.col("frame") == pl.col("first")))["sensor"]
     dead = placed.filter((pl.col("control") == "positive") & (pl.col("frame") == pl.col("last")))["sensor"]
-    return sensor_threshold(live.drop_nulls().to_numpy(), dead.drop_nulls().to_numpy())
+    return sensor_threshold(live.drop_nulls().to_numpy(), dead.drop_nulls().to_numpy(), settings)
 
 
 def tracks_table(
@@ -172,7 +177,7 @@ def tracks_table(
     # Unusable frames right after the last sighting: the microscope may have missed the cell's last hours.
     blind = _followed_by_unusable(frames)
     absent = last_step - pl.col("end")
-    confirmed = (absent >= 2) & ~pl.col("edge") & ~pl.col("merged") & pl.col("conflict_h").is_null()
+    confirmed = (absent >= settings.absent_frames) & ~pl.col("edge") & ~pl.col("merged") & pl.col("conflict_h").is_null()
     event_h = pl.col("dead_h")
     if settings.definition == "reporter_loss":
         event_h = pl.when(confirmed & ~pl.col("last_frame").is_in(blind)).then(pl.col("absent_h"))

@@ -10,31 +10,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import polars as pl
+import pydantic
 from numpy.typing import NDArray
 
 from segmentation.field import Image
+from segmentation.settings import STRICT, Positive, Share, meaning
 
 # A frame is placed by a sharp peak of the phase correlation, or by a faint one near where the last frame was: cells that move
 # leave little in common (0.03 to 0.07 on real films an hour apart), and a chance peak is rarely near.
 _SHARP_PEAK, _FAINT_PEAK, _NEAR = 0.1, 0.015, 0.1
-# A frame shifted by more than this share of the field shows another place.
-_MOST_SHIFT = 0.4
-# A frame whose focus slope is steeper than its neighbours' by this much is out of focus.
-_BLURRED_SLOPE = 0.7
 _REGISTRATION_SIDE = 1024
-_MERGED_GROWTH = 1.4
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrackSettings:
-    """`max_move_um`: farthest that a soma moves between frames. `max_gap`: frames that it may be missing."""
+    """Which somas of two frames are one neuron, and which frames can be used."""
 
-    max_move_um: float = 15.0
-    max_gap: int = 2
+    max_move_um: Annotated[Positive, meaning("Farthest that a soma moves between two frames.")] = 15.0
+    max_gap: Annotated[int, pydantic.Field(ge=0), meaning("Frames that a neuron may be missing and still be the same.")] = 2
+    merged_growth: Annotated[
+        float,
+        pydantic.Field(gt=1),
+        meaning("A soma that grows by this factor where a track ends beside it is two neurons; one that shrinks by it was split."),
+    ] = 1.4
+    max_drift: Annotated[Share, meaning("A frame shifted by more than this share of the field's side shows another place.")] = 0.4
+    blurred_slope: Annotated[
+        Positive, meaning("A frame whose focus slope is steeper by this than its neighbours' in time is out of focus.")
+    ] = 0.7
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,12 @@ class Registration:
     ok: NDArray[np.bool_]
 
 
-def register(frames: Iterable[Image], sharp: Sequence[bool]) -> Registration:
+def register(frames: Iterable[Image], sharp: Sequence[bool], settings: TrackSettings | None = None) -> Registration:
     """Drift of a field by phase correlation of each frame with the last one that could be placed (Hann window, sub-pixel).
 
     Frames are taken one at a time; those that are not `sharp` are not placed, and no other is placed by them.
     """
+    settings = settings or TrackSettings()
     shifts: list[NDArray[np.float64]] = []
     ok: list[bool] = []
     before: Image | None = None
@@ -69,25 +77,26 @@ def register(frames: Iterable[Image], sharp: Sequence[bool]) -> Registration:
             step = np.array([dy, dx]) * factor
             moved = at + step
             near = np.abs(step).max() <= _NEAR * min(frame.shape)
-            if response < (_FAINT_PEAK if near else _SHARP_PEAK) or np.abs(moved).max() > _MOST_SHIFT * min(frame.shape):
+            if response < (_FAINT_PEAK if near else _SHARP_PEAK) or np.abs(moved).max() > settings.max_drift * min(frame.shape):
                 continue
             at = moved
         shifts[-1], ok[-1], before = at, True, small
     return Registration(np.array(shifts).reshape(-1, 2), np.array(ok, bool))
 
 
-def sharp_frames(focus: Sequence[float | None]) -> list[bool]:
+def sharp_frames(focus: Sequence[float | None], settings: TrackSettings | None = None) -> list[bool]:
     """Whether each frame's spectrum is no steeper than its neighbours' in time.
 
     The focus slope of a culture that dies drifts over days; a frame out of focus falls out of line by itself.
     """
+    settings = settings or TrackSettings()
     slope = np.array([np.nan if f is None else f for f in focus], float)
     sharp = []
     for t in range(len(slope)):
         beside = np.delete(slope[max(0, t - 2) : t + 3], min(t, 2))
         beside = beside[np.isfinite(beside)]
         # Where too little light is left for a slope, there is nothing to be out of focus.
-        blurred = len(beside) >= 2 and bool(slope[t] < np.median(beside) - _BLURRED_SLOPE)
+        blurred = len(beside) >= 2 and bool(slope[t] < np.median(beside) - settings.blurred_slope)
         sharp.append(not blurred)
     return sharp
 
@@ -152,12 +161,12 @@ def _conflicts(rows: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
     for i in np.flatnonzero(begins & (step > 0)):
         beside = np.flatnonzero((step == step[i]) & ~begins & (track != track[i]))
         near = beside[np.hypot(*(place[beside] - place[i]).T) <= settings.max_move_um]
-        shrunk = near[area[near] * _MERGED_GROWTH <= area[near - 1]]
+        shrunk = near[area[near] * settings.merged_growth <= area[near - 1]]
         conflict[shrunk] = True
     # A track that ends beside one that goes on and has grown since: two cells taken for one.
     for i in np.flatnonzero(ends & (step < latest)):
         beside = np.flatnonzero((step == step[i] + 1) & ~begins & (track != track[i]))
         near = beside[np.hypot(*(place[beside] - place[i]).T) <= settings.max_move_um]
-        if (area[near] >= _MERGED_GROWTH * area[near - 1]).any():
+        if (area[near] >= settings.merged_growth * area[near - 1]).any():
             conflict[i] = True
     return rows.with_columns(pl.Series("conflict", conflict))

@@ -4,38 +4,55 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from phenotypes.plates.identity import IdentityThreshold, identity_threshold
+from segmentation.settings import STRICT, Positive, meaning
 
-PYKNOTIC_AREA = 0.5
-PYKNOTIC_DNA = 1.5
-MISLOCALISED_PERCENTILE = 5.0
 MIN_HEALTHY = 100
 # Words of a plate map's genotype that call a line healthy or corrected, where the protocol names no lines.
 _HEALTHY = re.compile(r"\b(healthy|wild[ -]?type|isogenic|corrected|control)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CallSettings:
+    """How far from the plate's own vehicle cells a cell is called pyknotic or mislocalised."""
+
+    pyknotic_area: Annotated[
+        Positive, meaning("A nucleus is pyknotic if its area is under this multiple of the median of the line's vehicle nuclei, …")
+    ] = 0.5
+    pyknotic_dna: Annotated[Positive, meaning("… and its mean DNA intensity over this multiple of theirs.")] = 1.5
+    mislocalised_percentile: Annotated[
+        float,
+        Field(gt=0, lt=100),
+        meaning("Percentile of healthy vehicle neurons' nuclear : cytoplasmic ratio below which a neuron is mislocalised."),
+    ] = 5.0
 
 
 def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
     return cells.join(conditions.select("well", "line", "control"), on="well", how="left", maintain_order="left")
 
 
-def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
+def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame, settings: CallSettings | None = None) -> pl.DataFrame:
     """Fill `is_pyknotic`, against vehicle nuclei of the same line on this plate.
 
-    A nucleus is pyknotic if its area is under 0.5 × and its mean DNA intensity over 1.5 × the medians of the line's
-    vehicle nuclei; null where the line has none. `conditions` has well, line, control.
+    A nucleus is pyknotic if its area is under `pyknotic_area` × and its mean DNA intensity over `pyknotic_dna` × the medians
+    of the line's vehicle nuclei; null where the line has none. `conditions` has well, line, control.
     """
+    settings = settings or CallSettings()
     placed = _placed(cells, conditions)
     reference = (
         placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
         .group_by("line")
         .agg(pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref"))
     )
-    small = pl.col("nucleus_area_um2") < PYKNOTIC_AREA * pl.col("area_ref")
-    bright = pl.col("nucleus_mean_dna") > PYKNOTIC_DNA * pl.col("dna_ref")
+    small = pl.col("nucleus_area_um2") < settings.pyknotic_area * pl.col("area_ref")
+    bright = pl.col("nucleus_mean_dna") > settings.pyknotic_dna * pl.col("dna_ref")
     marked = placed.join(reference, on="line", how="left", maintain_order="left").with_columns((small & bright).alias("is_pyknotic"))
     return marked.select(cells.columns)
 
@@ -62,11 +79,14 @@ def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[s
     return [line for line, genotype in rows if _HEALTHY.search(genotype or "")]
 
 
-def mark_mislocalised(cells: pl.DataFrame, conditions: pl.DataFrame, healthy: Sequence[str]) -> tuple[pl.DataFrame, str]:
+def mark_mislocalised(
+    cells: pl.DataFrame, conditions: pl.DataFrame, healthy: Sequence[str], settings: CallSettings | None = None
+) -> tuple[pl.DataFrame, str]:
     """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines; returns the reason in words as well.
 
-    The limit is the 5th percentile of their nc_log2_aggregate: by construction 5 % of healthy neurons lie below.
+    The limit is a percentile of their nc_log2_aggregate: by construction that share of healthy neurons lies below.
     """
+    settings = settings or CallSettings()
     ratio = pl.col("nc_log2_aggregate")
     if cells["nc_log2_aggregate"].null_count() == len(cells):
         return cells, "no aggregate channel with a nuclear : cytoplasmic ratio"
@@ -80,6 +100,7 @@ def mark_mislocalised(cells: pl.DataFrame, conditions: pl.DataFrame, healthy: Se
     ].drop_nulls()
     if len(reference) < MIN_HEALTHY:
         return cells, f"vehicle wells of {', '.join(healthy)} have {len(reference)} neurons with a ratio, {MIN_HEALTHY} are needed"
-    limit = float(np.percentile(reference.to_numpy(), MISLOCALISED_PERCENTILE))
+    limit = float(np.percentile(reference.to_numpy(), settings.mislocalised_percentile))
     marked = cells.with_columns((ratio < limit).alias("is_mislocalised"))
-    return marked, f"log2 ratio below {limit:.3f}, the 5th percentile of {len(reference)} neurons in vehicle wells of {', '.join(healthy)}"
+    which = f"the {settings.mislocalised_percentile:g}th percentile of {len(reference)} neurons"
+    return marked, f"log2 ratio below {limit:.3f}, {which} in vehicle wells of {', '.join(healthy)}"

@@ -8,36 +8,37 @@ fields, and only in fields with enough nuclei to judge it by.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from pydantic.dataclasses import dataclass
 from scipy import stats
 
 from phenotypes.columns.dictionary import INTENSITY_ROLES, conform, empty_table
 from phenotypes.plates.normalise import robust_scale
 from phenotypes.plates.position import places
 from phenotypes.plates.wells import vehicle_means
+from segmentation.settings import STRICT, Positive, Share, meaning
 
 Row = dict[str, object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class QualityLimits:
-    """Limits of quality control.
+    """When a field or a well is left out, and when a field or a plate carries a warning."""
 
-    `focus_z`: robust z of the DNA focus slope below vehicle fields at which a field is out of focus. `valid_fields`: share of
-    fields that a well needs. `vehicle_z`: robust z of live density at which a vehicle well is unlike the others.
-    `saturated`, `uneven`, `debris`, `confluence`: above them a field carries a warning.
-    """
-
-    focus_z: float = 5.0
-    valid_fields: float = 0.5
-    vehicle_z: float = 3.5
-    saturated: float = 0.01
-    uneven: float = 0.3
-    debris: float = 1.0
-    confluence: float = 0.6
+    focus_z: Annotated[Positive, meaning("Robust z of the DNA focus slope below vehicle fields at which a field is out of focus.")] = 5.0
+    valid_fields: Annotated[Share, meaning("Share of valid fields that a well needs.")] = 0.5
+    vehicle_z: Annotated[Positive, meaning("Robust z of live density at which a vehicle well is left out.")] = 3.5
+    saturated: Annotated[Positive, meaning("Share of saturated pixels above which a field carries a warning.")] = 0.01
+    uneven: Annotated[Positive, meaning("Unevenness of the light, after correction, above which a field carries a warning.")] = 0.3
+    debris: Annotated[Positive, meaning("Area of debris over area of nuclei above which a field carries a warning.")] = 1.0
+    confluence: Annotated[Positive, meaning("Share of the field under cells above which it carries a warning.")] = 0.6
+    trend_p: Annotated[Share, meaning("P under which an edge effect, a trend or a drift is a warning.")] = 0.01
+    autofluorescent_z: Annotated[
+        Positive, meaning("Robust z of the background at the highest dose above vehicle wells at which a compound is said to glow.")
+    ] = 5.0
 
 
 # Robust z divides by no less than this: a plate whose fields all agree must not condemn the first that differs a little.
@@ -45,9 +46,7 @@ _LEAST_SLOPE_SD = 0.1
 _LEAST_DENSITY_CV = 0.05
 _JUDGED_NUCLEI = 10
 _MIN_VEHICLE = 5
-_TREND_P = 0.01
 _TREND_WELLS = 8
-_AUTOFLUORESCENT_Z = 5.0
 
 
 def mark_fields(fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
@@ -121,14 +120,15 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
     return marked.with_columns(pl.when(vehicle > 0).then(pl.col("live_density") / vehicle).alias("survival_fixed"))
 
 
-def plate_checks(wells: pl.DataFrame, fields: pl.DataFrame, rows: int, columns: int) -> pl.DataFrame:
+def plate_checks(wells: pl.DataFrame, fields: pl.DataFrame, rows: int, columns: int, limits: QualityLimits | None = None) -> pl.DataFrame:
     """Edge effect, trends over rows, columns and time of imaging, and compounds that glow, one row a check; `rows` × `columns` is the plate's format."""
+    limits = limits or QualityLimits()
     done = wells.filter(pl.col("status") == "done")
     checks: list[Row] = []
     for phenotype in ("live_density", "neurite_length_density"):
-        checks += _position_checks(done, phenotype, rows, columns)
-        checks.append(_drift(done, fields, phenotype))
-    checks += _autofluorescence(done, fields)
+        checks += _position_checks(done, phenotype, rows, columns, limits)
+        checks.append(_drift(done, fields, phenotype, limits))
+    checks += _autofluorescence(done, fields, limits)
     return conform(pl.DataFrame(checks, infer_schema_length=None), "check") if checks else empty_table("check")
 
 
@@ -145,7 +145,7 @@ def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
     return placed.filter(pl.col("level").is_finite())
 
 
-def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str) -> Row:
+def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str, limits: QualityLimits) -> Row:
     """Whether vehicle wells imaged later read otherwise: cells that die or bleach while the plate waits on the stage."""
     taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
     vehicles = _vehicle_levels(done, phenotype).join(taken, on="well", how="inner", maintain_order="left")
@@ -161,10 +161,10 @@ def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str) -> Row:
     along = {name: abs(_rank(hours, vehicles[name].to_numpy())[0]) for name in ("row", "column")}
     for name in (name for name, r in along.items() if r > 0.9):
         words += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
-    return _check("acquisition_drift", phenotype, "warning" if p < _TREND_P else "ok", words, rank, p, n)
+    return _check("acquisition_drift", phenotype, "warning" if p < limits.trend_p else "ok", words, rank, p, n)
 
 
-def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int) -> list[Row]:
+def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int, limits: QualityLimits) -> list[Row]:
     vehicles = _vehicle_levels(done, phenotype)
     row, column = vehicles["row"].to_numpy(), vehicles["column"].to_numpy()
     value = vehicles["level"].to_numpy()
@@ -183,7 +183,7 @@ def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int
         p = float(stats.mannwhitneyu(value[outer], value[~outer]).pvalue)
         ratio = float(np.median(value[outer]) / np.median(value[~outer]))
         words = f"vehicle wells at the edge read {ratio:.2f} × those inside"
-        found.append(_check("edge_effect", phenotype, "warning" if p < _TREND_P else "ok", words, ratio, p, len(value)))
+        found.append(_check("edge_effect", phenotype, "warning" if p < limits.trend_p else "ok", words, ratio, p, len(value)))
     for name, place in (("row_trend", row), ("column_trend", column)):
         if len(value) < _TREND_WELLS or len(set(place)) < 4:
             found.append(
@@ -197,7 +197,7 @@ def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int
             continue
         rank, p = _rank(place, value)
         words = f"rank correlation of vehicle wells with their {name.split('_', maxsplit=1)[0]} {rank:.2f}"
-        found.append(_check(name, phenotype, "warning" if p < _TREND_P else "ok", words, rank, p, len(value)))
+        found.append(_check(name, phenotype, "warning" if p < limits.trend_p else "ok", words, rank, p, len(value)))
     return found
 
 
@@ -209,7 +209,7 @@ def _rank(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return float(found.statistic), float(found.pvalue)
 
 
-def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame) -> list[Row]:
+def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame, limits: QualityLimits) -> list[Row]:
     """A compound whose wells' background rises with the dose, beyond every vehicle well, glows in that channel."""
     found: list[Row] = []
     for role in INTENSITY_ROLES:
@@ -225,7 +225,7 @@ def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame) -> list[Row]:
             top = glow[dose == dose.max()]
             z = (float(np.median(top)) - middle) / sd
             rises = len(set(dose)) < 3 or _rank(dose, glow)[0] > 0.5
-            if z > _AUTOFLUORESCENT_Z and float(np.median(top)) > vehicle.max() and rises:
+            if z > limits.autofluorescent_z and float(np.median(top)) > vehicle.max() and rises:
                 words = f"background of the {role} channel at the highest dose is {z:.1f} robust SD above vehicle: the compound may glow"
                 found.append(_check("autofluorescence", f"{part['compound'][0]}, {role}", "warning", words, z, None, len(part)))
     return found

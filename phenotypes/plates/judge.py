@@ -10,8 +10,8 @@ import polars as pl
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.films.deaths import DeathSettings, plate_tracks
 from phenotypes.films.hazard import hazard_table, well_survival
+from phenotypes.plates.calls import CallSettings, mark_mislocalised, mark_motor_neurons, mark_pyknotic
 from phenotypes.plates.calls import healthy_lines as healthy_of
-from phenotypes.plates.calls import mark_mislocalised, mark_motor_neurons, mark_pyknotic
 from phenotypes.plates.checks import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
 from phenotypes.plates.position import correct_positions
 from phenotypes.plates.wells import WellSettings, well_table
@@ -38,6 +38,7 @@ def judge(
     *,
     limits: QualityLimits | None = None,
     wells: WellSettings | None = None,
+    calls: CallSettings | None = None,
     healthy_lines: Sequence[str] = (),
     deaths: DeathSettings | None = None,
     position_corrected: Sequence[str] = (),
@@ -67,9 +68,9 @@ def judge(
     limits = limits or QualityLimits()
     # Since the plate's first image: the order is what matters, and a date would be one step towards a donor.
     fields = fields.with_columns(pl.col("exposed_h") - pl.col("exposed_h").min())
-    cells = mark_pyknotic(cells, conditions)
+    cells = mark_pyknotic(cells, conditions, calls)
     cells, identity = mark_motor_neurons(cells, conditions)
-    cells, mislocalised = mark_mislocalised(cells, conditions, healthy_of(conditions, healthy_lines))
+    cells, mislocalised = mark_mislocalised(cells, conditions, healthy_of(conditions, healthy_lines), calls)
     tracks, hazards = empty_table("track"), empty_table("hazard")
     notes: list[dict[str, object]] = []
     if identity is not None:
@@ -112,7 +113,7 @@ def judge(
             table.drop(c for c in survival.columns if c != "well").join(survival, on="well", how="left", maintain_order="left"), "well"
         )
     table = exclude_vehicle_outliers(table, limits)
-    checks = plate_checks(table, fields.filter(last), *plate_shape)
+    checks = plate_checks(table, fields.filter(last), *plate_shape, limits)
     table, corrections = correct_positions(table, list(position_corrected))
     notes += corrections
     if notes:

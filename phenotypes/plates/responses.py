@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from phenotypes.cells.neurites import MAX_CONFLICT
 from phenotypes.columns.dictionary import conform, phenotype
 from phenotypes.plates.controls import quality_table
 from phenotypes.plates.normalise import normalised, unit_of
-from phenotypes.plates.wells import MIN_CELLS, PER_NEURON
+from phenotypes.plates.wells import PER_NEURON, WellSettings
 from phenotypes.statistics.dose_response import DoseResponse, fit
 from phenotypes.statistics.multiple_testing import with_q_values
 
@@ -52,6 +51,7 @@ def respond(
     provenance: Mapping[str, object] | None = None,
     seed: int = 0,
     lines: Collection[str] | None = None,
+    settings: WellSettings | None = None,
 ) -> Responses:
     """Fit every line × compound × phenotype of a plate.
 
@@ -69,7 +69,10 @@ def respond(
         Of permutations and bootstraps.
     lines
         Fit these lines only; all if not given. The dose range of `auc` stays that of all lines.
+    settings
+        Those that the well table was made with; they name the limit where a phenotype is refused.
     """
+    settings = settings or WellSettings()
     quality = quality_table(wells, phenotypes, seed=seed)
     windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
     treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
@@ -87,7 +90,7 @@ def respond(
                 & ((pl.col("control") == "vehicle") | ((pl.col("control") == "none") & (pl.col("compound") == compound)))
             )
             all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
-            result = _refusal(wells, line, name, column.coarsest_pixel_um, pixel_size_um) or fit(
+            result = _refusal(wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings) or fit(
                 own["dose_molar"].to_list(), own["response"].to_list(), seed=seed
             )
             window = windows.get((line, name), {})
@@ -123,22 +126,27 @@ def respond(
     return Responses(with_q_values(frame, ["phenotype"]), quality, tuple(curves))
 
 
-def lines_to_fit(before: pl.DataFrame, after: pl.DataFrame, phenotypes: Sequence[str], *, pixel_size_um: float) -> list[str]:
+def lines_to_fit(
+    before: pl.DataFrame, after: pl.DataFrame, phenotypes: Sequence[str], *, pixel_size_um: float, settings: WellSettings | None = None
+) -> list[str]:
     """Lines of which `respond` would not say of the well table `after` what it said of `before`; all others' rows can be kept.
 
     Those of which a well moved; all of them where something moved that a row takes from the whole plate: the dose range that all lines were
     given, or why a phenotype is refused.
     """
+    settings = settings or WellSettings()
     watched = ["well", "line", "status", "population", "nuclei_count", *phenotypes]
     same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
     moved = after.filter(~pl.col("well").is_in(same["well"].implode()))
-    whole = any(_of_plate(before, name, pixel_size_um) != _of_plate(after, name, pixel_size_um) for name in phenotypes)
+    whole = any(_of_plate(before, name, pixel_size_um, settings) != _of_plate(after, name, pixel_size_um, settings) for name in phenotypes)
     return sorted((after if whole else moved)["line"].unique())
 
 
-def _of_plate(wells: pl.DataFrame, name: str, pixel_size_um: float) -> tuple[DoseResponse | None, dict[str, tuple[float, float]]]:
+def _of_plate(
+    wells: pl.DataFrame, name: str, pixel_size_um: float, settings: WellSettings
+) -> tuple[DoseResponse | None, dict[str, tuple[float, float]]]:
     """What a response row takes from other lines' wells."""
-    return _plate_refusal(wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um), _common_ranges(_values(wells, name))
+    return _plate_refusal(wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um, settings), _common_ranges(_values(wells, name))
 
 
 def _values(wells: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -146,9 +154,11 @@ def _values(wells: pl.DataFrame, name: str) -> pl.DataFrame:
     return wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
 
 
-def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
+def _refusal(
+    wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float, settings: WellSettings
+) -> DoseResponse | None:
     """What can be said before any fit."""
-    refused = _plate_refusal(wells, name, coarsest, pixel_size_um)
+    refused = _plate_refusal(wells, name, coarsest, pixel_size_um, settings)
     if refused is not None:
         return refused
     vehicle = wells.filter((pl.col("status") == "done") & (pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
@@ -159,24 +169,26 @@ def _refusal(wells: pl.DataFrame, line: str, name: str, coarsest: float | None, 
     return None
 
 
-def _plate_refusal(wells: pl.DataFrame, name: str, coarsest: float | None, pixel_size_um: float) -> DoseResponse | None:
+def _plate_refusal(
+    wells: pl.DataFrame, name: str, coarsest: float | None, pixel_size_um: float, settings: WellSettings
+) -> DoseResponse | None:
     """Why no line of the plate has a response of this phenotype."""
     if coarsest is not None and pixel_size_um > coarsest:
         return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
     done = wells.filter(pl.col("status") == "done")
     if done.is_empty():
         return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
-    crossed = done["attribution_conflict_fraction"].drop_nulls() > MAX_CONFLICT
+    crossed = done["attribution_conflict_fraction"].drop_nulls() > settings.max_conflict
     if name in PER_NEURON and done[name].null_count() == len(done) and 2 * int(crossed.sum()) > len(crossed):
         typical = float(np.median(done["attribution_conflict_fraction"].drop_nulls().to_numpy()))
-        words = f"neurites touching several somas hold {typical:.0%} of the length (median well, limit {MAX_CONFLICT:.0%})"
+        words = f"neurites touching several somas hold {typical:.0%} of the length (median well, limit {settings.max_conflict:.0%})"
         return DoseResponse(
             "attribution_conflict", f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer neurons"
         )
     if done[name].null_count() == len(done):
         cells = max(done["live_count"].drop_nulls().to_list(), default=0)
-        if phenotype(name).scale is not None and 0 < cells < MIN_CELLS and name not in _COUNTED:
-            return DoseResponse("too_few_cells", f"{name} needs {MIN_CELLS} cells a well; the fullest well has {cells}")
+        if phenotype(name).scale is not None and 0 < cells < settings.min_cells and name not in _COUNTED:
+            return DoseResponse("too_few_cells", f"{name} needs {settings.min_cells} cells a well; the fullest well has {cells}")
         words = "its channel or compartment is missing, or it was refused (see the plate's checks)"
         return DoseResponse("not_measured", f"{name} has no value in any well: {words}")
     return None

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from phenotypes.cells.neurites import MAX_CONFLICT
+from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.plates.normalise import robust_z
 from phenotypes.plates.responses import Curve
@@ -32,7 +32,13 @@ _LEVERAGE = 0.8
 Reasons = dict[str, list[tuple[float, str]]]
 
 
-def rank_fields(fields: pl.DataFrame, wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequence[str]) -> pl.DataFrame:
+def rank_fields(
+    fields: pl.DataFrame,
+    wells: pl.DataFrame,
+    curves: Sequence[Curve],
+    phenotypes: Sequence[str],
+    settings: AttributionSettings | None = None,
+) -> pl.DataFrame:
     """One row a field of the wells that were measured, by falling score; fields without a reason come last, in plate order.
 
     Parameters
@@ -43,7 +49,10 @@ def rank_fields(fields: pl.DataFrame, wells: pl.DataFrame, curves: Sequence[Curv
         As `responses.respond` gives them.
     phenotypes
         Well columns that the run responds by.
+    settings
+        From which share of conflicting neurite length a field is worth a look.
     """
+    settings = settings or AttributionSettings()
     of_well = _well_reasons(wells, curves, phenotypes)
     rows = []
     for r in fields.iter_rows(named=True):
@@ -58,7 +67,7 @@ def rank_fields(fields: pl.DataFrame, wells: pl.DataFrame, curves: Sequence[Curv
         if sure is not None and many and sure < _SURE:
             reasons.append((0.5, f"the engine is unsure of its nuclei (probability {sure:.2f} of the least sure tenth)"))
         conflict = r["attribution_conflict_fraction"]
-        if conflict is not None and conflict > MAX_CONFLICT:
+        if conflict is not None and conflict > settings.max_conflict:
             reasons.append((0.5, f"neurites of several neurons cross ({conflict:.0%} of the length)"))
         reasons.sort(key=lambda pair: -pair[0])
         rows.append({"well": r["well"], "field": r["field"], "score": sum(s for s, _ in reasons), "why": "; ".join(w for _, w in reasons)})

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Annotated
 
 import polars as pl
+from pydantic.dataclasses import dataclass
 
-from phenotypes.cells.neurites import MAX_CONFLICT
+from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import INTENSITY_ROLES, SHOLL_UM, conform
+from segmentation.settings import STRICT, Count, Positive, meaning
 
-# A mean over fewer cells says more about those cells than about the well, and its scatter would pass for an effect at the
-# doses that kill. Counts and densities are never withheld: few cells are their message.
-MIN_CELLS = 20
 # Well columns that are said of single neurons, so that crossings can spoil them.
 PER_NEURON = ("primary_neurites_mean", "max_process_mean", "mean_process_mean", *(f"sholl_{r}um_mean" for r in SHOLL_UM))
 
 
-@dataclass(frozen=True)
-class WellSettings:
-    """`min_soma_um2`: smaller somas are no living neurons. `many_puncta`: from how many on a cell has many."""
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class WellSettings(AttributionSettings):
+    """Which cells a well's numbers speak of, and how many a mean needs.
 
-    min_soma_um2: float = 40.0
-    many_puncta: int = 3
+    A mean over fewer than `min_cells` says more about those cells than about the well, and its scatter would pass for an
+    effect at the doses that kill. Counts and densities are never withheld: few cells are their message.
+    """
+
+    min_soma_area_um2: Annotated[Positive, meaning("Smaller somas are not living neurons.")] = 40.0
+    many_puncta: Annotated[Count, meaning("From how many puncta on a cell counts in puncta_many_fraction.")] = 3
+    min_cells: Annotated[Count, meaning("Means of a well over fewer cells are withheld.")] = 20
 
 
 def well_table(
@@ -78,9 +82,9 @@ def well_table(
         (pl.col("nuclei_count") * per_mm2).alias("nuclei_density"),
         (pl.col("live_count") * per_mm2).alias("live_density"),
         (pl.col("neurite_length_total") / 1000 * per_mm2).alias("neurite_length_density"),
-        pl.when(neuron_count >= MIN_CELLS).then(pl.col("neurite_length_total") / neuron_count).alias("neurite_length_per_neuron"),
-        pl.when(neuron_count >= MIN_CELLS).then(pl.col("motor_neuron_count") / neuron_count).alias("purity"),
-        *(pl.when(pl.col("attribution_conflict_fraction") <= MAX_CONFLICT).then(pl.col(name)).alias(name) for name in PER_NEURON),
+        pl.when(neuron_count >= settings.min_cells).then(pl.col("neurite_length_total") / neuron_count).alias("neurite_length_per_neuron"),
+        pl.when(neuron_count >= settings.min_cells).then(pl.col("motor_neuron_count") / neuron_count).alias("purity"),
+        *(pl.when(pl.col("attribution_conflict_fraction") <= settings.max_conflict).then(pl.col(name)).alias(name) for name in PER_NEURON),
     )
     vehicle = vehicle_means(table, "live_density")
     return conform(table.with_columns(pl.when(vehicle > 0).then(pl.col("live_density") / vehicle).alias("survival_fixed")), "well")
@@ -97,7 +101,7 @@ def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[p
     # Null where the line has no vehicle to tell pyknotic nuclei by: then nobody knows how many live.
     intact = ~pl.col("is_pyknotic") if stained else pl.lit(value=True)
     neuron = intact & pl.col("is_neuron").fill_null(value=False)
-    large = pl.col("soma_area_um2") >= settings.min_soma_um2
+    large = pl.col("soma_area_um2") >= settings.min_soma_area_um2
     motor = neuron & pl.col("is_motor_neuron").fill_null(value=False)
     live = {"motor neurons": motor & large, "neurons": neuron & large, "nuclei": intact}[who].fill_null(value=False)
     whole = live & ~pl.col("touches_border")
@@ -131,10 +135,10 @@ def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[p
         (pl.when(judged).then(motor.sum()) if who == "motor neurons" else pl.lit(None, pl.Int64)).alias("motor_neuron_count"),
         pl.when(judged).then(live.sum()).alias("live_count"),
         pl.when(pl.col("is_pyknotic").is_not_null().any()).then(pl.col("is_pyknotic").mean()).alias("pyknotic_fraction"),
-        pl.when((processes.count() >= MIN_CELLS) & (processes.sum() > 0))
+        pl.when((processes.count() >= settings.min_cells) & (processes.sum() > 0))
         .then(pl.col("neurite_length_um").filter(whole).sum() / processes.sum())
         .alias("mean_process_mean"),
-        *(pl.when(values.count() >= MIN_CELLS).then(values.mean()).alias(name) for name, values in means.items()),
+        *(pl.when(values.count() >= settings.min_cells).then(values.mean()).alias(name) for name, values in means.items()),
     ]
 
 

@@ -23,7 +23,7 @@ from imaging_service.errors import NotFound, StoreError
 from imaging_service.jobs.analyze import only_one
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.film import follow_again
-from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, measure_settings
+from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate
 from imaging_service.review.local import review_state
 from imaging_service.review.log import ReviewLog, check_cells, verdict_words
@@ -115,9 +115,9 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
     before = out if (out / "corrected.json").is_file() else root
     old_wells, old_responses = read_table(before / "wells.parquet"), read_table(before / "responses.parquet")
     names = record.inputs.protocol.response.phenotypes
-    lines = lines_to_fit(old_wells, judged.wells, names, pixel_size_um=record.pixel_size_um)
+    lines = lines_to_fit(old_wells, judged.wells, names, pixel_size_um=record.pixel_size_um, settings=record.inputs.protocol.measurement)
     responses = respond(
-        judged.wells, names, pixel_size_um=record.pixel_size_um, lines=lines,
+        judged.wells, names, pixel_size_um=record.pixel_size_um, lines=lines, settings=record.inputs.protocol.measurement,
         provenance={
             "run_id": record.run_id, "plate_map_digest": record.plate_map_digest, "protocol_digest": record.protocol_digest,
             "label_version": revision, "software_version": record.software_version,
@@ -160,9 +160,7 @@ def _measured(
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
     segmentation = Segmentation(labels, "reviewer")
-    found = with_well(
-        measure(calibration.illumination.correct(raw), segmentation, measure_settings(protocol), raw), name, number, frame, version
-    )
+    found = with_well(measure(calibration.illumination.correct(raw), segmentation, protocol.measurement, raw), name, number, frame, version)
     if found.graph is not None:
         stream = io.BytesIO()
         np.savez_compressed(stream, graph=found.graph)

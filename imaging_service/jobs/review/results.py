@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imaging_service.errors import StoreError
 from imaging_service.jobs.review.agreement import reviewed
 from imaging_service.jobs.summary import write_queue
+from imaging_service.protocol import Measurement
 from imaging_service.review.local import LocalRun
 from imaging_service.store.folders import write_bytes
 from imaging_service.store.tables import read_table
@@ -83,4 +84,6 @@ def rank(root: Path) -> pl.DataFrame:
     run = LocalRun(root)
     names = run.record["inputs"]["protocol"]["response"]["phenotypes"]
     wells, fields = (read_table(root / run.newest(f"{name}.parquet")) for name in ("wells", "fields"))
-    return write_queue(root, fields, wells, respond(wells, names, pixel_size_um=float(run.record["pixel_size_um"])), names)
+    settings = Measurement(**run.record["inputs"]["protocol"]["measurement"])
+    responses = respond(wells, names, pixel_size_um=float(run.record["pixel_size_um"]), settings=settings)
+    return write_queue(root, fields, wells, responses, names, settings)

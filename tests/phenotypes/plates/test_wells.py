@@ -6,7 +6,7 @@ import pytest
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.calls import mark_pyknotic
 from phenotypes.plates.normalise import normalised, unit_of
-from phenotypes.plates.wells import MIN_CELLS, WellSettings, well_table
+from phenotypes.plates.wells import WellSettings, well_table
 
 CONDITIONS = pl.DataFrame(
     [
@@ -98,11 +98,11 @@ def test_a_well_without_cells_has_a_count_of_zero_and_no_means():
 
 
 def test_means_over_few_cells_are_withheld_and_counts_are_not():
-    counts = dict.fromkeys(CONDITIONS["well"], 40) | {"A03": MIN_CELLS - 1}
+    counts = dict.fromkeys(CONDITIONS["well"], 40) | {"A03": WellSettings().min_cells - 1}
     table = well_table(mark_pyknotic(cells(counts), CONDITIONS), fields(counts), CONDITIONS, DONE)
     assert row(table, "A03")["nucleus_area_mean"] is None
     assert row(table, "A03")["neurite_length_per_neuron"] is None
-    assert row(table, "A03")["live_density"] == 2 * (MIN_CELLS - 1)
+    assert row(table, "A03")["live_density"] == 2 * (WellSettings().min_cells - 1)
     assert row(table, "A01")["nucleus_area_mean"] == 100.0
 
 
@@ -153,7 +153,7 @@ def test_a_soma_too_small_is_not_alive():
         pl.when(pl.col("label") <= 15).then(10.0).otherwise(200.0).alias("soma_area_um2")
     )
     assert row(well_table(small, fields(counts), CONDITIONS, DONE), "A01")["live_count"] == 25
-    assert row(well_table(small, fields(counts), CONDITIONS, DONE, WellSettings(min_soma_um2=5)), "A01")["live_count"] == 40
+    assert row(well_table(small, fields(counts), CONDITIONS, DONE, WellSettings(min_soma_area_um2=5)), "A01")["live_count"] == 40
 
 
 def two_fields(valid):

@@ -1,0 +1,24 @@
+"""How a number that a laboratory may choose is written down: once, with its default, bound and meaning.
+
+Settings are frozen dataclasses beside the functions that take them. The protocol's sections inherit from them, so a key of
+the protocol is the field of that name. Values are checked wherever settings are made: in a protocol and in a notebook.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+# A misspelt key that is ignored would silently analyse the plate with a default.
+STRICT = ConfigDict(extra="forbid")
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def meaning(text: str) -> FieldInfo:
+    """What a setting means, in the words of its documentation. Its unit is in its name (`_um`, `_um2`)."""
+    # pydantic types the result as the value of a field, which it is not.
+    return FieldInfo(description=text)
