@@ -28,12 +28,18 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # Keys that came after version 0.2.0: at their defaults they leave a protocol the digest, and a run the identity, of before.
 LATER = {
     "measurement": (
-        "primary_ring_um", "bead_length_um", "bead_width", "fragment_area_um2", "fragment_circularity", "max_conflict", "min_cells",
+        "primary_ring_um",
+        "bead_length_um",
+        "bead_width",
+        "fragment_area_um2",
+        "fragment_circularity",
+        "max_conflict",
+        "min_cells",
     ),
     "reference": ("pyknotic_area", "pyknotic_dna", "mislocalised_percentile"),
     "quality": ("uneven", "debris", "confluence", "trend_p", "autofluorescent_z"),
     "survival": ("jump_um", "sensor_share", "absent_frames", "merged_growth", "max_drift", "blurred_slope"),
-}  # fmt: skip
+}
 
 
 class _Part(BaseModel):
@@ -101,11 +107,6 @@ class Reference(CallSettings):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Quality(QualityLimits):
-    """When a field or a well is left out, and when a field or a plate carries a warning."""
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Survival(TrackSettings, DeathSettings):
     """Longitudinal assay: every time point is analysed, neurons are tracked and their deaths timed."""
 
@@ -132,7 +133,7 @@ class AssayProtocol(_Part):
     segmentation: Segmentation = Segmentation()
     measurement: Measurement = Measurement()
     reference: Reference = Reference()
-    quality: Quality = Quality()
+    quality: QualityLimits = QualityLimits()
     survival: Survival | None = None
     response: Response = Response()
 

@@ -20,5 +20,4 @@ Count = Annotated[int, Field(ge=1)]
 
 def meaning(text: str) -> FieldInfo:
     """What a setting means, in the words of its documentation. Its unit is in its name (`_um`, `_um2`)."""
-    # pydantic types the result as the value of a field, which it is not.
     return FieldInfo(description=text)

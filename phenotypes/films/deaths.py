@@ -1,8 +1,8 @@
 """When a tracked neuron died, by one of four definitions, or why its end was not seen.
 
 A track lost while alive is right-censored at its last observed frame: it is never a death, and never dropped. Only reporter
-loss reads absence as death, and only where the neuron is absent from two usable frames in a row, was not at the field's edge
-and did not merge with another.
+loss reads absence as death, and only where the neuron is absent from two usable frames in a row (`absent_frames`), was not at
+the field's edge and did not merge with another.
 """
 
 from __future__ import annotations

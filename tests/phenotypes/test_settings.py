@@ -38,9 +38,13 @@ def drawn() -> tuple[Field, Segmentation]:
     nuclei, somas = np.zeros((SIDE, SIDE), np.int32), np.zeros((SIDE, SIDE), np.int32)
     neurites = np.zeros((SIDE, SIDE), np.uint8)
     lines = [
-        ((40, 40), (40, 170)), ((40, 40), (52.5, 40)), ((40, 40), (60, 40)), ((40, 40), (24, 40)),  # of the first
-        ((40, 100), (47, 100)), ((150, 40), (150, 80)),  # a side branch; one that two somas share
-    ]  # fmt: skip
+        ((40, 40), (40, 170)),
+        ((40, 40), (52.5, 40)),
+        ((40, 40), (60, 40)),
+        ((40, 40), (24, 40)),
+        ((40, 100), (47, 100)),
+        ((150, 40), (150, 80)),  # a side branch; one that two somas share
+    ]
     for (y0, x0), (y1, x1) in lines:
         cv2.line(neurites, (round(x0 / PX), round(y0 / PX)), (round(x1 / PX), round(y1 / PX)), 1, 4)
     for x, radius in ((120, 1.5), (150, 2.5)):
@@ -70,10 +74,15 @@ DRAWN = drawn()
 WELLS = [f"{row}{column:02d}" for row in "ABCD" for column in range(1, 7)]
 CONDITIONS = pl.DataFrame(
     {
-        "well": WELLS, "line": ["L"] * 24, "genotype": ["healthy"] * 24, "compound": ["DMSO"] * 12 + ["x"] * 12, "batch": ["b"] * 24,
-        "dose_molar": [0.0] * 12 + [1e-6, 1e-5] * 6, "control": ["vehicle"] * 12 + ["none"] * 12,
+        "well": WELLS,
+        "line": ["L"] * 24,
+        "genotype": ["healthy"] * 24,
+        "compound": ["DMSO"] * 12 + ["x"] * 12,
+        "batch": ["b"] * 24,
+        "dose_molar": [0.0] * 12 + [1e-6, 1e-5] * 6,
+        "control": ["vehicle"] * 12 + ["none"] * 12,
     }
-)  # fmt: skip
+)
 
 
 def cell_table() -> pl.DataFrame:
@@ -105,15 +114,25 @@ def field_table() -> pl.DataFrame:
     return conform(
         pl.DataFrame(
             {
-                "well": WELLS, "field": [1] * 24, "frame": [1] * 24, "area_mm2": [0.5] * 24, "neurite_length_um": [1000.0] * 24,
-                "attribution_conflict_fraction": [0.1, 0.25] * 12, "nuclei_count": [30] * 24, "valid": [True] * 24,
-                "focus_dna": [-2.0] * 18 + [-2.45] + [-2.0] * 5, "saturated_dna": [0.0, 0.008] * 12, "uneven_dna": [0.0, 0.25] * 12,
-                "debris_fraction": [0.0, 0.8] * 12, "confluence": [0.1, 0.5] * 12, "qc": [""] * 24,
+                "well": WELLS,
+                "field": [1] * 24,
+                "frame": [1] * 24,
+                "area_mm2": [0.5] * 24,
+                "neurite_length_um": [1000.0] * 24,
+                "attribution_conflict_fraction": [0.1, 0.25] * 12,
+                "nuclei_count": [30] * 24,
+                "valid": [True] * 24,
+                "focus_dna": [-2.0] * 18 + [-2.45] + [-2.0] * 5,
+                "saturated_dna": [0.0, 0.008] * 12,
+                "uneven_dna": [0.0, 0.25] * 12,
+                "debris_fraction": [0.0, 0.8] * 12,
+                "confluence": [0.1, 0.5] * 12,
+                "qc": [""] * 24,
                 "background_dna": [100.0 + 2 * (k % 3) for k in range(12)] + [101.0, 109.0] * 6,
             }
         ),
         "field",
-    )  # fmt: skip
+    )
 
 
 CELLS, FIELDS = cell_table(), field_table()
@@ -162,9 +181,15 @@ DRIFTING = [1.0, 0.0, 8.0, 2.0, 10.0, 9.0, 7.0, 6.0, 4.0, 3.0, 5.0, 11.0] + [12.
 def track(number: int, seen: list[int], **columns: list[float]) -> pl.DataFrame:
     n = len(seen)
     base = {
-        "frame": seen, "y_um": [300.0] * n, "x_um": [300.0] * n, "track": [number] * n, "conflict": [False] * n,
-        "soma_area_um2": [200.0] * n, "soma_form_factor": [0.6] * n, "sensor": [0.1] * n,
-    }  # fmt: skip
+        "frame": seen,
+        "y_um": [300.0] * n,
+        "x_um": [300.0] * n,
+        "track": [number] * n,
+        "conflict": [False] * n,
+        "soma_area_um2": [200.0] * n,
+        "soma_form_factor": [0.6] * n,
+        "sensor": [0.1] * n,
+    }
     return pl.DataFrame(base | columns)
 
 
@@ -211,19 +236,36 @@ def tracked(settings: TrackSettings) -> Outcome:
 PER_SOMA = {
     f"cell.{name}"
     for name in (
-        "neurite_length_um", "primary_neurites", "neurite_tips", "branch_points", "max_process_um", "mean_process_um",
+        "neurite_length_um",
+        "primary_neurites",
+        "neurite_tips",
+        "branch_points",
+        "max_process_um",
+        "mean_process_um",
         *(f"sholl_{r}um" for r in SHOLL_UM if r <= 150),
     )
-}  # fmt: skip
+}
 # Means over the cells of a well that the plate above has.
 MEANS = {
-    "soma_area_mean", "nucleus_area_mean", "nucleus_mean_dna", "nc_log2_aggregate", "puncta_per_neuron", "puncta_positive_fraction",
+    "soma_area_mean",
+    "nucleus_area_mean",
+    "nucleus_mean_dna",
+    "nc_log2_aggregate",
+    "puncta_per_neuron",
+    "puncta_positive_fraction",
     "puncta_many_fraction",
-}  # fmt: skip
+}
 SIDE_BRANCHES = {
-    "cell.branch_points", "cell.mean_process_um", "cell.neurite_length_um", "cell.neurite_tips", "field.attribution_conflict_fraction",
-    "field.neurite_branch_points", "field.neurite_length_um", "field.neurite_straightness", "field.neurite_tips",
-}  # fmt: skip
+    "cell.branch_points",
+    "cell.mean_process_um",
+    "cell.neurite_length_um",
+    "cell.neurite_tips",
+    "field.attribution_conflict_fraction",
+    "field.neurite_branch_points",
+    "field.neurite_length_um",
+    "field.neurite_straightness",
+    "field.neurite_tips",
+}
 RATIOS = {f"cell.{name}_{role}" for name in ("cytoplasm_mean", "nc_log2") for role in ("dna", "aggregate")}
 PRIMARY = {"cell.primary_neurites", "cell.mean_process_um"}
 SINGLE = {"primary_neurites_mean", "mean_process_mean"}
@@ -268,9 +310,13 @@ CASES = [
     (TrackSettings, "blurred_slope", 0.4, {"sharp"}),
 ]
 SCENES = {
-    MeasureSettings: measured, WellSettings: counted, CallSettings: called, QualityLimits: judged, DeathSettings: died,
+    MeasureSettings: measured,
+    WellSettings: counted,
+    CallSettings: called,
+    QualityLimits: judged,
+    DeathSettings: died,
     TrackSettings: tracked,
-}  # fmt: skip
+}
 
 
 def test_every_setting_has_a_case():

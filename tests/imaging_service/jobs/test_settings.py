@@ -91,9 +91,12 @@ CHANGES = {
 SINGLE = {"acquisition.z_projection"}
 # What the place calls it, where that is not the key.
 NAMES = {
-    "inputs": "engine", "engine": "sha256", "names": "respond", "hours": "interval",
+    "inputs": "engine",
+    "engine": "sha256",
+    "names": "respond",
+    "hours": "interval",
     "judge": {"reference.healthy_lines": "healthy_lines", "response.position_correction": "position_corrected"},
-}  # fmt: skip
+}
 
 
 def every_key() -> list[str]:
@@ -164,9 +167,14 @@ class Capture:
         roles = ("dna", "neurite", "death")
         lit = SimpleNamespace(illumination=no_illumination(3, "flat"))
         task = SimpleNamespace(
-            protocol=protocol, well="B02", times=(1,), plate=self.folder, roles=roles, pixel_size_um=0.5,
+            protocol=protocol,
+            well="B02",
+            times=(1,),
+            plate=self.folder,
+            roles=roles,
+            pixel_size_um=0.5,
             plan=SimpleNamespace(channels=("1", "2", "3")),
-        )  # fmt: skip
+        )
 
         def reach(place):
             def measure(_, __, settings, ___):
@@ -210,9 +218,18 @@ class Capture:
         judged = SimpleNamespace(**tables)
         shape = SimpleNamespace(rows=8, columns=12)
         whole = SimpleNamespace(
-            inputs=SimpleNamespace(protocol=protocol, plate_map=lambda: None), wells=(), skipped={}, plate=self.folder, plate_name="P",
-            plate_format=shape, pixel_size_um=0.5, run_id="", plate_map_digest="", protocol_digest="", software_version="",
-        )  # fmt: skip
+            inputs=SimpleNamespace(protocol=protocol, plate_map=lambda: None),
+            wells=(),
+            skipped={},
+            plate=self.folder,
+            plate_name="P",
+            plate_format=shape,
+            pixel_size_um=0.5,
+            run_id="",
+            plate_map_digest="",
+            protocol_digest="",
+            software_version="",
+        )
 
         def respond(place):
             def reach(_, names, *, settings, **__):
