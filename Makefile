@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-install lint bench docs lock clean
+.PHONY: demo test test-slow test-install lint bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -59,6 +59,21 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.service
 	$(BIN)/python -c "from phenotypes.columns.dictionary import markdown; print(markdown(), end='')" > docs/columns.md
+
+# The notebooks, executed from top to bottom: an error in one is an error here.
+notebooks: $(VENV)/.dev
+	rm -rf build/notebooks
+	cd docs/notebooks && ../../$(BIN)/jupyter nbconvert --log-level WARN --execute --to markdown --output-dir ../../build/notebooks *.ipynb
+
+# The pages lie under build/pages as in the repository, so that one link serves both.
+PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs examples benchmarks/README.md segmentation/engines/motornet/weights/README.md
+
+site: notebooks
+	rm -rf build/pages build/site
+	mkdir -p build/pages
+	tar -cf - $(PAGES) | tar -xf - -C build/pages
+	cp -r build/notebooks/. build/pages/docs/notebooks/
+	$(BIN)/mkdocs build --strict --quiet
 
 # What was tested: exact versions with hashes, for every platform. Run again to take newer ones, then the whole suite.
 lock: $(VENV)/.service
