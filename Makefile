@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-install lint bench docs notebooks site lock clean
+.PHONY: demo test test-slow test-install lint test-lowest bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -43,6 +43,13 @@ test-install: $(VENV)/.dev
 	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/review/bin/python ".[review]"
 	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.widget, polars; assert not any(map(u.find_spec, ['torch', 'fastapi', 'cv2', 'cellpose']))"
 
+# The lower bounds in pyproject.toml are promises: the suite on the oldest versions that they allow.
+test-lowest: $(VENV)/.dev
+	rm -rf build/lowest
+	$(PYTHON) -m venv build/lowest
+	$(BIN)/uv pip install --quiet --resolution lowest-direct --python build/lowest/bin/python -e ".[dev]"
+	build/lowest/bin/python -m pytest -m "not slow" -n 2 --dist loadscope --ignore tests/napari_plugin
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check plate_maps segmentation phenotypes imaging_service napari_plugin tests benchmarks
@@ -73,7 +80,7 @@ site: notebooks
 	mkdir -p build/pages
 	tar -cf - $(PAGES) | tar -xf - -C build/pages
 	cp -r build/notebooks/. build/pages/docs/notebooks/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # What was tested: exact versions with hashes, for every platform. Run again to take newer ones, then the whole suite.
 lock: $(VENV)/.service
