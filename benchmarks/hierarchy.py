@@ -17,7 +17,7 @@ from scipy import stats
 from phenotypes.screens.donors import donor_estimates, group_contrast
 from phenotypes.screens.rescue import rescue
 from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.dose_response import occupancy
+from phenotypes.statistics.hill import occupancy
 from phenotypes.statistics.meta_analysis import meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
 

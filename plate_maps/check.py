@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from plate_maps.conditions import Control
 from plate_maps.plate_map import PlateMap
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MIN_VEHICLE_WELLS = 3
 MIN_DOSES = 4
@@ -86,3 +90,33 @@ def check(plate_map: PlateMap) -> list[Finding]:
     if treated and not any(c.control is Control.POSITIVE for c in plate_map.conditions.values()):
         findings.append(Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed"))
     return sorted(findings, key=lambda f: f.severity)
+
+
+def confounded(wells: pl.DataFrame, factor: str, *, by: Sequence[str] = ("plate", "batch")) -> list[str]:
+    """Which columns of `by` cannot be told apart from the factor (line, genotype); a sentence each.
+
+    Two factors are confounded where their levels fall into groups that share no level: then a
+    difference between groups may come from either. It is the rank of the two-way design that says
+    so.
+    """
+    sentences = []
+    for other in by:
+        pairs = wells.select(factor, other).drop_nulls().unique().sort(factor, other)
+        groups = _connected(pairs[factor].to_list(), pairs[other].to_list())
+        if pairs[other].n_unique() > 1 and pairs[factor].n_unique() > 1 and len(groups) > 1:
+            parts = "; ".join(f"{', '.join(sorted(a))} only on {other} {', '.join(sorted(b))}" for a, b in groups[:4])
+            sentences.append(f"confounded_with_{other}: {factor} and {other} share no common level ({parts})")
+    return sentences
+
+
+def _connected(first: Sequence[str], second: Sequence[str]) -> list[tuple[set[str], set[str]]]:
+    """Connected groups of a bipartite graph; their number is the rank deficiency of the two-way design plus one."""
+    groups: list[tuple[set[str], set[str]]] = []
+    for a, b in zip(first, second, strict=True):
+        joined = [g for g in groups if a in g[0] or b in g[1]]
+        merged: tuple[set[str], set[str]] = ({a}, {b})
+        for g in joined:
+            merged = (merged[0] | g[0], merged[1] | g[1])
+            groups.remove(g)
+        groups.append(merged)
+    return groups

@@ -61,7 +61,7 @@ def _confounded(found: dict[str, PlateMap]) -> list[str]:
     """Whether lines, or genotypes, have plates or batches of their own over the plates of one map."""
     import polars as pl
 
-    from phenotypes.screens.donors import confounded
+    from plate_maps.check import confounded
 
     rows = {(c.line, c.genotype, name, c.batch) for name, mapped in found.items() for c in mapped.conditions.values()}
     table = pl.DataFrame(sorted(rows), schema=["line", "genotype", "plate", "batch"], orient="row")

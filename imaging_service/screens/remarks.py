@@ -6,8 +6,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from phenotypes.plates.calls import healthy_lines
-from phenotypes.screens.donors import confounded
 from phenotypes.screens.fit import LineFacts
+from plate_maps.check import confounded
 from plate_maps.registry import Registry
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
 from phenotypes.columns.dictionary import phenotype
-from phenotypes.statistics.dose_response import DoseResponse
+from phenotypes.statistics.hill import DoseResponse
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}
 _GENE_SCALE = {"range": PALETTE}

@@ -82,9 +82,9 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
             "reason": f"{len(vehicle)} vehicle and {len(arm)} treated tracks; {MIN_TRACKS} of each are needed",
         }
     mean, error = zip(*(_rmst(group, horizon_h) for group in (vehicle, arm)), strict=True)
-    wide = 1.96 * float(np.hypot(*error))
+    half_width = 1.96 * float(np.hypot(*error))
     row |= {"rmst_vehicle_h": mean[0], "rmst_treated_h": mean[1], "rmst_difference_h": mean[1] - mean[0]}
-    row |= {"rmst_difference_low": mean[1] - mean[0] - wide, "rmst_difference_high": mean[1] - mean[0] + wide}
+    row |= {"rmst_difference_low": mean[1] - mean[0] - half_width, "rmst_difference_high": mean[1] - mean[0] + half_width}
     events = (int(vehicle["event"].sum()), int(arm["event"].sum()))
     if min(events) < MIN_EVENTS:
         return {
@@ -202,22 +202,22 @@ def _cox(both: pl.DataFrame) -> Row:
         }
     inflated = float(clustered.standard_errors_["treated"]) * np.sqrt(wells / (wells - 1))
     se = max(float(plain.standard_errors_["treated"]), inflated)
-    freedom = wells - 2
-    wide = float(stats.t.ppf(0.975, freedom)) * se
+    degrees = wells - 2
+    half_width = float(stats.t.ppf(0.975, degrees)) * se
     between = _between_batches(both) if strata else []
     if len(between) >= 2:
         spread = float(np.std(between, ddof=1) / np.sqrt(len(between)))
-        if float(stats.t.ppf(0.975, len(between) - 1)) * spread > wide:
-            se, freedom = spread, len(between) - 1
-            wide = float(stats.t.ppf(0.975, freedom)) * se
+        if float(stats.t.ppf(0.975, len(between) - 1)) * spread > half_width:
+            se, degrees = spread, len(between) - 1
+            half_width = float(stats.t.ppf(0.975, degrees)) * se
     with np.errstate(over="ignore"):
-        low, high = (float(v) if np.isfinite(v) else None for v in np.exp([estimate - wide, estimate + wide]))
+        low, high = (float(v) if np.isfinite(v) else None for v in np.exp([estimate - half_width, estimate + half_width]))
     violated = float(test.p_value[0] if np.ndim(test.p_value) else test.p_value)
     return {
         "status": "ok",
         "reason": "" if violated >= 0.01 else f"hazards are not proportional (Schoenfeld p {violated:.2g}): the ratio is an average over time",
         "hazard_ratio": float(np.exp(estimate)), "hr_low": low, "hr_high": high, "n_batches": max(1, len(between)),
-        "p_value": float(2 * stats.t.sf(abs(estimate) / se, freedom)), "schoenfeld_p": violated,
+        "p_value": float(2 * stats.t.sf(abs(estimate) / se, degrees)), "schoenfeld_p": violated,
     }  # fmt: skip
 
 

@@ -16,9 +16,9 @@ from pydantic.dataclasses import dataclass
 from scipy import stats
 
 from phenotypes.columns.dictionary import INTENSITY_ROLES, conform, empty_table
-from phenotypes.plates.normalise import robust_scale
 from phenotypes.plates.position import places
 from phenotypes.plates.wells import vehicle_means
+from phenotypes.statistics.robust import robust_scale
 from segmentation.settings import STRICT, Positive, Share, meaning
 
 Row = dict[str, object]

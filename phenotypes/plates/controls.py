@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from phenotypes.columns.dictionary import conform, empty_table, phenotype
+from phenotypes.statistics.robust import MAD_TO_SD, mad
 
 MIN_WELLS = 3
 _BOOTSTRAPS = 1000
@@ -36,7 +37,7 @@ def robust_z_prime(positive: ArrayLike, negative: ArrayLike) -> Real:
     """Z′ with medians and 1.4826 MAD over the last axis."""
     p, n = np.asarray(positive, float), np.asarray(negative, float)
     gap = np.abs(np.median(p, -1) - np.median(n, -1))
-    spread = 3 * 1.4826 * (_mad(p) + _mad(n))
+    spread = 3 * MAD_TO_SD * (mad(p) + mad(n))
     return np.asarray(1 - np.divide(spread, gap, out=np.full_like(gap, np.nan), where=gap > 0))
 
 
@@ -74,10 +75,6 @@ def _v_estimate(groups: Sequence[Real], positive: Real, negative: Real, rng: np.
     draws = 1 - 6 * spread[gap > 0] / gap[gap > 0]
     low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) >= _BOOTSTRAPS // 2 else (np.nan, np.nan)
     return Estimate(value, *(float(v) if np.isfinite(v) else None for v in (low, high)))
-
-
-def _mad(x: Real) -> Real:
-    return np.asarray(np.median(np.abs(x - np.median(x, -1, keepdims=True)), -1))
 
 
 @dataclass(frozen=True)

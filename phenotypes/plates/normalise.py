@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
@@ -29,33 +28,6 @@ def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
     else:
         value = pl.when(done).then(pl.col(name) - reference)
     return wells.select(value.cast(pl.Float64).alias(name))[name]
-
-
-def robust_scale(reference: np.ndarray, least_sd: float) -> tuple[float, float]:
-    """(median, 1.4826 MAD but no less than `least_sd`) of reference values: with all of them equal MAD is 0."""
-    middle = float(np.median(reference))
-    return middle, max(1.4826 * float(np.median(np.abs(reference - middle))), least_sd)
-
-
-# Robust z divides by no less than this share of the median: where all vehicles agree (no puncta in any), MAD is 0.
-LEAST_CV = 0.02
-
-
-def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
-    """(x − median) / (1.4826 MAD) of the vehicle wells of the same line; null under three of them.
-
-    The MAD is floored at LEAST_CV of the median, and at the phenotype's own rounding where that is 0 as well.
-    """
-    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle")).drop_nulls(name)
-    found: dict[str, tuple[float, float]] = {}
-    for line, part in vehicles.group_by("line"):
-        values = part[name].to_numpy().astype(float)
-        if len(values) >= 3:
-            middle = float(np.median(values))
-            found[str(line[0])] = robust_scale(values, LEAST_CV * abs(middle) if middle else LEAST_CV)
-    rows = zip(wells["line"], wells[name], wells["status"], strict=True)
-    values_z = [None if v is None or s != "done" or line not in found else (v - found[line][0]) / found[line][1] for line, v, s in rows]
-    return pl.Series(name, values_z, dtype=pl.Float64)
 
 
 def normalised_to_isogenic(wells: pl.DataFrame, name: str, isogenic: dict[str, str]) -> pl.Series:

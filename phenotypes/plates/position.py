@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from phenotypes.plates.normalise import robust_z
+from phenotypes.statistics.robust import robust_z
 
 Real = NDArray[np.float64]
 
@@ -123,12 +123,9 @@ def _by_place(values: Real, at: NDArray[np.int64]) -> float:
     groups = [values[at == k] for k in np.unique(at)]
     if len(groups) < 2 or len(values) <= len(groups) or np.ptp(values) == 0:
         return 1.0
-    within = sum(float(((g - g.mean()) ** 2).sum()) for g in groups)
-    if within <= 1e-12:
+    if all(np.ptp(g) == 0 for g in groups):
         return 0.0
-    between = sum(len(g) * float((g.mean() - values.mean()) ** 2) for g in groups)
-    freedom = len(groups) - 1, len(values) - len(groups)
-    return float(stats.f.sf(between / freedom[0] / (within / freedom[1]), *freedom))
+    return float(stats.f_oneway(*groups).pvalue)
 
 
 def _polish(grid: Real, use_rows: NDArray[np.bool_], use_columns: NDArray[np.bool_]) -> tuple[float, Real, Real]:

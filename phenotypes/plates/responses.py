@@ -12,7 +12,8 @@ from phenotypes.columns.dictionary import conform, phenotype
 from phenotypes.plates.controls import quality_table
 from phenotypes.plates.normalise import normalised, unit_of
 from phenotypes.plates.wells import PER_NEURON, WellSettings
-from phenotypes.statistics.dose_response import DoseResponse, fit
+from phenotypes.statistics.dose_response import fit
+from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 
 # Phenotypes that speak of a whole well, however few its cells.
@@ -236,7 +237,4 @@ def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _auc(result: DoseResponse, dose_range: tuple[float, float] | None) -> float | None:
-    if dose_range is None or result.e0 is None:
-        return None
-    doses = np.geomspace(*dose_range, 201)
-    return float(np.trapezoid(result.predict(doses), np.log10(doses)) / np.log10(dose_range[1] / dose_range[0]))
+    return None if dose_range is None or result.e0 is None else result.mean_response(*dose_range)

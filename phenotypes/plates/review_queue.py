@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import phenotype
-from phenotypes.plates.normalise import robust_z
 from phenotypes.plates.responses import Curve
-from phenotypes.statistics.dose_response import DoseResponse
+from phenotypes.statistics.hill import DoseResponse
+from phenotypes.statistics.robust import robust_z
 
 SCHEMA = {"well": pl.String(), "field": pl.Int64(), "score": pl.Float64(), "why": pl.String()}
 # Robust standard deviations of vehicle wells, and residual standard deviations of a curve, from which a well is remarked; both count at

@@ -21,12 +21,13 @@ from phenotypes.screens.lines import MIN_BATCHES
 from phenotypes.statistics.meta_analysis import MIN_STUDIES, meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
 from phenotypes.statistics.multiple_testing import with_q_values
+from phenotypes.statistics.permutation import permutation_p
+from plate_maps.check import confounded
 
 Row = dict[str, object]
 Real = NDArray[np.float64]
 ALPHA = 0.05
 DISEASE, HEALTHY = "disease lines", "healthy lines"
-_PERMUTATIONS = 999
 
 
 def across_lines_table(
@@ -91,7 +92,7 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
             "status": "too_few_donors",
             "reason": f"{k} donors with at least {MIN_BATCHES} batches; a statement across donors needs {MIN_STUDIES}",
         }
-    y, v, freedom = donor_estimates(usable["effect"].to_numpy(), usable["error"].to_numpy(), usable["n_batches"].to_numpy(), named)
+    y, v, degrees = donor_estimates(usable["effect"].to_numpy(), usable["error"].to_numpy(), usable["n_batches"].to_numpy(), named)
     found = meta_analysis(y, v)
     row |= {
         "status": "ok", "reason": "", "effect": found.mean, "effect_low": found.low, "effect_high": found.high,
@@ -104,7 +105,7 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
         # The variance within lines is estimated too: Q over its degrees of freedom follows F, and χ² calls alike donors different.
         row |= {
             "predicted_low": found.predicted_low, "predicted_high": found.predicted_high, "tau2": found.tau2, "i2": found.i2,
-            "heterogeneity_p": float(stats.f.sf(found.q / (k - 1), k - 1, freedom)),
+            "heterogeneity_p": float(stats.f.sf(found.q / (k - 1), k - 1, degrees)),
         }  # fmt: skip
     row["stable"] = _stable(usable, used, donors, found.tau2, found.mean) if found.p_value < ALPHA else None
     return row
@@ -116,15 +117,15 @@ def donor_estimates(effect: Real, error: Real, n_batches: NDArray[np.int64], don
     Batches of all lines are taken to scatter alike: three batches know their own variance within a factor of five only.
     """
     of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
-    pooled, freedom = pooled_variance(error, n_batches)
+    pooled, degrees = pooled_variance(error, n_batches)
     variance = np.maximum(pooled, 1e-12) / n_batches
-    return np.array([effect[i].mean() for i in of.values()]), np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]), freedom
+    return np.array([effect[i].mean() for i in of.values()]), np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]), degrees
 
 
 def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, int]:
     """Variance between batches of a line, pooled over lines by their degrees of freedom, and these."""
-    freedom = n_batches - 1
-    return float((error**2 * n_batches * freedom).sum() / freedom.sum()), int(freedom.sum())
+    degrees = n_batches - 1
+    return float((error**2 * n_batches * degrees).sum() / degrees.sum()), int(degrees.sum())
 
 
 def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float) -> bool:
@@ -172,50 +173,18 @@ def _association(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, 
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
         return {"association_status": "homogeneous"}
     values = np.array([float(np.mean(lines_of[d])) for d in kept])
-    return {"association_status": "ok", "association_p": permutation_p(values, [named[d] for d in kept])}
+    return {"association_status": "ok", "association_p": genes_differ_p(values, [named[d] for d in kept])}
 
 
-def permutation_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:
-    """P of groups' means being as far apart, donors permuted over groups (999 permutations; sum of squares between groups)."""
+def genes_differ_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:
+    """P of groups' means being as far apart, donors permuted over groups (sum of squares between groups)."""
     _, of = np.unique(groups, return_inverse=True)
     member = np.eye(of.max() + 1)[of]
-    centred = values - values.mean()
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permuted(np.broadcast_to(centred, (_PERMUTATIONS, len(centred))), axis=1)
 
     def between(v: Real) -> Real:
         return np.asarray(((v @ member) ** 2 / member.sum(axis=0)).sum(axis=-1))
 
-    return float((1 + (between(shuffled) >= between(centred) * (1 - 1e-12)).sum()) / (_PERMUTATIONS + 1))
-
-
-def confounded(wells: pl.DataFrame, of: str, *, by: Sequence[str] = ("plate", "batch")) -> list[str]:
-    """Which of `by` cannot be told apart from `of` (line, genotype): the rank of the two factors together says so.
-
-    Two factors are confounded where their levels fall into groups that share nothing: then a difference between groups is as much
-    the one's as the other's. Returns one sentence a confounded factor.
-    """
-    found = []
-    for other in by:
-        pairs = wells.select(of, other).unique().drop_nulls()
-        groups = _connected(pairs[of].to_list(), pairs[other].to_list())
-        if pairs[other].n_unique() > 1 and pairs[of].n_unique() > 1 and len(groups) > 1:
-            parts = "; ".join(f"{', '.join(sorted(a))} only on {other} {', '.join(sorted(b))}" for a, b in groups[:4])
-            found.append(f"confounded_with_{other}: {of} and {other} share no common level ({parts})")
-    return found
-
-
-def _connected(first: Sequence[str], second: Sequence[str]) -> list[tuple[set[str], set[str]]]:
-    """Connected groups of a bipartite graph; their number is the rank deficiency of the two-way design plus one."""
-    groups: list[tuple[set[str], set[str]]] = []
-    for a, b in zip(first, second, strict=True):
-        joined = [g for g in groups if a in g[0] or b in g[1]]
-        merged: tuple[set[str], set[str]] = ({a}, {b})
-        for g in joined:
-            merged = (merged[0] | g[0], merged[1] | g[1])
-            groups.remove(g)
-        groups.append(merged)
-    return groups
+    return permutation_p(values, between, seed=seed)
 
 
 def group_contrast(effects: Real, groups: Sequence[str]) -> Row:

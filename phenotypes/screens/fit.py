@@ -246,10 +246,10 @@ def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
         (pl.col("effect_high") - pl.col("effect_low")).alias("width"), batches.alias("batches"),
         ((pl.col("window_status") == "not_expressed") & ~pl.col("line").is_in(list(healthy))).alias("absent"),
     )  # fmt: skip
-    freedom = np.maximum(part["batches"].fill_null(2).to_numpy() - 1, 1)
-    error = part["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, freedom)
+    degrees = np.maximum(part["batches"].fill_null(2).to_numpy() - 1, 1)
+    error = part["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, degrees)
     effect = part["sign"].fill_null(np.nan).to_numpy() * table["effect"].fill_null(np.nan).to_numpy()
-    found, likely = responder_class(effect, error, freedom, table["effect_floor"].fill_null(np.nan).to_numpy())
+    found, likely = responder_class(effect, error, degrees, table["effect_floor"].fill_null(np.nan).to_numpy())
     usable = part["classed"].fill_null(value=False).to_numpy() & np.isfinite(likely)
     likely = np.where(usable, likely, np.nan)
     named = pl.Series([str(f) if u else None for f, u in zip(found, usable, strict=True)], dtype=pl.String)

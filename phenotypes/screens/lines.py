@@ -25,7 +25,7 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
     """Mean effect and response of each condition in each batch: plates ► batch, each plate once.
 
     `plates` as `plate_effects` gives it. `error` is the standard error between wells; `n_vehicle` counts vehicle wells on the plates that
-    the condition stands on, and no others; `freedom` is what the wells of both arms leave, plate by plate.
+    the condition stands on, and no others; `freedom` are the degrees of freedom that the wells of both arms leave, summed over plates.
     """
     return (
         plates.group_by("phenotype", *KEYS, "batch")
@@ -72,11 +72,11 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
     effect = table["effect"].to_numpy()
     still = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
     error = np.where(still, np.nan, error)
-    freedom = np.where(several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy()))
-    wide = stats.t.ppf(0.975, freedom) * error
-    p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, freedom), np.nan)
+    degrees = np.where(several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy()))
+    half_width = stats.t.ppf(0.975, degrees) * error
+    p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, degrees), np.nan)
     one, same = pl.Series(~several), pl.Series(still)
-    found = {"error": error, "effect_low": effect - wide, "effect_high": effect + wide, "p_value": p}
+    found = {"error": error, "effect_low": effect - half_width, "effect_high": effect + half_width, "p_value": p}
     return table.drop("between", "within", "freedom").with_columns(
         pl.when(one).then(pl.lit("one_batch")).when(same).then(pl.lit("no_variation")).otherwise(pl.lit("ok")).alias("status"),
         pl.when(one).then(pl.lit(_ONE_BATCH)).when(same).then(pl.lit(_NO_VARIATION)).otherwise(pl.lit("")).alias("reason"),

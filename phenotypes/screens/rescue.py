@@ -113,12 +113,12 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """95 % interval of the mean of batch values, Student's t between them."""
-    wide = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return float(values.mean() - wide), float(values.mean() + wide)
+    half_width = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean() - half_width), float(values.mean() + half_width)
 
 
 def responder_class(
-    effect: ArrayLike, error: ArrayLike, freedom: ArrayLike, floor: ArrayLike
+    effect: ArrayLike, error: ArrayLike, degrees: ArrayLike, floor: ArrayLike
 ) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
     """(class, P(effect > floor)) of lines that show the phenotype; effects are oriented so that positive is good.
 
@@ -127,6 +127,6 @@ def responder_class(
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = (np.asarray(floor, float) - np.asarray(effect, float)) / np.asarray(error, float)
-    likely = np.asarray(stats.t.sf(distance, np.asarray(freedom, float)), np.float64)
+    likely = np.asarray(stats.t.sf(distance, np.asarray(degrees, float)), np.float64)
     found = np.where(likely >= LIKELY, "responder", np.where(likely <= 1 - LIKELY, "non_responder", "indeterminate"))
     return np.asarray(found, np.str_), likely

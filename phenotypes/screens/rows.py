@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.screens.rescue import Rescue, rescue
 from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.dose_response import DoseResponse
+from phenotypes.statistics.hill import DoseResponse
 
 Row = dict[str, object]
 Real = NDArray[np.float64]
+# Half of a plate's: a screen has tens of thousands of rows.
+_AUC_POINTS = 101
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,7 @@ class ScreenRow:
     def _auc(self, curve: DoseResponse) -> float | None:
         if self.dose_range is None or curve.e0 is None:
             return None
-        doses = np.geomspace(*self.dose_range, 101)
-        return float(np.trapezoid(curve.predict(doses), np.log10(doses)) / np.log10(self.dose_range[1] / self.dose_range[0]))
+        return curve.mean_response(*self.dose_range, points=_AUC_POINTS)
 
     def _absolute(self, curve: DoseResponse) -> float | None:
         """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""

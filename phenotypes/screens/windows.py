@@ -29,14 +29,14 @@ def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl
         return empty_table("window"), {}
     pairs = pl.DataFrame({"line": list(isogenic), "isogenic": list(isogenic.values())})
     keys = ["plate", "batch", "phenotype"]
-    freedom = pl.col("n_wells") - 1
+    degrees = pl.col("n_wells") - 1
     # Several vehicles of a line are one group, as they are for effects; their scatter is that within each.
     vehicle = (
         plates.filter(pl.col("control") == "vehicle")
         .group_by(*keys, "line")
         .agg(
             ((pl.col("level") * pl.col("n_wells")).sum() / pl.col("n_wells").sum()).alias("level"),
-            (pl.col("level_sd") ** 2 * freedom).sum().alias("squares"), freedom.sum().alias("freedom"), pl.col("n_wells").sum().alias("n"),
+            (pl.col("level_sd") ** 2 * degrees).sum().alias("squares"), degrees.sum().alias("degrees"), pl.col("n_wells").sum().alias("n"),
         )
     )  # fmt: skip
     disease = vehicle.join(pairs, on="line", how="inner")
@@ -49,7 +49,7 @@ def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl
         both.group_by("line", "isogenic", "phenotype", "batch")
         .agg(
             pl.col("gap").mean(), (pl.col("level_i") - pl.col("level")).mean().alias("difference"),
-            *(pl.col(c).sum() for c in ("squares", "squares_i", "freedom", "freedom_i", "n", "n_i")),
+            *(pl.col(c).sum() for c in ("squares", "squares_i", "degrees", "degrees_i", "n", "n_i")),
         )
         .sort("line", "phenotype", "batch")
     )  # fmt: skip
@@ -81,20 +81,20 @@ def ssmd_interval(difference: float, sd: tuple[float, float], n: tuple[int, int]
     spread = float(np.hypot(*sd))
     if not np.isfinite(spread) or spread == 0:
         return None
-    freedom = n[0] + n[1] - 2
+    degrees = n[0] + n[1] - 2
     value = difference / spread
-    error = float(np.sqrt((1 / n[0] + 1 / n[1]) / 2 + value**2 / (2 * freedom)))
-    wide = float(stats.t.ppf(0.975, freedom)) * error
-    return value, value - wide, value + wide
+    error = float(np.sqrt((1 / n[0] + 1 / n[1]) / 2 + value**2 / (2 * degrees)))
+    half_width = float(stats.t.ppf(0.975, degrees)) * error
+    return value, value - half_width, value + half_width
 
 
 def _of_batch(r: dict[str, Any]) -> Row:
     n, n_i = int(r["n"]), int(r["n_i"])
     row: Row = {"batch": r["batch"], "n_wells": n + n_i, "n_batches": 1, "gap": r["gap"]}
-    if min(n, n_i) < MIN_WELLS or min(r["freedom"], r["freedom_i"]) < 1:
+    if min(n, n_i) < MIN_WELLS or min(r["degrees"], r["degrees_i"]) < 1:
         words = f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed, and two on one plate"
         return row | {"status": "too_few_wells", "reason": words}
-    sd = float(np.sqrt(r["squares"] / r["freedom"])), float(np.sqrt(r["squares_i"] / r["freedom_i"]))
+    sd = float(np.sqrt(r["squares"] / r["degrees"])), float(np.sqrt(r["squares_i"] / r["degrees_i"]))
     found = ssmd_interval(float(r["difference"]), sd, (n, n_i))
     if found is None:
         return row | {"status": "no_variation", "reason": "vehicle wells of neither line vary: SSMD is not defined"}
@@ -115,15 +115,17 @@ def _overall(usable: pl.DataFrame) -> Row:
         }
     mean = float(gap.mean())
     low, high = mean_interval(gap)
-    wide = (high - low) / 2
-    if wide <= 1e-12 * max(1.0, abs(mean)):
+    half_width = (high - low) / 2
+    if half_width <= 1e-12 * max(1.0, abs(mean)):
         return row | {"status": "no_variation", "reason": "all batches gave the very same gap: no interval", "gap": mean}
-    apart = abs(mean) > wide
-    words = "" if apart else f"gap {mean:.3g} (95 % {mean - wide:.3g} … {mean + wide:.3g}) includes 0: there is nothing to rescue"
+    apart = abs(mean) > half_width
+    words = (
+        "" if apart else f"gap {mean:.3g} (95 % {mean - half_width:.3g} … {mean + half_width:.3g}) includes 0: there is nothing to rescue"
+    )
     return row | {
         "status": "expressed" if apart else "not_expressed",
         "reason": words,
         "gap": mean,
-        "gap_low": mean - wide,
-        "gap_high": mean + wide,
+        "gap_low": mean - half_width,
+        "gap_high": mean + half_width,
     }

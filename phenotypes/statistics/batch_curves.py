@@ -3,12 +3,11 @@
     y_bd = a_b + S · f(x_d),   f(x) = 1 / (1 + (EC50 / x)^h)
 
 Strategy. Points are the means of each batch at each dose, vehicle at dose 0, weighted by their wells. Each batch has a level a_b of its
-own, since an error in its vehicle's mean shifts all its doses alike. Given log EC50 and h the rest is linear, so the whole plane is
-evaluated at once, as in `phenotypes.statistics.dose_response`, and the best point is refined on ever finer nets: no starting values, no direction
-preferred, and 20,000 curves in a minute.
+own, since an error in its vehicle's mean shifts all its doses alike. The plane of `phenotypes.statistics.hill` is evaluated at once and its
+best point refined on ever finer grids: 20,000 curves in a minute.
 
 Curve or constant: the share of variance that the best curve explains, against its distribution over Gaussian noise on the same design
-(EC50 and h mean nothing under a constant, so F's tables do not hold). The distribution is drawn once a design.
+(EC50 and h mean nothing under a constant, so F's tables do not hold). The distribution is drawn once per design.
 
 Intervals: where the profile likelihood crosses its bound, and never narrower than what the batches say: the scatter of one-step
 estimates of each batch about the common one (a cluster-robust variance, Student's t with batches − 1), from three batches on.
@@ -24,49 +23,48 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from phenotypes.statistics.dose_response import ALPHA, HILL_BOUNDS, MIN_DOSES, DoseResponse, occupancy, potency_status
+from phenotypes.statistics.hill import (
+    ALPHA,
+    HILL_BOUNDS,
+    MIN_DOSES,
+    DoseResponse,
+    Plane,
+    Real,
+    hill_curve,
+    occupancy,
+    too_few_doses,
+)
+from phenotypes.statistics.permutation import monte_carlo_p
+from phenotypes.statistics.robust import MAD_TO_SD
 
-Real = NDArray[np.float64]
-
-# A point more is not worth a curve: four parameters and a level a batch must leave something to judge by.
-MIN_FREEDOM = 3
-_MARGIN_DECADES, _STEP_DECADES = 1.0, 0.05
+# Three parameters and a level per batch must leave something to judge the curve by.
+MIN_DEGREES = 3
+_STEP_DECADES = 0.05
 _HILLS = np.geomspace(*HILL_BOUNDS, 20)
 _DRAWS = 999
 _CLUSTERS = 3
 _TUKEY, _ROUNDS = 4.685, 6
 
 
-class _Design:
-    """All curves of the (log EC50, h) plane over the points of one design."""
+class _Design(Plane):
+    """All curves of the (log EC50, h) plane over the points of one design, batch levels taken off."""
 
     def __init__(self, x: Real, weight: Real, batch: NDArray[np.int64]) -> None:
-        self.x, self.root, self.n = x, np.sqrt(weight), len(x)
-        members = np.eye(batch.max() + 1)[batch]
-        self.share = members * (weight / (members.T @ weight)[batch])[:, None]
-        self.members = members
-        tested = np.log10(np.unique(x[x > 0]))
-        low, high = tested[0] - _MARGIN_DECADES, tested[-1] + _MARGIN_DECADES
-        self.theta = np.linspace(low, high, int(np.ceil((high - low) / _STEP_DECADES)) + 1)
-        curves = self.within(occupancy(x, self.theta[:, None, None], _HILLS[None, :, None]))
-        norm = np.sqrt((curves**2).sum(-1, keepdims=True))
-        # A curve that is constant over the design explains nothing.
-        self.unit = np.divide(curves, norm, out=np.zeros_like(curves), where=norm > 1e-6)
+        self.root, self.n = np.sqrt(weight), len(x)
+        self.members = np.eye(batch.max() + 1)[batch]
+        self.share = self.members * (weight / (self.members.T @ weight)[batch])[:, None]
+        super().__init__(x, self.within, _STEP_DECADES, _HILLS)
 
     def within(self, y: Real) -> Real:
         """Values (…, n) less their batch's weighted mean, times the root of their weight."""
         return np.asarray((y - (y @ self.share) @ self.members.T) * self.root)
 
-    def explained(self, scaled: Real) -> Real:
-        """Sum of squares that each (θ, h) explains of values as `within` gives them."""
-        return np.asarray((self.unit @ scaled) ** 2)
-
     def noise(self) -> Real:
         """Sorted shares of variance that the best curve explains of Gaussian noise."""
         rng = np.random.default_rng(0)
         draws = self.within(rng.normal(size=(_DRAWS, self.n)) / self.root)
-        net = self.unit[::3, ::2].reshape(-1, self.n)
-        return np.sort(((net @ draws.T) ** 2).max(axis=0) / (draws**2).sum(axis=1))
+        shapes = self.unit[::3, ::2].reshape(-1, self.n)
+        return np.sort(((shapes @ draws.T) ** 2).max(axis=0) / (draws**2).sum(axis=1))
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +85,7 @@ def fit_batches(dose: ArrayLike, response: ArrayLike, wells: ArrayLike, batch: A
     Parameters
     ----------
     dose
-        mol/L, 0 for vehicle; one entry a batch and dose.
+        mol/L, 0 for vehicle; one entry per batch and dose.
     response
         Mean response of that batch at that dose.
     wells
@@ -95,7 +93,8 @@ def fit_batches(dose: ArrayLike, response: ArrayLike, wells: ArrayLike, batch: A
     batch
         Batch of each mean, numbered 0, 1, ….
     robust
-        Weigh means far from the curve less (Tukey's biweight, iterated); the reason says how many. Their doubt is no part of the intervals.
+        Weigh means far from the curve less (Tukey's biweight, iterated); the reason says how many. The intervals do not know
+        that these weights are estimates.
 
     Returns
     -------
@@ -123,7 +122,7 @@ def _biweight(found: DoseResponse, x: Real, y: Real, w: Real, b: NDArray[np.int6
     for group in np.unique(b):
         residual[b == group] -= np.median(residual[b == group])
     scaled = residual * np.sqrt(w)
-    scale = 1.4826 * float(np.median(np.abs(scaled)))
+    scale = MAD_TO_SD * float(np.median(np.abs(scaled)))
     if scale <= 0:
         return np.ones(len(x))
     # Never 0: a mean without weight would leave its dose, or its batch, without one.
@@ -135,9 +134,9 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
     groups = int(b.max()) + 1 if len(b) else 0
     counts: Any = {"n_wells": int(w[x > 0].sum()), "n_vehicle": int(w[x == 0].sum()), "n_doses": len(treated)}
     if len(treated) < MIN_DOSES:
-        return DoseResponse("too_few_doses", f"{len(treated)} doses with values; a curve needs {MIN_DOSES}", **counts)
-    freedom = len(x) - groups - 3
-    if freedom < MIN_FREEDOM:
+        return too_few_doses(len(treated), counts)
+    degrees = len(x) - groups - 3
+    if degrees < MIN_DEGREES:
         return DoseResponse(
             "too_few_doses", f"{len(x)} means of {groups} batches at {len(treated)} doses do not determine a curve", **counts
         )
@@ -148,10 +147,10 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
     if total <= 1e-12 * max(1.0, float((y**2).sum())):
         return _constant(x, y, w, counts, 1.0, "all means are the same")
     null = _noise(x.tobytes(), b.tobytes())
-    p = float((1 + (null >= explained[::3, ::2].max() / total).sum()) / (len(null) + 1))
+    p = monte_carlo_p(null, explained[::3, ::2].max() / total)
     if p >= ALPHA:
         return _constant(x, y, w, counts, p, f"a constant fits as well as a curve (p = {p:.2g})")
-    return _curve(design, y, scaled, explained, b, groups, freedom, counts, p)
+    return _curve(design, y, scaled, explained, b, groups, degrees, counts, p)
 
 
 def _constant(x: Real, y: Real, w: Real, counts: Any, p: float, reason: str) -> DoseResponse:
@@ -159,28 +158,10 @@ def _constant(x: Real, y: Real, w: Real, counts: Any, p: float, reason: str) -> 
     return DoseResponse("flat", reason, **counts, model="constant", e0=level, einf=level, emax=level, p_value=p)
 
 
-def _refine(design: _Design, scaled: Real, theta: float, log_hill: float) -> tuple[float, float, float]:
-    """(θ, log h, explained) at the top of the plane near a point of the net, by five nets each a third as wide."""
-    wide_theta, wide_hill = _STEP_DECADES, float(np.log(_HILLS[1] / _HILLS[0]))
-    steps = np.linspace(-1, 1, 7)
-    best = 0.0
-    for _ in range(6):
-        thetas = np.clip(theta + wide_theta * steps, design.theta[0], design.theta[-1])
-        hills = np.clip(log_hill + wide_hill * steps, *np.log(HILL_BOUNDS))
-        curves = design.within(occupancy(design.x, thetas[:, None, None], np.exp(hills)[None, :, None]))
-        norm = (curves**2).sum(-1)
-        found = np.divide((curves @ scaled) ** 2, norm, out=np.zeros_like(norm), where=norm > 1e-12)
-        i, j = np.unravel_index(found.argmax(), found.shape)
-        theta, log_hill, best = float(thetas[i]), float(hills[j]), float(found[i, j])
-        wide_theta, wide_hill = wide_theta / 3, wide_hill / 3
-    return theta, log_hill, best
-
-
 def _curve(
-    design: _Design, y: Real, scaled: Real, explained: Real, batch: NDArray[np.int64], groups: int, freedom: int, counts: Any, p: float
+    design: _Design, y: Real, scaled: Real, explained: Real, batch: NDArray[np.int64], groups: int, degrees: int, counts: Any, p: float
 ) -> DoseResponse:
-    i, j = np.unravel_index(explained.argmax(), explained.shape)
-    theta, log_hill, best = _refine(design, scaled, float(design.theta[i]), float(np.log(_HILLS[j])))
+    theta, log_hill, best = design.refined(scaled, *design.best(explained))
     hill = float(np.exp(log_hill))
     f = occupancy(design.x, theta, hill)
     within = design.within(f)
@@ -188,34 +169,37 @@ def _curve(
     weight = design.root**2
     e0 = float(np.average(y - span * f, weights=weight))
     rss = max(float(scaled @ scaled) - best, 0.0)
-    variance = rss / freedom
-    bound = rss + variance * float(stats.f.ppf(1 - ALPHA, 1, freedom))
+    variance = rss / degrees
+    bound = rss + variance * float(stats.f.ppf(1 - ALPHA, 1, degrees))
     low, high = _profile(design.theta, float(scaled @ scaled) - explained.max(axis=1), theta, bound)
     covariance = _covariance(design, theta, hill, span, scaled - span * within, batch, groups, variance)
     if covariance is not None and groups >= _CLUSTERS:
-        half = float(stats.t.ppf(1 - ALPHA / 2, groups - 1) * np.sqrt(covariance[3, 3]))
-        low = None if low is None else min(low, theta - half)
-        high = None if high is None else max(high, theta + half)
-    tested = np.log10(design.x[design.x > 0])
+        half_width = float(stats.t.ppf(1 - ALPHA / 2, groups - 1) * np.sqrt(covariance[3, 3]))
+        low = None if low is None else min(low, theta - half_width)
+        high = None if high is None else max(high, theta + half_width)
     # Where the interval leaves what can be known from these doses, its end is open.
     low = None if low is not None and low < design.theta[0] else low
     high = None if high is not None and high > design.theta[-1] else high
-    status, reason, inside = potency_status(theta, tested, low, high)
-    if status == "ok" and groups < _CLUSTERS:
-        reason = f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another batch"
-    top = float(occupancy(np.array([design.x.max()]), theta, hill)[0])
-    return DoseResponse(
-        status, reason, **counts, model="hill4", direction="ascending" if span > 0 else "descending",
-        ec50=float(10**theta) if status == "ok" else None,
-        ec50_low=float(10**low) if inside and low is not None else None,
-        ec50_high=float(10**high) if inside and high is not None else None,
-        hill=hill, e0=e0, einf=e0 + span, emax=e0 + span * top, effect=span * top, p_value=p,
-        residual_sd=float(np.sqrt(variance)), covariance=covariance, fitted_log_ec50=theta,
-    )  # fmt: skip
+    curve = hill_curve(
+        design.x,
+        theta,
+        hill,
+        e0,
+        span,
+        (low, high),
+        counts,
+        p_value=p,
+        residual_sd=float(np.sqrt(variance)),
+        covariance=covariance,
+    )
+    if curve.status != "ok" or groups >= _CLUSTERS:
+        return curve
+    reason = f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another batch"
+    return replace(curve, reason=reason)
 
 
 def _profile(theta: Real, rss: Real, best: float, bound: float) -> tuple[float | None, float | None]:
-    """Where the profile over log EC50 crosses the bound on either side, between points of the net; None where it does not."""
+    """Where the profile over log EC50 crosses the bound on either side, between points of the grid; None where it does not."""
     ends: list[float | None] = []
     for at, cost in ((theta[theta < best][::-1], rss[theta < best][::-1]), (theta[theta > best], rss[theta > best])):
         over = np.flatnonzero(cost > bound)

@@ -36,15 +36,15 @@ def donor_model(effects: Real, donors: Sequence[str]) -> dict[str, object]:
     status, mean, error = _fit(effects, of, means)
     if status != "ok":
         mean, error = float(means.mean()), float(means.std(ddof=1) / np.sqrt(k))
-    wide = float(stats.t.ppf(0.975, k - 1)) * error
-    return {"mixed_status": status, "mixed_effect": mean, "mixed_effect_low": mean - wide, "mixed_effect_high": mean + wide}
+    half_width = float(stats.t.ppf(0.975, k - 1)) * error
+    return {"mixed_status": status, "mixed_effect": mean, "mixed_effect_low": mean - half_width, "mixed_effect_high": mean + half_width}
 
 
 def _component(effects: Real, of: NDArray[np.int64], means: Real) -> float:
     """Variance between donors over that within, by analysis of variance: where to begin, and not positive where nothing is between."""
     n = np.bincount(of)
-    freedom = len(effects) - len(n)
-    within = float(((effects - means[of]) ** 2).sum()) / freedom if freedom > 0 else 0.0
+    degrees = len(effects) - len(n)
+    within = float(((effects - means[of]) ** 2).sum()) / degrees if degrees > 0 else 0.0
     if within <= 0:
         return 0.0
     between = float((n * (means - effects.mean()) ** 2).sum()) / (len(n) - 1)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import polars as pl
+
 from plate_maps import Condition, Control, PlateMap, Well, check, plate_format
+from plate_maps.check import confounded
 
 
 def plate(*conditions):
@@ -24,3 +27,25 @@ def test_findings_name_line_compound_and_wells_errors_first():
 
 def test_no_vehicle_at_all():
     assert check(plate(Condition("L1", "ril", 1e-6)))[0].code == "no_vehicle"
+
+
+def lines_on(batches):
+    """A table of wells: line ► the batches it is on, each line on plates of its own."""
+    rows = [(line, f"{line}-{b}", b) for line, names in batches.items() for b in names]
+    return pl.DataFrame(rows, schema=["line", "plate", "batch"], orient="row")
+
+
+def test_factors_without_a_common_level_are_confounded():
+    shared = lines_on({"L1": ["b0", "b1"], "L2": ["b0", "b1"]})
+    assert [s.split(":")[0] for s in confounded(shared, "line")] == ["confounded_with_plate"]
+    assert confounded(shared, "line", by=["batch"]) == []
+    apart = lines_on({"L1": ["b1"], "L2": ["b1"], "L3": ["b2"]})
+    [sentence] = confounded(apart, "line", by=["batch"])
+    assert "L1, L2 only on batch b1; L3 only on batch b2" in sentence
+
+
+def test_a_chain_of_common_levels_is_not_confounded():
+    """L1 and L3 share no batch, but each shares one with L2: the two-way design has full rank."""
+    chain = lines_on({"L1": ["b1"], "L2": ["b1", "b2"], "L3": ["b2"]})
+    assert confounded(chain, "line", by=["batch"]) == []
+    assert confounded(lines_on({"L1": ["b1", "b2"]}), "line", by=["batch"]) == []

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from phenotypes.columns.dictionary import conform
-from phenotypes.plates.normalise import normalised_to_isogenic, robust_z
+from phenotypes.plates.normalise import normalised_to_isogenic
+from phenotypes.statistics.robust import robust_z
 
 
 def wells(rows):

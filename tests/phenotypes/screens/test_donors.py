@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from phenotypes.screens.conditions import plate_effects
-from phenotypes.screens.donors import DISEASE, HEALTHY, across_lines_table, confounded, donor_estimates, group_contrast, permutation_p
+from phenotypes.screens.donors import DISEASE, HEALTHY, across_lines_table, donor_estimates, genes_differ_p, group_contrast
 from phenotypes.screens.lines import batch_effects, line_effects
 from tests.phenotypes.drawn_screens import screen_wells
 
@@ -90,16 +90,6 @@ def test_an_effect_of_one_batch_is_not_stable():
     assert row["stable"] is False
 
 
-def test_confounding_is_named():
-    wells = screen_wells(np.random.default_rng(0))
-    assert "confounded_with_plate" in confounded(wells, "line")[0]  # every line on its own plates
-    assert confounded(wells, "line", by=["batch"]) == []
-    apart = wells.with_columns(pl.when(pl.col("line").is_in(["L1", "L2"])).then(pl.lit("b1")).otherwise(pl.lit("b2")).alias("batch"))
-    assert "L1, L2 only on batch b1" in confounded(apart, "line", by=["batch"])[0]
-    linked = wells.with_columns(pl.Series("batch", ["b1" if i % 2 else "b2" for i in range(len(wells))]))
-    assert confounded(linked, "line", by=["batch"]) == []
-
-
 def test_donor_estimates_average_lines_and_pool_the_scatter_of_batches():
     effect, error = np.array([1.0, 3.0, 5.0]), np.array([0.1, 0.1, 0.3])
     y, v, freedom = donor_estimates(effect, error, np.array([3, 3, 2]), ["A", "A", "B"])
@@ -143,8 +133,8 @@ def test_confounding_is_that_of_the_compound_not_of_the_screen():
 def test_permutation_p_of_four_against_four():
     values = np.array([1.0, 1.1, 0.9, 1.05, 0.0, 0.1, -0.1, 0.05])
     groups = ["a"] * 4 + ["b"] * 4
-    assert permutation_p(values, groups) == pytest.approx(2 / 70, abs=0.02)  # exact: the two extreme ones of 70 splits
-    assert permutation_p(np.random.default_rng(0).normal(size=8), groups) > 0.05
+    assert genes_differ_p(values, groups) == pytest.approx(2 / 70, abs=0.02)  # exact: the two extreme ones of 70 splits
+    assert genes_differ_p(np.random.default_rng(0).normal(size=8), groups) > 0.05
 
 
 def test_two_genotypes_are_compared_by_their_donors():

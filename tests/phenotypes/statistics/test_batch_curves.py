@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.dose_response import fit, occupancy
+from phenotypes.statistics.dose_response import fit
+from phenotypes.statistics.hill import occupancy
 from tests.phenotypes.drawn_screens import DOSES
 
 LADDER = np.r_[0.0, DOSES]

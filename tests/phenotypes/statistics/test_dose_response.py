@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phenotypes.statistics.dose_response import fit, occupancy
+from phenotypes.statistics.dose_response import fit
+from phenotypes.statistics.hill import occupancy
 
 DOSES = np.array([1e-8, 3e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5])
 DESIGN = np.concatenate([np.zeros(8), np.repeat(DOSES, 2)])

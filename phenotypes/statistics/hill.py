@@ -1,0 +1,242 @@
+"""The Hill model: its curve, its bounds, its evaluation on a grid, and when an EC50 may be shown.
+
+    y = E0 + (Einf − E0) / (1 + (EC50 / x)^h),   y(0) = E0,   h > 0
+
+Strategy. Given log EC50 and h the curve is linear in everything else, so least squares has a closed
+form there. The whole plane (log EC50, h) is evaluated on a grid in one go and its best point is
+refined: no starting values, no iteration that fails, no preferred direction.
+
+`phenotypes.statistics.dose_response` fits the wells of a plate, `phenotypes.statistics.batch_curves`
+the means of several batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Real = NDArray[np.float64]
+
+MIN_DOSES = 4
+ALPHA = 0.05
+HILL_BOUNDS = (0.3, 8.0)
+# How far outside the tested doses, in decades, a half-maximal dose is still looked for.
+MARGIN_DECADES = 1.0
+_REFINEMENTS = 6
+
+
+@dataclass(frozen=True)
+class DoseResponse:
+    """A fitted curve, or the reason why there is none.
+
+    Doses in mol/L (or the unit given), responses in the unit given. Intervals are 95 %; None is an
+    open end. `covariance` belongs to (h, E0, Einf, log10 EC50). `fitted_log_ec50` stands beside
+    `ec50`, which is withheld when it lies outside the tested doses or is not determined.
+    """
+
+    status: str
+    reason: str
+    n_wells: int = 0
+    n_vehicle: int = 0
+    n_doses: int = 0
+    model: str = ""
+    direction: str = ""
+    ec50: float | None = None
+    ec50_low: float | None = None
+    ec50_high: float | None = None
+    hill: float | None = None
+    e0: float | None = None
+    einf: float | None = None
+    emax: float | None = None
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+    p_value: float | None = None
+    residual_sd: float | None = None
+    covariance: Real | None = field(default=None, repr=False, compare=False)
+    fitted_log_ec50: float | None = None
+
+    def predict(self, dose: Sequence[float] | Real) -> Real:
+        """Fitted response at doses; NaN where no model was fitted."""
+        x = np.asarray(dose, float)
+        if self.model == "constant" and self.e0 is not None:
+            return np.full(x.shape, self.e0)
+        if self.e0 is None or self.einf is None or self.fitted_log_ec50 is None or self.hill is None:
+            return np.full(x.shape, np.nan)
+        return self.e0 + (self.einf - self.e0) * occupancy(x, self.fitted_log_ec50, self.hill)
+
+    def mean_response(self, low: float, high: float, points: int = 201) -> float:
+        """Mean fitted response over the logarithm of the doses from `low` to `high`, the AUC.
+
+        `points` doses by the trapezoidal rule.
+        """
+        doses = np.geomspace(low, high, points)
+        area = np.trapezoid(self.predict(doses), np.log10(doses))
+        return float(area / np.log10(high / low))
+
+    def effective_dose(self, share: float) -> float | None:
+        """Dose with this share of the whole effect, 0 < share < 1 (R drc's ED), tested or not.
+
+        None without a curve.
+        """
+        if self.fitted_log_ec50 is None or self.hill is None:
+            return None
+        return float(10**self.fitted_log_ec50 * (share / (1 - share)) ** (1 / self.hill))
+
+    def dose_at(self, response: float, low: float, high: float) -> float | None:
+        """Dose between `low` and `high` at which a falling curve reaches a response; None if none.
+
+        At 50 % of vehicle it is the absolute EC50.
+        """
+        if self.direction != "descending" or self.e0 is None or self.einf is None or not self.einf < response < self.e0:
+            return None
+        dose = self.effective_dose((self.e0 - response) / (self.e0 - self.einf))
+        return dose if dose is not None and low <= dose <= high else None
+
+    def band(self, dose: Sequence[float] | Real) -> tuple[Real, Real] | None:
+        """Pointwise 95 % interval of a curve fitted to wells, by the delta method.
+
+        None where the curve has no covariance.
+        """
+        gradient = self.gradient(dose)
+        if self.covariance is None or gradient is None:
+            return None
+        x = np.asarray(dose, float)
+        variance = np.einsum("pi,ij,pj->p", gradient, self.covariance, gradient)
+        quantile = stats.t.ppf(1 - ALPHA / 2, self.n_wells + self.n_vehicle - 4)
+        half_width = quantile * np.sqrt(np.maximum(variance, 0))
+        curve = self.predict(x)
+        return curve - half_width, curve + half_width
+
+    def gradient(self, dose: Sequence[float] | Real) -> Real | None:
+        """(n, 4) derivatives of the response by h, E0, Einf and log10 EC50; None without a curve."""
+        if self.model != "hill4" or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
+            return None
+        x = np.asarray(dose, float)
+        f = occupancy(x, self.fitted_log_ec50, self.hill)
+        slope = f * (1 - f) * np.log(10) * (self.einf - self.e0)
+        distance = np.log10(np.maximum(x, 1e-300)) - self.fitted_log_ec50
+        return np.stack([slope * distance, 1 - f, f, -slope * self.hill], axis=1)
+
+
+def occupancy(dose: Real, log10_ec50: float | Real, hill: float | Real) -> Real:
+    """1 / (1 + (EC50/x)^h), 0 at dose 0; stable for any size of the exponent."""
+    with np.errstate(divide="ignore"):
+        exponent = hill * (np.log(dose) - np.log(10) * np.asarray(log10_ec50))
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * np.clip(exponent, -700, 700))))
+
+
+class Plane:
+    """All curves of the (log10 EC50, h) plane over the points of one design.
+
+    `centre` takes values (…, n) to what a constant (or each batch's level) leaves of them, scaled so
+    that their plain sum of squares is the one to be explained. `step` is in decades.
+    """
+
+    def __init__(self, x: Real, centre: Callable[[Real], Real], step: float, hills: Real) -> None:
+        self.x, self.centre, self.step, self.hills = x, centre, step, hills
+        tested = np.log10(np.unique(x[x > 0]))
+        low, high = tested[0] - MARGIN_DECADES, tested[-1] + MARGIN_DECADES
+        self.theta = np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)
+        curves = centre(occupancy(x, self.theta[:, None, None], hills[None, :, None]))
+        norm = np.sqrt((curves**2).sum(-1, keepdims=True))
+        # A curve that is constant over the design explains nothing.
+        self.unit = np.divide(curves, norm, out=np.zeros_like(curves), where=norm > 1e-6)
+
+    def explained(self, centred: Real) -> Real:
+        """(θ, h) sums of squares that each curve explains of values as `centre` gives them."""
+        return np.asarray((self.unit @ centred) ** 2)
+
+    def best(self, explained: Real) -> tuple[float, float]:
+        """(log10 EC50, ln h) of the point of the grid that explains most."""
+        i, j = np.unravel_index(explained.argmax(), explained.shape)
+        return float(self.theta[i]), float(np.log(self.hills[j]))
+
+    def refined(self, centred: Real, theta: float, log_hill: float) -> tuple[float, float, float]:
+        """(log10 EC50, ln h, explained) at the top of the plane near a point of the grid.
+
+        By grids of 7 × 7 points, each a third as wide as the one before.
+        """
+        reach_theta, reach_hill = self.step, float(np.log(self.hills[1] / self.hills[0]))
+        steps = np.linspace(-1, 1, 7)
+        best = 0.0
+        for _ in range(_REFINEMENTS):
+            thetas = np.clip(theta + reach_theta * steps, self.theta[0], self.theta[-1])
+            hills = np.clip(log_hill + reach_hill * steps, *np.log(HILL_BOUNDS))
+            f = occupancy(self.x, thetas[:, None, None], np.exp(hills)[None, :, None])
+            curves = self.centre(f)
+            norm = (curves**2).sum(-1)
+            explained = np.divide((curves @ centred) ** 2, norm, out=np.zeros_like(norm), where=norm > 1e-12)
+            i, j = np.unravel_index(explained.argmax(), explained.shape)
+            theta, log_hill, best = float(thetas[i]), float(hills[j]), float(explained[i, j])
+            reach_theta, reach_hill = reach_theta / 3, reach_hill / 3
+        return theta, log_hill, best
+
+
+def too_few_doses(n_doses: int, counts: Mapping[str, Any]) -> DoseResponse:
+    """The refusal of a ladder of fewer than MIN_DOSES doses."""
+    reason = f"{n_doses} doses with values; a curve needs {MIN_DOSES}"
+    return DoseResponse("too_few_doses", reason, **counts)
+
+
+def hill_curve(
+    x: Real,
+    theta: float,
+    hill: float,
+    e0: float,
+    span: float,
+    ends: tuple[float | None, float | None],
+    counts: Mapping[str, Any],
+    **more: Any,
+) -> DoseResponse:
+    """The fitted curve with its status; `ends` are those of log10 EC50's interval.
+
+    `span` is Einf − E0; `more` are further fields of the result.
+    """
+    low, high = ends
+    status, reason, inside = ec50_status(theta, np.log10(x[x > 0]), low, high)
+    effect = span * float(occupancy(np.array([x.max()]), theta, hill)[0])
+    return DoseResponse(
+        status,
+        reason,
+        **counts,
+        model="hill4",
+        direction="ascending" if span > 0 else "descending",
+        ec50=float(10**theta) if status == "ok" else None,
+        ec50_low=float(10**low) if inside and low is not None else None,
+        ec50_high=float(10**high) if inside and high is not None else None,
+        hill=hill,
+        e0=e0,
+        einf=e0 + span,
+        emax=e0 + effect,
+        effect=effect,
+        fitted_log_ec50=theta,
+        **more,
+    )
+
+
+def ec50_status(theta: float, tested: Real, low: float | None, high: float | None) -> tuple[str, str, bool]:
+    """(status, reason, whether the interval may be shown) of a log10 EC50.
+
+    `tested` are the log10 doses, `low` and `high` the ends of its interval, None where it is open.
+    """
+    if theta < tested.min():
+        dose = f"{10 ** tested.min():.3g} mol/L"
+        reason = f"half of the effect is reached below the lowest tested dose, {dose}"
+        return "below_tested_range", reason, False
+    if theta > tested.max():
+        dose = f"{10 ** tested.max():.3g} mol/L"
+        reason = f"half of the effect is not reached at the highest tested dose, {dose}"
+        return "above_tested_range", reason, False
+    if low is None or high is None:
+        # There is an effect, but a point estimate without both bounds would be read as a potency.
+        side = "downwards" if low is None else "upwards"
+        side = "on both sides" if low is None and high is None else side
+        reason = f"there is an effect, but the EC50's interval is open {side}"
+        return "not_determined", reason, True
+    return "ok", "", True

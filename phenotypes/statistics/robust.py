@@ -1,0 +1,49 @@
+"""Medians and median absolute deviations in place of means and standard deviations."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64]
+# The standard deviation of a normal distribution in units of its median absolute deviation.
+MAD_TO_SD = 1.4826
+# Robust z divides by no less than this share of the median: where all vehicles agree (no puncta in
+# any), MAD is 0.
+LEAST_CV = 0.02
+_MIN_WELLS = 3
+
+
+def mad(values: Real) -> Real:
+    """Median absolute deviation from the median over the last axis."""
+    return np.asarray(np.median(np.abs(values - np.median(values, -1, keepdims=True)), -1))
+
+
+def robust_scale(reference: Real, least_sd: float) -> tuple[float, float]:
+    """(median, 1.4826 MAD but no less than `least_sd`) of reference values.
+
+    With all of them equal MAD is 0.
+    """
+    return float(np.median(reference)), max(MAD_TO_SD * float(mad(reference)), least_sd)
+
+
+def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
+    """(x − median) / (1.4826 MAD) of the vehicle wells of the same line; null under three of them.
+
+    The MAD is floored at LEAST_CV of the median, and at LEAST_CV itself where that is 0 as well.
+    """
+    is_vehicle = (pl.col("status") == "done") & (pl.col("control") == "vehicle")
+    vehicles = wells.filter(is_vehicle).drop_nulls(name)
+    scales: dict[str, tuple[float, float]] = {}
+    for line, part in vehicles.group_by("line"):
+        values = part[name].to_numpy().astype(float)
+        if len(values) >= _MIN_WELLS:
+            median = float(np.median(values))
+            floor = LEAST_CV * abs(median) if median else LEAST_CV
+            scales[str(line[0])] = robust_scale(values, floor)
+    scores = [
+        (value - scales[line][0]) / scales[line][1] if value is not None and status == "done" and line in scales else None
+        for line, value, status in zip(wells["line"], wells[name], wells["status"], strict=True)
+    ]
+    return pl.Series(name, scores, dtype=pl.Float64)
