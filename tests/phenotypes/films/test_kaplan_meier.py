@@ -73,3 +73,38 @@ def test_cox_as_we_call_it_gives_rs_coefficients(shared_data):
             assert fit.params_[r["term"]] == pytest.approx(float(r["expected"]), abs=2e-4), r
             checked += 1
     assert checked >= 7
+
+
+@pytest.mark.parametrize("until", [2.5, 4.0, 9.0])
+def test_without_censoring_the_rmst_is_a_mean_and_its_error_that_of_a_mean(until):
+    """All deaths seen: RMST is the mean of min(T, τ), its variance Σ(min(T, τ) − mean)² / n².
+
+    So Greenwood's sum must use d / (n (n − d)), with ties too.
+    """
+    times = np.array([1, 2, 2, 3, 3, 3, 5, 8.0])
+    mean, error = kaplan_meier(times, [True] * 8).rmst(until)
+    cut = np.minimum(times, until)
+    assert mean == pytest.approx(cut.mean(), rel=1e-12)
+    assert error == pytest.approx(cut.std() / np.sqrt(8), rel=1e-12)
+
+
+def test_rmst_of_a_censored_curve_by_hand():
+    """Deaths at 1 (of 5) and 3 (of 3), censored at 2 and 4: S = 0.8, then 0.8 · 2/3."""
+    mean, error = kaplan_meier([1, 2, 3, 4, 5], [True, False, True, False, False]).rmst(4)
+    s = 0.8 * 2 / 3
+    assert mean == pytest.approx(1 + 2 * 0.8 + s)
+    area = np.array([2 * 0.8 + s, s])
+    variance = area[0] ** 2 * 1 / (5 * 4) + area[1] ** 2 * 1 / (3 * 2)
+    assert error == pytest.approx(np.sqrt(variance), rel=1e-12)
+
+
+def test_greenwoods_variance_agrees_with_lifelines():
+    """Lifelines gives the exponential Greenwood interval: log −log S ± 1.96 √v / |log S|."""
+    rng = np.random.default_rng(2)
+    leave, event = rng.exponential(10, 80).round(0) + 1, rng.random(80) < 0.7
+    ours, theirs = kaplan_meier(leave, event), KaplanMeierFitter().fit(leave, event)
+    alive = ours.survival > 0
+    ends = theirs.confidence_interval_survival_function_.loc[ours.time[alive]].to_numpy()
+    v, log_s = ours.variance[alive] / ours.survival[alive] ** 2, np.log(ours.survival[alive])
+    half_width = 1.959963985 * np.sqrt(v) / log_s
+    assert np.log(-np.log(ends[:, 0])) - np.log(-log_s) == pytest.approx(-half_width, rel=1e-6)

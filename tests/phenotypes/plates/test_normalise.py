@@ -13,15 +13,6 @@ def wells(rows):
     return conform(table.with_columns(pl.Series("well", [f"W{i}" for i in range(len(rows))]), pl.lit("done").alias("status")), "well")
 
 
-def test_robust_z_of_a_line_against_its_own_vehicles():
-    z = robust_z(
-        wells([("A", "vehicle", v) for v in (8.0, 9.0, 10.0, 11.0, 12.0)] + [("A", "none", 13.0), ("B", "none", 13.0)]), "puncta_per_neuron"
-    )
-    assert z.to_list()[5] == pytest.approx(3 / 1.4826)
-    assert z.to_list()[6] is None
-    assert z.to_list()[2] == 0
-
-
 def test_vehicles_without_any_puncta_do_not_divide_by_zero():
     z = robust_z(wells([("A", "vehicle", 0.0)] * 6 + [("A", "none", 0.1)]), "puncta_per_neuron")
     assert z.to_list()[:6] == [0.0] * 6

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.dose_response import fit
@@ -97,3 +98,94 @@ def test_outliers_weigh_less_on_request_and_are_counted():
     assert (robust.n_wells, robust.n_vehicle) == (plain.n_wells, plain.n_vehicle)
     assert "no mean was doubted" in fit_batches(x, y, w, b, robust=True).reason
     assert fit_batches(x, np.full(len(x), 100.0), w, b, robust=True).status == "flat"
+
+
+def reference_fit(x, y, w, b):
+    """The whole model with a level per batch by scipy: (span, theta, hill) and the two covariances.
+
+    Returns the parameters (h, span, θ), the residual variance on n − G − 3 degrees of freedom, the
+    covariance of the points and the cluster-robust one with G / (G − 1).
+    """
+    groups = b.max() + 1
+
+    def model(p):
+        h, span, theta = p[:3]
+        dose = np.where(x > 0, x, 1.0)
+        f = np.where(x > 0, dose**h / (dose**h + 10 ** (theta * h)), 0.0)
+        return p[3:][b] + span * f
+
+    def residual(p):
+        return np.sqrt(w) * (y - model(p))
+
+    start = np.r_[1.0, y[x == x.max()].mean() - y[x == 0].mean(), -6.0, np.full(groups, y[x == 0].mean())]
+    p = optimize.least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+    steps = [np.asarray(p, complex) + 1e-30j * e for e in np.eye(len(p))]
+    jacobian = np.stack([np.sqrt(w) * np.imag(model(s)) / 1e-30 for s in steps], axis=1)
+    bread = np.linalg.inv(jacobian.T @ jacobian)
+    variance = float((residual(p) ** 2).sum()) / (len(x) - groups - 3)
+    scores = np.stack([jacobian[b == g].T @ residual(p)[b == g] for g in range(groups)])
+    clustered = groups / (groups - 1) * bread @ scores.T @ scores @ bread
+    return p[:3], variance, variance * bread[:3, :3], clustered[:3, :3]
+
+
+# Of (h, E0, Einf, log10 EC50): what corresponds to h and to log10 EC50 in the reference.
+SHARED = ([0, 3], [0, 2])
+
+
+@pytest.mark.parametrize("span", [-60.0, 60.0])
+def test_three_batches_that_disagree_have_the_cluster_robust_interval(span):
+    x, y, w, b = simulated(np.random.default_rng(3), span, ec50_sd=0.25, sd=2.0)
+    ours = fit_batches(x, y, w, b)
+    p, variance, points, clustered = reference_fit(x, y, w, b)
+    assert ours.status == "ok"
+    assert (ours.hill, ours.einf - ours.e0, ours.fitted_log_ec50) == pytest.approx(p, rel=2e-3)
+    assert ours.residual_sd == pytest.approx(np.sqrt(variance), rel=1e-5)
+    assert clustered[2, 2] > 4 * points[2, 2]
+    expected = np.maximum(np.diag(clustered), np.diag(points))[SHARED[1]]
+    assert np.diag(ours.covariance)[SHARED[0]] == pytest.approx(expected, rel=5e-3)
+    half_width = 4.3026527 * np.sqrt(clustered[2, 2])  # Student's t, 97.5 %, 2 degrees of freedom
+    ends = np.log10([ours.ec50_low, ours.ec50_high]) - ours.fitted_log_ec50
+    assert ends == pytest.approx([-half_width, half_width], rel=5e-3)
+
+
+def test_two_batches_have_the_interval_of_their_points():
+    """The scatter of two batches about their mean has one degree of freedom: it is not used."""
+    x, y, w, b = simulated(np.random.default_rng(6), batches=2, ec50_sd=0.25, sd=2.0)
+    ours = fit_batches(x, y, w, b)
+    _, variance, points, clustered = reference_fit(x, y, w, b)
+    assert ours.status == "ok"
+    assert clustered[2, 2] > 2 * points[2, 2]
+    assert ours.residual_sd == pytest.approx(np.sqrt(variance), rel=1e-5)
+    variances = np.diag(ours.covariance)[SHARED[0]]
+    assert variances == pytest.approx(np.diag(points)[SHARED[1]], rel=5e-3)
+    # The likelihood interval, near Student's with 18 − 2 − 3 = 13 degrees of freedom.
+    ends = np.log10([ours.ec50_low, ours.ec50_high]) - ours.fitted_log_ec50
+    half_width = 2.1603687 * np.sqrt(points[2, 2])
+    assert ends == pytest.approx([-half_width, half_width], rel=0.1)
+
+
+def test_the_level_of_each_batch_costs_a_degree_of_freedom():
+    """σ² of noise about five batches that differ in level is 1, not 40/36 nor 36/40 of it."""
+    rng = np.random.default_rng(8)
+    variances = [fit_batches(*simulated(rng, batches=5, ec50_sd=0.0, sd=1.0, shift=10.0)).residual_sd ** 2 for _ in range(150)]
+    # 45 − 5 − 3 = 37 degrees each: a standard error of √(2 / 37 / 150) = 0.019.
+    assert np.mean(variances) == pytest.approx(1.0, abs=0.057)
+
+
+def test_the_interval_is_neither_too_narrow_nor_too_wide_where_batches_disagree():
+    """300 screens of three batches that differ by 0.25 decades: 95 % ± three standard errors."""
+    rng = np.random.default_rng(9)
+    found = [fit_batches(*simulated(rng, ec50_sd=0.25, sd=2.0)) for _ in range(300)]
+    closed = [r for r in found if r.ec50]
+    covered = sum(r.ec50_low <= 1e-6 <= r.ec50_high for r in closed) / len(closed)
+    assert len(closed) >= 280
+    assert 0.91 <= covered <= 0.988
+
+
+def test_a_batch_and_a_dose_without_weight_on_the_curve_leave_it_alone():
+    """Levels of batches cancel: a shift of one batch by 1e6 changes no number but E0 and Einf."""
+    x, y, w, b = simulated(np.random.default_rng(3))
+    plain = fit_batches(x, y, w, b)
+    moved = fit_batches(x, np.where(b == 1, y + 1e6, y), w, b)
+    for name in ("ec50", "ec50_low", "ec50_high", "hill", "effect", "residual_sd"):
+        assert getattr(moved, name) == pytest.approx(getattr(plain, name), rel=1e-4), name

@@ -1,0 +1,108 @@
+"""The parts of the Hill model against the same formulas written anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from phenotypes.statistics.hill import DoseResponse, Plane, ec50_status, occupancy
+
+X = np.array([0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4])
+CURVE = DoseResponse(
+    "ok",
+    "",
+    n_wells=14,
+    n_vehicle=6,
+    model="hill4",
+    direction="descending",
+    hill=1.4,
+    e0=100.0,
+    einf=20.0,
+    fitted_log_ec50=-6.2,
+)
+
+
+def formula(x, hill, e0, einf, theta):
+    return e0 + (einf - e0) * x**hill / (x**hill + (10**theta) ** hill)
+
+
+def slopes(x, parameters):
+    """Derivatives by the complex step, exact to rounding."""
+    columns = []
+    for i in range(4):
+        moved = [complex(p, 1e-30 if i == j else 0.0) for j, p in enumerate(parameters)]
+        columns.append(np.imag(formula(x, *moved)) / 1e-30)
+    return np.stack(columns, axis=1)
+
+
+def test_the_curve_is_the_formula():
+    assert CURVE.predict(X) == pytest.approx(formula(X, 1.4, 100.0, 20.0, -6.2))
+    assert occupancy(np.array([0.0, 1e-6, 1e300]), -6.0, 2.0).tolist() == pytest.approx([0, 0.5, 1])
+
+
+def test_the_gradient_is_that_of_the_formula():
+    expected = slopes(X[1:], (1.4, 100.0, 20.0, -6.2))
+    assert CURVE.gradient(X[1:]) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert CURVE.gradient([0.0])[0].tolist() == pytest.approx([0, 1, 0, 0])
+
+
+def test_the_band_is_the_delta_method_with_four_parameters_off_the_wells():
+    """The covariance ties the EC50 to the ends: a wrong sign of its derivative changes the band."""
+    root = np.array([[0.2, 0, 0, 0], [1, 3, 0, 0], [-2, 1, 4, 0], [0.03, -0.05, 0.06, 0.05]])
+    curve = DoseResponse(**{**vars(CURVE), "covariance": root @ root.T})
+    low, high = curve.band(X[1:])
+    gradient = slopes(X[1:], (1.4, 100.0, 20.0, -6.2))
+    error = np.sqrt(np.diag(gradient @ root @ root.T @ gradient.T))
+    # Student's t, 97.5 %, 16 degrees of freedom: 2.119905.
+    assert stats.t.ppf(0.975, 16) == pytest.approx(2.119905, abs=1e-6)
+    assert (high - low) / 2 == pytest.approx(2.1199053 * error, rel=1e-6)
+    assert (high + low) / 2 == pytest.approx(curve.predict(X[1:]))
+
+
+def test_the_mean_response_is_the_integral():
+    """∫ over log10 dose of the falling curve in closed form: softplus differences."""
+    span, h = -80.0, 1.4
+    ends = np.log10([1e-8, 1e-4])
+    integral = np.diff(np.log1p(np.exp(h * np.log(10) * (ends + 6.2))) / (h * np.log(10)))[0]
+    expected = 100.0 + span * integral / 4
+    assert CURVE.mean_response(1e-8, 1e-4) == pytest.approx(expected, rel=1e-5)
+    assert CURVE.mean_response(1e-8, 1e-4, points=101) == pytest.approx(expected, rel=1e-4)
+    flat = DoseResponse("flat", "", model="constant", e0=7.0)
+    assert flat.mean_response(1e-8, 1e-4) == pytest.approx(7.0)
+
+
+def test_doses_of_a_share_of_the_effect():
+    assert CURVE.effective_dose(0.5) == pytest.approx(10**-6.2)
+    assert CURVE.effective_dose(0.9) == pytest.approx(10**-6.2 * 9 ** (1 / 1.4))
+    assert CURVE.dose_at(60.0, 1e-8, 1e-4) == pytest.approx(10**-6.2)
+
+
+def test_a_plane_explains_all_of_its_own_curve():
+    x = np.concatenate([np.zeros(3), np.geomspace(1e-8, 1e-5, 7)])
+    plane = Plane(x, lambda v: v - v.mean(-1, keepdims=True), 0.05, np.geomspace(0.3, 8, 20))
+    y = plane.centre(5 - 3 * occupancy(x, -6.321, 1.37))
+    explained = plane.explained(y)
+    assert explained.max() <= y @ y * (1 + 1e-12)
+    theta, log_hill, best = plane.refined(y, *plane.best(explained))
+    assert best == pytest.approx(float(y @ y), rel=1e-9)
+    assert (theta, np.exp(log_hill)) == (
+        pytest.approx(-6.321, abs=1e-4),
+        pytest.approx(1.37, rel=1e-3),
+    )
+    assert (plane.theta[0], plane.theta[-1]) == (pytest.approx(-9.0), pytest.approx(-4.0))
+
+
+@pytest.mark.parametrize(
+    ("theta", "low", "high", "status", "inside"),
+    [
+        (-6.0, -6.5, -5.5, "ok", True),
+        (-8.1, -8.5, -7.5, "below_tested_range", False),
+        (-3.9, -4.5, -3.5, "above_tested_range", False),
+        (-6.0, None, -5.5, "not_determined", True),
+        (-6.0, -6.5, None, "not_determined", True),
+    ],
+)
+def test_an_ec50_is_shown_only_inside_the_doses_with_both_ends(theta, low, high, status, inside):
+    found = ec50_status(theta, np.array([-8.0, -4.0]), low, high)
+    assert (found[0], found[2]) == (status, inside)
