@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-install lint test-lowest bench docs notebooks site lock clean
+.PHONY: demo test test-slow test-mutations test-install lint test-lowest bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -31,6 +31,10 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow --ignore tests/napari_plugin
+
+# Deliberate faults, each of which must turn its tests red (an hour): tests/mutations.py.
+test-mutations: $(VENV)/.dev
+	$(BIN)/python -m tests.mutations --unmutated
 
 # What the extras promise: the client and the reviewer come without torch, and the client without numpy.
 test-install: $(VENV)/.dev
