@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from plate_maps import Condition, Control, PlateMap, Well, check, plate_format
 from plate_maps.check import confounded
@@ -23,6 +24,40 @@ def test_findings_name_line_compound_and_wells_errors_first():
     assert "line L2" in findings[0].message
     assert "A01" in findings[1].message
     assert "ril on line L1 has 1 dose" in findings[2].message
+
+
+def mixed(findings):
+    return [f for f in findings if f.code == "mixed_vehicles"]
+
+
+def vehicles(*wells):
+    return plate(*(Condition(line, compound, 0.0, Control.VEHICLE, batch=batch) for line, compound, batch in wells))
+
+
+def test_vehicle_wells_of_one_line_are_of_one_vehicle_and_one_batch():
+    assert mixed(check(vehicles(*[("L1", "DMSO", "d1")] * 3, *[("L2", "water", "d2")] * 3))) == []
+    (batches,) = mixed(check(vehicles(("L1", "DMSO", "d1"), ("L1", "DMSO", "d2"), ("L1", "DMSO", "d1"))))
+    assert batches.severity == "warning"
+    assert "d1, d2" in batches.message
+    (compounds,) = mixed(check(vehicles(("L1", "DMSO", "d1"), ("L1", "water", "d1"))))
+    assert "DMSO, water" in compounds.message
+    assert len(mixed(check(vehicles(("L1", "DMSO", "d1"), ("L1", "water", "d2"))))) == 2
+
+
+@pytest.mark.parametrize(("count", "few"), [(2, True), (3, False)])
+def test_three_vehicle_wells_are_enough(count, few):
+    wells = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * count
+    codes = [f.code for f in check(plate(*wells, Condition("L1", "ril", 1e-6)))]
+    assert ("few_vehicle_wells" in codes) == few
+
+
+@pytest.mark.parametrize(("count", "few"), [(3, True), (4, False)])
+def test_four_doses_of_a_compound_on_a_line_are_enough(count, few):
+    ladder = [Condition("L1", "ril", 1e-8 * 3**k) for k in range(count)]
+    # Neither repeats, nor other lines' doses, nor controls make a ladder longer.
+    other = [ladder[0], Condition("L2", "ril", 1e-3), Condition("L1", "ril", 2e-3, Control.POSITIVE)]
+    messages = [f.message for f in check(plate(*ladder, *other)) if f.code == "few_doses" and "on line L1" in f.message]
+    assert bool(messages) == few
 
 
 def test_no_vehicle_at_all():

@@ -40,6 +40,24 @@ def test_formats_hold_their_corners():
         assert Well(1, fmt.columns + 1) not in fmt
 
 
+@pytest.mark.parametrize(
+    ("wells", "rows", "columns", "last"),
+    [
+        (6, 2, 3, "B03"),
+        (12, 3, 4, "C04"),
+        (24, 4, 6, "D06"),
+        (48, 6, 8, "F08"),
+        (96, 8, 12, "H12"),
+        (384, 16, 24, "P24"),
+        (1536, 32, 48, "AF48"),
+    ],
+)
+def test_formats_are_the_makers(wells, rows, columns, last):
+    fmt = plate_format(wells)
+    assert (fmt.rows, fmt.columns) == (rows, columns)
+    assert Well(fmt.rows, fmt.columns).name == last
+
+
 def test_unknown_format_lists_the_known():
     with pytest.raises(ValueError, match=r"95 wells; known: 6, 12, 24, 48, 96, 384, 1536"):
         plate_format(95)

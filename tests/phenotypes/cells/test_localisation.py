@@ -78,6 +78,38 @@ def test_spots_are_counted_where_most_of_them_lies(cells):
     assert all((v == 0).all() for v in none.values())
 
 
+@pytest.mark.parametrize(("inside", "nuclear"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1)])
+def test_a_spot_is_nuclear_if_more_than_half_of_it_is(cells, inside, nuclear):
+    nuclei, somas = cells
+    labels = np.zeros_like(somas)
+    edge = np.flatnonzero(nuclei[40] == 1)[-1]
+    labels[40, edge - inside + 1 : edge - inside + 5] = 1
+    found = spots(labels, somas, nuclei, np.ones(somas.shape, np.float32), 2, 0.5)
+    assert (nuclei[labels > 0] > 0).sum() == inside
+    assert (found["count"].tolist(), found["nuclear_count"].tolist()) == ([1, 0], [nuclear, 0])
+
+
+def test_the_ring_of_a_nucleus_without_soma_stays_out_of_other_somas(cells):
+    """A glial nucleus beside a neuron: the neuron's protein is not its cytoplasm."""
+    nuclei, somas = cells
+    glia = disc(nuclei.shape, 40, 75, 7) & (somas == 0)
+    nuclei = np.where(glia, 3, nuclei).astype(np.int32)
+    image = np.where(somas > 0, 900.0, 100.0).astype(np.float32)
+    ring = cytoplasm_ring(nuclei, somas, 9.0)
+    assert (ring == 3).sum() > 50
+    assert not ((ring == 3) & (somas > 0)).any()
+    assert mean_in(ring, image, 3)[2] == 100.0
+
+
+def test_the_ring_starts_a_pixel_out_and_is_as_wide_as_told(cells):
+    nuclei, _ = cells
+    ring = cytoplasm_ring(nuclei, None, 9.0)
+    yy, xx = np.mgrid[: nuclei.shape[0], : nuclei.shape[1]]
+    away = np.hypot(yy - 40, xx - 40)[ring == 1] - 14
+    assert 1.0 < away.min() < 2.0
+    assert away.max() == pytest.approx(9.0, abs=0.5)
+
+
 def test_manders_null_is_that_of_real_shuffles(cells):
     _, somas = cells
     rng = np.random.default_rng(0)

@@ -74,6 +74,28 @@ def test_puncta_belong_to_the_soma_they_lie_in(cell):
     assert row["puncta_area_um2"] == pytest.approx(8 * 0.25)
 
 
+def test_spots_are_a_share_of_the_soma_and_granules_of_its_cytoplasm(cell):
+    field, labels = cell
+    spots = np.zeros(field.shape, np.int32)
+    spots[80:84, 88:93] = 1
+    pixels = np.concatenate([field.pixels, field.pixels[1:]])
+    row = measure(
+        Field(pixels, ("dna", "aggregate", "granule"), 0.5), Segmentation({**labels, "puncta": spots, "granules": spots}, "t")
+    ).cells.to_dicts()[0]
+    soma, nucleus = labels["somas"].sum(), labels["nuclei"].sum()
+    assert row["puncta_area_fraction"] == pytest.approx(20 / soma, rel=1e-12)
+    assert row["granule_area_fraction"] == pytest.approx(20 / (soma - nucleus), rel=1e-12)
+    assert row["granule_area_um2"] == 20 * 0.25
+    light = field.pixels[1] - row_background(field, "aggregate")
+    assert row["puncta_sum"] == pytest.approx(light[spots > 0].sum(), rel=1e-5)
+
+
+def row_background(field, role):
+    """The background that the field table names."""
+    empty = np.zeros(field.shape, np.int32)
+    return measure(field, Segmentation({"nuclei": empty}, "t")).field[f"background_{role}"][0]
+
+
 def test_neighbours_do_not_share_cytoplasm(cell):
     """Two touching cells of different brightness keep their own ratios."""
     shape = (120, 200)
@@ -120,6 +142,17 @@ def test_field_quality_numbers(cell):
     clipped = np.minimum(field.pixels, 900)
     assert measure(Field(blurred, field.roles, 0.5), Segmentation(labels, "t")).field["focus_dna"][0] < 0.3 * row["focus_dna"]
     assert measure(Field(clipped, field.roles, 0.5), Segmentation(labels, "t")).field["saturated_dna"][0] > 0.005
+
+
+def test_the_background_of_a_crowded_field_is_that_of_its_darkest_tenth():
+    """Cells over four fifths of the field: the level between them is still read."""
+    image = np.full((320, 320), 100, np.float32)
+    image[:, 64:] += 400
+    image += np.random.default_rng(0).normal(0, 1, image.shape).astype(np.float32)
+    empty = Segmentation({"nuclei": np.zeros(image.shape, np.int32)}, "t")
+    assert measure(Field(image[None], ("dna",), 0.5), empty).field["background_dna"][0] == pytest.approx(100, abs=1)
+    image[:, 16:64] += 400
+    assert measure(Field(image[None], ("dna",), 0.5), empty).field["background_dna"][0] == pytest.approx(500, abs=1)
 
 
 def test_ring_width_is_the_protocols(cell):

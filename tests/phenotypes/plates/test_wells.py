@@ -134,6 +134,16 @@ def test_normalisation_is_to_the_same_lines_vehicle():
     assert unit_of("nc_log2_aggregate") == "Δ log2"
 
 
+@pytest.mark.parametrize("status", ["failed", "skipped", "excluded"])
+def test_a_well_that_is_not_done_is_neither_normalised_nor_normalised_to(status):
+    counts = {"A01": 40, "A02": 60, "A03": 25, "A04": 80, "A05": 20, "A06": 30}
+    wells = well_table(mark_pyknotic(cells(counts, nc_log2_aggregate=1.5), CONDITIONS), fields(counts), CONDITIONS, DONE)
+    gone = pl.col("well").is_in(["A02", "A05"])
+    wells = wells.with_columns(pl.when(gone).then(pl.lit(status)).otherwise(pl.col("status")).alias("status"))
+    assert normalised(wells, "live_density").to_list() == [100.0, None, 62.5, 100.0, None, None]
+    assert normalised(wells, "nc_log2_aggregate").to_list() == [0.0, None, 0.0, 0.0, None, None]
+
+
 def test_the_population_is_as_far_as_the_channels_tell():
     counts = dict.fromkeys(CONDITIONS["well"], 40)
     base = mark_pyknotic(cells(counts), CONDITIONS)
@@ -154,6 +164,29 @@ def test_a_soma_too_small_is_not_alive():
     )
     assert row(well_table(small, fields(counts), CONDITIONS, DONE), "A01")["live_count"] == 25
     assert row(well_table(small, fields(counts), CONDITIONS, DONE, WellSettings(min_soma_area_um2=5)), "A01")["live_count"] == 40
+
+
+def test_cut_cells_enter_counts_and_no_means_of_areas_or_shapes():
+    counts = dict.fromkeys(CONDITIONS["well"], 40)
+    shapes = {"rim_log2_envelope": 1.0, "rim_cv_envelope": 0.25, "primary_neurites": 3.0, "max_process_um": 80.0, "sholl_30um": 2.0}
+    table = cells(counts, neurite_length_um=150.0, nc_log2_aggregate=1.5, **shapes)
+    cut = pl.col("label") <= 10
+    table = table.with_columns(
+        touches_border=cut,
+        soma_area_um2=pl.when(cut).then(90.0).otherwise(200.0),
+        nucleus_area_um2=pl.when(cut).then(60.0).otherwise(100.0),
+        neurite_length_um=pl.when(cut).then(9e3).otherwise(150.0),
+        nc_log2_aggregate=pl.when(cut).then(0.5).otherwise(1.5),
+        **{name: pl.when(cut).then(0.0).otherwise(pl.col(name)) for name in shapes},
+    )
+    found = row(well_table(mark_pyknotic(table, CONDITIONS), two_fields(valid=True), CONDITIONS, DONE), "A01")
+    assert (found["nuclei_count"], found["live_count"]) == (40, 40)
+    assert (found["soma_area_mean"], found["nucleus_area_mean"]) == (200.0, 100.0)
+    assert (found["rim_log2_mean"], found["rim_cv_mean"]) == (1.0, 0.25)
+    assert (found["primary_neurites_mean"], found["max_process_mean"], found["sholl_30um_mean"]) == (3.0, 80.0, 2.0)
+    assert found["mean_process_mean"] == 50.0
+    # Intensities are those of all living cells, cut ones included.
+    assert found["nc_log2_aggregate"] == pytest.approx((10 * 0.5 + 30 * 1.5) / 40)
 
 
 def two_fields(valid):
