@@ -1,7 +1,7 @@
 """Deliberate faults, each of which must turn its tests red: `make test-mutations`.
 
 `tests/mutated/*.toml` list the faults as `[[fault]]` tables: `name`, `file`, `old` (text that occurs exactly once in the file),
-`new`, and `tests` (paths that hold that file). Each fault is applied alone, in a copy of the working tree, and its tests are run
+`new`, and `tests` (paths of test files, or of one test as `path::name`). Each fault is applied alone, in a copy of the working tree, and its tests are run
 there. A fault that leaves them green has survived: the tests do not hold that line. A fault whose `old` no longer occurs exactly
 once is stale: the code has moved on, and the fault must be written anew.
 """
@@ -51,7 +51,7 @@ class Fault:
             return f"its old text occurs {count} times in {self.file}, not once"
         if self.old == self.new:
             return "its old and new text are the same"
-        missing = [test for test in self.tests if not (root / test).exists()]
+        missing = [test for test in self.tests if not (root / test.split("::")[0]).exists()]
         if not self.tests or missing:
             return f"tests are missing: {', '.join(missing) or 'none is named'}"
         return ""
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         copy_tree(root)
         imports_from(root)
         if options.unmutated:
-            code, output = run_tests(root, sorted({test for fault in faults for test in fault.tests if (root / test).exists()}))
+            code, output = run_tests(root, sorted({test for fault in faults for test in fault.tests if not fault.stale(root)}))
             if code != _PASSED:
                 print(output[-8000:], "the tests fail without any fault", sep="\n")
                 return 1

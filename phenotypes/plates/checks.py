@@ -125,6 +125,8 @@ def plate_checks(wells: pl.DataFrame, fields: pl.DataFrame, rows: int, columns: 
     limits = limits or QualityLimits()
     done = wells.filter(pl.col("status") == "done")
     checks: list[Row] = []
+    # A field that is left out of its well says nothing of a compound's glow or of the order of imaging.
+    fields = fields.filter(pl.col("valid").fill_null(value=True))
     for phenotype in ("live_density", "neurite_length_density"):
         checks += _position_checks(done, phenotype, rows, columns, limits)
         checks.append(_drift(done, fields, phenotype, limits))

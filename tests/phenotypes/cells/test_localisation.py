@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import cv2
 import numpy as np
 import pytest
@@ -124,6 +126,16 @@ def test_manders_null_is_that_of_real_shuffles(cells):
         assert ours["null"][cell - 1] == pytest.approx(draws.mean(), rel=0.01)
         expected = (ours["m1"][cell - 1] - draws.mean()) / draws.std()
         assert ours["z"][cell - 1] == pytest.approx(expected, rel=0.06)
+
+
+def test_manders_z_is_exact_over_all_placings_of_the_granules():
+    light = np.array([[1, 2, 4, 8, 16, 3, 5, 7]], np.float32)
+    granules = np.array([[0, 0, 0, 1, 1, 1, 0, 0]], np.int32)
+    every = [sum(chosen) for chosen in combinations(light[0].tolist(), 3)]
+    found = manders(light, granules, np.ones_like(granules), 1)
+    assert found["z"][0] == pytest.approx((27 - np.mean(every)) / np.std(every), rel=1e-12)
+    assert found["m1"][0] == pytest.approx(27 / 46)
+    assert found["null"][0] == pytest.approx(3 / 8)
 
 
 def test_manders_of_indifferent_protein_is_its_null(cells):
