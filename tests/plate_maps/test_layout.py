@@ -43,6 +43,17 @@ def test_no_line_and_no_dose_follows_rows_or_columns():
             assert max(abs(np.corrcoef(own, place[:, axis])[0, 1]) for axis in (0, 1)) < 0.25
 
 
+def test_a_draw_in_which_a_line_follows_rows_or_columns_is_drawn_again():
+    """On a small plate one draw in three has such a line."""
+    small = Design({"A": "", "B": "", "C": ""}, ("a",), (1e-8, 1e-7, 1e-6, 1e-5), vehicles=6)
+    for seed in range(12):
+        (plate,) = lay_out(small, plate_format(96), seed)
+        place = np.array([(w.row, w.column) for w in plate])
+        for line in plate.lines:
+            of_line = np.array([c.line == line for c in plate.conditions.values()], float)
+            assert max(abs(np.corrcoef(of_line, place[:, axis])[0, 1]) for axis in (0, 1)) <= 0.25
+
+
 def test_lines_that_do_not_fit_together_are_refused_not_split():
     many = Design({f"L{i}": "" for i in range(12)}, ("a",), (1e-7, 1e-6, 1e-5, 1e-4))
     with pytest.raises(LayoutError, match="confounded with the plate"):

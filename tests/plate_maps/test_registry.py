@@ -41,6 +41,28 @@ def test_faults_name_row_and_line(row, says):
         read_lines("line\tdonor\tage_at_sampling\n" + row + "\n")
 
 
+@pytest.mark.parametrize(
+    ("age", "kept"),
+    [
+        ("50-54", True),
+        ("50-59", True),
+        ("90+", True),
+        ("50-53", False),
+        ("50-60", False),
+        ("57-57", False),
+        ("59-50", False),
+        ("91", False),
+    ],
+)
+def test_an_age_is_a_bucket_of_five_to_ten_years(age, kept):
+    text = f"line\tdonor\tage_at_sampling\nL\tD1\t{age}\n"
+    if kept:
+        assert read_lines(text)["L"].age_at_sampling == age
+    else:
+        with pytest.raises(RegistryError):
+            read_lines(text)
+
+
 def test_columns_that_are_not_known_are_refused_not_carried_along():
     with pytest.raises(RegistryError, match="unknown columns 'patient_name'"):
         read_lines("line\tdonor\tpatient_name\nL\tD\tJane\n")

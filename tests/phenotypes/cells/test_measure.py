@@ -96,6 +96,24 @@ def row_background(field, role):
     return measure(field, Segmentation({"nuclei": empty}, "t")).field[f"background_{role}"][0]
 
 
+@pytest.mark.parametrize("value", [1e6, -1e6])
+def test_light_of_a_neighbour_and_of_a_channel_without_a_role_moves_no_cell(cell, value):
+    """The neighbour is far, and covers less than the tenth of the field that the background is read from."""
+    field, labels = cell
+    far = disc(field.shape, (30, 170), 12)
+    both = {"nuclei": labels["nuclei"] + 2 * disc(field.shape, (30, 170), 8), "somas": labels["somas"] + 2 * far}
+    puncta = np.zeros(field.shape, np.int32)
+    puncta[80:82, 90:92], puncta[28:30, 168:170] = 1, 2
+    segmentation = Segmentation({k: v.astype(np.int32) for k, v in (both | {"puncta": puncta}).items()}, "t")
+    lit = field.pixels + np.float32(500) * far
+    spoiled = np.concatenate([np.where(far, lit + np.float32(max(value, 0)), lit), np.full((1, *field.shape), value, np.float32)])
+    clean = measure(Field(lit, field.roles, 0.5), segmentation).cells
+    found = measure(Field(spoiled, (*field.roles, None), 0.5), segmentation).cells
+    assert clean["label"].to_list() == found["label"].to_list() == [1, 2]
+    assert found.row(0) == clean.row(0)
+    assert (value < 0) == (found.row(1) == clean.row(1))
+
+
 def test_neighbours_do_not_share_cytoplasm(cell):
     """Two touching cells of different brightness keep their own ratios."""
     shape = (120, 200)

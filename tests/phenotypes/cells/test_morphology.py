@@ -28,6 +28,23 @@ def test_places_and_shapes_are_scikit_images():
         assert where["touches_border"][i] == edge
 
 
+def test_a_rectangle_has_the_moments_of_its_pixels_squares():
+    """A rectangle of h × w pixels has second moments h²/12 and w²/12, whatever its size."""
+    labels = np.zeros((20, 30), np.int32)
+    labels[5:7, 10:16] = 1
+    shape = shapes(labels, Pixels(labels), 0.5)
+    assert shape["nucleus_major_um"][0] == pytest.approx(4 * 6 / np.sqrt(12) * 0.5, rel=1e-12)
+    assert shape["nucleus_minor_um"][0] == pytest.approx(4 * 2 / np.sqrt(12) * 0.5, rel=1e-12)
+    assert shape["nucleus_eccentricity"][0] == pytest.approx(np.sqrt(1 - 1 / 9), rel=1e-12)
+
+
+@pytest.mark.parametrize(("y", "x", "cut"), [(0, 5, True), (9, 5, True), (5, 0, True), (5, 19, True), (1, 1, False), (8, 18, False)])
+def test_each_of_the_four_edges_cuts(y, x, cut):
+    labels = np.zeros((10, 20), np.int32)
+    labels[y, x] = 1
+    assert place(Pixels(labels), 1.0)["touches_border"].tolist() == [cut]
+
+
 @pytest.mark.parametrize("radius", [5, 12, 40])
 def test_perimeter_of_a_disc(radius):
     yy, xx = np.mgrid[:100, :100]

@@ -176,6 +176,17 @@ def test_beads_and_fragments():
     assert beaded["neurite_fragment_um2"] == pytest.approx(6 * (np.pi * 4 + 8), rel=0.05)
 
 
+def test_a_neurite_is_wide_where_it_forks_and_where_it_leaves_the_soma_without_a_bead():
+    fork = Drawing().stroke([(60, 20), (60, 100)], 1.3).stroke([(60, 100), (20, 160)], 1.3).stroke([(60, 100), (100, 160)], 1.3)
+    assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 0
+    fork.stroke([(60, 100), (60, 100.1)], 3.5)
+    assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 0
+    fork.stroke([(60, 60), (60, 60.1)], 3.5)
+    assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 1
+    hillock = Drawing().soma(1, 60, 40).stroke([(60, 40), (60, 180)], 1.3).stroke([(60, 49), (60, 49.1)], 3.5)
+    assert hillock.measured()[1]["neurite_beads"] == 0
+
+
 def test_nothing_gives_zeros_and_no_ratio():
     cell, field, traced = Drawing().soma(1, 100, 100).measured()
     assert cell["neurite_length_um"][0] == cell["primary_neurites"][0] == 0

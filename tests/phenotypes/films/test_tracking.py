@@ -25,6 +25,35 @@ def test_drift_is_found_and_a_blurred_frame_is_no_reference():
     assert np.abs(error[found.ok]).max() < 4
 
 
+@pytest.mark.parametrize("value", [1e9, -1e9, float("nan")])
+def test_pixels_of_a_frame_that_is_not_sharp_move_no_other(value):
+    film = Film(frames=4, neurons_per_mm2=150, drift_um=8)
+    frames = [f.channel("neurite") for f in render_film(film, OPTICS, 1)]
+    sharp = [True, False, True, True]
+    clean = register(frames, sharp)
+    spoiled = register([frames[0], np.full(OPTICS.shape, value, np.float32), *frames[2:]], sharp)
+    assert spoiled.ok.tolist() == clean.ok.tolist() == sharp
+    assert (spoiled.shift_px == clean.shift_px).all()
+
+
+@pytest.mark.parametrize("area", [1e9, -1e9, 0.0, None])
+def test_a_soma_far_away_moves_no_track(area):
+    rng = np.random.default_rng(0)
+    near = [(f, 100.0 + rng.normal(0, 2), x + rng.normal(0, 2), 150.0) for f in range(1, 7) for x in (50.0, 100.0, 150.0)]
+    # One of the three is lost in frame 4, and another begins in frame 5 beside one that goes on.
+    near = [r for i, r in enumerate(near) if not (r[0] >= 4 and i % 3 == 0)] + [(5, 110.0, 150.0, 80.0), (6, 110.0, 150.0, 80.0)]
+    near.sort(key=lambda r: r[0])
+
+    def linked(far):
+        rows = sorted(near + [(f, 900.0, 900.0, far if f % 2 else 150.0) for f in range(1, 7)], key=lambda r: (r[0], r[1]))
+        return link(objects(rows), TrackSettings())
+
+    clean, spoiled = linked(150.0), linked(area)
+    kept = pl.col("y_um") < 500
+    assert spoiled.filter(kept).equals(clean.filter(kept))
+    assert not spoiled.filter(~kept)["conflict"].any()
+
+
 def test_a_frame_of_another_place_is_not_placed():
     here = [f.channel("neurite") for f in render_film(Film(frames=2, neurons_per_mm2=150, drift_um=0), OPTICS, 1)]
     rng = np.random.default_rng(0)
