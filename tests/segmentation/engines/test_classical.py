@@ -9,7 +9,6 @@ import pytest
 from segmentation import Field, load
 from segmentation.engines.classical import UNCALIBRATED
 from segmentation.engines.contract import SegmenterContract
-from segmentation.filters.background import background_level, estimate_illumination, noise_level
 from segmentation.phantoms.render import Culture, Optics, empty, render
 
 OPTICS = Optics()
@@ -130,47 +129,3 @@ def test_coarse_pixels_refuse_puncta(phantoms):
     result = load("classical").segment(coarse)
     assert "puncta" not in result.labels
     assert any("pixel_size_too_coarse" in w for w in result.warnings)
-
-
-def test_registry_refuses_by_name():
-    with pytest.raises(ValueError, match="unknown segmentation engine 'magic'; known: cellpose, classical"):
-        load("magic")
-    with pytest.raises(ValueError, match="no models"):
-        load("classical:big")
-    with pytest.raises(RuntimeError, match="CPU only"):
-        load("classical", device="cuda")
-    with pytest.raises(ValueError, match="unknown device"):
-        load("classical", device="tpu")
-
-
-def test_background_and_noise_of_a_known_image():
-    rng = np.random.default_rng(0)
-    image = (300 + rng.normal(0, 7, (512, 512))).astype(np.float32)
-    image[100:140, 100:140] += 5000
-    assert background_level(image) == pytest.approx(300, abs=2)
-    assert noise_level(image) == pytest.approx(7, rel=0.05)
-
-
-def test_illumination_of_phantoms_is_recovered():
-    fields = [render(Culture(neurons_per_mm2=400), OPTICS, 100 + s).field for s in range(16)]
-    found = estimate_illumination(fields)
-    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in OPTICS.shape), indexing="ij")
-    true = 1 - OPTICS.vignetting * (y**2 + x**2) / 2
-    for c in range(3):
-        assert found.applied[c]
-        left = found.profile(c, OPTICS.shape) / (true / true.mean())
-        # What is left over the inner nine tenths is less than half of what was there.
-        inner = np.s_[26:-26, 26:-26]
-        assert np.ptp(left[inner]) < 0.5 * np.ptp(true[inner] / true.mean())
-
-
-def test_few_fields_give_no_illumination():
-    found = estimate_illumination([render(Culture(), OPTICS, 1).field])
-    assert not any(found.applied)
-    assert "fewer than 8 fields" in found.reasons[0]
-
-
-def test_the_same_seed_draws_the_same_phantom():
-    first, second = render(Culture(), OPTICS, 3), render(Culture(), OPTICS, 3)
-    assert np.array_equal(first.field.pixels, second.field.pixels)
-    assert not np.array_equal(first.field.pixels, render(Culture(), OPTICS, 4).field.pixels)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from segmentation import Field
-from segmentation.filters.labels import mean_probability
 from segmentation.phantoms.render import Culture, Optics, render
 from segmentation.scoring.second_opinion import nuclei_agreement
 
@@ -29,14 +28,3 @@ def test_an_empty_field_has_no_second_opinion():
     empty = np.zeros((300, 300), np.int32)
     assert nuclei_agreement(Field(noise, ("dna",), 0.5), empty) is None
     assert nuclei_agreement(Field(noise, ("neurite",), 0.5), empty) is None
-
-
-def test_mean_probability_is_that_of_each_label_at_any_resolution():
-    labels = np.zeros((8, 8), np.int32)
-    labels[:4, :4], labels[4:, 4:] = 1, 3
-    logits = np.zeros((8, 8), np.float32)
-    logits[4:, 4:] = 100
-    found = mean_probability(labels, logits)
-    assert found[[0, 2]] == pytest.approx([0.5, 1.0])
-    assert np.isnan(found[1])
-    assert mean_probability(labels, logits[::2, ::2])[0] == pytest.approx(0.5, abs=0.05)
