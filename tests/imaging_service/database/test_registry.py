@@ -1,21 +1,14 @@
 from __future__ import annotations
 
-import asyncio
-
-import httpx
 import pytest
 from sqlmodel import Session, select
-from typer.testing import CliRunner
 
-from imaging_service.api.app import create_app
-from imaging_service.cli.main import app as cli
-from imaging_service.client import Client
 from imaging_service.database.registry import load_registry, merge_batches, merge_lines
 from imaging_service.database.session import engine, upgrade
 from imaging_service.database.tables import DonorRow, LineRow
 from imaging_service.errors import RegistryRefused
 from imaging_service.settings import Settings
-from plate_maps.registry import Line, read_lines, write
+from plate_maps.registry import read_lines
 
 LINES = "line\tdonor\tgene\tisogenic_parent\tpassage\nS1-iso\tD1\t\tS1\t31\nS1\tD1\tSOD1\t\t28\nF1\tD2\tFUS\t\t\n"
 
@@ -85,37 +78,3 @@ def test_batches(session):
     assert load_registry(session).batches["diff-1"].purity == "0.9"
     with pytest.raises(RegistryRefused, match="no share between 0 and 1"):
         merge_batches(session, "batch\tpurity\ndiff-2\t80\n", "b.tsv")
-
-
-def ask(settings, method, path, **more):
-    """One request to the application, without a server."""
-
-    async def one():
-        transport = httpx.ASGITransport(create_app(settings))
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-            return await http.request(method, path, **more)
-
-    return asyncio.run(one())
-
-
-def test_over_http(settings):
-    sheet = {"content": LINES.encode(), "headers": {"Content-Type": "text/tab-separated-values"}}
-    assert ask(settings, "PUT", "/lines", **sheet).json() == {"added": ["F1", "S1", "S1-iso"], "changed": [], "unchanged": []}
-    assert [r["line"] for r in ask(settings, "GET", "/lines").json()] == ["F1", "S1", "S1-iso"]
-    assert ask(settings, "GET", "/lines?format=tsv").text == write([Line(**r) for r in ask(settings, "GET", "/lines").json()], Line)
-    refused = ask(settings, "PUT", "/lines", content=b"line\tdonor\nX\t\n", headers=sheet["headers"])
-    assert (refused.status_code, refused.json()["type"]) == (422, "urn:imaging-service:registry_invalid")
-    assert "row 2" in refused.json()["detail"]
-    assert ask(settings, "PUT", "/lines", content=b"\xff\xfe", headers=sheet["headers"]).status_code == 422
-    assert ask(settings, "PUT", "/batches", content=b"batch\nb1\n", headers=sheet["headers"]).json()["added"] == ["b1"]
-    assert ask(settings, "GET", "/batches").json()[0]["batch"] == "b1"
-
-
-def test_the_commands_carry_files_both_ways(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(Client, "ask", lambda _self, method, path, **more: ask(settings, method, path, **more))
-    (tmp_path / "lines.tsv").write_text("\ufeff" + LINES, encoding="utf-8")
-    done = CliRunner().invoke(cli, ["registry", "import", "--lines", str(tmp_path / "lines.tsv")])
-    assert "lines: 3 added, 0 changed, 0 as before" in done.output
-    CliRunner().invoke(cli, ["registry", "export", "--out", str(tmp_path / "out")])
-    assert read_lines((tmp_path / "out" / "lines.tsv").read_text()) == dict(sorted(read_lines(LINES).items()))
-    assert CliRunner().invoke(cli, ["registry", "import"]).exit_code == 2

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from imaging_service.cli.main import app
 from imaging_service.errors import ScreenError
 from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.log import ReviewLog
@@ -17,35 +15,14 @@ from imaging_service.schemas import Verdict
 from imaging_service.screens import folder as screens_module
 from imaging_service.screens.folder import add_run, draw, fit, plates_of, read_screen_table, remove_run, set_registry, settings_of
 from imaging_service.web.screen_charts import forest
-from phenotypes.columns.dictionary import columns, conform, empty_table
+from phenotypes.columns.dictionary import columns, empty_table
+from tests.imaging_service.written_runs import LINES, REGISTRY, four_runs, write_run
 from tests.phenotypes.drawn_screens import ladder_wells
-
-LINES = ["S1", "S1-iso", "S2", "S2-iso", "S3", "S3-iso"]
-NAMES = ["live_density", "nc_log2_aggregate"]
-REGISTRY = "line\tdonor\tgene\tisogenic_parent\n" + "".join(f"S{i}\tD{i}\tSOD1\t\nS{i}-iso\tD{i}\t\tS{i}\n" for i in (1, 2, 3))
-
-
-def write_run(folder, wells, number, **more):
-    """A run's folder as `analyze` leaves it, as far as a screen reads it."""
-    folder.mkdir(parents=True)
-    named = wells.with_columns(pl.Series("well", [f"{'ABCDEFGHIJKLMNOP'[i // 24]}{i % 24 + 1:02d}" for i in range(len(wells))]))
-    conform(named.drop("plate"), "well").write_parquet(folder / "wells.parquet")
-    quality = pl.DataFrame({"line": LINES[:1], "phenotype": NAMES[:1], "status": ["ok"], "z_prime": [0.5], "ssmd": [6.0]})
-    conform(quality, "quality").write_parquet(folder / "quality.parquet")
-    record = {
-        "run_id": f"{number:064x}", "plate_digest": f"p{number}", "plate_name": f"Plate-{number}", "plate_map_digest": f"m{number}",
-        "protocol_digest": "q", "software_version": "0.2.0", "label_version": 1, "pixel_size_um": 0.325, "plate_format": {"rows": 16, "columns": 24},
-        "inputs": {"protocol": {"response": {"phenotypes": NAMES}}},
-    } | more  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    wells = ladder_wells(np.random.default_rng(0), LINES, batches=4, gap=0.6, isogenic=LINES[1::2], span={"nc_log2_aggregate": 0.4})
-    return [write_run(root / f"r{b}", wells.filter(pl.col("batch") == f"b{b}"), b + 1) for b in range(4)]
+    return four_runs(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -199,29 +176,6 @@ def test_pictures_of_every_kind_are_drawn(screen, tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ScreenError, match="no picture of that choice"):
         draw(screen, tmp_path, line="nobody")
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["screen", *map(str, arguments)])
-
-
-def test_the_commands(runs, tmp_path):
-    folder, registry = tmp_path / "s", tmp_path / "lines.tsv"
-    registry.write_text(REGISTRY, encoding="utf-8")
-    added = run("add", folder, runs[0], runs[1], "--lab", "north", "--lines", registry)
-    assert added.exit_code == 0, added.output
-    assert "added Plate-1 (run 000000000000)" in added.output
-    fitted = run("fit", folder)
-    assert fitted.exit_code == 0, fitted.output
-    assert "2 plates: 12 rows, 12 of them fitted now" in fitted.output
-    shown = run("table", folder, "--line", "S1", "--phenotype", "nc_log2_aggregate", "--format", "csv")
-    assert len(shown.output.splitlines()) == 2
-    assert json.loads(run("table", folder, "--kind", "windows", "--format", "json").output)[0]["line"] == "S1"
-    assert "36 rows" not in run("table", folder, "--kind", "doses", "--line", "S1").output
-    assert "no line 'X'; there are S1" in run("table", folder, "--line", "X").output
-    assert run("plot", folder, "--out", tmp_path / "p", "--kind", "forest").exit_code == 0
-    assert len(list((tmp_path / "p").glob("forest_*.svg"))) == 2
-    assert run("add", folder).exit_code == 2
 
 
 def test_a_run_through_pixels_joins_a_screen(analysed, tmp_path):

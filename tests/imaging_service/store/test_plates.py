@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import os
 import warnings
-from multiprocessing import get_context
 
 import numpy as np
-import polars as pl
 import pytest
 import zarr
 
 from imaging_service.errors import StoreError
 from imaging_service.store import plates
-from imaging_service.store.folders import staged, sweep, write_bytes
+from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter, read_labels
-from imaging_service.store.tables import csv_bytes, parquet_bytes
 from plate_maps import Well, plate_format
 
 RNG = np.random.default_rng(0)
@@ -81,20 +77,6 @@ def test_levels_halve_until_small_and_keep_brightness(plate):
     assert group["3"][...].mean() == pytest.approx(FIELD.mean(), rel=0.01)
 
 
-def test_labels_come_back_and_are_valid_label_images(tmp_path):
-    from ome_zarr_models.v05 import ImageLabel
-
-    root = tmp_path / "labels.zarr"
-    with staged(root / plates.well_path(WELL)) as scratch:
-        writer = LabelWriter(scratch, 0.325, version=1)
-        writer.write(1, LABELS)
-        writer.finish()
-    assert np.array_equal(read_labels(root, WELL, 1)["nuclei"], LABELS["nuclei"])
-    ImageLabel.from_zarr(zarr.open_group(root / "B/3/0/labels/nuclei", mode="r"))
-    coarse = zarr.open_group(root / "B/3/0/labels/nuclei", mode="r")["1"][...]
-    assert set(np.unique(coarse)) <= set(np.unique(LABELS["nuclei"]))
-
-
 def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_reads_as_none(tmp_path):
     from ome_zarr_models.v05 import Image
 
@@ -140,50 +122,3 @@ def test_a_flipped_bit_is_said(plate):
 def test_an_absent_well_is_said(plate):
     with pytest.raises(StoreError, match="H/12/0"):
         plates.read_field(plate, Well(8, 12), 1)
-
-
-def test_staged_is_all_or_nothing(tmp_path):
-    target = tmp_path / "x" / "target"
-    with pytest.raises(RuntimeError), staged(target) as scratch:
-        (scratch / "half").write_text("half")
-        raise RuntimeError
-    assert not target.exists()
-    assert list(target.parent.iterdir()) == []
-    with staged(target) as scratch:
-        (scratch / "one").write_text("1")
-    with staged(target) as scratch:
-        (scratch / "two").write_text("2")
-    assert [p.name for p in target.iterdir()] == ["two"]
-    with staged(target, keep=True) as scratch:
-        (scratch / "three").write_text("3")
-    assert [p.name for p in target.iterdir()] == ["two"]
-    assert [p.name for p in target.parent.iterdir()] == ["target"]
-
-
-def _die_half_way(target):
-    with staged(target) as scratch:
-        (scratch / "half").write_text("half")
-        os._exit(9)
-
-
-def test_a_kill_leaves_scratch_that_is_swept(tmp_path):
-    child = get_context("spawn").Process(target=_die_half_way, args=(tmp_path / "target",))
-    child.start()
-    child.join()
-    assert not (tmp_path / "target").exists()
-    assert len(list(tmp_path.glob(".staged-*"))) == 1
-    sweep(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_files_are_written_whole(tmp_path):
-    write_bytes(tmp_path / "a" / "f", b"one")
-    write_bytes(tmp_path / "a" / "f", b"two")
-    assert (tmp_path / "a" / "f").read_bytes() == b"two"
-    assert len(list((tmp_path / "a").iterdir())) == 1
-
-
-def test_tables_are_bytes_that_repeat_and_formulas_are_text():
-    table = pl.DataFrame({"line": ["=1+1", "+a", "L1", "-x", "@y"], "value": [1.5, -2.0, None, 0.0, 1.0]})
-    assert parquet_bytes(table) == parquet_bytes(table.clone())
-    assert csv_bytes(table).decode().splitlines() == ["line,value", "'=1+1,1.5", "'+a,-2.0", "L1,", "'-x,0.0", "'@y,1.0"]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import sqlalchemy as sa
+
+from imaging_service.api.access import current_settings, session
+from imaging_service.database.session import engine
+from imaging_service.settings import Settings
+
+
+def test_the_settings_are_those_of_the_application(tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    request = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(settings=settings)))
+    assert current_settings(request) is settings
+
+
+def test_a_request_has_a_session_on_its_settings_database_and_it_is_closed(tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    opened = session(settings)
+    mine = next(opened)
+    assert mine.connection().execute(sa.text("SELECT 1")).scalar() == 1
+    assert str(mine.get_bind().url) == settings.url
+    assert mine.in_transaction()
+    opened.close()
+    assert not mine.in_transaction()
+    engine(settings.url).dispose()

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from imaging_service.api.app import create_app
+from imaging_service.database.session import engine, upgrade
+from imaging_service.settings import Settings
+from plate_maps.registry import Line, write
+
+LINES = "line\tdonor\tgene\tisogenic_parent\tpassage\nS1-iso\tD1\t\tS1\t31\nS1\tD1\tSOD1\t\t28\nF1\tD2\tFUS\t\t\n"
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGING_SERVICE_DATA_DIR", str(tmp_path / "data"))
+    found = Settings()
+    upgrade(found.url)
+    yield found
+    engine(found.url).dispose()
+
+
+def ask(settings, method, path, **more):
+    """One request to the application, without a server."""
+
+    async def one():
+        transport = httpx.ASGITransport(create_app(settings))
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+            return await http.request(method, path, **more)
+
+    return asyncio.run(one())
+
+
+def test_over_http(settings):
+    sheet = {"content": LINES.encode(), "headers": {"Content-Type": "text/tab-separated-values"}}
+    assert ask(settings, "PUT", "/lines", **sheet).json() == {"added": ["F1", "S1", "S1-iso"], "changed": [], "unchanged": []}
+    assert [r["line"] for r in ask(settings, "GET", "/lines").json()] == ["F1", "S1", "S1-iso"]
+    assert ask(settings, "GET", "/lines?format=tsv").text == write([Line(**r) for r in ask(settings, "GET", "/lines").json()], Line)
+    refused = ask(settings, "PUT", "/lines", content=b"line\tdonor\nX\t\n", headers=sheet["headers"])
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:imaging-service:registry_invalid")
+    assert "row 2" in refused.json()["detail"]
+    assert ask(settings, "PUT", "/lines", content=b"\xff\xfe", headers=sheet["headers"]).status_code == 422
+    assert ask(settings, "PUT", "/batches", content=b"batch\nb1\n", headers=sheet["headers"]).json()["added"] == ["b1"]
+    assert ask(settings, "GET", "/batches").json()[0]["batch"] == "b1"

@@ -1,0 +1,148 @@
+"""A run of six small wells, analysed in this process, and a service's database over it: no server, no worker."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tifffile
+
+WELLS = ("B02", "B03", "B04", "B05", "C02", "C03")
+MAP = (
+    "well,line,genotype,compound,dose,unit,control,batch\n"
+    "B02,L1,SOD1,DMSO,,,vehicle,b1\nB03,L1,SOD1,DMSO,,,vehicle,b1\nB04,L1,SOD1,x,1,uM,,b1\nB05,L1,SOD1,x,10,uM,,b1\n"
+    "C02,L2,healthy,DMSO,,,vehicle,b1\nC03,L2,healthy,x,1,uM,,b1\nC04,L2,healthy,x,10,uM,,b1\n"
+)
+PROTOCOL = {
+    "name": "small",
+    "channels": {"dna": "1", "neurite": "2", "aggregate": "3"},
+    "segmentation": {"engine": "classical"},
+    "response": {"phenotypes": ["live_density", "nc_log2_aggregate"]},
+}
+
+
+@pytest.fixture(scope="session")
+def small_inputs(tmp_path_factory: pytest.TempPathFactory):
+    """Inputs of a scan of six wells (C04 of the map was not scanned), two fields of 160² px at 0.65 µm."""
+    from imaging_service.jobs.plan import read_inputs
+    from imaging_service.protocol import parse_protocol
+    from segmentation.phantoms.render import Culture, Optics, render
+
+    folder = tmp_path_factory.mktemp("small")
+    scan = folder / "Small-1"
+    scan.mkdir()
+    optics = Optics(shape=(160, 160))
+    for i, well in enumerate(WELLS):
+        for field in (1, 2):
+            pixels = render(Culture(neurons_per_mm2=700, puncta_per_neuron=2.0), optics, 10 * i + field).field.pixels
+            for channel in range(3):
+                size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+                tifffile.imwrite(scan / f"p_{well}_s{field}_w{channel + 1}.tif", pixels[channel], ome=True, metadata=size)
+    (folder / "map.csv").write_text(MAP)
+    return read_inputs(scan, folder / "map.csv", parse_protocol(PROTOCOL, "small"), None, "cpu")
+
+
+@pytest.fixture(scope="session")
+def laid_out(small_inputs, tmp_path_factory: pytest.TempPathFactory):
+    """(run folder, record, plan) before any well is analysed; not to be written to."""
+    from imaging_service.jobs.plan import identify, lay_out
+    from imaging_service.jobs.records import RunFolder
+
+    folder = RunFolder(tmp_path_factory.mktemp("laid") / "run")
+    record, plan = identify(small_inputs)
+    return folder, lay_out(record, plan, folder), plan
+
+
+@pytest.fixture(scope="session")
+def small_run(small_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run's folder; not to be written to."""
+    from imaging_service.jobs.plan import identify, lay_out
+    from imaging_service.jobs.records import RunFolder
+    from imaging_service.jobs.summary import summarise
+    from imaging_service.jobs.well import begin, calibrate, process_well
+
+    folder = RunFolder(tmp_path_factory.mktemp("small-run") / "run")
+    record = lay_out(*identify(small_inputs), folder)
+    begin(record.plate)
+    calibrate(folder)
+    summarise(folder.root, {name: process_well(folder.root, name) for name in record.wells})
+    return folder.root
+
+
+@pytest.fixture
+def own_run(small_run, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be written to."""
+    return shutil.copytree(small_run, tmp_path / "own", ignore=shutil.ignore_patterns("*.lock"))
+
+
+class Here:
+    """Stands for the cluster: computes in this process."""
+
+    processes = 1
+
+    def run(self, function, *args, key):
+        return function(*args)
+
+
+@dataclass
+class Served:
+    """An application over a data folder with one finished run, asked without a server."""
+
+    settings: object
+    run: str
+    folder: Path
+
+    def ask(self, method: str, path: str, **more):
+        """One request."""
+        import asyncio
+
+        import httpx
+
+        from imaging_service.api.app import create_app
+
+        async def one():
+            transport = httpx.ASGITransport(create_app(self.settings), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+                return await http.request(method, path.replace("RUN", self.run), **more)
+
+        return asyncio.run(one())
+
+    def get(self, path: str, **more):
+        return self.ask("GET", path, **more)
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Settings of a service with an empty database."""
+    from imaging_service.database.session import engine
+    from imaging_service.jobs.durable.queue import prepare_database
+    from imaging_service.settings import Settings
+
+    monkeypatch.setenv("IMAGING_SERVICE_DATA_DIR", str(tmp_path / "data"))
+    settings = Settings()
+    prepare_database(settings.url)
+    yield settings
+    engine(settings.url).dispose()
+
+
+@pytest.fixture
+def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """A service whose one run is done: every step of its workflow was called in this process."""
+    from imaging_service.jobs.durable import workflows
+    from imaging_service.jobs.durable.queue import submit_run
+    from imaging_service.jobs.records import RunFolder, WellOutcome, load
+
+    run = submit_run(data_folder, small_inputs)
+    monkeypatch.setattr(workflows.Context, "settings", data_folder, raising=False)
+    monkeypatch.setattr(workflows.Context, "cluster", Here(), raising=False)
+    folder = workflows.run_folder(data_folder, run)
+    shutil.copytree(small_run, folder.root, ignore=shutil.ignore_patterns("*.lock", "record.json"), dirs_exist_ok=True)
+    for name in WELLS:
+        outcome = load(WellOutcome, RunFolder(small_run).outcome(name))
+        workflows.commit_well.__wrapped__(run, workflows._plain(outcome))
+    monkeypatch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
+    workflows.summarise_run.__wrapped__(run)
+    return Served(data_folder, run, folder.root)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import httpx
+import pytest
+
+from imaging_service.client import Client, ServiceRefused
+
+RUN = {
+    "id": "a" * 12, "plate_id": "p", "plate_name": "P", "protocol_name": "x", "engine": "classical", "state": "queued",
+    "progress": {"left": 3}, "submitted_at": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+
+
+@pytest.fixture
+def client():
+    """A client whose requests are kept, and answered by `client.answer`."""
+    made = Client("http://service/")
+    made.asked = []
+    made.answer = lambda request: httpx.Response(200, json=[])
+
+    def respond(request):
+        made.asked.append(request)
+        return made.answer(request)
+
+    made._http = httpx.Client(transport=httpx.MockTransport(respond), base_url="http://service")
+    with made:
+        yield made
+
+
+def test_a_submission_carries_the_files_contents(client, tmp_path):
+    (tmp_path / "map.csv").write_bytes(b"well,line\n\xff")
+    (tmp_path / "p.toml").write_text('name = "x"\nchannels = {dna = 1}\n')
+    client.answer = lambda _: httpx.Response(202, json=RUN)
+    run = client.submit(tmp_path / "scan", tmp_path / "map.csv", tmp_path / "p.toml", device="cpu", plate="P-7")
+    body = json.loads(client.asked[0].content)
+    assert (client.asked[0].method, client.asked[0].url.path) == ("POST", "/runs")
+    assert base64.b64decode(body.pop("plate_map_base64")) == b"well,line\n\xff"
+    assert body == {
+        "scan": str(tmp_path / "scan"), "plate_map_name": "map.csv", "protocol": {"name": "x", "channels": {"dna": 1}},
+        "engine": None, "device": "cpu", "plate": "P-7",
+    }  # fmt: skip
+    assert (run.id, run.progress.left) == ("a" * 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "asked"),
+    [
+        (lambda c: c.wells("r1", line="L1", labels="engine"), "/runs/r1/wells?line=L1&labels=engine"),
+        (lambda c: c.responses("r1", phenotype="x"), "/runs/r1/responses?phenotype=x"),
+        (lambda c: c.hazards("r1", compound="y"), "/runs/r1/hazards?compound=y"),
+        (lambda c: c.checks("r1"), "/runs/r1/checks"),
+        (lambda c: c.progress("r1"), "/runs/r1/progress"),
+        (lambda c: c.runs(), "/runs"),
+        (lambda c: c.plates(), "/plates"),
+        (lambda c: c.registry("batches"), "/batches?format=tsv"),
+        (lambda c: c.table_bytes("r1", "checks", "parquet"), "/runs/r1/checks?format=parquet"),
+    ],
+)
+def test_what_each_method_asks_for(client, call, asked):
+    call(client)
+    assert [(r.method, r.url.raw_path.decode()) for r in client.asked] == [("GET", asked)]
+
+
+def test_a_registry_is_put_as_tsv(client):
+    client.answer = lambda _: httpx.Response(200, json={"added": ["L1"], "changed": [], "unchanged": []})
+    assert client.put_registry("lines", "line\tdonor\nµ\tD1\n").added == ["L1"]
+    (request,) = client.asked
+    assert (request.method, request.url.path) == ("PUT", "/lines")
+    assert request.headers["content-type"] == "text/tab-separated-values"
+    assert request.content == "line\tdonor\nµ\tD1\n".encode()
+
+
+def test_a_problem_document_becomes_the_error(client):
+    problem = {"type": "urn:imaging-service:not_found", "detail": "there is no run x"}
+    client.answer = lambda _: httpx.Response(404, json=problem)
+    with pytest.raises(ServiceRefused) as caught:
+        client.run("x")
+    assert (str(caught.value), caught.value.status, caught.value.problem) == ("there is no run x", 404, problem["type"])
+    client.answer = lambda _: httpx.Response(502, text="bad gateway")
+    with pytest.raises(ServiceRefused) as caught:
+        client.run("x")
+    assert (str(caught.value), caught.value.status) == ("bad gateway", 502)
+
+
+def test_no_answer_has_no_status(client):
+    def refuse(_):
+        raise httpx.ConnectError("refused")
+
+    client.answer = refuse
+    with pytest.raises(ServiceRefused) as caught:
+        client.runs()
+    assert (caught.value.status, caught.value.code) == (None, "service_refused")
+
+
+def test_files_that_cannot_be_read_are_said_before_anything_is_sent(client, tmp_path):
+    with pytest.raises(ServiceRefused):
+        client.submit(tmp_path, tmp_path / "none.csv", tmp_path / "none.toml")
+    assert client.asked == []

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from imaging_service.settings import Settings, settings
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("IMAGING_SERVICE_"):
+            monkeypatch.delenv(name)
+
+
+def test_the_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = Settings()
+    assert found.model_dump() | {"data_dir": str(found.data_dir)} == {
+        "data_dir": "imaging-service-data", "database_url": "", "scan_roots": "", "workers": 0, "dask_scheduler": "", "poll_seconds": 0.2,
+    }  # fmt: skip
+    assert found.url == f"sqlite:///{tmp_path / 'imaging-service-data' / 'service.db'}"
+
+
+def test_without_scan_roots_only_the_data_folder_s_own_scans_may_be_submitted(tmp_path):
+    assert Settings(data_dir=tmp_path / "d").roots == (tmp_path / "d" / "scans",)
+
+
+def test_scan_roots_are_separated_and_resolved(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    given = os.pathsep.join([str(tmp_path / "link"), str(tmp_path / "x" / ".." / "b"), ""])
+    assert Settings(data_dir=tmp_path, scan_roots=given).roots == (tmp_path / "real", tmp_path / "b", tmp_path / "scans")
+
+
+def test_the_environment_sets_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMAGING_SERVICE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("IMAGING_SERVICE_DATABASE_URL", "postgresql://db/x")
+    monkeypatch.setenv("IMAGING_SERVICE_WORKERS", "3")
+    settings.cache_clear()
+    try:
+        assert (settings().data_dir, settings().url, settings().workers) == (tmp_path, "postgresql://db/x", 3)
+        assert settings() is settings()
+    finally:
+        settings.cache_clear()
+
+
+@pytest.mark.parametrize("wrong", [{"workers": -1}, {"poll_seconds": 0}])
+def test_impossible_values_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        Settings(**wrong)
