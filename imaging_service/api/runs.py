@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import tempfile
 from pathlib import Path
@@ -73,7 +72,7 @@ def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -
     protocol = parse_protocol(submission.protocol, str(submission.protocol.get("name", "of the submission")))
     try:
         content = base64.b64decode(submission.plate_map_base64, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise PlateMapRefused(f"plate_map_base64 is not base64: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
         # Only the last part of the name is used: it may come from another system, or from someone unkind.

@@ -61,7 +61,15 @@ def test_nothing_goes_back_beyond_the_engine():
 
 
 def test_a_run_has_one_of_four_states():
-    sound = {"id": "r", "plate_id": "p", "plate_name": "P", "protocol_name": "x", "engine": "classical", "progress": {}, "submitted_at": TIME}
+    sound = {
+        "id": "r",
+        "plate_id": "p",
+        "plate_name": "P",
+        "protocol_name": "x",
+        "engine": "classical",
+        "progress": {},
+        "submitted_at": TIME,
+    }
     assert Run(**sound, state="queued").progress.model_dump() == {"done": 0, "failed": 0, "skipped": 0, "left": 0}
     with pytest.raises(ValidationError):
         Run(**sound, state="lost")

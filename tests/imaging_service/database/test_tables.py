@@ -47,9 +47,7 @@ def test_the_engine_s_rows_and_a_revision_s_stand_beside_each_other(session):
     for revision in (1, 4):
         for position in (2, 0, 1):
             content = f'"{revision}-{position}"'
-            session.add(
-                TableRow(run_id=RUN, revision=revision, kind="wells", position=position, line=f"L{position % 2}", content=content)
-            )
+            session.add(TableRow(run_id=RUN, revision=revision, kind="wells", position=position, line=f"L{position % 2}", content=content))
     session.commit()
     row = session.get(RunRow, RUN)
     assert table_content(session, row, "wells", {}) == ['"1-0"', '"1-1"', '"1-2"']

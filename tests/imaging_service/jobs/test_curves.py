@@ -34,7 +34,7 @@ def read(folder):
 def test_a_curve_has_its_wells_and_sixty_points_over_the_tested_doses(tmp_path):
     write_curves(tmp_path, [curve()])
     (row,) = read(tmp_path)
-    assert (row["well"], row["dose_molar"], row["response"]) == (["B02", "B03", "B04"], [0.0, 1e-8, 1e-6], [1.0, 2.0, 3.0])
+    assert (row["wells"], row["dose_molar"], row["response"]) == (["B02", "B03", "B04"], [0.0, 1e-8, 1e-6], [1.0, 2.0, 3.0])
     assert (row["status"], row["ec50_molar"], row["unit"]) == ("ok", 1e-7, "%")
     assert row["fit_dose_molar"] == pytest.approx(np.geomspace(1e-8, 1e-6, 60))
     assert row["fit_response"] == pytest.approx(np.linspace(8, 6, 60))

@@ -15,9 +15,7 @@ def test_the_engine_gets_the_protocol_s_sizes():
     engine = load_engine(
         protocol(nucleus_diameter_um=9, min_nucleus_area_um2=12, neurite_width_um=2, max_soma_reach_um=8), "classical", "cpu"
     )
-    assert engine.sizes == Sizes(
-        nucleus_diameter_um=9, min_nucleus_area_um2=12, neurite_width_um=2, max_soma_reach_um=8
-    )
+    assert engine.sizes == Sizes(nucleus_diameter_um=9, min_nucleus_area_um2=12, neurite_width_um=2, max_soma_reach_um=8)
 
 
 def test_without_a_word_the_sizes_are_the_defaults():

@@ -5,8 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate, write_queue
 from imaging_service.jobs.records import RunFolder, RunRecord, load
+from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate, write_queue
 from imaging_service.protocol import parse_protocol
 from phenotypes.columns.dictionary import columns
 
@@ -39,7 +39,7 @@ def test_every_table_has_its_columns_and_stands_in_plate_order(small_run):
 
 def test_csv_and_parquet_say_the_same(small_run):
     for name in ("wells", "responses", "checks", "quality", "hazards"):
-        csv = pl.read_csv(small_run / f"{name}.csv", schema=table(small_run, name).schema, missing_utf8_is_empty_string=True)
+        csv = pl.read_csv(small_run / f"{name}.csv", schema=table(small_run, name).schema)
         assert csv.height == table(small_run, name).height, name
     assert not (small_run / "cells.csv").exists()
 
@@ -58,7 +58,7 @@ def test_responses_carry_the_run_that_they_are_of(small_run):
     record = load(RunRecord, RunFolder(small_run).record)
     responses = table(small_run, "responses")
     assert responses.select("line", "compound", "phenotype").rows() == [
-        (line, "x", name) for line in ("L1", "L2") for name in ("live_density", "nc_log2_aggregate")
+        (line, "x", name) for name in ("live_density", "nc_log2_aggregate") for line in ("L1", "L2")
     ]
     assert set(responses["run_id"]) == {record.run_id}
     assert set(responses["protocol_digest"]) == {record.protocol_digest}
@@ -69,8 +69,11 @@ def judged(small_run, part, **values):
     record = load(RunRecord, RunFolder(small_run).record)
     plain = record.inputs.protocol.model_dump()
     protocol = parse_protocol(plain | {part: plain[part] | values}, "p")
-    ended = {w: ("done", "") for w in record.wells} | {"C04": ("skipped", "not scanned")}
-    cells, fields = (pl.concat([pl.read_parquet(p(w).with_suffix(".parquet")) for w in record.wells]) for p in (RunFolder(small_run).cells, RunFolder(small_run).fields))
+    ended = dict.fromkeys(record.wells, ("done", "")) | {"C04": ("skipped", "not scanned")}
+    cells, fields = (
+        pl.concat([pl.read_parquet(p(w).with_suffix(".parquet")) for w in record.wells])
+        for p in (RunFolder(small_run).cells, RunFolder(small_run).fields)
+    )
     return judge_plate(cells, fields, conditions_table(record.inputs.plate_map()), ended, protocol, (8, 12))
 
 

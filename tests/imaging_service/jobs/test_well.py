@@ -31,8 +31,12 @@ def stack_task(folder, planes, *, more=None, times=(1,), missing=()):
         tifffile.imwrite(folder / name, pixels)
         images.append(ImageRef(Well(2, 2), field, time, channel, z, name, exposed_s=3600.0 * (10 * field + time)))
     plan = PlatePlan("tiff", "p", folder, ("1", "2"), 0.5, None, tuple(sorted(images)), (), missing)
-    counts = {c: max(sum(1 for f, t, name, _ in planes if (f, t, name) == (field, time, c)) for field, time, _, _ in planes) for c in ("1", "2")}
-    protocol = parse_protocol({"name": "p", "channels": {"dna": "1", "neurite": "2"}, "segmentation": {"engine": "classical"}} | (more or {}), "p")
+    counts = {
+        c: max(sum(1 for f, t, name, _ in planes if (f, t, name) == (field, time, c)) for field, time, _, _ in planes) for c in ("1", "2")
+    }
+    protocol = parse_protocol(
+        {"name": "p", "channels": {"dna": "1", "neurite": "2"}, "segmentation": {"engine": "classical"}} | (more or {}), "p"
+    )
     return WellTask("B02", plan, 0.5, ("dna", "neurite"), times, counts, protocol, "classical", "cpu", folder / "plate.zarr")
 
 
@@ -41,7 +45,9 @@ def plane(*values):
 
 
 def test_planes_are_projected_by_their_maximum_channel_by_channel(tmp_path):
-    task = stack_task(tmp_path, {(1, 1, "1", 1): plane(1, 9), (1, 1, "1", 2): plane(5, 2), (1, 1, "2", 1): plane(7, 8), (1, 1, "2", 2): plane(3, 3)})
+    task = stack_task(
+        tmp_path, {(1, 1, "1", 1): plane(1, 9), (1, 1, "1", 2): plane(5, 2), (1, 1, "2", 1): plane(7, 8), (1, 1, "2", 2): plane(3, 3)}
+    )
     pixels = read_planes(task, 1, 1)
     assert pixels.tolist() == [[[5, 9]], [[7, 8]]]
     assert pixels.dtype == np.uint16
@@ -106,14 +112,14 @@ def test_hours_of_exposure_are_of_stored_fields_and_frames(tmp_path, monkeypatch
 @pytest.fixture
 def run(laid_out, tmp_path):
     """A run's folder before calibration, to be written to."""
-    source, record, plan = laid_out
+    _source, record, plan = laid_out
     folder = RunFolder(tmp_path / "run")
     made = lay_out(replace(record, plate=tmp_path / "run" / "plate.zarr"), plan, folder)
     return folder, made
 
 
 def test_thresholds_come_from_vehicle_wells_only(run):
-    folder, record = run
+    folder, _record = run
     calibration = calibrate(folder)
     assert calibration.fields == ("B02 field 1", "B03 field 1", "C02 field 1")
     assert calibration.notes == ()
@@ -123,7 +129,7 @@ def test_thresholds_come_from_vehicle_wells_only(run):
 
 
 def test_without_a_readable_vehicle_treated_wells_serve_and_it_is_noted(run, tmp_path):
-    folder, record = run
+    folder, _record = run
     for name in ("B02", "B03", "C02"):
         task = load(WellTask, folder.task(name))
         module.save(replace(task, plan=replace(task.plan, root=tmp_path)), folder.task(name))

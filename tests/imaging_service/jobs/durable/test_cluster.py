@@ -64,7 +64,7 @@ def test_the_same_key_runs_again(cluster):
     assert cluster._client.released == 2
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), MemoryError(), KilledWorker("k", None, [], 3)])
+@pytest.mark.parametrize("error", [OSError("disk"), MemoryError(), KilledWorker("k", SimpleNamespace(address="tcp://x"), 3)])
 def test_a_lost_process_is_the_machine_s_failure(cluster, error):
     def fails():
         raise error

@@ -32,7 +32,13 @@ def test_a_submission_is_a_row_a_folder_and_a_job(data_folder, small_inputs, ses
     assert (row.state, row.attempt, row.n_wells, row.n_skipped, row.engine) == ("queued", 1, 6, 1, "classical")
     assert "C04" not in row.notes
     plate = session.get_one(PlateRow, row.plate_id)
-    assert (plate.name, plate.rows, plate.columns, json.loads(plate.channels), plate.pixel_size_um) == ("Small-1", 4, 6, ["1", "2", "3"], 0.65)
+    assert (plate.name, plate.rows, plate.columns, json.loads(plate.channels), plate.pixel_size_um) == (
+        "Small-1",
+        4,
+        6,
+        ["1", "2", "3"],
+        0.65,
+    )
     assert run_folder(data_folder, run).task("C03").is_file()
     assert queued(session) == [(f"{run}:1", "plates", "analyse_plate")]
 

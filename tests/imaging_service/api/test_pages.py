@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from imaging_service import __version__
+from imaging_service.database.session import engine
+
+
+def test_health_asks_the_database(served):
+    assert served.get("/health").json() == {"version": __version__, "database": "ok"}
+
+
+def test_the_list_of_runs_links_to_each(served):
+    page = served.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert served.run[:12] in page.text
+    assert "Small-1" in page.text
+
+
+def test_a_run_s_page_shows_its_responses_and_failed_wells(served):
+    with engine(served.settings.url).begin() as connection:
+        connection.execute(sa.text("UPDATE well_result SET status='failed', reason='<b>blank</b>' WHERE well='B02'"))
+    page = served.get("/view/RUN").text
+    assert "live_density" in page
+    assert "&lt;b&gt;blank&lt;/b&gt;" in page
+    assert "<b>blank</b>" not in page
+
+
+@pytest.mark.parametrize("run", ["zzzzzz", "abc"])
+def test_a_page_of_no_run_is_not_found(served, run):
+    assert served.get(f"/view/{run}").status_code == 404

@@ -1,0 +1,163 @@
+"""Corrections and verdicts over HTTP, without a server: codes, versions, and what is written."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from imaging_service.database.session import engine
+from imaging_service.review.local import LocalRun
+from imaging_service.review.log import Crop, pack, unpack
+from imaging_service.schemas import FieldLabels
+
+FIELD = "/runs/RUN/fields/B04/1"
+VERDICT = {"well": "B04", "field": 1, "accepted": False, "author": "ann", "reason": "bubble", "time": "2026-01-01T00:00:00Z"}
+
+
+def body(labels=((900,),), y=0, x=0, compartment="nuclei", frame=1):
+    crop = Crop(compartment, y, x, np.asarray(labels, np.int32), frame)
+    return pack([crop.region.model_dump()], [crop])
+
+
+def patch(served, content=None, version='"1"', path=FIELD, key="", **params):
+    headers = {"If-Match": version} if version is not None else {}
+    if key:
+        headers["Idempotency-Key"] = key
+    return served.ask(
+        "PATCH", f"{path}/labels", params={"author": "ann", **params}, content=body() if content is None else content, headers=headers
+    )
+
+
+def labels(answer):
+    meta, crops = unpack(answer.content, lambda meta: FieldLabels.model_validate(meta).regions)
+    return meta, {c.compartment: c.labels for c in crops}
+
+
+def jobs(served):
+    with engine(served.settings.url).connect() as connection:
+        return connection.execute(sa.text("SELECT count(*) FROM workflow_status WHERE queue_name='reviews'")).scalar()
+
+
+def test_labels_come_with_their_version_and_lie_where_they_are_said_to(served):
+    answer = served.get(f"{FIELD}/labels")
+    meta, found = labels(answer)
+    assert (answer.headers["etag"], meta["label_version"]) == ('"1"', 1)
+    engine_s = LocalRun(served.folder).engine_labels("B04", 1)
+    assert set(found) == {*engine_s, "neurite_graph"}
+    assert all(np.array_equal(found[name], engine_s[name]) for name in engine_s)
+    window = served.get(f"{FIELD}/labels", params={"y": 10, "x": 20, "height": 30, "width": 40})
+    meta, part = labels(window)
+    assert np.array_equal(part["nuclei"], engine_s["nuclei"][10:40, 20:60])
+    assert {(r["y"], r["x"], r["height"], r["width"]) for r in meta["regions"]} == {(10, 20, 30, 40)}
+
+
+def test_a_correction_is_the_next_version_and_the_tables_are_asked_to_follow(served):
+    answer = patch(served, body([[900, 901]], y=3, x=5), reason="two more")
+    assert (answer.status_code, answer.json()["version"], answer.json()["parent"]) == (200, 2, 1)
+    meta, found = labels(served.get(f"{FIELD}/labels"))
+    assert meta["label_version"] == 2
+    assert found["nuclei"][3, 5:7].tolist() == [900, 901]
+    (version,) = served.get(f"{FIELD}/history").json()
+    assert (version["author"], version["reason"], version["well"], version["field"]) == ("ann", "two more", "B04", 1)
+    assert served.get("/runs/RUN/fields/B04/2/history").json() == []
+    assert jobs(served) == 1
+
+
+def test_a_correction_of_an_old_version_is_refused_and_writes_nothing(served):
+    assert patch(served).status_code == 200
+    late = patch(served, body([[7]]))
+    assert (late.status_code, late.json()["type"]) == (412, "urn:imaging-service:review_conflict")
+    assert len(served.get(f"{FIELD}/history").json()) == 1
+    assert patch(served, body([[901]]), version='W/"2"').json()["version"] == 3
+
+
+def test_a_correction_sent_twice_is_written_once(served):
+    answers = [patch(served, key="k-1").json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(served.get(f"{FIELD}/history").json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({"version": None}, 428, "precondition_required"),
+        ({"version": "newest"}, 422, "review_invalid"),
+        ({"version": "-1"}, 422, "review_invalid"),
+        ({"version": '"7"'}, 412, "review_conflict"),
+        ({"content": b"no npz"}, 422, "review_invalid"),
+        ({"content": pack([], [])}, 422, "review_invalid"),
+        ({"content": body(np.ones((2, 2)), y=159)}, 422, "review_invalid"),
+        ({"content": body(np.ones((2, 2)), x=159)}, 422, "review_invalid"),
+        ({"content": body([[-1]])}, 422, "review_invalid"),
+        ({"content": body([[1_000_001]])}, 422, "review_invalid"),
+        ({"content": body([[1]], compartment="cats")}, 422, "review_invalid"),
+        ({"content": body([[1]], compartment="granules")}, 422, "review_invalid"),
+        ({"content": body([[1]], compartment="neurite_graph")}, 422, "review_invalid"),
+        ({"content": body([[999]], compartment="somas")}, 422, "review_invalid"),
+        ({"content": body([[1]], frame=2)}, 422, "review_invalid"),
+        ({"path": "/runs/RUN/fields/B04/3"}, 404, "not_found"),
+        ({"path": "/runs/RUN/fields/B04/0"}, 404, "not_found"),
+        ({"path": "/runs/RUN/fields/C04/1"}, 404, "not_found"),
+        ({"path": "/runs/RUN/fields/..%2F..%2Fx/1"}, 404, "not_found"),
+    ],
+)
+def test_what_is_no_correction_is_refused(served, more, status, code):
+    answer = patch(served, **more)
+    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:imaging-service:{code}"), answer.text
+    assert served.get(f"{FIELD}/history").json() == []
+    assert jobs(served) == 0
+
+
+def test_the_edge_of_the_field_belongs_to_it(served):
+    assert patch(served, body(np.full((1, 1), 900), y=159, x=159)).status_code == 200
+
+
+def test_going_back_is_a_version_that_holds_what_was(served):
+    assert patch(served, body(np.full((2, 2), 900))).status_code == 200
+    answer = served.ask("POST", f"{FIELD}/revert", json={"to": 1, "author": "bob", "undoes": 2})
+    assert (answer.json()["version"], answer.json()["undoes"], answer.json()["author"]) == (3, 2, "bob")
+    assert np.array_equal(labels(served.get(f"{FIELD}/labels"))[1]["nuclei"], LocalRun(served.folder).engine_labels("B04", 1)["nuclei"])
+    assert served.ask("POST", f"{FIELD}/revert", json={"to": 3, "author": "bob"}).status_code == 422
+
+
+def test_a_verdict_stands_and_a_rejection_needs_a_reason(served):
+    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT | {"reason": " "}).status_code == 422
+    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT | {"field": 9}).status_code == 404
+    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT).status_code == 201
+    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT).status_code == 201  # again: written once
+    (said,) = served.get("/runs/RUN/verdicts").json()
+    assert (said["well"], said["field"], said["accepted"], said["reason"]) == ("B04", 1, False, "bubble")
+    assert served.get("/runs/RUN/review").json() == {"revision": 2, "applied": 1, "reason": ""}
+    follow = served.ask("POST", "/runs/RUN/review")
+    assert (follow.status_code, follow.json()["revision"]) == (202, 2)
+    assert jobs(served) == 1
+
+
+def test_a_reading_apart_is_seen_by_nobody_else(served):
+    assert patch(served, reading="bob").json()["version"] == 2
+    assert labels(served.get(f"{FIELD}/labels"))[0]["label_version"] == 1
+    assert labels(served.get(f"{FIELD}/labels", params={"reading": "bob"}))[0]["label_version"] == 2
+    assert jobs(served) == 0
+    assert served.get("/runs/RUN/review").json()["revision"] == 1
+    assert served.get("/runs/RUN/verdicts", params={"reading": "../x"}).status_code == 422
+    found = served.get("/runs/RUN/agreement", params={"reading": "bob"}).json()
+    assert (found["fields"][0]["n_first"], found["n_judged"]) == (found["fields"][0]["n_second"] + 1, 0)
+
+
+def test_record_cells_and_curves_are_the_run_s_files(served):
+    assert served.get("/runs/RUN/record").json() == json.loads((served.folder / "run.json").read_text())
+    assert served.get("/runs/RUN/curves").json() == json.loads((served.folder / "curves.json").read_text())
+    cells = served.get("/runs/RUN/cells", params={"well": "B04", "field": 2}).json()
+    assert cells == LocalRun(served.folder).cells("B04", 2)
+    assert {(c["well"], c["field"]) for c in cells} == {("B04", 2)}
+    assert served.get("/runs/RUN/cells", params={"well": "Z9", "field": 1}).status_code == 404
+
+
+def test_a_run_that_is_not_done_is_not_reviewed(served):
+    with engine(served.settings.url).begin() as connection:
+        connection.execute(sa.text("UPDATE run SET state='running'"))
+    assert patch(served).status_code == 409
+    assert served.get("/runs/RUN/queue").status_code == 409
