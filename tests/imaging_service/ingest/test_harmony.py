@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import tifffile
 
 from imaging_service.errors import ScanError
-from imaging_service.ingest import plan_scan
+from imaging_service.ingest import plan_scan, reader_named
 from imaging_service.ingest.contract import PlateReaderContract
 from imaging_service.ingest.harmony import HarmonyReader
+from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
+from plate_maps import PlateFormat
 
 
 class TestHarmonyKeepsTheContract(PlateReaderContract):
@@ -30,3 +34,67 @@ def test_hostile_and_foreign_indices(tmp_path, content, says):
     (tmp_path / "Index.idx.xml").write_bytes(content)
     with pytest.raises(ScanError, match=says):
         plan_scan(tmp_path, Acquisition())
+
+
+def image(url, *, row=2, column=3, field=4, plane=1, time=0, channel=1, name="DAPI", size="3.25E-07", height="3.25E-07", when=""):
+    values = {
+        "URL": url, "Row": row, "Col": column, "FieldID": field, "PlaneID": plane, "TimepointID": time, "ChannelID": channel, "ChannelName": name,
+        "ImageResolutionX": size, "ImageResolutionY": height, "AbsTime": when,
+    }  # fmt: skip
+    return "<Image>" + "".join(f"<{k}>{v}</{k}>" for k, v in values.items()) + "</Image>"
+
+
+def export(folder, *images, files=("a.tiff",)):
+    """A scan as Harmony exports it: Images/Index.idx.xml and TIFFs."""
+    (folder / "Images").mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(files):
+        tifffile.imwrite(folder / "Images" / name, np.full((4, 5), i + 1, np.uint16))
+    plate = "<Plates><Plate><Name>P-1</Name><PlateRows>8</PlateRows><PlateColumns>12</PlateColumns></Plate></Plates>"
+    xml = f'<E xmlns="http://www.perkinelmer.com/PEHH/HarmonyV5">{plate}<Images>{"".join(images)}</Images></E>'
+    (folder / "Images" / "Index.idx.xml").write_text(xml)
+    return folder
+
+
+def test_a_plane_is_where_the_index_says(tmp_path):
+    scan = export(tmp_path, image("a.tiff", plane=7, time=2, when="2026-01-01T00:00:10+00:00"))
+    plan = plan_scan(scan, Acquisition())
+    (plane,) = plan.images
+    assert (plane.well.name, plane.field, plane.z, plane.time, plane.channel, plane.path) == ("B03", 4, 7, 3, "DAPI", "Images/a.tiff")
+    assert (plan.name, plan.format, plan.pixel_size_um) == ("P-1", PlateFormat(8, 12), pytest.approx(0.325))
+    assert plane.exposed_s == 1767225610
+    assert (reader_named("harmony").read(plan, plane, Limits()) == 1).all()
+
+
+def test_channels_of_one_name_are_told_apart_by_their_id(tmp_path):
+    scan = export(
+        tmp_path, image("a.tiff"), image("b.tiff", channel=2), image("c.tiff", channel=3, name="FITC"), files=("a.tiff", "b.tiff", "c.tiff")
+    )
+    assert plan_scan(scan, Acquisition()).channels == ("DAPI (1)", "DAPI (2)", "FITC")
+
+
+@pytest.mark.parametrize("url", ["../secret.tiff", "sub/a.tiff", "lost.tiff"])
+def test_a_file_that_is_not_beside_the_index_is_missing(tmp_path, url):
+    (tmp_path / "scan" / "Images" / "sub").mkdir(parents=True)
+    for path in (tmp_path / "scan" / "secret.tiff", tmp_path / "scan" / "Images" / "sub" / "a.tiff"):
+        tifffile.imwrite(path, np.ones((4, 5), np.uint16))
+    plan = plan_scan(export(tmp_path / "scan", image("a.tiff"), image(url, field=5)), Acquisition())
+    assert [i.field for i in plan.images] == [4]
+    assert [i.field for i in plan.missing] == [5]
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (image("b.tiff"), "stands twice"),
+        (image("b.tiff", field=5, size="6.5E-07", height="6.5E-07"), "2 different pixel sizes"),
+        (image("b.tiff", field="x"), "b.tiff"),
+    ],
+)
+def test_an_index_that_contradicts_itself_is_refused(tmp_path, second, says):
+    with pytest.raises(ScanError, match=says):
+        plan_scan(export(tmp_path, image("a.tiff"), second, files=("a.tiff", "b.tiff")), Acquisition())
+
+
+def test_pixels_that_are_not_square_are_refused(tmp_path):
+    with pytest.raises(ScanError, match="not square"):
+        plan_scan(export(tmp_path, image("a.tiff", height="3.3E-07")), Acquisition())

@@ -1,23 +1,33 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
 
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
-from imaging_service.jobs.plan import identify, read_inputs
+from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
+from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
 from imaging_service.protocol import parse_protocol
 
 
-def inputs_with(phantom_plate, tmp_path, *, protocol=None, plate_map=None, scan=None):
-    base = {"name": "p", "channels": {"dna": "1", "neurite": "2", "aggregate": "3"}}
-    return read_inputs(
-        scan or phantom_plate / "Phantom-1",
-        plate_map or phantom_plate / "plate_map.csv",
-        parse_protocol(base | (protocol or {}), "p"),
-        None,
-        "auto",
-    )
+@pytest.fixture
+def inputs_with(small_inputs):
+    """Inputs of the small scan under another protocol, map or scan."""
+
+    def made(*, protocol=None, plate_map=None, scan=None):
+        base = {"name": "p", "channels": {"dna": "1", "neurite": "2", "aggregate": "3"}, "segmentation": {"engine": "classical"}}
+        return read_inputs(
+            scan or small_inputs.scan,
+            plate_map or small_inputs.scan.parent / "map.csv",
+            parse_protocol(base | (protocol or {}), "p"),
+            None,
+            "cpu",
+        )
+
+    return made
 
 
 @pytest.mark.parametrize(
@@ -25,33 +35,124 @@ def inputs_with(phantom_plate, tmp_path, *, protocol=None, plate_map=None, scan=
     [
         ({"channels": {"dna": "1", "death": "dye"}}, ProtocolError, r"channels.death = 'dye' is not in the scan; its channels are 1 = '1'"),
         ({"channels": {"dna": 9}}, ProtocolError, "channels.dna = 9"),
+        ({"channels": {"dna": 4}}, ProtocolError, "channels.dna = 4"),
+        ({"channels": {"dna": 0}}, ProtocolError, "channels.dna = 0"),
+        ({"channels": {"dna": "1", "neurite": 1}}, ProtocolError, "has two roles, dna and neurite"),
         ({"acquisition": {"pixel_size_um": 0.3}}, ProtocolError, r"says 0.3 µm per pixel, the scan .* says 0.65"),
-        ({"acquisition": {"plate_wells": 96}}, PlateMapRefused, "outside the 96-well"),
+        ({"acquisition": {"pixel_size_um": 0.657}}, ProtocolError, r"says 0.657 µm per pixel"),
+        ({"acquisition": {"plate_wells": 6}}, PlateMapRefused, "outside the 6-well"),
         ({"acquisition": {"plate_wells": 95}}, ProtocolError, "no plate has 95 wells"),
         ({"acquisition": {"time_point": 4}}, ProtocolError, "time point 4 is not in the scan"),
         ({"segmentation": {"engine": "magic"}}, EngineError, "unknown segmentation engine 'magic'"),
+        ({"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 6}}, ScanError, "needs at least 3"),
     ],
 )
-def test_inputs_that_do_not_fit_are_refused_before_any_work(phantom_plate, tmp_path, protocol, error, says):
+def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protocol, error, says):
     with pytest.raises(error, match=says):
-        identify(inputs_with(phantom_plate, tmp_path, protocol=protocol))
+        identify(inputs_with(protocol=protocol))
 
 
-def test_a_scan_without_pixel_size_is_refused(tmp_path, phantom_plate):
+def test_the_scan_s_own_pixel_size_is_used_where_it_has_one(inputs_with):
+    assert identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.655}}))[0].pixel_size_um == 0.65
+
+
+def test_the_protocol_s_pixel_size_is_used_where_the_scan_has_none_and_else_it_is_refused(inputs_with, tmp_path):
     scan = tmp_path / "scan"
     scan.mkdir()
-    first = (phantom_plate / "plate_map.csv").read_text().splitlines()[1].split(",")[0]
     for channel in (1, 2, 3):
-        tifffile.imwrite(scan / f"x_{first}_s1_w{channel}.tif", np.ones((8, 8), np.uint16))
+        tifffile.imwrite(scan / f"x_B02_s1_w{channel}.tif", np.ones((8, 8), np.uint16))
     with pytest.raises(ScanError, match=r"carries no pixel size; set acquisition\.pixel_size_um"):
-        identify(inputs_with(phantom_plate, tmp_path, scan=scan))
+        identify(inputs_with(scan=scan))
+    given = inputs_with(scan=scan, protocol={"acquisition": {"pixel_size_um": 0.4}})
+    assert identify(given)[0].pixel_size_um == 0.4
 
 
-def test_a_map_of_another_plate_is_refused(tmp_path, phantom_plate):
+@pytest.mark.parametrize(
+    ("channels", "roles"),
+    [
+        ({"dna": "1", "neurite": "2"}, ("dna", "neurite", None)),
+        ({"dna": 1, "neurite": 2}, ("dna", "neurite", None)),
+        ({"neurite": 1, "dna": 3}, ("neurite", None, "dna")),
+    ],
+)
+def test_channels_get_their_roles_by_name_or_by_number_from_1(inputs_with, channels, roles):
+    assert identify(inputs_with(protocol={"channels": channels}))[0].roles == roles
+
+
+def test_wells_are_those_of_map_and_scan_and_what_is_left_out_is_said(inputs_with, tmp_path):
+    record, _ = identify(inputs_with())
+    assert record.wells == ("B02", "B03", "B04", "B05", "C02", "C03")
+    assert list(record.skipped) == ["C04"]
+    (tmp_path / "map.csv").write_text("well,line,control\nB02,L1,vehicle\nB03,L1,vehicle\n")
+    record, _ = identify(inputs_with(plate_map=tmp_path / "map.csv"))
+    assert record.wells == ("B02", "B03")
+    assert "4 scanned well(s)" in record.notes[0]
+    assert "B04, B05, C02, C03" in record.notes[0]
+
+
+def test_a_map_of_another_plate_is_refused(inputs_with, tmp_path):
     other = tmp_path / "map.csv"
     other.write_text("well,line,control\nA01,L1,vehicle\n")
     with pytest.raises(PlateMapRefused, match="no well of the plate map map.csv was scanned"):
-        identify(inputs_with(phantom_plate, tmp_path, plate_map=other))
+        identify(inputs_with(plate_map=other))
+
+
+def test_the_run_s_id_is_of_everything_that_decides_numbers(inputs_with, small_inputs, tmp_path):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "Small-1")
+    record, _ = identify(inputs_with(scan=scan))
+    assert record.run_id == identify(inputs_with())[0].run_id  # where it lies does not count
+    pixels = tifffile.imread(scan / "p_B02_s1_w1.tif")
+    pixels[0, 0] += 1
+    size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+    tifffile.imwrite(scan / "p_B02_s1_w1.tif", pixels, ome=True, metadata=size)
+    (tmp_path / "map.csv").write_text((small_inputs.scan.parent / "map.csv").read_text().replace(",10,uM", ",20,uM"))
+    others = [
+        inputs_with(scan=scan),
+        inputs_with(plate_map=tmp_path / "map.csv"),
+        inputs_with(protocol={"measurement": {"ring_um": 2}}),
+        replace(inputs_with(), engine="motornet"),
+    ]
+    ids = [identify(other)[0].run_id for other in others]
+    assert len({record.run_id, *ids}) == 5
+
+
+def test_every_source_file_is_hashed(laid_out):
+    _, record, _ = laid_out
+    assert len(record.source_files) == 6 * 2 * 3
+    assert len(set(record.source_files.values())) == 36
+    assert all(len(digest) == 64 for digest in record.source_files.values())
+
+
+def test_a_well_s_task_holds_its_own_planes_only(laid_out):
+    folder, record, _ = laid_out
+    task = load(WellTask, folder.task("B05"))
+    assert {i.well.name for i in task.plan.images} == {"B05"}
+    assert len(task.plan.images) == 6
+    assert (task.planes, task.times, task.roles, task.pixel_size_um) == ({"1": 1, "2": 1, "3": 1}, (1,), record.roles, 0.65)
+
+
+def test_a_run_that_is_laid_out_goes_on_and_another_is_refused(small_inputs, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    record, plan = identify(small_inputs)
+    first = lay_out(record, plan, folder)
+    assert first.plate == (tmp_path / "run" / "plate.zarr").resolve()
+    assert lay_out(record, plan, folder) == first == load(RunRecord, folder.record)
+    with pytest.raises(ScanError, match="holds another run"):
+        lay_out(replace(record, run_id="0" * 64), plan, folder)
+
+
+@pytest.mark.parametrize("change", [{"pixel_size_um": 0.5}, {"roles": ("neurite", "dna", "aggregate")}, {"plate_digest": "0" * 64}])
+def test_runs_share_a_plate_only_if_it_is_stored_the_same(laid_out, change):
+    _, record, _ = laid_out
+    assert plate_key(record) == plate_key(replace(record, run_id="0" * 64))
+    assert plate_key(record) != plate_key(replace(record, **change))
+
+
+def test_a_time_point_and_an_assay_that_is_followed_are_stored_apart(laid_out):
+    _, record, _ = laid_out
+    acquisition = record.inputs.protocol.acquisition.model_copy(update={"time_point": 1})
+    inputs = replace(record.inputs, protocol=record.inputs.protocol.model_copy(update={"acquisition": acquisition}))
+    assert plate_key(record) != plate_key(replace(record, inputs=inputs))
 
 
 def test_time_series_are_refused_until_one_point_is_named(shared_data, tmp_path):
@@ -62,3 +163,18 @@ def test_time_series_are_refused_until_one_point_is_named(shared_data, tmp_path)
         identify(read_inputs(scan, tmp_path / "map.csv", parse_protocol(base, "p"), None, "auto"))
     one = parse_protocol(base | {"acquisition": {"time_point": 2}}, "p")
     assert identify(read_inputs(scan, tmp_path / "map.csv", one, None, "auto"))[0].wells == ("B02", "B03")
+
+
+def test_a_drawn_time_series_is_refused_until_one_point_is_named(inputs_with, tmp_path):
+    scan = tmp_path / "scan"
+    for time in (1, 2):
+        (scan / f"TimePoint_{time}").mkdir(parents=True)
+        for channel in (1, 2, 3):
+            tifffile.imwrite(scan / f"TimePoint_{time}" / f"x_B02_s1_w{channel}.tif", np.full((8, 8), time, np.uint16))
+    size = {"pixel_size_um": 0.5}
+    with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
+        identify(inputs_with(scan=scan, protocol={"acquisition": size}))
+    record, plan = identify(inputs_with(scan=scan, protocol={"acquisition": size | {"time_point": 2}}))
+    folder = RunFolder(tmp_path / "run")
+    lay_out(record, plan, folder)
+    assert load(WellTask, folder.task("B02")).times == (2,)

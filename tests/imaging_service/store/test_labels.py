@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import zarr
 
+from imaging_service.errors import StoreError
 from imaging_service.store import plates
 from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter, read_labels
 from plate_maps import Well
 
 RNG = np.random.default_rng(0)
-
-
 LABELS = {"nuclei": RNG.integers(0, 9, (1300, 700)).astype(np.int32)}
-
-
 WELL = Well(2, 3)
 
 
@@ -29,3 +27,40 @@ def test_labels_come_back_and_are_valid_label_images(tmp_path):
     ImageLabel.from_zarr(zarr.open_group(root / "B/3/0/labels/nuclei", mode="r"))
     coarse = zarr.open_group(root / "B/3/0/labels/nuclei", mode="r")["1"][...]
     assert set(np.unique(coarse)) <= set(np.unique(LABELS["nuclei"]))
+
+
+def test_numbers_over_16_bits_stay_what_they_are(tmp_path):
+    labels = np.zeros((40, 40), np.int32)
+    labels[3, 4], labels[7, 8] = 70_000, 1_000_000
+    writer = LabelWriter(tmp_path / "B" / "3", 0.5, version=1)
+    writer.write(1, {"nuclei": labels})
+    writer.finish()
+    assert np.array_equal(read_labels(tmp_path, WELL, 1)["nuclei"], labels)
+
+
+def written(folder, frames=1):
+    writer = LabelWriter(folder / "B" / "3", 0.5, version=1, frames=frames, frame_interval_h=6.0)
+    for frame in range(1, frames + 1):
+        writer.write(1, {"nuclei": np.full((300, 300), frame, np.int32)}, frame)
+    writer.finish()
+    return folder
+
+
+def test_levels_halve_and_say_so(tmp_path):
+    group = zarr.open_group(written(tmp_path, 2) / "B/3/0/labels/nuclei", mode="r")
+    scales = [d["coordinateTransformations"][0]["scale"] for d in group.attrs["ome"]["multiscales"][0]["datasets"]]
+    assert scales == [[6.0, 0.5, 0.5], [6.0, 1.0, 1.0]]
+    assert group["1"].shape == (2, 150, 150)
+    assert [read_labels(tmp_path, WELL, 1, frame)["nuclei"].max() for frame in (1, 2)] == [1, 2]
+
+
+def test_a_lost_chunk_and_a_flipped_bit_are_said(tmp_path):
+    chunk = next(p for p in sorted((written(tmp_path) / "B/3/0/labels/nuclei/0").rglob("*")) if p.is_file() and p.name != "zarr.json")
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+    with pytest.raises(StoreError):
+        read_labels(tmp_path, WELL, 1)
+    chunk.unlink()
+    with pytest.raises(StoreError, match="chunks are there"):
+        read_labels(tmp_path, WELL, 1)

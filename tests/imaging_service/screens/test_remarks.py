@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from imaging_service.screens.remarks import PlateFile, ScreenFile, facts_of, remarks
+from plate_maps.registry import Registry, read_lines
+
+
+def registry(text=""):
+    head = "line\tdonor\tgene\tzygosity\tisogenic_parent\n"
+    return Registry(read_lines(head + text) if text else {}, {})
+
+
+PAIR = "S1\tD1\tSOD1\theterozygous\t\nS1-iso\tD1\t\t\tS1\n"
+
+
+def conditions(*rows):
+    """(line, genotype, plate, batch)."""
+    return pl.DataFrame(rows, ["line", "genotype", "plate", "batch"], orient="row")
+
+
+def plate(run="r1", **more):
+    whole = {
+        "run_id": run, "plate_digest": "p", "plate_name": f"Plate {run}", "lab": "", "plate_map_digest": "m", "protocol_digest": "q",
+        "software_version": "1", "label_version": 1, "rows": 8, "columns": 12, "phenotypes": ("live_density",), "too_coarse": (),
+    }  # fmt: skip
+    return PlateFile(**whole | more)
+
+
+BOTH = conditions(("S1", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"))
+PLANNED = pl.DataFrame({"compound": ["x"]})
+
+
+def say(table=BOTH, *, of=registry(PAIR), plates=None, file=ScreenFile(name="s")):  # noqa: B008 - never written to
+    return remarks(table, PLANNED, of, plates or [plate()], file, facts_of(table, of, file))
+
+
+def test_facts_come_from_registry_settings_and_genotypes():
+    facts = facts_of(BOTH, registry(PAIR), ScreenFile(name="s"))
+    assert facts.donors == {"S1": "D1", "S1-iso": "D1"}
+    assert facts.genes == {"S1": "SOD1"}
+    assert facts.isogenic == {"S1": "S1-iso"}
+    assert facts.healthy == frozenset({"S1-iso"})
+    named = facts_of(BOTH, registry(PAIR), ScreenFile(name="s", healthy_lines=("S1",)))
+    assert (named.healthy, named.isogenic, named.genes) == (frozenset({"S1"}), {"S1-iso": "S1"}, {"S1-iso": "corrected"})
+
+
+def test_of_several_corrected_clones_the_plated_one_is_used():
+    of = registry(PAIR.replace("S1-iso", "S1-a") + "S1-b\tD1\t\t\tS1\n")
+    table = conditions(("S1", "SOD1", "r1", "b1"), ("S1-b", "corrected", "r1", "b1"))
+    facts = facts_of(table, of, ScreenFile(name="s", healthy_lines=("S1-a", "S1-b")))
+    assert facts.isogenic == {"S1": "S1-b"}
+
+
+def test_a_sound_screen_has_no_remarks():
+    assert say() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "count"),
+    [
+        ({"of": registry()}, 1),
+        ({"plates": [plate(), plate("r2", protocol_digest="other")]}, 1),
+        ({"plates": [plate(), plate("r2", software_version="2")]}, 1),
+        ({"plates": [plate(too_coarse=("puncta_per_neuron",))]}, 1),
+        ({"file": ScreenFile(name="s", effect_dose_molar={"y": 1e-6})}, 1),
+        ({"file": ScreenFile(name="s", effect_dose_molar={"x": 1e-6})}, 0),
+        ({"file": ScreenFile(name="s", healthy_lines=("S1-iso", "nobody"))}, 1),
+        ({"table": conditions(("S1", "SOD1", "r1", ""), ("S1-iso", "corrected", "r1", ""))}, 1),
+        ({"table": conditions(("S1", "SOD1", "r1", "b1"), ("S9", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"))}, 1),
+    ],
+)
+def test_each_weakness_is_one_remark(more, count):
+    assert len(say(**more)) == count, say(**more)
+
+
+def test_lines_that_share_no_batch_are_confounded_with_it():
+    table = conditions(("S1", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b2"))
+    said = say(table)
+    assert len([s for s in said if s.startswith("confounded_with_batch")]) == 2  # of lines, and of genotypes
+
+
+def test_a_batch_with_and_without_a_lab_may_be_one():
+    table = conditions(
+        ("S1", "SOD1", "r1", "b1"),
+        ("S1-iso", "corrected", "r1", "b1"),
+        ("S1", "SOD1", "r2", "north/b1"),
+        ("S1-iso", "corrected", "r2", "north/b1"),
+    )
+    said = say(table, plates=[plate(), plate("r2", lab="north")])
+    assert [s for s in said if s.startswith("batch b1 was added both with and without a lab")] == said
