@@ -95,10 +95,8 @@ def test_the_pixel_size_is_in_micrometres_and_of_all_scales(foreign, written, si
     assert plan_scan(foreign(**written)[0], Acquisition()).pixel_size_um == (None if size is None else pytest.approx(size))
 
 
-@pytest.mark.parametrize(
-    ("written", "says"), [({"scale": (1.0, 1.0, 650.0, 700.0)}, "not square"), ({"axes": "czxy"}, "do not end in y, x")]
-)
-def test_pixels_that_are_no_square_grid_are_not_read(foreign, written, says):
+@pytest.mark.parametrize("written", [{"scale": (1.0, 1.0, 650.0, 700.0)}, {"axes": "czxy"}])
+def test_pixels_that_are_no_square_grid_are_not_read(foreign, written):
     with pytest.raises(ScanError, match="names no well with images"):
         plan_scan(foreign(**written)[0], Acquisition())
 

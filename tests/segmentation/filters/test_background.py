@@ -24,19 +24,6 @@ def test_background_and_noise_of_a_known_image():
     assert noise_level(image) == pytest.approx(7, rel=0.05)
 
 
-def test_illumination_of_phantoms_is_recovered():
-    fields = [render(Culture(neurons_per_mm2=400), OPTICS, 100 + s).field for s in range(16)]
-    found = estimate_illumination(fields)
-    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in OPTICS.shape), indexing="ij")
-    true = 1 - OPTICS.vignetting * (y**2 + x**2) / 2
-    for c in range(3):
-        assert found.applied[c]
-        left = found.profile(c, OPTICS.shape) / (true / true.mean())
-        # What is left over the inner nine tenths is less than half of what was there.
-        inner = np.s_[26:-26, 26:-26]
-        assert np.ptp(left[inner]) < 0.5 * np.ptp(true[inner] / true.mean())
-
-
 def test_few_fields_give_no_illumination():
     found = estimate_illumination([render(Culture(), OPTICS, 1).field])
     assert not any(found.applied)
@@ -119,3 +106,16 @@ def test_what_no_optics_does_is_not_corrected():
     assert "too little light" in estimate_illumination([dark] * 8).reasons[0]
     with pytest.raises(ValueError, match="no field"):
         estimate_illumination([])
+
+
+def test_illumination_of_phantoms_is_recovered():
+    fields = [render(Culture(neurons_per_mm2=400), OPTICS, 100 + s).field for s in range(16)]
+    found = estimate_illumination(fields)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in OPTICS.shape), indexing="ij")
+    true = 1 - OPTICS.vignetting * (y**2 + x**2) / 2
+    for c in range(3):
+        assert found.applied[c]
+        left = found.profile(c, OPTICS.shape) / (true / true.mean())
+        # What is left over the inner nine tenths is less than half of what was there.
+        inner = np.s_[26:-26, 26:-26]
+        assert np.ptp(left[inner]) < 0.5 * np.ptp(true[inner] / true.mean())
