@@ -10,7 +10,7 @@ from enum import StrEnum
 # Factor to mol/L. The micro sign and the Greek letter mu are different characters and both are typed.
 _MOLAR = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9, "pm": 1e-12}
 _LONG = {"mol/l": 1.0, "mmol/l": 1e-3, "umol/l": 1e-6, "µmol/l": 1e-6, "μmol/l": 1e-6, "nmol/l": 1e-9, "pmol/l": 1e-12}
-_DOSE = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s].*?)?\s*$")
+_DOSE = re.compile(r"^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*([^\d\s].*?)?\s*$")
 
 
 class Control(StrEnum):
@@ -63,15 +63,19 @@ def parse_dose(text: str, unit: str | None = None) -> float:
     own, beside = match.group(2), (unit or "").strip() or None
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"dose {text!r} must be zero or more")
-    if own and beside and molar_factor(own) != molar_factor(beside):
-        raise ValueError(f"dose {text!r} carries unit {own!r} but the unit column says {beside!r}")
-    written = own or beside
-    if value == 0.0:
+    units = [written for written in (own, beside) if written]
+    if value == 0.0 and len(units) < 2:
         return 0.0
-    if written is None:
+    try:
+        factors = [molar_factor(written) for written in units]
+    except ValueError as error:
+        raise ValueError(f"dose {text!r}: {error}") from error
+    if len(set(factors)) > 1:
+        raise ValueError(f"dose {text!r} carries unit {own!r} but the unit column says {beside!r}")
+    if not factors:
         raise ValueError(f"dose {text!r} has no unit; add a unit column (M, mM, µM, nM, pM) or write it into the cell")
     # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary multiplication would part them.
-    return float(f"{value * molar_factor(written):.12g}")
+    return float(f"{value * factors[0]:.12g}")
 
 
 @dataclass(frozen=True)

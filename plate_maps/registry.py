@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
-_AGE = re.compile(r"^(\d{1,2})-(\d{1,2})$|^90\+$")
-_YEAR = re.compile(r"^(19|20)\d\d$")
+from plate_maps.wells import is_whole_number
+
+_AGE = re.compile(r"^([0-9]{1,2})-([0-9]{1,2})$|^90\+$")
+_YEAR = re.compile(r"^(19|20)[0-9]{2}$")
 _RRID = re.compile(r"^(RRID:)?CVCL_[A-Z0-9]{4}$")
-_MONDO = re.compile(r"^MONDO:\d{7}$")
-_DOI = re.compile(r"^10\.\d{4,9}/\S+$")
+_MONDO = re.compile(r"^MONDO:[0-9]{7}$")
+_DOI = re.compile(r"^10\.[0-9]{4,9}/\S+$")
 SEXES = ("female", "male", "unknown")
 ZYGOSITIES = ("heterozygous", "homozygous", "hemizygous", "wild type")
 
@@ -209,13 +211,14 @@ def _faults(line: Line) -> list[str]:
         value = getattr(line, name)
         if value and value not in known:
             found.append(f"{name} {value!r} is not one of {', '.join(known)}")
-    if line.passage and not line.passage.isdigit():
+    if line.passage and not is_whole_number(line.passage):
         found.append(f"passage {line.passage!r} is no number")
     return found
 
 
 def _share(text: str) -> bool:
     try:
-        return 0 <= float(text) <= 1
+        # `float` also takes "٠" and "0_1".
+        return text.isascii() and "_" not in text and 0 <= float(text) <= 1
     except ValueError:
         return False

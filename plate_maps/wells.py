@@ -6,6 +6,24 @@ import re
 from dataclasses import dataclass
 
 _NAME = re.compile(r"^\s*([A-Za-z]{1,2})\s*[-_]?\s*0*([1-9][0-9]?)\s*$")
+# Python refuses to convert 4300 digits and more; no number of a plate, a field or a version has nearly as many.
+_WHOLE = re.compile(r"[0-9]{1,18}")
+
+
+def whole_number(text: str) -> int:
+    """Read a number written in the digits 0 to 9: "007" ► 7.
+
+    `int` would also take "٣", "+3" and "1_0", and `str.isdigit` says yes to "²", which `int` then refuses.
+    Raises ValueError naming the text.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r:.40} is not a whole number in the digits 0 to 9")
+    return int(text)
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether `whole_number` reads the text."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def row_letters(row: int) -> str:
@@ -21,10 +39,11 @@ def row_letters(row: int) -> str:
 
 def row_number(letters: str) -> int:
     """1-based row of its letters: "A" ► 1, "AF" ► 32. Case does not matter."""
+    # "ß" and "ſ" are letters too, and become "SS" and "S" in upper case.
+    if not (letters.isascii() and letters.isalpha()):
+        raise ValueError(f"{letters!r:.40} is not a plate row; rows are letters, A to AF")
     number = 0
     for letter in letters.upper():
-        if not "A" <= letter <= "Z":
-            raise ValueError(f"{letters!r} is not a plate row; rows are letters, A to AF")
         number = number * 26 + ord(letter) - ord("A") + 1
     return number
 
@@ -35,6 +54,10 @@ class Well:
 
     row: int
     column: int
+
+    def __post_init__(self) -> None:
+        if self.row < 1 or self.column < 1:
+            raise ValueError(f"rows and columns of a plate count from 1, got row {self.row}, column {self.column}")
 
     @classmethod
     def parse(cls, text: str) -> Well:

@@ -25,6 +25,7 @@ from imaging_service.review.local import LocalRun, cell_rows
 from imaging_service.review.log import COMPARTMENTS, GRAPH, Crop, check_cells, pack, unpack, with_crops
 from imaging_service.schemas import FieldLabels, LabelVersion, Region, Revert, ReviewState, Verdict
 from imaging_service.settings import Settings
+from plate_maps.wells import is_whole_number, whole_number
 
 router = APIRouter(prefix="/runs/{run}", tags=["review"])
 _MOST_BYTES = 128 * 2**20
@@ -218,9 +219,9 @@ def _version(if_match: str | None) -> int:
     if if_match is None:
         raise PreconditionRequired("a correction needs If-Match with the version that was corrected, the ETag of the field's labels")
     text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isdigit():
+    if not is_whole_number(text):
         raise ReviewRefused(f"If-Match {if_match!r} is no version of labels")
-    return int(text)
+    return whole_number(text)
 
 
 def _crops(content: bytes) -> list[Crop]:

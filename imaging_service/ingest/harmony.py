@@ -14,6 +14,7 @@ from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.ingest.tiff_folder import read_tiff
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat, Well
+from plate_maps.wells import whole_number
 
 INDEX = "Index.idx.xml"
 
@@ -46,11 +47,11 @@ class HarmonyReader:
             relative = f"{index.parent.relative_to(root).as_posix()}/{record['URL']}".removeprefix("./")
             try:
                 ref = ImageRef(
-                    Well(int(record["Row"]), int(record["Col"])),
-                    int(record["FieldID"]),
-                    int(record["TimepointID"] or 0) + 1,
+                    Well(whole_number(record["Row"]), whole_number(record["Col"])),
+                    whole_number(record["FieldID"]),
+                    whole_number(record["TimepointID"] or "0") + 1,
                     channel,
-                    int(record["PlaneID"] or 1),
+                    whole_number(record["PlaneID"] or "1"),
                     relative,
                     exposed_s=_seconds(record["AbsTime"]),
                 )
@@ -71,9 +72,13 @@ class HarmonyReader:
         if x != y:
             raise ScanError(f"{index}: pixels are not square ({x} × {y} m)")
         notes = [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"] if missing else []
+        try:
+            metres = float(x)
+            grid = PlateFormat(whole_number(plate["PlateRows"]), whole_number(plate["PlateColumns"]))
+        except ValueError as error:
+            raise ScanError(f"{index}: plate or pixel size: {error}") from error
         return PlatePlan(
-            self.name, plate["Name"] or root.name, root, tuple(channels), float(x) * 1e6 if x else None,
-            PlateFormat(int(plate["PlateRows"]), int(plate["PlateColumns"])),
+            self.name, plate["Name"] or root.name, root, tuple(channels), metres * 1e6, grid,
             tuple(sorted(images)), tuple(notes), tuple(sorted(missing)),
         )  # fmt: skip
 

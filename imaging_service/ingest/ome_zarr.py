@@ -12,7 +12,7 @@ from imaging_service.errors import ImageError, ScanError, damaged
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 from plate_maps import FORMATS, PlateFormat, Well
-from plate_maps.wells import row_number
+from plate_maps.wells import row_number, whole_number
 
 _METRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
@@ -46,7 +46,7 @@ class OmeZarrReader:
             path = str(entry.get("path", ""))
             letters, _, number = path.partition("/")
             try:
-                well = Well(row_number(letters), int(number))
+                well = Well(row_number(letters), whole_number(number))
             except ValueError as error:
                 raise ScanError(f"{root}: well path {path!r} is not ROW/COLUMN") from error
             try:
@@ -138,7 +138,7 @@ def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any],
         scale = _scale(dataset, len(axes))
         if "coordinateTransformations" in multiscale:
             scale = [a * b for a, b in zip(scale, _scale(multiscale, len(axes)), strict=True)]
-    except (KeyError, IndexError, StopIteration, TypeError) as error:
+    except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
         raise ScanError(f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})") from error
     if axes[-2:] != ["y", "x"]:
         raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")

@@ -15,7 +15,7 @@ from imaging_service.errors import ImageError, ScanError, damaged
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 from plate_maps import Well
-from plate_maps.wells import row_number
+from plate_maps.wells import is_whole_number, row_number, whole_number
 
 # The common exports. Groups: well, or row and column; field, channel, z, time where the name has them. Folders count for
 # ImageXpress only, which keeps time points and planes in folders of their own.
@@ -84,7 +84,7 @@ class TiffFolderReader:
         notes = [f"{len(strays)} TIFF(s) do not fit the file pattern and were left out, the first: {strays[0]}"] if strays else []
         if projections:
             notes.append(f"{len(projections)} projection(s) beside the planes of a stack were left out, the first: {projections[0]}")
-        channels = tuple(sorted({i.channel for i in images}, key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c)))
+        channels = tuple(sorted({i.channel for i in images}, key=_channel_order))
         size = _pixel_size(root / images[0].path)
         return PlatePlan(self.name, root.name, root, channels, size, None, tuple(sorted(images)), tuple(notes))
 
@@ -138,10 +138,18 @@ def _image(groups: dict[str, str | None], name: str) -> ImageRef:
         well = Well.parse(str(groups["well"]))
     else:
         row, column = str(groups.get("row")), str(groups.get("column"))
-        well = Well(int(row) if row.isdigit() else row_number(row), int(column))
-    number = {key: int(groups.get(key) or 1) for key in ("field", "z", "time")}
+        well = Well(whole_number(row) if is_whole_number(row) else row_number(row), whole_number(column))
+    number = {key: whole_number(groups.get(key) or "1") for key in ("field", "z", "time")}
     channel = str(groups.get("channel") or "1")
-    return ImageRef(well, number["field"], number["time"], str(int(channel)) if channel.isdigit() else channel, number["z"], name)
+    if is_whole_number(channel):
+        channel = str(whole_number(channel))
+    return ImageRef(well, number["field"], number["time"], channel, number["z"], name)
+
+
+def _channel_order(channel: str) -> tuple[bool, int, str]:
+    """Numbered channels by their number, before named ones."""
+    numbered = is_whole_number(channel)
+    return not numbered, whole_number(channel) if numbered else 0, channel
 
 
 def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:

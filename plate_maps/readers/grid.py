@@ -12,7 +12,7 @@ import re
 from plate_maps.conditions import Condition, molar_factor
 from plate_maps.readers.long import HEADERS, condition_from, header_name, with_defaults
 from plate_maps.readers.sheets import Sheet
-from plate_maps.wells import Well, row_number
+from plate_maps.wells import Well, is_whole_number, row_number, whole_number
 
 WITH_UNIT = re.compile(r"^(.*?)\s*[(\[]\s*([^)\]]+?)\s*[)\]]\s*$")
 
@@ -29,7 +29,7 @@ def find_blocks(sheet: Sheet) -> list[int]:
 
 
 def _plain(cell: str) -> str:
-    return str(int(cell)) if cell.isdigit() else cell
+    return str(whole_number(cell)) if is_whole_number(cell) else cell
 
 
 def read_grid(sheets: list[Sheet], line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:

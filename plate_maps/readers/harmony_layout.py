@@ -8,7 +8,7 @@ from typing import Any
 from plate_maps.conditions import Condition, molar_factor
 from plate_maps.readers.grid import WITH_UNIT, wells_from
 from plate_maps.readers.long import header_name
-from plate_maps.wells import Well
+from plate_maps.wells import Well, whole_number
 
 _NAMESPACE = "{*}"
 
@@ -42,7 +42,7 @@ def read_harmony_layout(path: Path, root: Any, line: str = "") -> tuple[list[tup
             if not text:
                 continue
             try:
-                well = Well(int(entry.findtext(f"{_NAMESPACE}Row") or ""), int(entry.findtext(f"{_NAMESPACE}Col") or ""))
+                well = Well(*(whole_number((entry.findtext(f"{_NAMESPACE}{name}") or "").strip()) for name in ("Row", "Col")))
             except ValueError:
                 problems.append(f"{path.name}, layer {title}: an entry ({text}) has no row and column")
                 continue

@@ -12,7 +12,7 @@ from typing import Any
 
 from plate_maps.conditions import Condition
 from plate_maps.readers.grid import wells_from
-from plate_maps.wells import Well
+from plate_maps.wells import Well, whole_number
 
 # Words of a compound's name that mean that a well holds the solvent only.
 _VEHICLES = ("dmso", "vehicle", "water", "pbs", "medium", "media", "untreated")
@@ -27,7 +27,7 @@ def read_incucyte(path: Path, root: Any, line: str = "") -> tuple[list[tuple[str
         if _local(element) != "well":
             continue
         try:
-            well = Well(int(element.get("row", "")) + 1, int(element.get("col", "")) + 1)
+            well = Well(*(whole_number(element.get(name, "").strip()) + 1 for name in ("row", "col")))
         except ValueError:
             problems.append(f"{path.name}: a well has no row and col")
             continue

@@ -6,7 +6,7 @@ import re
 
 from plate_maps.conditions import Condition, Control, parse_dose
 from plate_maps.readers.sheets import Sheet
-from plate_maps.wells import Well, row_number
+from plate_maps.wells import Well, row_number, whole_number
 
 # The words that labs write over the columns ► our names.
 HEADERS: dict[str, str] = {
@@ -139,7 +139,7 @@ def _well(cells: dict[str, str]) -> Well:
     """The well of a row, from one column or from row and column."""
     if cells.get("well"):
         return Well.parse(cells["well"])
-    return Well(row_number(cells.get("row", "")), int(cells.get("column", "").strip("\"'")))
+    return Well(row_number(cells.get("row", "")), whole_number(cells.get("column", "").strip("\"' ")))
 
 
 def condition_from(cells: dict[str, str]) -> Condition:

@@ -67,8 +67,11 @@ def _read_text(path: Path) -> Sheet:
     head = next((line for line in text.splitlines() if line.strip()), "")
     # Excel writes ";" where the comma is the decimal mark. The header decides: it holds no free text.
     delimiter = max("\t;,", key=head.count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
-    return Sheet(path.name, rows)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        return Sheet(path.name, [[cell.strip() for cell in row] for row in reader])
+    except csv.Error as error:
+        raise PlateMapError(path.name, [f"line {reader.line_num} cannot be read: {error}"]) from error
 
 
 def _read_excel(path: Path) -> list[Sheet]:

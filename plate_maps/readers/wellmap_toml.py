@@ -28,7 +28,10 @@ def read_wellmap(path: Path) -> list[Sheet]:
     if strange:
         more = "; other files that [meta] names are not followed" if "meta" in strange else ""
         raise PlateMapError(path.name, [f"unknown table {', '.join(map(repr, strange))}; known: {', '.join(_TABLES)}{more}"])
-    large = [key for key in _places(content) if len(key) > _LONGEST_KEY or any(int(n) > _LARGEST for n in re.findall(r"\d+", key)[:99])]
+    foreign = [key for key in _places(content) if not key.isascii()]
+    if foreign:
+        raise PlateMapError(path.name, [f"{foreign[0][:40]!r} does not name wells; write letters A to Z and digits 0 to 9"])
+    large = [key for key in _places(content) if len(key) > _LONGEST_KEY or any(int(n) > _LARGEST for n in re.findall(r"[0-9]+", key)[:99])]
     if large:
         raise PlateMapError(path.name, [f"{large[0][:40]!r} is on no plate: there are at most {_LARGEST} rows and columns"])
     import wellmap

@@ -40,10 +40,11 @@ def test_kill_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path, victim
             descendants = [p for p in running.worker().children(recursive=True) if p.cpu_times().user > 1]
             os.kill(descendants[-1].pid, signal.SIGKILL)
         else:
+            worker = running.worker()
             os.kill(running.process.pid, signal.SIGKILL)
             running.process.wait()
             # Its worker notices that the server is gone and ends, or the lock would keep the next one out.
-            time.sleep(3)
+            assert not psutil.wait_procs([worker], timeout=60)[1]
             client._http.close()
             client = running.start()
         after = wait_for(client, run.id)
@@ -67,8 +68,8 @@ def test_kill_analyze_and_run_the_same_command_again(phantom_plate, analysed, tm
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     outcomes = tmp_path / "out" / "work" / "outcomes"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and len(list(outcomes.glob("*.json"))) < 4:
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and process.poll() is None and len(list(outcomes.glob("*.json"))) < 4:
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
