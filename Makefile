@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-mutations test-install lint test-lowest bench docs notebooks site lock clean
+.PHONY: demo test test-images test-slow test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -25,12 +25,55 @@ DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1600x10
 # napari and npe2 use deprecated parts of what they import.
 WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
 
+FAST := -m "not slow and not images" -n 2 --dist loadscope --ignore tests/napari_plugin
+NAPARI := -m "not slow and not images" $(WITH_NAPARI) tests/napari_plugin
+
+# Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
+COVERED := $(if $(CI),--cov --cov-report=)
+
+# Both halves run, and either can fail the target.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope --ignore tests/napari_plugin
-	$(DISPLAYED) $(BIN)/python -m pytest -m "not slow" $(WITH_NAPARI) tests/napari_plugin
+	failed=0; \
+	$(BIN)/python -m pytest $(FAST) $(COVERED) || failed=1; \
+	$(DISPLAYED) $(BIN)/python -m pytest $(NAPARI) $(COVERED) $(if $(CI),--cov-append) || failed=1; \
+	$(if $(CI),$(BIN)/python -m coverage report --skip-covered || failed=1;) \
+	exit $$failed
+
+# Photographs, and tables that may not be copied, in ../shared/data.
+test-images: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/images
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow --ignore tests/napari_plugin
+	$(BIN)/python -m pytest -m "slow and not images" --ignore tests/napari_plugin
+
+# Other examples each time; `make test-random SEED=…` draws those of a red run again.
+SEED := $(or $(SEED),$(shell date +%s))
+test-random: $(VENV)/.dev
+	@echo "seed $(SEED)"
+	$(BIN)/python -m pytest $(FAST) --hypothesis-profile random --hypothesis-seed $(SEED)
+
+# What needs neither torch nor a service, fast enough to be run in several environments.
+SCIENCE := tests/plate_maps tests/phenotypes/statistics tests/phenotypes/columns tests/phenotypes/films/test_kaplan_meier.py tests/imaging_service/ingest
+
+# Versions resolved as given, installed without torch and its libraries: they take minutes, and these tests need none.
+define science_in
+	rm -rf build/$(1) && mkdir -p build
+	$(2) -m venv build/$(1)
+	$(BIN)/uv pip compile --quiet $(3) --extra service --no-header --no-annotate pyproject.toml | grep -vE '^(torch|triton|nvidia-)' > build/$(1)/versions.txt
+	$(BIN)/uv pip install --quiet --no-deps --python build/$(1)/bin/python -r build/$(1)/versions.txt
+	$(BIN)/uv pip install --quiet --constraint build/$(1)/versions.txt --python build/$(1)/bin/python pytest hypothesis
+	build/$(1)/bin/python -m pytest -q -m "not slow and not images" $(SCIENCE)
+endef
+
+# The oldest versions that pyproject.toml allows.
+test-lowest: $(VENV)/.dev
+	$(call science_in,lowest,$(PYTHON),--resolution lowest-direct --python $(PYTHON))
+
+# Newer Pythons, where this machine has them.
+test-pythons: test-python3.12 test-python3.13
+
+test-python%: $(VENV)/.dev
+	$(if $(shell python$* -c "print(1)" 2> /dev/null),$(call science_in,python$*,python$*,--constraint requirements.lock --python-version $*),@echo "Python $* is not on this machine: not tested")
 
 # Deliberate faults, each of which must turn its tests red (an hour): tests/mutations.py.
 test-mutations: $(VENV)/.dev
@@ -47,18 +90,12 @@ test-install: $(VENV)/.dev
 	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/review/bin/python ".[review]"
 	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.widget, polars; assert not any(map(u.find_spec, ['torch', 'fastapi', 'cv2', 'cellpose']))"
 
-# The lower bounds in pyproject.toml are promises: the suite on the oldest versions that they allow.
-test-lowest: $(VENV)/.dev
-	rm -rf build/lowest
-	$(PYTHON) -m venv build/lowest
-	$(BIN)/uv pip install --quiet --resolution lowest-direct --python build/lowest/bin/python -e ".[dev]"
-	build/lowest/bin/python -m pytest -m "not slow" -n 2 --dist loadscope --ignore tests/napari_plugin
-
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check plate_maps segmentation phenotypes imaging_service napari_plugin tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 # Annotated nuclei are used where they lie beside the clone; without them the figures are of drawings only.
 NUCLEI := $(wildcard ../shared/data/nuclei_dsb2018)

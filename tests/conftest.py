@@ -14,17 +14,37 @@ settings.register_profile("random", settings.get_profile("fixed"), derandomize=F
 settings.load_profile("fixed")
 
 REPOSITORY = Path(__file__).parent.parent
+REFERENCE = REPOSITORY / "tests" / "reference"
 SHARED = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_report_header() -> str:
+    """Say once what becomes of the image suite."""
+    return f"images: {SHARED} {'is there' if SHARED.is_dir() else 'is not there, tests marked images are left out'}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the image suite out where its data are not beside the repository; in CI they must be."""
+    images = [item for item in items if item.get_closest_marker("images")]
+    if not images or SHARED.is_dir():
+        return
+    if os.environ.get("CI"):
+        raise pytest.UsageError(f"{len(images)} tests marked images need {SHARED}, which must be there in CI")
+    config.hook.pytest_deselected(items=images)
+    items[:] = [item for item in items if not item.get_closest_marker("images")]
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real images and reference numbers, which lie beside the repository and are not part of it."""
-    if not SHARED.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"{SHARED} must be there in CI")
-        pytest.skip(f"real data are not part of the repository; put them at {SHARED} to run this test")
+    """Real images and tables that cannot be part of the repository; only for tests marked `images`."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Published numbers and vendors' metadata; tests/reference/README.md has their sources and licences."""
+    return REFERENCE
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,15 @@ from imaging_service.ingest.harmony import HarmonyReader
 from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat
+from tests.vendor_scans import operetta
 
 
 class TestHarmonyKeepsTheContract(PlateReaderContract):
     reader = HarmonyReader()
 
     @pytest.fixture
-    def scan(self, shared_data):
-        return shared_data / "vendor" / "operetta_v5" / "operetta_plate"
+    def scan(self, tmp_path_factory):
+        return operetta(tmp_path_factory.mktemp("harmony"))
 
 
 @pytest.mark.parametrize(

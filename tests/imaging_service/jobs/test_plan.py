@@ -52,6 +52,9 @@ def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protoco
         identify(inputs_with(protocol=protocol))
 
 
+from tests.vendor_scans import tiff_folder
+
+
 def test_the_scan_s_own_pixel_size_is_used_where_it_has_one(inputs_with):
     assert identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.655}}))[0].pixel_size_um == 0.65
 
@@ -155,8 +158,8 @@ def test_a_time_point_and_an_assay_that_is_followed_are_stored_apart(laid_out):
     assert plate_key(record) != plate_key(replace(record, inputs=inputs))
 
 
-def test_time_series_are_refused_until_one_point_is_named(shared_data, tmp_path):
-    scan = shared_data / "vendor" / "imagexpress" / "ImageXpress_exported" / "9987_Plate_3435"
+def test_time_series_are_refused_until_one_point_is_named(tmp_path):
+    scan = tiff_folder("imagexpress_exported", tmp_path / "scan")
     (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
     base = {"name": "p", "channels": {"dna": "1"}}
     with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):

@@ -145,7 +145,7 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
         ("{well}/1", body([[1]], compartment="neurite_graph"), {"If-Match": '"1"'}, 422, "no labels of 'neurite_graph'"),
         ("{well}/1", body([[999]], compartment="somas"), {"If-Match": '"1"'}, 422, "soma 999 has no nucleus"),
         ("{well}/1", body([[1]]), {"If-Match": "newest"}, 422, "is no version"),
-        ("{well}/1", body([[1]]), {"If-Match": "\"²\"".encode("latin-1")}, 422, "is no version"),
+        ("{well}/1", body([[1]]), {"If-Match": '"²"'.encode("latin-1")}, 422, "is no version"),
         ("{well}/1", body([[1]]), {"If-Match": '"' + "9" * 5000 + '"'}, 422, "is no version"),
         ("{well}/1", pack([], []), {"If-Match": '"1"'}, 422, "holds no labels"),
         ("{well}/9", body([[1]]), {"If-Match": '"1"'}, 404, "has no field 9"),

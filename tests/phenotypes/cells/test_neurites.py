@@ -198,9 +198,9 @@ def test_nothing_gives_zeros_and_no_ratio():
 
 
 @pytest.mark.parametrize("name", ["cp_one_trunk", "cp_two_somas", "cp_one_branch"])
-def test_trunks_and_branches_agree_with_the_reference(shared_data, name):
+def test_trunks_and_branches_agree_with_the_reference(reference, name):
     """Trunks are our primary neurites, non-trunk branches our branch points; 10 µm pixels make all of them long enough."""
-    folder = shared_data / "reference" / "skeleton"
+    folder = reference / "skeleton"
     skeleton = np.loadtxt(folder / "arrays" / f"{name}_skeleton.txt") > 0
     somas = np.loadtxt(folder / "arrays" / f"{name}_soma_labels.txt").astype(np.int32)
     traced = trace(skeleton & (somas == 0), somas, 10.0)
@@ -213,9 +213,9 @@ def test_trunks_and_branches_agree_with_the_reference(shared_data, name):
         assert cell[ours[row["quantity"]]][int(row["soma"]) - 1] == float(row["expected"]), row
 
 
-def test_length_starts_at_the_somas_outline(shared_data):
+def test_length_starts_at_the_somas_outline(reference):
     """The reference grows the soma by a pixel and reads 5; we count from the outline to the last pixel's centre."""
-    folder = shared_data / "reference" / "skeleton" / "arrays"
+    folder = reference / "skeleton" / "arrays"
     skeleton = np.loadtxt(folder / "cp_length_skeleton.txt") > 0
     somas = np.loadtxt(folder / "cp_length_soma_labels.txt").astype(np.int32)
     free = np.flatnonzero((skeleton & (somas == 0)).any(axis=0))

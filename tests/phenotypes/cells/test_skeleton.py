@@ -21,8 +21,8 @@ def links(image):
     return int((~graph.diagonal).sum()), int(graph.diagonal.sum()), int(graph.corner.sum())
 
 
-def reference(shared_data, name):
-    return np.loadtxt(shared_data / "reference" / "skeleton" / "arrays" / f"{name}.txt", ndmin=2)
+def published(reference, name):
+    return np.loadtxt(reference / "skeleton" / "arrays" / f"{name}.txt", ndmin=2)
 
 
 def digital_line(angle, length=200):
@@ -111,15 +111,15 @@ def test_thick_neurites_in_micrometres():
     ("name", "length"),
     [("tiny_line", 2.0), ("tiny_cycle", 5.6568542495), ("loop_with_tails", 2.4142135624 + 12.0710678119 + 2.4142135624 + 3.4142135624)],
 )
-def test_links_agree_with_published_skeleton_lengths(shared_data, name, length):
+def test_links_agree_with_published_skeleton_lengths(reference, name, length):
     """In skan's convention (1 and √2) the sum over its branches is the sum over our links."""
-    image = reference(shared_data, name) > 0
+    image = published(reference, name) > 0
     axial, diagonal, _ = links(image)
     assert axial + np.sqrt(2) * diagonal == pytest.approx(length)
 
 
-def test_no_diagonal_shortcut_across_a_junction(shared_data):
-    image = reference(shared_data, "t_junction") > 0
+def test_no_diagonal_shortcut_across_a_junction(reference):
+    image = published(reference, "t_junction") > 0
     axial, diagonal, _ = links(image)
     assert diagonal == 0
     assert axial == image.sum() - 1
@@ -139,16 +139,16 @@ def chain_length(graph, branch):
         ("two_skeletons", [(0, 2)] * 4 + [(1, 1)] * 4), ("three_arms", [(1, 1)] * 3),
     ],
 )  # fmt: skip
-def test_branches_are_those_of_the_reference(shared_data, name, ends):
-    graph = skeleton_graph(reference(shared_data, name) > 0)
+def test_branches_are_those_of_the_published(reference, name, ends):
+    graph = skeleton_graph(published(reference, name) > 0)
     assert sorted(zip(graph.branches.tips.tolist(), graph.branches.contacts.tolist(), strict=True)) == ends
 
 
-def test_branch_lengths_are_those_of_the_reference(shared_data):
-    graph = skeleton_graph(reference(shared_data, "loop_with_tails") > 0)
+def test_branch_lengths_are_those_of_the_reference(reference):
+    graph = skeleton_graph(published(reference, "loop_with_tails") > 0)
     found = sorted(chain_length(graph, b) for b in range(4))
     assert found == pytest.approx(sorted([1 + np.sqrt(2), 5 * (1 + np.sqrt(2)), 1 + np.sqrt(2), 2 + np.sqrt(2)]))
-    two = skeleton_graph(reference(shared_data, "two_skeletons") > 0)
+    two = skeleton_graph(published(reference, "two_skeletons") > 0)
     assert int(two.piece.max()) + 1 == 2
     assert sorted({round(float(c), 6) for c in two.branches.chord_px}) == pytest.approx([np.sqrt(5), np.sqrt(10)], abs=1e-6)
 

@@ -52,14 +52,13 @@ def test_nobody_dies():
     assert curve.rmst(5) == (5.0, 0.0)
 
 
-def test_cox_as_we_call_it_gives_rs_coefficients(shared_data):
+def test_cox_as_we_call_it_gives_rs_coefficients(reference):
     """Efron ties, and strata, as printed for the Rossi data."""
-    import pandas as pd
     from lifelines import CoxPHFitter
+    from lifelines.datasets import load_rossi
 
-    folder = shared_data / "reference" / "survival"
-    frame = pd.read_csv(folder / "rossi.csv")
-    with (folder / "rossi_expected.csv").open() as stream:
+    frame = load_rossi()
+    with (reference / "survival" / "rossi_expected.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     models = {r["model"] for r in rows}
     checked = 0

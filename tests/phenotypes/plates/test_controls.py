@@ -16,8 +16,8 @@ def sample(mean, sd, n=9):
     return mean + (x / x.std(ddof=1) * sd if sd else 0 * x)
 
 
-def test_definitions_on_published_identities(shared_data):
-    rows = list(csv.DictReader((shared_data / "reference" / "screening" / "zprime_ssmd_identity.csv").read_text().splitlines()))
+def test_definitions_on_published_identities(reference):
+    rows = list(csv.DictReader((reference / "screening" / "zprime_ssmd_identity.csv").read_text().splitlines()))
     assert len(rows) > 10
     for r in rows:
         p, n = sample(float(r["mean_pos"]), float(r["sd_pos"])), sample(float(r["mean_neg"]), float(r["sd_neg"]))

@@ -50,8 +50,8 @@ def test_a_harmony_layout_in_layers(tmp_path):
     assert found[Well(3, 3)].is_vehicle
 
 
-def test_the_real_layout_is_read_and_said_to_be_empty(shared_data):
-    real = shared_data / "vendor" / "operetta_v5" / "operetta_plate" / "Assaylayout" / "Unnamed.xml"
+def test_the_real_layout_is_read_and_said_to_be_empty(reference):
+    real = reference / "vendor" / "operetta_v5" / "Assaylayout" / "Unnamed.xml"
     with pytest.raises(PlateMapError, match=r"no well is filled in \(layers: compound\)|Compound"):
         read_plate_map(real, line="L")
 

@@ -8,7 +8,7 @@ from segmentation import Field, load, segment_all
 from segmentation.engines.motornet.nuclei import BLIND_PIXEL_UM, nuclei_pixel_size, read_nuclei
 from segmentation.scoring.accuracy import Counts, object_counts
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.images, pytest.mark.slow]
 
 
 def pooled(engine, annotated, blind):

@@ -11,6 +11,8 @@ from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.plan import read_inputs
 from imaging_service.protocol import load_protocol
 
+pytestmark = pytest.mark.images
+
 
 def run(repository, example, scan, out):
     folder = repository / "examples" / example
