@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import tomllib
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -13,9 +14,22 @@ import httpx
 from imaging_service.errors import ServiceError
 from imaging_service.schemas import Plate, RegistryChange, Run, Submission, WellState
 
+__all__ = ["Client", "ServiceRefused"]
+
 
 class ServiceRefused(ServiceError):
-    """The service answered with a problem, or not at all; the message is its detail."""
+    """The service answered with a problem, or not at all; the message is its detail.
+
+    Examples
+    --------
+    >>> from imaging_service.client import Client, ServiceRefused
+    >>> with Client("http://127.0.0.1:9", read_seconds=2) as client:
+    ...     try:
+    ...         client.runs()
+    ...     except ServiceRefused as error:
+    ...         print(error.status, error)
+    None no answer from http://127.0.0.1:9 (...); is `imaging-service serve` running there?
+    """
 
     code = "service_refused"
 
@@ -30,6 +44,13 @@ class Client:
 
     Use as a context manager. Every method raises ServiceRefused with the service's own explanation; `read_seconds` is how long an answer
     may take, without end if not given: a submission is answered once all its files are hashed.
+
+    Examples
+    --------
+    >>> from imaging_service import Client
+    >>> with Client("http://127.0.0.1:9/", read_seconds=2) as client:
+    ...     client.url
+    'http://127.0.0.1:9'
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8765", read_seconds: float | None = None) -> None:
@@ -63,9 +84,17 @@ class Client:
         return answer
 
     def submit(
-        self, scan: Path, plate_map: Path, protocol: Path, *, engine: str | None = None, device: str = "auto", plate: str = ""
+        self,
+        scan: str | PathLike[str],
+        plate_map: str | PathLike[str],
+        protocol: str | PathLike[str],
+        *,
+        engine: str | None = None,
+        device: str = "auto",
+        plate: str = "",
     ) -> Run:
         """Submit a plate whose scan the service can reach by the same path; `plate` names it in a map of several."""
+        scan, plate_map, protocol = Path(scan), Path(plate_map), Path(protocol)
         try:
             content = tomllib.loads(protocol.read_text(encoding="utf-8"))
             sheet = plate_map.read_bytes()

@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from dataclasses import field, fields, is_dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,6 +22,7 @@ from phenotypes.films.tracking import TrackSettings
 from phenotypes.plates.calls import CallSettings
 from phenotypes.plates.checks import QualityLimits
 from phenotypes.plates.wells import WellSettings
+from segmentation.engines.registry import DEFAULT_ENGINE
 from segmentation.settings import STRICT, Positive, meaning
 from segmentation.sizes import Sizes
 
@@ -85,7 +87,7 @@ class Acquisition(_Part):
 class Segmentation(Sizes):
     """Which engine, and what sizes it may expect."""
 
-    engine: str = "motornet"
+    engine: str = DEFAULT_ENGINE
     checkpoint_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$"), meaning("Refuse a checkpoint file with another digest.")] = (
         None
     )
@@ -124,7 +126,15 @@ class Response(_Part):
 
 
 class AssayProtocol(_Part):
-    """A checked protocol. Equal content gives an equal digest."""
+    """A checked protocol. Equal content gives an equal digest.
+
+    Examples
+    --------
+    >>> from imaging_service import AssayProtocol
+    >>> protocol = AssayProtocol(name="two stains", channels={"dna": 1, "neurite": 2})
+    >>> protocol.segmentation.engine
+    'motornet'
+    """
 
     name: str
     notes: str = ""
@@ -177,8 +187,16 @@ class AssayProtocol(_Part):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def load_protocol(path: Path) -> AssayProtocol:
-    """Read a TOML protocol. Raises ProtocolError with every fault and its key."""
+def load_protocol(path: str | PathLike[str]) -> AssayProtocol:
+    """Read a TOML protocol. Raises ProtocolError with every fault and its key.
+
+    Examples
+    --------
+    >>> import imaging_service
+    >>> imaging_service.load_protocol("protocol.toml").segmentation.engine
+    'classical'
+    """
+    path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -1,9 +1,84 @@
 """Labels and pixels ► tables ► responses.
 
-The stages that need scipy's statistics (`phenotypes.plates.responses`, `phenotypes.statistics.dose_response`) are imported from their own
-modules, so that a worker which only measures does not wait for them.
+The stages in their order: `measure` a field, `judge` a plate, `respond` with its curves, and
+`fit_screen` over many plates; `fit` is one curve alone. Names are imported on first use, so that a
+worker that only measures does not wait for scipy's statistics.
+
+Every column of every table is described in `COLUMNS`; `phenotypes.columns` is the package that
+holds them, and `phenotypes.columns.columns(level)` gives those of one table.
+
+Examples
+--------
+>>> import phenotypes
+>>> len({(c.level, c.name) for c in phenotypes.COLUMNS}) == len(phenotypes.COLUMNS)
+True
+>>> next(iter(phenotypes.columns.columns("response")))
+'line'
 """
 
-from phenotypes.columns.dictionary import COLUMNS, Column, columns, phenotype
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["COLUMNS", "Column", "columns", "phenotype"]
+if TYPE_CHECKING:
+    from phenotypes import columns as columns
+    from phenotypes.cells.measure import FieldMeasurement, measure
+    from phenotypes.columns import COLUMNS, Column, phenotype
+    from phenotypes.plates.judge import PlateJudgement, judge
+    from phenotypes.plates.responses import Curve, Responses, respond
+    from phenotypes.screens.conditions import plate_effects
+    from phenotypes.screens.fit import Screen, fit_screen
+    from phenotypes.statistics.dose_response import DoseResponse, fit
+
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "Curve",
+    "DoseResponse",
+    "FieldMeasurement",
+    "PlateJudgement",
+    "Responses",
+    "Screen",
+    "fit",
+    "fit_screen",
+    "judge",
+    "measure",
+    "phenotype",
+    "plate_effects",
+    "respond",
+]
+
+_CURVES, _PLATES = "phenotypes.statistics.dose_response", "phenotypes.plates.responses"
+_MODULES = {
+    "COLUMNS": "phenotypes.columns",
+    "Column": "phenotypes.columns",
+    "Curve": _PLATES,
+    "DoseResponse": _CURVES,
+    "FieldMeasurement": "phenotypes.cells.measure",
+    "PlateJudgement": "phenotypes.plates.judge",
+    "Responses": _PLATES,
+    "Screen": "phenotypes.screens.fit",
+    "fit": _CURVES,
+    "fit_screen": "phenotypes.screens.fit",
+    "judge": "phenotypes.plates.judge",
+    "measure": "phenotypes.cells.measure",
+    "phenotype": "phenotypes.columns",
+    "plate_effects": "phenotypes.screens.conditions",
+    "respond": _PLATES,
+}
+
+# Hidden from type checkers: behind a __getattr__ they would believe in every misspelt name.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import a public name on first use (PEP 562)."""
+        if name == "columns":
+            return import_module("phenotypes.columns")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not, beside what is there already."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,11 @@
-"""What is in each well of a plate: text in, typed values out."""
+"""What is in each well of a plate: text in, typed values out.
+
+Examples
+--------
+>>> from plate_maps import FORMATS
+>>> list(FORMATS)
+[6, 12, 24, 48, 96, 384, 1536]
+"""
 
 from plate_maps.check import Finding, check
 from plate_maps.conditions import Condition, Control, parse_dose

@@ -19,7 +19,14 @@ MIN_DOSES = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One remark: `code` is stable for programs, `message` is for people and names line, compound and wells."""
+    """One remark: `code` is stable for programs, `message` is for people and names line, compound and wells.
+
+    Examples
+    --------
+    >>> from plate_maps import Finding
+    >>> Finding("warning", "no_positive", "no positive control").code
+    'no_positive'
+    """
 
     severity: Literal["error", "warning"]
     code: str
@@ -31,6 +38,12 @@ def check(plate_map: PlateMap) -> list[Finding]:
 
     An error means that some response cannot be computed (`no_vehicle`); the others still can, so it does not refuse
     the plate: the rows concerned carry the status.
+
+    Examples
+    --------
+    >>> from plate_maps import check, read_plate_map
+    >>> sorted({finding.code for finding in check(read_plate_map("plate_map.csv"))})
+    ['few_doses', 'few_vehicles']
     """
     findings: list[Finding] = []
     source = plate_map.source or "plate map"

@@ -14,7 +14,14 @@ _DOSE = re.compile(r"^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
 
 
 class Control(StrEnum):
-    """The part that a well plays in normalisation."""
+    """The part that a well plays in normalisation.
+
+    Examples
+    --------
+    >>> from plate_maps import Control
+    >>> Control.parse("DMSO").value
+    'vehicle'
+    """
 
     NONE = "none"
     VEHICLE = "vehicle"
@@ -55,6 +62,12 @@ def parse_dose(text: str, unit: str | None = None) -> float:
 
     A unit in the text must agree with the `unit` column where both stand. Zero needs no unit.
     Raises ValueError for text, a negative or infinite number, and a dose without unit.
+
+    Examples
+    --------
+    >>> from plate_maps import parse_dose
+    >>> parse_dose("300 nM"), parse_dose("0.3", "uM")
+    (3e-07, 3e-07)
     """
     match = _DOSE.match(text)
     if not match:
@@ -84,6 +97,12 @@ class Condition:
 
     `dose_molar` is in mol/L and 0.0 in vehicle wells; `None` where a control has no dose. `annotations` keeps the
     sheet's other columns as (name, text) pairs: nothing a lab wrote is lost.
+
+    Examples
+    --------
+    >>> from plate_maps import Condition, Control
+    >>> Condition("HC-01", "DMSO", 0.0, Control.VEHICLE).is_vehicle
+    True
     """
 
     line: str

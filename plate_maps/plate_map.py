@@ -12,7 +12,17 @@ from plate_maps.wells import PlateFormat, Well
 
 
 class PlateMapError(ValueError):
-    """A plate map that cannot be used; `problems` holds one sentence per fault with file, row and well."""
+    """A plate map that cannot be used; `problems` holds one sentence per fault with file, row and well.
+
+    Examples
+    --------
+    >>> from plate_maps import PlateMapError, read_plate_map
+    >>> try:
+    ...     read_plate_map("protocol.toml")
+    ... except PlateMapError as error:
+    ...     print(error.source, len(error.problems))
+    protocol.toml 1
+    """
 
     def __init__(self, source: str, problems: list[str]) -> None:
         self.source = source
@@ -23,7 +33,14 @@ class PlateMapError(ValueError):
 
 @dataclass(frozen=True)
 class Join:
-    """Wells of a scan and of a map side by side; the two lists of strays are to be shown, not dropped."""
+    """Wells of a scan and of a map side by side; the two lists of strays are to be shown, not dropped.
+
+    Examples
+    --------
+    >>> from plate_maps import Join, Well
+    >>> Join(matched=(Well(2, 3),), only_in_scan=(), only_in_map=(Well(2, 4),)).only_in_map[0].name
+    'B04'
+    """
 
     matched: tuple[Well, ...]
     only_in_scan: tuple[Well, ...]
@@ -35,17 +52,60 @@ class PlateMap:
     """Well ► Condition for one plate, in well order.
 
     `source` is the file's name; it takes no part in equality of content, which is `digest()`.
+    A well is named by its text or as a Well; a notebook draws the map in the shape of the plate.
+
+    Examples
+    --------
+    >>> from plate_maps import Condition, Control, PlateFormat, PlateMap, Well
+    >>> vehicle = Condition("HC-01", "DMSO", 0.0, Control.VEHICLE)
+    >>> treated = Condition("HC-01", "riluzole", 1e-6)
+    >>> plate_map = PlateMap(PlateFormat(8, 12), {Well(2, 3): vehicle, Well(2, 4): treated})
+    >>> plate_map
+    PlateMap('', 96-well (8 × 12), 2 wells, 1 line, 1 compound)
+    >>> plate_map["B04"].compound
+    'riluzole'
+    >>> "b3" in plate_map, Well(2, 4) in plate_map, "C05" in plate_map
+    (True, True, False)
+    >>> plate_map["C05"]
+    Traceback (most recent call last):
+    KeyError: 'plate map has no well C05; it has 2 wells: B03, B04'
     """
 
     format: PlateFormat
     conditions: Mapping[Well, Condition]
     source: str = ""
 
-    def __getitem__(self, well: Well) -> Condition:
-        return self.conditions[well]
+    def __getitem__(self, well: Well | str) -> Condition:
+        """What a well holds. Raises KeyError naming the wells there are."""
+        name = " ".join(filter(None, ("plate map", self.source)))
+        try:
+            place = Well.parse(well) if isinstance(well, str) else well
+        except ValueError as error:
+            raise KeyError(f"{name}: {error}") from None
+        if place in self.conditions:
+            return self.conditions[place]
+        if place not in self.format:
+            raise KeyError(f"{name}: {place} is not a well of a {self.format} plate")
+        shown = ", ".join(w.name for w in list(self.conditions)[:12])
+        more = ", …" if len(self.conditions) > 12 else ""
+        raise KeyError(f"{name} has no well {place}; it has {len(self)} wells: {shown}{more}")
 
-    def __contains__(self, well: Well) -> bool:
-        return well in self.conditions
+    def __contains__(self, well: Well | str) -> bool:
+        try:
+            return (Well.parse(well) if isinstance(well, str) else well) in self.conditions
+        except ValueError:
+            return False
+
+    def __repr__(self) -> str:
+        parts = ((len(self), "well"), (len(self.lines), "line"), (len(self.compounds), "compound"))
+        counts = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in parts)
+        return f"PlateMap({self.source!r}, {self.format}, {counts})"
+
+    def _repr_html_(self) -> str:
+        """The plate as a picture, for notebooks."""
+        from plate_maps.picture import picture
+
+        return picture(self)
 
     def __iter__(self) -> Iterator[Well]:
         return iter(self.conditions)

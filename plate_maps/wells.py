@@ -50,7 +50,14 @@ def row_number(letters: str) -> int:
 
 @dataclass(frozen=True, order=True)
 class Well:
-    """One position on a plate; `row` and `column` count from 1. Sorts row by row."""
+    """One position on a plate; `row` and `column` count from 1. Sorts row by row.
+
+    Examples
+    --------
+    >>> from plate_maps import Well
+    >>> Well.parse("b3").name, Well(2, 3) < Well(3, 1)
+    ('B03', True)
+    """
 
     row: int
     column: int
@@ -78,7 +85,14 @@ class Well:
 
 @dataclass(frozen=True)
 class PlateFormat:
-    """Rows × columns of a plate, as in `PlateFormat(8, 12)` for 96 wells."""
+    """Rows × columns of a plate, as in `PlateFormat(8, 12)` for 96 wells.
+
+    Examples
+    --------
+    >>> from plate_maps import PlateFormat, Well
+    >>> str(PlateFormat(8, 12)), Well.parse("P24") in PlateFormat(8, 12)
+    ('96-well (8 × 12)', False)
+    """
 
     rows: int
     columns: int
@@ -108,7 +122,14 @@ FORMATS: dict[int, PlateFormat] = {
 
 
 def plate_format(wells: int) -> PlateFormat:
-    """Format of a plate with that many wells. Raises ValueError listing the known sizes."""
+    """Format of a plate with that many wells. Raises ValueError listing the known sizes.
+
+    Examples
+    --------
+    >>> from plate_maps import plate_format
+    >>> plate_format(384).columns
+    24
+    """
     try:
         return FORMATS[wells]
     except KeyError:

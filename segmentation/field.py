@@ -25,9 +25,29 @@ class Field:
     pixels
         (C, Y, X), any real dtype, finite.
     roles
-        One of ROLES a channel, or None for a channel that takes no part. Each role at most once.
+        One of ROLES per channel, or None for a channel that takes no part. Each role at most once.
     pixel_size_um
         Edge of a pixel in µm, the same in y and x.
+
+    Raises
+    ------
+    TypeError
+        The pixels are not an array.
+    ValueError
+        Another shape than (C, Y, X), roles that are unknown, repeated or not one per channel, a
+        pixel size that is not positive, or pixels that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation import Field
+    >>> field = Field(np.zeros((3, 64, 80), np.uint16), ("dna", None, "neurite"), pixel_size_um=0.65)
+    >>> field
+    Field(dna, –, neurite; 64 × 80 px of 0.65 µm, uint16)
+    >>> field.channel("neurite").shape
+    (64, 80)
+    >>> round(field.area_um2, 1)
+    2163.2
     """
 
     pixels: NDArray[np.generic]
@@ -35,6 +55,8 @@ class Field:
     pixel_size_um: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pixels, np.ndarray):
+            raise TypeError(f"pixels must be a numpy array (C, Y, X), got {type(self.pixels).__name__}")
         if self.pixels.ndim != 3:
             raise ValueError(f"a field is (C, Y, X); got shape {self.pixels.shape}")
         if self.pixels.shape[0] != len(self.roles):
@@ -49,6 +71,11 @@ class Field:
             raise ValueError(f"pixel size must be a positive number of µm, got {self.pixel_size_um}")
         if np.issubdtype(self.pixels.dtype, np.floating) and not np.isfinite(self.pixels).all():
             raise ValueError("pixels hold NaN or infinity; the image is damaged or was computed wrongly")
+
+    def __repr__(self) -> str:
+        channels = ", ".join(role or "–" for role in self.roles)
+        height, width = self.shape
+        return f"Field({channels}; {height} × {width} px of {self.pixel_size_um:.4g} µm, {self.pixels.dtype})"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -70,6 +97,18 @@ class Field:
             present = ", ".join(r for r in self.roles if r) or "none"
             raise KeyError(f"the field has no {role!r} channel (roles present: {present})")
         return np.ascontiguousarray(self.pixels[self.roles.index(role)], dtype=np.float32)
+
+
+def checked_field(value: object) -> Field:
+    """The value, if it is a Field. Raises TypeError that says what a Field is."""
+    if isinstance(value, Field):
+        return value
+    shape = getattr(value, "shape", None)
+    kind = f"a {type(value).__name__}" if shape is None else f"an array of shape {tuple(shape)}"
+    raise TypeError(
+        f"expected a segmentation.Field, got {kind}; a Field holds the pixels (C, Y, X), one role per "
+        f"channel and the pixel size: Field(pixels, ('dna', 'neurite'), pixel_size_um=0.65)"
+    )
 
 
 class Pixels:
@@ -119,10 +158,21 @@ class Segmentation:
         A compartment that could not be segmented is absent, and `warnings` says why.
     engine
         Name that `segmentation.load` takes.
+    warnings
+        What was left out or guessed, and why.
     confidence
         Compartment ► (n,) mean probability that the engine gave to the pixels of object 1…n; absent from engines without probabilities.
     parameters
         All numbers that decided, thresholds included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation import Segmentation
+    >>> nuclei = np.zeros((64, 80), np.int32)
+    >>> nuclei[10:20, 10:20], nuclei[40:50, 60:70] = 1, 2
+    >>> Segmentation({"nuclei": nuclei}, engine="by hand")
+    Segmentation('by hand', 64 × 80 px, nuclei: 2, warnings: 0)
     """
 
     labels: Mapping[str, Labels]
@@ -130,3 +180,12 @@ class Segmentation:
     parameters: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     confidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counts = [
+            # "neurites" is a mask: its share of the field says more than its one label.
+            f"{name}: {labels.astype(bool).mean():.1%}" if name == "neurites" else f"{name}: {labels.max(initial=0)}"
+            for name, labels in self.labels.items()
+        ]
+        size = [f"{y} × {x} px" for y, x in [labels.shape for labels in self.labels.values()][:1]]
+        return f"Segmentation({', '.join([repr(self.engine), *size, *counts, f'warnings: {len(self.warnings)}'])})"

@@ -11,7 +11,14 @@ from segmentation.settings import STRICT, Positive, meaning
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Sizes:
-    """Expected sizes in µm. The defaults suit human iPSC motor neurons."""
+    """Expected sizes in µm and µm². The defaults suit human iPSC motor neurons.
+
+    Examples
+    --------
+    >>> from segmentation import Sizes
+    >>> Sizes(nucleus_diameter_um=9.0).nucleus_diameter_um
+    9.0
+    """
 
     nucleus_diameter_um: Annotated[Positive, meaning("Expected diameter, for splitting.")] = 11.0
     min_nucleus_area_um2: Annotated[Positive, meaning("Smaller pieces are debris.")] = 20.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
@@ -68,8 +69,9 @@ def reader_named(name: str) -> PlateReader:
     raise ScanError(f"unknown reader {name!r}; known: {', '.join(known())}")
 
 
-def plan_scan(root: Path, acquisition: Acquisition, limits: Limits | None = None) -> PlatePlan:
+def plan_scan(root: str | PathLike[str], acquisition: Acquisition, limits: Limits | None = None) -> PlatePlan:
     """Plan a scan with the protocol's reader, or with the one that is surest of the folder. Raises ScanError."""
+    root = Path(root)
     limits = limits or Limits()
     if not root.is_dir():
         raise ScanError(f"{root} is not a folder; give the folder of the plate's scan")

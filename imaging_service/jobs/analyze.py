@@ -14,11 +14,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from multiprocessing import active_children, get_context, parent_process
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imaging_service.errors import Forbidden, MachineError
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, load
 from imaging_service.store.folders import sweep
+
+if TYPE_CHECKING:
+    from imaging_service.protocol import AssayProtocol
+    from imaging_service.review.local import LocalRun
 
 Progress = Callable[[WellOutcome, int, int], None]
 
@@ -45,6 +51,77 @@ def _end_with_parent() -> None:
 
 def warm() -> None:
     """A first task that only makes the pool start a process."""
+
+
+def analyze_plate(
+    scan: str | PathLike[str],
+    plate_map: str | PathLike[str],
+    protocol: str | PathLike[str] | AssayProtocol,
+    out: str | PathLike[str],
+    *,
+    engine: str | None = None,
+    device: str = "auto",
+    plate: str = "",
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> LocalRun:
+    """Analyse a plate here and now, as the command `imaging-service analyze` does.
+
+    The same call after a kill goes on where it stopped. Wells are analysed by processes of their
+    own, so a script needs `if __name__ == "__main__":` around the call; a notebook does not.
+
+    Parameters
+    ----------
+    scan
+        Folder of the plate's scan.
+    plate_map
+        CSV, TSV, XLSX, TOML or XML: what is in each well.
+    protocol
+        TOML file, or a protocol that is loaded already.
+    out
+        Folder for tables, labels, report and record.
+    engine
+        The protocol's if not given.
+    device
+        "auto", "cpu" or "cuda".
+    plate
+        Barcode in a map of several plates; the name of the scan's folder if not given.
+    workers
+        Processes; 0 means one per core, or one for a GPU.
+    progress
+        Called after each well with its outcome, the number done and the number of all.
+
+    Returns
+    -------
+    LocalRun
+        The results in `out`. A well that failed is in its tables, with the reason.
+
+    Raises
+    ------
+    ServiceError
+        An input that cannot be used, each fault with file, row and well.
+
+    Examples
+    --------
+    >>> import imaging_service
+    >>> run = imaging_service.analyze("Phantom-1", "plate_map.csv", "protocol.toml", "results")
+    >>> run
+    LocalRun('results', plate 'Phantom-1', 24 wells)
+    >>> run.table("wells").select("well", "line", "status").head(2).rows()
+    [('B04', 'SOD1-07-iso', 'done'), ('B06', 'SOD1-07-iso', 'done')]
+    """
+
+    def read() -> RunInputs:
+        from imaging_service.jobs.plan import read_inputs
+        from imaging_service.protocol import AssayProtocol, load_protocol
+
+        loaded = protocol if isinstance(protocol, AssayProtocol) else load_protocol(protocol)
+        return read_inputs(Path(scan), Path(plate_map), loaded, engine, device, plate)
+
+    from imaging_service.review.local import LocalRun
+
+    analyze(read, Path(out), device=device, workers=workers, progress=progress)
+    return LocalRun(out)
 
 
 def analyze(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,32 @@ from imaging_service.schemas import LabelVersion, QueueEntry, ReviewState, Verdi
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
     Labels = NDArray[np.int32]
+
+# Tables of a run, each a Parquet file.
+TABLES = ("wells", "responses", "cells", "fields", "quality", "checks", "tracks", "hazards")
 
 
 class LocalRun:
     """The folder that `imaging-service analyze` wrote. Raises NotFound if it is not one.
 
     `reading` names an independent reading of it (`review_log`).
+
+    Examples
+    --------
+    >>> from imaging_service import LocalRun
+    >>> run = LocalRun("results")
+    >>> run
+    LocalRun('results', plate 'Phantom-1', 24 wells)
+    >>> sorted(run.table("responses")["line"].unique())
+    ['HC-01', 'SOD1-07', 'SOD1-07-iso']
     """
 
-    def __init__(self, root: Path, reading: str = "") -> None:
+    def __init__(self, root: str | PathLike[str], reading: str = "") -> None:
+        root = Path(root)
         record = root / "run.json"
         if not record.is_file():
             raise NotFound(f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`")
@@ -42,6 +57,33 @@ class LocalRun:
         self._pixels: dict[tuple[str, int], FieldPixels] = {}
         # Opening a group reads its metadata again; what is in it never changes.
         self._group = lru_cache(maxsize=64)(_open_group)
+
+    def __repr__(self) -> str:
+        reading = f", reading {self.reading!r}" if self.reading else ""
+        wells = len(self.record["wells"])
+        return f"LocalRun({str(self.root)!r}, plate {self.record['plate_name']!r}, {wells} wells{reading})"
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A table of the run with its types, corrected where `review apply` has run.
+
+        Parameters
+        ----------
+        name
+            One of TABLES: "wells", "responses", "cells", "fields", "quality", "checks", "tracks"
+            or "hazards". Columns and units are in `docs/columns.md`.
+
+        Raises
+        ------
+        NotFound
+            There is no such table, or this run is of a version that did not write it.
+        """
+        import polars as pl
+
+        path = self.root / self.newest(f"{name}.parquet")
+        if name not in TABLES or not path.is_file():
+            raise NotFound(f"{self.root} has no table {name!r}; tables of a run: {', '.join(TABLES)}")
+        with damaged(StoreError, str(path)):
+            return pl.read_parquet(path)
 
     def _rows(self, name: str) -> list[Row]:
         with (self.root / name).open(encoding="utf-8", newline="") as stream:

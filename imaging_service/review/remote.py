@@ -84,6 +84,10 @@ class RemoteRun:
         self.refresh()
         self.sync()
 
+    def __repr__(self) -> str:
+        run_id = self._path.rpartition("/")[2]
+        return f"RemoteRun({self.client.url!r}, run {run_id[:12]}, {len(self._wells)} wells)"
+
     def refresh(self) -> None:
         """Read the tables again; for an independent reading those of the engine's labels."""
         self._wells = self.client.wells(self._path.rpartition("/")[2], labels="engine" if self.reading else "newest")

@@ -20,6 +20,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,13 @@ class FittedScreen:
     findings: tuple[str, ...]
 
 
-def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
+def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = "") -> PlateFile:
     """Put a run's contribution into a screen, which is begun if it is not there. Raises ScreenError.
 
     `lab` tells labs' batches of one name apart. A plate that is in the screen already is refused, under whatever protocol: its wells would
     count twice. Of a reviewed run the tables that follow the review are taken; where they have not followed yet, it is refused.
     """
+    screen, run = Path(screen), Path(run)
     record = _record(run)
     protocol = record["inputs"]["protocol"]
     tables, label_version = _reviewed(run)
@@ -104,8 +106,9 @@ def add_run(screen: Path, run: Path, lab: str = "") -> PlateFile:
     return plate
 
 
-def remove_run(screen: Path, run: str) -> PlateFile:
+def remove_run(screen: str | PathLike[str], run: str) -> PlateFile:
     """Take a run's contribution out again; `run` is its id or the beginning of one. Raises ScreenError."""
+    screen = Path(screen)
     found = [p for p in plates_of(screen) if p.run_id.startswith(run)]
     if len(found) != 1:
         raise ScreenError(f"{len(found)} runs of screen {screen} begin with {run!r}: {', '.join(p.run_id[:12] for p in plates_of(screen))}")
@@ -125,8 +128,9 @@ def set_registry(screen: Path, lines: Path | None, batches: Path | None) -> None
             write_bytes(screen / name, text.encode())
 
 
-def plates_of(screen: Path) -> list[PlateFile]:
+def plates_of(screen: str | PathLike[str]) -> list[PlateFile]:
     """The runs in a screen, by run id."""
+    screen = Path(screen)
     found = []
     for path in sorted(screen.glob("plates/*/plate.json")):
         try:
@@ -136,8 +140,9 @@ def plates_of(screen: Path) -> list[PlateFile]:
     return found
 
 
-def registry_of(screen: Path) -> Registry:
+def registry_of(screen: str | PathLike[str]) -> Registry:
     """The screen's registry; empty without files."""
+    screen = Path(screen)
     lines, batches = screen / "lines.tsv", screen / "batches.tsv"
     return Registry(
         read_lines(_text(lines)) if lines.is_file() else {},
@@ -145,8 +150,9 @@ def registry_of(screen: Path) -> Registry:
     )
 
 
-def fit(screen: Path) -> FittedScreen:
+def fit(screen: str | PathLike[str]) -> FittedScreen:
     """Fit what is new, and write tables and the record of fits. Raises ScreenError."""
+    screen = Path(screen)
     file, plates = settings_of(screen), plates_of(screen)
     if not plates:
         raise ScreenError(f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER")
@@ -197,8 +203,9 @@ def tables_of(fitted: FittedScreen) -> dict[str, pl.DataFrame]:
     }  # fmt: skip
 
 
-def read_screen_table(screen: Path, name: str) -> pl.DataFrame:
+def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
     """A table that `fit` wrote. Raises ScreenError where it did not, or where plates were added or removed since."""
+    screen = Path(screen)
     path = screen / f"{name}.parquet"
     if not path.is_file() or not (screen / "fitted.json").is_file():
         raise ScreenError(f"screen {screen} was not fitted yet, or a fit was cut short: imaging-service screen fit {screen}")
@@ -221,8 +228,9 @@ def _inputs_digest(screen: Path) -> str:
     return digest.hexdigest()
 
 
-def content_of(screen: Path) -> ScreenContent:
+def content_of(screen: str | PathLike[str]) -> ScreenContent:
     """What report and pictures show, from what `fit` wrote. Raises ScreenError."""
+    screen = Path(screen)
     found = {name: read_screen_table(screen, name) for name in TABLES}
     summary = json.loads(_text(screen / "fitted.json"))
     tables = Screen(
@@ -264,8 +272,9 @@ def _plate_pictures(screen: Path) -> Iterator[Picture]:
             yield Picture("plate", name, f"{plate.plate_name}-{plate.run_id[:8]}", "", drawn)
 
 
-def settings_of(screen: Path) -> ScreenFile:
+def settings_of(screen: str | PathLike[str]) -> ScreenFile:
     """`screen.toml`, checked. Raises ScreenError."""
+    screen = Path(screen)
     path = screen / "screen.toml"
     if not path.is_file():
         raise ScreenError(f"{screen} is no screen: it has no screen.toml; begin one with: imaging-service screen add {screen} RUN_FOLDER")

@@ -20,7 +20,7 @@ from phenotypes.cells.morphology import perimeters, place, shapes
 from phenotypes.cells.neurites import NeuriteSettings, of_field, per_soma, trace
 from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
-from segmentation.field import Labels, Pixels
+from segmentation.field import Labels, Pixels, checked_field
 from segmentation.filters.background import background_level, noise_level
 from segmentation.settings import STRICT, Positive, meaning
 
@@ -44,11 +44,22 @@ class FieldMeasurement:
 
     `graph` (Y, X) int32 is the neurites' skeleton as it was measured: each pixel has the label of the soma that it belongs to, NOBODY for
     none. None where neurites were not segmented.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from phenotypes import FieldMeasurement
+    >>> FieldMeasurement(pl.DataFrame({"label": [1, 2]}), pl.DataFrame({"warnings": [""]}))
+    FieldMeasurement(2 cells, without a neurite graph)
     """
 
     cells: pl.DataFrame
     field: pl.DataFrame
     graph: Labels | None = None
+
+    def __repr__(self) -> str:
+        graph = "without a neurite graph" if self.graph is None else "with a neurite graph"
+        return f"FieldMeasurement({len(self.cells)} cells, {graph})"
 
 
 def measure(
@@ -61,9 +72,32 @@ def measure(
 
     Raises
     ------
+    TypeError
+        `field` is not a Field or `segmentation` is not a Segmentation.
     ValueError
         There are neither nuclei nor somas among the labels, or labels and pixels differ in shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from phenotypes import measure
+    >>> from segmentation import Field, segment
+    >>> y, x = np.mgrid[:96, :96]
+    >>> nucleus = np.where((y - 40) ** 2 + (x - 48) ** 2 < 9**2, 900, 100)
+    >>> field = Field(nucleus[None], ("dna",), pixel_size_um=0.65)
+    >>> measured = measure(field, segment(field, "classical"))
+    >>> measured.cells.select("label", "nucleus_area_um2").rows()
+    [(1, 106.9...)]
+    >>> measure(nucleus, nucleus)
+    Traceback (most recent call last):
+    TypeError: expected a segmentation.Field, got an array of shape (96, 96); ...
     """
+    checked_field(field)
+    if not isinstance(segmentation, Segmentation):
+        raise TypeError(
+            f"expected a segmentation.Segmentation, got {type(segmentation).__name__}; "
+            f"wrap labels of your own: Segmentation({{'nuclei': labels}}, engine='my own')"
+        )
     settings = settings or MeasureSettings()
     objects = segmentation.labels.get("nuclei", segmentation.labels.get("somas"))
     if objects is None:

@@ -28,6 +28,12 @@ class Column:
     counts, lengths and areas, "difference" to it for logarithms and fractions, which may be zero or negative.
     `coarsest_pixel_um` is the largest pixel at which the number means anything. `ratio` says of a ratio how it aggregates, `better` which
     direction is the healthy one.
+
+    Examples
+    --------
+    >>> from phenotypes import phenotype
+    >>> phenotype("live_density").scale
+    'percent'
     """
 
     name: str

@@ -43,7 +43,14 @@ def columns(level: Level) -> dict[str, Column]:
 
 @lru_cache
 def phenotype(name: str) -> Column:
-    """The well column that a protocol names as phenotype. Raises ValueError listing those there are."""
+    """The well column that a protocol names as phenotype. Raises ValueError listing those there are.
+
+    Examples
+    --------
+    >>> from phenotypes import phenotype
+    >>> phenotype("nc_log2_aggregate").coarsest_pixel_um
+    1.0
+    """
     column = columns("well").get(name)
     if column is None or column.scale is None:
         known = ", ".join(c.name for c in columns("well").values() if c.scale)

@@ -19,7 +19,16 @@ from phenotypes.plates.wells import WellSettings, well_table
 
 @dataclass(frozen=True)
 class PlateJudgement:
-    """Tables of a plate, each conforming to the dictionary; `tracks` and `hazards` are empty in a fixed assay."""
+    """Tables of a plate, each conforming to the dictionary; `tracks` and `hazards` are empty in a fixed assay.
+
+    Examples
+    --------
+    >>> from phenotypes import PlateJudgement
+    >>> from phenotypes.columns import empty_table
+    >>> levels = ("cell", "field", "well", "check", "track", "hazard")
+    >>> PlateJudgement(*map(empty_table, levels))
+    PlateJudgement(0 wells, 0 fields, 0 cells)
+    """
 
     cells: pl.DataFrame
     fields: pl.DataFrame
@@ -27,6 +36,9 @@ class PlateJudgement:
     checks: pl.DataFrame
     tracks: pl.DataFrame
     hazards: pl.DataFrame
+
+    def __repr__(self) -> str:
+        return f"PlateJudgement({len(self.wells)} wells, {len(self.fields)} fields, {len(self.cells)} cells)"
 
 
 def judge(
@@ -64,6 +76,18 @@ def judge(
         (well, field) and (well, field, track) ► why a reviewer rejected it. A well without any other field is excluded.
     position_corrected
         Phenotypes that rows and columns are polished off, after every check has seen the plate as it is.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from phenotypes import judge
+    >>> cells, fields, wells = (
+    ...     pl.read_parquet(f"results/{name}.parquet") for name in ("cells", "fields", "wells")
+    ... )
+    >>> names = ("well", "line", "genotype", "compound", "dose_molar", "control", "batch")
+    >>> outcomes = {name: ("done", "") for name in wells["well"]}
+    >>> judge(cells, fields, wells.select(names), outcomes, (16, 24)).wells.equals(wells)
+    True
     """
     limits = limits or QualityLimits()
     # Since the plate's first image: the order is what matters, and a date would be one step towards a donor.

@@ -22,7 +22,15 @@ _COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknoti
 
 @dataclass(frozen=True)
 class Curve:
-    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response` normalised."""
+    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response` normalised.
+
+    Examples
+    --------
+    >>> from phenotypes import Curve, fit
+    >>> one = fit([0.0], [100.0])
+    >>> Curve("HC-01", "riluzole", "live_density", "% of vehicle", ("B03",), (0.0,), (100.0,), ("",), one)
+    Curve(HC-01 × riluzole, live_density in % of vehicle, 1 well, too_few_doses)
+    """
 
     line: str
     compound: str
@@ -34,14 +42,38 @@ class Curve:
     batch: tuple[str, ...]
     result: DoseResponse
 
+    def __repr__(self) -> str:
+        wells = f"{len(self.well)} well{'' if len(self.well) == 1 else 's'}"
+        measured = f"{self.phenotype} in {self.unit}"
+        return f"Curve({self.line} × {self.compound}, {measured}, {wells}, {self.result.status})"
+
 
 @dataclass(frozen=True)
 class Responses:
-    """The response table, the quality table and the curves, in the same order as the response rows."""
+    """The response table, the quality table and the curves, in the same order as the response rows.
+
+    Examples
+    --------
+    >>> from phenotypes import Responses
+    >>> from phenotypes.columns import empty_table
+    >>> Responses(empty_table("response"), empty_table("quality"), ())
+    Responses(0 rows)
+    """
 
     table: pl.DataFrame
     quality: pl.DataFrame
     curves: tuple[Curve, ...]
+
+    def __repr__(self) -> str:
+        counts = self.table["status"].value_counts(sort=True).sort("count", "status", descending=[True, False])
+        ended = ", ".join(f"{n} {status}" for status, n in counts.rows())
+        return f"Responses({len(self.table)} rows{': ' if ended else ''}{ended})"
+
+    def _repr_html_(self) -> str:
+        """The response table as a notebook shows it; rows that have no number say why."""
+        from phenotypes.plates.response_table import html_table
+
+        return html_table(self)
 
 
 def respond(
@@ -72,6 +104,20 @@ def respond(
         Fit these lines only; all if not given. The dose range of `auc` stays that of all lines.
     settings
         Those that the well table was made with; they name the limit where a phenotype is refused.
+
+    Returns
+    -------
+    Responses
+        One row per line × compound × phenotype; a row without a number has a status and a reason.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from phenotypes import respond
+    >>> wells = pl.read_parquet("results/wells.parquet")
+    >>> responses = respond(wells, ["live_density"], pixel_size_um=0.65)
+    >>> responses
+    Responses(6 rows: 4 too_few_doses, 2 too_few_wells)
     """
     settings = settings or WellSettings()
     quality = quality_table(wells, phenotypes, seed=seed)

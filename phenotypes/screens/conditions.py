@@ -54,6 +54,15 @@ def plate_effects(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFram
     Table with `response` (% of vehicle, or difference), `effect` (log2 ratio, or difference) with its standard `error` between wells of
     both arms (delta method; the vehicle's scatter where there is one well; null where there is neither), `level` and `level_sd` (the
     phenotype itself), counts, and `vehicles`, the names of what was averaged as vehicle. What has no row, `plate_refusals` says.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from phenotypes import plate_effects
+    >>> wells = pl.read_parquet("results/wells.parquet").with_columns(plate=pl.lit("p1"))
+    >>> effects = plate_effects(wells, ["live_density"])
+    >>> set(effects.filter(control="vehicle")["response"].round(6))
+    {100.0}
     """
     done = _done(wells)
     return pl.concat([pl.DataFrame(schema=SCHEMA), *(_one(_valued(done, name), name) for name in phenotypes)])

@@ -59,6 +59,14 @@ class Screen:
     """Tables of a screen; `fits` are the rows' own results under the digest of what they stand on, for the next time.
 
     `curves` holds (line, compound, phenotype) ► the fitted curve, for pictures. `refitted` counts the rows that had to be fitted.
+
+    Examples
+    --------
+    >>> from phenotypes import Screen
+    >>> from phenotypes.columns import empty_table
+    >>> tables = [empty_table(level) for level in ("screen", "dose", "compound", "window", "quality")]
+    >>> Screen(*tables, fits={}, refitted=0)
+    Screen(0 rows, 0 lines, 0 compounds; 0 rows fitted now)
     """
 
     responses: pl.DataFrame
@@ -68,6 +76,10 @@ class Screen:
     batches: pl.DataFrame
     fits: Mapping[str, Row]
     refitted: int
+
+    def __repr__(self) -> str:
+        lines, compounds = self.responses["line"].n_unique(), self.responses["compound"].n_unique()
+        return f"Screen({len(self.responses)} rows, {lines} lines, {compounds} compounds; {self.refitted} rows fitted now)"
 
 
 def fit_screen(
@@ -101,6 +113,16 @@ def fit_screen(
         plate, run_id, plate_map_digest, protocol_digest, label_version: one row a plate.
     known
         `Screen.fits` of an earlier call.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from phenotypes import fit_screen, plate_effects
+    >>> wells = pl.read_parquet("results/wells.parquet").with_columns(plate=pl.lit("p1"))
+    >>> treated = wells.filter(control="none").select("line", "compound", "dose_molar").unique()
+    >>> screen = fit_screen(plate_effects(wells, ["live_density"]), treated)
+    >>> screen
+    Screen(6 rows, 3 lines, 2 compounds; 6 rows fitted now)
     """
     facts, settings, known = facts or LineFacts(), settings or ScreenSettings(), known or {}
     batches = batch_effects(plates)

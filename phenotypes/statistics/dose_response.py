@@ -54,6 +54,17 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
         `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" / "above_tested_range" (half of the
         effect lies outside the tested doses; `ec50` is None); "not_determined" (an end of the EC50's interval is open;
         the other is given, `ec50` is None); "no_vehicle"; "too_few_doses"; "too_few_wells".
+
+    Examples
+    --------
+    >>> from phenotypes import fit
+    >>> dose = [0, 0, 0, 0, 1e-8, 1e-8, 1e-7, 1e-7, 1e-6, 1e-6, 1e-5, 1e-5]
+    >>> response = [100, 98, 102, 101, 99, 98, 90, 92, 51, 48, 9, 11]
+    >>> curve = fit(dose, response)
+    >>> curve.status, curve.direction
+    ('ok', 'descending')
+    >>> curve.ec50_low < 1e-6 < curve.ec50_high
+    True
     """
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if x.shape != y.shape or x.ndim != 1:

@@ -37,6 +37,12 @@ class DoseResponse:
     Doses in mol/L (or the unit given), responses in the unit given. Intervals are 95 %; None is an
     open end. `covariance` belongs to (h, E0, Einf, log10 EC50). `fitted_log_ec50` stands beside
     `ec50`, which is withheld when it lies outside the tested doses or is not determined.
+
+    Examples
+    --------
+    >>> from phenotypes import DoseResponse
+    >>> DoseResponse("too_few_doses", "3 doses with values; a curve needs 4", n_wells=9, n_vehicle=4)
+    DoseResponse(too_few_doses, 9 wells and 4 vehicle)
     """
 
     status: str
@@ -60,6 +66,11 @@ class DoseResponse:
     residual_sd: float | None = None
     covariance: Real | None = field(default=None, repr=False, compare=False)
     fitted_log_ec50: float | None = None
+
+    def __repr__(self) -> str:
+        half = "" if self.ec50 is None else f", EC50 {self.ec50:.3g}"
+        effect = "" if self.effect is None else f", effect {self.effect:.3g}"
+        return f"DoseResponse({self.status}{half}{effect}, {self.n_wells} wells and {self.n_vehicle} vehicle)"
 
     def predict(self, dose: Sequence[float] | Real) -> Real:
         """Fitted response at doses; NaN where no model was fitted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 from plate_maps.conditions import Condition, Control
@@ -15,7 +16,7 @@ from plate_maps.readers.wellmap_toml import read_wellmap
 from plate_maps.wells import PlateFormat, Well, smallest_format
 
 
-def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: str = "", plate: str = "") -> PlateMap:
+def read_plate_map(path: str | PathLike[str], plate_format: PlateFormat | None = None, line: str = "", plate: str = "") -> PlateMap:
     """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, a wellmap layout (TOML), Harmony's assay layout
     or an IncuCyte PlateMap (XML).
 
@@ -36,7 +37,17 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: st
     PlateMapError
         Every fault at once, each with file, row and well: unreadable names and doses, doses without unit, duplicate and
         off-plate wells, lines with two genotypes, a map without any vehicle well.
+
+    Examples
+    --------
+    >>> from plate_maps import read_plate_map
+    >>> plate_map = read_plate_map("plate_map.csv")
+    >>> plate_map
+    PlateMap('plate_map.csv', 384-well (16 × 24), 24 wells, 3 lines, 2 compounds)
+    >>> plate_map["B04"].compound, plate_map["B04"].dose_molar
+    ('toxic-1', 9.558e-06)
     """
+    path = Path(path)
     entries, problems = _entries(path, line, plate)
     if not entries and not problems:
         problems.append(f"{path.name}: no well is filled in")
@@ -62,8 +73,16 @@ def read_plate_map(path: Path, plate_format: PlateFormat | None = None, line: st
     return PlateMap(fmt, dict(sorted(conditions.items())), path.name)
 
 
-def plates_of_map(path: Path) -> list[str]:
-    """Plates that a map of several names, in order; empty for a map of one plate that does not name it. Raises PlateMapError."""
+def plates_of_map(path: str | PathLike[str]) -> list[str]:
+    """Plates that a map of several names, in order; empty for a map of one plate that does not name it. Raises PlateMapError.
+
+    Examples
+    --------
+    >>> from plate_maps import plates_of_map
+    >>> plates_of_map("plate_map.csv")
+    []
+    """
+    path = Path(path)
     if path.suffix.lower() in _XML or not path.is_file():
         return []
     sheets = _sheets(path)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from segmentation.engines.classical import Thresholds, calibrate_thresholds, complete_thresholds, neurites_and_puncta
 from segmentation.engines.weights import Checkpoint, WeightsError, cellpose_checkpoint, local_checkpoint, refuse_pickle
-from segmentation.field import Field, Labels, Segmentation
+from segmentation.field import Field, Labels, Segmentation, checked_field
 from segmentation.filters.labels import link_somas, mean_probability, remove_small
 from segmentation.filters.pipeline import in_order
 from segmentation.filters.tiling import OutOfDeviceMemory
@@ -158,7 +158,7 @@ Flows = tuple[NDArray[np.float32], NDArray[np.float32]]
 def _alike(fields: Iterable[Field], most: int) -> Iterator[list[Field]]:
     """Runs of up to `most` fields of one shape and one set of roles."""
     group: list[Field] = []
-    for one in fields:
+    for one in map(checked_field, fields):
         if group and (len(group) == most or (one.shape, one.roles) != (group[0].shape, group[0].roles)):
             yield group
             group = []

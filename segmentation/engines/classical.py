@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 import cv2
 import numpy as np
 
-from segmentation.field import Field, Image, Labels, Mask, Segmentation
+from segmentation.field import Field, Image, Labels, Mask, Segmentation, checked_field
 from segmentation.filters.background import background_level, noise_level
 from segmentation.filters.curvature import noise_gain
 from segmentation.filters.labels import expand, remove_small
@@ -93,6 +93,7 @@ class ClassicalSegmenter:
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label a field; deterministic, so `seed` changes nothing."""
+        checked_field(field)
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
         if field.has("dna") and thresholds.nuclei_floor is not None:

@@ -7,15 +7,22 @@ entry-point group `motor_neuron.segmenters`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from segmentation.field import Field, Segmentation
 from segmentation.filters.pipeline import in_order
 
+if TYPE_CHECKING:
+    # numpy stays outside: the protocol takes its default engine from here.
+    from segmentation.field import Field, Segmentation
+
 ENTRY_POINT_GROUP = "motor_neuron.segmenters"
+
+# What `load`, `segment` and an assay protocol without `segmentation.engine` take.
+DEFAULT_ENGINE = "motornet"
 
 BUILT_IN: dict[str, str] = {
     "classical": "segmentation.engines.classical:create",
@@ -26,7 +33,14 @@ BUILT_IN: dict[str, str] = {
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """What every engine can do."""
+    """What every engine can do.
+
+    Examples
+    --------
+    >>> from segmentation import Segmenter, load
+    >>> isinstance(load("classical"), Segmenter)
+    True
+    """
 
     name: str
 
@@ -50,37 +64,148 @@ class Segmenter(Protocol):
 def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmentation]:
     """Label many fields, in order.
 
-    An engine with a `segment_all` of its own takes several at once; any other is fed while the next field is being read.
+    An engine with a `segment_all` of its own takes several at once; any other is fed while the next
+    field is being read.
+
+    Parameters
+    ----------
+    engine
+        As `load` gives it, calibrated on vehicle fields where wells are to be compared.
+    fields
+        Read one by one, a few ahead of what has been asked for.
+
+    Yields
+    ------
+    Segmentation
+        One per field, in the order of the fields.
+
+    Raises
+    ------
+    TypeError
+        An element of `fields` is not a Field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation import Field, load, segment_all
+    >>> y, x = np.mgrid[:96, :96]
+    >>> nucleus = np.where((y - 40) ** 2 + (x - 48) ** 2 < 9**2, 900, 100)
+    >>> fields = [Field(plane[None], ("dna",), 0.65) for plane in (nucleus, nucleus[::-1])]
+    >>> engine = load("classical").calibrate(fields)
+    >>> [int(s.labels["nuclei"].max()) for s in segment_all(engine, fields)]
+    [1, 1]
     """
     own = getattr(engine, "segment_all", None)
     yield from own(fields) if own is not None else in_order(engine.segment, fields)
 
 
+def segment(field: Field, engine: str | Segmenter = DEFAULT_ENGINE, *, seed: int = 0) -> Segmentation:
+    """Label one field alone, for a first look; a plate is `calibrate`d and then `segment_all`.
+
+    Parameters
+    ----------
+    field
+        Pixels (C, Y, X) with their roles and pixel size.
+    engine
+        A name for `load`, "motornet" if not given, or an engine that is loaded already.
+    seed
+        Of engines that draw random numbers; none of the built-in ones does.
+
+    Returns
+    -------
+    Segmentation
+        Labels (Y, X) int32 per compartment.
+
+    Raises
+    ------
+    TypeError
+        `field` is not a Field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation import Field, segment
+    >>> y, x = np.mgrid[:96, :96]
+    >>> nucleus = np.where((y - 40) ** 2 + (x - 48) ** 2 < 9**2, 900, 100)
+    >>> segment(Field(nucleus[None], ("dna",), pixel_size_um=0.65), "classical")
+    Segmentation('classical', 96 × 96 px, nuclei: 1, warnings: 2)
+    >>> segment(nucleus)
+    Traceback (most recent call last):
+    TypeError: expected a segmentation.Field, got an array of shape (96, 96); ...
+    """
+    from segmentation.field import checked_field
+
+    checked_field(field)
+    loaded = load(engine) if isinstance(engine, str) else engine
+    return loaded.segment(field, seed=seed)
+
+
 def available() -> tuple[str, ...]:
-    """Kinds of engine, built-in and from other packages, in alphabetical order."""
+    """Kinds of engine, built-in and from other packages, in alphabetical order.
+
+    Examples
+    --------
+    >>> from segmentation import available
+    >>> {"classical", "cellpose", "motornet"} <= set(available())
+    True
+    """
     return tuple(sorted({*BUILT_IN, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))}))
 
 
-def load(name: str, *, device: str = "auto", **options: Any) -> Segmenter:
-    """Load an engine by name.
+def load(
+    name: str = DEFAULT_ENGINE,
+    *,
+    checkpoint: str | os.PathLike[str] = "",
+    device: str = "auto",
+    **options: Any,
+) -> Segmenter:
+    """Load an engine by name; without a name "motornet", the default engine.
 
     Parameters
     ----------
     name
-        "classical", or "cellpose:MODEL" with a model's name or a checkpoint file.
+        "motornet", "classical", or "cellpose:MODEL" with the name of a published model. The
+        default is `segmentation.DEFAULT_ENGINE`, which is also that of an assay protocol.
+    checkpoint
+        File with the weights of a training of your own; the same as "motornet:FILE" or
+        "cellpose:FILE".
     device
-        "auto", "cpu" or "cuda". "cuda" without one raises RuntimeError; nothing falls back to the CPU in silence.
+        "auto", "cpu" or "cuda".
     options
-        Passed to the engine: `sizes=`; `sha256=` to pin a checkpoint.
+        Passed to the engine: `sizes=` (Sizes, in µm); `sha256=` to pin a checkpoint.
+
+    Returns
+    -------
+    Segmenter
+        Not calibrated: its thresholds come from each field alone, until `calibrate` fixes them from
+        vehicle fields.
 
     Raises
     ------
     ValueError
-        Unknown engine (the message lists the known ones) or device.
+        Unknown engine (the message lists the known ones) or device, or two checkpoints.
     ImportError
         The engine's packages are missing, with what to install.
+    RuntimeError
+        Device "cuda" without a CUDA device; no engine falls back to the CPU in silence.
+
+    Examples
+    --------
+    >>> import segmentation
+    >>> segmentation.load().name
+    'motornet'
+    >>> sizes = segmentation.Sizes(nucleus_diameter_um=9.0)
+    >>> segmentation.load("classical", sizes=sizes).name
+    'classical'
+    >>> segmentation.load("clasical")
+    Traceback (most recent call last):
+    ValueError: unknown segmentation engine 'clasical'; known: cellpose, classical, motornet
     """
     kind, _, model = name.partition(":")
+    if checkpoint:
+        if model:
+            raise ValueError(f"engine {name!r} names a model already; give it or checkpoint=, not both")
+        model = os.fspath(checkpoint)
     if device not in {"auto", "cpu", "cuda"}:
         raise ValueError(f"unknown device {device!r}; known: auto, cpu, cuda")
     target = BUILT_IN.get(kind)

@@ -61,11 +61,23 @@ class Illumination:
 
     `coefficients[c]` multiply 1, y, x, y², yx, x² with y and x in -1 … 1 and give the logarithm of the profile.
     `applied[c]` is False where no profile was found, with the reason in `reasons[c]`.
+
+    Examples
+    --------
+    >>> from segmentation import Illumination
+    >>> flat = Illumination(((1.0, 0.0, 0.0, 0.0, 0.0, 0.0),), (False,), ("too few fields",))
+    >>> flat
+    Illumination(0 of 1 channels corrected)
+    >>> float(flat.profile(0, (2, 3)).mean())
+    1.0
     """
 
     coefficients: tuple[tuple[float, ...], ...]
     applied: tuple[bool, ...]
     reasons: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Illumination({sum(self.applied)} of {len(self.applied)} channels corrected)"
 
     def profile(self, channel: int, shape: tuple[int, int]) -> Image:
         """(Y, X) relative illumination, mean 1. Read-only: it is computed once for all fields of a plate."""
@@ -98,6 +110,14 @@ def estimate_illumination(fields: Sequence[Field]) -> Illumination:
     log of its lit pixels' mean. A polynomial in the block's position is fitted to all of them by iteratively reweighted
     least squares (Huber). Under MIN_FIELDS fields, or where the profile is not deeper than three times its standard
     error, nothing is corrected and the reason is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation import Field, estimate_illumination
+    >>> few = [Field(np.zeros((1, 64, 64), np.uint16), ("dna",), 0.65)] * 3
+    >>> estimate_illumination(few).reasons
+    ('fewer than 8 fields to estimate it from',)
     """
     if not fields:
         raise ValueError("no field to estimate the illumination from")

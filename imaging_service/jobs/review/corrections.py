@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import cv2
@@ -58,8 +59,9 @@ def follow(root: Path) -> int:
     return state.applied if state.applied == state.revision else apply_review(root).revision
 
 
-def apply_review(root: Path) -> Corrected:
+def apply_review(root: str | PathLike[str]) -> Corrected:
     """Bring RUN/corrected up to what reviewers said. Raises NotFound for what is no run, StoreError for a run that cannot be measured again."""
+    root = Path(root)
     folder = RunFolder(root)
     if not (root / "run.json").is_file():
         raise NotFound(f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`")

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 
 import cv2
@@ -25,12 +26,13 @@ from phenotypes.plates.responses import respond
 Labels = NDArray[np.int32]
 
 
-def export_training(run: Path, out: Path) -> int:
+def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
     """Write corrected and accepted fields as annotated nuclei, as `segmentation.engines.motornet.samples --nuclei` and `bench segmentation` read them.
 
     OUT/manifest.csv with provenance, OUT/images/ID.png (the DNA channel, 16 bit), OUT/labels/ID.png; ID is a digest of both. Rejected fields
     and wells are left out. Returns the number of fields. Raises StoreError where there is none.
     """
+    out = Path(out)
     folder = LocalRun(run)
     rows = []
     for well, number, frame in _exported(folder):

@@ -35,7 +35,7 @@ from segmentation.engines.motornet.fields import (
 )
 from segmentation.engines.motornet.network import INPUTS, MULTIPLE, PIXEL_SIZE_UM, PROBABILITIES
 from segmentation.engines.weights import Checkpoint, WeightsError, local_checkpoint, motornet_checkpoint
-from segmentation.field import Field, Image, Labels, Mask, Segmentation
+from segmentation.field import Field, Image, Labels, Mask, Segmentation, checked_field
 from segmentation.filters.labels import expand, link_somas, mean_probability, remove_small
 from segmentation.filters.pipeline import in_order
 from segmentation.filters.puncta import COARSEST_PIXEL_UM
@@ -174,7 +174,7 @@ class MotorNetSegmenter:
 
         def noted() -> Iterator[Field]:
             for one in fields:
-                kept.append(one)
+                kept.append(checked_field(one))
                 yield one
 
         answers = runner.run(in_order(self.prepare, noted(), workers))

@@ -11,6 +11,7 @@ from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, 
 from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
 from imaging_service.protocol import parse_protocol
+from tests.vendor_scans import tiff_folder
 
 
 @pytest.fixture
@@ -50,9 +51,6 @@ def inputs_with(small_inputs):
 def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protocol, error, says):
     with pytest.raises(error, match=says):
         identify(inputs_with(protocol=protocol))
-
-
-from tests.vendor_scans import tiff_folder
 
 
 def test_the_scan_s_own_pixel_size_is_used_where_it_has_one(inputs_with):
