@@ -43,7 +43,7 @@ def check(plate_map: PlateMap) -> list[Finding]:
     --------
     >>> from plate_maps import check, read_plate_map
     >>> sorted({finding.code for finding in check(read_plate_map("plate_map.csv"))})
-    ['few_doses', 'few_vehicles']
+    ['few_doses', 'few_vehicle_wells']
     """
     findings: list[Finding] = []
     source = plate_map.source or "plate map"

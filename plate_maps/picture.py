@@ -1,7 +1,8 @@
 """A plate map as a small picture for notebooks: the plate's shape, one colour per line.
 
 Vehicle wells are open rings, controls carry + or −, and a treated well is darker the higher its
-dose among those of its compound. Everything a well holds stands in its tooltip.
+dose among those of its compound, and carries the compound's number where there are at most nine.
+Everything that a well holds stands in its tooltip.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from plate_maps.wells import Well, row_letters
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _MARKS = {Control.POSITIVE: "+", Control.NEGATIVE: "−"}
 _FAINTEST = 0.25
+_MOST_NUMBERS = 9
 _MARGIN = 22
 
 
@@ -25,6 +27,9 @@ def picture(plate_map: PlateMap) -> str:
     pitch = max(9, min(26, 460 // fmt.columns))
     colours = {line: PALETTE[i % len(PALETTE)] for i, line in enumerate(plate_map.lines)}
     shades = _shades(plate_map)
+    numbers = {name: str(i) for i, name in enumerate(plate_map.compounds, start=1)}
+    if len(numbers) > _MOST_NUMBERS or pitch < 12:
+        numbers = {}
     width, height = _MARGIN + fmt.columns * pitch + 2, _MARGIN + fmt.rows * pitch + 2
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -36,14 +41,15 @@ def picture(plate_map: PlateMap) -> str:
     middle = _MARGIN - pitch / 2
     parts += [f'<text x="{middle + c * pitch}" y="{_MARGIN - 6}">{c}</text>' for c in columns[::step]]
     parts += [f'<text x="10" y="{middle + r * pitch + 3}">{row_letters(r)}</text>' for r in rows[::step]]
-    parts += [_well(Well(r, c), plate_map, colours, shades, pitch) for r in rows for c in columns]
+    parts += [_well(Well(r, c), plate_map, colours, shades, numbers, pitch) for r in rows for c in columns]
     parts.append("</svg>")
     legend = " ".join(
         f'<span style="white-space:nowrap;margin-right:10px"><span style="color:{colour}">&#9679;</span> {escape(line)}</span>'
         for line, colour in colours.items()
     )
+    named = " &nbsp; ".join(f"{number} {escape(name)}" for name, number in numbers.items())
     return (
-        f"<div><div>{escape(repr(plate_map))}</div>{''.join(parts)}<div>{legend}</div>"
+        f"<div><div>{escape(repr(plate_map))}</div>{''.join(parts)}<div>{legend}</div><div>{named}</div>"
         f"<div>&#9675; vehicle &nbsp; + − positive and negative control &nbsp; darker: higher dose"
         f" &nbsp; grey dot: empty</div></div>"
     )
@@ -67,6 +73,7 @@ def _well(
     plate_map: PlateMap,
     colours: dict[str, str],
     shades: dict[tuple[str, float], float],
+    numbers: dict[str, str],
     pitch: int,
 ) -> str:
     x, y = _MARGIN + (well.column - 0.5) * pitch, _MARGIN + (well.row - 0.5) * pitch
@@ -76,8 +83,9 @@ def _well(
     colour, radius = colours[condition.line], pitch * 0.42
     opacity = shades.get((condition.compound, condition.dose_molar or 0.0), 1.0)
     hollow = condition.control is not Control.NONE
-    mark = _MARKS.get(condition.control, "")
-    sign = f'<text x="{x}" y="{y + 3}" fill="{colour}" font-weight="bold">{mark}</text>' if mark else ""
+    mark = _MARKS.get(condition.control, "") if hollow else numbers.get(condition.compound, "")
+    ink = colour if hollow else "#fff" if opacity > 0.6 else "#222"
+    sign = f'<text x="{x}" y="{y + 3}" fill="{ink}" font-weight="bold">{mark}</text>' if mark else ""
     return (
         f"<g><title>{escape(_words(well, condition))}</title>"
         f'<circle cx="{x}" cy="{y}" r="{radius:.3g}" fill="{colour}" fill-opacity="{0 if hollow else round(opacity, 2)}" '
