@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from phenotypes.plates.responses import Curve, Responses, respond
     from phenotypes.screens.conditions import plate_effects
     from phenotypes.screens.fit import Screen, fit_screen
-    from phenotypes.statistics.dose_response import DoseResponse, fit
+    from phenotypes.statistics.dose_response import fit
+    from phenotypes.statistics.hill import DoseResponse
 
 __all__ = [
     "COLUMNS",
@@ -47,17 +48,17 @@ __all__ = [
     "respond",
 ]
 
-_CURVES, _PLATES = "phenotypes.statistics.dose_response", "phenotypes.plates.responses"
+_PLATES = "phenotypes.plates.responses"
 _MODULES = {
     "COLUMNS": "phenotypes.columns",
     "Column": "phenotypes.columns",
     "Curve": _PLATES,
-    "DoseResponse": _CURVES,
+    "DoseResponse": "phenotypes.statistics.hill",
     "FieldMeasurement": "phenotypes.cells.measure",
     "PlateJudgement": "phenotypes.plates.judge",
     "Responses": _PLATES,
     "Screen": "phenotypes.screens.fit",
-    "fit": _CURVES,
+    "fit": "phenotypes.statistics.dose_response",
     "fit_screen": "phenotypes.screens.fit",
     "judge": "phenotypes.plates.judge",
     "measure": "phenotypes.cells.measure",

@@ -87,7 +87,7 @@ def measure(
     >>> field = Field(nucleus[None], ("dna",), pixel_size_um=0.65)
     >>> measured = measure(field, segment(field, "classical"))
     >>> measured.cells.select("label", "nucleus_area_um2").rows()
-    [(1, 106.9...)]
+    [(1, 105.2...)]
     >>> measure(nucleus, nucleus)
     Traceback (most recent call last):
     TypeError: expected a segmentation.Field, got an array of shape (96, 96); ...

@@ -128,7 +128,7 @@ def segment(field: Field, engine: str | Segmenter = DEFAULT_ENGINE, *, seed: int
     >>> y, x = np.mgrid[:96, :96]
     >>> nucleus = np.where((y - 40) ** 2 + (x - 48) ** 2 < 9**2, 900, 100)
     >>> segment(Field(nucleus[None], ("dna",), pixel_size_um=0.65), "classical")
-    Segmentation('classical', 96 × 96 px, nuclei: 1, warnings: 2)
+    Segmentation('classical', 96 × 96 px, nuclei: 1, warnings: 1)
     >>> segment(nucleus)
     Traceback (most recent call last):
     TypeError: expected a segmentation.Field, got an array of shape (96, 96); ...
