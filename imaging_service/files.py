@@ -1,19 +1,104 @@
-"""A file is written beside where it belongs, and on the disk, before it takes its place: a kill leaves the whole of it or nothing."""
+"""Writing files and folders so that a kill leaves the whole of it or nothing, and locks that a kill releases.
+
+What is being written lies beside its target, under a name that starts with ".staged-", until it takes its place.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from imaging_service.errors import Forbidden
 
-@contextmanager
-def written(target: Path, content: bytes) -> Iterator[Path]:
-    """A scratch file in `target`'s folder that holds `content` for good; gone after the block unless it was moved."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.parent / f".staged-{uuid.uuid4().hex}"
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write a file whole: scratch file, fsync, rename. An existing file is replaced."""
+    with _on_disk(target, content) as scratch:
+        scratch.replace(target)
+
+
+def write_once(target: Path, content: bytes) -> bool:
+    """Write a file whole; False where one of that name is there already. A link, unlike a rename, never replaces."""
+    with _on_disk(target, content) as scratch:
+        try:
+            os.link(scratch, target)
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def staged(target: Path, *, keep: bool = False) -> Iterator[Path]:
+    """A scratch folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
+
+    An existing target is replaced, or with `keep` stays, and the scratch goes: two that convert the same well write the
+    same, and a third may be reading it. A kill leaves at most a scratch folder.
+    """
+    scratch = _scratch(target)
+    scratch.mkdir()
+    try:
+        yield scratch
+        if keep and target.exists():
+            shutil.rmtree(scratch, ignore_errors=True)
+        elif target.exists():
+            # Rename is atomic only onto nothing; the old folder steps aside first.
+            old = _scratch(target)
+            target.rename(old)
+            scratch.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            try:
+                scratch.rename(target)
+            except OSError:
+                if not (keep and target.exists()):
+                    raise
+                shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def sweep(root: Path) -> None:
+    """Remove scratch that a kill left under a folder that no other process writes to."""
+    for scratch in list(root.rglob(".staged-*")):
+        if scratch.is_dir():
+            shutil.rmtree(scratch, ignore_errors=True)
+        else:
+            scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(lock: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock file, which a kill releases. Raises Forbidden, with `refusal`, where another process holds it."""
+    # The reviewer's install writes single files only, and comes without it.
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout as error:
+        raise Forbidden(refusal) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def only_one(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of a run's folder: two commands that write to one would remove each other's scratch."""
+    refusal = f"another command is writing to {folder}; wait for it, or give another --out"
+    return locked(folder / ".lock", refusal)
+
+
+@contextlib.contextmanager
+def _on_disk(target: Path, content: bytes) -> Iterator[Path]:
+    """A scratch file beside `target` that holds `content` for good; gone after the block unless it was moved."""
+    scratch = _scratch(target)
     try:
         with scratch.open("wb") as stream:
             stream.write(content)
@@ -22,3 +107,8 @@ def written(target: Path, content: bytes) -> Iterator[Path]:
         yield scratch
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _scratch(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.parent / f".staged-{uuid.uuid4().hex}"

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import FieldImage, compact
-from imaging_service.review.log import NOBODY, Crop
+from imaging_service.review.log import NOBODY
 
 Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]

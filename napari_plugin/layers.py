@@ -127,6 +127,17 @@ class FieldLayers:
         """Whether something lies on the labels layers that is not the field's."""
         return self.laid is image and any(not np.array_equal(self._layers[n].data, d) for n, d in image.labels.items() if n in self._layers)
 
+    def toggle_outlines(self) -> None:
+        """Show the selected labels layer as outlines or as areas."""
+        layer = self._layers.selection.active
+        if layer is not None and hasattr(layer, "contour"):
+            layer.contour = 0 if layer.contour else 2
+
+    def toggle_graph(self) -> None:
+        """Hide the neurite graph, or show it."""
+        if GRAPH_LAYER in self._layers:
+            self._layers[GRAPH_LAYER].visible = not self._layers[GRAPH_LAYER].visible
+
     def under_cursor(self, names: Sequence[str]) -> tuple[Any, int, tuple[float, float]]:
         """The selected layer, the label under the cursor, and the place in its pixels; label 0 unless it is one of `names`."""
         layer = self._layers.selection.active

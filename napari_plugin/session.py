@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.client import Client, ServiceRefused
+from imaging_service.client import ServiceRefused
 from imaging_service.errors import ReviewConflict, ServiceError, StoreError, damaged
-from imaging_service.review.field_image import FieldImage, compact, plate_contrast
+from imaging_service.review.crops import Crop
+from imaging_service.review.field_image import FieldImage, compact
 from imaging_service.review.local import LocalRun
-from imaging_service.review.log import Crop, check_cells, not_undone
+from imaging_service.review.log import check_cells, not_undone
 from imaging_service.review.remote import RemoteRun
+from imaging_service.review.run import Run, Standing, plate_contrast
 from imaging_service.schemas import LabelVersion, Verdict
-from napari_plugin import places, words
+from napari_plugin import places
 from napari_plugin.edits import Labels, changes, erased, graph_labels, merged, new_label, split
 from napari_plugin.places import Place
 from napari_plugin.read_ahead import ReadAhead
@@ -41,7 +42,7 @@ class ReviewSession:
     Only wells that were analysed can be opened; `table.unusable` says why the others cannot. Use `close` at the end.
     """
 
-    run: LocalRun | RemoteRun
+    run: Run
     author: str = field(default_factory=getpass.getuser)
     blinded: bool = False
     wells: list[str] = field(init=False)
@@ -73,13 +74,11 @@ class ReviewSession:
     @classmethod
     def connect(cls, url: str, run: str, reading: str = "", journal: Path | None = None) -> ReviewSession:
         """A session on a run of a service; what an earlier one could not send is sent. Raises ServiceRefused."""
-        return cls(RemoteRun(Client(url, read_seconds=30.0), run, journal, reading))
+        return cls(RemoteRun.connect(url, run, reading, journal))
 
     def again(self, reading: str) -> ReviewSession:
         """The same run once more, as an independent reading or (empty) as the run's own record."""
-        if isinstance(self.run, LocalRun):
-            return ReviewSession.open(self.run.root, reading)
-        return ReviewSession.connect(self.run.client.url, str(self.run.record["run_id"]), reading, self.run.kept_in)
+        return ReviewSession(self.run.again(reading))
 
     def close(self) -> None:
         """End the reading ahead, and the connection to a service."""
@@ -182,13 +181,12 @@ class ReviewSession:
         if found is None:
             return self._read(*self.place)
         try:
-            newest = self.run.review.head(*self.place[:2])
+            newest = self.run.label_version(*self.place[:2])
         except ServiceRefused as error:
             if error.status is not None:
                 raise
             return found  # the service is away; a stale correction will be refused when it is back
-        unsent = 0 if isinstance(self.run, LocalRun) else len(self.run.unsent_labels(*self.place[:2]))
-        return found if newest + unsent == found.label_version else self._read(*self.place)
+        return found if newest == found.label_version else self._read(*self.place)
 
     def _read(self, well: str, number: int, frame: int) -> FieldImage:
         shape = self.run.read_pixels(well, number).levels[0].shape
@@ -326,22 +324,13 @@ class ReviewSession:
         self._tables.submit(work)
 
     def ask(self, answered: Callable[[int, str], None]) -> None:
-        """In the background: send what waits, and ask at which revision a service's tables stand; `answered` gets it (0 for none) and `waiting()`.
+        """Ask in the background how far a service is, unless the last question is not answered yet.
 
-        Nothing on a folder, whose tables follow when they are told, and where the last question is not answered yet.
+        `answered` gets the revision at which its tables stand (`Run.poll`) and what waits (`Run.waiting`).
         """
         run = self.run
-        if isinstance(run, LocalRun) or not self._asked.done():
-            return
-
-        def work() -> None:
-            applied = 0
-            with suppress(ServiceRefused):
-                run.sync()
-                applied = run.state().applied
-            answered(applied, self.waiting())
-
-        self._asked = self._tables.submit(work)
+        if self._asked.done():
+            self._asked = self._tables.submit(lambda: answered(run.poll(), run.waiting()))
 
     # ── verdicts ──
 
@@ -372,7 +361,12 @@ class ReviewSession:
 
     def caption(self) -> str:
         """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only which field it is."""
-        return words.caption(self, self._why)
+        field_of = f"field {self.number} of {self.table.fields(self.well)}"
+        if self.blinded:
+            return f"{field_of} (blinded)"
+        reason = self._why.get((self.well, self.number), "") if self.follows_queue else ""
+        lines = [f"{self.well}, {field_of}", self.table.words(self.well)]
+        return "\n".join(lines + ([f"worth a look: {reason}"] if reason else []))
 
     def curve(self, phenotype: str) -> dict[str, Any] | None:
         """The curve that the well lies on (`WellTable.curve`); None for a blinded reviewer."""
@@ -380,21 +374,32 @@ class ReviewSession:
 
     def plate(self) -> list[WellMark]:
         """Every well of the plate map with how far its review is."""
-        return self.table.marks(self.run.review.standing(), blinded=self.blinded)
+        return self.table.marks(self.standing(), blinded=self.blinded)
 
-    def said(self) -> str:
-        """What reviewers said of this field so far, in a line; a blinded one sees only what they said themselves."""
-        return self.words()[0]
+    def standing(self) -> Standing:
+        """The verdicts that stand, for `said` and `progress`: one question to a service."""
+        return self.run.review.standing()
 
-    def progress(self) -> str:
+    def said(self, standing: Standing) -> str:
+        """What reviewers said of the field and its well so far; a blinded one sees only their own verdicts."""
+        parts = []
+        for what, place in (("well ", (self.well, None, None)), ("", (self.well, self.number, None))):
+            verdict = standing.get(place)
+            if verdict is not None and (not self.blinded or verdict.author == self.author):
+                parts.append(f"{what}accepted" if verdict.accepted else f"{what}rejected by {verdict.author}: {verdict.reason}")
+        if self.shown is not None and self.shown.label_version > 1:
+            parts.append(f"label version {self.shown.label_version}")
+        return " · ".join(parts)
+
+    def progress(self, standing: Standing) -> str:
         """How many fields are judged, which record this is, and whether the tables lag behind it."""
-        return self.words()[1]
-
-    def words(self) -> tuple[str, str]:
-        """(said, progress), for one question to a service."""
-        standing = self.run.review.standing()
-        return words.said(self, standing), words.progress(self, standing)
-
-    def waiting(self) -> str:
-        """What is not sent yet, and what was refused; empty on a folder and where all is well."""
-        return words.waiting(self)
+        every = [(well, n + 1) for well in self.wells for n in range(self.table.fields(well))]
+        judged = sum((well, n, None) in standing or (well, None, None) in standing for well, n in every)
+        parts = [f"{judged} of {len(every)} fields judged"]
+        if self.run.reading:
+            parts.append(f"independent reading “{self.run.reading}”, which no table follows")
+        elif state := self.run.lag():
+            parts.append(f"tables at revision {state.applied} of {state.revision}: U lets them follow")
+        if self.shown is not None and self.shown.graph is None:
+            parts.append("the neurite graph is drawn again once the tables have followed")
+        return " · ".join(parts)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imaging_service.review.local import LocalRun
-from imaging_service.review.remote import RemoteRun
-from imaging_service.schemas import Verdict
-
-Standing = Mapping[tuple[str, int | None, int | None], Verdict]
+from imaging_service.review.run import Run, Standing
 
 
 @dataclass(frozen=True)
@@ -27,9 +22,8 @@ class WellMark:
 class WellTable:
     """Wells and curves of a run as they stood when they were read. `wells` can be opened; the others are in `unusable` with the reason."""
 
-    def __init__(self, run: LocalRun | RemoteRun) -> None:
-        if isinstance(run, RemoteRun):
-            run.refresh()
+    def __init__(self, run: Run) -> None:
+        run.refresh()
         self.rows = {row["well"]: row for row in run.wells()}
         self.curves = run.curves()
         self.protocol: dict[str, Any] = run.record["inputs"]["protocol"]

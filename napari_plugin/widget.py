@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from imaging_service.errors import ServiceError
-from napari_plugin.correcting import CorrectingPanel
+from napari_plugin.keys import CorrectionKeys
+from napari_plugin.layers import FieldLayers
+from napari_plugin.panel import ReviewPanel
 from napari_plugin.session import ReviewSession
 
 # How often what waits is sent and the tables are asked for.
@@ -23,7 +26,7 @@ def reading_name() -> str:
     return "".join(c if c.isalnum() else "_" for c in f"by_{getpass.getuser()}")[:40]
 
 
-class ReviewWidget(CorrectingPanel):
+class ReviewWidget(ReviewPanel):
     """Open a run, pick wells, step through fields, judge and correct them, and see the curve.
 
     Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well, T the track under the
@@ -38,7 +41,11 @@ class ReviewWidget(CorrectingPanel):
     answered = Signal(int, str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__(napari_viewer, self._bind)
+        super().__init__()
+        self._viewer = napari_viewer
+        self._layers = FieldLayers(napari_viewer, self._bind)
+        self.session: ReviewSession | None = None
+        self._keys: CorrectionKeys | None = None
         self._applied = 0
         self.plate.picked.connect(self._pick)
         self.blinded.toggled.connect(self._blind)
@@ -53,10 +60,25 @@ class ReviewWidget(CorrectingPanel):
         ):
             button.clicked.connect(lambda _, act=action: self._try(act))
         self._actions: dict[str, Callable[[], None]] = {
-            "n": self.next, "p": self.previous, "q": self.next_ranked, "a": self.accept, "r": self.reject, "Shift-R": self.reject_well,
-            "t": self.reject_track, "d": self.erase, "m": self.merge, "x": self.split, "w": self.draw, "s": self.save, "z": self.undo,
-            "o": self.outlines, "c": self.load_here, "u": self.follow, "g": self.graph, "Shift-A": self.accept_well,
-        }  # fmt: skip
+            "n": self.next,
+            "p": self.previous,
+            "q": self.next_ranked,
+            "a": self.accept,
+            "r": self.reject,
+            "Shift-R": self.reject_well,
+            "Shift-A": self.accept_well,
+            "t": self.reject_track,
+            "d": partial(self._correct, CorrectionKeys.erase),
+            "m": partial(self._correct, CorrectionKeys.merge),
+            "x": partial(self._correct, CorrectionKeys.split),
+            "w": partial(self._correct, CorrectionKeys.draw),
+            "s": self.save,
+            "z": partial(self._correct, CorrectionKeys.undo),
+            "c": partial(self._correct, CorrectionKeys.load_here),
+            "o": self._layers.toggle_outlines,
+            "g": self._layers.toggle_graph,
+            "u": self.follow,
+        }
         self.apart.toggled.connect(lambda apart: self._try(lambda: self._read_apart(apart)))
         self._bind(napari_viewer)
         self._viewer.dims.events.current_step.connect(self._time_moved)
@@ -99,6 +121,14 @@ class ReviewWidget(CorrectingPanel):
             self.close_session()
             self._viewer.layers.clear()
         self.session = session
+        self._keys = CorrectionKeys(
+            self._viewer,
+            self._layers,
+            session,
+            say=self.message.setText,
+            show=self._show,
+            describe=self._describe,
+        )
         session.blinded = self.blinded.isChecked()
         self.wells.clear()
         self.wells.addItems(session.wells)
@@ -125,7 +155,16 @@ class ReviewWidget(CorrectingPanel):
         if self.session is not None:
             self._try(self.save)
             self.session.close()
-            self.session = None
+            self.session = self._keys = None
+
+    def save(self) -> None:
+        """Save what was painted on the labels layers."""
+        self._correct(CorrectionKeys.save)
+
+    def _correct(self, act: Callable[[CorrectionKeys], None]) -> None:
+        """Do what a key that corrects does; nothing while no run is open."""
+        if self._keys is not None:
+            act(self._keys)
 
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a run")
@@ -198,7 +237,7 @@ class ReviewWidget(CorrectingPanel):
     # ── showing ──
 
     def _show(self) -> None:
-        if self.session is None:
+        if self.session is None or self._keys is None:
             return
         image = self.session.image()
         first = not self._viewer.layers
@@ -207,7 +246,7 @@ class ReviewWidget(CorrectingPanel):
             self._viewer.reset_view()
             # The keys act on the selected labels; the graph, added last, is not to be corrected.
             self._viewer.layers.selection.active = self._viewer.layers[next(iter(image.labels))]
-        self._first_half = None
+        self._keys.field_changed()
         self._describe()
         QTimer.singleShot(0, self.session.read_ahead)
 
@@ -217,10 +256,10 @@ class ReviewWidget(CorrectingPanel):
             return
         self.wells.setCurrentText(session.well)
         self.plate.mark(session.well)
-        said, progress = session.words()
-        self.caption.setText("\n".join(filter(None, (said, session.caption()))))
-        self.progress.setText(progress)
-        if waiting := session.waiting():
+        standing = session.standing()
+        self.caption.setText("\n".join(filter(None, (session.said(standing), session.caption()))))
+        self.progress.setText(session.progress(standing))
+        if waiting := session.run.waiting():
             self.message.setText(waiting)
         self._show_curve()
 
@@ -275,8 +314,10 @@ class ReviewWidget(CorrectingPanel):
 
     def reject_track(self) -> None:
         """Ask why, and reject the track of the cell under the cursor."""
-        _, label, _ = self._pointed_at()
-        if self.session is not None and label and (reason := self._ask_why("Why is this track not to be used?")):
+        if self.session is None or self._keys is None:
+            return
+        _, label, _ = self._keys.pointed_at()
+        if label and (reason := self._ask_why("Why is this track not to be used?")):
             track = self.session.reject_track(label, reason)
             self.message.setText(f"track {track} rejected")
 

@@ -20,9 +20,10 @@ from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.database.session import find_run
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, NotReady, PreconditionRequired, ReviewRefused
+from imaging_service.review.crops import Crop, pack, unpack, with_crops
 from imaging_service.review.field_image import Window, compact
 from imaging_service.review.local import LocalRun, cell_rows
-from imaging_service.review.log import COMPARTMENTS, GRAPH, Crop, check_cells, pack, unpack, with_crops
+from imaging_service.review.log import COMPARTMENTS, GRAPH, check_cells
 from imaging_service.schemas import FieldLabels, LabelVersion, Region, Revert, ReviewState, Verdict
 from imaging_service.settings import Settings
 from plate_maps.wells import is_whole_number, whole_number

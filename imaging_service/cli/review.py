@@ -66,9 +66,9 @@ def agree(
     out: Annotated[Path | None, typer.Option("--out", help="Write all fields as JSON.")] = None,
 ) -> None:
     """How well two reviewers agree over the fields that both reviewed, and the engine with what they agree on; or the engine with one."""
+    from imaging_service.files import write_bytes
     from imaging_service.jobs.review.agreement import agreement, as_json
     from imaging_service.review.local import LocalRun
-    from imaging_service.store.folders import write_bytes
 
     names = [name.strip() for name in readings.split(",") if name.strip()]
     if names and (len(names) != 2 or other is not None):

@@ -5,11 +5,9 @@ Every well is committed by its own outcome file, so the same command after a kil
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
@@ -18,9 +16,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imaging_service.errors import Forbidden, MachineError
+from imaging_service.errors import MachineError
+from imaging_service.files import only_one, sweep
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, load
-from imaging_service.store.folders import sweep
 
 if TYPE_CHECKING:
     from imaging_service.protocol import AssayProtocol
@@ -37,7 +35,13 @@ def worker_count(device: str, wanted: int = 0) -> int:
 def start_worker() -> None:
     """Run in each worker process: the heavy imports, while the plate is planned."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name in ("imaging_service.jobs.well", "imaging_service.ingest.tiff_folder", "skimage.segmentation", "skimage.morphology"):
+    for name in (
+        "imaging_service.jobs.calibrate",
+        "imaging_service.jobs.well",
+        "imaging_service.ingest.tiff_folder",
+        "skimage.segmentation",
+        "skimage.morphology",
+    ):
         import_module(name)
 
 
@@ -138,7 +142,7 @@ def analyze(
     of protocol, plate map and scan take place at the same time. `progress` is called after each well with its outcome,
     the number done and the number of all. Raises the errors of `read` and `identify`; bad wells are outcomes, not errors.
     """
-    with only_one(RunFolder(out)):
+    with only_one(out):
         return _analyze(read, RunFolder(out), worker_count(device, workers), progress)
 
 
@@ -173,7 +177,8 @@ def run_wells(pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, p
     A well at which the machine fails (its process is killed, the disk errs) is tried once more, alone. A process killed
     twice is the well's failure; an error of the disk ends the run, which the same command takes up again.
     """
-    from imaging_service.jobs.well import begin, calibrate, process_well
+    from imaging_service.jobs.calibrate import calibrate
+    from imaging_service.jobs.well import begin, process_well
 
     outcomes = {w: load(WellOutcome, folder.outcome(w)) for w in record.wells if folder.outcome(w).is_file()}
     todo = [w for w in record.wells if w not in outcomes]
@@ -208,15 +213,3 @@ def _alone(folder: RunFolder, well: str) -> WellOutcome:
             return fail_well(folder, well, f"well {well}: its process was killed twice, most likely for want of memory ({error})")
         except OSError as error:
             raise MachineError(f"well {well}: {error}; once that is mended, the same command goes on where it stopped") from error
-
-
-@contextlib.contextmanager
-def only_one(folder: RunFolder) -> Iterator[None]:
-    """Hold the run folder's lock: two commands writing to one folder would take each other's scratch away."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    with (folder.root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Forbidden(f"another command is writing to {folder.root}; wait for it, or give another --out") from error
-        yield

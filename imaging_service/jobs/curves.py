@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imaging_service.errors import StoreError, damaged
-from imaging_service.store.folders import write_bytes
+from imaging_service.files import write_bytes
 from phenotypes.plates.responses import Curve
 
 _POINTS = 60

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
+from imaging_service.files import write_bytes
 from imaging_service.ingest import PlatePlan
 from imaging_service.protocol import AssayProtocol
-from imaging_service.store.folders import write_bytes
 from plate_maps import PlateFormat, PlateMap
 from segmentation.filters.background import Illumination
 

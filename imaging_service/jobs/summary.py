@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from imaging_service.files import write_bytes
 from imaging_service.jobs.curves import write_curves
 from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, dump, load
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
-from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report

@@ -1,150 +1,42 @@
-"""The work on one well, and the plate-wide calibration before it. Runs in worker processes; nothing here knows who calls."""
+"""The work on one well. Runs in worker processes, and does not know who calls."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ServiceError
-from imaging_service.ingest import reader_named
-from imaging_service.ingest.plan import Limits
+from imaging_service.files import staged
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.film import follow_well
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,
     RunFolder,
-    RunRecord,
     WellOutcome,
     WellTask,
     load,
     save,
 )
+from imaging_service.jobs.scan import exposed_h, read_planes
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
-from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter
 from imaging_service.store.tables import write_table
 from phenotypes.cells.measure import measure, with_well
 from plate_maps import Well
 from segmentation import Field, Segmentation, Segmenter, segment_all
-from segmentation.filters.background import estimate_illumination, no_illumination
 from segmentation.scoring.second_opinion import nuclei_agreement
-
-# The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
-cv2.setNumThreads(1)
-
-# Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to wait for.
-THRESHOLD_FIELDS = 8
-ILLUMINATION_FIELDS = 16
 
 
 def begin(plate: Path) -> None:
     """Create the plate's root group."""
     plates.begin_plate(plate)
-
-
-def calibrate(folder: RunFolder) -> Calibration:
-    """Fix thresholds and illumination for the plate and save them.
-
-    Thresholds come from fields of vehicle wells of all lines, illumination from fields all over the plate; both spread
-    evenly in plate order, so the choice is the same each time. Fields that cannot be read are passed over: their wells
-    fail by themselves.
-    """
-    if folder.calibration.is_file():
-        return load(Calibration, folder.calibration)
-    record = load(RunRecord, folder.record)
-    vehicles = {w.name for w in record.inputs.plate_map().vehicle_wells()}
-    notes: list[str] = []
-    lit = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
-    illumination = estimate_illumination([f for _, f in lit]) if lit else no_illumination(len(record.channels), "no field could be read")
-    chosen = _sample(folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes)
-    if not chosen:
-        notes.append("no vehicle well could be read: thresholds were taken from treated wells")
-        chosen = lit[:THRESHOLD_FIELDS]
-    thresholds: dict[str, float | None] = {}
-    if chosen:
-        engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
-        calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
-        described = calibrated.describe().get("thresholds")
-        thresholds = dict(described) if isinstance(described, dict) else {}
-    calibration = Calibration(thresholds, illumination, tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
-    save(calibration, folder.calibration)
-    return calibration
-
-
-def _sample(folder: RunFolder, wells: Sequence[str], count: int, notes: list[str]) -> list[tuple[str, Field]]:
-    """Up to `count` first fields of evenly spread wells, as ("B03 field 1", Field)."""
-    step = max(1.0, len(wells) / count)
-    picked = [wells[int(i * step)] for i in range(min(count, len(wells)))]
-    found = []
-    for name in picked:
-        task = load(WellTask, folder.task(name))
-        try:
-            number = min(i.field for i in task.plan.images) if task.plan.images else 1
-            found.append((f"{name} field {number}", Field(read_planes(task, number, task.times[0]), task.roles, task.pixel_size_um)))
-        except (ImageError, ValueError) as error:
-            notes.append(f"well {name} was not used for calibration: {error}")
-    return found
-
-
-def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
-    """(C, Y, X) of one field and time point from the scan, planes projected by maximum. Raises ImageError naming well, field, channel."""
-    reader, limits, plan = reader_named(task.plan.reader), Limits(), task.plan
-    planes = []
-    where = f"well {task.well}, field {number}" + (f", time point {time}" if len(task.times) > 1 else "")
-    for channel in plan.channels:
-        own = [i for i in plan.images if i.field == number and i.channel == channel and i.time == time]
-        absent = [i for i in plan.missing if i.field == number and i.channel in (channel, "") and i.time == time]
-        if absent or not own:
-            named = f" ({absent[0].path})" if absent else ""
-            raise ImageError(f"{where}: the image of channel {channel!r} is missing{named}")
-        # A projection over fewer planes is darker, and nothing in it says so.
-        if len(own) < task.planes[channel]:
-            raise ImageError(f"{where}: channel {channel!r} has {len(own)} of the {task.planes[channel]} planes that other fields have")
-        planes.append(_project(reader.read(plan, image, limits) for image in own))
-    shapes = {p.shape for p in planes}
-    if len(shapes) > 1:
-        raise ImageError(f"{where}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
-    stack = np.stack(planes)
-    if stack.dtype.kind == "f":
-        return stack.astype(np.float32)
-    if stack.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"{where}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float")
-    return stack
-
-
-def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
-    """(field, time point) ► hours since 1970 at which its first plane was taken; without those whose scan does not say.
-
-    Fields are numbered from 1 as they are stored.
-    """
-    reader = reader_named(task.plan.reader)
-    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
-    first = {(i.field, i.time): i for i in reversed(task.plan.images)}
-    found = {}
-    for position, number in enumerate(numbers, start=1):
-        for frame, time in enumerate(task.times, start=1):
-            seconds = reader.exposed_s(task.plan, first[number, time]) if (number, time) in first else None
-            if seconds is not None:
-                found[position, frame] = seconds / 3600
-    return found
-
-
-def _project(planes: Any) -> NDArray[np.generic]:
-    projected: NDArray[np.generic] | None = None
-    for plane in planes:
-        projected = plane if projected is None else np.maximum(projected, plane)
-    if projected is None:
-        raise ImageError("no plane to project")
-    return projected
 
 
 def convert_well(task: WellTask) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -122,12 +122,3 @@ def read_window(array: Any, frame: int, window: Window | None) -> NDArray[np.int
     lead = () if array.ndim == 2 else (frame - 1,)
     inside = (...,) if window is None else (slice(window.y, window.y + window.height), slice(window.x, window.x + window.width))
     return np.asarray(array[(*lead, *inside)], np.int32)
-
-
-def plate_contrast(run: Any, wells: Sequence[str]) -> tuple[tuple[float, float], ...]:
-    """(low, high) a channel that suits the whole plate: medians over up to five wells spread evenly over it. Raises StoreError."""
-    from statistics import median
-
-    chosen = [wells[i * (len(wells) - 1) // 4] for i in range(5)] if len(wells) > 5 else wells
-    windows = [run.read_pixels(well, 1).contrast for well in dict.fromkeys(chosen)]
-    return tuple((median(low), median(high)) for low, high in (zip(*channel, strict=True) for channel in zip(*windows, strict=True)))

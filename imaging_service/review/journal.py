@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imaging_service.errors import StoreError
-from imaging_service.files import written
-from imaging_service.review.log import Crop, pack, unpack
+from imaging_service.files import write_bytes
+from imaging_service.review.crops import Crop, pack, unpack
 from imaging_service.schemas import Region
 
 Kind = Literal["labels", "verdict"]
@@ -52,8 +52,7 @@ class Journal:
             "regions": [c.region.model_dump() for c in crops],
         }  # fmt: skip
         path = self.folder / f"{max(numbers, default=0) + 1:06d}-{edit.key}.npz"
-        with written(path, pack(meta, crops)) as scratch:
-            scratch.rename(path)
+        write_bytes(path, pack(meta, crops))
         return edit
 
     def pending(self, well: str | None = None, field: int | None = None) -> list[Edit]:

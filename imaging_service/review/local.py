@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging_service.errors import NotFound, ServiceError, StoreError, damaged
+from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import FieldImage, FieldPixels, Row, Window, audit, read_pixels, read_window, well_group
-from imaging_service.review.log import ENGINE_VERSION, GRAPH, Crop, ReviewLog
+from imaging_service.review.log import ENGINE_VERSION, GRAPH, ReviewLog
 from imaging_service.schemas import LabelVersion, QueueEntry, ReviewState, Verdict
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ class LocalRun:
         with damaged(StoreError, str(path)):
             return pl.read_parquet(path)
 
+    def again(self, reading: str) -> LocalRun:
+        """The same folder once more, as an independent reading or (empty) as the run's own review."""
+        return LocalRun(self.root, reading)
+
+    def refresh(self) -> None:
+        """Nothing to do: tables are read from the folder each time they are asked for."""
+
     def _rows(self, name: str) -> list[Row]:
         with (self.root / name).open(encoding="utf-8", newline="") as stream:
             return list(csv.DictReader(stream))
@@ -149,6 +157,10 @@ class LocalRun:
             (window.y, window.x) if window else (0, 0), self.graph(well, number, frame, window),
         )  # fmt: skip
 
+    def label_version(self, well: str, number: int) -> int:
+        """The newest version of a field's labels."""
+        return self.review.head(well, number)
+
     def engine_labels(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> dict[str, Labels]:
         """A field's labels at a time point, or a window of them, as the engine made them. Raises StoreError."""
         where = f"well {well}, field {number}"
@@ -206,6 +218,19 @@ class LocalRun:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ServiceError((done.stderr or done.stdout).strip()[-500:])
+
+    def lag(self) -> ReviewState | None:
+        """Where the tables lag behind the review; None where they do not."""
+        state = self.state()
+        return state if state.applied != state.revision else None
+
+    def poll(self) -> int:
+        """0: nothing waits, and the tables of a folder move only when they are told to."""
+        return 0
+
+    def waiting(self) -> str:
+        """Empty: what is written is on the disk."""
+        return ""
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -12,20 +12,15 @@ well reviewers agree.
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
-from imaging_service.files import written
+from imaging_service.files import write_once
+from imaging_service.review.crops import Crop, pack, unpack, with_crops
 from imaging_service.schemas import LabelVersion, Region, Verdict
 
 if TYPE_CHECKING:
@@ -40,92 +35,8 @@ COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
 GRAPH = "neurite_graph"
 # The number of its pixels that belong to no cell.
 NOBODY = 2**31 - 1
-
-
 # Measuring holds some numbers for every label up to the highest.
 MOST_LABEL = 1_000_000
-# Five compartments of the largest camera's field.
-_MOST_PIXELS = 5 * 5000 * 5000
-
-
-@dataclass(frozen=True)
-class Crop:
-    """Labels of one compartment in a rectangle of a field, from (y, x)."""
-
-    compartment: str
-    y: int
-    x: int
-    labels: NDArray[np.integer[Any]]
-    frame: int = 1
-
-    @property
-    def region(self) -> Region:
-        """Where it lies."""
-        height, width = self.labels.shape
-        return Region(compartment=self.compartment, frame=self.frame, y=self.y, x=self.x, height=height, width=width)
-
-    @property
-    def place(self) -> tuple[slice, slice]:
-        """Its rows and columns in the field."""
-        height, width = self.labels.shape
-        return slice(self.y, self.y + height), slice(self.x, self.x + width)
-
-
-def pack(meta: object, crops: Sequence[Crop]) -> bytes:
-    """Crops as .npz: `crop_0`, `crop_1`, … and `meta`, JSON as bytes. `unpack` reads it.
-
-    Compressed at the first level: a reviewer waits for it, and the ninth makes labels hardly smaller.
-    """
-    import numpy as np
-
-    arrays: dict[str, Any] = {f"crop_{i}": c.labels for i, c in enumerate(crops)}
-    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
-                np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
-    return stream.getvalue()
-
-
-def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tuple[Any, list[Crop]]:
-    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do not fit their region.
-
-    What a header says is compared with the region before anything is allocated: a few bytes may claim, or inflate to, any size.
-    """
-    import numpy as np
-
-    crops = []
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            meta = json.loads(_array(archive, "meta", (None,), (np.uint8,)).tobytes())
-            regions = list(regions_of(meta))
-            if sum(r.height * r.width for r in regions) > _MOST_PIXELS:
-                raise ValueError(f"more than {_MOST_PIXELS:,} pixels")
-            for i, r in enumerate(regions):
-                labels = _array(archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)).astype(np.int32)
-                crops.append(Crop(r.compartment, r.y, r.x, labels, r.frame))
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(str(error)) from error
-    return meta, crops
-
-
-def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], kinds: tuple[Any, ...]) -> NDArray[Any]:
-    """An array of a .npz that has this shape (None: any up to a megabyte) and one of these types. Raises ValueError for any other."""
-    import numpy as np
-
-    with archive.open(f"{name}.npy") as part:
-        if np.lib.format.read_magic(part) != (1, 0):
-            raise ValueError(f"{name} is no array of ours")
-        found, _, dtype = np.lib.format.read_array_header_1_0(part)
-        expected = tuple(min(n, 2**20) if e is None else e for n, e in zip(found, shape, strict=False))
-        if len(found) != len(shape) or found != expected or dtype not in [np.dtype(k) for k in kinds]:
-            raise ValueError(f"{name} is {found} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of its region {expected}")
-        size = int(np.prod(found)) * dtype.itemsize
-        content = part.read(size)
-        if len(content) != size:
-            raise ValueError(f"{name} ends early")
-        return np.frombuffer(content, dtype).reshape(found)
 
 
 class ReviewLog:
@@ -184,7 +95,7 @@ class ReviewLog:
             regions=[c.region for c in crops],
         )  # fmt: skip
         path = self.root / "labels" / well / str(field) / f"{version.version:04d}.npz"
-        if not _write_once(path, pack(version.model_dump(mode="json"), crops)):
+        if not write_once(path, pack(version.model_dump(mode="json"), crops)):
             raise ReviewConflict(
                 f"well {well}, field {field}: somebody else wrote version {version.version} just now; look at it and correct again"
             )
@@ -235,7 +146,7 @@ class ReviewLog:
             return
         while True:
             path = self.root / "verdicts" / f"{len(list(self.root.glob('verdicts/*.json'))) + 1:06d}.json"
-            if _write_once(path, verdict.model_dump_json(indent=1).encode()):
+            if write_once(path, verdict.model_dump_json(indent=1).encode()):
                 return
 
     def verdicts(self) -> list[Verdict]:
@@ -279,17 +190,6 @@ def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | Non
     return {(v.well, v.field, v.track): v for v in verdicts}
 
 
-def with_crops(base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1) -> dict[str, Labels]:
-    """Labels of a time point with corrections laid over them, in order; what is handed in is not written to."""
-    found = dict(base)
-    for crop in crops:
-        if crop.frame == frame:
-            if found[crop.compartment] is base[crop.compartment]:
-                found[crop.compartment] = found[crop.compartment].copy()
-            found[crop.compartment][crop.place] = crop.labels
-    return found
-
-
 def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> None:
     """Raise ReviewRefused where a soma has no nucleus of its number: nobody could say whose it is."""
     import numpy as np
@@ -304,16 +204,6 @@ def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> N
     if len(alone):
         numbers = ", ".join(map(str, alone[:5])) + (" …" if len(alone) > 5 else "")
         raise ReviewRefused(f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number, so paint both with it")
-
-
-def _write_once(path: Path, content: bytes) -> bool:
-    """Write a file whole; False where one of that name is there already. A link, unlike a rename, never replaces."""
-    with written(path, content) as scratch:
-        try:
-            os.link(scratch, path)
-        except FileExistsError:
-            return False
-    return True
 
 
 def verdict_words(verdict: Verdict) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import ReviewConflict, ServiceError, StoreError
+from imaging_service.review.crops import Crop, pack, shifted, unpack, with_crops
 from imaging_service.review.field_image import FieldImage, FieldPixels, Row, Window, read_pixels, well_group
 from imaging_service.review.journal import Edit, Journal
-from imaging_service.review.log import ENGINE_VERSION, GRAPH, Crop, latest, pack, unpack, with_crops
+from imaging_service.review.log import ENGINE_VERSION, GRAPH, latest
 from imaging_service.schemas import Claim, FieldLabels, LabelVersion, QueueEntry, ReviewState, Verdict
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ class RemoteRun:
     def __repr__(self) -> str:
         run_id = self._path.rpartition("/")[2]
         return f"RemoteRun({self.client.url!r}, run {run_id[:12]}, {len(self._wells)} wells)"
+
+    @classmethod
+    def connect(cls, url: str, run: str, reading: str = "", journal: Path | None = None) -> RemoteRun:
+        """A run of the service at an address, patient with slow answers; what an earlier session could not send is sent."""
+        return cls(Client(url, read_seconds=30.0), run, journal, reading)
+
+    def again(self, reading: str) -> RemoteRun:
+        """The same run once more over a connection of its own, as an independent reading or (empty) as the run's own review."""
+        return RemoteRun.connect(self.client.url, str(self.record["run_id"]), reading, self.kept_in)
 
     def refresh(self) -> None:
         """Read the tables again; for an independent reading those of the engine's labels."""
@@ -162,6 +171,10 @@ class RemoteRun:
             "GET", f"{self._path}/cells", params={**self._params, "well": well, "field": number}
         ).json()
         return rows
+
+    def label_version(self, well: str, number: int) -> int:
+        """The newest version of a field's labels, corrections included that are not sent yet."""
+        return self.review.head(well, number) + len(self.unsent_labels(well, number))
 
     def unsent_labels(self, well: str, number: int) -> list[Edit]:
         """Corrections of a field that the service has not got yet."""
@@ -241,18 +254,28 @@ class RemoteRun:
             time.sleep(0.2)
         self.refresh()
 
+    def lag(self) -> ReviewState | None:
+        """None: the tables of a service follow by themselves."""
+        return None
+
+    def poll(self) -> int:
+        """Send what waits, and ask at which revision the tables stand; 0 without an answer."""
+        try:
+            self.sync()
+            return self.state().applied
+        except ServiceRefused:
+            return 0
+
+    def waiting(self) -> str:
+        """What is not sent yet, and what was refused, a line each; empty where all is well."""
+        unsent = len(self.journal.pending())
+        lines = [f"{unsent} edits wait for the service"] if unsent else []
+        lines += [f"refused: {why} (kept in {self.journal.folder / 'refused'})" for _, why in self.refused]
+        return "\n".join(lines)
+
     def close(self) -> None:
         """End the connection."""
         self.client.close()
-
-
-def shifted(crop: Crop, y: int, x: int, shape: tuple[int, ...]) -> Crop | None:
-    """The part of a crop of the field that lies in a window of `shape` at (y, x), in the window's pixels; None where none does."""
-    top, left = max(crop.y, y), max(crop.x, x)
-    bottom, right = min(crop.y + crop.labels.shape[0], y + shape[0]), min(crop.x + crop.labels.shape[1], x + shape[1])
-    if top >= bottom or left >= right:
-        return None
-    return replace(crop, y=top - y, x=left - x, labels=crop.labels[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x])
 
 
 def _unpacked(content: bytes) -> tuple[FieldLabels, list[Crop]]:

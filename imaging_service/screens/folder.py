@@ -29,9 +29,9 @@ from pydantic import ValidationError
 
 from imaging_service import __version__
 from imaging_service.errors import ScreenError
+from imaging_service.files import staged, write_bytes
 from imaging_service.review.local import review_state
 from imaging_service.screens.remarks import PlateFile, ScreenFile, facts_of, remarks
-from imaging_service.store.folders import staged, write_bytes
 from imaging_service.store.tables import read_table, write_table
 from imaging_service.web import charts
 from imaging_service.web.screen_report import KINDS, Picture, ScreenContent, pictures, render_screen

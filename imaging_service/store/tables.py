@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from imaging_service.errors import ServiceError, StoreError, damaged
-from imaging_service.store.folders import write_bytes
+from imaging_service.files import write_bytes
 
 # A cell that starts with one of these is run as a formula by spreadsheets (CWE-1236).
 _FORMULA = r"^[=+\-@\t\r]"

@@ -12,13 +12,3 @@ def test_import_contracts_are_kept(repository):
     result = subprocess.run([command], cwd=repository, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
     assert "9 kept, 0 broken" in result.stdout
-
-
-def test_files_stay_readable(repository):
-    long = {
-        str(path.relative_to(repository)): lines
-        for package in ("plate_maps", "segmentation", "phenotypes", "imaging_service", "napari_plugin")
-        for path in (repository / package).rglob("*.py")
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
-    }
-    assert not long

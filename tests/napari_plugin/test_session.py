@@ -92,7 +92,7 @@ def test_erasing_and_undoing_are_versions(own):
     own.undo()
     assert np.array_equal(own.image().labels["nuclei"], image.labels["nuclei"])
     assert own.image().label_version == 3
-    assert own.said() == "label version 3"
+    assert own.said(own.standing()) == "label version 3"
     assert own.erase("nuclei", 9999) is None
 
 
@@ -245,17 +245,17 @@ def test_the_plate_says_how_far_each_well_is(own):
 
 
 def test_the_panel_says_how_far_the_review_is_and_what_the_tables_lack(own):
-    assert own.progress() == "0 of 48 fields judged"
+    assert own.progress(own.standing()) == "0 of 48 fields judged"
     own.image()
     own.accept()
-    assert own.progress() == "1 of 48 fields judged · tables at revision 1 of 2: U lets them follow"
+    assert own.progress(own.standing()) == "1 of 48 fields judged · tables at revision 1 of 2: U lets them follow"
     own.reject("bubble", whole=True)
-    assert own.said() == "well rejected by ann: bubble · accepted"
+    assert own.said(own.standing()) == "well rejected by ann: bubble · accepted"
     own.accept(whole=True)  # thought better of
-    assert own.said() == "well accepted · accepted"
+    assert own.said(own.standing()) == "well accepted · accepted"
     apart = own.again("by_ann")
-    assert (apart.run.reading, apart.said()) == ("by_ann", "")
-    assert "independent reading “by_ann”" in apart.progress()
+    assert (apart.run.reading, apart.said(apart.standing())) == ("by_ann", "")
+    assert "independent reading “by_ann”" in apart.progress(apart.standing())
     apart.close()
 
 
@@ -304,14 +304,14 @@ def test_the_contrast_is_one_for_the_plate(own):
 def test_verdicts_stand_beside_the_field(own):
     own.image()
     own.reject("bubble")
-    assert own.said() == "rejected by ann: bubble"
+    assert own.said(own.standing()) == "rejected by ann: bubble"
     own.accept()
-    assert own.said() == "accepted"
+    assert own.said(own.standing()) == "accepted"
     with pytest.raises(ValueError, match="a rejection needs a reason"):
         own.reject("  ")
     own.reject("contaminated", whole=True)
     own.next()
-    assert own.said() == "well rejected by ann: contaminated"
+    assert own.said(own.standing()) == "well rejected by ann: contaminated"
 
 
 def test_the_queue_leads_from_one_urgent_field_to_the_next(own):

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from imaging_service.errors import Forbidden
+from imaging_service.files import locked
 from imaging_service.settings import Settings, settings
 
 _SUPERVISED = "IMAGING_SERVICE_SUPERVISED"
 
 
-@contextlib.contextmanager
-def only_worker(data_dir: Path) -> Iterator[None]:
+def only_worker(data_dir: Path) -> contextlib.AbstractContextManager[None]:
     """Hold the data folder's worker lock. Two workers with one executor id would both recover the same wells."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "worker.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Forbidden(f"another worker is running on {data_dir.resolve()}; stop it first, or use another data folder") from error
-        yield
+    refusal = f"another worker is running on {data_dir.resolve()}; stop it first, or use another data folder"
+    return locked(data_dir / "worker.lock", refusal)
 
 
 def work() -> None:

@@ -77,13 +77,13 @@ def analyse_well(run_id: str, well: str) -> str:
 @DBOS.step(name="begin", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
 def begin(run_id: str) -> list[str]:
     """Mark the run as running, create the plate, calibrate; returns the wells to analyse."""
-    from imaging_service.jobs import well
+    from imaging_service.jobs import calibrate, well
 
     folder = run_folder(Context.settings, run_id)
     record = load(RunRecord, folder.record)
     _set_state(run_id, "running")
     well.begin(record.plate)
-    Context.cluster.run(well.calibrate, folder, key=f"calibrate-{run_id[:12]}")
+    Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}")
     with Session(engine(Context.settings.url)) as session:
         ended = set(session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all())
     return [w for w in record.wells if w not in ended]

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from imaging_service.errors import NotFound, StoreError
-from imaging_service.jobs.analyze import only_one
+from imaging_service.files import only_one, write_bytes
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.film import follow_again
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
@@ -30,7 +30,6 @@ from imaging_service.review.local import review_state
 from imaging_service.review.log import ReviewLog, check_cells, verdict_words
 from imaging_service.schemas import Verdict
 from imaging_service.store import plates
-from imaging_service.store.folders import write_bytes
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import read_table, write_table
 from phenotypes.cells.measure import measure, with_well
@@ -67,7 +66,7 @@ def apply_review(root: str | PathLike[str]) -> Corrected:
         raise NotFound(f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`")
     if not folder.record.is_file() or not folder.calibration.is_file():
         raise StoreError(f"{root / 'work'} was deleted: without the run's record and calibration nothing can be measured again")
-    with only_one(folder):
+    with only_one(folder.root):
         return _apply(folder, ReviewLog(root))
 
 

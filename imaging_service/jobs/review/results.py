@@ -15,11 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from imaging_service.errors import StoreError
+from imaging_service.files import write_bytes
 from imaging_service.jobs.review.agreement import reviewed
 from imaging_service.jobs.summary import write_queue
 from imaging_service.protocol import Measurement
 from imaging_service.review.local import LocalRun
-from imaging_service.store.folders import write_bytes
 from imaging_service.store.tables import read_table
 from phenotypes.plates.responses import respond
 

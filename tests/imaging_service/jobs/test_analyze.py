@@ -13,9 +13,9 @@ import tifffile
 import zarr
 
 from imaging_service.errors import Forbidden, ScanError
-from imaging_service.jobs.analyze import analyze, only_one
+from imaging_service.files import only_one
+from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.plan import identify, read_inputs
-from imaging_service.jobs.records import RunFolder
 from imaging_service.jobs.summary import TABLES
 from imaging_service.protocol import load_protocol, parse_protocol
 from phenotypes.columns.dictionary import columns
@@ -110,7 +110,7 @@ def test_another_run_does_not_overwrite_a_folder(analysed, phantom_inputs):
 
 
 def test_two_commands_cannot_write_to_one_folder(phantom_inputs, tmp_path):
-    with only_one(RunFolder(tmp_path)), pytest.raises(Forbidden, match="another command is writing"):
+    with only_one(tmp_path), pytest.raises(Forbidden, match="another command is writing"):
         analyze(lambda: phantom_inputs, tmp_path)
 
 

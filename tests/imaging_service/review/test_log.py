@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
-from imaging_service.review.log import Crop, ReviewLog, check_cells, pack, unpack
+from imaging_service.review.crops import Crop, pack, unpack
+from imaging_service.review.log import ReviewLog, check_cells
 from imaging_service.schemas import Region, Verdict
 
 BASE = {"nuclei": np.zeros((20, 30), np.int32), "neurites": np.ones((20, 30), np.int32)}

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from imaging_service.client import ServiceRefused
 from imaging_service.errors import ReviewConflict, StoreError
 from imaging_service.jobs.review.corrections import apply_review
-from imaging_service.review.log import Crop, pack
+from imaging_service.review.crops import Crop, pack
 from imaging_service.review.remote import RemoteRun
 from napari_plugin.session import ReviewSession
 from tests.service import wait_for
@@ -101,11 +101,11 @@ def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells)
     bob.undo()
     assert second in ann.image().labels["nuclei"]
     ann.reject("bubble")
-    assert bob.said() == "rejected by ann: bubble · label version 4"
+    assert bob.said(bob.standing()) == "rejected by ann: bubble · label version 4"
     folder.image()
-    assert folder.said() == bob.said()  # written into the run's own folder
+    assert folder.said(folder.standing()) == bob.said(bob.standing())  # written into the run's own folder
     bob.blinded = True
-    assert bob.said() == "label version 4"  # what others said would no longer be a second opinion
+    assert bob.said(bob.standing()) == "label version 4"  # what others said would no longer be a second opinion
 
 
 def body(labels, y=0, x=0, compartment="nuclei"):
@@ -275,9 +275,9 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
     assert ann.erase("nuclei", second).version == 3
     ann.reject("bubble")
     assert ann.waiting() == "2 edits wait for the service"
-    assert (ann.said(), second in ann.shown.labels["nuclei"]) == ("rejected by ann: bubble · label version 3", False)
+    assert (ann.said(ann.standing()), second in ann.shown.labels["nuclei"]) == ("rejected by ann: bubble · label version 3", False)
     ann.undo()
-    assert ann.said() == "rejected by ann: bubble · label version 4"
+    assert ann.said(ann.standing()) == "rejected by ann: bubble · label version 4"
     with pytest.raises(ServiceRefused, match="no answer"):
         ann.go_to(ann.wells[-1])
         ann.image()

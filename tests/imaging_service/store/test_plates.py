@@ -7,8 +7,8 @@ import pytest
 import zarr
 
 from imaging_service.errors import StoreError
+from imaging_service.files import staged
 from imaging_service.store import plates
-from imaging_service.store.folders import staged
 from imaging_service.store.labels import LabelWriter, read_labels
 from plate_maps import Well, plate_format
 

@@ -11,7 +11,8 @@ import pytest
 from imaging_service.errors import NotFound, StoreError
 from imaging_service.jobs.review import corrections
 from imaging_service.jobs.review.corrections import apply_review
-from imaging_service.review.log import Crop, ReviewLog
+from imaging_service.review.crops import Crop
+from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
 from plate_maps import Well

@@ -1,0 +1,162 @@
+"""What the keys do to the labels of the field that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from imaging_service.errors import ReviewConflict
+from imaging_service.review.field_image import FieldImage
+from napari_plugin.layers import FieldLayers
+from napari_plugin.session import ReviewSession
+
+
+class CorrectionKeys:
+    """The keys that correct, for one session.
+
+    Every action raises what is wrong, as ServiceError or ValueError. Nothing happens before a field is shown.
+
+    Parameters
+    ----------
+    viewer
+        napari's viewer.
+    layers
+        The layers that hold the field.
+    session
+        The review whose field is corrected.
+    say
+        Puts a line into the panel.
+    show
+        Shows the session's field anew.
+    describe
+        Says in the panel what the field is, after its labels changed.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        layers: FieldLayers,
+        session: ReviewSession,
+        *,
+        say: Callable[[str], None],
+        show: Callable[[], None],
+        describe: Callable[[], None],
+    ) -> None:
+        self._viewer, self._layers, self._session = viewer, layers, session
+        self._say, self._show, self._describe = say, show, describe
+        # Where a split began: layer, label, place.
+        self._first_half: tuple[str, int, tuple[float, float]] | None = None
+
+    @property
+    def _shown(self) -> FieldImage | None:
+        return self._session.shown
+
+    def field_changed(self) -> None:
+        """Another field is shown: a split that was begun on the last one is forgotten."""
+        self._first_half = None
+
+    def erase(self) -> None:
+        """Erase the object under the cursor from the selected labels layer."""
+        layer, label, _ = self.pointed_at()
+        if label:
+            self._correct(lambda session: session.erase(layer.name, label))
+
+    def merge(self) -> None:
+        """Merge the cell under the cursor into the selected one."""
+        layer, label, _ = self.pointed_at()
+        if label and label != layer.selected_label:
+            into = int(layer.selected_label)
+            self._correct(lambda session: session.merge(into, label))
+
+    def split(self) -> None:
+        """Pressed over one half of a cell and then over the other: cut it between them."""
+        layer, label, place = self.pointed_at()
+        if not label:
+            return
+        first = self._first_half
+        if first is None or first[:2] != (layer.name, label):
+            self._first_half = (layer.name, label, place)
+            self._say(f"X again over the other half of {label} splits it")
+            return
+        self._first_half = None
+        self._correct(lambda session: session.split(label, [first[2], place], layer.name))
+
+    def draw(self) -> None:
+        """Paint a new cell: a number that no other has, for nuclei and somas alike; S saves it."""
+        if self._shown is None:
+            return
+        self.save()
+        layer = self._viewer.layers.selection.active
+        if layer is None or layer.name not in self._names():
+            layer = self._viewer.layers.selection.active = self._viewer.layers[self._names()[0]]
+        number = self._session.new_label()
+        for name in self._names():
+            self._viewer.layers[name].selected_label = number
+        layer.mode = "paint"
+        self._say(f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the same number; S saves")
+
+    def save(self) -> None:
+        """Save what was painted on the labels layers."""
+        shown = self._shown
+        if shown is None or self._layers.laid is not shown:
+            return
+        painted = {n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers}
+        try:
+            version = self._session.save(painted)
+        except ReviewConflict as error:
+            where = f"{self._session.well} field {self._session.number}"
+            self._layers.keep_aside(shown, painted, where)
+            self._show()
+            raise ReviewConflict(f"{error}. Your labels lie in layers of their own, named “refused”") from error
+        self._layers.laid = self._shown
+        if version is not None:
+            self._describe()
+
+    def undo(self) -> None:
+        """Take back what was painted and is not saved yet, else the field's last correction."""
+        shown = self._shown
+        if shown is None:
+            return
+        if self._layers.painted(shown):
+            self._layers.relabel(shown)
+            self._say("what was painted and not saved is gone")
+            return
+        before = shown.label_version
+        self._correct(lambda session: session.undo())
+        if self._shown is not None and self._shown.label_version == before:
+            self._say("there is no correction of this field to take back")
+
+    def load_here(self) -> None:
+        """Load the labels around the cursor of a field that is too large to be loaded whole."""
+        shown = self._shown
+        if shown is None:
+            return
+        self.save()
+        y, x = (value / shown.pixel_size_um for value in self._viewer.cursor.position[-2:])
+        self._session.move_window(y, x)
+        self._show()
+
+    def pointed_at(self) -> tuple[Any, int, tuple[float, float]]:
+        """`FieldLayers.under_cursor`; raises ValueError where there is no object, unless no field is shown."""
+        layer, label, place = self._layers.under_cursor(self._names())
+        if not label and self._names():
+            named = "the selected layer" if layer is None else layer.name
+            raise ValueError(f"no object of {named} is under the cursor; select {', '.join(self._names())} and point at one")
+        return layer, label, place
+
+    def _correct(self, act: Callable[[ReviewSession], Any]) -> None:
+        """Save what was painted, do it, and show the labels as they then are."""
+        if self._shown is None:
+            return
+        self.save()
+        try:
+            act(self._session)
+        except ReviewConflict:
+            self._show()
+            raise
+        self._layers.relabel(self._shown)
+        self._describe()
+
+    def _names(self) -> list[str]:
+        """Compartments that can be corrected."""
+        return [] if self._shown is None else list(self._shown.labels)
