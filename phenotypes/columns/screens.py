@@ -112,7 +112,7 @@ COMPOUND = [
     Column("method", "compound", "", TEXT, "How the variance between donors was estimated."),
     Column("stable", "compound", "", BOOL, "Whether the sign stays and p stays on its side of 0.05 whichever batch is left out."),
     *_interval("compound", "mixed_effect", "", "Secondary: mixed model over batch means with donor as random effect."),
-    Column("mixed_status", "compound", "", TEXT, "ok, collapsed, not_converged. Null where the primary analysis finds nothing to confirm."),
+    Column("mixed_status", "compound", "", TEXT, "ok, too_few_donors, collapsed, not_converged. Null where the primary analysis finds nothing to confirm."),
     Column("association_status", "compound", "", TEXT, "Does the effect differ between genes? ok, homogeneous, too_few_donors, confounded_with_batch."),
     Column("association_p", "compound", "", REAL, "Permutation test over donors of the genes' difference; only where donors are not alike."),
 ]  # fmt: skip

@@ -1,0 +1,187 @@
+"""Every status that a table may hold: one enumeration per column. A member is the text that stands in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import polars as pl
+
+from phenotypes.columns.column import Level
+
+
+class WellStatus(StrEnum):
+    """What became of a well."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    EXCLUDED = "excluded"
+
+
+class QualityStatus(StrEnum):
+    """Whether a plate's controls could be compared."""
+
+    OK = "ok"
+    NOT_MEASURED = "not_measured"
+    TOO_FEW_CONTROL_WELLS = "too_few_control_wells"
+
+
+class CheckStatus(StrEnum):
+    """What a check of a plate found."""
+
+    OK = "ok"
+    WARNING = "warning"
+    NOT_ASSESSABLE = "not_assessable"
+
+
+class ResponseStatus(StrEnum):
+    """What became of a dose-response curve within a plate."""
+
+    OK = "ok"
+    FLAT = "flat"
+    BELOW_TESTED_RANGE = "below_tested_range"
+    ABOVE_TESTED_RANGE = "above_tested_range"
+    NOT_DETERMINED = "not_determined"
+    NO_VEHICLE = "no_vehicle"
+    VEHICLE_IS_ZERO = "vehicle_is_zero"
+    TOO_FEW_DOSES = "too_few_doses"
+    TOO_FEW_WELLS = "too_few_wells"
+    TOO_FEW_CELLS = "too_few_cells"
+    NO_WELL_DONE = "no_well_done"
+    NOT_MEASURED = "not_measured"
+    PIXEL_SIZE_TOO_COARSE = "pixel_size_too_coarse"
+    ATTRIBUTION_CONFLICT = "attribution_conflict"
+
+
+class HazardStatus(StrEnum):
+    """What became of a hazard ratio."""
+
+    OK = "ok"
+    INFORMATIVE_CENSORING = "informative_censoring"
+    TOO_FEW_TRACKS = "too_few_tracks"
+    TOO_FEW_EVENTS = "too_few_events"
+    TOO_FEW_WELLS = "too_few_wells"
+    NOT_CONVERGED = "not_converged"
+
+
+class ScreenStatus(StrEnum):
+    """What became of an effect over batches."""
+
+    OK = "ok"
+    ONE_BATCH = "one_batch"
+    NO_VARIATION = "no_variation"
+    NOT_MEASURED = "not_measured"
+    NO_VEHICLE = "no_vehicle"
+    VEHICLE_IS_ZERO = "vehicle_is_zero"
+    NO_COMMON_DOSE = "no_common_dose"
+
+
+class ScreenCurveStatus(StrEnum):
+    """What became of a dose-response curve over batches."""
+
+    OK = "ok"
+    FLAT = "flat"
+    BELOW_TESTED_RANGE = "below_tested_range"
+    ABOVE_TESTED_RANGE = "above_tested_range"
+    NOT_DETERMINED = "not_determined"
+    TOO_FEW_DOSES = "too_few_doses"
+    NO_VALUE = "no_value"
+
+
+class LineWindowStatus(StrEnum):
+    """Whether a line's phenotype differs from its isogenic control's, as the screen table tells it."""
+
+    EXPRESSED = "expressed"
+    NOT_EXPRESSED = "not_expressed"
+    NO_VARIATION = "no_variation"
+    TOO_FEW_BATCHES = "too_few_batches"
+    NO_PAIR = "no_pair"
+
+
+class RescueStatus(StrEnum):
+    """What became of the fraction of a line's phenotype that a compound takes back."""
+
+    OK = "ok"
+    NOT_EXPRESSED = "not_expressed"
+    NO_VARIATION = "no_variation"
+    UNBOUNDED = "unbounded"
+    TOO_FEW_BATCHES = "too_few_batches"
+    NO_PAIR = "no_pair"
+
+
+class DoseStatus(StrEnum):
+    """What became of an effect at one dose over batches."""
+
+    OK = "ok"
+    ONE_BATCH = "one_batch"
+    NO_VARIATION = "no_variation"
+
+
+class CompoundStatus(StrEnum):
+    """What became of a compound's effect over donors."""
+
+    OK = "ok"
+    TOO_FEW_DONORS = "too_few_donors"
+    NO_COMMON_DOSE = "no_common_dose"
+
+
+class MixedModelStatus(StrEnum):
+    """What became of the mixed model that confirms a compound's effect."""
+
+    OK = "ok"
+    TOO_FEW_DONORS = "too_few_donors"
+    COLLAPSED = "collapsed"
+    NOT_CONVERGED = "not_converged"
+
+
+class AssociationStatus(StrEnum):
+    """Whether it was tested that a compound's effect differs between genes."""
+
+    OK = "ok"
+    HOMOGENEOUS = "homogeneous"
+    TOO_FEW_DONORS = "too_few_donors"
+    CONFOUNDED_WITH_BATCH = "confounded_with_batch"
+
+
+class WindowStatus(StrEnum):
+    """Whether a line's phenotype differs from its isogenic control's, per batch and over batches."""
+
+    EXPRESSED = "expressed"
+    NOT_EXPRESSED = "not_expressed"
+    NO_VARIATION = "no_variation"
+    TOO_FEW_WELLS = "too_few_wells"
+    TOO_FEW_BATCHES = "too_few_batches"
+
+
+# (table, column) ► its statuses.
+STATUSES: Mapping[tuple[Level, str], type[StrEnum]] = MappingProxyType(
+    {
+        ("well", "status"): WellStatus,
+        ("quality", "status"): QualityStatus,
+        ("check", "status"): CheckStatus,
+        ("response", "status"): ResponseStatus,
+        ("hazard", "status"): HazardStatus,
+        ("screen", "status"): ScreenStatus,
+        ("screen", "curve_status"): ScreenCurveStatus,
+        ("screen", "window_status"): LineWindowStatus,
+        ("screen", "rescue_status"): RescueStatus,
+        ("dose", "status"): DoseStatus,
+        ("compound", "status"): CompoundStatus,
+        ("compound", "mixed_status"): MixedModelStatus,
+        ("compound", "association_status"): AssociationStatus,
+        ("window", "status"): WindowStatus,
+    }
+)
+
+
+def unknown_statuses(table: pl.DataFrame, level: Level) -> dict[str, list[str]]:
+    """Column ► statuses of a table that its enumeration does not have; empty for a sound table."""
+    unknown = {}
+    for (of, name), known in STATUSES.items():
+        if of == level and name in table.columns:
+            strange = set(table[name].drop_nulls().unique().to_list()) - {s.value for s in known}
+            if strange:
+                unknown[name] = sorted(strange)
+    return unknown
