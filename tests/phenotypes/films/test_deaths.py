@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenotypes.films.deaths import DEFINITIONS, DeathSettings, sensor_threshold, tracks_table, with_sensor
+from phenotypes.films.deaths import DEFINITIONS, DeathSettings, plate_tracks, sensor_threshold, tracks_table, with_sensor
 
 FRAMES = 8
 FIELD = (600.0, 600.0)
@@ -108,3 +108,91 @@ def test_the_sensor_of_each_definition():
     assert with_sensor(cells, "death_dye")["sensor"].to_list() == [10.0, 30.0, 5.0]
     for definition in set(DEFINITIONS) - {"gedi", "death_dye"}:
         assert with_sensor(cells, definition)["sensor"].null_count() == 3
+
+
+def sensed_film(shift=(0.0, 0.0), place=(300.0, 300.0), red=(0.2, 0.2, 0.9, 0.9)):
+    """(cells, fields, conditions) of one well whose stage drifts by `shift` µm per frame.
+
+    The neuron stands still in the specimen, so that it moves by the drift in the images. Two further
+    wells hold the vehicle and killed cells that the threshold is taken from.
+    """
+    n = len(red)
+    drift = [(shift[0] * (f + 1), shift[1] * (f + 1)) for f in range(n)]
+    fields = [
+        {"well": w, "field": 1, "frame": f + 1, "time_h": 12.0 * f, "usable": True,
+         "drift_y_um": drift[f][0], "drift_x_um": drift[f][1], "height_um": 600.0, "width_um": 600.0}
+        for w in ("A01", "A02", "A03") for f in range(n)
+    ]  # fmt: skip
+
+    def cell(well, track, frame, value):
+        y, x = (p + d for p, d in zip(place, drift[frame], strict=True))
+        return {
+            "well": well, "field": 1, "frame": frame + 1, "track": track, "conflict": False,
+            "y_um": y, "x_um": x, "soma_area_um2": 200.0, "soma_form_factor": 0.6,
+            "soma_mean_death": value, "soma_mean_neurite": 1.0,
+        }  # fmt: skip
+
+    cells = [cell("A01", 1, f, value) for f, value in enumerate(red)]
+    for well, level in (("A02", 0.2), ("A03", 1.0)):
+        values = level + np.random.default_rng(0).normal(0, 0.01, 25)
+        cells += [cell(well, i + 1, f, v) for i, v in enumerate(values) for f in (0, n - 1)]
+    conditions = pl.DataFrame(
+        {"well": ["A01", "A02", "A03"], "control": ["none", "vehicle", "positive"], "line": "L",
+         "genotype": "", "compound": ["x", "DMSO", "kill"], "dose_molar": [1e-6, 0.0, 1e-6],
+         "batch": "b"}
+    )  # fmt: skip
+    return pl.DataFrame(cells), pl.DataFrame(fields), conditions
+
+
+def of_well(film, well="A01", definition="gedi"):
+    table, _ = plate_tracks(*film, DeathSettings(definition))
+    return table.filter(pl.col("well") == well).to_dicts()[0]
+
+
+def test_the_drift_of_the_stage_is_removed():
+    """A still neuron under a stage that drifts by 5 µm per frame: added instead, it would jump."""
+    row = of_well(sensed_film(shift=(5.0, -5.0)))
+    assert (row["y_um"], row["x_um"]) == (pytest.approx(300.0), pytest.approx(300.0))
+    assert (row["event"], row["reason"], row["exit_h"]) == (True, "", 24.0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "reason"),
+    [
+        ((-30.0, 0.0), "left_field"),
+        ((30.0, 0.0), "lost"),
+        ((0.0, -30.0), "left_field"),
+        ((0.0, 30.0), "lost"),
+    ],
+)
+def test_the_edge_is_that_of_the_image_the_neuron_was_seen_in(shift, reason):
+    """At 100 µm of the first image, 90 µm nearer to one edge or the other in the third."""
+    film = sensed_film(shift=shift, place=(100.0, 100.0), red=(0.2, 0.2, 0.2, 0.2))
+    cells = film[0].filter((pl.col("well") != "A01") | (pl.col("frame") <= 3))
+    assert of_well((cells, *film[1:]))["reason"] == reason
+
+
+@pytest.mark.parametrize("place", [(5.0, 300.0), (595.0, 300.0), (300.0, 5.0), (300.0, 595.0)])
+def test_each_of_the_four_edges_is_one(place):
+    assert ended(track([1, 2, 3], place=place)) == (False, "left_field", 24.0)
+
+
+def test_cells_that_do_not_count_change_no_track():
+    """Cells without a track, unusable frames, other wells: with a sensor of 1e9 in each."""
+    cells, fields, conditions = sensed_film()
+    plain, threshold = plate_tracks(cells, fields, conditions, DeathSettings("gedi"))
+    absurd = pl.lit(1e9).alias("soma_mean_death")
+    untracked = cells.with_columns(absurd, pl.lit(None, pl.Int64).alias("track"))
+    blind = fields.filter(pl.col("frame") == 4).with_columns(frame=pl.lit(5, pl.Int64), usable=pl.lit(value=False))
+    unseen = cells.filter(pl.col("frame") == 4).with_columns(absurd, frame=pl.lit(5, pl.Int64), y_um=pl.lit(-1e9))
+    treated = cells.filter(pl.col("well") == "A01").with_columns(absurd, well=pl.lit("B01"))
+    other = fields.filter(pl.col("well") == "A01").with_columns(well=pl.lit("B01"))
+    named = conditions.filter(pl.col("well") == "A01").with_columns(well=pl.lit("B01"))
+    table, again = plate_tracks(
+        pl.concat([cells, untracked, unseen, treated]),
+        pl.concat([fields, blind, other]).sort("well", "field", "frame"),
+        pl.concat([conditions, named]),
+        DeathSettings("gedi"),
+    )
+    assert again == threshold
+    assert table.filter(pl.col("well") != "B01").sort("well", "track").equals(plain.sort("well", "track"))

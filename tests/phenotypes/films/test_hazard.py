@@ -3,9 +3,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from lifelines import KaplanMeierFitter
+from lifelines.utils import restricted_mean_survival_time
+from scipy import stats
 
 from phenotypes.columns.dictionary import conform
 from phenotypes.films.hazard import MIN_EVENTS, compare, hazard_table, well_survival
+from phenotypes.films.kaplan_meier import kaplan_meier
 
 END = 96.0
 
@@ -182,3 +186,136 @@ def test_compare_states_its_counts():
     table = tracks(np.random.default_rng(0))
     row = compare(table.filter(pl.col("control") == "vehicle"), table.filter(pl.col("control") == "none"), END)
     assert (row["n_tracks_vehicle"], row["n_tracks_treated"], row["n_wells_vehicle"], row["n_wells_treated"]) == (360, 360, 6, 6)
+
+
+def reference_cox(table):
+    """(log ratio, model's error, cluster-robust error) by lifelines as it stands."""
+    import pandas as pd
+    from lifelines import CoxPHFitter
+
+    used = table.filter((pl.col("exit_h") > pl.col("entry_h")) & pl.col("included"))
+    frame = pd.DataFrame(
+        {
+            "hours": (used["exit_h"] - used["entry_h"]).to_numpy(),
+            "event": used["event"].to_numpy().astype(int),
+            "treated": (used["control"] == "none").to_numpy().astype(float),
+            "well": used["well"].to_list(),
+        }
+    )
+    plain = CoxPHFitter().fit(frame.drop(columns="well"), "hours", "event")
+    clustered = CoxPHFitter().fit(frame, "hours", "event", cluster_col="well")
+    errors = (float(m.standard_errors_["treated"]) for m in (plain, clustered))
+    return float(plain.params_["treated"]), *errors
+
+
+def unequal_wells(seed=7, wells=4):
+    """Wells whose hazards differ by more than their cells can explain."""
+    rng = np.random.default_rng(seed)
+    parts = [tracks(rng, wells=1, hazard=0.01 * rng.lognormal(0, 0.6)).with_columns(well=pl.col("well") + f"-{i}") for i in range(wells)]
+    return pl.concat(parts)
+
+
+def test_the_interval_is_that_of_the_wells_with_few_of_them():
+    """Lifelines' sandwich times √(G / (G − 1)), Student's t with G − 2, G = 8 wells."""
+    table = unequal_wells()
+    row = only(table)
+    log_ratio, model, clustered = reference_cox(table)
+    assert clustered > 1.3 * model
+    error = clustered * np.sqrt(8 / 7)
+    half_width = 2.4469119 * error  # t, 97.5 %, 6 degrees of freedom
+    assert row["hazard_ratio"] == pytest.approx(np.exp(log_ratio), rel=1e-6)
+    assert np.log([row["hr_low"], row["hr_high"]]) == pytest.approx([log_ratio - half_width, log_ratio + half_width], rel=1e-5)
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(log_ratio) / error, 6), rel=1e-5)
+
+
+def test_the_error_is_never_below_the_models_own():
+    """Wells that are copies of one another differ less than their cells make likely."""
+    rng = np.random.default_rng(1)
+    arm, other = (tracks(rng, wells=1).filter(pl.col("control") == c) for c in ("vehicle", "none"))
+    copies = pl.concat([p.with_columns(well=pl.lit(f"{p['control'][0]}{i}")) for p in (arm, other) for i in range(3)])
+    log_ratio, model, clustered = reference_cox(copies)
+    assert clustered < 0.9 * model
+    row = only(copies)
+    half_width = 2.7764451 * model  # t, 97.5 %, 4 degrees of freedom
+    assert np.log(row["hr_high"]) == pytest.approx(log_ratio + half_width, rel=1e-5)
+
+
+def test_batches_that_disagree_have_the_interval_between_their_ratios():
+    """Each batch's own log ratio by lifelines; Student's t with 3 − 1 degrees of freedom."""
+    rng = np.random.default_rng(0)
+    parts = [
+        tracks(rng, ratio).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}") for i, ratio in enumerate((0.4, 1.0, 2.5))
+    ]
+    row = only(pl.concat(parts))
+    between = np.array([reference_cox(p)[0] for p in parts])
+    error = between.std(ddof=1) / np.sqrt(3)
+    middle = np.log(row["hazard_ratio"])
+    assert np.log(row["hr_high"]) - middle == pytest.approx(4.3026527 * error, rel=1e-5)
+    assert middle - np.log(row["hr_low"]) == pytest.approx(4.3026527 * error, rel=1e-5)
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(middle) / error, 2), rel=1e-5)
+
+
+def test_the_horizon_is_the_earliest_end_of_study():
+    """One well was imaged to 60 h only: no mean survival time is restricted to more."""
+    table = tracks(np.random.default_rng(0))
+    short = pl.col("well") == "A01"
+    cut = table.with_columns(
+        event=pl.when(short & (pl.col("exit_h") > 60)).then(False).otherwise(pl.col("event")),
+        exit_h=pl.when(short).then(pl.min_horizontal("exit_h", 60.0)).otherwise(pl.col("exit_h")),
+        study_end_h=pl.when(short).then(60.0).otherwise(END),
+    )
+    row = only(cut)
+    vehicle = cut.filter(pl.col("control") == "vehicle")
+    curve = KaplanMeierFitter().fit(vehicle["exit_h"].to_numpy(), vehicle["event"].to_numpy())
+    assert row["horizon_h"] == 60.0
+    expected = restricted_mean_survival_time(curve, t=60.0)
+    assert row["rmst_vehicle_h"] == pytest.approx(expected, rel=1e-9)
+    wells = well_survival(cut).filter(pl.col("well") == "A02").to_dicts()[0]
+    own = cut.filter(pl.col("well") == "A02")
+    curve = KaplanMeierFitter().fit(own["exit_h"].to_numpy(), own["event"].to_numpy())
+    assert wells["rmst_h"] == pytest.approx(restricted_mean_survival_time(curve, t=60.0), rel=1e-9)
+    assert wells["survival_end"] == pytest.approx(float(curve.predict(60.0)), rel=1e-9)
+
+
+def test_the_mean_survival_time_knows_the_scatter_of_wells():
+    """Where it exceeds Greenwood's: sd of the wells' own means / √4, normal quantile 1.96."""
+    table = unequal_wells()
+    row = only(table)
+    errors = []
+    for control in ("vehicle", "none"):
+        arm = table.filter(pl.col("control") == control)
+        own = []
+        for part in arm.partition_by("well"):
+            curve = KaplanMeierFitter().fit(part["exit_h"].to_numpy(), part["event"].to_numpy())
+            own.append(restricted_mean_survival_time(curve, t=END))
+        curve = kaplan_meier(arm["exit_h"], arm["event"])
+        errors.append(max(np.std(own, ddof=1) / 2, curve.rmst(END)[1]))
+    half_width = (row["rmst_difference_high"] - row["rmst_difference_low"]) / 2
+    assert half_width == pytest.approx(1.96 * np.hypot(*errors), rel=1e-9)
+    centre = (row["rmst_difference_high"] + row["rmst_difference_low"]) / 2
+    assert centre == pytest.approx(row["rmst_difference_h"], rel=1e-9)
+
+
+@pytest.mark.parametrize("lost", [(0.05, 0.5), (0.5, 0.05)])
+def test_loss_is_informative_in_whichever_arm_it_is_greater(lost):
+    row = only(tracks(np.random.default_rng(2), lost=lost))
+    assert row["status"] == "informative_censoring"
+    assert row["hr_lost_died"] is not None
+    assert row["hr_lost_lived"] is not None
+
+
+def test_tracks_that_do_not_count_change_nothing():
+    """Excluded tracks with absurd times, cells of no line's compound, killed wells of another line."""
+    table = tracks(np.random.default_rng(0))
+    poison = table.with_columns(
+        included=pl.lit(value=False), exit_h=pl.lit(1e9), entry_h=pl.lit(-1e9),
+        study_end_h=pl.lit(1e-9), event=pl.lit(value=True), well=pl.lit("H12"),
+    )  # fmt: skip
+    both = pl.concat([table, poison, poison.with_columns(line=pl.lit("Z"))])
+    assert hazard_table(both).equals(hazard_table(table))
+    assert well_survival(both).equals(well_survival(table))
+    other = table.with_columns(line=pl.lit("Z"), exit_h=pl.lit(0.5), event=pl.lit(value=True))
+    beside = hazard_table(pl.concat([table, other])).filter(pl.col("line") == "L")
+    assert beside.drop("q_value").equals(hazard_table(table).drop("q_value"))
+    empty = table.with_columns(compound=pl.lit(""), control=pl.lit("none"), event=pl.lit(value=True))
+    assert hazard_table(pl.concat([table, empty])).equals(hazard_table(table))
