@@ -144,3 +144,17 @@ def test_two_genotypes_are_compared_by_their_donors():
     assert row["effect_low"] < -1.0 < row["effect_high"]
     assert group_contrast(effects[:6], ["SOD1"] * 4 + ["iso"] * 2)["status"] == "too_few_donors"
     assert group_contrast(effects[:4], ["SOD1"] * 4)["status"] == "no_two_groups"
+
+
+def test_an_effect_that_keeps_its_sign_but_not_its_significance_is_not_stable():
+    """Without batch b0 four donors answer 0.05, 0.6, −0.1 and 0.3: t = 1.4, p = 0.26."""
+    rest = {"L0": 0.05, "L1": 0.6, "L2": -0.1, "L3": 0.3}
+    batches = batch_effects(plate_effects(screen_wells(np.random.default_rng(0), lines=list(rest)), ["live_density"]))
+    rows = zip(batches["line"], batches["batch"], strict=True)
+    batches = batches.with_columns(
+        effect=pl.Series([3.0 if b == "b0" else rest[line] + (0.02 if b == "b1" else -0.02) for line, b in rows])
+    )
+    table = across_lines_table(line_effects(batches), batches, {"x": 1e-6}, donors={}, genes={}, healthy=frozenset())
+    row = of(table)
+    assert row["p_value"] < 0.05
+    assert row["stable"] is False

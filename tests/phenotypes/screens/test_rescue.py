@@ -56,3 +56,14 @@ def test_classes_of_response():
     found, likely = responder_class([1.0, 0.0, 0.3], [0.1, 0.05, 0.3], [5, 5, 3], 0.2)
     assert found.tolist() == ["responder", "non_responder", "indeterminate"]
     assert likely[2] == pytest.approx(0.6198, abs=1e-3)  # t of 1/3 with 3 degrees of freedom
+
+
+def test_a_trophic_drug_is_flagged_where_the_disease_raises_the_phenotype_too():
+    """The mirror image of a falling phenotype: the same flags, every number with the other sign."""
+    window, drug, other = [1.0, 1.02, 0.98, 1.01], [0.5, 0.52, 0.48, 0.51], [0.5, 0.51, 0.5, 0.5]
+    rising = rescue(drug, window, isogenic=other, live_ratio=1.0)
+    falling = rescue(*(-np.array(v) for v in (drug, window, other)), live_ratio=1.0)
+    assert falling.flags == rising.flags
+    assert len([f for f in falling.flags if f.startswith("trophic")]) == 1
+    assert falling.rho == pytest.approx(rising.rho)
+    assert falling.interaction == pytest.approx(-rising.interaction)
