@@ -31,6 +31,13 @@ def test_pyknotic_is_small_and_bright_against_its_own_line():
     assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].to_list() == [False] * 3 + [True, False, False, None]
 
 
+def test_nuclei_that_the_edge_cuts_are_no_reference_of_pyknotic_ones():
+    table = cells(
+        well=["A01"] * 8 + ["A02"], nucleus_area_um2=[100.0] * 3 + [10.0] * 5 + [40.0], nucleus_mean_dna=[1000.0] * 3 + [9000.0] * 5 + [1600.0]
+    ).with_columns(pl.Series("touches_border", [False] * 3 + [True] * 5 + [False]))  # fmt: skip
+    assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].to_list() == [False] * 3 + [True] * 6
+
+
 def test_motor_neurons_by_the_plates_mixture():
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.lognormal(4, 0.3, 600), rng.lognormal(7, 0.3, 400)])
