@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, WellTask, dump, load, measure_settings, parse, save
-from imaging_service.protocol import parse_protocol
+from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, WellTask, dump, load, parse, save
 
 
 def test_what_the_stages_hand_on_comes_back_equal(laid_out, tmp_path):
@@ -41,10 +40,3 @@ def test_where_everything_lies():
         "/r/work/record.json", "/r/work/calibration.json", "/r/work/tasks/B02.json", "/r/work/outcomes/B02.json", "/r/work/cells/B02",
         "/r/work/fields/B02", "/r/labels.zarr",
     ]  # fmt: skip
-
-
-def test_a_field_is_measured_as_the_protocol_says():
-    part = {"ring_um": 2.5, "min_branch_um": 4.0, "min_primary_um": 12.0}
-    settings = measure_settings(parse_protocol({"name": "p", "channels": {"dna": 1}, "measurement": part}, "p"))
-    assert settings.ring_um == 2.5
-    assert (settings.neurites.min_branch_um, settings.neurites.min_primary_um) == (4.0, 12.0)

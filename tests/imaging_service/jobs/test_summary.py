@@ -9,6 +9,7 @@ from imaging_service.jobs.records import RunFolder, RunRecord, load
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate, write_queue
 from imaging_service.protocol import parse_protocol
 from phenotypes.columns.dictionary import columns
+from tests.imaging_service.conftest import PROTOCOL
 
 
 def table(run, name):
@@ -95,5 +96,7 @@ def test_the_queue_has_every_field_and_the_most_urgent_first(small_run, own_run)
     class Without:
         curves = ()
 
-    again = write_queue(own_run, table(own_run, "fields"), table(own_run, "wells"), Without(), ["live_density"])
+    again = write_queue(
+        own_run, table(own_run, "fields"), table(own_run, "wells"), Without(), ["live_density"], parse_protocol(PROTOCOL, "p").measurement
+    )
     assert pl.read_csv(own_run / "review" / "queue.csv")["well"].to_list() == again["well"].to_list()
