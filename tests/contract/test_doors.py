@@ -54,7 +54,7 @@ def test_a_misspelt_name_is_refused(package):
 
 def test_importing_the_packages_imports_nothing_heavy(repository):
     code = (
-        "import sys, imaging_service, segmentation, phenotypes\n"
+        "import sys, imaging_service, segmentation, phenotypes, imaging_service.client\n"
         "print(sorted({'numpy', 'torch', 'polars', 'scipy', 'fastapi'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
