@@ -59,10 +59,11 @@ def laid_out(small_inputs, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def small_run(small_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run's folder; not to be written to."""
+    from imaging_service.jobs.calibrate import calibrate
     from imaging_service.jobs.plan import identify, lay_out
     from imaging_service.jobs.records import RunFolder
     from imaging_service.jobs.summary import summarise
-    from imaging_service.jobs.well import begin, calibrate, process_well
+    from imaging_service.jobs.well import begin, process_well
 
     folder = RunFolder(tmp_path_factory.mktemp("small-run") / "run")
     record = lay_out(*identify(small_inputs), folder)

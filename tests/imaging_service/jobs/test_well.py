@@ -12,6 +12,7 @@ import tifffile
 
 from imaging_service.errors import ImageError
 from imaging_service.ingest.plan import ImageRef, PlatePlan
+from imaging_service.jobs import scan
 from imaging_service.jobs import well as module
 from imaging_service.jobs.plan import identify, lay_out
 from imaging_service.jobs.records import Calibration, RunFolder, WellOutcome, WellTask, load
@@ -19,6 +20,7 @@ from imaging_service.jobs.well import begin, calibrate, convert_well, exposed_h,
 from imaging_service.protocol import parse_protocol
 from imaging_service.store import plates
 from plate_maps import Well
+from segmentation.filters.background import no_illumination
 
 SURVIVAL = {"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 6}}
 
@@ -105,7 +107,7 @@ def test_hours_of_exposure_are_of_stored_fields_and_frames(tmp_path, monkeypatch
         def exposed_s(plan, image):
             return image.exposed_s
 
-    monkeypatch.setattr(module, "reader_named", lambda _: Known)
+    monkeypatch.setattr(scan, "reader_named", lambda _: Known)
     assert exposed_h(task) == {(1, 1): 21, (1, 2): 23, (2, 1): 51, (2, 2): 53}
 
 
@@ -157,7 +159,7 @@ def test_a_well_ends_with_labels_tables_and_outcome(small_run):
 )
 def test_bad_data_are_an_outcome(run, monkeypatch, raised, reason):
     folder, _ = run
-    module.save(Calibration({}, module.no_illumination(3, ""), ()), folder.calibration)
+    module.save(Calibration({}, no_illumination(3, ""), ()), folder.calibration)
 
     def fails(*_):
         raise raised
@@ -171,7 +173,7 @@ def test_bad_data_are_an_outcome(run, monkeypatch, raised, reason):
 @pytest.mark.parametrize("raised", [OSError(28, "No space left on device"), MemoryError()])
 def test_what_the_machine_does_is_no_outcome(run, monkeypatch, raised):
     folder, _ = run
-    module.save(Calibration({}, module.no_illumination(3, ""), ()), folder.calibration)
+    module.save(Calibration({}, no_illumination(3, ""), ()), folder.calibration)
 
     def fails(*_):
         raise raised
