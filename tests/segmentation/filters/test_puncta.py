@@ -18,14 +18,14 @@ def test_the_filter_fits_a_disc_of_0_6_um_and_never_goes_under_0_8_px():
 
 
 def test_each_spot_over_the_threshold_is_one_punctum_of_its_half_height_pixels():
-    image = spots((20, 20), (50, 60))
-    peak = float(spot_response(image, 0.2)[20, 20])
-    labels = segment_puncta(image, 0.2, 0.6 * peak, None)
+    image = spots((20, 20), (50, 60), sigma=4.0)
+    peak = float(spot_response(image, 0.1)[20, 20])
+    labels = segment_puncta(image, 0.1, 0.6 * peak, None)
     assert labels.dtype == np.int32
     assert labels.max() == 2
     assert labels[20, 20] != labels[50, 60]
-    assert np.array_equal(labels > 0, spot_response(image, 0.2) > 0.3 * peak)
-    assert segment_puncta(image, 0.2, 1.01 * peak, None).max() == 0
+    assert np.array_equal(labels > 0, spot_response(image, 0.1) > 0.3 * peak)
+    assert segment_puncta(image, 0.1, 1.01 * peak, None).max() == 0
 
 
 def test_touching_spots_are_parted():
