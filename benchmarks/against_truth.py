@@ -1,9 +1,11 @@
-"""Measured wells against what was drawn: slope, bias and limits of agreement, and where crossings break attribution.
+"""Measured wells against what was drawn: slope, bias and limits of agreement, and where crossings
+break attribution.
 
     python benchmarks/against_truth.py --out bench-output [--engine motornet]
 
-Wells of five densities, three fields of 768² at 0.5 µm each, in which length, ratio, puncta and pyknosis vary. Writes
-`agreement.svg` (Bland–Altman, one panel a phenotype) and `attribution.svg` (per-neuron length by density).
+Wells of five densities, three fields of 768² at 0.5 µm each, in which length, ratio, puncta and
+pyknosis vary. Writes `agreement.svg` (Bland–Altman, one panel a phenotype) and `attribution.svg`
+(per-neuron length by density).
 """
 
 from __future__ import annotations
@@ -27,35 +29,49 @@ DENSITIES = (20, 50, 100, 200, 400)
 WELLS, FIELDS = 6, 3
 OPTICS = Optics(shape=(768, 768), pixel_size_um=0.5, psf_sigma_um=0.35)
 COMPARED = {
-    "live_count": "live neurons a well", "neurite_length_total": "neurite length a well (mm)", "nc_log2_aggregate": "log2 N:C, mean",
-    "puncta_per_neuron": "puncta a neuron", "pyknotic_fraction": "pyknotic fraction",
-}  # fmt: skip
+    "live_count": "live neurons a well",
+    "neurite_length_total": "neurite length a well (mm)",
+    "nc_log2_aggregate": "log2 N:C, mean",
+    "puncta_per_neuron": "puncta a neuron",
+    "pyknotic_fraction": "pyknotic fraction",
+}
 
 
 def culture(density: int, n: int) -> Culture:
     """Every well another length, ratio, number of puncta and share of pyknotic nuclei."""
     rng = np.random.default_rng([density, n])
     return Culture(
-        neurons_per_mm2=density * rng.uniform(0.7, 1.3), glia_per_mm2=30, pyknotic_per_mm2=density * rng.uniform(0.05, 0.4),
-        neurite_length_um=rng.uniform(90, 260), nc_log2=rng.uniform(-0.5, 1.8), puncta_per_neuron=rng.uniform(0.3, 4), puncta_snr=12,
-    )  # fmt: skip
+        neurons_per_mm2=density * rng.uniform(0.7, 1.3),
+        glia_per_mm2=30,
+        pyknotic_per_mm2=density * rng.uniform(0.05, 0.4),
+        neurite_length_um=rng.uniform(90, 260),
+        nc_log2=rng.uniform(-0.5, 1.8),
+        puncta_per_neuron=rng.uniform(0.3, 4),
+        puncta_snr=12,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-output"))
     parser.add_argument("--engine", default="motornet")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     engine = load(arguments.engine, device="cpu")
-    engine = engine.calibrate([render(culture(100, 90 + i), OPTICS, 900 + i).field for i in range(4)])
+    engine = engine.calibrate(
+        [render(culture(100, 90 + i), OPTICS, 900 + i).field for i in range(4)]
+    )
     cells, fields, truths, single = [], [], [], []
     for density in DENSITIES:
         for n in range(WELLS):
             well = f"{density}-{n}"
             parts = []
             for number in range(1, FIELDS + 1):
-                phantom = render(culture(density, n), OPTICS, np.random.SeedSequence([density, n, number]))
+                phantom = render(
+                    culture(density, n), OPTICS, np.random.SeedSequence([density, n, number])
+                )
                 segmentation = engine.segment(phantom.field)
                 found = with_well(measure(phantom.field, segmentation), well, number)
                 cells.append(found.cells)
@@ -66,11 +82,24 @@ def main() -> None:
     every, by_field = pl.concat(cells), pl.concat(fields)
     conditions = pl.DataFrame(
         [
-            {"well": t["well"], "line": "L", "genotype": "", "compound": "", "dose_molar": 0.0, "control": "vehicle", "batch": ""}
+            {
+                "well": t["well"],
+                "line": "L",
+                "genotype": "",
+                "compound": "",
+                "dose_molar": 0.0,
+                "control": "vehicle",
+                "batch": "",
+            }
             for t in truths
         ]
     )
-    table = well_table(mark_pyknotic(every, conditions), by_field, conditions, dict.fromkeys(conditions["well"], ("done", "")))
+    table = well_table(
+        mark_pyknotic(every, conditions),
+        by_field,
+        conditions,
+        dict.fromkeys(conditions["well"], ("done", "")),
+    )
     both = table.join(pl.DataFrame(truths), on="well", suffix="_true", how="inner").with_columns(
         pl.col("neurite_length_total", "neurite_length_total_true") / 1000
     )
@@ -80,7 +109,9 @@ def main() -> None:
 
 
 def of_well(well: str, density: int, parts: list) -> dict[str, object]:
-    """What was drawn, by the definitions of the well table; nuclei that the field's edge hides do not count."""
+    """What was drawn, by the definitions of the well table; nuclei that the field's edge hides do
+    not count.
+    """
     live = pyknotic = intact = 0
     length, ratios, puncta = 0.0, [], 0
     for truth in parts:
@@ -93,9 +124,14 @@ def of_well(well: str, density: int, parts: list) -> dict[str, object]:
         inside = ((truth.puncta_yx >= 0) & (truth.puncta_yx < truth.nuclei.shape)).all(axis=1)
         puncta += int(inside.sum())
     return {
-        "well": well, "density": density, "live_count": live, "neurite_length_total": length, "nc_log2_aggregate": float(np.mean(ratios)),
-        "puncta_per_neuron": puncta / max(live, 1), "pyknotic_fraction": pyknotic / (pyknotic + intact),
-    }  # fmt: skip
+        "well": well,
+        "density": density,
+        "live_count": live,
+        "neurite_length_total": length,
+        "nc_log2_aggregate": float(np.mean(ratios)),
+        "puncta_per_neuron": puncta / max(live, 1),
+        "pyknotic_fraction": pyknotic / (pyknotic + intact),
+    }
 
 
 def per_neuron(density: int, truth, labels) -> list[dict[str, float]]:
@@ -104,7 +140,11 @@ def per_neuron(density: int, truth, labels) -> list[dict[str, float]]:
     n = int(max(somas.max(), labels["nuclei"].max()))
     traced = trace(labels["neurites"] > 0, somas, OPTICS.pixel_size_um)
     length = per_soma(traced, somas, n, OPTICS.pixel_size_um)["neurite_length_um"]
-    drawn = np.bincount(truth.neurite_nucleus, truth.neurite_length_um, len(truth.neuron) + 1) if truth.neurite_nucleus else np.zeros(1)
+    drawn = (
+        np.bincount(truth.neurite_nucleus, truth.neurite_length_um, len(truth.neuron) + 1)
+        if truth.neurite_nucleus
+        else np.zeros(1)
+    )
     rows = []
     for i in np.flatnonzero(truth.neuron) + 1:
         over = somas[truth.nuclei == i]
@@ -122,7 +162,10 @@ def per_neuron(density: int, truth, labels) -> list[dict[str, float]]:
 
 
 def report(both: pl.DataFrame) -> None:
-    print(f"{'a well':28} {'density':>8} {'wells':>6} {'slope':>7} {'bias':>8} {'95 % limits of agreement':>26} {'mean drawn':>11}")
+    print(
+        f"{'a well':28} {'density':>8} {'wells':>6} {'slope':>7} {'bias':>8}"
+        f" {'95 % limits of agreement':>26} {'mean drawn':>11}"
+    )
     for name, words in COMPARED.items():
         for density in (*DENSITIES, None):
             part = both if density is None else both.filter(pl.col("density") == density)
@@ -130,12 +173,17 @@ def report(both: pl.DataFrame) -> None:
             if len(part) < 3:
                 print(f"{words:28} {density or 'all':>8} {len(part):6}   withheld: too few cells")
                 continue
-            true, found = part[f"{name}_true"].to_numpy().astype(float), part[name].to_numpy().astype(float)
+            true, found = (
+                part[f"{name}_true"].to_numpy().astype(float),
+                part[name].to_numpy().astype(float),
+            )
             difference = found - true
             slope = float(np.polyfit(true, found, 1)[0])
             wide = 1.96 * difference.std(ddof=1)
             print(
-                f"{words:28} {density or 'all':>8} {len(part):6} {slope:7.3f} {difference.mean():8.3f} {difference.mean() - wide:12.3f} … {difference.mean() + wide:<11.3f} {true.mean():11.3f}"
+                f"{words:28} {density or 'all':>8} {len(part):6} {slope:7.3f}"
+                f" {difference.mean():8.3f} {difference.mean() - wide:12.3f} …"
+                f" {difference.mean() + wide:<11.3f} {true.mean():11.3f}"
             )
 
 
@@ -143,18 +191,35 @@ def report_single(single: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for part in single.partition_by("density", maintain_order=True):
         drawn, found = part["drawn"].to_numpy(), part["measured"].to_numpy()
-        rows.append({
-            "density": part["density"][0], "conflict": part["conflict"].mean(), "refused": (part["conflict"] > AttributionSettings().max_conflict).mean(),
-            "correlation": float(np.corrcoef(drawn, found)[0, 1]), "error": float(np.median(np.abs(found - drawn) / np.maximum(drawn, 20))),
-            "passed_correlation": float(np.corrcoef(*part.filter(pl.col("conflict") <= AttributionSettings().max_conflict).select("drawn", "measured").to_numpy().T)[0, 1])
-            if (part["conflict"] <= AttributionSettings().max_conflict).sum() > 10 else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "density": part["density"][0],
+                "conflict": part["conflict"].mean(),
+                "refused": (part["conflict"] > AttributionSettings().max_conflict).mean(),
+                "correlation": float(np.corrcoef(drawn, found)[0, 1]),
+                "error": float(np.median(np.abs(found - drawn) / np.maximum(drawn, 20))),
+                "passed_correlation": (
+                    float(
+                        np.corrcoef(
+                            *part.filter(pl.col("conflict") <= AttributionSettings().max_conflict)
+                            .select("drawn", "measured")
+                            .to_numpy()
+                            .T
+                        )[0, 1]
+                    )
+                    if (part["conflict"] <= AttributionSettings().max_conflict).sum() > 10
+                    else None
+                ),
+            }
+        )
     table = pl.DataFrame(rows)
     print("\nlength of single neurons by density (neurons per mm²)")
     for r in table.iter_rows(named=True):
         passed = "–" if r["passed_correlation"] is None else f"{r['passed_correlation']:.3f}"
         print(
-            f"  {r['density']:4}  conflict {r['conflict']:.2f}, refused for {r['refused']:.0%} of neurons; correlation with the drawn length {r['correlation']:.3f} (where not refused {passed}), median error {r['error']:.0%}"
+            f"  {r['density']:4}  conflict {r['conflict']:.2f}, refused for {r['refused']:.0%} of"
+            f" neurons; correlation with the drawn length {r['correlation']:.3f} (where not refused"
+            f" {passed}), median error {r['error']:.0%}"
         )
     return table
 
@@ -168,31 +233,91 @@ def draw(out: Path, both: pl.DataFrame, attribution: pl.DataFrame) -> None:
             for t, m, d in part.select(f"{name}_true", name, "density").iter_rows()
         ]
         difference = np.array([v["difference"] for v in values])
-        lines = [{"at": float(difference.mean() + k * 1.96 * difference.std(ddof=1))} for k in (-1, 0, 1)]
-        panels.append({
-            "title": words, "width": 220, "height": 170,
-            "layer": [
-                {"data": {"values": lines}, "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"}, "encoding": {"y": {"field": "at", "type": "quantitative"}}},
-                {"data": {"values": values}, "mark": {"type": "point", "filled": True, "size": 45, "opacity": 0.85}, "encoding": {
-                    "x": {"field": "mean", "type": "quantitative", "title": "(measured + drawn) / 2", "scale": {"zero": False}},
-                    "y": {"field": "difference", "type": "quantitative", "title": "measured − drawn"},
-                    "color": {"field": "density", "type": "ordinal", "sort": [str(d) for d in DENSITIES], "title": "neurons per mm²", "scale": {"scheme": "viridis"}}}},
-            ],
-        })  # fmt: skip
-    spec = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "concat": panels, "columns": 3, "background": "white"}
-    (out / "agreement.svg").write_text(vl_convert.vegalite_to_svg(json.dumps(spec)))
-    long = [{"density": r["density"], "what": w, "value": r[k]} for r in attribution.iter_rows(named=True) for k, w in (
-        ("conflict", "conflict fraction"), ("refused", "neurons refused"), ("correlation", "correlation with the drawn length"))]  # fmt: skip
+        lines = [
+            {"at": float(difference.mean() + k * 1.96 * difference.std(ddof=1))} for k in (-1, 0, 1)
+        ]
+        panels.append(
+            {
+                "title": words,
+                "width": 220,
+                "height": 170,
+                "layer": [
+                    {
+                        "data": {"values": lines},
+                        "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"},
+                        "encoding": {"y": {"field": "at", "type": "quantitative"}},
+                    },
+                    {
+                        "data": {"values": values},
+                        "mark": {"type": "point", "filled": True, "size": 45, "opacity": 0.85},
+                        "encoding": {
+                            "x": {
+                                "field": "mean",
+                                "type": "quantitative",
+                                "title": "(measured + drawn) / 2",
+                                "scale": {"zero": False},
+                            },
+                            "y": {
+                                "field": "difference",
+                                "type": "quantitative",
+                                "title": "measured − drawn",
+                            },
+                            "color": {
+                                "field": "density",
+                                "type": "ordinal",
+                                "sort": [str(d) for d in DENSITIES],
+                                "title": "neurons per mm²",
+                                "scale": {"scheme": "viridis"},
+                            },
+                        },
+                    },
+                ],
+            }
+        )
     spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json", "data": {"values": long}, "width": 380, "height": 230, "background": "white",
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "concat": panels,
+        "columns": 3,
+        "background": "white",
+    }
+    (out / "agreement.svg").write_text(vl_convert.vegalite_to_svg(json.dumps(spec)))
+    long = [
+        {"density": r["density"], "what": w, "value": r[k]}
+        for r in attribution.iter_rows(named=True)
+        for k, w in (
+            ("conflict", "conflict fraction"),
+            ("refused", "neurons refused"),
+            ("correlation", "correlation with the drawn length"),
+        )
+    ]
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "data": {"values": long},
+        "width": 380,
+        "height": 230,
+        "background": "white",
         "mark": {"type": "line", "point": True},
-        "encoding": {"x": {"field": "density", "type": "quantitative", "title": "neurons per mm²", "scale": {"type": "log"}},
-                     "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [0, 1]}},
-                     "color": {"field": "what", "type": "nominal", "title": None}},
-    }  # fmt: skip
+        "encoding": {
+            "x": {
+                "field": "density",
+                "type": "quantitative",
+                "title": "neurons per mm²",
+                "scale": {"type": "log"},
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "scale": {"domain": [0, 1]},
+            },
+            "color": {"field": "what", "type": "nominal", "title": None},
+        },
+    }
     (out / "attribution.svg").write_text(vl_convert.vegalite_to_svg(json.dumps(spec)))
     for name in ("agreement", "attribution"):
-        (out / f"{name}.png").write_bytes(vl_convert.svg_to_png((out / f"{name}.svg").read_text(), scale=1.5))
+        (out / f"{name}.png").write_bytes(
+            vl_convert.svg_to_png((out / f"{name}.svg").read_text(), scale=1.5)
+        )
 
 
 if __name__ == "__main__":

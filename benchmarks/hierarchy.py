@@ -1,10 +1,12 @@
-"""What n is: false positives at α = 0.05 with no true difference, 4 against 4 donors, 3 batches × 4 wells × 60 cells each.
+"""What n is: false positives at α = 0.05 with no true difference, 4 against 4 donors, 3 batches × 4
+wells × 60 cells each.
 
     python benchmarks/hierarchy.py --plates 1000
 
-Cells, wells and donor means as n, on the same simulated screens; and how often the intervals of a line's effect (batches), of the
-mean over donors (meta-analysis), of the rescue (Fieller) and of the EC50 over batches cover what was simulated; how often flat curves are
-called flat; whether a mixed model that collapsed is told.
+Cells, wells and donor means as n, on the same simulated screens; and how often the intervals of a
+line's effect (batches), of the mean over donors (meta-analysis), of the rescue (Fieller) and of the
+EC50 over batches cover what was simulated; how often flat curves are called flat; whether a mixed
+model that collapsed is told.
 """
 
 from __future__ import annotations
@@ -29,14 +31,18 @@ DONOR_SD, BATCH_SD, WELL_SD, CELL_SD = 0.25, 0.20, 0.15, 1.0
 def false_positives(rng: np.random.Generator, count: int) -> None:
     called = dict.fromkeys(("cells", "wells", "donors"), 0)
     for _ in range(count):
-        donor = rng.normal(0, DONOR_SD, (DONORS, 1, 1)) + rng.normal(0, BATCH_SD, (DONORS, BATCHES, 1))
+        donor = rng.normal(0, DONOR_SD, (DONORS, 1, 1)) + rng.normal(
+            0, BATCH_SD, (DONORS, BATCHES, 1)
+        )
         wells = donor + rng.normal(0, WELL_SD, (DONORS, BATCHES, WELLS))
         cells = wells[..., None] + rng.normal(0, CELL_SD, (DONORS, BATCHES, WELLS, CELLS))
         half = DONORS // 2
         called["cells"] += stats.ttest_ind(cells[:half].ravel(), cells[half:].ravel()).pvalue < 0.05
         means = cells.mean(axis=3)
         called["wells"] += stats.ttest_ind(means[:half].ravel(), means[half:].ravel()).pvalue < 0.05
-        called["donors"] += group_contrast(means.mean(axis=(1, 2)), ["a"] * half + ["b"] * half)["p_value"] < 0.05
+        called["donors"] += (
+            group_contrast(means.mean(axis=(1, 2)), ["a"] * half + ["b"] * half)["p_value"] < 0.05
+        )
     for name, hits in called.items():
         print(f"{name:7} as n: {hits / count:6.1%} called significant without any difference")
 
@@ -44,13 +50,16 @@ def false_positives(rng: np.random.Generator, count: int) -> None:
 def coverage(rng: np.random.Generator, count: int) -> None:
     line = across = saved = shown = 0
     for _ in range(count):
-        # A drug of effect 0.4 on donors that differ by 0.15, half of a window of 0.8, three batches each.
+        # A drug of effect 0.4 on donors that differ by 0.15, half of a window of 0.8, three batches
+        # each.
         true = rng.normal(0.4, 0.15, DONORS)
         batches = true[:, None] + rng.normal(0, 0.12, (DONORS, BATCHES))
         error = batches.std(axis=1, ddof=1) / np.sqrt(BATCHES)
         wide = stats.t.ppf(0.975, BATCHES - 1) * error[0]
         line += abs(batches[0].mean() - true[0]) <= wide
-        y, v, _ = donor_estimates(batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)])
+        y, v, _ = donor_estimates(
+            batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)]
+        )
         found = meta_analysis(y, v)
         across += found.low <= 0.4 <= found.high
         answer = rescue(0.4 + rng.normal(0, 0.08, 5), 0.8 + rng.normal(0, 0.08, 5))
@@ -58,12 +67,15 @@ def coverage(rng: np.random.Generator, count: int) -> None:
             shown += 1
             saved += answer.low <= 0.5 <= answer.high
     print(
-        f"line's effect, 3 batches: {line / count:.1%} covered; mean over 8 donors: {across / count:.1%}; rescue, 5 batches: {saved / shown:.1%} of {shown} shown"
+        f"line's effect, 3 batches: {line / count:.1%} covered; mean over 8 donors:"
+        f" {across / count:.1%}; rescue, 5 batches: {saved / shown:.1%} of {shown} shown"
     )
 
 
 def curves(rng: np.random.Generator, count: int) -> None:
-    """EC50 1 µM, 0.15 decades between batches, 3 wells a dose of 5 % each, 8 vehicle wells; ascending and descending."""
+    """EC50 1 µM, 0.15 decades between batches, 3 wells a dose of 5 % each, 8 vehicle wells;
+    ascending and descending.
+    """
     doses = np.r_[0.0, np.geomspace(1e-8, 3e-5, 8)]
     for batches in (3, 5):
         wells = np.tile(np.r_[8.0, [3.0] * 8], batches)
@@ -72,18 +84,26 @@ def curves(rng: np.random.Generator, count: int) -> None:
             covered = shown = flat = 0
             for _ in range(count):
                 half = -6 + rng.normal(0, 0.15, batches)
-                y = np.concatenate([100 + span * occupancy(doses, h, 1.2) for h in half]) + rng.normal(0, 5, len(at)) / np.sqrt(wells)
+                y = np.concatenate(
+                    [100 + span * occupancy(doses, h, 1.2) for h in half]
+                ) + rng.normal(0, 5, len(at)) / np.sqrt(wells)
                 found = fit_batches(at, y + np.repeat(rng.normal(0, 5, batches), 9), wells, of)
                 flat += found.status == "flat"
                 if found.ec50 is not None:
                     shown += 1
                     covered += found.ec50_low <= 1e-6 <= found.ec50_high
-            said = f"{flat / count:.1%} called flat" if span == 0 else f"EC50 covered in {covered / shown:.1%} of {shown} shown"
+            said = (
+                f"{flat / count:.1%} called flat"
+                if span == 0
+                else f"EC50 covered in {covered / shown:.1%} of {shown} shown"
+            )
             print(f"{batches} batches, {what}: {said}")
 
 
 def collapse(rng: np.random.Generator, count: int) -> None:
-    """Donors that do not differ: the mixed model's component is at its bound in about half, and every one must be told."""
+    """Donors that do not differ: the mixed model's component is at its bound in about half, and
+    every one must be told.
+    """
     donors = [str(i) for i in range(DONORS) for _ in range(BATCHES)]
     statuses: dict[str, int] = {}
     wrong = 0
@@ -95,7 +115,9 @@ def collapse(rng: np.random.Generator, count: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--plates", type=int, default=1000)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)

@@ -2,7 +2,8 @@
 
     python benchmarks/latency.py
 
-Each figure is the median of several runs of the real command or of requests to the application, on this machine.
+Each figure is the median of several runs of the real command or of requests to the application, on
+this machine.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def help_seconds() -> float:
 
 def timed(words: list[str]) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "imaging_service.cli", *words], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "imaging_service.cli", *words], check=True, capture_output=True
+    )
     return time.perf_counter() - start
 
 
@@ -76,12 +79,26 @@ def table_milliseconds(folder: Path) -> dict[str, float]:
     fill = {"Float64": 123.456789, "Int64": 17}
     values = {name: fill.get(str(c.dtype), "text") for name, c in columns("well").items()}
     with Session(engine(settings.url)) as session:
-        session.add(PlateRow(id="p", name="p", rows=16, columns=24, channels="[]", pixel_size_um=0.65))
+        session.add(
+            PlateRow(id="p", name="p", rows=16, columns=24, channels="[]", pixel_size_um=0.65)
+        )
         session.flush()
-        session.add(RunRow(id="r" * 16, plate_id="p", protocol_name="x", engine="classical", state="done", n_wells=384, n_skipped=0))
+        session.add(
+            RunRow(
+                id="r" * 16,
+                plate_id="p",
+                protocol_name="x",
+                engine="classical",
+                state="done",
+                n_wells=384,
+                n_skipped=0,
+            )
+        )
         session.flush()
         for i in range(384):
-            session.add(TableRow(run_id="r" * 16, kind="wells", position=i, content=json.dumps(values)))
+            session.add(
+                TableRow(run_id="r" * 16, kind="wells", position=i, content=json.dumps(values))
+            )
         session.commit()
     found = {}
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=8799, log_level="error"))
@@ -107,7 +124,10 @@ def table_milliseconds(folder: Path) -> dict[str, float]:
 def main() -> None:
     print(f"imaging-service --help                       {help_seconds():.2f} s")
     with tempfile.TemporaryDirectory() as folder:
-        print(f"first well of analyze (2 fields, 3 channels) {first_field_seconds(Path(folder)):.1f} s after the command's start")
+        print(
+            f"first well of analyze (2 fields, 3 channels) {first_field_seconds(Path(folder)):.1f}"
+            " s after the command's start"
+        )
         for fmt, milliseconds in table_milliseconds(Path(folder)).items():
             print(f"GET wells of a 384-well run as {fmt:8}      {milliseconds:.1f} ms (median)")
 

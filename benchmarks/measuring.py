@@ -1,8 +1,11 @@
-"""Seconds and memory of measuring one field, beside scikit-image and skan used plainly, in one process each.
+"""Seconds and memory of measuring one field, beside scikit-image and skan used plainly, in one
+process each.
 
-    python benchmarks/measuring.py            # skan is compared where it is installed: pip install skan
+    python benchmarks/measuring.py            # skan is compared where it is installed: pip install
+    skan
 
-A 2160² field of three channels at 0.325 µm with about 1,000 nuclei and 20 mm of neurite is drawn, its true labels are measured.
+A 2160² field of three channels at 0.325 µm with about 1,000 nuclei and 20 mm of neurite is drawn,
+its true labels are measured.
 """
 
 from __future__ import annotations
@@ -27,7 +30,13 @@ def draw(path: Path) -> None:
     """Pixels and true labels of the field."""
     from segmentation.phantoms.render import Culture, Optics, render
 
-    culture = Culture(neurons_per_mm2=300, glia_per_mm2=1600, pyknotic_per_mm2=200, neurite_length_um=160, puncta_per_neuron=3)
+    culture = Culture(
+        neurons_per_mm2=300,
+        glia_per_mm2=1600,
+        pyknotic_per_mm2=200,
+        neurite_length_um=160,
+        puncta_per_neuron=3,
+    )
     phantom = render(culture, Optics(shape=(SIDE, SIDE), pixel_size_um=PX), 1)
     truth = phantom.truth
     rng = np.random.default_rng(0)
@@ -50,7 +59,9 @@ def load(path: Path):
 
     with np.load(path) as stored:
         labels = {n: stored[n].astype(np.int32) for n in ("nuclei", "somas", "neurites", "puncta")}
-        return Field(stored["pixels"], ("dna", "neurite", "aggregate"), PX), Segmentation(labels, "truth")
+        return Field(stored["pixels"], ("dna", "neurite", "aggregate"), PX), Segmentation(
+            labels, "truth"
+        )
 
 
 def ours(field, segmentation) -> str:
@@ -58,11 +69,16 @@ def ours(field, segmentation) -> str:
 
     result = measure(field, segmentation)
     row = result.field.to_dicts()[0]
-    return f"{len(result.cells)} cells × {len(result.cells.columns)} columns, {row['neurite_length_um'] / 1000:.1f} mm of neurite"
+    return (
+        f"{len(result.cells)} cells × {len(result.cells.columns)} columns,"
+        f" {row['neurite_length_um'] / 1000:.1f} mm of neurite"
+    )
 
 
 def plain(field, segmentation) -> str:
-    """What a script with the usual libraries does: shapes, intensities, ring, skeleton branches. No attribution, no Sholl, no quality."""
+    """What a script with the usual libraries does: shapes, intensities, ring, skeleton branches. No
+    attribution, no Sholl, no quality.
+    """
     from skan import Skeleton, summarize
     from skimage.measure import regionprops_table
     from skimage.morphology import skeletonize
@@ -70,14 +86,29 @@ def plain(field, segmentation) -> str:
 
     nuclei = segmentation.labels["nuclei"]
     ring = expand_labels(nuclei, 9) * (nuclei == 0)
-    wanted = ("label", "area", "perimeter", "eccentricity", "axis_major_length", "axis_minor_length", "centroid")
+    wanted = (
+        "label",
+        "area",
+        "perimeter",
+        "eccentricity",
+        "axis_major_length",
+        "axis_minor_length",
+        "centroid",
+    )
     image = np.moveaxis(np.asarray(field.pixels, float), 0, -1)
     shapes = regionprops_table(nuclei, image, properties=(*wanted, "intensity_mean"))
     regionprops_table(ring, image, properties=("label", "intensity_mean"))
-    regionprops_table(segmentation.labels["somas"], image, properties=("label", "area", "intensity_mean"))
+    regionprops_table(
+        segmentation.labels["somas"], image, properties=("label", "area", "intensity_mean")
+    )
     regionprops_table(segmentation.labels["puncta"], properties=("label", "area", "centroid"))
-    branches = summarize(Skeleton(skeletonize(segmentation.labels["neurites"] > 0), spacing=PX), separator="-")
-    return f"{len(shapes['label'])} cells, {branches['branch-distance'].sum() / 1000:.1f} mm of neurite"
+    branches = summarize(
+        Skeleton(skeletonize(segmentation.labels["neurites"] > 0), spacing=PX), separator="-"
+    )
+    return (
+        f"{len(shapes['label'])} cells, {branches['branch-distance'].sum() / 1000:.1f} mm of"
+        " neurite"
+    )
 
 
 def measured(what: str, path: Path) -> None:
@@ -89,18 +120,22 @@ def measured(what: str, path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(3):
-        # Processor seconds: with one thread they are the wall's on a quiet machine, and hold on a busy one.
+        # Processor seconds: with one thread they are the wall's on a quiet machine, and hold on a
+        # busy one.
         began = time.process_time()
         said = (ours if what == "ours" else plain)(field, segmentation)
         seconds.append(time.process_time() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        f"{what:24} first {seconds[0]:6.2f} s   then {min(seconds[1:]):6.2f} s   peak {peak / 1024:5.0f} MiB, {(peak - before) / 1024:4.0f} above the loaded field   {said}"
+        f"{what:24} first {seconds[0]:6.2f} s   then {min(seconds[1:]):6.2f} s   peak"
+        f" {peak / 1024:5.0f} MiB, {(peak - before) / 1024:4.0f} above the loaded field   {said}"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--field", type=Path, default=Path("bench-output/field.npz"))
     parser.add_argument("--only", choices=["ours", "scikit-image + skan"])
     arguments = parser.parse_args()
@@ -111,7 +146,9 @@ def main() -> None:
         measured(arguments.only, arguments.field)
         return
     for what in ("ours", "scikit-image + skan"):
-        done = subprocess.run([sys.executable, __file__, "--field", str(arguments.field), "--only", what], check=False)
+        done = subprocess.run(
+            [sys.executable, __file__, "--field", str(arguments.field), "--only", what], check=False
+        )
         if done.returncode:
             print(f"{what:24} failed (is it installed?)")
 

@@ -2,10 +2,11 @@
 
     python benchmarks/recovery.py --seeds 20 --out benchmarks/recovery.json
 
-Each seed draws the plate of `imaging-service phantom`, and segments, measures and fits it with the functions that
-`analyze` uses; only storage is left out. Printed: the share of active curves whose 95 % interval covers the true EC50 (a
-curve not fitted counts as not covered), and the share of flat curves called flat, for compounds that do nothing to the
-line and, apart, for what the toxic compound leaves alone. Rows are appended as seeds end, so a stopped run goes on.
+Each seed draws the plate of `imaging-service phantom`, and segments, measures and fits it with the
+functions that `analyze` uses; only storage is left out. Printed: the share of active curves whose
+95 % interval covers the true EC50 (a curve not fitted counts as not covered), and the share of flat
+curves called flat, for compounds that do nothing to the line and, apart, for what the toxic
+compound leaves alone. Rows are appended as seeds end, so a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ from segmentation.phantoms.render import Optics, render
 
 
 def field(planned: demo.PlannedWell, seed: int, number: int):
-    return render(planned.culture, Optics(), np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]))
+    return render(
+        planned.culture,
+        Optics(),
+        np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]),
+    )
 
 
 def spread(items: list, count: int) -> list:
@@ -45,24 +50,37 @@ def spread(items: list, count: int) -> list:
 def one_seed(seed: int) -> list[dict]:
     cv2.setNumThreads(1)
     wells = demo.layout(seed)
-    illumination = estimate_illumination([field(w, seed, 1).field for w in spread(wells, ILLUMINATION_FIELDS)])
+    illumination = estimate_illumination(
+        [field(w, seed, 1).field for w in spread(wells, ILLUMINATION_FIELDS)]
+    )
     vehicles = [w for w in wells if w.control == "vehicle"]
-    engine = load("classical").calibrate([illumination.correct(field(w, seed, 1).field) for w in spread(vehicles, THRESHOLD_FIELDS)])
+    engine = load("classical").calibrate(
+        [illumination.correct(field(w, seed, 1).field) for w in spread(vehicles, THRESHOLD_FIELDS)]
+    )
     cells, fields = [empty_table("cell")], [empty_table("field")]
     for planned in wells:
         for number in range(1, demo.FIELDS + 1):
             raw = field(planned, seed, number).field
             corrected = illumination.correct(raw)
-            measured = with_well(measure(corrected, engine.segment(corrected), None, raw), planned.well.name, number)
+            measured = with_well(
+                measure(corrected, engine.segment(corrected), None, raw), planned.well.name, number
+            )
             cells.append(measured.cells)
             fields.append(measured.field)
     conditions = pl.DataFrame(
         [
-            {"well": w.well.name, "line": w.line.name, "genotype": w.line.genotype, "compound": w.compound, "dose_molar": w.dose,
-             "control": w.control or "none", "batch": "diff-1"}
+            {
+                "well": w.well.name,
+                "line": w.line.name,
+                "genotype": w.line.genotype,
+                "compound": w.compound,
+                "dose_molar": w.dose,
+                "control": w.control or "none",
+                "batch": "diff-1",
+            }
             for w in wells
         ]
-    )  # fmt: skip
+    )
     ended = {w.well.name: ("done", "") for w in wells}
     table = judge(pl.concat(cells), pl.concat(fields), conditions, ended, (16, 24)).wells
     responses = respond(table, demo.PHENOTYPES, pixel_size_um=Optics().pixel_size_um)
@@ -89,8 +107,12 @@ def report(rows: list[dict]) -> None:
     active = pl.col("true_ec50_molar").is_not_null()
     parts = {
         "true EC50 inside its 95 % interval": table.filter(active),
-        "flat compound called flat": table.filter(~active & ~toxic | (~active & (pl.col("phenotype") == "live_density"))),
-        "phenotype that the toxic compound leaves alone, called flat": table.filter(~active & toxic),
+        "flat compound called flat": table.filter(
+            ~active & ~toxic | (~active & (pl.col("phenotype") == "live_density"))
+        ),
+        "phenotype that the toxic compound leaves alone, called flat": table.filter(
+            ~active & toxic
+        ),
     }
     print(f"{table['seed'].n_unique()} seeds")
     for name, part in parts.items():
@@ -113,7 +135,9 @@ def main() -> None:
     rows = json.loads(arguments.out.read_text()) if arguments.out.is_file() else []
     todo = [s for s in range(1, arguments.seeds + 1) if s not in {r["seed"] for r in rows}]
     start = time.perf_counter()
-    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn"), initializer=start_worker) as pool:
+    with ProcessPoolExecutor(
+        arguments.workers, mp_context=get_context("spawn"), initializer=start_worker
+    ) as pool:
         for found in pool.map(one_seed, todo):
             rows += found
             arguments.out.write_text(json.dumps(rows, indent=0))

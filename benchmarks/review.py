@@ -1,9 +1,11 @@
-"""How long a reviewer waits, and what a long queue holds in memory: napari with the plug-in, 2160² fields of four channels.
+"""How long a reviewer waits, and what a long queue holds in memory: napari with the plug-in, 2160²
+fields of four channels.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/review.py [--wells 384]
 
-Six wells are drawn and analysed (engine `classical`); the other wells of the plate are links to them. Every figure is of the real widget, until Qt
-has nothing left to do; drawing is by software here.
+Six wells are drawn and analysed (engine `classical`); the other wells of the plate are links to
+them. Every figure is of the real widget, until Qt has nothing left to do; drawing is by software
+here.
 """
 
 from __future__ import annotations
@@ -41,16 +43,26 @@ def draw(folder: Path) -> Path:
         field = render(Culture(), Optics(shape=(SIDE, SIDE), pixel_size_um=0.325), n).field
         pixels = [*field.pixels, field.pixels[0]] if len(field.pixels) == 3 else list(field.pixels)
         for c, plane in enumerate(pixels[:4]):
-            tifffile.imwrite(scan / f"Scan_{well}_s1_w{c + 1}.tif", plane.astype(np.uint16), compression="zlib")
+            tifffile.imwrite(
+                scan / f"Scan_{well}_s1_w{c + 1}.tif", plane.astype(np.uint16), compression="zlib"
+            )
         rows.append(f"{well},SOD1-07,SOD1,{'DMSO,,,vehicle' if n < 3 else f'x,{n},uM,'}")
     (folder / "map.csv").write_text("\n".join(rows) + "\n")
     protocol = parse_protocol(
         {
-            "name": "bench", "channels": {"dna": "1", "neurite": "2", "aggregate": "3"}, "acquisition": {"pixel_size_um": 0.325},
-            "segmentation": {"engine": "classical"}, "response": {"phenotypes": ["live_density"]},
-        }, "bench",
-    )  # fmt: skip
-    analyze(lambda: read_inputs(scan, folder / "map.csv", protocol, None, "auto"), folder / "run", workers=2)
+            "name": "bench",
+            "channels": {"dna": "1", "neurite": "2", "aggregate": "3"},
+            "acquisition": {"pixel_size_um": 0.325},
+            "segmentation": {"engine": "classical"},
+            "response": {"phenotypes": ["live_density"]},
+        },
+        "bench",
+    )
+    analyze(
+        lambda: read_inputs(scan, folder / "map.csv", protocol, None, "auto"),
+        folder / "run",
+        workers=2,
+    )
     shutil.rmtree(scan)
     return folder / "run"
 
@@ -63,13 +75,21 @@ def multiply(run: Path, wells: int) -> None:
             link = store / name[0] / str(int(name[1:]))
             link.parent.mkdir(exist_ok=True)
             if (store / "zarr.json").is_file() and not (link.parent / "zarr.json").exists():
-                shutil.copy(store / "A" / "zarr.json", link.parent / "zarr.json") if (store / "A" / "zarr.json").exists() else None
+                (
+                    shutil.copy(store / "A" / "zarr.json", link.parent / "zarr.json")
+                    if (store / "A" / "zarr.json").exists()
+                    else None
+                )
             link.symlink_to((store / "A" / str(i % DRAWN + 1)).resolve())
     table = pl.read_parquet(run / "wells.parquet")
-    more = pl.concat([table[i % DRAWN].with_columns(pl.lit(n).alias("well")) for i, n in enumerate(names)])
+    more = pl.concat(
+        [table[i % DRAWN].with_columns(pl.lit(n).alias("well")) for i, n in enumerate(names)]
+    )
     more.write_parquet(run / "wells.parquet")
     more.write_csv(run / "wells.csv")
-    queue = pl.DataFrame({"well": names, "field": [1] * wells, "score": [1.0] * wells, "why": ["bench"] * wells})
+    queue = pl.DataFrame(
+        {"well": names, "field": [1] * wells, "score": [1.0] * wells, "why": ["bench"] * wells}
+    )
     queue.write_csv(run / "review" / "queue.csv")
 
 
@@ -93,15 +113,37 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
     own.symlink_to(run.resolve())
     prepare_database(settings.url)
     with Session(engine(settings.url)) as session:
-        session.add(PlateRow(id="p", name="p", rows=16, columns=24, channels="[]", pixel_size_um=0.325))
+        session.add(
+            PlateRow(id="p", name="p", rows=16, columns=24, channels="[]", pixel_size_um=0.325)
+        )
         session.flush()
-        session.add(RunRow(id=run_id, plate_id="p", protocol_name="x", engine="classical", state="done", n_wells=384, n_skipped=0))
+        session.add(
+            RunRow(
+                id=run_id,
+                plate_id="p",
+                protocol_name="x",
+                engine="classical",
+                state="done",
+                n_wells=384,
+                n_skipped=0,
+            )
+        )
         session.flush()
         _insert_tables(session, own, run_id, 1)
         session.commit()
     environment = {**os.environ, "IMAGING_SERVICE_DATA_DIR": str(settings.data_dir)}
-    command = [sys.executable, "-m", "imaging_service.cli", "serve", "--port", "8798", "--no-worker"]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "imaging_service.cli",
+        "serve",
+        "--port",
+        "8798",
+        "--no-worker",
+    ]
+    server = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     url = "http://127.0.0.1:8798"
     while True:
         try:
@@ -151,14 +193,20 @@ def figures(viewer, widget, what: str) -> None:
     erased = []
     for _ in range(6):
         label = int(layer.data[layer.data > 0][0])
-        erased.append(timed(lambda label=label: widget._correct(lambda s: s.erase("nuclei", label))))
+        erased.append(
+            timed(lambda label=label: widget._correct(lambda s: s.erase("nuclei", label)))
+        )
     for name, seconds in (
         ("field opened, not read ahead", cold),
         ("field opened, read ahead", ahead),
         ("stroke saved", strokes),
         ("cell erased", erased),
     ):
-        print(f"{what:8} {name:30} median {statistics.median(seconds):.2f} s, worst {max(seconds):.2f} s", flush=True)
+        print(
+            f"{what:8} {name:30} median {statistics.median(seconds):.2f} s, worst"
+            f" {max(seconds):.2f} s",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -170,9 +218,18 @@ def main() -> None:
         run = draw(folder)
         multiply(run, wells)
         server, url, run_id = serve(folder, run)
-        measure = [sys.executable, __file__, "--inside", str(run), url, run_id, str(folder / "journal")]
+        measure = [
+            sys.executable,
+            __file__,
+            "--inside",
+            str(run),
+            url,
+            run_id,
+            str(folder / "journal"),
+        ]
         try:
-            subprocess.run(measure, check=True)  # a process of its own: the drawing's memory is not the reviewer's
+            # a process of its own: the drawing's memory is not the reviewer's
+            subprocess.run(measure, check=True)
         finally:
             server.terminate()
 
@@ -189,7 +246,10 @@ def inside(run: Path, url: str, run_id: str, journal: Path) -> None:
     viewer.window.add_dock_widget(widget, area="right")
     settle()
     print(f"napari alone {process.memory_info().rss / 2**20:.0f} MiB")
-    print(f"local    first field of a session     {timed(lambda: widget.open(run)):.2f} s (napari makes its layers)")
+    print(
+        f"local    first field of a session     {timed(lambda: widget.open(run)):.2f} s (napari"
+        " makes its layers)"
+    )
     figures(viewer, widget, "local")
     widget.connect_to(url, run_id, journal)
     figures(viewer, widget, "HTTP")
@@ -201,7 +261,10 @@ def inside(run: Path, url: str, run_id: str, journal: Path) -> None:
         widget.session.accept()
         seen += 1
         peak = max(peak, process.memory_info().rss / 2**20)
-    print(f"queue of {seen} fields: {(time.perf_counter() - start) / seen:.2f} s a field without a look, peak {peak:.0f} MiB")
+    print(
+        f"queue of {seen} fields: {(time.perf_counter() - start) / seen:.2f} s a field without a"
+        f" look, peak {peak:.0f} MiB"
+    )
     widget.close_session()
     viewer.close()
 

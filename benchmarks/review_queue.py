@@ -1,9 +1,11 @@
-"""Does what the queue goes by tell worse fields from better ones? On annotated nuclei that the engine was not trained on.
+"""Does what the queue goes by tell worse fields from better ones? On annotated nuclei that the
+engine was not trained on.
 
     python benchmarks/review_queue.py ../shared/data/nuclei_dsb2018
 
-For each image: the engine's F1 against the annotation, its F1 against the classical engine (the second opinion), and the 10th percentile of its own
-probability. Spearman's correlation with the first, and the area under the curve for the worst fifth of images.
+For each image: the engine's F1 against the annotation, its F1 against the classical engine (the
+second opinion), and the 10th percentile of its own probability. Spearman's correlation with the
+first, and the area under the curve for the worst fifth of images.
 """
 
 from __future__ import annotations
@@ -33,16 +35,22 @@ def main() -> None:
             counts = object_counts(truth, nuclei, (0.5, 0.75))
             agreed = nuclei_agreement(field, nuclei)
             least = float(np.nanpercentile(sure, 10)) if len(sure) else np.nan
-            rows.append((counts[0.5].f1, counts[0.75].f1, np.nan if agreed is None else agreed, least))
+            rows.append(
+                (counts[0.5].f1, counts[0.75].f1, np.nan if agreed is None else agreed, least)
+            )
     table = np.array(rows)
     table = table[np.isfinite(table).all(axis=1)]
     worst = table[:, 0] < np.percentile(table[:, 0], 20)
     print(
-        f"{len(table)} images; true F1@0.5 of the worst fifth under {np.percentile(table[:, 0], 20):.2f}, median {np.median(table[:, 0]):.2f}"
+        f"{len(table)} images; true F1@0.5 of the worst fifth under"
+        f" {np.percentile(table[:, 0], 20):.2f}, median {np.median(table[:, 0]):.2f}"
     )
     for name, values in (("second engine", table[:, 2]), ("own probability", table[:, 3])):
         r = [spearmanr(table[:, k], values).statistic for k in (0, 1)]
-        print(f"{name:16} correlation with F1@0.5 {r[0]:.2f}, @0.75 {r[1]:.2f}; worst fifth: area {roc_auc_score(worst, -values):.2f}")
+        print(
+            f"{name:16} correlation with F1@0.5 {r[0]:.2f}, @0.75 {r[1]:.2f}; worst fifth: area"
+            f" {roc_auc_score(worst, -values):.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Does the 95 % interval of a hazard ratio cover the true one, and is a lost neuron ever a death? Simulated plates, tracked.
+"""Does the 95 % interval of a hazard ratio cover the true one, and is a lost neuron ever a death?
+Simulated plates, tracked.
 
     python benchmarks/survival.py --plates 100
 
-A plate has 6 vehicle and 6 treated wells with one field of about 60 neurons, seen 10 times in 12 h. Wells differ in their hazard
-by a log-normal factor (σ 0.15). What the tracker is given is what segmentation gives: places with drift, crawling and error,
-missed cells, debris that settles, a frame out of focus. Under GEDI 2 % of the living float off at each frame, and a treated
-well loses twice as many in the plates marked "unequal loss".
+A plate has 6 vehicle and 6 treated wells with one field of about 60 neurons, seen 10 times in 12 h.
+Wells differ in their hazard by a log-normal factor (σ 0.15). What the tracker is given is what
+segmentation gives: places with drift, crawling and error, missed cells, debris that settles, a
+frame out of focus. Under GEDI 2 % of the living float off at each frame, and a treated well loses
+twice as many in the plates marked "unequal loss".
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ def simulate_well(rng, hazard, definition, lost_per_frame):
     """(objects linked, frames, hour of death or loss of each neuron by its place)."""
     start = spread(rng)
     death = rng.exponential(1 / hazard, NEURONS)
-    lost = np.where(rng.random((FRAMES, NEURONS)) < lost_per_frame, np.arange(FRAMES)[:, None] * INTERVAL_H, np.inf)
+    lost = np.where(
+        rng.random((FRAMES, NEURONS)) < lost_per_frame,
+        np.arange(FRAMES)[:, None] * INTERVAL_H,
+        np.inf,
+    )
     lost[0] = np.inf
     lost_h = lost.min(axis=0)
     # A dead neuron stays where it died.
@@ -60,20 +66,40 @@ def simulate_well(rng, hazard, definition, lost_per_frame):
             if lost_h[i] <= hour or (dead and definition == "reporter_loss") or rng.random() < 0.01:
                 continue
             sensor = max(0.02, rng.normal(1.0, 0.2) if dead else rng.normal(0.2, 0.05))
-            rows.append((frame + 1, *(place[i] + rng.normal(0, 0.7, 2)), float(rng.lognormal(np.log(180), 0.08)), sensor))
-        rows += [(frame + 1, *d, float(rng.uniform(40, 120)), float(rng.uniform(0, 0.3))) for d in debris]
-    objects = pl.DataFrame(rows, ["frame", "y_um", "x_um", "soma_area_um2", "soma_mean_death"], orient="row")
-    objects = objects.with_columns(pl.int_range(1, pl.len() + 1).over("frame").alias("label"), pl.lit(1.0).alias("soma_mean_neurite"))
+            rows.append(
+                (
+                    frame + 1,
+                    *(place[i] + rng.normal(0, 0.7, 2)),
+                    float(rng.lognormal(np.log(180), 0.08)),
+                    sensor,
+                )
+            )
+        rows += [
+            (frame + 1, *d, float(rng.uniform(40, 120)), float(rng.uniform(0, 0.3))) for d in debris
+        ]
+    objects = pl.DataFrame(
+        rows, ["frame", "y_um", "x_um", "soma_area_um2", "soma_mean_death"], orient="row"
+    )
+    objects = objects.with_columns(
+        pl.int_range(1, pl.len() + 1).over("frame").alias("label"),
+        pl.lit(1.0).alias("soma_mean_neurite"),
+    )
     linked = link(objects, TrackSettings())
     # As a cell table has it: places as they stood in the frame.
-    shift = pl.DataFrame({"frame": range(1, FRAMES + 1), "drift_y_um": drift[:, 0], "drift_x_um": drift[:, 1]})
+    shift = pl.DataFrame(
+        {"frame": range(1, FRAMES + 1), "drift_y_um": drift[:, 0], "drift_x_um": drift[:, 1]}
+    )
     cells = linked.join(shift, on="frame", how="left").with_columns(
-        y_um=pl.col("y_um") + pl.col("drift_y_um"), x_um=pl.col("x_um") + pl.col("drift_x_um"), soma_form_factor=pl.lit(0.8)
+        y_um=pl.col("y_um") + pl.col("drift_y_um"),
+        x_um=pl.col("x_um") + pl.col("drift_x_um"),
+        soma_form_factor=pl.lit(0.8),
     )
     fields = shift.with_columns(
-        ((pl.col("frame") - 1) * INTERVAL_H).alias("time_h"), (pl.col("frame") != blurred + 1).alias("usable"),
-        pl.lit(SIDE_UM).alias("height_um"), pl.lit(SIDE_UM).alias("width_um"),
-    )  # fmt: skip
+        ((pl.col("frame") - 1) * INTERVAL_H).alias("time_h"),
+        (pl.col("frame") != blurred + 1).alias("usable"),
+        pl.lit(SIDE_UM).alias("height_um"),
+        pl.lit(SIDE_UM).alias("width_um"),
+    )
     return cells, fields, (start, np.minimum(death, np.inf), lost_h)
 
 
@@ -85,9 +111,21 @@ def plate(job):
     for n in range(15):
         control = ("vehicle", "none", "positive")[n // 6]
         well = f"A{n + 1:02d}"
-        hazard = HAZARD * rng.lognormal(0, WELL_SD) * {"vehicle": 1.0, "none": ratio, "positive": 1e6}[control]
-        lost = 0.0 if definition == "reporter_loss" else 0.04 if unequal and control == "none" else 0.02
-        c, f, truths[well] = simulate_well(rng, hazard, definition, lost if control != "positive" else 0.0)
+        hazard = (
+            HAZARD
+            * rng.lognormal(0, WELL_SD)
+            * {"vehicle": 1.0, "none": ratio, "positive": 1e6}[control]
+        )
+        lost = (
+            0.0
+            if definition == "reporter_loss"
+            else 0.04
+            if unequal and control == "none"
+            else 0.02
+        )
+        c, f, truths[well] = simulate_well(
+            rng, hazard, definition, lost if control != "positive" else 0.0
+        )
         cells.append(c.with_columns(pl.lit(well).alias("well"), pl.lit(1).alias("field")))
         fields.append(f.with_columns(pl.lit(well).alias("well"), pl.lit(1).alias("field")))
         conditions.append(
@@ -101,10 +139,14 @@ def plate(job):
                 "batch": "b",
             }
         )
-    tracks, _ = plate_tracks(pl.concat(cells), pl.concat(fields), pl.DataFrame(conditions), DeathSettings(definition))
+    tracks, _ = plate_tracks(
+        pl.concat(cells), pl.concat(fields), pl.DataFrame(conditions), DeathSettings(definition)
+    )
     used = tracks.filter("included")
     called = false = 0
-    placed = used.filter(pl.col("control") != "positive").select("well", "y_um", "x_um", "event", "exit_h")
+    placed = used.filter(pl.col("control") != "positive").select(
+        "well", "y_um", "x_um", "event", "exit_h"
+    )
     for well, y, x, event, exit_h in placed.iter_rows():
         start, _, lost_h = truths[well]
         i = int(np.argmin(np.hypot(*(start - (y, x)).T)))
@@ -112,28 +154,47 @@ def plate(job):
             called += 1
             # A death that was read before the loss is the sensor's error, not the loss's.
             false += event and exit_h >= lost_h[i]
-    row = compare(used.filter(pl.col("control") == "vehicle"), used.filter(pl.col("control") == "none"), float(used["study_end_h"].min()))
+    row = compare(
+        used.filter(pl.col("control") == "vehicle"),
+        used.filter(pl.col("control") == "none"),
+        float(used["study_end_h"].min()),
+    )
     return row, called, false
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--plates", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    print(f"{'definition':15} {'true':>5} {'mean':>6} {'coverage':>9} {'lost, called dead':>18}  statuses")
+    print(
+        f"{'definition':15} {'true':>5} {'mean':>6} {'coverage':>9} {'lost, called dead':>18} "
+        " statuses"
+    )
     with ProcessPoolExecutor(arguments.workers) as pool:
         for definition, unequal in (("gedi", False), ("reporter_loss", False), ("gedi", True)):
-            # Unequal loss is about the flag and the bounds, which need fewer plates than a coverage does.
+            # Unequal loss is about the flag and the bounds, which need fewer plates than a coverage
+            # does.
             plates = range(arguments.plates // 3 if unequal else arguments.plates)
             for ratio in RATIOS:
-                rows, called, false = zip(*pool.map(plate, [(s, ratio, definition, unequal) for s in plates]), strict=True)
+                rows, called, false = zip(
+                    *pool.map(plate, [(s, ratio, definition, unequal) for s in plates]), strict=True
+                )
                 given = [r for r in rows if r.get("hr_low") is not None]
                 mean = np.exp(np.mean([np.log(r["hazard_ratio"]) for r in given]))
                 covered = np.mean([r["hr_low"] <= ratio <= r["hr_high"] for r in given])
-                statuses = {s: sum(r["status"] == s for r in rows) for s in sorted({r["status"] for r in rows})}
+                statuses = {
+                    s: sum(r["status"] == s for r in rows)
+                    for s in sorted({r["status"] for r in rows})
+                }
                 name = definition + (", unequal loss" if unequal else "")
-                print(f"{name:21} {ratio:5.1f} {mean:6.2f} {covered:9.1%} {sum(false):>7} of {sum(called):<7} {statuses}", flush=True)
+                print(
+                    f"{name:21} {ratio:5.1f} {mean:6.2f} {covered:9.1%} {sum(false):>7} of"
+                    f" {sum(called):<7} {statuses}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The Python client of a running service. Light: httpx and the schemas. To review a run: `remote_run`, `local_run`."""
+"""The Python client of a running service.
+
+Light: httpx and the schemas. To review a run: `remote_run`, `local_run`.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,9 @@ class ServiceRefused(ServiceError):
 class Client:
     """A running service.
 
-    Use as a context manager. Every method raises ServiceRefused with the service's own explanation; `read_seconds` is how long an answer
-    may take, without end if not given: a submission is answered once all its files are hashed.
+    Use as a context manager. Every method raises ServiceRefused with the service's own explanation;
+    `read_seconds` is how long an answer may take, without end if not given: a submission is
+    answered once all its files are hashed.
 
     Examples
     --------
@@ -53,16 +57,26 @@ class Client:
     'http://127.0.0.1:9'
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:8765", read_seconds: float | None = None) -> None:
+    def __init__(
+        self, url: str = "http://127.0.0.1:8765", read_seconds: float | None = None
+    ) -> None:
         self._http = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(10.0, read=read_seconds, connect=min(10.0, (read_seconds or 100) / 10))
+            base_url=url,
+            timeout=httpx.Timeout(
+                10.0, read=read_seconds, connect=min(10.0, (read_seconds or 100) / 10)
+            ),
         )
         self.url = url.rstrip("/")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -74,13 +88,19 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise ServiceRefused(f"no answer from {self.url} ({error}); is `imaging-service serve` running there?") from error
+            raise ServiceRefused(
+                f"no answer from {self.url} ({error}); is `imaging-service serve` running there?"
+            ) from error
         if answer.is_error:
             try:
                 problem = answer.json()
             except ValueError:
                 problem = {}
-            raise ServiceRefused(str(problem.get("detail") or answer.text[:500]), answer.status_code, str(problem.get("type", "")))
+            raise ServiceRefused(
+                str(problem.get("detail") or answer.text[:500]),
+                answer.status_code,
+                str(problem.get("type", "")),
+            )
         return answer
 
     def submit(
@@ -93,7 +113,9 @@ class Client:
         device: str = "auto",
         plate: str = "",
     ) -> Run:
-        """Submit a plate whose scan the service can reach by the same path; `plate` names it in a map of several."""
+        """Submit a plate whose scan the service can reach by the same path; `plate` names it in a
+        map of several.
+        """
         scan, plate_map, protocol = Path(scan), Path(plate_map), Path(protocol)
         try:
             content = tomllib.loads(protocol.read_text(encoding="utf-8"))
@@ -101,10 +123,17 @@ class Client:
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise ServiceRefused(f"{protocol} or {plate_map} cannot be read: {error}") from error
         body = Submission(
-            scan=str(scan.resolve()), plate_map_name=plate_map.name, plate_map_base64=base64.b64encode(sheet).decode(), protocol=content,
-            engine=engine, device=device, plate=plate,
-        )  # fmt: skip
-        return Run.model_validate(self.ask("POST", "/runs", json=body.model_dump(mode="json")).json())
+            scan=str(scan.resolve()),
+            plate_map_name=plate_map.name,
+            plate_map_base64=base64.b64encode(sheet).decode(),
+            protocol=content,
+            engine=engine,
+            device=device,
+            plate=plate,
+        )
+        return Run.model_validate(
+            self.ask("POST", "/runs", json=body.model_dump(mode="json")).json()
+        )
 
     def runs(self) -> list[Run]:
         """The newest runs."""
@@ -120,21 +149,29 @@ class Client:
 
     def progress(self, run_id: str) -> list[WellState]:
         """How each well ended, so far."""
-        return [WellState.model_validate(w) for w in self.ask("GET", f"/runs/{run_id}/progress").json()]
+        return [
+            WellState.model_validate(w) for w in self.ask("GET", f"/runs/{run_id}/progress").json()
+        ]
 
     def wells(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
-        """The well table as a list of rows; filters: line, compound, status; labels="engine" for the table before any review."""
+        """The well table as a list of rows; filters: line, compound, status; labels="engine" for
+        the table before any review.
+        """
         rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/wells", params=filters).json()
         return rows
 
     def responses(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
         """The response table as a list of rows; filters: line, compound, phenotype, status."""
-        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/responses", params=filters).json()
+        rows: list[dict[str, Any]] = self.ask(
+            "GET", f"/runs/{run_id}/responses", params=filters
+        ).json()
         return rows
 
     def hazards(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
         """Survival over time as a list of rows; filters: line, compound, status."""
-        rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/hazards", params=filters).json()
+        rows: list[dict[str, Any]] = self.ask(
+            "GET", f"/runs/{run_id}/hazards", params=filters
+        ).json()
         return rows
 
     def checks(self, run_id: str) -> list[dict[str, Any]]:
@@ -148,7 +185,12 @@ class Client:
 
     def put_registry(self, kind: Literal["lines", "batches"], text: str) -> RegistryChange:
         """Add or replace lines or batches from TSV text."""
-        answer = self.ask("PUT", f"/{kind}", content=text.encode(), headers={"Content-Type": "text/tab-separated-values"})
+        answer = self.ask(
+            "PUT",
+            f"/{kind}",
+            content=text.encode(),
+            headers={"Content-Type": "text/tab-separated-values"},
+        )
         return RegistryChange.model_validate(answer.json())
 
     def table_bytes(self, run_id: str, kind: str, fmt: str) -> bytes:

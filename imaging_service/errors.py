@@ -1,4 +1,6 @@
-"""Errors that a user can act on: each has a stable code and says what is wrong, where, and what to do."""
+"""Errors that a user can act on: each has a stable code and says what is wrong, where, and what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,10 @@ from contextlib import contextmanager
 
 
 class ServiceError(Exception):
-    """Any refusal of the service. `code` is stable for programs; `http_status` is what the API answers with."""
+    """Any refusal of the service.
+
+    `code` is stable for programs; `http_status` is what the API answers with.
+    """
 
     code = "error"
     http_status = 500
@@ -21,7 +26,10 @@ class ScanError(ServiceError, ValueError):
 
 
 class ImageError(ServiceError, ValueError):
-    """One image is missing, damaged or not what its metadata says. Fails its well, never the plate."""
+    """One image is missing, damaged or not what its metadata says.
+
+    Fails its well, never the plate.
+    """
 
     code = "image_unreadable"
     http_status = 422
@@ -131,9 +139,10 @@ class NotReady(ServiceError, RuntimeError):
 def damaged(raises: type[ServiceError], where: str) -> Iterator[None]:
     """Turn what a library says of damaged bytes into one named error, "WHERE: cannot be read (…)".
 
-    On broken or hostile bytes readers raise anything from struct.error to a codec's own, so the net is wide: here, and in no
-    reader. What the machine does (OSError, MemoryError) passes as it is: it is not the file's fault, and another attempt may
-    succeed. A file that is not there is the plate's fault again.
+    On broken or hostile bytes readers raise anything from struct.error to a codec's own, so the net
+    is wide: here, and in no reader. What the machine does (OSError, MemoryError) passes as it is:
+    it is not the file's fault, and another attempt may succeed. A file that is not there is the
+    plate's fault again.
     """
     try:
         yield

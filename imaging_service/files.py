@@ -1,6 +1,8 @@
-"""Writing files and folders so that a kill leaves the whole of it or nothing, and locks that a kill releases.
+"""Writing files and folders so that a kill leaves the whole of it or nothing, and locks that a kill
+releases.
 
-What is being written lies beside its target, under a name that starts with ".staged-", until it takes its place.
+What is being written lies beside its target, under a name that starts with ".staged-", until it
+takes its place.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_once(target: Path, content: bytes) -> bool:
-    """Write a file whole; False where one of that name is there already. A link, unlike a rename, never replaces."""
+    """Write a file whole; False where one of that name is there already. A link, unlike a rename,
+    never replaces.
+    """
     with _on_disk(target, content) as scratch:
         try:
             os.link(scratch, target)
@@ -33,10 +37,11 @@ def write_once(target: Path, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def staged(target: Path, *, keep: bool = False) -> Iterator[Path]:
-    """A scratch folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
+    """A scratch folder beside `target` that takes its place when the block ends well, and vanishes
+    when it does not.
 
-    An existing target is replaced, or with `keep` stays, and the scratch goes: two that convert the same well write the
-    same, and a third may be reading it. A kill leaves at most a scratch folder.
+    An existing target is replaced, or with `keep` stays, and the scratch goes: two that convert the
+    same well write the same, and a third may be reading it. A kill leaves at most a scratch folder.
     """
     scratch = _scratch(target)
     scratch.mkdir()
@@ -73,7 +78,10 @@ def sweep(root: Path) -> None:
 
 @contextlib.contextmanager
 def locked(lock: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock file, which a kill releases. Raises Forbidden, with `refusal`, where another process holds it."""
+    """Hold a lock file, which a kill releases.
+
+    Raises Forbidden, with `refusal`, where another process holds it.
+    """
     # The reviewer's install writes single files only, and comes without it.
     from filelock import FileLock, Timeout
 
@@ -90,14 +98,18 @@ def locked(lock: Path, refusal: str) -> Iterator[None]:
 
 
 def only_one(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of a run's folder: two commands that write to one would remove each other's scratch."""
+    """Hold the lock of a run's folder: two commands that write to one would remove each other's
+    scratch.
+    """
     refusal = f"another command is writing to {folder}; wait for it, or give another --out"
     return locked(folder / ".lock", refusal)
 
 
 @contextlib.contextmanager
 def _on_disk(target: Path, content: bytes) -> Iterator[Path]:
-    """A scratch file beside `target` that holds `content` for good; gone after the block unless it was moved."""
+    """A scratch file beside `target` that holds `content` for good; gone after the block unless it
+    was moved.
+    """
     scratch = _scratch(target)
     try:
         with scratch.open("wb") as stream:

@@ -27,7 +27,8 @@ from segmentation.settings import STRICT, Positive, meaning
 from segmentation.sizes import Sizes
 
 Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope", "death"]
-# Keys that came after version 0.2.0: at their defaults they leave a protocol the digest, and a run the identity, of before.
+# Keys that came after version 0.2.0: at their defaults they leave a protocol the digest, and a run
+# the identity, of before.
 LATER = {
     "measurement": (
         "primary_ring_um",
@@ -40,7 +41,14 @@ LATER = {
     ),
     "reference": ("pyknotic_area", "pyknotic_dna", "mislocalised_percentile"),
     "quality": ("uneven", "debris", "confluence", "trend_p", "autofluorescent_z"),
-    "survival": ("jump_um", "sensor_share", "absent_frames", "merged_growth", "max_drift", "blurred_slope"),
+    "survival": (
+        "jump_um",
+        "sensor_share",
+        "absent_frames",
+        "merged_growth",
+        "max_drift",
+        "blurred_slope",
+    ),
 }
 
 
@@ -52,20 +60,43 @@ class Acquisition(_Part):
     """How the scan was taken, where its own metadata does not say."""
 
     pixel_size_um: Positive | None = Field(
-        None, description="Used where the scan carries no pixel size; must agree with it within 1 % where it does."
+        None,
+        description=(
+            "Used where the scan carries no pixel size; must agree with it within 1 % where it"
+            " does."
+        ),
     )
     reader: str = Field("auto", description="tiff, harmony, ome-zarr, or auto.")
     file_pattern: str = Field(
         "auto",
-        description="Name of a shipped pattern, or a regular expression with the groups well (or row and column), channel, field, z, time.",
+        description=(
+            "Name of a shipped pattern, or a regular expression with the groups well (or row and"
+            " column), channel, field, z, time."
+        ),
     )
     plate_wells: int | None = Field(
-        None, description="Format of the plate; the smallest that holds the scanned and mapped wells if not given."
+        None,
+        description=(
+            "Format of the plate; the smallest that holds the scanned and mapped wells if not"
+            " given."
+        ),
     )
-    line: str = Field("", description="Cell line of wells for which the plate map names none, for maps that know compounds only.")
+    line: str = Field(
+        "",
+        description=(
+            "Cell line of wells for which the plate map names none, for maps that know compounds"
+            " only."
+        ),
+    )
     z_projection: Literal["max"] = Field("max", description="How several planes become one.")
-    time_point: int | None = Field(None, ge=1, description="Which of several time points a fixed assay analyses, counted from 1.")
-    frame_interval_h: Positive | None = Field(None, description="Hours between time points; a longitudinal assay needs it.")
+    time_point: int | None = Field(
+        None,
+        ge=1,
+        description="Which of several time points a fixed assay analyses, counted from 1.",
+    )
+    frame_interval_h: Positive | None = Field(
+        None, description="Hours between time points; a longitudinal assay needs it."
+    )
 
     @field_validator("file_pattern")
     @classmethod
@@ -80,7 +111,8 @@ class Acquisition(_Part):
         return value
 
 
-# A section of the protocol is the settings of the functions that it speaks of: their defaults, bounds and meanings are theirs.
+# A section of the protocol is the settings of the functions that it speaks of: their defaults,
+# bounds and meanings are theirs.
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -88,9 +120,11 @@ class Segmentation(Sizes):
     """Which engine, and what sizes it may expect."""
 
     engine: str = DEFAULT_ENGINE
-    checkpoint_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$"), meaning("Refuse a checkpoint file with another digest.")] = (
-        None
-    )
+    checkpoint_sha256: Annotated[
+        str | None,
+        Field(pattern="^[0-9a-f]{64}$"),
+        meaning("Refuse a checkpoint file with another digest."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -104,7 +138,10 @@ class Reference(CallSettings):
 
     healthy_lines: Annotated[
         tuple[str, ...],
-        meaning("Lines whose vehicle neurons define mislocalisation; from the plate map's genotypes if not given."),
+        meaning(
+            "Lines whose vehicle neurons define mislocalisation; from the plate map's genotypes if"
+            " not given."
+        ),
     ] = ()
 
 
@@ -119,9 +156,15 @@ class Survival(TrackSettings, DeathSettings):
 class Response(_Part):
     """Which well columns become rows of the response table."""
 
-    phenotypes: tuple[str, ...] = Field(("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1)
+    phenotypes: tuple[str, ...] = Field(
+        ("live_density", "neurite_length_density", "neurite_length_per_neuron"), min_length=1
+    )
     position_correction: Literal["none", "b_score"] = Field(
-        "none", description="Take rows and columns off by median polish; refused, phenotype by phenotype, where lines or doses follow them."
+        "none",
+        description=(
+            "Take rows and columns off by median polish; refused, phenotype by phenotype, where"
+            " lines or doses follow them."
+        ),
     )
 
 
@@ -138,7 +181,9 @@ class AssayProtocol(_Part):
 
     name: str
     notes: str = ""
-    channels: dict[Role, str | int] = Field(description="Role ► the channel's name in the scan, or its number counted from 1.")
+    channels: dict[Role, str | int] = Field(
+        description="Role ► the channel's name in the scan, or its number counted from 1."
+    )
     acquisition: Acquisition = Acquisition()
     segmentation: Segmentation = Segmentation()
     measurement: Measurement = Measurement()
@@ -151,18 +196,29 @@ class AssayProtocol(_Part):
     def _what_survival_needs(self) -> AssayProtocol:
         if self.survival is None:
             if "dna" not in self.channels:
-                raise ValueError("channels: a fixed assay needs the role dna; a live one without DNA stain needs a [survival] section")
+                raise ValueError(
+                    "channels: a fixed assay needs the role dna; a live one without DNA stain needs"
+                    " a [survival] section"
+                )
             return self
         if self.acquisition.time_point is not None:
             raise ValueError(
-                "acquisition.time_point chooses one frame, [survival] follows neurons through all of them: drop one of the two"
+                "acquisition.time_point chooses one frame, [survival] follows neurons through all"
+                " of them: drop one of the two"
             )
         if self.acquisition.frame_interval_h is None:
-            raise ValueError("acquisition.frame_interval_h is missing: survival needs the hours between time points")
+            raise ValueError(
+                "acquisition.frame_interval_h is missing: survival needs the hours between time"
+                " points"
+            )
         if "neurite" not in self.channels:
-            raise ValueError("channels: survival follows somas, so the reporter needs the role neurite")
+            raise ValueError(
+                "channels: survival follows somas, so the reporter needs the role neurite"
+            )
         if self.survival.definition in ("gedi", "death_dye") and "death" not in self.channels:
-            raise ValueError(f"channels: survival.definition {self.survival.definition} needs the role death")
+            raise ValueError(
+                f"channels: survival.definition {self.survival.definition} needs the role death"
+            )
         return self
 
     @field_validator("channels")
@@ -170,7 +226,8 @@ class AssayProtocol(_Part):
     def _one_channel_each(cls, value: dict[Role, str | int]) -> dict[Role, str | int]:
         if "dna" not in value and "neurite" not in value:
             raise ValueError(
-                "no channel has the role dna or neurite; nuclei, or the somas of a live reporter, are what every number is counted by"
+                "no channel has the role dna or neurite; nuclei, or the somas of a live reporter,"
+                " are what every number is counted by"
             )
         if len(set(value.values())) < len(value):
             raise ValueError("one channel cannot have two roles")
@@ -237,7 +294,9 @@ def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
         protocol = AssayProtocol.model_validate(content)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {_explain(e)}" for e in error.errors()]
-        raise ProtocolError(f"protocol {source} cannot be used:\n  - " + "\n  - ".join(faults)) from error
+        raise ProtocolError(
+            f"protocol {source} cannot be used:\n  - " + "\n  - ".join(faults)
+        ) from error
     for name in protocol.response.phenotypes:
         try:
             phenotype(name)

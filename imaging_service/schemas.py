@@ -15,10 +15,15 @@ _EXAMPLE_RUN = "3f0c9d2a41b7"
 class Problem(BaseModel):
     """RFC 9457 problem: the one shape of every error."""
 
-    type: str = Field(description="Stable code of the error, as a URN.", examples=["urn:imaging-service:not_found"])
+    type: str = Field(
+        description="Stable code of the error, as a URN.",
+        examples=["urn:imaging-service:not_found"],
+    )
     title: str = Field(examples=["Not found"])
     status: int = Field(examples=[404])
-    detail: str = Field(description="What is wrong, where, and what to do.", examples=["there is no run 3f0c"])
+    detail: str = Field(
+        description="What is wrong, where, and what to do.", examples=["there is no run 3f0c"]
+    )
 
 
 class Submission(BaseModel):
@@ -27,12 +32,19 @@ class Submission(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scan: str = Field(description="Folder of the scan.", examples=["/scans/plate-12"])
-    plate_map_name: str = Field(description="Name of the plate map's file; its ending says the format.", examples=["plate_map.csv"])
+    plate_map_name: str = Field(
+        description="Name of the plate map's file; its ending says the format.",
+        examples=["plate_map.csv"],
+    )
     plate_map_base64: str = Field(description="The file's bytes.", max_length=70_000_000)
     protocol: dict[str, Any] = Field(description="The protocol file's content.")
-    engine: str | None = Field(None, description="Overrides the protocol's engine.", examples=["classical"])
+    engine: str | None = Field(
+        None, description="Overrides the protocol's engine.", examples=["classical"]
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    plate: str = Field("", description="Barcode in a map of several plates; the scan folder's name if not given.")
+    plate: str = Field(
+        "", description="Barcode in a map of several plates; the scan folder's name if not given."
+    )
 
 
 class Progress(BaseModel):
@@ -84,7 +96,9 @@ class RegistryChange(BaseModel):
     """What a registry file brought: names of lines or batches."""
 
     added: list[str] = Field(default_factory=list)
-    changed: list[str] = Field(default_factory=list, description="Known before, with other content.")
+    changed: list[str] = Field(
+        default_factory=list, description="Known before, with other content."
+    )
     unchanged: list[str] = Field(default_factory=list)
 
 
@@ -110,7 +124,9 @@ class LabelVersion(BaseModel):
     reason: str = ""
     time: datetime
     undoes: int | None = Field(None, description="The version that it takes back.")
-    edit: str = Field("", description="The reviewer's own key of the correction: sent twice, it is written once.")
+    edit: str = Field(
+        "", description="The reviewer's own key of the correction: sent twice, it is written once."
+    )
     regions: list[Region]
 
 
@@ -120,7 +136,9 @@ class Verdict(BaseModel):
     well: str = Field(examples=["B03"])
     field: int | None = Field(None, description="From 1; the whole well if not given.")
     track: int | None = None
-    frame: int | None = Field(None, description="Where the track was pointed at: time point, and the cell's label in it.")
+    frame: int | None = Field(
+        None, description="Where the track was pointed at: time point, and the cell's label in it."
+    )
     label: int | None = None
     accepted: bool
     author: str
@@ -149,7 +167,9 @@ class QueueEntry(BaseModel):
     well: str = Field(examples=["B03"])
     field: int
     score: float = Field(description="How much speaks for a look, in units of one warning.")
-    why: str = Field("", description="In words. It may name the compound: hide it from a blinded reviewer.")
+    why: str = Field(
+        "", description="In words. It may name the compound: hide it from a blinded reviewer."
+    )
     judged: bool = False
     claimed_by: str = Field("", description="Who is looking at it now.")
 
@@ -166,7 +186,9 @@ class Claim(BaseModel):
 class ReviewState(BaseModel):
     """How far a run's tables have followed its review."""
 
-    revision: int = Field(description="1 where nobody reviewed anything, one more for every correction and verdict.")
+    revision: int = Field(
+        description="1 where nobody reviewed anything, one more for every correction and verdict."
+    )
     applied: int = Field(description="The revision that the tables stand at.")
     reason: str = Field("", description="Why the tables could not follow.")
 

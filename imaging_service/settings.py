@@ -15,15 +15,29 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IMAGING_SERVICE_", extra="ignore")
 
-    data_dir: Path = Field(Path("imaging-service-data"), description="Plates, runs and the embedded database.")
-    database_url: str = Field("", description="SQLAlchemy URL; empty means an SQLite file in data_dir.")
+    data_dir: Path = Field(
+        Path("imaging-service-data"), description="Plates, runs and the embedded database."
+    )
+    database_url: str = Field(
+        "", description="SQLAlchemy URL; empty means an SQLite file in data_dir."
+    )
     scan_roots: str = Field(
         "",
-        description=f"Folders under which scans may be submitted by path, separated by {os.pathsep!r}; empty means none but data_dir/scans.",
+        description=(
+            f"Folders under which scans may be submitted by path, separated by {os.pathsep!r};"
+            " empty means none but data_dir/scans."
+        ),
     )
-    workers: int = Field(0, ge=0, description="Processes that analyse wells; 0 means one a core, or one a GPU.")
-    dask_scheduler: str = Field("", description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster.")
-    poll_seconds: float = Field(0.2, gt=0, description="How often the worker looks for queued wells.")
+    workers: int = Field(
+        0, ge=0, description="Processes that analyse wells; 0 means one a core, or one a GPU."
+    )
+    dask_scheduler: str = Field(
+        "",
+        description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster.",
+    )
+    poll_seconds: float = Field(
+        0.2, gt=0, description="How often the worker looks for queued wells."
+    )
 
     @property
     def url(self) -> str:

@@ -32,23 +32,48 @@ class CurveView(pg.PlotWidget):
         if not len(treated):
             plot.setTitle("")
             return
-        # Vehicle has no place on a logarithmic axis: it stands one step of the ladder and a half left of the lowest dose.
+        # Vehicle has no place on a logarithmic axis: it stands one step of the ladder and a half
+        # left of the lowest dose.
         vehicle_at = np.log10(treated.min()) - 0.75
         x = np.where(dose > 0, np.log10(np.where(dose > 0, dose, 1)), vehicle_at)
         fit = np.log10(np.array(curve["fit_dose_molar"], float))
         if curve["fit_low"]:
-            low, high = (pg.PlotDataItem(fit, np.array(curve[side])) for side in ("fit_low", "fit_high"))
+            low, high = (
+                pg.PlotDataItem(fit, np.array(curve[side])) for side in ("fit_low", "fit_high")
+            )
             self.addItem(pg.FillBetweenItem(low, high, brush=(86, 180, 233, 60)))
         if len(fit):
             self.plot(fit, np.array(curve["fit_response"]), pen=pg.mkPen("#56b4e9", width=2))
         here = np.array([w == well for w in curve["wells"]])
-        self.plot(x[~here], response[~here], pen=None, symbol="o", symbolSize=6, symbolBrush="#b0b0b0", symbolPen=None)
-        self.plot(x[here], response[here], pen=None, symbol="o", symbolSize=12, symbolBrush="#e69f00", symbolPen="#ffffff")
+        self.plot(
+            x[~here],
+            response[~here],
+            pen=None,
+            symbol="o",
+            symbolSize=6,
+            symbolBrush="#b0b0b0",
+            symbolPen=None,
+        )
+        self.plot(
+            x[here],
+            response[here],
+            pen=None,
+            symbol="o",
+            symbolSize=12,
+            symbolBrush="#e69f00",
+            symbolPen="#ffffff",
+        )
         # The band may spike to where no response can be: the axis is the wells' and the curve's.
         drawn = np.concatenate([response, np.array(curve["fit_response"], float)])
         plot.setYRange(float(drawn.min()), float(drawn.max()), padding=0.1)
-        status = curve["status"] + (f", EC50 {dose_words(curve['ec50_molar'])}" if curve["ec50_molar"] else "")
+        status = curve["status"] + (
+            f", EC50 {dose_words(curve['ec50_molar'])}" if curve["ec50_molar"] else ""
+        )
         plot.setTitle(f"{curve['line']} · {curve['compound']} · {status}", size="8pt")
-        decades = range(int(np.floor(np.log10(treated.min()))), int(np.ceil(np.log10(treated.max()))) + 1)
-        plot.getAxis("bottom").setTicks([[(vehicle_at, "veh."), *((d, dose_words(10.0**d)) for d in decades)]])
+        decades = range(
+            int(np.floor(np.log10(treated.min()))), int(np.ceil(np.log10(treated.max()))) + 1
+        )
+        plot.getAxis("bottom").setTicks(
+            [[(vehicle_at, "veh."), *((d, dose_words(10.0**d)) for d in decades)]]
+        )
         plot.setLabel("left", f"{curve['phenotype']} ({curve['unit']})")

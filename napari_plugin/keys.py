@@ -14,7 +14,8 @@ from napari_plugin.session import ReviewSession
 class CorrectionKeys:
     """The keys that correct, for one session.
 
-    Every action raises what is wrong, as ServiceError or ValueError. Nothing happens before a field is shown.
+    Every action raises what is wrong, as ServiceError or ValueError. Nothing happens before a field
+    is shown.
 
     Parameters
     ----------
@@ -93,21 +94,28 @@ class CorrectionKeys:
         for name in self._names():
             self._viewer.layers[name].selected_label = number
         layer.mode = "paint"
-        self._say(f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the same number; S saves")
+        self._say(
+            f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the"
+            " same number; S saves"
+        )
 
     def save(self) -> None:
         """Save what was painted on the labels layers."""
         shown = self._shown
         if shown is None or self._layers.laid is not shown:
             return
-        painted = {n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers}
+        painted = {
+            n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers
+        }
         try:
             version = self._session.save(painted)
         except ReviewConflict as error:
             where = f"{self._session.well} field {self._session.number}"
             self._layers.keep_aside(shown, painted, where)
             self._show()
-            raise ReviewConflict(f"{error}. Your labels lie in layers of their own, named “refused”") from error
+            raise ReviewConflict(
+                f"{error}. Your labels lie in layers of their own, named “refused”"
+            ) from error
         self._layers.laid = self._shown
         if version is not None:
             self._describe()
@@ -137,11 +145,16 @@ class CorrectionKeys:
         self._show()
 
     def pointed_at(self) -> tuple[Any, int, tuple[float, float]]:
-        """`FieldLayers.under_cursor`; raises ValueError where there is no object, unless no field is shown."""
+        """`FieldLayers.under_cursor`; raises ValueError where there is no object, unless no field
+        is shown.
+        """
         layer, label, place = self._layers.under_cursor(self._names())
         if not label and self._names():
             named = "the selected layer" if layer is None else layer.name
-            raise ValueError(f"no object of {named} is under the cursor; select {', '.join(self._names())} and point at one")
+            raise ValueError(
+                f"no object of {named} is under the cursor; select {', '.join(self._names())} and"
+                " point at one"
+            )
         return layer, label, place
 
     def _correct(self, act: Callable[[ReviewSession], Any]) -> None:

@@ -17,42 +17,82 @@ from napari_plugin.session import ReviewSession
 LayerData = tuple[Any, dict[str, Any], str]
 
 GRAPH_LAYER, TRACKS_LAYER = "neurite graph", "tracks"
-_COLOURS = {"dna": "blue", "neurite": "green", "aggregate": "red", "identity": "yellow", "death": "gray"}
-# Outlines leave the pixels to be judged; puncta are little more than an outline, and the neurites' mask is shown by its graph.
+_COLOURS = {
+    "dna": "blue",
+    "neurite": "green",
+    "aggregate": "red",
+    "identity": "yellow",
+    "death": "gray",
+}
+# Outlines leave the pixels to be judged; puncta are little more than an outline, and the neurites'
+# mask is shown by its graph.
 _OUTLINED = ("nuclei", "somas")
 
 
-def field_layers(image: FieldImage, contrast: Sequence[tuple[float, float]], tracks: NDArray[np.float64] | None = None) -> list[LayerData]:
-    """One multiscale image layer a channel, one labels layer a compartment, the neurite graph and the tracks; all in µm.
+def field_layers(
+    image: FieldImage,
+    contrast: Sequence[tuple[float, float]],
+    tracks: NDArray[np.float64] | None = None,
+) -> list[LayerData]:
+    """One multiscale image layer a channel, one labels layer a compartment, the neurite graph and
+    the tracks; all in µm.
 
     `contrast`: (low, high) a channel. The time axis of a time-lapse is in time points.
     """
     px = image.pixel_size_um
     time = (1.0,) if image.frames > 1 else ()
-    place = {"scale": (px, px), "translate": tuple(px * n for n in image.origin), "units": ("µm", "µm")}
+    place = {
+        "scale": (px, px),
+        "translate": tuple(px * n for n in image.origin),
+        "units": ("µm", "µm"),
+    }
     layers: list[LayerData] = []
-    for c, (name, role, (low, high)) in enumerate(zip(image.channels, image.roles, contrast, strict=True)):
+    for c, (name, role, (low, high)) in enumerate(
+        zip(image.channels, image.roles, contrast, strict=True)
+    ):
         layers.append(
             (
                 _channel(image, c),
                 {
-                    "name": name, "scale": (*time, px, px), "units": (*(("pixel",) if time else ()), "µm", "µm"),
-                    "colormap": _COLOURS.get(role or "", "gray"), "blending": "additive", "multiscale": True,
-                    "contrast_limits": (low, max(high, low + 1)), "visible": role is not None,
+                    "name": name,
+                    "scale": (*time, px, px),
+                    "units": (*(("pixel",) if time else ()), "µm", "µm"),
+                    "colormap": _COLOURS.get(role or "", "gray"),
+                    "blending": "additive",
+                    "multiscale": True,
+                    "contrast_limits": (low, max(high, low + 1)),
+                    "visible": role is not None,
                 },
                 "image",
             )
-        )  # fmt: skip
+        )
     for name, labels in image.labels.items():
         # A copy: napari paints into the array that it is given.
-        layers.append((labels.copy(), {"name": name, **place, "opacity": 0.7, "visible": name != "neurites"}, "labels"))
+        layers.append(
+            (
+                labels.copy(),
+                {"name": name, **place, "opacity": 0.7, "visible": name != "neurites"},
+                "labels",
+            )
+        )
     blank = np.zeros(next(iter(image.labels.values())).shape, np.uint16)
-    layers.append((blank if image.graph is None else image.graph, {"name": GRAPH_LAYER, **place, "opacity": 0.7}, "labels"))
+    layers.append(
+        (
+            blank if image.graph is None else image.graph,
+            {"name": GRAPH_LAYER, **place, "opacity": 0.7},
+            "labels",
+        )
+    )
     if tracks is not None:
         layers.append(
             (
                 drawable(tracks),
-                {"name": TRACKS_LAYER, "scale": (1.0, 1.0, 1.0), "units": ("pixel", "µm", "µm"), "tail_length": 40},
+                {
+                    "name": TRACKS_LAYER,
+                    "scale": (1.0, 1.0, 1.0),
+                    "units": ("pixel", "µm", "µm"),
+                    "tail_length": 40,
+                },
                 "tracks",
             )
         )
@@ -65,20 +105,33 @@ def drawable(tracks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _channel(image: FieldImage, channel: int) -> list[Any]:
-    """A channel's levels; what lies in memory already stays there, the rest is read when it is looked at."""
-    levels = [level if isinstance(level, np.ndarray) else da.from_zarr(level) for level in image.levels]
+    """A channel's levels; what lies in memory already stays there, the rest is read when it is
+    looked at.
+    """
+    levels = [
+        level if isinstance(level, np.ndarray) else da.from_zarr(level) for level in image.levels
+    ]
     return [level[..., channel, :, :] for level in levels]
 
 
 class FieldLayers:
-    """The layers of the field that is shown. They stay from field to field, and with them the contrast and colours that the reviewer chose."""
+    """The layers of the field that is shown.
+
+    They stay from field to field, and with them the contrast and colours that the reviewer chose.
+    """
 
     def __init__(self, viewer: Any, added: Callable[[Any], None]) -> None:
         self._layers, self._viewer, self._added = viewer.layers, viewer, added
-        # The field whose labels lie in the layers, None while they are being exchanged: only against it do they say what was painted.
+        # The field whose labels lie in the layers, None while they are being exchanged: only
+        # against it do they say what was painted.
         self.laid: FieldImage | None = None
 
-    def show(self, image: FieldImage, contrast: Sequence[tuple[float, float]], tracks: NDArray[np.float64] | None) -> None:
+    def show(
+        self,
+        image: FieldImage,
+        contrast: Sequence[tuple[float, float]],
+        tracks: NDArray[np.float64] | None,
+    ) -> None:
         """Show a field in the layers that there are; `added` is called with those that are new."""
         self.laid = None
         for data, settings, kind in field_layers(image, contrast, tracks):
@@ -94,10 +147,13 @@ class FieldLayers:
             layer = self._layers[name]
             layer.data = data
             if kind == "labels":
-                # A brush that stays armed, or a number picked on another field, would change this one by a stray click or key.
+                # A brush that stays armed, or a number picked on another field, would change this
+                # one by a stray click or key.
                 layer.mode, layer.selected_label = "pan_zoom", 0
             # Each of the two would draw the outlines anew.
-            if not np.array_equal(layer.translate[-2:], settings.get("translate", layer.translate[-2:])):
+            if not np.array_equal(
+                layer.translate[-2:], settings.get("translate", layer.translate[-2:])
+            ):
                 layer.translate = settings["translate"]
         if image.frames > 1:
             self._viewer.dims.axis_labels = ("time point", "y", "x")
@@ -112,20 +168,31 @@ class FieldLayers:
                 self._layers[name].data = labels.copy()
         self.laid = image
 
-    def keep_aside(self, image: FieldImage, painted: dict[str, NDArray[np.int32]], where: str) -> None:
+    def keep_aside(
+        self, image: FieldImage, painted: dict[str, NDArray[np.int32]], where: str
+    ) -> None:
         """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""
         active = self._layers.selection.active
         for name, labels in painted.items():
             if not np.array_equal(labels, image.labels[name]):
                 layer = self._layers[name]
                 self._viewer.add_labels(
-                    labels.copy(), name=f"{name}, refused ({where})", scale=layer.scale, translate=layer.translate, units=layer.units, visible=False
-                )  # fmt: skip
+                    labels.copy(),
+                    name=f"{name}, refused ({where})",
+                    scale=layer.scale,
+                    translate=layer.translate,
+                    units=layer.units,
+                    visible=False,
+                )
         self._layers.selection.active = active
 
     def painted(self, image: FieldImage) -> bool:
         """Whether something lies on the labels layers that is not the field's."""
-        return self.laid is image and any(not np.array_equal(self._layers[n].data, d) for n, d in image.labels.items() if n in self._layers)
+        return self.laid is image and any(
+            not np.array_equal(self._layers[n].data, d)
+            for n, d in image.labels.items()
+            if n in self._layers
+        )
 
     def toggle_outlines(self) -> None:
         """Show the selected labels layer as outlines or as areas."""
@@ -139,7 +206,9 @@ class FieldLayers:
             self._layers[GRAPH_LAYER].visible = not self._layers[GRAPH_LAYER].visible
 
     def under_cursor(self, names: Sequence[str]) -> tuple[Any, int, tuple[float, float]]:
-        """The selected layer, the label under the cursor, and the place in its pixels; label 0 unless it is one of `names`."""
+        """The selected layer, the label under the cursor, and the place in its pixels; label 0
+        unless it is one of `names`.
+        """
         layer = self._layers.selection.active
         if layer is None or layer.name not in names:
             return layer, 0, (0.0, 0.0)

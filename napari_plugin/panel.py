@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_plugin.curve_view import CurveView
 from napari_plugin.plate_view import COLOURS, PlateView
 
 
 class ReviewPanel(QWidget):
-    """From top to bottom: what to open, the plate, stepping, how to review, the curve, how far it is, what went wrong, what the well is."""
+    """From top to bottom: what to open, the plate, stepping, how to review, the curve, how far it
+    is, what went wrong, what the well is.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.open_button = QPushButton("Open run folder …")
         self.connect_button = QPushButton("Open run of a service …")
         self.apart = QCheckBox("Open as an independent reading")
-        self.apart.setToolTip("For agreement between reviewers: begins from the engine's labels, and no table follows it.")
+        self.apart.setToolTip(
+            "For agreement between reviewers: begins from the engine's labels, and no table"
+            " follows it."
+        )
         self.plate = PlateView()
         self.wells = QComboBox()
         self.previous_button = QPushButton("Previous (P)")
@@ -29,7 +42,12 @@ class ReviewPanel(QWidget):
         self.message = QLabel("")
         for label in (self.caption, self.progress, self.message):
             label.setWordWrap(True)
-        self.legend = QLabel(" ".join(f'<span style="color:{colour}">■</span> {state}' for state, colour in COLOURS.items()))
+        self.legend = QLabel(
+            " ".join(
+                f'<span style="color:{colour}">■</span> {state}'
+                for state, colour in COLOURS.items()
+            )
+        )
         self.legend.setWordWrap(True)
         self.phenotype = QComboBox()
         self.curve = CurveView()

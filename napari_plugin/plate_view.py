@@ -12,9 +12,15 @@ from napari_plugin.well_table import WellMark
 
 # Okabe and Ito's colours, told apart by all eyes.
 COLOURS = {
-    "open": "#8a8a8a", "begun": "#56b4e9", "accepted": "#009e73", "mixed": "#f0e442", "rejected": "#d55e00", "excluded": "#e69f00", "failed": "#cc79a7",
+    "open": "#8a8a8a",
+    "begun": "#56b4e9",
+    "accepted": "#009e73",
+    "mixed": "#f0e442",
+    "rejected": "#d55e00",
+    "excluded": "#e69f00",
+    "failed": "#cc79a7",
     "skipped": "#333333",
-}  # fmt: skip
+}
 
 
 class PlateView(pg.PlotWidget):
@@ -35,7 +41,9 @@ class PlateView(pg.PlotWidget):
         self.setAspectLocked(True)
         self.spots = pg.ScatterPlotItem(pxMode=False, symbol="s", hoverable=True, tip=self._tip)
         self.spots.sigClicked.connect(self._clicked)
-        self.here = pg.ScatterPlotItem(pxMode=False, symbol="s", size=1.0, brush=None, pen=pg.mkPen("#ffffff", width=2))
+        self.here = pg.ScatterPlotItem(
+            pxMode=False, symbol="s", size=1.0, brush=None, pen=pg.mkPen("#ffffff", width=2)
+        )
         self.addItem(self.spots)
         self.addItem(self.here)
 
@@ -44,13 +52,23 @@ class PlateView(pg.PlotWidget):
         self._marks = {m.well: m for m in marks}
         self.spots.setData(
             [
-                {"pos": (m.column, m.row), "size": 0.86, "brush": pg.mkBrush(COLOURS[m.state]), "pen": pg.mkPen(None), "data": m.well}
+                {
+                    "pos": (m.column, m.row),
+                    "size": 0.86,
+                    "brush": pg.mkBrush(COLOURS[m.state]),
+                    "pen": pg.mkPen(None),
+                    "data": m.well,
+                }
                 for m in marks
             ]
         )
         self.setRange(xRange=(0.5, columns + 0.5), yRange=(0.5, rows + 0.5), padding=0.02)
-        self.getPlotItem().getAxis("left").setTicks([[(r, _letters(r)) for r in range(1, rows + 1, 1 if rows <= 16 else 2)]])
-        self.getPlotItem().getAxis("top").setTicks([[(c, str(c)) for c in range(1, columns + 1, 1 if columns <= 12 else 3)]])
+        self.getPlotItem().getAxis("left").setTicks(
+            [[(r, _letters(r)) for r in range(1, rows + 1, 1 if rows <= 16 else 2)]]
+        )
+        self.getPlotItem().getAxis("top").setTicks(
+            [[(c, str(c)) for c in range(1, columns + 1, 1 if columns <= 12 else 3)]]
+        )
 
     def mark(self, well: str) -> None:
         """Frame the well that is being looked at."""

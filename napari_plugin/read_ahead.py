@@ -10,11 +10,16 @@ from napari_plugin.places import Place
 
 
 class ReadAhead:
-    """Fields that are being read or wait to be taken. One thread: it reads faster than anybody looks, and two would hold twice the memory."""
+    """Fields that are being read or wait to be taken.
+
+    One thread: it reads faster than anybody looks, and two would hold twice the memory.
+    """
 
     def __init__(self, read: Callable[[Place], FieldImage]) -> None:
         self._read = read
-        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
+            1, thread_name_prefix="read-ahead"
+        )
         self.waiting: dict[Place, Future[FieldImage]] = {}
 
     def want(self, places: Sequence[Place]) -> None:
@@ -28,7 +33,9 @@ class ReadAhead:
                 self.waiting[place] = self._pool.submit(self._read, place)
 
     def take(self, place: Place) -> FieldImage | None:
-        """The field as it was read, waited for if it is being read; None if nobody wanted it. Raises what reading it raised."""
+        """The field as it was read, waited for if it is being read; None if nobody wanted it.
+        Raises what reading it raised.
+        """
         found = self.waiting.pop(place, None)
         return None if found is None else found.result()
 

@@ -1,7 +1,10 @@
-"""A review of one run, without Qt: the place in it, the field being looked at, what the reviewer does to it, and what the panel shows.
+"""A review of one run, without Qt: the place in it, the field being looked at, what the reviewer
+does to it, and what the panel shows.
 
-Corrections are versions of a field's labels, verdicts say what may be used (`imaging_service.review.log`). On a folder they are on the disk
-before the call returns; towards a service they are in the journal before they are sent. Nothing is kept in memory that a crash could lose.
+Corrections are versions of a field's labels, verdicts say what may be used
+(`imaging_service.review.log`). On a folder they are on the disk before the call returns; towards a
+service they are in the journal before they are sent. Nothing is kept in memory that a crash could
+lose.
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ AHEAD = 3
 class ReviewSession:
     """A run, the place in it, and the fields read ahead.
 
-    Only wells that were analysed can be opened; `table.unusable` says why the others cannot. Use `close` at the end.
+    Only wells that were analysed can be opened; `table.unusable` says why the others cannot. Use
+    `close` at the end.
     """
 
     run: Run
@@ -72,8 +76,12 @@ class ReviewSession:
         return cls(LocalRun(folder, reading))
 
     @classmethod
-    def connect(cls, url: str, run: str, reading: str = "", journal: Path | None = None) -> ReviewSession:
-        """A session on a run of a service; what an earlier one could not send is sent. Raises ServiceRefused."""
+    def connect(
+        cls, url: str, run: str, reading: str = "", journal: Path | None = None
+    ) -> ReviewSession:
+        """A session on a run of a service; what an earlier one could not send is sent. Raises
+        ServiceRefused.
+        """
         return cls(RemoteRun.connect(url, run, reading, journal))
 
     def again(self, reading: str) -> ReviewSession:
@@ -137,7 +145,9 @@ class ReviewSession:
         return (position + 1, 1) if position + 1 < len(self.wells) else None
 
     def next_ranked(self) -> bool:
-        """The next field of the queue that nobody judged and nobody else is looking at; False where there is none."""
+        """The next field of the queue that nobody judged and nobody else is looking at; False where
+        there is none.
+        """
         self._why = {(e.well, e.field): e.why for e in self.run.queue()}
         self._claimed = [p for p in self.run.claim(self.author, AHEAD + 1) if p[0] in self.wells]
         if not self._claimed:
@@ -158,9 +168,11 @@ class ReviewSession:
     # ── the field ──
 
     def image(self) -> FieldImage:
-        """Pixels and labels of the field being looked at. Raises ServiceError, and is then back where the last one was shown.
+        """Pixels and labels of the field being looked at. Raises ServiceError, and is then back
+        where the last one was shown.
 
-        Otherwise what the reviewer does to the field on the screen would be done to one that nobody saw.
+        Otherwise what the reviewer does to the field on the screen would be done to one that nobody
+        saw.
         """
         try:
             found = self._ready()
@@ -194,7 +206,9 @@ class ReviewSession:
         frame = min(frame, shape[0]) if len(shape) == 4 else 1
         image = self.run.read_field(well, number, frame, places.window(shape[-2:], self._centre))
         small = {name: compact(labels) for name, labels in image.labels.items()}
-        return replace(image, labels=small, graph=None if image.graph is None else graph_labels(image.graph))
+        return replace(
+            image, labels=small, graph=None if image.graph is None else graph_labels(image.graph)
+        )
 
     def _read_whole(self, place: Place) -> FieldImage:
         """The field with its pixels in memory, unless it is too large for that."""
@@ -205,13 +219,19 @@ class ReviewSession:
             return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
 
     def read_ahead(self) -> None:
-        """Read the next fields in the background; best once the field is on the screen, which wants the same processors."""
+        """Read the next fields in the background; best once the field is on the screen, which wants
+        the same processors.
+        """
         self._ahead.want(list(self._following()))
 
     def _following(self) -> Iterator[Place]:
         """The next fields: the queue's that are claimed while it is followed, else the plate's."""
         if self.follows_queue:
-            yield from ((well, number, self.frame) for well, number in self._claimed if (well, number) != (self.well, self.number))
+            yield from (
+                (well, number, self.frame)
+                for well, number in self._claimed
+                if (well, number) != (self.well, self.number)
+            )
             return
         position, number = self.position, self.number
         for _ in range(AHEAD):
@@ -232,17 +252,20 @@ class ReviewSession:
         if not self.table.longitudinal:
             return None
         rows = [
-            (r["track"], r["frame"] - 1, r["y_um"], r["x_um"]) for r in self.run.cells(self.well, self.number) if r["track"] is not None
+            (r["track"], r["frame"] - 1, r["y_um"], r["x_um"])
+            for r in self.run.cells(self.well, self.number)
+            if r["track"] is not None
         ]
         return np.array(sorted(rows), np.float64).reshape(-1, 4)
 
     # ── corrections ──
 
     def save(self, painted: Mapping[str, Labels], reason: str = "painted") -> LabelVersion | None:
-        """Write what differs from the field as it was shown as its next version; None where nothing does.
+        """Write what differs from the field as it was shown as its next version; None where nothing
+        does.
 
-        Only the smallest rectangle around the changes is written. Raises ReviewConflict where the field was corrected since it was shown,
-        ReviewRefused for a soma without nucleus.
+        Only the smallest rectangle around the changes is written. Raises ReviewConflict where the
+        field was corrected since it was shown, ReviewRefused for a soma without nucleus.
         """
         shown = self._shown()
         crops, before = changes(shown, painted)
@@ -251,7 +274,9 @@ class ReviewSession:
         check_cells({**shown.labels, **painted}, f"well {self.well}, field {self.number}")
         return self._commit(crops, reason, before)
 
-    def _commit(self, crops: Sequence[Crop], reason: str, before: list[Crop], undoes: int | None = None) -> LabelVersion:
+    def _commit(
+        self, crops: Sequence[Crop], reason: str, before: list[Crop], undoes: int | None = None
+    ) -> LabelVersion:
         shown, place = self._shown(), self.place[:2]
         version = self.run.commit(*place, shown.label_version, crops, self.author, reason, undoes)
         labels = dict(shown.labels)
@@ -259,10 +284,15 @@ class ReviewSession:
             if crop.frame == shown.frame:
                 labels[crop.compartment] = labels[crop.compartment].copy()
                 y, x = crop.y - shown.origin[0], crop.x - shown.origin[1]
-                labels[crop.compartment][y : y + crop.labels.shape[0], x : x + crop.labels.shape[1]] = crop.labels
+                labels[crop.compartment][
+                    y : y + crop.labels.shape[0], x : x + crop.labels.shape[1]
+                ] = crop.labels
         self.shown = replace(shown, labels=labels, label_version=version.version, graph=None)
         undone = self._before.get(place, (0, []))[1]
-        self._before[place] = (version.version, undone[:-1] if undoes else [*undone, (version.version, before)])
+        self._before[place] = (
+            version.version,
+            undone[:-1] if undoes else [*undone, (version.version, before)],
+        )
         return version
 
     def erase(self, compartment: str, label: int) -> LabelVersion | None:
@@ -273,9 +303,13 @@ class ReviewSession:
         """Make two cells one (`edits.merged`)."""
         return self.save(merged(self._shown(), first, second), f"merged {second} into {first}")
 
-    def split(self, label: int, points: list[tuple[float, float]], compartment: str = "nuclei") -> LabelVersion | None:
+    def split(
+        self, label: int, points: list[tuple[float, float]], compartment: str = "nuclei"
+    ) -> LabelVersion | None:
         """Cut a cell at points in pixels of the labels (`edits.split`)."""
-        return self.save(split(self._shown(), label, points, compartment), f"split {label} in {len(points)}")
+        return self.save(
+            split(self._shown(), label, points, compartment), f"split {label} in {len(points)}"
+        )
 
     def new_label(self) -> int:
         """A number that no cell of the field has."""
@@ -294,9 +328,12 @@ class ReviewSession:
             return None
         if history[-1].version != shown.label_version:
             raise ReviewConflict(
-                f"well {place[0]}, field {place[1]} was corrected by {history[-1].author} since it was shown; look at it again"
+                f"well {place[0]}, field {place[1]} was corrected by {history[-1].author} since it"
+                " was shown; look at it again"
             )
-        version = self.run.revert(*place, last.parent, self.author, f"undid version {last.version}", last.version)
+        version = self.run.revert(
+            *place, last.parent, self.author, f"undid version {last.version}", last.version
+        )
         self._ahead.forget(self.place)
         self.image()
         return version
@@ -309,7 +346,9 @@ class ReviewSession:
     # ── the tables ──
 
     def follow(self, done: Callable[[str], None]) -> None:
-        """Let the tables follow the review, in the background; `done` is called with what went wrong, or nothing. Raises ValueError in a reading."""
+        """Let the tables follow the review, in the background; `done` is called with what went
+        wrong, or nothing. Raises ValueError in a reading.
+        """
         if self.run.reading:
             raise ValueError("no table follows an independent reading")
 
@@ -326,7 +365,8 @@ class ReviewSession:
     def ask(self, answered: Callable[[int, str], None]) -> None:
         """Ask in the background how far a service is, unless the last question is not answered yet.
 
-        `answered` gets the revision at which its tables stand (`Run.poll`) and what waits (`Run.waiting`).
+        `answered` gets the revision at which its tables stand (`Run.poll`) and what waits
+        (`Run.waiting`).
         """
         run = self.run
         if self._asked.done():
@@ -343,11 +383,14 @@ class ReviewSession:
         self._judge(accepted=False, reason=reason, field=None if whole else self.number)
 
     def reject_track(self, label: int, reason: str) -> int:
-        """The track of a cell of the time point is not to be used; returns its number. Raises ValueError for a cell that is in none."""
+        """The track of a cell of the time point is not to be used; returns its number. Raises
+        ValueError for a cell that is in none.
+        """
         found = [
-            r["track"] for r in self.run.cells(self.well, self.number)
+            r["track"]
+            for r in self.run.cells(self.well, self.number)
             if (r["frame"], r["label"]) == (self.frame, label) and r["track"] is not None
-        ]  # fmt: skip
+        ]
         if not found:
             raise ValueError(f"cell {label} of time point {self.frame} is in no track")
         track = int(found[0])
@@ -355,12 +398,26 @@ class ReviewSession:
         return track
 
     def _judge(self, **what: Any) -> None:
-        self.run.judge(Verdict(**({"well": self.well, "field": self.number, "author": self.author, "time": datetime.now(UTC)} | what)))
+        self.run.judge(
+            Verdict(
+                **(
+                    {
+                        "well": self.well,
+                        "field": self.number,
+                        "author": self.author,
+                        "time": datetime.now(UTC),
+                    }
+                    | what
+                )
+            )
+        )
 
     # ── the panel ──
 
     def caption(self) -> str:
-        """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only which field it is."""
+        """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only
+        which field it is.
+        """
         field_of = f"field {self.number} of {self.table.fields(self.well)}"
         if self.blinded:
             return f"{field_of} (blinded)"
@@ -381,12 +438,21 @@ class ReviewSession:
         return self.run.review.standing()
 
     def said(self, standing: Standing) -> str:
-        """What reviewers said of the field and its well so far; a blinded one sees only their own verdicts."""
+        """What reviewers said of the field and its well so far; a blinded one sees only their own
+        verdicts.
+        """
         parts = []
-        for what, place in (("well ", (self.well, None, None)), ("", (self.well, self.number, None))):
+        for what, place in (
+            ("well ", (self.well, None, None)),
+            ("", (self.well, self.number, None)),
+        ):
             verdict = standing.get(place)
             if verdict is not None and (not self.blinded or verdict.author == self.author):
-                parts.append(f"{what}accepted" if verdict.accepted else f"{what}rejected by {verdict.author}: {verdict.reason}")
+                parts.append(
+                    f"{what}accepted"
+                    if verdict.accepted
+                    else f"{what}rejected by {verdict.author}: {verdict.reason}"
+                )
         if self.shown is not None and self.shown.label_version > 1:
             parts.append(f"label version {self.shown.label_version}")
         return " · ".join(parts)
@@ -394,12 +460,16 @@ class ReviewSession:
     def progress(self, standing: Standing) -> str:
         """How many fields are judged, which record this is, and whether the tables lag behind it."""
         every = [(well, n + 1) for well in self.wells for n in range(self.table.fields(well))]
-        judged = sum((well, n, None) in standing or (well, None, None) in standing for well, n in every)
+        judged = sum(
+            (well, n, None) in standing or (well, None, None) in standing for well, n in every
+        )
         parts = [f"{judged} of {len(every)} fields judged"]
         if self.run.reading:
             parts.append(f"independent reading “{self.run.reading}”, which no table follows")
         elif state := self.run.lag():
-            parts.append(f"tables at revision {state.applied} of {state.revision}: U lets them follow")
+            parts.append(
+                f"tables at revision {state.applied} of {state.revision}: U lets them follow"
+            )
         if self.shown is not None and self.shown.graph is None:
             parts.append("the neurite graph is drawn again once the tables have followed")
         return " · ".join(parts)

@@ -10,7 +10,10 @@ from imaging_service.review.run import Run, Standing
 
 @dataclass(frozen=True)
 class WellMark:
-    """A well as the plate view shows it. `state`: failed, skipped, excluded, open, begun, accepted, mixed or rejected."""
+    """A well as the plate view shows it.
+
+    `state`: failed, skipped, excluded, open, begun, accepted, mixed or rejected.
+    """
 
     well: str
     row: int
@@ -20,15 +23,22 @@ class WellMark:
 
 
 class WellTable:
-    """Wells and curves of a run as they stood when they were read. `wells` can be opened; the others are in `unusable` with the reason."""
+    """Wells and curves of a run as they stood when they were read.
+
+    `wells` can be opened; the others are in `unusable` with the reason.
+    """
 
     def __init__(self, run: Run) -> None:
         run.refresh()
         self.rows = {row["well"]: row for row in run.wells()}
         self.curves = run.curves()
         self.protocol: dict[str, Any] = run.record["inputs"]["protocol"]
-        self.wells = [row["well"] for row in self.rows.values() if row["n_fields"] and int(row["n_fields"])]
-        self.unusable = {well: row["reason"] for well, row in self.rows.items() if well not in self.wells}
+        self.wells = [
+            row["well"] for row in self.rows.values() if row["n_fields"] and int(row["n_fields"])
+        ]
+        self.unusable = {
+            well: row["reason"] for well, row in self.rows.items() if well not in self.wells
+        }
 
     @property
     def phenotypes(self) -> list[str]:
@@ -47,7 +57,11 @@ class WellTable:
     def condition(self, well: str) -> str:
         """Line, compound and dose."""
         row = self.rows[well]
-        dose = f" {dose_words(float(row['dose_molar']))}" if row["dose_molar"] and row["control"] == "none" else ""
+        dose = (
+            f" {dose_words(float(row['dose_molar']))}"
+            if row["dose_molar"] and row["control"] == "none"
+            else ""
+        )
         return f"{row['line']} · {row['compound'] or row['control']}{dose}"
 
     def words(self, well: str) -> str:
@@ -59,7 +73,9 @@ class WellTable:
         for name in self.phenotypes:
             value, vehicle = row[name], self.vehicle_mean(row["line"], name)
             shown = f"{float(value):.4g}" if value else "–"
-            lines.append(f"{name}: {shown}" + (f" (vehicle {vehicle:.4g})" if vehicle is not None else ""))
+            lines.append(
+                f"{name}: {shown}" + (f" (vehicle {vehicle:.4g})" if vehicle is not None else "")
+            )
         return "\n".join(lines)
 
     def vehicle_mean(self, line: str, name: str) -> float | None:
@@ -72,13 +88,20 @@ class WellTable:
         return sum(values) / len(values) if values else None
 
     def curve(self, well: str, phenotype: str) -> dict[str, Any] | None:
-        """The curve that the well lies on, of a vehicle well its line's first; None where there is none."""
+        """The curve that the well lies on, of a vehicle well its line's first; None where there is
+        none.
+        """
         row = self.rows[well]
         own = [c for c in self.curves if (c["line"], c["phenotype"]) == (row["line"], phenotype)]
-        return next((c for c in own if c["compound"] == row["compound"]), next((c for c in own if well in c["wells"]), None))
+        return next(
+            (c for c in own if c["compound"] == row["compound"]),
+            next((c for c in own if well in c["wells"]), None),
+        )
 
     def marks(self, standing: Standing, *, blinded: bool) -> list[WellMark]:
-        """Every well of the plate map with how far its review is; what is in it is not for a blinded reviewer."""
+        """Every well of the plate map with how far its review is; what is in it is not for a
+        blinded reviewer.
+        """
         marks = []
         for well in self.rows:
             letters = well.rstrip("0123456789")
@@ -103,9 +126,11 @@ class WellTable:
             return (
                 ("accepted", "")
                 if not refused
-                else ("rejected", "all fields")
-                if refused == n
-                else ("mixed", f"{refused} of {n} fields rejected")
+                else (
+                    ("rejected", "all fields")
+                    if refused == n
+                    else ("mixed", f"{refused} of {n} fields rejected")
+                )
             )
         if said:
             return "begun", f"{len(said)} of {n} fields judged"

@@ -29,15 +29,18 @@ def reading_name() -> str:
 class ReviewWidget(ReviewPanel):
     """Open a run, pick wells, step through fields, judge and correct them, and see the curve.
 
-    Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R the whole well, T the track under the
-    cursor; D erases the object under the cursor, M merges it into the selected one, X pressed over two halves splits a cell, W begins a new
-    one to be painted, S saves what was painted (stepping on does as well), Z takes the last correction back; O turns outlines into areas, G hides the
-    neurite graph, C loads the labels around the cursor of a very large field, U lets the tables follow, Shift-A takes a well's rejection back.
+    Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R
+    the whole well, T the track under the cursor; D erases the object under the cursor, M merges it
+    into the selected one, X pressed over two halves splits a cell, W begins a new one to be
+    painted, S saves what was painted (stepping on does as well), Z takes the last correction back;
+    O turns outlines into areas, G hides the neurite graph, C loads the labels around the cursor of
+    a very large field, U lets the tables follow, Shift-A takes a well's rejection back.
     """
 
     # The tables have followed, said from another thread: what went wrong, or nothing.
     followed = Signal(str)
-    # The revision that a service's tables stand at, and what waits to be sent; said from another thread as well.
+    # The revision that a service's tables stand at, and what waits to be sent; said from another
+    # thread as well.
     answered = Signal(int, str)
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -89,7 +92,9 @@ class ReviewWidget(ReviewPanel):
         self._timer.start(_POLL_MS)
 
     def _bind(self, target: Any) -> None:
-        """Bind the keys on the viewer, or on a layer: the selected layer's own keys (P, M and S among them) would come first."""
+        """Bind the keys on the viewer, or on a layer: the selected layer's own keys (P, M and S
+        among them) would come first.
+        """
         for key, action in self._actions.items():
             target.bind_key(key, lambda _, act=action: self._try(act), overwrite=True)
 
@@ -106,11 +111,15 @@ class ReviewWidget(ReviewPanel):
     # ── opening ──
 
     def open(self, folder: Path) -> None:
-        """Open a run's folder and show its first well; says in the panel what is wrong where it cannot."""
+        """Open a run's folder and show its first well; says in the panel what is wrong where it
+        cannot.
+        """
         self._try(lambda: self._begin(ReviewSession.open(folder, self._reading())))
 
     def connect_to(self, url: str, run: str, journal: Path | None = None) -> None:
-        """Open a run of a service and show its first well; says in the panel what is wrong where it cannot."""
+        """Open a run of a service and show its first well; says in the panel what is wrong where it
+        cannot.
+        """
         self._try(lambda: self._begin(ReviewSession.connect(url, run, self._reading(), journal)))
 
     def _reading(self) -> str:
@@ -138,7 +147,10 @@ class ReviewWidget(ReviewPanel):
         if session.wells:
             self._show()
         else:
-            self.caption.setText("No well of this run was analysed:\n" + "\n".join(f"{w}: {r}" for w, r in session.table.unusable.items()))
+            self.caption.setText(
+                "No well of this run was analysed:\n"
+                + "\n".join(f"{w}: {r}" for w, r in session.table.unusable.items())
+            )
 
     def _read_apart(self, apart: bool) -> None:
         """The open run once more, as an independent reading or not."""
@@ -172,8 +184,14 @@ class ReviewWidget(ReviewPanel):
             self.open(Path(folder))
 
     def _connect(self) -> None:
-        url, given = QInputDialog.getText(self, "Service", "Address of the service:", text="http://127.0.0.1:8765")
-        run, named = QInputDialog.getText(self, "Run", "The run's id, or its beginning:") if given else ("", False)
+        url, given = QInputDialog.getText(
+            self, "Service", "Address of the service:", text="http://127.0.0.1:8765"
+        )
+        run, named = (
+            QInputDialog.getText(self, "Run", "The run's id, or its beginning:")
+            if given
+            else ("", False)
+        )
         if named and run.strip():
             self.connect_to(url.strip(), run.strip())
 
@@ -220,7 +238,9 @@ class ReviewWidget(ReviewPanel):
             self._try(self._describe)
 
     def _time_moved(self, _event: Any = None) -> None:
-        """Another time point of a time-lapse: its labels are loaded; the pixels follow the slider by themselves."""
+        """Another time point of a time-lapse: its labels are loaded; the pixels follow the slider
+        by themselves.
+        """
         if self.session is None or self._layers.laid is None or self._layers.laid.frames == 1:
             return
         frame = int(self._viewer.dims.current_step[0]) + 1
@@ -265,7 +285,9 @@ class ReviewWidget(ReviewPanel):
 
     def _show_curve(self) -> None:
         if self.session is not None and self.session.wells:
-            self.curve.show_curve(self.session.curve(self.phenotype.currentText()), self.session.well)
+            self.curve.show_curve(
+                self.session.curve(self.phenotype.currentText()), self.session.well
+            )
 
     def _show_plate(self) -> None:
         if self.session is not None:

@@ -19,7 +19,8 @@ MIN_DOSES = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One remark: `code` is stable for programs, `message` is for people and names line, compound and wells.
+    """One remark: `code` is stable for programs, `message` is for people and names line, compound
+    and wells.
 
     Examples
     --------
@@ -36,8 +37,8 @@ class Finding:
 def check(plate_map: PlateMap) -> list[Finding]:
     """Findings on controls, dose ladders and lines, errors first.
 
-    An error means that some response cannot be computed (`no_vehicle`); the others still can, so it does not refuse
-    the plate: the rows concerned carry the status.
+    An error means that some response cannot be computed (`no_vehicle`); the others still can, so it
+    does not refuse the plate: the rows concerned carry the status.
 
     Examples
     --------
@@ -47,13 +48,16 @@ def check(plate_map: PlateMap) -> list[Finding]:
     """
     findings: list[Finding] = []
     source = plate_map.source or "plate map"
-    treated = [(w, c) for w, c in plate_map.conditions.items() if c.control is Control.NONE and c.compound]
+    treated = [
+        (w, c) for w, c in plate_map.conditions.items() if c.control is Control.NONE and c.compound
+    ]
     if not plate_map.vehicle_wells():
         findings.append(
             Finding(
                 "error",
                 "no_vehicle",
-                f"{source}: no well is marked as vehicle; mark the solvent wells in the control column",
+                f"{source}: no well is marked as vehicle; mark the solvent wells in the control"
+                " column",
             )
         )
     else:
@@ -78,13 +82,17 @@ def check(plate_map: PlateMap) -> list[Finding]:
                 )
     for name in plate_map.lines:
         held = [plate_map[w] for w in plate_map.vehicle_wells(name)]
-        for what, kinds in (("vehicles", {c.compound for c in held}), ("batches", {c.batch for c in held})):
+        for what, kinds in (
+            ("vehicles", {c.compound for c in held}),
+            ("batches", {c.batch for c in held}),
+        ):
             if len(kinds) > 1:
                 findings.append(
                     Finding(
                         "warning",
                         "mixed_vehicles",
-                        f"{source}: the vehicle wells of line {name} hold different {what} ({', '.join(sorted(kinds))}) and are averaged as one",
+                        f"{source}: the vehicle wells of line {name} hold different {what}"
+                        f" ({', '.join(sorted(kinds))}) and are averaged as one",
                     )
                 )
     doses: dict[tuple[str, str], set[float]] = defaultdict(set)
@@ -97,15 +105,24 @@ def check(plate_map: PlateMap) -> list[Finding]:
                 Finding(
                     "warning",
                     "few_doses",
-                    f"{source}: {compound} on line {line} has {len(ladder)} dose(s); a curve needs {MIN_DOSES}",
+                    f"{source}: {compound} on line {line} has {len(ladder)} dose(s); a curve needs"
+                    f" {MIN_DOSES}",
                 )
             )
     if treated and not any(c.control is Control.POSITIVE for c in plate_map.conditions.values()):
-        findings.append(Finding("warning", "no_positive", f"{source}: no positive control, so Z′ and SSMD cannot be computed"))
+        findings.append(
+            Finding(
+                "warning",
+                "no_positive",
+                f"{source}: no positive control, so Z′ and SSMD cannot be computed",
+            )
+        )
     return sorted(findings, key=lambda f: f.severity)
 
 
-def confounded(wells: pl.DataFrame, factor: str, *, by: Sequence[str] = ("plate", "batch")) -> list[str]:
+def confounded(
+    wells: pl.DataFrame, factor: str, *, by: Sequence[str] = ("plate", "batch")
+) -> list[str]:
     """Which columns of `by` cannot be told apart from the factor (line, genotype); a sentence each.
 
     Two factors are confounded where their levels fall into groups that share no level: then a
@@ -117,13 +134,20 @@ def confounded(wells: pl.DataFrame, factor: str, *, by: Sequence[str] = ("plate"
         pairs = wells.select(factor, other).drop_nulls().unique().sort(factor, other)
         groups = _connected(pairs[factor].to_list(), pairs[other].to_list())
         if pairs[other].n_unique() > 1 and pairs[factor].n_unique() > 1 and len(groups) > 1:
-            parts = "; ".join(f"{', '.join(sorted(a))} only on {other} {', '.join(sorted(b))}" for a, b in groups[:4])
-            sentences.append(f"confounded_with_{other}: {factor} and {other} share no common level ({parts})")
+            parts = "; ".join(
+                f"{', '.join(sorted(a))} only on {other} {', '.join(sorted(b))}"
+                for a, b in groups[:4]
+            )
+            sentences.append(
+                f"confounded_with_{other}: {factor} and {other} share no common level ({parts})"
+            )
     return sentences
 
 
 def _connected(first: Sequence[str], second: Sequence[str]) -> list[tuple[set[str], set[str]]]:
-    """Connected groups of a bipartite graph; their number is the rank deficiency of the two-way design plus one."""
+    """Connected groups of a bipartite graph; their number is the rank deficiency of the two-way
+    design plus one.
+    """
     groups: list[tuple[set[str], set[str]]] = []
     for a, b in zip(first, second, strict=True):
         joined = [g for g in groups if a in g[0] or b in g[1]]

@@ -7,10 +7,21 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Factor to mol/L. The micro sign and the Greek letter mu are different characters and both are typed.
+# Factor to mol/L. The micro sign and the Greek letter mu are different characters and both are
+# typed.
 _MOLAR = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9, "pm": 1e-12}
-_LONG = {"mol/l": 1.0, "mmol/l": 1e-3, "umol/l": 1e-6, "µmol/l": 1e-6, "μmol/l": 1e-6, "nmol/l": 1e-9, "pmol/l": 1e-12}
-_DOSE = re.compile(r"^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*([^\d\s].*?)?\s*$")
+_LONG = {
+    "mol/l": 1.0,
+    "mmol/l": 1e-3,
+    "umol/l": 1e-6,
+    "µmol/l": 1e-6,
+    "μmol/l": 1e-6,
+    "nmol/l": 1e-9,
+    "pmol/l": 1e-12,
+}
+_DOSE = re.compile(
+    r"^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*([^\d\s].*?)?\s*$"
+)
 
 
 class Control(StrEnum):
@@ -42,8 +53,20 @@ class Control(StrEnum):
 _CONTROL_WORDS: dict[Control, frozenset[str]] = {
     Control.NONE: frozenset({"", "none", "no", "sample", "treated", "treatment", "trt"}),
     Control.VEHICLE: frozenset({"vehicle", "veh", "dmso", "solvent", "vehicle_control", "negcon"}),
-    Control.POSITIVE: frozenset({"positive", "pos", "positive_control", "pos_ctrl", "pos_control", "poscon"}),
-    Control.NEGATIVE: frozenset({"negative", "neg", "negative_control", "neg_ctrl", "neg_control", "secondary_only", "blank"}),
+    Control.POSITIVE: frozenset(
+        {"positive", "pos", "positive_control", "pos_ctrl", "pos_control", "poscon"}
+    ),
+    Control.NEGATIVE: frozenset(
+        {
+            "negative",
+            "neg",
+            "negative_control",
+            "neg_ctrl",
+            "neg_control",
+            "secondary_only",
+            "blank",
+        }
+    ),
 }
 
 
@@ -71,7 +94,10 @@ def parse_dose(text: str, unit: str | None = None) -> float:
     """
     match = _DOSE.match(text)
     if not match:
-        raise ValueError(f"dose {text!r} is not a number with a unit; write it as 10 with a unit column, or as 10 µM")
+        raise ValueError(
+            f"dose {text!r} is not a number with a unit; write it as 10 with a unit column, or as"
+            " 10 µM"
+        )
     value = float(match.group(1))
     own, beside = match.group(2), (unit or "").strip() or None
     if not math.isfinite(value) or value < 0:
@@ -86,8 +112,12 @@ def parse_dose(text: str, unit: str | None = None) -> float:
     if len(set(factors)) > 1:
         raise ValueError(f"dose {text!r} carries unit {own!r} but the unit column says {beside!r}")
     if not factors:
-        raise ValueError(f"dose {text!r} has no unit; add a unit column (M, mM, µM, nM, pM) or write it into the cell")
-    # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary multiplication would part them.
+        raise ValueError(
+            f"dose {text!r} has no unit; add a unit column (M, mM, µM, nM, pM) or write it into the"
+            " cell"
+        )
+    # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary multiplication would part
+    # them.
     return float(f"{value * factors[0]:.12g}")
 
 
@@ -95,8 +125,9 @@ def parse_dose(text: str, unit: str | None = None) -> float:
 class Condition:
     """What one well holds.
 
-    `dose_molar` is in mol/L and 0.0 in vehicle wells; `None` where a control has no dose. `annotations` keeps the
-    sheet's other columns as (name, text) pairs: nothing a lab wrote is lost.
+    `dose_molar` is in mol/L and 0.0 in vehicle wells; `None` where a control has no dose.
+    `annotations` keeps the sheet's other columns as (name, text) pairs: nothing a lab wrote is
+    lost.
 
     Examples
     --------

@@ -1,7 +1,9 @@
-"""Lay out plates before a cell is plated: randomised, with every line and its vehicle wells on every plate.
+"""Lay out plates before a cell is plated: randomised, with every line and its vehicle wells on
+every plate.
 
-A line that has plates of its own cannot be told from them afterwards, whatever the statistics. So lines are never split over plates:
-compounds are, and where not even one compound fits beside all lines and their controls, the layout is refused.
+A line that has plates of its own cannot be told from them afterwards, whatever the statistics. So
+lines are never split over plates: compounds are, and where not even one compound fits beside all
+lines and their controls, the layout is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _DRAWS = 200
 
 @dataclass(frozen=True)
 class Design:
-    """What is to be tested. `lines` maps name ► genotype; doses in mol/L; counts are wells a line and plate."""
+    """What is to be tested.
+
+    `lines` maps name ► genotype; doses in mol/L; counts are wells a line and plate.
+    """
 
     lines: dict[str, str]
     compounds: tuple[str, ...]
@@ -39,8 +44,11 @@ class LayoutError(ValueError):
     """A design that does not fit, or fits only with line and plate confounded."""
 
 
-def lay_out(design: Design, fmt: PlateFormat, seed: int, *, edge: bool = False, batch: str = "") -> list[PlateMap]:
-    """Plate maps, one a plate, compounds spread over as many as needed. The same arguments give the same layout.
+def lay_out(
+    design: Design, fmt: PlateFormat, seed: int, *, edge: bool = False, batch: str = ""
+) -> list[PlateMap]:
+    """Plate maps, one a plate, compounds spread over as many as needed. The same arguments give the
+    same layout.
 
     Without `edge` the outer wells stay empty: they evaporate.
     """
@@ -49,39 +57,57 @@ def lay_out(design: Design, fmt: PlateFormat, seed: int, *, edge: bool = False, 
     if any(d <= 0 for d in design.doses_molar):
         raise LayoutError("doses must be above 0; vehicle wells are added by themselves")
     places = [
-        Well(r, c) for r in range(1, fmt.rows + 1) for c in range(1, fmt.columns + 1)
+        Well(r, c)
+        for r in range(1, fmt.rows + 1)
+        for c in range(1, fmt.columns + 1)
         if edge or (1 < r < fmt.rows and 1 < c < fmt.columns)
-    ]  # fmt: skip
+    ]
     controls = len(design.lines) * (design.vehicles + (design.positives if design.positive else 0))
     each = len(design.lines) * len(design.doses_molar) * design.replicates
     room = (len(places) - controls) // each
     if room < 1:
         raise LayoutError(
-            f"{len(design.lines)} lines with {controls} control wells and one compound ({each} wells) need {controls + each} wells; a "
-            f"{fmt} plate has {len(places)} to give. Lines on plates of their own would be confounded with the plate: take fewer "
-            "lines, doses or replicates, or a larger plate"
+            f"{len(design.lines)} lines with {controls} control wells and one compound ({each}"
+            f" wells) need {controls + each} wells; a {fmt} plate has {len(places)} to give. Lines"
+            " on plates of their own would be confounded with the plate: take fewer lines, doses"
+            " or replicates, or a larger plate"
         )
     plates = -(-len(design.compounds) // room)
     rng = np.random.default_rng(seed)
     order = [design.compounds[i] for i in rng.permutation(len(design.compounds))]
     # Evenly: the last plate is not left with one compound.
     shares = [order[p::plates] for p in range(plates)]
-    return [_plate(design, share, fmt, places, rng, f"plate {p + 1}", batch) for p, share in enumerate(shares)]
+    return [
+        _plate(design, share, fmt, places, rng, f"plate {p + 1}", batch)
+        for p, share in enumerate(shares)
+    ]
 
 
 def _plate(
-    design: Design, compounds: Sequence[str], fmt: PlateFormat, places: list[Well], rng: np.random.Generator, source: str, batch: str
+    design: Design,
+    compounds: Sequence[str],
+    fmt: PlateFormat,
+    places: list[Well],
+    rng: np.random.Generator,
+    source: str,
+    batch: str,
 ) -> PlateMap:
     conditions: list[Condition] = []
     for line, genotype in design.lines.items():
         vehicle = Condition(line, design.vehicle, 0.0, Control.VEHICLE, genotype, batch)
         conditions += [vehicle] * design.vehicles
         if design.positive:
-            conditions += [Condition(line, design.positive, design.positive_molar, Control.POSITIVE, genotype, batch)] * design.positives
+            conditions += [
+                Condition(
+                    line, design.positive, design.positive_molar, Control.POSITIVE, genotype, batch
+                )
+            ] * design.positives
         conditions += [
             Condition(line, c, d, Control.NONE, genotype, batch, str(r + 1))
-            for c in compounds for d in design.doses_molar for r in range(design.replicates)
-        ]  # fmt: skip
+            for c in compounds
+            for d in design.doses_molar
+            for r in range(design.replicates)
+        ]
     drawn: list[Well] = []
     least = np.inf
     for _ in range(_DRAWS):
@@ -97,10 +123,18 @@ def _plate(
 def _worst_correlation(conditions: Sequence[Condition], wells: Sequence[Well]) -> float:
     """Largest correlation of any line's, or the dose's, place with rows and columns."""
     place = np.array([(w.row, w.column) for w in wells], float)
-    features = [np.array([c.line == line for c in conditions], float) for line in dict.fromkeys(c.line for c in conditions)]
-    features.append(np.array([np.log10(c.dose_molar) if c.dose_molar else -12.0 for c in conditions]))
+    features = [
+        np.array([c.line == line for c in conditions], float)
+        for line in dict.fromkeys(c.line for c in conditions)
+    ]
+    features.append(
+        np.array([np.log10(c.dose_molar) if c.dose_molar else -12.0 for c in conditions])
+    )
     found = [
-        abs(float(np.corrcoef(f, place[:, axis])[0, 1])) for f in features for axis in (0, 1) if f.std() > 0 and place[:, axis].std() > 0
+        abs(float(np.corrcoef(f, place[:, axis])[0, 1]))
+        for f in features
+        for axis in (0, 1)
+        if f.std() > 0 and place[:, axis].std() > 0
     ]
     return max(found, default=0.0)
 
@@ -111,7 +145,22 @@ def to_csv(plate_map: PlateMap) -> str:
     for well, c in sorted(plate_map.conditions.items()):
         dose, unit = ("", "") if not c.dose_molar else (f"{c.dose_molar * 1e6:.10g}", "uM")
         control = "" if c.control is Control.NONE else c.control.value
-        rows.append(",".join(_quoted(v) for v in (well.name, c.line, c.genotype, c.compound, dose, unit, control, c.batch, c.replicate)))
+        rows.append(
+            ",".join(
+                _quoted(v)
+                for v in (
+                    well.name,
+                    c.line,
+                    c.genotype,
+                    c.compound,
+                    dose,
+                    unit,
+                    control,
+                    c.batch,
+                    c.replicate,
+                )
+            )
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -120,7 +169,9 @@ def _quoted(text: str) -> str:
 
 
 def draw(plate_map: PlateMap) -> str:
-    """The plate in letters, one a well: a line's letter, lower case for its vehicle wells, + for positive controls."""
+    """The plate in letters, one a well: a line's letter, lower case for its vehicle wells, + for
+    positive controls.
+    """
     letters = {line: chr(ord("A") + i % 26) for i, line in enumerate(plate_map.lines)}
     rows = ["    " + " ".join(f"{c:>2}" for c in range(1, plate_map.format.columns + 1))]
     for r in range(1, plate_map.format.rows + 1):
@@ -138,4 +189,6 @@ def draw(plate_map: PlateMap) -> str:
                 cells.append(letter.lower() if found.is_vehicle else letter)
         rows.append(f"{Well(r, 1).name[:-2]:>2}  " + " ".join(f"{c:>2}" for c in cells))
     key = ", ".join(f"{letter} {line}" for line, letter in letters.items())
-    return "\n".join([*rows, f"{key}; lower case vehicle, + positive, - negative, · not in the map"])
+    return "\n".join(
+        [*rows, f"{key}; lower case vehicle, + positive, - negative, · not in the map"]
+    )

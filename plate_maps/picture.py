@@ -33,25 +33,32 @@ def picture(plate_map: PlateMap) -> str:
     width, height = _MARGIN + fmt.columns * pitch + 2, _MARGIN + fmt.rows * pitch + 2
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'font-family="sans-serif" font-size="9" text-anchor="middle" fill="currentColor">'
+        'font-family="sans-serif" font-size="9" text-anchor="middle" fill="currentColor">'
     ]
     # Names of rows and columns closer than their own height would lie over each other.
     step = 1 if pitch >= 12 else 4
     rows, columns = range(1, fmt.rows + 1), range(1, fmt.columns + 1)
     middle = _MARGIN - pitch / 2
-    parts += [f'<text x="{middle + c * pitch}" y="{_MARGIN - 6}">{c}</text>' for c in columns[::step]]
-    parts += [f'<text x="10" y="{middle + r * pitch + 3}">{row_letters(r)}</text>' for r in rows[::step]]
-    parts += [_well(Well(r, c), plate_map, colours, shades, numbers, pitch) for r in rows for c in columns]
+    parts += [
+        f'<text x="{middle + c * pitch}" y="{_MARGIN - 6}">{c}</text>' for c in columns[::step]
+    ]
+    parts += [
+        f'<text x="10" y="{middle + r * pitch + 3}">{row_letters(r)}</text>' for r in rows[::step]
+    ]
+    parts += [
+        _well(Well(r, c), plate_map, colours, shades, numbers, pitch) for r in rows for c in columns
+    ]
     parts.append("</svg>")
     legend = " ".join(
-        f'<span style="white-space:nowrap;margin-right:10px"><span style="color:{colour}">&#9679;</span> {escape(line)}</span>'
+        '<span style="white-space:nowrap;margin-right:10px"><span'
+        f' style="color:{colour}">&#9679;</span> {escape(line)}</span>'
         for line, colour in colours.items()
     )
     named = " &nbsp; ".join(f"{number} {escape(name)}" for name, number in numbers.items())
     return (
-        f"<div><div>{escape(repr(plate_map))}</div>{''.join(parts)}<div>{legend}</div><div>{named}</div>"
-        f"<div>&#9675; vehicle &nbsp; + − positive and negative control &nbsp; darker: higher dose"
-        f" &nbsp; grey dot: empty</div></div>"
+        f"<div><div>{escape(repr(plate_map))}</div>{''.join(parts)}<div>{legend}</div><div>{named}</div><div>&#9675;"
+        " vehicle &nbsp; + − positive and negative control &nbsp; darker: higher dose &nbsp; grey"
+        " dot: empty</div></div>"
     )
 
 
@@ -62,7 +69,9 @@ def _shades(plate_map: PlateMap) -> dict[tuple[str, float], float]:
         if condition.control is Control.NONE and condition.dose_molar is not None:
             doses.setdefault(condition.compound, set()).add(condition.dose_molar)
     return {
-        (compound, dose): 1.0 if len(ladder) == 1 else _FAINTEST + (1 - _FAINTEST) * rank / (len(ladder) - 1)
+        (compound, dose): (
+            1.0 if len(ladder) == 1 else _FAINTEST + (1 - _FAINTEST) * rank / (len(ladder) - 1)
+        )
         for compound, ladder in doses.items()
         for rank, dose in enumerate(sorted(ladder))
     }
@@ -85,10 +94,13 @@ def _well(
     hollow = condition.control is not Control.NONE
     mark = _MARKS.get(condition.control, "") if hollow else numbers.get(condition.compound, "")
     ink = colour if hollow else "#fff" if opacity > 0.6 else "#222"
-    sign = f'<text x="{x}" y="{y + 3}" fill="{ink}" font-weight="bold">{mark}</text>' if mark else ""
+    sign = (
+        f'<text x="{x}" y="{y + 3}" fill="{ink}" font-weight="bold">{mark}</text>' if mark else ""
+    )
     return (
         f"<g><title>{escape(_words(well, condition))}</title>"
-        f'<circle cx="{x}" cy="{y}" r="{radius:.3g}" fill="{colour}" fill-opacity="{0 if hollow else round(opacity, 2)}" '
+        f'<circle cx="{x}" cy="{y}" r="{radius:.3g}" fill="{colour}"'
+        f' fill-opacity="{0 if hollow else round(opacity, 2)}" '
         f'stroke="{colour}"/>{sign}</g>'
     )
 
@@ -97,5 +109,13 @@ def _words(well: Well, condition: Condition) -> str:
     """What a well holds, in one line."""
     dose = "" if condition.dose_molar is None else f"{condition.dose_molar:.3g} mol/L"
     control = "" if condition.control is Control.NONE else condition.control.value
-    parts = (well.name, condition.line, condition.genotype, condition.compound, dose, control, condition.batch)
+    parts = (
+        well.name,
+        condition.line,
+        condition.genotype,
+        condition.compound,
+        dose,
+        control,
+        condition.batch,
+    )
     return " · ".join(part for part in parts if part)

@@ -12,7 +12,8 @@ from plate_maps.wells import PlateFormat, Well
 
 
 class PlateMapError(ValueError):
-    """A plate map that cannot be used; `problems` holds one sentence per fault with file, row and well.
+    """A plate map that cannot be used; `problems` holds one sentence per fault with file, row and
+    well.
 
     Examples
     --------
@@ -33,7 +34,8 @@ class PlateMapError(ValueError):
 
 @dataclass(frozen=True)
 class Join:
-    """Wells of a scan and of a map side by side; the two lists of strays are to be shown, not dropped.
+    """Wells of a scan and of a map side by side; the two lists of strays are to be shown, not
+    dropped.
 
     Examples
     --------
@@ -121,17 +123,29 @@ class PlateMap:
     @property
     def compounds(self) -> tuple[str, ...]:
         """Compounds that are tested at doses (controls left out), in alphabetical order."""
-        return tuple(sorted({c.compound for c in self.conditions.values() if c.control is Control.NONE and c.compound}))
+        return tuple(
+            sorted(
+                {
+                    c.compound
+                    for c in self.conditions.values()
+                    if c.control is Control.NONE and c.compound
+                }
+            )
+        )
 
     def vehicle_wells(self, line: str | None = None) -> tuple[Well, ...]:
         """Vehicle wells, of one line if named."""
-        return tuple(w for w, c in self.conditions.items() if c.is_vehicle and line in (None, c.line))
+        return tuple(
+            w for w, c in self.conditions.items() if c.is_vehicle and line in (None, c.line)
+        )
 
     def join(self, scanned: Iterable[Well]) -> Join:
         """Match the wells of a scan with the map's."""
         seen = set(scanned)
         mapped = set(self.conditions)
-        return Join(tuple(sorted(seen & mapped)), tuple(sorted(seen - mapped)), tuple(sorted(mapped - seen)))
+        return Join(
+            tuple(sorted(seen & mapped)), tuple(sorted(seen - mapped)), tuple(sorted(mapped - seen))
+        )
 
     def records(self) -> list[dict[str, object]]:
         """One plain dict a well, in well order; what `from_records` reads back."""
@@ -151,14 +165,18 @@ class PlateMap:
         ]
 
     @classmethod
-    def from_records(cls, fmt: PlateFormat, records: Iterable[Mapping[str, object]], source: str = "") -> PlateMap:
+    def from_records(
+        cls, fmt: PlateFormat, records: Iterable[Mapping[str, object]], source: str = ""
+    ) -> PlateMap:
         """Rebuild a map from `records()`, as it is kept beside a run."""
         conditions: dict[Well, Condition] = {}
         for r in records:
             dose = r["dose_molar"]
             pairs = r["annotations"]
             if not isinstance(pairs, list):
-                raise ValueError(f"plate map record of well {r['well']}: annotations must be a list of pairs")
+                raise ValueError(
+                    f"plate map record of well {r['well']}: annotations must be a list of pairs"
+                )
             conditions[Well.parse(str(r["well"]))] = Condition(
                 line=str(r["line"]),
                 compound=str(r["compound"]),
@@ -172,6 +190,14 @@ class PlateMap:
         return cls(fmt, dict(sorted(conditions.items())), source)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the map's content: the same for CSV, XLSX, long and grid forms of one map."""
-        content = {"rows": self.format.rows, "columns": self.format.columns, "wells": self.records()}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        """SHA-256 (hex) of the map's content: the same for CSV, XLSX, long and grid forms of one
+        map.
+        """
+        content = {
+            "rows": self.format.rows,
+            "columns": self.format.columns,
+            "wells": self.records(),
+        }
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+        ).hexdigest()

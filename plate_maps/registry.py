@@ -1,7 +1,8 @@
 """The line registry: who the cells come from, as tables that a consortium can share.
 
-One row a line, one row a differentiation batch, as TSV. Donors are named by a code only. Ages are buckets, dates are years: what
-could lead to a person has no column here, and a column that is not known is refused rather than carried along.
+One row a line, one row a differentiation batch, as TSV. Donors are named by a code only. Ages are
+buckets, dates are years: what could lead to a person has no column here, and a column that is not
+known is refused rather than carried along.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ ZYGOSITIES = ("heterozygous", "homozygous", "hemizygous", "wild type")
 
 @dataclass(frozen=True)
 class Line:
-    """A cell line. `line` is the name that plate maps use; `donor` is the lab's code of the person, never a name.
+    """A cell line. `line` is the name that plate maps use; `donor` is the lab's code of the person,
+    never a name.
 
-    `disease` is a MONDO id, `hpscreg` and `rrid` the public registries' names, `hgvs` the variant. `age_at_sampling` and `age_at_onset` are
-    buckets such as 50-59, or 90+. `isogenic_parent` is the line it was edited from, `edit` what was done to it.
+    `disease` is a MONDO id, `hpscreg` and `rrid` the public registries' names, `hgvs` the variant.
+    `age_at_sampling` and `age_at_onset` are buckets such as 50-59, or 90+. `isogenic_parent` is the
+    line it was edited from, `edit` what was done to it.
     """
 
     line: str
@@ -63,7 +66,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Batch:
-    """A differentiation batch. `operator` is a code; days are counted from the start of the differentiation."""
+    """A differentiation batch.
+
+    `operator` is a code; days are counted from the start of the differentiation.
+    """
 
     batch: str
     protocol_doi: str = ""
@@ -78,7 +84,9 @@ class Batch:
 
 
 class RegistryError(ValueError):
-    """A registry that cannot be used; `problems` holds one sentence a fault with file, row and line."""
+    """A registry that cannot be used; `problems` holds one sentence a fault with file, row and
+    line.
+    """
 
     def __init__(self, source: str, problems: list[str]) -> None:
         self.problems = problems
@@ -101,17 +109,28 @@ class Registry:
 
     def isogenic_pairs(self) -> list[tuple[str, str]]:
         """(parent, edited line) pairs, in the edited lines' order."""
-        return [(line.isogenic_parent, name) for name, line in self.lines.items() if line.isogenic_parent]
+        return [
+            (line.isogenic_parent, name)
+            for name, line in self.lines.items()
+            if line.isogenic_parent
+        ]
 
     def unknown(self, lines: Iterable[str], batches: Iterable[str] = ()) -> list[str]:
         """Sentences on lines and batches of plate maps that the registry does not know."""
-        return [f"line {n} is not in the registry" for n in sorted(set(lines) - set(self.lines))] + [
-            f"batch {n} is not in the registry" for n in sorted({b for b in batches if b} - set(self.batches))
+        return [
+            f"line {n} is not in the registry" for n in sorted(set(lines) - set(self.lines))
+        ] + [
+            f"batch {n} is not in the registry"
+            for n in sorted({b for b in batches if b} - set(self.batches))
         ]
 
 
-def read_lines(text: str, source: str = "lines.tsv", known: Mapping[str, Line] | None = None) -> dict[str, Line]:
-    """Read lines from TSV text; isogenic parents may also be among those `known`. Raises RegistryError with every fault."""
+def read_lines(
+    text: str, source: str = "lines.tsv", known: Mapping[str, Line] | None = None
+) -> dict[str, Line]:
+    """Read lines from TSV text; isogenic parents may also be among those `known`. Raises
+    RegistryError with every fault.
+    """
     rows, problems = _read(text, source, Line, "line")
     for place, line in rows:
         problems += [f"{place}, line {line.line}: {fault}" for fault in _faults(line)]
@@ -120,10 +139,14 @@ def read_lines(text: str, source: str = "lines.tsv", known: Mapping[str, Line] |
     for place, line in rows:
         parent = every.get(line.isogenic_parent)
         if line.isogenic_parent and parent is None:
-            problems.append(f"{place}, line {line.line}: isogenic parent {line.isogenic_parent} is not in the registry")
+            problems.append(
+                f"{place}, line {line.line}: isogenic parent {line.isogenic_parent} is not in the"
+                " registry"
+            )
         elif parent is not None and parent.donor != line.donor:
             problems.append(
-                f"{place}, line {line.line}: its isogenic parent {parent.line} has donor {parent.donor}, it has {line.donor}; isogenic lines share a donor"
+                f"{place}, line {line.line}: its isogenic parent {parent.line} has donor"
+                f" {parent.donor}, it has {line.donor}; isogenic lines share a donor"
             )
         elif parent is line:
             problems.append(f"{place}, line {line.line}: it is its own isogenic parent")
@@ -137,9 +160,14 @@ def read_batches(text: str, source: str = "batches.tsv") -> dict[str, Batch]:
     rows, problems = _read(text, source, Batch, "batch")
     for place, batch in rows:
         if batch.protocol_doi and not _DOI.match(batch.protocol_doi):
-            problems.append(f"{place}, batch {batch.batch}: {batch.protocol_doi!r} is no DOI, such as 10.17504/protocols.io.abcd")
+            problems.append(
+                f"{place}, batch {batch.batch}: {batch.protocol_doi!r} is no DOI, such as"
+                " 10.17504/protocols.io.abcd"
+            )
         if batch.purity and not _share(batch.purity):
-            problems.append(f"{place}, batch {batch.batch}: purity {batch.purity!r} is no share between 0 and 1")
+            problems.append(
+                f"{place}, batch {batch.batch}: purity {batch.purity!r} is no share between 0 and 1"
+            )
     if problems:
         raise RegistryError(source, problems)
     return {batch.batch: batch for _, batch in rows}
@@ -161,13 +189,18 @@ def _neutral(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
-def _read(text: str, source: str, kind: type[Record], key: str) -> tuple[list[tuple[str, Record]], list[str]]:
+def _read(
+    text: str, source: str, kind: type[Record], key: str
+) -> tuple[list[tuple[str, Record]], list[str]]:
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter="\t")
     names = [f.name for f in fields(kind)]
     header = [(h or "").strip() for h in reader.fieldnames or []]
     strange = [h for h in header if h not in names]
     if strange:
-        return [], [f"{source}, row 1: unknown columns {', '.join(map(repr, strange))}; known: {', '.join(names)}"]
+        return [], [
+            f"{source}, row 1: unknown columns {', '.join(map(repr, strange))}; known:"
+            f" {', '.join(names)}"
+        ]
     if key not in header:
         return [], [f"{source}, row 1: no column named {key} (is the file separated by tabs?)"]
     rows: list[tuple[str, Record]] = []
@@ -187,7 +220,10 @@ def _read(text: str, source: str, kind: type[Record], key: str) -> tuple[list[tu
         elif name in seen:
             problems.append(f"{place}: {key} {name} was given before, at {seen[name]}")
         elif kind is Line and not values.get("donor"):
-            problems.append(f"{place}, line {name}: the donor is missing; without it two lines of one person count as two people")
+            problems.append(
+                f"{place}, line {name}: the donor is missing; without it two lines of one person"
+                " count as two people"
+            )
         else:
             seen[name] = place
             rows.append((place, kind(**values)))
@@ -199,11 +235,22 @@ def _faults(line: Line) -> list[str]:
     for name in ("age_at_sampling", "age_at_onset"):
         value = getattr(line, name)
         match = _AGE.match(value)
-        if value and (match is None or (match.group(1) and not 4 <= int(match.group(2)) - int(match.group(1)) <= 9)):
-            found.append(f"{name} {value!r} is no bucket of 5 to 10 years, such as 50-59, nor 90+; exact ages identify people")
+        if value and (
+            match is None
+            or (match.group(1) and not 4 <= int(match.group(2)) - int(match.group(1)) <= 9)
+        ):
+            found.append(
+                f"{name} {value!r} is no bucket of 5 to 10 years, such as 50-59, nor 90+; exact"
+                " ages identify people"
+            )
     if line.karyotype_year and not _YEAR.match(line.karyotype_year):
-        found.append(f"karyotype_year {line.karyotype_year!r} is no year; finer dates identify people")
-    for name, pattern, example in (("rrid", _RRID, "CVCL_B5P3"), ("disease", _MONDO, "MONDO:0004976")):
+        found.append(
+            f"karyotype_year {line.karyotype_year!r} is no year; finer dates identify people"
+        )
+    for name, pattern, example in (
+        ("rrid", _RRID, "CVCL_B5P3"),
+        ("disease", _MONDO, "MONDO:0004976"),
+    ):
         value = getattr(line, name)
         if value and not pattern.match(value):
             found.append(f"{name} {value!r} is not of the form {example}")

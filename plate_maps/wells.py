@@ -6,15 +6,16 @@ import re
 from dataclasses import dataclass
 
 _NAME = re.compile(r"^\s*([A-Za-z]{1,2})\s*[-_]?\s*0*([1-9][0-9]?)\s*$")
-# Python refuses to convert 4300 digits and more; no number of a plate, a field or a version has nearly as many.
+# Python refuses to convert 4300 digits and more; no number of a plate, a field or a version has
+# nearly as many.
 _WHOLE = re.compile(r"[0-9]{1,18}")
 
 
 def whole_number(text: str) -> int:
     """Read a number written in the digits 0 to 9: "007" ► 7.
 
-    `int` would also take "٣", "+3" and "1_0", and `str.isdigit` says yes to "²", which `int` then refuses.
-    Raises ValueError naming the text.
+    `int` would also take "٣", "+3" and "1_0", and `str.isdigit` says yes to "²", which `int` then
+    refuses. Raises ValueError naming the text.
     """
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r:.40} is not a whole number in the digits 0 to 9")
@@ -64,14 +65,19 @@ class Well:
 
     def __post_init__(self) -> None:
         if self.row < 1 or self.column < 1:
-            raise ValueError(f"rows and columns of a plate count from 1, got row {self.row}, column {self.column}")
+            raise ValueError(
+                f"rows and columns of a plate count from 1, got row {self.row}, column"
+                f" {self.column}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Well:
         """Read "B3", "b03", "B-03" or "AA01". Raises ValueError naming the text."""
         match = _NAME.match(text)
         if not match:
-            raise ValueError(f"{text!r} is not a well name; write a row letter and a column number, as in B03")
+            raise ValueError(
+                f"{text!r} is not a well name; write a row letter and a column number, as in B03"
+            )
         return cls(row_number(match.group(1)), int(match.group(2)))
 
     @property
@@ -133,7 +139,9 @@ def plate_format(wells: int) -> PlateFormat:
     try:
         return FORMATS[wells]
     except KeyError:
-        raise ValueError(f"no plate has {wells} wells; known: {', '.join(map(str, FORMATS))}") from None
+        raise ValueError(
+            f"no plate has {wells} wells; known: {', '.join(map(str, FORMATS))}"
+        ) from None
 
 
 def smallest_format(wells: list[Well]) -> PlateFormat:

@@ -17,7 +17,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from segmentation.engines.registry import DEFAULT_ENGINE, Segmenter, available, load, segment, segment_all
+    from segmentation.engines.registry import (
+        DEFAULT_ENGINE,
+        Segmenter,
+        available,
+        load,
+        segment,
+        segment_all,
+    )
     from segmentation.field import COMPARTMENTS, ROLES, Field, Segmentation
     from segmentation.filters.background import Illumination, estimate_illumination
     from segmentation.sizes import Sizes

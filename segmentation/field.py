@@ -56,11 +56,16 @@ class Field:
 
     def __post_init__(self) -> None:
         if not isinstance(self.pixels, np.ndarray):
-            raise TypeError(f"pixels must be a numpy array (C, Y, X), got {type(self.pixels).__name__}")
+            raise TypeError(
+                f"pixels must be a numpy array (C, Y, X), got {type(self.pixels).__name__}"
+            )
         if self.pixels.ndim != 3:
             raise ValueError(f"a field is (C, Y, X); got shape {self.pixels.shape}")
         if self.pixels.shape[0] != len(self.roles):
-            raise ValueError(f"{self.pixels.shape[0]} channels but {len(self.roles)} roles; give one role (or None) a channel")
+            raise ValueError(
+                f"{self.pixels.shape[0]} channels but {len(self.roles)} roles; give one role (or"
+                " None) a channel"
+            )
         named = [r for r in self.roles if r is not None]
         for role in named:
             if role not in ROLES:
@@ -68,14 +73,21 @@ class Field:
         if len(set(named)) != len(named):
             raise ValueError(f"a role stands for two channels: {', '.join(named)}")
         if not (np.isfinite(self.pixel_size_um) and self.pixel_size_um > 0):
-            raise ValueError(f"pixel size must be a positive number of µm, got {self.pixel_size_um}")
+            raise ValueError(
+                f"pixel size must be a positive number of µm, got {self.pixel_size_um}"
+            )
         if np.issubdtype(self.pixels.dtype, np.floating) and not np.isfinite(self.pixels).all():
-            raise ValueError("pixels hold NaN or infinity; the image is damaged or was computed wrongly")
+            raise ValueError(
+                "pixels hold NaN or infinity; the image is damaged or was computed wrongly"
+            )
 
     def __repr__(self) -> str:
         channels = ", ".join(role or "–" for role in self.roles)
         height, width = self.shape
-        return f"Field({channels}; {height} × {width} px of {self.pixel_size_um:.4g} µm, {self.pixels.dtype})"
+        return (
+            f"Field({channels}; {height} × {width} px of {self.pixel_size_um:.4g} µm,"
+            f" {self.pixels.dtype})"
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,15 +118,17 @@ def checked_field(value: object) -> Field:
     shape = getattr(value, "shape", None)
     kind = f"a {type(value).__name__}" if shape is None else f"an array of shape {tuple(shape)}"
     raise TypeError(
-        f"expected a segmentation.Field, got {kind}; a Field holds the pixels (C, Y, X), one role per "
-        f"channel and the pixel size: Field(pixels, ('dna', 'neurite'), pixel_size_um=0.65)"
+        f"expected a segmentation.Field, got {kind}; a Field holds the pixels (C, Y, X), one role"
+        " per channel and the pixel size: Field(pixels, ('dna', 'neurite'), pixel_size_um=0.65)"
     )
 
 
 class Pixels:
-    """The foreground of a label image: most measures need nothing else, and a field is mostly background.
+    """The foreground of a label image: most measures need nothing else, and a field is mostly
+    background.
 
-    `at`: flat indices of labelled pixels, `of`: their labels; `count` (n + 1,): pixels of each label, background not counted.
+    `at`: flat indices of labelled pixels, `of`: their labels; `count` (n + 1,): pixels of each
+    label, background not counted.
     """
 
     def __init__(self, labels: Labels, n: int | None = None) -> None:
@@ -126,7 +140,9 @@ class Pixels:
         self.count = np.bincount(self.of, minlength=self.n + 1)
 
     def neighbours(self, labels: Labels) -> Iterator[tuple[bool, Labels]]:
-        """For each of eight directions: whether it is diagonal, and the label beside each pixel of `at`, 0 outside the image."""
+        """For each of eight directions: whether it is diagonal, and the label beside each pixel of
+        `at`, 0 outside the image.
+        """
         padded = np.pad(labels, 1)
         width = padded.shape[1]
         flat = padded.ravel()
@@ -152,16 +168,17 @@ class Segmentation:
     Attributes
     ----------
     labels
-        Compartment ► (Y, X) int32. "nuclei": 1…n. "somas": the soma of nucleus i carries label i, so neurons are the
-        nuclei whose label stands in "somas". "neurites": a mask of 0 and 1, outside somas. "puncta" (of the
-        aggregate channel) and "granules" (of the granule channel): 1…m.
-        A compartment that could not be segmented is absent, and `warnings` says why.
+        Compartment ► (Y, X) int32. "nuclei": 1…n. "somas": the soma of nucleus i carries label i,
+        so neurons are the nuclei whose label stands in "somas". "neurites": a mask of 0 and 1,
+        outside somas. "puncta" (of the aggregate channel) and "granules" (of the granule channel):
+        1…m. A compartment that could not be segmented is absent, and `warnings` says why.
     engine
         Name that `segmentation.load` takes.
     warnings
         What was left out or guessed, and why.
     confidence
-        Compartment ► (n,) mean probability that the engine gave to the pixels of object 1…n; absent from engines without probabilities.
+        Compartment ► (n,) mean probability that the engine gave to the pixels of object 1…n; absent
+        from engines without probabilities.
     parameters
         All numbers that decided, thresholds included.
 
@@ -184,7 +201,11 @@ class Segmentation:
     def __repr__(self) -> str:
         counts = [
             # "neurites" is a mask: its share of the field says more than its one label.
-            f"{name}: {labels.astype(bool).mean():.1%}" if name == "neurites" else f"{name}: {labels.max(initial=0)}"
+            (
+                f"{name}: {labels.astype(bool).mean():.1%}"
+                if name == "neurites"
+                else f"{name}: {labels.max(initial=0)}"
+            )
             for name, labels in self.labels.items()
         ]
         size = [f"{y} × {x} px" for y, x in [labels.shape for labels in self.labels.values()][:1]]

@@ -1,7 +1,9 @@
-"""How a number that a laboratory may choose is written down: once, with its default, bound and meaning.
+"""How a number that a laboratory may choose is written down: once, with its default, bound and
+meaning.
 
-Settings are frozen dataclasses beside the functions that take them. The protocol's sections inherit from them, so a key of
-the protocol is the field of that name. Values are checked wherever settings are made: in a protocol and in a notebook.
+Settings are frozen dataclasses beside the functions that take them. The protocol's sections inherit
+from them, so a key of the protocol is the field of that name. Values are checked wherever settings
+are made: in a protocol and in a notebook.
 """
 
 from __future__ import annotations
@@ -19,5 +21,8 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def meaning(text: str) -> FieldInfo:
-    """What a setting means, in the words of its documentation. Its unit is in its name (`_um`, `_um2`)."""
+    """What a setting means, in the words of its documentation.
+
+    Its unit is in its name (`_um`, `_um2`).
+    """
     return FieldInfo(description=text)

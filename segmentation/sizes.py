@@ -23,4 +23,6 @@ class Sizes:
     nucleus_diameter_um: Annotated[Positive, meaning("Expected diameter, for splitting.")] = 11.0
     min_nucleus_area_um2: Annotated[Positive, meaning("Smaller pieces are debris.")] = 20.0
     neurite_width_um: Annotated[Positive, meaning("Nothing thinner is a soma.")] = 3.0
-    max_soma_reach_um: Annotated[Positive, meaning("How far a soma reaches beyond its nucleus.")] = 14.0
+    max_soma_reach_um: Annotated[
+        Positive, meaning("How far a soma reaches beyond its nucleus.")
+    ] = 14.0

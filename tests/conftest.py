@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The same examples on every clone; `make test-random` draws others. No example has a time limit: a busy machine is not a fault.
-settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("random", settings.get_profile("fixed"), derandomize=False, print_blob=True, max_examples=300)
+# The same examples on every clone; `make test-random` draws others. No example has a time limit: a
+# busy machine is not a fault.
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "random", settings.get_profile("fixed"), derandomize=False, print_blob=True, max_examples=300
+)
 settings.load_profile("fixed")
 
 REPOSITORY = Path(__file__).parent.parent
@@ -20,7 +25,10 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 
 def pytest_report_header() -> str:
     """Say once what becomes of the image suite."""
-    return f"images: {SHARED} {'is there' if SHARED.is_dir() else 'is not there, tests marked images are left out'}"
+    return (
+        f"images: {SHARED}"
+        f" {'is there' if SHARED.is_dir() else 'is not there, tests marked images are left out'}"
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,7 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not images or SHARED.is_dir():
         return
     if os.environ.get("CI"):
-        raise pytest.UsageError(f"{len(images)} tests marked images need {SHARED}, which must be there in CI")
+        raise pytest.UsageError(
+            f"{len(images)} tests marked images need {SHARED}, which must be there in CI"
+        )
     config.hook.pytest_deselected(items=images)
     items[:] = [item for item in items if not item.get_closest_marker("images")]
 
@@ -43,7 +53,9 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """Published numbers and vendors' metadata; tests/reference/README.md has their sources and licences."""
+    """Published numbers and vendors' metadata; tests/reference/README.md has their sources and
+    licences.
+    """
     return REFERENCE
 
 
@@ -54,7 +66,9 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def phantom_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small phantom plate: 8 wells a line, 2 fields of 320² px, with scan, plate map, protocol and truth."""
+    """A small phantom plate: 8 wells a line, 2 fields of 320² px, with scan, plate map, protocol
+    and truth.
+    """
     from imaging_service.cli.demo import quick_optics, write_phantom_plate
 
     out = tmp_path_factory.mktemp("phantom")
@@ -70,7 +84,9 @@ def phantom_inputs(phantom_plate: Path):
     from imaging_service.protocol import load_protocol
 
     protocol = load_protocol(phantom_plate / "protocol.toml")
-    return read_inputs(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", protocol, None, "auto")
+    return read_inputs(
+        phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", protocol, None, "auto"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,11 @@ class Service:
 
     def stop(self) -> None:
         if self.process is not None:
-            everything = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+            everything = (
+                psutil.Process(self.process.pid).children(recursive=True)
+                if self.process.poll() is None
+                else []
+            )
             self.process.terminate()
             try:
                 self.process.wait(20)
@@ -79,7 +83,14 @@ class Service:
                     process.kill()
 
 
-def wait_for(client: Client, run: str, *, states: tuple[str, ...] = ("done", "failed"), at_least: int = 0, seconds: float = 180):
+def wait_for(
+    client: Client,
+    run: str,
+    *,
+    states: tuple[str, ...] = ("done", "failed"),
+    at_least: int = 0,
+    seconds: float = 180,
+):
     """The run once it is in one of the states, or has so many wells done."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -1,4 +1,6 @@
-"""Vendors' folders drawn again: real names and metadata from `tests/reference`, with pixels of our own."""
+"""Vendors' folders drawn again: real names and metadata from `tests/reference`, with pixels of our
+own.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,18 @@ _METAMORPH = (
 
 
 def tiff_folder(name: str, folder: Path) -> Path:
-    """The files that `vendor/NAME.tsv` lists, each with the calibration and the time that the instrument wrote."""
+    """The files that `vendor/NAME.tsv` lists, each with the calibration and the time that the
+    instrument wrote.
+    """
     with (REFERENCE / "vendor" / f"{name}.tsv").open(newline="") as stream:
         for row in csv.DictReader(stream, delimiter="\t"):
             path = folder / row["file"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            x, units, time = row["spatial_calibration_x"], row["spatial_calibration_units"], row["acquisition_time_local"]
+            x, units, time = (
+                row["spatial_calibration_x"],
+                row["spatial_calibration_units"],
+                row["acquisition_time_local"],
+            )
             description = _METAMORPH.format(x=x, units=units, time=time) if x else None
             tifffile.imwrite(path, PIXELS, description=description, metadata=None)
     return folder
@@ -37,7 +45,11 @@ def operetta(folder: Path) -> Path:
     scan = folder / "operetta_v5"
     shutil.copytree(REFERENCE / "vendor" / "operetta_v5", scan)
     for field in (1, 2):
-        tifffile.imwrite(scan / "Images" / f"r03c03f{field:02d}p01-ch1sk1fk1fl1.tiff", PIXELS + field, metadata=None)
+        tifffile.imwrite(
+            scan / "Images" / f"r03c03f{field:02d}p01-ch1sk1fk1fl1.tiff",
+            PIXELS + field,
+            metadata=None,
+        )
     return scan
 
 

@@ -29,16 +29,26 @@ Parquet. A row without a number always carries a `status` and a `reason`. Every 
 _PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {**_PROBLEM, "description": "No such plate, run or well."},
-    422: {**_PROBLEM, "description": "The request cannot be used; the detail says why and what to do."},
+    422: {
+        **_PROBLEM,
+        "description": "The request cannot be used; the detail says why and what to do.",
+    },
 }
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The API over one data folder and database."""
-    app = FastAPI(title="Motor neuron imaging service", version=__version__, description=DESCRIPTION, responses=ERRORS)
+    app = FastAPI(
+        title="Motor neuron imaging service",
+        version=__version__,
+        description=DESCRIPTION,
+        responses=ERRORS,
+    )
     app.state.settings = settings
     # A page of a foreign site can make a browser call loopback under its own name (DNS rebinding).
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", "testserver"])
+    app.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", "testserver"]
+    )
     app.include_router(runs.router)
     app.include_router(plates.router)
     app.include_router(registry.router)
@@ -55,8 +65,15 @@ def create_app(settings: Settings) -> FastAPI:
 
 def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
     """A problem document as a response."""
-    body = Problem(type=f"urn:imaging-service:{code}", title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return Response(body.model_dump_json(), status, headers=headers, media_type="application/problem+json")
+    body = Problem(
+        type=f"urn:imaging-service:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+    )
+    return Response(
+        body.model_dump_json(), status, headers=headers, media_type="application/problem+json"
+    )
 
 
 async def _service_error(_: Request, error: Exception) -> Response:
@@ -81,4 +98,6 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return problem(500, "unexpected", "the service met an error that it does not know; its log has the details")
+    return problem(
+        500, "unexpected", "the service met an error that it does not know; its log has the details"
+    )

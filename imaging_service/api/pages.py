@@ -31,7 +31,11 @@ def health(session: SessionDep) -> Health:
 def index(session: SessionDep) -> HTMLResponse:
     """All runs."""
     rows = session.exec(select(RunRow).order_by(col(RunRow.submitted_at).desc()).limit(100)).all()
-    return HTMLResponse(environment().get_template("runs.html").render(runs=[read_run(session, r) for r in rows], version=__version__))
+    return HTMLResponse(
+        environment()
+        .get_template("runs.html")
+        .render(runs=[read_run(session, r) for r in rows], version=__version__)
+    )
 
 
 @router.get("/view/{run}", include_in_schema=False)
@@ -40,5 +44,9 @@ def view_run(run: str, session: SessionDep) -> HTMLResponse:
     row = find_run(session, run)
     responses = [json.loads(c) for c in table_content(session, row, "responses", {})]
     failed = [w for w in well_rows(session, row.id) if w.status == "failed"]
-    page = environment().get_template("run.html").render(run=read_run(session, row), rows=responses, failed=failed)
+    page = (
+        environment()
+        .get_template("run.html")
+        .render(run=read_run(session, row), rows=responses, failed=failed)
+    )
     return HTMLResponse(page)

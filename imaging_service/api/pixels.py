@@ -1,4 +1,6 @@
-"""A run's plate as OME-Zarr over HTTP: any zarr reader opens http://…/runs/RUN/plate.zarr and reads the chunks that it needs."""
+"""A run's plate as OME-Zarr over HTTP: any zarr reader opens http://…/runs/RUN/plate.zarr and reads
+the chunks that it needs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ router = APIRouter(prefix="/runs/{run}", tags=["review"])
 
 
 @router.head("/plate.zarr/{path:path}", include_in_schema=False)
-@router.get("/plate.zarr/{path:path}", summary="Files of the run's OME-Zarr plate", response_class=FileResponse)
+@router.get(
+    "/plate.zarr/{path:path}",
+    summary="Files of the run's OME-Zarr plate",
+    response_class=FileResponse,
+)
 def get_file(run: str, path: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
     """Whole or in ranges of bytes: a shard's index and one chunk of it are two small answers."""
     plate = LocalRun(folder_of(finished(run, session), settings)).plate.resolve()
@@ -22,4 +28,7 @@ def get_file(run: str, path: str, session: SessionDep, settings: SettingsDep) ->
     # What a path or a link leads out of the plate to is not there, whether it exists or not.
     if not file.is_relative_to(plate) or not file.is_file():
         raise NotFound(f"the plate has no {path}")
-    return FileResponse(file, media_type="application/json" if file.name == "zarr.json" else "application/octet-stream")
+    return FileResponse(
+        file,
+        media_type="application/json" if file.name == "zarr.json" else "application/octet-stream",
+    )

@@ -28,12 +28,16 @@ class RegistryFormat(StrEnum):
 
 
 FormatQuery = Annotated[RegistryFormat, Query(alias="format", description="json or tsv")]
-Sheet = Annotated[bytes, Body(media_type="text/tab-separated-values", description="TSV with a header row.")]
+Sheet = Annotated[
+    bytes, Body(media_type="text/tab-separated-values", description="TSV with a header row.")
+]
 
 
 @router.get("/lines", summary="Cell lines", response_class=Response)
 def get_lines(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
-    """All lines by name: donor, genotype, clone, passage, isogenic parent, consent and the rest of the record."""
+    """All lines by name: donor, genotype, clone, passage, isogenic parent, consent and the rest of
+    the record.
+    """
     return _sent(load_registry(session).lines.values(), Line, fmt)
 
 

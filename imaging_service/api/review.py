@@ -1,8 +1,9 @@
 """Reviewing a run over HTTP: labels of fields, corrections, verdicts, and the tables that follow.
 
-A correction names the version that it was made on (`If-Match`). Without it the answer is 428; where somebody was faster, 412, and nothing
-is written. With an `Idempotency-Key` a correction that is sent twice, because its answer was lost, is written once. Labels travel as
-NumPy's .npz: `crop_0`, `crop_1`, … int32 (Y, X), and `meta`, JSON that says where each lies (`review_log.pack`).
+A correction names the version that it was made on (`If-Match`). Without it the answer is 428; where
+somebody was faster, 412, and nothing is written. With an `Idempotency-Key` a correction that is
+sent twice, because its answer was lost, is written once. Labels travel as NumPy's .npz: `crop_0`,
+`crop_1`, … int32 (Y, X), and `meta`, JSON that says where each lies (`review_log.pack`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ class Reviewed:
         run: str,
         session: SessionDep,
         settings: SettingsDep,
-        reading: Annotated[str, Query(max_length=40, description="An independent reading, of which the tables do not know.")] = "",
+        reading: Annotated[
+            str,
+            Query(
+                max_length=40,
+                description="An independent reading, of which the tables do not know.",
+            ),
+        ] = "",
     ) -> None:
         self.row, self.settings, self.reading = finished(run, session), settings, reading
         self.run = LocalRun(folder_of(self.row, settings), reading)
@@ -73,9 +80,15 @@ ReviewedDep = Annotated[Reviewed, Depends()]
 
 
 def _known(run: LocalRun, well: str, field: int) -> None:
-    """Raises NotFound for a field that was not analysed: a well's name becomes a folder's, and must be one of the run's."""
+    """Raises NotFound for a field that was not analysed: a well's name becomes a folder's, and must
+    be one of the run's.
+    """
     rows = {row["well"]: row for row in run.wells()}
-    if well not in rows or not rows[well]["n_fields"] or not 1 <= field <= int(rows[well]["n_fields"]):
+    if (
+        well not in rows
+        or not rows[well]["n_fields"]
+        or not 1 <= field <= int(rows[well]["n_fields"])
+    ):
         raise NotFound(f"the run has no field {field} of well {well}")
 
 
@@ -86,7 +99,9 @@ def get_record(reviewed: ReviewedDep) -> FileResponse:
 
 
 @router.get("/cells", summary="Cells of a field")
-def get_cells(reviewed: ReviewedDep, well: str, field: Annotated[int, Query(ge=1)]) -> list[dict[str, object]]:
+def get_cells(
+    reviewed: ReviewedDep, well: str, field: Annotated[int, Query(ge=1)]
+) -> list[dict[str, object]]:
     """Rows of the cell table of all time points of a field, as corrected."""
     _known(reviewed.run, well, field)
     return cell_rows(reviewed.run.root / reviewed.run.newest("cells.parquet"), well, field)
@@ -94,11 +109,17 @@ def get_cells(reviewed: ReviewedDep, well: str, field: Annotated[int, Query(ge=1
 
 @router.get("/curves", summary="Dose-response curves", response_class=FileResponse)
 def get_curves(reviewed: ReviewedDep) -> FileResponse:
-    """Every line × compound × phenotype: wells with dose and response, and the fitted curve with its band; as corrected."""
-    return FileResponse(reviewed.run.root / reviewed.run.newest("curves.json"), media_type="application/json")
+    """Every line × compound × phenotype: wells with dose and response, and the fitted curve with
+    its band; as corrected.
+    """
+    return FileResponse(
+        reviewed.run.root / reviewed.run.newest("curves.json"), media_type="application/json"
+    )
 
 
-@router.get("/fields/{well}/{field}/labels", summary="Newest labels of a field", response_class=Response)
+@router.get(
+    "/fields/{well}/{field}/labels", summary="Newest labels of a field", response_class=Response
+)
 def get_labels(
     reviewed: ReviewedDep,
     well: str,
@@ -109,7 +130,9 @@ def get_labels(
     height: Annotated[int | None, Query(ge=1)] = None,
     width: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    """.npz of every compartment and of `neurite_graph`; the labels' version is the ETag. A window of the field with y, x, height and width."""
+    """.npz of every compartment and of `neurite_graph`; the labels' version is the ETag. A window
+    of the field with y, x, height and width.
+    """
     run = reviewed.run
     _known(run, well, field)
     window = None if height is None or width is None else Window(y, x, height, width)
@@ -120,7 +143,11 @@ def get_labels(
     layers = {**image.labels, **({} if image.graph is None else {GRAPH: image.graph})}
     crops = [Crop(name, top, left, compact(labels), frame) for name, labels in layers.items()]
     meta = FieldLabels(label_version=image.label_version, regions=[c.region for c in crops])
-    return Response(pack(meta.model_dump(), crops), media_type=_NPZ, headers={"ETag": f'"{image.label_version}"'})
+    return Response(
+        pack(meta.model_dump(), crops),
+        media_type=_NPZ,
+        headers={"ETag": f'"{image.label_version}"'},
+    )
 
 
 @router.patch("/fields/{well}/{field}/labels", summary="Correct a field's labels")
@@ -131,11 +158,18 @@ def patch_labels(
     content: Annotated[bytes, Body(media_type=_NPZ)],
     author: Annotated[str, Query(min_length=1, max_length=100)],
     reason: Annotated[str, Query(max_length=1000)] = "",
-    if_match: Annotated[str | None, Header(description="The version that was corrected, in quotes.")] = None,
+    if_match: Annotated[
+        str | None, Header(description="The version that was corrected, in quotes.")
+    ] = None,
     idempotency_key: Annotated[str, Header(max_length=100)] = "",
-    undoes: Annotated[int | None, Query(ge=2, description="The version that this one takes back.")] = None,
+    undoes: Annotated[
+        int | None, Query(ge=2, description="The version that this one takes back.")
+    ] = None,
 ) -> LabelVersion:
-    """Write the next version. 428 without If-Match, 412 where it is not the newest version any more."""
+    """Write the next version.
+
+    428 without If-Match, 412 where it is not the newest version any more.
+    """
     run = reviewed.run
     _known(run, well, field)
     parent = _version(if_match)
@@ -148,7 +182,9 @@ def patch_labels(
         base = run.engine_labels(well, field, frame)
         _fits(crops, base, where)
         if parent == run.review.head(well, field):
-            check_cells(with_crops(run.review.labels(base, well, field, frame=frame), crops, frame), where)
+            check_cells(
+                with_crops(run.review.labels(base, well, field, frame=frame), crops, frame), where
+            )
     version = run.review.commit(well, field, parent, crops, author, reason, idempotency_key, undoes)
     reviewed.changed()
     return version
@@ -165,7 +201,9 @@ def get_history(reviewed: ReviewedDep, well: str, field: int) -> list[LabelVersi
 def revert(reviewed: ReviewedDep, well: str, field: int, wanted: Revert) -> LabelVersion:
     """A new version that holds what the earlier one held; nothing is lost."""
     _known(reviewed.run, well, field)
-    version = reviewed.run.revert(well, field, wanted.to, wanted.author, wanted.reason, wanted.undoes)
+    version = reviewed.run.revert(
+        well, field, wanted.to, wanted.author, wanted.reason, wanted.undoes
+    )
     reviewed.changed()
     return version
 
@@ -187,9 +225,13 @@ def post_verdict(reviewed: ReviewedDep, verdict: Verdict) -> Verdict:
 
 @router.get("/review", summary="How far the tables have followed the review")
 def get_state(reviewed: ReviewedDep) -> ReviewState:
-    """The tables follow by themselves after every correction and verdict; `applied` is where they stand."""
+    """The tables follow by themselves after every correction and verdict; `applied` is where they
+    stand.
+    """
     row = reviewed.row
-    return ReviewState(revision=reviewed.run.review.revision(), applied=row.revision, reason=row.review_reason)
+    return ReviewState(
+        revision=reviewed.run.review.revision(), applied=row.revision, reason=row.review_reason
+    )
 
 
 @router.post("/review", summary="Let the tables follow the review", status_code=202)
@@ -204,10 +246,14 @@ def follow_review(reviewed: ReviewedDep) -> ReviewState:
 @router.get("/agreement", summary="How well two readings agree")
 def get_agreement(
     reviewed: ReviewedDep,
-    second: Annotated[str, Query(max_length=40, description="Another reading; the engine's labels if not given.")] = "",
+    second: Annotated[
+        str, Query(max_length=40, description="Another reading; the engine's labels if not given.")
+    ] = "",
     compartment: Annotated[str, Query(max_length=40)] = "nuclei",
 ) -> dict[str, object]:
-    """F1, Dice and kappa over the fields that both reviewed, and the engine's F1 beside what both have; `reading` is the first."""
+    """F1, Dice and kappa over the fields that both reviewed, and the engine's F1 beside what both
+    have; `reading` is the first.
+    """
     from dataclasses import asdict
 
     from imaging_service.jobs.review.agreement import agreement
@@ -218,7 +264,10 @@ def get_agreement(
 
 def _version(if_match: str | None) -> int:
     if if_match is None:
-        raise PreconditionRequired("a correction needs If-Match with the version that was corrected, the ETag of the field's labels")
+        raise PreconditionRequired(
+            "a correction needs If-Match with the version that was corrected, the ETag of the"
+            " field's labels"
+        )
     text = if_match.strip().removeprefix("W/").strip('"')
     if not is_whole_number(text):
         raise ReviewRefused(f"If-Match {if_match!r} is no version of labels")
@@ -241,10 +290,17 @@ def _fits(crops: list[Crop], base: Mapping[str, np.ndarray], where: str) -> None
     """Raise ReviewRefused for crops outside the field or of compartments that the run has not."""
     for crop in crops:
         if crop.compartment not in COMPARTMENTS or crop.compartment not in base:
-            raise ReviewRefused(f"{where}: the run has no labels of {crop.compartment!r}; it has {', '.join(base)}")
+            raise ReviewRefused(
+                f"{where}: the run has no labels of {crop.compartment!r}; it has {', '.join(base)}"
+            )
         height, width = base[crop.compartment].shape
         region = crop.region
-        if region.y + region.height > height or region.x + region.width > width or crop.labels.min() < 0:
+        if (
+            region.y + region.height > height
+            or region.x + region.width > width
+            or crop.labels.min() < 0
+        ):
             raise ReviewRefused(
-                f"{where}: {crop.compartment} does not lie inside the field of {height} × {width} pixels, or holds labels that are none"
+                f"{where}: {crop.compartment} does not lie inside the field of {height} × {width}"
+                " pixels, or holds labels that are none"
             )

@@ -1,7 +1,8 @@
 """The review's queue: which fields are worth a look, and who is looking at them.
 
-The worker ranks the fields when a run is done. Whoever reviews claims the next ones: a field that is claimed goes to nobody else until it is
-judged, or until the claim is a quarter of an hour old, so that a reviewer who went home blocks nothing.
+The worker ranks the fields when a run is done. Whoever reviews claims the next ones: a field that
+is claimed goes to nobody else until it is judged, or until the claim is a quarter of an hour old,
+so that a reviewer who went home blocks nothing.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ HELD_S = 15 * 60
 
 @router.get("", summary="Fields by what is worth a look")
 def get_queue(reviewed: ReviewedDep, session: SessionDep) -> list[QueueEntry]:
-    """The most urgent first, with the reasons, whether they were judged, and who is looking at them now."""
+    """The most urgent first, with the reasons, whether they were judged, and who is looking at them
+    now.
+    """
     return list(_entries(reviewed, session))
 
 
 @router.post("/claims", summary="Take the next fields to look at")
 def claim(reviewed: ReviewedDep, session: SessionDep, wanted: Claim) -> list[QueueEntry]:
-    """The most urgent fields that nobody judged and nobody else is looking at; what the reviewer holds already comes first.
+    """The most urgent fields that nobody judged and nobody else is looking at; what the reviewer
+    holds already comes first.
 
     Fewer than asked for, or none, where no more are left.
     """
@@ -50,7 +54,9 @@ def claim(reviewed: ReviewedDep, session: SessionDep, wanted: Claim) -> list[Que
 def _entries(reviewed: Reviewed, session: Session) -> Iterator[QueueEntry]:
     judged = reviewed.run.review.standing()
     query = select(ClaimRow).where(
-        ClaimRow.run_id == reviewed.row.id, ClaimRow.reading == reviewed.reading, col(ClaimRow.until) >= time.time()
+        ClaimRow.run_id == reviewed.row.id,
+        ClaimRow.reading == reviewed.reading,
+        col(ClaimRow.until) >= time.time(),
     )
     held = {(c.well, c.field): c.reviewer for c in session.exec(query).all()}
     for entry in reviewed.run.queue():
@@ -68,7 +74,11 @@ def _hold(session: Session, reviewed: Reviewed, entry: QueueEntry, reviewer: str
         return True
     try:
         with session.begin_nested():
-            session.add(ClaimRow.model_validate({"run_id": reviewed.row.id, "reviewer": reviewer, "until": until, **place}))
+            session.add(
+                ClaimRow.model_validate(
+                    {"run_id": reviewed.row.id, "reviewer": reviewer, "until": until, **place}
+                )
+            )
     except sa.exc.IntegrityError:
         return False
     return True

@@ -13,7 +13,14 @@ from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
 from imaging_service.api.access import SessionDep, SettingsDep
-from imaging_service.api.tables import Format, FormatQuery, LabelsQuery, Whose, list_response, table_response
+from imaging_service.api.tables import (
+    Format,
+    FormatQuery,
+    LabelsQuery,
+    Whose,
+    list_response,
+    table_response,
+)
 from imaging_service.database.session import find_plate, find_run, well_counts, well_rows
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import Forbidden, NotReady, PlateMapRefused
@@ -24,12 +31,20 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 
 _TABLE_CONTENT: dict[int | str, dict[str, object]] = {
     200: {
-        "description": "The table. JSON is a list of objects; the columns are those of `docs/columns.md`.",
+        "description": (
+            "The table. JSON is a list of objects; the columns are those of `docs/columns.md`."
+        ),
         "content": {
             "application/json": {
                 "schema": {"type": "array", "items": {"type": "object"}},
                 "example": [
-                    {"line": "SOD1-07", "compound": "riluzole", "phenotype": "nc_log2_aggregate", "status": "ok", "ec50_molar": 3.5e-07}
+                    {
+                        "line": "SOD1-07",
+                        "compound": "riluzole",
+                        "phenotype": "nc_log2_aggregate",
+                        "status": "ok",
+                        "ec50_molar": 3.5e-07,
+                    }
                 ],
             },
             "text/csv": {},
@@ -52,7 +67,12 @@ def read_run(session: Session, row: RunRow) -> Run:
         engine=row.engine,
         state=row.state,
         reason=row.reason,
-        progress=Progress(done=done, failed=failed, skipped=row.n_skipped, left=max(0, row.n_wells - done - failed)),
+        progress=Progress(
+            done=done,
+            failed=failed,
+            skipped=row.n_skipped,
+            left=max(0, row.n_wells - done - failed),
+        ),
         submitted_at=row.submitted_at,
         notes=json.loads(row.notes),
     )
@@ -60,7 +80,10 @@ def read_run(session: Session, row: RunRow) -> Run:
 
 @router.post("", summary="Submit a plate", status_code=202)
 def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -> Run:
-    """Check scan, plate map and protocol, and queue the run. The same plate, map, protocol and engine are the same run."""
+    """Check scan, plate map and protocol, and queue the run.
+
+    The same plate, map, protocol and engine are the same run.
+    """
     from imaging_service.jobs.durable.queue import submit_run
     from imaging_service.jobs.plan import read_inputs
     from imaging_service.protocol import parse_protocol
@@ -69,31 +92,47 @@ def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -
     model = (submission.engine or "").partition(":")[2]
     if "/" in model or "\\" in model:
         _allowed(Path(model), settings)
-    protocol = parse_protocol(submission.protocol, str(submission.protocol.get("name", "of the submission")))
+    protocol = parse_protocol(
+        submission.protocol, str(submission.protocol.get("name", "of the submission"))
+    )
     try:
         content = base64.b64decode(submission.plate_map_base64, validate=True)
     except ValueError as error:
         raise PlateMapRefused(f"plate_map_base64 is not base64: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
-        # Only the last part of the name is used: it may come from another system, or from someone unkind.
-        plate_map = Path(folder) / (Path(submission.plate_map_name.replace("\\", "/")).name or "plate_map.csv")
+        # Only the last part of the name is used: it may come from another system, or from someone
+        # unkind.
+        plate_map = Path(folder) / (
+            Path(submission.plate_map_name.replace("\\", "/")).name or "plate_map.csv"
+        )
         plate_map.write_bytes(content)
-        inputs = read_inputs(scan, plate_map, protocol, submission.engine, submission.device, submission.plate)
+        inputs = read_inputs(
+            scan, plate_map, protocol, submission.engine, submission.device, submission.plate
+        )
     return read_run(session, find_run(session, submit_run(settings, inputs)))
 
 
 def _allowed(path: Path, settings: Settings) -> Path:
-    """The resolved path if it lies under a scan root. Raises Forbidden, whether it exists or not."""
+    """The resolved path if it lies under a scan root.
+
+    Raises Forbidden, whether it exists or not.
+    """
     resolved = path.resolve()
     if not any(resolved.is_relative_to(root) for root in settings.roots):
         raise Forbidden(
-            f"{path} is not under a scan root of this service ({', '.join(map(str, settings.roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move the scan"
+            f"{path} is not under a scan root of this service"
+            f" ({', '.join(map(str, settings.roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move the"
+            " scan"
         )
     return resolved
 
 
 @router.get("", summary="Runs, the newest first", response_model=list[Run])
-def list_runs(session: SessionDep, fmt: FormatQuery = Format.JSON, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
+def list_runs(
+    session: SessionDep,
+    fmt: FormatQuery = Format.JSON,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Response:
     """The newest runs."""
     rows = session.exec(select(RunRow).order_by(col(RunRow.submitted_at).desc()).limit(limit)).all()
     return list_response([read_run(session, row) for row in rows], "runs", fmt)
@@ -109,10 +148,17 @@ def get_run(run: str, session: SessionDep) -> Run:
 def get_progress(run: str, session: SessionDep) -> list[WellState]:
     """Wells that have ended, by name; there before the run is done."""
     rows = well_rows(session, find_run(session, run).id)
-    return [WellState(well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei) for r in rows]
+    return [
+        WellState(
+            well=r.well, status=r.status, reason=r.reason, n_fields=r.n_fields, n_nuclei=r.n_nuclei
+        )
+        for r in rows
+    ]
 
 
-@router.get("/{run}/wells", summary="The well table", response_class=Response, responses=_TABLE_CONTENT)
+@router.get(
+    "/{run}/wells", summary="The well table", response_class=Response, responses=_TABLE_CONTENT
+)
 def get_wells(
     run: str,
     session: SessionDep,
@@ -123,10 +169,24 @@ def get_wells(
     status: Annotated[str | None, Query(description="done, excluded, failed or skipped")] = None,
 ) -> Response:
     """One row a well of the plate map, in plate order."""
-    return table_response(session, find_run(session, run), "wells", fmt, labels, line=line, compound=compound, status=status)
+    return table_response(
+        session,
+        find_run(session, run),
+        "wells",
+        fmt,
+        labels,
+        line=line,
+        compound=compound,
+        status=status,
+    )
 
 
-@router.get("/{run}/responses", summary="The response table", response_class=Response, responses=_TABLE_CONTENT)
+@router.get(
+    "/{run}/responses",
+    summary="The response table",
+    response_class=Response,
+    responses=_TABLE_CONTENT,
+)
 def get_responses(
     run: str,
     session: SessionDep,
@@ -139,10 +199,25 @@ def get_responses(
 ) -> Response:
     """One row per line × compound × phenotype."""
     row = find_run(session, run)
-    return table_response(session, row, "responses", fmt, labels, line=line, compound=compound, phenotype=phenotype, status=status)
+    return table_response(
+        session,
+        row,
+        "responses",
+        fmt,
+        labels,
+        line=line,
+        compound=compound,
+        phenotype=phenotype,
+        status=status,
+    )
 
 
-@router.get("/{run}/hazards", summary="Survival over time", response_class=Response, responses=_TABLE_CONTENT)
+@router.get(
+    "/{run}/hazards",
+    summary="Survival over time",
+    response_class=Response,
+    responses=_TABLE_CONTENT,
+)
 def get_hazards(
     run: str,
     session: SessionDep,
@@ -150,13 +225,29 @@ def get_hazards(
     labels: LabelsQuery = Whose.NEWEST,
     line: str | None = None,
     compound: str | None = None,
-    status: Annotated[str | None, Query(description="ok, informative_censoring, too_few_events, …")] = None,
+    status: Annotated[
+        str | None, Query(description="ok, informative_censoring, too_few_events, …")
+    ] = None,
 ) -> Response:
     """One row per line × compound × dose of a longitudinal run; empty for a fixed end-point."""
-    return table_response(session, find_run(session, run), "hazards", fmt, labels, line=line, compound=compound, status=status)
+    return table_response(
+        session,
+        find_run(session, run),
+        "hazards",
+        fmt,
+        labels,
+        line=line,
+        compound=compound,
+        status=status,
+    )
 
 
-@router.get("/{run}/checks", summary="Quality control of the plate", response_class=Response, responses=_TABLE_CONTENT)
+@router.get(
+    "/{run}/checks",
+    summary="Quality control of the plate",
+    response_class=Response,
+    responses=_TABLE_CONTENT,
+)
 def get_checks(
     run: str,
     session: SessionDep,
@@ -164,7 +255,9 @@ def get_checks(
     labels: LabelsQuery = Whose.NEWEST,
     status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
 ) -> Response:
-    """Edge, row and column effects, compounds that glow, and where the plate's thresholds came from."""
+    """Edge, row and column effects, compounds that glow, and where the plate's thresholds came
+    from.
+    """
     return table_response(session, find_run(session, run), "checks", fmt, labels, status=status)
 
 

@@ -38,16 +38,34 @@ class Whose(StrEnum):
     ENGINE = "engine"
 
 
-LabelsQuery = Annotated[Whose, Query(alias="labels", description="newest: as reviewers left them; engine: before any review")]
+LabelsQuery = Annotated[
+    Whose,
+    Query(alias="labels", description="newest: as reviewers left them; engine: before any review"),
+]
 
 
-def table_response(session: Session, run: RunRow, kind: str, fmt: Format, labels: Whose = Whose.NEWEST, **filters: str | None) -> Response:
-    """The rows of one table; a filter that is None lets every row pass. Raises NotReady until the run is done."""
+def table_response(
+    session: Session,
+    run: RunRow,
+    kind: str,
+    fmt: Format,
+    labels: Whose = Whose.NEWEST,
+    **filters: str | None,
+) -> Response:
+    """The rows of one table; a filter that is None lets every row pass. Raises NotReady until the
+    run is done.
+    """
     if run.state != "done":
         why = f": {run.reason}" if run.reason else ""
         raise NotReady(f"run {run.id[:12]} is {run.state}{why}; its {kind} exist once it is done")
     revision = ENGINE_VERSION if labels is Whose.ENGINE else run.revision
-    content = table_content(session, run, kind, {name: value for name, value in filters.items() if value is not None}, revision)
+    content = table_content(
+        session,
+        run,
+        kind,
+        {name: value for name, value in filters.items() if value is not None},
+        revision,
+    )
     # The rows are JSON already: joining them costs a hundredth of parsing and encoding them again.
     body = "[" + ",".join(content) + "]"
     if fmt is Format.JSON:
@@ -65,16 +83,25 @@ def table_response(session: Session, run: RunRow, kind: str, fmt: Format, labels
 
 
 def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response:
-    """A list of records in the format asked for; in CSV and Parquet lists are JSON text and parts of a record are columns."""
+    """A list of records in the format asked for; in CSV and Parquet lists are JSON text and parts
+    of a record are columns.
+    """
     if fmt is Format.JSON:
-        return Response("[" + ",".join(row.model_dump_json() for row in rows) + "]", media_type="application/json")
+        return Response(
+            "[" + ",".join(row.model_dump_json() for row in rows) + "]",
+            media_type="application/json",
+        )
     import polars as pl
 
     flat = []
     for row in rows:
         record: dict[str, object] = {}
         for key, value in row.model_dump(mode="json").items():
-            record |= value if isinstance(value, dict) else {key: json.dumps(value) if isinstance(value, list) else value}
+            record |= (
+                value
+                if isinstance(value, dict)
+                else {key: json.dumps(value) if isinstance(value, list) else value}
+            )
         flat.append(record)
     return _download(pl.DataFrame(flat, infer_schema_length=None), name, fmt)
 
@@ -85,4 +112,6 @@ def _download(table: pl.DataFrame, name: str, fmt: Format) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}.{fmt.value}"'}
     if fmt is Format.CSV:
         return Response(csv_bytes(table), media_type="text/csv", headers=headers)
-    return Response(parquet_bytes(table), media_type="application/vnd.apache.parquet", headers=headers)
+    return Response(
+        parquet_bytes(table), media_type="application/vnd.apache.parquet", headers=headers
+    )

@@ -1,7 +1,8 @@
 """How good and how fast the segmentation engines are: one table and one sheet of pictures.
 
-Accuracy is measured on annotated photographs of nuclei where a folder of them is given, and on phantoms, whose truth is exact but which
-are drawings. Time and memory are measured in a fresh process an engine, so that one cannot warm the caches of another.
+Accuracy is measured on annotated photographs of nuclei where a folder of them is given, and on
+phantoms, whose truth is exact but which are drawings. Time and memory are measured in a fresh
+process an engine, so that one cannot warm the caches of another.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ from segmentation import Field, Segmenter, load
 from segmentation.field import Labels, Mask
 from segmentation.phantoms.render import Culture, Optics, Phantom, render
 from segmentation.phantoms.scenes import scene
-from segmentation.scoring.accuracy import IOU, Counts, LineCounts, centres, line_counts, object_counts, point_counts
+from segmentation.scoring.accuracy import (
+    IOU,
+    Counts,
+    LineCounts,
+    centres,
+    line_counts,
+    object_counts,
+    point_counts,
+)
 
 PIXEL_UM = 0.325
 SPEED_SIDE = 2160
@@ -71,8 +80,13 @@ class Bench:
     failures: list[str] = field(default_factory=list)
 
 
-def run(engines: Sequence[str], *, device: str, nuclei: Path | None, fields: int, speed: bool) -> Bench:
-    """Measure all engines. Raises EngineError for an unknown engine, AnnotationError for a folder without annotated nuclei."""
+def run(
+    engines: Sequence[str], *, device: str, nuclei: Path | None, fields: int, speed: bool
+) -> Bench:
+    """Measure all engines.
+
+    Raises EngineError for an unknown engine, AnnotationError for a folder without annotated nuclei.
+    """
     bench = Bench()
     for name in engines:
         try:
@@ -91,13 +105,18 @@ def run(engines: Sequence[str], *, device: str, nuclei: Path | None, fields: int
 
 
 def annotated_nuclei(folder: Path, part: str) -> Iterator[tuple[str, NDArray[np.float32], Labels]]:
-    """(name, image, labels) of a part of DSB2018; raises AnnotationError where the folder is not laid out so."""
+    """(name, image, labels) of a part of DSB2018; raises AnnotationError where the folder is not
+    laid out so.
+    """
     from segmentation.engines.motornet.nuclei import read_nuclei
 
     try:
         yield from read_nuclei(folder, part)
     except FileNotFoundError as error:
-        raise AnnotationError(f"{folder} holds no annotated nuclei: {error}; it needs manifest.csv, images/ and labels/") from error
+        raise AnnotationError(
+            f"{folder} holds no annotated nuclei: {error}; it needs manifest.csv, images/ and"
+            " labels/"
+        ) from error
 
 
 def _nuclei(bench: Bench, name: str, engine: Segmenter, folder: Path, scale: str) -> None:
@@ -112,13 +131,33 @@ def _nuclei(bench: Bench, name: str, engine: Segmenter, folder: Path, scale: str
         counts = object_counts(truth, found)
         pooled = {t: pooled[t] + counts[t] for t in IOU}
         each.append({t: c.average_precision for t, c in counts.items()})
-        bench.cases.append(_case(name, what, image_name[:8], counts[0.5].average_precision, image, _outline(truth), _outline(found)))
+        bench.cases.append(
+            _case(
+                name,
+                what,
+                image_name[:8],
+                counts[0.5].average_precision,
+                image,
+                _outline(truth),
+                _outline(found),
+            )
+        )
     _average_precision(bench, name, what, pooled, len(each))
     for t in (0.5, 0.75):
-        bench.scores.append(Score(name, what, f"AP@{t} mean of images", float(np.mean([e[t] for e in each])), len(each)))
+        bench.scores.append(
+            Score(
+                name,
+                what,
+                f"AP@{t} mean of images",
+                float(np.mean([e[t] for e in each])),
+                len(each),
+            )
+        )
 
 
-def _average_precision(bench: Bench, name: str, what: str, pooled: dict[float, Counts], images: int) -> None:
+def _average_precision(
+    bench: Bench, name: str, what: str, pooled: dict[float, Counts], images: int
+) -> None:
     for label, value in (
         ("AP@0.5", pooled[0.5].average_precision),
         ("AP@0.75", pooled[0.75].average_precision),
@@ -148,14 +187,29 @@ def _phantoms(bench: Bench, name: str, engine: Segmenter, level: str, fields: in
             objects[part] = {t: objects[part][t] + counts[t] for t in IOU}
             plane = one.field.channel("dna" if part == "nuclei" else "neurite")
             ap = counts[0.5].average_precision
-            bench.cases.append(_case(name, f"{part}, {level} phantoms", str(n), ap, plane, _outline(truth), _outline(labels[part])))
-        truth_lines, found_lines = skeletonize(one.truth.neurite_mask(PIXEL_UM)), skeletonize(labels["neurites"] > 0)
+            bench.cases.append(
+                _case(
+                    name,
+                    f"{part}, {level} phantoms",
+                    str(n),
+                    ap,
+                    plane,
+                    _outline(truth),
+                    _outline(labels[part]),
+                )
+            )
+        truth_lines, found_lines = (
+            skeletonize(one.truth.neurite_mask(PIXEL_UM)),
+            skeletonize(labels["neurites"] > 0),
+        )
         exact += line_counts(skeletonize(one.truth.centre_lines()), found_lines, 2)
         for r in lines:
             lines[r] += line_counts(truth_lines, found_lines, r)
         f1 = line_counts(truth_lines, found_lines, 2).f1
         what = f"neurites, {level} phantoms"
-        bench.cases.append(_case(name, what, str(n), f1, one.field.channel("neurite"), truth_lines, found_lines))
+        bench.cases.append(
+            _case(name, what, str(n), f1, one.field.channel("neurite"), truth_lines, found_lines)
+        )
         length += neurite_length_um(labels["neurites"] > 0, PIXEL_UM)
         traced += skeleton_graph(truth_lines).length_px * PIXEL_UM
         drawn += sum(one.truth.neurite_length_um)
@@ -165,9 +219,29 @@ def _phantoms(bench: Bench, name: str, engine: Segmenter, level: str, fields: in
     for r, c in lines.items():
         for label, value in (("precision", c.precision), ("recall", c.recall), ("F1", c.f1)):
             bench.scores.append(Score(name, what, f"{label}@{r} px", value, fields))
-    bench.scores.append(Score(name, what, "F1@2 px against every centre line, also inside bundles", exact.f1, fields))
-    bench.scores.append(Score(name, what, "length bias against the traced mask, %", 100 * (length / traced - 1), fields))
-    bench.scores.append(Score(name, what, "length bias against all that was drawn, overlaps twice, %", 100 * (length / drawn - 1), fields))
+    bench.scores.append(
+        Score(
+            name, what, "F1@2 px against every centre line, also inside bundles", exact.f1, fields
+        )
+    )
+    bench.scores.append(
+        Score(
+            name,
+            what,
+            "length bias against the traced mask, %",
+            100 * (length / traced - 1),
+            fields,
+        )
+    )
+    bench.scores.append(
+        Score(
+            name,
+            what,
+            "length bias against all that was drawn, overlaps twice, %",
+            100 * (length / drawn - 1),
+            fields,
+        )
+    )
 
 
 def _puncta(bench: Bench, name: str, engine: Segmenter, fields: int) -> None:
@@ -175,7 +249,13 @@ def _puncta(bench: Bench, name: str, engine: Segmenter, fields: int) -> None:
         made = []
         for n in range(fields):
             culture = Culture(neurons_per_mm2=400, puncta_per_neuron=3.0, puncta_snr=snr)
-            made.append(render(culture, Optics((512, 512), PIXEL_UM), np.random.SeedSequence([FIRST_SEED, 500 + n])))
+            made.append(
+                render(
+                    culture,
+                    Optics((512, 512), PIXEL_UM),
+                    np.random.SeedSequence([FIRST_SEED, 500 + n]),
+                )
+            )
         calibrated = engine.calibrate([p.field for p in made])
         total = Counts(0, 0, 0)
         for n, one in enumerate(made):
@@ -187,9 +267,21 @@ def _puncta(bench: Bench, name: str, engine: Segmenter, fields: int) -> None:
             truth[tuple(np.round(inside).astype(int).T)] = True
             marked = cv2.dilate(truth.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             bench.cases.append(
-                _case(name, f"puncta, SNR {snr:g}", str(n), counts.f1, one.field.channel("aggregate"), marked, _outline(puncta))
+                _case(
+                    name,
+                    f"puncta, SNR {snr:g}",
+                    str(n),
+                    counts.f1,
+                    one.field.channel("aggregate"),
+                    marked,
+                    _outline(puncta),
+                )
             )
-        for label, value in (("precision", total.precision), ("recall", total.recall), ("F1", total.f1)):
+        for label, value in (
+            ("precision", total.precision),
+            ("recall", total.recall),
+            ("F1", total.f1),
+        ):
             bench.scores.append(Score(name, f"puncta, phantoms, SNR {snr:g}", label, value, fields))
 
 
@@ -203,15 +295,28 @@ def _speed(bench: Bench, name: str, device: str) -> None:
     command = [sys.executable, "-m", "imaging_service.cli.bench", name, device]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        bench.failures.append(f"speed of {name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        bench.failures.append(
+            f"speed of {name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+        )
         return
     for label, value in json.loads(done.stdout.splitlines()[-1]).items():
-        bench.scores.append(Score(name, f"{SPEED_SIDE}² field, 3 channels, {PIXEL_UM} µm/px, {device}", label, value, 1))
+        bench.scores.append(
+            Score(
+                name,
+                f"{SPEED_SIDE}² field, 3 channels, {PIXEL_UM} µm/px, {device}",
+                label,
+                value,
+                1,
+            )
+        )
 
 
 def time_engine(name: str, device: str) -> dict[str, float]:
-    """Load, calibrate on and label a medium phantom of SPEED_SIDE²; seconds, and MiB at the peak of this process."""
-    # One stamp of 540² four times in each direction: drawing all of it would take longer than all engines.
+    """Load, calibrate on and label a medium phantom of SPEED_SIDE²; seconds, and MiB at the peak of
+    this process.
+    """
+    # One stamp of 540² four times in each direction: drawing all of it would take longer than all
+    # engines.
     stamp = phantom("medium", 0, shape=(SPEED_SIDE // 4, SPEED_SIDE // 4)).field
     pixels = np.tile(stamp.pixels, (1, 4, 4))
     large = Field(pixels, stamp.roles, PIXEL_UM)
@@ -229,9 +334,12 @@ def time_engine(name: str, device: str) -> dict[str, float]:
     # ru_maxrss is in KiB on Linux.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
-        "seconds to load": loaded - began, "seconds": best, "seconds, slowest of three": max(laps),
-        "seconds per megapixel": best / (pixels[0].size / 1e6), "peak memory of the process, MiB": peak,
-    }  # fmt: skip
+        "seconds to load": loaded - began,
+        "seconds": best,
+        "seconds, slowest of three": max(laps),
+        "seconds per megapixel": best / (pixels[0].size / 1e6),
+        "peak memory of the process, MiB": peak,
+    }
 
 
 def write(bench: Bench, out: Path) -> None:
@@ -240,15 +348,21 @@ def write(bench: Bench, out: Path) -> None:
     with (out / "scores.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["engine", "what", "measure", "value", "images"])
-        writer.writerows([s.engine, s.what, s.measure, f"{s.value:.4g}", s.images] for s in bench.scores)
-    (out / "scores.json").write_text(json.dumps([asdict(s) for s in bench.scores], indent=1, ensure_ascii=False))
+        writer.writerows(
+            [s.engine, s.what, s.measure, f"{s.value:.4g}", s.images] for s in bench.scores
+        )
+    (out / "scores.json").write_text(
+        json.dumps([asdict(s) for s in bench.scores], indent=1, ensure_ascii=False)
+    )
     groups: dict[tuple[str, str], list[Case]] = {}
     for case in bench.cases:
         groups.setdefault((case.engine, case.what), []).append(case)
     for engine in dict.fromkeys(engine for engine, _ in groups):
         rows = [_row(cases) for (other, _), cases in groups.items() if other == engine]
         width = max(r.shape[1] for r in rows)
-        sheet = np.vstack([np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=32) for r in rows])
+        sheet = np.vstack(
+            [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=32) for r in rows]
+        )
         cv2.imwrite(str(out / f"cases-{engine.replace(':', '-').replace('/', '-')}.png"), sheet)
 
 
@@ -266,7 +380,14 @@ def _row(cases: list[Case]) -> NDArray[np.uint8]:
         caption = f"{case.what}: {title} {case.score:.2f} ({case.name})"
         strip = np.full((20, panel.shape[1], 3), 32, np.uint8)
         cv2.putText(
-            strip, caption.replace("µ", "u").replace("²", "2"), (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA
+            strip,
+            caption.replace("µ", "u").replace("²", "2"),
+            (4, 14),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.42,
+            (255, 255, 255),
+            1,
+            cv2.LINE_AA,
         )
         panels.append(np.vstack([strip, panel]))
     return np.hstack(panels)
@@ -279,7 +400,9 @@ def _fit(image: NDArray[np.uint8], side: int = 300) -> NDArray[np.uint8]:
     return np.pad(small, ((0, side - small.shape[0]), (0, side - small.shape[1]), (0, 0)))
 
 
-def _case(engine: str, what: str, name: str, score: float, image: NDArray[Any], truth: Mask, found: Mask) -> Case:
+def _case(
+    engine: str, what: str, name: str, score: float, image: NDArray[Any], truth: Mask, found: Mask
+) -> Case:
     low, high = np.percentile(image, (1, 99.7))
     shown = np.clip((image - low) / max(high - low, 1e-6), 0, 1) ** 0.6
     return Case(engine, what, name, score, (shown * 255).astype(np.uint8), truth, found)

@@ -1,9 +1,9 @@
 """A phantom plate, written as a microscope would: three lines, two compounds, known EC50s.
 
-Both compounds act by a Hill curve on expected values of the culture. The rescuer lifts the disease line's neurite length and
-its nuclear : cytoplasmic ratio and clears its puncta; on healthy and isogenic lines it does nothing. The toxic compound
-kills neurons of all lines and touches nothing else, so everything else about it is flat. Wells vary around these values
-as wells do.
+Both compounds act by a Hill curve on expected values of the culture. The rescuer lifts the disease
+line's neurite length and its nuclear : cytoplasmic ratio and clears its puncta; on healthy and
+isogenic lines it does nothing. The toxic compound kills neurons of all lines and touches nothing
+else, so everything else about it is flat. Wells vary around these values as wells do.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ SURVIVING = 0.15  # share of neurons that the highest dose of the toxic compound
 DENSITY = 300.0
 
 # Which phenotypes each compound moves; all others are flat.
-_RESCUED = ("neurite_length_density", "neurite_length_per_neuron", "nc_log2_aggregate", "puncta_per_neuron")
+_RESCUED = (
+    "neurite_length_density",
+    "neurite_length_per_neuron",
+    "nc_log2_aggregate",
+    "puncta_per_neuron",
+)
 _KILLED = ("live_density", "neurite_length_density")
 PHENOTYPES = (
     "live_density",
@@ -102,29 +107,46 @@ def hill(dose: float, ec50: float, slope: float) -> float:
 
 
 def layout(seed: int) -> list[PlannedWell]:
-    """Wells of the plate in plate order; positions are randomised over the inner wells of a 384-well plate."""
+    """Wells of the plate in plate order; positions are randomised over the inner wells of a
+    384-well plate.
+    """
     rng = np.random.default_rng([seed, 0])
     conditions: list[tuple[Line, str, float, str]] = []
     for line in LINES:
         conditions += [(line, "DMSO", 0.0, "vehicle")] * VEHICLES
         conditions += [(line, POSITIVE, 1e-5, "positive")] * POSITIVES
-        conditions += [(line, compound, dose, "") for compound in (RESCUER, TOXIC) for dose in DOSES for _ in range(REPLICATES)]
+        conditions += [
+            (line, compound, dose, "")
+            for compound in (RESCUER, TOXIC)
+            for dose in DOSES
+            for _ in range(REPLICATES)
+        ]
     places = [Well(r, c) for r in range(2, 16) for c in range(2, 24)]
     chosen = [places[i] for i in sorted(rng.choice(len(places), len(conditions), replace=False))]
     order = rng.permutation(len(conditions))
     return [_planned(rng, well, *conditions[i]) for well, i in zip(chosen, order, strict=True)]
 
 
-def _planned(rng: np.random.Generator, well: Well, line: Line, compound: str, dose: float, control: str) -> PlannedWell:
+def _planned(
+    rng: np.random.Generator, well: Well, line: Line, compound: str, dose: float, control: str
+) -> PlannedWell:
     rescued = (
-        1.0 if control == "positive" else hill(dose, line.rescue_ec50, RESCUE_HILL) if compound == RESCUER and line.rescue_ec50 else 0.0
+        1.0
+        if control == "positive"
+        else (
+            hill(dose, line.rescue_ec50, RESCUE_HILL)
+            if compound == RESCUER and line.rescue_ec50
+            else 0.0
+        )
     )
     killed = hill(dose, line.toxic_ec50, TOXIC_HILL) if compound == TOXIC else 0.0
     length = line.neurite_length_um + rescued * (HEALTHY.neurite_length_um - line.neurite_length_um)
     nc = line.nc_log2 + rescued * (HEALTHY.nc_log2 - line.nc_log2)
     puncta = line.puncta + rescued * (HEALTHY.puncta - line.puncta)
     culture = Culture(
-        neurons_per_mm2=DENSITY * (1 - (1 - SURVIVING) * killed) * float(rng.lognormal(0, DENSITY_SD)),
+        neurons_per_mm2=DENSITY
+        * (1 - (1 - SURVIVING) * killed)
+        * float(rng.lognormal(0, DENSITY_SD)),
         pyknotic_per_mm2=20.0 + 150.0 * killed,
         neurite_length_um=length * float(rng.lognormal(0, LENGTH_SD)),
         nc_log2=nc + float(rng.normal(0, NC_SD)),
@@ -133,8 +155,11 @@ def _planned(rng: np.random.Generator, well: Well, line: Line, compound: str, do
     return PlannedWell(well, line, compound, dose, control, culture)
 
 
-def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None) -> Iterator[int]:
-    """Write Phantom-SEED/, plate_map.csv, protocol.toml and truth/; yields the number of wells written so far.
+def write_phantom_plate(
+    out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None
+) -> Iterator[int]:
+    """Write Phantom-SEED/, plate_map.csv, protocol.toml and truth/; yields the number of wells
+    written so far.
 
     `only` keeps the first so many wells of each line, for quick looks.
     """
@@ -142,17 +167,26 @@ def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, o
     wells = layout(seed)
     if only is not None:
         kept: dict[str, int] = {}
-        wells = [w for w in wells if kept.setdefault(w.line.name, 0) < only and not kept.update({w.line.name: kept[w.line.name] + 1})]
+        wells = [
+            w
+            for w in wells
+            if kept.setdefault(w.line.name, 0) < only
+            and not kept.update({w.line.name: kept[w.line.name] + 1})
+        ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "plate_map.csv").write_text(_map_csv(wells), encoding="utf-8")
     (out / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
     scan = out / f"Phantom-{seed}" / "TimePoint_1"
     scan.mkdir(parents=True, exist_ok=True)
-    # The seed of a field depends on the plate's seed and its place only: any order and number of processes draw the same.
+    # The seed of a field depends on the plate's seed and its place only: any order and number of
+    # processes draw the same.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         tables = []
         for done, table in enumerate(
-            pool.map(_write_well, wells, [scan] * len(wells), [seed] * len(wells), [optics] * len(wells)), start=1
+            pool.map(
+                _write_well, wells, [scan] * len(wells), [seed] * len(wells), [optics] * len(wells)
+            ),
+            start=1,
         ):
             tables.append(table)
             yield done
@@ -163,18 +197,35 @@ def write_phantom_plate(out: Path, seed: int, *, optics: Optics | None = None, o
 
 def _map_csv(wells: list[PlannedWell]) -> str:
     rows = ["well,line,genotype,compound,dose,unit,control,batch"]
-    rows += [f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1" for w in wells]
+    rows += [
+        f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1"
+        for w in wells
+    ]
     return "\n".join(rows) + "\n"
 
 
-def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> dict[str, pl.DataFrame]:
+def _write_well(
+    planned: PlannedWell, scan: Path, seed: int, optics: Optics
+) -> dict[str, pl.DataFrame]:
     """Render and write one well's fields; returns its truth tables."""
     nuclei, neurites, puncta = [], [], []
     for number in range(1, FIELDS + 1):
-        phantom = render(planned.culture, optics, np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]))
+        phantom = render(
+            planned.culture,
+            optics,
+            np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]),
+        )
         for c in range(len(CHANNELS)):
             # tifffile would draw a random one, and the same seed would not give the same files.
-            identity = str(UUID(int=seed << 64 | planned.well.row << 32 | planned.well.column << 16 | number << 8 | c))
+            identity = str(
+                UUID(
+                    int=seed << 64
+                    | planned.well.row << 32
+                    | planned.well.column << 16
+                    | number << 8
+                    | c
+                )
+            )
             # Imaged row by row, 4 s a field; the date means nothing.
             turn = FIELDS * (24 * (planned.well.row - 1) + planned.well.column - 1) + number - 1
             taken = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=4 * turn)
@@ -185,19 +236,30 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
                 "PhysicalSizeY": optics.pixel_size_um,
             }
             tifffile.imwrite(
-                scan / f"Phantom-{seed}_{planned.well}_s{number}_w{c + 1}.tif", phantom.field.pixels[c], compression="zlib",
-                predictor=True, ome=True, metadata=size | {"UUID": identity},
-            )  # fmt: skip
+                scan / f"Phantom-{seed}_{planned.well}_s{number}_w{c + 1}.tif",
+                phantom.field.pixels[c],
+                compression="zlib",
+                predictor=True,
+                ome=True,
+                metadata=size | {"UUID": identity},
+            )
         truth, px = phantom.truth, optics.pixel_size_um
         place = {"well": planned.well.name, "field": number}
         area = np.bincount(truth.nuclei.ravel(), minlength=len(truth.neuron) + 1)[1:] * px**2
         soma = np.bincount(truth.somas.ravel(), minlength=len(truth.neuron) + 1)[1:] * px**2
         nuclei += [
-            {**place, "nucleus": i + 1, "is_neuron": bool(truth.neuron[i]), "is_pyknotic": bool(truth.pyknotic[i]),
-             "nucleus_area_um2": float(area[i]), "soma_area_um2": float(soma[i]),
-             "nc_log2": None if np.isnan(truth.nc_log2[i]) else float(truth.nc_log2[i])}
-            for i in range(len(truth.neuron)) if area[i] > 0
-        ]  # fmt: skip
+            {
+                **place,
+                "nucleus": i + 1,
+                "is_neuron": bool(truth.neuron[i]),
+                "is_pyknotic": bool(truth.pyknotic[i]),
+                "nucleus_area_um2": float(area[i]),
+                "soma_area_um2": float(soma[i]),
+                "nc_log2": None if np.isnan(truth.nc_log2[i]) else float(truth.nc_log2[i]),
+            }
+            for i in range(len(truth.neuron))
+            if area[i] > 0
+        ]
         neurites += [
             {**place, "nucleus": n, "length_um": float(length)}
             for n, length in zip(truth.neurite_nucleus, truth.neurite_length_um, strict=True)
@@ -228,7 +290,8 @@ def _write_well(planned: PlannedWell, scan: Path, seed: int, optics: Optics) -> 
 def true_responses() -> pl.DataFrame:
     """Line × compound × phenotype with its true EC50 and Hill slope; null where nothing happens.
 
-    Neurite length per area is density × length: under each compound only one of them moves, so the EC50 is that one's.
+    Neurite length per area is density × length: under each compound only one of them moves, so the
+    EC50 is that one's.
     """
     rows = []
     for line in LINES:
@@ -238,12 +301,16 @@ def true_responses() -> pl.DataFrame:
                 active = phenotype in moved and ec50 is not None
                 rows.append(
                     {
-                        "line": line.name, "compound": compound, "phenotype": phenotype,
+                        "line": line.name,
+                        "compound": compound,
+                        "phenotype": phenotype,
                         "true_ec50_molar": ec50 if active else None,
-                        "true_hill": (RESCUE_HILL if compound == RESCUER else TOXIC_HILL) if active else None,
+                        "true_hill": (
+                            (RESCUE_HILL if compound == RESCUER else TOXIC_HILL) if active else None
+                        ),
                         "true_status": "ok" if active else "flat",
                     }
-                )  # fmt: skip
+                )
     return pl.DataFrame(
         rows,
         {
@@ -260,10 +327,12 @@ def true_responses() -> pl.DataFrame:
 def beside_truth(responses: pl.DataFrame) -> pl.DataFrame:
     """The response table with the truth joined to it and whether they agree.
 
-    An active curve agrees if its EC50's interval, which may be open at one end, covers the true one; a flat one if it was
-    called flat.
+    An active curve agrees if its EC50's interval, which may be open at one end, covers the true
+    one; a flat one if it was called flat.
     """
-    joined = responses.join(true_responses(), on=["line", "compound", "phenotype"], how="inner", maintain_order="left")
+    joined = responses.join(
+        true_responses(), on=["line", "compound", "phenotype"], how="inner", maintain_order="left"
+    )
     true = pl.col("true_ec50_molar")
     covered = (
         pl.col("status").is_in(["ok", "not_determined"])
@@ -271,7 +340,9 @@ def beside_truth(responses: pl.DataFrame) -> pl.DataFrame:
         & (pl.col("ec50_low").is_null() | (pl.col("ec50_low") <= true))
         & (pl.col("ec50_high").is_null() | (pl.col("ec50_high") >= true))
     )
-    return joined.with_columns(pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees"))
+    return joined.with_columns(
+        pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees")
+    )
 
 
 def quick_optics() -> Optics:

@@ -42,10 +42,26 @@ app.add_typer(registry_commands.registry, name="registry")
 app.add_typer(review_commands.review, name="review")
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
-MapOption = Annotated[Path, typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False)]
-ProtocolOption = Annotated[Path, typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False)]
-Engine = Annotated[str | None, typer.Option("--engine", help="motornet, classical, or cellpose:MODEL. The protocol's if not given.")]
-PlateOption = Annotated[str, typer.Option("--plate", help="Barcode in a map of several plates; the scan folder's name if not given.")]
+MapOption = Annotated[
+    Path,
+    typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False),
+]
+ProtocolOption = Annotated[
+    Path,
+    typer.Option("--protocol", help="TOML: channel roles, engine, phenotypes.", show_default=False),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="motornet, classical, or cellpose:MODEL. The protocol's if not given."
+    ),
+]
+PlateOption = Annotated[
+    str,
+    typer.Option(
+        "--plate", help="Barcode in a map of several plates; the scan folder's name if not given."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
@@ -54,20 +70,39 @@ def analyze(
     scan: Scan,
     plate_map: MapOption,
     protocol: ProtocolOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder for tables, pictures and record.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for tables, pictures and record.", show_default=False),
+    ],
     engine: Engine = None,
     device: Device = "auto",
     plate: PlateOption = "",
-    workers: Annotated[int, typer.Option(help="Processes; 0 means one a core, or one for a GPU.")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes; 0 means one a core, or one for a GPU.")
+    ] = 0,
 ) -> None:
-    """Analyse a plate here and now, without a server. The same command after a kill goes on where it stopped."""
+    """Analyse a plate here and now, without a server.
+
+    The same command after a kill goes on where it stopped.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from imaging_service.jobs.analyze import analyze as run
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     failed: list[WellOutcome] = []
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("planning", total=None)
@@ -76,7 +111,12 @@ def analyze(
             bar.update(task, description=f"well {outcome.well}", completed=done, total=total)
             if outcome.status == "failed":
                 failed.append(outcome)
-                bar.console.print(f"failed {outcome.well}: {outcome.reason}", highlight=False, markup=False, style="red")
+                bar.console.print(
+                    f"failed {outcome.well}: {outcome.reason}",
+                    highlight=False,
+                    markup=False,
+                    style="red",
+                )
 
         def read() -> RunInputs:
             from imaging_service.jobs.plan import read_inputs
@@ -86,18 +126,26 @@ def analyze(
 
         record = run(read, out, device=device, workers=workers, progress=show)
         bar.update(task, description="done")
-    print_findings(console, [*record.findings, *record.notes, *(f"{w}: {r}" for w, r in record.skipped.items())])
+    print_findings(
+        console,
+        [*record.findings, *record.notes, *(f"{w}: {r}" for w, r in record.skipped.items())],
+    )
     import polars as pl
 
     print_responses(pl.read_parquet(out / "responses.parquet"))
-    typer.echo(f"\nTable   {out / 'responses.csv'}\nReport  {out / 'report.html'}\nRecord  {out / 'run.json'}")
+    typer.echo(
+        f"\nTable   {out / 'responses.csv'}\nReport  {out / 'report.html'}\nRecord "
+        f" {out / 'run.json'}"
+    )
     if failed:
         typer.echo(f"{len(failed)} well(s) failed; the report says why.", err=True)
 
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write the plate to.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write the plate to.", show_default=False)
+    ],
     seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 1,
 ) -> None:
     """Write a small phantom plate with its truth: three lines, two compounds, eight doses."""
@@ -105,16 +153,21 @@ def phantom(
 
     from imaging_service.cli.demo import layout, write_phantom_plate
 
-    for _ in track(write_phantom_plate(out, seed), total=len(layout(seed)), description="drawing wells"):
+    for _ in track(
+        write_phantom_plate(out, seed), total=len(layout(seed)), description="drawing wells"
+    ):
         pass
     typer.echo(
-        f"Scan       {out / f'Phantom-{seed}'}\nPlate map  {out / 'plate_map.csv'}\nProtocol   {out / 'protocol.toml'}\nTruth      {out / 'truth'}"
+        f"Scan       {out / f'Phantom-{seed}'}\nPlate map  {out / 'plate_map.csv'}\nProtocol  "
+        f" {out / 'protocol.toml'}\nTruth      {out / 'truth'}"
     )
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for plate and results.")] = Path("demo-output"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for plate and results.")] = Path(
+        "demo-output"
+    ),
     seed: Annotated[int, typer.Option(help="Seed of the phantom plate.")] = 1,
 ) -> None:
     """Write the phantom plate, analyse it, and print the response table beside the truth."""
@@ -140,9 +193,13 @@ def demo(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Loopback only: this version has no keys.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Loopback only: this version has no keys.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 8765,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")] = True,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")
+    ] = True,
 ) -> None:
     """Serve API and pages, with one supervised worker."""
     from imaging_service.api.server import serve as run
@@ -167,9 +224,13 @@ def submit(
     device: Device = "auto",
     plate: PlateOption = "",
     url: Url = LOCAL_URL,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
+    ] = False,
 ) -> None:
-    """Hand a plate to the service; prints the run's id. The same plate, map and protocol are the same run."""
+    """Hand a plate to the service; prints the run's id. The same plate, map and protocol are the
+    same run.
+    """
     from imaging_service.client import Client
 
     with Client(url) as client:
@@ -181,9 +242,14 @@ def submit(
 
 @app.command()
 def status(
-    run: Annotated[str | None, typer.Argument(help="A run's id or the beginning of one; all runs if not given.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A run's id or the beginning of one; all runs if not given."),
+    ] = None,
     url: Url = LOCAL_URL,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
+    ] = False,
 ) -> None:
     """Show runs and their progress."""
     from rich.console import Console
@@ -199,7 +265,17 @@ def status(
         table = Table("run", "plate", "state", "done", "failed", "skipped", "left", "reason")
         for r in runs:
             p = r.progress
-            _add_row(table, r.id[:12], r.plate_name, r.state, str(p.done), str(p.failed), str(p.skipped), str(p.left), r.reason)
+            _add_row(
+                table,
+                r.id[:12],
+                r.plate_name,
+                r.state,
+                str(p.done),
+                str(p.failed),
+                str(p.skipped),
+                str(p.left),
+                r.reason,
+            )
         Console().print(table)
 
 
@@ -210,7 +286,12 @@ def follow(client: Client, run: str) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+    ) as bar:
         task = bar.add_task("queued", total=None)
         while True:
             state = client.run(run)
@@ -258,10 +339,18 @@ def print_responses(table: pl.DataFrame) -> None:
     )
     for r in table.iter_rows(named=True):
         interval = _interval(r)
-        _add_row(view, 
-            r["line"], r["compound"], r["phenotype"], r["status"], dose(r["ec50_molar"]), interval, number(r["effect"]),
-            f"{number(r['effect_low'])} … {number(r['effect_high'])}", r["unit"],
-        )  # fmt: skip
+        _add_row(
+            view,
+            r["line"],
+            r["compound"],
+            r["phenotype"],
+            r["status"],
+            dose(r["ec50_molar"]),
+            interval,
+            number(r["effect"]),
+            f"{number(r['effect_low'])} … {number(r['effect_high'])}",
+            r["unit"],
+        )
     if table.is_empty():
         typer.echo("No response: the plate map names no compound at doses.")
         return
@@ -325,14 +414,18 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Entry point: errors that a user can act on are one message and exit code 2, without a traceback."""
+    """Entry point: errors that a user can act on are one message and exit code 2, without a
+    traceback.
+    """
     try:
         app()
     except ModuleNotFoundError as error:
         if str(error.name).startswith("imaging_service"):
             raise
         advice = "install it: pip install 'motor-neuron-imaging-service[service]'"
-        typer.echo(f"imaging-service: this command needs the service extra ({error}); {advice}", err=True)
+        typer.echo(
+            f"imaging-service: this command needs the service extra ({error}); {advice}", err=True
+        )
         raise SystemExit(2) from None
     except ServiceError as error:
         typer.echo(f"imaging-service: {error}", err=True)

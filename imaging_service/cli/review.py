@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-review = typer.Typer(no_args_is_help=True, help="What reviewers corrected, accepted and rejected, and the tables that follow.")
-Run = Annotated[Path, typer.Argument(help="Folder of a run (--out of analyze).", show_default=False)]
+review = typer.Typer(
+    no_args_is_help=True,
+    help="What reviewers corrected, accepted and rejected, and the tables that follow.",
+)
+Run = Annotated[
+    Path, typer.Argument(help="Folder of a run (--out of analyze).", show_default=False)
+]
 
 
 @review.command("queue")
@@ -19,25 +24,40 @@ def queue(run: Run, most: Annotated[int, typer.Option(help="Rows to print.", min
     ranked = rank(run)
     for r in ranked.head(most).iter_rows(named=True):
         typer.echo(f"{r['score']:5.2f}  {r['well']} field {r['field']}  {r['why']}".rstrip())
-    typer.echo(f"{len(ranked)} fields, {(ranked['score'] > 0).sum()} with a reason; written to {run / 'review' / 'queue.csv'}")
+    typer.echo(
+        f"{len(ranked)} fields, {(ranked['score'] > 0).sum()} with a reason; written to"
+        f" {run / 'review' / 'queue.csv'}"
+    )
 
 
 @review.command("apply")
 def apply(run: Run) -> None:
-    """Measure corrected fields again and fit the curves that moved; the tables go to RUN/corrected, the run's own stay."""
+    """Measure corrected fields again and fit the curves that moved; the tables go to RUN/corrected,
+    the run's own stay.
+    """
     from imaging_service.jobs.review.corrections import apply_review
 
     done = apply_review(run)
     fields = (
-        ", ".join(f"{well} field {number}" + (f" time {frame}" if frame > 1 else "") for well, number, frame in done.measured) or "none"
+        ", ".join(
+            f"{well} field {number}" + (f" time {frame}" if frame > 1 else "")
+            for well, number, frame in done.measured
+        )
+        or "none"
     )
     typer.echo(
-        f"revision {done.revision}; corrected fields: {fields}; lines fitted again: {', '.join(done.lines) or 'none'}\nTables  {done.folder}"
+        f"revision {done.revision}; corrected fields: {fields}; lines fitted again:"
+        f" {', '.join(done.lines) or 'none'}\nTables  {done.folder}"
     )
 
 
 @review.command("history")
-def history(run: Run, reading: Annotated[str, typer.Option(help="An independent reading instead of the run's own record.")] = "") -> None:
+def history(
+    run: Run,
+    reading: Annotated[
+        str, typer.Option(help="An independent reading instead of the run's own record.")
+    ] = "",
+) -> None:
     """Every version of labels and every verdict, by field and then in order."""
     from imaging_service.review.local import LocalRun
     from imaging_service.review.log import ReviewLog
@@ -47,25 +67,45 @@ def history(run: Run, reading: Annotated[str, typer.Option(help="An independent 
         for v in log.history(well, number):
             what = ", ".join(dict.fromkeys(r.compartment for r in v.regions))
             typer.echo(
-                f"{v.time:%Y-%m-%d %H:%M} {v.author}: {well} field {number} version {v.version} of {v.parent} ({what}) {v.reason}".rstrip()
+                f"{v.time:%Y-%m-%d %H:%M} {v.author}: {well} field {number} version {v.version} of"
+                f" {v.parent} ({what}) {v.reason}".rstrip()
             )
     for verdict in log.verdicts():
-        of = verdict.well + (f" field {verdict.field}" if verdict.field else "") + (f" track {verdict.track}" if verdict.track else "")
+        of = (
+            verdict.well
+            + (f" field {verdict.field}" if verdict.field else "")
+            + (f" track {verdict.track}" if verdict.track else "")
+        )
         word = "accepted" if verdict.accepted else "rejected"
-        typer.echo(f"{verdict.time:%Y-%m-%d %H:%M} {verdict.author}: {of} {word} {verdict.reason}".rstrip())
+        typer.echo(
+            f"{verdict.time:%Y-%m-%d %H:%M} {verdict.author}: {of} {word} {verdict.reason}".rstrip()
+        )
 
 
 @review.command("agreement")
 def agree(
     run: Run,
     other: Annotated[
-        Path | None, typer.Argument(help="A copy of the same run that somebody else reviewed; the engine's labels if not given.")
+        Path | None,
+        typer.Argument(
+            help=(
+                "A copy of the same run that somebody else reviewed; the engine's labels if not"
+                " given."
+            )
+        ),
     ] = None,
-    readings: Annotated[str, typer.Option(help="Instead of a copy: two independent readings of the run, as in ann,bob.")] = "",
-    compartment: Annotated[str, typer.Option(help="nuclei, somas, neurites, puncta or granules.")] = "nuclei",
+    readings: Annotated[
+        str,
+        typer.Option(help="Instead of a copy: two independent readings of the run, as in ann,bob."),
+    ] = "",
+    compartment: Annotated[
+        str, typer.Option(help="nuclei, somas, neurites, puncta or granules.")
+    ] = "nuclei",
     out: Annotated[Path | None, typer.Option("--out", help="Write all fields as JSON.")] = None,
 ) -> None:
-    """How well two reviewers agree over the fields that both reviewed, and the engine with what they agree on; or the engine with one."""
+    """How well two reviewers agree over the fields that both reviewed, and the engine with what
+    they agree on; or the engine with one.
+    """
     from imaging_service.files import write_bytes
     from imaging_service.jobs.review.agreement import agreement, as_json
     from imaging_service.review.local import LocalRun
@@ -80,19 +120,31 @@ def agree(
     shown = {"F1 at IoU 0.5": found.f1, "mean Dice": found.dice, "kappa of verdicts": found.kappa}
     if second is not None:
         shown["the engine's F1 beside what both have"] = found.engine_f1
-    numbers = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in shown.items())
-    typer.echo(f"{against}, {compartment}, {len(found.fields)} fields ({found.n_judged} judged by both): {numbers}")
+    numbers = ", ".join(
+        f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in shown.items()
+    )
+    typer.echo(
+        f"{against}, {compartment}, {len(found.fields)} fields ({found.n_judged} judged by both):"
+        f" {numbers}"
+    )
     if out is not None:
         write_bytes(out, as_json(found).encode())
 
 
 @review.command("export")
 def export(
-    run: Run, out: Annotated[Path, typer.Option("--out", help="Folder for images, labels and manifest.", show_default=False)]
+    run: Run,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for images, labels and manifest.", show_default=False),
+    ],
 ) -> None:
-    """Write corrected and accepted fields as annotated nuclei, which training and `bench segmentation --nuclei` read."""
+    """Write corrected and accepted fields as annotated nuclei, which training and `bench
+    segmentation --nuclei` read.
+    """
     from imaging_service.jobs.review.results import export_training
 
     typer.echo(
-        f"{export_training(run, out)} fields in {out}; train on them: python -m segmentation.engines.motornet.samples --nuclei {out} --out SAMPLES"
+        f"{export_training(run, out)} fields in {out}; train on them: python -m"
+        f" segmentation.engines.motornet.samples --nuclei {out} --out SAMPLES"
     )

@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
-screen = typer.Typer(no_args_is_help=True, help="Collect runs of many plates, batches and labs into one table.")
+screen = typer.Typer(
+    no_args_is_help=True, help="Collect runs of many plates, batches and labs into one table."
+)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the screen.", show_default=False)]
 
@@ -44,24 +46,37 @@ class PictureFormat(StrEnum):
 @screen.command("add")
 def add(
     folder: Folder,
-    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of finished runs (--out of analyze).", show_default=False)] = None,
-    lab: Annotated[str, typer.Option(help="Where the runs come from; tells labs' batches of one name apart.")] = "",
-    lines: Annotated[Path | None, typer.Option(help="Line registry (TSV): donors, genes, isogenic pairs.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of finished runs (--out of analyze).", show_default=False),
+    ] = None,
+    lab: Annotated[
+        str, typer.Option(help="Where the runs come from; tells labs' batches of one name apart.")
+    ] = "",
+    lines: Annotated[
+        Path | None, typer.Option(help="Line registry (TSV): donors, genes, isogenic pairs.")
+    ] = None,
     batches: Annotated[Path | None, typer.Option(help="Differentiation batches (TSV).")] = None,
 ) -> None:
-    """Put runs, or a line registry, into a screen; it is begun if it is not there. Nothing is fitted yet."""
+    """Put runs, or a line registry, into a screen; it is begun if it is not there. Nothing is
+    fitted yet.
+    """
     from imaging_service.screens.folder import add_run, set_registry
 
     if not runs and lines is None and batches is None:
         raise typer.BadParameter("give run folders, --lines or --batches")
     for run in runs or []:
         plate = add_run(folder, run, lab)
-        typer.echo(f"added {plate.plate_name} (run {plate.run_id[:12]}): {', '.join(plate.phenotypes)}")
+        typer.echo(
+            f"added {plate.plate_name} (run {plate.run_id[:12]}): {', '.join(plate.phenotypes)}"
+        )
     set_registry(folder, lines, batches)
 
 
 @screen.command("remove")
-def remove(folder: Folder, run: Annotated[str, typer.Argument(help="A run's id or the beginning of one.")]) -> None:
+def remove(
+    folder: Folder, run: Annotated[str, typer.Argument(help="A run's id or the beginning of one.")]
+) -> None:
     """Take a run out of a screen; the run itself is not touched."""
     from imaging_service.screens.folder import remove_run
 
@@ -80,7 +95,8 @@ def fit_screen(folder: Folder) -> None:
     tables = fitted.tables
     hits = int(tables.responses["hit"].fill_null(value=False).sum())
     typer.echo(
-        f"{len(fitted.plates)} plates: {len(tables.responses):,} rows, {tables.refitted:,} of them fitted now; {hits:,} hits\n"
+        f"{len(fitted.plates)} plates: {len(tables.responses):,} rows, {tables.refitted:,} of them"
+        f" fitted now; {hits:,} hits\n"
         + "\n".join(f"Table   {folder / name}.csv" for name in TABLES)
         + f"\nReport  {folder / 'report.html'}"
     )
@@ -94,7 +110,10 @@ def table(
     compound: Annotated[str, typer.Option(help="Rows of this compound only.")] = "",
     phenotype: Annotated[str, typer.Option(help="Rows of this phenotype only.")] = "",
     hits: Annotated[bool, typer.Option("--hits", help="Hits only.")] = False,
-    fmt: Annotated[TableFormat, typer.Option("--format", help="text shows the main columns; csv and json show all.")] = TableFormat.TEXT,
+    fmt: Annotated[
+        TableFormat,
+        typer.Option("--format", help="text shows the main columns; csv and json show all."),
+    ] = TableFormat.TEXT,
 ) -> None:
     """Print one of a screen's tables."""
     import polars as pl
@@ -108,7 +127,10 @@ def table(
             if name not in found.columns:
                 raise typer.BadParameter(f"table {kind.value} has no column {name}")
             if value not in set(found[name]):
-                raise typer.BadParameter(f"no {name} {value!r}; there are {', '.join(found[name].drop_nulls().unique().sort()[:20])}")
+                raise typer.BadParameter(
+                    f"no {name} {value!r}; there are"
+                    f" {', '.join(found[name].drop_nulls().unique().sort()[:20])}"
+                )
             found = found.filter(pl.col(name) == value)
     if hits:
         if "hit" not in found.columns:
@@ -124,14 +146,45 @@ def table(
 
 _SHOWN = {
     Kind.RESPONSES: (
-        "line", "compound", "phenotype", "status", "effect", "q_value", "hit", "n_batches", "curve_status", "ec50_molar", "rescue_status",
-        "rescue", "responder",
+        "line",
+        "compound",
+        "phenotype",
+        "status",
+        "effect",
+        "q_value",
+        "hit",
+        "n_batches",
+        "curve_status",
+        "ec50_molar",
+        "rescue_status",
+        "rescue",
+        "responder",
     ),
-    Kind.DOSES: ("line", "compound", "phenotype", "dose_molar", "status", "effect", "p_value", "n_batches"),
-    Kind.COMPOUNDS: ("compound", "phenotype", "group", "status", "effect", "q_value", "n_donors", "i2", "stable", "association_status"),
+    Kind.DOSES: (
+        "line",
+        "compound",
+        "phenotype",
+        "dose_molar",
+        "status",
+        "effect",
+        "p_value",
+        "n_batches",
+    ),
+    Kind.COMPOUNDS: (
+        "compound",
+        "phenotype",
+        "group",
+        "status",
+        "effect",
+        "q_value",
+        "n_donors",
+        "i2",
+        "stable",
+        "association_status",
+    ),
     Kind.WINDOWS: ("line", "isogenic", "phenotype", "batch", "status", "gap", "ssmd", "n_wells"),
     Kind.HAZARDS: ("line", "compound", "dose_molar", "status", "hazard_ratio", "q_value"),
-}  # fmt: skip
+}
 
 
 def _show(found: pl.DataFrame, kind: Kind) -> None:
@@ -150,7 +203,9 @@ def _show(found: pl.DataFrame, kind: Kind) -> None:
             shown = dose if name.endswith("_molar") else number
             text = "" if r[name] is None else shown(r[name])
             low, high = r.get(f"{name}_low"), r.get(f"{name}_high")
-            cells.append(Text(f"{text} ({shown(low)} … {shown(high)})" if text and low is not None else text))
+            cells.append(
+                Text(f"{text} ({shown(low)} … {shown(high)})" if text and low is not None else text)
+            )
         view.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 220).print(view)
     typer.echo(f"{len(found):,} rows")
@@ -159,17 +214,32 @@ def _show(found: pl.DataFrame, kind: Kind) -> None:
 @screen.command("plot")
 def plot(
     folder: Folder,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.", show_default=False)],
-    kind: Annotated[str, typer.Option(help="curve, forest, heatmap, window or plate; all if not given.")] = "",
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the pictures.", show_default=False)
+    ],
+    kind: Annotated[
+        str, typer.Option(help="curve, forest, heatmap, window or plate; all if not given.")
+    ] = "",
     line: Annotated[str, typer.Option(help="Pictures of this line only.")] = "",
     compound: Annotated[str, typer.Option(help="Pictures of this compound only.")] = "",
     phenotype: Annotated[str, typer.Option(help="Pictures of this phenotype only.")] = "",
     fmt: Annotated[PictureFormat, typer.Option("--format", help="svg or png.")] = PictureFormat.SVG,
-    most: Annotated[int, typer.Option(help="At most so many, the strongest effects first.", min=1)] = 100,
+    most: Annotated[
+        int, typer.Option(help="At most so many, the strongest effects first.", min=1)
+    ] = 100,
 ) -> None:
     """Draw a screen for papers."""
     from imaging_service.screens.folder import draw
 
-    written = draw(folder, out, kind=kind, line=line, compound=compound, phenotype=phenotype, fmt=fmt.value, most=most)
+    written = draw(
+        folder,
+        out,
+        kind=kind,
+        line=line,
+        compound=compound,
+        phenotype=phenotype,
+        fmt=fmt.value,
+        most=most,
+    )
     for path in written:
         typer.echo(str(path))

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-models = typer.Typer(no_args_is_help=True, help="Weights of the segmentation engines: licence, digest, origin.")
+models = typer.Typer(
+    no_args_is_help=True, help="Weights of the segmentation engines: licence, digest, origin."
+)
 bench = typer.Typer(no_args_is_help=True, help="Measure accuracy, time and memory.")
 
 
 @models.command("list")
 def list_models() -> None:
-    """Every model that can be named, with its licence, whether it is on this machine, and its SHA-256."""
+    """Every model that can be named, with its licence, whether it is on this machine, and its
+    SHA-256.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -24,14 +28,28 @@ def list_models() -> None:
         table.add_column(heading, overflow="fold")
     for found in known_models():
         here = "shipped" if found.shipped else "yes" if found.path.is_file() else "no: models pull"
-        table.add_row(found.engine, found.card.licence, found.card.training_data, here, (found.sha256 or "")[:16])
+        table.add_row(
+            found.engine,
+            found.card.licence,
+            found.card.training_data,
+            here,
+            (found.sha256 or "")[:16],
+        )
     Console().print(table)
-    typer.echo("A laboratory's own checkpoint is named by its path: cellpose:PATH or motornet:PATH.")
+    typer.echo(
+        "A laboratory's own checkpoint is named by its path: cellpose:PATH or motornet:PATH."
+    )
 
 
 @models.command("pull")
-def pull(engine: Annotated[str, typer.Argument(help="As `models list` names it, such as cellpose:cpsam_v2.")]) -> None:
-    """Download a published model and record its SHA-256, against which `verify` and every later load compare."""
+def pull(
+    engine: Annotated[
+        str, typer.Argument(help="As `models list` names it, such as cellpose:cpsam_v2.")
+    ],
+) -> None:
+    """Download a published model and record its SHA-256, against which `verify` and every later
+    load compare.
+    """
     from segmentation.engines.weights import WeightsError, pull_model
 
     try:
@@ -39,16 +57,26 @@ def pull(engine: Annotated[str, typer.Argument(help="As `models list` names it, 
     except (WeightsError, ImportError) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(
-        f"{engine}\nfile     {checkpoint.path}\nsha256   {checkpoint.sha256}\nlicence  {checkpoint.licence}\norigin   {checkpoint.origin}"
+        f"{engine}\nfile     {checkpoint.path}\nsha256   {checkpoint.sha256}\nlicence "
+        f" {checkpoint.licence}\norigin   {checkpoint.origin}"
     )
 
 
 @models.command("verify")
 def verify(
-    engine: Annotated[str, typer.Argument(help="A model of `models list`, or the path of a checkpoint.")],
-    sha256: Annotated[str | None, typer.Option(help="Digest that the file must have; the pinned or recorded one if not given.")] = None,
+    engine: Annotated[
+        str, typer.Argument(help="A model of `models list`, or the path of a checkpoint.")
+    ],
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            help="Digest that the file must have; the pinned or recorded one if not given."
+        ),
+    ] = None,
 ) -> None:
-    """Compare a checkpoint's SHA-256 with the pinned one, and refuse a file that is no plain table of weights."""
+    """Compare a checkpoint's SHA-256 with the pinned one, and refuse a file that is no plain table
+    of weights.
+    """
     from segmentation.engines.weights import WeightsError, verify_model
 
     try:
@@ -56,19 +84,34 @@ def verify(
     except (WeightsError, ImportError) as error:
         typer.echo(f"not verified: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{checkpoint.name}: sha256 {checkpoint.sha256} {against}\nlicence  {checkpoint.licence}")
+    typer.echo(
+        f"{checkpoint.name}: sha256 {checkpoint.sha256} {against}\nlicence  {checkpoint.licence}"
+    )
 
 
 @bench.command("segmentation")
 def segmentation(
-    out: Annotated[Path, typer.Option("--out", help="Folder for scores.csv and the sheets of cases.", show_default=False)],
-    engine: Annotated[list[str] | None, typer.Option("--engine", help="Once an engine; classical and motornet if not given.")] = None,
-    nuclei: Annotated[Path | None, typer.Option(help="DSB2018 as manifest.csv, images/, labels/: adds real nuclei.")] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Folder for scores.csv and the sheets of cases.", show_default=False
+        ),
+    ],
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", help="Once an engine; classical and motornet if not given."),
+    ] = None,
+    nuclei: Annotated[
+        Path | None,
+        typer.Option(help="DSB2018 as manifest.csv, images/, labels/: adds real nuclei."),
+    ] = None,
     fields: Annotated[int, typer.Option(min=1, help="Phantoms of each difficulty.")] = 12,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     speed: Annotated[bool, typer.Option(help="Time a 2160² field in a process of its own.")] = True,
 ) -> None:
-    """Accuracy on phantoms and annotated nuclei, seconds and memory, as a table and as pictures of best, median and worst."""
+    """Accuracy on phantoms and annotated nuclei, seconds and memory, as a table and as pictures of
+    best, median and worst.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -84,11 +127,24 @@ def segmentation(
         table.add_column(name, justify="right")
     values = {(s.what, s.measure, s.engine): s.value for s in made.scores}
     for what, measure in dict.fromkeys((s.what, s.measure) for s in made.scores):
-        table.add_row(what, measure, *(f"{values[what, measure, n]:.3f}" if (what, measure, n) in values else "" for n in engines))
+        table.add_row(
+            what,
+            measure,
+            *(
+                f"{values[what, measure, n]:.3f}" if (what, measure, n) in values else ""
+                for n in engines
+            ),
+        )
     Console().print(table)
     if nuclei is None:
-        typer.echo("No annotated photographs were given (--nuclei FOLDER): these figures are of drawings only.")
-    typer.echo(f"Table   {out / 'scores.csv'}\nPictures {', '.join(str(p) for p in sorted(out.glob('cases-*.png')))}")
+        typer.echo(
+            "No annotated photographs were given (--nuclei FOLDER): these figures are of drawings"
+            " only."
+        )
+    typer.echo(
+        f"Table   {out / 'scores.csv'}\nPictures"
+        f" {', '.join(str(p) for p in sorted(out.glob('cases-*.png')))}"
+    )
     for failure in made.failures:
         typer.echo(failure, err=True)
     if made.failures:

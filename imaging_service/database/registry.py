@@ -1,4 +1,6 @@
-"""The line registry in the database: read, checked and merged as a whole, so that it is never half of two files."""
+"""The line registry in the database: read, checked and merged as a whole, so that it is never half
+of two files.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,32 @@ from sqlmodel import Session, col, select
 from imaging_service.database.tables import BatchRow, DonorRow, LineRow
 from imaging_service.errors import RegistryRefused
 from imaging_service.schemas import RegistryChange
-from plate_maps.registry import Batch, Line, Registry, RegistryError, read_batches, read_lines, write
+from plate_maps.registry import (
+    Batch,
+    Line,
+    Registry,
+    RegistryError,
+    read_batches,
+    read_lines,
+    write,
+)
 
 
 def load_registry(session: Session) -> Registry:
     """All lines and batches, by name."""
     lines = {r.line: Line(**json.loads(r.content)) for r in session.exec(select(LineRow)).all()}
-    batches = {r.batch: Batch(**json.loads(r.content)) for r in session.exec(select(BatchRow)).all()}
+    batches = {
+        r.batch: Batch(**json.loads(r.content)) for r in session.exec(select(BatchRow)).all()
+    }
     return Registry(dict(sorted(lines.items())), dict(sorted(batches.items())))
 
 
 def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
-    """Add the lines of a TSV, and replace those of the same name. Raises RegistryRefused with every fault; then nothing is changed.
+    """Add the lines of a TSV, and replace those of the same name. Raises RegistryRefused with every
+    fault; then nothing is changed.
 
-    A line may name an isogenic parent that the registry holds already: the merged whole is what is checked.
+    A line may name an isogenic parent that the registry holds already: the merged whole is what is
+    checked.
     """
     known = dict(load_registry(session).lines)
     try:
@@ -42,7 +56,11 @@ def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
     # Parents first: the database holds that a child's parent is there.
     for line in sorted(given.values(), key=lambda line: _depth(line, merged)):
         row = LineRow(
-            line=line.line, donor=line.donor, gene=line.gene, isogenic_parent=line.isogenic_parent or None, content=json.dumps(asdict(line))
+            line=line.line,
+            donor=line.donor,
+            gene=line.gene,
+            isogenic_parent=line.isogenic_parent or None,
+            content=json.dumps(asdict(line)),
         )
         session.merge(row)
         session.flush()
@@ -53,7 +71,10 @@ def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
 
 
 def merge_batches(session: Session, text: str, source: str) -> RegistryChange:
-    """Add the batches of a TSV, and replace those of the same name. Raises RegistryRefused; then nothing is changed."""
+    """Add the batches of a TSV, and replace those of the same name.
+
+    Raises RegistryRefused; then nothing is changed.
+    """
     known = dict(load_registry(session).batches)
     try:
         given = read_batches(text, source)
@@ -65,7 +86,9 @@ def merge_batches(session: Session, text: str, source: str) -> RegistryChange:
     return _change(known, given)
 
 
-def _change(known: Mapping[str, Line] | Mapping[str, Batch], given: Mapping[str, Line] | Mapping[str, Batch]) -> RegistryChange:
+def _change(
+    known: Mapping[str, Line] | Mapping[str, Batch], given: Mapping[str, Line] | Mapping[str, Batch]
+) -> RegistryChange:
     return RegistryChange(
         added=sorted(n for n in given if n not in known),
         changed=sorted(n for n in given if n in known and known[n] != given[n]),

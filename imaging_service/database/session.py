@@ -74,22 +74,35 @@ def find_plate(session: Session, plate_id: str) -> PlateRow:
 
 def well_counts(session: Session, run_id: str) -> dict[str, int]:
     """Status ► number of wells of a run that have ended."""
-    query = select(WellRow.status, sa.func.count()).where(WellRow.run_id == run_id).group_by(WellRow.status)
+    query = (
+        select(WellRow.status, sa.func.count())
+        .where(WellRow.run_id == run_id)
+        .group_by(WellRow.status)
+    )
     return {status: int(count) for status, count in session.exec(query).all()}
 
 
 def well_rows(session: Session, run_id: str) -> list[WellRow]:
     """Wells of a run that have ended, by name."""
-    return list(session.exec(select(WellRow).where(WellRow.run_id == run_id).order_by(col(WellRow.well))).all())
+    return list(
+        session.exec(
+            select(WellRow).where(WellRow.run_id == run_id).order_by(col(WellRow.well))
+        ).all()
+    )
 
 
-def table_content(session: Session, run: RunRow, kind: str, filters: dict[str, str], revision: int | None = None) -> list[str]:
-    """JSON objects of a run's table in order, at the revision that its tables stand at if none is given.
+def table_content(
+    session: Session, run: RunRow, kind: str, filters: dict[str, str], revision: int | None = None
+) -> list[str]:
+    """JSON objects of a run's table in order, at the revision that its tables stand at if none is
+    given.
 
     Filters compare whole values of line, compound, phenotype and status.
     """
     wanted = run.revision if revision is None else revision
-    query = select(TableRow.content).where(TableRow.run_id == run.id, TableRow.revision == wanted, TableRow.kind == kind)
+    query = select(TableRow.content).where(
+        TableRow.run_id == run.id, TableRow.revision == wanted, TableRow.kind == kind
+    )
     for name, value in filters.items():
         query = query.where(col(getattr(TableRow, name)) == value)
     return list(session.exec(query.order_by(col(TableRow.position))).all())

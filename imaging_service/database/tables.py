@@ -29,7 +29,8 @@ class PlateRow(SQLModel, table=True):
 class RunRow(SQLModel, table=True):
     """One run. `state` goes queued ► running ► done or failed.
 
-    `revision` is that of the review which the tables stand at (1: the engine's labels); `review_reason` says why they could not follow.
+    `revision` is that of the review which the tables stand at (1: the engine's labels);
+    `review_reason` says why they could not follow.
     """
 
     __tablename__ = "run"
@@ -74,7 +75,9 @@ class DonorRow(SQLModel, table=True):
 
 
 class LineRow(SQLModel, table=True):
-    """A cell line of the registry: what is asked of it as columns, its whole record (`plate_maps.registry.Line`) as JSON."""
+    """A cell line of the registry: what is asked of it as columns, its whole record
+    (`plate_maps.registry.Line`) as JSON.
+    """
 
     __tablename__ = "line"
 
@@ -94,14 +97,17 @@ class BatchRow(SQLModel, table=True):
     content: str  # JSON object
 
 
-# Tables that are kept as rows, with their level in the dictionary of columns; cells, fields and tracks are files only.
+# Tables that are kept as rows, with their level in the dictionary of columns; cells, fields and
+# tracks are files only.
 TABLE_LEVELS = {"wells": "well", "responses": "response", "hazards": "hazard", "checks": "check"}
 
 
 class TableRow(SQLModel, table=True):
-    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by beside it.
+    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by
+    beside it.
 
-    Rows of revision 1 are what the engine's labels gave and stay; those of the newest revision of the review are replaced by the next.
+    Rows of revision 1 are what the engine's labels gave and stay; those of the newest revision of
+    the review are replaced by the next.
     """
 
     __tablename__ = "table_row"
@@ -123,10 +129,15 @@ class TableRow(SQLModel, table=True):
 
 
 class ClaimRow(SQLModel, table=True):
-    """A field that a reviewer is looking at, until `until`. The constraint, not the asking, keeps two from the same field."""
+    """A field that a reviewer is looking at, until `until`.
+
+    The constraint, not the asking, keeps two from the same field.
+    """
 
     __tablename__ = "review_claim"
-    __table_args__ = (sa.UniqueConstraint("run_id", "reading", "well", "field", name="one_claim_a_field"),)
+    __table_args__ = (
+        sa.UniqueConstraint("run_id", "reading", "well", "field", name="one_claim_a_field"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     run_id: str = Field(foreign_key="run.id", index=True)

@@ -1,4 +1,6 @@
-"""Tests that every PlateReader passes; a plug-in's author subclasses `PlateReaderContract` in a test module."""
+"""Tests that every PlateReader passes; a plug-in's author subclasses `PlateReaderContract` in a
+test module.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from imaging_service.protocol import Acquisition
 
 
 class PlateReaderContract:
-    """Set `reader` and `acquisition`, and give a fixture `scan` with a folder that the reader understands."""
+    """Set `reader` and `acquisition`, and give a fixture `scan` with a folder that the reader
+    understands.
+    """
 
     reader: PlateReader
     acquisition = Acquisition()

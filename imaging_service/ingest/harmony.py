@@ -44,7 +44,9 @@ class HarmonyReader:
             channel = names[record["ChannelID"]]
             channels.setdefault(channel)
             sizes.add((record["ImageResolutionX"], record["ImageResolutionY"]))
-            relative = f"{index.parent.relative_to(root).as_posix()}/{record['URL']}".removeprefix("./")
+            relative = f"{index.parent.relative_to(root).as_posix()}/{record['URL']}".removeprefix(
+                "./"
+            )
             try:
                 ref = ImageRef(
                     Well(whole_number(record["Row"]), whole_number(record["Col"])),
@@ -60,27 +62,46 @@ class HarmonyReader:
             place = (ref.well, ref.field, ref.time, ref.channel, ref.z)
             if place in seen:
                 raise ScanError(
-                    f"{index}: well {ref.well}, field {ref.field}, channel {channel!r} stands twice; give one measurement's export"
+                    f"{index}: well {ref.well}, field {ref.field}, channel {channel!r} stands"
+                    " twice; give one measurement's export"
                 )
             seen.add(place)
             # A name such as ../../etc would leave the scan; vendors write plain file names.
             inside = Path(record["URL"]).name == record["URL"]
             (images if inside and (root / relative).is_file() else missing).append(ref)
         if len(sizes) != 1:
-            raise ScanError(f"{index}: the images have {len(sizes)} different pixel sizes; one plate needs one")
+            raise ScanError(
+                f"{index}: the images have {len(sizes)} different pixel sizes; one plate needs one"
+            )
         x, y = sizes.pop()
         if x != y:
             raise ScanError(f"{index}: pixels are not square ({x} × {y} m)")
-        notes = [f"{len(missing)} image(s) of the index are not in the folder, the first: {missing[0].path}"] if missing else []
+        notes = (
+            [
+                f"{len(missing)} image(s) of the index are not in the folder, the first:"
+                f" {missing[0].path}"
+            ]
+            if missing
+            else []
+        )
         try:
             metres = float(x)
-            grid = PlateFormat(whole_number(plate["PlateRows"]), whole_number(plate["PlateColumns"]))
+            grid = PlateFormat(
+                whole_number(plate["PlateRows"]), whole_number(plate["PlateColumns"])
+            )
         except ValueError as error:
             raise ScanError(f"{index}: plate or pixel size: {error}") from error
         return PlatePlan(
-            self.name, plate["Name"] or root.name, root, tuple(channels), metres * 1e6, grid,
-            tuple(sorted(images)), tuple(notes), tuple(sorted(missing)),
-        )  # fmt: skip
+            self.name,
+            plate["Name"] or root.name,
+            root,
+            tuple(channels),
+            metres * 1e6,
+            grid,
+            tuple(sorted(images)),
+            tuple(notes),
+            tuple(sorted(missing)),
+        )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane."""
@@ -94,7 +115,10 @@ class HarmonyReader:
 def _channel_names(records: list[dict[str, str]]) -> dict[str, str]:
     """Channel id ► name; two channels of one name are told apart by their id."""
     names = {r["ChannelID"]: r["ChannelName"] or r["ChannelID"] for r in records}
-    return {i: name if list(names.values()).count(name) == 1 else f"{name} ({i})" for i, name in names.items()}
+    return {
+        i: name if list(names.values()).count(name) == 1 else f"{name} ({i})"
+        for i, name in names.items()
+    }
 
 
 def _find_index(root: Path) -> Path | None:
@@ -122,7 +146,9 @@ _REQUIRED = ("URL", "Row", "Col", "FieldID", "ChannelID", "ImageResolutionX", "I
 
 
 def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """The plate's and the images' values, streamed: an index of a full plate has hundreds of megabytes."""
+    """The plate's and the images' values, streamed: an index of a full plate has hundreds of
+    megabytes.
+    """
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import iterparse
 
@@ -142,7 +168,8 @@ def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, 
                 absent = [key for key in _REQUIRED if not record[key]]
                 if absent:
                     raise ScanError(
-                        f"{index}: image {_text(element, 'id') or len(records) + 1} has no {', '.join(absent)}; only version 5 of the index is read"
+                        f"{index}: image {_text(element, 'id') or len(records) + 1} has no"
+                        f" {', '.join(absent)}; only version 5 of the index is read"
                     )
                 records.append(record)
                 element.clear()
@@ -154,7 +181,10 @@ def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, 
 
 
 def _seconds(text: str) -> float | None:
-    """ISO 8601 as seconds since 1970. Harmony writes 1 to 7 decimals of a second, which `fromisoformat` takes from Python 3.11 on."""
+    """ISO 8601 as seconds since 1970.
+
+    Harmony writes 1 to 7 decimals of a second, which `fromisoformat` takes from Python 3.11 on.
+    """
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:

@@ -53,7 +53,8 @@ class OmeZarrReader:
                 attributes = _ome(group[path].attrs.asdict())
                 fields = [str(i["path"]) for i in attributes["well"]["images"]]
             except KeyError:
-                # Seen in real stores: no `well` metadata. The image groups below are then the fields, and that is said.
+                # Seen in real stores: no `well` metadata. The image groups below are then the
+                # fields, and that is said.
                 fields = sorted(k for k in group[path].group_keys()) if path in group else []
                 notes.append(f"well {well} has no well metadata; its groups were taken as fields")
             if not fields:
@@ -67,23 +68,46 @@ class OmeZarrReader:
                     notes.append(str(error))
                     continue
                 if shape[-1] * shape[-2] > limits.image_pixels:
-                    raise ScanError(f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels is over the limit")
+                    raise ScanError(
+                        f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels is over the limit"
+                    )
                 if channels and names != channels:
-                    raise ScanError(f"{root}/{where}: channels {', '.join(names)} differ from those of other wells, {', '.join(channels)}")
+                    raise ScanError(
+                        f"{root}/{where}: channels {', '.join(names)} differ from those of other"
+                        f" wells, {', '.join(channels)}"
+                    )
                 if size is not None and pixel is not None and abs(pixel / size - 1) > 0.01:
-                    raise ScanError(f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of other wells")
+                    raise ScanError(
+                        f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of"
+                        " other wells"
+                    )
                 channels, size = names, size if size is not None else pixel
                 for index in np.ndindex(shape[:-2]):
                     t, c, z = _tcz(found["axes"], index)
-                    images.append(ImageRef(well, position, t + 1, names[c], z + 1, f"{where}/{found['path']}", index))
+                    images.append(
+                        ImageRef(
+                            well,
+                            position,
+                            t + 1,
+                            names[c],
+                            z + 1,
+                            f"{where}/{found['path']}",
+                            index,
+                        )
+                    )
                     if len(images) > limits.images:
                         raise ScanError(f"{root} holds more than {limits.images:,} planes")
         if not images:
             raise ScanError(f"{root}: the plate names no well with images")
         rows, columns = len(plate.get("rows", [])), len(plate.get("columns", []))
         declared = PlateFormat(rows, columns)
-        # Many writers list the used rows and columns only; such a grid says nothing of the plate's format.
-        fmt = declared if declared in FORMATS.values() and all(i.well in declared for i in images) else None
+        # Many writers list the used rows and columns only; such a grid says nothing of the plate's
+        # format.
+        fmt = (
+            declared
+            if declared in FORMATS.values() and all(i.well in declared for i in images)
+            else None
+        )
         return PlatePlan(
             self.name,
             str(plate.get("name") or root.name),
@@ -97,7 +121,10 @@ class OmeZarrReader:
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
-        """One plane of the highest resolution. An array with missing chunks is refused: zarr would read them as zeros."""
+        """One plane of the highest resolution.
+
+        An array with missing chunks is refused: zarr would read them as zeros.
+        """
         import zarr
 
         with damaged(ImageError, image.path):
@@ -105,7 +132,8 @@ class OmeZarrReader:
             # A shard may reach beyond the array, so more chunks than the array's can be there.
             if array.nchunks_initialized < array.nchunks:
                 raise ImageError(
-                    f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros"
+                    f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are"
+                    " there; the missing ones would read as zeros"
                 )
             return np.asarray(array[image.index])
 
@@ -127,7 +155,9 @@ def _ome(attributes: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else attributes
 
 
-def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
+def _image_metadata(
+    group: Any, where: str, root: Path
+) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
     try:
         attributes = _ome(group[where].attrs.asdict())
         multiscale = attributes["multiscales"][0]
@@ -139,7 +169,9 @@ def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any],
         if "coordinateTransformations" in multiscale:
             scale = [a * b for a, b in zip(scale, _scale(multiscale, len(axes)), strict=True)]
     except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
-        raise ScanError(f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})") from error
+        raise ScanError(
+            f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})"
+        ) from error
     if axes[-2:] != ["y", "x"]:
         raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")
     units = [a.get("unit") if isinstance(a, dict) else None for a in multiscale["axes"]]
@@ -149,7 +181,9 @@ def _image_metadata(group: Any, where: str, root: Path) -> tuple[dict[str, Any],
     pixel = None if factor is None else float(scale[-1]) * factor
     count = array.shape[axes.index("c")] if "c" in axes else 1
     omero = attributes.get("omero", {}).get("channels", [])
-    names = tuple(str(omero[i].get("label") or i + 1) if i < len(omero) else str(i + 1) for i in range(count))
+    names = tuple(
+        str(omero[i].get("label") or i + 1) if i < len(omero) else str(i + 1) for i in range(count)
+    )
     if len(set(names)) < len(names):
         names = tuple(str(i + 1) for i in range(count))
     return {"axes": axes, "path": path}, names, pixel, tuple(array.shape)

@@ -25,9 +25,11 @@ class Limits:
 
 @dataclass(frozen=True, order=True)
 class ImageRef:
-    """One plane of one channel. `path` is relative to the scan; `index` finds the plane inside the file or array.
+    """One plane of one channel. `path` is relative to the scan; `index` finds the plane inside the
+    file or array.
 
-    `exposed_s`: when it was taken, in seconds since 1970, where the scan's index says. It is no part of the plane's identity.
+    `exposed_s`: when it was taken, in seconds since 1970, where the scan's index says. It is no
+    part of the plane's identity.
     """
 
     well: Well
@@ -44,8 +46,8 @@ class ImageRef:
 class PlatePlan:
     """All planes of a scan.
 
-    `pixel_size_um` is None where the scan does not say. `channels` are in the order of acquisition. `notes` are remarks
-    of the reader, such as files that its index names and that are absent.
+    `pixel_size_um` is None where the scan does not say. `channels` are in the order of acquisition.
+    `notes` are remarks of the reader, such as files that its index names and that are absent.
     """
 
     reader: str
@@ -73,7 +75,8 @@ class PlatePlan:
 
 
 def plan_digest(plan: PlatePlan) -> str:
-    """SHA-256 (hex) of what the plan makes of the files: which plane is what, and how large a pixel is.
+    """SHA-256 (hex) of what the plan makes of the files: which plane is what, and how large a pixel
+    is.
 
     Vendors keep that in an index beside the images, so equal images do not mean an equal scan.
     """
@@ -82,17 +85,25 @@ def plan_digest(plan: PlatePlan) -> str:
         for kind, images in (("there", plan.images), ("missing", plan.missing))
         for i in images
     ]
-    return hashlib.sha256(repr((plan.reader, plan.channels, plan.pixel_size_um, planes)).encode()).hexdigest()
+    return hashlib.sha256(
+        repr((plan.reader, plan.channels, plan.pixel_size_um, planes)).encode()
+    ).hexdigest()
 
 
 def file_digests(plan: PlatePlan) -> dict[str, str]:
-    """SHA-256 of every source file, by relative path; directories (zarr) by the digest of their files' digests."""
+    """SHA-256 of every source file, by relative path; directories (zarr) by the digest of their
+    files' digests.
+    """
 
     def one(relative: str) -> tuple[str, str]:
         path = plan.root / relative
         try:
             if path.is_dir():
-                return relative, combine((str(p.relative_to(path)), _sha256(p)) for p in sorted(path.rglob("*")) if p.is_file())
+                return relative, combine(
+                    (str(p.relative_to(path)), _sha256(p))
+                    for p in sorted(path.rglob("*"))
+                    if p.is_file()
+                )
             return relative, _sha256(path)
         except OSError as error:
             raise ScanError(f"{path} cannot be read: {error.strerror or error}") from error

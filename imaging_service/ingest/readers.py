@@ -1,7 +1,7 @@
 """The PlateReader protocol and its registry.
 
-Built-ins are "module:attribute" strings, imported on use; other packages add theirs through the entry-point group
-`motor_neuron.readers`.
+Built-ins are "module:attribute" strings, imported on use; other packages add theirs through the
+entry-point group `motor_neuron.readers`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class PlateReader(Protocol):
         ...
 
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """When the instrument took the plane, in seconds since 1970; None where the scan does not say. A file's own date is none."""
+        """When the instrument took the plane, in seconds since 1970; None where the scan does not
+        say. A file's own date is none.
+        """
         ...
 
 
@@ -69,8 +71,13 @@ def reader_named(name: str) -> PlateReader:
     raise ScanError(f"unknown reader {name!r}; known: {', '.join(known())}")
 
 
-def plan_scan(root: str | PathLike[str], acquisition: Acquisition, limits: Limits | None = None) -> PlatePlan:
-    """Plan a scan with the protocol's reader, or with the one that is surest of the folder. Raises ScanError."""
+def plan_scan(
+    root: str | PathLike[str], acquisition: Acquisition, limits: Limits | None = None
+) -> PlatePlan:
+    """Plan a scan with the protocol's reader, or with the one that is surest of the folder.
+
+    Raises ScanError.
+    """
     root = Path(root)
     limits = limits or Limits()
     if not root.is_dir():
@@ -81,7 +88,8 @@ def plan_scan(root: str | PathLike[str], acquisition: Acquisition, limits: Limit
     best = max(scores, key=lambda name: scores[name])
     if scores[best] == 0 and acquisition.file_pattern == "auto":
         raise ScanError(
-            f"no reader knows the folder {root}: there is no OME-Zarr plate, no Harmony Index.idx.xml and no TIFF whose name "
-            f"fits a shipped pattern; set acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
+            f"no reader knows the folder {root}: there is no OME-Zarr plate, no Harmony"
+            " Index.idx.xml and no TIFF whose name fits a shipped pattern; set"
+            f" acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
         )
     return reader_named(best if scores[best] else "tiff").plan(root, limits, acquisition)

@@ -17,13 +17,23 @@ from imaging_service.protocol import Acquisition
 from plate_maps import Well
 from plate_maps.wells import is_whole_number, row_number, whole_number
 
-# The common exports. Groups: well, or row and column; field, channel, z, time where the name has them. Folders count for
-# ImageXpress only, which keeps time points and planes in folders of their own.
+# The common exports. Groups: well, or row and column; field, channel, z, time where the name has
+# them. Folders count for ImageXpress only, which keeps time points and planes in folders of their
+# own.
 PATTERNS: dict[str, str] = {
-    "imagexpress": r"(?:.*TimePoint_(?P<time>\d+)/)?(?:.*ZStep_(?P<z>\d+)/)?(?:.*/)?[^/]*?_(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<field>\d+))?(?:_w(?P<channel>\d))?(?:[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12})?(?:\.ome)?\.tiff?$",
-    "harmony-tiff": r"(?:.*/)?r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)(?:sk(?P<time>\d+))?[^/]*\.tiff?$",
-    "cellvoyager": r"(?:.*/)?[^/]*_(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<field>\d+)L\d+A\d+Z(?P<z>\d+)C(?P<channel>\d+)\.tiff?$",
-    "incell": r"(?:.*/)?(?P<row>[A-Z]{1,2}) - (?P<column>\d+)\(fld (?P<field>\d+) wv (?P<channel>[^)]+?)(?: z (?P<z>\d+))?\)\.tiff?$",
+    "imagexpress": (
+        r"(?:.*TimePoint_(?P<time>\d+)/)?(?:.*ZStep_(?P<z>\d+)/)?(?:.*/)?[^/]*?_(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<field>\d+))?(?:_w(?P<channel>\d))?(?:[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12})?(?:\.ome)?\.tiff?$"
+    ),
+    "harmony-tiff": (
+        r"(?:.*/)?r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)(?:sk(?P<time>\d+))?[^/]*\.tiff?$"
+    ),
+    "cellvoyager": (
+        r"(?:.*/)?[^/]*_(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<field>\d+)L\d+A\d+Z(?P<z>\d+)C(?P<channel>\d+)\.tiff?$"
+    ),
+    "incell": (
+        r"(?:.*/)?(?P<row>[A-Z]{1,2}) - (?P<column>\d+)\(fld (?P<field>\d+) wv"
+        r" (?P<channel>[^)]+?)(?: z (?P<z>\d+))?\)\.tiff?$"
+    ),
     "cellomics": r"(?:.*/)?[^/]*_(?P<well>[A-Z]{1,2}\d{2})f(?P<field>\d+)d(?P<channel>\d+)\.tiff?$",
     "bbbc013": r"(?:.*/)?Channel(?P<channel>\d+)-\d+-(?P<row>[A-Z])-(?P<column>\d+)\.tiff?$",
 }
@@ -43,7 +53,9 @@ class TiffFolderReader:
     name = "tiff"
 
     def sniff(self, root: Path) -> float:
-        """0.5 if one of the first TIFFs fits a shipped pattern: any vendor index knows more than names."""
+        """0.5 if one of the first TIFFs fits a shipped pattern: any vendor index knows more than
+        names.
+        """
         for path in _first_tiffs(root, 50):
             relative = path.relative_to(root).as_posix()
             if any(re.match(pattern, relative, re.IGNORECASE) for pattern in PATTERNS.values()):
@@ -52,18 +64,27 @@ class TiffFolderReader:
 
     def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
         """List files by name; one header is read for the pixel size."""
-        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in {".tif", ".tiff"} and "_thumb" not in p.name)
+        files = sorted(
+            p
+            for p in root.rglob("*")
+            if p.suffix.lower() in {".tif", ".tiff"} and "_thumb" not in p.name
+        )
         if not files:
             raise ScanError(f"{root} holds no TIFF")
         if len(files) > limits.images:
-            raise ScanError(f"{root} holds {len(files):,} TIFFs, more than the limit of {limits.images:,}")
+            raise ScanError(
+                f"{root} holds {len(files):,} TIFFs, more than the limit of {limits.images:,}"
+            )
         relative = [p.relative_to(root).as_posix() for p in files]
         pattern = self._pattern(root, relative, acquisition.file_pattern)
         matches = {name: pattern.match(name) for name in relative}
         strays = [name for name, match in matches.items() if match is None]
         stacked = any(m and m.groupdict().get("z") for m in matches.values())
-        # Beside a stack's planes, a file without plane number is the instrument's own projection of them.
-        projections = [n for n, m in matches.items() if m and stacked and "z" in m.groupdict() and not m["z"]]
+        # Beside a stack's planes, a file without plane number is the instrument's own projection of
+        # them.
+        projections = [
+            n for n, m in matches.items() if m and stacked and "z" in m.groupdict() and not m["z"]
+        ]
         images: list[ImageRef] = []
         places: dict[tuple[object, ...], str] = {}
         for name, match in matches.items():
@@ -76,31 +97,51 @@ class TiffFolderReader:
             place = (image.well, image.field, image.time, image.channel, image.z)
             if place in places:
                 raise ScanError(
-                    f"{name} and {places[place]} are the same plane by name (well {image.well}, field {image.field}, channel "
-                    f"{image.channel}); give one plate's folder, or a file_pattern that tells them apart"
+                    f"{name} and {places[place]} are the same plane by name (well {image.well},"
+                    f" field {image.field}, channel {image.channel}); give one plate's folder, or a"
+                    " file_pattern that tells them apart"
                 )
             places[place] = name
             images.append(image)
-        notes = [f"{len(strays)} TIFF(s) do not fit the file pattern and were left out, the first: {strays[0]}"] if strays else []
+        notes = (
+            [
+                f"{len(strays)} TIFF(s) do not fit the file pattern and were left out, the first:"
+                f" {strays[0]}"
+            ]
+            if strays
+            else []
+        )
         if projections:
-            notes.append(f"{len(projections)} projection(s) beside the planes of a stack were left out, the first: {projections[0]}")
+            notes.append(
+                f"{len(projections)} projection(s) beside the planes of a stack were left out, the"
+                f" first: {projections[0]}"
+            )
         channels = tuple(sorted({i.channel for i in images}, key=_channel_order))
         size = _pixel_size(root / images[0].path)
-        return PlatePlan(self.name, root.name, root, channels, size, None, tuple(sorted(images)), tuple(notes))
+        return PlatePlan(
+            self.name, root.name, root, channels, size, None, tuple(sorted(images)), tuple(notes)
+        )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane; the header is checked before memory is allocated."""
         return read_tiff(plan.root / image.path, limits)
 
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """From MetaMorph's or OME's description. TIFF's own DateTime is not taken: editors write when they saved."""
+        """From MetaMorph's or OME's description.
+
+        TIFF's own DateTime is not taken: editors write when they saved.
+        """
         import tifffile
 
         path = plan.root / image.path
         with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
             text = tiff.pages.first.description or ""
             if match := _METAMORPH_TIME.search(text):
-                return datetime.strptime(match.group(1), "%Y%m%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+                return (
+                    datetime.strptime(match.group(1), "%Y%m%d %H:%M:%S.%f")
+                    .replace(tzinfo=UTC)
+                    .timestamp()
+                )
             if tiff.is_ome and (match := _OME_TIME.search(text)):
                 return datetime.fromisoformat(match.group(1)).replace(tzinfo=UTC).timestamp()
         return None
@@ -114,12 +155,17 @@ class TiffFolderReader:
         elif wanted == "auto":
             candidates = PATTERNS
         else:
-            raise ScanError(f"unknown file_pattern {wanted!r}; shipped: {', '.join(PATTERNS)}, or a regular expression with named groups")
+            raise ScanError(
+                f"unknown file_pattern {wanted!r}; shipped: {', '.join(PATTERNS)}, or a regular"
+                " expression with named groups"
+            )
         compiled = {key: re.compile(text, re.IGNORECASE) for key, text in candidates.items()}
         hits = {key: sum(1 for n in names[:2000] if p.match(n)) for key, p in compiled.items()}
         best = max(hits, key=lambda key: hits[key])
         if hits[best] == 0:
-            raise ScanError(f"no TIFF in {root} fits {', '.join(candidates)}; the first is called {names[0]}")
+            raise ScanError(
+                f"no TIFF in {root} fits {', '.join(candidates)}; the first is called {names[0]}"
+            )
         return compiled[best]
 
 
@@ -138,7 +184,9 @@ def _image(groups: dict[str, str | None], name: str) -> ImageRef:
         well = Well.parse(str(groups["well"]))
     else:
         row, column = str(groups.get("row")), str(groups.get("column"))
-        well = Well(whole_number(row) if is_whole_number(row) else row_number(row), whole_number(column))
+        well = Well(
+            whole_number(row) if is_whole_number(row) else row_number(row), whole_number(column)
+        )
     number = {key: whole_number(groups.get(key) or "1") for key in ("field", "z", "time")}
     channel = str(groups.get("channel") or "1")
     if is_whole_number(channel):
@@ -153,7 +201,10 @@ def _channel_order(channel: str) -> tuple[bool, int, str]:
 
 
 def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
-    """Page 0 of a TIFF as (Y, X). Raises ImageError for anything but a whole, grey, sensibly sized plane."""
+    """Page 0 of a TIFF as (Y, X).
+
+    Raises ImageError for anything but a whole, grey, sensibly sized plane.
+    """
     import tifffile
 
     if not path.is_file():
@@ -161,16 +212,26 @@ def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
     with damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         if _has_second_page(tiff):
-            raise ImageError(f"{path.name}: the file holds several pages; one file a plane is expected, and the others would be lost")
+            raise ImageError(
+                f"{path.name}: the file holds several pages; one file a plane is expected, and the"
+                " others would be lost"
+            )
         shape = page.shape
         if len(shape) != 2:
-            raise ImageError(f"{path.name}: the image has shape {shape}; a single grey plane is expected")
+            raise ImageError(
+                f"{path.name}: the image has shape {shape}; a single grey plane is expected"
+            )
         if shape[0] * shape[1] > limits.image_pixels or 0 in shape:
             raise ImageError(f"{path.name}: {shape[0]} × {shape[1]} pixels is not a camera image")
         expected = sum(page.databytecounts)
         available = path.stat().st_size
-        if any(o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)):
-            raise ImageError(f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are declared)")
+        if any(
+            o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)
+        ):
+            raise ImageError(
+                f"{path.name}: the file is cut short ({available:,} bytes, {expected:,} of pixels"
+                " are declared)"
+            )
         return np.asarray(page.asarray())
 
 
@@ -184,7 +245,9 @@ def _has_second_page(tiff: Any) -> bool:
 
 
 def _pixel_size(path: Path) -> float | None:
-    """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit; None if nothing says."""
+    """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit; None if nothing
+    says.
+    """
     import tifffile
 
     # A damaged first file fails its own well when it is read; here it only has no size.
@@ -193,7 +256,9 @@ def _pixel_size(path: Path) -> float | None:
         text = page.description or ""
         if tiff.is_ome and (match := _OME_SIZE.search(text)):
             unit = _OME_UNIT.search(text)
-            factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(unit.group(1) if unit else "µm")
+            factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(
+                unit.group(1) if unit else "µm"
+            )
             return None if factor is None else float(match.group(1)) * factor
         if (match := _METAMORPH_CALIBRATION.search(text)) and _METAMORPH_UNITS.search(text):
             return float(match.group(1)) or None

@@ -1,6 +1,8 @@
-"""`analyze`: one plate from folder to report, in this process and a pool beside it, without server or database.
+"""`analyze`: one plate from folder to report, in this process and a pool beside it, without server
+or database.
 
-Every well is committed by its own outcome file, so the same command after a kill goes on where it stopped.
+Every well is committed by its own outcome file, so the same command after a kill goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker that outlived a killed parent would write into the folder that the next attempt works in."""
+    """A worker that outlived a killed parent would write into the folder that the next attempt
+    works in.
+    """
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -138,19 +142,23 @@ def analyze(
 ) -> RunRecord:
     """Analyse a plate into the folder `out`.
 
-    `read` gives the inputs; it is called once the first worker process is on its way, so that its imports and the reading
-    of protocol, plate map and scan take place at the same time. `progress` is called after each well with its outcome,
-    the number done and the number of all. Raises the errors of `read` and `identify`; bad wells are outcomes, not errors.
+    `read` gives the inputs; it is called once the first worker process is on its way, so that its
+    imports and the reading of protocol, plate map and scan take place at the same time. `progress`
+    is called after each well with its outcome, the number done and the number of all. Raises the
+    errors of `read` and `identify`; bad wells are outcomes, not errors.
     """
     with only_one(out):
         return _analyze(read, RunFolder(out), worker_count(device, workers), progress)
 
 
-def _analyze(read: Callable[[], RunInputs], folder: RunFolder, workers: int, progress: Progress | None) -> RunRecord:
+def _analyze(
+    read: Callable[[], RunInputs], folder: RunFolder, workers: int, progress: Progress | None
+) -> RunRecord:
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker)
     try:
-        # One process is enough until wells come; a second one's imports would compete with the planning.
+        # One process is enough until wells come; a second one's imports would compete with the
+        # planning.
         pool.submit(warm)
         from imaging_service.jobs.plan import identify, lay_out
 
@@ -159,7 +167,8 @@ def _analyze(read: Callable[[], RunInputs], folder: RunFolder, workers: int, pro
         sweep(folder.root)
         outcomes = run_wells(pool, folder, record, progress)
     except BaseException:
-        # A refused input must be answered at once, not after a worker has finished its imports or its well.
+        # A refused input must be answered at once, not after a worker has finished its imports or
+        # its well.
         pool.shutdown(wait=False, cancel_futures=True)
         for child in active_children():
             child.terminate()
@@ -171,16 +180,21 @@ def _analyze(read: Callable[[], RunInputs], folder: RunFolder, workers: int, pro
     return record
 
 
-def run_wells(pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None) -> dict[str, WellOutcome]:
+def run_wells(
+    pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None
+) -> dict[str, WellOutcome]:
     """Calibrate, then analyse the wells that have no outcome yet.
 
-    A well at which the machine fails (its process is killed, the disk errs) is tried once more, alone. A process killed
-    twice is the well's failure; an error of the disk ends the run, which the same command takes up again.
+    A well at which the machine fails (its process is killed, the disk errs) is tried once more,
+    alone. A process killed twice is the well's failure; an error of the disk ends the run, which
+    the same command takes up again.
     """
     from imaging_service.jobs.calibrate import calibrate
     from imaging_service.jobs.well import begin, process_well
 
-    outcomes = {w: load(WellOutcome, folder.outcome(w)) for w in record.wells if folder.outcome(w).is_file()}
+    outcomes = {
+        w: load(WellOutcome, folder.outcome(w)) for w in record.wells if folder.outcome(w).is_file()
+    }
     todo = [w for w in record.wells if w not in outcomes]
 
     def ended(outcome: WellOutcome) -> None:
@@ -206,10 +220,20 @@ def run_wells(pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, p
 def _alone(folder: RunFolder, well: str) -> WellOutcome:
     from imaging_service.jobs.well import fail_well, process_well
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=start_worker) as single:
+    with ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=start_worker
+    ) as single:
         try:
             return single.submit(process_well, folder.root, well).result()
         except (BrokenProcessPool, MemoryError) as error:
-            return fail_well(folder, well, f"well {well}: its process was killed twice, most likely for want of memory ({error})")
+            return fail_well(
+                folder,
+                well,
+                f"well {well}: its process was killed twice, most likely for want of memory"
+                f" ({error})",
+            )
         except OSError as error:
-            raise MachineError(f"well {well}: {error}; once that is mended, the same command goes on where it stopped") from error
+            raise MachineError(
+                f"well {well}: {error}; once that is mended, the same command goes on where it"
+                " stopped"
+            ) from error

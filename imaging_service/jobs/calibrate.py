@@ -1,4 +1,6 @@
-"""What a plate has in common: thresholds and illumination, fixed before any of its wells is analysed."""
+"""What a plate has in common: thresholds and illumination, fixed before any of its wells is
+analysed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from imaging_service.jobs.scan import read_planes
 from segmentation import Field
 from segmentation.filters.background import estimate_illumination, no_illumination
 
-# Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to wait for.
+# Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to
+# wait for.
 THRESHOLD_FIELDS = 8
 ILLUMINATION_FIELDS = 16
 
@@ -19,9 +22,9 @@ ILLUMINATION_FIELDS = 16
 def calibrate(folder: RunFolder) -> Calibration:
     """Fix thresholds and illumination for the plate and save them.
 
-    Thresholds come from fields of vehicle wells of all lines, illumination from fields all over the plate; both spread
-    evenly in plate order, so the choice is the same each time. Fields that cannot be read are passed over: their wells
-    fail by themselves.
+    Thresholds come from fields of vehicle wells of all lines, illumination from fields all over the
+    plate; both spread evenly in plate order, so the choice is the same each time. Fields that
+    cannot be read are passed over: their wells fail by themselves.
     """
     if folder.calibration.is_file():
         return load(Calibration, folder.calibration)
@@ -29,7 +32,11 @@ def calibrate(folder: RunFolder) -> Calibration:
     vehicles = {w.name for w in record.inputs.plate_map().vehicle_wells()}
     notes: list[str] = []
     lit = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
-    illumination = estimate_illumination([f for _, f in lit]) if lit else no_illumination(len(record.channels), "no field could be read")
+    illumination = (
+        estimate_illumination([f for _, f in lit])
+        if lit
+        else no_illumination(len(record.channels), "no field could be read")
+    )
     chosen = _sample(folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes)
     if not chosen:
         notes.append("no vehicle well could be read: thresholds were taken from treated wells")
@@ -40,12 +47,16 @@ def calibrate(folder: RunFolder) -> Calibration:
         calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
         described = calibrated.describe().get("thresholds")
         thresholds = dict(described) if isinstance(described, dict) else {}
-    calibration = Calibration(thresholds, illumination, tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes)))
+    calibration = Calibration(
+        thresholds, illumination, tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes))
+    )
     save(calibration, folder.calibration)
     return calibration
 
 
-def _sample(folder: RunFolder, wells: Sequence[str], count: int, notes: list[str]) -> list[tuple[str, Field]]:
+def _sample(
+    folder: RunFolder, wells: Sequence[str], count: int, notes: list[str]
+) -> list[tuple[str, Field]]:
     """Up to `count` first fields of evenly spread wells, as ("B03 field 1", Field)."""
     step = max(1.0, len(wells) / count)
     picked = [wells[int(i * step)] for i in range(min(count, len(wells)))]
@@ -54,7 +65,12 @@ def _sample(folder: RunFolder, wells: Sequence[str], count: int, notes: list[str
         task = load(WellTask, folder.task(name))
         try:
             number = min(i.field for i in task.plan.images) if task.plan.images else 1
-            found.append((f"{name} field {number}", Field(read_planes(task, number, task.times[0]), task.roles, task.pixel_size_um)))
+            found.append(
+                (
+                    f"{name} field {number}",
+                    Field(read_planes(task, number, task.times[0]), task.roles, task.pixel_size_um),
+                )
+            )
         except (ImageError, ValueError) as error:
             notes.append(f"well {name} was not used for calibration: {error}")
     return found

@@ -16,28 +16,49 @@ from phenotypes.plates.responses import Curve
 _POINTS = 60
 
 
-def write_curves(folder: Path, curves: Sequence[Curve], kept: Sequence[dict[str, Any]] = ()) -> None:
-    """Write FOLDER/curves.json: `curves`, and of an earlier file those that are `kept`, by line, compound and phenotype."""
-    rows = sorted([*kept, *(_row(c) for c in curves)], key=lambda r: (r["phenotype"], r["line"], r["compound"]))
-    write_bytes(folder / "curves.json", json.dumps(rows, allow_nan=False, ensure_ascii=False).encode())
+def write_curves(
+    folder: Path, curves: Sequence[Curve], kept: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Write FOLDER/curves.json: `curves`, and of an earlier file those that are `kept`, by line,
+    compound and phenotype.
+    """
+    rows = sorted(
+        [*kept, *(_row(c) for c in curves)],
+        key=lambda r: (r["phenotype"], r["line"], r["compound"]),
+    )
+    write_bytes(
+        folder / "curves.json", json.dumps(rows, allow_nan=False, ensure_ascii=False).encode()
+    )
 
 
 def other_curves(folder: Path, lines: Collection[str]) -> list[dict[str, Any]]:
     """Curves of FOLDER/curves.json that are of none of these lines. Raises StoreError."""
     path = folder / "curves.json"
     with damaged(StoreError, str(path)):
-        return [row for row in json.loads(path.read_text(encoding="utf-8")) if row["line"] not in lines]
+        return [
+            row for row in json.loads(path.read_text(encoding="utf-8")) if row["line"] not in lines
+        ]
 
 
 def _row(curve: Curve) -> dict[str, Any]:
     result = curve.result
     treated = [d for d in curve.dose if d > 0]
     row: dict[str, Any] = {
-        "line": curve.line, "compound": curve.compound, "phenotype": curve.phenotype, "unit": curve.unit,
-        "status": result.status, "reason": result.reason, "ec50_molar": result.ec50,
-        "wells": list(curve.well), "dose_molar": list(curve.dose), "response": list(curve.response),
-        "fit_dose_molar": [], "fit_response": [], "fit_low": [], "fit_high": [],
-    }  # fmt: skip
+        "line": curve.line,
+        "compound": curve.compound,
+        "phenotype": curve.phenotype,
+        "unit": curve.unit,
+        "status": result.status,
+        "reason": result.reason,
+        "ec50_molar": result.ec50,
+        "wells": list(curve.well),
+        "dose_molar": list(curve.dose),
+        "response": list(curve.response),
+        "fit_dose_molar": [],
+        "fit_response": [],
+        "fit_low": [],
+        "fit_high": [],
+    }
     if not result.model or not treated:
         return row
     doses = np.geomspace(min(treated), max(treated), _POINTS)

@@ -1,4 +1,7 @@
-"""The protocol's segmentation engine, loaded once a process. Apart from `well` so that checking a run stays light."""
+"""The protocol's segmentation engine, loaded once a process.
+
+Apart from `well` so that checking a run stays light.
+"""
 
 from __future__ import annotations
 

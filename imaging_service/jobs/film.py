@@ -21,7 +21,8 @@ _PLACEABLE = 4
 def follow_well(
     task: WellTask, cells: pl.DataFrame, fields: pl.DataFrame, blank: set[tuple[int, int]]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Fill `track`, `conflict` and the registered places of cells, and `time_h`, `usable`, drift of fields.
+    """Fill `track`, `conflict` and the registered places of cells, and `time_h`, `usable`, drift of
+    fields.
 
     `blank` holds (field, frame) of frames that were never exposed.
     """
@@ -39,7 +40,8 @@ def follow_well(
         own = cells.filter(pl.col("field") == number)
         counted = own.filter(pl.col("is_neuron").fill_null(value=True)).group_by("frame").len()
         count = dict(counted.iter_rows())
-        # An emptied frame has nothing to be placed by, and needs no place: that its neurons are gone is plain.
+        # An emptied frame has nothing to be placed by, and needs no place: that its neurons are
+        # gone is plain.
         emptied = np.array([count.get(f, 0) < _PLACEABLE for f in part["frame"]])
         usable = ((registration.ok | emptied) & sharp).tolist()
         described.append(_described(part, registration, usable, hours, task.pixel_size_um))
@@ -48,7 +50,9 @@ def follow_well(
 
 
 def follow_again(task: WellTask, cells: pl.DataFrame, fields: pl.DataFrame) -> pl.DataFrame:
-    """One field's cells, linked anew after a correction; where its frames lie and which are usable stays as `fields` has it."""
+    """One field's cells, linked anew after a correction; where its frames lie and which are usable
+    stays as `fields` has it.
+    """
     if task.protocol.survival is None:
         raise ValueError("tracks need a protocol with [survival]")
     return conform(_followed(cells, fields, task.protocol.survival), "cell")
@@ -60,7 +64,9 @@ def _frames(task: WellTask, number: int, channel: int, frames: list[int]) -> Ite
         yield np.asarray(pixels[channel], np.float32)
 
 
-def _described(part: pl.DataFrame, registration: Registration, usable: list[bool], hours: float, px: float) -> pl.DataFrame:
+def _described(
+    part: pl.DataFrame, registration: Registration, usable: list[bool], hours: float, px: float
+) -> pl.DataFrame:
     return part.with_columns(
         ((pl.col("frame") - 1) * hours).alias("time_h"),
         pl.Series("usable", usable),
@@ -70,13 +76,23 @@ def _described(part: pl.DataFrame, registration: Registration, usable: list[bool
 
 
 def _followed(cells: pl.DataFrame, frames: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
-    """The field's cells with tracks; cells of unusable frames keep none, and cells that are not neurons either."""
+    """The field's cells with tracks; cells of unusable frames keep none, and cells that are not
+    neurons either.
+    """
     joined = cells.drop("track", "conflict").join(
-        frames.select("frame", "usable", "drift_y_um", "drift_x_um"), on="frame", how="left", maintain_order="left"
+        frames.select("frame", "usable", "drift_y_um", "drift_x_um"),
+        on="frame",
+        how="left",
+        maintain_order="left",
     )
-    registered = joined.with_columns(y_um=pl.col("y_um") - pl.col("drift_y_um"), x_um=pl.col("x_um") - pl.col("drift_x_um"))
+    registered = joined.with_columns(
+        y_um=pl.col("y_um") - pl.col("drift_y_um"), x_um=pl.col("x_um") - pl.col("drift_x_um")
+    )
     wanted = registered.filter("usable", pl.col("is_neuron").fill_null(value=True))
     linked = link(wanted.select("frame", "label", "y_um", "x_um", "soma_area_um2"), settings)
     return cells.drop("track", "conflict").join(
-        linked.select("frame", "label", "track", "conflict"), on=["frame", "label"], how="left", maintain_order="left"
+        linked.select("frame", "label", "track", "conflict"),
+        on=["frame", "label"],
+        how="left",
+        maintain_order="left",
     )

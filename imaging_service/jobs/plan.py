@@ -1,4 +1,6 @@
-"""The first stage: check everything that can be checked before a pixel is analysed, and give the run its identity."""
+"""The first stage: check everything that can be checked before a pixel is analysed, and give the
+run its identity.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from imaging_service.ingest.plan import combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
 from imaging_service.protocol import AssayProtocol
-from plate_maps import PlateFormat, PlateMap, PlateMapError, Well, check, plate_format, read_plate_map
+from plate_maps import (
+    PlateFormat,
+    PlateMap,
+    PlateMapError,
+    Well,
+    check,
+    plate_format,
+    read_plate_map,
+)
 from plate_maps.wells import smallest_format
 
 PACKAGES = (
@@ -30,37 +40,60 @@ PACKAGES = (
 )
 
 
-def read_inputs(scan: Path, plate_map: Path, protocol: AssayProtocol, engine: str | None, device: str, plate: str = "") -> RunInputs:
+def read_inputs(
+    scan: Path,
+    plate_map: Path,
+    protocol: AssayProtocol,
+    engine: str | None,
+    device: str,
+    plate: str = "",
+) -> RunInputs:
     """Inputs from files. Raises PlateMapRefused with every fault of the map.
 
-    `plate` is the barcode in a map of several plates; if not given, the one that the scan's folder is called after.
+    `plate` is the barcode in a map of several plates; if not given, the one that the scan's folder
+    is called after.
     """
     fmt = None
     if protocol.acquisition.plate_wells is not None:
         try:
             fmt = plate_format(protocol.acquisition.plate_wells)
         except ValueError as error:
-            raise ProtocolError(f"protocol {protocol.name}: acquisition.plate_wells: {error}") from error
+            raise ProtocolError(
+                f"protocol {protocol.name}: acquisition.plate_wells: {error}"
+            ) from error
     try:
-        mapped = read_plate_map(plate_map, fmt, protocol.acquisition.line, plate or scan.resolve().name)
+        mapped = read_plate_map(
+            plate_map, fmt, protocol.acquisition.line, plate or scan.resolve().name
+        )
     except PlateMapError as error:
         raise PlateMapRefused(str(error)) from error
-    return RunInputs(scan, mapped.format, mapped.source, mapped.records(), protocol, engine or protocol.segmentation.engine, device)
+    return RunInputs(
+        scan,
+        mapped.format,
+        mapped.source,
+        mapped.records(),
+        protocol,
+        engine or protocol.segmentation.engine,
+        device,
+    )
 
 
-def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path | None = None) -> RunRecord:
+def lay_out(
+    record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path | None = None
+) -> RunRecord:
     """Write the record and one task a well, once `identify` has found nothing wrong.
 
-    A record of the same run that is there already is kept: the run goes on where it stopped. Converted plates go to
-    `plates`, where runs share them, or to `plate.zarr` in the run's own folder. Raises ScanError if the folder holds
-    another run.
+    A record of the same run that is there already is kept: the run goes on where it stopped.
+    Converted plates go to `plates`, where runs share them, or to `plate.zarr` in the run's own
+    folder. Raises ScanError if the folder holds another run.
     """
     if folder.record.is_file():
         before = load(RunRecord, folder.record)
         if before.run_id != record.run_id:
             raise ScanError(
-                f"{folder.root} holds another run ({before.run_id[:12]}…: scan {before.inputs.scan}, protocol "
-                f"{before.inputs.protocol.name}); give another --out, or delete it"
+                f"{folder.root} holds another run ({before.run_id[:12]}…: scan"
+                f" {before.inputs.scan}, protocol {before.inputs.protocol.name}); give another"
+                " --out, or delete it"
             )
         return before
     plate = folder.root / "plate.zarr" if plates is None else plates / f"{plate_key(record)}.zarr"
@@ -71,7 +104,9 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
     for name in record.wells:
         well = Well.parse(name)
         missing = tuple(m for m in plan.missing if m.well == well)
-        own = replace(plan, root=plan.root.resolve(), images=plan.of(well), missing=missing, notes=())
+        own = replace(
+            plan, root=plan.root.resolve(), images=plan.of(well), missing=missing, notes=()
+        )
         task = WellTask(
             name,
             own,
@@ -90,14 +125,25 @@ def lay_out(record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path 
 
 
 def plate_key(record: RunRecord) -> str:
-    """Name of the converted plate: runs share it only if pixels, their size, roles and time point are the same."""
+    """Name of the converted plate: runs share it only if pixels, their size, roles and time point
+    are the same.
+    """
     acquisition = record.inputs.protocol.acquisition
-    stored = (record.pixel_size_um, record.roles, acquisition.time_point, record.inputs.protocol.survival is None, acquisition.z_projection)
+    stored = (
+        record.pixel_size_um,
+        record.roles,
+        acquisition.time_point,
+        record.inputs.protocol.survival is None,
+        acquisition.z_projection,
+    )
     return combine([("plate", record.plate_digest), ("stored", repr(stored))])
 
 
 def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
-    """The run's record and the scan's plan, nothing written. The same inputs give the same run id."""
+    """The run's record and the scan's plan, nothing written.
+
+    The same inputs give the same run id.
+    """
     protocol = inputs.protocol
     plan = plan_scan(inputs.scan, protocol.acquisition)
     pixel_size = _pixel_size(plan, protocol)
@@ -108,12 +154,14 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     join = mapped.join(plan.wells)
     if not join.matched:
         raise PlateMapRefused(
-            f"no well of the plate map {mapped.source} was scanned: the map names {_named(join.only_in_map)}, the scan has {_named(join.only_in_scan)}"
+            f"no well of the plate map {mapped.source} was scanned: the map names"
+            f" {_named(join.only_in_map)}, the scan has {_named(join.only_in_scan)}"
         )
     notes = list(plan.notes)
     if join.only_in_scan:
         notes.append(
-            f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not analysed: {_named(join.only_in_scan)}"
+            f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not"
+            f" analysed: {_named(join.only_in_scan)}"
         )
     engine = _engine(inputs)
     files = file_digests(plan)
@@ -160,13 +208,14 @@ def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
     if found is None:
         if given is None:
             raise ScanError(
-                f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol {protocol.name} (µm per pixel): no "
-                "length or area means anything without it"
+                f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol"
+                f" {protocol.name} (µm per pixel): no length or area means anything without it"
             )
         return float(given)
     if given is not None and abs(given / found - 1) > 0.01:
         raise ProtocolError(
-            f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says {found:.6g}; correct one of them"
+            f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says"
+            f" {found:.6g}; correct one of them"
         )
     return float(found)
 
@@ -178,11 +227,15 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
         index = channel - 1 if isinstance(channel, int) else by_name.get(channel.lower(), -1)
         if not 0 <= index < len(roles):
             raise ProtocolError(
-                f"protocol {protocol.name}: channels.{role} = {channel!r} is not in the scan; its channels are "
+                f"protocol {protocol.name}: channels.{role} = {channel!r} is not in the scan; its"
+                " channels are "
                 + ", ".join(f"{i} = {name!r}" for i, name in enumerate(plan.channels, start=1))
             )
         if roles[index] is not None:
-            raise ProtocolError(f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles, {roles[index]} and {role}")
+            raise ProtocolError(
+                f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles,"
+                f" {roles[index]} and {role}"
+            )
         roles[index] = role
     return tuple(roles)
 
@@ -194,7 +247,10 @@ def _planes(plan: PlatePlan, times: tuple[int, ...]) -> dict[str, int]:
         if image.time in times:
             place = (image.well, image.field, image.time, image.channel)
             counts[place] = counts.get(place, 0) + 1
-    return {c: max((n for (*_, name), n in counts.items() if name == c), default=0) for c in plan.channels}
+    return {
+        c: max((n for (*_, name), n in counts.items() if name == c), default=0)
+        for c in plan.channels
+    }
 
 
 def _time_points(plan: PlatePlan, protocol: AssayProtocol) -> tuple[int, ...]:
@@ -204,15 +260,19 @@ def _time_points(plan: PlatePlan, protocol: AssayProtocol) -> tuple[int, ...]:
     if protocol.survival is not None:
         if len(times) < 3:
             raise ScanError(
-                f"scan {plan.name} has {len(times)} time point(s); survival over time needs at least 3 (drop [survival] for a fixed assay)"
+                f"scan {plan.name} has {len(times)} time point(s); survival over time needs at"
+                " least 3 (drop [survival] for a fixed assay)"
             )
         return tuple(times)
     if wanted is not None and wanted not in times:
-        raise ProtocolError(f"protocol {protocol.name}: time point {wanted} is not in the scan, which has {times[0]} to {times[-1]}")
+        raise ProtocolError(
+            f"protocol {protocol.name}: time point {wanted} is not in the scan, which has"
+            f" {times[0]} to {times[-1]}"
+        )
     if wanted is None and len(times) > 1:
         raise ScanError(
-            f"scan {plan.name} has {len(times)} time points; add a [survival] section to follow neurons through them, or choose one with "
-            "acquisition.time_point"
+            f"scan {plan.name} has {len(times)} time points; add a [survival] section to follow"
+            " neurons through them, or choose one with acquisition.time_point"
         )
     return (wanted or times[0],)
 
@@ -223,16 +283,22 @@ def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> Plate
         outside = tuple(w for w in plan.wells if w not in plate_format(wanted))
         if outside:
             raise ProtocolError(
-                f"protocol {protocol.name} says {wanted} wells, but the scan has {_named(outside)}; the plate map would be laid over other wells"
+                f"protocol {protocol.name} says {wanted} wells, but the scan has {_named(outside)};"
+                " the plate map would be laid over other wells"
             )
         return plate_format(wanted)
     if plan.format is None:
         return smallest_format([*plan.wells, *mapped])
     if wanted and plate_format(wanted) != plan.format:
-        raise ProtocolError(f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate")
+        raise ProtocolError(
+            f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate"
+        )
     outside = tuple(w for w in mapped if w not in plan.format)
     if outside:
-        raise PlateMapRefused(f"plate map {mapped.source} has wells outside the scanned {plan.format} plate: {_named(outside)}")
+        raise PlateMapRefused(
+            f"plate map {mapped.source} has wells outside the scanned {plan.format} plate:"
+            f" {_named(outside)}"
+        )
     return plan.format
 
 

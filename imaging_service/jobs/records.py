@@ -33,7 +33,9 @@ class RunInputs:
 
     def plate_map(self) -> PlateMap:
         """The plate map."""
-        return PlateMap.from_records(self.plate_map_format, self.plate_map_records, self.plate_map_source)
+        return PlateMap.from_records(
+            self.plate_map_format, self.plate_map_records, self.plate_map_source
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class WellTask:
-    """Everything that one well needs; `plan` holds this well's planes only, `planes` how many a channel has elsewhere."""
+    """Everything that one well needs; `plan` holds this well's planes only, `planes` how many a
+    channel has elsewhere.
+    """
 
     well: str
     plan: PlatePlan
@@ -104,7 +108,9 @@ _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """One adapter a type and process: building its schema takes milliseconds, and there is one task a well."""
+    """One adapter a type and process: building its schema takes milliseconds, and there is one task
+    a well.
+    """
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
@@ -122,7 +128,9 @@ def load(kind: type[T], path: Path) -> T:
 
 
 def parse(kind: type[T], value: Mapping[str, Any]) -> T:
-    """A record from plain values, checked: what a database column says is not yet one of a record's words."""
+    """A record from plain values, checked: what a database column says is not yet one of a record's
+    words.
+    """
     parsed: T = _adapter(kind).validate_python(dict(value))
     return parsed
 
@@ -135,7 +143,10 @@ def dump(value: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of everything in a run's folder. What is under `work` can be deleted once the run has ended."""
+    """Names of everything in a run's folder.
+
+    What is under `work` can be deleted once the run has ended.
+    """
 
     root: Path
 

@@ -1,4 +1,6 @@
-"""The last stage: wells ► normalised ► responses, tables, `run.json` and the report. Needs the whole plate."""
+"""The last stage: wells ► normalised ► responses, tables, `run.json` and the report. Needs the
+whole plate.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ import polars as pl
 
 from imaging_service.files import write_bytes
 from imaging_service.jobs.curves import write_curves
-from imaging_service.jobs.records import LABEL_VERSION, Calibration, RunFolder, RunRecord, WellOutcome, dump, load
+from imaging_service.jobs.records import (
+    LABEL_VERSION,
+    Calibration,
+    RunFolder,
+    RunRecord,
+    WellOutcome,
+    dump,
+    load,
+)
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
 from imaging_service.store.labels import read_labels
@@ -24,7 +34,8 @@ from phenotypes.plates.responses import Responses, respond
 from phenotypes.plates.review_queue import rank_fields
 from plate_maps import PlateMap, Well
 
-# The tables whose bytes are the result; everything else in the folder describes how they came about.
+# The tables whose bytes are the result; everything else in the folder describes how they came
+# about.
 TABLES = ("cells", "fields", "wells", "quality", "responses", "checks", "tracks", "hazards")
 
 
@@ -32,19 +43,24 @@ def conditions_table(plate_map: PlateMap) -> pl.DataFrame:
     """The plate map as the table that the well table starts from."""
     rows = [
         {
-            "well": well.name, "line": c.line, "genotype": c.genotype, "compound": c.compound, "dose_molar": c.dose_molar,
-            "control": c.control.value, "batch": c.batch,
+            "well": well.name,
+            "line": c.line,
+            "genotype": c.genotype,
+            "compound": c.compound,
+            "dose_molar": c.dose_molar,
+            "control": c.control.value,
+            "batch": c.batch,
         }
         for well, c in sorted(plate_map.conditions.items())
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows, schema_overrides={"dose_molar": pl.Float64}, infer_schema_length=None)
 
 
 def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     """Write all tables, `run.json` and `report.html`, and finish the plate's metadata.
 
-    `outcomes` holds one entry a well that was to be analysed. The tables are in plate order, whatever order the wells
-    were analysed in.
+    `outcomes` holds one entry a well that was to be analysed. The tables are in plate order,
+    whatever order the wells were analysed in.
     """
     folder = RunFolder(root)
     record = load(RunRecord, folder.record)
@@ -56,9 +72,18 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     }
     names = [w for w in record.wells if outcomes[w].status == "done"]
     cells = _gather([folder.cells(w).with_suffix(".parquet") for w in names], empty_table("cell"))
-    fields = _gather([folder.fields(w).with_suffix(".parquet") for w in names], empty_table("field"))
+    fields = _gather(
+        [folder.fields(w).with_suffix(".parquet") for w in names], empty_table("field")
+    )
     protocol = record.inputs.protocol
-    judged = judge_plate(cells, fields, conditions, ended, protocol, (record.plate_format.rows, record.plate_format.columns))
+    judged = judge_plate(
+        cells,
+        fields,
+        conditions,
+        ended,
+        protocol,
+        (record.plate_format.rows, record.plate_format.columns),
+    )
     cells, fields, wells = judged.cells, judged.fields, judged.wells
     responses = respond(
         wells,
@@ -84,7 +109,10 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     write_table(responses.table, root / "responses")
     write_curves(root, responses.curves)
     write_queue(root, fields, wells, responses, protocol.response.phenotypes, protocol.measurement)
-    write_bytes(root / "run.json", json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode())
+    write_bytes(
+        root / "run.json",
+        json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode(),
+    )
     content = ReportContent(
         title=record.plate_name,
         record=dump(record),
@@ -112,20 +140,41 @@ def judge_plate(
     rejected_fields: Mapping[tuple[str, int], str] | None = None,
     rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
 ) -> PlateJudgement:
-    """`phenotypes.plates.judge.judge` with the protocol's settings, and with what reviewers rejected."""
+    """`phenotypes.plates.judge.judge` with the protocol's settings, and with what reviewers
+    rejected.
+    """
     return judge(
-        cells, fields, conditions, outcomes, plate_shape,
-        limits=protocol.quality, wells=protocol.measurement, calls=protocol.reference,
-        healthy_lines=protocol.reference.healthy_lines, deaths=protocol.survival,
-        position_corrected=protocol.response.phenotypes if protocol.response.position_correction == "b_score" else (),
-        rejected_fields=rejected_fields, rejected_tracks=rejected_tracks,
-    )  # fmt: skip
+        cells,
+        fields,
+        conditions,
+        outcomes,
+        plate_shape,
+        limits=protocol.quality,
+        wells=protocol.measurement,
+        calls=protocol.reference,
+        healthy_lines=protocol.reference.healthy_lines,
+        deaths=protocol.survival,
+        position_corrected=(
+            protocol.response.phenotypes
+            if protocol.response.position_correction == "b_score"
+            else ()
+        ),
+        rejected_fields=rejected_fields,
+        rejected_tracks=rejected_tracks,
+    )
 
 
 def write_queue(
-    root: Path, fields: pl.DataFrame, wells: pl.DataFrame, responses: Responses, names: Sequence[str], settings: AttributionSettings
+    root: Path,
+    fields: pl.DataFrame,
+    wells: pl.DataFrame,
+    responses: Responses,
+    names: Sequence[str],
+    settings: AttributionSettings,
 ) -> pl.DataFrame:
-    """Rank a run's fields by what is worth a look, and write RUN/review/queue.csv, which reviewers follow. Returns it."""
+    """Rank a run's fields by what is worth a look, and write RUN/review/queue.csv, which reviewers
+    follow. Returns it.
+    """
     last = fields.filter(pl.col("frame") == pl.col("frame").max())
     queue = rank_fields(last, wells, responses.curves, names, settings)
     write_bytes(root / "review" / "queue.csv", csv_bytes(queue))
@@ -137,12 +186,17 @@ def write_summary(root: Path, outcomes: Mapping[str, WellOutcome]) -> None:
     summarise(root, outcomes)
 
 
-def run_json(record: RunRecord, calibration: Calibration, ended: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def run_json(
+    record: RunRecord, calibration: Calibration, ended: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
     """Everything needed to repeat the run, and how each well ended."""
     content = dump(record)
     content["calibration"] = dump(calibration)
     content["label_version"] = LABEL_VERSION
-    content["wells"] = {name: {"status": status, "reason": reason} for name, (status, reason) in sorted(ended.items())}
+    content["wells"] = {
+        name: {"status": status, "reason": reason}
+        for name, (status, reason) in sorted(ended.items())
+    }
     return content
 
 
@@ -151,33 +205,63 @@ def _gather(paths: list[Path], empty: pl.DataFrame) -> pl.DataFrame:
 
 
 def _thumbnails(folder: RunFolder, record: RunRecord, wells: pl.DataFrame) -> list[Thumbnail]:
-    """Per line: a vehicle well, a positive control, and the highest dose of each compound, all with one contrast."""
+    """Per line: a vehicle well, a positive control, and the highest dose of each compound, all with
+    one contrast.
+    """
     done = wells.filter(pl.col("status") == "done")
     chosen: list[tuple[str, str]] = []
     for line in done["line"].unique().sort():
         own = done.filter(pl.col("line") == line)
         for control in ("vehicle", "positive"):
-            chosen += [(w, f"{line}, {control}") for w in own.filter(pl.col("control") == control)["well"][:1]]
+            chosen += [
+                (w, f"{line}, {control}")
+                for w in own.filter(pl.col("control") == control)["well"][:1]
+            ]
         treated = own.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
         for compound in treated["compound"].unique().sort():
-            top = treated.filter(pl.col("compound") == compound).sort("dose_molar", "well", descending=[True, False])
+            top = treated.filter(pl.col("compound") == compound).sort(
+                "dose_molar", "well", descending=[True, False]
+            )
             chosen.append((top["well"][0], f"{line}, {compound} {dose(top['dose_molar'][0])}"))
     return [_thumbnail(folder, record, name, 1, 1, caption) for name, caption in chosen[:24]]
 
 
 def _worst(folder: RunFolder, record: RunRecord, fields: pl.DataFrame) -> list[Thumbnail]:
-    """Fields that quality control has something against: those left out first, then those with the longest list."""
+    """Fields that quality control has something against: those left out first, then those with the
+    longest list.
+    """
     flagged = fields.filter(pl.col("qc").fill_null("") != "")
     ranked = flagged.sort(
-        pl.col("valid"), pl.col("qc").str.len_chars(), "well", "field", "frame", descending=[False, True, False, False, False]
+        pl.col("valid"),
+        pl.col("qc").str.len_chars(),
+        "well",
+        "field",
+        "frame",
+        descending=[False, True, False, False, False],
     )
     return [
-        _thumbnail(folder, record, row["well"], row["field"], row["frame"], f"field {row['field']}: {row['qc']}")
+        _thumbnail(
+            folder,
+            record,
+            row["well"],
+            row["field"],
+            row["frame"],
+            f"field {row['field']}: {row['qc']}",
+        )
         for row in ranked.head(8).iter_rows(named=True)
     ]
 
 
-def _thumbnail(folder: RunFolder, record: RunRecord, name: str, number: int, frame: int, caption: str) -> Thumbnail:
+def _thumbnail(
+    folder: RunFolder, record: RunRecord, name: str, number: int, frame: int, caption: str
+) -> Thumbnail:
     well = Well.parse(name)
     pixels, _, _ = plates.read_field(record.plate, well, number, frame)
-    return Thumbnail(name, caption, pixels, record.roles, read_labels(folder.labels, well, number, frame), record.pixel_size_um)
+    return Thumbnail(
+        name,
+        caption,
+        pixels,
+        record.roles,
+        read_labels(folder.labels, well, number, frame),
+        record.pixel_size_um,
+    )

@@ -49,7 +49,9 @@ def convert_well(task: WellTask) -> int:
     hours = task.protocol.acquisition.frame_interval_h or 1.0
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         fields = (_read_field(task, n) for n in numbers)
-        plates.write_well(scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, hours)
+        plates.write_well(
+            scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, hours
+        )
     return len(numbers)
 
 
@@ -59,27 +61,32 @@ def _read_field(task: WellTask, number: int) -> NDArray[np.generic]:
     if task.protocol.survival is None:
         return frames[0]
     if len({f.shape for f in frames}) > 1:
-        raise ImageError(f"well {task.well}, field {number}: time points differ in size: {', '.join(str(f.shape) for f in frames)}")
+        raise ImageError(
+            f"well {task.well}, field {number}: time points differ in size:"
+            f" {', '.join(str(f.shape) for f in frames)}"
+        )
     return np.stack(frames)
 
 
 def process_well(root: Path, name: str) -> WellOutcome:
     """Convert, segment and measure one well; write labels, tables and outcome.
 
-    Bad data is an outcome ("failed", with the reason). Errors of the machine (disk, memory) are raised: another attempt
-    may succeed, and a well must not be marked as bad for them.
+    Bad data is an outcome ("failed", with the reason). Errors of the machine (disk, memory) are
+    raised: another attempt may succeed, and a well must not be marked as bad for them.
     """
     folder = RunFolder(root)
     task = load(WellTask, folder.task(name))
     calibration = load(Calibration, folder.calibration)
-    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(calibration.thresholds)
+    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(
+        calibration.thresholds
+    )
     try:
         outcome = _process(folder, task, calibration, engine)
     except ServiceError as error:
         return fail_well(folder, name, str(error))
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - one well must not stop the plate; machine errors were raised above
+    except Exception as error:  # noqa: BLE001 - machine errors were raised above
         # Whatever a well's data provoke must not stop the plate; the type says where to look.
         return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
     save(outcome, folder.outcome(name))
@@ -93,7 +100,9 @@ def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
     return outcome
 
 
-def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter) -> WellOutcome:
+def _process(
+    folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter
+) -> WellOutcome:
     illumination, protocol = calibration.illumination, task.protocol
     settings = protocol.measurement
     well = Well.parse(task.well)
@@ -120,15 +129,25 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
                 yield waiting[-1][3]
 
     with staged(folder.labels / plates.well_path(well)) as scratch:
-        writer = LabelWriter(scratch, task.pixel_size_um, LABEL_VERSION, frames, protocol.acquisition.frame_interval_h or 1.0)
+        writer = LabelWriter(
+            scratch,
+            task.pixel_size_um,
+            LABEL_VERSION,
+            frames,
+            protocol.acquisition.frame_interval_h or 1.0,
+        )
         # The engine reads ahead, so that the next field is there when the device is free.
         for segmentation in segment_all(engine, read()):
             number, frame, raw, corrected = waiting.popleft()
-            measured = with_well(measure(corrected, segmentation, settings, raw), task.well, number, frame)
+            measured = with_well(
+                measure(corrected, segmentation, settings, raw), task.well, number, frame
+            )
             cells.append(measured.cells)
             # The queue looks at the last time point.
             agreed = _second_opinion(corrected, segmentation) if frame == frames else None
-            fields.append(measured.field.with_columns(pl.lit(agreed, pl.Float64).alias("engine_agreement")))
+            fields.append(
+                measured.field.with_columns(pl.lit(agreed, pl.Float64).alias("engine_agreement"))
+            )
             overlay = {} if measured.graph is None else {GRAPH: measured.graph}
             writer.write(number, {**segmentation.labels, **overlay}, frame)
             warnings += segmentation.warnings
@@ -141,13 +160,19 @@ def _process(folder: RunFolder, task: WellTask, calibration: Calibration, engine
         cell_table, field_table = follow_well(task, cell_table, field_table, blank)
     write_table(cell_table, folder.cells(task.well), csv=False)
     write_table(field_table, folder.fields(task.well), csv=False)
-    return WellOutcome(task.well, "done", "", count, len(cell_table), tuple(dict.fromkeys(warnings)))
+    return WellOutcome(
+        task.well, "done", "", count, len(cell_table), tuple(dict.fromkeys(warnings))
+    )
 
 
 def _second_opinion(field: Field, segmentation: Segmentation) -> float | None:
     """How far another engine finds the same nuclei; None where there is no other."""
     nuclei = segmentation.labels.get("nuclei")
-    return None if nuclei is None or segmentation.engine == "classical" else nuclei_agreement(field, nuclei)
+    return (
+        None
+        if nuclei is None or segmentation.engine == "classical"
+        else nuclei_agreement(field, nuclei)
+    )
 
 
 def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> None:
@@ -155,6 +180,6 @@ def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> N
     for c, role in enumerate(task.roles):
         if role is not None and pixels[c].min() == pixels[c].max():
             raise ImageError(
-                f"well {task.well}, field {number}: channel {task.plan.channels[c]!r} ({role}) has the single value "
-                f"{pixels[c].flat[0]} in all pixels; the image is blank"
+                f"well {task.well}, field {number}: channel {task.plan.channels[c]!r} ({role}) has"
+                f" the single value {pixels[c].flat[0]} in all pixels; the image is blank"
             )

@@ -1,4 +1,6 @@
-"""Labels in rectangles of a field: what a correction changes, as it is laid over a field, written down, and sent."""
+"""Labels in rectangles of a field: what a correction changes, as it is laid over a field, written
+down, and sent.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,14 @@ class Crop:
     def region(self) -> Region:
         """Where it lies."""
         height, width = self.labels.shape
-        return Region(compartment=self.compartment, frame=self.frame, y=self.y, x=self.x, height=height, width=width)
+        return Region(
+            compartment=self.compartment,
+            frame=self.frame,
+            y=self.y,
+            x=self.x,
+            height=height,
+            width=width,
+        )
 
     @property
     def place(self) -> tuple[slice, slice]:
@@ -48,7 +57,8 @@ class Crop:
 def pack(meta: object, crops: Sequence[Crop]) -> bytes:
     """Crops as .npz: `crop_0`, `crop_1`, … and `meta`, JSON as bytes. `unpack` reads it.
 
-    Compressed at the first level: a reviewer waits for it, and the ninth makes labels hardly smaller.
+    Compressed at the first level: a reviewer waits for it, and the ninth makes labels hardly
+    smaller.
     """
     import numpy as np
 
@@ -63,9 +73,11 @@ def pack(meta: object, crops: Sequence[Crop]) -> bytes:
 
 
 def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tuple[Any, list[Crop]]:
-    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do not fit their region.
+    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do
+    not fit their region.
 
-    What a header says is compared with the region before anything is allocated: a few bytes may claim, or inflate to, any size.
+    What a header says is compared with the region before anything is allocated: a few bytes may
+    claim, or inflate to, any size.
     """
     import numpy as np
 
@@ -77,24 +89,39 @@ def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tup
             if sum(r.height * r.width for r in regions) > _MOST_PIXELS:
                 raise ValueError(f"more than {_MOST_PIXELS:,} pixels")
             for i, r in enumerate(regions):
-                labels = _array(archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)).astype(np.int32)
+                labels = _array(
+                    archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)
+                ).astype(np.int32)
                 crops.append(Crop(r.compartment, r.y, r.x, labels, r.frame))
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
         raise ValueError(str(error)) from error
     return meta, crops
 
 
-def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], kinds: tuple[Any, ...]) -> NDArray[Any]:
-    """An array of a .npz that has this shape (None: any up to a megabyte) and one of these types. Raises ValueError for any other."""
+def _array(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], kinds: tuple[Any, ...]
+) -> NDArray[Any]:
+    """An array of a .npz that has this shape (None: any up to a megabyte) and one of these types.
+    Raises ValueError for any other.
+    """
     import numpy as np
 
     with archive.open(f"{name}.npy") as part:
         if np.lib.format.read_magic(part) != (1, 0):
             raise ValueError(f"{name} is no array of ours")
         found, _, dtype = np.lib.format.read_array_header_1_0(part)
-        expected = tuple(min(n, 2**20) if e is None else e for n, e in zip(found, shape, strict=False))
-        if len(found) != len(shape) or found != expected or dtype not in [np.dtype(k) for k in kinds]:
-            raise ValueError(f"{name} is {found} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of its region {expected}")
+        expected = tuple(
+            min(n, 2**20) if e is None else e for n, e in zip(found, shape, strict=False)
+        )
+        if (
+            len(found) != len(shape)
+            or found != expected
+            or dtype not in [np.dtype(k) for k in kinds]
+        ):
+            raise ValueError(
+                f"{name} is {found} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of"
+                f" its region {expected}"
+            )
         size = int(np.prod(found)) * dtype.itemsize
         content = part.read(size)
         if len(content) != size:
@@ -102,8 +129,12 @@ def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], k
         return np.frombuffer(content, dtype).reshape(found)
 
 
-def with_crops(base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1) -> dict[str, Labels]:
-    """Labels of a time point with corrections laid over them, in order; what is handed in is not written to."""
+def with_crops(
+    base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1
+) -> dict[str, Labels]:
+    """Labels of a time point with corrections laid over them, in order; what is handed in is not
+    written to.
+    """
     found = dict(base)
     for crop in crops:
         if crop.frame == frame:
@@ -114,9 +145,19 @@ def with_crops(base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1
 
 
 def shifted(crop: Crop, y: int, x: int, shape: tuple[int, ...]) -> Crop | None:
-    """The part of a crop of the field that lies in a window of `shape` at (y, x), in the window's pixels; None where none does."""
+    """The part of a crop of the field that lies in a window of `shape` at (y, x), in the window's
+    pixels; None where none does.
+    """
     top, left = max(crop.y, y), max(crop.x, x)
-    bottom, right = min(crop.y + crop.labels.shape[0], y + shape[0]), min(crop.x + crop.labels.shape[1], x + shape[1])
+    bottom, right = (
+        min(crop.y + crop.labels.shape[0], y + shape[0]),
+        min(crop.x + crop.labels.shape[1], x + shape[1]),
+    )
     if top >= bottom or left >= right:
         return None
-    return replace(crop, y=top - y, x=left - x, labels=crop.labels[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x])
+    return replace(
+        crop,
+        y=top - y,
+        x=left - x,
+        labels=crop.labels[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x],
+    )

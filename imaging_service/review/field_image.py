@@ -1,4 +1,6 @@
-"""A field as a reviewer sees it, whether its store is on the disk or behind a service: lazy pixels, labels inside a window."""
+"""A field as a reviewer sees it, whether its store is on the disk or behind a service: lazy pixels,
+labels inside a window.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,9 @@ class Window(NamedTuple):
 class FieldImage:
     """One field at one time point, and its labels inside a window.
 
-    `levels` are lazy arrays (C, Y, X), or (T, C, Y, X) in a time-lapse, each half as large as the one before; nothing is read before it is
-    indexed. `labels` (Y, X) begin at `origin` (y, x) in pixels; so does `graph`, the neurites' skeleton, None where it was not kept.
+    `levels` are lazy arrays (C, Y, X), or (T, C, Y, X) in a time-lapse, each half as large as the
+    one before; nothing is read before it is indexed. `labels` (Y, X) begin at `origin` (y, x) in
+    pixels; so does `graph`, the neurites' skeleton, None where it was not kept.
     """
 
     levels: tuple[Any, ...]
@@ -70,7 +73,9 @@ class FieldImage:
 
 @dataclass(frozen=True)
 class FieldPixels:
-    """What a plate's store says of a field: lazy levels, channels, roles, pixel size, contrast (low, high) a channel."""
+    """What a plate's store says of a field: lazy levels, channels, roles, pixel size, contrast
+    (low, high) a channel.
+    """
 
     levels: tuple[Any, ...]
     channels: tuple[str, ...]
@@ -81,7 +86,9 @@ class FieldPixels:
 
 
 def compact(labels: Labels) -> Labels:
-    """Labels as uint16 where their numbers fit, with room for new ones: half of the memory, and drawn in half of the time."""
+    """Labels as uint16 where their numbers fit, with room for new ones: half of the memory, and
+    drawn in half of the time.
+    """
     import numpy as np
 
     return labels.astype(np.uint16) if labels.max(initial=0) < _SMALL else labels
@@ -112,7 +119,10 @@ def read_pixels(group: Any) -> FieldPixels:
 def audit(array: Any, where: str) -> None:
     """Raise StoreError if a chunk of an array is missing: zarr reads it as zeros."""
     if array.nchunks_initialized != array.nchunks:
-        raise StoreError(f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing ones would read as zeros")
+        raise StoreError(
+            f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing"
+            " ones would read as zeros"
+        )
 
 
 def read_window(array: Any, frame: int, window: Window | None) -> NDArray[np.int32]:
@@ -120,5 +130,9 @@ def read_window(array: Any, frame: int, window: Window | None) -> NDArray[np.int
     import numpy as np
 
     lead = () if array.ndim == 2 else (frame - 1,)
-    inside = (...,) if window is None else (slice(window.y, window.y + window.height), slice(window.x, window.x + window.width))
+    inside = (
+        (...,)
+        if window is None
+        else (slice(window.y, window.y + window.height), slice(window.x, window.x + window.width))
+    )
     return np.asarray(array[(*lead, *inside)], np.int32)

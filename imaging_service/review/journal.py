@@ -1,8 +1,10 @@
-"""Edits on their way to a service: each is a file until the service has answered, so that neither side's death loses it.
+"""Edits on their way to a service: each is a file until the service has answered, so that neither
+side's death loses it.
 
-An edit is written here before it is sent and removed once it was taken. Every one carries a key of its own, by which the service knows
-an edit whose answer was lost. One that is refused (somebody else was faster) goes to `refused/` with the reason, and with it whatever
-was made upon it on the same field: nothing is thrown away, and nothing is laid over somebody else's work unseen.
+An edit is written here before it is sent and removed once it was taken. Every one carries a key of
+its own, by which the service knows an edit whose answer was lost. One that is refused (somebody
+else was faster) goes to `refused/` with the reason, and with it whatever was made upon it on the
+same field: nothing is thrown away, and nothing is laid over somebody else's work unseen.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ Kind = Literal["labels", "verdict"]
 
 @dataclass(frozen=True)
 class Edit:
-    """A correction of labels (`crops` upon `body["parent"]`) or a verdict (`body`), of one field or well."""
+    """A correction of labels (`crops` upon `body["parent"]`) or a verdict (`body`), of one field or
+    well.
+    """
 
     key: str
     kind: Kind
@@ -43,29 +47,43 @@ class Journal:
         # What waits is sent in the background as well as with each edit.
         self._sending = threading.Lock()
 
-    def add(self, kind: Kind, well: str, field: int | None, body: dict[str, Any], crops: Sequence[Crop] = ()) -> Edit:
+    def add(
+        self,
+        kind: Kind,
+        well: str,
+        field: int | None,
+        body: dict[str, Any],
+        crops: Sequence[Crop] = (),
+    ) -> Edit:
         """Write an edit down, on the disk, before anything else is done with it."""
         edit = Edit(uuid.uuid4().hex, kind, well, field, body, tuple(crops))
         numbers = [int(p.name[:6]) for p in self._files()]
         meta = {
-            "key": edit.key, "kind": kind, "well": well, "field": field, "body": body,
+            "key": edit.key,
+            "kind": kind,
+            "well": well,
+            "field": field,
+            "body": body,
             "regions": [c.region.model_dump() for c in crops],
-        }  # fmt: skip
+        }
         path = self.folder / f"{max(numbers, default=0) + 1:06d}-{edit.key}.npz"
         write_bytes(path, pack(meta, crops))
         return edit
 
     def pending(self, well: str | None = None, field: int | None = None) -> list[Edit]:
-        """Edits that no service has taken yet, oldest first; of one field if it is given. Raises StoreError for a damaged file."""
+        """Edits that no service has taken yet, oldest first; of one field if it is given. Raises
+        StoreError for a damaged file.
+        """
         with self._sending:
             found = [_read(path) for path in self._files()]
         return [e for e in found if well is None or (e.well, e.field) == (well, field)]
 
     def send(self, deliver: Callable[[Edit], str | None]) -> list[tuple[Edit, str]]:
-        """Hand the pending edits to `deliver` in order; returns the refused ones with their reasons.
+        """Hand the pending edits to `deliver` in order; returns the refused ones with their
+        reasons.
 
-        `deliver` returns None for an edit that was taken, the reason for one that was refused, and raises ConnectionError where there is no
-        answer: then the rest waits.
+        `deliver` returns None for an edit that was taken, the reason for one that was refused, and
+        raises ConnectionError where there is no answer: then the rest waits.
         """
         with self._sending:
             return self._send(deliver)
@@ -103,6 +121,10 @@ class Journal:
 def _read(path: Path) -> Edit:
     try:
         meta, crops = unpack(path.read_bytes(), lambda meta: [Region(**r) for r in meta["regions"]])
-        return Edit(meta["key"], meta["kind"], meta["well"], meta["field"], meta["body"], tuple(crops))
+        return Edit(
+            meta["key"], meta["kind"], meta["well"], meta["field"], meta["body"], tuple(crops)
+        )
     except (ValueError, KeyError, json.JSONDecodeError) as error:
-        raise StoreError(f"the unsent edit {path} is damaged ({error}); move it away to go on") from error
+        raise StoreError(
+            f"the unsent edit {path} is damaged ({error}); move it away to go on"
+        ) from error

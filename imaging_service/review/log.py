@@ -1,13 +1,16 @@
-"""What reviewers said of a run: versions of labels and verdicts, each a file that is written once and never changed.
+"""What reviewers said of a run: versions of labels and verdicts, each a file that is written once
+and never changed.
 
-    RUN/review/labels/B03/1/0002.npz     field 1 of well B03 as it was corrected: the changed crops, parent, author, time, reason
-    RUN/review/verdicts/000001.json      accepted or rejected: a field, a well or a track, with the reason
+    RUN/review/labels/B03/1/0002.npz     field 1 of well B03 as it was corrected: the changed crops,
+    parent, author, time, reason RUN/review/verdicts/000001.json      accepted or rejected: a field,
+    a well or a track, with the reason
 
-Version 1 of a field's labels is the engine's. A correction names the version that it was made on; where that is not the newest any more,
-it is refused (somebody else was faster), and nothing is lost: the caller looks again. Going back is a new version as well.
+Version 1 of a field's labels is the engine's. A correction names the version that it was made on;
+where that is not the newest any more, it is refused (somebody else was faster), and nothing is
+lost: the caller looks again. Going back is a new version as well.
 
-RUN/readings/NAME/… holds an independent reading: the same files, from the engine's labels on, of which no table knows. Two of them say how
-well reviewers agree.
+RUN/readings/NAME/… holds an independent reading: the same files, from the engine's labels on, of
+which no table knows. Two of them say how well reviewers agree.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 
 ENGINE_VERSION = 1
 COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
-# A label image that is looked at and never corrected: the neurites' skeleton as it was measured (`phenotypes.cells.measure`).
+# A label image that is looked at and never corrected: the neurites' skeleton as it was measured
+# (`phenotypes.cells.measure`).
 GRAPH = "neurite_graph"
 # The number of its pixels that belong to no cell.
 NOBODY = 2**31 - 1
@@ -44,7 +48,9 @@ class ReviewLog:
 
     def __init__(self, run: Path, reading: str = "") -> None:
         if reading and (not reading.isidentifier() or len(reading) > 40):
-            raise ReviewRefused(f"a reading is named by up to 40 letters, digits and _, not {reading!r}")
+            raise ReviewRefused(
+                f"a reading is named by up to 40 letters, digits and _, not {reading!r}"
+            )
         self.root = run / "readings" / reading if reading else run / "review"
 
     def history(self, well: str, field: int) -> list[LabelVersion]:
@@ -58,46 +64,78 @@ class ReviewLog:
 
     def corrected(self) -> list[tuple[str, int]]:
         """Fields with a version of a reviewer, in order."""
-        found = {(p.parent.parent.name, int(p.parent.name)) for p in self.root.glob("labels/*/*/*.npz")}
+        found = {
+            (p.parent.parent.name, int(p.parent.name)) for p in self.root.glob("labels/*/*/*.npz")
+        }
         return sorted(found)
 
     def corrected_frames(self, well: str, field: int, since: int = ENGINE_VERSION) -> list[int]:
         """Time points of a field that versions after `since` touched."""
-        return sorted({r.frame for v in self.history(well, field) if v.version > since for r in v.regions})
+        return sorted(
+            {r.frame for v in self.history(well, field) if v.version > since for r in v.regions}
+        )
 
     def frame_version(self, well: str, field: int, frame: int = 1) -> int:
         """The newest version that touched a time point of a field; 1 if none did."""
-        touched = [v.version for v in self.history(well, field) if any(r.frame == frame for r in v.regions)]
+        touched = [
+            v.version for v in self.history(well, field) if any(r.frame == frame for r in v.regions)
+        ]
         return touched[-1] if touched else ENGINE_VERSION
 
     def commit(
-        self, well: str, field: int, parent: int, crops: Sequence[Crop], author: str, reason: str, edit: str = "", undoes: int | None = None
+        self,
+        well: str,
+        field: int,
+        parent: int,
+        crops: Sequence[Crop],
+        author: str,
+        reason: str,
+        edit: str = "",
+        undoes: int | None = None,
     ) -> LabelVersion:
-        """Write the next version of a field; an `edit` that is written already is returned as it was.
+        """Write the next version of a field; an `edit` that is written already is returned as it
+        was.
 
-        Raises ReviewConflict unless `parent` is the newest, ReviewRefused for no crops or of unknown compartments.
+        Raises ReviewConflict unless `parent` is the newest, ReviewRefused for no crops or of
+        unknown compartments.
         """
         strange = [c.compartment for c in crops if c.compartment not in COMPARTMENTS]
         if strange or not crops:
-            raise ReviewRefused(f"a correction needs labels of {', '.join(COMPARTMENTS)}; got {', '.join(strange) or 'none'}")
+            raise ReviewRefused(
+                f"a correction needs labels of {', '.join(COMPARTMENTS)}; got"
+                f" {', '.join(strange) or 'none'}"
+            )
         if any(c.labels.size and int(c.labels.max()) > MOST_LABEL for c in crops):
-            raise ReviewRefused(f"well {well}, field {field}: a label is over {MOST_LABEL:,}; number objects from the next free one")
+            raise ReviewRefused(
+                f"well {well}, field {field}: a label is over {MOST_LABEL:,}; number objects from"
+                " the next free one"
+            )
         head = self.head(well, field)
         if parent != head:
             known = [v for v in self.history(well, field) if edit and v.edit == edit]
             if known:
                 return known[0]
             raise ReviewConflict(
-                f"well {well}, field {field}: version {parent} is not the newest any more, {head} is; look at it and correct again"
+                f"well {well}, field {field}: version {parent} is not the newest any more, {head}"
+                " is; look at it and correct again"
             )
         version = LabelVersion(
-            well=well, field=field, version=head + 1, parent=parent, author=author, reason=reason, time=datetime.now(UTC), edit=edit, undoes=undoes,
+            well=well,
+            field=field,
+            version=head + 1,
+            parent=parent,
+            author=author,
+            reason=reason,
+            time=datetime.now(UTC),
+            edit=edit,
+            undoes=undoes,
             regions=[c.region for c in crops],
-        )  # fmt: skip
+        )
         path = self.root / "labels" / well / str(field) / f"{version.version:04d}.npz"
         if not write_once(path, pack(version.model_dump(mode="json"), crops)):
             raise ReviewConflict(
-                f"well {well}, field {field}: somebody else wrote version {version.version} just now; look at it and correct again"
+                f"well {well}, field {field}: somebody else wrote version {version.version} just"
+                " now; look at it and correct again"
             )
         return version
 
@@ -111,24 +149,43 @@ class ReviewLog:
         reason: str,
         undoes: int | None = None,
     ) -> LabelVersion:
-        """A new version that holds what version `to` held. `base` gives the engine's labels of a time point."""
+        """A new version that holds what version `to` held.
+
+        `base` gives the engine's labels of a time point.
+        """
         touched: dict[tuple[str, int], list[Region]] = {}
         for region in (r for v in self.history(well, field) if v.version > to for r in v.regions):
             touched.setdefault((region.compartment, region.frame), []).append(region)
         if not touched:
-            raise ReviewRefused(f"well {well}, field {field}: version {to} is the newest; there is nothing to go back from")
+            raise ReviewRefused(
+                f"well {well}, field {field}: version {to} is the newest; there is nothing to go"
+                " back from"
+            )
         crops = []
         for frame in sorted({frame for _, frame in touched}):
             wanted = self.labels(base(frame), well, field, to, frame)
             for (name, of), regions in sorted(touched.items()):
                 if of == frame:
                     y, x = min(r.y for r in regions), min(r.x for r in regions)
-                    bottom, right = max(r.y + r.height for r in regions), max(r.x + r.width for r in regions)
+                    bottom, right = (
+                        max(r.y + r.height for r in regions),
+                        max(r.x + r.width for r in regions),
+                    )
                     crops.append(Crop(name, y, x, wanted[name][y:bottom, x:right], frame))
-        return self.commit(well, field, self.head(well, field), crops, author, reason, undoes=undoes)
+        return self.commit(
+            well, field, self.head(well, field), crops, author, reason, undoes=undoes
+        )
 
-    def labels(self, base: Mapping[str, Labels], well: str, field: int, version: int | None = None, frame: int = 1) -> dict[str, Labels]:
-        """A field's labels at a version (the newest if not given), from the engine's and every correction since. Raises StoreError.
+    def labels(
+        self,
+        base: Mapping[str, Labels],
+        well: str,
+        field: int,
+        version: int | None = None,
+        frame: int = 1,
+    ) -> dict[str, Labels]:
+        """A field's labels at a version (the newest if not given), from the engine's and every
+        correction since. Raises StoreError.
 
         What nobody corrected is the engine's own array: copy it before writing to it.
         """
@@ -138,35 +195,55 @@ class ReviewLog:
         paths = self._paths(well, field)
         if wanted not in {int(p.stem) for p in paths}:
             raise StoreError(f"well {well}, field {field} has no label version {wanted}")
-        return with_crops(base, (c for p in paths if int(p.stem) <= wanted for c in self._read(p)[1]), frame)
+        return with_crops(
+            base, (c for p in paths if int(p.stem) <= wanted for c in self._read(p)[1]), frame
+        )
 
     def judge(self, verdict: Verdict) -> None:
-        """Write a verdict; a later one on the same field, well or track stands. The same one, sent again, is written once."""
+        """Write a verdict; a later one on the same field, well or track stands. The same one, sent
+        again, is written once.
+        """
         if self.standing().get((verdict.well, verdict.field, verdict.track)) == verdict:
             return
         while True:
-            path = self.root / "verdicts" / f"{len(list(self.root.glob('verdicts/*.json'))) + 1:06d}.json"
+            path = (
+                self.root
+                / "verdicts"
+                / f"{len(list(self.root.glob('verdicts/*.json'))) + 1:06d}.json"
+            )
             if write_once(path, verdict.model_dump_json(indent=1).encode()):
                 return
 
     def verdicts(self) -> list[Verdict]:
         """All verdicts, oldest first."""
-        return [_verdict(p, p.stat().st_mtime_ns) for p in sorted(self.root.glob("verdicts/*.json"))]
+        return [
+            _verdict(p, p.stat().st_mtime_ns) for p in sorted(self.root.glob("verdicts/*.json"))
+        ]
 
     def standing(self) -> dict[tuple[str, int | None, int | None], Verdict]:
-        """(well, field, track) ► the verdict that stands; None stands for all fields, or for no track."""
+        """(well, field, track) ► the verdict that stands; None stands for all fields, or for no
+        track.
+        """
         return latest(self.verdicts())
 
     def revision(self) -> int:
-        """1 where nobody reviewed anything, one more for every version and verdict: what corrected tables carry as label_version."""
-        return ENGINE_VERSION + sum(1 for _ in self.root.glob("labels/*/*/*.npz")) + sum(1 for _ in self.root.glob("verdicts/*.json"))
+        """1 where nobody reviewed anything, one more for every version and verdict: what corrected
+        tables carry as label_version.
+        """
+        return (
+            ENGINE_VERSION
+            + sum(1 for _ in self.root.glob("labels/*/*/*.npz"))
+            + sum(1 for _ in self.root.glob("verdicts/*.json"))
+        )
 
     def _paths(self, well: str, field: int) -> list[Path]:
         return sorted((self.root / "labels" / well / str(field)).glob("*.npz"))
 
     def _read(self, path: Path) -> tuple[LabelVersion, list[Crop]]:
         try:
-            meta, crops = unpack(path.read_bytes(), lambda meta: LabelVersion.model_validate(meta).regions)
+            meta, crops = unpack(
+                path.read_bytes(), lambda meta: LabelVersion.model_validate(meta).regions
+            )
             return LabelVersion.model_validate(meta), crops
         except ValueError as error:
             raise StoreError(f"{path} is damaged: {error}") from error
@@ -174,15 +251,21 @@ class ReviewLog:
 
 @lru_cache(maxsize=20_000)
 def _verdict(path: Path, written_ns: int) -> Verdict:
-    """A verdict's file, read once: it never changes, and every step of a review asks for all of them."""
+    """A verdict's file, read once: it never changes, and every step of a review asks for all of
+    them.
+    """
     del written_ns  # part of the key: another run may come to lie at the same place
     return Verdict.model_validate_json(path.read_bytes())
 
 
 def not_undone(history: Sequence[LabelVersion]) -> LabelVersion | None:
-    """The newest version that nobody took back, and that takes none back itself; None where there is no such."""
+    """The newest version that nobody took back, and that takes none back itself; None where there
+    is no such.
+    """
     undone = {v.undoes for v in history}
-    return next((v for v in reversed(history) if v.undoes is None and v.version not in undone), None)
+    return next(
+        (v for v in reversed(history) if v.undoes is None and v.version not in undone), None
+    )
 
 
 def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | None], Verdict]:
@@ -203,7 +286,10 @@ def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> N
     alone = np.unique(inside[~known[inside]])
     if len(alone):
         numbers = ", ".join(map(str, alone[:5])) + (" …" if len(alone) > 5 else "")
-        raise ReviewRefused(f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number, so paint both with it")
+        raise ReviewRefused(
+            f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number,"
+            " so paint both with it"
+        )
 
 
 def verdict_words(verdict: Verdict) -> str:

@@ -25,7 +25,10 @@ class Review(Protocol):
 
 
 class Run(Protocol):
-    """A finished run to be reviewed, or one independent `reading` of it. Fields and time points count from 1."""
+    """A finished run to be reviewed, or one independent `reading` of it.
+
+    Fields and time points count from 1.
+    """
 
     @property
     def record(self) -> dict[str, Any]:
@@ -40,7 +43,9 @@ class Run(Protocol):
         """What reviewers said."""
 
     def again(self, reading: str) -> Run:
-        """The same run opened once more, as an independent reading or (empty) as the run's own review."""
+        """The same run opened once more, as an independent reading or (empty) as the run's own
+        review.
+        """
 
     def close(self) -> None:
         """Let go of what is held open."""
@@ -70,7 +75,9 @@ class Run(Protocol):
     def read_pixels(self, well: str, number: int) -> FieldPixels:
         """Lazy pixels of a field."""
 
-    def read_field(self, well: str, number: int, frame: int = 1, window: Window | None = None) -> FieldImage:
+    def read_field(
+        self, well: str, number: int, frame: int = 1, window: Window | None = None
+    ) -> FieldImage:
         """Lazy pixels and the newest labels of a field and time point."""
 
     def label_version(self, well: str, number: int) -> int:
@@ -90,7 +97,9 @@ class Run(Protocol):
     ) -> LabelVersion:
         """Write the next version of a field's labels. Raises ReviewConflict, ReviewRefused."""
 
-    def revert(self, well: str, number: int, to: int, author: str, reason: str, undoes: int | None = None) -> LabelVersion:
+    def revert(
+        self, well: str, number: int, to: int, author: str, reason: str, undoes: int | None = None
+    ) -> LabelVersion:
         """Go back to an earlier version, as a new one."""
 
     def judge(self, verdict: Verdict) -> None:

@@ -1,14 +1,16 @@
-"""A screen on disk: runs of many plates, batches and labs in a folder, and the tables that follow from them.
+"""A screen on disk: runs of many plates, batches and labs in a folder, and the tables that follow
+from them.
 
     SCREEN/
-        screen.toml                     name, dose and floor choices; may be edited
-        lines.tsv  batches.tsv          the registry, if given
-        plates/RUN/…                    what each run contributes: conditions, quality, tracks, where it comes from
-        fitted.json                     which runs the tables are made of, and what is remarked of them
-        fits.parquet                    rows as they were fitted, under the digest of what they stand on
-        responses, doses, compounds, windows, hazards (.parquet, .csv), report.html
+        screen.toml                     name, dose and floor choices; may be edited lines.tsv
+        batches.tsv          the registry, if given plates/RUN/…                    what each run
+        contributes: conditions, quality, tracks, where it comes from fitted.json
+        which runs the tables are made of, and what is remarked of them fits.parquet
+        rows as they were fitted, under the digest of what they stand on responses, doses,
+        compounds, windows, hazards (.parquet, .csv), report.html
 
-Adding a run copies what it contributes and fits nothing; `fit` then fits the rows that the new plates touch.
+Adding a run copies what it contributes and fits nothing; `fit` then fits the rows that the new
+plates touch.
 """
 
 from __future__ import annotations
@@ -60,10 +62,12 @@ class FittedScreen:
 
 
 def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = "") -> PlateFile:
-    """Put a run's contribution into a screen, which is begun if it is not there. Raises ScreenError.
+    """Put a run's contribution into a screen, which is begun if it is not there. Raises
+    ScreenError.
 
-    `lab` tells labs' batches of one name apart. A plate that is in the screen already is refused, under whatever protocol: its wells would
-    count twice. Of a reviewed run the tables that follow the review are taken; where they have not followed yet, it is refused.
+    `lab` tells labs' batches of one name apart. A plate that is in the screen already is refused,
+    under whatever protocol: its wells would count twice. Of a reviewed run the tables that follow
+    the review are taken; where they have not followed yet, it is refused.
     """
     screen, run = Path(screen), Path(run)
     record = _record(run)
@@ -73,52 +77,77 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
     named = tuple(protocol["response"]["phenotypes"])
     usable = measurable(named, float(record["pixel_size_um"]))
     plate = PlateFile(
-        run_id=record["run_id"], plate_digest=record["plate_digest"], plate_name=record["plate_name"], lab=lab,
-        plate_map_digest=record["plate_map_digest"], protocol_digest=record["protocol_digest"], software_version=record["software_version"],
-        label_version=label_version, rows=record["plate_format"]["rows"], columns=record["plate_format"]["columns"],
-        phenotypes=named, too_coarse=tuple(n for n in named if n not in usable),
-    )  # fmt: skip
+        run_id=record["run_id"],
+        plate_digest=record["plate_digest"],
+        plate_name=record["plate_name"],
+        lab=lab,
+        plate_map_digest=record["plate_map_digest"],
+        protocol_digest=record["protocol_digest"],
+        software_version=record["software_version"],
+        label_version=label_version,
+        rows=record["plate_format"]["rows"],
+        columns=record["plate_format"]["columns"],
+        phenotypes=named,
+        too_coarse=tuple(n for n in named if n not in usable),
+    )
     for other in plates_of(screen):
         if other.plate_digest == plate.plate_digest:
             raise ScreenError(
-                f"plate {plate.plate_name} of run {plate.run_id[:12]} is in the screen already, as run {other.run_id[:12]}; its wells "
-                f"would count twice. Remove that run first: imaging-service screen remove {screen} {other.run_id[:12]}"
+                f"plate {plate.plate_name} of run {plate.run_id[:12]} is in the screen already, as"
+                f" run {other.run_id[:12]}; its wells would count twice. Remove that run first:"
+                f" imaging-service screen remove {screen} {other.run_id[:12]}"
             )
     if not (screen / "screen.toml").is_file():
         # json's strings are TOML's basic strings.
-        write_bytes(screen / "screen.toml", f"name = {json.dumps(screen.resolve().name)}\n".encode())
+        write_bytes(
+            screen / "screen.toml", f"name = {json.dumps(screen.resolve().name)}\n".encode()
+        )
     own = _located(wells, plate)
     with staged(screen / "plates" / plate.run_id) as folder:
         plate_effects(own, usable).write_parquet(folder / "conditions.parquet")
         plate_refusals(own, usable).write_parquet(folder / "refusals.parquet")
         own.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
-        own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select("line", "compound", "dose_molar").unique().sort(
+        own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select(
             "line", "compound", "dose_molar"
-        ).write_parquet(folder / "planned.parquet")
-        quality = read_table(tables / "quality.parquet", ScreenError).select("line", "phenotype", "z_prime", "ssmd")
-        quality.with_columns(pl.lit(plate.run_id).alias("plate")).write_parquet(folder / "quality.parquet")
+        ).unique().sort("line", "compound", "dose_molar").write_parquet(folder / "planned.parquet")
+        quality = read_table(tables / "quality.parquet", ScreenError).select(
+            "line", "phenotype", "z_prime", "ssmd"
+        )
+        quality.with_columns(pl.lit(plate.run_id).alias("plate")).write_parquet(
+            folder / "quality.parquet"
+        )
         tracks = tables / "tracks.parquet"
         if tracks.is_file():
             located = _located(read_table(tracks, ScreenError), plate).drop("plate")
             # A well is a cluster of its own plate, not of every plate's B03.
-            located.with_columns(pl.lit(plate.run_id[:12] + " ").add(pl.col("well")).alias("well")).write_parquet(folder / "tracks.parquet")
+            located.with_columns(
+                pl.lit(plate.run_id[:12] + " ").add(pl.col("well")).alias("well")
+            ).write_parquet(folder / "tracks.parquet")
         (folder / "plate.json").write_text(plate.model_dump_json(indent=1), encoding="utf-8")
     return plate
 
 
 def remove_run(screen: str | PathLike[str], run: str) -> PlateFile:
-    """Take a run's contribution out again; `run` is its id or the beginning of one. Raises ScreenError."""
+    """Take a run's contribution out again; `run` is its id or the beginning of one. Raises
+    ScreenError.
+    """
     screen = Path(screen)
     found = [p for p in plates_of(screen) if p.run_id.startswith(run)]
     if len(found) != 1:
-        raise ScreenError(f"{len(found)} runs of screen {screen} begin with {run!r}: {', '.join(p.run_id[:12] for p in plates_of(screen))}")
+        raise ScreenError(
+            f"{len(found)} runs of screen {screen} begin with {run!r}:"
+            f" {', '.join(p.run_id[:12] for p in plates_of(screen))}"
+        )
     shutil.rmtree(screen / "plates" / found[0].run_id)
     return found[0]
 
 
 def set_registry(screen: Path, lines: Path | None, batches: Path | None) -> None:
     """Check a registry's files and keep them with the screen. Raises ScreenError."""
-    for path, name, read in ((lines, "lines.tsv", read_lines), (batches, "batches.tsv", read_batches)):
+    for path, name, read in (
+        (lines, "lines.tsv", read_lines),
+        (batches, "batches.tsv", read_batches),
+    ):
         if path is not None:
             text = _text(path)
             try:
@@ -136,7 +165,10 @@ def plates_of(screen: str | PathLike[str]) -> list[PlateFile]:
         try:
             found.append(PlateFile.model_validate_json(path.read_bytes()))
         except ValidationError as error:
-            raise ScreenError(f"{path} is damaged or of another version; remove its folder and add the run again ({error})") from error
+            raise ScreenError(
+                f"{path} is damaged or of another version; remove its folder and add the run again"
+                f" ({error})"
+            ) from error
     return found
 
 
@@ -155,27 +187,53 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
     screen = Path(screen)
     file, plates = settings_of(screen), plates_of(screen)
     if not plates:
-        raise ScreenError(f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER")
+        raise ScreenError(
+            f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER"
+        )
     folders = [screen / "plates" / p.run_id for p in plates]
     conditions = _parts(folders, "conditions")
     planned = _parts(folders, "planned").unique().sort("line", "compound", "dose_molar")
     registry = registry_of(screen)
     facts = facts_of(conditions, registry, file)
     tables = fit_screen(
-        conditions, planned, facts=facts, phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
+        conditions,
+        planned,
+        facts=facts,
+        phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
         refusals=_parts(folders, "refusals"),
         settings=ScreenSettings(
-            effect_dose=file.effect_dose_molar, effect_floor=file.effect_floor, robust_curves=file.robust_curves
+            effect_dose=file.effect_dose_molar,
+            effect_floor=file.effect_floor,
+            robust_curves=file.robust_curves,
         ),
         quality=_parts(folders, "quality"),
         provenance=pl.DataFrame(
-            [{"plate": p.run_id, **p.model_dump(include={"run_id", "plate_map_digest", "protocol_digest", "label_version"})} for p in plates]
+            [
+                {
+                    "plate": p.run_id,
+                    **p.model_dump(
+                        include={"run_id", "plate_map_digest", "protocol_digest", "label_version"}
+                    ),
+                }
+                for p in plates
+            ]
         ),
-        known=_known(screen / "fits.parquet"), software_version=__version__,
-    )  # fmt: skip
-    tracks = [read_table(f / "tracks.parquet", ScreenError) for f in folders if (f / "tracks.parquet").is_file()]
+        known=_known(screen / "fits.parquet"),
+        software_version=__version__,
+    )
+    tracks = [
+        read_table(f / "tracks.parquet", ScreenError)
+        for f in folders
+        if (f / "tracks.parquet").is_file()
+    ]
     hazards = hazard_table(pl.concat(tracks)) if tracks else empty_table("hazard")
-    fitted = FittedScreen(file.name, tuple(plates), tables, hazards, tuple(remarks(conditions, planned, registry, plates, file, facts)))
+    fitted = FittedScreen(
+        file.name,
+        tuple(plates),
+        tables,
+        hazards,
+        tuple(remarks(conditions, planned, registry, plates, file, facts)),
+    )
     # The record is the commit point: tables of a fit that was cut short are those of nothing.
     (screen / "fitted.json").unlink(missing_ok=True)
     for name, table in tables_of(fitted).items():
@@ -198,23 +256,36 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
 def tables_of(fitted: FittedScreen) -> dict[str, pl.DataFrame]:
     """The screen's tables by name."""
     return {
-        "responses": fitted.tables.responses, "doses": fitted.tables.doses, "compounds": fitted.tables.compounds,
-        "windows": fitted.tables.windows, "hazards": fitted.hazards,
-    }  # fmt: skip
+        "responses": fitted.tables.responses,
+        "doses": fitted.tables.doses,
+        "compounds": fitted.tables.compounds,
+        "windows": fitted.tables.windows,
+        "hazards": fitted.hazards,
+    }
 
 
 def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
-    """A table that `fit` wrote. Raises ScreenError where it did not, or where plates were added or removed since."""
+    """A table that `fit` wrote.
+
+    Raises ScreenError where it did not, or where plates were added or removed since.
+    """
     screen = Path(screen)
     path = screen / f"{name}.parquet"
     if not path.is_file() or not (screen / "fitted.json").is_file():
-        raise ScreenError(f"screen {screen} was not fitted yet, or a fit was cut short: imaging-service screen fit {screen}")
+        raise ScreenError(
+            f"screen {screen} was not fitted yet, or a fit was cut short: imaging-service screen"
+            f" fit {screen}"
+        )
     made_of = json.loads(_text(screen / "fitted.json"))
     if made_of["runs"] != [p.run_id for p in plates_of(screen)]:
-        raise ScreenError(f"plates were added to or removed from screen {screen} since it was fitted: imaging-service screen fit {screen}")
+        raise ScreenError(
+            f"plates were added to or removed from screen {screen} since it was fitted:"
+            f" imaging-service screen fit {screen}"
+        )
     if made_of["inputs"] != _inputs_digest(screen):
         raise ScreenError(
-            f"settings, registry or software of screen {screen} changed since it was fitted: imaging-service screen fit {screen}"
+            f"settings, registry or software of screen {screen} changed since it was fitted:"
+            f" imaging-service screen fit {screen}"
         )
     return read_table(path, ScreenError)
 
@@ -234,40 +305,77 @@ def content_of(screen: str | PathLike[str]) -> ScreenContent:
     found = {name: read_screen_table(screen, name) for name in TABLES}
     summary = json.loads(_text(screen / "fitted.json"))
     tables = Screen(
-        found["responses"], found["doses"], found["compounds"], found["windows"], read_table(screen / "batches.parquet", ScreenError), {}, 0
+        found["responses"],
+        found["doses"],
+        found["compounds"],
+        found["windows"],
+        read_table(screen / "batches.parquet", ScreenError),
+        {},
+        0,
     )
     plates = [p.model_dump() for p in plates_of(screen)]
-    return ScreenContent(summary["name"], plates, tables, found["hazards"], summary["findings"], summary["genes"])
+    return ScreenContent(
+        summary["name"], plates, tables, found["hazards"], summary["findings"], summary["genes"]
+    )
 
 
 def draw(
-    screen: Path, out: Path, *, kind: str = "", line: str = "", compound: str = "", phenotype: str = "", fmt: str = "svg", most: int = 100
+    screen: Path,
+    out: Path,
+    *,
+    kind: str = "",
+    line: str = "",
+    compound: str = "",
+    phenotype: str = "",
+    fmt: str = "svg",
+    most: int = 100,
 ) -> list[Path]:
-    """Write a screen's pictures; returns their paths. Raises ScreenError where nothing fits the choice."""
+    """Write a screen's pictures; returns their paths. Raises ScreenError where nothing fits the
+    choice.
+    """
     if kind and kind not in (*KINDS, "plate"):
         raise ScreenError(f"unknown kind of picture {kind!r}; known: {', '.join(KINDS)}, plate")
     written: list[Path] = []
     content = content_of(screen)
     for picture in chain(pictures(content), _plate_pictures(screen)):
-        wanted = ((kind, picture.kind), (line, picture.line), (compound, picture.compound), (phenotype, picture.phenotype))
-        if len(written) < most and all(choice in ("", of) for choice, of in wanted) and (spec := picture.draw()):
+        wanted = (
+            (kind, picture.kind),
+            (line, picture.line),
+            (compound, picture.compound),
+            (phenotype, picture.phenotype),
+        )
+        if (
+            len(written) < most
+            and all(choice in ("", of) for choice, of in wanted)
+            and (spec := picture.draw())
+        ):
             path = out / f"{picture.name}.{fmt}"
             write_bytes(path, charts.png(spec) if fmt == "png" else charts.svg(spec).encode())
             written.append(path)
     if not written:
-        raise ScreenError(f"screen {screen} has no picture of that choice; `imaging-service screen table {screen}` lists what there is")
+        raise ScreenError(
+            f"screen {screen} has no picture of that choice; `imaging-service screen table"
+            f" {screen}` lists what there is"
+        )
     return written
 
 
 def _plate_pictures(screen: Path) -> Iterator[Picture]:
     """A heat map a plate and phenotype."""
     for plate in plates_of(screen):
-        path, form = screen / "plates" / plate.run_id / "wells.parquet", PlateFormat(plate.rows, plate.columns)
+        path, form = (
+            screen / "plates" / plate.run_id / "wells.parquet",
+            PlateFormat(plate.rows, plate.columns),
+        )
         for name in plate.phenotypes:
 
             def drawn(path: Path = path, name: str = name, form: PlateFormat = form) -> charts.Spec:
                 wells = read_table(path, ScreenError)
-                return charts.plate_heatmap(wells, name, form) if wells[name].null_count() < len(wells) else {}
+                return (
+                    charts.plate_heatmap(wells, name, form)
+                    if wells[name].null_count() < len(wells)
+                    else {}
+                )
 
             yield Picture("plate", name, f"{plate.plate_name}-{plate.run_id[:8]}", "", drawn)
 
@@ -277,7 +385,10 @@ def settings_of(screen: str | PathLike[str]) -> ScreenFile:
     screen = Path(screen)
     path = screen / "screen.toml"
     if not path.is_file():
-        raise ScreenError(f"{screen} is no screen: it has no screen.toml; begin one with: imaging-service screen add {screen} RUN_FOLDER")
+        raise ScreenError(
+            f"{screen} is no screen: it has no screen.toml; begin one with: imaging-service screen"
+            f" add {screen} RUN_FOLDER"
+        )
     try:
         found = ScreenFile.model_validate(tomllib.loads(_text(path)))
         for name in found.effect_floor:
@@ -290,7 +401,9 @@ def settings_of(screen: str | PathLike[str]) -> ScreenFile:
 def _record(run: Path) -> dict[str, Any]:
     for name in ("run.json", "wells.parquet", "quality.parquet"):
         if not (run / name).is_file():
-            raise ScreenError(f"{run} is no finished run: {name} is not there (give the --out folder of analyze)")
+            raise ScreenError(
+                f"{run} is no finished run: {name} is not there (give the --out folder of analyze)"
+            )
     try:
         record: dict[str, Any] = json.loads(_text(run / "run.json"))
         record["inputs"]["protocol"]["response"]["phenotypes"]
@@ -300,19 +413,28 @@ def _record(run: Path) -> dict[str, Any]:
 
 
 def _reviewed(run: Path) -> tuple[Path, int]:
-    """Folder of the run's newest tables, and the revision of the review that they stand at. Raises ScreenError where the review is ahead."""
+    """Folder of the run's newest tables, and the revision of the review that they stand at.
+
+    Raises ScreenError where the review is ahead.
+    """
     state = review_state(run)
     if state.applied != state.revision:
         raise ScreenError(
-            f"{run} was reviewed since its tables were made (revision {state.revision}, tables at {state.applied}); "
-            f"let them follow first: imaging-service review apply {run}"
+            f"{run} was reviewed since its tables were made (revision {state.revision}, tables at"
+            f" {state.applied}); let them follow first: imaging-service review apply {run}"
         )
-    return (run / "corrected" if (run / "corrected" / "corrected.json").is_file() else run), state.applied
+    return (
+        run / "corrected" if (run / "corrected" / "corrected.json").is_file() else run
+    ), state.applied
 
 
 def _located(table: pl.DataFrame, plate: PlateFile) -> pl.DataFrame:
     """The table with `plate`, and with `batch` named so that no other lab's is meant."""
-    batch = pl.concat_str(pl.lit(f"{plate.lab}/"), pl.col("batch").fill_null("")) if plate.lab else pl.col("batch").fill_null("")
+    batch = (
+        pl.concat_str(pl.lit(f"{plate.lab}/"), pl.col("batch").fill_null(""))
+        if plate.lab
+        else pl.col("batch").fill_null("")
+    )
     return table.with_columns(pl.lit(plate.run_id).alias("plate"), batch.alias("batch"))
 
 
@@ -333,11 +455,18 @@ def _keep(path: Path, tables: Screen) -> None:
 
 
 def _parts(folders: list[Path], name: str) -> pl.DataFrame:
-    """One table of all runs. Raises ScreenError that says how to get a missing or damaged one back."""
+    """One table of all runs.
+
+    Raises ScreenError that says how to get a missing or damaged one back.
+    """
     try:
-        return pl.concat([read_table(folder / f"{name}.parquet", ScreenError) for folder in folders])
+        return pl.concat(
+            [read_table(folder / f"{name}.parquet", ScreenError) for folder in folders]
+        )
     except ScreenError as error:
-        raise ScreenError(f"{error}; take that run out (screen remove) and add it again from its own folder") from error
+        raise ScreenError(
+            f"{error}; take that run out (screen remove) and add it again from its own folder"
+        ) from error
 
 
 def _text(path: Path) -> str:

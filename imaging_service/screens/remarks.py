@@ -1,4 +1,6 @@
-"""What a screen's files say (its settings, and where each plate comes from), and what a careful colleague would remark of them."""
+"""What a screen's files say (its settings, and where each plate comes from), and what a careful
+colleague would remark of them.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,12 @@ class ScreenFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    healthy_lines: tuple[str, ...] = Field((), description="Lines without disease; from genotypes if not given.")
-    effect_dose_molar: dict[str, float] = Field({}, description="Compound ► dose in mol/L at which lines are compared.")
+    healthy_lines: tuple[str, ...] = Field(
+        (), description="Lines without disease; from genotypes if not given."
+    )
+    effect_dose_molar: dict[str, float] = Field(
+        {}, description="Compound ► dose in mol/L at which lines are compared."
+    )
     effect_floor: dict[str, float] = Field({}, description="Phenotype ► least effect of a hit.")
     robust_curves: bool = Field(False, description="Weigh batch means far from their curve less.")
 
@@ -43,10 +49,16 @@ class PlateFile(BaseModel):
 
 
 def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> LineFacts:
-    """Donors, genes, isogenic pairs and healthy lines, from registry, settings and the plate maps' genotypes."""
-    genotype = dict(conditions.select("line", "genotype").unique(subset="line", keep="first").rows())
+    """Donors, genes, isogenic pairs and healthy lines, from registry, settings and the plate maps'
+    genotypes.
+    """
+    genotype = dict(
+        conditions.select("line", "genotype").unique(subset="line", keep="first").rows()
+    )
     wild = {n for n, line in registry.lines.items() if line.zygosity == "wild type"}
-    named = file.healthy_lines or tuple(sorted(set(healthy_lines(conditions)) | (wild & set(genotype))))
+    named = file.healthy_lines or tuple(
+        sorted(set(healthy_lines(conditions)) | (wild & set(genotype)))
+    )
     pairs: dict[str, str] = {}
     for parent, edited in sorted(registry.isogenic_pairs()):
         sick = [n for n in (parent, edited) if n not in named]
@@ -55,12 +67,21 @@ def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> 
             partner = edited if sick[0] == parent else parent
             if sick[0] not in pairs or (partner in genotype and pairs[sick[0]] not in genotype):
                 pairs[sick[0]] = partner
-    genes = {n: (registry.lines[n].gene if n in registry.lines else "") or genotype[n] or "" for n in genotype if n not in named}
+    genes = {
+        n: (registry.lines[n].gene if n in registry.lines else "") or genotype[n] or ""
+        for n in genotype
+        if n not in named
+    }
     return LineFacts(registry.donors(), genes, pairs, frozenset(named))
 
 
 def remarks(
-    conditions: pl.DataFrame, planned: pl.DataFrame, registry: Registry, plates: list[PlateFile], file: ScreenFile, facts: LineFacts
+    conditions: pl.DataFrame,
+    planned: pl.DataFrame,
+    registry: Registry,
+    plates: list[PlateFile],
+    file: ScreenFile,
+    facts: LineFacts,
 ) -> list[str]:
     """What a careful colleague would say of the screen as a whole."""
     found = []
@@ -68,11 +89,15 @@ def remarks(
     lab_of = {p.run_id: p.lab for p in plates}
     # (lab, batch as the plate map has it): a batch's own name may hold a "/".
     batches = sorted(
-        {(lab_of[p], b.removeprefix(f"{lab_of[p]}/") if lab_of[p] else b) for p, b in conditions.select("plate", "batch").unique().rows()}
+        {
+            (lab_of[p], b.removeprefix(f"{lab_of[p]}/") if lab_of[p] else b)
+            for p, b in conditions.select("plate", "batch").unique().rows()
+        }
     )
     if not registry.lines:
         found.append(
-            "no line registry: every line counts as a donor of its own, and no isogenic pair is known (screen add --lines lines.tsv)"
+            "no line registry: every line counts as a donor of its own, and no isogenic pair is"
+            " known (screen add --lines lines.tsv)"
         )
     else:
         found += registry.unknown(lines, [b for _, b in batches] if registry.batches else [])
@@ -82,24 +107,47 @@ def remarks(
             for n in dict.fromkeys(corrected)
             if corrected.count(n) > 1
         ]
-    if both := sorted({b for lab, b in batches if b and not lab} & {b for lab, b in batches if lab}):
-        found.append(f"batch {', '.join(both)} was added both with and without a lab: if it is one differentiation, it counts as two")
+    if both := sorted(
+        {b for lab, b in batches if b and not lab} & {b for lab, b in batches if lab}
+    ):
+        found.append(
+            f"batch {', '.join(both)} was added both with and without a lab: if it is one"
+            " differentiation, it counts as two"
+        )
     if unnamed := [lab for lab, b in batches if not b]:
         words = " and ".join(f"of lab {lab}" if lab else "without a lab" for lab in unnamed)
-        found.append(f"plates {words} name no differentiation batch: they count as one batch together")
+        found.append(
+            f"plates {words} name no differentiation batch: they count as one batch together"
+        )
     if len({p.protocol_digest for p in plates}) > 1:
-        found.append(f"{len({p.protocol_digest for p in plates})} protocols are pooled; effects are relative to each plate's own vehicle")
+        found.append(
+            f"{len({p.protocol_digest for p in plates})} protocols are pooled; effects are relative"
+            " to each plate's own vehicle"
+        )
     if len({p.software_version for p in plates}) > 1:
-        found.append(f"runs of {', '.join(sorted({p.software_version for p in plates}))} are pooled; analyse them again with one version")
+        found.append(
+            f"runs of {', '.join(sorted({p.software_version for p in plates}))} are pooled; analyse"
+            " them again with one version"
+        )
     for plate in plates:
         if plate.too_coarse:
-            found.append(f"plate {plate.plate_name}: pixels too coarse for {', '.join(plate.too_coarse)}")
+            found.append(
+                f"plate {plate.plate_name}: pixels too coarse for {', '.join(plate.too_coarse)}"
+            )
     found += confounded(conditions.select("line", "plate", "batch").unique(), "line")
     genotypes = conditions.select("genotype", "plate", "batch").unique()
     found += confounded(genotypes, "genotype")
     names = set(planned["compound"])
-    found += [f"screen.toml: effect_dose_molar names {c}, which no plate has" for c in file.effect_dose_molar if c not in names]
-    found += [f"screen.toml: healthy_lines names {n}, which no plate has" for n in file.healthy_lines if n not in set(lines)]
+    found += [
+        f"screen.toml: effect_dose_molar names {c}, which no plate has"
+        for c in file.effect_dose_molar
+        if c not in names
+    ]
+    found += [
+        f"screen.toml: healthy_lines names {n}, which no plate has"
+        for n in file.healthy_lines
+        if n not in set(lines)
+    ]
     if not facts.healthy:
         found.append("no line is known to be healthy or corrected: all count as disease lines")
     return found

@@ -1,4 +1,6 @@
-"""Label images of a run as OME-Zarr labels: FIELD/labels/COMPARTMENT of each well, apart from the plate's pixels."""
+"""Label images of a run as OME-Zarr labels: FIELD/labels/COMPARTMENT of each well, apart from the
+plate's pixels.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,32 @@ from numpy.typing import NDArray
 from imaging_service.errors import StoreError, damaged
 from imaging_service.review.field_image import audit
 from imaging_service.review.log import GRAPH
-from imaging_service.store.plates import VERSION, create_array, frame_of, levels_of, multiscales, well_path
+from imaging_service.store.plates import (
+    VERSION,
+    create_array,
+    frame_of,
+    levels_of,
+    multiscales,
+    well_path,
+)
 from plate_maps import Well
 
 
 class LabelWriter:
     """Writes a well's labels frame by frame, so that a long time-lapse never lies in memory whole.
 
-    `folder` becomes the well's group; `frames` is the number of time points, 1 for a fixed assay, whose labels are (Y, X).
+    `folder` becomes the well's group; `frames` is the number of time points, 1 for a fixed assay,
+    whose labels are (Y, X).
     """
 
-    def __init__(self, folder: Path, pixel_size_um: float, version: int, frames: int = 1, frame_interval_h: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pixel_size_um: float,
+        version: int,
+        frames: int = 1,
+        frame_interval_h: float = 1.0,
+    ) -> None:
         self._pixel_size_um, self._frames, self._hours = pixel_size_um, frames, frame_interval_h
         self._well = zarr.open_group(folder, mode="w", zarr_format=3)
         self._well.attrs["motor_neuron"] = {"label_version": version}
@@ -44,11 +61,14 @@ class LabelWriter:
                 lead = (self._frames,) if self._frames > 1 else ()
                 axes = "tyx"[-2 - len(lead) :]
                 self._arrays[key] = [
-                    create_array(group, str(n), (*lead, *level.shape), level.dtype, axes) for n, level in enumerate(levels)
+                    create_array(group, str(n), (*lead, *level.shape), level.dtype, axes)
+                    for n, level in enumerate(levels)
                 ]
                 group.attrs["ome"] = {
                     "version": VERSION,
-                    "multiscales": multiscales(name, len(levels), self._pixel_size_um, axes, self._hours),
+                    "multiscales": multiscales(
+                        name, len(levels), self._pixel_size_um, axes, self._hours
+                    ),
                     "image-label": {"version": VERSION},
                 }
             for array, level in zip(self._arrays[key], levels, strict=True):
@@ -59,9 +79,14 @@ class LabelWriter:
             self._written.setdefault(key, set()).add(frame)
 
     def finish(self) -> None:
-        """Name the labels, fill time points in which a compartment was not segmented with 0, and audit every array."""
+        """Name the labels, fill time points in which a compartment was not segmented with 0, and
+        audit every array.
+        """
         for field, group in self._fields.items():
-            group.attrs["ome"] = {"version": VERSION, "labels": [name for f, name in self._arrays if f == field]}
+            group.attrs["ome"] = {
+                "version": VERSION,
+                "labels": [name for f, name in self._arrays if f == field],
+            }
         for (field, name), arrays in self._arrays.items():
             for level, array in enumerate(arrays):
                 for frame in set(range(1, self._frames + 1)) - self._written[field, name]:
@@ -69,8 +94,13 @@ class LabelWriter:
                 audit(array, f"labels {name}, field {field}, level {level}")
 
 
-def read_labels(folder: Path, well: Well, field: int, frame: int = 1) -> dict[str, NDArray[np.int32]]:
-    """Compartment ► labels of a stored field and time point, both counted from 1. Raises StoreError."""
+def read_labels(
+    folder: Path, well: Well, field: int, frame: int = 1
+) -> dict[str, NDArray[np.int32]]:
+    """Compartment ► labels of a stored field and time point, both counted from 1.
+
+    Raises StoreError.
+    """
     where = f"{well_path(well)}/{field - 1}/labels"
     with damaged(StoreError, f"{folder.name}/{where}"):
         group = zarr.open_group(folder / where, mode="r")

@@ -1,8 +1,9 @@
 """OME-Zarr 0.5 plates and labels on zarr v3.
 
-Each array is written with one shard a plane, inner chunks of 1024², empty chunks included and a CRC32C at the end of the
-codec chain. Without the first two settings zarr reads a lost chunk as zeros and a flipped bit as a number; with them the
-audit (`nchunks_initialized == nchunks`) and the checksum say so.
+Each array is written with one shard a plane, inner chunks of 1024², empty chunks included and a
+CRC32C at the end of the codec chain. Without the first two settings zarr reads a lost chunk as
+zeros and a flipped bit as a number; with them the audit (`nchunks_initialized == nchunks`) and the
+checksum say so.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ VERSION = "0.5"
 _CHUNK = 1024
 _SMALLEST = 256
 _COLOURS = {
-    "dna": "4363FF", "neurite": "30D158", "identity": "FFD60A", "aggregate": "FF375F", "granule": "BF5AF2", "envelope": "64D2FF",
+    "dna": "4363FF",
+    "neurite": "30D158",
+    "identity": "FFD60A",
+    "aggregate": "FF375F",
+    "granule": "BF5AF2",
+    "envelope": "64D2FF",
     "death": "FFFFFF",
-}  # fmt: skip
+}
 _AXES = (
     {"name": "t", "type": "time", "unit": "hour"},
     {"name": "c", "type": "channel"},
@@ -61,7 +67,9 @@ def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes
 
 
 def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
-    """The image halved until its longer side is at most 256 px; labels by nearest pixel, intensities by area mean."""
+    """The image halved until its longer side is at most 256 px; labels by nearest pixel,
+    intensities by area mean.
+    """
     levels = [pixels]
     while max(levels[-1].shape[-2:]) > _SMALLEST:
         last = levels[-1]
@@ -70,12 +78,16 @@ def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.gene
             continue
         height, width = (max(1, n // 2 + n % 2) for n in last.shape[-2:])
         planes = last.reshape(-1, *last.shape[-2:])
-        halved = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in planes])
+        halved = np.stack(
+            [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in planes]
+        )
         levels.append(halved.reshape(*last.shape[:-2], height, width))
     return levels
 
 
-def multiscales(name: str, count: int, pixel_size_um: float, names: str, hours: float = 1.0) -> list[dict[str, Any]]:
+def multiscales(
+    name: str, count: int, pixel_size_um: float, names: str, hours: float = 1.0
+) -> list[dict[str, Any]]:
     """OME-Zarr's multiscales entry; `names` are the axes, `hours` lie between time points."""
     axes = _axes(names)
     lead = [hours if axis == "t" else 1.0 for axis in names[:-2]]
@@ -86,7 +98,12 @@ def multiscales(name: str, count: int, pixel_size_um: float, names: str, hours: 
             "datasets": [
                 {
                     "path": str(level),
-                    "coordinateTransformations": [{"type": "scale", "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level]}],
+                    "coordinateTransformations": [
+                        {
+                            "type": "scale",
+                            "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level],
+                        }
+                    ],
                 }
                 for level in range(count)
             ],
@@ -102,7 +119,9 @@ def write_well(
     pixel_size_um: float,
     frame_interval_h: float = 1.0,
 ) -> None:
-    """Write one well, (C, Y, X) or (T, C, Y, X) a field, as the OME-Zarr group `folder`, and audit it."""
+    """Write one well, (C, Y, X) or (T, C, Y, X) a field, as the OME-Zarr group `folder`, and audit
+    it.
+    """
     well = zarr.open_group(folder, mode="w", zarr_format=3)
     i = -1
     for i, pixels in enumerate(fields):
@@ -114,17 +133,33 @@ def write_well(
             audit(group[str(level)], f"{folder.name}, field {i + 1}, level {level}")
         group.attrs["ome"] = {
             "version": VERSION,
-            "multiscales": multiscales(f"field {i + 1}", len(levels), pixel_size_um, axes, frame_interval_h),
-            "omero": {"channels": [_channel(pixels[..., c, :, :], channels[c], roles[c]) for c in range(len(channels))]},
+            "multiscales": multiscales(
+                f"field {i + 1}", len(levels), pixel_size_um, axes, frame_interval_h
+            ),
+            "omero": {
+                "channels": [
+                    _channel(pixels[..., c, :, :], channels[c], roles[c])
+                    for c in range(len(channels))
+                ]
+            },
         }
         # OME-Zarr has no place for a channel's role; ours stands beside its metadata, not inside.
         group.attrs["motor_neuron"] = {"roles": list(roles)}
-    well.attrs["ome"] = {"version": VERSION, "well": {"images": [{"path": str(n), "acquisition": 0} for n in range(i + 1)]}}
+    well.attrs["ome"] = {
+        "version": VERSION,
+        "well": {"images": [{"path": str(n), "acquisition": 0} for n in range(i + 1)]},
+    }
 
 
 def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
-    low, high = (float(v) for v in np.percentile(plane[..., ::4, ::4].astype(np.float32), [1, 99.8]))
-    top = float(2 ** (8 * plane.dtype.itemsize) - 1) if plane.dtype.kind == "u" else float(plane.astype(np.float32).max())
+    low, high = (
+        float(v) for v in np.percentile(plane[..., ::4, ::4].astype(np.float32), [1, 99.8])
+    )
+    top = (
+        float(2 ** (8 * plane.dtype.itemsize) - 1)
+        if plane.dtype.kind == "u"
+        else float(plane.astype(np.float32).max())
+    )
     label = name if role is None or role == name else f"{role} ({name})"
     return {
         "label": label,
@@ -140,7 +175,10 @@ def well_path(well: Well) -> str:
 
 
 def begin_plate(folder: Path) -> None:
-    """Create the root group. It names no wells: a plate that is still being converted is not yet a plate."""
+    """Create the root group.
+
+    It names no wells: a plate that is still being converted is not yet a plate.
+    """
     zarr.open_group(folder, mode="a", zarr_format=3)
 
 
@@ -162,7 +200,10 @@ def finish_plate(folder: Path, name: str, fmt: PlateFormat) -> None:
             "version": VERSION,
             "rows": [{"name": row_letters(r)} for r in rows],
             "columns": [{"name": str(c)} for c in columns],
-            "wells": [{"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1} for w in sorted(wells)],
+            "wells": [
+                {"path": well_path(w), "rowIndex": w.row - 1, "columnIndex": w.column - 1}
+                for w in sorted(wells)
+            ],
             "field_count": max(wells.values(), default=1),
             "acquisitions": [{"id": 0}],
         },
@@ -177,8 +218,12 @@ def frame_count(folder: Path, well: Well, field: int) -> int:
     return int(array.shape[0]) if array.ndim == 4 else 1
 
 
-def read_field(folder: Path, well: Well, field: int, frame: int = 1) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
-    """(pixels (C, Y, X), roles, pixel size in µm) of a stored field and time point, both counted from 1. Raises StoreError."""
+def read_field(
+    folder: Path, well: Well, field: int, frame: int = 1
+) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
+    """(pixels (C, Y, X), roles, pixel size in µm) of a stored field and time point, both counted
+    from 1. Raises StoreError.
+    """
     where = f"{well_path(well)}/{field - 1}"
     with damaged(StoreError, f"{folder.name}/{where}"):
         group = zarr.open_group(folder / where, mode="r")
@@ -191,7 +236,10 @@ def read_field(folder: Path, well: Well, field: int, frame: int = 1) -> tuple[ND
 
 
 def frame_of(array: Any, dimensions: int, frame: int, where: str) -> Any:
-    """One time point of an array, whose axes without time are `dimensions`. Raises StoreError if it is not there."""
+    """One time point of an array, whose axes without time are `dimensions`.
+
+    Raises StoreError if it is not there.
+    """
     if array.ndim == dimensions and frame == 1:
         return array[...]
     if array.ndim != dimensions + 1 or not 1 <= frame <= array.shape[0]:

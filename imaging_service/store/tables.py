@@ -25,13 +25,20 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
     """UTF-8 CSV; text that a spreadsheet would run as a formula gets a leading apostrophe."""
     text = [name for name, dtype in table.schema.items() if dtype == pl.String]
     safe = table.with_columns(
-        pl.when(pl.col(name).str.contains(_FORMULA)).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in text
+        pl.when(pl.col(name).str.contains(_FORMULA))
+        .then(pl.lit("'") + pl.col(name))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in text
     )
     return safe.write_csv().encode()
 
 
 def read_table(path: Path, raises: type[ServiceError] = StoreError) -> pl.DataFrame:
-    """A Parquet table of ours. Raises StoreError, or the error given, naming the file where it is missing or damaged."""
+    """A Parquet table of ours.
+
+    Raises StoreError, or the error given, naming the file where it is missing or damaged.
+    """
     with damaged(raises, str(path)):
         return pl.read_parquet(path)
 

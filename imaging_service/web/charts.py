@@ -1,4 +1,7 @@
-"""Vega-Lite specifications of the report's pictures. Plain dictionaries: the same picture in a page, as PNG or as SVG."""
+"""Vega-Lite specifications of the report's pictures.
+
+Plain dictionaries: the same picture in a page, as PNG or as SVG.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ CONFIG: Spec = {
 
 
 def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
-    """A phenotype over the plate, in its own unit; wells without a number are grey with a cross and say why."""
+    """A phenotype over the plate, in its own unit; wells without a number are grey with a cross and
+    say why.
+    """
     column = phenotype(name)
     rows = []
     for r in wells.iter_rows(named=True):
@@ -33,19 +38,38 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
         dose = r["dose_molar"]
         rows.append(
             {
-                "well": r["well"], "row": row_letters(well.row), "column": well.column, "value": r[name],
-                "condition": f"{r['line']} · {r['compound'] or r['control']}" + (f" {dose:.3g} M" if dose else ""),
+                "well": r["well"],
+                "row": row_letters(well.row),
+                "column": well.column,
+                "value": r[name],
+                "condition": (
+                    f"{r['line']} · {r['compound'] or r['control']}"
+                    + (f" {dose:.3g} M" if dose else "")
+                ),
                 "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
                 "nothing": r[name] is None,
             }
-        )  # fmt: skip
+        )
     cell = max(11, min(30, 620 // fmt.columns))
     encoding = {
-        "x": {"field": "column", "type": "ordinal", "title": None, "scale": {"domain": list(range(1, fmt.columns + 1))}, "axis": {"orient": "top", "labelAngle": 0}},
-        "y": {"field": "row", "type": "ordinal", "title": None, "scale": {"domain": [row_letters(i) for i in range(1, fmt.rows + 1)]}},
-        "tooltip": [{"field": f, "type": "nominal"} for f in ("well", "condition", "status")]
-        + [{"field": "value", "type": "quantitative", "format": ".4~g", "title": name}],
-    }  # fmt: skip
+        "x": {
+            "field": "column",
+            "type": "ordinal",
+            "title": None,
+            "scale": {"domain": list(range(1, fmt.columns + 1))},
+            "axis": {"orient": "top", "labelAngle": 0},
+        },
+        "y": {
+            "field": "row",
+            "type": "ordinal",
+            "title": None,
+            "scale": {"domain": [row_letters(i) for i in range(1, fmt.rows + 1)]},
+        },
+        "tooltip": (
+            [{"field": f, "type": "nominal"} for f in ("well", "condition", "status")]
+            + [{"field": "value", "type": "quantitative", "format": ".4~g", "title": name}]
+        ),
+    }
     return {
         "$schema": SCHEMA,
         "config": CONFIG,
@@ -58,9 +82,19 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
             {
                 "transform": [{"filter": "!datum.nothing"}],
                 "mark": {"type": "rect", "stroke": "white"},
-                "encoding": {"color": {"field": "value", "type": "quantitative", "title": None, "scale": {"scheme": "viridis"}}},
+                "encoding": {
+                    "color": {
+                        "field": "value",
+                        "type": "quantitative",
+                        "title": None,
+                        "scale": {"scheme": "viridis"},
+                    }
+                },
             },
-            {"transform": [{"filter": "datum.nothing"}], "mark": {"type": "rect", "color": "#ddd", "stroke": "white"}},
+            {
+                "transform": [{"filter": "datum.nothing"}],
+                "mark": {"type": "rect", "color": "#ddd", "stroke": "white"},
+            },
             {
                 "transform": [{"filter": "datum.nothing"}],
                 "mark": {"type": "text", "text": "×", "color": "#777", "fontSize": cell * 0.7},
@@ -70,7 +104,8 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
 
 
 def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
-    """Wells, fitted curves with 95 % bands and EC50 intervals of one compound and phenotype, a colour a line.
+    """Wells, fitted curves with 95 % bands and EC50 intervals of one compound and phenotype, a
+    colour a line.
 
     Vehicle wells stand at the left edge, one third of a decade below the lowest dose.
     """
@@ -83,7 +118,9 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
     fits: list[Spec] = []
     intervals: list[Spec] = []
     for curve in curves:
-        for well, dose, response, batch in zip(curve.well, curve.dose, curve.response, curve.batch, strict=True):
+        for well, dose, response, batch in zip(
+            curve.well, curve.dose, curve.response, curve.batch, strict=True
+        ):
             points.append(
                 {
                     "line": curve.line,
@@ -114,16 +151,23 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
             middle = float(curve.result.predict([curve.result.ec50])[0])
             intervals.append(
                 {
-                    "line": curve.line, "ec50": curve.result.ec50, "response": middle,
-                    "low": curve.result.ec50_low or vehicle_at, "high": curve.result.ec50_high or max(positive),
+                    "line": curve.line,
+                    "ec50": curve.result.ec50,
+                    "response": middle,
+                    "low": curve.result.ec50_low or vehicle_at,
+                    "high": curve.result.ec50_high or max(positive),
                 }
-            )  # fmt: skip
+            )
     color = {
         "field": "line",
         "type": "nominal",
         "scale": {
             "domain": lines,
-            "range": PALETTE[: max(1, len(lines))] if len(lines) <= len(PALETTE) else {"scheme": "tableau20"},
+            "range": (
+                PALETTE[: max(1, len(lines))]
+                if len(lines) <= len(PALETTE)
+                else {"scheme": "tableau20"}
+            ),
         },
         "title": None,
         # The layers share one legend; without this its symbols are as faint as the bands.
@@ -137,7 +181,8 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
         "title": f"{first.compound} (mol/L)",
         "axis": {"format": ".0e", "values": [10.0**d for d in decades]},
     }
-    # The axis follows the wells: the band of a curve with a cliff between two doses would flatten everything else.
+    # The axis follows the wells: the band of a curve with a cliff between two doses would flatten
+    # everything else.
     values = [p["response"] for p in points]
     margin = 0.12 * ((max(values) - min(values)) or 1.0)
     y = {
@@ -157,37 +202,81 @@ def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
                 "data": {"values": fits},
                 "transform": [{"filter": "datum.fit == 'curve'"}],
                 "mark": {"type": "area", "opacity": 0.15, "clip": True},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": color},
+                "encoding": {
+                    "x": x,
+                    "y": {**y, "field": "low"},
+                    "y2": {"field": "high"},
+                    "color": color,
+                },
             },
             {
                 "data": {"values": fits},
                 "mark": {"type": "line", "strokeWidth": 2, "clip": True},
                 "encoding": {
-                    "x": x, "y": y, "color": color,
-                    "strokeDash": {"field": "fit", "type": "nominal", "scale": {"domain": ["curve", "constant"], "range": [[1, 0], [5, 4]]}, "legend": None},
+                    "x": x,
+                    "y": y,
+                    "color": color,
+                    "strokeDash": {
+                        "field": "fit",
+                        "type": "nominal",
+                        "scale": {"domain": ["curve", "constant"], "range": [[1, 0], [5, 4]]},
+                        "legend": None,
+                    },
                 },
             },
             {
                 "data": {"values": points},
                 "mark": {"type": "point", "filled": True, "size": 28, "opacity": 0.75},
                 "encoding": {
-                    "x": x, "y": y, "color": color,
-                    "shape": {"field": "kind", "type": "nominal", "scale": {"domain": ["treated", "vehicle"], "range": ["circle", "square"]}, "title": None},
-                    "tooltip": [{"field": f, "type": "nominal"} for f in ("well", "line", "batch")] + [{"field": f, "type": "quantitative", "format": ".3~g"} for f in ("dose", "response")],
+                    "x": x,
+                    "y": y,
+                    "color": color,
+                    "shape": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "scale": {"domain": ["treated", "vehicle"], "range": ["circle", "square"]},
+                        "title": None,
+                    },
+                    "tooltip": (
+                        [{"field": f, "type": "nominal"} for f in ("well", "line", "batch")]
+                        + [
+                            {"field": f, "type": "quantitative", "format": ".3~g"}
+                            for f in ("dose", "response")
+                        ]
+                    ),
                 },
             },
             {
                 "data": {"values": intervals},
                 "mark": {"type": "rule", "strokeWidth": 3, "clip": True},
-                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": color},
+                "encoding": {
+                    "x": {**x, "field": "low"},
+                    "x2": {"field": "high"},
+                    "y": y,
+                    "color": color,
+                },
             },
             {
                 "data": {"values": intervals},
-                "mark": {"type": "point", "filled": True, "shape": "diamond", "size": 90, "stroke": "white"},
-                "encoding": {"x": {**x, "field": "ec50"}, "y": y, "color": color, "tooltip": [{"field": f, "type": "quantitative", "format": ".3~g"} for f in ("ec50", "low", "high")]},
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "shape": "diamond",
+                    "size": 90,
+                    "stroke": "white",
+                },
+                "encoding": {
+                    "x": {**x, "field": "ec50"},
+                    "y": y,
+                    "color": color,
+                    "tooltip": [
+                        {"field": f, "type": "quantitative", "format": ".3~g"}
+                        for f in ("ec50", "low", "high")
+                    ],
+                },
             },
         ],
-    }  # fmt: skip
+    }
 
 
 def png(spec: Spec, scale: float = 2.0) -> bytes:

@@ -104,7 +104,10 @@ def render_report(content: ReportContent) -> str:
     """The report as HTML. Same content, same bytes."""
     heatmaps = [
         charts.plate_heatmap(content.wells, name, content.plate_format)
-        for name in dict.fromkeys(content.responses.table["phenotype"]) or content.record["inputs"]["protocol"]["response"]["phenotypes"]
+        for name in (
+            dict.fromkeys(content.responses.table["phenotype"])
+            or content.record["inputs"]["protocol"]["response"]["phenotypes"]
+        )
         if content.wells[name].null_count() < len(content.wells)
     ]
     groups: dict[tuple[str, str], list[Any]] = {}
@@ -123,7 +126,10 @@ def render_report(content: ReportContent) -> str:
             title=content.title,
             record=content.record,
             calibration=content.calibration,
-            counts={s: int((content.wells["status"] == s).sum()) for s in ("done", "excluded", "failed", "skipped")},
+            counts={
+                s: int((content.wells["status"] == s).sum())
+                for s in ("done", "excluded", "failed", "skipped")
+            },
             n_cells=int(content.wells["nuclei_count"].sum() or 0),
             rows=content.responses.table.to_dicts(),
             refused=refused.to_dicts(),
@@ -133,21 +139,29 @@ def render_report(content: ReportContent) -> str:
             hazards=content.hazards.to_dicts(),
             too_coarse=_too_coarse(content.fields),
             warned=content.fields.with_columns(
-                pl.col("warnings").str.replace(_COARSE, "").str.replace(_NO_DNA, "").str.strip_chars("; ").alias("warnings")
+                pl.col("warnings")
+                .str.replace(_COARSE, "")
+                .str.replace(_NO_DNA, "")
+                .str.strip_chars("; ")
+                .alias("warnings")
             )
             .filter((pl.col("warnings") != "") | (pl.col("qc") != ""))
             .select(
                 "well",
                 "field",
                 "frame",
-                pl.concat_str(pl.col("qc", "warnings").replace("", None), separator="; ", ignore_nulls=True).alias("warnings"),
+                pl.concat_str(
+                    pl.col("qc", "warnings").replace("", None), separator="; ", ignore_nulls=True
+                ).alias("warnings"),
             )
             .to_dicts(),
             field_quality=_field_quality(content.fields, content.record["roles"]),
             thumbnails=_shown(content.thumbnails, limits),
             worst=_shown(content.worst, limits),
             # "</" would end the script element early; JSON may escape the slash.
-            specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace("</", "<\\/"),
+            specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace(
+                "</", "<\\/"
+            ),
             n_heatmaps=len(heatmaps),
             n_curves=len(curves),
             script=charts.page_script().replace("</script", "<\\/script"),
@@ -164,7 +178,13 @@ _NO_DNA = r"nuclei: no dna channel(; )?"
 
 
 def _too_coarse(fields: pl.DataFrame) -> list[str]:
-    return fields["warnings"].str.extract(f"({_COARSE})").drop_nulls().unique(maintain_order=True).to_list()
+    return (
+        fields["warnings"]
+        .str.extract(f"({_COARSE})")
+        .drop_nulls()
+        .unique(maintain_order=True)
+        .to_list()
+    )
 
 
 def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[str, Any]]:
@@ -180,7 +200,10 @@ def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[s
                 "role": role,
                 "background": fields[f"background_{role}"].median(),
                 "focus": fields[f"focus_{role}"].median(),
-                "blurred": ", ".join(f"{w} ({number(f)})" for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()),
+                "blurred": ", ".join(
+                    f"{w} ({number(f)})"
+                    for w, f in blurred.select("well", f"focus_{role}").head(3).iter_rows()
+                ),
                 "saturated": len(saturated),
                 "saturated_wells": ", ".join(saturated["well"].unique().sort()[:8]),
             }
@@ -188,9 +211,14 @@ def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[s
     return rows
 
 
-def _shown(thumbnails: list[Thumbnail], limits: Mapping[str, tuple[float, float]]) -> list[dict[str, str]]:
+def _shown(
+    thumbnails: list[Thumbnail], limits: Mapping[str, tuple[float, float]]
+) -> list[dict[str, str]]:
     drawn = (base64.b64encode(draw_thumbnail(t, limits)).decode() for t in thumbnails)
-    return [{"well": t.well, "caption": t.caption, "image": f"data:image/jpeg;base64,{d}"} for t, d in zip(thumbnails, drawn, strict=True)]
+    return [
+        {"well": t.well, "caption": t.caption, "image": f"data:image/jpeg;base64,{d}"}
+        for t, d in zip(thumbnails, drawn, strict=True)
+    ]
 
 
 def _contrast(thumbnails: list[Thumbnail]) -> dict[str, tuple[float, float]]:
@@ -200,17 +228,23 @@ def _contrast(thumbnails: list[Thumbnail]) -> dict[str, tuple[float, float]]:
         return limits
     for i, role in enumerate(thumbnails[0].roles):
         if role is not None:
-            pooled = np.concatenate([t.pixels[i][::8, ::8].ravel() for t in thumbnails]).astype(float)
+            pooled = np.concatenate([t.pixels[i][::8, ::8].ravel() for t in thumbnails]).astype(
+                float
+            )
             low, high = np.percentile(pooled, [5, 99.7])
             limits[role] = (float(low), float(max(high, low + 1)))
     return limits
 
 
 def draw_thumbnail(t: Thumbnail, limits: Mapping[str, tuple[float, float]]) -> bytes:
-    """JPEG of the field's middle at camera resolution: raw colours left, the same with outlines right, 50 µm bar."""
+    """JPEG of the field's middle at camera resolution: raw colours left, the same with outlines
+    right, 50 µm bar.
+    """
     height, width = t.pixels.shape[1:]
     side = min(height, width, _THUMBNAIL_PX)
-    window = np.s_[(height - side) // 2 : (height + side) // 2, (width - side) // 2 : (width + side) // 2]
+    window = np.s_[
+        (height - side) // 2 : (height + side) // 2, (width - side) // 2 : (width + side) // 2
+    ]
     image = np.zeros((side, side, 3), np.float32)
     for i, role in enumerate(t.roles):
         if role is not None:
@@ -233,4 +267,6 @@ def outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Inner boundary pixels of all labels."""
     image = labels.astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-    return np.asarray((labels > 0) & ((cv2.erode(image, cross) != image) | (cv2.dilate(image, cross) != image)))
+    return np.asarray(
+        (labels > 0) & ((cv2.erode(image, cross) != image) | (cv2.dilate(image, cross) != image))
+    )

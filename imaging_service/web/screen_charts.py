@@ -1,4 +1,6 @@
-"""Pictures of a screen as Vega-Lite: curves by batch, forest over lines, lines × compounds, disease windows."""
+"""Pictures of a screen as Vega-Lite: curves by batch, forest over lines, lines × compounds, disease
+windows.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,22 @@ _GENE_SCALE = {"range": PALETTE}
 
 
 def _chart(title: str, subtitle: str, **more: object) -> Spec:
-    return {"$schema": SCHEMA, "config": CONFIG, "title": {"text": title, "subtitle": subtitle, "anchor": "start"}, **more}
+    return {
+        "$schema": SCHEMA,
+        "config": CONFIG,
+        "title": {"text": title, "subtitle": subtitle, "anchor": "start"},
+        **more,
+    }
 
 
 def effect_title(name: str) -> str:
     """Words of the axis that effects stand on."""
     scale = phenotype(name).scale
-    return "effect (log2 ratio to vehicle)" if scale == "percent" else f"effect (difference to vehicle{_unit(name)})"
+    return (
+        "effect (log2 ratio to vehicle)"
+        if scale == "percent"
+        else f"effect (difference to vehicle{_unit(name)})"
+    )
 
 
 def _unit(name: str) -> str:
@@ -28,8 +39,16 @@ def _unit(name: str) -> str:
     return f", {unit}" if unit else ""
 
 
-def batch_curves(points: pl.DataFrame, curve: DoseResponse, line: str, compound: str, name: str, response_unit: str) -> Spec:
-    """One line's curve through its batches: a colour and shape a batch, vehicle at the left edge, band and EC50's interval at 95 %.
+def batch_curves(
+    points: pl.DataFrame,
+    curve: DoseResponse,
+    line: str,
+    compound: str,
+    name: str,
+    response_unit: str,
+) -> Spec:
+    """One line's curve through its batches: a colour and shape a batch, vehicle at the left edge,
+    band and EC50's interval at 95 %.
 
     `points` has batch, dose_molar (0: vehicle), response, n_wells.
     """
@@ -50,15 +69,27 @@ def batch_curves(points: pl.DataFrame, curve: DoseResponse, line: str, compound:
         ]
     values = points["response"].to_list()
     margin = 0.12 * ((max(values) - min(values)) or 1.0)
-    decades = [10.0**d for d in range(int(np.ceil(np.log10(left))), int(np.floor(np.log10(max(tested)))) + 1)]
+    decades = [
+        10.0**d
+        for d in range(int(np.ceil(np.log10(left))), int(np.floor(np.log10(max(tested)))) + 1)
+    ]
     x = {
-        "field": "dose", "type": "quantitative", "title": f"{compound} (mol/L)", "axis": {"format": ".0e", "values": decades},
+        "field": "dose",
+        "type": "quantitative",
+        "title": f"{compound} (mol/L)",
+        "axis": {"format": ".0e", "values": decades},
         "scale": {"type": "log", "domain": [left * 0.9, max(tested) * 1.15], "nice": False},
-    }  # fmt: skip
+    }
     y = {
-        "field": "response", "type": "quantitative", "title": response_unit,
-        "scale": {"domain": [min(values) - margin, max(values) + margin], "nice": True, "zero": False},
-    }  # fmt: skip
+        "field": "response",
+        "type": "quantitative",
+        "title": response_unit,
+        "scale": {
+            "domain": [min(values) - margin, max(values) + margin],
+            "nice": True,
+            "zero": False,
+        },
+    }
     batch = {"field": "batch", "type": "nominal", "title": "batch", "scale": {"range": PALETTE}}
     tooltip = [
         {"field": "batch", "type": "nominal"},
@@ -67,49 +98,124 @@ def batch_curves(points: pl.DataFrame, curve: DoseResponse, line: str, compound:
         {"field": "n_wells", "type": "quantitative"},
     ]
     layers: list[Spec] = [
-        {"data": {"values": fits}, "mark": {"type": "area", "opacity": 0.18, "color": "#777", "clip": True}, "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}},
-        {"data": {"values": fits}, "mark": {"type": "line", "color": "#222", "strokeWidth": 2, "clip": True, "strokeDash": [5, 4] if curve.model == "constant" else [1, 0]}, "encoding": {"x": x, "y": y}},
-        {"data": {"values": shown}, "mark": {"type": "line", "strokeWidth": 0.8, "opacity": 0.5}, "encoding": {"x": x, "y": y, "color": batch}},
-        {"data": {"values": shown}, "mark": {"type": "point", "filled": True, "size": 42}, "encoding": {"x": x, "y": y, "color": batch, "shape": {"field": "batch", "type": "nominal", "legend": None}, "tooltip": tooltip}},
-    ]  # fmt: skip
+        {
+            "data": {"values": fits},
+            "mark": {"type": "area", "opacity": 0.18, "color": "#777", "clip": True},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+        },
+        {
+            "data": {"values": fits},
+            "mark": {
+                "type": "line",
+                "color": "#222",
+                "strokeWidth": 2,
+                "clip": True,
+                "strokeDash": [5, 4] if curve.model == "constant" else [1, 0],
+            },
+            "encoding": {"x": x, "y": y},
+        },
+        {
+            "data": {"values": shown},
+            "mark": {"type": "line", "strokeWidth": 0.8, "opacity": 0.5},
+            "encoding": {"x": x, "y": y, "color": batch},
+        },
+        {
+            "data": {"values": shown},
+            "mark": {"type": "point", "filled": True, "size": 42},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": batch,
+                "shape": {"field": "batch", "type": "nominal", "legend": None},
+                "tooltip": tooltip,
+            },
+        },
+    ]
     if curve.ec50 is not None:
         middle = float(curve.predict([curve.ec50])[0])
-        at = [{"dose": curve.ec50, "response": middle, "low": curve.ec50_low or left, "high": curve.ec50_high or max(tested)}]
+        at = [
+            {
+                "dose": curve.ec50,
+                "response": middle,
+                "low": curve.ec50_low or left,
+                "high": curve.ec50_high or max(tested),
+            }
+        ]
         layers += [
-            {"data": {"values": at}, "mark": {"type": "rule", "strokeWidth": 3, "clip": True}, "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y}},
-            {"data": {"values": at}, "mark": {"type": "point", "filled": True, "shape": "diamond", "size": 110, "color": "#222", "stroke": "white"}, "encoding": {"x": x, "y": y}},
-        ]  # fmt: skip
+            {
+                "data": {"values": at},
+                "mark": {"type": "rule", "strokeWidth": 3, "clip": True},
+                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y},
+            },
+            {
+                "data": {"values": at},
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "shape": "diamond",
+                    "size": 110,
+                    "color": "#222",
+                    "stroke": "white",
+                },
+                "encoding": {"x": x, "y": y},
+            },
+        ]
     said = curve.status if not curve.reason else f"{curve.status}: {curve.reason}"
     return _chart(f"{line} · {compound} · {name}", said, width=330, height=220, layer=layers)
 
 
-def forest(responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: str, genes: dict[str, str]) -> Spec:
-    """Effects of a compound on each line with intervals, and the mean over donors with its prediction interval, by one phenotype.
+def forest(
+    responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: str, genes: dict[str, str]
+) -> Spec:
+    """Effects of a compound on each line with intervals, and the mean over donors with its
+    prediction interval, by one phenotype.
 
-    `responses` are rows of the response table of this compound and phenotype, `pooled` those of the compound table; `genes` has an entry,
-    be it empty, for every disease line.
+    `responses` are rows of the response table of this compound and phenotype, `pooled` those of the
+    compound table; `genes` has an entry, be it empty, for every disease line.
     """
     floor = next((f for f in responses["effect_floor"] if f is not None), None)
     lines = [
         {
             "label": r["line"] + (" *" if r["status"] == "one_batch" else ""),
-            "group": (genes[r["line"]] or "gene not given") if r["line"] in genes else "healthy or corrected", "effect": r["effect"], "low": r["effect_low"], "high": r["effect_high"],
-            "n": f"{r['n_batches']} batches", "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""), "hit": bool(r["hit"]),
+            "group": (
+                (genes[r["line"]] or "gene not given")
+                if r["line"] in genes
+                else "healthy or corrected"
+            ),
+            "effect": r["effect"],
+            "low": r["effect_low"],
+            "high": r["effect_high"],
+            "n": f"{r['n_batches']} batches",
+            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "hit": bool(r["hit"]),
         }
-        for r in responses.sort("line").iter_rows(named=True) if r["effect"] is not None
-    ]  # fmt: skip
+        for r in responses.sort("line").iter_rows(named=True)
+        if r["effect"] is not None
+    ]
     lines.sort(key=lambda r: (str(r["group"]), str(r["label"])))
     means = [
         {
-            "label": f"mean of {r['group']} ({r['n_donors']} donors)", "effect": r["effect"], "low": r["effect_low"], "high": r["effect_high"],
-            "predicted_low": r["predicted_low"], "predicted_high": r["predicted_high"],
+            "label": f"mean of {r['group']} ({r['n_donors']} donors)",
+            "effect": r["effect"],
+            "low": r["effect_low"],
+            "high": r["effect_high"],
+            "predicted_low": r["predicted_low"],
+            "predicted_high": r["predicted_high"],
         }
-        for r in pooled.iter_rows(named=True) if r["effect"] is not None
-    ]  # fmt: skip
+        for r in pooled.iter_rows(named=True)
+        if r["effect"] is not None
+    ]
     if not lines:
         return {}
     order = [str(r["label"]) for r in (*lines, *means)]
-    y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 320}, "scale": {"domain": order}}
+    y = {
+        "field": "label",
+        "type": "nominal",
+        "sort": order,
+        "title": None,
+        "axis": {"labelLimit": 320},
+        "scale": {"domain": order},
+    }
     x = {"field": "effect", "type": "quantitative", "title": effect_title(name)}
     colour = {"field": "group", "type": "nominal", "title": None, "scale": _GENE_SCALE}
     tooltip = [{"field": f, "type": "nominal"} for f in ("label", "n", "status")] + [
@@ -117,22 +223,75 @@ def forest(responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: s
     ]
     zero = [{"at": 0.0}] + ([{"at": floor}, {"at": -floor}] if floor else [])
     layers: list[Spec] = [
-        {"data": {"values": zero}, "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]}, "encoding": {"x": {"field": "at", "type": "quantitative"}, "opacity": {"condition": {"test": "datum.at == 0", "value": 1}, "value": 0.4}}},
-        {"data": {"values": lines}, "mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour}},
-        {"data": {"values": lines}, "mark": {"type": "point", "filled": True, "size": 70}, "encoding": {"y": y, "x": x, "color": colour, "shape": {"field": "hit", "type": "nominal", "title": "hit", "scale": {"domain": [True, False], "range": ["diamond", "circle"]}}, "tooltip": tooltip}},
-        {"data": {"values": means}, "mark": {"type": "rule", "strokeWidth": 1, "color": "#777", "strokeDash": [2, 2]}, "encoding": {"y": y, "x": {"field": "predicted_low", "type": "quantitative"}, "x2": {"field": "predicted_high"}}},
-        {"data": {"values": means}, "mark": {"type": "bar", "height": 9, "color": "#222"}, "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}}},
-        {"data": {"values": means}, "mark": {"type": "tick", "color": "white", "thickness": 2, "size": 9}, "encoding": {"y": y, "x": x}},
-    ]  # fmt: skip
+        {
+            "data": {"values": zero},
+            "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]},
+            "encoding": {
+                "x": {"field": "at", "type": "quantitative"},
+                "opacity": {"condition": {"test": "datum.at == 0", "value": 1}, "value": 0.4},
+            },
+        },
+        {
+            "data": {"values": lines},
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {
+                "y": y,
+                "x": {**x, "field": "low"},
+                "x2": {"field": "high"},
+                "color": colour,
+            },
+        },
+        {
+            "data": {"values": lines},
+            "mark": {"type": "point", "filled": True, "size": 70},
+            "encoding": {
+                "y": y,
+                "x": x,
+                "color": colour,
+                "shape": {
+                    "field": "hit",
+                    "type": "nominal",
+                    "title": "hit",
+                    "scale": {"domain": [True, False], "range": ["diamond", "circle"]},
+                },
+                "tooltip": tooltip,
+            },
+        },
+        {
+            "data": {"values": means},
+            "mark": {"type": "rule", "strokeWidth": 1, "color": "#777", "strokeDash": [2, 2]},
+            "encoding": {
+                "y": y,
+                "x": {"field": "predicted_low", "type": "quantitative"},
+                "x2": {"field": "predicted_high"},
+            },
+        },
+        {
+            "data": {"values": means},
+            "mark": {"type": "bar", "height": 9, "color": "#222"},
+            "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+        },
+        {
+            "data": {"values": means},
+            "mark": {"type": "tick", "color": "white", "thickness": 2, "size": 9},
+            "encoding": {"y": y, "x": x},
+        },
+    ]
     dose = next((d for d in responses["effect_dose_molar"] if d is not None), None)
-    where = f"at {dose:.3g} mol/L · lines: 95 % between batches · bars: mean over donors · dashed: next donor" if dose else ""
+    where = (
+        f"at {dose:.3g} mol/L · lines: 95 % between batches · bars: mean over donors · dashed: next"
+        " donor"
+        if dose
+        else ""
+    )
     if any(r["status"] == "one_batch" for r in responses.iter_rows(named=True)):
         where += " · * one batch: between its wells only"
     return _chart(f"{compound} · {name}", where, width=330, height={"step": 19}, layer=layers)
 
 
 def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
-    """Effects of all compounds on all lines: colour is the effect, the square's size how far it is beyond its own uncertainty.
+    """Effects of all compounds on all lines: colour is the effect, the square's size how far it is
+    beyond its own uncertainty.
 
     A full square is at least three half-intervals from 0; a ring is a hit; a cross is a refusal.
     """
@@ -142,21 +301,33 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
         sure = 0.0 if not half or r["effect"] is None else min(abs(r["effect"]) / half, 3.0) / 3
         rows.append(
             {
-                "line": r["line"], "compound": r["compound"], "effect": r["effect"], "sure": sure if r["status"] == "ok" else 0.1, "hit": bool(r["hit"]),
-                "low": r["effect_low"], "high": r["effect_high"], "responder": r["responder"] or "", "nothing": r["effect"] is None,
+                "line": r["line"],
+                "compound": r["compound"],
+                "effect": r["effect"],
+                "sure": sure if r["status"] == "ok" else 0.1,
+                "hit": bool(r["hit"]),
+                "low": r["effect_low"],
+                "high": r["effect_high"],
+                "responder": r["responder"] or "",
+                "nothing": r["effect"] is None,
                 "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
             }
-        )  # fmt: skip
+        )
     known = [abs(r["effect"]) for r in rows if r["effect"] is not None]
     if not known:
         return {}
     top = float(np.percentile(known, 98)) or 1.0
     step = 24
-    x = {"field": "compound", "type": "nominal", "title": None, "axis": {"orient": "top", "labelAngle": -45}}
+    x = {
+        "field": "compound",
+        "type": "nominal",
+        "title": None,
+        "axis": {"orient": "top", "labelAngle": -45},
+    }
     y = {"field": "line", "type": "nominal", "title": None}
-    tooltip = [{"field": f, "type": "nominal"} for f in ("line", "compound", "status", "responder")] + [
-        {"field": f, **_NUMBER} for f in ("effect", "low", "high")
-    ]
+    tooltip = [
+        {"field": f, "type": "nominal"} for f in ("line", "compound", "status", "responder")
+    ] + [{"field": f, **_NUMBER} for f in ("effect", "low", "high")]
     colour = {
         "field": "effect",
         "type": "quantitative",
@@ -165,44 +336,108 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
     }
     layers: list[Spec] = [
         {"mark": {"type": "rect", "color": "#f4f4f4", "stroke": "white"}},
-        {"transform": [{"filter": "!datum.nothing"}], "mark": {"type": "square", "opacity": 1, "filled": True}, "encoding": {"color": colour, "size": {"field": "sure", "type": "quantitative", "scale": {"domain": [0, 1], "range": [8, (step - 4) ** 2]}, "legend": None}}},
-        {"transform": [{"filter": "datum.hit"}], "mark": {"type": "point", "shape": "circle", "filled": False, "color": "#111", "size": 70, "strokeWidth": 1.6}},
-        {"transform": [{"filter": "datum.nothing"}], "mark": {"type": "text", "text": "×", "color": "#999", "fontSize": 13}},
-    ]  # fmt: skip
+        {
+            "transform": [{"filter": "!datum.nothing"}],
+            "mark": {"type": "square", "opacity": 1, "filled": True},
+            "encoding": {
+                "color": colour,
+                "size": {
+                    "field": "sure",
+                    "type": "quantitative",
+                    "scale": {"domain": [0, 1], "range": [8, (step - 4) ** 2]},
+                    "legend": None,
+                },
+            },
+        },
+        {
+            "transform": [{"filter": "datum.hit"}],
+            "mark": {
+                "type": "point",
+                "shape": "circle",
+                "filled": False,
+                "color": "#111",
+                "size": 70,
+                "strokeWidth": 1.6,
+            },
+        },
+        {
+            "transform": [{"filter": "datum.nothing"}],
+            "mark": {"type": "text", "text": "×", "color": "#999", "fontSize": 13},
+        },
+    ]
     return _chart(
-        name, "colour: effect · size: effect / its 95 % half-interval · ring: hit · ×: refused", width={"step": step}, height={"step": step},
-        data={"values": rows}, encoding={"x": x, "y": y, "tooltip": tooltip}, layer=layers,
-    )  # fmt: skip
+        name,
+        "colour: effect · size: effect / its 95 % half-interval · ring: hit · ×: refused",
+        width={"step": step},
+        height={"step": step},
+        data={"values": rows},
+        encoding={"x": x, "y": y, "tooltip": tooltip},
+        layer=layers,
+    )
 
 
 def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
-    """Isogenic less disease vehicle of each pair: a point a batch, a bar over batches; grey where the phenotype is not expressed."""
+    """Isogenic less disease vehicle of each pair: a point a batch, a bar over batches; grey where
+    the phenotype is not expressed.
+    """
     own = windows.filter(pl.col("phenotype") == name)
     if own.is_empty():
         return {}
     rows = [
         {
-            "pair": f"{r['line']} → {r['isogenic']}", "batch": r["batch"], "gap": r["gap"], "low": r["gap_low"], "high": r["gap_high"], "ssmd": r["ssmd"],
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""), "kind": "batch" if r["batch"] else "all", "expressed": r["status"] == "expressed",
+            "pair": f"{r['line']} → {r['isogenic']}",
+            "batch": r["batch"],
+            "gap": r["gap"],
+            "low": r["gap_low"],
+            "high": r["gap_high"],
+            "ssmd": r["ssmd"],
+            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "kind": "batch" if r["batch"] else "all",
+            "expressed": r["status"] == "expressed",
         }
-        for r in own.iter_rows(named=True) if r["gap"] is not None
-    ]  # fmt: skip
+        for r in own.iter_rows(named=True)
+        if r["gap"] is not None
+    ]
     # A screen of unnamed batches has rows of the one nameless batch beside those of all.
     whole = [r for r in rows if r["low"] is not None]
     single = [r for r in rows if r["low"] is None]
     y = {"field": "pair", "type": "nominal", "title": None, "axis": {"labelLimit": 260}}
-    title = "isogenic − disease vehicle " + ("(log2 ratio)" if phenotype(name).scale == "percent" else f"(difference{_unit(name)})")
+    title = "isogenic − disease vehicle " + (
+        "(log2 ratio)" if phenotype(name).scale == "percent" else f"(difference{_unit(name)})"
+    )
     x = {"field": "gap", "type": "quantitative", "title": title}
     tooltip = [{"field": f, "type": "nominal"} for f in ("pair", "batch", "status")] + [
         {"field": f, **_NUMBER} for f in ("gap", "low", "high", "ssmd")
     ]
     colour = {"condition": {"test": "datum.expressed", "value": PALETTE[0]}, "value": "#999"}
     layers: list[Spec] = [
-        {"data": {"values": [{"gap": 0.0}]}, "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]}, "encoding": {"x": x}},
-        {"data": {"values": whole}, "mark": {"type": "rule", "strokeWidth": 6, "opacity": 0.45}, "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour, "tooltip": tooltip}},
-        {"data": {"values": whole}, "mark": {"type": "tick", "thickness": 3, "size": 16}, "encoding": {"y": y, "x": x, "color": colour, "tooltip": tooltip}},
-        {"data": {"values": single}, "mark": {"type": "point", "filled": True, "size": 40, "color": "#222", "opacity": 0.8}, "encoding": {"y": y, "x": x, "tooltip": tooltip}},
-    ]  # fmt: skip
+        {
+            "data": {"values": [{"gap": 0.0}]},
+            "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]},
+            "encoding": {"x": x},
+        },
+        {
+            "data": {"values": whole},
+            "mark": {"type": "rule", "strokeWidth": 6, "opacity": 0.45},
+            "encoding": {
+                "y": y,
+                "x": {**x, "field": "low"},
+                "x2": {"field": "high"},
+                "color": colour,
+                "tooltip": tooltip,
+            },
+        },
+        {
+            "data": {"values": whole},
+            "mark": {"type": "tick", "thickness": 3, "size": 16},
+            "encoding": {"y": y, "x": x, "color": colour, "tooltip": tooltip},
+        },
+        {
+            "data": {"values": single},
+            "mark": {"type": "point", "filled": True, "size": 40, "color": "#222", "opacity": 0.8},
+            "encoding": {"y": y, "x": x, "tooltip": tooltip},
+        },
+    ]
     return _chart(
         f"Disease window · {name}",
         "points: batches · bars: 95 % over batches · grey: not expressed",

@@ -21,7 +21,9 @@ KINDS = ("curve", "forest", "heatmap", "window")
 
 @dataclass(frozen=True)
 class ScreenContent:
-    """What is shown: the tables, where plates come from (as plain values), remarks, and line ► gene or genotype."""
+    """What is shown: the tables, where plates come from (as plain values), remarks, and line ► gene
+    or genotype.
+    """
 
     title: str
     plates: Sequence[Mapping[str, object]]
@@ -33,7 +35,9 @@ class ScreenContent:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: what it is of, and how to draw it (an empty specification where there is nothing to draw)."""
+    """One picture: what it is of, and how to draw it (an empty specification where there is nothing
+    to draw).
+    """
 
     kind: str
     phenotype: str
@@ -45,7 +49,9 @@ class Picture:
     def name(self) -> str:
         """Name for a file, without ending."""
         parts = (self.kind, self.phenotype, self.compound, self.line)
-        return "_".join("".join(c if c.isalnum() or c in "-." else "-" for c in p) for p in parts if p)
+        return "_".join(
+            "".join(c if c.isalnum() or c in "-." else "-" for c in p) for p in parts if p
+        )
 
 
 def pictures(content: ScreenContent) -> Iterator[Picture]:
@@ -53,13 +59,29 @@ def pictures(content: ScreenContent) -> Iterator[Picture]:
     responses = content.tables.responses
     names = responses["phenotype"].unique(maintain_order=True).to_list()
     for name in names:
-        yield Picture("heatmap", name, "", "", partial(screen_charts.line_compound_heatmap, responses, name))
+        yield Picture(
+            "heatmap", name, "", "", partial(screen_charts.line_compound_heatmap, responses, name)
+        )
     for name in content.tables.windows["phenotype"].unique(maintain_order=True):
-        yield Picture("window", name, "", "", partial(screen_charts.disease_windows, content.tables.windows, name))
+        yield Picture(
+            "window",
+            name,
+            "",
+            "",
+            partial(screen_charts.disease_windows, content.tables.windows, name),
+        )
     strongest = responses.with_columns(pl.col("hit").fill_null(value=False)).sort(
-        pl.col("hit"), pl.col("q_value"), "line", "compound", "phenotype", descending=[True, False, False, False, False], nulls_last=True
+        pl.col("hit"),
+        pl.col("q_value"),
+        "line",
+        "compound",
+        "phenotype",
+        descending=[True, False, False, False, False],
+        nulls_last=True,
     )
-    for name, compound in strongest.select("phenotype", "compound").unique(maintain_order=True).rows():
+    for name, compound in (
+        strongest.select("phenotype", "compound").unique(maintain_order=True).rows()
+    ):
         yield Picture("forest", name, compound, "", partial(_forest, content, name, compound))
     batches = content.tables.batches
     treated = cells_of(batches.filter(pl.col("control") == "none"))
@@ -73,7 +95,11 @@ def pictures(content: ScreenContent) -> Iterator[Picture]:
 def _forest(content: ScreenContent, name: str, compound: str) -> Spec:
     chosen = (pl.col("phenotype") == name) & (pl.col("compound") == compound)
     return screen_charts.forest(
-        content.tables.responses.filter(chosen), content.tables.compounds.filter(chosen), compound, name, dict(content.genes)
+        content.tables.responses.filter(chosen),
+        content.tables.compounds.filter(chosen),
+        compound,
+        name,
+        dict(content.genes),
     )
 
 
@@ -81,12 +107,16 @@ def _curve(own: Cells, row: Mapping[str, str]) -> Spec:
     points = points_of(own, row["phenotype"])
     table = pl.DataFrame(
         {
-            "batch": [b or "unnamed" for b in points["batch"]], "dose_molar": points["dose"], "response": points["response"],
+            "batch": [b or "unnamed" for b in points["batch"]],
+            "dose_molar": points["dose"],
+            "response": points["response"],
             "n_wells": [int(n) for n in points["wells"]],
         }
-    )  # fmt: skip
+    )
     curve = curve_of(own, row["phenotype"])
-    return screen_charts.batch_curves(table, curve, row["line"], row["compound"], row["phenotype"], row["response_unit"])
+    return screen_charts.batch_curves(
+        table, curve, row["line"], row["compound"], row["phenotype"], row["response_unit"]
+    )
 
 
 def render_screen(content: ScreenContent) -> str:
@@ -100,7 +130,9 @@ def render_screen(content: ScreenContent) -> str:
         if spec := picture.draw():
             shown[picture.kind].append(spec)
     responses, compounds = content.tables.responses, content.tables.compounds
-    hits = responses.filter(pl.col("hit").fill_null(value=False)).sort("q_value", "phenotype", "line", "compound")
+    hits = responses.filter(pl.col("hit").fill_null(value=False)).sort(
+        "q_value", "phenotype", "line", "compound"
+    )
     return (
         environment()
         .get_template("screen.html")
@@ -139,7 +171,13 @@ def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
         (tables.responses, "curve", "curve_status", "curve_reason", ("ok", "flat")),
         (tables.responses, "rescue", "rescue_status", "rescue_reason", ("ok", "no_pair")),
         (tables.compounds, "mean over donors", "status", "reason", ("ok",)),
-        (tables.compounds, "difference between genes", "association_status", "reason", ("ok", "homogeneous")),
+        (
+            tables.compounds,
+            "difference between genes",
+            "association_status",
+            "reason",
+            ("ok", "homogeneous"),
+        ),
         (tables.windows, "disease window", "status", "reason", ("expressed",)),
         (hazards, "hazard ratio", "status", "reason", ("ok",)),
     )
@@ -151,5 +189,8 @@ def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
             .agg(pl.len().alias("n"), pl.col(reason).drop_nulls().first().alias("example"))
             .sort("n", status, descending=[True, False])
         )
-        found += [{"what": what, "status": r[status], "n": r["n"], "example": r["example"] or ""} for r in counted.iter_rows(named=True)]
+        found += [
+            {"what": what, "status": r[status], "n": r["n"], "example": r["example"] or ""}
+            for r in counted.iter_rows(named=True)
+        ]
     return found

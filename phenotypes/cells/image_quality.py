@@ -18,12 +18,16 @@ from segmentation.filters.background import background_level, noise_level
 _TILE = 256
 # A channel's range is at least this many times its pixel noise, as the engines take it.
 _RANGE_IN_NOISE = 12.0
-# Frequencies in cycles a pixel between which the power's slope is read: over blobs of shading, under what optics passes.
+# Frequencies in cycles a pixel between which the power's slope is read: over blobs of shading,
+# under what optics passes.
 _BAND = (3 / _TILE, 0.35)
 
 
-def channel_quality(camera: Field, corrected: Field, noise: Mapping[str, float]) -> dict[str, float | None]:
-    """`background`, `saturated`, `focus` of each role's channel as the camera saw it, and `uneven` as it was corrected.
+def channel_quality(
+    camera: Field, corrected: Field, noise: Mapping[str, float]
+) -> dict[str, float | None]:
+    """`background`, `saturated`, `focus` of each role's channel as the camera saw it, and `uneven`
+    as it was corrected.
 
     `noise` is the corrected channels' pixel noise.
     """
@@ -38,22 +42,28 @@ def channel_quality(camera: Field, corrected: Field, noise: Mapping[str, float])
 
 
 def saturated(image: Image) -> float:
-    """Share of pixels at the highest value if it is held by more than one in 10,000: a clipped camera, not one bright spot."""
+    """Share of pixels at the highest value if it is held by more than one in 10,000: a clipped
+    camera, not one bright spot.
+    """
     share = float((image >= image.max()).mean())
     return share if share > 1e-4 else 0.0
 
 
 def focus_slope(image: Image) -> float | None:
-    """Power-log-log slope: how fast the spectrum falls. About -2 in focus, steeper out of it (Bray et al., J. Biomol. Screen. 17:266, 2012).
+    """Power-log-log slope: how fast the spectrum falls. About -2 in focus, steeper out of it (Bray
+    et al., J. Biomol. Screen. 17:266, 2012).
 
-    The spectrum is averaged over tiles of 256² under a Hann window (Welch), and the flat power of the pixel noise is taken
-    off: without that, a dim blurred image reads as sharp. None where too little rises above the noise to fit a line.
+    The spectrum is averaged over tiles of 256² under a Hann window (Welch), and the flat power of
+    the pixel noise is taken off: without that, a dim blurred image reads as sharp. None where too
+    little rises above the noise to fit a line.
     """
     height, width = image.shape
     side = min(_TILE, height, width)
     if side < 32:
         return None
-    rows, columns = (np.linspace(0, n - side, min(4, max(1, n // side))).astype(int) for n in (height, width))
+    rows, columns = (
+        np.linspace(0, n - side, min(4, max(1, n // side))).astype(int) for n in (height, width)
+    )
     window = np.outer(np.hanning(side), np.hanning(side)).astype(np.float32)
     power = np.zeros((side, side // 2 + 1))
     for y in rows:
@@ -71,20 +81,31 @@ def focus_slope(image: Image) -> float | None:
     if keep.sum() < 4:
         return None
     # Evenly in log frequency, or the many high bins would decide alone.
-    return float(np.polyfit(np.log(f[keep]), np.log(radial[keep] - floor), 1, w=np.sqrt(1 / f[keep]))[0])
+    return float(
+        np.polyfit(np.log(f[keep]), np.log(radial[keep] - floor), 1, w=np.sqrt(1 / f[keep]))[0]
+    )
 
 
 def unevenness(image: Image, noise: float) -> float:
-    """Residual of the illumination: spread of the local background over the field, as a share of what bright structures rise.
+    """Residual of the illumination: spread of the local background over the field, as a share of
+    what bright structures rise.
 
-    The local background is the 10th percentile of 4 × 4 parts. In dense cultures it also sees where cells are; where nothing rises
-    above the noise there is nothing to be uneven against.
+    The local background is the 10th percentile of 4 × 4 parts. In dense cultures it also sees where
+    cells are; where nothing rises above the noise there is nothing to be uneven against.
     """
     height, width = image.shape
-    small = cv2.resize(image, (max(4, width // 8), max(4, height // 8)), interpolation=cv2.INTER_AREA)
-    parts = [np.percentile(part, 10) for band in np.array_split(small, 4) for part in np.array_split(band, 4, axis=1)]
+    small = cv2.resize(
+        image, (max(4, width // 8), max(4, height // 8)), interpolation=cv2.INTER_AREA
+    )
+    parts = [
+        np.percentile(part, 10)
+        for band in np.array_split(small, 4)
+        for part in np.array_split(band, 4, axis=1)
+    ]
     step = max(1, int(np.sqrt(image.size / 2**16)))
-    rise = max(float(np.percentile(image[::step, ::step], 99.5)) - min(parts), _RANGE_IN_NOISE * noise)
+    rise = max(
+        float(np.percentile(image[::step, ::step], 99.5)) - min(parts), _RANGE_IN_NOISE * noise
+    )
     return float((max(parts) - min(parts)) / rise) if rise > 0 else 0.0
 
 
@@ -100,7 +121,8 @@ def clump_fraction(nuclei: Labels, pixels: Pixels) -> float | None:
 
 
 def debris_fraction(dna: Image, pixels: Pixels, noise: float, pixel_size_um: float) -> float | None:
-    """Area outside nuclei that is as bright as half a typical nucleus, over the nuclei's area; None without nuclei.
+    """Area outside nuclei that is as bright as half a typical nucleus, over the nuclei's area; None
+    without nuclei.
 
     `dna` is background-subtracted. A rim of 1.5 µm around nuclei is blur, not debris.
     """
@@ -111,7 +133,9 @@ def debris_fraction(dna: Image, pixels: Pixels, noise: float, pixel_size_um: flo
     inside = np.zeros(dna.shape, np.uint8)
     inside.ravel()[pixels.at] = 1
     reach = max(1, round(1.5 / pixel_size_um))
-    near = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    near = cv2.dilate(
+        inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    )
     return float((bright & (near == 0)).sum() / len(pixels.at))
 
 

@@ -1,6 +1,8 @@
-"""Where a protein is: nucleus against cytoplasm, puncta, stress granules, the nuclear rim. All cells at once.
+"""Where a protein is: nucleus against cytoplasm, puncta, stress granules, the nuclear rim. All
+cells at once.
 
-Images here are background-subtracted; labels 1…n are nuclei, and a soma carries its nucleus's label.
+Images here are background-subtracted; labels 1…n are nuclei, and a soma carries its nucleus's
+label.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from segmentation.filters.labels import expand
 
 Real = NDArray[np.float64]
 
-# The envelope: from half a micrometre inside the nucleus's outline to a quarter outside; the interior begins a micrometre in.
+# The envelope: from half a micrometre inside the nucleus's outline to a quarter outside; the
+# interior begins a micrometre in.
 _RIM_INSIDE_UM, _RIM_OUTSIDE_UM, _INTERIOR_UM = 0.5, 0.25, 1.0
 
 
 def eroded(nuclei: Labels) -> Labels:
-    """Labels without their outermost pixel: there the optics mix nucleus and cytoplasm. Tiny nuclei keep all of theirs."""
+    """Labels without their outermost pixel: there the optics mix nucleus and cytoplasm. Tiny nuclei
+    keep all of theirs.
+    """
     image = nuclei.astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
     same = (cv2.erode(image, cross) == image) & (cv2.dilate(image, cross) == image)
@@ -31,14 +36,17 @@ def eroded(nuclei: Labels) -> Labels:
 
 
 def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Labels:
-    """Ring from 1 px to `width_px` outside each nucleus, given to the nearest nucleus; inside its own soma if any."""
+    """Ring from 1 px to `width_px` outside each nucleus, given to the nearest nucleus; inside its
+    own soma if any.
+    """
     grown = expand(nuclei, max(2.0, width_px))
     touching = cv2.dilate((nuclei > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     ring = np.where(touching, 0, grown)
     if somas is not None:
         has_soma = np.zeros(int(nuclei.max()) + 1, bool)
         has_soma[somas[somas > 0]] = True
-        # A nucleus without soma keeps its whole ring, but never one that lies in another cell's soma.
+        # A nucleus without soma keeps its whole ring, but never one that lies in another cell's
+        # soma.
         ring = np.where(has_soma[ring] & (somas != ring), 0, ring)
         ring = np.where(~has_soma[ring] & (somas > 0), 0, ring)
     return np.asarray(ring, np.int32)
@@ -50,13 +58,19 @@ def nc_log2(nucleus: Real, cytoplasm: Real, noise: float) -> Real:
     A ratio to something that is not above the noise of the mean is not a ratio of concentrations.
     """
     valid = (nucleus > noise / 2) & (cytoplasm > noise / 2)
-    return np.where(valid, np.log2(np.where(valid, nucleus, 1) / np.where(valid, cytoplasm, 1)), np.nan)
+    return np.where(
+        valid, np.log2(np.where(valid, nucleus, 1) / np.where(valid, cytoplasm, 1)), np.nan
+    )
 
 
-def spots(labels: Labels, somas: Labels, nuclei: Labels | None, image: Image, n: int, px: float) -> dict[str, Real]:
-    """Per soma 1…n: `count`, `area_um2`, `sum` (integrated intensity), `largest_um2`, `nuclear_count`; zeros without spots.
+def spots(
+    labels: Labels, somas: Labels, nuclei: Labels | None, image: Image, n: int, px: float
+) -> dict[str, Real]:
+    """Per soma 1…n: `count`, `area_um2`, `sum` (integrated intensity), `largest_um2`,
+    `nuclear_count`; zeros without spots.
 
-    A spot belongs to the soma that holds most of its pixels, and is nuclear if most of them lie in a nucleus.
+    A spot belongs to the soma that holds most of its pixels, and is nuclear if most of them lie in
+    a nucleus.
     """
     m = int(labels.max()) + 1
     here = labels > 0
@@ -73,21 +87,26 @@ def spots(labels: Labels, somas: Labels, nuclei: Labels | None, image: Image, n:
     np.maximum.at(largest, owner, area * px**2)
 
     def total(weights: NDArray[np.generic]) -> Real:
-        return np.asarray(np.bincount(owner[1:], weights[1:].astype(float), minlength=n + 1)[1:], float)
+        return np.asarray(
+            np.bincount(owner[1:], weights[1:].astype(float), minlength=n + 1)[1:], float
+        )
 
     return {
-        "count": total(np.ones(m)), "area_um2": total(area) * px**2, "sum": total(light),
-        "largest_um2": largest[1:], "nuclear_count": total(nuclear),
-    }  # fmt: skip
+        "count": total(np.ones(m)),
+        "area_um2": total(area) * px**2,
+        "sum": total(light),
+        "largest_um2": largest[1:],
+        "nuclear_count": total(nuclear),
+    }
 
 
 def manders(image: Image, granules: Labels, somas: Labels, n: int) -> dict[str, Real]:
     """Manders' M1 of an image in granules, per soma 1…n, against pixels shuffled within the soma.
 
-    M1 = Σ intensity in granules / Σ intensity (Manders, Verbeek & Aten, J. Microsc. 169:375, 1993), negative intensities
-    counting as 0. Shuffling needs no shuffles: the sum of m of n pixels drawn without replacement has mean m·Ī and
-    variance m(n−m)/n · s², so the null of M1 is the granules' share of the soma, and `z` follows. NaN without granules
-    or without light.
+    M1 = Σ intensity in granules / Σ intensity (Manders, Verbeek & Aten, J. Microsc. 169:375, 1993),
+    negative intensities counting as 0. Shuffling needs no shuffles: the sum of m of n pixels drawn
+    without replacement has mean m·Ī and variance m(n−m)/n · s², so the null of M1 is the granules'
+    share of the soma, and `z` follows. NaN without granules or without light.
     """
     here = somas > 0
     soma = somas[here]
@@ -104,17 +123,26 @@ def manders(image: Image, granules: Labels, somas: Labels, n: int) -> dict[str, 
     variance = np.maximum(squares - sums**2 / safe, 0) / (safe - 1)
     m1 = total(light * within) / np.where(known, sums, 1)
     null = granule / safe
-    spread = np.sqrt(granule * np.maximum(pixels - granule, 0) / safe * variance) / np.where(known, sums, 1)
+    spread = np.sqrt(granule * np.maximum(pixels - granule, 0) / safe * variance) / np.where(
+        known, sums, 1
+    )
     z = np.divide(m1 - null, spread, out=np.full(n, np.nan), where=known & (spread > 0))
     return {"m1": np.where(known, m1, np.nan), "null": np.where(known, null, np.nan), "z": z}
 
 
 def rim(nuclei: Labels, image: Image, n: int, px: float) -> dict[str, Real]:
-    """Nuclear envelope per nucleus 1…n: `log2` of rim over interior, and `cv` along the rim; NaN for nuclei without interior."""
+    """Nuclear envelope per nucleus 1…n: `log2` of rim over interior, and `cv` along the rim; NaN
+    for nuclei without interior.
+    """
     touching = nuclei.astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
     edge = (cv2.erode(touching, cross) != touching) & (nuclei > 0)
-    depth = cv2.distanceTransform(((nuclei > 0) & ~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * px
+    depth = (
+        cv2.distanceTransform(
+            ((nuclei > 0) & ~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+        )
+        * px
+    )
     outside = expand(nuclei, _RIM_OUTSIDE_UM / px)
     band = np.where(depth <= _RIM_INSIDE_UM, outside, 0)
     interior = np.where(depth > _INTERIOR_UM, nuclei, 0)

@@ -1,7 +1,8 @@
 """Labels and pixels ► one row a cell, one row a field.
 
-A cell is a nucleus; where a live assay has no DNA stain, it is a soma. All sums run over every label at once (`bincount`):
-no loop over objects. What needs the whole plate (pyknotic, motor neuron, mislocalised) is said later, in `phenotypes.plates.calls`.
+A cell is a nucleus; where a live assay has no DNA stain, it is a soma. All sums run over every
+label at once (`bincount`): no loop over objects. What needs the whole plate (pyknotic, motor
+neuron, mislocalised) is said later, in `phenotypes.plates.calls`.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class MeasureSettings(NeuriteSettings):
 class FieldMeasurement:
     """The cell table and the field's one-row table, both without the well's name.
 
-    `graph` (Y, X) int32 is the neurites' skeleton as it was measured: each pixel has the label of the soma that it belongs to, NOBODY for
-    none. None where neurites were not segmented.
+    `graph` (Y, X) int32 is the neurites' skeleton as it was measured: each pixel has the label of
+    the soma that it belongs to, NOBODY for none. None where neurites were not segmented.
 
     Examples
     --------
@@ -63,12 +64,15 @@ class FieldMeasurement:
 
 
 def measure(
-    field: Field, segmentation: Segmentation, settings: MeasureSettings | None = None, raw: Field | None = None
+    field: Field,
+    segmentation: Segmentation,
+    settings: MeasureSettings | None = None,
+    raw: Field | None = None,
 ) -> FieldMeasurement:
     """Measure one field.
 
-    `raw` is the field before illumination was corrected; background, saturation and focus are read from it. Columns that
-    the field's pixels are too coarse for are null, and `warnings` names them.
+    `raw` is the field before illumination was corrected; background, saturation and focus are read
+    from it. Columns that the field's pixels are too coarse for are null, and `warnings` names them.
 
     Raises
     ------
@@ -96,38 +100,61 @@ def measure(
     if not isinstance(segmentation, Segmentation):
         raise TypeError(
             f"expected a segmentation.Segmentation, got {type(segmentation).__name__}; "
-            f"wrap labels of your own: Segmentation({{'nuclei': labels}}, engine='my own')"
+            "wrap labels of your own: Segmentation({'nuclei': labels}, engine='my own')"
         )
     settings = settings or MeasureSettings()
     objects = segmentation.labels.get("nuclei", segmentation.labels.get("somas"))
     if objects is None:
-        raise ValueError("neither nuclei nor somas were segmented; nothing can be measured (is there a dna or a neurite channel?)")
+        raise ValueError(
+            "neither nuclei nor somas were segmented; nothing can be measured (is there a dna or a"
+            " neurite channel?)"
+        )
     for name, labels in segmentation.labels.items():
         if labels.shape != field.shape:
             raise ValueError(f"labels of {name} are {labels.shape}, the field is {field.shape}")
     warnings = list(segmentation.warnings)
     pixels = Pixels(objects)
-    levels = {role: (background_level(field.channel(role)), noise_level(field.channel(role))) for role in field.roles if role}
+    levels = {
+        role: (background_level(field.channel(role)), noise_level(field.channel(role)))
+        for role in field.roles
+        if role
+    }
     row = _field_row(field, raw or field, segmentation, pixels, levels)
     columns_of = _cells(field, segmentation, pixels, settings, levels)
     graph = _neurites(field, segmentation, settings, columns_of, row, warnings)
-    cells = pl.DataFrame(columns_of).filter(pl.Series(pixels.count[1:] > 0)).with_columns(pl.col(pl.Float64).fill_nan(None))
+    cells = (
+        pl.DataFrame(columns_of)
+        .filter(pl.Series(pixels.count[1:] > 0))
+        .with_columns(pl.col(pl.Float64).fill_nan(None))
+    )
     cells, coarse_cells = _gated(cells, "cell", field.pixel_size_um)
     fields, coarse_fields = _gated(pl.DataFrame([row]), "field", field.pixel_size_um)
     if coarse := sorted({*coarse_cells, *coarse_fields}):
-        warnings.append(f"pixel_size_too_coarse ({field.pixel_size_um:.3g} µm) for {', '.join(coarse)}")
-    return FieldMeasurement(cells, fields.with_columns(pl.lit("; ".join(warnings)).alias("warnings")), graph)
+        warnings.append(
+            f"pixel_size_too_coarse ({field.pixel_size_um:.3g} µm) for {', '.join(coarse)}"
+        )
+    return FieldMeasurement(
+        cells, fields.with_columns(pl.lit("; ".join(warnings)).alias("warnings")), graph
+    )
 
 
 def _gated(table: pl.DataFrame, level: Level, px: float) -> tuple[pl.DataFrame, list[str]]:
     """The table with null in columns that pixels of this size cannot carry, and their names."""
     known = columns(level)
-    coarse = [n for n in table.columns if (c := known.get(n)) and c.coarsest_pixel_um is not None and px > c.coarsest_pixel_um]
+    coarse = [
+        n
+        for n in table.columns
+        if (c := known.get(n)) and c.coarsest_pixel_um is not None and px > c.coarsest_pixel_um
+    ]
     return table.with_columns(pl.lit(None).cast(known[n].dtype).alias(n) for n in coarse), coarse
 
 
 def _cells(
-    field: Field, segmentation: Segmentation, pixels: Pixels, settings: MeasureSettings, levels: Levels
+    field: Field,
+    segmentation: Segmentation,
+    pixels: Pixels,
+    settings: MeasureSettings,
+    levels: Levels,
 ) -> dict[str, NDArray[np.generic]]:
     labels, px, n = segmentation.labels, field.pixel_size_um, pixels.n
     nuclei, somas = labels.get("nuclei"), labels.get("somas")
@@ -143,7 +170,9 @@ def _cells(
         around = perimeters(somas, soma) * px
         table["is_neuron"] = neuron
         table["soma_area_um2"] = np.where(neuron, soma_area, np.nan)
-        table["soma_form_factor"] = np.where(neuron, 4 * np.pi * soma_area / np.maximum(around, 1e-9) ** 2, np.nan)
+        table["soma_form_factor"] = np.where(
+            neuron, 4 * np.pi * soma_area / np.maximum(around, 1e-9) ** 2, np.nan
+        )
     inner = ring = None
     if nuclei is not None:
         inner = Pixels(localisation.eroded(nuclei), n)
@@ -160,22 +189,40 @@ def _cells(
             table[f"cytoplasm_mean_{role}"] = cytoplasm
             table[f"nc_log2_{role}"] = localisation.nc_log2(nucleus, cytoplasm, noise)
     if somas is not None:
-        for name, compartment, role in (("puncta", "puncta", "aggregate"), ("granule", "granules", "granule")):
+        for name, compartment, role in (
+            ("puncta", "puncta", "aggregate"),
+            ("granule", "granules", "granule"),
+        ):
             if compartment in labels and role in images:
                 found = localisation.spots(labels[compartment], somas, nuclei, images[role], n, px)
                 # Granules are the cytoplasm's; the soma holds its nucleus.
-                space = soma_area - (0 if name == "puncta" or nuclei is None else pixels.count[1:] * px**2)
-                found["area_fraction"] = np.divide(found["area_um2"], space, out=np.full(n, np.nan), where=space > 0)
-                table |= {f"{name}_{part}": np.where(neuron, value, np.nan) for part, value in found.items()}
+                space = soma_area - (
+                    0 if name == "puncta" or nuclei is None else pixels.count[1:] * px**2
+                )
+                found["area_fraction"] = np.divide(
+                    found["area_um2"], space, out=np.full(n, np.nan), where=space > 0
+                )
+                table |= {
+                    f"{name}_{part}": np.where(neuron, value, np.nan)
+                    for part, value in found.items()
+                }
         if "granules" in labels and "aggregate" in images:
             overlap = localisation.manders(images["aggregate"], labels["granules"], somas, n)
-            table |= {f"manders_{part}": np.where(neuron, value, np.nan) for part, value in overlap.items()}
+            table |= {
+                f"manders_{part}": np.where(neuron, value, np.nan)
+                for part, value in overlap.items()
+            }
     if nuclei is not None and "envelope" in images:
-        table |= {f"rim_{part}_envelope": value for part, value in localisation.rim(nuclei, images["envelope"], n, px).items()}
+        table |= {
+            f"rim_{part}_envelope": value
+            for part, value in localisation.rim(nuclei, images["envelope"], n, px).items()
+        }
     return table
 
 
-def _field_row(field: Field, camera: Field, segmentation: Segmentation, pixels: Pixels, levels: Levels) -> Row:
+def _field_row(
+    field: Field, camera: Field, segmentation: Segmentation, pixels: Pixels, levels: Levels
+) -> Row:
     labels = segmentation.labels
     height, width = (n * field.pixel_size_um for n in field.shape)
     row: Row = {
@@ -192,7 +239,9 @@ def _field_row(field: Field, camera: Field, segmentation: Segmentation, pixels: 
         if len(sure):
             row["nucleus_confidence"] = float(np.nanpercentile(sure, 10))
         row["clump_fraction"] = clump_fraction(labels["nuclei"], pixels)
-        row["debris_fraction"] = debris_fraction(field.channel("dna") - np.float32(background), pixels, noise, field.pixel_size_um)
+        row["debris_fraction"] = debris_fraction(
+            field.channel("dna") - np.float32(background), pixels, noise, field.pixel_size_um
+        )
     return row
 
 
@@ -204,7 +253,9 @@ def _neurites(
     row: Row,
     warnings: list[str],
 ) -> Labels | None:
-    """Add the neurites' columns to both tables; those of single neurons only where the picture tells neurons apart. Returns the graph."""
+    """Add the neurites' columns to both tables; those of single neurons only where the picture
+    tells neurons apart. Returns the graph.
+    """
     mask = segmentation.labels.get("neurites")
     if mask is None:
         return None
@@ -218,18 +269,29 @@ def _neurites(
     conflict = traced.conflict_fraction
     if conflict > settings.max_conflict:
         warnings.append(
-            f"attribution_conflict: {conflict:.0%} of the neurite length lies in pieces that touch several somas (limit {settings.max_conflict:.0%})"
+            f"attribution_conflict: {conflict:.0%} of the neurite length lies in pieces that touch"
+            f" several somas (limit {settings.max_conflict:.0%})"
         )
         return graph
     n = len(cells["label"])
     neuron = np.asarray(cells["is_neuron"], bool)
-    cells |= {name: np.where(neuron, v, np.nan) for name, v in per_soma(traced, somas, n, field.pixel_size_um, settings).items()}
+    cells |= {
+        name: np.where(neuron, v, np.nan)
+        for name, v in per_soma(traced, somas, n, field.pixel_size_um, settings).items()
+    }
     return graph
 
 
-def with_well(measurement: FieldMeasurement, well: str, number: int, frame: int = 1, label_version: int = 1) -> FieldMeasurement:
-    """The two tables with the well's name, the field's number, the frame and the labels' version, conforming to the dictionary."""
+def with_well(
+    measurement: FieldMeasurement, well: str, number: int, frame: int = 1, label_version: int = 1
+) -> FieldMeasurement:
+    """The two tables with the well's name, the field's number, the frame and the labels' version,
+    conforming to the dictionary.
+    """
     numbers = {"field": number, "frame": frame, "label_version": label_version}
-    where = [pl.lit(well).alias("well"), *(pl.lit(value, pl.Int64).alias(name) for name, value in numbers.items())]
+    where = [
+        pl.lit(well).alias("well"),
+        *(pl.lit(value, pl.Int64).alias(name) for name, value in numbers.items()),
+    ]
     cells, field = measurement.cells.with_columns(where), measurement.field.with_columns(where)
     return FieldMeasurement(conform(cells, "cell"), conform(field, "field"), measurement.graph)

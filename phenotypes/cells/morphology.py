@@ -11,11 +11,15 @@ Real = NDArray[np.float64]
 
 
 def place(pixels: Pixels, px: float) -> dict[str, NDArray[np.generic]]:
-    """Centre of mass of labels 1…n in µm from the field's upper left corner, and whether the field's edge cuts them."""
+    """Centre of mass of labels 1…n in µm from the field's upper left corner, and whether the
+    field's edge cuts them.
+    """
     y, x = np.divmod(pixels.at, pixels.shape[1])
     safe = np.maximum(pixels.count[1:], 1)
     border = np.zeros(pixels.n + 1, bool)
-    border[pixels.of[(y == 0) | (x == 0) | (y == pixels.shape[0] - 1) | (x == pixels.shape[1] - 1)]] = True
+    border[
+        pixels.of[(y == 0) | (x == 0) | (y == pixels.shape[0] - 1) | (x == pixels.shape[1] - 1)]
+    ] = True
     return {
         "y_um": (np.bincount(pixels.of, y, pixels.n + 1)[1:] / safe + 0.5) * px,
         "x_um": (np.bincount(pixels.of, x, pixels.n + 1)[1:] / safe + 0.5) * px,
@@ -36,7 +40,11 @@ def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.ge
     cy, cx = total(y) / safe, total(x) / safe
     dy, dx = y - cy[pixels.of - 1], x - cx[pixels.of - 1]
     # 1/12: the second moment of a pixel's own square (Haralick & Shapiro 1992).
-    vyy, vxx, vxy = total(dy * dy) / safe + 1 / 12, total(dx * dx) / safe + 1 / 12, total(dy * dx) / safe
+    vyy, vxx, vxy = (
+        total(dy * dy) / safe + 1 / 12,
+        total(dx * dx) / safe + 1 / 12,
+        total(dy * dx) / safe,
+    )
     mean, half = (vyy + vxx) / 2, np.hypot((vyy - vxx) / 2, vxy)
     major, minor = 4 * np.sqrt(mean + half), 4 * np.sqrt(np.maximum(mean - half, 0))
     perimeter = perimeters(nuclei, pixels)
@@ -51,7 +59,9 @@ def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.ge
 
 
 def perimeters(labels: Labels, pixels: Pixels) -> Real:
-    """Perimeter in pixels by Cauchy–Crofton: π/2 × the mean over four directions of boundary crossings × line spacing."""
+    """Perimeter in pixels by Cauchy–Crofton: π/2 × the mean over four directions of boundary
+    crossings × line spacing.
+    """
     total = np.zeros(pixels.n + 1)
     for diagonal, beside in pixels.neighbours(labels):
         spacing = np.sqrt(0.5) if diagonal else 1.0

@@ -1,11 +1,13 @@
 """Neurites of a field: their graph, which soma each piece belongs to, and what is measured on them.
 
-Strategy. The mask (somas already removed) is thinned, and side branches that thinning made are taken off whole. Where a
-skeleton comes nearer to a soma than the neurite is wide, it is rooted there. Every pixel then belongs to the soma that is
-nearest along the skeleton (Dijkstra from all somas at once), and the shortest paths form trees, one a soma, on which
-primary neurites and the longest process are read. Two neurites that cross are one piece of skeleton: where a piece touches two
-somas, nobody can say from the picture whose it is beyond the crossing. The share of such length is `attribution_conflict_fraction`, and
-above `max_conflict` what is said of single neurons is withheld; what is said of the field stays.
+Strategy. The mask (somas already removed) is thinned, and side branches that thinning made are
+taken off whole. Where a skeleton comes nearer to a soma than the neurite is wide, it is rooted
+there. Every pixel then belongs to the soma that is nearest along the skeleton (Dijkstra from all
+somas at once), and the shortest paths form trees, one a soma, on which primary neurites and the
+longest process are read. Two neurites that cross are one piece of skeleton: where a piece touches
+two somas, nobody can say from the picture whose it is beyond the crossing. The share of such length
+is `attribution_conflict_fraction`, and above `max_conflict` what is said of single neurons is
+withheld; what is said of the field stays.
 """
 
 from __future__ import annotations
@@ -20,18 +22,30 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from phenotypes.cells.morphology import perimeters
-from phenotypes.cells.skeleton import CORNER, Index, Mask, Real, SkeletonGraph, prune, skeleton_graph, skeletonize
+from phenotypes.cells.skeleton import (
+    CORNER,
+    Index,
+    Mask,
+    Real,
+    SkeletonGraph,
+    prune,
+    skeleton_graph,
+    skeletonize,
+)
 from phenotypes.columns.dictionary import SHOLL_UM
 from segmentation.field import Labels, Pixels
 from segmentation.filters.labels import nearest
 from segmentation.settings import STRICT, Positive, Share, meaning
 
-# Where a skeleton ends within this many pixels of where its neurite would meet the soma, it meets it.
+# Where a skeleton ends within this many pixels of where its neurite would meet the soma, it meets
+# it.
 _ROOT_SLACK_PX = 1.5
-# From the skeleton to the nearest pixel outside it is this much further than to the rim, on average over lines of every
-# direction, width and place between pixels; a skeleton rarely runs along the very middle (tests hold the bias).
+# From the skeleton to the nearest pixel outside it is this much further than to the rim, on average
+# over lines of every direction, width and place between pixels; a skeleton rarely runs along the
+# very middle (tests hold the bias).
 _TO_RIM_PX = 0.2
-# A bead is wider than its branch by at least so many pixels: less cannot be told from the width's own error.
+# A bead is wider than its branch by at least so many pixels: less cannot be told from the width's
+# own error.
 _BEAD_LEAST_PX = 1.5
 
 
@@ -41,7 +55,10 @@ class AttributionSettings:
 
     max_conflict: Annotated[
         Share,
-        meaning("Share of the neurite length in pieces touching several somas above which what is said of single neurons is withheld."),
+        meaning(
+            "Share of the neurite length in pieces touching several somas above which what is said"
+            " of single neurons is withheld."
+        ),
     ] = 0.3
 
 
@@ -49,25 +66,43 @@ class AttributionSettings:
 class NeuriteSettings(AttributionSettings):
     """What is a neurite, a primary neurite, a bead and a fragment."""
 
-    min_branch_um: Annotated[Positive, meaning("Side branches of neurites shorter than this are artefacts of thinning.")] = 5.0
-    min_primary_um: Annotated[Positive, meaning("Processes shorter than this are not primary neurites.")] = 10.0
+    min_branch_um: Annotated[
+        Positive, meaning("Side branches of neurites shorter than this are artefacts of thinning.")
+    ] = 5.0
+    min_primary_um: Annotated[
+        Positive, meaning("Processes shorter than this are not primary neurites.")
+    ] = 10.0
     primary_ring_um: Annotated[
-        Positive, meaning("Distance from the soma, along the neurite, of the ring that a primary neurite crosses.")
+        Positive,
+        meaning(
+            "Distance from the soma, along the neurite, of the ring that a primary neurite crosses."
+        ),
     ] = 3.0
-    bead_length_um: Annotated[Positive, meaning("A swelling of a neurite at least this long is not a bead.")] = 5.0
-    bead_width: Annotated[float, pydantic.Field(gt=1), meaning("A bead is wider than this multiple of its branch's median width.")] = 1.5
-    fragment_area_um2: Annotated[Positive, meaning("Neurite pieces smaller than this, if round, are fragments.")] = 50.0
-    fragment_circularity: Annotated[Share, meaning("Fragments are at least this round (4π area / perimeter²).")] = 0.2
+    bead_length_um: Annotated[
+        Positive, meaning("A swelling of a neurite at least this long is not a bead.")
+    ] = 5.0
+    bead_width: Annotated[
+        float,
+        pydantic.Field(gt=1),
+        meaning("A bead is wider than this multiple of its branch's median width."),
+    ] = 1.5
+    fragment_area_um2: Annotated[
+        Positive, meaning("Neurite pieces smaller than this, if round, are fragments.")
+    ] = 50.0
+    fragment_circularity: Annotated[
+        Share, meaning("Fragments are at least this round (4π area / perimeter²).")
+    ] = 0.2
 
 
 @dataclass(frozen=True)
 class NeuriteGraph:
     """The pruned skeleton of a field with what each of its pixels belongs to.
 
-    All arrays have one entry a skeleton pixel. `soma`: label of the soma that it belongs to, 0 for none. `distance_px`:
-    to that soma's outline along the skeleton, NaN for none. `length_px`: its share of the length; the gap between outline and
-    skeleton counts with the pixel that ends there. `radius_px`: half the local width. `root`: pixels that touch a soma.
-    `conflict`: pixels of pieces that touch several somas. `parent`: the next pixel towards the soma, -1 at its outline.
+    All arrays have one entry a skeleton pixel. `soma`: label of the soma that it belongs to, 0 for
+    none. `distance_px`: to that soma's outline along the skeleton, NaN for none. `length_px`: its
+    share of the length; the gap between outline and skeleton counts with the pixel that ends there.
+    `radius_px`: half the local width. `root`: pixels that touch a soma. `conflict`: pixels of
+    pieces that touch several somas. `parent`: the next pixel towards the soma, -1 at its outline.
     """
 
     graph: SkeletonGraph
@@ -81,20 +116,31 @@ class NeuriteGraph:
 
     @property
     def conflict_fraction(self) -> float:
-        """Share of the length that lies in pieces touching two somas or more; 0 where there is no neurite."""
+        """Share of the length that lies in pieces touching two somas or more; 0 where there is no
+        neurite.
+        """
         total = float(self.length_px.sum())
         return float(self.length_px[self.conflict].sum()) / total if total > 0 else 0.0
 
 
-def trace(mask: Mask, somas: Labels | None, pixel_size_um: float, settings: NeuriteSettings | None = None) -> NeuriteGraph:
-    """The neurite graph of a (Y, X) mask from which somas are removed. Without somas nothing is attributed."""
+def trace(
+    mask: Mask, somas: Labels | None, pixel_size_um: float, settings: NeuriteSettings | None = None
+) -> NeuriteGraph:
+    """The neurite graph of a (Y, X) mask from which somas are removed.
+
+    Without somas nothing is attributed.
+    """
     settings = settings or NeuriteSettings()
-    radius = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - _TO_RIM_PX
+    radius = (
+        cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        - _TO_RIM_PX
+    )
     rooted: Labels | None = None
     gap = None
     if somas is not None and somas.any():
         to_centre, soma_of = nearest(somas)
-        gap = np.maximum(to_centre - 0.5, 0)  # to the soma's outline, half a pixel nearer than its outermost pixel's centre
+        # to the soma's outline, half a pixel nearer than its outermost pixel's centre
+        gap = np.maximum(to_centre - 0.5, 0)
         rooted = np.where(gap <= radius + _ROOT_SLACK_PX, soma_of, 0).astype(np.int32)
     graph = skeleton_graph(prune(skeletonize(mask), settings.min_branch_um / pixel_size_um, rooted))
     at = graph.y, graph.x
@@ -102,17 +148,32 @@ def trace(mask: Mask, somas: Labels | None, pixel_size_um: float, settings: Neur
     own = radius[at].astype(float)
     if gap is None or rooted is None:
         none = np.zeros(n, bool)
-        return NeuriteGraph(graph, np.zeros(n, np.int64), np.full(n, np.nan), graph.pixel_px, own, none, none, np.full(n, -1))
+        return NeuriteGraph(
+            graph,
+            np.zeros(n, np.int64),
+            np.full(n, np.nan),
+            graph.pixel_px,
+            own,
+            none,
+            none,
+            np.full(n, -1),
+        )
     label, away = rooted[at].astype(np.int64), gap[at].astype(float)
     root = label > 0
     soma, distance, parent = _attribute(graph, root, label, away)
     ends = root & (graph.degree <= 1)
     length = graph.pixel_px + np.where(ends, away, 0.0)
-    return NeuriteGraph(graph, soma, distance, length, own, root, _conflicts(graph, root, label), parent)
+    return NeuriteGraph(
+        graph, soma, distance, length, own, root, _conflicts(graph, root, label), parent
+    )
 
 
-def _attribute(graph: SkeletonGraph, root: Mask, label: Index, away: Real) -> tuple[Index, Real, Index]:
-    """(soma, distance, parent) of each pixel: Dijkstra from all somas, each a node joined to its root pixels."""
+def _attribute(
+    graph: SkeletonGraph, root: Mask, label: Index, away: Real
+) -> tuple[Index, Real, Index]:
+    """(soma, distance, parent) of each pixel: Dijkstra from all somas, each a node joined to its
+    root pixels.
+    """
     n = len(graph)
     roots = np.flatnonzero(root)
     if not len(roots):
@@ -125,8 +186,12 @@ def _attribute(graph: SkeletonGraph, root: Mask, label: Index, away: Real) -> tu
     weights = np.concatenate([inner.data, np.maximum(away[roots], 0.5)])
     whole = coo_array((weights, (rows, columns)), shape=(n + len(names), n + len(names))).tocsr()
     distance, before, source = dijkstra(
-        whole, directed=True, indices=n + np.arange(len(names)), return_predecessors=True, min_only=True
-    )  # fmt: skip
+        whole,
+        directed=True,
+        indices=n + np.arange(len(names)),
+        return_predecessors=True,
+        min_only=True,
+    )
     distance, before, source = distance[:n], before[:n], source[:n]
     reached = np.isfinite(distance)
     soma = np.zeros(n, np.int64)
@@ -137,7 +202,10 @@ def _attribute(graph: SkeletonGraph, root: Mask, label: Index, away: Real) -> tu
 
 
 def along_path(parent: Index, value: Real) -> Real:
-    """Sum of `value` over each node and its ancestors, by pointer doubling. `parent` is -1 at the top."""
+    """Sum of `value` over each node and its ancestors, by pointer doubling.
+
+    `parent` is -1 at the top.
+    """
     n = len(parent)
     up = np.append(np.where(parent < 0, n, parent), n)
     total = np.append(value, 0.0)
@@ -148,7 +216,9 @@ def along_path(parent: Index, value: Real) -> Real:
 
 
 def _ancestors(parent: Index, marked: Mask) -> Index:
-    """The marked ancestor (or self) of each node, -1 where there is none; marked nodes are no ancestors of each other."""
+    """The marked ancestor (or self) of each node, -1 where there is none; marked nodes are no
+    ancestors of each other.
+    """
     n = len(parent)
     up = np.append(np.where(marked, np.arange(n), np.where(parent < 0, n, parent)), n)
     while True:
@@ -165,11 +235,18 @@ def _conflicts(graph: SkeletonGraph, root: Mask, label: Index) -> Mask:
     return np.asarray(somas[graph.piece] >= 2, bool)
 
 
-def per_soma(traced: NeuriteGraph, somas: Labels, n: int, pixel_size_um: float, settings: NeuriteSettings | None = None) -> dict[str, Real]:
+def per_soma(
+    traced: NeuriteGraph,
+    somas: Labels,
+    n: int,
+    pixel_size_um: float,
+    settings: NeuriteSettings | None = None,
+) -> dict[str, Real]:
     """Columns of the cell table for labels 1…n; zeros for somas without neurites.
 
-    `neurite_length_um`, `primary_neurites`, `neurite_tips`, `branch_points`, `max_process_um`, `mean_process_um` (NaN without
-    primary neurite), and Sholl crossings at each radius of SHOLL_UM from the soma's centre.
+    `neurite_length_um`, `primary_neurites`, `neurite_tips`, `branch_points`, `max_process_um`,
+    `mean_process_um` (NaN without primary neurite), and Sholl crossings at each radius of SHOLL_UM
+    from the soma's centre.
     """
     settings = settings or NeuriteSettings()
     graph, owner, px = traced.graph, traced.soma, pixel_size_um
@@ -180,7 +257,9 @@ def per_soma(traced: NeuriteGraph, somas: Labels, n: int, pixel_size_um: float, 
     length = count(owner, traced.length_px) * px
     ring = settings.primary_ring_um / px
     beyond = np.nan_to_num(traced.distance_px, nan=-1.0) >= ring
-    before = np.where(traced.parent < 0, 0.0, np.nan_to_num(traced.distance_px, nan=0.0)[traced.parent])
+    before = np.where(
+        traced.parent < 0, 0.0, np.nan_to_num(traced.distance_px, nan=0.0)[traced.parent]
+    )
     crossing = beyond & (before < ring)
     trunk = _ancestors(traced.parent, crossing)
     reach = np.zeros(len(graph))
@@ -193,16 +272,29 @@ def per_soma(traced: NeuriteGraph, somas: Labels, n: int, pixel_size_um: float, 
     points, number = graph.branch_points(traced.radius_px)
     # A branch point is its first pixel's, so that each counts once.
     joints = np.flatnonzero(points >= 0)
-    branching = count(owner[joints[np.unique(points[joints], return_index=True)[1]]]) if number else np.zeros(n)
+    branching = (
+        count(owner[joints[np.unique(points[joints], return_index=True)[1]]])
+        if number
+        else np.zeros(n)
+    )
     columns = {
-        "neurite_length_um": length, "primary_neurites": primaries, "neurite_tips": tips, "branch_points": branching,
-        "max_process_um": longest[1:], "mean_process_um": np.divide(length, primaries, out=np.full(n, np.nan), where=primaries > 0),
-    }  # fmt: skip
+        "neurite_length_um": length,
+        "primary_neurites": primaries,
+        "neurite_tips": tips,
+        "branch_points": branching,
+        "max_process_um": longest[1:],
+        "mean_process_um": np.divide(
+            length, primaries, out=np.full(n, np.nan), where=primaries > 0
+        ),
+    }
     return columns | _sholl(traced, somas, n, px)
 
 
 def _sholl(traced: NeuriteGraph, somas: Labels, n: int, px: float) -> dict[str, Real]:
-    """Crossings of circles around each soma's centre of mass (Sholl, J. Anat. 87:387, 1953) by its own neurites."""
+    """Crossings of circles around each soma's centre of mass (Sholl, J.
+
+    Anat. 87:387, 1953) by its own neurites.
+    """
     y, x = np.nonzero(somas)
     label = somas[y, x]
     pixels = np.maximum(np.bincount(label, minlength=n + 1), 1)
@@ -213,7 +305,10 @@ def _sholl(traced: NeuriteGraph, somas: Labels, n: int, px: float) -> dict[str, 
     of = owner[graph.first[own]]
     a, b = away[graph.first[own]], away[graph.second[own]]
     low, high = np.minimum(a, b), np.maximum(a, b)
-    return {f"sholl_{r}um": np.bincount(of[(low < r) & (high >= r)], minlength=n + 1)[1:].astype(float) for r in SHOLL_UM}
+    return {
+        f"sholl_{r}um": np.bincount(of[(low < r) & (high >= r)], minlength=n + 1)[1:].astype(float)
+        for r in SHOLL_UM
+    }
 
 
 def of_field(
@@ -225,7 +320,9 @@ def of_field(
     length = float(traced.length_px.sum()) * px
     branches = graph.branches
     width, weight = _branch_widths(traced)
-    straight = np.isfinite(branches.chord_px) & (branches.length_px * px >= settings.primary_ring_um)
+    straight = np.isfinite(branches.chord_px) & (
+        branches.length_px * px >= settings.primary_ring_um
+    )
     tips = (graph.degree <= 1) & ~traced.root
     row: dict[str, float | int | None] = {
         "neurite_length_um": length,
@@ -240,7 +337,8 @@ def of_field(
     }
     if straight.any():
         along = branches.length_px[straight]
-        # Digital chords may exceed the estimated length by a percent; nothing is straighter than straight.
+        # Digital chords may exceed the estimated length by a percent; nothing is straighter than
+        # straight.
         ratio = np.minimum(branches.chord_px[straight] / along, 1.0)
         row["neurite_straightness"] = float((ratio * along).sum() / along.sum())
     return row
@@ -255,7 +353,11 @@ def _branch_widths(traced: NeuriteGraph) -> tuple[Real, Real]:
     count = np.bincount(branch)
     start = np.cumsum(count) - count
     ordered = width[order]
-    median = (ordered[start + (count - 1) // 2] + ordered[start + count // 2]) / 2 if len(count) else np.zeros(0)
+    median = (
+        (ordered[start + (count - 1) // 2] + ordered[start + count // 2]) / 2
+        if len(count)
+        else np.zeros(0)
+    )
     return median, graph.branches.length_px
 
 
@@ -266,7 +368,9 @@ def _weighted_median(values: Real, weights: Real) -> float:
 
 
 def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
-    """Short swellings: connected stretches of a branch that are wide for it. Those at junctions and somas are none."""
+    """Short swellings: connected stretches of a branch that are wide for it. Those at junctions and
+    somas are none.
+    """
     graph = traced.graph
     if not len(graph):
         return 0
@@ -277,10 +381,14 @@ def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
     wide = own & (width > settings.bead_width * usual) & (width - usual >= _BEAD_LEAST_PX)
     both = wide[graph.first] & wide[graph.second]
     n = len(graph)
-    links = coo_array((np.ones(int(both.sum())), (graph.first[both], graph.second[both])), shape=(n, n))
+    links = coo_array(
+        (np.ones(int(both.sum())), (graph.first[both], graph.second[both])), shape=(n, n)
+    )
     count, stretch = connected_components(links, directed=False)
     length = np.bincount(stretch, traced.length_px, count) * px
-    bead = np.bincount(stretch[wide], minlength=count).astype(bool) & (length < settings.bead_length_um)
+    bead = np.bincount(stretch[wide], minlength=count).astype(bool) & (
+        length < settings.bead_length_um
+    )
     # Where branches meet, and where a soma begins, neurites are wide without being swollen.
     _, _, junctions = graph.contact
     beside = np.zeros(n, bool)
@@ -292,15 +400,28 @@ def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
 
 
 def _fragments(mask: Mask, px: float, settings: NeuriteSettings) -> float:
-    """Area in µm² of pieces of the mask that are small and round: what is left of neurites that broke up."""
+    """Area in µm² of pieces of the mask that are small and round: what is left of neurites that
+    broke up.
+    """
     count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     pixels = Pixels(pieces, count - 1)
     area = pixels.count[1:] * px**2
     around = perimeters(pieces, pixels) * px
     circularity = 4 * np.pi * area / np.maximum(around, 1e-9) ** 2
-    return float(area[(area < settings.fragment_area_um2) & (circularity >= settings.fragment_circularity)].sum())
+    return float(
+        area[
+            (area < settings.fragment_area_um2) & (circularity >= settings.fragment_circularity)
+        ].sum()
+    )
 
 
 def neurite_length_um(mask: Mask, pixel_size_um: float, min_branch_um: float = 5.0) -> float:
     """Length in µm of all neurites of a (Y, X) mask, no somas given."""
-    return float(trace(mask, None, pixel_size_um, NeuriteSettings(min_branch_um=min_branch_um)).length_px.sum()) * pixel_size_um
+    return (
+        float(
+            trace(
+                mask, None, pixel_size_um, NeuriteSettings(min_branch_um=min_branch_um)
+            ).length_px.sum()
+        )
+        * pixel_size_um
+    )

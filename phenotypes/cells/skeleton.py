@@ -1,17 +1,19 @@
 """Skeletons as graphs: pixels, the links between them, and the branches that they form.
 
-Strategy. A mask is thinned to a one-pixel skeleton. Its pixels are the nodes of a graph whose links join 8-connected
-neighbours; a diagonal that an axial neighbour already bridges is no link, so that a T of pixels is one junction and no
-triangle. Pixels with three links or more are junctions; those that touch are one branch point. What lies between junctions
-and tips is a branch. All of it is arithmetic on arrays of pixels, none a loop over them.
+Strategy. A mask is thinned to a one-pixel skeleton. Its pixels are the nodes of a graph whose links
+join 8-connected neighbours; a diagonal that an axial neighbour already bridges is no link, so that
+a T of pixels is one junction and no triangle. Pixels with three links or more are junctions; those
+that touch are one branch point. What lies between junctions and tips is a branch. All of it is
+arithmetic on arrays of pixels, none a loop over them.
 
 A length is read from the links with weights that are right on average for lines of every direction,
 
     L = 0.980 · axial links + 1.406 · diagonal links − 0.091 · corners
 
-(Vossepoel & Smeulders, Comput. Graph. Image Process. 20:347, 1982; a corner is a pixel where an axial link meets a
-diagonal one.) Counting pixels is wrong by −10 %, counting 1 and √2 by +5 %; the two-weight estimator 0.948 / 1.340 has no
-bias on average either, but is 5 % short on every horizontal or vertical line.
+(Vossepoel & Smeulders, Comput. Graph. Image Process. 20:347, 1982; a corner is a pixel where an
+axial link meets a diagonal one.) Counting pixels is wrong by −10 %, counting 1 and √2 by +5 %; the
+two-weight estimator 0.948 / 1.340 has no bias on average either, but is 5 % short on every
+horizontal or vertical line.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ def skeletonize(mask: Mask) -> Mask:
 class Branches:
     """Branches of a skeleton, one entry each.
 
-    `length_px` along the branch up to its junctions; `chord_px` straight between its two ends, NaN for a closed loop;
-    `tips`: how many of its ends are free (2, 1 or 0); `contacts`: links into junctions.
+    `length_px` along the branch up to its junctions; `chord_px` straight between its two ends, NaN
+    for a closed loop; `tips`: how many of its ends are free (2, 1 or 0); `contacts`: links into
+    junctions.
     """
 
     length_px: Real
@@ -59,7 +62,8 @@ class Branches:
 class SkeletonGraph:
     """A skeleton's pixels and links.
 
-    `y`, `x` (n,): pixels in scan order. `first`, `second` (m,): the two pixels of each link. `diagonal` (m,): its kind.
+    `y`, `x` (n,): pixels in scan order. `first`, `second` (m,): the two pixels of each link.
+    `diagonal` (m,): its kind.
     """
 
     shape: tuple[int, int]
@@ -75,7 +79,9 @@ class SkeletonGraph:
     @cached_property
     def degree(self) -> Index:
         """Links of each pixel."""
-        return np.bincount(self.first, minlength=len(self)) + np.bincount(self.second, minlength=len(self))
+        return np.bincount(self.first, minlength=len(self)) + np.bincount(
+            self.second, minlength=len(self)
+        )
 
     @cached_property
     def corner(self) -> Mask:
@@ -92,10 +98,16 @@ class SkeletonGraph:
 
     @cached_property
     def pixel_px(self) -> Real:
-        """Each pixel's share of the length: half of its links, and its corner. The shares sum to the skeleton's length."""
+        """Each pixel's share of the length: half of its links, and its corner. The shares sum to
+        the skeleton's length.
+        """
         half = self.link_px / 2
         n = len(self)
-        return np.bincount(self.first, half, n) + np.bincount(self.second, half, n) + CORNER * self.corner
+        return (
+            np.bincount(self.first, half, n)
+            + np.bincount(self.second, half, n)
+            + CORNER * self.corner
+        )
 
     @property
     def length_px(self) -> float:
@@ -142,23 +154,31 @@ class SkeletonGraph:
         length += np.bincount(self.branch[self.first[inside]], self.link_px[inside], count)
         length += np.bincount(of, self.link_px[link], count)
         own = self.branch >= 0
-        length = length + CORNER * np.bincount(self.branch[own], self.corner[own].astype(float), count)
+        length = length + CORNER * np.bincount(
+            self.branch[own], self.corner[own].astype(float), count
+        )
         tip = np.flatnonzero(self.degree <= 1)
         tips = np.bincount(self.branch[tip], 2 - self.degree[tip], count).astype(int)
         # Two ends p and q: |p − q|² = 2 (|p|² + |q|²) − |p + q|².
         ends = np.concatenate([tip, at])
         which = np.concatenate([self.branch[tip], of])
         y, x = self.y[ends].astype(float), self.x[ends].astype(float)
-        square = 2 * np.bincount(which, y * y + x * x, count) - np.bincount(which, y, count) ** 2 - np.bincount(which, x, count) ** 2
-        chord = np.where(np.bincount(which, minlength=count) == 2, np.sqrt(np.maximum(square, 0)), np.nan)
+        square = (
+            2 * np.bincount(which, y * y + x * x, count)
+            - np.bincount(which, y, count) ** 2
+            - np.bincount(which, x, count) ** 2
+        )
+        chord = np.where(
+            np.bincount(which, minlength=count) == 2, np.sqrt(np.maximum(square, 0)), np.nan
+        )
         chord[np.bincount(which, minlength=count) == 1] = 0.0
         return Branches(length, chord, tips, np.bincount(of, minlength=count))
 
     def branch_points(self, radius_px: Real) -> tuple[Index, int]:
         """(branch point of each junction pixel or -1, number of branch points).
 
-        Junctions nearer than twice the neurite's width are one: thinning parts a crossing in two, the farther the acuter it is. `radius_px` (n,) is half
-        the local width.
+        Junctions nearer than twice the neurite's width are one: thinning parts a crossing in two,
+        the farther the acuter it is. `radius_px` (n,) is half the local width.
         """
         count = int(self.cluster.max(initial=-1)) + 1
         if count == 0:
@@ -177,12 +197,17 @@ class SkeletonGraph:
     def matrix(self) -> csr_array:
         """Symmetric sparse matrix of link lengths in pixels."""
         n = len(self)
-        ends = (np.concatenate([self.first, self.second]), np.concatenate([self.second, self.first]))
+        ends = (
+            np.concatenate([self.first, self.second]),
+            np.concatenate([self.second, self.first]),
+        )
         return csr_array((np.tile(self.link_px, 2), ends), shape=(n, n))
 
     def _parts(self, kept: Mask) -> Index:
         n = len(self)
-        graph = coo_array((np.ones(int(kept.sum())), (self.first[kept], self.second[kept])), shape=(n, n))
+        graph = coo_array(
+            (np.ones(int(kept.sum())), (self.first[kept], self.second[kept])), shape=(n, n)
+        )
         return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
     @staticmethod
@@ -204,23 +229,31 @@ def skeleton_graph(skeleton: Mask) -> SkeletonGraph:
     falling = s[at + width + 1] & ~right & ~down
     rising = s[at + width - 1] & ~down & ~s[at - 1]
     first, second, diagonal = [], [], []
-    for there, step, slanted in ((right, 1, False), (down, width, False), (falling, width + 1, True), (rising, width - 1, True)):
+    for there, step, slanted in (
+        (right, 1, False),
+        (down, width, False),
+        (falling, width + 1, True),
+        (rising, width - 1, True),
+    ):
         begin = at[there]
         first.append(number[begin])
         second.append(number[begin + step])
         diagonal.append(np.full(len(begin), slanted))
     y, x = np.divmod(at, width)
     begins, ends = (np.concatenate(part).astype(np.int64) for part in (first, second))
-    return SkeletonGraph((skeleton.shape[0], skeleton.shape[1]), y - 1, x - 1, begins, ends, np.concatenate(diagonal))
+    return SkeletonGraph(
+        (skeleton.shape[0], skeleton.shape[1]), y - 1, x - 1, begins, ends, np.concatenate(diagonal)
+    )
 
 
 def prune(skeleton: Mask, min_length_px: float, rooted: Labels | None = None) -> Mask:
     """Remove whole side branches shorter than `min_length_px`: from a free tip to a junction.
 
-    Branches between two junctions and pieces without junction stay, however short. So does a branch that ends where
-    `rooted` (Y, X) holds the label of a soma: of several that one junction sends to one soma (thinning forks where a neurite
-    is cut off bluntly) the longest. Where a neurite would lose its free end with its side branches, the longest of
-    them stays. What a removed branch leaves is not looked at again, so a long neurite is never eaten from its end.
+    Branches between two junctions and pieces without junction stay, however short. So does a branch
+    that ends where `rooted` (Y, X) holds the label of a soma: of several that one junction sends to
+    one soma (thinning forks where a neurite is cut off bluntly) the longest. Where a neurite would
+    lose its free end with its side branches, the longest of them stays. What a removed branch
+    leaves is not looked at again, so a long neurite is never eaten from its end.
     """
     for least in (min_length_px, min(_STUB_PX, min_length_px)):
         graph = skeleton_graph(skeleton)
@@ -244,11 +277,17 @@ def _side_branches(graph: SkeletonGraph, least: float, rooted: Labels | None) ->
     cluster = graph.cluster[at]
     if rooted is not None:
         soma = np.zeros(len(side), np.int64)
-        np.maximum.at(soma, graph.branch[graph.branch >= 0], rooted[graph.y, graph.x][graph.branch >= 0])
+        np.maximum.at(
+            soma, graph.branch[graph.branch >= 0], rooted[graph.y, graph.x][graph.branch >= 0]
+        )
         short = np.flatnonzero(side[of] & (soma[of] > 0))
         order = short[np.lexsort((-branches.length_px[of[short]], soma[of[short]], cluster[short]))]
         pair = np.column_stack([cluster[order], soma[of[order]]])
-        longest = np.append(True, (pair[1:] != pair[:-1]).any(axis=1)) if len(order) else np.zeros(0, bool)
+        longest = (
+            np.append(True, (pair[1:] != pair[:-1]).any(axis=1))
+            if len(order)
+            else np.zeros(0, bool)
+        )
         side[of[order[longest]]] = False
     count = int(graph.cluster.max()) + 1
     staying = np.bincount(cluster, ~side[of], count)

@@ -1,4 +1,6 @@
-"""What an output column is: name, unit, type, meaning, how it may respond and how coarse a pixel it bears."""
+"""What an output column is: name, unit, type, meaning, how it may respond and how coarse a pixel it
+bears.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ Level = Literal[
     "cell", "field", "well", "quality", "response", "check", "track", "hazard", "screen", "dose", "compound", "window"
 ]  # fmt: skip
 Scale = Literal["percent", "difference"]
-# How a ratio is brought together over cells or fields; in one real vendor export the two differ by 2 %.
-# Which way a sick motor neuron would have to go to be well; None where biology does not say.
+# How a ratio is brought together over cells or fields; in one real vendor export the two differ by
+# 2 %. Which way a sick motor neuron would have to go to be well; None where biology does not say.
 Better = Literal["higher", "lower"]
 Ratio = Literal["ratio_of_sums", "mean_of_ratios"]
 
@@ -24,10 +26,11 @@ INTENSITY_ROLES = ("dna", "neurite", "identity", "aggregate", "granule", "envelo
 class Column:
     """One column of a table.
 
-    `scale` is set on well columns that can be a phenotype of the response table: "percent" of the vehicle mean for
-    counts, lengths and areas, "difference" to it for logarithms and fractions, which may be zero or negative.
-    `coarsest_pixel_um` is the largest pixel at which the number means anything. `ratio` says of a ratio how it aggregates, `better` which
-    direction is the healthy one.
+    `scale` is set on well columns that can be a phenotype of the response table: "percent" of the
+    vehicle mean for counts, lengths and areas, "difference" to it for logarithms and fractions,
+    which may be zero or negative. `coarsest_pixel_um` is the largest pixel at which the number
+    means anything. `ratio` says of a ratio how it aggregates, `better` which direction is the
+    healthy one.
 
     Examples
     --------
@@ -51,10 +54,20 @@ TEXT, INT, REAL, BOOL = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()
 
 
 def per_role(
-    level: Level, name: str, unit: str, meaning: str, scale: Scale | None = None, coarsest_pixel_um: float | None = None
+    level: Level,
+    name: str,
+    unit: str,
+    meaning: str,
+    scale: Scale | None = None,
+    coarsest_pixel_um: float | None = None,
 ) -> list[Column]:
     """One column a role."""
-    return [Column(f"{name}_{role}", level, unit, REAL, meaning.format(role=role), scale, coarsest_pixel_um) for role in INTENSITY_ROLES]
+    return [
+        Column(
+            f"{name}_{role}", level, unit, REAL, meaning.format(role=role), scale, coarsest_pixel_um
+        )
+        for role in INTENSITY_ROLES
+    ]
 
 
 def condition(level: Level, dose: bool = True, control: bool = True) -> list[Column]:
@@ -68,12 +81,22 @@ def condition(level: Level, dose: bool = True, control: bool = True) -> list[Col
         described.append(Column("dose_molar", level, "mol/L", REAL, "Dose; 0 in vehicle wells."))
     if control:
         described.append(Column("control", level, "", TEXT, "none, vehicle, positive or negative."))
-        described.append(Column("batch", level, "", TEXT, "Differentiation batch, from the plate map."))
+        described.append(
+            Column("batch", level, "", TEXT, "Differentiation batch, from the plate map.")
+        )
     return described
 
 
-# The coarsest pixel, in µm, at which a number means anything. Lengths: a neurite still shows. Branching and attribution:
-# neighbouring neurites are still two. Ratio: the ring is two pixels wide. Width, puncta, beads, rim: what they measure
-# is over a pixel across.
-LENGTH_UM, BRANCHING_UM, NC_UM, WIDTH_UM, PUNCTA_UM, BEADS_UM, RIM_UM = 1.5, 1.0, 1.0, 0.7, 0.7, 0.35, 0.2
+# The coarsest pixel, in µm, at which a number means anything. Lengths: a neurite still shows.
+# Branching and attribution: neighbouring neurites are still two. Ratio: the ring is two pixels
+# wide. Width, puncta, beads, rim: what they measure is over a pixel across.
+LENGTH_UM, BRANCHING_UM, NC_UM, WIDTH_UM, PUNCTA_UM, BEADS_UM, RIM_UM = (
+    1.5,
+    1.0,
+    1.0,
+    0.7,
+    0.7,
+    0.35,
+    0.2,
+)
 SHOLL_UM = (10, 20, 30, 40, 50, 75, 100, 150)

@@ -1,5 +1,5 @@
-"""Every output column once: name, unit, type, meaning, formula. Tables are checked against it and documentation is made
-from it.
+"""Every output column once: name, unit, type, meaning, formula. Tables are checked against it and
+documentation is made from it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,20 @@ LEVELS: tuple[Level, ...] = (
     "response", "hazard", "screen", "dose", "compound", "window", "well", "quality", "check", "field", "cell", "track"
 )  # fmt: skip
 
-COLUMNS: tuple[Column, ...] = (*CELL, *FIELD, *WELL, *QUALITY, *RESPONSE, *CHECK, *TRACK, *HAZARD, *SCREEN, *DOSE, *COMPOUND, *WINDOW)
+COLUMNS: tuple[Column, ...] = (
+    *CELL,
+    *FIELD,
+    *WELL,
+    *QUALITY,
+    *RESPONSE,
+    *CHECK,
+    *TRACK,
+    *HAZARD,
+    *SCREEN,
+    *DOSE,
+    *COMPOUND,
+    *WINDOW,
+)
 
 
 def columns(level: Level) -> dict[str, Column]:
@@ -43,7 +56,8 @@ def columns(level: Level) -> dict[str, Column]:
 
 @lru_cache
 def phenotype(name: str) -> Column:
-    """The well column that a protocol names as phenotype. Raises ValueError listing those there are.
+    """The well column that a protocol names as phenotype. Raises ValueError listing those there
+    are.
 
     Examples
     --------
@@ -66,26 +80,37 @@ def empty_table(level: Level) -> pl.DataFrame:
 def conform(table: pl.DataFrame, level: Level) -> pl.DataFrame:
     """The table with its columns in the dictionary's order and types; absent ones are null.
 
-    Raises ValueError for a column that the dictionary does not know: every number must have a meaning.
+    Raises ValueError for a column that the dictionary does not know: every number must have a
+    meaning.
     """
     known = columns(level)
     strange = [name for name in table.columns if name not in known]
     if strange:
         raise ValueError(f"columns without a definition in the {level} table: {', '.join(strange)}")
-    return table.select((pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name) for c in known.values())
+    return table.select(
+        (pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
+        for c in known.values()
+    )
 
 
 def markdown(levels: Iterable[Level] = LEVELS) -> str:
     """The dictionary as Markdown, one table a level; `docs/columns.md` is this text."""
     parts = [
-        "# Columns of the tables\n\nGenerated from `phenotypes/columns/dictionary.py`; do not edit.\n\n"
-        "Means over cells and lengths per neuron are null in wells with fewer than 20 such cells; counts and densities never are.\n"
+        "# Columns of the tables\n\nGenerated from `phenotypes/columns/dictionary.py`; do not"
+        " edit.\n\nMeans over cells and lengths per neuron are null in wells with fewer than 20"
+        " such cells; counts and densities never are.\n"
     ]
     for level in levels:
-        parts.append(f"\n## {level.capitalize()} table\n\n| column | unit | type | meaning |\n|---|---|---|---|\n")
+        parts.append(
+            f"\n## {level.capitalize()} table\n\n| column | unit | type | meaning"
+            " |\n|---|---|---|---|\n"
+        )
         for c in columns(level).values():
             gate = f" Refused above {c.coarsest_pixel_um} µm/px." if c.coarsest_pixel_um else ""
-            scale = {"percent": " Phenotype, in % of vehicle.", "difference": " Phenotype, as difference to vehicle."}
+            scale = {
+                "percent": " Phenotype, in % of vehicle.",
+                "difference": " Phenotype, as difference to vehicle.",
+            }
             ratio = f" ({c.ratio.replace('_', ' ')})" if c.ratio else ""
             note = ratio + scale.get(c.scale or "", "")
             parts.append(f"| `{c.name}` | {c.unit} | {c.dtype} | {c.meaning}{gate}{note} |\n")

@@ -36,10 +36,15 @@ def _spots(name: str, what: str, space: str) -> list[Column]:
         ("nuclear_count", "", "{} that lie in the nucleus."),
     )
     return [
-        Column(f"{name}_{part}", "cell", unit, REAL, meaning.format(what), coarsest_pixel_um=PUNCTA_UM) for part, unit, meaning in parts
+        Column(
+            f"{name}_{part}", "cell", unit, REAL, meaning.format(what), coarsest_pixel_um=PUNCTA_UM
+        )
+        for part, unit, meaning in parts
     ]
 
 
+# Tables of columns, one column per line.
+# fmt: off
 CELL = [
     Column("well", "cell", "", TEXT, "Well name, such as B03."),
     Column("field", "cell", "", INT, "Field number within the well, from 1."),
@@ -83,7 +88,7 @@ CELL = [
     Column("max_process_um", "cell", "µm", REAL, "Longest way along a primary neurite from the soma; 0 without one.", coarsest_pixel_um=BRANCHING_UM),
     Column("mean_process_um", "cell", "µm", REAL, "neurite_length_um / primary_neurites. Null without primary neurite.", coarsest_pixel_um=BRANCHING_UM),
     *[Column(f"sholl_{r}um", "cell", "", REAL, f"Crossings of its neurites with a circle of {r} µm about the soma's centre (Sholl 1953).", coarsest_pixel_um=BRANCHING_UM) for r in SHOLL_UM],
-]  # fmt: skip
+]
 
 FIELD = [
     Column("well", "field", "", TEXT, "Well name."),
@@ -121,7 +126,7 @@ FIELD = [
     Column("drift_y_um", "field", "µm", REAL, "Downward shift of the frame against the first one."),
     Column("drift_x_um", "field", "µm", REAL, "Shift to the right."),
     Column("warnings", "field", "", TEXT, "What segmentation or measurement had to say, separated by semicolons."),
-]  # fmt: skip
+]
 
 WELL = [
     Column("well", "well", "", TEXT, "Well name."),
@@ -179,7 +184,7 @@ WELL = [
     Column("survival_end", "well", "", REAL, "Kaplan–Meier survival at that horizon.", scale="difference"),
     Column("rim_log2_mean", "well", "log2", REAL, "Mean rim_log2_envelope over the population.", scale="difference", coarsest_pixel_um=RIM_UM),
     Column("rim_cv_mean", "well", "", REAL, "Mean rim_cv_envelope over the population.", scale="difference", coarsest_pixel_um=RIM_UM),
-]  # fmt: skip
+]
 # Every well column that is a ratio, with how it aggregates.
 _RATIOS: dict[str, Ratio] = {
     **dict.fromkeys(
@@ -193,8 +198,9 @@ _RATIOS: dict[str, Ratio] = {
     ),
     **dict.fromkeys(("granule_area_fraction", "manders_m1_mean", "manders_excess_mean", "rim_log2_mean", "straightness_mean"), "mean_of_ratios"),
     **{f"nc_log2_{role}": "mean_of_ratios" for role in INTENSITY_ROLES},
-}  # fmt: skip
-# Which way is better. More branches, wider or straighter neurites are not: they stay without a direction.
+}
+# Which way is better. More branches, wider or straighter neurites are not: they stay without a
+# direction.
 _BETTER: dict[str, Better] = {
     **dict.fromkeys(
         (
@@ -211,5 +217,5 @@ _BETTER: dict[str, Better] = {
         ),
         "lower",
     ),
-}  # fmt: skip
+}
 WELL = [replace(c, ratio=_RATIOS.get(c.name), better=_BETTER.get(c.name)) for c in WELL]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from phenotypes.columns.column import BOOL, INT, REAL, TEXT, Column, condition
 
+# Tables of columns, one column per line.
+# fmt: off
 QUALITY = [
     Column("line", "quality", "", TEXT, "Cell line."),
     Column("phenotype", "quality", "", TEXT, "Well column."),
@@ -25,7 +27,7 @@ QUALITY = [
         )
         for part, tail in (("", "."), ("_low", ", lower end of its 95 % bootstrap interval."), ("_high", ", upper end."))
     ],
-]  # fmt: skip
+]
 
 RESPONSE = [
     *condition("response", dose=False, control=False),
@@ -63,7 +65,7 @@ RESPONSE = [
     Column("protocol_digest", "response", "", TEXT, "SHA-256 of the protocol."),
     Column("label_version", "response", "", INT, "Revision of the review that the row follows: 1 before any, one more for every correction and verdict on the run."),
     Column("software_version", "response", "", TEXT, "Version of this software."),
-]  # fmt: skip
+]
 
 CHECK = [
     Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, acquisition_drift, position_correction, autofluorescence, identity, mislocalisation."),
@@ -73,7 +75,7 @@ CHECK = [
     Column("value", "check", "", REAL, "Edge: ratio of medians; trends and drift: rank correlation; autofluorescence: robust z; identity: threshold in grey levels."),
     Column("p_value", "check", "", REAL, "Mann–Whitney for the edge, Spearman for trends and drift; a warning under 0.01."),
     Column("n_wells", "check", "", INT, "Wells it was read from."),
-]  # fmt: skip
+]
 
 TRACK = [
     Column("well", "track", "", TEXT, "Well name."),
@@ -91,7 +93,7 @@ TRACK = [
     Column("included", "track", "", BOOL, "Whether it was present and alive in the first usable frame; only these are analysed."),
     Column("excluded_reason", "track", "", TEXT, "Why not."),
     Column("study_end_h", "track", "h", REAL, "Last usable frame of its field."),
-]  # fmt: skip
+]
 
 HAZARD = [
     *condition("hazard", control=False),
@@ -113,4 +115,4 @@ HAZARD = [
     *[Column(f"{name}_{arm}", "hazard", "", dtype, meaning.format(arm)) for name, dtype, meaning in (("n_tracks", INT, "Included tracks, {} wells."), ("n_events", INT, "Deaths, {} wells."), ("n_wells", INT, "Number of {} wells."), ("lost_fraction", REAL, "Share of tracks whose end was not seen before the study's, {} wells.")) for arm in ("vehicle", "treated")],
     Column("n_batches", "hazard", "", INT, "Batches with both arms and a ratio of their own."),
     Column("q_value", "hazard", "", REAL, "Benjamini–Hochberg over the plate's ratios."),
-]  # fmt: skip
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from phenotypes.columns.column import BOOL, INT, REAL, TEXT, Column, Level
 
+# Tables of columns, one column per line.
+# fmt: off
 _SCALE = "log2 ratio to vehicle of the same line and plate for counts, lengths and areas, difference to it for logarithms and fractions"
 
 
@@ -77,7 +79,7 @@ SCREEN = [
     Column("protocol_digests", "screen", "", TEXT, "SHA-256 of their protocols; more than one means that assays are pooled."),
     Column("label_version", "screen", "", INT, "Version of the labels."),
     Column("software_version", "screen", "", TEXT, "Version of the software that fitted the row."),
-]  # fmt: skip
+]
 
 DOSE = [
     *_subject("dose"),
@@ -115,7 +117,7 @@ COMPOUND = [
     Column("mixed_status", "compound", "", TEXT, "ok, too_few_donors, collapsed, not_converged. Null where the primary analysis finds nothing to confirm."),
     Column("association_status", "compound", "", TEXT, "Does the effect differ between genes? ok, homogeneous, too_few_donors, confounded_with_batch."),
     Column("association_p", "compound", "", REAL, "Permutation test over donors of the genes' difference; only where donors are not alike."),
-]  # fmt: skip
+]
 
 WINDOW = [
     Column("line", "window", "", TEXT, "Disease line."),
@@ -128,4 +130,4 @@ WINDOW = [
     Column("n_batches", "window", "", INT, "Batches."),
     *_interval("window", "ssmd", "", "SSMD of isogenic against disease vehicle wells of one batch, plates averaged."),
     *_interval("window", "gap", "", "Isogenic vehicle − disease vehicle on the effect's scale; with all batches together the interval is between batches."),
-]  # fmt: skip
+]

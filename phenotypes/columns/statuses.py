@@ -1,4 +1,6 @@
-"""Every status that a table may hold: one enumeration per column. A member is the text that stands in the table."""
+"""Every status that a table may hold: one enumeration per column. A member is the text that stands
+in the table.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """When a tracked neuron died, by one of four definitions, or why its end was not seen.
 
-A track lost while alive is right-censored at its last observed frame: it is never a death, and never dropped. Only reporter
-loss reads absence as death, and only where the neuron is absent from two usable frames in a row (`absent_frames`), was not at
-the field's edge and did not merge with another.
+A track lost while alive is right-censored at its last observed frame: it is never a death, and
+never dropped. Only reporter loss reads absence as death, and only where the neuron is absent from
+two usable frames in a row (`absent_frames`), was not at the field's edge and did not merge with
+another.
 """
 
 from __future__ import annotations
@@ -28,53 +29,83 @@ MIN_CONTROL_CELLS = 20
 class DeathSettings:
     """What counts as a death, and what as the end of an observation.
 
-    A neuron that seems to die while it moves farther than `jump_um` is more likely another cell, dead before, that the track
-    slipped to: the neuron is censored, not dead. `sensor_share` is that of Linsley et al., Nat. Commun. 12:5284, 2021.
+    A neuron that seems to die while it moves farther than `jump_um` is more likely another cell,
+    dead before, that the track slipped to: the neuron is censored, not dead. `sensor_share` is that
+    of Linsley et al., Nat. Commun. 12:5284, 2021.
     """
 
     definition: Definition = field(default="reporter_loss", kw_only=False)
-    round_form_factor: Annotated[Positive, meaning("A soma at least this round, twice in a row, is dead (rounding).")] = 0.85
+    round_form_factor: Annotated[
+        Positive, meaning("A soma at least this round, twice in a row, is dead (rounding).")
+    ] = 0.85
     round_area: Annotated[Positive, meaning("… and at most this share of its first area.")] = 0.7
-    edge_um: Annotated[Positive, meaning("A neuron lost nearer to the field's edge left the field.")] = 15.0
-    jump_um: Annotated[Positive, meaning("A neuron that seems to die while it moves farther than this is censored, not dead.")] = 7.5
-    sensor_share: Annotated[Share, meaning("Share of the way from live to killed wells at which a sensor says dead (death_dye, gedi).")] = (
-        0.25
-    )
-    absent_frames: Annotated[Count, meaning("Usable frames in a row without the neuron that make a death (reporter_loss).")] = 2
+    edge_um: Annotated[
+        Positive, meaning("A neuron lost nearer to the field's edge left the field.")
+    ] = 15.0
+    jump_um: Annotated[
+        Positive,
+        meaning(
+            "A neuron that seems to die while it moves farther than this is censored, not dead."
+        ),
+    ] = 7.5
+    sensor_share: Annotated[
+        Share,
+        meaning(
+            "Share of the way from live to killed wells at which a sensor says dead (death_dye,"
+            " gedi)."
+        ),
+    ] = 0.25
+    absent_frames: Annotated[
+        Count,
+        meaning("Usable frames in a row without the neuron that make a death (reporter_loss)."),
+    ] = 2
 
 
 @dataclass(frozen=True)
 class SensorThreshold:
-    """Sensor value above which a neuron is dead; None with the reason if control wells could not give it."""
+    """Sensor value above which a neuron is dead; None with the reason if control wells could not
+    give it.
+    """
 
     threshold: float | None
     reason: str
 
 
-def sensor_threshold(live: ArrayLike, dead: ArrayLike, settings: DeathSettings | None = None) -> SensorThreshold:
-    """θ = `sensor_share` (mean dead − mean live) + mean live, from vehicle wells at the first frame and killed wells at the last."""
+def sensor_threshold(
+    live: ArrayLike, dead: ArrayLike, settings: DeathSettings | None = None
+) -> SensorThreshold:
+    """θ = `sensor_share` (mean dead − mean live) + mean live, from vehicle wells at the first frame
+    and killed wells at the last.
+    """
     settings = settings or DeathSettings()
     alive, killed = (np.asarray(v, float) for v in (live, dead))
     alive, killed = alive[np.isfinite(alive)], killed[np.isfinite(killed)]
     if min(len(alive), len(killed)) < MIN_CONTROL_CELLS:
         return SensorThreshold(
-            None, f"death_threshold_refused: {len(alive)} cells in vehicle wells and {len(killed)} in killed (positive-control) wells; "
-            f"{MIN_CONTROL_CELLS} of each are needed"
-        )  # fmt: skip
+            None,
+            f"death_threshold_refused: {len(alive)} cells in vehicle wells and {len(killed)} in"
+            f" killed (positive-control) wells; {MIN_CONTROL_CELLS} of each are needed",
+        )
     gap, spread = float(killed.mean() - alive.mean()), float(alive.std(ddof=1))
     if gap <= 2 * spread:
         return SensorThreshold(
-            None, f"death_threshold_refused: killed wells read {killed.mean():.3g}, vehicle wells {alive.mean():.3g} ± {spread:.2g}: "
-            "the sensor does not tell them apart"
-        )  # fmt: skip
-    return SensorThreshold(settings.sensor_share * gap + float(alive.mean()), f"from {len(alive)} vehicle and {len(killed)} killed cells")
+            None,
+            f"death_threshold_refused: killed wells read {killed.mean():.3g}, vehicle wells"
+            f" {alive.mean():.3g} ± {spread:.2g}: the sensor does not tell them apart",
+        )
+    return SensorThreshold(
+        settings.sensor_share * gap + float(alive.mean()),
+        f"from {len(alive)} vehicle and {len(killed)} killed cells",
+    )
 
 
 def with_sensor(cells: pl.DataFrame, definition: Definition) -> pl.DataFrame:
     """Add `sensor`: red over green for GEDI, the dye's mean for a death dye, null otherwise."""
     if definition == "gedi":
         green = pl.col("soma_mean_neurite")
-        return cells.with_columns(pl.when(green > 0).then(pl.col("soma_mean_death") / green).alias("sensor"))
+        return cells.with_columns(
+            pl.when(green > 0).then(pl.col("soma_mean_death") / green).alias("sensor")
+        )
     if definition == "death_dye":
         return cells.with_columns(pl.col("soma_mean_death").alias("sensor"))
     return cells.with_columns(pl.lit(None, pl.Float64).alias("sensor"))
@@ -99,7 +130,9 @@ def plate_tracks(
         how="left",
         maintain_order="left",
     )
-    placed = placed.with_columns(y_um=pl.col("y_um") - pl.col("drift_y_um"), x_um=pl.col("x_um") - pl.col("drift_x_um"))
+    placed = placed.with_columns(
+        y_um=pl.col("y_um") - pl.col("drift_y_um"), x_um=pl.col("x_um") - pl.col("drift_x_um")
+    )
     of_field = dict(placed.group_by("well", "field", maintain_order=True))
     parts = []
     for (well, number), frames in fields.group_by("well", "field", maintain_order=True):
@@ -107,7 +140,11 @@ def plate_tracks(
         if own is None:
             continue
         described = frames.sort("frame").select(
-            "frame", "time_h", "usable", pl.col("drift_y_um").alias("y_um"), pl.col("drift_x_um").alias("x_um")
+            "frame",
+            "time_h",
+            "usable",
+            pl.col("drift_y_um").alias("y_um"),
+            pl.col("drift_x_um").alias("x_um"),
         )
         size = (float(frames["height_um"][0]), float(frames["width_um"][0]))
         found = tracks_table(own, described, size, settings, threshold.threshold)
@@ -118,24 +155,39 @@ def plate_tracks(
     return conform(named, "track"), threshold
 
 
-def _plate_threshold(sensed: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame, settings: DeathSettings) -> SensorThreshold:
+def _plate_threshold(
+    sensed: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame, settings: DeathSettings
+) -> SensorThreshold:
     usable = fields.filter("usable")
-    ends = usable.group_by("well", "field").agg(pl.col("frame").min().alias("first"), pl.col("frame").max().alias("last"))
-    placed = sensed.join(ends, on=["well", "field"], how="inner").join(conditions.select("well", "control"), on="well", how="left")
-    live = placed.filter((pl.col("control") == "vehicle") & (pl.col("frame") == pl.col("first")))["sensor"]
-    dead = placed.filter((pl.col("control") == "positive") & (pl.col("frame") == pl.col("last")))["sensor"]
+    ends = usable.group_by("well", "field").agg(
+        pl.col("frame").min().alias("first"), pl.col("frame").max().alias("last")
+    )
+    placed = sensed.join(ends, on=["well", "field"], how="inner").join(
+        conditions.select("well", "control"), on="well", how="left"
+    )
+    live = placed.filter((pl.col("control") == "vehicle") & (pl.col("frame") == pl.col("first")))[
+        "sensor"
+    ]
+    dead = placed.filter((pl.col("control") == "positive") & (pl.col("frame") == pl.col("last")))[
+        "sensor"
+    ]
     return sensor_threshold(live.drop_nulls().to_numpy(), dead.drop_nulls().to_numpy(), settings)
 
 
 def tracks_table(
-    objects: pl.DataFrame, frames: pl.DataFrame, field_um: tuple[float, float], settings: DeathSettings, threshold: float | None
+    objects: pl.DataFrame,
+    frames: pl.DataFrame,
+    field_um: tuple[float, float],
+    settings: DeathSettings,
+    threshold: float | None,
 ) -> pl.DataFrame:
     """One row a track of one field: entry, exit, event, censor reason.
 
     Parameters
     ----------
     objects
-        As `tracking.link` gives them, with `sensor`, `soma_form_factor`; y_um, x_um registered to the first frame.
+        As `tracking.link` gives them, with `sensor`, `soma_form_factor`; y_um, x_um registered to
+        the first frame.
     frames
         frame, time_h, usable, y_um, x_um (its shift); one row a frame, in order.
     field_um
@@ -145,17 +197,34 @@ def tracks_table(
 
     Returns
     -------
-    track, first_frame, last_frame, entry_h, exit_h, event, reason (of an end without event), included, excluded_reason.
-    Only tracks present and alive in the first usable frame are included.
+    track, first_frame, last_frame, entry_h, exit_h, event, reason (of an end without event),
+    included, excluded_reason. Only tracks present and alive in the first usable frame are included.
     """
-    usable = frames.filter("usable").with_row_index("step").with_columns(pl.col("step").cast(pl.Int64))
+    usable = (
+        frames.filter("usable").with_row_index("step").with_columns(pl.col("step").cast(pl.Int64))
+    )
     last_step = len(usable) - 1
-    rows = objects.join(usable.select("frame", "step", "time_h"), on="frame", how="inner", maintain_order="left").sort("track", "step")
+    rows = objects.join(
+        usable.select("frame", "step", "time_h"), on="frame", how="inner", maintain_order="left"
+    ).sort("track", "step")
     shift = frames.select("frame", pl.col("y_um").alias("dy"), pl.col("x_um").alias("dx"))
     rows = rows.join(shift, on="frame", how="left", maintain_order="left")
-    rows = rows.with_columns(_dead(settings, threshold).alias("dead"), _at_edge(field_um, settings.edge_um).alias("edge"))
-    moved = ((pl.col("y_um") - pl.col("y_um").shift(1)).pow(2) + (pl.col("x_um") - pl.col("x_um").shift(1)).pow(2)).sqrt().over("track")
-    slipped = pl.col("dead") & ~pl.col("dead").shift(1, fill_value=False).over("track") & (moved.fill_null(0.0) > settings.jump_um)
+    rows = rows.with_columns(
+        _dead(settings, threshold).alias("dead"), _at_edge(field_um, settings.edge_um).alias("edge")
+    )
+    moved = (
+        (
+            (pl.col("y_um") - pl.col("y_um").shift(1)).pow(2)
+            + (pl.col("x_um") - pl.col("x_um").shift(1)).pow(2)
+        )
+        .sqrt()
+        .over("track")
+    )
+    slipped = (
+        pl.col("dead")
+        & ~pl.col("dead").shift(1, fill_value=False).over("track")
+        & (moved.fill_null(0.0) > settings.jump_um)
+    )
     rows = rows.with_columns(slipped.alias("slipped"))
     ends = rows.group_by("track", maintain_order=True).agg(
         pl.col("frame").first().alias("first_frame"),
@@ -166,7 +235,9 @@ def tracks_table(
         pl.col("edge").last(),
         pl.col("conflict").last().alias("merged"),
         pl.col("time_h").filter(pl.col("conflict") | pl.col("slipped")).first().alias("conflict_h"),
-        pl.when(~pl.col("slipped").any()).then(pl.col("time_h").filter("dead").first()).alias("dead_h"),
+        pl.when(~pl.col("slipped").any())
+        .then(pl.col("time_h").filter("dead").first())
+        .alias("dead_h"),
         pl.col("dead").first().alias("dead_at_start"),
         pl.col("y_um").first().alias("y_um"),
         pl.col("x_um").first().alias("x_um"),
@@ -174,36 +245,64 @@ def tracks_table(
     times = usable["time_h"].to_list()
     after = usable.select((pl.col("step") - 1).alias("end"), pl.col("time_h").alias("absent_h"))
     ends = ends.join(after, on="end", how="left", maintain_order="left")
-    # Unusable frames right after the last sighting: the microscope may have missed the cell's last hours.
+    # Unusable frames right after the last sighting: the microscope may have missed the cell's last
+    # hours.
     blind = _followed_by_unusable(frames)
     absent = last_step - pl.col("end")
-    confirmed = (absent >= settings.absent_frames) & ~pl.col("edge") & ~pl.col("merged") & pl.col("conflict_h").is_null()
+    confirmed = (
+        (absent >= settings.absent_frames)
+        & ~pl.col("edge")
+        & ~pl.col("merged")
+        & pl.col("conflict_h").is_null()
+    )
     event_h = pl.col("dead_h")
     if settings.definition == "reporter_loss":
         event_h = pl.when(confirmed & ~pl.col("last_frame").is_in(blind)).then(pl.col("absent_h"))
     # A conflict before the event: from then on nobody knows whose life is followed.
-    conflicted = pl.col("conflict_h").is_not_null() & (event_h.is_null() | (pl.col("conflict_h") < event_h))
+    conflicted = pl.col("conflict_h").is_not_null() & (
+        event_h.is_null() | (pl.col("conflict_h") < event_h)
+    )
     event = event_h.is_not_null() & ~conflicted
     reason = (
-        pl.when(event).then(pl.lit(""))
-        .when(conflicted).then(pl.lit("identity_conflict"))
-        .when(absent == 0).then(pl.lit("end_of_study"))
-        .when(pl.col("edge")).then(pl.lit("left_field"))
-        .when(pl.col("last_frame").is_in(blind)).then(pl.lit("focus_failure"))
+        pl.when(event)
+        .then(pl.lit(""))
+        .when(conflicted)
+        .then(pl.lit("identity_conflict"))
+        .when(absent == 0)
+        .then(pl.lit("end_of_study"))
+        .when(pl.col("edge"))
+        .then(pl.lit("left_field"))
+        .when(pl.col("last_frame").is_in(blind))
+        .then(pl.lit("focus_failure"))
         .otherwise(pl.lit("lost"))
-    )  # fmt: skip
+    )
     included = (pl.col("begin") == 0) & ~pl.col("dead_at_start")
     why = (
-        pl.when(pl.col("begin") > 0).then(pl.lit("not present in the first usable frame"))
-        .when(pl.col("dead_at_start")).then(pl.lit("dead in the first usable frame")).otherwise(pl.lit(""))
-    )  # fmt: skip
+        pl.when(pl.col("begin") > 0)
+        .then(pl.lit("not present in the first usable frame"))
+        .when(pl.col("dead_at_start"))
+        .then(pl.lit("dead in the first usable frame"))
+        .otherwise(pl.lit(""))
+    )
     return ends.select(
-        "track", "first_frame", "last_frame", "y_um", "x_um",
+        "track",
+        "first_frame",
+        "last_frame",
+        "y_um",
+        "x_um",
         pl.lit(times[0] if times else 0.0).alias("entry_h"),
-        pl.when(event).then(event_h).when(conflicted).then(pl.col("conflict_h")).otherwise(pl.col("seen_h")).alias("exit_h"),
-        event.alias("event"), reason.alias("reason"), included.alias("included"), why.alias("excluded_reason"),
+        pl.when(event)
+        .then(event_h)
+        .when(conflicted)
+        .then(pl.col("conflict_h"))
+        .otherwise(pl.col("seen_h"))
+        .alias("exit_h"),
+        event.alias("event"),
+        reason.alias("reason"),
+        included.alias("included"),
+        why.alias("excluded_reason"),
         pl.lit(times[-1] if times else 0.0).alias("study_end_h"),
-    )  # fmt: skip
+    )
 
 
 def _dead(settings: DeathSettings, threshold: float | None) -> pl.Expr:
@@ -213,7 +312,9 @@ def _dead(settings: DeathSettings, threshold: float | None) -> pl.Expr:
         return (pl.col("sensor") > threshold).fill_null(value=False)
     if settings.definition == "rounding":
         first = pl.col("soma_area_um2").first().over("track")
-        round_now = (pl.col("soma_form_factor") >= settings.round_form_factor) & (pl.col("soma_area_um2") <= settings.round_area * first)
+        round_now = (pl.col("soma_form_factor") >= settings.round_form_factor) & (
+            pl.col("soma_area_um2") <= settings.round_area * first
+        )
         # Twice in a row: a live soma is round for a moment when its neighbour leaves.
         return (round_now & round_now.shift(-1).over("track")).fill_null(value=False)
     return pl.lit(value=False)
@@ -227,5 +328,7 @@ def _at_edge(field_um: tuple[float, float], edge_um: float) -> pl.Expr:
 
 def _followed_by_unusable(frames: pl.DataFrame) -> list[int]:
     """Frames whose next frame is unusable."""
-    following = frames.with_columns((~pl.col("usable")).shift(-1).fill_null(value=False).alias("blind"))
+    following = frames.with_columns(
+        (~pl.col("usable")).shift(-1).fill_null(value=False).alias("blind")
+    )
     return following.filter("blind")["frame"].to_list()

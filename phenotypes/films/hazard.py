@@ -1,13 +1,15 @@
-"""Survival over time: hazard ratios per line, compound and dose against the line's vehicle, with what may spoil them.
+"""Survival over time: hazard ratios per line, compound and dose against the line's vehicle, with
+what may spoil them.
 
-Cox's model with Efron's ties, stratified by batch, variance clustered by well (lifelines). The sandwich variance is too
-small with few wells: it is multiplied by G/(G − 1) and intervals take Student's t with G − 2 degrees of freedom, G wells
-in both arms; and it is never taken below the model's own. Where both arms stand in two batches or more, the interval is no narrower than
-what the batches' own ratios say of one another (Student's t, batches − 1): within a line the batch is n, and a bootstrap of three has ten
-different draws. Under MIN_EVENTS deaths in an arm no ratio is given.
+Cox's model with Efron's ties, stratified by batch, variance clustered by well (lifelines). The
+sandwich variance is too small with few wells: it is multiplied by G/(G − 1) and intervals take
+Student's t with G − 2 degrees of freedom, G wells in both arms; and it is never taken below the
+model's own. Where both arms stand in two batches or more, the interval is no narrower than what the
+batches' own ratios say of one another (Student's t, batches − 1): within a line the batch is n, and
+a bootstrap of three has ten different draws. Under MIN_EVENTS deaths in an arm no ratio is given.
 
-Censoring is informative where one arm loses more tracks than the other. Then the row is flagged, and two bounds are
-given: all lost had died when last seen; all lost lived to the end.
+Censoring is informative where one arm loses more tracks than the other. Then the row is flagged,
+and two bounds are given: all lost had died when last seen; all lost lived to the end.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ Row = dict[str, object]
 
 
 def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
-    """One row per line × compound × dose. `tracks` as the track table; only included ones take part."""
+    """One row per line × compound × dose.
+
+    `tracks` as the track table; only included ones take part.
+    """
     used = tracks.filter("included")
     if used.is_empty():
         return empty_table("hazard")
@@ -44,14 +49,26 @@ def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
     for line in used["line"].unique().sort():
         own = used.filter(pl.col("line") == line)
         vehicle = own.filter(pl.col("control") == "vehicle")
-        treated = own.filter(pl.col("control").is_in(["none", "positive"]) & (pl.col("compound") != ""))
-        for (compound, dose), arm in treated.sort("compound", "dose_molar").group_by("compound", "dose_molar", maintain_order=True):
+        treated = own.filter(
+            pl.col("control").is_in(["none", "positive"]) & (pl.col("compound") != "")
+        )
+        for (compound, dose), arm in treated.sort("compound", "dose_molar").group_by(
+            "compound", "dose_molar", maintain_order=True
+        ):
             rows.append(
-                {"line": line, "genotype": arm["genotype"][0], "compound": compound, "dose_molar": dose, **compare(vehicle, arm, horizon)}
+                {
+                    "line": line,
+                    "genotype": arm["genotype"][0],
+                    "compound": compound,
+                    "dose_molar": dose,
+                    **compare(vehicle, arm, horizon),
+                }
             )
     if not rows:
         return empty_table("hazard")
-    table = conform(pl.DataFrame(rows, infer_schema_length=None), "hazard").with_columns(pl.col(pl.Float64).fill_nan(None))
+    table = conform(pl.DataFrame(rows, infer_schema_length=None), "hazard").with_columns(
+        pl.col(pl.Float64).fill_nan(None)
+    )
     return with_q_values(table)
 
 
@@ -65,32 +82,49 @@ def _lost_fraction(tracks: pl.DataFrame) -> float:
 
 
 def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
-    """Columns of one hazard row from two sets of included tracks (well, batch, entry_h, exit_h, event, reason)."""
+    """Columns of one hazard row from two sets of included tracks (well, batch, entry_h, exit_h,
+    event, reason).
+    """
     row: Row = {"horizon_h": horizon_h}
     loss = []
     for name, group in (("vehicle", vehicle), ("treated", arm)):
         share = _lost_fraction(group)
         loss.append(share)
         row |= {
-            f"n_tracks_{name}": len(group), f"n_events_{name}": int(group["event"].sum()),
-            f"n_wells_{name}": group["well"].n_unique(), f"lost_fraction_{name}": share if len(group) else None,
-        }  # fmt: skip
+            f"n_tracks_{name}": len(group),
+            f"n_events_{name}": int(group["event"].sum()),
+            f"n_wells_{name}": group["well"].n_unique(),
+            f"lost_fraction_{name}": share if len(group) else None,
+        }
     if min(len(vehicle), len(arm)) < MIN_TRACKS:
         return {
             **row,
             "status": "too_few_tracks",
-            "reason": f"{len(vehicle)} vehicle and {len(arm)} treated tracks; {MIN_TRACKS} of each are needed",
+            "reason": (
+                f"{len(vehicle)} vehicle and {len(arm)} treated tracks; {MIN_TRACKS} of each are"
+                " needed"
+            ),
         }
     mean, error = zip(*(_rmst(group, horizon_h) for group in (vehicle, arm)), strict=True)
     half_width = 1.96 * float(np.hypot(*error))
-    row |= {"rmst_vehicle_h": mean[0], "rmst_treated_h": mean[1], "rmst_difference_h": mean[1] - mean[0]}
-    row |= {"rmst_difference_low": mean[1] - mean[0] - half_width, "rmst_difference_high": mean[1] - mean[0] + half_width}
+    row |= {
+        "rmst_vehicle_h": mean[0],
+        "rmst_treated_h": mean[1],
+        "rmst_difference_h": mean[1] - mean[0],
+    }
+    row |= {
+        "rmst_difference_low": mean[1] - mean[0] - half_width,
+        "rmst_difference_high": mean[1] - mean[0] + half_width,
+    }
     events = (int(vehicle["event"].sum()), int(arm["event"].sum()))
     if min(events) < MIN_EVENTS:
         return {
             **row,
             "status": "too_few_events",
-            "reason": f"{events[0]} deaths in vehicle and {events[1]} in treated wells; {MIN_EVENTS} of each are needed",
+            "reason": (
+                f"{events[0]} deaths in vehicle and {events[1]} in treated wells; {MIN_EVENTS} of"
+                " each are needed"
+            ),
         }
     both = _arms(vehicle, arm)
     row |= _cox(both)
@@ -98,23 +132,38 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
         return row
     if abs(loss[1] - loss[0]) > LOSS_POINTS:
         lost = pl.col("reason").is_in(_LOST)
-        every = _arms(vehicle, arm, at_once=True)  # a track lost after its first frame belongs to both bounds
+        # a track lost after its first frame belongs to both bounds
+        every = _arms(vehicle, arm, at_once=True)
         to_end = pl.max_horizontal(pl.col("hours"), horizon_h - pl.col("entry_h"))
         died = _ratio(every.with_columns((pl.col("event") | lost).alias("event")))
-        lived = _ratio(every.with_columns(pl.when(lost).then(to_end).otherwise(pl.col("hours")).alias("hours")))
+        lived = _ratio(
+            every.with_columns(pl.when(lost).then(to_end).otherwise(pl.col("hours")).alias("hours"))
+        )
         words = f"{loss[0]:.0%} of vehicle and {loss[1]:.0%} of treated tracks were lost: "
         bounded = died is not None and lived is not None
-        words += "read the hazard ratio between its two bounds" if bounded else "a bound of the hazard ratio is not finite"
-        row |= {"hr_lost_died": died, "hr_lost_lived": lived, "status": "informative_censoring", "reason": words}
+        words += (
+            "read the hazard ratio between its two bounds"
+            if bounded
+            else "a bound of the hazard ratio is not finite"
+        )
+        row |= {
+            "hr_lost_died": died,
+            "hr_lost_lived": lived,
+            "status": "informative_censoring",
+            "reason": words,
+        }
     return row
 
 
 def _rmst(group: pl.DataFrame, horizon_h: float) -> tuple[float, float]:
-    """RMST from the study's start; its error between wells where there are at least three, and never below Greenwood's."""
+    """RMST from the study's start; its error between wells where there are at least three, and
+    never below Greenwood's.
+    """
     start = _earliest(group, "entry_h")
     mean, error = kaplan_meier(group["exit_h"] - start, group["event"]).rmst(horizon_h - start)
     wells = [
-        kaplan_meier(w["exit_h"] - start, w["event"]).rmst(horizon_h - start)[0] for w in group.partition_by("well", maintain_order=True)
+        kaplan_meier(w["exit_h"] - start, w["event"]).rmst(horizon_h - start)[0]
+        for w in group.partition_by("well", maintain_order=True)
     ]
     if len(wells) >= 3:
         error = max(error, float(np.std(wells, ddof=1) / np.sqrt(len(wells))))
@@ -122,12 +171,30 @@ def _rmst(group: pl.DataFrame, horizon_h: float) -> tuple[float, float]:
 
 
 def _arms(vehicle: pl.DataFrame, arm: pl.DataFrame, *, at_once: bool = False) -> pl.DataFrame:
-    """Both arms with `treated` and `hours` at risk, from each track's own start; `at_once` keeps those at risk for no time."""
+    """Both arms with `treated` and `hours` at risk, from each track's own start; `at_once` keeps
+    those at risk for no time.
+    """
     hours = (pl.col("exit_h") - pl.col("entry_h")).alias("hours")
-    chosen = [pl.col("well"), pl.col("batch"), pl.col("entry_h"), pl.col("event"), pl.col("reason"), hours]
-    both = pl.concat([group.select(*chosen, pl.lit(treated).alias("treated")) for group, treated in ((vehicle, 0.0), (arm, 1.0))])
+    chosen = [
+        pl.col("well"),
+        pl.col("batch"),
+        pl.col("entry_h"),
+        pl.col("event"),
+        pl.col("reason"),
+        hours,
+    ]
+    both = pl.concat(
+        [
+            group.select(*chosen, pl.lit(treated).alias("treated"))
+            for group, treated in ((vehicle, 0.0), (arm, 1.0))
+        ]
+    )
     # Seen once and never again: it says nothing of when it died.
-    return both.with_columns(pl.col("hours").clip(lower_bound=_INSTANT_H)) if at_once else both.filter(pl.col("hours") > 0)
+    return (
+        both.with_columns(pl.col("hours").clip(lower_bound=_INSTANT_H))
+        if at_once
+        else both.filter(pl.col("hours") > 0)
+    )
 
 
 def _frame(both: pl.DataFrame, more: Sequence[str]) -> Any:
@@ -143,15 +210,23 @@ def _fit(both: pl.DataFrame, strata: Sequence[str], cluster: str | None = None) 
 
     more = [*strata, *([cluster] if cluster else [])]
     with warnings.catch_warnings():
-        # It warns of separation: where one arm dies at once and the other hardly, the ratio has no finite estimate.
+        # It warns of separation: where one arm dies at once and the other hardly, the ratio has no
+        # finite estimate.
         warnings.simplefilter("error", ConvergenceWarning)
         return CoxPHFitter().fit(
-            _frame(both, more), "hours", "event", strata=list(strata) or None, cluster_col=cluster, robust=cluster is not None
+            _frame(both, more),
+            "hours",
+            "event",
+            strata=list(strata) or None,
+            cluster_col=cluster,
+            robust=cluster is not None,
         )
 
 
 def _strata(both: pl.DataFrame) -> list[str]:
-    """Stratify by batch where both arms are in more than one; a batch with one arm only says nothing of the ratio."""
+    """Stratify by batch where both arms are in more than one; a batch with one arm only says
+    nothing of the ratio.
+    """
     arms = both.group_by("batch").agg(pl.col("treated").n_unique())
     return ["batch"] if len(arms) > 1 and (arms["treated"] == 2).any() else []
 
@@ -191,7 +266,10 @@ def _cox(both: pl.DataFrame) -> Row:
         clustered = _fit(both, strata, "well")
         test = proportional_hazard_test(plain, _frame(both, strata), time_transform="rank")
     except _no_estimate() as error:
-        return {"status": "not_converged", "reason": f"Cox's model has no finite estimate: {str(error).splitlines()[0][:120]}"}
+        return {
+            "status": "not_converged",
+            "reason": f"Cox's model has no finite estimate: {str(error).splitlines()[0][:120]}",
+        }
     wells = both["well"].n_unique()
     estimate = float(plain.params_["treated"])
     if wells < 4:
@@ -211,18 +289,34 @@ def _cox(both: pl.DataFrame) -> Row:
             se, degrees = spread, len(between) - 1
             half_width = float(stats.t.ppf(0.975, degrees)) * se
     with np.errstate(over="ignore"):
-        low, high = (float(v) if np.isfinite(v) else None for v in np.exp([estimate - half_width, estimate + half_width]))
+        low, high = (
+            float(v) if np.isfinite(v) else None
+            for v in np.exp([estimate - half_width, estimate + half_width])
+        )
     violated = float(test.p_value[0] if np.ndim(test.p_value) else test.p_value)
     return {
         "status": "ok",
-        "reason": "" if violated >= 0.01 else f"hazards are not proportional (Schoenfeld p {violated:.2g}): the ratio is an average over time",
-        "hazard_ratio": float(np.exp(estimate)), "hr_low": low, "hr_high": high, "n_batches": max(1, len(between)),
-        "p_value": float(2 * stats.t.sf(abs(estimate) / se, degrees)), "schoenfeld_p": violated,
-    }  # fmt: skip
+        "reason": (
+            ""
+            if violated >= 0.01
+            else (
+                f"hazards are not proportional (Schoenfeld p {violated:.2g}): the ratio is an"
+                " average over time"
+            )
+        ),
+        "hazard_ratio": float(np.exp(estimate)),
+        "hr_low": low,
+        "hr_high": high,
+        "n_batches": max(1, len(between)),
+        "p_value": float(2 * stats.t.sf(abs(estimate) / se, degrees)),
+        "schoenfeld_p": violated,
+    }
 
 
 def well_survival(tracks: pl.DataFrame) -> pl.DataFrame:
-    """Per well: n_tracked, n_deaths, rmst_h, survival_end, lost_fraction, over included tracks and the plate's common horizon."""
+    """Per well: n_tracked, n_deaths, rmst_h, survival_end, lost_fraction, over included tracks and
+    the plate's common horizon.
+    """
     used = tracks.filter("included")
     rows: list[Row] = []
     horizon = _earliest(used, "study_end_h") if len(used) else 0.0
@@ -236,7 +330,10 @@ def well_survival(tracks: pl.DataFrame) -> pl.DataFrame:
         if len(part) >= MIN_TRACKS:
             start = _earliest(part, "entry_h")
             curve = kaplan_meier(part["exit_h"] - start, part["event"])
-            row |= {"rmst_h": curve.rmst(horizon - start)[0], "survival_end": curve.at(horizon - start)}
+            row |= {
+                "rmst_h": curve.rmst(horizon - start)[0],
+                "survival_end": curve.at(horizon - start),
+            }
         rows.append(row)
     schema = {
         "well": pl.String,
@@ -246,4 +343,8 @@ def well_survival(tracks: pl.DataFrame) -> pl.DataFrame:
         "rmst_h": pl.Float64,
         "survival_end": pl.Float64,
     }
-    return pl.DataFrame(rows, schema=schema, infer_schema_length=None) if rows else pl.DataFrame(schema=schema)
+    return (
+        pl.DataFrame(rows, schema=schema, infer_schema_length=None)
+        if rows
+        else pl.DataFrame(schema=schema)
+    )

@@ -1,8 +1,9 @@
 """Kaplan–Meier and restricted mean survival time with their variances.
 
-S(t) = Π (1 − d/n) over event times up to t, subjects counted from their entry (left truncation); Greenwood's variance
-S² Σ d / (n (n − d)). RMST(τ) = ∫₀^τ S with variance Σ (∫_{tᵢ}^τ S)² dᵢ / (nᵢ (nᵢ − dᵢ)) (Klein & Moeschberger, Survival
-Analysis, 2003, §4.5). Cox models are fitted by lifelines, see `phenotypes.films.hazard`.
+S(t) = Π (1 − d/n) over event times up to t, subjects counted from their entry (left truncation);
+Greenwood's variance S² Σ d / (n (n − d)). RMST(τ) = ∫₀^τ S with variance Σ (∫_{tᵢ}^τ S)² dᵢ / (nᵢ
+(nᵢ − dᵢ)) (Klein & Moeschberger, Survival Analysis, 2003, §4.5). Cox models are fitted by
+lifelines, see `phenotypes.films.hazard`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Real = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class KaplanMeier:
-    """`time`: distinct event times; `survival` just after each and its Greenwood `variance`; `at_risk`, `events` at each."""
+    """`time`: distinct event times; `survival` just after each and its Greenwood `variance`;
+    `at_risk`, `events` at each.
+    """
 
     time: Real
     survival: Real
@@ -42,12 +45,16 @@ class KaplanMeier:
         return float(steps.sum()), float(np.sqrt((left**2 * weight).sum()))
 
 
-def kaplan_meier(exit_time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None) -> KaplanMeier:
+def kaplan_meier(
+    exit_time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None
+) -> KaplanMeier:
     """Kaplan–Meier curve; a subject is at risk from after its entry up to and including its exit."""
     leave, died = np.asarray(exit_time, float), np.asarray(event, bool)
     enter = np.zeros(len(leave)) if entry is None else np.asarray(entry, float)
     time, events = np.unique(leave[died], return_counts=True)
-    at_risk = np.searchsorted(np.sort(enter), time, side="left") - np.searchsorted(np.sort(leave), time, side="left")
+    at_risk = np.searchsorted(np.sort(enter), time, side="left") - np.searchsorted(
+        np.sort(leave), time, side="left"
+    )
     n, d = at_risk.astype(float), events.astype(float)
     survival = np.cumprod(1 - d / n)
     greenwood = np.cumsum(np.divide(d, n * (n - d), out=np.zeros_like(n), where=n > d))

@@ -15,7 +15,8 @@ from phenotypes.plates.identity import IdentityThreshold, identity_threshold
 from segmentation.settings import STRICT, Positive, meaning
 
 MIN_HEALTHY = 100
-# Words of a plate map's genotype that call a line healthy or corrected, where the protocol names no lines.
+# Words of a plate map's genotype that call a line healthy or corrected, where the protocol names no
+# lines.
 _HEALTHY = re.compile(r"\b(healthy|wild[ -]?type|isogenic|corrected|control)\b", re.IGNORECASE)
 
 
@@ -24,55 +25,87 @@ class CallSettings:
     """How far from the plate's own vehicle cells a cell is called pyknotic or mislocalised."""
 
     pyknotic_area: Annotated[
-        Positive, meaning("A nucleus is pyknotic if its area is under this multiple of the median of the line's vehicle nuclei, …")
+        Positive,
+        meaning(
+            "A nucleus is pyknotic if its area is under this multiple of the median of the line's"
+            " vehicle nuclei, …"
+        ),
     ] = 0.5
-    pyknotic_dna: Annotated[Positive, meaning("… and its mean DNA intensity over this multiple of theirs.")] = 1.5
+    pyknotic_dna: Annotated[
+        Positive, meaning("… and its mean DNA intensity over this multiple of theirs.")
+    ] = 1.5
     mislocalised_percentile: Annotated[
         float,
         Field(gt=0, lt=100),
-        meaning("Percentile of healthy vehicle neurons' nuclear : cytoplasmic ratio below which a neuron is mislocalised."),
+        meaning(
+            "Percentile of healthy vehicle neurons' nuclear : cytoplasmic ratio below which a"
+            " neuron is mislocalised."
+        ),
     ] = 5.0
 
 
 def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
-    return cells.join(conditions.select("well", "line", "control"), on="well", how="left", maintain_order="left")
+    return cells.join(
+        conditions.select("well", "line", "control"), on="well", how="left", maintain_order="left"
+    )
 
 
-def mark_pyknotic(cells: pl.DataFrame, conditions: pl.DataFrame, settings: CallSettings | None = None) -> pl.DataFrame:
+def mark_pyknotic(
+    cells: pl.DataFrame, conditions: pl.DataFrame, settings: CallSettings | None = None
+) -> pl.DataFrame:
     """Fill `is_pyknotic`, against vehicle nuclei of the same line on this plate.
 
-    A nucleus is pyknotic if its area is under `pyknotic_area` × and its mean DNA intensity over `pyknotic_dna` × the medians
-    of the line's vehicle nuclei; null where the line has none. `conditions` has well, line, control.
+    A nucleus is pyknotic if its area is under `pyknotic_area` × and its mean DNA intensity over
+    `pyknotic_dna` × the medians of the line's vehicle nuclei; null where the line has none.
+    `conditions` has well, line, control.
     """
     settings = settings or CallSettings()
     placed = _placed(cells, conditions)
     reference = (
         placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
         .group_by("line")
-        .agg(pl.col("nucleus_area_um2").median().alias("area_ref"), pl.col("nucleus_mean_dna").median().alias("dna_ref"))
+        .agg(
+            pl.col("nucleus_area_um2").median().alias("area_ref"),
+            pl.col("nucleus_mean_dna").median().alias("dna_ref"),
+        )
     )
     small = pl.col("nucleus_area_um2") < settings.pyknotic_area * pl.col("area_ref")
     bright = pl.col("nucleus_mean_dna") > settings.pyknotic_dna * pl.col("dna_ref")
-    marked = placed.join(reference, on="line", how="left", maintain_order="left").with_columns((small & bright).alias("is_pyknotic"))
+    marked = placed.join(reference, on="line", how="left", maintain_order="left").with_columns(
+        (small & bright).alias("is_pyknotic")
+    )
     return marked.select(cells.columns)
 
 
-def mark_motor_neurons(cells: pl.DataFrame, conditions: pl.DataFrame) -> tuple[pl.DataFrame, IdentityThreshold | None]:
-    """Fill `is_motor_neuron` with the plate's threshold, or leave it null; None without an identity channel."""
+def mark_motor_neurons(
+    cells: pl.DataFrame, conditions: pl.DataFrame
+) -> tuple[pl.DataFrame, IdentityThreshold | None]:
+    """Fill `is_motor_neuron` with the plate's threshold, or leave it null; None without an identity
+    channel.
+    """
     identity = pl.col("nucleus_mean_identity")
     if cells["nucleus_mean_identity"].null_count() == len(cells):
         return cells, None
     placed = _placed(cells, conditions)
     negative = placed.filter(pl.col("control") == "negative")["nucleus_mean_identity"]
-    neurons = placed.filter(pl.col("is_neuron") & (pl.col("control") != "negative"))["nucleus_mean_identity"]
+    neurons = placed.filter(pl.col("is_neuron") & (pl.col("control") != "negative"))[
+        "nucleus_mean_identity"
+    ]
     found = identity_threshold(neurons.drop_nulls().to_numpy(), negative.drop_nulls().to_numpy())
     if found.threshold is None:
         return cells, found
-    return cells.with_columns((pl.col("is_neuron") & (identity > found.threshold)).alias("is_motor_neuron")), found
+    return (
+        cells.with_columns(
+            (pl.col("is_neuron") & (identity > found.threshold)).alias("is_motor_neuron")
+        ),
+        found,
+    )
 
 
 def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[str]:
-    """Lines that mislocalisation is judged by: those named, or those whose genotype in the plate map says so."""
+    """Lines that mislocalisation is judged by: those named, or those whose genotype in the plate
+    map says so.
+    """
     if named:
         return sorted(named)
     rows = conditions.select("line", "genotype").unique().sort("line").rows()
@@ -80,26 +113,45 @@ def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[s
 
 
 def mark_mislocalised(
-    cells: pl.DataFrame, conditions: pl.DataFrame, healthy: Sequence[str], settings: CallSettings | None = None
+    cells: pl.DataFrame,
+    conditions: pl.DataFrame,
+    healthy: Sequence[str],
+    settings: CallSettings | None = None,
 ) -> tuple[pl.DataFrame, str]:
-    """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines; returns the reason in words as well.
+    """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines; returns the
+    reason in words as well.
 
-    The limit is a percentile of their nc_log2_aggregate: by construction that share of healthy neurons lies below.
+    The limit is a percentile of their nc_log2_aggregate: by construction that share of healthy
+    neurons lies below.
     """
     settings = settings or CallSettings()
     ratio = pl.col("nc_log2_aggregate")
     if cells["nc_log2_aggregate"].null_count() == len(cells):
         return cells, "no aggregate channel with a nuclear : cytoplasmic ratio"
     if not healthy:
-        return cells, "no healthy or isogenic line is named in the protocol (reference.healthy_lines) or by a genotype of the plate map"
+        return (
+            cells,
+            (
+                "no healthy or isogenic line is named in the protocol (reference.healthy_lines) or"
+                " by a genotype of the plate map"
+            ),
+        )
     placed = _placed(cells, conditions)
     # Neurons where they are known, nuclei where not; pyknotic ones never.
-    intact = pl.col("is_neuron").fill_null(value=True) & ~pl.col("is_pyknotic").fill_null(value=False)
-    reference = placed.filter(intact & (pl.col("control") == "vehicle") & pl.col("line").is_in(list(healthy)))[
-        "nc_log2_aggregate"
-    ].drop_nulls()
+    intact = pl.col("is_neuron").fill_null(value=True) & ~pl.col("is_pyknotic").fill_null(
+        value=False
+    )
+    reference = placed.filter(
+        intact & (pl.col("control") == "vehicle") & pl.col("line").is_in(list(healthy))
+    )["nc_log2_aggregate"].drop_nulls()
     if len(reference) < MIN_HEALTHY:
-        return cells, f"vehicle wells of {', '.join(healthy)} have {len(reference)} neurons with a ratio, {MIN_HEALTHY} are needed"
+        return (
+            cells,
+            (
+                f"vehicle wells of {', '.join(healthy)} have {len(reference)} neurons with a ratio,"
+                f" {MIN_HEALTHY} are needed"
+            ),
+        )
     limit = float(np.percentile(reference.to_numpy(), settings.mislocalised_percentile))
     marked = cells.with_columns((ratio < limit).alias("is_mislocalised"))
     which = f"the {settings.mislocalised_percentile:g}th percentile of {len(reference)} neurons"

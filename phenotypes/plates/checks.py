@@ -1,8 +1,9 @@
 """What quality control leaves out of a plate, and what it says about the whole of it.
 
-Left out are fields out of focus, wells with too few fields left, and vehicle wells unlike the other vehicle wells of their line. **A treated
-well is never left out for its cells**: few or none is what a toxic compound does. So focus is judged on nuclei only, against vehicle
-fields, and only in fields with enough nuclei to judge it by.
+Left out are fields out of focus, wells with too few fields left, and vehicle wells unlike the other
+vehicle wells of their line. **A treated well is never left out for its cells**: few or none is what
+a toxic compound does. So focus is judged on nuclei only, against vehicle fields, and only in fields
+with enough nuclei to judge it by.
 """
 
 from __future__ import annotations
@@ -28,20 +29,46 @@ Row = dict[str, object]
 class QualityLimits:
     """When a field or a well is left out, and when a field or a plate carries a warning."""
 
-    focus_z: Annotated[Positive, meaning("Robust z of the DNA focus slope below vehicle fields at which a field is out of focus.")] = 5.0
+    focus_z: Annotated[
+        Positive,
+        meaning(
+            "Robust z of the DNA focus slope below vehicle fields at which a field is out of focus."
+        ),
+    ] = 5.0
     valid_fields: Annotated[Share, meaning("Share of valid fields that a well needs.")] = 0.5
-    vehicle_z: Annotated[Positive, meaning("Robust z of live density at which a vehicle well is left out.")] = 3.5
-    saturated: Annotated[Positive, meaning("Share of saturated pixels above which a field carries a warning.")] = 0.01
-    uneven: Annotated[Positive, meaning("Unevenness of the light, after correction, above which a field carries a warning.")] = 0.3
-    debris: Annotated[Positive, meaning("Area of debris over area of nuclei above which a field carries a warning.")] = 1.0
-    confluence: Annotated[Positive, meaning("Share of the field under cells above which it carries a warning.")] = 0.6
-    trend_p: Annotated[Share, meaning("P under which an edge effect, a trend or a drift is a warning.")] = 0.01
+    vehicle_z: Annotated[
+        Positive, meaning("Robust z of live density at which a vehicle well is left out.")
+    ] = 3.5
+    saturated: Annotated[
+        Positive, meaning("Share of saturated pixels above which a field carries a warning.")
+    ] = 0.01
+    uneven: Annotated[
+        Positive,
+        meaning(
+            "Unevenness of the light, after correction, above which a field carries a warning."
+        ),
+    ] = 0.3
+    debris: Annotated[
+        Positive,
+        meaning("Area of debris over area of nuclei above which a field carries a warning."),
+    ] = 1.0
+    confluence: Annotated[
+        Positive, meaning("Share of the field under cells above which it carries a warning.")
+    ] = 0.6
+    trend_p: Annotated[
+        Share, meaning("P under which an edge effect, a trend or a drift is a warning.")
+    ] = 0.01
     autofluorescent_z: Annotated[
-        Positive, meaning("Robust z of the background at the highest dose above vehicle wells at which a compound is said to glow.")
+        Positive,
+        meaning(
+            "Robust z of the background at the highest dose above vehicle wells at which a compound"
+            " is said to glow."
+        ),
     ] = 5.0
 
 
-# Robust z divides by no less than this: a plate whose fields all agree must not condemn the first that differs a little.
+# Robust z divides by no less than this: a plate whose fields all agree must not condemn the first
+# that differs a little.
 _LEAST_SLOPE_SD = 0.1
 _LEAST_DENSITY_CV = 0.05
 _JUDGED_NUCLEI = 10
@@ -49,9 +76,13 @@ _MIN_VEHICLE = 5
 _TREND_WELLS = 8
 
 
-def mark_fields(fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
+def mark_fields(
+    fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits
+) -> pl.DataFrame:
     """Fill `valid` and `qc`."""
-    placed = fields.join(conditions.select("well", "control"), on="well", how="left", maintain_order="left")
+    placed = fields.join(
+        conditions.select("well", "control"), on="well", how="left", maintain_order="left"
+    )
     judged = (pl.col("focus_dna").is_not_null()) & (pl.col("nuclei_count") >= _JUDGED_NUCLEI)
     reference = placed.filter(judged & (pl.col("control") == "vehicle"))["focus_dna"].to_numpy()
     blurred: pl.Expr = pl.lit(value=False)
@@ -61,41 +92,62 @@ def mark_fields(fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityL
         blurred = judged & (pl.col("focus_dna") < middle - limits.focus_z * sd)
     notes = [
         pl.when(blurred).then(
-            pl.format("out_of_focus: DNA focus slope {}, vehicle fields " + f"{middle:.2f}", pl.col("focus_dna").round(2))
+            pl.format(
+                "out_of_focus: DNA focus slope {}, vehicle fields " + f"{middle:.2f}",
+                pl.col("focus_dna").round(2),
+            )
         ),
         *_warnings(pl.col("debris_fraction"), limits.debris, "debris"),
-        *_warnings(pl.col("confluence"), limits.confluence, "confluent: the background may be read from cells"),
+        *_warnings(
+            pl.col("confluence"),
+            limits.confluence,
+            "confluent: the background may be read from cells",
+        ),
         pl.when(pl.col("nuclei_count") == 0).then(pl.lit("empty: no nucleus")),
     ]
     for role in INTENSITY_ROLES:
         notes += _warnings(pl.col(f"saturated_{role}"), limits.saturated, f"saturated {role}")
         notes += _warnings(pl.col(f"uneven_{role}"), limits.uneven, f"unevenly lit {role}")
-    return placed.with_columns((~blurred).alias("valid"), pl.concat_str(notes, separator="; ", ignore_nulls=True).alias("qc")).select(
-        fields.columns
-    )
+    return placed.with_columns(
+        (~blurred).alias("valid"),
+        pl.concat_str(notes, separator="; ", ignore_nulls=True).alias("qc"),
+    ).select(fields.columns)
 
 
 def _warnings(value: pl.Expr, limit: float, words: str) -> list[pl.Expr]:
     return [pl.when(value > limit).then(pl.format(words + " ({})", value.round(3)))]
 
 
-def exclude_unfocused(fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]], limits: QualityLimits) -> dict[str, tuple[str, str]]:
+def exclude_unfocused(
+    fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]], limits: QualityLimits
+) -> dict[str, tuple[str, str]]:
     """Outcomes in which wells with too few valid fields are excluded."""
     changed = dict(outcomes)
-    shares = fields.group_by("well", maintain_order=True).agg(pl.col("valid").sum().alias("valid"), pl.len().alias("all"))
+    shares = fields.group_by("well", maintain_order=True).agg(
+        pl.col("valid").sum().alias("valid"), pl.len().alias("all")
+    )
     for well, valid, every in shares.rows():
         if changed.get(well, ("", ""))[0] == "done" and valid < limits.valid_fields * every:
             changed[well] = (
                 "excluded",
-                f"out_of_focus: {valid} of {every} fields are in focus, {limits.valid_fields:.0%} are needed; scan the well again",
+                (
+                    f"out_of_focus: {valid} of {every} fields are in focus,"
+                    f" {limits.valid_fields:.0%} are needed; scan the well again"
+                ),
             )
     return changed
 
 
 def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
-    """The well table with vehicle wells unlike the line's others excluded, and survival taken against those that stay."""
+    """The well table with vehicle wells unlike the line's others excluded, and survival taken
+    against those that stay.
+    """
     names, reasons = [], []
-    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle") & pl.col("live_density").is_not_null())
+    vehicles = wells.filter(
+        (pl.col("status") == "done")
+        & (pl.col("control") == "vehicle")
+        & pl.col("live_density").is_not_null()
+    )
     for part in vehicles.partition_by("line", maintain_order=True):
         density = part["live_density"].to_numpy()
         middle = float(np.median(density))
@@ -106,86 +158,158 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
             if abs(z) > limits.vehicle_z:
                 names.append(well)
                 reasons.append(
-                    f"vehicle_outlier: {value:.0f} live cells per mm², robust z {z:.1f} against the {len(density)} vehicle wells of "
-                    f"line {part['line'][0]} (limit ±{limits.vehicle_z:g})"
+                    f"vehicle_outlier: {value:.0f} live cells per mm², robust z {z:.1f} against the"
+                    f" {len(density)} vehicle wells of line {part['line'][0]} (limit"
+                    f" ±{limits.vehicle_z:g})"
                 )
     if not names:
         return wells
     reason = pl.col("well").replace_strict(names, reasons, default=None, return_dtype=pl.String)
     marked = wells.with_columns(
-        pl.when(reason.is_not_null()).then(pl.lit("excluded")).otherwise(pl.col("status")).alias("status"),
+        pl.when(reason.is_not_null())
+        .then(pl.lit("excluded"))
+        .otherwise(pl.col("status"))
+        .alias("status"),
         pl.coalesce(reason, pl.col("reason")).alias("reason"),
     )
     vehicle = vehicle_means(marked, "live_density")
-    return marked.with_columns(pl.when(vehicle > 0).then(pl.col("live_density") / vehicle).alias("survival_fixed"))
+    return marked.with_columns(
+        pl.when(vehicle > 0).then(pl.col("live_density") / vehicle).alias("survival_fixed")
+    )
 
 
-def plate_checks(wells: pl.DataFrame, fields: pl.DataFrame, rows: int, columns: int, limits: QualityLimits | None = None) -> pl.DataFrame:
-    """Edge effect, trends over rows, columns and time of imaging, and compounds that glow, one row a check; `rows` × `columns` is the plate's format."""
+def plate_checks(
+    wells: pl.DataFrame,
+    fields: pl.DataFrame,
+    rows: int,
+    columns: int,
+    limits: QualityLimits | None = None,
+) -> pl.DataFrame:
+    """Edge effect, trends over rows, columns and time of imaging, and compounds that glow, one row
+    a check; `rows` × `columns` is the plate's format.
+    """
     limits = limits or QualityLimits()
     done = wells.filter(pl.col("status") == "done")
     checks: list[Row] = []
-    # A field that is left out of its well says nothing of a compound's glow or of the order of imaging.
+    # A field that is left out of its well says nothing of a compound's glow or of the order of
+    # imaging.
     fields = fields.filter(pl.col("valid").fill_null(value=True))
     for phenotype in ("live_density", "neurite_length_density"):
         checks += _position_checks(done, phenotype, rows, columns, limits)
         checks.append(_drift(done, fields, phenotype, limits))
     checks += _autofluorescence(done, fields, limits)
-    return conform(pl.DataFrame(checks, infer_schema_length=None), "check") if checks else empty_table("check")
+    return (
+        conform(pl.DataFrame(checks, infer_schema_length=None), "check")
+        if checks
+        else empty_table("check")
+    )
 
 
-def _check(check: str, subject: str, status: str, reason: str, value: float | None = None, p: float | None = None, n: int = 0) -> Row:
-    return {"check": check, "subject": subject, "status": status, "reason": reason, "value": value, "p_value": p, "n_wells": n}
+def _check(
+    check: str,
+    subject: str,
+    status: str,
+    reason: str,
+    value: float | None = None,
+    p: float | None = None,
+    n: int = 0,
+) -> Row:
+    return {
+        "check": check,
+        "subject": subject,
+        "status": status,
+        "reason": reason,
+        "value": value,
+        "p_value": p,
+        "n_wells": n,
+    }
 
 
 def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
-    """Vehicle wells with `level`, each against the mean of its own line's: lines differ in theirs. `row` and `column` from 1."""
+    """Vehicle wells with `level`, each against the mean of its own line's: lines differ in theirs.
+    `row` and `column` from 1.
+    """
     vehicles = done.filter((pl.col("control") == "vehicle") & pl.col(phenotype).is_not_null())
     level = vehicle_means(vehicles, phenotype)
     row, column = places(vehicles["well"])
-    placed = vehicles.with_columns((pl.col(phenotype) / level).alias("level"), pl.Series("row", row + 1), pl.Series("column", column + 1))
+    placed = vehicles.with_columns(
+        (pl.col(phenotype) / level).alias("level"),
+        pl.Series("row", row + 1),
+        pl.Series("column", column + 1),
+    )
     return placed.filter(pl.col("level").is_finite())
 
 
 def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str, limits: QualityLimits) -> Row:
-    """Whether vehicle wells imaged later read otherwise: cells that die or bleach while the plate waits on the stage."""
+    """Whether vehicle wells imaged later read otherwise: cells that die or bleach while the plate
+    waits on the stage.
+    """
     taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
-    vehicles = _vehicle_levels(done, phenotype).join(taken, on="well", how="inner", maintain_order="left")
+    vehicles = _vehicle_levels(done, phenotype).join(
+        taken, on="well", how="inner", maintain_order="left"
+    )
     n = len(vehicles)
     if taken.is_empty():
-        return _check("acquisition_drift", phenotype, "not_assessable", "the scan does not say when its images were taken")
+        return _check(
+            "acquisition_drift",
+            phenotype,
+            "not_assessable",
+            "the scan does not say when its images were taken",
+        )
     hours = vehicles["taken_h"].to_numpy()
     if n < _TREND_WELLS or len(set(hours)) < _TREND_WELLS:
         words = f"{len(set(hours))} times of {n} vehicle wells are known; {_TREND_WELLS} are needed"
         return _check("acquisition_drift", phenotype, "not_assessable", words, n=n)
     rank, p = _rank(hours, vehicles["level"].to_numpy())
-    words = f"rank correlation of vehicle wells with the time of imaging {rank:.2f} over {np.ptp(hours):.2g} h"
+    words = (
+        f"rank correlation of vehicle wells with the time of imaging {rank:.2f} over"
+        f" {np.ptp(hours):.2g} h"
+    )
     along = {name: abs(_rank(hours, vehicles[name].to_numpy())[0]) for name in ("row", "column")}
     for name in (name for name, r in along.items() if r > 0.9):
         words += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
-    return _check("acquisition_drift", phenotype, "warning" if p < limits.trend_p else "ok", words, rank, p, n)
+    return _check(
+        "acquisition_drift", phenotype, "warning" if p < limits.trend_p else "ok", words, rank, p, n
+    )
 
 
-def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int, limits: QualityLimits) -> list[Row]:
+def _position_checks(
+    done: pl.DataFrame, phenotype: str, rows: int, columns: int, limits: QualityLimits
+) -> list[Row]:
     vehicles = _vehicle_levels(done, phenotype)
     row, column = vehicles["row"].to_numpy(), vehicles["column"].to_numpy()
     value = vehicles["level"].to_numpy()
     found: list[Row] = []
-    outer = (row == 1) | (row == rows) | (column == 1) | (column == columns) if len(row) else np.zeros(0, bool)
+    outer = (
+        (row == 1) | (row == rows) | (column == 1) | (column == columns)
+        if len(row)
+        else np.zeros(0, bool)
+    )
     if min(outer.sum(), (~outer).sum()) < 3:
         found.append(
             _check(
                 "edge_effect",
                 phenotype,
                 "not_assessable",
-                f"{outer.sum()} vehicle wells at the edge, {(~outer).sum()} inside; 3 of each are needed",
+                f"{outer.sum()} vehicle wells at the edge, {(~outer).sum()} inside; 3 of each are"
+                " needed",
             )
         )
     else:
         p = float(stats.mannwhitneyu(value[outer], value[~outer]).pvalue)
         ratio = float(np.median(value[outer]) / np.median(value[~outer]))
         words = f"vehicle wells at the edge read {ratio:.2f} × those inside"
-        found.append(_check("edge_effect", phenotype, "warning" if p < limits.trend_p else "ok", words, ratio, p, len(value)))
+        found.append(
+            _check(
+                "edge_effect",
+                phenotype,
+                "warning" if p < limits.trend_p else "ok",
+                words,
+                ratio,
+                p,
+                len(value),
+            )
+        )
     for name, place in (("row_trend", row), ("column_trend", column)):
         if len(value) < _TREND_WELLS or len(set(place)) < 4:
             found.append(
@@ -193,13 +317,27 @@ def _position_checks(done: pl.DataFrame, phenotype: str, rows: int, columns: int
                     name,
                     phenotype,
                     "not_assessable",
-                    f"{len(value)} vehicle wells in {len(set(place))} {name.split('_', maxsplit=1)[0]}(s); {_TREND_WELLS} in 4 are needed",
+                    f"{len(value)} vehicle wells in {len(set(place))}"
+                    f" {name.split('_', maxsplit=1)[0]}(s); {_TREND_WELLS} in 4 are needed",
                 )
             )
             continue
         rank, p = _rank(place, value)
-        words = f"rank correlation of vehicle wells with their {name.split('_', maxsplit=1)[0]} {rank:.2f}"
-        found.append(_check(name, phenotype, "warning" if p < limits.trend_p else "ok", words, rank, p, len(value)))
+        words = (
+            f"rank correlation of vehicle wells with their {name.split('_', maxsplit=1)[0]}"
+            f" {rank:.2f}"
+        )
+        found.append(
+            _check(
+                name,
+                phenotype,
+                "warning" if p < limits.trend_p else "ok",
+                words,
+                rank,
+                p,
+                len(value),
+            )
+        )
     return found
 
 
@@ -212,10 +350,16 @@ def _rank(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame, limits: QualityLimits) -> list[Row]:
-    """A compound whose wells' background rises with the dose, beyond every vehicle well, glows in that channel."""
+    """A compound whose wells' background rises with the dose, beyond every vehicle well, glows in
+    that channel.
+    """
     found: list[Row] = []
     for role in INTENSITY_ROLES:
-        level = fields.group_by("well").agg(pl.col(f"background_{role}").median().alias("level")).drop_nulls()
+        level = (
+            fields.group_by("well")
+            .agg(pl.col(f"background_{role}").median().alias("level"))
+            .drop_nulls()
+        )
         table = done.join(level, on="well", how="inner", maintain_order="left")
         vehicle = table.filter(pl.col("control") == "vehicle")["level"].to_numpy()
         if len(vehicle) < _MIN_VEHICLE:
@@ -228,6 +372,19 @@ def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame, limits: QualityL
             z = (float(np.median(top)) - middle) / sd
             rises = len(set(dose)) < 3 or _rank(dose, glow)[0] > 0.5
             if z > limits.autofluorescent_z and float(np.median(top)) > vehicle.max() and rises:
-                words = f"background of the {role} channel at the highest dose is {z:.1f} robust SD above vehicle: the compound may glow"
-                found.append(_check("autofluorescence", f"{part['compound'][0]}, {role}", "warning", words, z, None, len(part)))
+                words = (
+                    f"background of the {role} channel at the highest dose is {z:.1f} robust SD"
+                    " above vehicle: the compound may glow"
+                )
+                found.append(
+                    _check(
+                        "autofluorescence",
+                        f"{part['compound'][0]}, {role}",
+                        "warning",
+                        words,
+                        z,
+                        None,
+                        len(part),
+                    )
+                )
     return found

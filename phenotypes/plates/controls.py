@@ -1,10 +1,12 @@
-"""How well a plate tells its controls apart: Z′, robust Z′, SSMD, signal window and V-factor, each with a bootstrap interval.
+"""How well a plate tells its controls apart: Z′, robust Z′, SSMD, signal window and V-factor, each
+with a bootstrap interval.
 
-Z′ = 1 − 3(σp + σn)/|µp − µn| (Zhang, Chung & Oldenburg, J. Biomol. Screen. 4:67, 1999), robust Z′ the same with median and
-1.4826 MAD, SSMD = (µp − µn)/√(σp² + σn²) (X. D. Zhang, Genomics 89:552, 2007). Sample standard deviations with n − 1. For
-equal σ: Z′ = 1 − (6/√2)/|SSMD|. Signal window = (|µp − µn| − 3(σp + σn))/σn (Sittampalam, Iversen, Boadt et al., J. Biomol. Screen. 2:159, 1997).
-V-factor = 1 − 6σ̄/|µp − µn| with σ̄ the mean SD over all replicated conditions (Ravkin, Soc. Biomol. Screen. 2004): Z′ knows the two ends
-of a curve only, V its middle too.
+Z′ = 1 − 3(σp + σn)/|µp − µn| (Zhang, Chung & Oldenburg, J. Biomol. Screen. 4:67, 1999), robust Z′
+the same with median and 1.4826 MAD, SSMD = (µp − µn)/√(σp² + σn²) (X. D. Zhang, Genomics 89:552,
+2007). Sample standard deviations with n − 1. For equal σ: Z′ = 1 − (6/√2)/|SSMD|. Signal window =
+(|µp − µn| − 3(σp + σn))/σn (Sittampalam, Iversen, Boadt et al., J. Biomol. Screen. 2:159, 1997).
+V-factor = 1 − 6σ̄/|µp − µn| with σ̄ the mean SD over all replicated conditions (Ravkin, Soc.
+Biomol. Screen. 2004): Z′ knows the two ends of a curve only, V its middle too.
 """
 
 from __future__ import annotations
@@ -45,11 +47,17 @@ def ssmd(positive: ArrayLike, negative: ArrayLike) -> Real:
     """SSMD over the last axis; NaN where neither group varies."""
     p, n = np.asarray(positive, float), np.asarray(negative, float)
     spread = np.sqrt(p.var(-1, ddof=1) + n.var(-1, ddof=1))
-    return np.asarray(np.divide(p.mean(-1) - n.mean(-1), spread, out=np.full_like(spread, np.nan), where=spread > 0))
+    return np.asarray(
+        np.divide(
+            p.mean(-1) - n.mean(-1), spread, out=np.full_like(spread, np.nan), where=spread > 0
+        )
+    )
 
 
 def signal_window(positive: ArrayLike, negative: ArrayLike) -> Real:
-    """Signal window over the last axis, in standard deviations of the negative (vehicle) group; NaN where it does not vary."""
+    """Signal window over the last axis, in standard deviations of the negative (vehicle) group; NaN
+    where it does not vary.
+    """
     p, n = np.asarray(positive, float), np.asarray(negative, float)
     spread = n.std(-1, ddof=1)
     gap = np.abs(p.mean(-1) - n.mean(-1)) - 3 * (p.std(-1, ddof=1) + spread)
@@ -57,23 +65,35 @@ def signal_window(positive: ArrayLike, negative: ArrayLike) -> Real:
 
 
 def v_factor(groups: Sequence[ArrayLike], positive: ArrayLike, negative: ArrayLike) -> float | None:
-    """V-factor from replicated conditions (two wells or more each); None where there are none or the controls agree exactly."""
-    spreads = [float(np.std(np.asarray(g, float), ddof=1)) for g in groups if len(np.asarray(g)) >= 2]
+    """V-factor from replicated conditions (two wells or more each); None where there are none or
+    the controls agree exactly.
+    """
+    spreads = [
+        float(np.std(np.asarray(g, float), ddof=1)) for g in groups if len(np.asarray(g)) >= 2
+    ]
     gap = abs(float(np.mean(np.asarray(positive, float)) - np.mean(np.asarray(negative, float))))
     return 1 - 6 * float(np.mean(spreads)) / gap if spreads and gap > 0 else None
 
 
-def _v_estimate(groups: Sequence[Real], positive: Real, negative: Real, rng: np.random.Generator) -> Estimate:
+def _v_estimate(
+    groups: Sequence[Real], positive: Real, negative: Real, rng: np.random.Generator
+) -> Estimate:
     """V-factor with its interval: wells are drawn again within each condition."""
     value = v_factor(groups, positive, negative)
     if value is None:
         return Estimate(None, None, None)
-    drawn = [g[rng.integers(0, len(g), (_BOOTSTRAPS, len(g)))] for g in (positive, negative, *groups)]
+    drawn = [
+        g[rng.integers(0, len(g), (_BOOTSTRAPS, len(g)))] for g in (positive, negative, *groups)
+    ]
     gap = np.abs(drawn[0].mean(-1) - drawn[1].mean(-1))
     # A bootstrap of k wells has a standard deviation too small by √((k − 1)/k).
-    spread = np.mean([d.std(-1, ddof=1) * np.sqrt(d.shape[-1] / (d.shape[-1] - 1)) for d in drawn[2:]], axis=0)
+    spread = np.mean(
+        [d.std(-1, ddof=1) * np.sqrt(d.shape[-1] / (d.shape[-1] - 1)) for d in drawn[2:]], axis=0
+    )
     draws = 1 - 6 * spread[gap > 0] / gap[gap > 0]
-    low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) >= _BOOTSTRAPS // 2 else (np.nan, np.nan)
+    low, high = (
+        np.percentile(draws, [2.5, 97.5]) if len(draws) >= _BOOTSTRAPS // 2 else (np.nan, np.nan)
+    )
     return Estimate(value, *(float(v) if np.isfinite(v) else None for v in (low, high)))
 
 
@@ -86,34 +106,55 @@ class Estimate:
     high: float | None
 
 
-def assay_window(positive: Sequence[float], negative: Sequence[float], *, seed: int = 0) -> dict[str, Estimate]:
-    """z_prime, robust_z_prime, ssmd and signal_window with intervals. Raises ValueError under MIN_WELLS wells a group."""
+def assay_window(
+    positive: Sequence[float], negative: Sequence[float], *, seed: int = 0
+) -> dict[str, Estimate]:
+    """z_prime, robust_z_prime, ssmd and signal_window with intervals.
+
+    Raises ValueError under MIN_WELLS wells a group.
+    """
     p, n = np.asarray(positive, float), np.asarray(negative, float)
     if min(len(p), len(n)) < MIN_WELLS:
-        raise ValueError(f"{len(p)} positive and {len(n)} vehicle wells; {MIN_WELLS} of each are needed")
+        raise ValueError(
+            f"{len(p)} positive and {len(n)} vehicle wells; {MIN_WELLS} of each are needed"
+        )
     rng = np.random.default_rng(seed)
     ps = p[rng.integers(0, len(p), (_BOOTSTRAPS, len(p)))]
     ns = n[rng.integers(0, len(n), (_BOOTSTRAPS, len(n)))]
     result = {}
-    for name, statistic in (("z_prime", z_prime), ("robust_z_prime", robust_z_prime), ("ssmd", ssmd), ("signal_window", signal_window)):
+    for name, statistic in (
+        ("z_prime", z_prime),
+        ("robust_z_prime", robust_z_prime),
+        ("ssmd", ssmd),
+        ("signal_window", signal_window),
+    ):
         value = float(statistic(p, n))
         draws = statistic(ps, ns)
         # Resamples of one repeated well have no spread and no defined statistic.
         draws = draws[np.isfinite(draws)]
-        low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) >= _BOOTSTRAPS // 2 else (np.nan, np.nan)
+        low, high = (
+            np.percentile(draws, [2.5, 97.5])
+            if len(draws) >= _BOOTSTRAPS // 2
+            else (np.nan, np.nan)
+        )
         result[name] = Estimate(*(float(v) if np.isfinite(v) else None for v in (value, low, high)))
     return result
 
 
 def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
-    """One row per line × phenotype: controls, Z′, robust Z′, SSMD; a status where they cannot be computed."""
+    """One row per line × phenotype: controls, Z′, robust Z′, SSMD; a status where they cannot be
+    computed.
+    """
     rows = []
     done = wells.filter(pl.col("status") == "done")
     for line in done["line"].unique().sort():
         own = done.filter(pl.col("line") == line)
         for name in phenotypes:
             column = phenotype(name)
-            groups = {c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy() for c in ("vehicle", "positive")}
+            groups = {
+                c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy()
+                for c in ("vehicle", "positive")
+            }
             vehicle, positive = groups["vehicle"], groups["positive"]
             row: dict[str, object] = {
                 "line": line,
@@ -128,7 +169,9 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
             if len(positive):
                 row["positive_mean"] = float(positive.mean())
             if own[name].null_count() == len(own):
-                reason = f"{name} has no value in any well of line {line}; the response table says why"
+                reason = (
+                    f"{name} has no value in any well of line {line}; the response table says why"
+                )
                 rows.append({**row, "status": "not_measured", "reason": reason})
                 continue
             try:
@@ -138,11 +181,26 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
             else:
                 row |= {"status": "ok", "reason": ""}
                 conditions = (
-                    own.filter(pl.col(name).is_not_null()).group_by("compound", "dose_molar", "control", maintain_order=True).agg(name)
+                    own.filter(pl.col(name).is_not_null())
+                    .group_by("compound", "dose_molar", "control", maintain_order=True)
+                    .agg(name)
                 )
                 replicated = [np.asarray(g, float) for g in conditions[name] if len(g) >= 2]
-                window["v_factor"] = _v_estimate(replicated, positive.astype(float), vehicle.astype(float), np.random.default_rng(seed))
+                window["v_factor"] = _v_estimate(
+                    replicated,
+                    positive.astype(float),
+                    vehicle.astype(float),
+                    np.random.default_rng(seed),
+                )
                 for key, estimate in window.items():
-                    row |= {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
+                    row |= {
+                        key: estimate.value,
+                        f"{key}_low": estimate.low,
+                        f"{key}_high": estimate.high,
+                    }
             rows.append(row)
-    return conform(pl.DataFrame(rows, infer_schema_length=None), "quality") if rows else empty_table("quality")
+    return (
+        conform(pl.DataFrame(rows, infer_schema_length=None), "quality")
+        if rows
+        else empty_table("quality")
+    )

@@ -1,9 +1,10 @@
-"""Growth-rate inhibition (Hafner et al., Nat. Methods 13:521, 2016), for cells that divide, and refused for those that do not.
+"""Growth-rate inhibition (Hafner et al., Nat. Methods 13:521, 2016), for cells that divide, and
+refused for those that do not.
 
     GR = 2^(log2(x / x0) / log2(x_vehicle / x0)) − 1
 
-1 as the vehicle, 0 no growth, below 0 fewer cells than at the start. Motor neurons do not divide: their vehicle does not grow, the
-denominator is noise about 0, and GR would call killing growth.
+1 as the vehicle, 0 no growth, below 0 fewer cells than at the start. Motor neurons do not divide:
+their vehicle does not grow, the denominator is noise about 0, and GR would call killing growth.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ LEAST_GROWTH = 1.5
 
 @dataclass(frozen=True)
 class GrowthRate:
-    """`values` one a treated well, empty unless the status is ok; `growth` is vehicle at the end / at the start."""
+    """`values` one a treated well, empty unless the status is ok; `growth` is vehicle at the end /
+    at the start.
+    """
 
     status: str
     reason: str
@@ -27,18 +30,28 @@ class GrowthRate:
 
 
 def growth_rate(treated: ArrayLike, vehicle: ArrayLike, start: ArrayLike) -> GrowthRate:
-    """GR values of wells from counts: treated and vehicle at the end, and wells at the time of dosing.
+    """GR values of wells from counts: treated and vehicle at the end, and wells at the time of
+    dosing.
 
-    Status `ok`, or `vehicle_does_not_grow` where the vehicle's mean is under 1.5 × that of the start. Raises ValueError for counts that
-    are negative or absent.
+    Status `ok`, or `vehicle_does_not_grow` where the vehicle's mean is under 1.5 × that of the
+    start. Raises ValueError for counts that are negative or absent.
     """
     x, end, begin = (np.asarray(v, float) for v in (treated, vehicle, start))
-    if not len(end) or not len(begin) or not all(np.isfinite(v).all() and (v >= 0).all() for v in (x, end, begin)) or begin.mean() <= 0:
-        raise ValueError("counts must be finite and not negative, with vehicle wells and wells of the start that hold cells")
+    if (
+        not len(end)
+        or not len(begin)
+        or not all(np.isfinite(v).all() and (v >= 0).all() for v in (x, end, begin))
+        or begin.mean() <= 0
+    ):
+        raise ValueError(
+            "counts must be finite and not negative, with vehicle wells and wells of the start that"
+            " hold cells"
+        )
     growth = float(end.mean() / begin.mean())
     if growth < LEAST_GROWTH:
         words = (
-            f"vehicle wells hold {growth:.2f} × the cells of the start; GR needs {LEAST_GROWTH} ×, and cells that do not divide have none"
+            f"vehicle wells hold {growth:.2f} × the cells of the start; GR needs {LEAST_GROWTH} ×,"
+            " and cells that do not divide have none"
         )
         return GrowthRate("vehicle_does_not_grow", words, growth, np.zeros(0))
     with np.errstate(divide="ignore"):

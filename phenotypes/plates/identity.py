@@ -1,9 +1,11 @@
-"""Which neurons are motor neurons: one threshold on the identity marker for the whole plate, or a refusal.
+"""Which neurons are motor neurons: one threshold on the identity marker for the whole plate, or a
+refusal.
 
-The logarithm of the nuclear intensity of all neurons of the plate is fitted with one and with two Gaussians. Two are accepted if
-the Bayesian information criterion prefers them and they are apart as two populations are (Ashman's D > 2; Ashman, Bird &
-Zepf, Astron. J. 108:2348, 1994): with thousands of cells the criterion alone would split any skewed single population. Else
-the threshold comes from negative wells (secondary antibody only); else there is none, and no cell is called.
+The logarithm of the nuclear intensity of all neurons of the plate is fitted with one and with two
+Gaussians. Two are accepted if the Bayesian information criterion prefers them and they are apart as
+two populations are (Ashman's D > 2; Ashman, Bird & Zepf, Astron. J. 108:2348, 1994): with thousands
+of cells the criterion alone would split any skewed single population. Else the threshold comes from
+negative wells (secondary antibody only); else there is none, and no cell is called.
 """
 
 from __future__ import annotations
@@ -36,15 +38,25 @@ def identity_threshold(neurons: ArrayLike, negative: ArrayLike = ()) -> Identity
     if len(values) >= MIN_CELLS:
         found = _mixture(values)
         if isinstance(found, float):
-            return IdentityThreshold("ok", "two-component mixture of log intensity, preferred by BIC", float(np.exp(found)))
+            return IdentityThreshold(
+                "ok",
+                "two-component mixture of log intensity, preferred by BIC",
+                float(np.exp(found)),
+            )
         why = found
     dark = _logs(negative)
     if len(dark) >= MIN_NEGATIVE:
         middle = float(np.median(dark))
         top = middle + 3 * 1.4826 * float(np.median(np.abs(dark - middle)))
-        return IdentityThreshold("ok", f"median + 3 robust SD of {len(dark)} nuclei in negative wells, since {why}", float(np.exp(top)))
+        return IdentityThreshold(
+            "ok",
+            f"median + 3 robust SD of {len(dark)} nuclei in negative wells, since {why}",
+            float(np.exp(top)),
+        )
     return IdentityThreshold(
-        "refused", f"identity_not_separable: {why}, and negative wells have {len(dark)} nuclei above background ({MIN_NEGATIVE} are needed)"
+        "refused",
+        f"identity_not_separable: {why}, and negative wells have {len(dark)} nuclei above"
+        f" background ({MIN_NEGATIVE} are needed)",
     )
 
 
@@ -68,7 +80,11 @@ def _mixture(values: NDArray[np.float64]) -> float | str:
     two = GaussianMixture(2, means_init=start, random_state=0, max_iter=500, tol=1e-5).fit(column)
     gain = float(one.bic(column) - two.bic(column))
     if gain < _LEAST_BIC_GAIN:
-        return f"BIC prefers one component (by {-gain:.0f})" if gain < 0 else f"BIC prefers two components by {gain:.0f} only"
+        return (
+            f"BIC prefers one component (by {-gain:.0f})"
+            if gain < 0
+            else f"BIC prefers two components by {gain:.0f} only"
+        )
     mean, sd, weight = two.means_.ravel(), np.sqrt(two.covariances_.ravel()), two.weights_
     apart = float(np.sqrt(2) * abs(mean[0] - mean[1]) / np.hypot(sd[0], sd[1]))
     if apart < _LEAST_D:
@@ -77,5 +93,7 @@ def _mixture(values: NDArray[np.float64]) -> float | str:
         return f"the smaller component holds {weight.min():.1%} of the neurons only"
     low, high = np.argsort(mean)
     grid = np.linspace(mean[low], mean[high], 2001)
-    log_odds = [np.log(weight[k] / sd[k]) - ((grid - mean[k]) / sd[k]) ** 2 / 2 for k in (low, high)]
+    log_odds = [
+        np.log(weight[k] / sd[k]) - ((grid - mean[k]) / sd[k]) ** 2 / 2 for k in (low, high)
+    ]
     return float(grid[np.argmin(np.abs(log_odds[1] - log_odds[0]))])

@@ -1,4 +1,6 @@
-"""The whole plate in view: calls on cells, quality control, the well table, survival over time. Pure; the shell hands tables in."""
+"""The whole plate in view: calls on cells, quality control, the well table, survival over time.
+Pure; the shell hands tables in.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,28 @@ import polars as pl
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.films.deaths import DeathSettings, plate_tracks
 from phenotypes.films.hazard import hazard_table, well_survival
-from phenotypes.plates.calls import CallSettings, mark_mislocalised, mark_motor_neurons, mark_pyknotic
+from phenotypes.plates.calls import (
+    CallSettings,
+    mark_mislocalised,
+    mark_motor_neurons,
+    mark_pyknotic,
+)
 from phenotypes.plates.calls import healthy_lines as healthy_of
-from phenotypes.plates.checks import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
+from phenotypes.plates.checks import (
+    QualityLimits,
+    exclude_unfocused,
+    exclude_vehicle_outliers,
+    mark_fields,
+    plate_checks,
+)
 from phenotypes.plates.position import correct_positions
 from phenotypes.plates.wells import WellSettings, well_table
 
 
 @dataclass(frozen=True)
 class PlateJudgement:
-    """Tables of a plate, each conforming to the dictionary; `tracks` and `hazards` are empty in a fixed assay.
+    """Tables of a plate, each conforming to the dictionary; `tracks` and `hazards` are empty in a
+    fixed assay.
 
     Examples
     --------
@@ -38,7 +52,10 @@ class PlateJudgement:
     hazards: pl.DataFrame
 
     def __repr__(self) -> str:
-        return f"PlateJudgement({len(self.wells)} wells, {len(self.fields)} fields, {len(self.cells)} cells)"
+        return (
+            f"PlateJudgement({len(self.wells)} wells, {len(self.fields)} fields, {len(self.cells)}"
+            " cells)"
+        )
 
 
 def judge(
@@ -59,8 +76,9 @@ def judge(
 ) -> PlateJudgement:
     """From measured cells and fields to wells.
 
-    A longitudinal assay (`deaths` given) has its well table from the last time point, with survival over all of them; its
-    fields stay valid, since frames out of focus are already no part of any track.
+    A longitudinal assay (`deaths` given) has its well table from the last time point, with survival
+    over all of them; its fields stay valid, since frames out of focus are already no part of any
+    track.
 
     Parameters
     ----------
@@ -73,9 +91,11 @@ def judge(
     plate_shape
         Rows and columns of the plate's format.
     rejected_fields, rejected_tracks
-        (well, field) and (well, field, track) ► why a reviewer rejected it. A well without any other field is excluded.
+        (well, field) and (well, field, track) ► why a reviewer rejected it. A well without any
+        other field is excluded.
     position_corrected
-        Phenotypes that rows and columns are polished off, after every check has seen the plate as it is.
+        Phenotypes that rows and columns are polished off, after every check has seen the plate as
+        it is.
 
     Examples
     --------
@@ -90,17 +110,26 @@ def judge(
     True
     """
     limits = limits or QualityLimits()
-    # Since the plate's first image: the order is what matters, and a date would be one step towards a donor.
+    # Since the plate's first image: the order is what matters, and a date would be one step towards
+    # a donor.
     fields = fields.with_columns(pl.col("exposed_h") - pl.col("exposed_h").min())
     cells = mark_pyknotic(cells, conditions, calls)
     cells, identity = mark_motor_neurons(cells, conditions)
-    cells, mislocalised = mark_mislocalised(cells, conditions, healthy_of(conditions, healthy_lines), calls)
+    cells, mislocalised = mark_mislocalised(
+        cells, conditions, healthy_of(conditions, healthy_lines), calls
+    )
     tracks, hazards = empty_table("track"), empty_table("hazard")
     notes: list[dict[str, object]] = []
     if identity is not None:
         status = "ok" if identity.status == "ok" else "not_assessable"
         notes.append(
-            {"check": "identity", "subject": "motor neurons", "status": status, "reason": identity.reason, "value": identity.threshold}
+            {
+                "check": "identity",
+                "subject": "motor neurons",
+                "status": status,
+                "reason": identity.reason,
+                "value": identity.threshold,
+            }
         )
     if cells["nc_log2_aggregate"].null_count() < len(cells):
         called = cells["is_mislocalised"].null_count() < len(cells)
@@ -116,12 +145,26 @@ def judge(
         tracks, threshold = plate_tracks(cells, fields, conditions, deaths)
         tracks = _without(tracks, rejected_tracks or {})
         hazards = hazard_table(tracks)
-        status = "not_assessable" if threshold.threshold is None and deaths.definition in ("gedi", "death_dye") else "ok"
+        status = (
+            "not_assessable"
+            if threshold.threshold is None and deaths.definition in ("gedi", "death_dye")
+            else "ok"
+        )
         notes.append(
-            {"check": "death", "subject": deaths.definition, "status": status, "reason": threshold.reason, "value": threshold.threshold}
+            {
+                "check": "death",
+                "subject": deaths.definition,
+                "status": status,
+                "reason": threshold.reason,
+                "value": threshold.threshold,
+            }
         )
         fields = fields.with_columns(
-            pl.col("usable").alias("valid"), pl.when(~pl.col("usable")).then(pl.lit("unusable frame")).otherwise(pl.lit("")).alias("qc")
+            pl.col("usable").alias("valid"),
+            pl.when(~pl.col("usable"))
+            .then(pl.lit("unusable frame"))
+            .otherwise(pl.lit(""))
+            .alias("qc"),
         )
         ended = dict(outcomes)
     else:
@@ -134,19 +177,28 @@ def judge(
     if deaths is not None:
         survival = well_survival(tracks)
         table = conform(
-            table.drop(c for c in survival.columns if c != "well").join(survival, on="well", how="left", maintain_order="left"), "well"
+            table.drop(c for c in survival.columns if c != "well").join(
+                survival, on="well", how="left", maintain_order="left"
+            ),
+            "well",
         )
     table = exclude_vehicle_outliers(table, limits)
     checks = plate_checks(table, fields.filter(last), *plate_shape, limits)
     table, corrections = correct_positions(table, list(position_corrected))
     notes += corrections
     if notes:
-        checks = pl.concat([checks, conform(pl.DataFrame(notes, infer_schema_length=None), "check")])
-    return PlateJudgement(conform(cells, "cell"), conform(fields, "field"), table, checks, tracks, hazards)
+        checks = pl.concat(
+            [checks, conform(pl.DataFrame(notes, infer_schema_length=None), "check")]
+        )
+    return PlateJudgement(
+        conform(cells, "cell"), conform(fields, "field"), table, checks, tracks, hazards
+    )
 
 
 def _reject(
-    fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]], rejected: Mapping[tuple[str, int], str]
+    fields: pl.DataFrame,
+    outcomes: Mapping[str, tuple[str, str]],
+    rejected: Mapping[tuple[str, int], str],
 ) -> tuple[pl.DataFrame, dict[str, tuple[str, str]]]:
     """Fields that a reviewer rejected are not valid; a well that has no other left is excluded."""
     ended = dict(outcomes)
@@ -164,7 +216,8 @@ def _reject(
         if len(own) and not own["valid"].any() and ended.get(well, ("", ""))[0] == "done":
             ended[well] = (
                 "excluded",
-                "all fields were rejected: " + "; ".join(dict.fromkeys(w for (n, _), w in rejected.items() if n == well)),
+                "all fields were rejected: "
+                + "; ".join(dict.fromkeys(w for (n, _), w in rejected.items() if n == well)),
             )
     return fields, ended
 
@@ -177,5 +230,8 @@ def _without(tracks: pl.DataFrame, rejected: Mapping[tuple[str, int, int], str])
     words = pl.Series("rejected", said, dtype=pl.String)
     return tracks.with_columns(
         (pl.col("included") & words.is_null()).alias("included"),
-        pl.when(words.is_not_null()).then(words).otherwise(pl.col("excluded_reason")).alias("excluded_reason"),
+        pl.when(words.is_not_null())
+        .then(words)
+        .otherwise(pl.col("excluded_reason"))
+        .alias("excluded_reason"),
     )

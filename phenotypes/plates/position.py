@@ -1,9 +1,11 @@
-"""Correction for rows and columns by median polish, on request only (B-score: Brideau et al., J. Biomol. Screen. 8:634, 2003).
+"""Correction for rows and columns by median polish, on request only (B-score: Brideau et al., J.
+Biomol. Screen. 8:634, 2003).
 
-A plate's position effects can be taken off only where they are nothing but position effects. If a line or the doses follow rows or
-columns, the polish takes the biology off with them and leaves a flat plate that looks clean; so such a layout is refused, by name. And a
-polish takes the median of a row for that of its position, which holds only while most wells do nothing: a plate where many respond is
-refused too.
+A plate's position effects can be taken off only where they are nothing but position effects. If a
+line or the doses follow rows or columns, the polish takes the biology off with them and leaves a
+flat plate that looks clean; so such a layout is refused, by name. And a polish takes the median of
+a row for that of its position, which holds only while most wells do nothing: a plate where many
+respond is refused too.
 """
 
 from __future__ import annotations
@@ -21,16 +23,20 @@ Real = NDArray[np.float64]
 
 # P of an analysis of variance over rows or columns under which a layout is not random enough.
 LEAST_P = 0.001
-# Share of wells beyond three robust standard deviations of their line's vehicle above which medians of rows are the compounds'.
+# Share of wells beyond three robust standard deviations of their line's vehicle above which medians
+# of rows are the compounds'.
 MOST_ACTIVE = 0.25
-# Wells with a value that a polish needs in each row and column that it corrects, and rows and columns that make a grid.
+# Wells with a value that a polish needs in each row and column that it corrects, and rows and
+# columns that make a grid.
 _LEAST_WELLS, _LEAST_LINES = 3, 4
 _SWEEPS = 10
 
 
 @dataclass(frozen=True)
 class Polished:
-    """`status` ok or refused, with the reason; `corrected` and `score` (one a well of the table) are null where refused."""
+    """`status` ok or refused, with the reason; `corrected` and `score` (one a well of the table)
+    are null where refused.
+    """
 
     status: str
     reason: str
@@ -39,9 +45,11 @@ class Polished:
 
 
 def b_score(wells: pl.DataFrame, name: str) -> Polished:
-    """Position-corrected values of a phenotype, and their B-scores: residual of the polish / (1.4826 MAD of the residuals).
+    """Position-corrected values of a phenotype, and their B-scores: residual of the polish /
+    (1.4826 MAD of the residuals).
 
-    `wells` is the well table; wells that are done and have a value take part. Corrected values keep the plate's median.
+    `wells` is the well table; wells that are done and have a value take part. Corrected values keep
+    the plate's median.
     """
     empty = pl.Series(name, [None] * len(wells), dtype=pl.Float64)
     usable = (wells["status"] == "done").to_numpy() & wells[name].is_not_null().to_numpy()
@@ -52,13 +60,18 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
         return Polished("refused", fault, empty, empty)
     active = _responding(wells.filter(pl.Series(usable)), name)
     if active > MOST_ACTIVE:
-        words = f"{active:.0%} of the wells respond; a polish takes it that most do nothing, and would spread their effect over rows and columns"
+        words = (
+            f"{active:.0%} of the wells respond; a polish takes it that most do nothing, and would"
+            " spread their effect over rows and columns"
+        )
         return Polished("refused", words, empty, empty)
     grid = np.full((row.max() + 1, column.max() + 1), np.nan) if len(row) else np.zeros((0, 0))
     grid[row[usable], column[usable]] = value[usable]
     filled = np.isfinite(grid)
     rows, columns = filled.sum(axis=1), filled.sum(axis=0)
-    if (rows >= _LEAST_WELLS).sum() < _LEAST_LINES or (columns >= _LEAST_WELLS).sum() < _LEAST_LINES:
+    if (rows >= _LEAST_WELLS).sum() < _LEAST_LINES or (
+        columns >= _LEAST_WELLS
+    ).sum() < _LEAST_LINES:
         words = f"a polish needs {_LEAST_LINES} rows and columns with {_LEAST_WELLS} wells each"
         return Polished("refused", words, empty, empty)
     # A row of one or two wells says nothing of its row: its effect stays 0.
@@ -76,14 +89,24 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
     )
 
 
-def correct_positions(wells: pl.DataFrame, names: list[str]) -> tuple[pl.DataFrame, list[dict[str, object]]]:
-    """The well table with the phenotypes corrected that allow it, and one check a phenotype that says what was done."""
+def correct_positions(
+    wells: pl.DataFrame, names: list[str]
+) -> tuple[pl.DataFrame, list[dict[str, object]]]:
+    """The well table with the phenotypes corrected that allow it, and one check a phenotype that
+    says what was done.
+    """
     checks: list[dict[str, object]] = []
     for name in names:
         found = b_score(wells, name)
         status = "ok" if found.status == "ok" else "not_assessable"
-        words = "rows and columns were polished off (B-score)" if status == "ok" else f"not corrected: {found.reason}"
-        checks.append({"check": "position_correction", "subject": name, "status": status, "reason": words})
+        words = (
+            "rows and columns were polished off (B-score)"
+            if status == "ok"
+            else f"not corrected: {found.reason}"
+        )
+        checks.append(
+            {"check": "position_correction", "subject": name, "status": status, "reason": words}
+        )
         if found.status == "ok":
             wells = wells.with_columns(found.corrected.cast(wells.schema[name]).alias(name))
     return wells, checks
@@ -92,7 +115,9 @@ def correct_positions(wells: pl.DataFrame, names: list[str]) -> tuple[pl.DataFra
 def places(wells: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(row, column) of well names, from 0."""
     letters = [name.rstrip("0123456789") for name in wells]
-    rows = [sum(26**i * (ord(c) - 64) for i, c in enumerate(reversed(text))) - 1 for text in letters]
+    rows = [
+        sum(26**i * (ord(c) - 64) for i, c in enumerate(reversed(text))) - 1 for text in letters
+    ]
     columns = [int(name[len(text) :]) - 1 for name, text in zip(wells, letters, strict=True)]
     return np.array(rows, np.int64), np.array(columns, np.int64)
 
@@ -105,21 +130,33 @@ def _responding(used: pl.DataFrame, name: str) -> float:
 
 def _follows(used: pl.DataFrame, row: NDArray[np.int64], column: NDArray[np.int64]) -> str:
     """What of the layout follows rows or columns, in whatever pattern; empty if nothing does."""
-    features = {f"line {n}": (used["line"] == n).to_numpy().astype(float) for n in used["line"].unique().sort()}
+    features = {
+        f"line {n}": (used["line"] == n).to_numpy().astype(float)
+        for n in used["line"].unique().sort()
+    }
     treated = used.filter(pl.col("control") == "none")["compound"].drop_nulls().unique().sort()
-    features |= {f"compound {n}": (used["compound"] == n).fill_null(value=False).to_numpy().astype(float) for n in treated if n}
+    features |= {
+        f"compound {n}": (used["compound"] == n).fill_null(value=False).to_numpy().astype(float)
+        for n in treated
+        if n
+    }
     dose = used["dose_molar"].fill_null(0.0).to_numpy()
     features["the dose"] = np.where(dose > 0, np.log10(np.where(dose > 0, dose, 1.0)), -12.0)
     features["the vehicle"] = (used["control"] == "vehicle").to_numpy().astype(float)
     for what, values in features.items():
         for name, at in (("rows", row), ("columns", column)):
             if _by_place(values, at) < LEAST_P:
-                return f"{what} follows the {name}: a polish would take the effect off with the position"
+                return (
+                    f"{what} follows the {name}: a polish would take the effect off with the"
+                    " position"
+                )
     return ""
 
 
 def _by_place(values: Real, at: NDArray[np.int64]) -> float:
-    """P of a one-way analysis of variance of a feature over rows (or columns): alternating ones are found as well as rising ones."""
+    """P of a one-way analysis of variance of a feature over rows (or columns): alternating ones are
+    found as well as rising ones.
+    """
     groups = [values[at == k] for k in np.unique(at)]
     if len(groups) < 2 or len(values) <= len(groups) or np.ptp(values) == 0:
         return 1.0
@@ -128,7 +165,9 @@ def _by_place(values: Real, at: NDArray[np.int64]) -> float:
     return float(stats.f_oneway(*groups).pvalue)
 
 
-def _polish(grid: Real, use_rows: NDArray[np.bool_], use_columns: NDArray[np.bool_]) -> tuple[float, Real, Real]:
+def _polish(
+    grid: Real, use_rows: NDArray[np.bool_], use_columns: NDArray[np.bool_]
+) -> tuple[float, Real, Real]:
     """(overall, row effects, column effects) by Tukey's median polish over the wells there are."""
     overall = float(np.nanmedian(grid))
     across, down = np.zeros(grid.shape[0]), np.zeros(grid.shape[1])
@@ -142,7 +181,10 @@ def _polish(grid: Real, use_rows: NDArray[np.bool_], use_columns: NDArray[np.boo
         step[use_columns] = np.nanmedian(residual[:, use_columns], axis=0)
         down += step
         residual -= step[None, :]
-    shift_rows, shift_columns = float(np.median(across[use_rows])), float(np.median(down[use_columns]))
+    shift_rows, shift_columns = (
+        float(np.median(across[use_rows])),
+        float(np.median(down[use_columns])),
+    )
     across[use_rows] -= shift_rows
     down[use_columns] -= shift_columns
     return overall + shift_rows + shift_columns, across, down

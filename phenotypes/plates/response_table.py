@@ -1,4 +1,6 @@
-"""Responses as a table for notebooks: what a reader asks first, and for a row without a number the reason."""
+"""Responses as a table for notebooks: what a reader asks first, and for a row without a number the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ if TYPE_CHECKING:
     from phenotypes.plates.responses import Responses
 
 MOST_ROWS = 40
-_HEADER = ("line", "compound", "phenotype", "status", "EC50 (95 %)", "effect (95 %)", "unit", "q", "reason")
+_HEADER = (
+    "line",
+    "compound",
+    "phenotype",
+    "status",
+    "EC50 (95 %)",
+    "effect (95 %)",
+    "unit",
+    "q",
+    "reason",
+)
 _UNITS = (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9), ("pM", 1e-12))
 
 
@@ -28,11 +40,22 @@ def _row(row: Mapping[str, Any]) -> str:
     half = _span(_dose(row["ec50_molar"]), _dose(row["ec50_low"]), _dose(row["ec50_high"]))
     effect = _span(_number(row["effect"]), _number(row["effect_low"]), _number(row["effect_high"]))
     cells = (
-        row["line"], row["compound"], row["phenotype"], row["status"], half, effect, row["unit"],
-        _number(row["q_value"]), row["reason"],
-    )  # fmt: skip
+        row["line"],
+        row["compound"],
+        row["phenotype"],
+        row["status"],
+        half,
+        effect,
+        row["unit"],
+        _number(row["q_value"]),
+        row["reason"],
+    )
     marked = "" if row["status"] == "ok" else " style='opacity:0.65'"
-    return f"<tr{marked}>" + "".join(f"<td style='text-align:left'>{escape(c or '')}</td>" for c in cells) + "</tr>"
+    return (
+        f"<tr{marked}>"
+        + "".join(f"<td style='text-align:left'>{escape(c or '')}</td>" for c in cells)
+        + "</tr>"
+    )
 
 
 def _span(value: str, low: str, high: str) -> str:

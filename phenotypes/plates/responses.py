@@ -1,4 +1,6 @@
-"""The product: one row per line × compound × phenotype, with its uncertainty or the reason why there is no number."""
+"""The product: one row per line × compound × phenotype, with its uncertainty or the reason why
+there is no number.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknoti
 
 @dataclass(frozen=True)
 class Curve:
-    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response` normalised.
+    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response`
+    normalised.
 
     Examples
     --------
@@ -65,7 +68,11 @@ class Responses:
     curves: tuple[Curve, ...]
 
     def __repr__(self) -> str:
-        counts = self.table["status"].value_counts(sort=True).sort("count", "status", descending=[True, False])
+        counts = (
+            self.table["status"]
+            .value_counts(sort=True)
+            .sort("count", "status", descending=[True, False])
+        )
         ended = ", ".join(f"{n} {status}" for status, n in counts.rows())
         return f"Responses({len(self.table)} rows{': ' if ended else ''}{ended})"
 
@@ -97,7 +104,8 @@ def respond(
     pixel_size_um
         A phenotype that this pixel size cannot carry gets the status `pixel_size_too_coarse`.
     provenance
-        Values of the columns run_id, plate_map_digest, protocol_digest, label_version, software_version.
+        Values of the columns run_id, plate_map_digest, protocol_digest, label_version,
+        software_version.
     seed
         Of permutations and bootstraps.
     lines
@@ -134,12 +142,15 @@ def respond(
         for line, compound in pairs:
             own = values.filter(
                 (pl.col("line") == line)
-                & ((pl.col("control") == "vehicle") | ((pl.col("control") == "none") & (pl.col("compound") == compound)))
+                & (
+                    (pl.col("control") == "vehicle")
+                    | ((pl.col("control") == "none") & (pl.col("compound") == compound))
+                )
             )
             all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
-            result = _refusal(wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings) or fit(
-                own["dose_molar"].to_list(), own["response"].to_list(), seed=seed
-            )
+            result = _refusal(
+                wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings
+            ) or fit(own["dose_molar"].to_list(), own["response"].to_list(), seed=seed)
             window = windows.get((line, name), {})
             rows.append(
                 {
@@ -163,10 +174,17 @@ def respond(
             )
             curves.append(
                 Curve(
-                    line, compound, name, unit_of(name),
-                    tuple(own["well"]), tuple(own["dose_molar"]), tuple(own["response"]), tuple(own["batch"]), result,
+                    line,
+                    compound,
+                    name,
+                    unit_of(name),
+                    tuple(own["well"]),
+                    tuple(own["dose_molar"]),
+                    tuple(own["response"]),
+                    tuple(own["batch"]),
+                    result,
                 )
-            )  # fmt: skip
+            )
     if not rows:
         return Responses(conform(pl.DataFrame(schema={"line": pl.String}), "response"), quality, ())
     frame = conform(pl.DataFrame(rows, infer_schema_length=None), "response")
@@ -174,18 +192,30 @@ def respond(
 
 
 def lines_to_fit(
-    before: pl.DataFrame, after: pl.DataFrame, phenotypes: Sequence[str], *, pixel_size_um: float, settings: WellSettings | None = None
+    before: pl.DataFrame,
+    after: pl.DataFrame,
+    phenotypes: Sequence[str],
+    *,
+    pixel_size_um: float,
+    settings: WellSettings | None = None,
 ) -> list[str]:
-    """Lines of which `respond` would not say of the well table `after` what it said of `before`; all others' rows can be kept.
+    """Lines of which `respond` would not say of the well table `after` what it said of `before`;
+    all others' rows can be kept.
 
-    Those of which a well moved; all of them where something moved that a row takes from the whole plate: the dose range that all lines were
-    given, or why a phenotype is refused.
+    Those of which a well moved; all of them where something moved that a row takes from the whole
+    plate: the dose range that all lines were given, or why a phenotype is refused.
     """
     settings = settings or WellSettings()
     watched = ["well", "line", "status", "population", "nuclei_count", *phenotypes]
-    same = before.select(watched).join(after.select(watched), on=watched, how="semi", nulls_equal=True)
+    same = before.select(watched).join(
+        after.select(watched), on=watched, how="semi", nulls_equal=True
+    )
     moved = after.filter(~pl.col("well").is_in(same["well"].implode()))
-    whole = any(_of_plate(before, name, pixel_size_um, settings) != _of_plate(after, name, pixel_size_um, settings) for name in phenotypes)
+    whole = any(
+        _of_plate(before, name, pixel_size_um, settings)
+        != _of_plate(after, name, pixel_size_um, settings)
+        for name in phenotypes
+    )
     return sorted((after if whole else moved)["line"].unique())
 
 
@@ -193,49 +223,88 @@ def _of_plate(
     wells: pl.DataFrame, name: str, pixel_size_um: float, settings: WellSettings
 ) -> tuple[DoseResponse | None, dict[str, tuple[float, float]]]:
     """What a response row takes from other lines' wells."""
-    return _plate_refusal(wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um, settings), _common_ranges(_values(wells, name))
+    return _plate_refusal(
+        wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um, settings
+    ), _common_ranges(_values(wells, name))
 
 
 def _values(wells: pl.DataFrame, name: str) -> pl.DataFrame:
     """Wells with a value of the phenotype, normalised as `response`."""
-    return wells.with_columns(normalised(wells, name).alias("response")).filter(pl.col("response").is_not_null())
+    return wells.with_columns(normalised(wells, name).alias("response")).filter(
+        pl.col("response").is_not_null()
+    )
 
 
 def _refusal(
-    wells: pl.DataFrame, line: str, name: str, coarsest: float | None, pixel_size_um: float, settings: WellSettings
+    wells: pl.DataFrame,
+    line: str,
+    name: str,
+    coarsest: float | None,
+    pixel_size_um: float,
+    settings: WellSettings,
 ) -> DoseResponse | None:
     """What can be said before any fit."""
     refused = _plate_refusal(wells, name, coarsest, pixel_size_um, settings)
     if refused is not None:
         return refused
-    vehicle = wells.filter((pl.col("status") == "done") & (pl.col("line") == line) & (pl.col("control") == "vehicle"))[name].drop_nulls()
+    vehicle = wells.filter(
+        (pl.col("status") == "done") & (pl.col("line") == line) & (pl.col("control") == "vehicle")
+    )[name].drop_nulls()
     if vehicle.is_empty():
         return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
     if phenotype(name).scale == "percent" and not vehicle.to_numpy().mean() > 0:
-        return DoseResponse("vehicle_is_zero", f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing")
+        return DoseResponse(
+            "vehicle_is_zero",
+            f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing",
+        )
     return None
 
 
 def _plate_refusal(
-    wells: pl.DataFrame, name: str, coarsest: float | None, pixel_size_um: float, settings: WellSettings
+    wells: pl.DataFrame,
+    name: str,
+    coarsest: float | None,
+    pixel_size_um: float,
+    settings: WellSettings,
 ) -> DoseResponse | None:
     """Why no line of the plate has a response of this phenotype."""
     if coarsest is not None and pixel_size_um > coarsest:
-        return DoseResponse("pixel_size_too_coarse", f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm")
+        return DoseResponse(
+            "pixel_size_too_coarse",
+            f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm",
+        )
     done = wells.filter(pl.col("status") == "done")
     if done.is_empty():
-        return DoseResponse("no_well_done", "no well of the plate could be analysed; the well table says why")
-    crossed = done["attribution_conflict_fraction"].drop_nulls() > settings.max_conflict
-    if name in PER_NEURON and done[name].null_count() == len(done) and 2 * int(crossed.sum()) > len(crossed):
-        typical = float(np.median(done["attribution_conflict_fraction"].drop_nulls().to_numpy()))
-        words = f"neurites touching several somas hold {typical:.0%} of the length (median well, limit {settings.max_conflict:.0%})"
         return DoseResponse(
-            "attribution_conflict", f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer neurons"
+            "no_well_done", "no well of the plate could be analysed; the well table says why"
+        )
+    crossed = done["attribution_conflict_fraction"].drop_nulls() > settings.max_conflict
+    if (
+        name in PER_NEURON
+        and done[name].null_count() == len(done)
+        and 2 * int(crossed.sum()) > len(crossed)
+    ):
+        typical = float(np.median(done["attribution_conflict_fraction"].drop_nulls().to_numpy()))
+        words = (
+            f"neurites touching several somas hold {typical:.0%} of the length (median well, limit"
+            f" {settings.max_conflict:.0%})"
+        )
+        return DoseResponse(
+            "attribution_conflict",
+            f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer"
+            " neurons",
         )
     if done[name].null_count() == len(done):
         cells = max(done["live_count"].drop_nulls().to_list(), default=0)
-        if phenotype(name).scale is not None and 0 < cells < settings.min_cells and name not in _COUNTED:
-            return DoseResponse("too_few_cells", f"{name} needs {settings.min_cells} cells a well; the fullest well has {cells}")
+        if (
+            phenotype(name).scale is not None
+            and 0 < cells < settings.min_cells
+            and name not in _COUNTED
+        ):
+            return DoseResponse(
+                "too_few_cells",
+                f"{name} needs {settings.min_cells} cells a well; the fullest well has {cells}",
+            )
         words = "its channel or compartment is missing, or it was refused (see the plate's checks)"
         return DoseResponse("not_measured", f"{name} has no value in any well: {words}")
     return None
@@ -243,12 +312,25 @@ def _plate_refusal(
 
 def _result_columns(result: DoseResponse) -> dict[str, object]:
     return {
-        "status": result.status, "reason": result.reason, "direction": result.direction, "model": result.model,
-        "n_wells": result.n_wells, "n_vehicle": result.n_vehicle, "n_doses": result.n_doses,
-        "ec50_molar": result.ec50, "ec50_low": result.ec50_low, "ec50_high": result.ec50_high, "hill": result.hill,
-        "e0": result.e0, "emax": result.emax, "effect": result.effect, "effect_low": result.effect_low,
-        "effect_high": result.effect_high, "p_value": result.p_value, "residual_sd": result.residual_sd,
-    }  # fmt: skip
+        "status": result.status,
+        "reason": result.reason,
+        "direction": result.direction,
+        "model": result.model,
+        "n_wells": result.n_wells,
+        "n_vehicle": result.n_vehicle,
+        "n_doses": result.n_doses,
+        "ec50_molar": result.ec50,
+        "ec50_low": result.ec50_low,
+        "ec50_high": result.ec50_high,
+        "hill": result.hill,
+        "e0": result.e0,
+        "emax": result.emax,
+        "effect": result.effect,
+        "effect_low": result.effect_low,
+        "effect_high": result.effect_high,
+        "p_value": result.p_value,
+        "residual_sd": result.residual_sd,
+    }
 
 
 def _absolute(result: DoseResponse, name: str, doses: pl.Series) -> float | None:
@@ -260,13 +342,18 @@ def _absolute(result: DoseResponse, name: str, doses: pl.Series) -> float | None
 
 
 def _lost_doses(planned: pl.DataFrame, own: pl.DataFrame) -> str:
-    """Doses of the plate map that have no value: `emax` and `auc` then speak of fewer doses than were given."""
+    """Doses of the plate map that have no value: `emax` and `auc` then speak of fewer doses than
+    were given.
+    """
     given = set(planned["dose_molar"].drop_nulls())
     lost = sorted(given - set(own["dose_molar"]))
     if not lost or lost == sorted(given):
         return ""
     doses = ", ".join(f"{d:.3g}" for d in lost)
-    return f"no well has a value at {len(lost)} of {len(given)} doses ({doses} mol/L): they failed or have too few cells"
+    return (
+        f"no well has a value at {len(lost)} of {len(given)} doses ({doses} mol/L): they failed or"
+        " have too few cells"
+    )
 
 
 def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
@@ -275,7 +362,10 @@ def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
     ranges = {}
     for compound in values["compound"].unique():
         own = values.filter((pl.col("compound") == compound) & (pl.col("dose_molar") > 0))
-        ends = [(part["dose_molar"].to_numpy().min(), part["dose_molar"].to_numpy().max()) for part in own.partition_by("line")]
+        ends = [
+            (part["dose_molar"].to_numpy().min(), part["dose_molar"].to_numpy().max())
+            for part in own.partition_by("line")
+        ]
         low, high = max((e[0] for e in ends), default=0.0), min((e[1] for e in ends), default=0.0)
         if high > low > 0:
             ranges[str(compound)] = (float(low), float(high))

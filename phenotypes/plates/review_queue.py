@@ -1,8 +1,9 @@
 """Which fields are worth a reviewer's look, the most urgent first, each with the reasons in words.
 
-A score adds up what speaks for a look, in units of "one warning": quality control left the field out or warned; neurites cross too much
-for single neurons; the engine unsure of its nuclei, or another engine finding others; a vehicle well unlike the others of its line; a treated
-well far from its curve; a well that the curve hangs on. Wells' reasons count for each of their fields.
+A score adds up what speaks for a look, in units of "one warning": quality control left the field
+out or warned; neurites cross too much for single neurons; the engine unsure of its nuclei, or
+another engine finding others; a vehicle well unlike the others of its line; a treated well far from
+its curve; a well that the curve hangs on. Wells' reasons count for each of their fields.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.robust import robust_z
 
 SCHEMA = {"well": pl.String(), "field": pl.Int64(), "score": pl.Float64(), "why": pl.String()}
-# Robust standard deviations of vehicle wells, and residual standard deviations of a curve, from which a well is remarked; both count at
-# most this many times as much as one warning.
+# Robust standard deviations of vehicle wells, and residual standard deviations of a curve, from
+# which a well is remarked; both count at most this many times as much as one warning.
 _Z, _RESIDUAL, _MOST = 3.0, 2.5, 3.0
 
-# On annotated nuclei (benchmarks/review_queue.py) the worse fields lie under these; a field of a few nuclei says nothing by its F1.
+# On annotated nuclei (benchmarks/review_queue.py) the worse fields lie under these; a field of a
+# few nuclei says nothing by its F1.
 _AGREED, _SURE, _FEW = 0.85, 0.87, 5
 # A well with more than this share of the say in where the curve passes through it: its hat value.
 _LEVERAGE = 0.8
@@ -39,7 +41,8 @@ def rank_fields(
     phenotypes: Sequence[str],
     settings: AttributionSettings | None = None,
 ) -> pl.DataFrame:
-    """One row a field of the wells that were measured, by falling score; fields without a reason come last, in plate order.
+    """One row a field of the wells that were measured, by falling score; fields without a reason
+    come last, in plate order.
 
     Parameters
     ----------
@@ -61,21 +64,51 @@ def rank_fields(
             reasons.append((2.0, f"left out: {r['qc']}"))
         elif r["qc"]:
             reasons.append((1.0, str(r["qc"])))
-        agreed, sure, many = r["engine_agreement"], r["nucleus_confidence"], (r["nuclei_count"] or 0) >= _FEW
+        agreed, sure, many = (
+            r["engine_agreement"],
+            r["nucleus_confidence"],
+            (r["nuclei_count"] or 0) >= _FEW,
+        )
         if agreed is not None and many and agreed < _AGREED:
-            reasons.append((min((1 - agreed) / (1 - _AGREED), _MOST), f"another engine finds other nuclei (F1 {agreed:.2f})"))
+            reasons.append(
+                (
+                    min((1 - agreed) / (1 - _AGREED), _MOST),
+                    f"another engine finds other nuclei (F1 {agreed:.2f})",
+                )
+            )
         if sure is not None and many and sure < _SURE:
-            reasons.append((0.5, f"the engine is unsure of its nuclei (probability {sure:.2f} of the least sure tenth)"))
+            reasons.append(
+                (
+                    0.5,
+                    (
+                        f"the engine is unsure of its nuclei (probability {sure:.2f} of the least"
+                        " sure tenth)"
+                    ),
+                )
+            )
         conflict = r["attribution_conflict_fraction"]
         if conflict is not None and conflict > settings.max_conflict:
-            reasons.append((0.5, f"neurites of several neurons cross ({conflict:.0%} of the length)"))
+            reasons.append(
+                (0.5, f"neurites of several neurons cross ({conflict:.0%} of the length)")
+            )
         reasons.sort(key=lambda pair: -pair[0])
-        rows.append({"well": r["well"], "field": r["field"], "score": sum(s for s, _ in reasons), "why": "; ".join(w for _, w in reasons)})
+        rows.append(
+            {
+                "well": r["well"],
+                "field": r["field"],
+                "score": sum(s for s, _ in reasons),
+                "why": "; ".join(w for _, w in reasons),
+            }
+        )
     table = pl.DataFrame(rows, schema=SCHEMA)
-    return table.with_row_index("place").sort("score", "place", descending=[True, False]).drop("place")
+    return (
+        table.with_row_index("place").sort("score", "place", descending=[True, False]).drop("place")
+    )
 
 
-def _well_reasons(wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequence[str]) -> Reasons:
+def _well_reasons(
+    wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequence[str]
+) -> Reasons:
     found: Reasons = {}
     vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
     for name in phenotypes:
@@ -83,7 +116,10 @@ def _well_reasons(wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequ
         for well, z in zip(vehicles["well"], robust_z(vehicles, name), strict=True):
             if z is not None and abs(z) > _Z:
                 found.setdefault(well, []).append(
-                    (min(abs(z) / _Z, _MOST), f"vehicle well unlike the others of its line in {name} (robust z {z:.1f})")
+                    (
+                        min(abs(z) / _Z, _MOST),
+                        f"vehicle well unlike the others of its line in {name} (robust z {z:.1f})",
+                    )
                 )
     for curve in curves:
         if curve.result.model != "hill4" or not curve.result.residual_sd:
@@ -92,18 +128,26 @@ def _well_reasons(wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequ
         away = (response - curve.result.predict(dose)) / curve.result.residual_sd
         for well, x, r, h in zip(curve.well, dose, away, leverage(curve.result, dose), strict=True):
             if x > 0 and abs(r) > _RESIDUAL:
-                words = f"{abs(r):.1f} residual SD {'above' if r > 0 else 'below'} the curve of {curve.compound} in {curve.phenotype}"
+                words = (
+                    f"{abs(r):.1f} residual SD {'above' if r > 0 else 'below'} the curve of"
+                    f" {curve.compound} in {curve.phenotype}"
+                )
                 found.setdefault(well, []).append((min(abs(r) / _RESIDUAL, _MOST), words))
             elif h > _LEVERAGE:
-                words = f"the curve of {curve.compound} in {curve.phenotype} hangs on this well (leverage {h:.2f})"
+                words = (
+                    f"the curve of {curve.compound} in {curve.phenotype} hangs on this well"
+                    f" (leverage {h:.2f})"
+                )
                 found.setdefault(well, []).append((0.5, words))
     return found
 
 
 def leverage(result: DoseResponse, dose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) hat values of the wells of a four-parameter curve: J (JᵀJ)⁺ Jᵀ's diagonal, J the gradient at the fit (St. Laurent & Cook 1992).
+    """(n,) hat values of the wells of a four-parameter curve: J (JᵀJ)⁺ Jᵀ's diagonal, J the
+    gradient at the fit (St. Laurent & Cook 1992).
 
-    A value of 1 means that the curve goes through the well whatever its response. 0 where no curve was fitted.
+    A value of 1 means that the curve goes through the well whatever its response. 0 where no curve
+    was fitted.
     """
     gradient = result.gradient(dose)
     if gradient is None:

@@ -1,10 +1,12 @@
-"""What a compound does over donors: random-effects meta-analysis, whether donors differ, and whether their genes explain it.
+"""What a compound does over donors: random-effects meta-analysis, whether donors differ, and
+whether their genes explain it.
 
-Strategy. One effect a donor (lines of one person are averaged, they are not two people), with its sampling variance from batches.
-Donors are combined by `phenotypes.statistics.meta_analysis`. Only where donors are shown to differ is it asked whether genes do, by permuting
-donors over genes, with no gene of fewer than three. And where lines and batches never mix, what differs between lines may be what
-differs between batches: the mean over donors then stands (each line was compared with its own vehicle), but nothing is said of their
-differences.
+Strategy. One effect a donor (lines of one person are averaged, they are not two people), with its
+sampling variance from batches. Donors are combined by `phenotypes.statistics.meta_analysis`. Only
+where donors are shown to differ is it asked whether genes do, by permuting donors over genes, with
+no gene of fewer than three. And where lines and batches never mix, what differs between lines may
+be what differs between batches: the mean over donors then stands (each line was compared with its
+own vehicle), but nothing is said of their differences.
 """
 
 from __future__ import annotations
@@ -52,20 +54,34 @@ def across_lines_table(
     donors, genes, healthy
         Line ► donor, line ► gene, and the lines without disease.
     """
-    treated = batches.filter(pl.col("control") == "none").select("phenotype", "compound", "line", "dose_molar", "batch", "effect")
-    members = {(str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")}
+    treated = batches.filter(pl.col("control") == "none").select(
+        "phenotype", "compound", "line", "dose_molar", "batch", "effect"
+    )
+    members = {
+        (str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")
+    }
     rows: list[Row] = []
-    for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by("phenotype", "compound", maintain_order=True):
+    for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by(
+        "phenotype", "compound", maintain_order=True
+    ):
         dose = doses[str(compound)]
         raw = members[str(name), str(compound)].filter(pl.col("dose_molar") == dose)
-        groups = {DISEASE: [n for n in part["line"] if n not in healthy], HEALTHY: [n for n in part["line"] if n in healthy]}
+        groups = {
+            DISEASE: [n for n in part["line"] if n not in healthy],
+            HEALTHY: [n for n in part["line"] if n in healthy],
+        }
         for gene in sorted({genes[n] for n in groups[DISEASE] if genes.get(n)}):
             groups[gene] = [n for n in groups[DISEASE] if genes.get(n) == gene]
         for group, lines in groups.items():
             own = part.filter(pl.col("line").is_in(lines))
             if own.is_empty():
                 continue
-            row: Row = {"compound": compound, "phenotype": name, "group": group, "effect_dose_molar": dose}
+            row: Row = {
+                "compound": compound,
+                "phenotype": name,
+                "group": group,
+                "effect_dose_molar": dose,
+            }
             mine = raw.filter(pl.col("line").is_in(lines))
             usable = own.filter((pl.col("status") == "ok") & pl.col("error").is_not_null())
             used = mine.filter(pl.col("line").is_in(usable["line"].implode()))
@@ -73,8 +89,11 @@ def across_lines_table(
             if group == DISEASE and row["status"] == "ok":
                 row |= _association(usable, used, donors, genes, row.get("heterogeneity_p"))
                 if row["stable"] is not None:
-                    # The secondary analysis is asked only to confirm: it takes fifty times as long as the primary one.
-                    row |= donor_model(used["effect"].to_numpy(), [donors.get(line, line) for line in used["line"]])
+                    # The secondary analysis is asked only to confirm: it takes fifty times as long
+                    # as the primary one.
+                    row |= donor_model(
+                        used["effect"].to_numpy(), [donors.get(line, line) for line in used["line"]]
+                    )
             rows.append(row)
     if not rows:
         return empty_table("compound")
@@ -90,36 +109,63 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
     if k < MIN_STUDIES:
         return row | {
             "status": "too_few_donors",
-            "reason": f"{k} donors with at least {MIN_BATCHES} batches; a statement across donors needs {MIN_STUDIES}",
+            "reason": (
+                f"{k} donors with at least {MIN_BATCHES} batches; a statement across donors needs"
+                f" {MIN_STUDIES}"
+            ),
         }
-    y, v, degrees = donor_estimates(usable["effect"].to_numpy(), usable["error"].to_numpy(), usable["n_batches"].to_numpy(), named)
+    y, v, degrees = donor_estimates(
+        usable["effect"].to_numpy(),
+        usable["error"].to_numpy(),
+        usable["n_batches"].to_numpy(),
+        named,
+    )
     found = meta_analysis(y, v)
     row |= {
-        "status": "ok", "reason": "", "effect": found.mean, "effect_low": found.low, "effect_high": found.high,
-        "p_value": found.p_value, "method": found.method,
-    }  # fmt: skip
+        "status": "ok",
+        "reason": "",
+        "effect": found.mean,
+        "effect_low": found.low,
+        "effect_high": found.high,
+        "p_value": found.p_value,
+        "method": found.method,
+    }
     apart = confounded(used.select("line", "batch").unique(), "line", by=["batch"])
     if apart:
         row["reason"] = "nothing is said of differences between lines: " + "; ".join(apart)
     else:
-        # The variance within lines is estimated too: Q over its degrees of freedom follows F, and χ² calls alike donors different.
+        # The variance within lines is estimated too: Q over its degrees of freedom follows F, and
+        # χ² calls alike donors different.
         row |= {
-            "predicted_low": found.predicted_low, "predicted_high": found.predicted_high, "tau2": found.tau2, "i2": found.i2,
+            "predicted_low": found.predicted_low,
+            "predicted_high": found.predicted_high,
+            "tau2": found.tau2,
+            "i2": found.i2,
             "heterogeneity_p": float(stats.f.sf(found.q / (k - 1), k - 1, degrees)),
-        }  # fmt: skip
-    row["stable"] = _stable(usable, used, donors, found.tau2, found.mean) if found.p_value < ALPHA else None
+        }
+    row["stable"] = (
+        _stable(usable, used, donors, found.tau2, found.mean) if found.p_value < ALPHA else None
+    )
     return row
 
 
-def donor_estimates(effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]) -> tuple[Real, Real, int]:
-    """(effect, sampling variance) of each donor from those of the lines, and the degrees of freedom of that variance.
+def donor_estimates(
+    effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]
+) -> tuple[Real, Real, int]:
+    """(effect, sampling variance) of each donor from those of the lines, and the degrees of freedom
+    of that variance.
 
-    Batches of all lines are taken to scatter alike: three batches know their own variance within a factor of five only.
+    Batches of all lines are taken to scatter alike: three batches know their own variance within a
+    factor of five only.
     """
     of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
     pooled, degrees = pooled_variance(error, n_batches)
     variance = np.maximum(pooled, 1e-12) / n_batches
-    return np.array([effect[i].mean() for i in of.values()]), np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]), degrees
+    return (
+        np.array([effect[i].mean() for i in of.values()]),
+        np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]),
+        degrees,
+    )
 
 
 def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, int]:
@@ -128,8 +174,12 @@ def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, i
     return float((error**2 * n_batches * degrees).sum() / degrees.sum()), int(degrees.sum())
 
 
-def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float) -> bool:
-    """Whether sign and significance stay with any one batch left out, the variance between donors held at its value."""
+def _stable(
+    usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float
+) -> bool:
+    """Whether sign and significance stay with any one batch left out, the variance between donors
+    held at its value.
+    """
     lines = usable["line"].to_list()
     index = {line: i for i, line in enumerate(lines)}
     at = np.array([index[n] for n in used["line"]])
@@ -156,7 +206,13 @@ def _stable(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str],
     return True
 
 
-def _association(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], genes: Mapping[str, str], differ_p: object) -> Row:
+def _association(
+    usable: pl.DataFrame,
+    used: pl.DataFrame,
+    donors: Mapping[str, str],
+    genes: Mapping[str, str],
+    differ_p: object,
+) -> Row:
     """Whether donors of different genes differ, where it can be asked."""
     typed = usable.filter(pl.col("line").is_in([n for n in usable["line"] if genes.get(n)]))
     named = {donors.get(n, n): genes[n] for n in typed["line"]}
@@ -167,17 +223,24 @@ def _association(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, 
     kept = [d for d in named if sizes[named[d]] >= MIN_STUDIES]
     if len({named[d] for d in kept}) < 2:
         return {"association_status": "too_few_donors"}
-    told = used.select("line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)).unique()
+    told = used.select(
+        "line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)
+    ).unique()
     if confounded(told, "line", by=["batch"]) or confounded(told, "gene", by=["batch"]):
         return {"association_status": "confounded_with_batch"}
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
         return {"association_status": "homogeneous"}
     values = np.array([float(np.mean(lines_of[d])) for d in kept])
-    return {"association_status": "ok", "association_p": genes_differ_p(values, [named[d] for d in kept])}
+    return {
+        "association_status": "ok",
+        "association_p": genes_differ_p(values, [named[d] for d in kept]),
+    }
 
 
 def genes_differ_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:
-    """P of groups' means being as far apart, donors permuted over groups (sum of squares between groups)."""
+    """P of groups' means being as far apart, donors permuted over groups (sum of squares between
+    groups).
+    """
     _, of = np.unique(groups, return_inverse=True)
     member = np.eye(of.max() + 1)[of]
 
@@ -188,18 +251,28 @@ def genes_differ_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> flo
 
 
 def group_contrast(effects: Real, groups: Sequence[str]) -> Row:
-    """Two groups of donors compared by Student's t, one effect a donor. Under three donors a group it is refused: no stratum that small."""
+    """Two groups of donors compared by Student's t, one effect a donor.
+
+    Under three donors a group it is refused: no stratum that small.
+    """
     levels = sorted(set(groups))
     if len(levels) != 2:
         return {"status": "no_two_groups", "reason": f"{len(levels)} groups: {', '.join(levels)}"}
     a, b = (effects[[g == level for g in groups]] for level in levels)
     row: Row = {"contrast": f"{levels[1]} − {levels[0]}", "n_donors": len(a) + len(b)}
     if min(len(a), len(b)) < MIN_STUDIES:
-        words = f"{levels[0]} has {len(a)} and {levels[1]} {len(b)} donors; {MIN_STUDIES} of each are needed"
+        words = (
+            f"{levels[0]} has {len(a)} and {levels[1]} {len(b)} donors; {MIN_STUDIES} of each are"
+            " needed"
+        )
         return row | {"status": "too_few_donors", "reason": words}
     found = stats.ttest_ind(b, a)
     interval = found.confidence_interval()
     return row | {
-        "status": "ok", "reason": "", "effect": float(b.mean() - a.mean()), "effect_low": float(interval.low),
-        "effect_high": float(interval.high), "p_value": float(found.pvalue),
-    }  # fmt: skip
+        "status": "ok",
+        "reason": "",
+        "effect": float(b.mean() - a.mean()),
+        "effect_low": float(interval.low),
+        "effect_high": float(interval.high),
+        "p_value": float(found.pvalue),
+    }

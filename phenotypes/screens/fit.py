@@ -1,12 +1,15 @@
 """A screen: many plates, batches, lines and labs in one table, a row a line × compound × phenotype.
 
-Strategy. Plates come in as conditions (`phenotypes.screens.conditions`), so that a screen never reads a well. They are averaged to batches;
-a line's effect is the mean of its batches at one dose that all lines were given, and its curve goes through all of them. Lines are
-combined by `phenotypes.screens.donors`. Every row depends only on its own batches, and carries a digest of them: a row whose digest is known is
-not fitted again, so that adding a plate costs what that plate touches.
+Strategy. Plates come in as conditions (`phenotypes.screens.conditions`), so that a screen never
+reads a well. They are averaged to batches; a line's effect is the mean of its batches at one dose
+that all lines were given, and its curve goes through all of them. Lines are combined by
+`phenotypes.screens.donors`. Every row depends only on its own batches, and carries a digest of
+them: a row whose digest is known is not fitted again, so that adding a plate costs what that plate
+touches.
 
-Before a row is a hit it must be significant after correction, large enough to matter, and the same way in two batches; before it is a
-rescue, its phenotype must be shown to differ from the isogenic control in these very batches.
+Before a row is a hit it must be significant after correction, large enough to matter, and the same
+way in two batches; before it is a rescue, its phenotype must be shown to differ from the isogenic
+control in these very batches.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ RATIO_FLOOR = float(np.log2(1.2))
 
 @dataclass(frozen=True)
 class ScreenSettings:
-    """`effect_dose`: compound ► mol/L, where not the highest common dose is meant. `effect_floor`: phenotype ► least effect of a hit.
+    """`effect_dose`: compound ► mol/L, where not the highest common dose is meant. `effect_floor`:
+    phenotype ► least effect of a hit.
 
     `robust_curves`: batch means far from their curve weigh less.
     """
@@ -46,7 +50,9 @@ class ScreenSettings:
 
 @dataclass(frozen=True)
 class LineFacts:
-    """What the registry says of the lines: donor, gene, isogenic partner of disease lines, and which are healthy or corrected."""
+    """What the registry says of the lines: donor, gene, isogenic partner of disease lines, and
+    which are healthy or corrected.
+    """
 
     donors: Mapping[str, str] = field(default_factory=dict)
     genes: Mapping[str, str] = field(default_factory=dict)
@@ -56,9 +62,11 @@ class LineFacts:
 
 @dataclass(frozen=True)
 class Screen:
-    """Tables of a screen; `fits` are the rows' own results under the digest of what they stand on, for the next time.
+    """Tables of a screen; `fits` are the rows' own results under the digest of what they stand on,
+    for the next time.
 
-    `curves` holds (line, compound, phenotype) ► the fitted curve, for pictures. `refitted` counts the rows that had to be fitted.
+    `curves` holds (line, compound, phenotype) ► the fitted curve, for pictures. `refitted` counts
+    the rows that had to be fitted.
 
     Examples
     --------
@@ -79,7 +87,10 @@ class Screen:
 
     def __repr__(self) -> str:
         lines, compounds = self.responses["line"].n_unique(), self.responses["compound"].n_unique()
-        return f"Screen({len(self.responses)} rows, {lines} lines, {compounds} compounds; {self.refitted} rows fitted now)"
+        return (
+            f"Screen({len(self.responses)} rows, {lines} lines, {compounds} compounds;"
+            f" {self.refitted} rows fitted now)"
+        )
 
 
 def fit_screen(
@@ -100,13 +111,17 @@ def fit_screen(
     Parameters
     ----------
     plates
-        Conditions of all plates, as `plate_effects` gives them. `batch` tells differentiation batches of all labs apart.
+        Conditions of all plates, as `plate_effects` gives them. `batch` tells differentiation
+        batches of all labs apart.
     planned
-        line, compound, dose_molar: what the plate maps meant to give, whether or not its wells could be analysed.
+        line, compound, dose_molar: what the plate maps meant to give, whether or not its wells
+        could be analysed.
     phenotypes
-        Those that rows are wanted of, whether or not anything has a value; those of `plates` if not given.
+        Those that rows are wanted of, whether or not anything has a value; those of `plates` if not
+        given.
     refusals
-        As `plate_refusals` gives them: plates whose line had no value or no vehicle, which rows then name.
+        As `plate_refusals` gives them: plates whose line had no value or no vehicle, which rows
+        then name.
     quality
         plate, line, phenotype, z_prime, ssmd of the plates.
     provenance
@@ -130,9 +145,16 @@ def fit_screen(
     doses = _effect_doses(planned, settings)
     windows, gaps = windows_table(plates, facts.isogenic)
     pairs = (
-        planned.filter(pl.col("compound") != "").select("line", "compound").unique().sort("line", "compound")
-    )  # fmt: skip
-    names = list(phenotypes) if phenotypes is not None else plates["phenotype"].unique(maintain_order=True).to_list()
+        planned.filter(pl.col("compound") != "")
+        .select("line", "compound")
+        .unique()
+        .sort("line", "compound")
+    )
+    names = (
+        list(phenotypes)
+        if phenotypes is not None
+        else plates["phenotype"].unique(maintain_order=True).to_list()
+    )
     left_out = _left_out(refusals)
     floors = {name: _floor(plates, name, settings) for name in names}
     genotype = dict(plates.select("line", "genotype").unique(subset="line", keep="first").rows())
@@ -147,51 +169,88 @@ def fit_screen(
         for line, compound in pairs.rows():
             partner, dose = facts.isogenic.get(line, ""), doses.get(compound)
             row: Row = {
-                "line": line, "genotype": genotype.get(line, ""), "donor": facts.donors.get(line, line), "compound": compound, "phenotype": name,
-                "unit": "log2 ratio" if phenotype(name).scale == "percent" else unit_of(name), "response_unit": unit_of(name),
-                "effect_dose_molar": dose, "effect_floor": floors[name], "isogenic": partner or None, "n_donors": 1,
-            }  # fmt: skip
+                "line": line,
+                "genotype": genotype.get(line, ""),
+                "donor": facts.donors.get(line, line),
+                "compound": compound,
+                "phenotype": name,
+                "unit": "log2 ratio" if phenotype(name).scale == "percent" else unit_of(name),
+                "response_unit": unit_of(name),
+                "effect_dose_molar": dose,
+                "effect_floor": floors[name],
+                "isogenic": partner or None,
+                "n_donors": 1,
+            }
             own = cells.get((name, line, compound))
             missing = left_out.get((name, line), {})
             if own is None:
                 rows.append(row | _unmeasured(name, line, compound, missing))
                 continue
             part = ScreenRow(
-                name, own, cells.get((name, partner, compound)), cells.get(("live_density", line, compound)), gaps.get((line, name)),
-                effects.get((name, line, compound)), dose, ranges.get(compound), partner, settings.robust_curves, software_version,
-            )  # fmt: skip
+                name,
+                own,
+                cells.get((name, partner, compound)),
+                cells.get(("live_density", line, compound)),
+                gaps.get((line, name)),
+                effects.get((name, line, compound)),
+                dose,
+                ranges.get(compound),
+                partner,
+                settings.robust_curves,
+                software_version,
+            )
             digest = part.digest()
             found = known.get(digest)
             if found is None:
                 refitted += 1
                 found = part.fit()
             fits[digest] = found
-            rows.append(row | found | {"reason": "; ".join(filter(None, (str(found["reason"]), *_words(missing))))})
-    table = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema={"line": pl.String})
+            rows.append(
+                row
+                | found
+                | {"reason": "; ".join(filter(None, (str(found["reason"]), *_words(missing))))}
+            )
+    table = (
+        pl.DataFrame(rows, infer_schema_length=None)
+        if rows
+        else pl.DataFrame(schema={"line": pl.String})
+    )
     table = conform(table, "screen")
     table = _judged(with_q_values(table, ["phenotype"]), facts.healthy)
     table = _with_plates(table, plates, quality, provenance, software_version)
-    compounds = across_lines_table(at_dose, batches, doses, donors=facts.donors, genes=facts.genes, healthy=facts.healthy)
+    compounds = across_lines_table(
+        at_dose, batches, doses, donors=facts.donors, genes=facts.genes, healthy=facts.healthy
+    )
     described = lines.with_columns(
-        pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"), pl.lit(1, pl.Int64).alias("n_donors")
+        pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"),
+        pl.lit(1, pl.Int64).alias("n_donors"),
     ).drop("error", "n_floored")
     return Screen(
-        table, conform(described, "dose") if len(described) else empty_table("dose"), compounds, windows, batches, fits, refitted
-    )  # fmt: skip
+        table,
+        conform(described, "dose") if len(described) else empty_table("dose"),
+        compounds,
+        windows,
+        batches,
+        fits,
+        refitted,
+    )
 
 
 # Why a plate of a line gave no effect, in words.
 _REFUSED = {
-    "not_measured": "no treated well has a value", "no_vehicle": "there is no vehicle well of this line and batch",
+    "not_measured": "no treated well has a value",
+    "no_vehicle": "there is no vehicle well of this line and batch",
     "vehicle_is_zero": "the vehicle is 0, and a ratio to it means nothing",
-}  # fmt: skip
+}
 
 
 def _left_out(refusals: pl.DataFrame | None) -> dict[tuple[str, str], dict[str, list[str]]]:
     """(phenotype, line) ► status ► plates that gave no effect."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     if refusals is not None:
-        for name, line, status, plate in refusals.sort("plate").select("phenotype", "line", "status", "plate").iter_rows():
+        for name, line, status, plate in (
+            refusals.sort("plate").select("phenotype", "line", "status", "plate").iter_rows()
+        ):
             found.setdefault((name, line), {}).setdefault(status, []).append(plate)
     return found
 
@@ -199,7 +258,8 @@ def _left_out(refusals: pl.DataFrame | None) -> dict[tuple[str, str], dict[str, 
 def _words(missing: Mapping[str, Sequence[str]]) -> list[str]:
     """Plates left out, in words."""
     return [
-        f"{len(plates)} plate(s) of this line left out, {_REFUSED[status]}: {', '.join(p[:12] for p in plates)}"
+        f"{len(plates)} plate(s) of this line left out, {_REFUSED[status]}:"
+        f" {', '.join(p[:12] for p in plates)}"
         for status, plates in missing.items()
     ]
 
@@ -217,7 +277,9 @@ def _unmeasured(name: str, line: str, compound: str, missing: Mapping[str, Seque
 
 
 def _effect_doses(planned: pl.DataFrame, settings: ScreenSettings) -> dict[str, float]:
-    """Compound ► the dose its effect is read at: the screen's choice, or the highest that every line was meant to be given."""
+    """Compound ► the dose its effect is read at: the screen's choice, or the highest that every
+    line was meant to be given.
+    """
     found = dict(settings.effect_dose)
     given = planned.filter((pl.col("dose_molar") > 0) & (pl.col("compound") != ""))
     for (compound,), part in given.group_by("compound"):
@@ -242,41 +304,67 @@ def _ranges(planned: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float | None:
-    """Least effect of a hit: the screen's own, 1.2-fold for ratios, or the median standard deviation of vehicle wells within their plate."""
+    """Least effect of a hit: the screen's own, 1.2-fold for ratios, or the median standard
+    deviation of vehicle wells within their plate.
+    """
     if name in settings.effect_floor:
         return float(settings.effect_floor[name])
     if phenotype(name).scale == "percent":
         return RATIO_FLOOR
-    spread = plates.filter((pl.col("phenotype") == name) & (pl.col("control") == "vehicle"))["level_sd"].drop_nulls().to_numpy()
+    spread = (
+        plates.filter((pl.col("phenotype") == name) & (pl.col("control") == "vehicle"))["level_sd"]
+        .drop_nulls()
+        .to_numpy()
+    )
     typical = float(np.median(spread)) if len(spread) else 0.0
-    # Vehicle wells that do not vary (no punctum in any) say nothing of what matters: then no row is a hit.
+    # Vehicle wells that do not vary (no punctum in any) say nothing of what matters: then no row is
+    # a hit.
     return typical if typical > 0 else None
 
 
 def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
-    """Fill `hit`, `responder` and its probability: they compare with the whole screen, so they are no part of a row's own fit."""
+    """Fill `hit`, `responder` and its probability: they compare with the whole screen, so they are
+    no part of a row's own fit.
+    """
     better = {name: phenotype(name).better for name in table["phenotype"].unique()}
-    # The good direction is towards the isogenic state where that is known to differ, else what biology says.
+    # The good direction is towards the isogenic state where that is known to differ, else what
+    # biology says.
     towards = pl.when(pl.col("window_status") == "expressed").then(pl.col("window").sign())
     usual = pl.col("phenotype").replace_strict(
-        {n: {"higher": 1.0, "lower": -1.0}.get(b or "") for n, b in better.items()}, return_dtype=pl.Float64
+        {n: {"higher": 1.0, "lower": -1.0}.get(b or "") for n, b in better.items()},
+        return_dtype=pl.Float64,
     )
     batches = pl.col("n_batches").cast(pl.Float64)
     part = table.select(
         pl.coalesce(towards, usual).alias("sign"),
-        ((pl.col("status") == "ok") & ((pl.col("window_status") != "not_expressed") | pl.col("line").is_in(list(healthy)))).alias("classed"),
-        (pl.col("effect_high") - pl.col("effect_low")).alias("width"), batches.alias("batches"),
-        ((pl.col("window_status") == "not_expressed") & ~pl.col("line").is_in(list(healthy))).alias("absent"),
-    )  # fmt: skip
+        (
+            (pl.col("status") == "ok")
+            & ((pl.col("window_status") != "not_expressed") | pl.col("line").is_in(list(healthy)))
+        ).alias("classed"),
+        (pl.col("effect_high") - pl.col("effect_low")).alias("width"),
+        batches.alias("batches"),
+        ((pl.col("window_status") == "not_expressed") & ~pl.col("line").is_in(list(healthy))).alias(
+            "absent"
+        ),
+    )
     degrees = np.maximum(part["batches"].fill_null(2).to_numpy() - 1, 1)
     error = part["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, degrees)
-    effect = part["sign"].fill_null(np.nan).to_numpy() * table["effect"].fill_null(np.nan).to_numpy()
-    found, likely = responder_class(effect, error, degrees, table["effect_floor"].fill_null(np.nan).to_numpy())
+    effect = (
+        part["sign"].fill_null(np.nan).to_numpy() * table["effect"].fill_null(np.nan).to_numpy()
+    )
+    found, likely = responder_class(
+        effect, error, degrees, table["effect_floor"].fill_null(np.nan).to_numpy()
+    )
     usable = part["classed"].fill_null(value=False).to_numpy() & np.isfinite(likely)
     likely = np.where(usable, likely, np.nan)
-    named = pl.Series([str(f) if u else None for f, u in zip(found, usable, strict=True)], dtype=pl.String)
+    named = pl.Series(
+        [str(f) if u else None for f, u in zip(found, usable, strict=True)], dtype=pl.String
+    )
     table = table.with_columns(
-        pl.when(part["absent"]).then(pl.lit("phenotype_absent")).otherwise(named).alias("responder"),
+        pl.when(part["absent"])
+        .then(pl.lit("phenotype_absent"))
+        .otherwise(named)
+        .alias("responder"),
         pl.Series("responder_probability", likely).fill_nan(None),
     )
     large = pl.col("effect").abs() >= pl.col("effect_floor")
@@ -286,16 +374,27 @@ def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
 
 def _at_effect_dose(lines: pl.DataFrame, doses: Mapping[str, float]) -> pl.DataFrame:
     chosen = pl.DataFrame(
-        {"compound": list(doses), "dose_molar": list(doses.values())}, schema={"compound": pl.String, "dose_molar": pl.Float64}
+        {"compound": list(doses), "dose_molar": list(doses.values())},
+        schema={"compound": pl.String, "dose_molar": pl.Float64},
     )
-    return lines.filter(pl.col("control") == "none").join(chosen, on=["compound", "dose_molar"], how="semi", maintain_order="left")
+    return lines.filter(pl.col("control") == "none").join(
+        chosen, on=["compound", "dose_molar"], how="semi", maintain_order="left"
+    )
 
 
 def _with_plates(
-    table: pl.DataFrame, plates: pl.DataFrame, quality: pl.DataFrame | None, provenance: pl.DataFrame | None, software_version: str
+    table: pl.DataFrame,
+    plates: pl.DataFrame,
+    quality: pl.DataFrame | None,
+    provenance: pl.DataFrame | None,
+    software_version: str,
 ) -> pl.DataFrame:
     """Fill the quality of the row's plates and where it comes from."""
-    treated = plates.filter(pl.col("control") == "none").select("plate", "line", "compound", "phenotype").unique()
+    treated = (
+        plates.filter(pl.col("control") == "none")
+        .select("plate", "line", "compound", "phenotype")
+        .unique()
+    )
     keys = ["line", "compound", "phenotype"]
     parts = []
     if quality is not None and len(quality):

@@ -1,11 +1,14 @@
-"""What a compound at a dose does to a line: batches are n. What it does to lines in general is `phenotypes.screens.donors`.
+"""What a compound at a dose does to a line: batches are n. What it does to lines in general is
+`phenotypes.screens.donors`.
 
-Strategy. `phenotypes.screens.conditions` averages wells to their plate, against vehicle wells of the same line on the same plate. Here plates
-are averaged to their differentiation batch, and the line's estimate is the mean of its batches with the standard error between them.
-Cells, fields and wells are never n: with no effect at all, cells as n call 80 % of comparisons significant and wells 48 %, donor means 4.4 %.
+Strategy. `phenotypes.screens.conditions` averages wells to their plate, against vehicle wells of
+the same line on the same plate. Here plates are averaged to their differentiation batch, and the
+line's estimate is the mean of its batches with the standard error between them. Cells, fields and
+wells are never n: with no effect at all, cells as n call 80 % of comparisons significant and wells
+48 %, donor means 4.4 %.
 
-With one batch there is no between-batch error; the wells' is given in its place with the status `one_batch`, and such a line takes no
-part in a statement across lines.
+With one batch there is no between-batch error; the wells' is given in its place with the status
+`one_batch`, and such a line takes no part in a statement across lines.
 """
 
 from __future__ import annotations
@@ -17,15 +20,20 @@ from scipy import stats
 from phenotypes.screens.conditions import CONDITION as KEYS
 
 MIN_BATCHES = 2
-_ONE_BATCH = "one differentiation batch: the interval is between its wells and says nothing of another batch"
-_NO_VARIATION = "all batches gave the very same value: without scatter there is no interval and no test"
+_ONE_BATCH = (
+    "one differentiation batch: the interval is between its wells and says nothing of another batch"
+)
+_NO_VARIATION = (
+    "all batches gave the very same value: without scatter there is no interval and no test"
+)
 
 
 def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
     """Mean effect and response of each condition in each batch: plates ► batch, each plate once.
 
-    `plates` as `plate_effects` gives it. `error` is the standard error between wells; `n_vehicle` counts vehicle wells on the plates that
-    the condition stands on, and no others; `freedom` are the degrees of freedom that the wells of both arms leave, summed over plates.
+    `plates` as `plate_effects` gives it. `error` is the standard error between wells; `n_vehicle`
+    counts vehicle wells on the plates that the condition stands on, and no others; `freedom` are
+    the degrees of freedom that the wells of both arms leave, summed over plates.
     """
     return (
         plates.group_by("phenotype", *KEYS, "batch")
@@ -47,10 +55,12 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
 
 
 def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
-    """One row a line × compound × dose × phenotype: effect, error, 95 % interval and p with batches as n, counts, status.
+    """One row a line × compound × dose × phenotype: effect, error, 95 % interval and p with batches
+    as n, counts, status.
 
-    With one batch the error is that between its wells and p is null: no test says anything of another batch. Batches that agree to the last
-    digit (all at 0, say) have no scatter to test by: `no_variation`, without interval and p.
+    With one batch the error is that between its wells and p is null: no test says anything of
+    another batch. Batches that agree to the last digit (all at 0, say) have no scatter to test by:
+    `no_variation`, without interval and p.
     """
     keys = ["phenotype", *KEYS]
     table = (
@@ -63,22 +73,46 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
             pl.col("effect").mean(),
             (pl.col("effect").std() / pl.len().sqrt()).alias("between"),
             pl.col("error").first().alias("within"),
-            (pl.col("effect").sign() == pl.col("effect").mean().sign()).sum().cast(pl.Int64).alias("same_direction"),
+            (pl.col("effect").sign() == pl.col("effect").mean().sign())
+            .sum()
+            .cast(pl.Int64)
+            .alias("same_direction"),
         )
         .sort(keys)
     )
     several = table["n_batches"].to_numpy() >= MIN_BATCHES
-    error = np.where(several, table["between"].fill_null(np.nan).to_numpy(), table["within"].fill_null(np.nan).to_numpy())
+    error = np.where(
+        several,
+        table["between"].fill_null(np.nan).to_numpy(),
+        table["within"].fill_null(np.nan).to_numpy(),
+    )
     effect = table["effect"].to_numpy()
     still = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
     error = np.where(still, np.nan, error)
-    degrees = np.where(several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy()))
+    degrees = np.where(
+        several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy())
+    )
     half_width = stats.t.ppf(0.975, degrees) * error
     p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, degrees), np.nan)
     one, same = pl.Series(~several), pl.Series(still)
-    found = {"error": error, "effect_low": effect - half_width, "effect_high": effect + half_width, "p_value": p}
+    found = {
+        "error": error,
+        "effect_low": effect - half_width,
+        "effect_high": effect + half_width,
+        "p_value": p,
+    }
     return table.drop("between", "within", "freedom").with_columns(
-        pl.when(one).then(pl.lit("one_batch")).when(same).then(pl.lit("no_variation")).otherwise(pl.lit("ok")).alias("status"),
-        pl.when(one).then(pl.lit(_ONE_BATCH)).when(same).then(pl.lit(_NO_VARIATION)).otherwise(pl.lit("")).alias("reason"),
+        pl.when(one)
+        .then(pl.lit("one_batch"))
+        .when(same)
+        .then(pl.lit("no_variation"))
+        .otherwise(pl.lit("ok"))
+        .alias("status"),
+        pl.when(one)
+        .then(pl.lit(_ONE_BATCH))
+        .when(same)
+        .then(pl.lit(_NO_VARIATION))
+        .otherwise(pl.lit(""))
+        .alias("reason"),
         *(pl.Series(name, values).fill_nan(None) for name, values in found.items()),
     )

@@ -1,8 +1,10 @@
 """Does a drug bring a disease line back to its isogenic control, and which lines answer?
 
-ρ = (µ(disease, drug) − µ(disease, vehicle)) / (µ(isogenic, vehicle) − µ(disease, vehicle)): 0 for nothing, 1 for the isogenic state, with
-Fieller's interval (Suppl. J. R. Stat. Soc. 7:1, 1940) from batch means. Where the disease's own window includes 0 the phenotype is
-`not_expressed` and ρ is undefined, not 0. Beside ρ stands the drug's effect on the isogenic line: a drug that lifts both is trophic.
+ρ = (µ(disease, drug) − µ(disease, vehicle)) / (µ(isogenic, vehicle) − µ(disease, vehicle)): 0 for
+nothing, 1 for the isogenic state, with Fieller's interval (Suppl. J. R. Stat. Soc. 7:1, 1940) from
+batch means. Where the disease's own window includes 0 the phenotype is `not_expressed` and ρ is
+undefined, not 0. Beside ρ stands the drug's effect on the isogenic line: a drug that lifts both is
+trophic.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ LIKELY = 0.9
 
 @dataclass(frozen=True)
 class Rescue:
-    """`status`: ok, not_expressed, no_variation, unbounded, too_few_batches. `rho` with its Fieller interval; flags in words.
+    """`status`: ok, not_expressed, no_variation, unbounded, too_few_batches. `rho` with its Fieller
+    interval; flags in words.
 
-    `interaction` is the effect on the disease line less that on the isogenic line, with its 95 % interval; `window` the mean gap.
+    `interaction` is the effect on the disease line less that on the isogenic line, with its 95 %
+    interval; `window` the mean gap.
     """
 
     status: Literal["ok", "not_expressed", "no_variation", "unbounded", "too_few_batches"]
@@ -39,8 +43,12 @@ class Rescue:
     flags: tuple[str, ...] = ()
 
 
-def fieller(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float] | None:
-    """(ratio, low, high) of two means measured in the same batches; None where the denominator may be 0 and the interval is unbounded."""
+def fieller(
+    numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95
+) -> tuple[float, float, float] | None:
+    """(ratio, low, high) of two means measured in the same batches; None where the denominator may
+    be 0 and the interval is unbounded.
+    """
     a, b = np.asarray(numerator, float), np.asarray(denominator, float)
     n = len(a)
     covariance = np.cov(a, b) / n
@@ -56,7 +64,12 @@ def fieller(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.
     return float(ma / mb), float((middle - root) / below), float((middle + root) / below)
 
 
-def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None, live_ratio: float | None = None) -> Rescue:
+def rescue(
+    drug: ArrayLike,
+    window: ArrayLike,
+    isogenic: ArrayLike | None = None,
+    live_ratio: float | None = None,
+) -> Rescue:
     """From batch means, one entry a batch in which all were measured.
 
     Parameters
@@ -66,37 +79,61 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
     window
         Isogenic vehicle − disease vehicle.
     isogenic
-        Effect of the drug on the isogenic line; NaN in batches where it was not measured. The interaction is taken over the others.
+        Effect of the drug on the isogenic line; NaN in batches where it was not measured. The
+        interaction is taken over the others.
     live_ratio
-        Live cells under the drug / under vehicle, for the flag; None where nobody counted them, which is flagged too.
+        Live cells under the drug / under vehicle, for the flag; None where nobody counted them,
+        which is flagged too.
     """
     effect, gap = np.asarray(drug, float), np.asarray(window, float)
     if len(effect) < 2:
-        return Rescue("too_few_batches", f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2 are needed")
+        return Rescue(
+            "too_few_batches",
+            f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2"
+            " are needed",
+        )
     low, high = mean_interval(gap)
     known = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
     if high - low <= 1e-12 * max(1.0, abs(high)):
-        words = "all batches gave the very same window: without scatter nothing can be said of another batch"
-        return replace(known, status="no_variation", reason=words, window_low=None, window_high=None)
+        words = (
+            "all batches gave the very same window: without scatter nothing can be said of another"
+            " batch"
+        )
+        return replace(
+            known, status="no_variation", reason=words, window_low=None, window_high=None
+        )
     if low <= 0 <= high:
-        words = f"isogenic and disease vehicle differ by {gap.mean():.3g} (95 % {low:.3g} … {high:.3g}), which includes 0: there is nothing to rescue"
+        words = (
+            f"isogenic and disease vehicle differ by {gap.mean():.3g} (95 % {low:.3g} …"
+            f" {high:.3g}), which includes 0: there is nothing to rescue"
+        )
         return replace(known, reason=words)
     flags = []
     other = np.full(len(effect), np.nan) if isogenic is None else np.asarray(isogenic, float)
     both = np.isfinite(other)
     if both.sum() < 2:
-        flags.append(f"specificity not assessed: the isogenic line had the drug in {int(both.sum())} of these batches")
+        flags.append(
+            f"specificity not assessed: the isogenic line had the drug in {int(both.sum())} of"
+            " these batches"
+        )
     else:
         difference = (effect - other)[both]
         least, most = mean_interval(difference)
-        known = replace(known, interaction=float(difference.mean()), interaction_low=least, interaction_high=most)
+        known = replace(
+            known,
+            interaction=float(difference.mean()),
+            interaction_low=least,
+            interaction_high=most,
+        )
         if not both.all():
             flags.append(f"interaction over {int(both.sum())} of {len(effect)} batches")
         own_low, own_high = mean_interval(other[both])
         if least <= 0 <= most:
             same = own_low > 0 < effect.mean() or own_high < 0 > effect.mean()
             flags.append(
-                "trophic: the drug does the isogenic line as much" if same else "specificity not shown: the interaction includes 0"
+                "trophic: the drug does the isogenic line as much"
+                if same
+                else "specificity not shown: the interaction includes 0"
             )
     if live_ratio is None:
         flags.append("loss of cells not assessed: live_density is not among the phenotypes")
@@ -104,7 +141,12 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
         flags.append(f"{1 - live_ratio:.0%} of live cells are lost")
     found = fieller(effect, gap)
     if found is None:
-        return replace(known, status="unbounded", reason="the window is too uncertain for a ratio to it", flags=tuple(flags))
+        return replace(
+            known,
+            status="unbounded",
+            reason="the window is too uncertain for a ratio to it",
+            flags=tuple(flags),
+        )
     rho, low, high = found
     if rho > OVERSHOOT:
         flags.append(f"overshoots the isogenic state (ρ {rho:.2f})")
@@ -113,20 +155,27 @@ def rescue(drug: ArrayLike, window: ArrayLike, isogenic: ArrayLike | None = None
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """95 % interval of the mean of batch values, Student's t between them."""
-    half_width = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    half_width = float(
+        stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    )
     return float(values.mean() - half_width), float(values.mean() + half_width)
 
 
 def responder_class(
     effect: ArrayLike, error: ArrayLike, degrees: ArrayLike, floor: ArrayLike
 ) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """(class, P(effect > floor)) of lines that show the phenotype; effects are oriented so that positive is good.
+    """(class, P(effect > floor)) of lines that show the phenotype; effects are oriented so that
+    positive is good.
 
-    The posterior under a flat prior is Student's t about the estimate. "responder" from P ≥ 0.9, "non_responder" from P ≤ 0.1,
-    else "indeterminate".
+    The posterior under a flat prior is Student's t about the estimate. "responder" from P ≥ 0.9,
+    "non_responder" from P ≤ 0.1, else "indeterminate".
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = (np.asarray(floor, float) - np.asarray(effect, float)) / np.asarray(error, float)
     likely = np.asarray(stats.t.sf(distance, np.asarray(degrees, float)), np.float64)
-    found = np.where(likely >= LIKELY, "responder", np.where(likely <= 1 - LIKELY, "non_responder", "indeterminate"))
+    found = np.where(
+        likely >= LIKELY,
+        "responder",
+        np.where(likely <= 1 - LIKELY, "non_responder", "indeterminate"),
+    )
     return np.asarray(found, np.str_), likely

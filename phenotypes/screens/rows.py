@@ -1,6 +1,8 @@
-"""One row of a screen: the effect at the screen's dose, the curve, the rescue, from the batches of one line and compound.
+"""One row of a screen: the effect at the screen's dose, the curve, the rescue, from the batches of
+one line and compound.
 
-Everything here is arrays of a few dozen numbers, and a screen has tens of thousands of rows: tables would cost more than the statistics.
+Everything here is arrays of a few dozen numbers, and a screen has tens of thousands of rows: tables
+would cost more than the statistics.
 """
 
 from __future__ import annotations
@@ -46,8 +48,26 @@ class Cells:
         return {self.batch[i]: float(self.effect[i]) for i in np.flatnonzero(self.dose == dose)}
 
     def words(self) -> bytes:
-        """What a digest is made of. Rounded: the order in which plates were added must not show in a sum's last digits."""
-        numbers = np.round(np.stack([self.effect, self.response, self.error, self.n_wells, self.n_cells, self.n_vehicle]), 8) + 0.0
+        """What a digest is made of.
+
+        Rounded: the order in which plates were added must not show in a sum's last digits.
+        """
+        numbers = (
+            np.round(
+                np.stack(
+                    [
+                        self.effect,
+                        self.response,
+                        self.error,
+                        self.n_wells,
+                        self.n_cells,
+                        self.n_vehicle,
+                    ]
+                ),
+                8,
+            )
+            + 0.0
+        )
         return repr((self.batch, self.vehicles)).encode() + self.dose.tobytes() + numbers.tobytes()
 
 
@@ -56,37 +76,62 @@ def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
     keys = ["phenotype", "line", "compound"]
     ordered = batches.sort(*keys, "batch", "dose_molar")
     starts = ordered.select(pl.struct(keys).rle_id())[keys[0]].to_numpy()
-    edges = np.flatnonzero(np.diff(starts, prepend=-1, append=(starts[-1] if len(starts) else 0) + 1))
+    edges = np.flatnonzero(
+        np.diff(starts, prepend=-1, append=(starts[-1] if len(starts) else 0) + 1)
+    )
     names = ordered.select(keys).rows()
     batch, vehicles = ordered["batch"].to_list(), ordered["vehicles"].to_list()
     columns = [
         ordered[c].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        for c in ("dose_molar", "effect", "response", "error", "n_wells", "n_cells", "n_floored", "n_vehicle")
+        for c in (
+            "dose_molar",
+            "effect",
+            "response",
+            "error",
+            "n_wells",
+            "n_cells",
+            "n_floored",
+            "n_vehicle",
+        )
     ]
     return {
-        names[i]: Cells(tuple(sorted(set(vehicles[i:j]))), tuple(batch[i:j]), *(c[i:j] for c in columns)) for i, j in pairwise(edges)
-    }  # fmt: skip
+        names[i]: Cells(
+            tuple(sorted(set(vehicles[i:j]))), tuple(batch[i:j]), *(c[i:j] for c in columns)
+        )
+        for i, j in pairwise(edges)
+    }
 
 
 def points_of(own: Cells, name: str) -> dict[str, list[Any]]:
     """batch, dose, response and wells of a ladder with its vehicle at dose 0.
 
-    The vehicle's response is 100 % (or a difference of 0) by definition; it weighs as many wells as stood on the plates with the compound.
+    The vehicle's response is 100 % (or a difference of 0) by definition; it weighs as many wells as
+    stood on the plates with the compound.
     """
     level = 100.0 if phenotype(name).scale == "percent" else 0.0
-    rows = list(zip(own.batch, own.dose.tolist(), own.response.tolist(), own.n_wells.tolist(), strict=True))
+    rows = list(
+        zip(own.batch, own.dose.tolist(), own.response.tolist(), own.n_wells.tolist(), strict=True)
+    )
     for batch in dict.fromkeys(own.batch):
         here = [i for i, b in enumerate(own.batch) if b == batch]
         rows.append((batch, 0.0, level, float(own.n_vehicle[here].max())))
     rows.sort()
-    return dict(zip(("batch", "dose", "response", "wells"), map(list, zip(*rows, strict=True)), strict=True))
+    return dict(
+        zip(("batch", "dose", "response", "wells"), map(list, zip(*rows, strict=True)), strict=True)
+    )
 
 
 def curve_of(own: Cells, name: str, *, robust: bool = False) -> DoseResponse:
     """The curve through a condition's batches."""
     points = points_of(own, name)
     number = {b: i for i, b in enumerate(dict.fromkeys(points["batch"]))}
-    return fit_batches(points["dose"], points["response"], points["wells"], [number[b] for b in points["batch"]], robust=robust)
+    return fit_batches(
+        points["dose"],
+        points["response"],
+        points["wells"],
+        [number[b] for b in points["batch"]],
+        robust=robust,
+    )
 
 
 @dataclass(frozen=True)
@@ -108,7 +153,15 @@ class ScreenRow:
     def digest(self) -> str:
         """SHA-256 of it."""
         gaps = None if self.gaps is None else {b: round(g, 8) for b, g in self.gaps.items()}
-        parts = (self.version, self.phenotype, gaps, self.dose, self.dose_range, self.partner, self.robust)
+        parts = (
+            self.version,
+            self.phenotype,
+            gaps,
+            self.dose,
+            self.dose_range,
+            self.partner,
+            self.robust,
+        )
         digest = hashlib.sha256(repr(parts).encode())
         for cells in (self.own, self.isogenic, self.live):
             digest.update(b"none" if cells is None else cells.words())
@@ -123,27 +176,53 @@ class ScreenRow:
         mixed = any(", " in v for v in own.vehicles) or len(own.vehicles) > 1
         words = (
             str(row["reason"]),
-            f"{floored} well(s) of conditions under 1/64 of vehicle count as 1/64" if floored else "",
+            (
+                f"{floored} well(s) of conditions under 1/64 of vehicle count as 1/64"
+                if floored
+                else ""
+            ),
             f"mixed vehicles: {'; '.join(own.vehicles)} are averaged as one" if mixed else "",
         )
         row["reason"] = "; ".join(filter(None, words))
         curve = curve_of(own, self.phenotype, robust=self.robust)
         row |= {
-            "curve_status": curve.status, "curve_reason": curve.reason, "direction": curve.direction or None, "model": curve.model or None,
-            "ec50_molar": curve.ec50, "ec50_molar_low": curve.ec50_low, "ec50_molar_high": curve.ec50_high, "hill": curve.hill,
-            "e0": curve.e0, "emax": curve.emax, "auc": self._auc(curve), "ec50_absolute_molar": self._absolute(curve),
-        }  # fmt: skip
+            "curve_status": curve.status,
+            "curve_reason": curve.reason,
+            "direction": curve.direction or None,
+            "model": curve.model or None,
+            "ec50_molar": curve.ec50,
+            "ec50_molar_low": curve.ec50_low,
+            "ec50_molar_high": curve.ec50_high,
+            "hill": curve.hill,
+            "e0": curve.e0,
+            "emax": curve.emax,
+            "auc": self._auc(curve),
+            "ec50_absolute_molar": self._absolute(curve),
+        }
         return row | self._rescue()
 
     def _effect(self) -> Row:
         none: Row = dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0)
         if self.dose is None:
-            words = "lines were given no dose in common; see the table of doses, or name an effect dose"
+            words = (
+                "lines were given no dose in common; see the table of doses, or name an effect dose"
+            )
             return none | {"status": "no_common_dose", "reason": words}
         if self.effect is None:
-            words = f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at"
+            words = (
+                f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at"
+            )
             return none | {"status": "not_measured", "reason": words}
-        shown = ("status", "reason", "effect", "effect_low", "effect_high", "p_value", "same_direction", *none)
+        shown = (
+            "status",
+            "reason",
+            "effect",
+            "effect_low",
+            "effect_high",
+            "p_value",
+            "same_direction",
+            *none,
+        )
         return {n: self.effect[n] for n in shown}
 
     def _auc(self, curve: DoseResponse) -> float | None:
@@ -154,15 +233,30 @@ class ScreenRow:
     def _absolute(self, curve: DoseResponse) -> float | None:
         """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
         percent = phenotype(self.phenotype).scale == "percent"
-        return curve.dose_at(50.0, float(self.own.dose.min()), float(self.own.dose.max())) if percent else None
+        return (
+            curve.dose_at(50.0, float(self.own.dose.min()), float(self.own.dose.max()))
+            if percent
+            else None
+        )
 
     def _rescue(self) -> Row:
         if not self.partner:
-            return {"window_status": "no_pair", "rescue_status": "no_pair", "rescue_reason": "the registry names no isogenic partner"}
+            return {
+                "window_status": "no_pair",
+                "rescue_status": "no_pair",
+                "rescue_reason": "the registry names no isogenic partner",
+            }
         if self.gaps is None or self.dose is None:
-            words = f"no plate has vehicle wells with a value of both {self.partner} and this line, or the value is 0"
+            words = (
+                f"no plate has vehicle wells with a value of both {self.partner} and this line, or"
+                " the value is 0"
+            )
             words = words if self.gaps is None else "lines were given no dose in common"
-            return {"window_status": "too_few_batches", "rescue_status": "too_few_batches", "rescue_reason": words}
+            return {
+                "window_status": "too_few_batches",
+                "rescue_status": "too_few_batches",
+                "rescue_reason": words,
+            }
         drug, at = self.own.at(self.dose), self.gaps
         other = {} if self.isogenic is None else self.isogenic.at(self.dose)
         shared = [b for b in drug if b in at]
@@ -177,10 +271,20 @@ class ScreenRow:
 
 
 def _rescue_columns(found: Rescue) -> Row:
-    expressed = {s: s for s in ("too_few_batches", "not_expressed", "no_variation")}.get(found.status, "expressed")
+    expressed = {s: s for s in ("too_few_batches", "not_expressed", "no_variation")}.get(
+        found.status, "expressed"
+    )
     return {
-        "window_status": expressed, "window": found.window, "window_low": found.window_low, "window_high": found.window_high,
-        "rescue_status": found.status, "rescue_reason": "; ".join(filter(None, (found.reason, *found.flags))),
-        "rescue": found.rho, "rescue_low": found.low, "rescue_high": found.high,
-        "interaction": found.interaction, "interaction_low": found.interaction_low, "interaction_high": found.interaction_high,
-    }  # fmt: skip
+        "window_status": expressed,
+        "window": found.window,
+        "window_low": found.window_low,
+        "window_high": found.window_high,
+        "rescue_status": found.status,
+        "rescue_reason": "; ".join(filter(None, (found.reason, *found.flags))),
+        "rescue": found.rho,
+        "rescue_low": found.low,
+        "rescue_high": found.high,
+        "interaction": found.interaction,
+        "interaction_low": found.interaction_low,
+        "interaction_high": found.interaction_high,
+    }

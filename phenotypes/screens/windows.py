@@ -1,7 +1,9 @@
-"""The disease window: how far a disease line's vehicle is from its isogenic control's, in each batch and over all of them.
+"""The disease window: how far a disease line's vehicle is from its isogenic control's, in each
+batch and over all of them.
 
-Within a batch by SSMD = (µ1 − µ2)/√(σ1² + σ2²) from the vehicle wells' means and standard deviations; over
-batches by the gap between the lines on the effect's scale, batches as n. Both lines must stand on the same plate.
+Within a batch by SSMD = (µ1 − µ2)/√(σ1² + σ2²) from the vehicle wells' means and standard
+deviations; over batches by the gap between the lines on the effect's scale, batches as n. Both
+lines must stand on the same plate.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ Row = dict[str, object]
 MIN_WELLS = 3
 
 
-def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl.DataFrame, dict[tuple[str, str], dict[str, float]]]:
+def windows_table(
+    plates: pl.DataFrame, isogenic: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[tuple[str, str], dict[str, float]]]:
     """(the window table, (disease line, phenotype) ► batch ► gap of its window).
 
     `plates` as `plate_effects` gives it; `isogenic` maps disease line ► its isogenic partner.
@@ -30,17 +34,22 @@ def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl
     pairs = pl.DataFrame({"line": list(isogenic), "isogenic": list(isogenic.values())})
     keys = ["plate", "batch", "phenotype"]
     degrees = pl.col("n_wells") - 1
-    # Several vehicles of a line are one group, as they are for effects; their scatter is that within each.
+    # Several vehicles of a line are one group, as they are for effects; their scatter is that
+    # within each.
     vehicle = (
         plates.filter(pl.col("control") == "vehicle")
         .group_by(*keys, "line")
         .agg(
             ((pl.col("level") * pl.col("n_wells")).sum() / pl.col("n_wells").sum()).alias("level"),
-            (pl.col("level_sd") ** 2 * degrees).sum().alias("squares"), degrees.sum().alias("degrees"), pl.col("n_wells").sum().alias("n"),
+            (pl.col("level_sd") ** 2 * degrees).sum().alias("squares"),
+            degrees.sum().alias("degrees"),
+            pl.col("n_wells").sum().alias("n"),
         )
-    )  # fmt: skip
+    )
     disease = vehicle.join(pairs, on="line", how="inner")
-    partner = vehicle.rename({c: "isogenic" if c == "line" else f"{c}_i" for c in vehicle.columns if c not in keys})
+    partner = vehicle.rename(
+        {c: "isogenic" if c == "line" else f"{c}_i" for c in vehicle.columns if c not in keys}
+    )
     both = disease.join(partner, on=[*keys, "isogenic"], how="inner")
     if both.is_empty():
         return empty_table("window"), {}
@@ -48,14 +57,20 @@ def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl
     per_batch = (
         both.group_by("line", "isogenic", "phenotype", "batch")
         .agg(
-            pl.col("gap").mean(), (pl.col("level_i") - pl.col("level")).mean().alias("difference"),
-            *(pl.col(c).sum() for c in ("squares", "squares_i", "degrees", "degrees_i", "n", "n_i")),
+            pl.col("gap").mean(),
+            (pl.col("level_i") - pl.col("level")).mean().alias("difference"),
+            *(
+                pl.col(c).sum()
+                for c in ("squares", "squares_i", "degrees", "degrees_i", "n", "n_i")
+            ),
         )
         .sort("line", "phenotype", "batch")
-    )  # fmt: skip
+    )
     rows: list[Row] = []
     gaps: dict[tuple[str, str], dict[str, float]] = {}
-    for (line, partner, name), part in per_batch.group_by("line", "isogenic", "phenotype", maintain_order=True):
+    for (line, partner, name), part in per_batch.group_by(
+        "line", "isogenic", "phenotype", maintain_order=True
+    ):
         place: Row = {"line": line, "isogenic": partner, "phenotype": name}
         rows += [place | _of_batch(r) for r in part.iter_rows(named=True)]
         usable = part.filter(pl.col("gap").is_not_null())
@@ -67,16 +82,24 @@ def windows_table(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> tuple[pl
 
 def _gap() -> pl.Expr:
     """log2 ratio of the vehicle means for phenotypes that scale so, else their difference."""
-    ratio = pl.col("phenotype").map_elements(lambda name: phenotype(name).scale == "percent", pl.Boolean)
-    log = pl.when((pl.col("level_i") > 0) & (pl.col("level") > 0)).then((pl.col("level_i") / pl.col("level")).log(2))
+    ratio = pl.col("phenotype").map_elements(
+        lambda name: phenotype(name).scale == "percent", pl.Boolean
+    )
+    log = pl.when((pl.col("level_i") > 0) & (pl.col("level") > 0)).then(
+        (pl.col("level_i") / pl.col("level")).log(2)
+    )
     return pl.when(ratio).then(log).otherwise(pl.col("level_i") - pl.col("level")).alias("gap")
 
 
-def ssmd_interval(difference: float, sd: tuple[float, float], n: tuple[int, int]) -> tuple[float, float, float] | None:
-    """(SSMD, low, high) from two groups' difference of means, standard deviations and sizes; None where neither varies.
+def ssmd_interval(
+    difference: float, sd: tuple[float, float], n: tuple[int, int]
+) -> tuple[float, float, float] | None:
+    """(SSMD, low, high) from two groups' difference of means, standard deviations and sizes; None
+    where neither varies.
 
-    SSMD = d/√2 of the standardised difference d, whose variance is 1/n1 + 1/n2 + d²/2(n1 + n2 − 2) (Hedges & Olkin, Statistical
-    Methods for Meta-Analysis, 1985); the interval takes Student's t with n1 + n2 − 2 degrees of freedom.
+    SSMD = d/√2 of the standardised difference d, whose variance is 1/n1 + 1/n2 + d²/2(n1 + n2 − 2)
+    (Hedges & Olkin, Statistical Methods for Meta-Analysis, 1985); the interval takes Student's t
+    with n1 + n2 − 2 degrees of freedom.
     """
     spread = float(np.hypot(*sd))
     if not np.isfinite(spread) or spread == 0:
@@ -92,21 +115,40 @@ def _of_batch(r: dict[str, Any]) -> Row:
     n, n_i = int(r["n"]), int(r["n_i"])
     row: Row = {"batch": r["batch"], "n_wells": n + n_i, "n_batches": 1, "gap": r["gap"]}
     if min(n, n_i) < MIN_WELLS or min(r["degrees"], r["degrees_i"]) < 1:
-        words = f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed, and two on one plate"
+        words = (
+            f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed, and two"
+            " on one plate"
+        )
         return row | {"status": "too_few_wells", "reason": words}
-    sd = float(np.sqrt(r["squares"] / r["degrees"])), float(np.sqrt(r["squares_i"] / r["degrees_i"]))
+    sd = (
+        float(np.sqrt(r["squares"] / r["degrees"])),
+        float(np.sqrt(r["squares_i"] / r["degrees_i"])),
+    )
     found = ssmd_interval(float(r["difference"]), sd, (n, n_i))
     if found is None:
-        return row | {"status": "no_variation", "reason": "vehicle wells of neither line vary: SSMD is not defined"}
+        return row | {
+            "status": "no_variation",
+            "reason": "vehicle wells of neither line vary: SSMD is not defined",
+        }
     value, low, high = found
     apart = not low <= 0 <= high
     words = "" if apart else f"SSMD {value:.2g} (95 % {low:.2g} … {high:.2g}) includes 0"
-    return row | {"status": "expressed" if apart else "not_expressed", "reason": words, "ssmd": value, "ssmd_low": low, "ssmd_high": high}
+    return row | {
+        "status": "expressed" if apart else "not_expressed",
+        "reason": words,
+        "ssmd": value,
+        "ssmd_low": low,
+        "ssmd_high": high,
+    }
 
 
 def _overall(usable: pl.DataFrame) -> Row:
     gap = usable["gap"].to_numpy().astype(float)
-    row: Row = {"batch": "", "n_batches": len(gap), "n_wells": int(usable["n"].sum()) + int(usable["n_i"].sum())}
+    row: Row = {
+        "batch": "",
+        "n_batches": len(gap),
+        "n_wells": int(usable["n"].sum()) + int(usable["n_i"].sum()),
+    }
     if len(gap) < 2:
         return row | {
             "status": "too_few_batches",
@@ -117,10 +159,19 @@ def _overall(usable: pl.DataFrame) -> Row:
     low, high = mean_interval(gap)
     half_width = (high - low) / 2
     if half_width <= 1e-12 * max(1.0, abs(mean)):
-        return row | {"status": "no_variation", "reason": "all batches gave the very same gap: no interval", "gap": mean}
+        return row | {
+            "status": "no_variation",
+            "reason": "all batches gave the very same gap: no interval",
+            "gap": mean,
+        }
     apart = abs(mean) > half_width
     words = (
-        "" if apart else f"gap {mean:.3g} (95 % {mean - half_width:.3g} … {mean + half_width:.3g}) includes 0: there is nothing to rescue"
+        ""
+        if apart
+        else (
+            f"gap {mean:.3g} (95 % {mean - half_width:.3g} … {mean + half_width:.3g}) includes 0:"
+            " there is nothing to rescue"
+        )
     )
     return row | {
         "status": "expressed" if apart else "not_expressed",

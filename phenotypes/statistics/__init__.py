@@ -1,1 +1,3 @@
-"""Statistics that plates and screens share: curves, meta-analysis, mixed model, false discovery rate."""
+"""Statistics that plates and screens share: curves, meta-analysis, mixed model, false discovery
+rate.
+"""

@@ -2,15 +2,18 @@
 
     y_bd = a_b + S · f(x_d),   f(x) = 1 / (1 + (EC50 / x)^h)
 
-Strategy. Points are the means of each batch at each dose, vehicle at dose 0, weighted by their wells. Each batch has a level a_b of its
-own, since an error in its vehicle's mean shifts all its doses alike. The plane of `phenotypes.statistics.hill` is evaluated at once and its
-best point refined on ever finer grids: 20,000 curves in a minute.
+Strategy. Points are the means of each batch at each dose, vehicle at dose 0, weighted by their
+wells. Each batch has a level a_b of its own, since an error in its vehicle's mean shifts all its
+doses alike. The plane of `phenotypes.statistics.hill` is evaluated at once and its best point
+refined on ever finer grids: 20,000 curves in a minute.
 
-Curve or constant: the share of variance that the best curve explains, against its distribution over Gaussian noise on the same design
-(EC50 and h mean nothing under a constant, so F's tables do not hold). The distribution is drawn once per design.
+Curve or constant: the share of variance that the best curve explains, against its distribution over
+Gaussian noise on the same design (EC50 and h mean nothing under a constant, so F's tables do not
+hold). The distribution is drawn once per design.
 
-Intervals: where the profile likelihood crosses its bound, and never narrower than what the batches say: the scatter of one-step
-estimates of each batch about the common one (a cluster-robust variance, Student's t with batches − 1), from three batches on.
+Intervals: where the profile likelihood crosses its bound, and never narrower than what the batches
+say: the scatter of one-step estimates of each batch about the common one (a cluster-robust
+variance, Student's t with batches − 1), from three batches on.
 """
 
 from __future__ import annotations
@@ -74,12 +77,21 @@ def _design(x: bytes, weight: bytes, batch: bytes) -> _Design:
 
 @lru_cache(maxsize=1024)
 def _noise(x: bytes, batch: bytes) -> Real:
-    """For designs alike but for their weights, which hardly matter to it and differ wherever a well failed."""
+    """For designs alike but for their weights, which hardly matter to it and differ wherever a well
+    failed.
+    """
     points = np.frombuffer(x)
     return _Design(points, np.ones(len(points)), np.frombuffer(batch, np.int64)).noise()
 
 
-def fit_batches(dose: ArrayLike, response: ArrayLike, wells: ArrayLike, batch: ArrayLike, *, robust: bool = False) -> DoseResponse:
+def fit_batches(
+    dose: ArrayLike,
+    response: ArrayLike,
+    wells: ArrayLike,
+    batch: ArrayLike,
+    *,
+    robust: bool = False,
+) -> DoseResponse:
     """Fit one curve to batch means.
 
     Parameters
@@ -93,13 +105,14 @@ def fit_batches(dose: ArrayLike, response: ArrayLike, wells: ArrayLike, batch: A
     batch
         Batch of each mean, numbered 0, 1, ….
     robust
-        Weigh means far from the curve less (Tukey's biweight, iterated); the reason says how many. The intervals do not know
-        that these weights are estimates.
+        Weigh means far from the curve less (Tukey's biweight, iterated); the reason says how many.
+        The intervals do not know that these weights are estimates.
 
     Returns
     -------
     DoseResponse
-        As `dose_response.fit`; the status is one of ok, flat, below_tested_range, above_tested_range, not_determined, too_few_doses.
+        As `dose_response.fit`; the status is one of ok, flat, below_tested_range,
+        above_tested_range, not_determined, too_few_doses.
     """
     x, y, w = (np.ascontiguousarray(v, float) for v in (dose, response, wells))
     b = np.ascontiguousarray(batch, np.int64)
@@ -111,13 +124,19 @@ def fit_batches(dose: ArrayLike, response: ArrayLike, wells: ArrayLike, batch: A
         weight = w * _biweight(found, x, y, w, b)
         found = _fit(x, y, weight, b)
     low = int((weight < 0.5 * w).sum())
-    words = f"robust: {low} of {len(x)} means weigh less than half" if low else "robust: no mean was doubted"
+    words = (
+        f"robust: {low} of {len(x)} means weigh less than half"
+        if low
+        else "robust: no mean was doubted"
+    )
     counts: Any = {"n_wells": int(w[x > 0].sum()), "n_vehicle": int(w[x == 0].sum())}
     return replace(found, reason="; ".join(filter(None, (found.reason, words))), **counts)
 
 
 def _biweight(found: DoseResponse, x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> Real:
-    """Tukey's weights (tuned to 95 % efficiency) of residuals about the curve and each batch's own median level."""
+    """Tukey's weights (tuned to 95 % efficiency) of residuals about the curve and each batch's own
+    median level.
+    """
     residual = y - found.predict(x)
     for group in np.unique(b):
         residual[b == group] -= np.median(residual[b == group])
@@ -132,13 +151,19 @@ def _biweight(found: DoseResponse, x: Real, y: Real, w: Real, b: NDArray[np.int6
 def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
     treated = np.unique(x[x > 0])
     groups = int(b.max()) + 1 if len(b) else 0
-    counts: Any = {"n_wells": int(w[x > 0].sum()), "n_vehicle": int(w[x == 0].sum()), "n_doses": len(treated)}
+    counts: Any = {
+        "n_wells": int(w[x > 0].sum()),
+        "n_vehicle": int(w[x == 0].sum()),
+        "n_doses": len(treated),
+    }
     if len(treated) < MIN_DOSES:
         return too_few_doses(len(treated), counts)
     degrees = len(x) - groups - 3
     if degrees < MIN_DEGREES:
         return DoseResponse(
-            "too_few_doses", f"{len(x)} means of {groups} batches at {len(treated)} doses do not determine a curve", **counts
+            "too_few_doses",
+            f"{len(x)} means of {groups} batches at {len(treated)} doses do not determine a curve",
+            **counts,
         )
     design = _design(x.tobytes(), w.tobytes(), b.tobytes())
     scaled = design.within(y)
@@ -155,11 +180,21 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
 
 def _constant(x: Real, y: Real, w: Real, counts: Any, p: float, reason: str) -> DoseResponse:
     level = float(np.average(y, weights=w))
-    return DoseResponse("flat", reason, **counts, model="constant", e0=level, einf=level, emax=level, p_value=p)
+    return DoseResponse(
+        "flat", reason, **counts, model="constant", e0=level, einf=level, emax=level, p_value=p
+    )
 
 
 def _curve(
-    design: _Design, y: Real, scaled: Real, explained: Real, batch: NDArray[np.int64], groups: int, degrees: int, counts: Any, p: float
+    design: _Design,
+    y: Real,
+    scaled: Real,
+    explained: Real,
+    batch: NDArray[np.int64],
+    groups: int,
+    degrees: int,
+    counts: Any,
+    p: float,
 ) -> DoseResponse:
     theta, log_hill, best = design.refined(scaled, *design.best(explained))
     hill = float(np.exp(log_hill))
@@ -172,7 +207,9 @@ def _curve(
     variance = rss / degrees
     bound = rss + variance * float(stats.f.ppf(1 - ALPHA, 1, degrees))
     low, high = _profile(design.theta, float(scaled @ scaled) - explained.max(axis=1), theta, bound)
-    covariance = _covariance(design, theta, hill, span, scaled - span * within, batch, groups, variance)
+    covariance = _covariance(
+        design, theta, hill, span, scaled - span * within, batch, groups, variance
+    )
     if covariance is not None and groups >= _CLUSTERS:
         half_width = float(stats.t.ppf(1 - ALPHA / 2, groups - 1) * np.sqrt(covariance[3, 3]))
         low = None if low is None else min(low, theta - half_width)
@@ -194,44 +231,72 @@ def _curve(
     )
     if curve.status != "ok" or groups >= _CLUSTERS:
         return curve
-    reason = f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another batch"
+    reason = (
+        f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another"
+        " batch"
+    )
     return replace(curve, reason=reason)
 
 
-def _profile(theta: Real, rss: Real, best: float, bound: float) -> tuple[float | None, float | None]:
-    """Where the profile over log EC50 crosses the bound on either side, between points of the grid; None where it does not."""
+def _profile(
+    theta: Real, rss: Real, best: float, bound: float
+) -> tuple[float | None, float | None]:
+    """Where the profile over log EC50 crosses the bound on either side, between points of the grid;
+    None where it does not.
+    """
     ends: list[float | None] = []
-    for at, cost in ((theta[theta < best][::-1], rss[theta < best][::-1]), (theta[theta > best], rss[theta > best])):
+    for at, cost in (
+        (theta[theta < best][::-1], rss[theta < best][::-1]),
+        (theta[theta > best], rss[theta > best]),
+    ):
         over = np.flatnonzero(cost > bound)
         if not len(over):
             ends.append(None)
             continue
         k = int(over[0])
-        inner = (best, min(bound, float(rss.min()))) if k == 0 else (float(at[k - 1]), float(cost[k - 1]))
+        inner = (
+            (best, min(bound, float(rss.min())))
+            if k == 0
+            else (float(at[k - 1]), float(cost[k - 1]))
+        )
         share = (bound - inner[1]) / max(float(cost[k]) - inner[1], 1e-300)
         ends.append(inner[0] + share * (float(at[k]) - inner[0]))
     return ends[0], ends[1]
 
 
 def _covariance(
-    design: _Design, theta: float, hill: float, span: float, residual: Real, batch: NDArray[np.int64], groups: int, variance: float
+    design: _Design,
+    theta: float,
+    hill: float,
+    span: float,
+    residual: Real,
+    batch: NDArray[np.int64],
+    groups: int,
+    variance: float,
 ) -> Real | None:
-    """Covariance of (h, E0, Einf, log10 EC50): between batches from three on, and nowhere below that of the points."""
+    """Covariance of (h, E0, Einf, log10 EC50): between batches from three on, and nowhere below
+    that of the points.
+    """
     x = design.x
     f = occupancy(x, theta, hill)
     slope = f * (1 - f) * span
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.where(x > 0, np.log(x) - np.log(10) * theta, 0.0)
-    jacobian = np.stack([design.within(v) for v in (slope * distance, f, -slope * hill * np.log(10))], axis=1)
+    jacobian = np.stack(
+        [design.within(v) for v in (slope * distance, f, -slope * hill * np.log(10))], axis=1
+    )
     information = jacobian.T @ jacobian
     if np.linalg.cond(information) > 1e14:
         return None
     inverse = np.linalg.inv(information)
     points = variance * inverse
     if groups >= _CLUSTERS:
-        scores = np.stack([inverse @ (jacobian[batch == g].T @ residual[batch == g]) for g in range(groups)])
+        scores = np.stack(
+            [inverse @ (jacobian[batch == g].T @ residual[batch == g]) for g in range(groups)]
+        )
         clustered = groups / (groups - 1) * scores.T @ scores
-        # The larger of the two for each parameter; correlations from the points, which know them better.
+        # The larger of the two for each parameter; correlations from the points, which know them
+        # better.
         scale = np.sqrt(np.maximum(np.diag(clustered) / np.maximum(np.diag(points), 1e-300), 1.0))
         points = points * np.outer(scale, scale)
     # (h, span, θ) ► (h, E0, Einf, θ); the common level's own error is that of the mean.

@@ -1,11 +1,13 @@
 """The Hill curve through the wells of one line and compound on a plate, or honest refusals.
 
-The plane of `phenotypes.statistics.hill` is evaluated over all wells at once, the best point is polished, and the
-profile over log EC50 is read from the same grid. Vehicle wells enter at dose 0 and so pin E0.
+The plane of `phenotypes.statistics.hill` is evaluated over all wells at once, the best point is
+polished, and the profile over log EC50 is read from the same grid. Vehicle wells enter at dose 0
+and so pin E0.
 
-The curve is preferred to a constant by an F test; its null distribution is not F with 3 degrees of freedom, because
-EC50 and h mean nothing under a constant (Davies, Biometrika 74:33, 1987). The critical value is therefore taken from
-wells permuted over doses, which is exact whatever the design.
+The curve is preferred to a constant by an F test; its null distribution is not F with 3 degrees of
+freedom, because EC50 and h mean nothing under a constant (Davies, Biometrika 74:33, 1987). The
+critical value is therefore taken from wells permuted over doses, which is exact whatever the
+design.
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     Returns
     -------
     DoseResponse
-        `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" / "above_tested_range" (half of the
-        effect lies outside the tested doses; `ec50` is None); "not_determined" (an end of the EC50's interval is open;
-        the other is given, `ec50` is None); "no_vehicle"; "too_few_doses"; "too_few_wells".
+        `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" /
+        "above_tested_range" (half of the effect lies outside the tested doses; `ec50` is None);
+        "not_determined" (an end of the EC50's interval is open; the other is given, `ec50` is
+        None); "no_vehicle"; "too_few_doses"; "too_few_wells".
 
     Examples
     --------
@@ -68,24 +71,42 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     """
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"doses {x.shape} and responses {y.shape} must be one list each, of the same length")
+        raise ValueError(
+            f"doses {x.shape} and responses {y.shape} must be one list each, of the same length"
+        )
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x >= 0).all()):
-        raise ValueError("doses must be zero or more and responses finite; drop wells without a value first")
+        raise ValueError(
+            "doses must be zero or more and responses finite; drop wells without a value first"
+        )
     treated = np.unique(x[x > 0])
-    counts: Any = {"n_wells": int((x > 0).sum()), "n_vehicle": int((x == 0).sum()), "n_doses": len(treated)}
+    counts: Any = {
+        "n_wells": int((x > 0).sum()),
+        "n_vehicle": int((x == 0).sum()),
+        "n_doses": len(treated),
+    }
     if counts["n_vehicle"] == 0:
-        return DoseResponse("no_vehicle", "no vehicle well has a value, so the response without compound is unknown", **counts)
+        return DoseResponse(
+            "no_vehicle",
+            "no vehicle well has a value, so the response without compound is unknown",
+            **counts,
+        )
     if len(treated) < MIN_DOSES:
         return too_few_doses(len(treated), counts)
     if len(y) < MIN_WELLS:
-        return DoseResponse("too_few_wells", f"{len(y)} wells with values, vehicle included; a curve needs {MIN_WELLS}", **counts)
+        return DoseResponse(
+            "too_few_wells",
+            f"{len(y)} wells with values, vehicle included; a curve needs {MIN_WELLS}",
+            **counts,
+        )
     plane = Plane(x, _centred, _STEP_DECADES, _HILLS)
     total = float(((y - y.mean()) ** 2).sum())
     if total <= 1e-12 * max(1.0, float((y**2).sum())):
         return _flat(x, y, counts, 1.0, "all wells have the same value")
     p_value = _curve_p(plane, y, seed)
     if p_value >= ALPHA:
-        return _flat(x, y, counts, p_value, f"a constant fits as well as a curve (p = {p_value:.2g})")
+        return _flat(
+            x, y, counts, p_value, f"a constant fits as well as a curve (p = {p_value:.2g})"
+        )
     return _hill(x, y, plane, counts, p_value)
 
 
@@ -106,14 +127,28 @@ def _flat(x: Real, y: Real, counts: Any, p_value: float, reason: str) -> DoseRes
     vehicle, treated = y[x == 0], y[x > 0]
     effect = float(treated.mean() - vehicle.mean())
     degrees = len(y) - 2
-    pooled = (((vehicle - vehicle.mean()) ** 2).sum() + ((treated - treated.mean()) ** 2).sum()) / degrees
-    half_width = float(stats.t.ppf(1 - ALPHA / 2, degrees) * np.sqrt(pooled * (1 / len(vehicle) + 1 / len(treated))))
+    pooled = (
+        ((vehicle - vehicle.mean()) ** 2).sum() + ((treated - treated.mean()) ** 2).sum()
+    ) / degrees
+    half_width = float(
+        stats.t.ppf(1 - ALPHA / 2, degrees)
+        * np.sqrt(pooled * (1 / len(vehicle) + 1 / len(treated)))
+    )
     low, high = effect - half_width, effect + half_width
     mean = float(y.mean())
     return DoseResponse(
-        "flat", reason, **counts, model="constant", e0=mean, emax=mean, effect=effect, effect_low=low, effect_high=high,
-        p_value=p_value, residual_sd=float(y.std(ddof=1)),
-    )  # fmt: skip
+        "flat",
+        reason,
+        **counts,
+        model="constant",
+        e0=mean,
+        emax=mean,
+        effect=effect,
+        effect_low=low,
+        effect_high=high,
+        p_value=p_value,
+        residual_sd=float(y.std(ddof=1)),
+    )
 
 
 def _rss(parameters: Real, x: Real, y: Real) -> float:
@@ -135,9 +170,17 @@ def _hill(x: Real, y: Real, plane: Plane, counts: Any, p_value: float) -> DoseRe
     start = np.array(plane.best(explained))
     bounds = [(float(plane.theta[0]), float(plane.theta[-1])), tuple(np.log(HILL_BOUNDS))]
     solution = optimize.minimize(
-        _rss, start, (x, y), method="Nelder-Mead", bounds=bounds,
-        options={"xatol": 1e-7, "fatol": 1e-12 * float(((y - y.mean()) ** 2).sum()), "maxiter": 2000},
-    )  # fmt: skip
+        _rss,
+        start,
+        (x, y),
+        method="Nelder-Mead",
+        bounds=bounds,
+        options={
+            "xatol": 1e-7,
+            "fatol": 1e-12 * float(((y - y.mean()) ** 2).sum()),
+            "maxiter": 2000,
+        },
+    )
     theta, hill = float(solution.x[0]), float(np.exp(solution.x[1]))
     e0, span = _linear(solution.x, x, y)
     rss = float(solution.fun)
@@ -158,22 +201,32 @@ def _hill(x: Real, y: Real, plane: Plane, counts: Any, p_value: float) -> DoseRe
         residual_sd=float(np.sqrt(variance)),
         covariance=covariance,
     )
-    half_width = _effect_half_width(covariance, theta, hill, span, float(np.log10(x.max())), degrees)
+    half_width = _effect_half_width(
+        covariance, theta, hill, span, float(np.log10(x.max())), degrees
+    )
     if half_width is None or curve.effect is None:
         return curve
-    return replace(curve, effect_low=curve.effect - half_width, effect_high=curve.effect + half_width)
+    return replace(
+        curve, effect_low=curve.effect - half_width, effect_high=curve.effect + half_width
+    )
 
 
-def _interval(x: Real, y: Real, plane: Plane, explained: Real, best: float, bound: float) -> tuple[float | None, float | None]:
-    """Where the profile over log EC50 crosses the likelihood-ratio bound on either side; None where it does not.
+def _interval(
+    x: Real, y: Real, plane: Plane, explained: Real, best: float, bound: float
+) -> tuple[float | None, float | None]:
+    """Where the profile over log EC50 crosses the likelihood-ratio bound on either side; None where
+    it does not.
 
-    The grid's profile knows only its own slopes and so lies above the true one: it says where to begin to look, and each
-    candidate is then checked with the best slope.
+    The grid's profile knows only its own slopes and so lies above the true one: it says where to
+    begin to look, and each candidate is then checked with the best slope.
     """
 
     def excess(theta: float) -> float:
         inner = optimize.minimize_scalar(
-            lambda log_h: _rss(np.array([theta, log_h]), x, y), bounds=tuple(np.log(HILL_BOUNDS)), method="bounded", options={"xatol": 1e-4}
+            lambda log_h: _rss(np.array([theta, log_h]), x, y),
+            bounds=tuple(np.log(HILL_BOUNDS)),
+            method="bounded",
+            options={"xatol": 1e-4},
         )
         return float(inner.fun) - bound
 
@@ -183,22 +236,36 @@ def _interval(x: Real, y: Real, plane: Plane, explained: Real, best: float, boun
         over = rough[np.searchsorted(plane.theta, side)] > bound
         candidates = side[np.argmax(over) :] if over.any() else side[:0]
         beyond = next((t for t in candidates if excess(float(t)) > 0), None)
-        ends.append(None if beyond is None else float(optimize.brentq(excess, best, float(beyond), xtol=1e-4)))
+        ends.append(
+            None
+            if beyond is None
+            else float(optimize.brentq(excess, best, float(beyond), xtol=1e-4))
+        )
     return ends[0], ends[1]
 
 
 def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | None:
-    """Covariance of (h, E0, Einf, log10 EC50) from the observed Hessian of RSS / 2σ², by central differences."""
+    """Covariance of (h, E0, Einf, log10 EC50) from the observed Hessian of RSS / 2σ², by central
+    differences.
+    """
 
     def rss(p: Real) -> float:
         return float(((y - p[1] - (p[2] - p[1]) * occupancy(x, p[3], p[0])) ** 2).sum())
 
-    steps = 1e-4 * np.maximum(np.abs(parameters), [0.1, abs(parameters[2] - parameters[1]), abs(parameters[2] - parameters[1]), 1.0])
+    steps = 1e-4 * np.maximum(
+        np.abs(parameters),
+        [0.1, abs(parameters[2] - parameters[1]), abs(parameters[2] - parameters[1]), 1.0],
+    )
     hessian = np.empty((4, 4))
     for a in range(4):
         for b in range(a, 4):
             ea, eb = np.eye(4)[a] * steps[a], np.eye(4)[b] * steps[b]
-            difference = rss(parameters + ea + eb) - rss(parameters + ea - eb) - rss(parameters - ea + eb) + rss(parameters - ea - eb)
+            difference = (
+                rss(parameters + ea + eb)
+                - rss(parameters + ea - eb)
+                - rss(parameters - ea + eb)
+                + rss(parameters - ea - eb)
+            )
             hessian[a, b] = hessian[b, a] = difference / (4 * steps[a] * steps[b])
     try:
         covariance: Real = np.asarray(np.linalg.inv(hessian / (2 * variance)), float)
@@ -207,7 +274,9 @@ def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | N
     return covariance if (np.diag(covariance) > 0).all() else None
 
 
-def _effect_half_width(covariance: Real | None, theta: float, hill: float, span: float, log_top: float, degrees: int) -> float | None:
+def _effect_half_width(
+    covariance: Real | None, theta: float, hill: float, span: float, log_top: float, degrees: int
+) -> float | None:
     """Half width of the 95 % interval of emax − e0, by the delta method."""
     if covariance is None:
         return None

@@ -6,8 +6,8 @@ Strategy. Given log EC50 and h the curve is linear in everything else, so least 
 form there. The whole plane (log EC50, h) is evaluated on a grid in one go and its best point is
 refined: no starting values, no iteration that fails, no preferred direction.
 
-`phenotypes.statistics.dose_response` fits the wells of a plate, `phenotypes.statistics.batch_curves`
-the means of several batches.
+`phenotypes.statistics.dose_response` fits the wells of a plate,
+`phenotypes.statistics.batch_curves` the means of several batches.
 """
 
 from __future__ import annotations
@@ -70,14 +70,22 @@ class DoseResponse:
     def __repr__(self) -> str:
         half = "" if self.ec50 is None else f", EC50 {self.ec50:.3g}"
         effect = "" if self.effect is None else f", effect {self.effect:.3g}"
-        return f"DoseResponse({self.status}{half}{effect}, {self.n_wells} wells and {self.n_vehicle} vehicle)"
+        return (
+            f"DoseResponse({self.status}{half}{effect}, {self.n_wells} wells and {self.n_vehicle}"
+            " vehicle)"
+        )
 
     def predict(self, dose: Sequence[float] | Real) -> Real:
         """Fitted response at doses; NaN where no model was fitted."""
         x = np.asarray(dose, float)
         if self.model == "constant" and self.e0 is not None:
             return np.full(x.shape, self.e0)
-        if self.e0 is None or self.einf is None or self.fitted_log_ec50 is None or self.hill is None:
+        if (
+            self.e0 is None
+            or self.einf is None
+            or self.fitted_log_ec50 is None
+            or self.hill is None
+        ):
             return np.full(x.shape, np.nan)
         return self.e0 + (self.einf - self.e0) * occupancy(x, self.fitted_log_ec50, self.hill)
 
@@ -104,7 +112,12 @@ class DoseResponse:
 
         At 50 % of vehicle it is the absolute EC50.
         """
-        if self.direction != "descending" or self.e0 is None or self.einf is None or not self.einf < response < self.e0:
+        if (
+            self.direction != "descending"
+            or self.e0 is None
+            or self.einf is None
+            or not self.einf < response < self.e0
+        ):
             return None
         dose = self.effective_dose((self.e0 - response) / (self.e0 - self.einf))
         return dose if dose is not None and low <= dose <= high else None
@@ -126,7 +139,13 @@ class DoseResponse:
 
     def gradient(self, dose: Sequence[float] | Real) -> Real | None:
         """(n, 4) derivatives of the response by h, E0, Einf and log10 EC50; None without a curve."""
-        if self.model != "hill4" or self.fitted_log_ec50 is None or self.hill is None or self.e0 is None or self.einf is None:
+        if (
+            self.model != "hill4"
+            or self.fitted_log_ec50 is None
+            or self.hill is None
+            or self.e0 is None
+            or self.einf is None
+        ):
             return None
         x = np.asarray(dose, float)
         f = occupancy(x, self.fitted_log_ec50, self.hill)
@@ -145,8 +164,8 @@ def occupancy(dose: Real, log10_ec50: float | Real, hill: float | Real) -> Real:
 class Plane:
     """All curves of the (log10 EC50, h) plane over the points of one design.
 
-    `centre` takes values (…, n) to what a constant (or each batch's level) leaves of them, scaled so
-    that their plain sum of squares is the one to be explained. `step` is in decades.
+    `centre` takes values (…, n) to what a constant (or each batch's level) leaves of them, scaled
+    so that their plain sum of squares is the one to be explained. `step` is in decades.
     """
 
     def __init__(self, x: Real, centre: Callable[[Real], Real], step: float, hills: Real) -> None:
@@ -182,7 +201,9 @@ class Plane:
             f = occupancy(self.x, thetas[:, None, None], np.exp(hills)[None, :, None])
             curves = self.centre(f)
             norm = (curves**2).sum(-1)
-            explained = np.divide((curves @ centred) ** 2, norm, out=np.zeros_like(norm), where=norm > 1e-12)
+            explained = np.divide(
+                (curves @ centred) ** 2, norm, out=np.zeros_like(norm), where=norm > 1e-12
+            )
             i, j = np.unravel_index(explained.argmax(), explained.shape)
             theta, log_hill, best = float(thetas[i]), float(hills[j]), float(explained[i, j])
             reach_theta, reach_hill = reach_theta / 3, reach_hill / 3
@@ -231,7 +252,9 @@ def hill_curve(
     )
 
 
-def ec50_status(theta: float, tested: Real, low: float | None, high: float | None) -> tuple[str, str, bool]:
+def ec50_status(
+    theta: float, tested: Real, low: float | None, high: float | None
+) -> tuple[str, str, bool]:
     """(status, reason, whether the interval may be shown) of a log10 EC50.
 
     `tested` are the log10 doses, `low` and `high` the ends of its interval, None where it is open.

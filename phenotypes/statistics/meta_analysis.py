@@ -1,9 +1,12 @@
-"""Random-effects meta-analysis: what a compound does on average over donors, and how much donors differ.
+"""Random-effects meta-analysis: what a compound does on average over donors, and how much donors
+differ.
 
-y_i = µ + u_i + e_i with u ~ N(0, τ²) and e_i ~ N(0, v_i). τ² by restricted maximum likelihood (Fisher scoring, as Viechtbauer,
-J. Educ. Behav. Stat. 30:261, 2005), or by DerSimonian & Laird (Control. Clin. Trials 7:177, 1986) where that does not converge. Interval
-and p by Hartung and Knapp (Stat. Med. 20:3875, 2001), which hold with few donors where the normal ones do not. The prediction
-interval says where the next donor's effect is to be expected (Higgins, Thompson & Spiegelhalter, J. R. Stat. Soc. A 172:137, 2009).
+y_i = µ + u_i + e_i with u ~ N(0, τ²) and e_i ~ N(0, v_i). τ² by restricted maximum likelihood
+(Fisher scoring, as Viechtbauer, J. Educ. Behav. Stat. 30:261, 2005), or by DerSimonian & Laird
+(Control. Clin. Trials 7:177, 1986) where that does not converge. Interval and p by Hartung and
+Knapp (Stat. Med. 20:3875, 2001), which hold with few donors where the normal ones do not. The
+prediction interval says where the next donor's effect is to be expected (Higgins, Thompson &
+Spiegelhalter, J. R. Stat. Soc. A 172:137, 2009).
 """
 
 from __future__ import annotations
@@ -22,10 +25,11 @@ _TOLERANCE, _MOST_STEPS = 1e-10, 500
 
 @dataclass(frozen=True)
 class MetaAnalysis:
-    """Mean effect with its 95 % interval, between-donor variance and what is expected of another donor.
+    """Mean effect with its 95 % interval, between-donor variance and what is expected of another
+    donor.
 
-    `i2` is the share of the total variance that lies between donors; `q`, `q_p` are Cochran's test of their being alike.
-    `method` is how τ² was estimated.
+    `i2` is the share of the total variance that lies between donors; `q`, `q_p` are Cochran's test
+    of their being alike. `method` is how τ² was estimated.
     """
 
     n: int
@@ -70,9 +74,20 @@ def meta_analysis(effects: ArrayLike, variances: ArrayLike) -> MetaAnalysis:
     spread = float(stats.t.ppf(0.975, k - 2)) * float(np.sqrt(tau2 + error**2))
     p = float(2 * stats.t.sf(abs(mean) / error, k - 1)) if error > 0 else float(mean == 0)
     return MetaAnalysis(
-        k, mean, error, mean - t * error, mean + t * error, p, tau2, float(tau2 / (tau2 + typical)), q, float(stats.chi2.sf(q, k - 1)),
-        mean - spread, mean + spread, "DerSimonian–Laird" if reml is None else "REML",
-    )  # fmt: skip
+        k,
+        mean,
+        error,
+        mean - t * error,
+        mean + t * error,
+        p,
+        tau2,
+        float(tau2 / (tau2 + typical)),
+        q,
+        float(stats.chi2.sf(q, k - 1)),
+        mean - spread,
+        mean + spread,
+        "DerSimonian–Laird" if reml is None else "REML",
+    )
 
 
 def _reml(y: Real, v: Real, start: float) -> float | None:

@@ -2,9 +2,10 @@
 
     y_db = µ + u_d + e_db
 
-statsmodels' MixedLM, by restricted maximum likelihood, can end with a variance component of 0 and a fixed effect of exactly 0.0 while
-saying that it converged, and its optimisers raise on data whose donors do not differ. So its answer is taken only where the component
-stands and the mean lies among the donors'; else the mean over donor means is given in its place, and the status says so.
+statsmodels' MixedLM, by restricted maximum likelihood, can end with a variance component of 0 and a
+fixed effect of exactly 0.0 while saying that it converged, and its optimisers raise on data whose
+donors do not differ. So its answer is taken only where the component stands and the mean lies among
+the donors'; else the mean over donor means is given in its place, and the status says so.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ _LEAST_SHARE = 1e-4
 
 
 def donor_model(effects: Real, donors: Sequence[str]) -> dict[str, object]:
-    """`mixed_status`, `mixed_effect` with its 95 % interval (Student's t, donors − 1); one entry a batch and line.
+    """`mixed_status`, `mixed_effect` with its 95 % interval (Student's t, donors − 1); one entry a
+    batch and line.
 
-    Status `ok`; `collapsed` or `not_converged`, with the mean over donor means; `too_few_donors`, without a number.
+    Status `ok`; `collapsed` or `not_converged`, with the mean over donor means; `too_few_donors`,
+    without a number.
     """
     names, of = np.unique(donors, return_inverse=True)
     k = len(names)
@@ -37,11 +40,18 @@ def donor_model(effects: Real, donors: Sequence[str]) -> dict[str, object]:
     if status != "ok":
         mean, error = float(means.mean()), float(means.std(ddof=1) / np.sqrt(k))
     half_width = float(stats.t.ppf(0.975, k - 1)) * error
-    return {"mixed_status": status, "mixed_effect": mean, "mixed_effect_low": mean - half_width, "mixed_effect_high": mean + half_width}
+    return {
+        "mixed_status": status,
+        "mixed_effect": mean,
+        "mixed_effect_low": mean - half_width,
+        "mixed_effect_high": mean + half_width,
+    }
 
 
 def _component(effects: Real, of: NDArray[np.int64], means: Real) -> float:
-    """Variance between donors over that within, by analysis of variance: where to begin, and not positive where nothing is between."""
+    """Variance between donors over that within, by analysis of variance: where to begin, and not
+    positive where nothing is between.
+    """
     n = np.bincount(of)
     degrees = len(effects) - len(n)
     within = float(((effects - means[of]) ** 2).sum()) / degrees if degrees > 0 else 0.0
@@ -62,8 +72,12 @@ def _fit(effects: Real, of: NDArray[np.int64], means: Real) -> tuple[str, float,
         # Its warnings of boundaries and gradients are what the checks below are made of.
         warnings.simplefilter("ignore")
         try:
-            first = MixedLMParams.from_components(fe_params=np.array([means.mean()]), cov_re=np.array([[start]]))
-            found = MixedLM(effects, np.ones((len(effects), 1)), groups=of).fit(reml=True, method="bfgs", start_params=first)
+            first = MixedLMParams.from_components(
+                fe_params=np.array([means.mean()]), cov_re=np.array([[start]])
+            )
+            found = MixedLM(effects, np.ones((len(effects), 1)), groups=of).fit(
+                reml=True, method="bfgs", start_params=first
+            )
         except (np.linalg.LinAlgError, ValueError, ZeroDivisionError):
             return "not_converged", 0.0, 0.0
     mean, error = float(found.fe_params[0]), float(found.bse_fe[0])

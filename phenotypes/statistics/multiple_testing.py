@@ -1,4 +1,6 @@
-"""False discovery rate: q values within declared families (Benjamini & Hochberg, J. R. Stat. Soc. B 57:289, 1995)."""
+"""False discovery rate: q values within declared families (Benjamini & Hochberg, J. R. Stat. Soc. B
+57:289, 1995).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from scipy import stats
 
 
 def with_q_values(table: pl.DataFrame, family: Sequence[str] = ()) -> pl.DataFrame:
-    """`table` with `q_value` from `p_value`, within each combination of the columns `family`; rows without p are no tests."""
+    """`table` with `q_value` from `p_value`, within each combination of the columns `family`; rows
+    without p are no tests.
+    """
     p = table["p_value"].cast(pl.Float64).to_numpy()
     keys = table.select(family).rows() if family else [()] * len(table)
     q = np.full(len(table), np.nan)

@@ -43,7 +43,11 @@ def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
             floor = LEAST_CV * abs(median) if median else LEAST_CV
             scales[str(line[0])] = robust_scale(values, floor)
     scores = [
-        (value - scales[line][0]) / scales[line][1] if value is not None and status == "done" and line in scales else None
+        (
+            (value - scales[line][0]) / scales[line][1]
+            if value is not None and status == "done" and line in scales
+            else None
+        )
         for line, value, status in zip(wells["line"], wells[name], wells["status"], strict=True)
     ]
     return pl.Series(name, scores, dtype=pl.Float64)

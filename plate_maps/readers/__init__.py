@@ -16,27 +16,34 @@ from plate_maps.readers.wellmap_toml import read_wellmap
 from plate_maps.wells import PlateFormat, Well, smallest_format
 
 
-def read_plate_map(path: str | PathLike[str], plate_format: PlateFormat | None = None, line: str = "", plate: str = "") -> PlateMap:
-    """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, a wellmap layout (TOML), Harmony's assay layout
-    or an IncuCyte PlateMap (XML).
+def read_plate_map(
+    path: str | PathLike[str],
+    plate_format: PlateFormat | None = None,
+    line: str = "",
+    plate: str = "",
+) -> PlateMap:
+    """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, a
+    wellmap layout (TOML), Harmony's assay layout or an IncuCyte PlateMap (XML).
 
     Parameters
     ----------
     path
         The file.
     plate_format
-        The scanned plate's format, where known; a well outside it is refused. Without it the smallest standard plate
-        that holds all wells is taken.
+        The scanned plate's format, where known; a well outside it is refused. Without it the
+        smallest standard plate that holds all wells is taken.
     line
         Cell line of wells that name none, for maps that know compounds only.
     plate
-        Which plate of a map of several: its barcode, or a name that holds it, such as the scan's folder.
+        Which plate of a map of several: its barcode, or a name that holds it, such as the scan's
+        folder.
 
     Raises
     ------
     PlateMapError
-        Every fault at once, each with file, row and well: unreadable names and doses, doses without unit, duplicate and
-        off-plate wells, lines with two genotypes, a map without any vehicle well.
+        Every fault at once, each with file, row and well: unreadable names and doses, doses without
+        unit, duplicate and off-plate wells, lines with two genotypes, a map without any vehicle
+        well.
 
     Examples
     --------
@@ -55,14 +62,19 @@ def read_plate_map(path: str | PathLike[str], plate_format: PlateFormat | None =
     conditions: dict[Well, Condition] = {}
     for place, well, condition in entries:
         if plate_format is not None and well not in plate_format:
-            problems.append(f"{place}, well {well}: outside the {plate_format} plate that was scanned")
+            problems.append(
+                f"{place}, well {well}: outside the {plate_format} plate that was scanned"
+            )
         if well in first:
             problems.append(f"{place}, well {well}: given before, at {first[well]}")
             continue
         first[well] = place
         conditions[well] = condition
     if conditions and not any(c.control is Control.VEHICLE for c in conditions.values()):
-        problems.append(f"{path.name}: no well is marked as vehicle; responses are relative to vehicle wells of the same line")
+        problems.append(
+            f"{path.name}: no well is marked as vehicle; responses are relative to vehicle wells of"
+            " the same line"
+        )
     problems += _genotype_conflicts(path.name, conditions)
     if problems:
         raise PlateMapError(path.name, problems)
@@ -74,7 +86,8 @@ def read_plate_map(path: str | PathLike[str], plate_format: PlateFormat | None =
 
 
 def plates_of_map(path: str | PathLike[str]) -> list[str]:
-    """Plates that a map of several names, in order; empty for a map of one plate that does not name it. Raises PlateMapError.
+    """Plates that a map of several names, in order; empty for a map of one plate that does not name
+    it. Raises PlateMapError.
 
     Examples
     --------
@@ -87,14 +100,22 @@ def plates_of_map(path: str | PathLike[str]) -> list[str]:
         return []
     sheets = _sheets(path)
     found = _barcodes(sheets[0]) if sheets else None
-    return list(found) if found is not None else [name for sheet in sheets[:1] for name in plate_names(sheet)]
+    return (
+        list(found)
+        if found is not None
+        else [name for sheet in sheets[:1] for name in plate_names(sheet)]
+    )
 
 
 _XML = (".xml", ".platemap")
 
 
 def _sheets(path: Path) -> list[Sheet]:
-    return read_wellmap(path) if path.suffix.lower() == ".toml" and path.is_file() else read_sheets(path)
+    return (
+        read_wellmap(path)
+        if path.suffix.lower() == ".toml" and path.is_file()
+        else read_sheets(path)
+    )
 
 
 def _barcodes(sheet: Sheet) -> dict[str, str] | None:
@@ -105,10 +126,16 @@ def _barcodes(sheet: Sheet) -> dict[str, str] | None:
     if "plate" not in names or "plate_map_name" not in names or "well" in names:
         return None
     plate, named = names.index("plate"), names.index("plate_map_name")
-    return {row[plate]: row[named] for row in sheet.rows[1:] if len(row) > max(plate, named) and row[plate]}
+    return {
+        row[plate]: row[named]
+        for row in sheet.rows[1:]
+        if len(row) > max(plate, named) and row[plate]
+    }
 
 
-def _entries(path: Path, line: str, plate: str) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+def _entries(
+    path: Path, line: str, plate: str
+) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
     if path.suffix.lower() in _XML and path.is_file():
         root = parse_xml(path)
         if root.tag.endswith("AssayLayout"):
@@ -116,7 +143,11 @@ def _entries(path: Path, line: str, plate: str) -> tuple[list[tuple[str, Well, C
         if is_incucyte(root):
             return read_incucyte(path, root, line)
         raise PlateMapError(
-            path.name, [f"this XML is a {root.tag.rsplit('}', 1)[-1]}, neither Harmony's AssayLayout nor an IncuCyte PlateMap"]
+            path.name,
+            [
+                f"this XML is a {root.tag.rsplit('}', 1)[-1]}, neither Harmony's AssayLayout nor an"
+                " IncuCyte PlateMap"
+            ],
         )
     sheets = _sheets(path)
     barcodes = _barcodes(sheets[0]) if sheets else None
@@ -129,23 +160,43 @@ def _entries(path: Path, line: str, plate: str) -> tuple[list[tuple[str, Well, C
     if find_header(sheets[0]) is None:
         raise PlateMapError(
             path.name,
-            ["neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 … (grid form) were found"],
+            [
+                "neither a column named well (long form) nor rows A, B, C … under columns 1, 2, 3 …"
+                " (grid form) were found"
+            ],
         )
     entries, problems = read_long(sheets[0], line, plate)
-    problems += [f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet" for s in sheets[1:]]
+    problems += [
+        f"{s.source}: a second sheet beside the long-form one; put one plate's map into one sheet"
+        for s in sheets[1:]
+    ]
     return entries, problems
 
 
-def _of_barcode(path: Path, barcodes: dict[str, str], line: str, plate: str) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """The map that a barcode table names for a plate: NAME.txt (or .csv, .tsv) beside it or in its folder `platemap`."""
+def _of_barcode(
+    path: Path, barcodes: dict[str, str], line: str, plate: str
+) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """The map that a barcode table names for a plate: NAME.txt (or .csv, .tsv) beside it or in its
+    folder `platemap`.
+    """
     chosen = choose_plate(list(barcodes), plate)
     if chosen is None:
-        return [], [f"{path.name}: the table is of plates {', '.join(list(barcodes)[:12])}; none of them is called {plate!r}"]
+        return [], [
+            f"{path.name}: the table is of plates {', '.join(list(barcodes)[:12])}; none of them is"
+            f" called {plate!r}"
+        ]
     name = barcodes[chosen]
-    places = [path.parent / folder / f"{name}{ending}" for folder in ("platemap", "") for ending in (".txt", ".csv", ".tsv")]
+    places = [
+        path.parent / folder / f"{name}{ending}"
+        for folder in ("platemap", "")
+        for ending in (".txt", ".csv", ".tsv")
+    ]
     found = next((p for p in places if Path(name).name == name and p.is_file()), None)
     if found is None:
-        return [], [f"{path.name}: plate {chosen} has map {name!r}, which is neither beside the table nor in its folder platemap"]
+        return [], [
+            f"{path.name}: plate {chosen} has map {name!r}, which is neither beside the table nor"
+            " in its folder platemap"
+        ]
     return _entries(found, line, "")
 
 

@@ -13,11 +13,13 @@ from plate_maps.wells import Well, whole_number
 _NAMESPACE = "{*}"
 
 
-def read_harmony_layout(path: Path, root: Any, line: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+def read_harmony_layout(
+    path: Path, root: Any, line: str = ""
+) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
     """Wells as (place, well, condition), and the problems found; `root` is the file's XML.
 
-    Layers are named as the columns of other maps are: line, compound, "concentration (µM)", control. Wells whose layers are all empty are
-    not used.
+    Layers are named as the columns of other maps are: line, compound, "concentration (µM)",
+    control. Wells whose layers are all empty are not used.
     """
     cells: dict[Well, dict[str, str]] = {}
     places: dict[Well, dict[str, str]] = {}
@@ -26,7 +28,9 @@ def read_harmony_layout(path: Path, root: Any, line: str = "") -> tuple[list[tup
     for layer in root.iterfind(f"{_NAMESPACE}Layer"):
         title = (layer.findtext(f"{_NAMESPACE}Name") or "").strip()
         match = WITH_UNIT.match(title)
-        name, unit = (header_name(match.group(1)), match.group(2)) if match else (header_name(title), None)
+        name, unit = (
+            (header_name(match.group(1)), match.group(2)) if match else (header_name(title), None)
+        )
         if name in names:
             problems.append(f"{path.name}: layer {title} stands more than once")
             continue
@@ -42,9 +46,16 @@ def read_harmony_layout(path: Path, root: Any, line: str = "") -> tuple[list[tup
             if not text:
                 continue
             try:
-                well = Well(*(whole_number((entry.findtext(f"{_NAMESPACE}{name}") or "").strip()) for name in ("Row", "Col")))
+                well = Well(
+                    *(
+                        whole_number((entry.findtext(f"{_NAMESPACE}{name}") or "").strip())
+                        for name in ("Row", "Col")
+                    )
+                )
             except ValueError:
-                problems.append(f"{path.name}, layer {title}: an entry ({text}) has no row and column")
+                problems.append(
+                    f"{path.name}, layer {title}: an entry ({text}) has no row and column"
+                )
                 continue
             cells.setdefault(well, {})[name] = text
             if name == "dose" and unit:
@@ -54,7 +65,8 @@ def read_harmony_layout(path: Path, root: Any, line: str = "") -> tuple[list[tup
         problems.append(f"{path.name}: no well is filled in (layers: {', '.join(names) or 'none'})")
     if cells and "line" not in names and not line:
         problems.append(
-            f"{path.name}: no layer named line (layers found: {', '.join(names)}); every well needs its cell line (or name one for all)"
+            f"{path.name}: no layer named line (layers found: {', '.join(names)}); every well needs"
+            " its cell line (or name one for all)"
         )
         return [], problems
     entries, more = wells_from(cells, places, line)

@@ -10,24 +10,58 @@ from plate_maps.wells import Well, row_number, whole_number
 
 # The words that labs write over the columns ► our names.
 HEADERS: dict[str, str] = {
-    "well": "well", "well_id": "well", "wellid": "well", "well_name": "well", "position": "well", "well_position": "well",
-    "row": "row", "col": "column", "column": "column",
-    "line": "line", "cell_line": "line", "cellline": "line", "line_id": "line", "cell_line_id": "line",
-    "genotype": "genotype", "mutation": "genotype",
-    "compound": "compound", "drug": "compound", "treatment": "compound", "compound_name": "compound",
-    "dose": "dose", "concentration": "dose", "conc": "dose",
-    "unit": "unit", "units": "unit", "dose_unit": "unit", "concentration_unit": "unit",
-    "control": "control", "control_type": "control", "well_type": "control", "role": "control",
-    "plate": "plate", "barcode": "plate", "plate_barcode": "plate", "assay_plate_barcode": "plate", "metadata_plate": "plate",
+    "well": "well",
+    "well_id": "well",
+    "wellid": "well",
+    "well_name": "well",
+    "position": "well",
+    "well_position": "well",
+    "row": "row",
+    "col": "column",
+    "column": "column",
+    "line": "line",
+    "cell_line": "line",
+    "cellline": "line",
+    "line_id": "line",
+    "cell_line_id": "line",
+    "genotype": "genotype",
+    "mutation": "genotype",
+    "compound": "compound",
+    "drug": "compound",
+    "treatment": "compound",
+    "compound_name": "compound",
+    "dose": "dose",
+    "concentration": "dose",
+    "conc": "dose",
+    "unit": "unit",
+    "units": "unit",
+    "dose_unit": "unit",
+    "concentration_unit": "unit",
+    "control": "control",
+    "control_type": "control",
+    "well_type": "control",
+    "role": "control",
+    "plate": "plate",
+    "barcode": "plate",
+    "plate_barcode": "plate",
+    "assay_plate_barcode": "plate",
+    "metadata_plate": "plate",
     "plate_map_name": "plate_map_name",
-    "batch": "batch", "differentiation_batch": "batch", "differentiation": "batch",
-    "replicate": "replicate", "rep": "replicate",
+    "batch": "batch",
+    "differentiation_batch": "batch",
+    "differentiation": "batch",
+    "replicate": "replicate",
+    "rep": "replicate",
     # JUMP and Broad platemaps
-    "broad_sample": "compound", "mmoles_per_liter": "dose_mm", "solvent": "solvent", "pert_type": "control",
-}  # fmt: skip
+    "broad_sample": "compound",
+    "mmoles_per_liter": "dose_mm",
+    "solvent": "solvent",
+    "pert_type": "control",
+}
 
 
-# Rows of one plate that are read at most: more than any plate has wells, few enough to list what is wrong with them.
+# Rows of one plate that are read at most: more than any plate has wells, few enough to list what is
+# wrong with them.
 MOST_ROWS = 3072
 # What a Broad platemap writes, or leaves empty, in pert_type beside a well without a sample.
 _SOLVENT_ONLY = ("", "control", "negcon")
@@ -57,22 +91,34 @@ def plate_names(sheet: Sheet) -> list[str]:
     if "plate" not in names:
         return []
     at = names.index("plate")
-    return list(dict.fromkeys(row[at] for row in sheet.rows[header + 1 :] if len(row) > at and row[at]))
+    return list(
+        dict.fromkeys(row[at] for row in sheet.rows[header + 1 :] if len(row) > at and row[at])
+    )
 
 
 def choose_plate(known: list[str], wanted: str) -> str | None:
-    """The plate that is meant: the only one, one of that name, or the longest whose name stands in it (a scan's folder, say)."""
+    """The plate that is meant: the only one, one of that name, or the longest whose name stands in
+    it (a scan's folder, say).
+    """
     if not wanted:
         return known[0] if len(known) == 1 else None
     exact = [n for n in known if n.casefold() == wanted.casefold()]
-    inside = [n for n in known if re.search(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])", wanted, re.IGNORECASE)]
+    inside = [
+        n
+        for n in known
+        if re.search(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])", wanted, re.IGNORECASE)
+    ]
     return next(iter(exact or sorted(inside, key=len, reverse=True)), None)
 
 
-def read_long(sheet: Sheet, line: str = "", plate: str = "") -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Rows as (place, well, condition), and the problems found. Empty rows are passed over; `line` is that of rows without one.
+def read_long(
+    sheet: Sheet, line: str = "", plate: str = ""
+) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
+    """Rows as (place, well, condition), and the problems found. Empty rows are passed over; `line`
+    is that of rows without one.
 
-    Of a sheet with a column of plates only the rows of the plate called `plate` are taken, as `choose_plate` has it.
+    Of a sheet with a column of plates only the rows of the plate called `plate` are taken, as
+    `choose_plate` has it.
     """
     header_index = find_header(sheet)
     if header_index is None:
@@ -80,19 +126,29 @@ def read_long(sheet: Sheet, line: str = "", plate: str = "") -> tuple[list[tuple
     names = [header_name(cell) for cell in sheet.rows[header_index]]
     doubled = sorted({n for n in names if n and names.count(n) > 1})
     if doubled:
-        return [], [f"{sheet.place(header_index)}: column {', '.join(doubled)} stands more than once"]
+        return [], [
+            f"{sheet.place(header_index)}: column {', '.join(doubled)} stands more than once"
+        ]
     problems: list[str] = []
     if "line" not in names and not line:
-        problems.append(f"{sheet.place(header_index)}: no column named line; every well needs its cell line (or name one for all wells)")
+        problems.append(
+            f"{sheet.place(header_index)}: no column named line; every well needs its cell line (or"
+            " name one for all wells)"
+        )
     entries: list[tuple[str, Well, Condition]] = []
     chosen = None
     if "plate" in names:
         known = plate_names(sheet)
         chosen = choose_plate(known, plate)
         if chosen is None:
-            shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+            shown = ", ".join(known[:12]) + (
+                f" and {len(known) - 12} more" if len(known) > 12 else ""
+            )
             whose = f"none of them is called {plate!r}" if plate else "name the one that is meant"
-            return [], [*problems, f"{sheet.source}: the map is of plates {shown or '(none named)'}; {whose}"]
+            return [], [
+                *problems,
+                f"{sheet.source}: the map is of plates {shown or '(none named)'}; {whose}",
+            ]
     rows = 0
     for index, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 1):
         if not any(row):
@@ -106,7 +162,9 @@ def read_long(sheet: Sheet, line: str = "", plate: str = "") -> tuple[list[tuple
                 continue
         rows += 1
         if rows > MOST_ROWS:
-            problems.append(f"{place}: more than {MOST_ROWS:,} rows for one plate; the largest has 1,536 wells")
+            problems.append(
+                f"{place}: more than {MOST_ROWS:,} rows for one plate; the largest has 1,536 wells"
+            )
             break
         try:
             well = _well(cells)
@@ -121,9 +179,11 @@ def read_long(sheet: Sheet, line: str = "", plate: str = "") -> tuple[list[tuple
 
 
 def with_defaults(cells: dict[str, str], line: str) -> dict[str, str]:
-    """Cells with the line of the whole map where the well has none, and a Broad platemap's conventions spelt out.
+    """Cells with the line of the whole map where the well has none, and a Broad platemap's
+    conventions spelt out.
 
-    There a well without a sample holds the solvent only, and the dose column carries its unit in its name.
+    There a well without a sample holds the solvent only, and the dose column carries its unit in
+    its name.
     """
     filled = dict(cells)
     if line and not filled.get("line"):
@@ -139,11 +199,16 @@ def _well(cells: dict[str, str]) -> Well:
     """The well of a row, from one column or from row and column."""
     if cells.get("well"):
         return Well.parse(cells["well"])
-    return Well(row_number(cells.get("row", "")), whole_number(cells.get("column", "").strip("\"' ")))
+    return Well(
+        row_number(cells.get("row", "")), whole_number(cells.get("column", "").strip("\"' "))
+    )
 
 
 def condition_from(cells: dict[str, str]) -> Condition:
-    """Condition from named cells, shared by the long and the grid form. Raises ValueError saying what is wrong."""
+    """Condition from named cells, shared by the long and the grid form.
+
+    Raises ValueError saying what is wrong.
+    """
     line, compound = cells.get("line", ""), cells.get("compound", "")
     control = Control.parse(cells.get("control", ""))
     dose_text = cells.get("dose", "")
@@ -156,13 +221,19 @@ def condition_from(cells: dict[str, str]) -> Condition:
     elif dose_text:
         dose = parse_dose(dose_text, cells.get("unit"))
     elif control is Control.NONE and compound:
-        raise ValueError(f"compound {compound} has no dose; give one, or mark the well as a control")
+        raise ValueError(
+            f"compound {compound} has no dose; give one, or mark the well as a control"
+        )
     else:
         dose = None
     if control is Control.NONE and not compound:
-        raise ValueError("neither a compound nor a control is given; mark untreated vehicle wells as vehicle")
+        raise ValueError(
+            "neither a compound nor a control is given; mark untreated vehicle wells as vehicle"
+        )
     if control is Control.NONE and dose == 0.0:
-        raise ValueError(f"{compound} at dose 0 is a vehicle well; mark it as vehicle in the control column")
+        raise ValueError(
+            f"{compound} at dose 0 is a vehicle well; mark it as vehicle in the control column"
+        )
     known = set(HEADERS.values())
     return Condition(
         line=line,

@@ -1,4 +1,6 @@
-"""Sheets of text from CSV, TSV and XLSX, with the place of every cell kept for messages; and XML, within limits."""
+"""Sheets of text from CSV, TSV and XLSX, with the place of every cell kept for messages; and XML,
+within limits.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ MAX_BYTES = 50 * 2**20
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of stripped text. `rows[i]` is line `first_row + i` of `source` (a file, or file and sheet name)."""
+    """Rows of stripped text.
+
+    `rows[i]` is line `first_row + i` of `source` (a file, or file and sheet name).
+    """
 
     source: str
     rows: list[list[str]]
@@ -28,7 +33,10 @@ class Sheet:
 
 
 def read_sheets(path: Path) -> list[Sheet]:
-    """Read every sheet of a CSV, TSV or XLSX file. Raises PlateMapError for other or oversized files."""
+    """Read every sheet of a CSV, TSV or XLSX file.
+
+    Raises PlateMapError for other or oversized files.
+    """
     suffix = path.suffix.lower()
     if not path.is_file():
         raise PlateMapError(str(path), ["there is no such file"])
@@ -40,8 +48,8 @@ def read_sheets(path: Path) -> list[Sheet]:
     raise PlateMapError(
         path.name,
         [
-            f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or .xlsx (or hand over wellmap's .toml, "
-            "Harmony's .xml, IncuCyte's .PlateMap)"
+            f"files ending in {suffix or 'nothing'} are not read; save the map as .csv, .tsv or"
+            " .xlsx (or hand over wellmap's .toml, Harmony's .xml, IncuCyte's .PlateMap)"
         ],
     )
 
@@ -49,29 +57,41 @@ def read_sheets(path: Path) -> list[Sheet]:
 def check_size(path: Path) -> None:
     """Raise PlateMapError for a file that is too large to be a plate map."""
     if path.stat().st_size > MAX_BYTES:
-        raise PlateMapError(path.name, [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"])
+        raise PlateMapError(
+            path.name,
+            [f"the file has {path.stat().st_size:,} bytes; a plate map is at most {MAX_BYTES:,}"],
+        )
 
 
 def _read_text(path: Path) -> Sheet:
     raw = path.read_bytes()
     if b"\x00" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise PlateMapError(path.name, ["the file holds binary data, not text; save the map as .csv, .tsv or .xlsx"])
-    for encoding in ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252"):
+        raise PlateMapError(
+            path.name, ["the file holds binary data, not text; save the map as .csv, .tsv or .xlsx"]
+        )
+    for encoding in (
+        ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
+    ):
         try:
             text = raw.decode(encoding)
             break
         except UnicodeDecodeError:
             continue
     else:
-        raise PlateMapError(path.name, ["the text is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8"])
+        raise PlateMapError(
+            path.name, ["the text is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8"]
+        )
     head = next((line for line in text.splitlines() if line.strip()), "")
-    # Excel writes ";" where the comma is the decimal mark. The header decides: it holds no free text.
+    # Excel writes ";" where the comma is the decimal mark. The header decides: it holds no free
+    # text.
     delimiter = max("\t;,", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         return Sheet(path.name, [[cell.strip() for cell in row] for row in reader])
     except csv.Error as error:
-        raise PlateMapError(path.name, [f"line {reader.line_num} cannot be read: {error}"]) from error
+        raise PlateMapError(
+            path.name, [f"line {reader.line_num} cannot be read: {error}"]
+        ) from error
 
 
 def _read_excel(path: Path) -> list[Sheet]:
@@ -80,8 +100,9 @@ def _read_excel(path: Path) -> list[Sheet]:
     except (PlateMapError, OSError, MemoryError):
         raise  # our own words, or the machine's doing, not the sheet's
     except Exception as error:
-        # openpyxl names no error of its own for broken workbooks: zipfile, zlib, the XML parser and its own KeyErrors and TypeErrors come
-        # through, some only while rows are read. Whatever it is, the file cannot be read, and the cause stays attached.
+        # openpyxl names no error of its own for broken workbooks: zipfile, zlib, the XML parser and
+        # its own KeyErrors and TypeErrors come through, some only while rows are read. Whatever it
+        # is, the file cannot be read, and the cause stays attached.
         raise PlateMapError(path.name, [f"the workbook cannot be read: {error}"]) from error
 
 
@@ -89,9 +110,11 @@ def _sheets_of_workbook(path: Path) -> list[Sheet]:
     from openpyxl import load_workbook
 
     with warnings.catch_warnings():
-        # openpyxl warns of styles and validations that it will not keep; only cell values are read here.
+        # openpyxl warns of styles and validations that it will not keep; only cell values are read
+        # here.
         warnings.simplefilter("ignore", UserWarning)
-        # Values as Excel last computed them; the formula text itself shows which cells were never computed.
+        # Values as Excel last computed them; the formula text itself shows which cells were never
+        # computed.
         book = load_workbook(path, read_only=True, data_only=True)
         formulas = load_workbook(path, read_only=True, data_only=False)
     sheets, problems = [], []
@@ -100,11 +123,17 @@ def _sheets_of_workbook(path: Path) -> list[Sheet]:
             source = f"{path.name}, sheet {sheet.title}"
             rows: list[list[str]] = []
             for i, (values, texts) in enumerate(
-                zip(sheet.iter_rows(values_only=True), raw.iter_rows(values_only=True), strict=True), start=1
+                zip(
+                    sheet.iter_rows(values_only=True), raw.iter_rows(values_only=True), strict=True
+                ),
+                start=1,
             ):
                 for value, text in zip(values, texts, strict=True):
                     if value is None and isinstance(text, str) and text.startswith("="):
-                        problems.append(f"{source}, row {i}: formula {text} has no stored value; open and save it in Excel")
+                        problems.append(
+                            f"{source}, row {i}: formula {text} has no stored value; open and save"
+                            " it in Excel"
+                        )
                 rows.append([_cell_text(v) for v in values])
             if any(any(row) for row in rows):
                 sheets.append(Sheet(source, rows))

@@ -10,15 +10,19 @@ from pathlib import Path
 from plate_maps.plate_map import PlateMapError
 from plate_maps.readers.sheets import Sheet, check_size
 
-# What describes wells. [meta] can name other files, and a plate map is the file that was handed over and no other.
+# What describes wells. [meta] can name other files, and a plate map is the file that was handed
+# over and no other.
 _TABLES = ("expt", "plate", "block", "row", "col", "irow", "icol", "well")
-# wellmap builds every well that is named before anyone can object; a 1536-well plate has 32 rows and 48 columns.
+# wellmap builds every well that is named before anyone can object; a 1536-well plate has 32 rows
+# and 48 columns.
 _LARGEST, _LONGEST_KEY = 48, 300
 _DERIVED = ("well0", "row", "col", "row_i", "col_j")
 
 
 def read_wellmap(path: Path) -> list[Sheet]:
-    """The layout as one long-form sheet: a row a well, its parameters as columns. Raises PlateMapError."""
+    """The layout as one long-form sheet: a row a well, its parameters as columns. Raises
+    PlateMapError.
+    """
     check_size(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -27,21 +31,40 @@ def read_wellmap(path: Path) -> list[Sheet]:
     strange = [key for key in content if key not in _TABLES]
     if strange:
         more = "; other files that [meta] names are not followed" if "meta" in strange else ""
-        raise PlateMapError(path.name, [f"unknown table {', '.join(map(repr, strange))}; known: {', '.join(_TABLES)}{more}"])
+        raise PlateMapError(
+            path.name,
+            [f"unknown table {', '.join(map(repr, strange))}; known: {', '.join(_TABLES)}{more}"],
+        )
     foreign = [key for key in _places(content) if not key.isascii()]
     if foreign:
-        raise PlateMapError(path.name, [f"{foreign[0][:40]!r} does not name wells; write letters A to Z and digits 0 to 9"])
-    large = [key for key in _places(content) if len(key) > _LONGEST_KEY or any(int(n) > _LARGEST for n in re.findall(r"[0-9]+", key)[:99])]
+        raise PlateMapError(
+            path.name,
+            [f"{foreign[0][:40]!r} does not name wells; write letters A to Z and digits 0 to 9"],
+        )
+    large = [
+        key
+        for key in _places(content)
+        if len(key) > _LONGEST_KEY
+        or any(int(n) > _LARGEST for n in re.findall(r"[0-9]+", key)[:99])
+    ]
     if large:
-        raise PlateMapError(path.name, [f"{large[0][:40]!r} is on no plate: there are at most {_LARGEST} rows and columns"])
+        raise PlateMapError(
+            path.name,
+            [f"{large[0][:40]!r} is on no plate: there are at most {_LARGEST} rows and columns"],
+        )
     import wellmap
 
     try:
         table = wellmap.load(path)
     except (wellmap.LayoutError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PlateMapError(path.name, [f"wellmap cannot read it: {str(error).removeprefix(f'{path}: ')}"]) from error
+        raise PlateMapError(
+            path.name, [f"wellmap cannot read it: {str(error).removeprefix(f'{path}: ')}"]
+        ) from error
     names = [name for name in table.columns if name not in _DERIVED]
-    rows = [names, *([_text(value) for value in row] for row in table[names].itertuples(index=False))]
+    rows = [
+        names,
+        *([_text(value) for value in row] for row in table[names].itertuples(index=False)),
+    ]
     return [Sheet(path.name, rows, 0)]
 
 

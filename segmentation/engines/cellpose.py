@@ -1,11 +1,13 @@
 """Cellpose 4 checkpoints: Cellpose-SAM by name, or a lab's own file.
 
-Nuclei come from the DNA channel alone, somas from the neurite channel with the DNA channel beside it; a soma takes the
-label of the nucleus it holds most of, so that labels link as in every engine. Neurites and puncta are not Cellpose's
-trade: they come from the classical filters with plate-fixed thresholds.
+Nuclei come from the DNA channel alone, somas from the neurite channel with the DNA channel beside
+it; a soma takes the label of the nucleus it holds most of, so that labels link as in every engine.
+Neurites and puncta are not Cellpose's trade: they come from the classical filters with plate-fixed
+thresholds.
 
-Normalisation, tiling and the averaging of tiles are the cellpose package's own, so that a lab sees the masks that it knows. Fields
-of one shape go through the network together, and while it runs the flows of those before are followed to labels.
+Normalisation, tiling and the averaging of tiles are the cellpose package's own, so that a lab sees
+the masks that it knows. Fields of one shape go through the network together, and while it runs the
+flows of those before are followed to labels.
 """
 
 from __future__ import annotations
@@ -18,8 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.engines.classical import Thresholds, calibrate_thresholds, complete_thresholds, neurites_and_puncta
-from segmentation.engines.weights import Checkpoint, WeightsError, cellpose_checkpoint, local_checkpoint, refuse_pickle
+from segmentation.engines.classical import (
+    Thresholds,
+    calibrate_thresholds,
+    complete_thresholds,
+    neurites_and_puncta,
+)
+from segmentation.engines.weights import (
+    Checkpoint,
+    WeightsError,
+    cellpose_checkpoint,
+    local_checkpoint,
+    refuse_pickle,
+)
 from segmentation.field import Field, Labels, Segmentation, checked_field
 from segmentation.filters.labels import link_somas, mean_probability, remove_small
 from segmentation.filters.pipeline import in_order
@@ -27,7 +40,8 @@ from segmentation.filters.tiling import OutOfDeviceMemory
 from segmentation.sizes import Sizes
 
 DEFAULT_MODEL = "cpsam_v2"
-# Tiles a batch. A ViT-L tile of 256² keeps a CPU busy by itself; a GPU needs some dozens to fill its matrix units.
+# Tiles a batch. A ViT-L tile of 256² keeps a CPU busy by itself; a GPU needs some dozens to fill
+# its matrix units.
 _BATCH = {"cpu": 1, "cuda": 64}
 # Fields that wait for the network together: their pixels and flows are held at once.
 _FIELDS_TOGETHER = 4
@@ -42,29 +56,49 @@ def create(
 ) -> CellposeSegmenter:
     """Registry entry: `model` is a published name, a path, or empty for Cellpose-SAM.
 
-    Raises ImportError with the extra to install, RuntimeError for "cuda" without one, WeightsError for the checkpoint.
+    Raises ImportError with the extra to install, RuntimeError for "cuda" without one, WeightsError
+    for the checkpoint.
     """
     try:
         import torch
         from cellpose import models
     except ImportError as error:
-        raise ImportError("the cellpose engine needs torch and cellpose: pip install 'motor-neuron-imaging-service[cellpose]'") from error
+        raise ImportError(
+            "the cellpose engine needs torch and cellpose: pip install"
+            " 'motor-neuron-imaging-service[cellpose]'"
+        ) from error
     if device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver")
+        raise RuntimeError(
+            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the"
+            " driver"
+        )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
     is_path = "/" in name or "\\" in name or Path(name).is_file()
-    checkpoint = local_checkpoint(Path(name), pinned_sha256=sha256) if is_path else cellpose_checkpoint(name, pinned_sha256=sha256)
+    checkpoint = (
+        local_checkpoint(Path(name), pinned_sha256=sha256)
+        if is_path
+        else cellpose_checkpoint(name, pinned_sha256=sha256)
+    )
     refuse_pickle(checkpoint)
     try:
         # bfloat16 is ten times slower than float32 on CPUs without the instructions.
-        network = models.CellposeModel(device=torch.device(chosen), pretrained_model=checkpoint.path, use_bfloat16=chosen == "cuda")
+        network = models.CellposeModel(
+            device=torch.device(chosen),
+            pretrained_model=checkpoint.path,
+            use_bfloat16=chosen == "cuda",
+        )
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{checkpoint.name} is not a Cellpose 4 checkpoint: {error}") from error
     except NameError as error:
         # cellpose defines the class only where its backbone's package could be imported.
-        raise WeightsError(f"{checkpoint.name} needs the dinov3 package, which its authors do not publish as a release: {error}") from error
-    return CellposeSegmenter(f"cellpose:{name}", checkpoint, chosen, network, sizes=sizes or Sizes())
+        raise WeightsError(
+            f"{checkpoint.name} needs the dinov3 package, which its authors do not publish as a"
+            f" release: {error}"
+        ) from error
+    return CellposeSegmenter(
+        f"cellpose:{name}", checkpoint, chosen, network, sizes=sizes or Sizes()
+    )
 
 
 @dataclass(frozen=True)
@@ -97,11 +131,16 @@ class CellposeSegmenter:
         return replace(self, thresholds=Thresholds(**thresholds))
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
-        """Label a field. The network and its dynamics draw no random numbers, so `seed` changes nothing."""
+        """Label a field.
+
+        The network and its dynamics draw no random numbers, so `seed` changes nothing.
+        """
         return next(iter(self.segment_all([field])))
 
     def segment_all(self, fields: Iterable[Field]) -> Iterator[Segmentation]:
-        """Label many fields, in order; those of one shape share batches, and labelling overlaps with the network."""
+        """Label many fields, in order; those of one shape share batches, and labelling overlaps
+        with the network.
+        """
         yield from in_order(lambda answer: self._label(*answer), self._answers(fields))
 
     def _answers(self, fields: Iterable[Field]) -> Iterator[tuple[Field, dict[str, Flows]]]:
@@ -112,8 +151,14 @@ class CellposeSegmenter:
                 for found, one in zip(flows, self._flows(dna), strict=True):
                     found["nuclei"] = one
             if first.has("neurite"):
-                planes = [np.stack([f.channel(role) for f in group])[..., None] for role in ("neurite", "dna") if first.has(role)]
-                for found, one in zip(flows, self._flows(np.concatenate(planes, axis=-1)), strict=True):
+                planes = [
+                    np.stack([f.channel(role) for f in group])[..., None]
+                    for role in ("neurite", "dna")
+                    if first.has(role)
+                ]
+                for found, one in zip(
+                    flows, self._flows(np.concatenate(planes, axis=-1)), strict=True
+                ):
                     found["somas"] = one
             yield from zip(group, flows, strict=True)
 
@@ -122,25 +167,40 @@ class CellposeSegmenter:
         import torch
 
         def run(batch: int) -> Any:
-            return self.network.eval(images, channel_axis=-1, batch_size=batch, compute_masks=False, normalize={"norm3D": False})
+            return self.network.eval(
+                images,
+                channel_axis=-1,
+                batch_size=batch,
+                compute_masks=False,
+                normalize={"norm3D": False},
+            )
 
         _, (_, flows, logits), _ = halving(run, _BATCH[self.device], torch.OutOfMemoryError)
         count, shape = len(images), images.shape[1:3]
         flows = np.asarray(flows).reshape(2, count, *shape)
-        return list(zip(flows.swapaxes(0, 1), np.asarray(logits).reshape(count, *shape), strict=True))
+        return list(
+            zip(flows.swapaxes(0, 1), np.asarray(logits).reshape(count, *shape), strict=True)
+        )
 
     def _label(self, field: Field, flows: dict[str, Flows]) -> Segmentation:
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
         if "nuclei" in flows:
-            labels["nuclei"] = remove_small(self._follow(*flows["nuclei"]), self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2)
+            labels["nuclei"] = remove_small(
+                self._follow(*flows["nuclei"]),
+                self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2,
+            )
         else:
             warnings.append("nuclei: no dna channel")
         if "somas" in flows:
             bodies = self._follow(*flows["somas"])
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
-        sure = {"nuclei": mean_probability(labels["nuclei"], flows["nuclei"][1])} if "nuclei" in labels else {}
+        sure = (
+            {"nuclei": mean_probability(labels["nuclei"], flows["nuclei"][1])}
+            if "nuclei" in labels
+            else {}
+        )
         return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
 
     def _follow(self, flows: NDArray[np.float32], logits: NDArray[np.float32]) -> Labels:
@@ -148,7 +208,9 @@ class CellposeSegmenter:
         import torch
         from cellpose import dynamics
 
-        masks = dynamics.resize_and_compute_masks(flows, logits, niter=200, device=torch.device(self.device))
+        masks = dynamics.resize_and_compute_masks(
+            flows, logits, niter=200, device=torch.device(self.device)
+        )
         return np.asarray(masks, np.int32)
 
 
@@ -159,7 +221,9 @@ def _alike(fields: Iterable[Field], most: int) -> Iterator[list[Field]]:
     """Runs of up to `most` fields of one shape and one set of roles."""
     group: list[Field] = []
     for one in map(checked_field, fields):
-        if group and (len(group) == most or (one.shape, one.roles) != (group[0].shape, group[0].roles)):
+        if group and (
+            len(group) == most or (one.shape, one.roles) != (group[0].shape, group[0].roles)
+        ):
             yield group
             group = []
         group.append(one)
@@ -168,15 +232,19 @@ def _alike(fields: Iterable[Field], most: int) -> Iterator[list[Field]]:
 
 
 def halving(run: Callable[[int], Any], batch: int, out_of_memory: type[BaseException]) -> Any:
-    """`run(batch)`; when the device's memory does not suffice, with half of the batch, and once more with half of that."""
+    """`run(batch)`; when the device's memory does not suffice, with half of the batch, and once
+    more with half of that.
+    """
     for attempt in range(3):
         try:
             return run(max(1, batch >> attempt))
         except out_of_memory as error:
             if attempt == 2 or batch >> attempt <= 1:
-                # The machine's fault, not the image's: callers retry MemoryError and never take it for bad data.
+                # The machine's fault, not the image's: callers retry MemoryError and never take it
+                # for bad data.
                 raise OutOfDeviceMemory(
-                    f"the device has too little memory for {max(1, batch >> attempt)} tiles at a time, a batch already halved; close "
-                    f"other programs on it or take a larger device ({error})"
+                    f"the device has too little memory for {max(1, batch >> attempt)} tiles at a"
+                    " time, a batch already halved; close other programs on it or take a larger"
+                    f" device ({error})"
                 ) from error
     raise AssertionError("unreachable")

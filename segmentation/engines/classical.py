@@ -1,15 +1,15 @@
 """The engine without weights: thresholds, watershed and ridges.
 
-Strategy. Nuclei: threshold on the smoothed DNA channel, split by a watershed on the distance transform, each then cut at
-half of its own brightness. Somas: the
-neurite channel opened by a disc wider than any neurite keeps cell bodies only; each soma is grown from its nucleus, so it
-carries the nucleus's label. Neurites: ridges outside somas. Puncta: spots inside somas.
+Strategy. Nuclei: threshold on the smoothed DNA channel, split by a watershed on the distance
+transform, each then cut at half of its own brightness. Somas: the neurite channel opened by a disc
+wider than any neurite keeps cell bodies only; each soma is grown from its nucleus, so it carries
+the nucleus's label. Neurites: ridges outside somas. Puncta: spots inside somas.
 
-Thresholds on somas, neurites and puncta are fixed for a plate by `calibrate` on its vehicle wells: chosen per image they
-would move with the treatment. Nuclei are objects to be counted whatever their stain, which in real plates differs
-two-fold between wells, so their threshold is the field's own; the plate gives its floor, without which an emptied well
-would find "nuclei" in its noise. Without calibration the field's own are used throughout and a warning says that wells
-are not comparable.
+Thresholds on somas, neurites and puncta are fixed for a plate by `calibrate` on its vehicle wells:
+chosen per image they would move with the treatment. Nuclei are objects to be counted whatever their
+stain, which in real plates differs two-fold between wells, so their threshold is the field's own;
+the plate gives its floor, without which an emptied well would find "nuclei" in its noise. Without
+calibration the field's own are used throughout and a warning says that wells are not comparable.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ UNCALIBRATED = "thresholds were taken from this field alone: not comparable betw
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Grey levels above background that decide; None where the role is absent or it was not calibrated."""
+    """Grey levels above background that decide; None where the role is absent or it was not
+    calibrated.
+    """
 
     nuclei_floor: float | None = None
     soma: float | None = None
@@ -45,13 +47,16 @@ class Thresholds:
 
 # Roles whose channel is searched for spots, with the compartment that they give.
 SPOTS = (("aggregate", "puncta"), ("granule", "granules"))
-# A threshold never falls under this many standard deviations of the pixel noise (smoothed images have less noise still).
+# A threshold never falls under this many standard deviations of the pixel noise (smoothed images
+# have less noise still).
 _NOISE_FLOOR = 2.0
-# Ridges: low and high threshold as multiples of the response's noise, and as shares of a typical neurite's response.
+# Ridges: low and high threshold as multiples of the response's noise, and as shares of a typical
+# neurite's response.
 _RIDGE_NOISE = (6.0, 12.0)
 _RIDGE_SHARE = (0.15, 0.35)
 _PUNCTA_SNR = 6.0
-# Somas are told from the opened neurite channel at this fraction of a typical soma's brightness (full width, half maximum).
+# Somas are told from the opened neurite channel at this fraction of a typical soma's brightness
+# (full width, half maximum).
 _SOMA_FRACTION = 0.5
 # The nuclei's threshold in a field never falls under this share of a typical vehicle field's.
 _NUCLEI_FLOOR = 0.3
@@ -60,9 +65,14 @@ _NUCLEI_FLOOR = 0.3
 def create(model: str, *, device: str = "auto", sizes: Sizes | None = None) -> ClassicalSegmenter:
     """Registry entry. Raises ValueError for a model name and RuntimeError for device "cuda"."""
     if model:
-        raise ValueError(f"the classical engine has no models; write 'classical', not 'classical:{model}'")
+        raise ValueError(
+            f"the classical engine has no models; write 'classical', not 'classical:{model}'"
+        )
     if device == "cuda":
-        raise RuntimeError("the classical engine runs on the CPU only; use --device cpu or auto, or a cellpose engine")
+        raise RuntimeError(
+            "the classical engine runs on the CPU only; use --device cpu or auto, or a cellpose"
+            " engine"
+        )
     return ClassicalSegmenter(sizes=sizes or Sizes())
 
 
@@ -97,12 +107,16 @@ class ClassicalSegmenter:
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
         if field.has("dna") and thresholds.nuclei_floor is not None:
-            labels["nuclei"] = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei_floor, self.sizes)
+            labels["nuclei"] = segment_nuclei(
+                smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei_floor, self.sizes
+            )
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite") and thresholds.soma is not None:
             if "nuclei" in labels:
-                labels["somas"] = segment_somas(field, labels["nuclei"], thresholds.soma, self.sizes)
+                labels["somas"] = segment_somas(
+                    field, labels["nuclei"], thresholds.soma, self.sizes
+                )
             else:
                 labels["somas"] = segment_bodies(field, thresholds.soma, self.sizes)
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
@@ -110,18 +124,26 @@ class ClassicalSegmenter:
         return Segmentation(labels, self.name, parameters, tuple(warnings))
 
 
-def complete_thresholds(thresholds: Thresholds, field: Field, sizes: Sizes) -> tuple[Thresholds, list[str]]:
+def complete_thresholds(
+    thresholds: Thresholds, field: Field, sizes: Sizes
+) -> tuple[Thresholds, list[str]]:
     """Fill what was not calibrated from the field itself, with the warning that belongs to it."""
     if thresholds != Thresholds():
         return thresholds, []
     return calibrate_thresholds([field], sizes), [UNCALIBRATED]
 
 
-def neurites_and_puncta(field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]) -> dict[str, Labels]:
+def neurites_and_puncta(
+    field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]
+) -> dict[str, Labels]:
     """The compartments that the classical filters give to every engine without its own."""
     found: dict[str, Labels] = {}
     somas, nuclei = labels.get("somas"), labels.get("nuclei")
-    if field.has("neurite") and thresholds.neurite_low is not None and thresholds.neurite_high is not None:
+    if (
+        field.has("neurite")
+        and thresholds.neurite_low is not None
+        and thresholds.neurite_high is not None
+    ):
         found["neurites"] = segment_neurites(
             smoothed(field, "neurite", 0.0),
             field.pixel_size_um,
@@ -131,31 +153,51 @@ def neurites_and_puncta(field: Field, labels: dict[str, Labels], thresholds: Thr
             exclude=None if nuclei is None else nuclei > 0,
         )
     for role, compartment in SPOTS:
-        found |= spots_in_somas(field, role, compartment, somas, getattr(thresholds, compartment), warnings)
+        found |= spots_in_somas(
+            field, role, compartment, somas, getattr(thresholds, compartment), warnings
+        )
     return found
 
 
 def spots_in_somas(
-    field: Field, role: str, compartment: str, somas: Labels | None, threshold: float | None, warnings: list[str]
+    field: Field,
+    role: str,
+    compartment: str,
+    somas: Labels | None,
+    threshold: float | None,
+    warnings: list[str],
 ) -> dict[str, Labels]:
-    """The compartment of small bright spots of a channel inside somas, or a warning why it is not there."""
+    """The compartment of small bright spots of a channel inside somas, or a warning why it is not
+    there.
+    """
     if not field.has(role):
         return {}
     if somas is None:
         warnings.append(f"{compartment}: no neurite channel, so no somas to count them in")
         return {}
     if field.pixel_size_um > COARSEST_PIXEL_UM:
-        warnings.append(f"{compartment}: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
+        warnings.append(
+            f"{compartment}: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most"
+            f" {COARSEST_PIXEL_UM} µm)"
+        )
         return {}
     if threshold is None:
         return {}
     # A spot at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
     within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return {compartment: segment_puncta(smoothed(field, role, 0.0), field.pixel_size_um, threshold, within)}
+    return {
+        compartment: segment_puncta(
+            smoothed(field, role, 0.0), field.pixel_size_um, threshold, within
+        )
+    }
 
 
-def spot_threshold(fields: Sequence[Field], role: str, within: Sequence[Mask | None]) -> float | None:
-    """Six times the response that pixel noise gives, the median over the fields; None where the role is absent."""
+def spot_threshold(
+    fields: Sequence[Field], role: str, within: Sequence[Mask | None]
+) -> float | None:
+    """Six times the response that pixel noise gives, the median over the fields; None where the
+    role is absent.
+    """
     first = fields[0]
     if not first.has(role) or first.pixel_size_um > COARSEST_PIXEL_UM:
         return None
@@ -170,7 +212,8 @@ def spot_threshold(fields: Sequence[Field], role: str, within: Sequence[Mask | N
 def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
     """A channel less its background, smoothed by a Gaussian of `sigma_um` (0 for none)."""
     image = field.channel(role)
-    image = image - np.float32(background_level(image))  # a new image: the channel is the field's own memory, and is measured next
+    # a new image: the channel is the field's own memory, and is measured next
+    image = image - np.float32(background_level(image))
     if sigma_um > 0:
         image = cv2.GaussianBlur(image, (0, 0), max(0.7, sigma_um / field.pixel_size_um))
     return image
@@ -179,11 +222,11 @@ def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
 def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) -> Thresholds:
     """Fix all thresholds from fields of vehicle wells.
 
-    The floor for nuclei at 0.3 of the median over fields of their own threshold. Somas at 0.5 of the median
-    brightness of opened cell bodies at nuclei. Neurites with hysteresis at 0.15 and 0.35 of a typical ridge's response, at least
-    6 and 12 times its noise.
-    Puncta and granules at 6 times the response that the pixel noise inside somas gives. No intensity threshold falls under twice the
-    pixel noise.
+    The floor for nuclei at 0.3 of the median over fields of their own threshold. Somas at 0.5 of
+    the median brightness of opened cell bodies at nuclei. Neurites with hysteresis at 0.15 and 0.35
+    of a typical ridge's response, at least 6 and 12 times its noise. Puncta and granules at 6 times
+    the response that the pixel noise inside somas gives. No intensity threshold falls under twice
+    the pixel noise.
     """
     sizes = sizes or Sizes()
     if not fields:
@@ -196,27 +239,36 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     somas: list[Labels | None] = [None] * len(fields)
     if first.has("neurite"):
         if nuclei is not None:
-            found = [segment_nuclei(smoothed(f, "dna"), f.pixel_size_um, nuclei, sizes) for f in fields]
+            found = [
+                segment_nuclei(smoothed(f, "dna"), f.pixel_size_um, nuclei, sizes) for f in fields
+            ]
             soma = _soma_threshold(fields, found, sizes)
             somas = [segment_somas(f, n, soma, sizes) for f, n in zip(fields, found, strict=True)]
         else:
             typical = float(np.median([_body_brightness(_opened(f, None, sizes)) for f in fields]))
-            soma = max(_SOMA_FRACTION * typical, _NOISE_FLOOR * _typical_noise(fields, "neurite"), 1e-6)
+            soma = max(
+                _SOMA_FRACTION * typical, _NOISE_FLOOR * _typical_noise(fields, "neurite"), 1e-6
+            )
             somas = [segment_bodies(f, soma, sizes) for f in fields]
         responses = []
         for f, s in zip(fields, somas, strict=True):
             response = ridge_response(smoothed(f, "neurite", 0.0), f.pixel_size_um)
             responses.append(response[::2, ::2].ravel() if s is None else response[s == 0][::4])
-        # Two thirds of a field are not neurite even in dense cultures, so its lower third is noise; for white noise the
-        # response's 33rd percentile is 0.65 of its standard deviation.
+        # Two thirds of a field are not neurite even in dense cultures, so its lower third is noise;
+        # for white noise the response's 33rd percentile is 0.65 of its standard deviation.
         noise = float(np.median([np.percentile(r, 33) for r in responses])) / 0.65
         pooled = np.concatenate(responses)
         strong = pooled[pooled > 20 * noise]
         ridge = float(np.median(strong)) if strong.size >= 100 else 0.0
         low = max(_RIDGE_NOISE[0] * noise, _RIDGE_SHARE[0] * ridge)
         high = max(_RIDGE_NOISE[1] * noise, _RIDGE_SHARE[1] * ridge)
-    spots = [spot_threshold(fields, role, [None if m is None else m > 0 for m in somas]) for role, _ in SPOTS]
-    return Thresholds(*(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, *spots)))
+    spots = [
+        spot_threshold(fields, role, [None if m is None else m > 0 for m in somas])
+        for role, _ in SPOTS
+    ]
+    return Thresholds(
+        *(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, *spots))
+    )
 
 
 def _typical_noise(fields: Sequence[Field], role: str) -> float:
@@ -234,27 +286,34 @@ def nuclei_threshold(image: Image) -> float:
     return float(threshold_otsu(positive)) ** 2 if positive.max() > positive.min() else 0.0
 
 
-def segment_nuclei(image: Image, pixel_size_um: float, floor: float, sizes: Sizes, *, own_threshold: bool = True) -> Labels:
+def segment_nuclei(
+    image: Image, pixel_size_um: float, floor: float, sizes: Sizes, *, own_threshold: bool = True
+) -> Labels:
     """Nuclei labels 1…n from the smoothed, background-subtracted DNA channel.
 
     The threshold is the field's own, at least `floor`; without `own_threshold` it is `floor`.
     """
     from skimage.segmentation import watershed
 
-    mask = (image > (max(nuclei_threshold(image), floor) if own_threshold else floor)).astype(np.uint8)
+    mask = (image > (max(nuclei_threshold(image), floor) if own_threshold else floor)).astype(
+        np.uint8
+    )
     radius = max(1, round(0.08 * sizes.nucleus_diameter_um / pixel_size_um))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
     mask = _fill_holes(mask)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     # Smoothing removes the ripples of the outline that would split one nucleus in two.
-    distance = cv2.GaussianBlur(distance, (0, 0), max(0.7, 0.08 * sizes.nucleus_diameter_um / pixel_size_um))
+    distance = cv2.GaussianBlur(
+        distance, (0, 0), max(0.7, 0.08 * sizes.nucleus_diameter_um / pixel_size_um)
+    )
     reach = max(1, round(0.3 * sizes.nucleus_diameter_um / pixel_size_um))
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     peaks = ((distance >= cv2.dilate(distance, window) - 1e-4) & (mask > 0)).astype(np.uint8)
     _, seeds = cv2.connectedComponents(peaks, connectivity=8)
     labels = np.asarray(watershed(-distance, seeds, mask=mask > 0), np.int32)
-    # Each nucleus ends at half of its own brightness: one threshold for all draws bright nuclei too large.
+    # Each nucleus ends at half of its own brightness: one threshold for all draws bright nuclei too
+    # large.
     flat = labels.ravel()
     brightness = np.bincount(flat, image.ravel()) / np.maximum(np.bincount(flat), 1)
     labels[image < 0.5 * brightness[labels]] = 0
@@ -271,8 +330,8 @@ def _fill_holes(mask: np.ndarray) -> np.ndarray:
 def _opened(field: Field, nuclei: Labels | None, sizes: Sizes) -> Image:
     """Cell bodies: the neurite channel opened by a disc wider than a neurite.
 
-    A nucleus is a dark hole in a tubulin soma, and the ring around it is no thicker than the disc: the hole is first
-    filled with the mean of the 2 µm around it.
+    A nucleus is a dark hole in a tubulin soma, and the ring around it is no thicker than the disc:
+    the hole is first filled with the mean of the 2 µm around it.
     """
     image = smoothed(field, "neurite")
     if nuclei is not None:
@@ -288,7 +347,9 @@ def _opened(field: Field, nuclei: Labels | None, sizes: Sizes) -> Image:
 
 
 def _body_brightness(opened: Image) -> float:
-    """Median brightness of what Otsu's method parts from background and neurites: the cell bodies of a reporter channel."""
+    """Median brightness of what Otsu's method parts from background and neurites: the cell bodies
+    of a reporter channel.
+    """
     from skimage.filters import threshold_otsu
 
     small = opened[::2, ::2]
@@ -297,7 +358,9 @@ def _body_brightness(opened: Image) -> float:
 
 
 def _around(nuclei: Labels, pixel_size_um: float, reach_um: float) -> Labels:
-    """Ring of `reach_um` around each nucleus (without it), labelled like it; ties go to the nearer nucleus."""
+    """Ring of `reach_um` around each nucleus (without it), labelled like it; ties go to the nearer
+    nucleus.
+    """
     grown = expand(nuclei, reach_um / pixel_size_um)
     grown[nuclei > 0] = 0
     return grown
@@ -319,16 +382,29 @@ def _soma_threshold(fields: Sequence[Field], nuclei: Sequence[Labels], sizes: Si
     if not brightness:
         return max(floor, 1e-6)
     values = np.concatenate(brightness)
-    # Nuclei without a neuron around them (glia, dead cells) sit near zero: the upper half are neurons' somas.
-    upper = values[values > threshold_otsu(values)] if len(values) > 3 and values.max() > values.min() else values
+    # Nuclei without a neuron around them (glia, dead cells) sit near zero: the upper half are
+    # neurons' somas.
+    upper = (
+        values[values > threshold_otsu(values)]
+        if len(values) > 3 and values.max() > values.min()
+        else values
+    )
     return max(_SOMA_FRACTION * float(np.median(upper if len(upper) else values)), floor)
 
 
 def segment_bodies(field: Field, threshold: float, sizes: Sizes) -> Labels:
-    """Somas 1…n of a live reporter without DNA stain: opened cell bodies above the threshold, split where their outline necks."""
+    """Somas 1…n of a live reporter without DNA stain: opened cell bodies above the threshold, split
+    where their outline necks.
+    """
     # A soma is about half as wide again as its nucleus.
-    body = replace(sizes, nucleus_diameter_um=1.5 * sizes.nucleus_diameter_um, min_nucleus_area_um2=2.25 * sizes.min_nucleus_area_um2)
-    return segment_nuclei(_opened(field, None, sizes), field.pixel_size_um, threshold, body, own_threshold=False)
+    body = replace(
+        sizes,
+        nucleus_diameter_um=1.5 * sizes.nucleus_diameter_um,
+        min_nucleus_area_um2=2.25 * sizes.min_nucleus_area_um2,
+    )
+    return segment_nuclei(
+        _opened(field, None, sizes), field.pixel_size_um, threshold, body, own_threshold=False
+    )
 
 
 def segment_somas(field: Field, nuclei: Labels, threshold: float, sizes: Sizes) -> Labels:

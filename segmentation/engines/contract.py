@@ -1,4 +1,6 @@
-"""Tests that every Segmenter passes; a plug-in's author subclasses `SegmenterContract` in a test module."""
+"""Tests that every Segmenter passes; a plug-in's author subclasses `SegmenterContract` in a test
+module.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from segmentation.field import COMPARTMENTS, Field
 class SegmenterContract:
     """Give fixtures `engine` and `field` (roles dna and neurite at least)."""
 
-    def test_labels_have_known_names_shapes_and_types(self, engine: Segmenter, field: Field) -> None:
+    def test_labels_have_known_names_shapes_and_types(
+        self, engine: Segmenter, field: Field
+    ) -> None:
         """int32 (Y, X) of known compartments; nuclei counted 1…n without gaps."""
         labels = engine.segment(field).labels
         assert set(labels) <= set(COMPARTMENTS)
@@ -40,14 +44,20 @@ class SegmenterContract:
         assert all(np.array_equal(first.labels[name], second.labels[name]) for name in first.labels)
 
     def test_pixels_are_left_as_they_are(self, engine: Segmenter, field: Field) -> None:
-        """What is segmented is measured next: an engine that works in place would change the numbers."""
-        own = Field(np.ascontiguousarray(field.pixels, np.float32), field.roles, field.pixel_size_um)
+        """What is segmented is measured next: an engine that works in place would change the
+        numbers.
+        """
+        own = Field(
+            np.ascontiguousarray(field.pixels, np.float32), field.roles, field.pixel_size_um
+        )
         before = own.pixels.copy()
         engine.segment(own)
         engine.calibrate([own])
         assert np.array_equal(own.pixels, before)
 
-    def test_description_is_json_and_restores_thresholds(self, engine: Segmenter, field: Field) -> None:
+    def test_description_is_json_and_restores_thresholds(
+        self, engine: Segmenter, field: Field
+    ) -> None:
         """A run can be repeated from its record."""
         calibrated = engine.calibrate([field])
         described = json.loads(json.dumps(calibrated.describe()))

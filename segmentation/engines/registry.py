@@ -1,8 +1,8 @@
 """The Segmenter protocol and the registry of engines.
 
-An engine is named `kind` or `kind:model`, as in "classical" or "cellpose:cpsam_v2". Built-ins are "module:attribute"
-strings that are imported on use, so that listing engines costs nothing; other packages add theirs through the
-entry-point group `motor_neuron.segmenters`.
+An engine is named `kind` or `kind:model`, as in "classical" or "cellpose:cpsam_v2". Built-ins are
+"module:attribute" strings that are imported on use, so that listing engines costs nothing; other
+packages add theirs through the entry-point group `motor_neuron.segmenters`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Segmenter(Protocol):
         ...
 
     def calibrate(self, fields: Sequence[Field]) -> Segmenter:
-        """A copy whose thresholds are fixed from these fields (vehicle wells), so that all wells are comparable."""
+        """A copy whose thresholds are fixed from these fields (vehicle wells), so that all wells
+        are comparable.
+        """
         ...
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> Segmenter:
@@ -57,7 +59,9 @@ class Segmenter(Protocol):
         ...
 
     def describe(self) -> dict[str, object]:
-        """Everything that decides the labels: thresholds, and of a checkpoint its sha256, licence and origin."""
+        """Everything that decides the labels: thresholds, and of a checkpoint its sha256, licence
+        and origin.
+        """
         ...
 
 
@@ -99,7 +103,9 @@ def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmenta
     yield from own(fields) if own is not None else in_order(engine.segment, fields)
 
 
-def segment(field: Field, engine: str | Segmenter = DEFAULT_ENGINE, *, seed: int = 0) -> Segmentation:
+def segment(
+    field: Field, engine: str | Segmenter = DEFAULT_ENGINE, *, seed: int = 0
+) -> Segmentation:
     """Label one field alone, for a first look; a plate is `calibrate`d and then `segment_all`.
 
     Parameters
@@ -204,7 +210,9 @@ def load(
     kind, _, model = name.partition(":")
     if checkpoint:
         if model:
-            raise ValueError(f"engine {name!r} names a model already; give it or checkpoint=, not both")
+            raise ValueError(
+                f"engine {name!r} names a model already; give it or checkpoint=, not both"
+            )
         model = os.fspath(checkpoint)
     if device not in {"auto", "cpu", "cuda"}:
         raise ValueError(f"unknown device {device!r}; known: auto, cpu, cuda")
@@ -212,7 +220,9 @@ def load(
     if target is None:
         found = [e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name == kind]
         if not found:
-            raise ValueError(f"unknown segmentation engine {name!r}; known: {', '.join(available())}")
+            raise ValueError(
+                f"unknown segmentation engine {name!r}; known: {', '.join(available())}"
+            )
         create: Callable[..., Segmenter] = found[0].load()
     else:
         module, _, attribute = target.partition(":")

@@ -1,4 +1,6 @@
-"""Checkpoints: which file, whose licence, which digest. A result must say what weights it stands on."""
+"""Checkpoints: which file, whose licence, which digest. A result must say what weights it stands
+on.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ class ModelCard:
 MOTORNET = ModelCard(
     "motornet",
     "BSD-3-Clause",
-    "Data Science Bowl 2018 fluorescence nuclei with community corrections (CC0 1.0), and phantoms of this project",
-    "shipped with the package; segmentation/engines/motornet/train.py, see segmentation/engines/motornet/weights/README.md",
+    "Data Science Bowl 2018 fluorescence nuclei with community corrections (CC0 1.0), and phantoms"
+    " of this project",
+    "shipped with the package; segmentation/engines/motornet/train.py, see"
+    " segmentation/engines/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
 MOTORNET_SHA256 = "459096980c72fa183730ab7ae753ab04f34a397a882000755a4c0476c5d5f38f"
@@ -32,7 +36,11 @@ _COLLECTION = "the Cellpose-SAM training collection, parts of it non-commercial"
 
 CELLPOSE_MODELS: dict[str, ModelCard] = {
     name: ModelCard(
-        name, licence, _COLLECTION, "Pachitariu, Rariden & Stringer, Cellpose-SAM, bioRxiv 2025; downloaded by the cellpose package"
+        name,
+        licence,
+        _COLLECTION,
+        "Pachitariu, Rariden & Stringer, Cellpose-SAM, bioRxiv 2025; downloaded by the cellpose"
+        " package",
     )
     for name, licence in {
         "cpsam_v2": _NON_COMMERCIAL,
@@ -44,7 +52,9 @@ CELLPOSE_MODELS: dict[str, ModelCard] = {
 
 
 class WeightsError(RuntimeError):
-    """A checkpoint is missing, not the pinned one, or not a checkpoint; the message says which and what to do."""
+    """A checkpoint is missing, not the pinned one, or not a checkpoint; the message says which and
+    what to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A model that can be named. `sha256` is the pinned digest of a shipped one, the one recorded at the download of another."""
+    """A model that can be named.
+
+    `sha256` is the pinned digest of a shipped one, the one recorded at the download of another.
+    """
 
     engine: str
     card: ModelCard
@@ -75,7 +88,9 @@ class KnownModel:
 
 
 def known_models() -> list[KnownModel]:
-    """Shipped and published models, whether they are on this machine or not; nothing is imported or downloaded."""
+    """Shipped and published models, whether they are on this machine or not; nothing is imported or
+    downloaded.
+    """
     made = [KnownModel("motornet", MOTORNET, motornet_path(), True, MOTORNET_SHA256)]
     for name, card in CELLPOSE_MODELS.items():
         path = cellpose_folder() / name
@@ -92,7 +107,9 @@ def cellpose_folder() -> Path:
     """Where the cellpose package keeps its models."""
     import os
 
-    return Path(os.environ.get("CELLPOSE_LOCAL_MODELS_PATH") or Path.home() / ".cellpose" / "models")
+    return Path(
+        os.environ.get("CELLPOSE_LOCAL_MODELS_PATH") or Path.home() / ".cellpose" / "models"
+    )
 
 
 def _record_of(path: Path) -> Path:
@@ -114,33 +131,51 @@ def sha256_of(path: Path) -> str:
 def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpoint:
     """A lab's own file. Raises WeightsError if it is absent or not the pinned one."""
     if not path.is_file():
-        raise WeightsError(f"no checkpoint at {path}; give the path of a checkpoint file, or a model's name")
+        raise WeightsError(
+            f"no checkpoint at {path}; give the path of a checkpoint file, or a model's name"
+        )
     digest = sha256_of(path)
     if pinned_sha256 is not None and digest != pinned_sha256:
-        raise WeightsError(f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or was damaged")
-    return Checkpoint(path.name, str(path), digest, "not stated: the laboratory's own checkpoint", "not stated", "local file")
+        raise WeightsError(
+            f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or"
+            " was damaged"
+        )
+    return Checkpoint(
+        path.name,
+        str(path),
+        digest,
+        "not stated: the laboratory's own checkpoint",
+        "not stated",
+        "local file",
+    )
 
 
 def motornet_checkpoint() -> Checkpoint:
     """The shipped weights. Raises WeightsError if the file is absent or is not the released one."""
     own = local_checkpoint(motornet_path(), pinned_sha256=MOTORNET_SHA256)
-    return Checkpoint("motornet", own.path, own.sha256, MOTORNET.licence, MOTORNET.training_data, MOTORNET.origin)
+    return Checkpoint(
+        "motornet", own.path, own.sha256, MOTORNET.licence, MOTORNET.training_data, MOTORNET.origin
+    )
 
 
 def cellpose_checkpoint(model: str, *, pinned_sha256: str | None = None) -> Checkpoint:
     """A published Cellpose model by name, downloaded on first use.
 
-    Its authors publish no digest: the one of the first load is recorded beside the file, and every later load must match it.
+    Its authors publish no digest: the one of the first load is recorded beside the file, and every
+    later load must match it.
 
     Raises
     ------
     WeightsError
-        Unknown name (the known ones are listed); no download possible (the message says where to put the file); or the
-        file is not the recorded or pinned one.
+        Unknown name (the known ones are listed); no download possible (the message says where to
+        put the file); or the file is not the recorded or pinned one.
     """
     card = CELLPOSE_MODELS.get(model)
     if card is None:
-        raise WeightsError(f"unknown Cellpose model {model!r}; known: {', '.join(CELLPOSE_MODELS)}, or the path of a checkpoint")
+        raise WeightsError(
+            f"unknown Cellpose model {model!r}; known: {', '.join(CELLPOSE_MODELS)}, or the path of"
+            " a checkpoint"
+        )
     path = cellpose_folder() / model
     if not path.is_file():
         from cellpose import models
@@ -150,8 +185,9 @@ def cellpose_checkpoint(model: str, *, pinned_sha256: str | None = None) -> Chec
         except (OSError, HTTPException) as error:
             path.unlink(missing_ok=True)
             raise WeightsError(
-                f"Cellpose model {model!r} is not on this machine and could not be downloaded ({error}); on a machine with "
-                f"internet download it once and copy the file to {path}, or use --engine motornet"
+                f"Cellpose model {model!r} is not on this machine and could not be downloaded"
+                f" ({error}); on a machine with internet download it once and copy the file to"
+                f" {path}, or use --engine motornet"
             ) from error
     own = local_checkpoint(path, pinned_sha256=pinned_sha256 or recorded_sha256(path))
     if recorded_sha256(path) is None:
@@ -166,29 +202,52 @@ def pull_model(engine: str) -> Checkpoint:
         return motornet_checkpoint()
     if kind == "cellpose" and model:
         return cellpose_checkpoint(model)
-    raise WeightsError(f"{engine!r} is no model that can be pulled; known: {', '.join(m.engine for m in known_models())}")
+    raise WeightsError(
+        f"{engine!r} is no model that can be pulled; known:"
+        f" {', '.join(m.engine for m in known_models())}"
+    )
 
 
 def verify_model(engine: str, sha256: str | None = None) -> tuple[Checkpoint, str]:
-    """Check a model of `known_models` or a checkpoint's path; returns it and what its digest was compared with.
+    """Check a model of `known_models` or a checkpoint's path; returns it and what its digest was
+    compared with.
 
     Raises WeightsError if it is absent, another file, or not a plain table of weights.
     """
     for model in known_models():
         if engine == model.engine:
             if not model.path.is_file():
-                raise WeightsError(f"{engine} is not on this machine; imaging-service models pull {engine}")
+                raise WeightsError(
+                    f"{engine} is not on this machine; imaging-service models pull {engine}"
+                )
             expected = sha256 or model.sha256
             own = local_checkpoint(model.path, pinned_sha256=expected)
-            found = Checkpoint(model.card.name, own.path, own.sha256, model.card.licence, model.card.training_data, model.card.origin)
-            against = "is the given one" if sha256 else "is the pinned one" if model.shipped else "is the one of its first load"
+            found = Checkpoint(
+                model.card.name,
+                own.path,
+                own.sha256,
+                model.card.licence,
+                model.card.training_data,
+                model.card.origin,
+            )
+            against = (
+                "is the given one"
+                if sha256
+                else "is the pinned one"
+                if model.shipped
+                else "is the one of its first load"
+            )
             break
     else:
-        path = Path(engine.partition(":")[2] if engine.split(":")[0] in {"cellpose", "motornet"} else engine)
+        path = Path(
+            engine.partition(":")[2] if engine.split(":")[0] in {"cellpose", "motornet"} else engine
+        )
         found, expected = local_checkpoint(path, pinned_sha256=sha256), sha256
         against = "is the given one"
     refuse_pickle(found)
-    return found, against if expected else "was compared with nothing: no digest is recorded; give --sha256"
+    return found, (
+        against if expected else "was compared with nothing: no digest is recorded; give --sha256"
+    )
 
 
 def refuse_pickle(checkpoint: Checkpoint) -> None:
@@ -209,6 +268,11 @@ def refuse_pickle(checkpoint: Checkpoint) -> None:
     try:
         content = torch.load(checkpoint.path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(f"{checkpoint.name} does not load as plain weights and is refused: {str(error).splitlines()[0]}") from error
+        raise WeightsError(
+            f"{checkpoint.name} does not load as plain weights and is refused:"
+            f" {str(error).splitlines()[0]}"
+        ) from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{checkpoint.name} holds {type(content).__name__}, not a table of weights")
+        raise WeightsError(
+            f"{checkpoint.name} holds {type(content).__name__}, not a table of weights"
+        )

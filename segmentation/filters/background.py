@@ -1,9 +1,10 @@
 """Background and illumination: what must be taken away before intensities are compared.
 
-Each field's own background (camera offset, medium, haze) is subtracted as one number. The illumination profile of the
-optics (vignetting) is estimated once a plate and channel and divided out. A sparse culture has too few cells for a mean
-image, in which every bright cell would leave its ghost; but the brightness of what is lit can be regressed on where it
-stands, and the optics' profile is smooth, so six coefficients of a second-order polynomial say it all.
+Each field's own background (camera offset, medium, haze) is subtracted as one number. The
+illumination profile of the optics (vignetting) is estimated once a plate and channel and divided
+out. A sparse culture has too few cells for a mean image, in which every bright cell would leave its
+ghost; but the brightness of what is lit can be regressed on where it stands, and the optics'
+profile is smooth, so six coefficients of a second-order polynomial say it all.
 """
 
 from __future__ import annotations
@@ -26,26 +27,32 @@ MIN_FIELDS = 8
 
 
 def background_level(image: Image) -> float:
-    """Background of a field in grey levels: the 10th percentile of a field smoothed over 16 × 16 blocks.
+    """Background of a field in grey levels: the 10th percentile of a field smoothed over 16 × 16
+    blocks.
 
-    Blocks average the noise away, so that a low percentile of them is the level between the cells and not the lower
-    tail of the noise. In a confluent field no block is free of cells and the level is too high; the field's QC says so.
+    Blocks average the noise away, so that a low percentile of them is the level between the cells
+    and not the lower tail of the noise. In a confluent field no block is free of cells and the
+    level is too high; the field's QC says so.
     """
     height, width = image.shape
-    blocks = cv2.resize(image, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA)
+    blocks = cv2.resize(
+        image, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA
+    )
     return float(np.percentile(blocks, 10))
 
 
 def noise_level(image: Image, within: Mask | None = None) -> float:
     """Standard deviation of the pixel noise in grey levels, from the 2 × 2 second difference.
 
-    It cancels all structure that is smooth over 2 px; the MAD makes it robust against edges (after Immerkær, Comput. Vis.
-    Image Underst. 64:300, 1996). `within` restricts it to a (Y, X) mask: shot noise is larger where light is.
+    It cancels all structure that is smooth over 2 px; the MAD makes it robust against edges (after
+    Immerkær, Comput. Vis. Image Underst. 64:300, 1996). `within` restricts it to a (Y, X) mask:
+    shot noise is larger where light is.
     """
     upper, lower = image[:-1], image[1:]
     keep = None if within is None else within[1:, 1:]
     if image.size >= 2**18 and within is None:
-        # A quarter of a million pixels is sample enough: the medians would cost more than the segmentation.
+        # A quarter of a million pixels is sample enough: the medians would cost more than the
+        # segmentation.
         step = max(4, image.size // 2**18)
         upper, lower = upper[::step], lower[::step]
     residual = (lower[:, 1:] - lower[:, :-1] - upper[:, 1:] + upper[:, :-1]) / 2.0
@@ -59,8 +66,8 @@ def noise_level(image: Image, within: Mask | None = None) -> float:
 class Illumination:
     """Relative illumination of each channel, mean 1 over the field.
 
-    `coefficients[c]` multiply 1, y, x, y², yx, x² with y and x in -1 … 1 and give the logarithm of the profile.
-    `applied[c]` is False where no profile was found, with the reason in `reasons[c]`.
+    `coefficients[c]` multiply 1, y, x, y², yx, x² with y and x in -1 … 1 and give the logarithm of
+    the profile. `applied[c]` is False where no profile was found, with the reason in `reasons[c]`.
 
     Examples
     --------
@@ -80,21 +87,33 @@ class Illumination:
         return f"Illumination({sum(self.applied)} of {len(self.applied)} channels corrected)"
 
     def profile(self, channel: int, shape: tuple[int, int]) -> Image:
-        """(Y, X) relative illumination, mean 1. Read-only: it is computed once for all fields of a plate."""
+        """(Y, X) relative illumination, mean 1.
+
+        Read-only: it is computed once for all fields of a plate.
+        """
         if not self.applied[channel]:
             return np.ones(shape, np.float32)
         return _surface(self.coefficients[channel], shape)
 
     def correct(self, field: Field) -> Field:
-        """(pixels - background) / profile of each channel with a profile; raises ValueError if channels do not agree."""
+        """(pixels - background) / profile of each channel with a profile; raises ValueError if
+        channels do not agree.
+        """
         if len(self.coefficients) != field.pixels.shape[0]:
-            raise ValueError(f"the profile has {len(self.coefficients)} channels, the field {field.pixels.shape[0]}")
+            raise ValueError(
+                f"the profile has {len(self.coefficients)} channels, the field"
+                f" {field.pixels.shape[0]}"
+            )
         if not any(self.applied):
             return field
         planes = []
         for c, applied in enumerate(self.applied):
             plane = np.asarray(field.pixels[c], np.float32)
-            planes.append((plane - background_level(plane)) / self.profile(c, field.shape) if applied else plane)
+            planes.append(
+                (plane - background_level(plane)) / self.profile(c, field.shape)
+                if applied
+                else plane
+            )
         return Field(np.stack(planes), field.roles, field.pixel_size_um)
 
 
@@ -106,10 +125,11 @@ def no_illumination(channels: int, reason: str) -> Illumination:
 def estimate_illumination(fields: Sequence[Field]) -> Illumination:
     """Fit each channel's illumination over many fields of a plate.
 
-    Every field is cut into 16 × 16 blocks; a block with at least 2 % lit pixels (above background by 6 × noise) gives the
-    log of its lit pixels' mean. A polynomial in the block's position is fitted to all of them by iteratively reweighted
-    least squares (Huber). Under MIN_FIELDS fields, or where the profile is not deeper than three times its standard
-    error, nothing is corrected and the reason is kept.
+    Every field is cut into 16 × 16 blocks; a block with at least 2 % lit pixels (above background
+    by 6 × noise) gives the log of its lit pixels' mean. A polynomial in the block's position is
+    fitted to all of them by iteratively reweighted least squares (Huber). Under MIN_FIELDS fields,
+    or where the profile is not deeper than three times its standard error, nothing is corrected and
+    the reason is kept.
 
     Examples
     --------
@@ -124,7 +144,9 @@ def estimate_illumination(fields: Sequence[Field]) -> Illumination:
     channels = fields[0].pixels.shape[0]
     if len(fields) < MIN_FIELDS:
         return no_illumination(channels, f"fewer than {MIN_FIELDS} fields to estimate it from")
-    fits = [_fit_profile([np.asarray(f.pixels[c], np.float32) for f in fields]) for c in range(channels)]
+    fits = [
+        _fit_profile([np.asarray(f.pixels[c], np.float32) for f in fields]) for c in range(channels)
+    ]
     coefficients, reasons = zip(*fits, strict=True)
     return Illumination(tuple(coefficients), tuple(not r for r in reasons), tuple(reasons))
 
@@ -158,9 +180,15 @@ def _fit_profile(planes: list[Image]) -> tuple[tuple[float, ...], str]:
     depth = float(np.exp(surface.max()) - np.exp(surface.min()))
     error = float(spread * np.sqrt(np.diag(grid @ np.linalg.inv(X.T @ X) @ grid.T).max() * 2))
     if surface.max() - surface.min() > np.log(_DEEPEST):
-        return _FLAT, f"a profile {np.exp(surface.max() - surface.min()):.1f} × deep is cells, not optics"
+        return (
+            _FLAT,
+            f"a profile {np.exp(surface.max() - surface.min()):.1f} × deep is cells, not optics",
+        )
     if depth <= 3 * error:
-        return _FLAT, f"no profile beyond its uncertainty (depth {depth:.3f}, standard error {error:.3f})"
+        return (
+            _FLAT,
+            f"no profile beyond its uncertainty (depth {depth:.3f}, standard error {error:.3f})",
+        )
     return tuple(float(f"{v:.8g}") for v in fit), ""
 
 
@@ -168,7 +196,8 @@ def _fit_profile(planes: list[Image]) -> tuple[tuple[float, ...], str]:
 def _surface(coefficients: tuple[float, ...], shape: tuple[int, int]) -> Image:
     y, x = np.linspace(-1, 1, shape[0])[:, None], np.linspace(-1, 1, shape[1])[None, :]
     a, b, c, d, e, f = coefficients
-    # Term by term: a matrix product's last digits depend on how many threads its library happens to use.
+    # Term by term: a matrix product's last digits depend on how many threads its library happens to
+    # use.
     surface = np.exp(a + b * y + c * x + d * (y * y) + e * (y * x) + f * (x * x))
     profile = np.asarray(surface / surface.mean(), np.float32)
     profile.flags.writeable = False
@@ -176,5 +205,9 @@ def _surface(coefficients: tuple[float, ...], shape: tuple[int, int]) -> Image:
 
 
 def _basis(shape: tuple[int, int]) -> NDArray[np.float32]:
-    y, x = np.meshgrid(np.linspace(-1, 1, shape[0], dtype=np.float32), np.linspace(-1, 1, shape[1], dtype=np.float32), indexing="ij")
+    y, x = np.meshgrid(
+        np.linspace(-1, 1, shape[0], dtype=np.float32),
+        np.linspace(-1, 1, shape[1], dtype=np.float32),
+        indexing="ij",
+    )
     return np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], axis=-1).reshape(-1, 6)

@@ -11,8 +11,11 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def in_order(function: Callable[[Given], Made], items: Iterable[Given], workers: int = 1) -> Iterator[Made]:
-    """`map` in threads: items are taken one by one, at most 2 × `workers` ahead of what has been asked for.
+def in_order(
+    function: Callable[[Given], Made], items: Iterable[Given], workers: int = 1
+) -> Iterator[Made]:
+    """`map` in threads: items are taken one by one, at most 2 × `workers` ahead of what has been
+    asked for.
 
     An exception of an item, or of the function on it, is raised where its answer would have come.
     """

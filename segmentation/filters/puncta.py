@@ -1,4 +1,6 @@
-"""Puncta: small bright spots (aggregates, granules) by their curvature in both directions, with one threshold for the plate."""
+"""Puncta: small bright spots (aggregates, granules) by their curvature in both directions, with one
+threshold for the plate.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +16,35 @@ COARSEST_PIXEL_UM = 0.7
 
 
 def spot_scale(pixel_size_um: float) -> float:
-    """Filter σ in pixels: RADIUS_UM / √2, where the response of a disc of that radius is largest; never under 0.8 px."""
+    """Filter σ in pixels: RADIUS_UM / √2, where the response of a disc of that radius is largest;
+    never under 0.8 px.
+    """
     return max(0.8, RADIUS_UM / float(np.sqrt(2)) / pixel_size_um)
 
 
 def spot_response(image: Image, pixel_size_um: float) -> Image:
-    """Spot strength in grey levels: the weak curvature, which edges of nuclei and neurites do not raise."""
+    """Spot strength in grey levels: the weak curvature, which edges of nuclei and neurites do not
+    raise.
+    """
     return curvatures(image, spot_scale(pixel_size_um))[1]
 
 
-def segment_puncta(image: Image, pixel_size_um: float, threshold: float, within: Mask | None) -> Labels:
+def segment_puncta(
+    image: Image, pixel_size_um: float, threshold: float, within: Mask | None
+) -> Labels:
     """Puncta labels 1…m (int32).
 
-    A punctum is a local maximum of `spot_response` above `threshold`; its pixels are those of its basin that rise above
-    half the threshold. Only maxima inside `within` (somas) count where it is given.
-    Raises ValueError if the pixels are coarser than COARSEST_PIXEL_UM.
+    A punctum is a local maximum of `spot_response` above `threshold`; its pixels are those of its
+    basin that rise above half the threshold. Only maxima inside `within` (somas) count where it is
+    given. Raises ValueError if the pixels are coarser than COARSEST_PIXEL_UM.
     """
     from skimage.segmentation import watershed
 
     if pixel_size_um > COARSEST_PIXEL_UM:
-        raise ValueError(f"puncta need pixels of at most {COARSEST_PIXEL_UM} µm, these are {pixel_size_um:.3g} µm")
+        raise ValueError(
+            f"puncta need pixels of at most {COARSEST_PIXEL_UM} µm, these are"
+            f" {pixel_size_um:.3g} µm"
+        )
     response = spot_response(image, pixel_size_um)
     peaks = (response >= cv2.dilate(response, np.ones((3, 3), np.uint8))) & (response > threshold)
     if within is not None:

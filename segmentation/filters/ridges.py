@@ -1,8 +1,9 @@
 """Neurites as bright ridges: one filter for all engines that bring no neurite network of their own.
 
-A neurite of width w is a ridge, so the smaller eigenvalue of the Hessian is strongly negative across it and near zero
-along it (Lindeberg, Int. J. Comput. Vis. 30:117, 1998). The response at each scale is σ²-normalised and the largest
-scale wins. Two thresholds with hysteresis (Canny) then keep faint stretches of a neurite that is bright elsewhere.
+A neurite of width w is a ridge, so the smaller eigenvalue of the Hessian is strongly negative
+across it and near zero along it (Lindeberg, Int. J. Comput. Vis. 30:117, 1998). The response at
+each scale is σ²-normalised and the largest scale wins. Two thresholds with hysteresis (Canny) then
+keep faint stretches of a neurite that is bright elsewhere.
 """
 
 from __future__ import annotations
@@ -40,12 +41,18 @@ def hysteresis(response: Image, low: float, high: float) -> Mask:
 
 
 def segment_neurites(
-    image: Image, pixel_size_um: float, *, low: float, high: float, somas: Labels | None, exclude: Mask | None = None
+    image: Image,
+    pixel_size_um: float,
+    *,
+    low: float,
+    high: float,
+    somas: Labels | None,
+    exclude: Mask | None = None,
 ) -> Labels:
     """Neurite mask (0/1, int32) outside somas.
 
-    `image` is background-subtracted; `low` and `high` are thresholds on `ridge_response`. `exclude` are further pixels
-    that cannot be neurite (nuclei).
+    `image` is background-subtracted; `low` and `high` are thresholds on `ridge_response`. `exclude`
+    are further pixels that cannot be neurite (nuclei).
     """
     mask = hysteresis(ridge_response(image, pixel_size_um), low, high)
     if somas is not None:

@@ -1,8 +1,10 @@
-"""Run a network over fields of any size: tiles of several fields in one batch, memory bounded, the answer always the same.
+"""Run a network over fields of any size: tiles of several fields in one batch, memory bounded, the
+answer always the same.
 
-Every output pixel comes from exactly one tile, which saw HALO pixels around it; nothing is blended, so neither the order
-of the tiles nor the size of a batch can change a label. A field smaller than a tile is one tile, padded to the multiple
-that the network needs. The device holds one batch at a time, whatever the size of the field.
+Every output pixel comes from exactly one tile, which saw HALO pixels around it; nothing is blended,
+so neither the order of the tiles nor the size of a batch can change a label. A field smaller than a
+tile is one tile, padded to the multiple that the network needs. The device holds one batch at a
+time, whatever the size of the field.
 """
 
 from __future__ import annotations
@@ -36,14 +38,22 @@ def padded_shape(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
     return -(-shape[0] // multiple) * multiple, -(-shape[1] // multiple) * multiple
 
 
-def tiles(shape: tuple[int, int], size: int = TILE, halo: int = HALO) -> tuple[tuple[int, int], list[Tile]]:
+def tiles(
+    shape: tuple[int, int], size: int = TILE, halo: int = HALO
+) -> tuple[tuple[int, int], list[Tile]]:
     """Shape of a tile, and the tiles that cover a padded field, in scan order."""
     spans = [_spans(n, size, halo) for n in shape]
     tile = (min(size, shape[0]), min(size, shape[1]))
     made = []
     for y, y0, y1 in spans[0]:
         for x, x0, x1 in spans[1]:
-            made.append(Tile((y, x), (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)), (slice(y0, y1), slice(x0, x1))))
+            made.append(
+                Tile(
+                    (y, x),
+                    (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)),
+                    (slice(y0, y1), slice(x0, x1)),
+                )
+            )
     return tile, made
 
 
@@ -60,7 +70,10 @@ def _spans(length: int, size: int, halo: int) -> list[tuple[int, int, int]]:
 
 
 class OutOfDeviceMemory(MemoryError):
-    """The device is too small even for a quarter of the batch. The machine's fault, not the image's."""
+    """The device is too small even for a quarter of the batch.
+
+    The machine's fault, not the image's.
+    """
 
 
 @dataclass
@@ -81,7 +94,8 @@ class TileRunner:
     Parameters
     ----------
     network
-        (N, C, Y, X) ► arrays (N, K, Y / s, X / s) with whole s; the same answer for an image in any batch.
+        (N, C, Y, X) ► arrays (N, K, Y / s, X / s) with whole s; the same answer for an image in any
+        batch.
     batch
         Tiles at a time. Halved, at most twice, when `out_of_memory` is raised.
     multiple
@@ -97,7 +111,9 @@ class TileRunner:
     _halvings: int = 0
 
     def run(self, images: Iterable[Planes]) -> Iterator[tuple[Planes, ...]]:
-        """(C, Y, X) planes of each field ► its outputs, in order, each as soon as its last tile is done."""
+        """(C, Y, X) planes of each field ► its outputs, in order, each as soon as its last tile is
+        done.
+        """
         pending: deque[_Pending] = deque()
         waiting: deque[tuple[_Pending, Tile, Planes]] = deque()
         for planes in images:
@@ -105,10 +121,16 @@ class TileRunner:
             tile_shape, cut = tiles((padded.shape[1], padded.shape[2]), self.size, self.halo)
             if waiting and waiting[0][2].shape[1:] != tile_shape:
                 yield from self._evaluate(waiting, pending, len(waiting))
-            pending.append(_Pending((padded.shape[1], padded.shape[2]), (planes.shape[1], planes.shape[2]), len(cut)))
+            pending.append(
+                _Pending(
+                    (padded.shape[1], padded.shape[2]), (planes.shape[1], planes.shape[2]), len(cut)
+                )
+            )
             for tile in cut:
                 y, x = tile.corner
-                waiting.append((pending[-1], tile, padded[:, y : y + tile_shape[0], x : x + tile_shape[1]]))
+                waiting.append(
+                    (pending[-1], tile, padded[:, y : y + tile_shape[0], x : x + tile_shape[1]])
+                )
             # The tiles alone hold the pixels from here on, and let go of them as they are answered.
             del planes, padded
             while len(waiting) >= self.batch:
@@ -120,7 +142,9 @@ class TileRunner:
         self, waiting: deque[tuple[_Pending, Tile, Planes]], pending: deque[_Pending], count: int
     ) -> Iterator[tuple[Planes, ...]]:
         now = [waiting.popleft() for _ in range(min(count, len(waiting)))]
-        for (target, tile, pixels), outputs in zip(now, self._answers([p for _, _, p in now]), strict=True):
+        for (target, tile, pixels), outputs in zip(
+            now, self._answers([p for _, _, p in now]), strict=True
+        ):
             _place(target, tile, pixels.shape, outputs)
             target.left -= 1
         del now
@@ -136,8 +160,9 @@ class TileRunner:
             except self.out_of_memory as error:
                 if self._halvings == 2 or self.batch == 1:
                     raise OutOfDeviceMemory(
-                        f"the device has too little memory for {self.batch} tiles of {part[0].shape[1]} × {part[0].shape[2]} pixels, a batch "
-                        "already halved twice; close other programs on it or take a larger device"
+                        f"the device has too little memory for {self.batch} tiles of"
+                        f" {part[0].shape[1]} × {part[0].shape[2]} pixels, a batch already halved"
+                        " twice; close other programs on it or take a larger device"
                     ) from error
                 self._halvings += 1
                 self.batch //= 2
@@ -151,12 +176,19 @@ def _pad(planes: Planes, shape: tuple[int, int]) -> Planes:
     bottom, right = shape[0] - planes.shape[1], shape[1] - planes.shape[2]
     if not (bottom or right):
         return planes
-    return np.stack([cv2.copyMakeBorder(p, 0, bottom, 0, right, cv2.BORDER_REFLECT) for p in planes])
+    return np.stack(
+        [cv2.copyMakeBorder(p, 0, bottom, 0, right, cv2.BORDER_REFLECT) for p in planes]
+    )
 
 
-def _place(target: _Pending, tile: Tile, read: tuple[int, ...], outputs: tuple[Planes, ...]) -> None:
+def _place(
+    target: _Pending, tile: Tile, read: tuple[int, ...], outputs: tuple[Planes, ...]
+) -> None:
     if not target.outputs:
-        target.outputs = [np.empty((o.shape[0], *(n * o.shape[1] // read[1] for n in target.padded)), o.dtype) for o in outputs]
+        target.outputs = [
+            np.empty((o.shape[0], *(n * o.shape[1] // read[1] for n in target.padded)), o.dtype)
+            for o in outputs
+        ]
     for whole, part in zip(target.outputs, outputs, strict=True):
         s = read[1] // part.shape[1]
         ty, tx = (slice(w.start // s, w.stop // s) for w in tile.target)

@@ -18,15 +18,26 @@ def draw_polygon(canvas: Image | Labels, points: Points, value: float) -> None:
     cv2.fillPoly(canvas, [fixed], value, cv2.LINE_8, SHIFT)
 
 
-def blob(rng: np.random.Generator, centre: Points, axes: Points, angle: float, irregularity: float) -> Points:
-    """Outline (64, 2) of an ellipse (semi-axes in pixels, angle in degrees) with random low harmonics."""
+def blob(
+    rng: np.random.Generator, centre: Points, axes: Points, angle: float, irregularity: float
+) -> Points:
+    """Outline (64, 2) of an ellipse (semi-axes in pixels, angle in degrees) with random low
+    harmonics.
+    """
     t = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     radius = np.ones_like(t)
     for order in (2, 3, 4, 5):
-        radius += irregularity * rng.normal(0, 1.2 / order) * np.cos(order * t + rng.uniform(0, 2 * np.pi))
+        radius += (
+            irregularity
+            * rng.normal(0, 1.2 / order)
+            * np.cos(order * t + rng.uniform(0, 2 * np.pi))
+        )
     x, y = axes[0] * np.cos(t) * radius, axes[1] * np.sin(t) * radius
     a = np.deg2rad(angle)
-    return np.stack([centre[0] + x * np.sin(a) + y * np.cos(a), centre[1] + x * np.cos(a) - y * np.sin(a)], axis=1)
+    return np.stack(
+        [centre[0] + x * np.sin(a) + y * np.cos(a), centre[1] + x * np.cos(a) - y * np.sin(a)],
+        axis=1,
+    )
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> Image:
@@ -39,8 +50,17 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float)
     return np.asarray(fine / max(float(fine.std()), 1e-6), np.float32)
 
 
-def walk(rng: np.random.Generator, start: Points, heading: float, length: float, step: float, wander: float) -> Points:
-    """Persistent path (n, 2): the curvature itself drifts, so that bends are smooth as a growing tip's are."""
+def walk(
+    rng: np.random.Generator,
+    start: Points,
+    heading: float,
+    length: float,
+    step: float,
+    wander: float,
+) -> Points:
+    """Persistent path (n, 2): the curvature itself drifts, so that bends are smooth as a growing
+    tip's are.
+    """
     steps = max(2, round(length / step))
     curvature = np.zeros(steps)
     noise = rng.normal(0, 1, steps)
@@ -74,4 +94,6 @@ def add_spot(canvas: Image, centre: Points, sigma: float, height: float) -> None
         return
     gy = np.exp(-((ys - centre[0]) ** 2) / (2 * sigma**2))
     gx = np.exp(-((xs - centre[1]) ** 2) / (2 * sigma**2))
-    canvas[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] += (height * gy[:, None] * gx[None, :]).astype(np.float32)
+    canvas[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] += (height * gy[:, None] * gx[None, :]).astype(
+        np.float32
+    )

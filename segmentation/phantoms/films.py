@@ -1,7 +1,9 @@
-"""Phantom time-lapses: the same neurons over days, with known deaths, drift, frames out of focus and debris that settles.
+"""Phantom time-lapses: the same neurons over days, with known deaths, drift, frames out of focus
+and debris that settles.
 
-Channels are a live reporter ("neurite") and a second one ("death"): a sensor that turns red in dead neurons. What is
-true is what was drawn: each neuron's place at the start, its hour of death, and every frame's drift.
+Channels are a live reporter ("neurite") and a second one ("death"): a sensor that turns red in dead
+neurons. What is true is what was drawn: each neuron's place at the start, its hour of death, and
+every frame's drift.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ from segmentation.phantoms.render import Optics, detect
 class Film:
     """A longitudinal field.
 
-    `hazard_per_h` is constant: the hour of death is exponential. `vanish`: dead neurons lose the reporter within a frame;
-    else they round up and turn red. `drift_um`: standard deviation of the stage's step a frame. `blurred`: frames out of focus,
-    counted from 1. `debris_per_frame`: bright specks that settle, and stay. `lost_per_frame`: share of living neurons
-    that detach and float off alive, between two frames.
+    `hazard_per_h` is constant: the hour of death is exponential. `vanish`: dead neurons lose the
+    reporter within a frame; else they round up and turn red. `drift_um`: standard deviation of the
+    stage's step a frame. `blurred`: frames out of focus, counted from 1. `debris_per_frame`: bright
+    specks that settle, and stay. `lost_per_frame`: share of living neurons that detach and float
+    off alive, between two frames.
     """
 
     frames: int = 10
@@ -43,7 +46,9 @@ class Film:
 
 @dataclass(frozen=True)
 class FilmTruth:
-    """Per neuron: `start_um` (n, 2) y, x in the first frame and `death_h` (n,), inf beyond the film. `drift_um` (T, 2)."""
+    """Per neuron: `start_um` (n, 2) y, x in the first frame and `death_h` (n,), inf beyond the
+    film. `drift_um` (T, 2).
+    """
 
     start_um: NDArray[np.float64]
     death_h: NDArray[np.float64]
@@ -70,7 +75,11 @@ def film_truth(film: Film, optics: Optics, seed: int) -> FilmTruth:
         candidate = rng.uniform(0, side)
         if all(np.hypot(*(candidate - other)) > 28 for other in places):
             places.append(candidate)
-    death = rng.exponential(1 / film.hazard_per_h, len(places)) if film.hazard_per_h > 0 else np.full(len(places), np.inf)
+    death = (
+        rng.exponential(1 / film.hazard_per_h, len(places))
+        if film.hazard_per_h > 0
+        else np.full(len(places), np.inf)
+    )
     steps = rng.normal(0, film.drift_um, (film.frames, 2))
     steps[0] = 0
     return FilmTruth(np.array(places).reshape(-1, 2), death, steps.cumsum(axis=0))
@@ -94,10 +103,21 @@ def render_film(film: Film, optics: Optics, seed: int) -> Iterator[Field]:
             dead = truth.death_h[i] <= hour
             if lost[: frame + 1, i].any() or (dead and film.vanish):
                 continue
-            _draw(planes, neuron, (truth.start_um[i] + neuron.at + truth.drift_um[frame]) * um, um, dead)
+            _draw(
+                planes,
+                neuron,
+                (truth.start_um[i] + neuron.at + truth.drift_um[frame]) * um,
+                um,
+                dead,
+            )
         settled = int(rng.poisson(film.debris_per_frame)) if frame else 0
         debris += [
-            (rng.uniform(0, side), float(rng.uniform(0.6, 1.4)), float(rng.uniform(0.4, 1.5)) * film.reporter) for _ in range(settled)
+            (
+                rng.uniform(0, side),
+                float(rng.uniform(0.6, 1.4)),
+                float(rng.uniform(0.4, 1.5)) * film.reporter,
+            )
+            for _ in range(settled)
         ]
         for place, size, brightness in debris:
             add_spot(planes[0], (place + truth.drift_um[frame]) * um, size * um, brightness)
@@ -111,16 +131,21 @@ def _neuron(rng: np.random.Generator, reporter: float) -> _Neuron:
     axes = np.array([rng.normal(8.5, 0.8), rng.normal(7.0, 0.6)])
     outline = blob(rng, np.zeros(2), axes, float(rng.uniform(0, 180)), 0.12)
     neurites = [
-        walk(rng, np.zeros(2), float(rng.uniform(0, 2 * np.pi)), float(rng.gamma(4, 12)), 2.0, 0.12) for _ in range(rng.integers(2, 5))
+        walk(rng, np.zeros(2), float(rng.uniform(0, 2 * np.pi)), float(rng.gamma(4, 12)), 2.0, 0.12)
+        for _ in range(rng.integers(2, 5))
     ]
     return _Neuron(outline, neurites, reporter * float(rng.lognormal(0, 0.2)))
 
 
-def _draw(planes: list[Image], neuron: _Neuron, at: NDArray[np.float64], um: float, dead: bool) -> None:
+def _draw(
+    planes: list[Image], neuron: _Neuron, at: NDArray[np.float64], um: float, dead: bool
+) -> None:
     green, red = planes
     if dead:
         # Shrunk, round, without neurites, and red.
-        circle = at + 4.5 * um * np.column_stack([np.sin(t := np.linspace(0, 2 * np.pi, 40)), np.cos(t)])
+        circle = at + 4.5 * um * np.column_stack(
+            [np.sin(t := np.linspace(0, 2 * np.pi, 40)), np.cos(t)]
+        )
         draw_polygon(green, circle, 0.6 * neuron.brightness)
         draw_polygon(red, circle, 0.8 * neuron.brightness)
         return

@@ -11,16 +11,19 @@ from segmentation.field import Image
 from segmentation.phantoms.drawing import SHIFT, Points, add_spot, draw_line, draw_polygon, walk
 from segmentation.phantoms.scenery import Clutter
 
-# No neurite is drawn fainter than this many standard deviations of the noise beside it: truth must be visible.
+# No neurite is drawn fainter than this many standard deviations of the noise beside it: truth must
+# be visible.
 _FAINTEST_SNR = 2.0
 
 
 @dataclass
 class Neurites:
-    """Grows neurites into the tubulin map and keeps their centre lines (y, x, drawing pixels), owners and widths (µm).
+    """Grows neurites into the tubulin map and keeps their centre lines (y, x, drawing pixels),
+    owners and widths (µm).
 
-    `rng` draws what plain cultures have, `wild` the clutter; `noise` is the standard deviation of the background's noise
-    in photo-electrons and `psf` the σ of the point spread function in drawing pixels, `um` drawing pixels a µm.
+    `rng` draws what plain cultures have, `wild` the clutter; `noise` is the standard deviation of
+    the background's noise in photo-electrons and `psf` the σ of the point spread function in
+    drawing pixels, `um` drawing pixels a µm.
     """
 
     rng: np.random.Generator
@@ -43,7 +46,8 @@ class Neurites:
         shares = rng.dirichlet(np.full(self.per_neuron, 4.0)) * total
         start = rng.uniform(0, 2 * np.pi)
         for n, share in enumerate(shares):
-            # The neurite starts at the soma's centre: the part under the soma (about 8.5 µm) is not visible length.
+            # The neurite starts at the soma's centre: the part under the soma (about 8.5 µm) is not
+            # visible length.
             steps = max(2, round((share + 8.5) * um / step))
             turns = rng.normal(0, 0.16, steps)
             heading = start + 2 * np.pi * n / self.per_neuron
@@ -51,7 +55,15 @@ class Neurites:
                 line = walk(self.wild, centre, heading, steps * step, step, self.clutter.wander)
             else:
                 headings = heading + np.cumsum(turns)
-                line = np.vstack([centre, centre + np.cumsum(step * np.stack([np.sin(headings), np.cos(headings)], axis=1), axis=0)])
+                line = np.vstack(
+                    [
+                        centre,
+                        centre
+                        + np.cumsum(
+                            step * np.stack([np.sin(headings), np.cos(headings)], axis=1), axis=0
+                        ),
+                    ]
+                )
             width, brightness = rng.uniform(1.0, 1.8), rng.uniform(300, 600)
             # Drawn from inside the soma's rim, not through the nucleus.
             visible = line[3:] if len(line) > 5 else line
@@ -61,7 +73,12 @@ class Neurites:
                 continue
             width, brightness = self._character(width, brightness)
             # The part inside the soma stays truth: the soma's mask takes it away.
-            pieces = self._draw(line[4:] if len(line) > 6 else visible, width, brightness, hillock=self.wild.uniform(0, 2.0))
+            pieces = self._draw(
+                line[4:] if len(line) > 6 else visible,
+                width,
+                brightness,
+                hillock=self.wild.uniform(0, 2.0),
+            )
             self._keep(np.vstack([line[:4], pieces[0]]) if len(line) > 6 else line, owner, width)
             for piece in pieces[1:]:
                 self._keep(piece, owner, width)
@@ -73,8 +90,12 @@ class Neurites:
         start = self.wild.uniform(-0.1, 1.1, 2) * self.tubulin.shape
         length = self.wild.gamma(3.0, 60.0) * self.um
         wander = self.clutter.wander or 0.05
-        line = walk(self.wild, start, self.wild.uniform(0, 2 * np.pi), length, 2.0 * self.um, wander)
-        width, brightness = self._character(self.wild.uniform(0.8, 1.8), self.wild.uniform(250, 600))
+        line = walk(
+            self.wild, start, self.wild.uniform(0, 2 * np.pi), length, 2.0 * self.um, wander
+        )
+        width, brightness = self._character(
+            self.wild.uniform(0.8, 1.8), self.wild.uniform(250, 600)
+        )
         for piece in self._draw(line, width, brightness):
             self._keep(piece, 0, width)
         self._bundle(line, 0, width)
@@ -86,7 +107,9 @@ class Neurites:
             width = wild.uniform(0.25, 0.8)
         elif wild.random() < 0.15:
             width *= wild.uniform(1.2, 2.2)
-        return width, brightness * float(wild.lognormal(-0.5 * self.clutter.neurite_spread, self.clutter.neurite_spread))
+        return width, brightness * float(
+            wild.lognormal(-0.5 * self.clutter.neurite_spread, self.clutter.neurite_spread)
+        )
 
     def _branch(self, line: Points, owner: int, width: float, brightness: float) -> None:
         length = (len(line) - 1) * 2.0  # µm
@@ -95,21 +118,31 @@ class Neurites:
             ahead = np.arctan2(*(line[at + 1] - line[at]))
             turn = self.wild.choice([-1, 1]) * self.wild.uniform(0.4, 1.5)
             reach = self.wild.uniform(0.2, 0.8) * length * self.um
-            child = walk(self.wild, line[at], ahead + turn, reach, 2.0 * self.um, self.clutter.wander or 0.05)
+            child = walk(
+                self.wild, line[at], ahead + turn, reach, 2.0 * self.um, self.clutter.wander or 0.05
+            )
             thinner = width * self.wild.uniform(0.5, 0.95)
             for piece in self._draw(child, thinner, brightness * self.wild.uniform(0.6, 1.0)):
                 self._keep(piece, owner, thinner)
 
-    def _draw(self, line: Points, width: float, brightness: float, hillock: float = 0.0) -> list[Points]:
+    def _draw(
+        self, line: Points, width: float, brightness: float, hillock: float = 0.0
+    ) -> list[Points]:
         """Draw one neurite; returns the pieces that it broke into."""
         wild, um = self.wild, self.um
         wide = width * um
         # The point spread function dims a thin line; what is fainter than the noise is no truth.
-        brightness = max(brightness, _FAINTEST_SNR * self.noise * float(np.hypot(1.0, 2.5 * self.psf / wide)))
+        brightness = max(
+            brightness, _FAINTEST_SNR * self.noise * float(np.hypot(1.0, 2.5 * self.psf / wide))
+        )
         beads = wild.uniform(3, 9) * um if wild.random() < self.clutter.beading else 0.0
         pieces = [line]
         if wild.random() < self.clutter.fragmentation and len(line) > 8:
-            cuts = np.sort(wild.choice(np.arange(2, len(line) - 2), size=max(1, len(line) // 10), replace=False))
+            cuts = np.sort(
+                wild.choice(
+                    np.arange(2, len(line) - 2), size=max(1, len(line) // 10), replace=False
+                )
+            )
             broken = [p[: -int(wild.integers(1, 4))] for p in np.split(line, cuts)]
             pieces = [p for p in broken if len(p) > 2] or pieces
         for piece in pieces:
@@ -129,19 +162,31 @@ class Neurites:
             return
         across = np.gradient(line, axis=0)[:, ::-1] * [1, -1] / (2 * self.um)
         for _ in range(int(self.wild.integers(1, 4))):
-            offset = np.interp(np.arange(len(line)), np.linspace(0, len(line), 6), self.wild.normal(0, 1.5, 6)) * self.um
+            offset = (
+                np.interp(
+                    np.arange(len(line)), np.linspace(0, len(line), 6), self.wild.normal(0, 1.5, 6)
+                )
+                * self.um
+            )
             beside = line + across * offset[:, None]
             draw_neurite(self.wild, self.tubulin, beside, width * self.um * 0.8, 350.0)
             self._keep(beside, owner, 0.8 * width)
 
 
 def draw_neurite(
-    rng: np.random.Generator, canvas: Image, line: Points, width: float, brightness: float, *, taper: float = 0.0, beads: float = 0.0
+    rng: np.random.Generator,
+    canvas: Image,
+    line: Points,
+    width: float,
+    brightness: float,
+    *,
+    taper: float = 0.0,
+    beads: float = 0.0,
 ) -> None:
     """Add a neurite whose width (pixels) and brightness change along it.
 
-    `taper` widens the first fifth by that factor (an axon hillock); `beads` is the spacing of varicosities in pixels, 0
-    for none, over a line between them that is then fainter.
+    `taper` widens the first fifth by that factor (an axon hillock); `beads` is the spacing of
+    varicosities in pixels, 0 for none, over a line between them that is then fainter.
     """
     n = len(line) - 1
     if n < 1:
@@ -153,8 +198,12 @@ def draw_neurite(
     window = np.zeros(tuple(high - low), np.uint8)
     points = np.round((line - low)[:, ::-1] * (1 << SHIFT)).astype(np.int32)
     # Stain and calibre drift along a neurite by some tens of per cent.
-    drift = np.interp(np.arange(n), np.linspace(0, n, max(3, n // 6)), rng.normal(0, 0.3, max(3, n // 6)))
-    calibre = np.interp(np.arange(n), np.linspace(0, n, max(3, n // 8)), rng.normal(0, 0.18, max(3, n // 8)))
+    drift = np.interp(
+        np.arange(n), np.linspace(0, n, max(3, n // 6)), rng.normal(0, 0.3, max(3, n // 6))
+    )
+    calibre = np.interp(
+        np.arange(n), np.linspace(0, n, max(3, n // 8)), rng.normal(0, 0.18, max(3, n // 8))
+    )
     between = 0.45 if beads else 1.0
     for i in range(n):
         hillock = 1 + taper * max(0.0, 1 - 5 * i / n)
@@ -163,7 +212,15 @@ def draw_neurite(
         thickness = max(1, round(wide))
         # Lines thinner than the grid carry less light, not a lesser width.
         level = between * float(np.exp(drift[i])) * min(1.0, wide / thickness)
-        cv2.polylines(window, [points[i : i + 2]], False, min(255.0, 130 * level), thickness, cv2.LINE_AA, SHIFT)
+        cv2.polylines(
+            window,
+            [points[i : i + 2]],
+            False,
+            min(255.0, 130 * level),
+            thickness,
+            cv2.LINE_AA,
+            SHIFT,
+        )
     canvas[low[0] : high[0], low[1] : high[1]] += window.astype(np.float32) * (brightness / 130)
     if beads:
         steps = np.hypot(*np.diff(line, axis=0).T)
@@ -171,10 +228,17 @@ def draw_neurite(
         at = np.cumsum(rng.gamma(3.0, beads / 3.0, size=max(1, int(along[-1] / beads) + 1)))
         for s in at[at < along[-1]]:
             centre = np.array([np.interp(s, along, line[:, 0]), np.interp(s, along, line[:, 1])])
-            add_spot(canvas, centre, max(0.6, width * rng.uniform(0.4, 0.9)), brightness * rng.uniform(0.5, 1.6))
+            add_spot(
+                canvas,
+                centre,
+                max(0.6, width * rng.uniform(0.4, 0.9)),
+                brightness * rng.uniform(0.5, 1.6),
+            )
 
 
-def add_growth_cone(rng: np.random.Generator, canvas: Image, line: Points, um: float, brightness: float) -> None:
+def add_growth_cone(
+    rng: np.random.Generator, canvas: Image, line: Points, um: float, brightness: float
+) -> None:
     """A fan with filopodia at the end of a neurite."""
     tip = line[-1]
     ahead = np.arctan2(*(line[-1] - line[-2]))
@@ -185,5 +249,7 @@ def add_growth_cone(rng: np.random.Generator, canvas: Image, line: Points, um: f
     draw_polygon(shape, np.vstack([tip, rim]), brightness * rng.uniform(0.3, 0.7))
     canvas += shape
     for angle, r in zip(fan[::2], reach[::2], strict=True):
-        end = tip + (r + rng.uniform(1, 4) * um) * np.array([np.sin(ahead + angle), np.cos(ahead + angle)])
+        end = tip + (r + rng.uniform(1, 4) * um) * np.array(
+            [np.sin(ahead + angle), np.cos(ahead + angle)]
+        )
         draw_line(canvas, np.stack([tip, end]), max(1, round(0.3 * um)), brightness * 0.3)

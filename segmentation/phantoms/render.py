@@ -1,11 +1,13 @@
-"""Fields with exact ground truth: motor neurons drawn from known geometry and imaged by known optics.
+"""Fields with exact ground truth: motor neurons drawn from known geometry and imaged by known
+optics.
 
-Strategy. A neuron is a soma with a nucleus and neurites that walk away from it; each is drawn at twice the resolution as
-a fluorophore map, the maps are blurred by the point spread function, lit by an uneven lamp and read by a noisy camera.
-What was drawn is kept as truth: label images, neurite centre lines and their length outside somas, puncta positions.
-`Culture()` and `Optics()` draw textbook cells; their `Clutter` and `phantom_scenes` bring in what real plates have.
-These are cartoons with the right arithmetic, not photographs: they show that numbers are right, not that real plates
-segment well.
+Strategy. A neuron is a soma with a nucleus and neurites that walk away from it; each is drawn at
+twice the resolution as a fluorophore map, the maps are blurred by the point spread function, lit by
+an uneven lamp and read by a noisy camera. What was drawn is kept as truth: label images, neurite
+centre lines and their length outside somas, puncta positions. `Culture()` and `Optics()` draw
+textbook cells; their `Clutter` and `phantom_scenes` bring in what real plates have. These are
+cartoons with the right arithmetic, not photographs: they show that numbers are right, not that real
+plates segment well.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ from numpy.typing import NDArray
 from segmentation.field import Field, Image, Labels, Mask
 from segmentation.phantoms.drawing import SHIFT, Points, add_spot, blob, draw_polygon, smooth_noise
 from segmentation.phantoms.neurites import Neurites
-from segmentation.phantoms.scenery import Clutter, add_debris, add_flat_cell, add_haze, add_lint, add_spindle
+from segmentation.phantoms.scenery import (
+    Clutter,
+    add_debris,
+    add_flat_cell,
+    add_haze,
+    add_lint,
+    add_spindle,
+)
 
 _SUPER = 2  # drawing resolution over camera resolution
 
@@ -46,7 +55,10 @@ _TEXTBOOK = Clutter()
 
 @dataclass(frozen=True)
 class Culture:
-    """Expected values of one well's biology. `neurons_per_mm2` is the live density; counts are Poisson."""
+    """Expected values of one well's biology.
+
+    `neurons_per_mm2` is the live density; counts are Poisson.
+    """
 
     neurons_per_mm2: float = 300.0
     glia_per_mm2: float = 40.0
@@ -73,11 +85,15 @@ class Truth:
     puncta_nucleus: NDArray[np.int64]  # (m,)
     neurites_yx: list[NDArray[np.float64]] = field(default_factory=list)
     neurite_nucleus: list[int] = field(default_factory=list)
-    neurite_length_um: list[float] = field(default_factory=list)  # outside somas and inside the field
+    # outside somas and inside the field
+    neurite_length_um: list[float] = field(default_factory=list)
     neurite_width_um: list[float] = field(default_factory=list)
 
-    def neurite_mask(self, pixel_size_um: float, *, zoom: float = 1.0, min_width_px: float = 1.0) -> Mask:
-        """Neurites outside somas at their true width, at least `min_width_px`, on a grid `zoom` times finer.
+    def neurite_mask(
+        self, pixel_size_um: float, *, zoom: float = 1.0, min_width_px: float = 1.0
+    ) -> Mask:
+        """Neurites outside somas at their true width, at least `min_width_px`, on a grid `zoom`
+        times finer.
 
         `min_width_px=1` with the widths of hairs gives the centre lines; (Y · zoom, X · zoom) bool.
         """
@@ -87,12 +103,18 @@ class Truth:
             thickness = max(1, round(max(width / pixel_size_um * zoom, min_width_px)))
             points = np.round(((line + 0.5) * zoom - 0.5)[:, ::-1] * (1 << SHIFT)).astype(np.int32)
             cv2.polylines(mask, [points], False, 1, thickness, cv2.LINE_8, SHIFT)
-        somas = cv2.resize((self.somas > 0).astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
+        somas = cv2.resize(
+            (self.somas > 0).astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST
+        )
         return np.asarray((mask > 0) & (somas == 0), bool)
 
     def centre_lines(self) -> Mask:
-        """One-pixel centre lines of the neurites outside somas, (Y, X) bool: what a careful tracer would draw."""
-        return Truth.neurite_mask(replace(self, neurite_width_um=[0.0] * len(self.neurites_yx)), 1.0)
+        """One-pixel centre lines of the neurites outside somas, (Y, X) bool: what a careful tracer
+        would draw.
+        """
+        return Truth.neurite_mask(
+            replace(self, neurite_width_um=[0.0] * len(self.neurites_yx)), 1.0
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +130,9 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
     rng = np.random.default_rng(seed)
     # Clutter draws from its own stream, so that switching it on moves no cell.
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    wild = np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 1)))
+    wild = np.random.default_rng(
+        np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, 1))
+    )
     clutter = culture.clutter
     height, width = (n * _SUPER for n in optics.shape)
     um = _SUPER / optics.pixel_size_um  # drawing pixels per µm
@@ -116,9 +140,11 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
     counts = {
         kind: int(rng.poisson(density * area_mm2))
         for kind, density in (
-            ("neuron", culture.neurons_per_mm2), ("glia", culture.glia_per_mm2), ("pyknotic", culture.pyknotic_per_mm2)
+            ("neuron", culture.neurons_per_mm2),
+            ("glia", culture.glia_per_mm2),
+            ("pyknotic", culture.pyknotic_per_mm2),
         )
-    }  # fmt: skip
+    }
     if clutter.mitotic_per_mm2:
         counts["mitotic"] = int(wild.poisson(clutter.mitotic_per_mm2 * area_mm2))
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
@@ -150,11 +176,15 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
         _cell(wild, nuclei, centre, nucleus_axes, angle, i, 0.7 * clutter.irregularity)
         window = _window(centre, um, nuclei.shape)
         inside = nuclei[window] == i
-        brightness = 900.0 * rng.lognormal(0, 0.12) * (2.6 if kind in {"pyknotic", "mitotic"} else 1.0)
+        brightness = (
+            900.0 * rng.lognormal(0, 0.12) * (2.6 if kind in {"pyknotic", "mitotic"} else 1.0)
+        )
         stain = 1 + 0.15 * rng.standard_normal(int(inside.sum()))
         if clutter.texture or clutter.stain_spread:
             brightness *= wild.lognormal(0, clutter.stain_spread)
-            stain *= np.maximum(0.2, 1 + clutter.texture * smooth_noise(wild, inside.shape, 1.2 * um)[inside])
+            stain *= np.maximum(
+                0.2, 1 + clutter.texture * smooth_noise(wild, inside.shape, 1.2 * um)[inside]
+            )
         dna[window][inside] = brightness * stain
     # A soma is drawn under nuclei that came later; a nucleus always lies in its own soma.
     owner = np.where(nuclei > 0, nuclei, somas)
@@ -172,24 +202,45 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
         tubulin[window][body & ~nucleus] = filled
         tubulin[window][nucleus] = hollow
         if clutter.texture:
-            grain = np.maximum(0.2, 1 + 0.8 * clutter.texture * smooth_noise(wild, body.shape, 2.0 * um))
+            grain = np.maximum(
+                0.2, 1 + 0.8 * clutter.texture * smooth_noise(wild, body.shape, 2.0 * um)
+            )
             tubulin[window][body] *= grain[body]
         nc[i - 1] = rng.normal(culture.nc_log2, culture.nc_log2_sd)
         level = 350.0 * rng.lognormal(0, 0.1)
         protein[window][nucleus] = level * 2 ** (nc[i - 1] / 2)
         protein[window][body & ~nucleus] = level * 2 ** (-nc[i - 1] / 2)
-    somas_only = np.where((owner > 0) & np.isin(owner, [i for i, k in enumerate(kinds, 1) if k == "neuron"]), owner, 0)
+    somas_only = np.where(
+        (owner > 0) & np.isin(owner, [i for i, k in enumerate(kinds, 1) if k == "neuron"]), owner, 0
+    )
 
-    noise = float(np.sqrt((max(optics.haze, 10.0) + (optics.read_noise / optics.gain) ** 2 / optics.exposure) / optics.exposure))
+    noise = float(
+        np.sqrt(
+            (max(optics.haze, 10.0) + (optics.read_noise / optics.gain) ** 2 / optics.exposure)
+            / optics.exposure
+        )
+    )
     neurites = Neurites(
-        rng, wild, culture.neurite_length_um, culture.neurites_per_neuron, clutter, um, optics.psf_sigma_um * um, noise, tubulin
+        rng,
+        wild,
+        culture.neurite_length_um,
+        culture.neurites_per_neuron,
+        clutter,
+        um,
+        optics.psf_sigma_um * um,
+        noise,
+        tubulin,
     )
     for i, (kind, centre) in enumerate(zip(kinds, centres, strict=True), start=1):
         if kind == "neuron":
             neurites.grow_from(i, centre)
-    for _ in range(int(wild.poisson(clutter.passing_per_mm2 * area_mm2)) if clutter.passing_per_mm2 else 0):
+    for _ in range(
+        int(wild.poisson(clutter.passing_per_mm2 * area_mm2)) if clutter.passing_per_mm2 else 0
+    ):
         neurites.pass_through()
-    puncta, puncta_owner = _scatter_puncta(rng, culture, kinds, centres, owner, nuclei, um, optics, protein)
+    puncta, puncta_owner = _scatter_puncta(
+        rng, culture, kinds, centres, owner, nuclei, um, optics, protein
+    )
     kinds += _strew(wild, clutter, area_mm2, um, nuclei, (dna, tubulin, protein), len(kinds))
 
     planes = [dna, tubulin, protein]
@@ -199,7 +250,9 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
         planes = [plane + optics.bleed_through * planes[c - 1] for c, plane in enumerate(planes)]
     pixels = np.stack([detect(rng, optics, plane, _SUPER) for plane in planes])
     truth_nuclei = np.ascontiguousarray(nuclei[_SUPER // 2 :: _SUPER, _SUPER // 2 :: _SUPER])
-    truth_somas = np.ascontiguousarray(somas_only[_SUPER // 2 :: _SUPER, _SUPER // 2 :: _SUPER]).astype(np.int32)
+    truth_somas = np.ascontiguousarray(
+        somas_only[_SUPER // 2 :: _SUPER, _SUPER // 2 :: _SUPER]
+    ).astype(np.int32)
     truth = Truth(
         nuclei=truth_nuclei,
         somas=truth_somas,
@@ -217,7 +270,13 @@ def render(culture: Culture, optics: Optics, seed: int | np.random.SeedSequence)
 
 
 def _strew(
-    wild: np.random.Generator, clutter: Clutter, area_mm2: float, um: float, nuclei: Labels, planes: tuple[Image, Image, Image], cells: int
+    wild: np.random.Generator,
+    clutter: Clutter,
+    area_mm2: float,
+    um: float,
+    nuclei: Labels,
+    planes: tuple[Image, Image, Image],
+    cells: int,
 ) -> list[str]:
     """Draw what is no neuron; returns the kinds of the nuclei that came with it."""
     dna, tubulin, _ = planes
@@ -240,13 +299,17 @@ def _clump(wild: np.random.Generator, centres: Points, share: float, distance: f
     for i in range(1, len(centres)):
         if wild.random() < share:
             angle = wild.uniform(0, 2 * np.pi)
-            beside = centres[wild.integers(i)] + distance * wild.uniform(0.72, 1.05) * np.array([np.sin(angle), np.cos(angle)])
+            beside = centres[wild.integers(i)] + distance * wild.uniform(0.72, 1.05) * np.array(
+                [np.sin(angle), np.cos(angle)]
+            )
             others = np.delete(centres, i, axis=0)
             if np.hypot(*(others - beside).T).min() >= 0.7 * distance:
                 centres[i] = beside
 
 
-def _place(rng: np.random.Generator, count: int, shape: tuple[int, int], distance: float) -> NDArray[np.float64]:
+def _place(
+    rng: np.random.Generator, count: int, shape: tuple[int, int], distance: float
+) -> NDArray[np.float64]:
     """Up to `count` centres at least `distance` apart (random sequential addition)."""
     chosen: list[NDArray[np.float64]] = []
     for _ in range(count):
@@ -258,7 +321,15 @@ def _place(rng: np.random.Generator, count: int, shape: tuple[int, int], distanc
     return np.array(chosen).reshape(-1, 2)
 
 
-def _cell(wild: np.random.Generator, canvas: Labels, centre: Points, axes: Points, angle: float, value: int, irregularity: float) -> None:
+def _cell(
+    wild: np.random.Generator,
+    canvas: Labels,
+    centre: Points,
+    axes: Points,
+    angle: float,
+    value: int,
+    irregularity: float,
+) -> None:
     if irregularity:
         draw_polygon(canvas, blob(wild, centre, axes, angle, irregularity), value)
         return
@@ -268,9 +339,14 @@ def _cell(wild: np.random.Generator, canvas: Labels, centre: Points, axes: Point
 
 
 def _window(centre: NDArray[np.float64], um: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Slices of 16 µm around a centre: no cell is larger, and masks of the whole canvas per cell would take seconds."""
+    """Slices of 16 µm around a centre: no cell is larger, and masks of the whole canvas per cell
+    would take seconds.
+    """
     reach = int(16 * um)
-    y, x = (slice(max(0, int(c) - reach), min(n, int(c) + reach + 1)) for c, n in zip(centre, shape, strict=True))
+    y, x = (
+        slice(max(0, int(c) - reach), min(n, int(c) + reach + 1))
+        for c, n in zip(centre, shape, strict=True)
+    )
     return y, x
 
 
@@ -323,7 +399,10 @@ def _scatter_puncta(
             y, x = (int(v) for v in centre)
             around = protein[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].mean() + optics.haze
             # In the light before the exposure, which is what is drawn here.
-            noise = np.sqrt(around * optics.exposure + (optics.read_noise / optics.gain) ** 2) / optics.exposure
+            noise = (
+                np.sqrt(around * optics.exposure + (optics.read_noise / optics.gain) ** 2)
+                / optics.exposure
+            )
             # The camera sees the punctum after the point spread function has spread it.
             spread = np.hypot(sigma, optics.psf_sigma_um * um)
             add_spot(protein, centre, sigma, culture.puncta_snr * noise * (spread / sigma) ** 2)
@@ -332,17 +411,25 @@ def _scatter_puncta(
     return np.array(positions).reshape(-1, 2), np.array(owners, np.int64)
 
 
-def detect(rng: np.random.Generator, optics: Optics, fluorophores: Image, finer: int = 1) -> NDArray[np.uint16]:
-    """Optics and camera: blur, bin to camera pixels (`finer` times coarser), vignetting, shot and read noise, bit depth."""
+def detect(
+    rng: np.random.Generator, optics: Optics, fluorophores: Image, finer: int = 1
+) -> NDArray[np.uint16]:
+    """Optics and camera: blur, bin to camera pixels (`finer` times coarser), vignetting, shot and
+    read noise, bit depth.
+    """
     sigma = optics.psf_sigma_um * finer / optics.pixel_size_um
     light = cv2.GaussianBlur(fluorophores, (0, 0), sigma)
     light = cv2.resize(light, optics.shape[::-1], interpolation=cv2.INTER_AREA) + optics.haze
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in optics.shape), indexing="ij")
     light = np.maximum(light * (1 - optics.vignetting * (y**2 + x**2) / 2), 0) * optics.exposure
     electrons = rng.poisson(light) + rng.normal(0, optics.read_noise / optics.gain, light.shape)
-    return np.asarray(np.clip(np.round(electrons * optics.gain + optics.offset), 0, 2**optics.bits - 1), np.uint16)
+    return np.asarray(
+        np.clip(np.round(electrons * optics.gain + optics.offset), 0, 2**optics.bits - 1), np.uint16
+    )
 
 
 def empty(optics: Optics, seed: int) -> Phantom:
     """A field without any cell: what a wholly toxic dose leaves."""
-    return render(replace(Culture(), neurons_per_mm2=0, glia_per_mm2=0, pyknotic_per_mm2=0), optics, seed)
+    return render(
+        replace(Culture(), neurons_per_mm2=0, glia_per_mm2=0, pyknotic_per_mm2=0), optics, seed
+    )

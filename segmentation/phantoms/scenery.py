@@ -1,8 +1,9 @@
 """What real plates have and textbook cells do not: shapes and clutter for the phantoms.
 
-Every function draws into fluorophore maps at the drawing resolution (photo-electrons a camera pixel) and returns the
-geometry that is truth. What is drawn here without being returned is a hard negative: it looks like a neurite or a
-nucleus and is none (spindle-shaped cells, outlines and stress fibres of flat cells, debris, lint, haze).
+Every function draws into fluorophore maps at the drawing resolution (photo-electrons a camera
+pixel) and returns the geometry that is truth. What is drawn here without being returned is a hard
+negative: it looks like a neurite or a nucleus and is none (spindle-shaped cells, outlines and
+stress fibres of flat cells, debris, lint, haze).
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ import cv2
 import numpy as np
 
 from segmentation.field import Image
-from segmentation.phantoms.drawing import Points, add_spot, blob, draw_line, draw_polygon, smooth_noise, walk
+from segmentation.phantoms.drawing import (
+    Points,
+    add_spot,
+    blob,
+    draw_line,
+    draw_polygon,
+    smooth_noise,
+    walk,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,9 @@ class Clutter:
 
 
 def add_spindle(rng: np.random.Generator, tubulin: Image, dna: Image, um: float) -> Points:
-    """A spindle-shaped or three-armed cell, bright in the neurite channel; returns its nucleus's outline."""
+    """A spindle-shaped or three-armed cell, bright in the neurite channel; returns its nucleus's
+    outline.
+    """
     centre = rng.uniform((0, 0), tubulin.shape)
     heading = rng.uniform(0, 2 * np.pi)
     arms = 2 if rng.random() < 0.75 else 3
@@ -56,26 +67,52 @@ def add_spindle(rng: np.random.Generator, tubulin: Image, dna: Image, um: float)
     cell = np.zeros(tubulin.shape, np.float32)
     for arm in range(arms):
         length = rng.uniform(10, 42) * um
-        line = walk(rng, centre, heading + 2 * np.pi * arm / arms + rng.normal(0, 0.2), length, 1.5 * um, 0.04)
+        line = walk(
+            rng,
+            centre,
+            heading + 2 * np.pi * arm / arms + rng.normal(0, 0.2),
+            length,
+            1.5 * um,
+            0.04,
+        )
         t = np.linspace(0, 1, len(line))
         width = half * (1 - t) ** rng.uniform(0.7, 1.8) + 0.15 * um
         along = np.gradient(line, axis=0)
-        across = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.maximum(np.hypot(*along.T), 1e-6)[:, None]
-        draw_polygon(cell, np.vstack([line + across * width[:, None], (line - across * width[:, None])[::-1]]), level)
+        across = (
+            np.stack([-along[:, 1], along[:, 0]], axis=1)
+            / np.maximum(np.hypot(*along.T), 1e-6)[:, None]
+        )
+        draw_polygon(
+            cell,
+            np.vstack([line + across * width[:, None], (line - across * width[:, None])[::-1]]),
+            level,
+        )
     cell *= 1 + 0.25 * smooth_noise(rng, tubulin.shape, 3 * um)
-    nucleus = blob(rng, centre, np.array([rng.uniform(6, 9), rng.uniform(3.5, 5)]) * um, 90 - np.rad2deg(heading), 0.05)
+    nucleus = blob(
+        rng,
+        centre,
+        np.array([rng.uniform(6, 9), rng.uniform(3.5, 5)]) * um,
+        90 - np.rad2deg(heading),
+        0.05,
+    )
     hole = np.zeros_like(cell)
     draw_polygon(hole, nucleus, 1.0)
     cell *= 1 - rng.uniform(0.0, 0.7) * hole
     tubulin += cv2.GaussianBlur(np.maximum(cell, 0), (0, 0), rng.uniform(0.1, 0.8) * um)
-    dna += hole * 600 * rng.lognormal(0, 0.2) * (1 + 0.15 * smooth_noise(rng, tubulin.shape, 1.2 * um))
+    dna += (
+        hole * 600 * rng.lognormal(0, 0.2) * (1 + 0.15 * smooth_noise(rng, tubulin.shape, 1.2 * um))
+    )
     return nucleus
 
 
 def add_flat_cell(rng: np.random.Generator, tubulin: Image, um: float) -> None:
-    """A spread cell: a dim sheet, often with a brighter outline, sometimes with stress fibres across it."""
+    """A spread cell: a dim sheet, often with a brighter outline, sometimes with stress fibres
+    across it.
+    """
     centre = rng.uniform((0, 0), tubulin.shape)
-    outline = blob(rng, centre, rng.uniform(5, 40) * rng.uniform(0.6, 1.4, 2) * um, rng.uniform(0, 180), 0.25)
+    outline = blob(
+        rng, centre, rng.uniform(5, 40) * rng.uniform(0.6, 1.4, 2) * um, rng.uniform(0, 180), 0.25
+    )
     level = rng.uniform(25, 160)
     sheet = np.zeros(tubulin.shape, np.float32)
     draw_polygon(sheet, outline, 1.0)
@@ -84,7 +121,12 @@ def add_flat_cell(rng: np.random.Generator, tubulin: Image, um: float) -> None:
     tubulin += level * sheet * np.maximum(0, 1 + 0.35 * smooth_noise(rng, tubulin.shape, 4 * um))
     if rng.random() < 0.6:
         rim = np.zeros_like(sheet)
-        draw_line(rim, np.vstack([outline, outline[:1]]), max(1, round(rng.uniform(0.5, 1.5) * um)), level * rng.uniform(0.4, 1.5))
+        draw_line(
+            rim,
+            np.vstack([outline, outline[:1]]),
+            max(1, round(rng.uniform(0.5, 1.5) * um)),
+            level * rng.uniform(0.4, 1.5),
+        )
         # Parts of an outline are always missing.
         tubulin += rim * np.clip(0.5 + smooth_noise(rng, tubulin.shape, 10 * um), 0, 1)
     if rng.random() < 0.3:
@@ -93,7 +135,12 @@ def add_flat_cell(rng: np.random.Generator, tubulin: Image, um: float) -> None:
         fibres = np.zeros_like(sheet)
         for offset in rng.uniform(-35, 35, int(rng.integers(4, 14))) * um:
             middle = centre + offset * np.array([along[1], -along[0]])
-            draw_line(fibres, np.stack([middle - 50 * um * along, middle + 50 * um * along]), max(1, round(0.5 * um)), level * 0.5)
+            draw_line(
+                fibres,
+                np.stack([middle - 50 * um * along, middle + 50 * um * along]),
+                max(1, round(0.5 * um)),
+                level * 0.5,
+            )
         tubulin += fibres * inside
 
 
@@ -111,7 +158,14 @@ def add_debris(rng: np.random.Generator, planes: list[Image], um: float) -> None
 
 def add_lint(rng: np.random.Generator, planes: list[Image], um: float) -> None:
     """A textile fibre: thick, long, glaring in every channel."""
-    line = walk(rng, rng.uniform((0, 0), planes[0].shape), rng.uniform(0, 2 * np.pi), rng.uniform(80, 400) * um, 3 * um, 0.03)
+    line = walk(
+        rng,
+        rng.uniform((0, 0), planes[0].shape),
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(80, 400) * um,
+        3 * um,
+        0.03,
+    )
     thickness, level = max(2, round(rng.uniform(5, 12) * um)), rng.uniform(500, 3000)
     for plane in planes:
         lint = np.zeros_like(plane)
@@ -119,7 +173,9 @@ def add_lint(rng: np.random.Generator, planes: list[Image], um: float) -> None:
         plane += cv2.GaussianBlur(lint, (0, 0), rng.uniform(0.5, 3) * um)
 
 
-def add_haze(rng: np.random.Generator, plane: Image, um: float, haze: float, clutter: Clutter) -> Image:
+def add_haze(
+    rng: np.random.Generator, plane: Image, um: float, haze: float, clutter: Clutter
+) -> Image:
     """The plane with out-of-focus light of its own cells, uneven haze and unresolved grains."""
     if clutter.defocus:
         shift = rng.integers(-40, 40, 2) * um
@@ -127,7 +183,9 @@ def add_haze(rng: np.random.Generator, plane: Image, um: float, haze: float, clu
         plane = plane + clutter.defocus * cv2.GaussianBlur(moved, (0, 0), rng.uniform(3, 8) * um)
         plane += 0.6 * clutter.defocus * cv2.GaussianBlur(plane, (0, 0), rng.uniform(6, 15) * um)
     if clutter.haze_texture:
-        cloud = smooth_noise(rng, plane.shape, rng.uniform(15, 60) * um) + 0.5 * smooth_noise(rng, plane.shape, rng.uniform(4, 10) * um)
+        cloud = smooth_noise(rng, plane.shape, rng.uniform(15, 60) * um) + 0.5 * smooth_noise(
+            rng, plane.shape, rng.uniform(4, 10) * um
+        )
         plane = plane + haze * clutter.haze_texture * np.maximum(0, 1 + cloud)
     if clutter.speckle:
         grains = np.zeros(plane.shape, np.float32)

@@ -1,8 +1,9 @@
 """How good are labels against truth: the numbers that papers on segmentation report.
 
-Average precision is TP / (TP + FP + FN) at an intersection over union, as Cellpose and StarDist use it (Stringer et al.,
-Nat. Methods 18:100, 2021; Schmidt et al., MICCAI 2018). Skeletons are compared with a tolerance: a predicted pixel is right
-if a true one lies within it, a true one found if a predicted one does (as DIADEM and road extraction do).
+Average precision is TP / (TP + FP + FN) at an intersection over union, as Cellpose and StarDist use
+it (Stringer et al., Nat. Methods 18:100, 2021; Schmidt et al., MICCAI 2018). Skeletons are compared
+with a tolerance: a predicted pixel is right if a true one lies within it, a true one found if a
+predicted one does (as DIADEM and road extraction do).
 """
 
 from __future__ import annotations
@@ -63,7 +64,12 @@ class LineCounts:
     found: int
 
     def __add__(self, other: LineCounts) -> LineCounts:
-        return LineCounts(self.predicted + other.predicted, self.right + other.right, self.true + other.true, self.found + other.found)
+        return LineCounts(
+            self.predicted + other.predicted,
+            self.right + other.right,
+            self.true + other.true,
+            self.found + other.found,
+        )
 
     @property
     def precision(self) -> float:
@@ -92,15 +98,21 @@ def overlaps(truth: Labels, found: Labels) -> tuple[NDArray[np.int64], NDArray[n
     true_area, found_area = np.bincount(truth.ravel()), np.bincount(found.ravel())
     both = (truth > 0) & (found > 0)
     count = len(found_area)
-    pairs, shared = np.unique(truth[both].astype(np.int64) * count + found[both], return_counts=True)
+    pairs, shared = np.unique(
+        truth[both].astype(np.int64) * count + found[both], return_counts=True
+    )
     t, f = pairs // count, pairs % count
     return np.stack([t, f], axis=1), shared / (true_area[t] + found_area[f] - shared)
 
 
-def object_counts(truth: Labels, found: Labels, thresholds: Sequence[float] = IOU) -> dict[float, Counts]:
+def object_counts(
+    truth: Labels, found: Labels, thresholds: Sequence[float] = IOU
+) -> dict[float, Counts]:
     """Counts at each IoU threshold (over 0.5, or equal to it)."""
     iou = overlaps(truth, found)[1]
-    true, predicted = (int((np.bincount(labels.ravel())[1:] > 0).sum()) for labels in (truth, found))
+    true, predicted = (
+        int((np.bincount(labels.ravel())[1:] > 0).sum()) for labels in (truth, found)
+    )
     made = {}
     for threshold in thresholds:
         # At exactly 0.5 two objects may tie for one; strictly above they cannot.
@@ -112,7 +124,10 @@ def object_counts(truth: Labels, found: Labels, thresholds: Sequence[float] = IO
 def line_counts(truth: Mask, found: Mask, tolerance_px: float) -> LineCounts:
     """Compare two one-pixel-wide skeletons."""
     return LineCounts(
-        int(found.sum()), int((found & _near(truth, tolerance_px)).sum()), int(truth.sum()), int((truth & _near(found, tolerance_px)).sum())
+        int(found.sum()),
+        int((found & _near(truth, tolerance_px)).sum()),
+        int(truth.sum()),
+        int((truth & _near(found, tolerance_px)).sum()),
     )
 
 
@@ -123,14 +138,18 @@ def _near(lines: Mask, tolerance_px: float) -> Mask:
     return np.asarray(distance <= tolerance_px + 1e-6, bool)
 
 
-def point_counts(truth_yx: NDArray[np.float64], found_yx: NDArray[np.float64], reach_px: float) -> Counts:
+def point_counts(
+    truth_yx: NDArray[np.float64], found_yx: NDArray[np.float64], reach_px: float
+) -> Counts:
     """One-to-one matches of points within `reach_px`, the nearest pairs first (linear assignment)."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial import cKDTree
 
     if not len(truth_yx) or not len(found_yx):
         return Counts(0, len(found_yx), len(truth_yx))
-    near = cKDTree(truth_yx).sparse_distance_matrix(cKDTree(found_yx), reach_px, output_type="coo_matrix")
+    near = cKDTree(truth_yx).sparse_distance_matrix(
+        cKDTree(found_yx), reach_px, output_type="coo_matrix"
+    )
     cost = np.full((len(truth_yx), len(found_yx)), 1e6)
     cost[near.row, near.col] = near.data
     rows, columns = linear_sum_assignment(cost)

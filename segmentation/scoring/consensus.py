@@ -1,7 +1,8 @@
 """What two people who outlined the same field agree on, and how an engine does beside that.
 
-An object is agreed on where the two outlines of it match (IoU over 0.5); its pixels are those that both gave it. What only one of them has is
-disputed: nobody knows whether it is there, so an engine is neither praised for it nor blamed.
+An object is agreed on where the two outlines of it match (IoU over 0.5); its pixels are those that
+both gave it. What only one of them has is disputed: nobody knows whether it is there, so an engine
+is neither praised for it nor blamed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ IOU = 0.5
 
 
 def consensus(first: Labels, second: Labels) -> tuple[Labels, Mask]:
-    """((Y, X) objects that both have, numbered as the first has them; pixels of objects that only one of them has)."""
+    """((Y, X) objects that both have, numbered as the first has them; pixels of objects that only
+    one of them has).
+    """
     mine, theirs = _matches(first, second)
     agreed = np.where((theirs[first] == second) & (theirs[first] > 0), first, 0).astype(np.int32)
     disputed = ((first > 0) & (theirs[first] == 0)) | ((second > 0) & (mine[second] == 0))
@@ -23,7 +26,9 @@ def consensus(first: Labels, second: Labels) -> tuple[Labels, Mask]:
 
 
 def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
-    """Counts of an engine's objects at IoU 0.5; an unmatched one that lies for more than half in disputed pixels is not counted."""
+    """Counts of an engine's objects at IoU 0.5; an unmatched one that lies for more than half in
+    disputed pixels is not counted.
+    """
     of_agreed = _matches(found, agreed)[1]
     area = np.bincount(found.ravel(), minlength=len(of_agreed))
     doubtful = np.bincount(found[disputed], minlength=len(area)) > 0.5 * area
@@ -35,9 +40,14 @@ def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
 
 
 def _matches(first: Labels, second: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """(object of the first that each of the second matches, the other way round); 0 for none. Indexed by label."""
+    """(object of the first that each of the second matches, the other way round); 0 for none.
+    Indexed by label.
+    """
     pairs, iou = overlaps(first, second)
     good = pairs[iou > IOU]
-    to_first, to_second = np.zeros(int(second.max()) + 1, np.int64), np.zeros(int(first.max()) + 1, np.int64)
+    to_first, to_second = (
+        np.zeros(int(second.max()) + 1, np.int64),
+        np.zeros(int(first.max()) + 1, np.int64),
+    )
     to_first[good[:, 1]], to_second[good[:, 0]] = good[:, 0], good[:, 1]
     return to_first, to_second

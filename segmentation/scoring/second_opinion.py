@@ -1,7 +1,8 @@
-"""How far an engine's nuclei are those that plain thresholds find: where the two part, a reviewer's look is worth most.
+"""How far an engine's nuclei are those that plain thresholds find: where the two part, a reviewer's
+look is worth most.
 
-The second opinion is the classical engine's nuclei (threshold and watershed), which share nothing with a network but the pixels. They are no truth:
-where both err alike, nothing is said.
+The second opinion is the classical engine's nuclei (threshold and watershed), which share nothing
+with a network but the pixels. They are no truth: where both err alike, nothing is said.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from segmentation.scoring.accuracy import object_counts
 from segmentation.sizes import Sizes
 
 IOU = 0.5
-# The least that a threshold may be, in standard deviations of the pixel noise: an empty field is to stay empty.
+# The least that a threshold may be, in standard deviations of the pixel noise: an empty field is to
+# stay empty.
 _NOISE = 6.0
 
 
 def nuclei_agreement(field: Field, nuclei: Labels, sizes: Sizes | None = None) -> float | None:
-    """F1 of objects at IoU 0.5 between nuclei 1…n and the classical engine's; None without a DNA channel, or where neither found one."""
+    """F1 of objects at IoU 0.5 between nuclei 1…n and the classical engine's; None without a DNA
+    channel, or where neither found one.
+    """
     if not field.has("dna"):
         return None
     floor = max(_NOISE * noise_level(field.channel("dna")), 1e-6)

@@ -1,4 +1,6 @@
-"""The public surface: exact names, light imports, str and Path alike, one-line reprs, escaped pictures."""
+"""The public surface: exact names, light imports, str and Path alike, one-line reprs, escaped
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +27,63 @@ from plate_maps import Condition, Control, PlateFormat, PlateMap, Well
 
 SURFACE = {
     "plate_maps": [
-        "FORMATS", "Condition", "Control", "Finding", "Join", "PlateFormat", "PlateMap", "PlateMapError", "Well", "check",
-        "parse_dose", "plate_format", "plates_of_map", "read_plate_map",
+        "FORMATS",
+        "Condition",
+        "Control",
+        "Finding",
+        "Join",
+        "PlateFormat",
+        "PlateMap",
+        "PlateMapError",
+        "Well",
+        "check",
+        "parse_dose",
+        "plate_format",
+        "plates_of_map",
+        "read_plate_map",
     ],
     "segmentation": [
-        "COMPARTMENTS", "DEFAULT_ENGINE", "ROLES", "Field", "Illumination", "Segmentation", "Segmenter", "Sizes", "available",
-        "estimate_illumination", "load", "segment", "segment_all",
+        "COMPARTMENTS",
+        "DEFAULT_ENGINE",
+        "ROLES",
+        "Field",
+        "Illumination",
+        "Segmentation",
+        "Segmenter",
+        "Sizes",
+        "available",
+        "estimate_illumination",
+        "load",
+        "segment",
+        "segment_all",
     ],
     "phenotypes": [
-        "COLUMNS", "Column", "Curve", "DoseResponse", "FieldMeasurement", "PlateJudgement", "Responses", "Screen", "fit",
-        "fit_screen", "judge", "measure", "phenotype", "plate_effects", "respond",
+        "COLUMNS",
+        "Column",
+        "Curve",
+        "DoseResponse",
+        "FieldMeasurement",
+        "PlateJudgement",
+        "Responses",
+        "Screen",
+        "fit",
+        "fit_screen",
+        "judge",
+        "measure",
+        "phenotype",
+        "plate_effects",
+        "respond",
     ],
-    "imaging_service": ["AssayProtocol", "Client", "LocalRun", "__version__", "analyze", "load_protocol"],
+    "imaging_service": [
+        "AssayProtocol",
+        "Client",
+        "LocalRun",
+        "__version__",
+        "analyze",
+        "load_protocol",
+    ],
     "imaging_service.client": ["Client", "ServiceRefused"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("package", SURFACE)
@@ -57,11 +102,15 @@ def test_importing_the_packages_imports_nothing_heavy(repository):
         "import sys, imaging_service, segmentation, phenotypes, imaging_service.client\n"
         "print(sorted({'numpy', 'torch', 'polars', 'scipy', 'fastapi'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("package", ["imaging_service", "napari_plugin", "phenotypes", "plate_maps", "segmentation"])
+@pytest.mark.parametrize(
+    "package", ["imaging_service", "napari_plugin", "phenotypes", "plate_maps", "segmentation"]
+)
 def test_types_are_shipped(repository, package):
     assert (repository / package / "py.typed").is_file()
 
@@ -114,7 +163,12 @@ def test_every_door_takes_str_and_path(kind, phantom_plate, analysed, tmp_path):
 
 def test_tables_of_a_run_have_their_types(analysed):
     run = LocalRun(analysed)
-    for name, level in (("wells", "well"), ("cells", "cell"), ("responses", "response"), ("hazards", "hazard")):
+    for name, level in (
+        ("wells", "well"),
+        ("cells", "cell"),
+        ("responses", "response"),
+        ("hazards", "hazard"),
+    ):
         assert run.table(name).equals(conform(run.table(name), level))
     assert run.table("wells").equals(pl.read_parquet(analysed / "wells.parquet"))
     with pytest.raises(NotFound, match="wells, responses, cells"):
@@ -140,8 +194,17 @@ def test_a_plate_map_is_asked_by_name():
     mapped = hostile_map()
     assert mapped["a1"] is mapped[Well(1, 1)]
     assert list(mapped) == [Well(1, 1), Well(1, 2), Well(2, 3)]
-    assert ("A01" in mapped, "B01" in mapped, "H12" in mapped, "nonsense" in mapped) == (True, False, False, False)
-    for name, match in (("B01", "3 wells: A01, A02, B03"), ("H12", r"6-well \(2 × 3\)"), ("nonsense", "not a well name")):
+    assert ("A01" in mapped, "B01" in mapped, "H12" in mapped, "nonsense" in mapped) == (
+        True,
+        False,
+        False,
+        False,
+    )
+    for name, match in (
+        ("B01", "3 wells: A01, A02, B03"),
+        ("H12", r"6-well \(2 × 3\)"),
+        ("nonsense", "not a well name"),
+    ):
         with pytest.raises(KeyError, match=match):
             mapped[name]
 
@@ -151,7 +214,12 @@ def test_pictures_are_escaped_and_have_a_place_per_well():
     assert "<script" not in html
     assert html.count("<circle") == 6
     assert html.count('fill-opacity="0"') == 2
-    table = conform(pl.DataFrame({"line": [HOSTILE], "status": ["ok"], "ec50_molar": [3e-7], "reason": [HOSTILE]}), "response")
+    table = conform(
+        pl.DataFrame(
+            {"line": [HOSTILE], "status": ["ok"], "ec50_molar": [3e-7], "reason": [HOSTILE]}
+        ),
+        "response",
+    )
     shown = phenotypes.Responses(table, table, ())._repr_html_()
     assert "<script" not in shown
     assert "300 nM (– to –)" in shown
@@ -160,6 +228,12 @@ def test_pictures_are_escaped_and_have_a_place_per_well():
 def test_reprs_are_one_line(analysed):
     wells = pl.read_parquet(analysed / "wells.parquet")
     responses = phenotypes.respond(wells, ["live_density"], pixel_size_um=0.65)
-    for value in (hostile_map(), responses, responses.curves[0], responses.curves[0].result, LocalRun(analysed)):
+    for value in (
+        hostile_map(),
+        responses,
+        responses.curves[0],
+        responses.curves[0].result,
+        LocalRun(analysed),
+    ):
         assert "\n" not in repr(value)
         assert len(repr(value)) < 140

@@ -20,7 +20,10 @@ def documented(package):
     yield package, module.__doc__ or ""
     for name in module.__all__:
         if name in CONSTANTS:
-            yield f"{package}.{name}", "\n".join(line for line in module.__doc__.splitlines() if name in line)
+            yield (
+                f"{package}.{name}",
+                "\n".join(line for line in module.__doc__.splitlines() if name in line),
+            )
         else:
             yield f"{package}.{name}", getattr(module, name).__doc__ or ""
 

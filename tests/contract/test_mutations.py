@@ -19,7 +19,9 @@ def test_a_listed_fault_can_still_be_applied(fault, repository):
 def tree(tmp_path):
     """A copy in which one function and its test stand."""
     (tmp_path / "half.py").write_text("def half(x):\n    return x / 2\n")
-    (tmp_path / "test_half.py").write_text("from half import half\n\n\ndef test_half():\n    assert half(4) == 2\n")
+    (tmp_path / "test_half.py").write_text(
+        "from half import half\n\n\ndef test_half():\n    assert half(4) == 2\n"
+    )
     return tmp_path
 
 
@@ -35,13 +37,18 @@ def tree(tmp_path):
 )
 def test_a_fault_is_killed_by_a_failed_test_only(tree, old, new, verdict):
     before = (tree / "half.py").read_text()
-    assert judge(tree, Fault("halving", "half.py", old, new, ("test_half.py",), "part"))[0] == verdict
+    assert (
+        judge(tree, Fault("halving", "half.py", old, new, ("test_half.py",), "part"))[0] == verdict
+    )
     assert (tree / "half.py").read_text() == before
 
 
 def test_a_fault_without_tests_is_stale(tree):
     assert judge(tree, Fault("halving", "half.py", "x / 2", "x / 3", (), "part"))[0] == "stale"
-    assert judge(tree, Fault("halving", "half.py", "x / 2", "x / 3", ("test_third.py",), "part"))[0] == "stale"
+    assert (
+        judge(tree, Fault("halving", "half.py", "x / 2", "x / 3", ("test_third.py",), "part"))[0]
+        == "stale"
+    )
 
 
 def test_a_copy_is_what_its_tests_import(tmp_path):

@@ -32,9 +32,15 @@ ALONE = {
 
 def without_twin(repository: Path) -> set[str]:
     """Modules whose twin is not there, relative to the repository."""
-    found = (path.relative_to(repository) for package in PACKAGES for path in (repository / package).rglob("*.py"))
+    found = (
+        path.relative_to(repository)
+        for package in PACKAGES
+        for path in (repository / package).rglob("*.py")
+    )
     needed = [path for path in found if path.name not in WITHOUT and "migrations" not in path.parts]
-    return {str(m) for m in needed if not (repository / "tests" / m.parent / f"test_{m.name}").is_file()}
+    return {
+        str(m) for m in needed if not (repository / "tests" / m.parent / f"test_{m.name}").is_file()
+    }
 
 
 def test_every_module_has_its_twin(repository):

@@ -19,7 +19,11 @@ from tests.service import Service, wait_for
 def rows_a_well(folder):
     engine = sa.create_engine(f"sqlite:///{folder / 'data' / 'service.db'}")
     with engine.connect() as connection:
-        found = dict(connection.execute(sa.text("SELECT well, count(*) FROM well_result GROUP BY well")).all())
+        found = dict(
+            connection.execute(
+                sa.text("SELECT well, count(*) FROM well_result GROUP BY well")
+            ).all()
+        )
     engine.dispose()
     return found
 
@@ -29,21 +33,29 @@ def test_kill_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path, victim
     running = Service(tmp_path, phantom_plate)
     client = running.start()
     try:
-        run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
+        run = client.submit(
+            phantom_plate / "Phantom-1",
+            phantom_plate / "plate_map.csv",
+            phantom_plate / "protocol.toml",
+        )
         before = wait_for(client, run.id, states=("done",), at_least=5)
         assert before.state != "done", "the plate was too quick to be killed"
         if victim == "worker":
             worker = running.worker()
             os.kill(worker.pid, signal.SIGKILL)
         elif victim == "compute process":
-            # The Dask worker is the youngest descendant that computes; killing it loses the wells it held.
-            descendants = [p for p in running.worker().children(recursive=True) if p.cpu_times().user > 1]
+            # The Dask worker is the youngest descendant that computes; killing it loses the wells
+            # it held.
+            descendants = [
+                p for p in running.worker().children(recursive=True) if p.cpu_times().user > 1
+            ]
             os.kill(descendants[-1].pid, signal.SIGKILL)
         else:
             worker = running.worker()
             os.kill(running.process.pid, signal.SIGKILL)
             running.process.wait()
-            # Its worker notices that the server is gone and ends, or the lock would keep the next one out.
+            # Its worker notices that the server is gone and ends, or the lock would keep the next
+            # one out.
             assert not psutil.wait_procs([worker], timeout=60)[1]
             client._http.close()
             client = running.start()
@@ -63,13 +75,26 @@ def test_kill_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path, victim
 
 def test_kill_analyze_and_run_the_same_command_again(phantom_plate, analysed, tmp_path):
     command = [
-        sys.executable, "-m", "imaging_service.cli", "analyze", str(phantom_plate / "Phantom-1"), "--plate-map", str(phantom_plate / "plate_map.csv"),
-        "--protocol", str(phantom_plate / "protocol.toml"), "--out", str(tmp_path / "out"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "imaging_service.cli",
+        "analyze",
+        str(phantom_plate / "Phantom-1"),
+        "--plate-map",
+        str(phantom_plate / "plate_map.csv"),
+        "--protocol",
+        str(phantom_plate / "protocol.toml"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     outcomes = tmp_path / "out" / "work" / "outcomes"
     deadline = time.monotonic() + 600
-    while time.monotonic() < deadline and process.poll() is None and len(list(outcomes.glob("*.json"))) < 4:
+    while (
+        time.monotonic() < deadline
+        and process.poll() is None
+        and len(list(outcomes.glob("*.json"))) < 4
+    ):
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -80,5 +105,7 @@ def test_kill_analyze_and_run_the_same_command_again(phantom_plate, analysed, tm
     assert not alive, "workers outlived the command"
     subprocess.run(command, check=True, capture_output=True)
     for name in TABLES:
-        assert (tmp_path / "out" / f"{name}.parquet").read_bytes() == (analysed / f"{name}.parquet").read_bytes(), name
+        assert (tmp_path / "out" / f"{name}.parquet").read_bytes() == (
+            analysed / f"{name}.parquet"
+        ).read_bytes(), name
     assert not list((tmp_path / "out").rglob(".staged-*"))

@@ -1,4 +1,6 @@
-"""R's drc on data whose licence (GPL-2) does not let them be part of this repository: no images, and still beside the clone."""
+"""R's drc on data whose licence (GPL-2) does not let them be part of this repository: no images,
+and still beside the clone.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,15 @@ pytestmark = pytest.mark.images
 
 
 def test_ryegrass_against_r_drc(shared_data):
-    """LL.4 of R's drc on the data of Inderjit et al. 2002; its b is our h, its c Einf and its d E0."""
-    rows = list(csv.DictReader((shared_data / "reference" / "dose_response" / "ryegrass.csv").read_text().splitlines()))
+    """LL.4 of R's drc on the data of Inderjit et al.
+
+    2002; its b is our h, its c Einf and its d E0.
+    """
+    rows = list(
+        csv.DictReader(
+            (shared_data / "reference" / "dose_response" / "ryegrass.csv").read_text().splitlines()
+        )
+    )
     result = fit([float(r["conc_mM"]) for r in rows], [float(r["root_length_cm"]) for r in rows])
     assert result.status == "ok"
     assert result.direction == "descending"

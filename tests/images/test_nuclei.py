@@ -1,4 +1,6 @@
-"""Photographs of nuclei that others annotated: the held-out part of Data Science Bowl 2018 (never trained or tuned on)."""
+"""Photographs of nuclei that others annotated: the held-out part of Data Science Bowl 2018 (never
+trained or tuned on).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ pytestmark = [pytest.mark.images, pytest.mark.slow]
 
 
 def pooled(engine, annotated, blind):
-    fields = [Field(image[None], ("dna",), BLIND_PIXEL_UM if blind else nuclei_pixel_size(labels)) for _, image, labels in annotated]
+    fields = [
+        Field(image[None], ("dna",), BLIND_PIXEL_UM if blind else nuclei_pixel_size(labels))
+        for _, image, labels in annotated
+    ]
     total = {0.5: Counts(0, 0, 0), 0.75: Counts(0, 0, 0)}
     for (_, _, truth), found in zip(annotated, segment_all(engine, fields), strict=True):
         counts = object_counts(truth, found.labels["nuclei"])

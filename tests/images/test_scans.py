@@ -1,4 +1,6 @@
-"""Vendors' exports as the instruments wrote them; what needs no photograph is in imaging_service/ingest/test_vendor_scans.py."""
+"""Vendors' exports as the instruments wrote them; what needs no photograph is in
+imaging_service/ingest/test_vendor_scans.py.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,20 @@ def test_operetta_pixels(shared_data):
 )
 def test_drawn_tiffs_are_planned_as_the_real_ones(shared_data, tmp_path, name, place):
     """Each image, its place and the time it was taken; the folder's name differs."""
-    real, drawn = plan_scan(shared_data / place, Acquisition()), plan_scan(tiff_folder(name, tmp_path), Acquisition())
+    real, drawn = (
+        plan_scan(shared_data / place, Acquisition()),
+        plan_scan(tiff_folder(name, tmp_path), Acquisition()),
+    )
     assert drawn.images == real.images
-    assert (drawn.channels, drawn.pixel_size_um, drawn.notes) == (real.channels, real.pixel_size_um, real.notes)
+    assert (drawn.channels, drawn.pixel_size_um, drawn.notes) == (
+        real.channels,
+        real.pixel_size_um,
+        real.notes,
+    )
     reader = reader_named("tiff")
-    assert [reader.exposed_s(drawn, i) for i in drawn.images] == [reader.exposed_s(real, i) for i in real.images]
+    assert [reader.exposed_s(drawn, i) for i in drawn.images] == [
+        reader.exposed_s(real, i) for i in real.images
+    ]
 
 
 def test_drawn_plates_are_planned_as_the_real_ones(shared_data, tmp_path):
@@ -41,6 +52,18 @@ def test_drawn_plates_are_planned_as_the_real_ones(shared_data, tmp_path):
         (foreign_plate("hcs_example.ome.zarr", tmp_path), "omezarr/hcs_example.ome.zarr"),
     ]
     for folder, place in pairs:
-        drawn, real = plan_scan(folder, Acquisition()), plan_scan(shared_data / place, Acquisition())
-        assert (drawn.name, drawn.format, drawn.images, drawn.missing) == (real.name, real.format, real.images, real.missing)
-        assert (drawn.channels, drawn.pixel_size_um, drawn.notes) == (real.channels, real.pixel_size_um, real.notes)
+        drawn, real = (
+            plan_scan(folder, Acquisition()),
+            plan_scan(shared_data / place, Acquisition()),
+        )
+        assert (drawn.name, drawn.format, drawn.images, drawn.missing) == (
+            real.name,
+            real.format,
+            real.images,
+            real.missing,
+        )
+        assert (drawn.channels, drawn.pixel_size_um, drawn.notes) == (
+            real.channels,
+            real.pixel_size_um,
+            real.notes,
+        )

@@ -1,4 +1,6 @@
-"""A run of six small wells, analysed in this process, and a service's database over it: no server, no worker."""
+"""A run of six small wells, analysed in this process, and a service's database over it: no server,
+no worker.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ PROTOCOL = {
 
 @pytest.fixture(scope="session")
 def small_inputs(tmp_path_factory: pytest.TempPathFactory):
-    """Inputs of a scan of six wells (C04 of the map was not scanned), two fields of 160² px at 0.65 µm."""
+    """Inputs of a scan of six wells (C04 of the map was not scanned), two fields of 160² px at 0.65
+    µm.
+    """
     from imaging_service.jobs.plan import read_inputs
     from imaging_service.protocol import parse_protocol
     from segmentation.phantoms.render import Culture, Optics, render
@@ -37,10 +41,17 @@ def small_inputs(tmp_path_factory: pytest.TempPathFactory):
     optics = Optics(shape=(160, 160))
     for i, well in enumerate(WELLS):
         for field in (1, 2):
-            pixels = render(Culture(neurons_per_mm2=700, puncta_per_neuron=2.0), optics, 10 * i + field).field.pixels
+            pixels = render(
+                Culture(neurons_per_mm2=700, puncta_per_neuron=2.0), optics, 10 * i + field
+            ).field.pixels
             for channel in range(3):
                 size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
-                tifffile.imwrite(scan / f"p_{well}_s{field}_w{channel + 1}.tif", pixels[channel], ome=True, metadata=size)
+                tifffile.imwrite(
+                    scan / f"p_{well}_s{field}_w{channel + 1}.tif",
+                    pixels[channel],
+                    ome=True,
+                    metadata=size,
+                )
     (folder / "map.csv").write_text(MAP)
     return read_inputs(scan, folder / "map.csv", parse_protocol(PROTOCOL, "small"), None, "cpu")
 
@@ -140,7 +151,12 @@ def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(workflows.Context, "settings", data_folder, raising=False)
     monkeypatch.setattr(workflows.Context, "cluster", Here(), raising=False)
     folder = workflows.run_folder(data_folder, run)
-    shutil.copytree(small_run, folder.root, ignore=shutil.ignore_patterns("*.lock", "record.json"), dirs_exist_ok=True)
+    shutil.copytree(
+        small_run,
+        folder.root,
+        ignore=shutil.ignore_patterns("*.lock", "record.json"),
+        dirs_exist_ok=True,
+    )
     for name in WELLS:
         outcome = load(WellOutcome, RunFolder(small_run).outcome(name))
         workflows.commit_well.__wrapped__(run, workflows._plain(outcome))

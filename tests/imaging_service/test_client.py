@@ -9,9 +9,15 @@ import pytest
 from imaging_service.client import Client, ServiceRefused
 
 RUN = {
-    "id": "a" * 12, "plate_id": "p", "plate_name": "P", "protocol_name": "x", "engine": "classical", "state": "queued",
-    "progress": {"left": 3}, "submitted_at": "2026-01-01T00:00:00Z",
-}  # fmt: skip
+    "id": "a" * 12,
+    "plate_id": "p",
+    "plate_name": "P",
+    "protocol_name": "x",
+    "engine": "classical",
+    "state": "queued",
+    "progress": {"left": 3},
+    "submitted_at": "2026-01-01T00:00:00Z",
+}
 
 
 @pytest.fixture
@@ -34,21 +40,30 @@ def test_a_submission_carries_the_files_contents(client, tmp_path):
     (tmp_path / "map.csv").write_bytes(b"well,line\n\xff")
     (tmp_path / "p.toml").write_text('name = "x"\nchannels = {dna = 1}\n')
     client.answer = lambda _: httpx.Response(202, json=RUN)
-    run = client.submit(tmp_path / "scan", tmp_path / "map.csv", tmp_path / "p.toml", device="cpu", plate="P-7")
+    run = client.submit(
+        tmp_path / "scan", tmp_path / "map.csv", tmp_path / "p.toml", device="cpu", plate="P-7"
+    )
     body = json.loads(client.asked[0].content)
     assert (client.asked[0].method, client.asked[0].url.path) == ("POST", "/runs")
     assert base64.b64decode(body.pop("plate_map_base64")) == b"well,line\n\xff"
     assert body == {
-        "scan": str(tmp_path / "scan"), "plate_map_name": "map.csv", "protocol": {"name": "x", "channels": {"dna": 1}},
-        "engine": None, "device": "cpu", "plate": "P-7",
-    }  # fmt: skip
+        "scan": str(tmp_path / "scan"),
+        "plate_map_name": "map.csv",
+        "protocol": {"name": "x", "channels": {"dna": 1}},
+        "engine": None,
+        "device": "cpu",
+        "plate": "P-7",
+    }
     assert (run.id, run.progress.left) == ("a" * 12, 3)
 
 
 @pytest.mark.parametrize(
     ("call", "asked"),
     [
-        (lambda c: c.wells("r1", line="L1", labels="engine"), "/runs/r1/wells?line=L1&labels=engine"),
+        (
+            lambda c: c.wells("r1", line="L1", labels="engine"),
+            "/runs/r1/wells?line=L1&labels=engine",
+        ),
         (lambda c: c.responses("r1", phenotype="x"), "/runs/r1/responses?phenotype=x"),
         (lambda c: c.hazards("r1", compound="y"), "/runs/r1/hazards?compound=y"),
         (lambda c: c.checks("r1"), "/runs/r1/checks"),
@@ -65,7 +80,9 @@ def test_what_each_method_asks_for(client, call, asked):
 
 
 def test_a_registry_is_put_as_tsv(client):
-    client.answer = lambda _: httpx.Response(200, json={"added": ["L1"], "changed": [], "unchanged": []})
+    client.answer = lambda _: httpx.Response(
+        200, json={"added": ["L1"], "changed": [], "unchanged": []}
+    )
     assert client.put_registry("lines", "line\tdonor\nµ\tD1\n").added == ["L1"]
     (request,) = client.asked
     assert (request.method, request.url.path) == ("PUT", "/lines")
@@ -78,7 +95,11 @@ def test_a_problem_document_becomes_the_error(client):
     client.answer = lambda _: httpx.Response(404, json=problem)
     with pytest.raises(ServiceRefused) as caught:
         client.run("x")
-    assert (str(caught.value), caught.value.status, caught.value.problem) == ("there is no run x", 404, problem["type"])
+    assert (str(caught.value), caught.value.status, caught.value.problem) == (
+        "there is no run x",
+        404,
+        problem["type"],
+    )
     client.answer = lambda _: httpx.Response(502, text="bad gateway")
     with pytest.raises(ServiceRefused) as caught:
         client.run("x")

@@ -9,17 +9,33 @@ from imaging_service.errors import ImageError, ScanError, damaged
 
 @pytest.mark.parametrize("error", [ValueError("bad header"), KeyError("tag"), ZeroDivisionError()])
 def test_whatever_a_library_says_of_damaged_bytes_is_one_named_error(error):
-    with pytest.raises(ImageError, match=f"B03.tif: cannot be read \\({type(error).__name__}") as caught, damaged(ImageError, "B03.tif"):
+    with (
+        pytest.raises(
+            ImageError, match=f"B03.tif: cannot be read \\({type(error).__name__}"
+        ) as caught,
+        damaged(ImageError, "B03.tif"),
+    ):
         raise error
     assert caught.value.__cause__ is error
 
 
 def test_a_missing_file_is_the_plates_fault():
-    with pytest.raises(ImageError, match="B03.tif: there is no such file"), damaged(ImageError, "B03.tif"):
+    with (
+        pytest.raises(ImageError, match="B03.tif: there is no such file"),
+        damaged(ImageError, "B03.tif"),
+    ):
         Path("/no/such/B03.tif").read_bytes()
 
 
-@pytest.mark.parametrize("error", [PermissionError("disk"), OSError(5, "Input/output error"), MemoryError(), ScanError("own words")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError("disk"),
+        OSError(5, "Input/output error"),
+        MemoryError(),
+        ScanError("own words"),
+    ],
+)
 def test_what_the_machine_does_passes_as_it_is(error):
     with pytest.raises(type(error)) as caught, damaged(ImageError, "B03.tif"):
         raise error

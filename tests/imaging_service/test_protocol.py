@@ -4,7 +4,14 @@ import pytest
 from pydantic import BaseModel
 
 from imaging_service.errors import ProtocolError
-from imaging_service.protocol import LATER, AssayProtocol, keys_of, load_protocol, parse_protocol, sections
+from imaging_service.protocol import (
+    LATER,
+    AssayProtocol,
+    keys_of,
+    load_protocol,
+    parse_protocol,
+    sections,
+)
 
 SOUND = {"name": "p", "channels": {"dna": "1", "neurite": 2}}
 
@@ -24,14 +31,35 @@ def test_shipped_examples_load(repository):
         ({"channels": {"aggregate": "2"}}, "no channel has the role dna or neurite"),
         ({"survival": {"definition": "rounding"}}, "acquisition.frame_interval_h is missing"),
         ({"survival": {"definition": "faints"}}, "survival.definition"),
-        ({"survival": {"definition": "gedi"}, "acquisition": {"frame_interval_h": 12}}, "gedi needs the role death"),
-        ({"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 12, "time_point": 1}}, "drop one of the two"),
+        (
+            {"survival": {"definition": "gedi"}, "acquisition": {"frame_interval_h": 12}},
+            "gedi needs the role death",
+        ),
+        (
+            {
+                "survival": {"definition": "rounding"},
+                "acquisition": {"frame_interval_h": 12, "time_point": 1},
+            },
+            "drop one of the two",
+        ),
         ({"channels": {"dna": "1", "neurite": "1"}}, "two roles"),
         ({"chanels": {}}, "chanels: there is no such key; known: name, notes, channels"),
-        ({"survival": {"definition": "gedi", "jump": 1}}, "survival.jump: there is no such key; known: definition, "),
-        ({"quality": {"focus": 1}}, "quality.focus: there is no such key; known: focus_z, valid_fields, vehicle_z, "),
-        ({"measurement": {"ring_um": -1, "many_puncta": 0}}, r"(?s)measurement.ring_um: .*measurement.many_puncta: "),
-        ({"response": {"phenotype": []}}, "response.phenotype: there is no such key; known: phenotypes"),
+        (
+            {"survival": {"definition": "gedi", "jump": 1}},
+            "survival.jump: there is no such key; known: definition, ",
+        ),
+        (
+            {"quality": {"focus": 1}},
+            "quality.focus: there is no such key; known: focus_z, valid_fields, vehicle_z, ",
+        ),
+        (
+            {"measurement": {"ring_um": -1, "many_puncta": 0}},
+            r"(?s)measurement.ring_um: .*measurement.many_puncta: ",
+        ),
+        (
+            {"response": {"phenotype": []}},
+            "response.phenotype: there is no such key; known: phenotypes",
+        ),
         ({"acquisition": {"pixel_size_um": 0}}, "acquisition.pixel_size_um"),
         ({"acquisition": {"file_pattern": "(?P<well"}}, "no regular expression"),
         ({"acquisition": {"file_pattern": "(?P<channel>x)"}}, "needs the named group well"),
@@ -60,7 +88,12 @@ def test_files_that_are_no_protocol(tmp_path):
 
 def documented(repository) -> dict[str, str]:
     """Key ► its default, as the table in docs/inputs.md has them."""
-    text = (repository / "docs" / "inputs.md").read_text(encoding="utf-8").split("## Protocols")[1].split("\n## ")[0]
+    text = (
+        (repository / "docs" / "inputs.md")
+        .read_text(encoding="utf-8")
+        .split("## Protocols")[1]
+        .split("\n## ")[0]
+    )
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
     return {row[1].strip(" `[]"): row[2].strip(" `") for row in rows}
 
@@ -68,25 +101,35 @@ def documented(repository) -> dict[str, str]:
 def test_every_key_is_documented_and_no_other(repository):
     sectioned = sections()
     keys = [f"{section}.{key}" for section, part in sectioned.items() for key in keys_of(part)]
-    assert sorted(documented(repository)) == sorted([*keys, *(k for k in keys_of(AssayProtocol) if k not in sectioned)])
+    assert sorted(documented(repository)) == sorted(
+        [*keys, *(k for k in keys_of(AssayProtocol) if k not in sectioned)]
+    )
 
 
 def test_the_documented_default_is_the_default(repository):
-    protocol = parse_protocol(SOUND | {"acquisition": {"frame_interval_h": 12}, "survival": {"definition": "rounding"}}, "p")
+    protocol = parse_protocol(
+        SOUND | {"acquisition": {"frame_interval_h": 12}, "survival": {"definition": "rounding"}},
+        "p",
+    )
     told = documented(repository)
     numbers = {
         f"{section}.{key}": getattr(getattr(protocol, section), key)
         for section, part in sections().items()
         for key in keys_of(part)
-        if section != "acquisition" and isinstance(getattr(getattr(protocol, section), key), (int, float))
+        if section != "acquisition"
+        and isinstance(getattr(getattr(protocol, section), key), (int, float))
     }
     assert "survival.jump_um" in numbers
-    assert {key: told[key] for key in numbers} == {key: f"{value:g}" for key, value in numbers.items()}
+    assert {key: told[key] for key in numbers} == {
+        key: f"{value:g}" for key, value in numbers.items()
+    }
 
 
 def test_every_number_has_its_meaning_and_its_bound():
     for section, part in sections().items():
-        for key, described in (part.model_fields if issubclass(part, BaseModel) else part.__pydantic_fields__).items():
+        for key, described in (
+            part.model_fields if issubclass(part, BaseModel) else part.__pydantic_fields__
+        ).items():
             if section != "acquisition" and isinstance(described.default, (int, float)):
                 assert described.description, key
                 assert described.metadata, key
@@ -106,12 +149,24 @@ def test_a_protocol_without_later_keys_keeps_its_digest(repository, example, dig
 
 
 def test_a_later_key_counts_from_where_it_differs():
-    film = {"name": "p", "channels": {"dna": 1, "neurite": "2", "death": 3}, "acquisition": {"frame_interval_h": 12}}
+    film = {
+        "name": "p",
+        "channels": {"dna": 1, "neurite": "2", "death": 3},
+        "acquisition": {"frame_interval_h": 12},
+    }
     assert parse_protocol(film | {"survival": {"definition": "gedi"}}, "p").digest() == FILM_DIGEST
-    assert parse_protocol(film | {"survival": {"definition": "gedi", "jump_um": 7.5}}, "p").digest() == FILM_DIGEST
-    assert parse_protocol(film | {"survival": {"definition": "gedi", "jump_um": 8}}, "p").digest() != FILM_DIGEST
+    assert (
+        parse_protocol(film | {"survival": {"definition": "gedi", "jump_um": 7.5}}, "p").digest()
+        == FILM_DIGEST
+    )
+    assert (
+        parse_protocol(film | {"survival": {"definition": "gedi", "jump_um": 8}}, "p").digest()
+        != FILM_DIGEST
+    )
 
 
 def test_later_keys_are_keys():
     known = {section: keys_of(part) for section, part in sections().items()}
-    assert [key for section, keys in LATER.items() for key in keys if key not in known[section]] == []
+    assert [
+        key for section, keys in LATER.items() for key in keys if key not in known[section]
+    ] == []

@@ -47,7 +47,9 @@ def test_a_region_lies_in_a_field(wrong):
         Region(**sound | wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"count": 51}, {"reviewer": ""}, {"reviewer": "x" * 101}])
+@pytest.mark.parametrize(
+    "wrong", [{"count": 0}, {"count": 51}, {"reviewer": ""}, {"reviewer": "x" * 101}]
+)
 def test_claims_are_few_and_of_somebody(wrong):
     assert Claim(reviewer="ann").count == 1
     with pytest.raises(ValidationError):
@@ -70,6 +72,11 @@ def test_a_run_has_one_of_four_states():
         "progress": {},
         "submitted_at": TIME,
     }
-    assert Run(**sound, state="queued").progress.model_dump() == {"done": 0, "failed": 0, "skipped": 0, "left": 0}
+    assert Run(**sound, state="queued").progress.model_dump() == {
+        "done": 0,
+        "failed": 0,
+        "skipped": 0,
+        "left": 0,
+    }
     with pytest.raises(ValidationError):
         Run(**sound, state="lost")

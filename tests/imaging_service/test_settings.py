@@ -19,8 +19,13 @@ def test_the_defaults(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = Settings()
     assert found.model_dump() | {"data_dir": str(found.data_dir)} == {
-        "data_dir": "imaging-service-data", "database_url": "", "scan_roots": "", "workers": 0, "dask_scheduler": "", "poll_seconds": 0.2,
-    }  # fmt: skip
+        "data_dir": "imaging-service-data",
+        "database_url": "",
+        "scan_roots": "",
+        "workers": 0,
+        "dask_scheduler": "",
+        "poll_seconds": 0.2,
+    }
     assert found.url == f"sqlite:///{tmp_path / 'imaging-service-data' / 'service.db'}"
 
 
@@ -32,7 +37,11 @@ def test_scan_roots_are_separated_and_resolved(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     given = os.pathsep.join([str(tmp_path / "link"), str(tmp_path / "x" / ".." / "b"), ""])
-    assert Settings(data_dir=tmp_path, scan_roots=given).roots == (tmp_path / "real", tmp_path / "b", tmp_path / "scans")
+    assert Settings(data_dir=tmp_path, scan_roots=given).roots == (
+        tmp_path / "real",
+        tmp_path / "b",
+        tmp_path / "scans",
+    )
 
 
 def test_the_environment_sets_them(monkeypatch, tmp_path):
@@ -41,7 +50,11 @@ def test_the_environment_sets_them(monkeypatch, tmp_path):
     monkeypatch.setenv("IMAGING_SERVICE_WORKERS", "3")
     settings.cache_clear()
     try:
-        assert (settings().data_dir, settings().url, settings().workers) == (tmp_path, "postgresql://db/x", 3)
+        assert (settings().data_dir, settings().url, settings().workers) == (
+            tmp_path,
+            "postgresql://db/x",
+            3,
+        )
         assert settings() is settings()
     finally:
         settings.cache_clear()

@@ -1,4 +1,6 @@
-"""The plug-in's tests have a run of their own (`make test`): napari's fixtures would else be loaded into every test of the science."""
+"""The plug-in's tests have a run of their own (`make test`): napari's fixtures would else be loaded
+into every test of the science.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ import pytest
 
 from napari_plugin.session import ReviewSession
 
-DISPLAYED = not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+DISPLAYED = not sys.platform.startswith("linux") or bool(
+    os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+)
 if not DISPLAYED:
     # Qt draws into memory then, which does for all but napari's viewer: it needs OpenGL.
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -18,11 +22,16 @@ if not DISPLAYED:
 
 def pytest_report_header() -> str:
     """Say once what becomes of the tests with napari's viewer."""
-    return f"napari's viewer: {'a display is there' if DISPLAYED else 'no display (install xvfb-run), its tests are left out'}"
+    return (
+        "napari's viewer:"
+        f" {'a display is there' if DISPLAYED else 'no display (install xvfb-run), its tests are left out'}"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """napari's viewer needs its fixtures and a display: both must be there in CI, elsewhere its tests are left out."""
+    """napari's viewer needs its fixtures and a display: both must be there in CI, elsewhere its
+    tests are left out.
+    """
     windows = [i for i in items if "make_napari_viewer" in getattr(i, "fixturenames", ())]
     missing = []
     if not config.pluginmanager.hasplugin("napari.utils._testsupport"):
@@ -31,7 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         missing.append("a display (xvfb-run)")
     if windows and missing:
         words = (
-            f"{len(windows)} tests with napari's viewer need {' and '.join(missing)}; `make test` sees to both where xvfb-run is installed"
+            f"{len(windows)} tests with napari's viewer need {' and '.join(missing)}; `make test`"
+            " sees to both where xvfb-run is installed"
         )
         if os.environ.get("CI"):
             raise pytest.UsageError(words)

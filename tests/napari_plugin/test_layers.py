@@ -6,7 +6,15 @@ from imaging_service.review.log import NOBODY
 from napari_plugin.edits import graph_labels
 from napari_plugin.layers import GRAPH_LAYER, field_layers, get_reader
 
-CHANNELS, LABELS = ["dna (1)", "neurite (2)", "aggregate (3)"], ["nuclei", "somas", "neurites", "puncta"]
+CHANNELS, LABELS = (
+    ["dna (1)", "neurite (2)", "aggregate (3)"],
+    [
+        "nuclei",
+        "somas",
+        "neurites",
+        "puncta",
+    ],
+)
 
 
 def test_layers_hold_pixels_and_labels_in_micrometres(session):
@@ -22,7 +30,9 @@ def test_layers_hold_pixels_and_labels_in_micrometres(session):
 
 def test_what_napari_paints_on_is_not_what_the_field_was(session):
     image = session.image()
-    layers = {settings["name"]: data for data, settings, _ in field_layers(image, session.contrast())}
+    layers = {
+        settings["name"]: data for data, settings, _ in field_layers(image, session.contrast())
+    }
     layers["nuclei"][:] = 0
     assert image.labels["nuclei"].any()
 

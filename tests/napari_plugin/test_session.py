@@ -50,10 +50,20 @@ def test_a_moved_folder_still_opens_and_a_damaged_one_says_so(analysed, tmp_path
     shutil.copytree(analysed, moved)
     run = LocalRun(moved)
     well = ReviewSession(run).wells[0]
-    assert np.array_equal(run.read_field(well, 1).pixels, LocalRun(analysed).read_field(well, 1).pixels)
+    assert np.array_equal(
+        run.read_field(well, 1).pixels, LocalRun(analysed).read_field(well, 1).pixels
+    )
     other = ReviewSession(run).wells[1]
-    next(p for p in (moved / "plate.zarr" / other[0] / str(int(other[1:])) / "0" / "0" / "c").rglob("*") if p.is_file()).unlink()
-    with pytest.raises(StoreError, match=rf"well {other}, field 1, pixels, level 0: \d+ of \d+ chunks are there"):
+    next(
+        p
+        for p in (moved / "plate.zarr" / other[0] / str(int(other[1:])) / "0" / "0" / "c").rglob(
+            "*"
+        )
+        if p.is_file()
+    ).unlink()
+    with pytest.raises(
+        StoreError, match=rf"well {other}, field 1, pixels, level 0: \d+ of \d+ chunks are there"
+    ):
         run.read_field(other, 1)  # zarr would show it black
     shutil.rmtree(moved / "labels.zarr" / well[0])
     with pytest.raises(StoreError, match=rf"well {well}, field 1, labels"):
@@ -88,7 +98,8 @@ def test_erasing_and_undoing_are_versions(own):
     assert (now.label_version, label in cells(now)) == (2, False)
     assert not (now.labels["somas"] == label).any()
     region = next(r for r in version.regions if r.compartment == "nuclei")
-    assert region.height * region.width < image.labels["nuclei"].size / 10  # only the rectangle that changed is kept
+    # only the rectangle that changed is kept
+    assert region.height * region.width < image.labels["nuclei"].size / 10
     own.undo()
     assert np.array_equal(own.image().labels["nuclei"], image.labels["nuclei"])
     assert own.image().label_version == 3
@@ -124,14 +135,23 @@ def test_undo_goes_back_step_by_step_and_in_another_session_by_the_record(own):
 def nearest_pair(image):
     """Two nuclei that lie near each other; those far apart are not one cell's pieces."""
     centres = {n: np.argwhere(image.labels["nuclei"] == n).mean(axis=0) for n in cells(image)}
-    return min(((a, b) for a in centres for b in centres if a < b), key=lambda p: np.hypot(*(centres[p[0]] - centres[p[1]])))
+    return min(
+        ((a, b) for a in centres for b in centres if a < b),
+        key=lambda p: np.hypot(*(centres[p[0]] - centres[p[1]])),
+    )
 
 
 def test_cells_that_are_apart_or_not_there_are_not_merged(own, monkeypatch):
     image = own.image()
     labels = cells(image)
     far = max(
-        labels, key=lambda n: np.hypot(*(np.argwhere(image.labels["nuclei"] == n)[0] - np.argwhere(image.labels["nuclei"] == labels[0])[0]))
+        labels,
+        key=lambda n: np.hypot(
+            *(
+                np.argwhere(image.labels["nuclei"] == n)[0]
+                - np.argwhere(image.labels["nuclei"] == labels[0])[0]
+            )
+        ),
     )
     with pytest.raises(ValueError, match=r"lie \d+ pixels apart"):
         own.merge(labels[0], far)
@@ -197,7 +217,9 @@ def test_the_next_fields_are_read_ahead_and_read_again_once_corrected(own, monke
     assert read[0] == (own.wells[1], 1)
 
 
-def test_of_a_very_large_field_a_window_is_loaded_and_no_cell_is_corrected_by_half(own, monkeypatch):
+def test_of_a_very_large_field_a_window_is_loaded_and_no_cell_is_corrected_by_half(
+    own, monkeypatch
+):
     whole = own.image()
     monkeypatch.setattr(places, "WHOLE_PX", 200)
     monkeypatch.setattr(places, "WINDOW_PX", 160)
@@ -209,15 +231,24 @@ def test_of_a_very_large_field_a_window_is_loaded_and_no_cell_is_corrected_by_ha
     inside = slice(top, top + 160), slice(left, left + 160)
     assert np.array_equal(part.labels["nuclei"], whole.labels["nuclei"][inside])
     assert np.array_equal(part.graph[1:-1, 1:-1] > 0, whole.graph[inside][1:-1, 1:-1] > 0)
-    edges = np.concatenate([part.labels["somas"][e] for e in ([-1], [0])] + [part.labels["somas"][:, [e]].T for e in (-1, 0)], axis=1)
+    edges = np.concatenate(
+        [part.labels["somas"][e] for e in ([-1], [0])]
+        + [part.labels["somas"][:, [e]].T for e in (-1, 0)],
+        axis=1,
+    )
     cut = [int(n) for n in np.unique(edges) if n and n in part.labels["nuclei"]]
     kept = [
-        n for n in cells(part) if n not in np.unique(edges) and (whole.labels["nuclei"] == n).sum() == (part.labels["nuclei"] == n).sum()
+        n
+        for n in cells(part)
+        if n not in np.unique(edges)
+        and (whole.labels["nuclei"] == n).sum() == (part.labels["nuclei"] == n).sum()
     ]
     own.erase("nuclei", kept[0])
     now = own.run.read_field(own.well, 1)
     assert (now.labels["nuclei"] == kept[0]).sum() == 0
-    assert (now.labels["nuclei"] != whole.labels["nuclei"]).sum() == (whole.labels["nuclei"] == kept[0]).sum()
+    assert (now.labels["nuclei"] != whole.labels["nuclei"]).sum() == (
+        whole.labels["nuclei"] == kept[0]
+    ).sum()
     for label in cut[:1]:
         with pytest.raises(ValueError, match="reaches over the edge of what is loaded"):
             own.erase("nuclei", label)
@@ -248,7 +279,10 @@ def test_the_panel_says_how_far_the_review_is_and_what_the_tables_lack(own):
     assert own.progress(own.standing()) == "0 of 48 fields judged"
     own.image()
     own.accept()
-    assert own.progress(own.standing()) == "1 of 48 fields judged · tables at revision 1 of 2: U lets them follow"
+    assert (
+        own.progress(own.standing())
+        == "1 of 48 fields judged · tables at revision 1 of 2: U lets them follow"
+    )
     own.reject("bubble", whole=True)
     assert own.said(own.standing()) == "well rejected by ann: bubble · accepted"
     own.accept(whole=True)  # thought better of
@@ -278,7 +312,10 @@ def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
     treated = next(w for w in own.wells if own.table.rows[w]["control"] == "none")
     own.go_to(treated)
     curve = own.curve("live_density")
-    assert (curve["line"], curve["compound"]) == (own.table.rows[treated]["line"], own.table.rows[treated]["compound"])
+    assert (curve["line"], curve["compound"]) == (
+        own.table.rows[treated]["line"],
+        own.table.rows[treated]["compound"],
+    )
     assert treated in curve["wells"]
     vehicle = next(w for w in own.wells if own.table.rows[w]["control"] == "vehicle")
     own.go_to(vehicle)
@@ -287,7 +324,10 @@ def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
     assert own.curve("live_density") is None
 
 
-@pytest.mark.parametrize(("molar", "words"), [(9.56e-6, "9.56 µM"), (1e-6, "1 µM"), (2.5e-10, "250 pM"), (0.01, "10 mM"), (3e-8, "30 nM")])
+@pytest.mark.parametrize(
+    ("molar", "words"),
+    [(9.56e-6, "9.56 µM"), (1e-6, "1 µM"), (2.5e-10, "250 pM"), (0.01, "10 mM"), (3e-8, "30 nM")],
+)
 def test_doses_are_said_in_the_unit_that_suits_them(molar, words):
     assert dose_words(molar) == words
 
@@ -331,7 +371,9 @@ def test_the_queue_leads_from_one_urgent_field_to_the_next(own):
 
 
 def test_the_tables_follow(own):
-    """Rejecting a field and erasing a cell, then `review apply`: what the reviewer did is what the next reader reads."""
+    """Rejecting a field and erasing a cell, then `review apply`: what the reviewer did is what the
+    next reader reads.
+    """
     root, well = own.run.root, own.well
     before = {r["well"]: r for r in own.run.wells()}
     own.erase("nuclei", cells(own.image())[0])

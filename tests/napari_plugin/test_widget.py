@@ -18,7 +18,16 @@ from napari_plugin.session import ReviewSession
 from segmentation.phantoms.films import Film, render_film
 from segmentation.phantoms.render import Optics
 
-LAYERS = ["dna (1)", "neurite (2)", "aggregate (3)", "nuclei", "somas", "neurites", "puncta", "neurite graph"]
+LAYERS = [
+    "dna (1)",
+    "neurite (2)",
+    "aggregate (3)",
+    "nuclei",
+    "somas",
+    "neurites",
+    "puncta",
+    "neurite graph",
+]
 
 
 def test_the_manifest_is_valid():
@@ -40,23 +49,40 @@ def film_run(tmp_path_factory):
     root = tmp_path_factory.mktemp("film")
     for well in ("B02", "B03"):
         film = Film(frames=4, interval_h=12.0, neurons_per_mm2=200)
-        for t, field in enumerate(render_film(film, Optics(shape=(300, 300), pixel_size_um=0.9), int(well[1:])), start=1):
+        for t, field in enumerate(
+            render_film(film, Optics(shape=(300, 300), pixel_size_um=0.9), int(well[1:])), start=1
+        ):
             (root / "Film" / f"TimePoint_{t}").mkdir(parents=True, exist_ok=True)
             for c in range(2):
-                tifffile.imwrite(root / "Film" / f"TimePoint_{t}" / f"Film_{well}_s1_w{c + 1}.tif", field.pixels[c])
-    (root / "map.csv").write_text("well,line,genotype,compound,dose,unit,control\nB02,L,SOD1,DMSO,0,uM,vehicle\nB03,L,SOD1,x,1,uM,\n")
+                tifffile.imwrite(
+                    root / "Film" / f"TimePoint_{t}" / f"Film_{well}_s1_w{c + 1}.tif",
+                    field.pixels[c],
+                )
+    (root / "map.csv").write_text(
+        "well,line,genotype,compound,dose,unit,control\nB02,L,SOD1,DMSO,0,uM,vehicle\nB03,L,SOD1,x,1,uM,\n"
+    )
     protocol = parse_protocol(
         {
-            "name": "live", "channels": {"neurite": "1", "death": "2"}, "segmentation": {"engine": "classical"},
-            "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": 12.0}, "survival": {"definition": "reporter_loss"},
+            "name": "live",
+            "channels": {"neurite": "1", "death": "2"},
+            "segmentation": {"engine": "classical"},
+            "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": 12.0},
+            "survival": {"definition": "reporter_loss"},
             "response": {"phenotypes": ["rmst_h"]},
-        }, "p",
-    )  # fmt: skip
-    analyze(lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out", workers=1)
+        },
+        "p",
+    )
+    analyze(
+        lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"),
+        root / "out",
+        workers=1,
+    )
     return root / "out"
 
 
-def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(review, film_run, tmp_path, monkeypatch):
+def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(
+    review, film_run, tmp_path, monkeypatch
+):
     viewer, widget, press = review
     run = shutil.copytree(film_run, tmp_path / "film", ignore=shutil.ignore_patterns("*.lock"))
     widget.open(run)
@@ -81,7 +107,9 @@ def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(review, 
     viewer.dims.set_current_step(0, 1)  # what was painted is saved where it was painted
     assert (LocalRun(run).read_field("B02", 1, 1).labels["somas"] == 300).sum() == 16
     assert np.array_equal(LocalRun(run).read_field("B02", 1, 2).labels["somas"], labels[2])
-    tracked = next(r for r in widget.session.run.cells("B02", 1) if r["frame"] == 2 and r["track"] is not None)
+    tracked = next(
+        r for r in widget.session.run.cells("B02", 1) if r["frame"] == 2 and r["track"] is not None
+    )
     point_at(viewer, "somas", tracked["label"])
     monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("two cells", True))
     press("T")
@@ -91,7 +119,9 @@ def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(review, 
 
 @pytest.fixture
 def review(make_napari_viewer):
-    """(viewer, widget, press): `press` is a key as napari hears it, the selected layer's before the viewer's."""
+    """(viewer, widget, press): `press` is a key as napari hears it, the selected layer's before the
+    viewer's.
+    """
     from napari_plugin.widget import ReviewWidget
 
     viewer = make_napari_viewer()
@@ -100,7 +130,10 @@ def review(make_napari_viewer):
 
     def press(key):
         active = viewer.layers.selection.active
-        keymap = {**{str(k): f for k, f in viewer.keymap.items()}, **{str(k): f for k, f in (active.keymap if active else {}).items()}}
+        keymap = {
+            **{str(k): f for k, f in viewer.keymap.items()},
+            **{str(k): f for k, f in (active.keymap if active else {}).items()},
+        }
         keymap[key](viewer)
 
     yield viewer, widget, press
@@ -170,7 +203,8 @@ def test_what_was_painted_is_saved_when_one_steps_on(review, run):
     layer.paint((10, 10), number)
     assert (layer.data == number).any()
     press("N")
-    assert (layer.mode, layer.selected_label) == ("pan_zoom", 0)  # a stray click paints nothing on the next field
+    # a stray click paints nothing on the next field
+    assert (layer.mode, layer.selected_label) == ("pan_zoom", 0)
     assert (widget.session.run.read_field(well, 1).labels["nuclei"] == number).any()
     assert [v.reason for v in widget.session.run.review.history(well, 1)] == ["painted"]
 
@@ -223,7 +257,9 @@ def test_the_plate_and_the_curve_follow_the_well(review, run):
     _, widget, press = review
     widget.open(run)
     assert len(widget.plate.spots.data) == 24
-    well = next(w for w in widget.session.wells[3:] if widget.session.table.rows[w]["control"] == "none")
+    well = next(
+        w for w in widget.session.wells[3:] if widget.session.table.rows[w]["control"] == "none"
+    )
     point = next(p for p in widget.plate.spots.points() if p.data() == well)
     widget.plate.spots.sigClicked.emit(widget.plate.spots, [point], None)
     assert widget.session.well == well
@@ -243,7 +279,10 @@ def test_the_plate_and_the_curve_follow_the_well(review, run):
 def test_the_tables_follow_on_request(review, run, qtbot):
     viewer, widget, press = review
     widget.open(run)
-    well, before = widget.session.well, widget.session.table.rows[widget.session.well]["nuclei_count"]
+    well, before = (
+        widget.session.well,
+        widget.session.table.rows[widget.session.well]["nuclei_count"],
+    )
     point_at(viewer, "nuclei", int(viewer.layers["nuclei"].data.max()))
     press("D")
     with qtbot.waitSignal(widget.followed, timeout=60_000) as said:

@@ -19,7 +19,13 @@ from phenotypes.columns.dictionary import SHOLL_UM, conform
 from phenotypes.films.deaths import DeathSettings, sensor_threshold, tracks_table
 from phenotypes.films.tracking import TrackSettings, link, register, sharp_frames
 from phenotypes.plates.calls import CallSettings, mark_mislocalised, mark_pyknotic
-from phenotypes.plates.checks import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
+from phenotypes.plates.checks import (
+    QualityLimits,
+    exclude_unfocused,
+    exclude_vehicle_outliers,
+    mark_fields,
+    plate_checks,
+)
 from phenotypes.plates.responses import respond
 from phenotypes.plates.review_queue import rank_fields
 from phenotypes.plates.wells import WellSettings, well_table
@@ -30,7 +36,9 @@ Outcome = dict[str, object]
 
 
 def drawn() -> tuple[Field, Segmentation]:
-    """Three neurons in 195 µm: one with neurites of several lengths, two that share one; beads and fragments."""
+    """Three neurons in 195 µm: one with neurites of several lengths, two that share one; beads and
+    fragments.
+    """
 
     def disc(image, y, x, radius, value):
         cv2.circle(image, (round(x / PX), round(y / PX)), round(radius / PX), value, -1)
@@ -51,14 +59,18 @@ def drawn() -> tuple[Field, Segmentation]:
         disc(neurites, 40, x, radius, 1)
     for x, radius in ((60, 2.0), (100, 3.2)):
         disc(neurites, 100, x, radius, 1)
-    cv2.line(neurites, (round(130 / PX), round(100 / PX)), (round(138 / PX), round(100 / PX)), 1, 12)
+    cv2.line(
+        neurites, (round(130 / PX), round(100 / PX)), (round(138 / PX), round(100 / PX)), 1, 12
+    )
     for label, (y, x) in enumerate(((40, 40), (150, 40), (150, 80)), start=1):
         disc(somas, y, x, 8, label)
         disc(nuclei, y, x, 4, label)
     neurites[somas > 0] = 0
     away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5) * PX
     noise = np.random.default_rng(0).normal(100, 2, (2, SIDE, SIDE))
-    pixels = (noise + np.stack([300.0 * (nuclei > 0) + 30 * np.exp(-away / 3), 300 * np.exp(-away / 3)])).astype(np.float32)
+    pixels = (
+        noise + np.stack([300.0 * (nuclei > 0) + 30 * np.exp(-away / 3), 300 * np.exp(-away / 3)])
+    ).astype(np.float32)
     labels = {"nuclei": nuclei, "somas": somas, "neurites": neurites.astype(np.int32)}
     return Field(pixels, ("dna", "aggregate"), PX), Segmentation(labels, "drawn")
 
@@ -67,7 +79,9 @@ def drawn() -> tuple[Field, Segmentation]:
 def measured(settings: MeasureSettings) -> Outcome:
     result = measure(*DRAWN, settings)
     tables = {"cell": result.cells, "field": result.field}
-    return {f"{level}.{c}": table[c].to_list() for level, table in tables.items() for c in table.columns}
+    return {
+        f"{level}.{c}": table[c].to_list() for level, table in tables.items() for c in table.columns
+    }
 
 
 DRAWN = drawn()
@@ -154,7 +168,11 @@ def counted(settings: WellSettings) -> Outcome:
 def called(settings: CallSettings) -> Outcome:
     pyknotic = mark_pyknotic(CELLS, CONDITIONS, settings)["is_pyknotic"]
     marked, reason = mark_mislocalised(CELLS, CONDITIONS, ["L"], settings)
-    return {"is_pyknotic": pyknotic.sum(), "is_mislocalised": marked["is_mislocalised"].sum(), "reason": reason}
+    return {
+        "is_pyknotic": pyknotic.sum(),
+        "is_mislocalised": marked["is_mislocalised"].sum(),
+        "reason": reason,
+    }
 
 
 def judged(limits: QualityLimits) -> Outcome:
@@ -162,20 +180,34 @@ def judged(limits: QualityLimits) -> Outcome:
     # One well of two fields, of which one is in focus.
     pair = pl.concat([FIELDS[18:19].with_columns(valid=pl.lit(value=v)) for v in (True, False)])
     density = [100.0 + 3 * (k % 3) for k in range(11)] + [127.0] + [100.0] * 12
-    wells = conform(CONDITIONS.with_columns(status=pl.lit("done"), reason=pl.lit(""), live_density=pl.Series(density)), "well")
+    wells = conform(
+        CONDITIONS.with_columns(
+            status=pl.lit("done"), reason=pl.lit(""), live_density=pl.Series(density)
+        ),
+        "well",
+    )
     checks = plate_checks(wells, FIELDS.with_columns(exposed_h=pl.Series(DRIFTING)), 4, 6, limits)
     return {
         "valid": marked["valid"].sum(),
-        **{name: marked["qc"].str.contains(name).sum() for name in ("saturated", "unevenly", "debris", "confluent")},
+        **{
+            name: marked["qc"].str.contains(name).sum()
+            for name in ("saturated", "unevenly", "debris", "confluent")
+        },
         "outcome": exclude_unfocused(pair, DONE, limits)["D01"][0],
         "vehicles": exclude_vehicle_outliers(wells, limits)["status"].to_list(),
         "glowing": checks.filter(pl.col("check") == "autofluorescence")["status"].to_list(),
-        "trends": checks.filter(pl.col("check") != "autofluorescence").select("check", "subject", "status").rows(),
+        "trends": (
+            checks.filter(pl.col("check") != "autofluorescence")
+            .select("check", "subject", "status")
+            .rows()
+        ),
     }
 
 
 # Times of imaging that follow the vehicle wells' densities with a rank correlation of 0.60, p 0.04.
-DRIFTING = [1.0, 0.0, 8.0, 2.0, 10.0, 9.0, 7.0, 6.0, 4.0, 3.0, 5.0, 11.0] + [12.0 + k for k in range(12)]
+DRIFTING = [1.0, 0.0, 8.0, 2.0, 10.0, 9.0, 7.0, 6.0, 4.0, 3.0, 5.0, 11.0] + [
+    12.0 + k for k in range(12)
+]
 
 
 def track(number: int, seen: list[int], **columns: list[float]) -> pl.DataFrame:
@@ -194,35 +226,69 @@ def track(number: int, seen: list[int], **columns: list[float]) -> pl.DataFrame:
 
 
 FRAMES = pl.DataFrame(
-    {"frame": range(1, 9), "time_h": [12.0 * f for f in range(8)], "usable": [True] * 8, "y_um": [0.0] * 8, "x_um": [0.0] * 8}
+    {
+        "frame": range(1, 9),
+        "time_h": [12.0 * f for f in range(8)],
+        "usable": [True] * 8,
+        "y_um": [0.0] * 8,
+        "x_um": [0.0] * 8,
+    }
 )
 TRACKS = pl.concat(
     [
         track(1, [1, 2, 3, 4, 5, 6]),
         track(2, [1, 2, 3], x_um=[585.0 - 3] * 3),
-        track(3, [1, 2, 3, 4], soma_form_factor=[0.5, 0.6, 0.88, 0.88], soma_area_um2=[200.0, 180, 130, 130]),
+        track(
+            3,
+            [1, 2, 3, 4],
+            soma_form_factor=[0.5, 0.6, 0.88, 0.88],
+            soma_area_um2=[200.0, 180, 130, 130],
+        ),
         track(4, [1, 2, 3, 4], sensor=[0.1, 0.1, 0.9, 0.9], y_um=[300.0, 300, 306, 306]),
     ]
 )
 
 
 def died(settings: DeathSettings) -> Outcome:
-    outcome: Outcome = {"threshold": sensor_threshold(np.linspace(0, 0.1, 30), np.linspace(0.9, 1, 30), settings).threshold}
+    outcome: Outcome = {
+        "threshold": (
+            sensor_threshold(np.linspace(0, 0.1, 30), np.linspace(0.9, 1, 30), settings).threshold
+        )
+    }
     for definition in ("reporter_loss", "rounding", "gedi"):
-        table = tracks_table(TRACKS, FRAMES, (600.0, 600.0), replace(settings, definition=definition), 0.5)
-        outcome |= {f"{definition}.{row[0]}": row[1:] for row in table.select("track", "event", "reason").rows()}
+        table = tracks_table(
+            TRACKS, FRAMES, (600.0, 600.0), replace(settings, definition=definition), 0.5
+        )
+        outcome |= {
+            f"{definition}.{row[0]}": row[1:]
+            for row in table.select("track", "event", "reason").rows()
+        }
     return outcome
 
 
 def tracked(settings: TrackSettings) -> Outcome:
-    rows = [(f, 100.0, 100.0 + 12 * (f == 2), 150.0) for f in (1, 2)] + [(f, 300.0, 300.0, 150.0) for f in (1, 2, 4)]
+    rows = [(f, 100.0, 100.0 + 12 * (f == 2), 150.0) for f in (1, 2)] + [
+        (f, 300.0, 300.0, 150.0) for f in (1, 2, 4)
+    ]
     rows += [(3, 500.0, 500.0, 150.0), (4, 500.0, 500.0, 150.0)]
-    merged = [(1, 100.0, 100.0, 150.0), (1, 112.0, 100.0, 150.0), (2, 104.0, 100.0, 225.0), (3, 104.0, 100.0, 225.0)]
+    merged = [
+        (1, 100.0, 100.0, 150.0),
+        (1, 112.0, 100.0, 150.0),
+        (2, 104.0, 100.0, 225.0),
+        (3, 104.0, 100.0, 225.0),
+    ]
     tables = []
     for part in (rows, merged):
         table = pl.DataFrame(part, ["frame", "y_um", "x_um", "soma_area_um2"], orient="row")
-        tables.append(link(table.with_columns(pl.int_range(1, pl.len() + 1).over("frame").alias("label")), settings))
-    image = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (300, 300)).astype(np.float32), (0, 0), 3)
+        tables.append(
+            link(
+                table.with_columns(pl.int_range(1, pl.len() + 1).over("frame").alias("label")),
+                settings,
+            )
+        )
+    image = cv2.GaussianBlur(
+        np.random.default_rng(0).normal(0, 1, (300, 300)).astype(np.float32), (0, 0), 3
+    )
     shifted = np.roll(image, 36, axis=0)
     return {
         "moved": tables[0].filter(pl.col("y_um") == 100.0)["track"].n_unique(),
@@ -266,7 +332,9 @@ SIDE_BRANCHES = {
     "field.neurite_straightness",
     "field.neurite_tips",
 }
-RATIOS = {f"cell.{name}_{role}" for name in ("cytoplasm_mean", "nc_log2") for role in ("dna", "aggregate")}
+RATIOS = {
+    f"cell.{name}_{role}" for name in ("cytoplasm_mean", "nc_log2") for role in ("dna", "aggregate")
+}
 PRIMARY = {"cell.primary_neurites", "cell.mean_process_um"}
 SINGLE = {"primary_neurites_mean", "mean_process_mean"}
 # Class, setting, another value ► the outcomes that change.
@@ -274,14 +342,24 @@ CASES = [
     (MeasureSettings, "ring_um", 2.0, RATIOS),
     (MeasureSettings, "min_branch_um", 8.0, SIDE_BRANCHES),
     (MeasureSettings, "min_primary_um", 4.0, PRIMARY),
-    (MeasureSettings, "primary_ring_um", 12.0, PRIMARY | {"cell.max_process_um", "field.neurite_straightness"}),
+    (
+        MeasureSettings,
+        "primary_ring_um",
+        12.0,
+        PRIMARY | {"cell.max_process_um", "field.neurite_straightness"},
+    ),
     (MeasureSettings, "bead_length_um", 2.0, {"field.neurite_beads"}),
     (MeasureSettings, "bead_width", 2.5, {"field.neurite_beads"}),
     (MeasureSettings, "fragment_area_um2", 20.0, {"field.neurite_fragment_um2"}),
     (MeasureSettings, "fragment_circularity", 0.85, {"field.neurite_fragment_um2"}),
     (MeasureSettings, "max_conflict", 0.01, PER_SOMA | {"field.warnings"}),
     (WellSettings, "max_conflict", 0.2, SINGLE | {"response", "queue"}),
-    (WellSettings, "min_soma_area_um2", 60.0, MEANS | {"live_count", "live_density", "survival_fixed"}),
+    (
+        WellSettings,
+        "min_soma_area_um2",
+        60.0,
+        MEANS | {"live_count", "live_density", "survival_fixed"},
+    ),
     (WellSettings, "many_puncta", 5, {"puncta_many_fraction"}),
     (WellSettings, "min_cells", 61, MEANS | SINGLE | {"neurite_length_per_neuron", "response"}),
     (CallSettings, "pyknotic_area", 0.6, {"is_pyknotic"}),
@@ -320,16 +398,22 @@ SCENES = {
 
 
 def test_every_setting_has_a_case():
-    assert sorted((kind.__name__, name) for kind, name, *_ in CASES) == sorted((k.__name__, f.name) for k in SCENES for f in fields(k))
+    assert sorted((kind.__name__, name) for kind, name, *_ in CASES) == sorted(
+        (k.__name__, f.name) for k in SCENES for f in fields(k)
+    )
 
 
-@pytest.mark.parametrize(("kind", "name", "value", "columns"), CASES, ids=[f"{k.__name__}.{n}" for k, n, *_ in CASES])
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "columns"), CASES, ids=[f"{k.__name__}.{n}" for k, n, *_ in CASES]
+)
 def test_a_setting_changes_its_own_columns(kind, name, value, columns):
     before, after = SCENES[kind](kind()), SCENES[kind](kind(**{name: value}))
     assert {c for c in before.keys() | after.keys() if before.get(c) != after.get(c)} == columns
 
 
-@pytest.mark.parametrize(("kind", "wrong"), [(k, {n: -1}) for k, n, *_ in CASES] + [(k, {"no_such": 1}) for k in SCENES])
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [(k, {n: -1}) for k, n, *_ in CASES] + [(k, {"no_such": 1}) for k in SCENES]
+)
 def test_what_is_out_of_bounds_is_refused_wherever_settings_are_made(kind, wrong):
     with pytest.raises(ValidationError):
         kind(**wrong)
@@ -342,6 +426,8 @@ def test_a_refusal_names_the_limit_that_was_set():
     ):
         cells = CELLS.with_columns(pl.lit(value=False).alias("is_pyknotic"))
         wells = well_table(cells, FIELDS, CONDITIONS, DONE, settings)
-        row = respond(wells, ["primary_neurites_mean"], pixel_size_um=PX, settings=settings).table.row(0, named=True)
+        row = respond(
+            wells, ["primary_neurites_mean"], pixel_size_um=PX, settings=settings
+        ).table.row(0, named=True)
         assert row["status"] == status
         assert words in row["reason"]

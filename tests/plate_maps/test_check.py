@@ -8,7 +8,9 @@ from plate_maps.check import confounded
 
 
 def plate(*conditions):
-    return PlateMap(plate_format(96), {Well(1, i): c for i, c in enumerate(conditions, 1)}, "map.csv")
+    return PlateMap(
+        plate_format(96), {Well(1, i): c for i, c in enumerate(conditions, 1)}, "map.csv"
+    )
 
 
 def test_a_sound_map_has_no_findings():
@@ -19,8 +21,20 @@ def test_a_sound_map_has_no_findings():
 
 
 def test_findings_name_line_compound_and_wells_errors_first():
-    findings = check(plate(Condition("L1", "DMSO", 0.0, Control.VEHICLE), Condition("L1", "ril", 1e-6), Condition("L2", "ril", 1e-6)))
-    assert [f.code for f in findings] == ["no_vehicle_for_line", "few_vehicle_wells", "few_doses", "few_doses", "no_positive"]
+    findings = check(
+        plate(
+            Condition("L1", "DMSO", 0.0, Control.VEHICLE),
+            Condition("L1", "ril", 1e-6),
+            Condition("L2", "ril", 1e-6),
+        )
+    )
+    assert [f.code for f in findings] == [
+        "no_vehicle_for_line",
+        "few_vehicle_wells",
+        "few_doses",
+        "few_doses",
+        "no_positive",
+    ]
     assert "line L2" in findings[0].message
     assert "A01" in findings[1].message
     assert "ril on line L1 has 1 dose" in findings[2].message
@@ -31,12 +45,19 @@ def mixed(findings):
 
 
 def vehicles(*wells):
-    return plate(*(Condition(line, compound, 0.0, Control.VEHICLE, batch=batch) for line, compound, batch in wells))
+    return plate(
+        *(
+            Condition(line, compound, 0.0, Control.VEHICLE, batch=batch)
+            for line, compound, batch in wells
+        )
+    )
 
 
 def test_vehicle_wells_of_one_line_are_of_one_vehicle_and_one_batch():
     assert mixed(check(vehicles(*[("L1", "DMSO", "d1")] * 3, *[("L2", "water", "d2")] * 3))) == []
-    (batches,) = mixed(check(vehicles(("L1", "DMSO", "d1"), ("L1", "DMSO", "d2"), ("L1", "DMSO", "d1"))))
+    (batches,) = mixed(
+        check(vehicles(("L1", "DMSO", "d1"), ("L1", "DMSO", "d2"), ("L1", "DMSO", "d1")))
+    )
     assert batches.severity == "warning"
     assert "d1, d2" in batches.message
     (compounds,) = mixed(check(vehicles(("L1", "DMSO", "d1"), ("L1", "water", "d1"))))
@@ -55,8 +76,16 @@ def test_three_vehicle_wells_are_enough(count, few):
 def test_four_doses_of_a_compound_on_a_line_are_enough(count, few):
     ladder = [Condition("L1", "ril", 1e-8 * 3**k) for k in range(count)]
     # Neither repeats, nor other lines' doses, nor controls make a ladder longer.
-    other = [ladder[0], Condition("L2", "ril", 1e-3), Condition("L1", "ril", 2e-3, Control.POSITIVE)]
-    messages = [f.message for f in check(plate(*ladder, *other)) if f.code == "few_doses" and "on line L1" in f.message]
+    other = [
+        ladder[0],
+        Condition("L2", "ril", 1e-3),
+        Condition("L1", "ril", 2e-3, Control.POSITIVE),
+    ]
+    messages = [
+        f.message
+        for f in check(plate(*ladder, *other))
+        if f.code == "few_doses" and "on line L1" in f.message
+    ]
     assert bool(messages) == few
 
 

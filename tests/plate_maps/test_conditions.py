@@ -47,7 +47,14 @@ def test_other_doses_are_refused_with_the_reason(text, unit, says):
 
 
 @pytest.mark.parametrize(
-    ("word", "control"), [("DMSO", "vehicle"), ("Vehicle", "vehicle"), ("pos ctrl", "positive"), ("", "none"), ("NEG", "negative")]
+    ("word", "control"),
+    [
+        ("DMSO", "vehicle"),
+        ("Vehicle", "vehicle"),
+        ("pos ctrl", "positive"),
+        ("", "none"),
+        ("NEG", "negative"),
+    ],
 )
 def test_words_for_controls(word, control):
     assert Control.parse(word).value == control

@@ -17,8 +17,13 @@ from plate_maps.wells import row_number, whole_number
 
 FOREIGN = ["10³", "²", "①", "٣", "1²", "๓"]
 LONG = "well,line,compound,dose,unit,control,note\nA01,L1,DMSO,,,vehicle,\nA02,L1,ril,{dose},uM,,{note}\n"
-GRID = "line,1,2\nA,L1,L1\n\ncompound,1,2\nA,DMSO,ril\n\ndose (uM),1,2\nA,,{dose}\n\ncontrol,1,2\nA,vehicle,\n\ncells,1,2\nA,,{note}\n"
-CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters=',;"\t'), max_size=8)
+GRID = (
+    "line,1,2\nA,L1,L1\n\ncompound,1,2\nA,DMSO,ril\n\ndose"
+    " (uM),1,2\nA,,{dose}\n\ncontrol,1,2\nA,vehicle,\n\ncells,1,2\nA,,{note}\n"
+)
+CELLS = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters=',;"\t'), max_size=8
+)
 
 
 def read(text, name="map.csv"):
@@ -52,7 +57,9 @@ def test_a_well_name_has_no_other_digits(text):
 
 @pytest.mark.parametrize("text", ["10³", "²", "①", "٣", "1٣", "1e٣ uM", "٣ uM", "1.٣ uM"])
 def test_a_dose_has_no_other_digits(text):
-    with pytest.raises(ValueError, match=r"is not a number with a unit|is not a concentration unit"):
+    with pytest.raises(
+        ValueError, match=r"is not a number with a unit|is not a concentration unit"
+    ):
         parse_dose(text)
 
 
@@ -65,7 +72,9 @@ def test_a_dose_has_no_other_digits(text):
 @example(note="9" * 5000)
 def test_any_annotation_is_kept_as_written(form, note):
     plate_map = read(form.format(dose="1", note=note))
-    assert [text for _, text in plate_map[Well(1, 2)].annotations] == [note.strip()] * bool(note.strip())
+    assert [text for _, text in plate_map[Well(1, 2)].annotations] == [note.strip()] * bool(
+        note.strip()
+    )
 
 
 @pytest.mark.parametrize(("form", "row"), [(LONG, 3), (GRID, 8)])
@@ -78,7 +87,9 @@ def test_a_dose_that_is_not_a_number_is_refused_with_file_row_and_well(form, row
     assert f"well A02: dose {dose!r}" in refused.value.problems[0]
 
 
-@pytest.mark.parametrize(("row", "column"), [("A", "²"), ("A", "٣"), ("A", ""), ("", "2"), ("ß", "2"), ("²", "2")])
+@pytest.mark.parametrize(
+    ("row", "column"), [("A", "²"), ("A", "٣"), ("A", ""), ("", "2"), ("ß", "2"), ("²", "2")]
+)
 def test_a_row_or_column_that_is_not_one_is_refused_with_file_and_row(row, column):
     with pytest.raises(PlateMapError) as refused:
         read(f"row,column,line,control\nA,1,L1,vehicle\n{row},{column},,\n")
@@ -89,20 +100,31 @@ def test_a_row_or_column_that_is_not_one_is_refused_with_file_and_row(row, colum
 def test_a_place_in_xml_that_is_not_on_a_plate_is_refused(number):
     entry = "<Well><Row>{}</Row><Col>2</Col><Value>{}</Value></Well>"
     layer = "<Layer><Name>{}</Name>{}</Layer>"
-    harmony = "<AssayLayout>" + layer.format("Compound", entry.format(number, "ril") + entry.format(1, "DMSO")) + "</AssayLayout>"
+    harmony = (
+        "<AssayLayout>"
+        + layer.format("Compound", entry.format(number, "ril") + entry.format(1, "DMSO"))
+        + "</AssayLayout>"
+    )
     with pytest.raises(PlateMapError) as refused:
         read(harmony, "layout.xml")
     assert refused.value.problems[0].startswith("layout.xml, layer Compound: an entry (ril)")
     if number != "0":  # rows count from 0 here
         with pytest.raises(PlateMapError) as refused:
-            read(f'<plate><well row="{number}" col="1"/><well row="0" col="0"/></plate>', "m.PlateMap")
+            read(
+                f'<plate><well row="{number}" col="1"/><well row="0" col="0"/></plate>',
+                "m.PlateMap",
+            )
         assert refused.value.problems[0].startswith("m.PlateMap: a well has no row and col")
 
 
 @pytest.mark.parametrize("key", ["A٣", "A²"])
 def test_a_place_in_a_wellmap_layout_has_no_other_digits(key):
     with pytest.raises(PlateMapError, match=r"map\.toml"):
-        read(f'[expt]\nline = "L1"\n[well.A1]\ncontrol = "vehicle"\n[well."{key}"]\ncontrol = "vehicle"\n', "map.toml")
+        read(
+            f'[expt]\nline = "L1"\n[well.A1]\ncontrol = "vehicle"\n[well."{key}"]\ncontrol ='
+            ' "vehicle"\n',
+            "map.toml",
+        )
 
 
 @pytest.mark.parametrize("passage", FOREIGN)
@@ -111,7 +133,10 @@ def test_a_passage_is_a_number(passage):
         read_lines(write([Line("L1", "D1", passage=passage)], Line))
 
 
-@pytest.mark.parametrize(("name", "text"), [("age_at_sampling", "٥٠-٥٩"), ("karyotype_year", "20٢٤"), ("disease", "MONDO:000497٦")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("age_at_sampling", "٥٠-٥٩"), ("karyotype_year", "20٢٤"), ("disease", "MONDO:000497٦")],
+)
 def test_buckets_years_and_identifiers_have_no_other_digits(name, text):
     with pytest.raises(RegistryError, match=f"row 2.*{name}"):
         read_lines(write([Line("L1", "D1", **{name: text})], Line))

@@ -7,9 +7,12 @@ from plate_maps import Control, check, plate_format, read_plate_map
 from plate_maps.layout import Design, LayoutError, draw, lay_out, to_csv
 
 DESIGN = Design(
-    {"SOD1-07": "SOD1 p.A5V", "SOD1-07-iso": "SOD1 corrected", "HC-01": "healthy, donor 3"}, ("a", "b", "c", "d", "e"), (1e-8, 1e-7, 1e-6, 1e-5),
-    positive="ref", positive_molar=1e-5,
-)  # fmt: skip
+    {"SOD1-07": "SOD1 p.A5V", "SOD1-07-iso": "SOD1 corrected", "HC-01": "healthy, donor 3"},
+    ("a", "b", "c", "d", "e"),
+    (1e-8, 1e-7, 1e-6, 1e-5),
+    positive="ref",
+    positive_molar=1e-5,
+)
 PLATE = plate_format(384)
 
 
@@ -21,7 +24,13 @@ def test_every_line_and_its_vehicles_are_on_every_plate():
         assert set(plate.lines) == set(DESIGN.lines)
         for line in DESIGN.lines:
             assert len(plate.vehicle_wells(line)) == DESIGN.vehicles
-            assert sum(c.control is Control.POSITIVE and c.line == line for c in plate.conditions.values()) == DESIGN.positives
+            assert (
+                sum(
+                    c.control is Control.POSITIVE and c.line == line
+                    for c in plate.conditions.values()
+                )
+                == DESIGN.positives
+            )
         seen |= set(plate.compounds)
     assert seen == set(DESIGN.compounds)
 
@@ -65,7 +74,11 @@ def test_lines_that_do_not_fit_together_are_refused_not_split():
 
 
 def test_the_seed_is_the_layout():
-    assert to_csv(lay_out(DESIGN, PLATE, 7)[0]) == to_csv(lay_out(DESIGN, PLATE, 7)[0]) != to_csv(lay_out(DESIGN, PLATE, 8)[0])
+    assert (
+        to_csv(lay_out(DESIGN, PLATE, 7)[0])
+        == to_csv(lay_out(DESIGN, PLATE, 7)[0])
+        != to_csv(lay_out(DESIGN, PLATE, 8)[0])
+    )
 
 
 def test_the_written_map_is_read_back_and_passes_its_check(tmp_path):

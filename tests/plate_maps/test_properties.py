@@ -1,4 +1,6 @@
-"""Any map survives being written and read; any text is read or refused by name, and nothing else ever happens."""
+"""Any map survives being written and read; any text is read or refused by name, and nothing else
+ever happens.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from plate_maps import Condition, Control, PlateMap, PlateMapError, Well, plate_format, read_plate_map
+from plate_maps import (
+    Condition,
+    Control,
+    PlateMap,
+    PlateMapError,
+    Well,
+    plate_format,
+    read_plate_map,
+)
 from plate_maps.layout import to_csv
 from plate_maps.readers.sheets import MAX_BYTES
 
-NAMES = st.text(string.ascii_letters + string.digits + " -_.äµ,;\"'", min_size=1, max_size=12).filter(lambda s: s.strip() == s and s)
+NAMES = st.text(
+    string.ascii_letters + string.digits + " -_.äµ,;\"'", min_size=1, max_size=12
+).filter(lambda s: s.strip() == s and s)
 DOSES = st.sampled_from([1e-9, 3e-9, 1e-8, 3.3e-7, 1e-6, 2.5e-5, 1e-3])
 ODD = "\t;,\"\n\r '=+@0123456789AZaz.µ-\ufeff"
 
@@ -32,7 +44,10 @@ def maps(draw):
     conditions = {chosen[0]: Condition(lines[0], "DMSO", 0.0, Control.VEHICLE)}
     for well in chosen[1:]:
         conditions[well] = Condition(
-            draw(st.sampled_from(lines)), draw(NAMES), draw(DOSES), replicate=draw(st.sampled_from(["", "1", "2"]))
+            draw(st.sampled_from(lines)),
+            draw(NAMES),
+            draw(DOSES),
+            replicate=draw(st.sampled_from(["", "1", "2"])),
         )
     return PlateMap(fmt, dict(sorted(conditions.items())))
 
@@ -59,7 +74,10 @@ def test_delimiter_byte_order_mark_and_encoding_make_no_difference(plate, delimi
     assert read_text(out.getvalue(), encoding=encoding).digest() == plate.digest()
 
 
-@given(st.text(ODD, max_size=300), st.sampled_from(["map.csv", "map.tsv", "map.toml", "map.xml", "map.PlateMap", "map.xlsx"]))
+@given(
+    st.text(ODD, max_size=300),
+    st.sampled_from(["map.csv", "map.tsv", "map.toml", "map.xml", "map.PlateMap", "map.xlsx"]),
+)
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_read_or_refused_by_name(text, name):
     try:
@@ -74,7 +92,24 @@ def test_any_text_is_read_or_refused_by_name(text, name):
 @given(
     st.lists(
         st.lists(
-            st.sampled_from(["", "well", "line", "A01", "B2", "Z99", "1", "dose", "-1", "nan", "1e999 uM", "vehicle", "control", "=1+1"]),
+            st.sampled_from(
+                [
+                    "",
+                    "well",
+                    "line",
+                    "A01",
+                    "B2",
+                    "Z99",
+                    "1",
+                    "dose",
+                    "-1",
+                    "nan",
+                    "1e999 uM",
+                    "vehicle",
+                    "control",
+                    "=1+1",
+                ]
+            ),
             max_size=6,
         ),
         max_size=8,
@@ -106,15 +141,26 @@ HEADER = ["well", "line", "compound", "dose", "unit", "control"]
 
 
 def test_merged_cells_are_named_and_never_carried_over(tmp_path):
-    """A line merged over two rows stands in the first only; the second well would silently get none, or a wrong one."""
-    path = workbook(tmp_path, [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", 1, "uM", ""]], "B2:B3")
+    """A line merged over two rows stands in the first only; the second well would silently get
+    none, or a wrong one.
+    """
+    path = workbook(
+        tmp_path,
+        [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", 1, "uM", ""]],
+        "B2:B3",
+    )
     with pytest.raises(PlateMapError, match="row 3, well A02: the cell line is missing"):
         read_plate_map(path)
 
 
 def test_formulas_without_a_stored_value_are_named(tmp_path):
-    path = workbook(tmp_path, [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", "=1*3", "uM", ""]])
-    with pytest.raises(PlateMapError, match=r"row 3: formula =1\*3 has no stored value; open and save it in Excel"):
+    path = workbook(
+        tmp_path,
+        [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", "=1*3", "uM", ""]],
+    )
+    with pytest.raises(
+        PlateMapError, match=r"row 3: formula =1\*3 has no stored value; open and save it in Excel"
+    ):
         read_plate_map(path)
 
 
@@ -136,6 +182,10 @@ def test_a_workbook_whose_sheet_breaks_off_is_refused_by_name(tmp_path):
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(broken, "w") as target:
         for name in source.namelist():
             content = source.read(name)
-            target.writestr(name, content[: len(content) // 2] if name.endswith("sheet1.xml") else content)
-    with pytest.raises(PlateMapError, match=r"broken.xlsx cannot be used:\n  - the workbook cannot be read"):
+            target.writestr(
+                name, content[: len(content) // 2] if name.endswith("sheet1.xml") else content
+            )
+    with pytest.raises(
+        PlateMapError, match=r"broken.xlsx cannot be used:\n  - the workbook cannot be read"
+    ):
         read_plate_map(broken)

@@ -4,14 +4,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plate_maps.registry import Batch, Line, Registry, RegistryError, read_batches, read_lines, write
+from plate_maps.registry import (
+    Batch,
+    Line,
+    Registry,
+    RegistryError,
+    read_batches,
+    read_lines,
+    write,
+)
 
 LINES = [
-    Line("SOD1-07", "D1", "SOD1 p.A5V", gene="SOD1", hgvs="NM_000454.5:c.14C>T", zygosity="heterozygous", disease="MONDO:0004976", sex="female",
-         age_at_sampling="50-59", rrid="CVCL_B5P3", passage="23", karyotype_year="2021"),
+    Line(
+        "SOD1-07",
+        "D1",
+        "SOD1 p.A5V",
+        gene="SOD1",
+        hgvs="NM_000454.5:c.14C>T",
+        zygosity="heterozygous",
+        disease="MONDO:0004976",
+        sex="female",
+        age_at_sampling="50-59",
+        rrid="CVCL_B5P3",
+        passage="23",
+        karyotype_year="2021",
+    ),
     Line("SOD1-07-iso", "D1", "corrected", isogenic_parent="SOD1-07", edit="CRISPR HDR"),
     Line("HC-01", "D2", "healthy"),
-]  # fmt: skip
+]
 
 
 def test_lines_are_written_and_read_back():
@@ -22,7 +42,10 @@ def test_donors_and_isogenic_pairs():
     registry = Registry(read_lines(write(LINES, Line)), {})
     assert registry.donors() == {"SOD1-07": "D1", "SOD1-07-iso": "D1", "HC-01": "D2"}
     assert registry.isogenic_pairs() == [("SOD1-07", "SOD1-07-iso")]
-    assert registry.unknown(["HC-01", "X"], ["b1", ""]) == ["line X is not in the registry", "batch b1 is not in the registry"]
+    assert registry.unknown(["HC-01", "X"], ["b1", ""]) == [
+        "line X is not in the registry",
+        "batch b1 is not in the registry",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +102,9 @@ def test_isogenic_lines_share_their_donor():
 
 
 def test_batches():
-    batches = [Batch("diff-3", protocol_doi="10.17504/protocols.io.abcd", imaging_day="28", purity="0.82")]
+    batches = [
+        Batch("diff-3", protocol_doi="10.17504/protocols.io.abcd", imaging_day="28", purity="0.82")
+    ]
     assert list(read_batches(write(batches, Batch)).values()) == batches
     with pytest.raises(RegistryError, match="no share between 0 and 1"):
         read_batches("batch\tpurity\nb\t82\n")
@@ -87,7 +112,11 @@ def test_batches():
         read_batches("batch\tprotocol_doi\nb\tprotocols.io/abcd\n")
 
 
-@given(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20).map(str.strip).filter(bool))
+@given(
+    st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20)
+    .map(str.strip)
+    .filter(bool)
+)
 def test_any_name_comes_back(name):
     if name.startswith("'"):
         return

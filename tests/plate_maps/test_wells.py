@@ -4,11 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plate_maps.wells import FORMATS, PlateFormat, Well, plate_format, row_letters, row_number, smallest_format
+from plate_maps.wells import (
+    FORMATS,
+    PlateFormat,
+    Well,
+    plate_format,
+    row_letters,
+    row_number,
+    smallest_format,
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("B3", "B03"), ("b03", "B03"), (" B-03 ", "B03"), ("AA01", "AA01"), ("af48", "AF48"), ("P24", "P24")]
+    ("text", "name"),
+    [
+        ("B3", "B03"),
+        ("b03", "B03"),
+        (" B-03 ", "B03"),
+        ("AA01", "AA01"),
+        ("af48", "AF48"),
+        ("P24", "P24"),
+    ],
 )
 def test_names_in_use_are_read(text, name):
     assert Well.parse(text).name == name

@@ -38,7 +38,11 @@ def test_what_is_out_of_bounds_or_misspelt_is_refused(wrong):
 
 
 def test_the_ends_of_the_bounds_are_within():
-    assert (Example(share=0).share, Example(share=1).share, Example(number=1).number) == (0.0, 1.0, 1)
+    assert (Example(share=0).share, Example(share=1).share, Example(number=1).number) == (
+        0.0,
+        1.0,
+        1,
+    )
 
 
 def test_the_meaning_stands_with_the_bound_and_the_default():

@@ -1,4 +1,6 @@
-"""Dask: where a well's work is computed. DBOS outside decides what must happen; Dask may forget everything and be asked again."""
+"""Dask: where a well's work is computed. DBOS outside decides what must happen; Dask may forget
+everything and be asked again.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         if settings.dask_scheduler and not settings.dask_scheduler.startswith("tls://"):
             raise Forbidden(
-                f"dask_scheduler {settings.dask_scheduler!r} is refused: whoever reaches a scheduler without TLS runs code on it; use tls://"
+                f"dask_scheduler {settings.dask_scheduler!r} is refused: whoever reaches a"
+                " scheduler without TLS runs code on it; use tls://"
             )
         self._settings = settings
         self._client: Any = None
@@ -37,23 +40,35 @@ class Cluster:
             if self._settings.dask_scheduler:
                 self._client = Client(self._settings.dask_scheduler, set_as_default=False)
             else:
-                # Loopback only, no dashboard: nothing listens that another user of the machine could call usefully.
+                # Loopback only, no dashboard: nothing listens that another user of the machine
+                # could call usefully.
                 cluster = LocalCluster(
-                    n_workers=self.processes, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
-                    memory_limit=0, silence_logs="ERROR",
-                )  # fmt: skip
+                    n_workers=self.processes,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    memory_limit=0,
+                    silence_logs="ERROR",
+                )
                 self._client = Client(cluster, set_as_default=False)
             return self._client
 
     def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:
-        """Call a function on the cluster and wait. Raises MachineError if a process was lost; other errors as they are."""
+        """Call a function on the cluster and wait.
+
+        Raises MachineError if a process was lost; other errors as they are.
+        """
         from distributed.client import FutureCancelledError
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
         client = self._connected()
-        # Pure by name only: the same key again (after a retry) must run again, so it carries no result over.
-        future = client.submit(function, *args, key=f"{key}-{os.urandom(4).hex()}", pure=False, retries=1)
+        # Pure by name only: the same key again (after a retry) must run again, so it carries no
+        # result over.
+        future = client.submit(
+            function, *args, key=f"{key}-{os.urandom(4).hex()}", pure=False, retries=1
+        )
         try:
             return future.result()
         except (KilledWorker, CommClosedError, FutureCancelledError, OSError, MemoryError) as error:

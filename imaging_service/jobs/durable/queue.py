@@ -7,7 +7,12 @@ import uuid
 from functools import lru_cache
 
 import sqlalchemy as sa
-from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, run_dbos_database_migrations
+from dbos import (
+    DBOSClient,
+    DBOSPortableJSONSerializer,
+    EnqueueOptions,
+    run_dbos_database_migrations,
+)
 from sqlmodel import Session, col
 
 from imaging_service.database.session import engine, upgrade
@@ -18,12 +23,15 @@ from imaging_service.jobs.records import RunInputs, RunRecord
 from imaging_service.review.log import ReviewLog
 from imaging_service.settings import Settings
 
-# A workflow belongs to the version of the workflows' code, not of the package: raised when their steps change.
+# A workflow belongs to the version of the workflows' code, not of the package: raised when their
+# steps change.
 APPLICATION_VERSION = "1"
 
 
 def prepare_database(url: str) -> None:
-    """Bring our tables and the job engine's to this version; a submission may come before the first worker does."""
+    """Bring our tables and the job engine's to this version; a submission may come before the first
+    worker does.
+    """
     upgrade(url)
     run_dbos_database_migrations(url)
 
@@ -37,9 +45,8 @@ def job_client(url: str) -> DBOSClient:
 def submit_run(settings: Settings, inputs: RunInputs) -> str:
     """Check the inputs, write the run's record, and queue it; returns the run's id.
 
-    The same plate, map, protocol and engine are the same run, which is returned as it stands; one that failed is tried
-    again. Raises the errors of
-    `identify`.
+    The same plate, map, protocol and engine are the same run, which is returned as it stands; one
+    that failed is tried again. Raises the errors of `identify`.
     """
     record, plan = identify(inputs)
     folder = run_folder(settings, record.run_id)
@@ -49,8 +56,13 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
         if row is None:
             row = _new_run(session, record)
         elif row.state == "failed":
-            # What failed may be mended by now. Wells that are done stay done; the others are tried again.
-            session.execute(sa.delete(WellRow).where(col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"))
+            # What failed may be mended by now. Wells that are done stay done; the others are tried
+            # again.
+            session.execute(
+                sa.delete(WellRow).where(
+                    col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"
+                )
+            )
             row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
         else:
             return record.run_id
@@ -67,7 +79,8 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
 
 
 def request_review(settings: Settings, run_id: str) -> int:
-    """Queue the tables' following of the review; returns the revision that they will stand at, or a later one's.
+    """Queue the tables' following of the review; returns the revision that they will stand at, or a
+    later one's.
 
     One job does for all corrections up to its start, and those it leaves nothing to do end at once.
     """
@@ -76,13 +89,17 @@ def request_review(settings: Settings, run_id: str) -> int:
         row = session.get_one(RunRow, run_id)
         key = f"{run_id}:review:{revision}"
         if row.review_reason:
-            # What was in its way may be mended by now: a job that has failed is not done again under its own name.
+            # What was in its way may be mended by now: a job that has failed is not done again
+            # under its own name.
             key, row.review_reason = f"{key}:{uuid.uuid4().hex[:8]}", ""
         elif row.revision == revision:
             return revision
         options: EnqueueOptions = {
-            "queue_name": REVIEWS, "workflow_name": "follow_review", "workflow_id": key, "app_version": APPLICATION_VERSION,
-        }  # fmt: skip
+            "queue_name": REVIEWS,
+            "workflow_name": "follow_review",
+            "workflow_id": key,
+            "app_version": APPLICATION_VERSION,
+        }
         job_client(settings.url).enqueue_in_transaction(session, options, run_id)
         session.commit()
     return revision

@@ -18,13 +18,22 @@ _SUPERVISED = "IMAGING_SERVICE_SUPERVISED"
 
 
 def only_worker(data_dir: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold the data folder's worker lock. Two workers with one executor id would both recover the same wells."""
-    refusal = f"another worker is running on {data_dir.resolve()}; stop it first, or use another data folder"
+    """Hold the data folder's worker lock.
+
+    Two workers with one executor id would both recover the same wells.
+    """
+    refusal = (
+        f"another worker is running on {data_dir.resolve()}; stop it first, or use another data"
+        " folder"
+    )
     return locked(data_dir / "worker.lock", refusal)
 
 
 def work() -> None:
-    """Run queued plates until told to stop. Wells that a killed worker left behind are taken up at the start."""
+    """Run queued plates until told to stop.
+
+    Wells that a killed worker left behind are taken up at the start.
+    """
     from dbos import DBOS, DBOSPortableJSONSerializer
 
     from imaging_service.jobs.durable.cluster import Cluster
@@ -51,9 +60,15 @@ def work() -> None:
         DBOS.launch()
         DBOS.register_queue(PLATES, worker_concurrency=2, polling_interval_sec=current.poll_seconds)
         # One well more than there are processes, so that none waits for the queue.
-        DBOS.register_queue(WELLS, worker_concurrency=Context.cluster.processes + 1, polling_interval_sec=current.poll_seconds)
+        DBOS.register_queue(
+            WELLS,
+            worker_concurrency=Context.cluster.processes + 1,
+            polling_interval_sec=current.poll_seconds,
+        )
         # One at a time: two on one run would write the same tables.
-        DBOS.register_queue(REVIEWS, worker_concurrency=1, polling_interval_sec=current.poll_seconds)
+        DBOS.register_queue(
+            REVIEWS, worker_concurrency=1, polling_interval_sec=current.poll_seconds
+        )
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -62,7 +77,8 @@ def work() -> None:
         print("worker ready", flush=True)
         stop.wait()
         Context.cluster.close()
-        # Threads of unfinished wells would keep the process; what they did not commit is done again.
+        # Threads of unfinished wells would keep the process; what they did not commit is done
+        # again.
         os._exit(0)
 
 
@@ -73,14 +89,20 @@ def _watch_parent(stop: threading.Event) -> None:
 
 
 def supervise(current: Settings, stop: threading.Event) -> None:
-    """Keep one worker process running until `stop`; a worker that dies at once is started more and more slowly."""
+    """Keep one worker process running until `stop`; a worker that dies at once is started more and
+    more slowly.
+    """
     pause = 0.5
     while not stop.is_set():
         started = time.monotonic()
         child = subprocess.Popen(
             [sys.executable, "-m", "imaging_service.cli", "worker"],
             stdin=subprocess.PIPE,
-            env={**os.environ, _SUPERVISED: "1", "IMAGING_SERVICE_DATA_DIR": str(current.data_dir.resolve())},
+            env={
+                **os.environ,
+                _SUPERVISED: "1",
+                "IMAGING_SERVICE_DATA_DIR": str(current.data_dir.resolve()),
+            },
         )
         while child.poll() is None and not stop.is_set():
             time.sleep(0.2)
@@ -92,5 +114,9 @@ def supervise(current: Settings, stop: threading.Event) -> None:
             child.kill()
             return
         pause = 0.5 if time.monotonic() - started > 30 else min(pause * 2, 30)
-        print(f"worker ended with {child.returncode}; started again in {pause:.0f} s", file=sys.stderr, flush=True)
+        print(
+            f"worker ended with {child.returncode}; started again in {pause:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
         stop.wait(pause)

@@ -1,9 +1,9 @@
 """The durable workflows: what must happen to a run, whichever process dies in between.
 
-`analyse_plate` prepares, queues one `analyse_well` a well, waits and summarises; `follow_review` brings a reviewed run's tables up to what
-reviewers said. Every step may run again after a kill and
-leaves the same: files are written whole under the same names, and rows are inserted where their unique constraint
-finds none. So a well has one row however often its step ran.
+`analyse_plate` prepares, queues one `analyse_well` a well, waits and summarises; `follow_review`
+brings a reviewed run's tables up to what reviewers said. Every step may run again after a kill and
+leaves the same: files are written whole under the same names, and rows are inserted where their
+unique constraint finds none. So a well has one row however often its step ran.
 """
 
 from __future__ import annotations
@@ -42,13 +42,18 @@ def run_folder(settings: Settings, run_id: str) -> RunFolder:
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether another attempt at a step may succeed: the machine or the database failed, not the data and not the code."""
+    """Whether another attempt at a step may succeed: the machine or the database failed, not the
+    data and not the code.
+    """
     return isinstance(error, MachineError | OSError | sa.exc.OperationalError)
 
 
 @DBOS.workflow(name="analyse_plate")
 def analyse_plate(run_id: str, attempt: int) -> str:
-    """One run from its record to its tables. Whatever ends it early is the run's reason: no run is left "running"."""
+    """One run from its record to its tables.
+
+    Whatever ends it early is the run's reason: no run is left "running".
+    """
     try:
         wells = begin(run_id)
         handles = []
@@ -69,7 +74,8 @@ def analyse_well(run_id: str, well: str) -> str:
     """One well: compute, then commit its row."""
     try:
         outcome = compute_well(run_id, well)
-    except Exception as error:  # noqa: BLE001 - the machine failed at this well again and again: the plate goes on without it
+    except Exception as error:  # noqa: BLE001 - see below
+        # The machine failed at this well again and again: the plate goes on without it.
         outcome = give_up(run_id, well, f"well {well}: {type(error).__name__}: {error}")
     return commit_well(run_id, outcome)
 
@@ -91,10 +97,18 @@ def begin(run_id: str) -> list[str]:
 
 @DBOS.step(name="compute_well", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
 def compute_well(run_id: str, well: str) -> dict[str, Any]:
-    """Analyse the well on the cluster. Errors of the machine are tried again; bad data is an outcome."""
+    """Analyse the well on the cluster.
+
+    Errors of the machine are tried again; bad data is an outcome.
+    """
     from imaging_service.jobs.well import process_well
 
-    outcome = Context.cluster.run(process_well, run_folder(Context.settings, run_id).root, well, key=f"well-{run_id[:12]}-{well}")
+    outcome = Context.cluster.run(
+        process_well,
+        run_folder(Context.settings, run_id).root,
+        well,
+        key=f"well-{run_id[:12]}-{well}",
+    )
     return _plain(outcome)
 
 
@@ -108,14 +122,18 @@ def give_up(run_id: str, well: str, reason: str) -> dict[str, Any]:
 
 def _plain(outcome: WellOutcome) -> dict[str, Any]:
     """An outcome as the row that the database keeps."""
-    return {key: getattr(outcome, key) for key in ("well", "status", "reason", "n_fields", "n_nuclei")}
+    return {
+        key: getattr(outcome, key) for key in ("well", "status", "reason", "n_fields", "n_nuclei")
+    }
 
 
 @DBOS.step(name="commit_well", retries_allowed=True, max_attempts=5)
 def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
     """Insert the well's row unless it is there."""
     with Session(engine(Context.settings.url)) as session:
-        known = session.exec(select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])).first()
+        known = session.exec(
+            select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])
+        ).first()
         if known is None:
             session.add(WellRow(run_id=run_id, **outcome))
             try:
@@ -138,7 +156,9 @@ def summarise_run(run_id: str) -> None:
     with Session(engine(Context.settings.url)) as session:
         session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
         _insert_tables(session, folder.root, run_id, ENGINE_VERSION)
-        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(state="done", reason=""))
+        session.execute(
+            sa.update(RunRow).where(col(RunRow.id) == run_id).values(state="done", reason="")
+        )
         session.commit()
 
 
@@ -150,11 +170,17 @@ def fail(run_id: str, reason: str) -> None:
 
 @DBOS.workflow(name="follow_review")
 def follow_review(run_id: str) -> str:
-    """Measure what reviewers corrected, fit what moved, and put the tables' rows beside the engine's."""
+    """Measure what reviewers corrected, fit what moved, and put the tables' rows beside the
+    engine's.
+    """
     try:
         commit_review(run_id, apply_review(run_id))
-    except Exception as error:  # noqa: BLE001 - whoever waits for the tables must be told, whatever it was
-        refuse_review(run_id, str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - see below
+        # The reviewer who waits for the tables must be told, whatever the cause.
+        refuse_review(
+            run_id,
+            str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}",
+        )
         return "failed"
     return "done"
 
@@ -164,19 +190,31 @@ def apply_review(run_id: str) -> int:
     """Write the corrected tables; returns the revision of the review that they stand at."""
     from imaging_service.jobs.review.corrections import follow
 
-    revision: int = Context.cluster.run(follow, run_folder(Context.settings, run_id).root, key=f"review-{run_id[:12]}")
+    revision: int = Context.cluster.run(
+        follow, run_folder(Context.settings, run_id).root, key=f"review-{run_id[:12]}"
+    )
     return revision
 
 
 @DBOS.step(name="commit_review", retries_allowed=True, max_attempts=5, should_retry=worth_retrying)
 def commit_review(run_id: str, revision: int) -> None:
-    """Put the corrected tables' rows into the database in place of the last revision's, all or none."""
+    """Put the corrected tables' rows into the database in place of the last revision's, all or
+    none.
+    """
     folder = run_folder(Context.settings, run_id)
     with Session(engine(Context.settings.url)) as session:
-        session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id, col(TableRow.revision) != ENGINE_VERSION))
+        session.execute(
+            sa.delete(TableRow).where(
+                col(TableRow.run_id) == run_id, col(TableRow.revision) != ENGINE_VERSION
+            )
+        )
         if revision != ENGINE_VERSION:
             _insert_tables(session, folder.root / "corrected", run_id, revision)
-        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(revision=revision, review_reason=""))
+        session.execute(
+            sa.update(RunRow)
+            .where(col(RunRow.id) == run_id)
+            .values(revision=revision, review_reason="")
+        )
         session.commit()
 
 
@@ -184,7 +222,9 @@ def commit_review(run_id: str, revision: int) -> None:
 def refuse_review(run_id: str, reason: str) -> None:
     """Say why the tables could not follow; they stay as they were."""
     with Session(engine(Context.settings.url)) as session:
-        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(review_reason=reason))
+        session.execute(
+            sa.update(RunRow).where(col(RunRow.id) == run_id).values(review_reason=reason)
+        )
         session.commit()
 
 
@@ -195,19 +235,30 @@ def _insert_tables(session: Session, folder: Path, run_id: str, revision: int) -
             session.execute(sa.insert(TableRow), rows)
 
 
-def table_rows(path: Path, run_id: str, kind: str, revision: int = ENGINE_VERSION) -> list[dict[str, Any]]:
-    """Rows of a Parquet table as the database keeps them. NaN does not occur in our tables; JSON could not say it."""
+def table_rows(
+    path: Path, run_id: str, kind: str, revision: int = ENGINE_VERSION
+) -> list[dict[str, Any]]:
+    """Rows of a Parquet table as the database keeps them.
+
+    NaN does not occur in our tables; JSON could not say it.
+    """
     table = pl.read_parquet(path)
     return [
         {
-            "run_id": run_id, "revision": revision, "kind": kind, "position": i, "content": json.dumps(row, allow_nan=False),
+            "run_id": run_id,
+            "revision": revision,
+            "kind": kind,
+            "position": i,
+            "content": json.dumps(row, allow_nan=False),
             **{name: row.get(name) or "" for name in ("line", "compound", "phenotype", "status")},
         }
         for i, row in enumerate(table.iter_rows(named=True))
-    ]  # fmt: skip
+    ]
 
 
 def _set_state(run_id: str, state: str, reason: str = "") -> None:
     with Session(engine(Context.settings.url)) as session:
-        session.execute(sa.update(RunRow).where(col(RunRow.id) == run_id).values(state=state, reason=reason))
+        session.execute(
+            sa.update(RunRow).where(col(RunRow.id) == run_id).values(state=state, reason=reason)
+        )
         session.commit()

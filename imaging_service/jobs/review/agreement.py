@@ -1,7 +1,9 @@
-"""How well reviewers agree, and the engine with what they agree on: the accuracy figures that a lab can show.
+"""How well reviewers agree, and the engine with what they agree on: the accuracy figures that a lab
+can show.
 
-Two reviewers are compared on independent readings of one run (`review_log`), or on copies of its folder. Neither has seen what the other did; where
-one corrects what the other left, that is no second opinion.
+Two reviewers are compared on independent readings of one run (`review_log`), or on copies of its
+folder. Neither has seen what the other did; where one corrects what the other left, that is no
+second opinion.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ IOU = 0.5
 
 @dataclass(frozen=True)
 class FieldAgreement:
-    """One time point of a field: objects of either side, those that match at IoU 0.5, Dice of their pixels; both verdicts, None for none.
+    """One time point of a field: objects of either side, those that match at IoU 0.5, Dice of their
+    pixels; both verdicts, None for none.
 
-    `engine`: the engine's true positives, false positives and false negatives beside what both have; None without a second reviewer.
+    `engine`: the engine's true positives, false positives and false negatives beside what both
+    have; None without a second reviewer.
     """
 
     well: str
@@ -43,7 +47,8 @@ class FieldAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Over all fields: F1 of objects, mean Dice of pixels, Cohen's kappa of accepting (None where it is not defined), and the fields.
+    """Over all fields: F1 of objects, mean Dice of pixels, Cohen's kappa of accepting (None where
+    it is not defined), and the fields.
 
     `engine_f1` is the engine's beside what two reviewers agree on, None without a second one.
     """
@@ -58,22 +63,43 @@ class Agreement:
 
 
 def reviewed(run: LocalRun) -> list[tuple[str, int, int]]:
-    """(well, field, time point) that somebody corrected, and the first of fields that somebody judged; in order."""
-    judged = {(well, number, 1) for (well, number, track) in run.review.standing() if number is not None and track is None}
-    return sorted(judged | {(w, n, f) for w, n in run.review.corrected() for f in (1, *run.review.corrected_frames(w, n))})
+    """(well, field, time point) that somebody corrected, and the first of fields that somebody
+    judged; in order.
+    """
+    judged = {
+        (well, number, 1)
+        for (well, number, track) in run.review.standing()
+        if number is not None and track is None
+    }
+    return sorted(
+        judged
+        | {
+            (w, n, f)
+            for w, n in run.review.corrected()
+            for f in (1, *run.review.corrected_frames(w, n))
+        }
+    )
 
 
-def agreement(one: LocalRun, other: LocalRun | None = None, compartment: str = "nuclei") -> Agreement:
+def agreement(
+    one: LocalRun, other: LocalRun | None = None, compartment: str = "nuclei"
+) -> Agreement:
     """Two reviewers over what both reviewed; or, without a second, the engine against the reviewer.
 
     Raises ScanError where the two are not of one run, StoreError where nothing was reviewed.
     """
     if other is not None and one.record["run_id"] != other.record["run_id"]:
-        raise ScanError(f"{one.root} and {other.root} are not of one run: reviewers are compared on readings or copies of the same one")
+        raise ScanError(
+            f"{one.root} and {other.root} are not of one run: reviewers are compared on readings or"
+            " copies of the same one"
+        )
     seconds = None if other is None else set(reviewed(other))
     places = [p for p in reviewed(one) if seconds is None or p in seconds]
     if not places:
-        raise StoreError(f"no field of {_named(one)} was reviewed" + ("" if other is None else f" in {_named(other)} as well"))
+        raise StoreError(
+            f"no field of {_named(one)} was reviewed"
+            + ("" if other is None else f" in {_named(other)} as well")
+        )
     fields = [_field(one, other, place, compartment) for place in places]
     counts = _sum(Counts(f.matched, f.n_first - f.matched, f.n_second - f.matched) for f in fields)
     engine = [Counts(*f.engine) for f in fields if f.engine is not None]
@@ -95,22 +121,37 @@ def as_json(found: Agreement) -> str:
     return json.dumps(asdict(found), indent=1)
 
 
-def _field(one: LocalRun, other: LocalRun | None, place: tuple[str, int, int], compartment: str) -> FieldAgreement:
+def _field(
+    one: LocalRun, other: LocalRun | None, place: tuple[str, int, int], compartment: str
+) -> FieldAgreement:
     well, number, frame = place
     base = one.engine_labels(well, number, frame)
     if compartment not in base:
         raise StoreError(f"the run has no labels of {compartment}; it has {', '.join(base)}")
     first = one.review.labels(base, well, number, frame=frame)[compartment]
-    second = base[compartment] if other is None else other.review.labels(base, well, number, frame=frame)[compartment]
+    second = (
+        base[compartment]
+        if other is None
+        else other.review.labels(base, well, number, frame=frame)[compartment]
+    )
     found = object_counts(second, first, (IOU,))[IOU]
     area = int((first > 0).sum() + (second > 0).sum())
     dice = 2 * int(((first > 0) & (second > 0)).sum()) / area if area else None
-    counts = None if other is None else beside_consensus(base[compartment], *consensus(first, second))
+    counts = (
+        None if other is None else beside_consensus(base[compartment], *consensus(first, second))
+    )
     return FieldAgreement(
-        well, number, frame, int(found.tp + found.fp), int(found.tp + found.fn), int(found.tp), dice,
-        _verdict(one, well, number), None if other is None else _verdict(other, well, number),
+        well,
+        number,
+        frame,
+        int(found.tp + found.fp),
+        int(found.tp + found.fn),
+        int(found.tp),
+        dice,
+        _verdict(one, well, number),
+        None if other is None else _verdict(other, well, number),
         None if counts is None else (counts.tp, counts.fp, counts.fn),
-    )  # fmt: skip
+    )
 
 
 def _verdict(run: LocalRun, well: str, number: int) -> bool | None:
@@ -127,7 +168,9 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 
 def _kappa(judged: list[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa; None where there is nothing to judge by, or both said the same of every field (then chance agrees as well)."""
+    """Cohen's kappa; None where there is nothing to judge by, or both said the same of every field
+    (then chance agrees as well).
+    """
     if not judged or len({said for pair in judged for said in pair}) < 2:
         return None
     from sklearn.metrics import cohen_kappa_score

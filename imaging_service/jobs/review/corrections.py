@@ -1,10 +1,13 @@
-"""What reviewers changed ► the tables again: only what was corrected is measured, only the curves that moved are fitted.
+"""What reviewers changed ► the tables again: only what was corrected is measured, only the curves
+that moved are fitted.
 
-The engine's tables of a run never change. What follows from corrections and verdicts stands beside them in RUN/corrected, with the
-revision of the review in every response's `label_version`, and the version of the labels in that of cells, fields and wells.
+The engine's tables of a run never change. What follows from corrections and verdicts stands beside
+them in RUN/corrected, with the revision of the review in every response's `label_version`, and the
+version of the labels in that of cells, fields and wells.
 
-A field (a time point of a field) is measured whole: a cell that is erased gives its neurites to its neighbours and its rim to their
-background, so nothing less gives the numbers that a run on these labels would. In a time-lapse the field's neurons are then linked anew.
+A field (a time point of a field) is measured whole: a cell that is erased gives its neurites to its
+neighbours and its rim to their background, so nothing less gives the numbers that a run on these
+labels would. In a time-lapse the field's neurons are then linked anew.
 """
 
 from __future__ import annotations
@@ -53,25 +56,39 @@ class Corrected:
 
 
 def follow(root: Path) -> int:
-    """`apply_review` unless the tables stand at the review's revision already; returns that revision."""
+    """`apply_review` unless the tables stand at the review's revision already; returns that
+    revision.
+    """
     state = review_state(root)
     return state.applied if state.applied == state.revision else apply_review(root).revision
 
 
 def apply_review(root: str | PathLike[str]) -> Corrected:
-    """Bring RUN/corrected up to what reviewers said. Raises NotFound for what is no run, StoreError for a run that cannot be measured again."""
+    """Bring RUN/corrected up to what reviewers said.
+
+    Raises NotFound for what is no run, StoreError for a run that cannot be measured again.
+    """
     root = Path(root)
     folder = RunFolder(root)
     if not (root / "run.json").is_file():
-        raise NotFound(f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`")
+        raise NotFound(
+            f"{root} has no run.json; give the --out folder of a finished `imaging-service analyze`"
+        )
     if not folder.record.is_file() or not folder.calibration.is_file():
-        raise StoreError(f"{root / 'work'} was deleted: without the run's record and calibration nothing can be measured again")
+        raise StoreError(
+            f"{root / 'work'} was deleted: without the run's record and calibration nothing can be"
+            " measured again"
+        )
     with only_one(folder.root):
         return _apply(folder, ReviewLog(root))
 
 
 def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
-    root, record, calibration = folder.root, load(RunRecord, folder.record), load(Calibration, folder.calibration)
+    root, record, calibration = (
+        folder.root,
+        load(RunRecord, folder.record),
+        load(Calibration, folder.calibration),
+    )
     revision = log.revision()
     cells, fields = read_table(root / "cells.parquet"), read_table(root / "fields.parquet")
     measured = []
@@ -81,21 +98,29 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
         for frame in log.corrected_frames(well, number):
             fresh = _measured(folder, log, record, calibration, (well, number, frame))
             other = pl.col("frame") != frame
-            own_cells = pl.concat([own_cells.filter(other), fresh[0]]).sort("frame", maintain_order=True)
+            own_cells = pl.concat([own_cells.filter(other), fresh[0]]).sort(
+                "frame", maintain_order=True
+            )
             # When and where the frame was imaged is the scan's, not the measurement's.
             placed = ["exposed_h", "time_h", "usable", "drift_y_um", "drift_x_um"]
             kept = own_fields.filter(~other).select(placed)
             row = fresh[1].with_columns(kept[name].alias(name) for name in placed)
-            own_fields = pl.concat([own_fields.filter(other), row]).sort("frame", maintain_order=True)
+            own_fields = pl.concat([own_fields.filter(other), row]).sort(
+                "frame", maintain_order=True
+            )
             measured.append((well, number, frame))
         if record.inputs.protocol.survival is not None:
             own_cells = follow_again(load(WellTask, folder.task(well)), own_cells, own_fields)
-        cells, fields = pl.concat([cells.filter(~here), own_cells]), pl.concat([fields.filter(~here), own_fields])
+        cells, fields = (
+            pl.concat([cells.filter(~here), own_cells]),
+            pl.concat([fields.filter(~here), own_fields]),
+        )
     order = {name: i for i, name in enumerate(record.wells)}
     cells, fields = (_in_order(t, order) for t in (cells, fields))
     conditions = conditions_table(record.inputs.plate_map())
     ended = {
-        w: (str(e["status"]), str(e["reason"])) for w, e in json.loads((root / "run.json").read_text(encoding="utf-8"))["wells"].items()
+        w: (str(e["status"]), str(e["reason"]))
+        for w, e in json.loads((root / "run.json").read_text(encoding="utf-8"))["wells"].items()
     }
     rejected_fields: dict[tuple[str, int], str] = {}
     rejected_tracks: dict[tuple[str, int, int], str] = {}
@@ -103,38 +128,75 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
         if verdict.accepted:
             continue
         if track is not None and number_of is not None:
-            rejected_tracks[well, number_of, _track_now(cells, verdict) or track] = verdict_words(verdict)
+            rejected_tracks[well, number_of, _track_now(cells, verdict) or track] = verdict_words(
+                verdict
+            )
         elif number_of is not None:
             rejected_fields[well, number_of] = verdict_words(verdict)
         elif ended.get(well, ("", ""))[0] == "done":
             ended[well] = ("excluded", verdict_words(verdict))
     judged = judge_plate(
-        cells, fields, conditions, ended, record.inputs.protocol, (record.plate_format.rows, record.plate_format.columns),
-        rejected_fields=rejected_fields, rejected_tracks=rejected_tracks,
-    )  # fmt: skip
+        cells,
+        fields,
+        conditions,
+        ended,
+        record.inputs.protocol,
+        (record.plate_format.rows, record.plate_format.columns),
+        rejected_fields=rejected_fields,
+        rejected_tracks=rejected_tracks,
+    )
     out = root / "corrected"
     before = out if (out / "corrected.json").is_file() else root
-    old_wells, old_responses = read_table(before / "wells.parquet"), read_table(before / "responses.parquet")
+    old_wells, old_responses = (
+        read_table(before / "wells.parquet"),
+        read_table(before / "responses.parquet"),
+    )
     names = record.inputs.protocol.response.phenotypes
-    lines = lines_to_fit(old_wells, judged.wells, names, pixel_size_um=record.pixel_size_um, settings=record.inputs.protocol.measurement)
+    lines = lines_to_fit(
+        old_wells,
+        judged.wells,
+        names,
+        pixel_size_um=record.pixel_size_um,
+        settings=record.inputs.protocol.measurement,
+    )
     responses = respond(
-        judged.wells, names, pixel_size_um=record.pixel_size_um, lines=lines, settings=record.inputs.protocol.measurement,
+        judged.wells,
+        names,
+        pixel_size_um=record.pixel_size_um,
+        lines=lines,
+        settings=record.inputs.protocol.measurement,
         provenance={
-            "run_id": record.run_id, "plate_map_digest": record.plate_map_digest, "protocol_digest": record.protocol_digest,
-            "label_version": revision, "software_version": record.software_version,
+            "run_id": record.run_id,
+            "plate_map_digest": record.plate_map_digest,
+            "protocol_digest": record.protocol_digest,
+            "label_version": revision,
+            "software_version": record.software_version,
         },
-    )  # fmt: skip
-    kept_rows = old_responses.filter(~pl.col("line").is_in(lines)).with_columns(pl.lit(revision, pl.Int64).alias("label_version"))
-    rank = {key: i for i, key in enumerate(old_responses.select("line", "compound", "phenotype").rows())}
+    )
+    kept_rows = old_responses.filter(~pl.col("line").is_in(lines)).with_columns(
+        pl.lit(revision, pl.Int64).alias("label_version")
+    )
+    rank = {
+        key: i for i, key in enumerate(old_responses.select("line", "compound", "phenotype").rows())
+    }
     merged = pl.concat([kept_rows, responses.table])
-    place = [rank.get(key, len(rank)) for key in merged.select("line", "compound", "phenotype").rows()]
+    place = [
+        rank.get(key, len(rank)) for key in merged.select("line", "compound", "phenotype").rows()
+    ]
     table = with_q_values(merged[sorted(range(len(merged)), key=lambda i: place[i])], ["phenotype"])
     tables = {
-        "cells": judged.cells, "fields": judged.fields, "wells": judged.wells, "quality": responses.quality, "responses": table,
-        "checks": judged.checks, "tracks": judged.tracks, "hazards": judged.hazards,
-    }  # fmt: skip
+        "cells": judged.cells,
+        "fields": judged.fields,
+        "wells": judged.wells,
+        "quality": responses.quality,
+        "responses": table,
+        "checks": judged.checks,
+        "tracks": judged.tracks,
+        "hazards": judged.hazards,
+    }
     kept_curves = other_curves(before, lines)
-    # The record is the commit point: tables without it are those of an application that was cut short.
+    # The record is the commit point: tables without it are those of an application that was cut
+    # short.
     (out / "corrected.json").unlink(missing_ok=True)
     for name in TABLES:
         write_table(tables[name], out / name, csv=name not in ("cells", "tracks"))
@@ -145,13 +207,22 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
 
 
 def _measured(
-    folder: RunFolder, log: ReviewLog, record: RunRecord, calibration: Calibration, place: tuple[str, int, int]
+    folder: RunFolder,
+    log: ReviewLog,
+    record: RunRecord,
+    calibration: Calibration,
+    place: tuple[str, int, int],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Cell and field tables of a corrected time point of a field; kept beside its version, so that it is measured once."""
+    """Cell and field tables of a corrected time point of a field; kept beside its version, so that
+    it is measured once.
+    """
     name, number, frame = place
     version = log.frame_version(name, number, frame)
     stem = log.root / "measured" / name / f"{number}-{frame}-{version:04d}"
-    cells, fields, graph = (stem.with_name(f"{stem.name}-{what}") for what in ("cells.parquet", "fields.parquet", "graph.npz"))
+    cells, fields, graph = (
+        stem.with_name(f"{stem.name}-{what}")
+        for what in ("cells.parquet", "fields.parquet", "graph.npz")
+    )
     if cells.is_file() and fields.is_file():
         return read_table(cells), read_table(fields)
     protocol = record.inputs.protocol
@@ -161,7 +232,13 @@ def _measured(
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
     segmentation = Segmentation(labels, "reviewer")
-    found = with_well(measure(calibration.illumination.correct(raw), segmentation, protocol.measurement, raw), name, number, frame, version)
+    found = with_well(
+        measure(calibration.illumination.correct(raw), segmentation, protocol.measurement, raw),
+        name,
+        number,
+        frame,
+        version,
+    )
     if found.graph is not None:
         stream = io.BytesIO()
         np.savez_compressed(stream, graph=found.graph)
@@ -172,18 +249,28 @@ def _measured(
 
 
 def _track_now(cells: pl.DataFrame, verdict: Verdict) -> int | None:
-    """The number that a track has now: corrections link a field's neurons anew. The cell that the reviewer pointed at says which it is.
+    """The number that a track has now: corrections link a field's neurons anew. The cell that the
+    reviewer pointed at says which it is.
 
-    Raises StoreError where that cell is gone: to reject another track in its place would be to guess.
+    Raises StoreError where that cell is gone: to reject another track in its place would be to
+    guess.
     """
     if verdict.frame is None or verdict.label is None:
         return None
-    keys = {"well": verdict.well, "field": verdict.field, "frame": verdict.frame, "label": verdict.label}
-    found = cells.filter(pl.all_horizontal(pl.col(name) == value for name, value in keys.items()))["track"].drop_nulls()
+    keys = {
+        "well": verdict.well,
+        "field": verdict.field,
+        "frame": verdict.frame,
+        "label": verdict.label,
+    }
+    found = cells.filter(pl.all_horizontal(pl.col(name) == value for name, value in keys.items()))[
+        "track"
+    ].drop_nulls()
     if found.is_empty():
         raise StoreError(
-            f"well {verdict.well}, field {verdict.field}: track {verdict.track} was rejected at cell {verdict.label} of time point "
-            f"{verdict.frame}, which a later correction took away; accept that track, or reject it again where it is now"
+            f"well {verdict.well}, field {verdict.field}: track {verdict.track} was rejected at"
+            f" cell {verdict.label} of time point {verdict.frame}, which a later correction took"
+            " away; accept that track, or reject it again where it is now"
         )
     return int(found[0])
 

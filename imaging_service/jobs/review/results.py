@@ -1,4 +1,6 @@
-"""What a review leaves behind: fields ranked again by what is worth a look, and annotated images to train on."""
+"""What a review leaves behind: fields ranked again by what is worth a look, and annotated images to
+train on.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,12 @@ Labels = NDArray[np.int32]
 
 
 def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
-    """Write corrected and accepted fields as annotated nuclei, as `segmentation.engines.motornet.samples --nuclei` and `bench segmentation` read them.
+    """Write corrected and accepted fields as annotated nuclei, as
+    `segmentation.engines.motornet.samples --nuclei` and `bench segmentation` read them.
 
-    OUT/manifest.csv with provenance, OUT/images/ID.png (the DNA channel, 16 bit), OUT/labels/ID.png; ID is a digest of both. Rejected fields
-    and wells are left out. Returns the number of fields. Raises StoreError where there is none.
+    OUT/manifest.csv with provenance, OUT/images/ID.png (the DNA channel, 16 bit),
+    OUT/labels/ID.png; ID is a digest of both. Rejected fields and wells are left out. Returns the
+    number of fields. Raises StoreError where there is none.
     """
     out = Path(out)
     folder = LocalRun(run)
@@ -38,25 +42,43 @@ def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
     for well, number, frame in _exported(folder):
         image = folder.read_field(well, number, frame)
         if "dna" not in image.roles or "nuclei" not in image.labels:
-            raise StoreError(f"{run} has no DNA channel with nuclei, which is what the training command learns from")
+            raise StoreError(
+                f"{run} has no DNA channel with nuclei, which is what the training command learns"
+                " from"
+            )
         pixels = image.pixels[image.roles.index("dna")]
         labels = image.labels["nuclei"]
         if labels.max() > np.iinfo(np.uint16).max:
-            raise StoreError(f"well {well}, field {number} has labels over {np.iinfo(np.uint16).max}, which a 16 bit image cannot hold")
-        name = hashlib.sha256(np.ascontiguousarray(pixels).tobytes() + np.ascontiguousarray(labels).tobytes()).hexdigest()
+            raise StoreError(
+                f"well {well}, field {number} has labels over {np.iinfo(np.uint16).max}, which a 16"
+                " bit image cannot hold"
+            )
+        name = hashlib.sha256(
+            np.ascontiguousarray(pixels).tobytes() + np.ascontiguousarray(labels).tobytes()
+        ).hexdigest()
         for part, array in (("images", _sixteen_bit(pixels)), ("labels", labels.astype(np.uint16))):
             write_bytes(out / part / f"{name}.png", cv2.imencode(".png", array)[1].tobytes())
         history = folder.review.history(well, number)
         rows.append(
             {
-                "id": name, "height": labels.shape[0], "width": labels.shape[1], "n_nuclei": len(np.unique(labels)) - 1,
-                "pixel_size_um": image.pixel_size_um, "run_id": folder.record["run_id"], "well": well, "field": number, "frame": frame,
-                "label_version": image.label_version, "engine": folder.record["engine"]["engine"],
+                "id": name,
+                "height": labels.shape[0],
+                "width": labels.shape[1],
+                "n_nuclei": len(np.unique(labels)) - 1,
+                "pixel_size_um": image.pixel_size_um,
+                "run_id": folder.record["run_id"],
+                "well": well,
+                "field": number,
+                "frame": frame,
+                "label_version": image.label_version,
+                "engine": folder.record["engine"]["engine"],
                 "authors": " ".join(dict.fromkeys(v.author for v in history)),
             }
-        )  # fmt: skip
+        )
     if not rows:
-        raise StoreError(f"no field of {run} was corrected or accepted, so there is nothing to learn from")
+        raise StoreError(
+            f"no field of {run} was corrected or accepted, so there is nothing to learn from"
+        )
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -68,7 +90,11 @@ def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
 def _exported(folder: LocalRun) -> Iterator[tuple[str, int, int]]:
     standing = folder.review.standing()
     for well, number, frame in reviewed(folder):
-        said = [v for v in (standing.get((well, number, None)), standing.get((well, None, None))) if v is not None]
+        said = [
+            v
+            for v in (standing.get((well, number, None)), standing.get((well, None, None)))
+            if v is not None
+        ]
         if all(v.accepted for v in said):
             yield well, number, frame
 
@@ -82,10 +108,16 @@ def _sixteen_bit(pixels: NDArray[np.generic]) -> NDArray[np.uint16]:
 
 
 def rank(root: Path) -> pl.DataFrame:
-    """Rank the run's fields again, by the tables as corrected where `review apply` has run (`summary.write_queue`)."""
+    """Rank the run's fields again, by the tables as corrected where `review apply` has run
+    (`summary.write_queue`).
+    """
     run = LocalRun(root)
     names = run.record["inputs"]["protocol"]["response"]["phenotypes"]
-    wells, fields = (read_table(root / run.newest(f"{name}.parquet")) for name in ("wells", "fields"))
+    wells, fields = (
+        read_table(root / run.newest(f"{name}.parquet")) for name in ("wells", "fields")
+    )
     settings = Measurement(**run.record["inputs"]["protocol"]["measurement"])
-    responses = respond(wells, names, pixel_size_um=float(run.record["pixel_size_um"]), settings=settings)
+    responses = respond(
+        wells, names, pixel_size_um=float(run.record["pixel_size_um"]), settings=settings
+    )
     return write_queue(root, fields, wells, responses, names, settings)

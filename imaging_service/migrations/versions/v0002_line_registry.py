@@ -17,7 +17,9 @@ def upgrade() -> None:
         sa.Column("content", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("batch"),
     )
-    op.create_table("donor", sa.Column("id", sa.String(), nullable=False), sa.PrimaryKeyConstraint("id"))
+    op.create_table(
+        "donor", sa.Column("id", sa.String(), nullable=False), sa.PrimaryKeyConstraint("id")
+    )
     op.create_table(
         "line",
         sa.Column("line", sa.String(), nullable=False),

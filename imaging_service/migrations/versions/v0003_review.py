@@ -28,12 +28,16 @@ def upgrade() -> None:
     # Runs and rows of before were of the engine's labels. The defaults are for them only; new rows say it themselves.
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("revision", sa.Integer(), nullable=False, server_default="1"))
-        batch_op.add_column(sa.Column("review_reason", sa.String(), nullable=False, server_default=""))
+        batch_op.add_column(
+            sa.Column("review_reason", sa.String(), nullable=False, server_default="")
+        )
     with op.batch_alter_table("table_row", schema=None) as batch_op:
         batch_op.add_column(sa.Column("revision", sa.Integer(), nullable=False, server_default="1"))
         batch_op.drop_index("by_run_and_kind")
         batch_op.drop_constraint("one_row_a_position", type_="unique")
-        batch_op.create_unique_constraint("one_row_a_position", ["run_id", "revision", "kind", "position"])
+        batch_op.create_unique_constraint(
+            "one_row_a_position", ["run_id", "revision", "kind", "position"]
+        )
         batch_op.create_index("by_run_and_kind", ["run_id", "revision", "kind"], unique=False)
 
 

@@ -1,6 +1,8 @@
-"""What happens to a sample each time it is seen: another crop, another turn, another camera, fewer channels.
+"""What happens to a sample each time it is seen: another crop, another turn, another camera, fewer
+channels.
 
-Everything is drawn from the generator that is handed in, so that a training that was interrupted sees the same again.
+Everything is drawn from the generator that is handed in, so that a training that was interrupted
+sees the same again.
 """
 
 from __future__ import annotations
@@ -16,14 +18,24 @@ from segmentation.engines.motornet.network import FLOWS, INPUTS, PROBABILITIES
 from segmentation.field import Image
 
 # Which channels a training sample keeps, with how often: any subset must work, the usual ones best.
-_SUBSETS = (((1, 1, 1), 0.5), ((0, 1, 0), 0.28), ((1, 0, 0), 0.02), ((1, 1, 0), 0.14), ((1, 0, 1), 0.02), ((0, 1, 1), 0.04))
-# Channel that a probability can be learnt from: nuclei from dna, somas and neurites from neurite, puncta from aggregate.
+_SUBSETS = (
+    ((1, 1, 1), 0.5),
+    ((0, 1, 0), 0.28),
+    ((1, 0, 0), 0.02),
+    ((1, 1, 0), 0.14),
+    ((1, 0, 1), 0.02),
+    ((0, 1, 1), 0.04),
+)
+# Channel that a probability can be learnt from: nuclei from dna, somas and neurites from neurite,
+# puncta from aggregate.
 _NEEDS = (0, 1, 1, 2)
 
 Sample = Mapping[str, NDArray[np.generic]]
 
 
-def augment(sample: Sample, rng: np.random.Generator, side: int) -> tuple[Image, Image, Image, Image]:
+def augment(
+    sample: Sample, rng: np.random.Generator, side: int
+) -> tuple[Image, Image, Image, Image]:
     """(image (3, S, S), probabilities (4, S, S), flows (4, S/2, S/2), known (4,)), all float32.
 
     `side` is a multiple of 16, at most the sample's.
@@ -34,7 +46,9 @@ def augment(sample: Sample, rng: np.random.Generator, side: int) -> tuple[Image,
     truth = np.asarray(sample["truth"], np.uint8)[y : y + side, x : x + side]
     half = slice(y // 2, (y + side) // 2), slice(x // 2, (x + side) // 2)
     flows = sample["flows"][:, half[0], half[1]].astype(np.float32)
-    probabilities = np.stack([(truth >> bit) & 1 for bit in range(len(PROBABILITIES))]).astype(np.float32)
+    probabilities = np.stack([(truth >> bit) & 1 for bit in range(len(PROBABILITIES))]).astype(
+        np.float32
+    )
     planes, probabilities, flows = _turn(planes, probabilities, flows, rng)
     present = np.asarray(sample["present"], bool).copy()
     if present.all():
@@ -52,7 +66,9 @@ def augment(sample: Sample, rng: np.random.Generator, side: int) -> tuple[Image,
     return image, probabilities, flows, known.astype(np.float32)
 
 
-def _turn(planes: Image, probabilities: Image, flows: Image, rng: np.random.Generator) -> tuple[Image, Image, Image]:
+def _turn(
+    planes: Image, probabilities: Image, flows: Image, rng: np.random.Generator
+) -> tuple[Image, Image, Image]:
     """One of the square's eight symmetries; vectors turn with the picture."""
     quarters, mirrored = int(rng.integers(4)), bool(rng.integers(2))
     out = []
@@ -70,7 +86,9 @@ def _turn(planes: Image, probabilities: Image, flows: Image, rng: np.random.Gene
 
 
 def _camera(linear: Image, rng: np.random.Generator) -> Image:
-    """Another exposure, focus, lamp and bit depth, in the linear range (background 0, bright about 1)."""
+    """Another exposure, focus, lamp and bit depth, in the linear range (background 0, bright about
+    1).
+    """
     image = linear
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.8))
@@ -79,10 +97,14 @@ def _camera(linear: Image, rng: np.random.Generator) -> Image:
         image = np.sign(image) * np.abs(image) ** np.float32(np.exp(rng.uniform(-0.45, 0.45)))
     if rng.random() < 0.3:
         small = rng.standard_normal((4, 4)).astype(np.float32)
-        cloud = np.asarray(cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+        cloud = np.asarray(
+            cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32
+        )
         image = image * np.exp(np.float32(0.25) * cloud) + np.float32(rng.uniform(0, 0.06)) * cloud
     if rng.random() < 0.4:
-        noise = rng.standard_normal(image.shape).astype(np.float32) * np.float32(0.08 * rng.random() ** 2)
+        noise = rng.standard_normal(image.shape).astype(np.float32) * np.float32(
+            0.08 * rng.random() ** 2
+        )
         image = image + noise * np.sqrt(0.3 + np.maximum(image, 0))
     image = image + np.float32(rng.normal(0, 0.02))
     if rng.random() < 0.2:
@@ -92,5 +114,7 @@ def _camera(linear: Image, rng: np.random.Generator) -> Image:
         image = np.asarray(np.round(image * steps) / steps, np.float32)
     if rng.random() < 0.1:
         # A picture that was sharpened, or stored as JPEG, before it came to us.
-        image = image + np.float32(rng.uniform(0.2, 0.8)) * (image - cv2.GaussianBlur(image, (0, 0), 1.5))
+        image = image + np.float32(rng.uniform(0.2, 0.8)) * (
+            image - cv2.GaussianBlur(image, (0, 0), 1.5)
+        )
     return np.asarray(np.clip(image, -1, 30), np.float32)

@@ -1,7 +1,9 @@
-"""From flows to labels: every pixel inside walks along the flow, and those that meet are one object.
+"""From flows to labels: every pixel inside walks along the flow, and those that meet are one
+object.
 
-The idea is Cellpose's (Stringer et al., Nat. Methods 18:100, 2021). It is written anew here, on the device that holds the flows, because
-importing cellpose takes a worker longer than labelling its first field.
+The idea is Cellpose's (Stringer et al., Nat. Methods 18:100, 2021). It is written anew here, on the
+device that holds the flows, because importing cellpose takes a worker longer than labelling its
+first field.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _REACH = 3
 _LEAST = 8.0
 
 
-def follow(flows: Flows, inside: Mask, device: str = "cpu", steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+def follow(
+    flows: Flows, inside: Mask, device: str = "cpu", steps: int = STEPS
+) -> tuple[np.ndarray, np.ndarray]:
     """Start and end of every inside pixel, both (n, 2) y, x; ends are rounded to pixels."""
     start = torch.from_numpy(np.argwhere(inside)).to(device)
     if not len(start):
@@ -52,9 +56,14 @@ def objects(flows: Flows, inside: Mask, device: str = "cpu") -> Labels:
     labels = np.zeros(inside.shape, np.int32)
     if not len(start):
         return labels
-    crowd = np.bincount(end[:, 0] * inside.shape[1] + end[:, 1], minlength=inside.size).reshape(inside.shape).astype(np.float32)
+    crowd = (
+        np.bincount(end[:, 0] * inside.shape[1] + end[:, 1], minlength=inside.size)
+        .reshape(inside.shape)
+        .astype(np.float32)
+    )
     crowd = cv2.boxFilter(crowd, -1, (3, 3), normalize=False)
-    # Ties in a crowd's plateau are broken by the wider view; what is still equal touches and is one component.
+    # Ties in a crowd's plateau are broken by the wider view; what is still equal touches and is one
+    # component.
     crowd += np.float32(1e-3) * cv2.GaussianBlur(crowd, (0, 0), 2.0)
     window = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
     peaks = (crowd >= cv2.dilate(crowd, window)) & (crowd >= _LEAST)

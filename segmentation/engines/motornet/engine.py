@@ -1,11 +1,13 @@
 """Engine "motornet": the shipped network, or another training of it.
 
-Nuclei and somas are followed to labels, each soma then takes the label of its nucleus; neurites are where their
-probability passes a threshold with hysteresis, outside somas; puncta are peaks of theirs.
+Nuclei and somas are followed to labels, each soma then takes the label of its nucleus; neurites are
+where their probability passes a threshold with hysteresis, outside somas; puncta are peaks of
+theirs.
 
-Brightness is made comparable over a plate as everywhere: `calibrate` fixes the grey-level range of the neurite and
-aggregate channels from vehicle wells, so that an emptied well keeps its darkness. The DNA range is each field's own,
-since stain differs two-fold between wells and nuclei are to be counted whatever their stain; the plate gives its floor.
+Brightness is made comparable over a plate as everywhere: `calibrate` fixes the grey-level range of
+the neurite and aggregate channels from vehicle wells, so that an emptied well keeps its darkness.
+The DNA range is each field's own, since stain differs two-fold between wells and nuclei are to be
+counted whatever their stain; the plate gives its floor.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ from segmentation.engines.motornet.fields import (
     to_scale,
 )
 from segmentation.engines.motornet.network import INPUTS, MULTIPLE, PIXEL_SIZE_UM, PROBABILITIES
-from segmentation.engines.weights import Checkpoint, WeightsError, local_checkpoint, motornet_checkpoint
+from segmentation.engines.weights import (
+    Checkpoint,
+    WeightsError,
+    local_checkpoint,
+    motornet_checkpoint,
+)
 from segmentation.field import Field, Image, Labels, Mask, Segmentation, checked_field
 from segmentation.filters.labels import expand, link_somas, mean_probability, remove_small
 from segmentation.filters.pipeline import in_order
@@ -46,51 +53,74 @@ from segmentation.sizes import Sizes
 # Half precision: a large field's planes and answers would otherwise weigh more than the network.
 Half = NDArray[np.float16]
 
-# Chosen on training and validation images and on phantoms of other seeds than the bench's, never on the test part.
+# Chosen on training and validation images and on phantoms of other seeds than the bench's, never on
+# the test part.
 NUCLEI_LOGIT = 0.25
 SOMA_LOGIT = 0.0
 NEURITE_CHANCE = (0.5, 0.8)
 PUNCTA_CHANCE = 0.3
-# Where vehicle wells are typically this bright, a field darker than this share of it is empty, not dim.
+# Where vehicle wells are typically this bright, a field darker than this share of it is empty, not
+# dim.
 _DNA_FLOOR = 0.3
-# The network tells debris from nuclei itself, so only what is under this share of the smallest nucleus is dropped by its size:
-# pyknotic nuclei are small, and count.
+# The network tells debris from nuclei itself, so only what is under this share of the smallest
+# nucleus is dropped by its size: pyknotic nuclei are small, and count.
 _SPECK = 0.4
-# On a CPU one tile at a time stays in its cache; a GPU wants many, and more threads that prepare and label for it.
+# On a CPU one tile at a time stays in its cache; a GPU wants many, and more threads that prepare
+# and label for it.
 _BATCH = {"cpu": 1, "cuda": 16}
 _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 
 
-def create(model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None) -> MotorNetSegmenter:
-    """Registry entry: `model` is empty for the shipped weights, or a .safetensors file of one's own training."""
+def create(
+    model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None
+) -> MotorNetSegmenter:
+    """Registry entry: `model` is empty for the shipped weights, or a .safetensors file of one's own
+    training.
+    """
     try:
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
-        raise ImportError("the motornet engine needs torch and safetensors: pip install 'motor-neuron-imaging-service[service]'") from error
+        raise ImportError(
+            "the motornet engine needs torch and safetensors: pip install"
+            " 'motor-neuron-imaging-service[service]'"
+        ) from error
     from segmentation.engines.motornet.network import MotorNet
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the driver")
+        raise RuntimeError(
+            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the"
+            " driver"
+        )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    checkpoint = local_checkpoint(Path(model), pinned_sha256=sha256) if model else motornet_checkpoint()
+    checkpoint = (
+        local_checkpoint(Path(model), pinned_sha256=sha256) if model else motornet_checkpoint()
+    )
     try:
         state = load_file(checkpoint.path)
         network = MotorNet.like(state)
         missing, unexpected = network.load_state_dict(state, strict=False)
     except (SafetensorError, RuntimeError, KeyError) as error:
-        raise WeightsError(f"{checkpoint.name} does not hold motornet's weights: {str(error).splitlines()[0]}") from error
+        raise WeightsError(
+            f"{checkpoint.name} does not hold motornet's weights: {str(error).splitlines()[0]}"
+        ) from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-        raise WeightsError(f"{checkpoint.name} does not hold motornet's weights: its parts have other names")
+        raise WeightsError(
+            f"{checkpoint.name} does not hold motornet's weights: its parts have other names"
+        )
     precision = _precision(chosen)
-    network = _fused(network.eval()).to(chosen, getattr(torch, precision), memory_format=torch.channels_last)
+    network = _fused(network.eval()).to(
+        chosen, getattr(torch, precision), memory_format=torch.channels_last
+    )
     name = f"motornet:{model}" if model else "motornet"
     return MotorNetSegmenter(name, checkpoint, chosen, precision, network, sizes=sizes or Sizes())
 
 
 def _precision(device: str) -> str:
-    """bfloat16 where the hardware multiplies it; elsewhere it is emulated, ten times slower than float32."""
+    """bfloat16 where the hardware multiplies it; elsewhere it is emulated, ten times slower than
+    float32.
+    """
     import torch
 
     if device == "cuda":
@@ -99,7 +129,9 @@ def _precision(device: str) -> str:
 
 
 def _fused(network: Any) -> Any:
-    """Fold each batch normalisation into the convolution before it: the same function in half the passes over memory."""
+    """Fold each batch normalisation into the convolution before it: the same function in half the
+    passes over memory.
+    """
     import torch
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -112,7 +144,9 @@ def _fused(network: Any) -> Any:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Grey levels between background and bright, fixed for a plate; None where the role is absent or not calibrated."""
+    """Grey levels between background and bright, fixed for a plate; None where the role is absent
+    or not calibrated.
+    """
 
     dna_floor: float | None = None
     neurite: float | None = None
@@ -136,24 +170,37 @@ class MotorNetSegmenter:
     def describe(self) -> dict[str, object]:
         """Weights with sha256 and licence, device, precision, and all numbers that decide."""
         return {
-            "engine": self.name, "device": self.device, "precision": self.precision, "checkpoint": self.checkpoint.describe(),
-            "thresholds": vars(self.thresholds), "sizes": vars(self.sizes),
-            "pixel_size_um": PIXEL_SIZE_UM, "neurite_probability": list(NEURITE_CHANCE), "puncta_probability": PUNCTA_CHANCE,
-        }  # fmt: skip
+            "engine": self.name,
+            "device": self.device,
+            "precision": self.precision,
+            "checkpoint": self.checkpoint.describe(),
+            "thresholds": vars(self.thresholds),
+            "sizes": vars(self.sizes),
+            "pixel_size_um": PIXEL_SIZE_UM,
+            "neurite_probability": list(NEURITE_CHANCE),
+            "puncta_probability": PUNCTA_CHANCE,
+        }
 
     def calibrate(self, fields: Sequence[Field]) -> MotorNetSegmenter:
         """Fix the ranges: the median over the fields of each one's own."""
         if not fields:
             raise ValueError("no field to calibrate on")
         typical = {
-            role: float(f"{np.median([intensity_range(f.channel(role))[1] for f in fields]):.6g}") for role in INPUTS if fields[0].has(role)
+            role: float(f"{np.median([intensity_range(f.channel(role))[1] for f in fields]):.6g}")
+            for role in INPUTS
+            if fields[0].has(role)
         }
         floor = typical.get("dna")
-        ranges = Ranges(None if floor is None else float(f"{_DNA_FLOOR * floor:.6g}"), typical.get("neurite"), typical.get("aggregate"))
+        ranges = Ranges(
+            None if floor is None else float(f"{_DNA_FLOOR * floor:.6g}"),
+            typical.get("neurite"),
+            typical.get("aggregate"),
+        )
         if ranges.aggregate is not None:
             units = [replace(self, thresholds=ranges)._detail(f)[1] for f in fields]
             ranges = replace(ranges, aggregate_detail=float(f"{np.median(units):.6g}"))
-        # The network has seen no stress granules; the spot filter finds them in its somas, with the plate's threshold.
+        # The network has seen no stress granules; the spot filter finds them in its somas, with the
+        # plate's threshold.
         if (granules := spot_threshold(fields, "granule", [_lit(f) for f in fields])) is not None:
             ranges = replace(ranges, granules=float(f"{granules:.6g}"))
         return replace(self, thresholds=ranges)
@@ -167,7 +214,9 @@ class MotorNetSegmenter:
         return next(iter(self.segment_all([field])))
 
     def segment_all(self, fields: Iterable[Field]) -> Iterator[Segmentation]:
-        """Label many fields, in order: preparing, the network and labelling overlap, and tiles of several fields share a batch."""
+        """Label many fields, in order: preparing, the network and labelling overlap, and tiles of
+        several fields share a batch.
+        """
         workers = _LABELLERS[self.device]
         runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
         kept: deque[Field] = deque()
@@ -182,7 +231,9 @@ class MotorNetSegmenter:
         yield from in_order(lambda pair: self.label(pair[0], *pair[1]), paired, workers)
 
     def prepare(self, field: Field) -> Half:
-        """(3, Y', X') float16 network input at PIXEL_SIZE_UM; a role that the field lacks is a plane of zeros."""
+        """(3, Y', X') float16 network input at PIXEL_SIZE_UM; a role that the field lacks is a
+        plane of zeros.
+        """
         zoom = field.pixel_size_um / PIXEL_SIZE_UM
         planes = np.zeros((len(INPUTS), *scaled_shape(field.shape, zoom)), np.float16)
         for plane, role in zip(planes, INPUTS, strict=True):
@@ -196,12 +247,16 @@ class MotorNetSegmenter:
         return planes
 
     def _linear(self, field: Field, role: str) -> Image:
-        """A channel at PIXEL_SIZE_UM, background 0 and bright structures about 1, in the plate's range where it is fixed."""
+        """A channel at PIXEL_SIZE_UM, background 0 and bright structures about 1, in the plate's
+        range where it is fixed.
+        """
         image = field.channel(role)
         background, own = intensity_range(image)
         fixed = getattr(self.thresholds, role, None)
         span = max(own, self.thresholds.dna_floor or 0.0) if role == "dna" else fixed or own
-        return to_scale((image - np.float32(background)) / np.float32(span), field.pixel_size_um / PIXEL_SIZE_UM)
+        return to_scale(
+            (image - np.float32(background)) / np.float32(span), field.pixel_size_um / PIXEL_SIZE_UM
+        )
 
     def _detail(self, field: Field) -> tuple[Image, float]:
         linear = self._linear(field, "aggregate")
@@ -215,13 +270,18 @@ class MotorNetSegmenter:
         by_name = {name: n for n, name in enumerate(PROBABILITIES)}
         least = _SPECK * self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
         if field.has("dna"):
-            found["nuclei"] = remove_small(self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT), least)
+            found["nuclei"] = remove_small(
+                self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT), least
+            )
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite"):
-            # Without nuclei to vouch for them, bodies must be of a soma's size: twice the smallest nucleus.
+            # Without nuclei to vouch for them, bodies must be of a soma's size: twice the smallest
+            # nucleus.
             least_body = least if "nuclei" in found else 2 * least / _SPECK
-            bodies = remove_small(self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least_body)
+            bodies = remove_small(
+                self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least_body
+            )
             found["somas"] = link_somas(bodies, found["nuclei"]) if "nuclei" in found else bodies
             chance = _at(field, logits[by_name["neurites"]])
             mask = hysteresis(chance, *NEURITE_CHANCE) & (found["somas"] == 0)
@@ -230,12 +290,19 @@ class MotorNetSegmenter:
             if "somas" not in found:
                 warnings.append("puncta: no neurite channel, so no somas to count them in")
             elif field.pixel_size_um > COARSEST_PIXEL_UM:
-                warnings.append(f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most {COARSEST_PIXEL_UM} µm)")
+                warnings.append(
+                    f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most"
+                    f" {COARSEST_PIXEL_UM} µm)"
+                )
             else:
-                within = cv2.dilate((found["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+                within = (
+                    cv2.dilate((found["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+                )
                 found["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
         threshold = self.thresholds.granules or spot_threshold([field], "granule", [_lit(field)])
-        found |= spots_in_somas(field, "granule", "granules", found.get("somas"), threshold, warnings)
+        found |= spots_in_somas(
+            field, "granule", "granules", found.get("somas"), threshold, warnings
+        )
         sure = {}
         if "nuclei" in found:
             sure["nuclei"] = mean_probability(found["nuclei"], logits[by_name["nuclei"]])
@@ -251,20 +318,27 @@ class MotorNetSegmenter:
         half = np.asarray(blocks.any(axis=(1, 3)), bool)
         coarse = objects(flows[:, : height // 2, : width // 2], half, self.device)
         # In float32, which holds labels up to 16 million exactly and which OpenCV dilates.
-        fine = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        fine = cv2.resize(
+            coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        )
         rim = (fine == 0) & inside
         fine[rim] = cv2.dilate(fine, np.ones((5, 5), np.uint8))[rim]
         fine[~inside] = 0
         labels: Labels = fine.astype(np.int32)
         if labels.shape != field.shape:
-            labels = np.asarray(cv2.resize(labels, field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
+            labels = np.asarray(
+                cv2.resize(labels, field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT),
+                np.int32,
+            )
         return labels
 
     def _evaluate(self, images: Half) -> tuple[Half, ...]:
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(images).to(self.device, getattr(torch, self.precision), memory_format=torch.channels_last)
+            batch = torch.from_numpy(images).to(
+                self.device, getattr(torch, self.precision), memory_format=torch.channels_last
+            )
             flows, logits = self.network(batch)
             return flows.half().cpu().numpy(), logits.half().cpu().numpy()
 
@@ -276,7 +350,11 @@ class MotorNetSegmenter:
 
 def _lit(field: Field) -> Mask | None:
     """Where the granule channel shows cells: shot noise is larger there than between them."""
-    return np.asarray(normalise(field.channel("granule")) > LIT, bool) if field.has("granule") else None
+    return (
+        np.asarray(normalise(field.channel("granule")) > LIT, bool)
+        if field.has("granule")
+        else None
+    )
 
 
 def _at(field: Field, logit: Half) -> Image:
@@ -284,7 +362,9 @@ def _at(field: Field, logit: Half) -> Image:
     zoomed: Image = logit.astype(np.float32)
     if logit.shape != field.shape:
         shrink = logit.shape[0] > field.shape[0]
-        zoomed = cv2.resize(zoomed, field.shape[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        zoomed = cv2.resize(
+            zoomed, field.shape[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+        )
     np.negative(zoomed, out=zoomed)
     np.exp(zoomed, out=zoomed)
     zoomed += 1
@@ -292,9 +372,15 @@ def _at(field: Field, logit: Half) -> Image:
 
 
 def _spots(chance: Image, within: Mask) -> Labels:
-    """One label a peak of the probability above PUNCTA_CHANCE inside `within`; its pixels are the nearest above half of that."""
+    """One label a peak of the probability above PUNCTA_CHANCE inside `within`; its pixels are the
+    nearest above half of that.
+    """
     smooth = cv2.GaussianBlur(chance, (0, 0), 0.7)
-    peaks = (smooth >= cv2.dilate(smooth, np.ones((3, 3), np.uint8))) & (chance > PUNCTA_CHANCE) & within
+    peaks = (
+        (smooth >= cv2.dilate(smooth, np.ones((3, 3), np.uint8)))
+        & (chance > PUNCTA_CHANCE)
+        & within
+    )
     _, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
     grown = expand(np.asarray(seeds, np.int32), 4.0)
     return np.where(chance > PUNCTA_CHANCE / 2, grown, 0).astype(np.int32)

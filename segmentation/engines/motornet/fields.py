@@ -1,9 +1,11 @@
 """Bring images to the network's scale and range.
 
-The range is set once for the whole field or plate, never for a tile: two tiles of one field must not see different contrast. It
-runs from the background to the 99.5th percentile, but to no less than RANGE_IN_NOISE standard deviations of the pixel noise,
-so that an empty field stays dark instead of having its noise stretched into cells. An inverse hyperbolic sine then
-brings hair-thin neurites near somas a hundred times as bright. The aggregate channel is band-passed instead, see `detail`.
+The range is set once for the whole field or plate, never for a tile: two tiles of one field must
+not see different contrast. It runs from the background to the 99.5th percentile, but to no less
+than RANGE_IN_NOISE standard deviations of the pixel noise, so that an empty field stays dark
+instead of having its noise stretched into cells. An inverse hyperbolic sine then brings hair-thin
+neurites near somas a hundred times as bright. The aggregate channel is band-passed instead, see
+`detail`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ LIT = 0.2
 
 
 def intensity_range(image: Image) -> tuple[float, float]:
-    """(background, span up to bright structures) of a field in grey levels; the span is at least RANGE_IN_NOISE × noise."""
+    """(background, span up to bright structures) of a field in grey levels; the span is at least
+    RANGE_IN_NOISE × noise.
+    """
     background = background_level(image)
     step = max(1, int(np.sqrt(image.size / 2**18)))
     bright = float(np.percentile(image[::step, ::step], 99.5))
@@ -44,15 +48,17 @@ def compress(linear: Image) -> Image:
 def detail(linear: Image) -> Image:
     """Band-passed aggregate channel at PIXEL_SIZE_UM: what is 0.3 to 1.2 µm across.
 
-    Beside a soma's own brightness a punctum of a few standard deviations of the noise is a step of a few per cent, which
-    no training found; the difference of two Gaussians takes the soma away.
+    Beside a soma's own brightness a punctum of a few standard deviations of the noise is a step of
+    a few per cent, which no training found; the difference of two Gaussians takes the soma away.
     """
     fine, coarse = (cv2.GaussianBlur(linear, (0, 0), um / PIXEL_SIZE_UM) for um in _DETAIL_UM)
     return np.asarray(fine - coarse, np.float32)
 
 
 def detail_unit(linear: Image, band: Image) -> float:
-    """Spread (1.4826 × MAD) of the band inside cells, the unit that puncta are seen in; of the whole field if it has no cells."""
+    """Spread (1.4826 × MAD) of the band inside cells, the unit that puncta are seen in; of the
+    whole field if it has no cells.
+    """
     values = band[linear > LIT]
     if values.size < 200:
         values = band.ravel()

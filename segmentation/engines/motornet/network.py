@@ -1,9 +1,11 @@
-"""The architecture: a U-Net on 2 × 2 pixel blocks, with flows at half and probabilities at full resolution.
+"""The architecture: a U-Net on 2 × 2 pixel blocks, with flows at half and probabilities at full
+resolution.
 
-Folding 2 × 2 pixels into channels (Shi et al., CVPR 2016) lets all convolutions run on a quarter of the pixels; the last
-layer unfolds again, so that thin neurites and puncta keep the camera's resolution. Flows are smooth by construction and
-stay at half resolution, where following them costs a quarter too. Nuclei and somas are Cellpose's representation
-(Stringer et al., Nat. Methods 18:100, 2021): a unit vector towards the centre and the logit of being inside.
+Folding 2 × 2 pixels into channels (Shi et al., CVPR 2016) lets all convolutions run on a quarter of
+the pixels; the last layer unfolds again, so that thin neurites and puncta keep the camera's
+resolution. Flows are smooth by construction and stay at half resolution, where following them costs
+a quarter too. Nuclei and somas are Cellpose's representation (Stringer et al., Nat. Methods 18:100,
+2021): a unit vector towards the centre and the logit of being inside.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ MULTIPLE = 16
 
 
 def _convolution(inputs: int, outputs: int, size: int = 3) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs)
+    )
 
 
 class Block(nn.Module):
@@ -43,7 +47,8 @@ class Block(nn.Module):
 
 
 class MotorNet(nn.Module):
-    """(N, 3, Y, X) images ► flows (N, 4, Y/2, X/2) and logits (N, 4, Y, X); Y and X multiples of 16.
+    """(N, 3, Y, X) images ► flows (N, 4, Y/2, X/2) and logits (N, 4, Y, X); Y and X multiples of
+    16.
 
     Flow channels are (y, x) of nuclei, then of somas, in half-resolution pixels.
     """
@@ -54,14 +59,23 @@ class MotorNet(nn.Module):
         self.unfold = nn.PixelShuffle(2)
         before = (4 * len(INPUTS), *widths[:-1])
         self.down = nn.ModuleList(Block(i, o) for i, o in zip(before, widths, strict=True))
-        self.narrow = nn.ModuleList(_convolution(widths[i + 1], widths[i], 1) for i in range(len(widths) - 1))
+        self.narrow = nn.ModuleList(
+            _convolution(widths[i + 1], widths[i], 1) for i in range(len(widths) - 1)
+        )
         self.up = nn.ModuleList(Block(widths[i], widths[i]) for i in range(len(widths) - 1))
         self.head = nn.Conv2d(widths[0], 2 * len(FLOWS) + 4 * len(PROBABILITIES), 1)
 
     @classmethod
     def like(cls, state: Mapping[str, Tensor]) -> MotorNet:
-        """An untrained network as wide as these weights. Raises KeyError if they are not motornet's."""
-        return cls(tuple(int(state[f"down.{level}.second.0.weight"].shape[0]) for level in range(len(WIDTHS))))
+        """An untrained network as wide as these weights.
+
+        Raises KeyError if they are not motornet's.
+        """
+        return cls(
+            tuple(
+                int(state[f"down.{level}.second.0.weight"].shape[0]) for level in range(len(WIDTHS))
+            )
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""

@@ -2,8 +2,9 @@
 
     python -m segmentation.engines.motornet.train --samples SAMPLES --out FOLDER --steps 10000
 
-Step n draws the same samples whatever came before it, so that a training that was killed and started again with the same
-command continues from its last checkpoint with the next step. The weights that are kept are an exponential average over the steps.
+Step n draws the same samples whatever came before it, so that a training that was killed and
+started again with the same command continues from its last checkpoint with the next step. The
+weights that are kept are an exponential average over the steps.
 """
 
 from __future__ import annotations
@@ -50,18 +51,26 @@ class Plan:
 
 
 def load_samples(folder: Path) -> dict[str, list[Sample]]:
-    """Samples in memory, by kind ("nuclei", "phantom"), in name order. Raises FileNotFoundError if a kind is absent."""
+    """Samples in memory, by kind ("nuclei", "phantom"), in name order.
+
+    Raises FileNotFoundError if a kind is absent.
+    """
     found: dict[str, list[Sample]] = {"nuclei": [], "phantom": []}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
             found[path.name.split("-")[0]].append(dict(stored))
     for kind, samples in found.items():
         if not samples:
-            raise FileNotFoundError(f"no {kind} samples in {folder}; make them with python -m segmentation.engines.motornet.samples")
+            raise FileNotFoundError(
+                f"no {kind} samples in {folder}; make them with python -m"
+                " segmentation.engines.motornet.samples"
+            )
     return found
 
 
-def batches(samples: dict[str, list[Sample]], plan: Plan, first: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+def batches(
+    samples: dict[str, list[Sample]], plan: Plan, first: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Batches from step `first` on, made ahead in a thread of their own."""
 
     def make(step: int) -> tuple[Tensor, ...]:
@@ -69,7 +78,9 @@ def batches(samples: dict[str, list[Sample]], plan: Plan, first: int) -> Iterato
         chosen = []
         for i in range(plan.batch):
             kind = "phantom" if i < round(_PHANTOMS * plan.batch) else "nuclei"
-            chosen.append(augment(samples[kind][int(rng.integers(len(samples[kind])))], rng, plan.side))
+            chosen.append(
+                augment(samples[kind][int(rng.integers(len(samples[kind])))], rng, plan.side)
+            )
         return tuple(torch.from_numpy(np.stack(parts)) for parts in zip(*chosen, strict=True))
 
     with ThreadPoolExecutor(1) as ahead:
@@ -81,10 +92,16 @@ def batches(samples: dict[str, list[Sample]], plan: Plan, first: int) -> Iterato
             yield ready[0], ready[1], ready[2], ready[3]
 
 
-def loss_of(flows: Tensor, logits: Tensor, wanted: Tensor, wanted_flows: Tensor, known: Tensor) -> Tensor:
-    """Cellpose's loss for nuclei and somas; cross entropy and Dice for neurites and puncta; unknown truth weighs nothing."""
+def loss_of(
+    flows: Tensor, logits: Tensor, wanted: Tensor, wanted_flows: Tensor, known: Tensor
+) -> Tensor:
+    """Cellpose's loss for nuclei and somas; cross entropy and Dice for neurites and puncta; unknown
+    truth weighs nothing.
+    """
     weight = torch.tensor(_POSITIVE_WEIGHT, device=logits.device)[None, :, None, None]
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weight, reduction="none").mean((2, 3))
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, wanted, pos_weight=weight, reduction="none"
+    ).mean((2, 3))
     chance = torch.sigmoid(logits)
     both, either = (chance * wanted).sum((2, 3)), (chance + wanted).sum((2, 3))
     dice = 1 - (2 * both + 2) / (either + 2)
@@ -94,8 +111,18 @@ def loss_of(flows: Tensor, logits: Tensor, wanted: Tensor, wanted_flows: Tensor,
     return total / known.sum().clamp(min=1)
 
 
-def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: str, every: int = 250, start: Path | None = None) -> MotorNet:
-    """Train, from `start` if given, with a checkpoint every `every` steps in `out`; returns the averaged network."""
+def train(
+    samples: dict[str, list[Sample]],
+    plan: Plan,
+    out: Path,
+    *,
+    device: str,
+    every: int = 250,
+    start: Path | None = None,
+) -> MotorNet:
+    """Train, from `start` if given, with a checkpoint every `every` steps in `out`; returns the
+    averaged network.
+    """
     torch.manual_seed(plan.seed)
     network = MotorNet()
     if start is not None:
@@ -105,13 +132,17 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
     network = network.to(device, memory_format=torch.channels_last)
     average: MotorNet = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=plan.steps, pct_start=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, plan.rate, total_steps=plan.steps, pct_start=0.05
+    )
     checkpoint = out / "checkpoint.pt"
     first = 0
     if checkpoint.exists():
         state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["plan"] != asdict(plan):
-            raise ValueError(f"{checkpoint} belongs to another plan: {state['plan']}; use another --out")
+            raise ValueError(
+                f"{checkpoint} belongs to another plan: {state['plan']}; use another --out"
+            )
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -119,10 +150,18 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
         first = state["step"]
     network.train()
     began, seen = time.monotonic(), 0.0
-    for step, (images, wanted, wanted_flows, known) in enumerate(batches(samples, plan, first), start=first + 1):
+    for step, (images, wanted, wanted_flows, known) in enumerate(
+        batches(samples, plan, first), start=first + 1
+    ):
         with torch.autocast(device, torch.bfloat16):
             flows, logits = network(images.to(device, memory_format=torch.channels_last))
-        loss = loss_of(flows.float(), logits.float(), wanted.to(device), wanted_flows.to(device), known.to(device))
+        loss = loss_of(
+            flows.float(),
+            logits.float(),
+            wanted.to(device),
+            wanted_flows.to(device),
+            known.to(device),
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -132,7 +171,11 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
         value = float(loss.detach())
         seen = 0.98 * seen + 0.02 * value if seen else value
         if step % 50 == 0:
-            print(f"step {step} loss {seen:.4f} {(time.monotonic() - began) / (step - first):.3f} s/step", flush=True)
+            print(
+                f"step {step} loss {seen:.4f} {(time.monotonic() - began) / (step - first):.3f}"
+                " s/step",
+                flush=True,
+            )
         if step % every == 0 or step == plan.steps:
             _save(checkpoint, plan, step, network, average, optimizer, schedule)
     return average
@@ -140,25 +183,41 @@ def train(samples: dict[str, list[Sample]], plan: Plan, out: Path, *, device: st
 
 def _follow(average: MotorNet, network: MotorNet, keep: float) -> None:
     with torch.no_grad():
-        for mine, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        for mine, theirs in zip(
+            average.state_dict().values(), network.state_dict().values(), strict=True
+        ):
             if mine.is_floating_point():
                 mine.lerp_(theirs, 1 - keep)
             else:
                 mine.copy_(theirs)
 
 
-def _save(path: Path, plan: Plan, step: int, network: MotorNet, average: MotorNet, optimizer: Any, schedule: Any) -> None:
+def _save(
+    path: Path,
+    plan: Plan,
+    step: int,
+    network: MotorNet,
+    average: MotorNet,
+    optimizer: Any,
+    schedule: Any,
+) -> None:
     state = {
-        "plan": asdict(plan), "step": step, "network": network.state_dict(), "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-    }  # fmt: skip
+        "plan": asdict(plan),
+        "step": step,
+        "network": network.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     temporary.rename(path)
 
 
 def write_weights(network: MotorNet, plan: Plan, path: Path) -> None:
-    """Float32 safetensors with the plan in their metadata; parts of the network in name order, so that bytes are equal."""
+    """Float32 safetensors with the plan in their metadata; parts of the network in name order, so
+    that bytes are equal.
+    """
     state: dict[str, NDArray[np.generic] | Tensor] = {
         name: tensor.detach().float().cpu().contiguous()
         for name, tensor in sorted(network.state_dict().items())
@@ -171,7 +230,9 @@ def write_weights(network: MotorNet, plan: Plan, path: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=Plan.steps)
@@ -179,12 +240,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rate", type=float, default=Plan.rate, help="highest learning rate")
-    parser.add_argument("--start", type=Path, help="weights to go on from, such as the shipped ones")
+    parser.add_argument(
+        "--start", type=Path, help="weights to go on from, such as the shipped ones"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     digest = sha256_of(arguments.start) if arguments.start else ""
-    plan = Plan(steps=arguments.steps, batch=arguments.batch, rate=arguments.rate, seed=arguments.seed, start=digest)
-    network = train(load_samples(arguments.samples), plan, arguments.out, device=arguments.device, start=arguments.start)
+    plan = Plan(
+        steps=arguments.steps,
+        batch=arguments.batch,
+        rate=arguments.rate,
+        seed=arguments.seed,
+        start=digest,
+    )
+    network = train(
+        load_samples(arguments.samples),
+        plan,
+        arguments.out,
+        device=arguments.device,
+        start=arguments.start,
+    )
     write_weights(network, plan, arguments.out / "motornet.safetensors")
 
 

@@ -25,7 +25,11 @@ def test_every_error_is_a_problem_document(served, method, path, status, code):
     answer = served.ask(method, path)
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    assert (answer.status_code, body["status"], body["type"]) == (status, status, f"urn:imaging-service:{code}")
+    assert (answer.status_code, body["status"], body["type"]) == (
+        status,
+        status,
+        f"urn:imaging-service:{code}",
+    )
     assert body["detail"]
 
 
@@ -40,14 +44,21 @@ def test_an_unexpected_error_says_nothing_of_what_is_inside(served, monkeypatch)
     assert "secret" not in answer.text
 
 
-@pytest.mark.parametrize(("host", "status"), [("127.0.0.1:8765", 200), ("localhost", 200), ("evil.example", 400), ("127.0.0.1.evil", 400)])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:8765", 200), ("localhost", 200), ("evil.example", 400), ("127.0.0.1.evil", 400)],
+)
 def test_only_loopback_s_own_names_are_answered(served, host, status):
     assert served.get("/health", headers={"Host": host}).status_code == status
 
 
 def test_headers_of_an_error_are_kept():
     answer = problem(405, "method_not_allowed", "no", {"allow": "GET"})
-    assert (answer.status_code, answer.headers["allow"], json.loads(answer.body)["title"]) == (405, "GET", "Method Not Allowed")
+    assert (answer.status_code, answer.headers["allow"], json.loads(answer.body)["title"]) == (
+        405,
+        "GET",
+        "Method Not Allowed",
+    )
 
 
 def test_the_openapi_document_names_every_operation(served):

@@ -20,7 +20,11 @@ def test_the_list_of_runs_links_to_each(served):
 
 def test_a_run_s_page_shows_its_responses_and_failed_wells(served):
     with engine(served.settings.url).begin() as connection:
-        connection.execute(sa.text("UPDATE well_result SET status='failed', reason='<b>blank</b>' WHERE well='B02'"))
+        connection.execute(
+            sa.text(
+                "UPDATE well_result SET status='failed', reason='<b>blank</b>' WHERE well='B02'"
+            )
+        )
     page = served.get("/view/RUN").text
     assert "live_density" in page
     assert "&lt;b&gt;blank&lt;/b&gt;" in page

@@ -8,8 +8,12 @@ import polars as pl
 def test_a_plate_is_listed_and_had_by_its_id(served):
     (plate,) = served.get("/plates").json()
     assert {k: plate[k] for k in ("name", "rows", "columns", "channels", "pixel_size_um")} == {
-        "name": "Small-1", "rows": 4, "columns": 6, "channels": ["1", "2", "3"], "pixel_size_um": 0.65,
-    }  # fmt: skip
+        "name": "Small-1",
+        "rows": 4,
+        "columns": 6,
+        "channels": ["1", "2", "3"],
+        "pixel_size_um": 0.65,
+    }
     assert served.get(f"/plates/{plate['id']}").json() == plate
     assert served.get("/runs/RUN").json()["plate_id"] == plate["id"]
 
@@ -24,7 +28,15 @@ def test_the_newest_plate_comes_first(served):
 
     with Session(engine(served.settings.url)) as session:
         session.add(
-            PlateRow(id="old", name="old", rows=8, columns=12, channels="[]", pixel_size_um=1, created_at=datetime(2001, 1, 1, tzinfo=UTC))
+            PlateRow(
+                id="old",
+                name="old",
+                rows=8,
+                columns=12,
+                channels="[]",
+                pixel_size_um=1,
+                created_at=datetime(2001, 1, 1, tzinfo=UTC),
+            )
         )
         session.commit()
     assert [p["name"] for p in served.get("/plates").json()] == ["Small-1", "old"]

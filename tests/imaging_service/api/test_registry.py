@@ -35,12 +35,28 @@ def ask(settings, method, path, **more):
 
 def test_over_http(settings):
     sheet = {"content": LINES.encode(), "headers": {"Content-Type": "text/tab-separated-values"}}
-    assert ask(settings, "PUT", "/lines", **sheet).json() == {"added": ["F1", "S1", "S1-iso"], "changed": [], "unchanged": []}
+    assert ask(settings, "PUT", "/lines", **sheet).json() == {
+        "added": ["F1", "S1", "S1-iso"],
+        "changed": [],
+        "unchanged": [],
+    }
     assert [r["line"] for r in ask(settings, "GET", "/lines").json()] == ["F1", "S1", "S1-iso"]
-    assert ask(settings, "GET", "/lines?format=tsv").text == write([Line(**r) for r in ask(settings, "GET", "/lines").json()], Line)
-    refused = ask(settings, "PUT", "/lines", content=b"line\tdonor\nX\t\n", headers=sheet["headers"])
-    assert (refused.status_code, refused.json()["type"]) == (422, "urn:imaging-service:registry_invalid")
+    assert ask(settings, "GET", "/lines?format=tsv").text == write(
+        [Line(**r) for r in ask(settings, "GET", "/lines").json()], Line
+    )
+    refused = ask(
+        settings, "PUT", "/lines", content=b"line\tdonor\nX\t\n", headers=sheet["headers"]
+    )
+    assert (refused.status_code, refused.json()["type"]) == (
+        422,
+        "urn:imaging-service:registry_invalid",
+    )
     assert "row 2" in refused.json()["detail"]
-    assert ask(settings, "PUT", "/lines", content=b"\xff\xfe", headers=sheet["headers"]).status_code == 422
-    assert ask(settings, "PUT", "/batches", content=b"batch\nb1\n", headers=sheet["headers"]).json()["added"] == ["b1"]
+    assert (
+        ask(settings, "PUT", "/lines", content=b"\xff\xfe", headers=sheet["headers"]).status_code
+        == 422
+    )
+    assert ask(
+        settings, "PUT", "/batches", content=b"batch\nb1\n", headers=sheet["headers"]
+    ).json()["added"] == ["b1"]
     assert ask(settings, "GET", "/batches").json()[0]["batch"] == "b1"

@@ -14,7 +14,14 @@ from imaging_service.review.log import Crop, pack, unpack
 from imaging_service.schemas import FieldLabels
 
 FIELD = "/runs/RUN/fields/B04/1"
-VERDICT = {"well": "B04", "field": 1, "accepted": False, "author": "ann", "reason": "bubble", "time": "2026-01-01T00:00:00Z"}
+VERDICT = {
+    "well": "B04",
+    "field": 1,
+    "accepted": False,
+    "author": "ann",
+    "reason": "bubble",
+    "time": "2026-01-01T00:00:00Z",
+}
 
 
 def body(labels=((900,),), y=0, x=0, compartment="nuclei", frame=1):
@@ -27,7 +34,11 @@ def patch(served, content=None, version='"1"', path=FIELD, key="", **params):
     if key:
         headers["Idempotency-Key"] = key
     return served.ask(
-        "PATCH", f"{path}/labels", params={"author": "ann", **params}, content=body() if content is None else content, headers=headers
+        "PATCH",
+        f"{path}/labels",
+        params={"author": "ann", **params},
+        content=body() if content is None else content,
+        headers=headers,
     )
 
 
@@ -38,7 +49,9 @@ def labels(answer):
 
 def jobs(served):
     with engine(served.settings.url).connect() as connection:
-        return connection.execute(sa.text("SELECT count(*) FROM workflow_status WHERE queue_name='reviews'")).scalar()
+        return connection.execute(
+            sa.text("SELECT count(*) FROM workflow_status WHERE queue_name='reviews'")
+        ).scalar()
 
 
 def test_labels_come_with_their_version_and_lie_where_they_are_said_to(served):
@@ -51,7 +64,9 @@ def test_labels_come_with_their_version_and_lie_where_they_are_said_to(served):
     window = served.get(f"{FIELD}/labels", params={"y": 10, "x": 20, "height": 30, "width": 40})
     meta, part = labels(window)
     assert np.array_equal(part["nuclei"], engine_s["nuclei"][10:40, 20:60])
-    assert {(r["y"], r["x"], r["height"], r["width"]) for r in meta["regions"]} == {(10, 20, 30, 40)}
+    assert {(r["y"], r["x"], r["height"], r["width"]) for r in meta["regions"]} == {
+        (10, 20, 30, 40)
+    }
 
 
 def test_a_correction_is_the_next_version_and_the_tables_are_asked_to_follow(served):
@@ -61,7 +76,12 @@ def test_a_correction_is_the_next_version_and_the_tables_are_asked_to_follow(ser
     assert meta["label_version"] == 2
     assert found["nuclei"][3, 5:7].tolist() == [900, 901]
     (version,) = served.get(f"{FIELD}/history").json()
-    assert (version["author"], version["reason"], version["well"], version["field"]) == ("ann", "two more", "B04", 1)
+    assert (version["author"], version["reason"], version["well"], version["field"]) == (
+        "ann",
+        "two more",
+        "B04",
+        1,
+    )
     assert served.get("/runs/RUN/fields/B04/2/history").json() == []
     assert jobs(served) == 1
 
@@ -106,7 +126,10 @@ def test_a_correction_sent_twice_is_written_once(served):
 )
 def test_what_is_no_correction_is_refused(served, more, status, code):
     answer = patch(served, **more)
-    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:imaging-service:{code}"), answer.text
+    assert (answer.status_code, answer.json()["type"]) == (
+        status,
+        f"urn:imaging-service:{code}",
+    ), answer.text
     assert served.get(f"{FIELD}/history").json() == []
     assert jobs(served) == 0
 
@@ -118,18 +141,33 @@ def test_the_edge_of_the_field_belongs_to_it(served):
 def test_going_back_is_a_version_that_holds_what_was(served):
     assert patch(served, body(np.full((2, 2), 900))).status_code == 200
     answer = served.ask("POST", f"{FIELD}/revert", json={"to": 1, "author": "bob", "undoes": 2})
-    assert (answer.json()["version"], answer.json()["undoes"], answer.json()["author"]) == (3, 2, "bob")
-    assert np.array_equal(labels(served.get(f"{FIELD}/labels"))[1]["nuclei"], LocalRun(served.folder).engine_labels("B04", 1)["nuclei"])
+    assert (answer.json()["version"], answer.json()["undoes"], answer.json()["author"]) == (
+        3,
+        2,
+        "bob",
+    )
+    assert np.array_equal(
+        labels(served.get(f"{FIELD}/labels"))[1]["nuclei"],
+        LocalRun(served.folder).engine_labels("B04", 1)["nuclei"],
+    )
     assert served.ask("POST", f"{FIELD}/revert", json={"to": 3, "author": "bob"}).status_code == 422
 
 
 def test_a_verdict_stands_and_a_rejection_needs_a_reason(served):
-    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT | {"reason": " "}).status_code == 422
+    assert (
+        served.ask("POST", "/runs/RUN/verdicts", json=VERDICT | {"reason": " "}).status_code == 422
+    )
     assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT | {"field": 9}).status_code == 404
     assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT).status_code == 201
-    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT).status_code == 201  # again: written once
+    # again: written once
+    assert served.ask("POST", "/runs/RUN/verdicts", json=VERDICT).status_code == 201
     (said,) = served.get("/runs/RUN/verdicts").json()
-    assert (said["well"], said["field"], said["accepted"], said["reason"]) == ("B04", 1, False, "bubble")
+    assert (said["well"], said["field"], said["accepted"], said["reason"]) == (
+        "B04",
+        1,
+        False,
+        "bubble",
+    )
     assert served.get("/runs/RUN/review").json() == {"revision": 2, "applied": 1, "reason": ""}
     follow = served.ask("POST", "/runs/RUN/review")
     assert (follow.status_code, follow.json()["revision"]) == (202, 2)
@@ -144,12 +182,19 @@ def test_a_reading_apart_is_seen_by_nobody_else(served):
     assert served.get("/runs/RUN/review").json()["revision"] == 1
     assert served.get("/runs/RUN/verdicts", params={"reading": "../x"}).status_code == 422
     found = served.get("/runs/RUN/agreement", params={"reading": "bob"}).json()
-    assert (found["fields"][0]["n_first"], found["n_judged"]) == (found["fields"][0]["n_second"] + 1, 0)
+    assert (found["fields"][0]["n_first"], found["n_judged"]) == (
+        found["fields"][0]["n_second"] + 1,
+        0,
+    )
 
 
 def test_record_cells_and_curves_are_the_run_s_files(served):
-    assert served.get("/runs/RUN/record").json() == json.loads((served.folder / "run.json").read_text())
-    assert served.get("/runs/RUN/curves").json() == json.loads((served.folder / "curves.json").read_text())
+    assert served.get("/runs/RUN/record").json() == json.loads(
+        (served.folder / "run.json").read_text()
+    )
+    assert served.get("/runs/RUN/curves").json() == json.loads(
+        (served.folder / "curves.json").read_text()
+    )
     cells = served.get("/runs/RUN/cells", params={"well": "B04", "field": 2}).json()
     assert cells == LocalRun(served.folder).cells("B04", 2)
     assert {(c["well"], c["field"]) for c in cells} == {("B04", 2)}

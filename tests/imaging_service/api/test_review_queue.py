@@ -10,12 +10,21 @@ def queue(served, **params):
 
 
 def claim(served, reviewer, count=1, **params):
-    answer = served.ask("POST", "/runs/RUN/queue/claims", json={"reviewer": reviewer, "count": count}, params=params)
+    answer = served.ask(
+        "POST", "/runs/RUN/queue/claims", json={"reviewer": reviewer, "count": count}, params=params
+    )
     return [(e["well"], e["field"]) for e in answer.json()]
 
 
 def judge(served, place, accepted=True):
-    said = {"well": place[0], "field": place[1], "accepted": accepted, "author": "ann", "reason": "x", "time": "2026-01-01T00:00:00Z"}
+    said = {
+        "well": place[0],
+        "field": place[1],
+        "accepted": accepted,
+        "author": "ann",
+        "reason": "x",
+        "time": "2026-01-01T00:00:00Z",
+    }
     return served.ask("POST", "/runs/RUN/verdicts", json=said).status_code
 
 
@@ -46,7 +55,9 @@ def test_a_judged_field_is_not_given_again(served):
 def test_an_old_claim_blocks_nobody(served):
     mine = claim(served, "ann")
     with engine(served.settings.url).begin() as connection:
-        held = connection.execute(sa.text("SELECT until - strftime('%s', 'now') FROM review_claim")).scalar()
+        held = connection.execute(
+            sa.text("SELECT until - strftime('%s', 'now') FROM review_claim")
+        ).scalar()
         assert 890 < held < 905  # a quarter of an hour
         connection.execute(sa.text("UPDATE review_claim SET until = 1"))
     assert {e["claimed_by"] for e in queue(served)} == {""}

@@ -20,7 +20,11 @@ from tests.service import wait_for
 @pytest.fixture(scope="module")
 def done(service, phantom_plate):
     _, client = service
-    run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
+    run = client.submit(
+        phantom_plate / "Phantom-1",
+        phantom_plate / "plate_map.csv",
+        phantom_plate / "protocol.toml",
+    )
     assert run.state in {"queued", "running"}
     return wait_for(client, run.id)
 
@@ -31,12 +35,18 @@ def test_a_submitted_plate_becomes_the_same_tables_as_analyze(service, done, ana
     assert (done.progress.done, done.progress.failed, done.progress.left) == (24, 0, 0)
     folder = running.folder / "data" / "runs" / done.id
     for name in TABLES:
-        assert (folder / f"{name}.parquet").read_bytes() == (analysed / f"{name}.parquet").read_bytes(), name
+        assert (folder / f"{name}.parquet").read_bytes() == (
+            analysed / f"{name}.parquet"
+        ).read_bytes(), name
 
 
 def test_the_same_submission_is_the_same_run(service, done, phantom_plate):
     _, client = service
-    again = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
+    again = client.submit(
+        phantom_plate / "Phantom-1",
+        phantom_plate / "plate_map.csv",
+        phantom_plate / "protocol.toml",
+    )
     assert again.id == done.id
     assert again.state == "done"
     assert len(client.runs()) == 1
@@ -51,9 +61,15 @@ def test_tables_as_json_csv_and_parquet(service, done, analysed):
         csv = client.table_bytes(done.id, kind, "csv").decode()
         assert csv == (analysed / f"{kind}.csv").read_text()
     rows = client.responses(done.id)
-    assert [r["line"] for r in rows] == pl.read_parquet(analysed / "responses.parquet")["line"].to_list()
+    assert [r["line"] for r in rows] == pl.read_parquet(analysed / "responses.parquet")[
+        "line"
+    ].to_list()
     assert client.hazards(done.id) == []
-    assert {c["check"] for c in client.checks(done.id)} >= {"edge_effect", "row_trend", "mislocalisation"}
+    assert {c["check"] for c in client.checks(done.id)} >= {
+        "edge_effect",
+        "row_trend",
+        "mislocalisation",
+    }
     assert {w["well"] for w in client.wells(done.id)} == {w.well for w in client.progress(done.id)}
 
 
@@ -68,7 +84,12 @@ def test_filters_compare_whole_values(service, done):
 def test_plates_runs_and_beginnings_of_ids(service, done):
     _, client = service
     plate = client.plates()[0]
-    assert (plate.rows, plate.columns, plate.channels, plate.pixel_size_um) == (16, 24, ["1", "2", "3"], 0.65)
+    assert (plate.rows, plate.columns, plate.channels, plate.pixel_size_um) == (
+        16,
+        24,
+        ["1", "2", "3"],
+        0.65,
+    )
     assert client.run(done.id[:8]).id == done.id
 
 
@@ -76,9 +97,13 @@ def test_lists_as_csv_and_parquet(service, done):
     running, _ = service
     for noun, column, value in (("runs", "id", done.id), ("plates", "name", "Phantom-1")):
         csv = pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/{noun}?format=csv").content))
-        parquet = pl.read_parquet(io.BytesIO(httpx.get(f"{running.url}/{noun}?format=parquet").content))
+        parquet = pl.read_parquet(
+            io.BytesIO(httpx.get(f"{running.url}/{noun}?format=parquet").content)
+        )
         assert csv[column].to_list() == parquet[column].to_list() == [value]
-    assert pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/runs?format=csv").content))["done"].to_list() == [24]
+    assert pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/runs?format=csv").content))[
+        "done"
+    ].to_list() == [24]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +129,11 @@ def test_every_error_is_a_problem_document(service, done, path, status, code):
 
 def test_refused_submissions_say_why(service, phantom_plate, tmp_path):
     _, client = service
-    scan, plate_map, protocol = phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml"
+    scan, plate_map, protocol = (
+        phantom_plate / "Phantom-1",
+        phantom_plate / "plate_map.csv",
+        phantom_plate / "protocol.toml",
+    )
     with pytest.raises(ServiceRefused, match="not under a scan root") as caught:
         client.submit(Path("/etc"), plate_map, protocol)
     assert caught.value.status == 403
@@ -146,7 +175,9 @@ def test_openapi_has_descriptions_and_examples(service):
     content = document["paths"]["/runs/{run}/responses"]["get"]["responses"]["200"]["content"]
     assert content["application/json"]["example"][0]["phenotype"]
     assert {"text/csv", "application/vnd.apache.parquet"} <= set(content)
-    assert "application/problem+json" in str(document["paths"]["/runs/{run}"]["get"]["responses"]["404"])
+    assert "application/problem+json" in str(
+        document["paths"]["/runs/{run}"]["get"]["responses"]["404"]
+    )
 
 
 def test_command_line_submit_and_status(service, done, phantom_plate):
@@ -164,10 +195,15 @@ def test_command_line_submit_and_status(service, done, phantom_plate):
         return result.stdout
 
     files = [str(phantom_plate / name) for name in ("Phantom-1", "plate_map.csv", "protocol.toml")]
-    assert done.id in command("submit", files[0], "--plate-map", files[1], "--protocol", files[2], "--wait")
+    assert done.id in command(
+        "submit", files[0], "--plate-map", files[1], "--protocol", files[2], "--wait"
+    )
     assert "done" in command("status", done.id[:12])
 
 
 def test_no_service_is_said_in_words():
-    with Client("http://127.0.0.1:9") as client, pytest.raises(ServiceRefused, match="is `imaging-service serve` running there"):
+    with (
+        Client("http://127.0.0.1:9") as client,
+        pytest.raises(ServiceRefused, match="is `imaging-service serve` running there"),
+    ):
         client.runs()

@@ -13,12 +13,19 @@ def started(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(server, "settings", lambda: Settings(data_dir=tmp_path))
     monkeypatch.setattr(server, "prepare_database", lambda url: calls.append(("database", url)))
-    monkeypatch.setattr(server, "supervise", lambda current, stop: (calls.append("worker"), stop.wait()))
-    monkeypatch.setattr(server.uvicorn, "run", lambda app, **more: calls.append(("api", more["host"], more["port"])))
+    monkeypatch.setattr(
+        server, "supervise", lambda current, stop: (calls.append("worker"), stop.wait())
+    )
+    monkeypatch.setattr(
+        server.uvicorn, "run", lambda app, **more: calls.append(("api", more["host"], more["port"]))
+    )
     return calls
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.evil.example", "localhost.evil"])
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.evil.example", "localhost.evil"],
+)
 def test_any_address_but_loopback_is_refused_before_anything_starts(started, host):
     with pytest.raises(Forbidden):
         server.serve(host, 1, with_worker=True)

@@ -12,9 +12,12 @@ from tests.imaging_service.conftest import MAP, PROTOCOL
 @pytest.fixture
 def submission(small_inputs):
     return {
-        "scan": str(small_inputs.scan), "plate_map_name": "map.csv", "plate_map_base64": base64.b64encode(MAP.encode()).decode(),
-        "protocol": PROTOCOL, "device": "cpu",
-    }  # fmt: skip
+        "scan": str(small_inputs.scan),
+        "plate_map_name": "map.csv",
+        "plate_map_base64": base64.b64encode(MAP.encode()).decode(),
+        "protocol": PROTOCOL,
+        "device": "cpu",
+    }
 
 
 @pytest.fixture
@@ -34,44 +37,75 @@ def test_the_same_submission_is_the_same_run(open_scans, submission):
     assert len(open_scans.get("/runs").json()) == 1
 
 
-def test_a_scan_outside_the_roots_is_refused_whether_it_exists_or_not(served, submission, small_inputs):
+def test_a_scan_outside_the_roots_is_refused_whether_it_exists_or_not(
+    served, submission, small_inputs
+):
     assert code(served.ask("POST", "/runs", json=submission)) == (403, "forbidden")
     served.settings.scan_roots = str(small_inputs.scan.parent)
-    for scan in ("/etc", "/no/such/folder", f"{small_inputs.scan}/../../..", f"{small_inputs.scan.parent}-beside"):
-        assert code(served.ask("POST", "/runs", json=submission | {"scan": scan})) == (403, "forbidden"), scan
+    for scan in (
+        "/etc",
+        "/no/such/folder",
+        f"{small_inputs.scan}/../../..",
+        f"{small_inputs.scan.parent}-beside",
+    ):
+        assert code(served.ask("POST", "/runs", json=submission | {"scan": scan})) == (
+            403,
+            "forbidden",
+        ), scan
 
 
 def test_a_link_that_leaves_the_roots_is_refused(served, submission, small_inputs, tmp_path):
     (tmp_path / "roots").mkdir()
     (tmp_path / "roots" / "link").symlink_to(small_inputs.scan)
     served.settings.scan_roots = str(tmp_path / "roots")
-    assert code(served.ask("POST", "/runs", json=submission | {"scan": str(tmp_path / "roots" / "link")})) == (403, "forbidden")
+    assert code(
+        served.ask("POST", "/runs", json=submission | {"scan": str(tmp_path / "roots" / "link")})
+    ) == (403, "forbidden")
 
 
-@pytest.mark.parametrize("engine", ["cellpose:/etc/passwd", "motornet:../../x", "cellpose:C:\\weights"])
+@pytest.mark.parametrize(
+    "engine", ["cellpose:/etc/passwd", "motornet:../../x", "cellpose:C:\\weights"]
+)
 def test_a_checkpoint_outside_the_roots_is_refused(open_scans, submission, engine):
-    assert code(open_scans.ask("POST", "/runs", json=submission | {"engine": engine})) == (403, "forbidden")
+    assert code(open_scans.ask("POST", "/runs", json=submission | {"engine": engine})) == (
+        403,
+        "forbidden",
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"plate_map_base64": "§"}, (422, "plate_map_invalid")),
-        ({"plate_map_base64": base64.b64encode(b"well,line,compound,dose\nB02,L1,x,5\n").decode()}, (422, "plate_map_invalid")),
-        ({"protocol": {"name": "x", "channels": {"dna": "1", "axon": "2"}}}, (422, "protocol_invalid")),
+        (
+            {
+                "plate_map_base64": (
+                    base64.b64encode(b"well,line,compound,dose\nB02,L1,x,5\n").decode()
+                )
+            },
+            (422, "plate_map_invalid"),
+        ),
+        (
+            {"protocol": {"name": "x", "channels": {"dna": "1", "axon": "2"}}},
+            (422, "protocol_invalid"),
+        ),
         ({"protocol": PROTOCOL | {"channels": {"dna": "9"}}}, (422, "protocol_invalid")),
         ({"engine": "magic"}, (422, "engine_unavailable")),
         ({"device": "tpu"}, (422, "request_invalid")),
         ({"unknown": 1}, (422, "request_invalid")),
     ],
 )
-def test_what_cannot_be_analysed_is_refused_and_leaves_no_run(open_scans, submission, change, expected):
+def test_what_cannot_be_analysed_is_refused_and_leaves_no_run(
+    open_scans, submission, change, expected
+):
     assert code(open_scans.ask("POST", "/runs", json=submission | change)) == expected
     assert len(open_scans.get("/runs").json()) == 1
 
 
 def test_only_the_last_part_of_the_map_s_name_is_used(open_scans, submission, tmp_path):
-    answer = open_scans.ask("POST", "/runs", json=submission | {"plate_map_name": "..\\..\\x/../map.csv"})
+    answer = open_scans.ask(
+        "POST", "/runs", json=submission | {"plate_map_name": "..\\..\\x/../map.csv"}
+    )
     assert answer.status_code == 202
     assert answer.json()["id"] == open_scans.run
 

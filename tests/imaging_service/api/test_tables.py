@@ -19,7 +19,9 @@ def test_every_format_holds_the_file_s_table(served, kind):
     assert pl.read_parquet(io.BytesIO(parquet.content)).equals(file)
     csv = served.get(f"/runs/RUN/{kind}?format=csv")
     assert csv.content == (served.folder / f"{kind}.csv").read_bytes()
-    assert csv.headers["content-disposition"] == f'attachment; filename="{served.run[:12]}-{kind}.csv"'
+    assert (
+        csv.headers["content-disposition"] == f'attachment; filename="{served.run[:12]}-{kind}.csv"'
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,10 @@ def test_filters_compare_whole_values(served, query, wells):
 
 def test_responses_are_filtered_by_phenotype(served):
     rows = served.get("/runs/RUN/responses?phenotype=live_density&compound=x").json()
-    assert [(r["line"], r["phenotype"]) for r in rows] == [("L1", "live_density"), ("L2", "live_density")]
+    assert [(r["line"], r["phenotype"]) for r in rows] == [
+        ("L1", "live_density"),
+        ("L2", "live_density"),
+    ]
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "failed"])
@@ -56,10 +61,15 @@ def test_the_newest_revision_s_rows_are_given_and_the_engine_s_on_request(served
         connection.execute(sa.text("UPDATE run SET revision=3"))
         connection.execute(
             sa.text(
-                "INSERT INTO table_row (run_id, revision, kind, position, line, compound, phenotype, status, content) "
-                "SELECT run_id, 3, kind, position, line, compound, phenotype, status, '{\"well\": \"new\"}' FROM table_row WHERE kind='wells' AND position=0"
+                "INSERT INTO table_row (run_id, revision, kind, position, line, compound,"
+                " phenotype, status, content) SELECT run_id, 3, kind, position, line, compound,"
+                " phenotype, status, '{\"well\": \"new\"}' FROM table_row WHERE kind='wells' AND"
+                " position=0"
             )
         )
     assert served.get("/runs/RUN/wells").json() == [{"well": "new"}]
-    assert [r["well"] for r in served.get("/runs/RUN/wells?labels=engine").json()][:2] == ["B02", "B03"]
+    assert [r["well"] for r in served.get("/runs/RUN/wells?labels=engine").json()][:2] == [
+        "B02",
+        "B03",
+    ]
     assert served.get("/runs/RUN/responses").json() == []

@@ -22,10 +22,19 @@ def case(score, name):
 
 
 def test_scores_are_written_as_csv_and_json_and_cases_as_a_sheet(tmp_path):
-    bench = Bench([Score("engine:x", "nuclei", "AP@0.5", 0.123456, 7)], [case(s, str(s)) for s in (0.1, 0.9, 0.5)])
+    bench = Bench(
+        [Score("engine:x", "nuclei", "AP@0.5", 0.123456, 7)],
+        [case(s, str(s)) for s in (0.1, 0.9, 0.5)],
+    )
     write(bench, tmp_path)
     (row,) = csv.DictReader((tmp_path / "scores.csv").read_text().splitlines())
-    assert row == {"engine": "engine:x", "what": "nuclei", "measure": "AP@0.5", "value": "0.1235", "images": "7"}
+    assert row == {
+        "engine": "engine:x",
+        "what": "nuclei",
+        "measure": "AP@0.5",
+        "value": "0.1235",
+        "images": "7",
+    }
     assert json.loads((tmp_path / "scores.json").read_text())[0]["value"] == 0.123456
     sheet = cv2.imread(str(tmp_path / "cases-engine-x.png"))
     assert sheet.shape == (320, 3 * 600, 3)  # best, median and worst, each beside its outlines
@@ -49,12 +58,17 @@ class Perfect:
     def segment(self, field):
         truth = self.truth[field.pixels.tobytes()]
         mask = truth.neurite_mask(module.PIXEL_UM)
-        return Segmentation({"nuclei": truth.nuclei, "somas": truth.somas, "neurites": mask.astype(np.int32)}, "perfect")
+        return Segmentation(
+            {"nuclei": truth.nuclei, "somas": truth.somas, "neurites": mask.astype(np.int32)},
+            "perfect",
+        )
 
 
 def test_what_was_drawn_scores_one():
     bench = Bench()
-    module._phantoms(bench, "perfect", Perfect([phantom("medium", n) for n in range(2)]), "medium", 2)
+    module._phantoms(
+        bench, "perfect", Perfect([phantom("medium", n) for n in range(2)]), "medium", 2
+    )
     scores = {(s.what, s.measure): s.value for s in bench.scores}
     for part in ("nuclei", "somas"):
         for measure in ("AP@0.5", "AP@0.75", "AP@0.5:0.95"):

@@ -31,7 +31,9 @@ def test_a_new_map_is_drawn_written_and_clean(tmp_path):
     assert made.exit_code == 0, made.output
     plate = read_plate_map(tmp_path / "plate_map_1.csv")
     assert plate.lines == ("D", "I")
-    assert sorted({c.dose_molar for c in plate.conditions.values() if c.compound == "x"}) == pytest.approx([1e-7, 1e-6, 1e-5, 1e-4])
+    assert sorted(
+        {c.dose_molar for c in plate.conditions.values() if c.compound == "x"}
+    ) == pytest.approx([1e-7, 1e-6, 1e-5, 1e-4])
     checked = run("plate-map", "check", str(tmp_path / "plate_map_1.csv"))
     assert checked.exit_code == 0
     assert "nothing to remark" in checked.output
@@ -48,15 +50,43 @@ def test_a_layout_is_never_overwritten(tmp_path):
 
 def test_confounding_designs_and_doses_without_unit_are_refused(tmp_path):
     many = [a for i in range(12) for a in ("--line", f"L{i}")]
-    refused = run("plate-map", "new", *many, "--compound", "x", "--doses", "1,2,3,4 uM", "--wells", "96", "--out", str(tmp_path))
+    refused = run(
+        "plate-map",
+        "new",
+        *many,
+        "--compound",
+        "x",
+        "--doses",
+        "1,2,3,4 uM",
+        "--wells",
+        "96",
+        "--out",
+        str(tmp_path),
+    )
     assert refused.exit_code == 2
     assert "confounded" in refused.output
-    assert run("plate-map", "new", "--line", "L", "--compound", "x", "--doses", "1,2", "--out", str(tmp_path)).exit_code == 2
+    assert (
+        run(
+            "plate-map",
+            "new",
+            "--line",
+            "L",
+            "--compound",
+            "x",
+            "--doses",
+            "1,2",
+            "--out",
+            str(tmp_path),
+        ).exit_code
+        == 2
+    )
     assert not list(tmp_path.iterdir())
 
 
 def test_check_names_what_is_wrong(tmp_path):
-    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,DMSO,,,vehicle\nB03,L2,x,1,uM,\n")
+    (tmp_path / "map.csv").write_text(
+        "well,line,compound,dose,unit,control\nB02,L1,DMSO,,,vehicle\nB03,L2,x,1,uM,\n"
+    )
     found = run("plate-map", "check", str(tmp_path / "map.csv"))
     assert found.exit_code == 1
     assert "L2 has treated wells but no vehicle well" in found.output

@@ -37,10 +37,14 @@ def ask(settings, method, path, **more):
 
 
 def test_the_commands_carry_files_both_ways(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(Client, "ask", lambda _self, method, path, **more: ask(settings, method, path, **more))
+    monkeypatch.setattr(
+        Client, "ask", lambda _self, method, path, **more: ask(settings, method, path, **more)
+    )
     (tmp_path / "lines.tsv").write_text("\ufeff" + LINES, encoding="utf-8")
     done = CliRunner().invoke(cli, ["registry", "import", "--lines", str(tmp_path / "lines.tsv")])
     assert "lines: 3 added, 0 changed, 0 as before" in done.output
     CliRunner().invoke(cli, ["registry", "export", "--out", str(tmp_path / "out")])
-    assert read_lines((tmp_path / "out" / "lines.tsv").read_text()) == dict(sorted(read_lines(LINES).items()))
+    assert read_lines((tmp_path / "out" / "lines.tsv").read_text()) == dict(
+        sorted(read_lines(LINES).items())
+    )
     assert CliRunner().invoke(cli, ["registry", "import"]).exit_code == 2

@@ -25,8 +25,19 @@ def reviewed(own_run):
     nuclei = local.engine_labels("B04", 1)["nuclei"].copy()
     somas = local.engine_labels("B04", 1)["somas"].copy()
     nuclei[nuclei == first], somas[somas == first] = 0, 0
-    local.commit("B04", 1, 1, [Crop("nuclei", 0, 0, nuclei), Crop("somas", 0, 0, somas)], "ann", "debris")
-    local.judge(Verdict(well="B05", field=2, accepted=False, author="ann", reason="blurred", time=datetime.now(UTC)))
+    local.commit(
+        "B04", 1, 1, [Crop("nuclei", 0, 0, nuclei), Crop("somas", 0, 0, somas)], "ann", "debris"
+    )
+    local.judge(
+        Verdict(
+            well="B05",
+            field=2,
+            accepted=False,
+            author="ann",
+            reason="blurred",
+            time=datetime.now(UTC),
+        )
+    )
     return own_run
 
 
@@ -41,8 +52,9 @@ def test_the_queue_is_printed_and_written(own_run):
 def test_what_was_said_is_listed_in_order(reviewed):
     lines = run("history", reviewed).output.splitlines()
     assert [line.split(" ", 2)[2] for line in lines] == [
-        "ann: B04 field 1 version 2 of 1 (nuclei, somas) debris", "ann: B05 field 2 rejected blurred",
-    ]  # fmt: skip
+        "ann: B04 field 1 version 2 of 1 (nuclei, somas) debris",
+        "ann: B05 field 2 rejected blurred",
+    ]
     assert run("history", reviewed, "--reading", "bob").output == ""
 
 
@@ -50,8 +62,16 @@ def test_applying_measures_what_was_corrected_and_leaves_out_what_was_rejected(r
     done = run("apply", reviewed)
     assert done.exit_code == 0, done.output
     assert "revision 3; corrected fields: B04 field 1; lines fitted again: L1" in done.output
-    before, after = (pl.read_parquet(f / "wells.parquet") for f in (reviewed, reviewed / "corrected"))
-    counts = dict(zip(before["well"], zip(before["nuclei_count"], after["nuclei_count"], strict=True), strict=True))
+    before, after = (
+        pl.read_parquet(f / "wells.parquet") for f in (reviewed, reviewed / "corrected")
+    )
+    counts = dict(
+        zip(
+            before["well"],
+            zip(before["nuclei_count"], after["nuclei_count"], strict=True),
+            strict=True,
+        )
+    )
     assert counts["B04"][1] == counts["B04"][0] - 1
     assert counts["B05"][1] < counts["B05"][0]
     assert all(a == b for well, (a, b) in counts.items() if well not in ("B04", "B05"))
@@ -69,7 +89,9 @@ def test_agreement_of_the_engine_with_the_reviewer(reviewed, tmp_path):
 
 def test_only_what_was_not_rejected_is_exported(reviewed, tmp_path):
     assert run("export", reviewed, "--out", tmp_path / "t").exit_code == 0
-    assert pl.read_csv(tmp_path / "t" / "manifest.csv").select("well", "field", "label_version").rows() == [("B04", 1, 2)]
+    assert pl.read_csv(tmp_path / "t" / "manifest.csv").select(
+        "well", "field", "label_version"
+    ).rows() == [("B04", 1, 2)]
 
 
 @pytest.mark.parametrize("command", ["queue", "apply", "history", "agreement"])

@@ -27,9 +27,14 @@ def test_the_commands(runs, tmp_path):
     fitted = run("fit", folder)
     assert fitted.exit_code == 0, fitted.output
     assert "2 plates: 12 rows, 12 of them fitted now" in fitted.output
-    shown = run("table", folder, "--line", "S1", "--phenotype", "nc_log2_aggregate", "--format", "csv")
+    shown = run(
+        "table", folder, "--line", "S1", "--phenotype", "nc_log2_aggregate", "--format", "csv"
+    )
     assert len(shown.output.splitlines()) == 2
-    assert json.loads(run("table", folder, "--kind", "windows", "--format", "json").output)[0]["line"] == "S1"
+    assert (
+        json.loads(run("table", folder, "--kind", "windows", "--format", "json").output)[0]["line"]
+        == "S1"
+    )
     assert "36 rows" not in run("table", folder, "--kind", "doses", "--line", "S1").output
     assert "no line 'X'; there are S1" in run("table", folder, "--line", "X").output
     assert run("plot", folder, "--out", tmp_path / "p", "--kind", "forest").exit_code == 0

@@ -44,7 +44,20 @@ def test_models_pull_without_a_network_says_where_to_put_the_file(tmp_path, monk
 @pytest.fixture(scope="module")
 def benched(tmp_path_factory):
     out = tmp_path_factory.mktemp("bench")
-    return run("bench", "segmentation", "--engine", "classical", "--out", out, "--fields", "2", "--no-speed"), out
+    return (
+        run(
+            "bench",
+            "segmentation",
+            "--engine",
+            "classical",
+            "--out",
+            out,
+            "--fields",
+            "2",
+            "--no-speed",
+        ),
+        out,
+    )
 
 
 def test_bench_writes_a_table_and_pictures(benched):
@@ -53,9 +66,12 @@ def test_bench_writes_a_table_and_pictures(benched):
     assert "figures are of drawings only" in shown.output
     with (out / "scores.csv").open() as stream:
         rows = {(r["what"], r["measure"]): float(r["value"]) for r in csv.DictReader(stream)}
-    assert {"nuclei, medium phantoms", "somas, hard phantoms", "neurites, medium phantoms", "puncta, phantoms, SNR 5"} <= {
-        w for w, _ in rows
-    }
+    assert {
+        "nuclei, medium phantoms",
+        "somas, hard phantoms",
+        "neurites, medium phantoms",
+        "puncta, phantoms, SNR 5",
+    } <= {w for w, _ in rows}
     assert all(0 <= v <= 1 for (_, measure), v in rows.items() if "%" not in measure)
     assert rows["nuclei, medium phantoms", "AP@0.5"] > 0.5
     picture = cv2.imread(str(out / "cases-classical.png"))
@@ -70,7 +86,17 @@ def test_bench_of_an_unknown_engine_says_which_there_are(tmp_path):
 
 def test_bench_of_a_folder_without_nuclei_says_what_it_needs(tmp_path):
     shown = run(
-        "bench", "segmentation", "--engine", "classical", "--out", tmp_path / "o", "--nuclei", tmp_path, "--fields", "1", "--no-speed"
+        "bench",
+        "segmentation",
+        "--engine",
+        "classical",
+        "--out",
+        tmp_path / "o",
+        "--nuclei",
+        tmp_path,
+        "--fields",
+        "1",
+        "--no-speed",
     )
     assert shown.exit_code == 1
     assert "it needs manifest.csv, images/ and labels/" in str(shown.exception)

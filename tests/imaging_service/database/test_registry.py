@@ -38,8 +38,13 @@ def test_lines_come_back_as_they_were_given_whatever_their_order(session):
 
 def test_merging_adds_replaces_and_says_which(session):
     merge_lines(session, LINES, "lines.tsv")
-    change = merge_lines(session, "line\tdonor\tgene\tisogenic_parent\nF1\tD3\tFUS\t\nS1\tD1\tSOD1\t\nS1-b\tD1\t\tS1\n", "more.tsv")
-    assert (change.added, change.changed, change.unchanged) == (["S1-b"], ["F1", "S1"], [])  # S1 lost its passage
+    change = merge_lines(
+        session,
+        "line\tdonor\tgene\tisogenic_parent\nF1\tD3\tFUS\t\nS1\tD1\tSOD1\t\nS1-b\tD1\t\tS1\n",
+        "more.tsv",
+    )
+    # S1 lost its passage
+    assert (change.added, change.changed, change.unchanged) == (["S1-b"], ["F1", "S1"], [])
     assert set(session.exec(select(DonorRow.id)).all()) == {"D1", "D3"}  # a code without lines goes
     assert merge_lines(session, "line\tdonor\tgene\nF1\tD3\tFUS\n", "again.tsv").unchanged == ["F1"]
 
@@ -48,10 +53,14 @@ def test_merging_adds_replaces_and_says_which(session):
     ("text", "says"),
     [
         ("line\tdonor\nX\t\n", "the donor is missing"),
-        ("line\tdonor\tisogenic_parent\nX\tD1\tnobody\n", "isogenic parent nobody is not in the registry"),
+        (
+            "line\tdonor\tisogenic_parent\nX\tD1\tnobody\n",
+            "isogenic parent nobody is not in the registry",
+        ),
         ("line\tdonor\tisogenic_parent\nX\tD9\tS1\n", "isogenic lines share a donor"),
         ("line\tdonor\tbirthday\nX\tD1\t1970-01-01\n", "unknown columns 'birthday'"),
-        ("line\tdonor\nS1\tD9\n", "its isogenic parent S1 has donor D9"),  # would part S1 from S1-iso
+        # would part S1 from S1-iso
+        ("line\tdonor\nS1\tD9\n", "its isogenic parent S1 has donor D9"),
     ],
 )
 def test_a_fault_changes_nothing(session, text, says):

@@ -20,9 +20,15 @@ def url(tmp_path):
 
 def add_run(session, run_id):
     if session.get(PlateRow, "p") is None:
-        session.add(PlateRow(id="p", name="p", rows=8, columns=12, channels="[]", pixel_size_um=0.5))
+        session.add(
+            PlateRow(id="p", name="p", rows=8, columns=12, channels="[]", pixel_size_um=0.5)
+        )
         session.flush()
-    session.add(RunRow(id=run_id, plate_id="p", protocol_name="x", engine="classical", n_wells=1, n_skipped=0))
+    session.add(
+        RunRow(
+            id=run_id, plate_id="p", protocol_name="x", engine="classical", n_wells=1, n_skipped=0
+        )
+    )
     session.flush()
 
 

@@ -28,20 +28,45 @@ class TestHarmonyKeepsTheContract(PlateReaderContract):
         (b"<a>", "not readable XML"),
         (b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "not readable XML"),
         (b"<a/>", "names no plate"),
-        (b"<E><Plates><Plate><Name>p</Name><PlateRows>8</PlateRows><PlateColumns>12</PlateColumns></Plate></Plates><Images><Image><URL>x.tiff</URL></Image></Images></E>", "has no Row, Col"),
+        (
+            b"<E><Plates><Plate><Name>p</Name><PlateRows>8</PlateRows><PlateColumns>12</PlateColumns></Plate></Plates><Images><Image><URL>x.tiff</URL></Image></Images></E>",
+            "has no Row, Col",
+        ),
     ],
-)  # fmt: skip
+)
 def test_hostile_and_foreign_indices(tmp_path, content, says):
     (tmp_path / "Index.idx.xml").write_bytes(content)
     with pytest.raises(ScanError, match=says):
         plan_scan(tmp_path, Acquisition())
 
 
-def image(url, *, row=2, column=3, field=4, plane=1, time=0, channel=1, name="DAPI", size="3.25E-07", height="3.25E-07", when=""):
+def image(
+    url,
+    *,
+    row=2,
+    column=3,
+    field=4,
+    plane=1,
+    time=0,
+    channel=1,
+    name="DAPI",
+    size="3.25E-07",
+    height="3.25E-07",
+    when="",
+):
     values = {
-        "URL": url, "Row": row, "Col": column, "FieldID": field, "PlaneID": plane, "TimepointID": time, "ChannelID": channel, "ChannelName": name,
-        "ImageResolutionX": size, "ImageResolutionY": height, "AbsTime": when,
-    }  # fmt: skip
+        "URL": url,
+        "Row": row,
+        "Col": column,
+        "FieldID": field,
+        "PlaneID": plane,
+        "TimepointID": time,
+        "ChannelID": channel,
+        "ChannelName": name,
+        "ImageResolutionX": size,
+        "ImageResolutionY": height,
+        "AbsTime": when,
+    }
     return "<Image>" + "".join(f"<{k}>{v}</{k}>" for k, v in values.items()) + "</Image>"
 
 
@@ -60,15 +85,30 @@ def test_a_plane_is_where_the_index_says(tmp_path):
     scan = export(tmp_path, image("a.tiff", plane=7, time=2, when="2026-01-01T00:00:10+00:00"))
     plan = plan_scan(scan, Acquisition())
     (plane,) = plan.images
-    assert (plane.well.name, plane.field, plane.z, plane.time, plane.channel, plane.path) == ("B03", 4, 7, 3, "DAPI", "Images/a.tiff")
-    assert (plan.name, plan.format, plan.pixel_size_um) == ("P-1", PlateFormat(8, 12), pytest.approx(0.325))
+    assert (plane.well.name, plane.field, plane.z, plane.time, plane.channel, plane.path) == (
+        "B03",
+        4,
+        7,
+        3,
+        "DAPI",
+        "Images/a.tiff",
+    )
+    assert (plan.name, plan.format, plan.pixel_size_um) == (
+        "P-1",
+        PlateFormat(8, 12),
+        pytest.approx(0.325),
+    )
     assert plane.exposed_s == 1767225610
     assert (reader_named("harmony").read(plan, plane, Limits()) == 1).all()
 
 
 def test_channels_of_one_name_are_told_apart_by_their_id(tmp_path):
     scan = export(
-        tmp_path, image("a.tiff"), image("b.tiff", channel=2), image("c.tiff", channel=3, name="FITC"), files=("a.tiff", "b.tiff", "c.tiff")
+        tmp_path,
+        image("a.tiff"),
+        image("b.tiff", channel=2),
+        image("c.tiff", channel=3, name="FITC"),
+        files=("a.tiff", "b.tiff", "c.tiff"),
     )
     assert plan_scan(scan, Acquisition()).channels == ("DAPI (1)", "DAPI (2)", "FITC")
 
@@ -76,7 +116,10 @@ def test_channels_of_one_name_are_told_apart_by_their_id(tmp_path):
 @pytest.mark.parametrize("url", ["../secret.tiff", "sub/a.tiff", "lost.tiff"])
 def test_a_file_that_is_not_beside_the_index_is_missing(tmp_path, url):
     (tmp_path / "scan" / "Images" / "sub").mkdir(parents=True)
-    for path in (tmp_path / "scan" / "secret.tiff", tmp_path / "scan" / "Images" / "sub" / "a.tiff"):
+    for path in (
+        tmp_path / "scan" / "secret.tiff",
+        tmp_path / "scan" / "Images" / "sub" / "a.tiff",
+    ):
         tifffile.imwrite(path, np.ones((4, 5), np.uint16))
     plan = plan_scan(export(tmp_path / "scan", image("a.tiff"), image(url, field=5)), Acquisition())
     assert [i.field for i in plan.images] == [4]
@@ -93,7 +136,9 @@ def test_a_file_that_is_not_beside_the_index_is_missing(tmp_path, url):
 )
 def test_an_index_that_contradicts_itself_is_refused(tmp_path, second, says):
     with pytest.raises(ScanError, match=says):
-        plan_scan(export(tmp_path, image("a.tiff"), second, files=("a.tiff", "b.tiff")), Acquisition())
+        plan_scan(
+            export(tmp_path, image("a.tiff"), second, files=("a.tiff", "b.tiff")), Acquisition()
+        )
 
 
 def test_pixels_that_are_not_square_are_refused(tmp_path):

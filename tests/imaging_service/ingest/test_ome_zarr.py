@@ -23,7 +23,9 @@ class TestOmeZarrKeepsTheContract(PlateReaderContract):
     def scan(self, tmp_path_factory):
         root = tmp_path_factory.mktemp("z") / "plate.zarr"
         plates.begin_plate(root)
-        plates.write_well(root / "B" / "3", [np.stack([PLANE, PLANE + 1])], ["a", "b"], ["dna", None], 0.5)
+        plates.write_well(
+            root / "B" / "3", [np.stack([PLANE, PLANE + 1])], ["a", "b"], ["dna", None], 0.5
+        )
         plates.finish_plate(root, "p", plate_format(96))
         return root
 
@@ -31,7 +33,9 @@ class TestOmeZarrKeepsTheContract(PlateReaderContract):
 def test_our_own_plates_are_scans_again(tmp_path):
     root = tmp_path / "plate.zarr"
     plates.begin_plate(root)
-    plates.write_well(root / "B" / "3", [np.stack([PLANE, PLANE + 1])], ["w1", "w2"], ["dna", None], 0.5)
+    plates.write_well(
+        root / "B" / "3", [np.stack([PLANE, PLANE + 1])], ["w1", "w2"], ["dna", None], 0.5
+    )
     plates.finish_plate(root, "p", plate_format(96))
     plan = plan_scan(root, Acquisition())
     assert plan.format == plate_format(96)
@@ -43,21 +47,51 @@ def test_our_own_plates_are_scans_again(tmp_path):
 
 @pytest.fixture
 def foreign(tmp_path):
-    """A plate of version 0.4 by another writer, its pixels in nanometres: `write(**axes and scale)`."""
+    """A plate of version 0.4 by another writer, its pixels in nanometres: `write(**axes and
+    scale)`.
+    """
 
-    def write(*, unit="nanometer", scale=(1.0, 1.0, 650.0, 650.0), axes="czyx", more=None, pixels=None):
+    def write(
+        *, unit="nanometer", scale=(1.0, 1.0, 650.0, 650.0), axes="czyx", more=None, pixels=None
+    ):
         root = zarr.open_group(tmp_path / "p.zarr", mode="w", zarr_format=2)
-        root.attrs["plate"] = {"name": "F", "rows": [{"name": "B"}], "columns": [{"name": "3"}], "wells": [{"path": "B/3"}]}
+        root.attrs["plate"] = {
+            "name": "F",
+            "rows": [{"name": "B"}],
+            "columns": [{"name": "3"}],
+            "wells": [{"path": "B/3"}],
+        }
         root.create_group("B/3").attrs["well"] = {"images": [{"path": "0"}]}
         image = root.create_group("B/3/0")
         kinds = {"t": "time", "c": "channel"}
         multiscale = {
-            "axes": [{"name": a, "type": kinds.get(a, "space"), **({"unit": unit} if unit and a in "yx" else {})} for a in axes],
-            "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": list(scale)}]}],
+            "axes": [
+                {
+                    "name": a,
+                    "type": kinds.get(a, "space"),
+                    **({"unit": unit} if unit and a in "yx" else {}),
+                }
+                for a in axes
+            ],
+            "datasets": [
+                {
+                    "path": "0",
+                    "coordinateTransformations": [{"type": "scale", "scale": list(scale)}],
+                }
+            ],
         } | (more or {})
         image.attrs["multiscales"] = [multiscale]
-        stack = np.arange(2 * 3 * 4 * 5, dtype=np.uint16).reshape(2, 3, 4, 5) + 1 if pixels is None else pixels
-        array = image.create_array("0", shape=stack.shape, dtype=stack.dtype, chunks=(1,) * (stack.ndim - 2) + stack.shape[-2:])
+        stack = (
+            np.arange(2 * 3 * 4 * 5, dtype=np.uint16).reshape(2, 3, 4, 5) + 1
+            if pixels is None
+            else pixels
+        )
+        array = image.create_array(
+            "0",
+            shape=stack.shape,
+            dtype=stack.dtype,
+            chunks=(1,) * (stack.ndim - 2) + stack.shape[-2:],
+        )
         array[...] = stack
         return tmp_path / "p.zarr", stack
 
@@ -70,16 +104,23 @@ def test_planes_of_a_stack_are_told_by_channel_and_depth(foreign):
     assert plan.pixel_size_um == pytest.approx(0.65)
     assert len(plan.images) == 6
     for i in plan.images:
-        assert (reader_named("ome-zarr").read(plan, i, Limits()) == stack[int(i.channel) - 1, i.z - 1]).all()
+        assert (
+            reader_named("ome-zarr").read(plan, i, Limits()) == stack[int(i.channel) - 1, i.z - 1]
+        ).all()
         assert i.time == 1
 
 
 def test_time_is_not_depth(foreign):
     root, stack = foreign(axes="tcyx")
     plan = plan_scan(root, Acquisition())
-    assert {(i.time, i.channel, i.z) for i in plan.images} == {(t, c, 1) for t in (1, 2) for c in ("1", "2", "3")}
+    assert {(i.time, i.channel, i.z) for i in plan.images} == {
+        (t, c, 1) for t in (1, 2) for c in ("1", "2", "3")
+    }
     for i in plan.images:
-        assert (reader_named("ome-zarr").read(plan, i, Limits()) == stack[i.time - 1, int(i.channel) - 1]).all()
+        assert (
+            reader_named("ome-zarr").read(plan, i, Limits())
+            == stack[i.time - 1, int(i.channel) - 1]
+        ).all()
 
 
 @pytest.mark.parametrize(
@@ -88,11 +129,20 @@ def test_time_is_not_depth(foreign):
         ({"unit": "micrometer", "scale": (1.0, 1.0, 0.5, 0.5)}, 0.5),
         ({"unit": "millimeter", "scale": (1.0, 1.0, 5e-4, 5e-4)}, 0.5),
         ({"unit": None}, None),
-        ({"more": {"coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 2.0, 2.0]}]}}, 1.3),
+        (
+            {
+                "more": {
+                    "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 2.0, 2.0]}]
+                }
+            },
+            1.3,
+        ),
     ],
 )
 def test_the_pixel_size_is_in_micrometres_and_of_all_scales(foreign, written, size):
-    assert plan_scan(foreign(**written)[0], Acquisition()).pixel_size_um == (None if size is None else pytest.approx(size))
+    assert plan_scan(foreign(**written)[0], Acquisition()).pixel_size_um == (
+        None if size is None else pytest.approx(size)
+    )
 
 
 @pytest.mark.parametrize("written", [{"scale": (1.0, 1.0, 650.0, 700.0)}, {"axes": "czxy"}])
@@ -104,6 +154,10 @@ def test_pixels_that_are_no_square_grid_are_not_read(foreign, written):
 def test_a_lost_chunk_is_an_image_error_and_no_zeros(foreign):
     root, _ = foreign()
     plan = plan_scan(root, Acquisition())
-    next(p for p in sorted((root / "B" / "3" / "0" / "0").rglob("*")) if p.is_file() and not p.name.startswith(".")).unlink()
+    next(
+        p
+        for p in sorted((root / "B" / "3" / "0" / "0").rglob("*"))
+        if p.is_file() and not p.name.startswith(".")
+    ).unlink()
     with pytest.raises(ImageError, match="5 of 6 chunks are there"):
         reader_named("ome-zarr").read(plan, plan.images[0], Limits())

@@ -23,4 +23,6 @@ def test_a_plan_of_other_meaning_has_another_digest(tmp_path):
     plan = plan_scan(tiffs(tmp_path, "p_B02_s1_w1.tif"), Acquisition())
     assert plan_digest(plan) == plan_digest(plan_scan(tmp_path, Acquisition()))
     assert plan_digest(plan) != plan_digest(replace(plan, pixel_size_um=0.5))
-    assert plan_digest(plan) != plan_digest(replace(plan, images=(replace(plan.images[0], channel="2"),)))
+    assert plan_digest(plan) != plan_digest(
+        replace(plan, images=(replace(plan.images[0], channel="2"),))
+    )

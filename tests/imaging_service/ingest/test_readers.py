@@ -21,7 +21,9 @@ def tiffs(folder, *names):
 def test_unknown_folders_readers_and_patterns(tmp_path):
     with pytest.raises(ScanError, match="is not a folder"):
         plan_scan(tmp_path / "none", Acquisition())
-    with pytest.raises(ScanError, match=r"no reader knows the folder .*readers: harmony, ome-zarr, tiff"):
+    with pytest.raises(
+        ScanError, match=r"no reader knows the folder .*readers: harmony, ome-zarr, tiff"
+    ):
         plan_scan(tmp_path, Acquisition())
     tiffs(tmp_path, "whatever.tif")
     with pytest.raises(ScanError, match="unknown reader 'czi'; known: harmony"):

@@ -61,11 +61,28 @@ def test_two_files_for_one_plane_are_refused(tmp_path):
 
 
 def test_pixel_sizes_in_tiff_headers(tmp_path):
-    tifffile.imwrite(tmp_path / "p_B02_s1_w1.tif", PLANE, ome=True, metadata={"axes": "YX", "PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325})
+    tifffile.imwrite(
+        tmp_path / "p_B02_s1_w1.tif",
+        PLANE,
+        ome=True,
+        metadata={"axes": "YX", "PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325},
+    )
     assert plan_scan(tmp_path, Acquisition()).pixel_size_um == 0.325
-    tifffile.imwrite(tmp_path / "p_B02_s1_w1.tif", PLANE, resolution=(20000, 20000), resolutionunit="CENTIMETER", metadata=None)
+    tifffile.imwrite(
+        tmp_path / "p_B02_s1_w1.tif",
+        PLANE,
+        resolution=(20000, 20000),
+        resolutionunit="CENTIMETER",
+        metadata=None,
+    )
     assert plan_scan(tmp_path, Acquisition()).pixel_size_um == pytest.approx(0.5)
-    tifffile.imwrite(tmp_path / "p_B02_s1_w1.tif", PLANE, resolution=(72, 72), resolutionunit="INCH", metadata=None)
+    tifffile.imwrite(
+        tmp_path / "p_B02_s1_w1.tif",
+        PLANE,
+        resolution=(72, 72),
+        resolutionunit="INCH",
+        metadata=None,
+    )
     assert plan_scan(tmp_path, Acquisition()).pixel_size_um is None  # a printer's setting
 
 
@@ -78,7 +95,10 @@ def test_when_a_tiff_was_taken(tmp_path):
         return reader_named("tiff").exposed_s(plan, plan.images[0])
 
     date = "2023-02-21T10:42:20"
-    assert taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": date}) == datetime(2023, 2, 21, 10, 42, 20, tzinfo=UTC).timestamp()
+    assert (
+        taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": date})
+        == datetime(2023, 2, 21, 10, 42, 20, tzinfo=UTC).timestamp()
+    )
     assert taken(datetime="2008:02:05 17:25:01", metadata=None) is None
     assert taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": "yesterday"}) is None
     (tmp_path / "p_B02_s1_w1.tif").write_bytes(b"no TIFF")

@@ -1,4 +1,6 @@
-"""Real names and metadata of vendors' exports, with drawn pixels; tests/images reads the photographs."""
+"""Real names and metadata of vendors' exports, with drawn pixels; tests/images reads the
+photographs.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_imagexpress_stacks_come_without_thumbnails_and_projections(tmp_path):
     plan = plan_scan(tiff_folder("imagexpress", tmp_path), Acquisition())
     assert plan.wells == (Well(5, 8),)
     assert {i.z for i in plan.images} == set(range(1, 11))
-    assert [note.split(" ")[0] for note in plan.notes if "projection(s) beside the planes" in note] == ["6"]
+    assert [
+        note.split(" ")[0] for note in plan.notes if "projection(s) beside the planes" in note
+    ] == ["6"]
     taken = reader_named("tiff").exposed_s(plan, plan.images[0])
     assert datetime.fromtimestamp(taken, UTC).date().isoformat() == "2023-02-21"
 

@@ -29,9 +29,23 @@ def table(folder, name):
 def test_everything_that_was_promised_is_there(analysed):
     for name in ("plate.zarr", "labels.zarr"):
         assert (analysed / name).is_dir()
-    for name in ("cells.parquet", "wells.parquet", "wells.csv", "responses.parquet", "responses.csv", "run.json", "report.html"):
+    for name in (
+        "cells.parquet",
+        "wells.parquet",
+        "wells.csv",
+        "responses.parquet",
+        "responses.csv",
+        "run.json",
+        "report.html",
+    ):
         assert (analysed / name).stat().st_size > 100
-    for name, level in (("cells", "cell"), ("fields", "field"), ("wells", "well"), ("responses", "response"), ("quality", "quality")):
+    for name, level in (
+        ("cells", "cell"),
+        ("fields", "field"),
+        ("wells", "well"),
+        ("responses", "response"),
+        ("quality", "quality"),
+    ):
         assert table(analysed, name).columns == list(columns(level))
     hours = table(analysed, "fields")["exposed_h"]
     assert hours.min() == 0  # the plate's first image: no date reaches a table
@@ -46,8 +60,14 @@ def test_wells_agree_with_the_truth(analysed, phantom_plate):
     neurites = pl.read_parquet(phantom_plate / "truth" / "neurites.parquet")
     true = (
         nuclei.group_by("well")
-        .agg(pl.len().alias("true_nuclei"), pl.col("is_neuron").sum().alias("true_neurons"), pl.col("nc_log2").mean().alias("true_nc"))
-        .join(neurites.group_by("well").agg(pl.col("length_um").sum().alias("true_length")), on="well")
+        .agg(
+            pl.len().alias("true_nuclei"),
+            pl.col("is_neuron").sum().alias("true_neurons"),
+            pl.col("nc_log2").mean().alias("true_nc"),
+        )
+        .join(
+            neurites.group_by("well").agg(pl.col("length_um").sum().alias("true_length")), on="well"
+        )
     )
     both = wells.join(true, on="well")
     assert (both["nuclei_count"] - both["true_nuclei"]).abs().max() <= 3
@@ -67,7 +87,11 @@ def test_the_record_repeats_the_run(analysed, phantom_inputs):
     assert record["calibration"]["thresholds"]["nuclei_floor"] > 0
     assert len(record["source_files"]) == 24 * 2 * 3
     assert all(len(digest) == 64 for digest in record["source_files"].values())
-    assert record["inputs"]["protocol"]["channels"] == {"dna": "1", "neurite": "2", "aggregate": "3"}
+    assert record["inputs"]["protocol"]["channels"] == {
+        "dna": "1",
+        "neurite": "2",
+        "aggregate": "3",
+    }
     assert record["packages"]["numpy"]
 
 
@@ -76,7 +100,9 @@ def test_labels_overlay_the_pixels_and_link_to_cells(analysed):
     name = cells["well"][0]
     well = Well.parse(name)
     path = f"{name[0]}/{well.column}/0"
-    nuclei = zarr.open_group(analysed / "labels.zarr" / path / "labels" / "nuclei", mode="r")["0"][...]
+    nuclei = zarr.open_group(analysed / "labels.zarr" / path / "labels" / "nuclei", mode="r")["0"][
+        ...
+    ]
     pixels = zarr.open_group(analysed / "plate.zarr" / path, mode="r")["0"][...]
     assert nuclei.shape == pixels.shape[1:]
     own = cells.filter((pl.col("well") == name) & (pl.col("field") == 1))
@@ -87,7 +113,9 @@ def test_labels_overlay_the_pixels_and_link_to_cells(analysed):
 def test_one_worker_gives_byte_equal_tables(analysed, phantom_inputs, tmp_path):
     analyze(lambda: phantom_inputs, tmp_path, workers=1)
     for name in TABLES:
-        assert (tmp_path / f"{name}.parquet").read_bytes() == (analysed / f"{name}.parquet").read_bytes(), name
+        assert (tmp_path / f"{name}.parquet").read_bytes() == (
+            analysed / f"{name}.parquet"
+        ).read_bytes(), name
 
 
 def test_a_run_goes_on_where_it_stopped(analysed, phantom_inputs, tmp_path):
@@ -98,13 +126,20 @@ def test_a_run_goes_on_where_it_stopped(analysed, phantom_inputs, tmp_path):
         path.unlink()
     (out / "responses.parquet").unlink()
     again = []
-    analyze(lambda: phantom_inputs, out, workers=1, progress=lambda outcome, *_: again.append(outcome.well))
+    analyze(
+        lambda: phantom_inputs,
+        out,
+        workers=1,
+        progress=lambda outcome, *_: again.append(outcome.well),
+    )
     assert sorted(again) == [p.stem for p in ended[:2]]
     assert (out / "responses.parquet").read_bytes() == (analysed / "responses.parquet").read_bytes()
 
 
 def test_another_run_does_not_overwrite_a_folder(analysed, phantom_inputs):
-    other = replace(phantom_inputs, protocol=phantom_inputs.protocol.model_copy(update={"name": "other"}))
+    other = replace(
+        phantom_inputs, protocol=phantom_inputs.protocol.model_copy(update={"name": "other"})
+    )
     with pytest.raises(ScanError, match="holds another run"):
         analyze(lambda: other, analysed)
 
@@ -116,12 +151,18 @@ def test_two_commands_cannot_write_to_one_folder(phantom_inputs, tmp_path):
 
 @pytest.fixture(scope="module")
 def broken(phantom_plate, tmp_path_factory):
-    """The plate with one file lost, one cut short, one blank, one of another size, and one well not scanned."""
+    """The plate with one file lost, one cut short, one blank, one of another size, and one well not
+    scanned.
+    """
     folder = tmp_path_factory.mktemp("broken")
     shutil.copytree(phantom_plate, folder / "p")
     scan = folder / "p" / "Phantom-1" / "TimePoint_1"
     names = sorted({p.name.split("_")[1] for p in scan.iterdir()})
-    vehicles = [row.split(",")[0] for row in (folder / "p" / "plate_map.csv").read_text().splitlines() if ",vehicle," in row]
+    vehicles = [
+        row.split(",")[0]
+        for row in (folder / "p" / "plate_map.csv").read_text().splitlines()
+        if ",vehicle," in row
+    ]
     lost, cut, blank, odd, gone = [n for n in names if n not in vehicles][:5]
     (scan / f"Phantom-1_{lost}_s2_w2.tif").unlink()
     content = (scan / f"Phantom-1_{cut}_s1_w1.tif").read_bytes()
@@ -132,7 +173,9 @@ def broken(phantom_plate, tmp_path_factory):
         path.unlink()
     out = folder / "out"
     protocol = load_protocol(folder / "p" / "protocol.toml")
-    inputs = read_inputs(folder / "p" / "Phantom-1", folder / "p" / "plate_map.csv", protocol, None, "auto")
+    inputs = read_inputs(
+        folder / "p" / "Phantom-1", folder / "p" / "plate_map.csv", protocol, None, "auto"
+    )
     analyze(lambda: inputs, out, workers=2)
     return out, {"lost": lost, "cut": cut, "blank": blank, "odd": odd, "gone": gone}
 
@@ -174,11 +217,22 @@ def test_a_lost_plane_of_a_stack_fails_its_well(tmp_path):
     rng = np.random.default_rng(0)
     for well in ("B02", "B03"):
         for z in (1, 2, 3):
-            tifffile.imwrite(scan / f"x_{well}_T0001F001L01A01Z0{z}C01.tif", rng.poisson(100, (64, 64)).astype(np.uint16))
+            tifffile.imwrite(
+                scan / f"x_{well}_T0001F001L01A01Z0{z}C01.tif",
+                rng.poisson(100, (64, 64)).astype(np.uint16),
+            )
     (scan / "x_B03_T0001F001L01A01Z02C01.tif").unlink()
-    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
-    protocol = parse_protocol({"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p")
-    analyze(lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"), tmp_path / "out", workers=1)
+    (tmp_path / "map.csv").write_text(
+        "well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n"
+    )
+    protocol = parse_protocol(
+        {"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p"
+    )
+    analyze(
+        lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"),
+        tmp_path / "out",
+        workers=1,
+    )
     wells = {r["well"]: r for r in table(tmp_path / "out", "wells").to_dicts()}
     assert wells["B02"]["status"] == "done"
     assert "2 of the 3 planes" in wells["B03"]["reason"]
@@ -189,9 +243,17 @@ def test_a_plate_of_which_nothing_can_be_read_still_ends_in_a_report(tmp_path):
     scan.mkdir()
     for well in ("B02", "B03"):
         (scan / f"x_{well}_s1_w1.tif").write_bytes(b"broken")
-    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
-    protocol = parse_protocol({"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p")
-    analyze(lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"), tmp_path / "out", workers=1)
+    (tmp_path / "map.csv").write_text(
+        "well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n"
+    )
+    protocol = parse_protocol(
+        {"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p"
+    )
+    analyze(
+        lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"),
+        tmp_path / "out",
+        workers=1,
+    )
     assert set(table(tmp_path / "out", "wells")["status"]) == {"failed"}
     assert set(table(tmp_path / "out", "responses")["status"]) == {"no_well_done"}
     assert "2 failed" in (tmp_path / "out" / "report.html").read_text()

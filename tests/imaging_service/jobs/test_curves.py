@@ -17,13 +17,25 @@ def fitted(model="hill", band=True):
     def predict(doses):
         return -np.log10(np.asarray(doses))
 
-    sides = (lambda doses: (predict(doses) - 0.1, predict(doses) + 0.1)) if band else (lambda _: None)
-    return SimpleNamespace(status="ok", reason="", ec50=1e-7, model=model, predict=predict, band=sides)
+    sides = (
+        (lambda doses: (predict(doses) - 0.1, predict(doses) + 0.1)) if band else (lambda _: None)
+    )
+    return SimpleNamespace(
+        status="ok", reason="", ec50=1e-7, model=model, predict=predict, band=sides
+    )
 
 
 def curve(line="L1", compound="x", phenotype="live_density", dose=(0.0, 1e-8, 1e-6), result=None):
     return Curve(
-        line, compound, phenotype, "%", ("B02", "B03", "B04"), dose, (1.0, 2.0, 3.0), ("b1",) * 3, fitted() if result is None else result
+        line,
+        compound,
+        phenotype,
+        "%",
+        ("B02", "B03", "B04"),
+        dose,
+        (1.0, 2.0, 3.0),
+        ("b1",) * 3,
+        fitted() if result is None else result,
     )
 
 
@@ -34,7 +46,11 @@ def read(folder):
 def test_a_curve_has_its_wells_and_sixty_points_over_the_tested_doses(tmp_path):
     write_curves(tmp_path, [curve()])
     (row,) = read(tmp_path)
-    assert (row["wells"], row["dose_molar"], row["response"]) == (["B02", "B03", "B04"], [0.0, 1e-8, 1e-6], [1.0, 2.0, 3.0])
+    assert (row["wells"], row["dose_molar"], row["response"]) == (
+        ["B02", "B03", "B04"],
+        [0.0, 1e-8, 1e-6],
+        [1.0, 2.0, 3.0],
+    )
     assert (row["status"], row["ec50_molar"], row["unit"]) == ("ok", 1e-7, "%")
     assert row["fit_dose_molar"] == pytest.approx(np.geomspace(1e-8, 1e-6, 60))
     assert row["fit_response"] == pytest.approx(np.linspace(8, 6, 60))
@@ -45,7 +61,10 @@ def test_a_curve_has_its_wells_and_sixty_points_over_the_tested_doses(tmp_path):
 @pytest.mark.parametrize("made", [curve(result=fitted(model="")), curve(dose=(0.0, 0.0, 0.0))])
 def test_without_model_or_dose_there_is_no_line(tmp_path, made):
     write_curves(tmp_path, [made])
-    assert [read(tmp_path)[0][name] for name in ("fit_dose_molar", "fit_response", "fit_low", "fit_high")] == [[], [], [], []]
+    assert [
+        read(tmp_path)[0][name]
+        for name in ("fit_dose_molar", "fit_response", "fit_low", "fit_high")
+    ] == [[], [], [], []]
 
 
 def test_a_band_that_is_none_or_not_finite_is_left_out(tmp_path):
@@ -58,7 +77,10 @@ def test_a_band_that_is_none_or_not_finite_is_left_out(tmp_path):
 
 
 def test_rows_are_in_order_and_those_that_are_kept_stay(tmp_path):
-    write_curves(tmp_path, [curve("L2"), curve("L1", "y"), curve("L1", "x"), curve("L1", "x", "nc_log2_aggregate")])
+    write_curves(
+        tmp_path,
+        [curve("L2"), curve("L1", "y"), curve("L1", "x"), curve("L1", "x", "nc_log2_aggregate")],
+    )
     key = [(r["phenotype"], r["line"], r["compound"]) for r in read(tmp_path)]
     assert key == sorted(key)
     kept = other_curves(tmp_path, ["L1"])
@@ -69,7 +91,10 @@ def test_rows_are_in_order_and_those_that_are_kept_stay(tmp_path):
 
 def test_a_number_that_json_has_not_is_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        write_curves(tmp_path, [Curve("L", "x", "p", "", ("B02",), (float("nan"),), (1.0,), ("b",), fitted(model=""))])
+        write_curves(
+            tmp_path,
+            [Curve("L", "x", "p", "", ("B02",), (float("nan"),), (1.0,), ("b",), fitted(model=""))],
+        )
 
 
 @pytest.mark.parametrize("content", [None, b"[{"])

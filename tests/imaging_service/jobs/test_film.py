@@ -31,9 +31,14 @@ WELLS = {f"B{n:02d}": h for n, h in enumerate([HAZARD] * 4 + [4 * HAZARD] * 4 + 
 def film(well, definition):
     blurred = (4,) if well == "B03" else ()
     return Film(
-        frames=FRAMES, interval_h=INTERVAL, neurons_per_mm2=170, hazard_per_h=WELLS[well] if definition == "gedi" or WELLS[well] < 1 else 1e-9,
-        vanish=definition == "reporter_loss", blurred=blurred, debris_per_frame=0.5,
-    )  # fmt: skip
+        frames=FRAMES,
+        interval_h=INTERVAL,
+        neurons_per_mm2=170,
+        hazard_per_h=WELLS[well] if definition == "gedi" or WELLS[well] < 1 else 1e-9,
+        vanish=definition == "reporter_loss",
+        blurred=blurred,
+        debris_per_frame=0.5,
+    )
 
 
 def seed(well):
@@ -49,20 +54,32 @@ def analysed_film(request, tmp_path_factory):
             folder = root / "Film" / f"TimePoint_{t}"
             folder.mkdir(parents=True, exist_ok=True)
             for c in range(2):
-                tifffile.imwrite(folder / f"Film_{well}_s1_w{c + 1}.tif", field.pixels[c], compression="zlib")
+                tifffile.imwrite(
+                    folder / f"Film_{well}_s1_w{c + 1}.tif", field.pixels[c], compression="zlib"
+                )
     rows = ["well,line,genotype,compound,dose,unit,control"]
     for well in WELLS:
         n = int(well[1:])
-        rows.append(f"{well},SOD1-07,SOD1,{'DMSO,0,uM,vehicle' if n < 6 else 'x,1,uM,' if n < 10 else 'azide,10,mM,positive'}")
+        rows.append(
+            f"{well},SOD1-07,SOD1,{'DMSO,0,uM,vehicle' if n < 6 else 'x,1,uM,' if n < 10 else 'azide,10,mM,positive'}"
+        )
     (root / "map.csv").write_text("\n".join(rows) + "\n")
     protocol = parse_protocol(
         {
-            "name": "live", "channels": {"neurite": "1", "death": "2"}, "segmentation": {"engine": "classical"},
+            "name": "live",
+            "channels": {"neurite": "1", "death": "2"},
+            "segmentation": {"engine": "classical"},
             "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": INTERVAL},
-            "survival": {"definition": definition}, "response": {"phenotypes": ["rmst_h"]},
-        }, "p",
-    )  # fmt: skip
-    analyze(lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out", workers=2)
+            "survival": {"definition": definition},
+            "response": {"phenotypes": ["rmst_h"]},
+        },
+        "p",
+    )
+    analyze(
+        lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"),
+        root / "out",
+        workers=2,
+    )
     return definition, root / "out"
 
 
@@ -100,7 +117,9 @@ def test_deaths_are_timed_to_the_frame_and_the_living_are_never_dead(analysed_fi
     seen = last if definition == "gedi" else last - INTERVAL
     due = pairs.filter(pl.col("death_h") <= seen)
     assert len(events) >= 20
-    assert events.filter(pl.col("death_h") > pl.col("exit_h")).is_empty(), "someone was called dead while alive"
+    assert events.filter(pl.col("death_h") > pl.col("exit_h")).is_empty(), (
+        "someone was called dead while alive"
+    )
     late = events.with_columns((pl.col("exit_h") - pl.col("death_h")).alias("late"))["late"]
     # A frame out of focus makes one death a frame later.
     assert (late < INTERVAL).mean() > 0.95
@@ -133,10 +152,15 @@ def test_the_hazard_ratio_is_in_its_interval(analysed_film):
 def test_the_well_table_and_the_report_speak_of_survival(analysed_film):
     definition, out = analysed_film
     wells = table(out, "wells")
-    vehicle, treated = (wells.filter(pl.col("compound") == c)["rmst_h"].mean() for c in ("DMSO", "x"))
+    vehicle, treated = (
+        wells.filter(pl.col("compound") == c)["rmst_h"].mean() for c in ("DMSO", "x")
+    )
     assert vehicle > treated
     assert "Survival over time" in (out / "report.html").read_text()
-    assert json.loads((out / "run.json").read_text())["inputs"]["protocol"]["survival"]["definition"] == definition
+    assert (
+        json.loads((out / "run.json").read_text())["inputs"]["protocol"]["survival"]["definition"]
+        == definition
+    )
     checks = table(out, "checks").filter(pl.col("check") == "death").to_dicts()[0]
     assert checks["status"] == "ok"
     assert (checks["value"] is not None) == (definition == "gedi")
@@ -144,14 +168,26 @@ def test_the_well_table_and_the_report_speak_of_survival(analysed_film):
 
 @pytest.fixture
 def reviewed(analysed_film, tmp_path):
-    """A session on a copy of the film's run, at a vehicle well, with a neuron that lives to the end: (session, track, its labels by frame)."""
+    """A session on a copy of the film's run, at a vehicle well, with a neuron that lives to the
+    end: (session, track, its labels by frame).
+    """
     _, out = analysed_film
-    session = ReviewSession.open(shutil.copytree(out, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock")))
+    session = ReviewSession.open(
+        shutil.copytree(out, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+    )
     session.author = "ann"
     session.go_to("B02")
     cells = table(out, "cells").filter((pl.col("well") == "B02") & pl.col("track").is_not_null())
-    track = next(t for t, n in cells.group_by("track", maintain_order=True).agg(pl.len()).rows() if n == FRAMES)
-    yield session, int(track), dict(cells.filter(pl.col("track") == track).select("frame", "label").rows())
+    track = next(
+        t
+        for t, n in cells.group_by("track", maintain_order=True).agg(pl.len()).rows()
+        if n == FRAMES
+    )
+    yield (
+        session,
+        int(track),
+        dict(cells.filter(pl.col("track") == track).select("frame", "label").rows()),
+    )
     session.close()
 
 
@@ -159,7 +195,9 @@ def tracks_of(folder):
     return pl.read_parquet(folder / "tracks.parquet").filter(pl.col("well") == "B02")
 
 
-def test_a_time_point_is_corrected_its_field_linked_anew_and_no_other_measured(reviewed, monkeypatch):
+def test_a_time_point_is_corrected_its_field_linked_anew_and_no_other_measured(
+    reviewed, monkeypatch
+):
     session, _, labels = reviewed
     out = session.run.root
     for frame in range(4, FRAMES + 1):
@@ -172,11 +210,24 @@ def test_a_time_point_is_corrected_its_field_linked_anew_and_no_other_measured(r
     found = corrections.apply_review(out)
     assert found.measured == tuple(("B02", 1, f) for f in range(4, FRAMES + 1))
     assert len(measured) == FRAMES - 3
-    before, after = (pl.read_parquet(p / "cells.parquet").filter(pl.col("well") == "B02") for p in (out, found.folder))
+    before, after = (
+        pl.read_parquet(p / "cells.parquet").filter(pl.col("well") == "B02")
+        for p in (out, found.folder)
+    )
     untouched = pl.col("frame") < 4
     measures = [c for c in before.columns if c not in ("track", "conflict")]
-    assert after.filter(untouched).select(measures).equals(before.filter(untouched).select(measures))
-    assert dict(after.group_by("frame").agg(pl.col("label_version").first()).rows()) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 3, 6: 4, 7: 5}
+    assert (
+        after.filter(untouched).select(measures).equals(before.filter(untouched).select(measures))
+    )
+    assert dict(after.group_by("frame").agg(pl.col("label_version").first()).rows()) == {
+        1: 1,
+        2: 1,
+        3: 1,
+        4: 2,
+        5: 3,
+        6: 4,
+        7: 5,
+    }
     # The neuron's cells of the first time points are still one track, which now ends there.
     now = after.filter((pl.col("frame") == 1) & (pl.col("label") == labels[1]))["track"][0]
     assert sorted(after.filter(pl.col("track") == now)["frame"]) == [1, 2, 3]
@@ -191,7 +242,9 @@ def test_a_time_point_is_corrected_its_field_linked_anew_and_no_other_measured(r
 
 
 def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
-    """Its number may change when the field is linked anew; the cell that was pointed at says which it is."""
+    """Its number may change when the field is linked anew; the cell that was pointed at says which
+    it is.
+    """
     session, track, labels = reviewed
     out = session.run.root
     session.go_to_frame(5)
@@ -202,7 +255,9 @@ def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
     assert not own[track]["included"]
     assert own[track]["excluded_reason"] == "rejected by ann: two cells"
     # The cells of another neuron that comes before it go: numbers move up.
-    cells = pl.read_parquet(out / "cells.parquet").filter((pl.col("well") == "B02") & pl.col("track").is_not_null())
+    cells = pl.read_parquet(out / "cells.parquet").filter(
+        (pl.col("well") == "B02") & pl.col("track").is_not_null()
+    )
     first = int(cells["track"].min())
     for frame, label in cells.filter(pl.col("track") == first).select("frame", "label").rows():
         if first != track:
@@ -213,7 +268,9 @@ def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
     now = pl.read_parquet(found.folder / "cells.parquet").filter(
         (pl.col("well") == "B02") & (pl.col("frame") == 5) & (pl.col("label") == labels[5])
     )
-    rejected = tracks_of(found.folder).filter(pl.col("excluded_reason").str.contains("rejected by ann"))
+    rejected = tracks_of(found.folder).filter(
+        pl.col("excluded_reason").str.contains("rejected by ann")
+    )
     assert rejected["track"].to_list() == now["track"].to_list()
     session.go_to_frame(5)
     session.image()
@@ -230,10 +287,15 @@ def test_a_reviewer_sees_the_film_with_its_tracks(reviewed):
     image = session.image()
     assert (image.frames, image.frame, len(image.levels[0].shape)) == (FRAMES, 3, 4)
     assert labels[3] in image.labels["somas"]
-    layers = {s["name"]: (data, s, kind) for data, s, kind in field_layers(image, session.contrast(), session.tracks())}
+    layers = {
+        s["name"]: (data, s, kind)
+        for data, s, kind in field_layers(image, session.contrast(), session.tracks())
+    }
     assert layers["neurite (1)"][0][0].shape == (FRAMES, 560, 560)
     tracks, settings, kind = layers["tracks"]
     assert (kind, settings["scale"]) == ("tracks", (1.0, 1.0, 1.0))
-    cells = pl.read_parquet(session.run.root / "cells.parquet").filter((pl.col("well") == "B02") & pl.col("track").is_not_null())
+    cells = pl.read_parquet(session.run.root / "cells.parquet").filter(
+        (pl.col("well") == "B02") & pl.col("track").is_not_null()
+    )
     assert len(tracks) == len(cells)
     assert tracks[:, 1].max() == FRAMES - 1

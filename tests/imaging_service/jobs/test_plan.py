@@ -19,7 +19,11 @@ def inputs_with(small_inputs):
     """Inputs of the small scan under another protocol, map or scan."""
 
     def made(*, protocol=None, plate_map=None, scan=None):
-        base = {"name": "p", "channels": {"dna": "1", "neurite": "2", "aggregate": "3"}, "segmentation": {"engine": "classical"}}
+        base = {
+            "name": "p",
+            "channels": {"dna": "1", "neurite": "2", "aggregate": "3"},
+            "segmentation": {"engine": "classical"},
+        }
         return read_inputs(
             scan or small_inputs.scan,
             plate_map or small_inputs.scan.parent / "map.csv",
@@ -34,18 +38,30 @@ def inputs_with(small_inputs):
 @pytest.mark.parametrize(
     ("protocol", "error", "says"),
     [
-        ({"channels": {"dna": "1", "death": "dye"}}, ProtocolError, r"channels.death = 'dye' is not in the scan; its channels are 1 = '1'"),
+        (
+            {"channels": {"dna": "1", "death": "dye"}},
+            ProtocolError,
+            r"channels.death = 'dye' is not in the scan; its channels are 1 = '1'",
+        ),
         ({"channels": {"dna": 9}}, ProtocolError, "channels.dna = 9"),
         ({"channels": {"dna": 4}}, ProtocolError, "channels.dna = 4"),
         ({"channels": {"dna": 0}}, ProtocolError, "channels.dna = 0"),
         ({"channels": {"dna": "1", "neurite": 1}}, ProtocolError, "has two roles, dna and neurite"),
-        ({"acquisition": {"pixel_size_um": 0.3}}, ProtocolError, r"says 0.3 µm per pixel, the scan .* says 0.65"),
+        (
+            {"acquisition": {"pixel_size_um": 0.3}},
+            ProtocolError,
+            r"says 0.3 µm per pixel, the scan .* says 0.65",
+        ),
         ({"acquisition": {"pixel_size_um": 0.657}}, ProtocolError, r"says 0.657 µm per pixel"),
         ({"acquisition": {"plate_wells": 6}}, PlateMapRefused, "outside the 6-well"),
         ({"acquisition": {"plate_wells": 95}}, ProtocolError, "no plate has 95 wells"),
         ({"acquisition": {"time_point": 4}}, ProtocolError, "time point 4 is not in the scan"),
         ({"segmentation": {"engine": "magic"}}, EngineError, "unknown segmentation engine 'magic'"),
-        ({"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 6}}, ScanError, "needs at least 3"),
+        (
+            {"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 6}},
+            ScanError,
+            "needs at least 3",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protocol, error, says):
@@ -54,10 +70,15 @@ def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protoco
 
 
 def test_the_scan_s_own_pixel_size_is_used_where_it_has_one(inputs_with):
-    assert identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.655}}))[0].pixel_size_um == 0.65
+    assert (
+        identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.655}}))[0].pixel_size_um
+        == 0.65
+    )
 
 
-def test_the_protocol_s_pixel_size_is_used_where_the_scan_has_none_and_else_it_is_refused(inputs_with, tmp_path):
+def test_the_protocol_s_pixel_size_is_used_where_the_scan_has_none_and_else_it_is_refused(
+    inputs_with, tmp_path
+):
     scan = tmp_path / "scan"
     scan.mkdir()
     for channel in (1, 2, 3):
@@ -106,7 +127,9 @@ def test_the_run_s_id_is_of_everything_that_decides_numbers(inputs_with, small_i
     pixels[0, 0] += 1
     size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
     tifffile.imwrite(scan / "p_B02_s1_w1.tif", pixels, ome=True, metadata=size)
-    (tmp_path / "map.csv").write_text((small_inputs.scan.parent / "map.csv").read_text().replace(",10,uM", ",20,uM"))
+    (tmp_path / "map.csv").write_text(
+        (small_inputs.scan.parent / "map.csv").read_text().replace(",10,uM", ",20,uM")
+    )
     others = [
         inputs_with(scan=scan),
         inputs_with(plate_map=tmp_path / "map.csv"),
@@ -129,7 +152,12 @@ def test_a_well_s_task_holds_its_own_planes_only(laid_out):
     task = load(WellTask, folder.task("B05"))
     assert {i.well.name for i in task.plan.images} == {"B05"}
     assert len(task.plan.images) == 6
-    assert (task.planes, task.times, task.roles, task.pixel_size_um) == ({"1": 1, "2": 1, "3": 1}, (1,), record.roles, 0.65)
+    assert (task.planes, task.times, task.roles, task.pixel_size_um) == (
+        {"1": 1, "2": 1, "3": 1},
+        (1,),
+        record.roles,
+        0.65,
+    )
 
 
 def test_a_run_that_is_laid_out_goes_on_and_another_is_refused(small_inputs, tmp_path):
@@ -142,7 +170,14 @@ def test_a_run_that_is_laid_out_goes_on_and_another_is_refused(small_inputs, tmp
         lay_out(replace(record, run_id="0" * 64), plan, folder)
 
 
-@pytest.mark.parametrize("change", [{"pixel_size_um": 0.5}, {"roles": ("neurite", "dna", "aggregate")}, {"plate_digest": "0" * 64}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pixel_size_um": 0.5},
+        {"roles": ("neurite", "dna", "aggregate")},
+        {"plate_digest": "0" * 64},
+    ],
+)
 def test_runs_share_a_plate_only_if_it_is_stored_the_same(laid_out, change):
     _, record, _ = laid_out
     assert plate_key(record) == plate_key(replace(record, run_id="0" * 64))
@@ -152,18 +187,26 @@ def test_runs_share_a_plate_only_if_it_is_stored_the_same(laid_out, change):
 def test_a_time_point_and_an_assay_that_is_followed_are_stored_apart(laid_out):
     _, record, _ = laid_out
     acquisition = record.inputs.protocol.acquisition.model_copy(update={"time_point": 1})
-    inputs = replace(record.inputs, protocol=record.inputs.protocol.model_copy(update={"acquisition": acquisition}))
+    inputs = replace(
+        record.inputs,
+        protocol=record.inputs.protocol.model_copy(update={"acquisition": acquisition}),
+    )
     assert plate_key(record) != plate_key(replace(record, inputs=inputs))
 
 
 def test_time_series_are_refused_until_one_point_is_named(tmp_path):
     scan = tiff_folder("imagexpress_exported", tmp_path / "scan")
-    (tmp_path / "map.csv").write_text("well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n")
+    (tmp_path / "map.csv").write_text(
+        "well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n"
+    )
     base = {"name": "p", "channels": {"dna": "1"}}
     with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
         identify(read_inputs(scan, tmp_path / "map.csv", parse_protocol(base, "p"), None, "auto"))
     one = parse_protocol(base | {"acquisition": {"time_point": 2}}, "p")
-    assert identify(read_inputs(scan, tmp_path / "map.csv", one, None, "auto"))[0].wells == ("B02", "B03")
+    assert identify(read_inputs(scan, tmp_path / "map.csv", one, None, "auto"))[0].wells == (
+        "B02",
+        "B03",
+    )
 
 
 def test_a_drawn_time_series_is_refused_until_one_point_is_named(inputs_with, tmp_path):
@@ -171,11 +214,16 @@ def test_a_drawn_time_series_is_refused_until_one_point_is_named(inputs_with, tm
     for time in (1, 2):
         (scan / f"TimePoint_{time}").mkdir(parents=True)
         for channel in (1, 2, 3):
-            tifffile.imwrite(scan / f"TimePoint_{time}" / f"x_B02_s1_w{channel}.tif", np.full((8, 8), time, np.uint16))
+            tifffile.imwrite(
+                scan / f"TimePoint_{time}" / f"x_B02_s1_w{channel}.tif",
+                np.full((8, 8), time, np.uint16),
+            )
     size = {"pixel_size_um": 0.5}
     with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
         identify(inputs_with(scan=scan, protocol={"acquisition": size}))
-    record, plan = identify(inputs_with(scan=scan, protocol={"acquisition": size | {"time_point": 2}}))
+    record, plan = identify(
+        inputs_with(scan=scan, protocol={"acquisition": size | {"time_point": 2}})
+    )
     folder = RunFolder(tmp_path / "run")
     lay_out(record, plan, folder)
     assert load(WellTask, folder.task("B02")).times == (2,)

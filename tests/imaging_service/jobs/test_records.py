@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, WellTask, dump, load, parse, save
+from imaging_service.jobs.records import (
+    RunFolder,
+    RunInputs,
+    RunRecord,
+    WellOutcome,
+    WellTask,
+    dump,
+    load,
+    parse,
+    save,
+)
 
 
 def test_what_the_stages_hand_on_comes_back_equal(laid_out, tmp_path):
@@ -15,13 +25,22 @@ def test_what_the_stages_hand_on_comes_back_equal(laid_out, tmp_path):
     for value in (record, record.inputs, task, outcome):
         save(value, tmp_path / "x.json")
         assert load(type(value), tmp_path / "x.json") == value
-    assert dump(outcome) == {"well": "B04", "status": "done", "reason": "", "n_fields": 2, "n_nuclei": 31, "warnings": ["w"]}
+    assert dump(outcome) == {
+        "well": "B04",
+        "status": "done",
+        "reason": "",
+        "n_fields": 2,
+        "n_nuclei": 31,
+        "warnings": ["w"],
+    }
 
 
 def test_the_plate_map_comes_back_from_its_records(small_inputs):
     mapped = small_inputs.plate_map()
     assert [w.name for w in mapped.vehicle_wells()] == ["B02", "B03", "C02"]
-    assert {w.name: c.dose_molar for w, c in mapped.conditions.items()}["B04"] == pytest.approx(1e-6)
+    assert {w.name: c.dose_molar for w, c in mapped.conditions.items()}["B04"] == pytest.approx(
+        1e-6
+    )
     assert isinstance(small_inputs, RunInputs)
 
 
@@ -36,7 +55,23 @@ def test_what_a_record_does_not_know_is_refused(tmp_path):
 
 def test_where_everything_lies():
     folder = RunFolder(Path("/r"))
-    assert [str(p) for p in (folder.record, folder.calibration, folder.task("B02"), folder.outcome("B02"), folder.cells("B02"), folder.fields("B02"), folder.labels)] == [
-        "/r/work/record.json", "/r/work/calibration.json", "/r/work/tasks/B02.json", "/r/work/outcomes/B02.json", "/r/work/cells/B02",
-        "/r/work/fields/B02", "/r/labels.zarr",
-    ]  # fmt: skip
+    assert [
+        str(p)
+        for p in (
+            folder.record,
+            folder.calibration,
+            folder.task("B02"),
+            folder.outcome("B02"),
+            folder.cells("B02"),
+            folder.fields("B02"),
+            folder.labels,
+        )
+    ] == [
+        "/r/work/record.json",
+        "/r/work/calibration.json",
+        "/r/work/tasks/B02.json",
+        "/r/work/outcomes/B02.json",
+        "/r/work/cells/B02",
+        "/r/work/fields/B02",
+        "/r/labels.zarr",
+    ]

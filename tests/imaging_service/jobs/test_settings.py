@@ -1,4 +1,6 @@
-"""Each key of the protocol reaches the functions that it speaks of, by name, and changes nothing else there."""
+"""Each key of the protocol reaches the functions that it speaks of, by name, and changes nothing
+else there.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,10 @@ NAMES = {
     "engine": "sha256",
     "names": "respond",
     "hours": "interval",
-    "judge": {"reference.healthy_lines": "healthy_lines", "response.position_correction": "position_corrected"},
+    "judge": {
+        "reference.healthy_lines": "healthy_lines",
+        "response.position_correction": "position_corrected",
+    },
 }
 
 
@@ -111,7 +116,9 @@ class ReachedError(Exception):
 def changed(key: str) -> AssayProtocol:
     section, name = key.split(".")
     base = FIXED if key == "acquisition.time_point" else FILM
-    return parse_protocol(base | {section: {**base.get(section, {}), name: CHANGES[key][0]}}, "p.toml")
+    return parse_protocol(
+        base | {section: {**base.get(section, {}), name: CHANGES[key][0]}}, "p.toml"
+    )
 
 
 class Capture:
@@ -195,8 +202,12 @@ class Capture:
         self.patch.setattr(corrections, "measure", reach("remeasure"))
         self.patch.setattr(corrections, "read_labels", lambda *_: {})
         self.patch.setattr(corrections, "check_cells", lambda *_: None)
-        log = SimpleNamespace(frame_version=lambda *_: 1, root=self.folder, labels=lambda *_, **__: {})
-        record = SimpleNamespace(inputs=SimpleNamespace(protocol=protocol), plate=self.folder, pixel_size_um=0.5)
+        log = SimpleNamespace(
+            frame_version=lambda *_: 1, root=self.folder, labels=lambda *_, **__: {}
+        )
+        record = SimpleNamespace(
+            inputs=SimpleNamespace(protocol=protocol), plate=self.folder, pixel_size_um=0.5
+        )
         with pytest.raises(ReachedError):
             corrections._measured(run, log, record, lit, ("B02", 1, 1))
 
@@ -207,14 +218,20 @@ class Capture:
             self.keep("judge.calls", CallSettings, calls)
             if deaths is not None:
                 self.keep("judge.deaths", DeathSettings, deaths)
-            self.values |= {"judge.healthy_lines": tuple(healthy_lines), "judge.position_corrected": tuple(position_corrected)}
+            self.values |= {
+                "judge.healthy_lines": tuple(healthy_lines),
+                "judge.position_corrected": tuple(position_corrected),
+            }
 
         self.patch.setattr(summary, "judge", judge)
         summary.judge_plate(*[empty_table("cell")] * 3, {}, protocol, (8, 12))
 
     def respond(self, protocol):
         """`summarise`, `apply_review` and `rank`, up to the queue."""
-        tables = {n: empty_table(n[:-1]) for n in ("cells", "fields", "wells", "checks", "tracks", "hazards")}
+        tables = {
+            n: empty_table(n[:-1])
+            for n in ("cells", "fields", "wells", "checks", "tracks", "hazards")
+        }
         judged = SimpleNamespace(**tables)
         shape = SimpleNamespace(rows=8, columns=12)
         whole = SimpleNamespace(
@@ -262,7 +279,11 @@ class Capture:
         self.patch.setattr(summary.plates, "finish_plate", lambda *_: None)
         with pytest.raises(ReachedError):
             summary.summarise(self.folder, {})
-        self.patch.setattr(results, "LocalRun", lambda _: SimpleNamespace(record=_as_json(protocol), newest=lambda n: n))
+        self.patch.setattr(
+            results,
+            "LocalRun",
+            lambda _: SimpleNamespace(record=_as_json(protocol), newest=lambda n: n),
+        )
         self.patch.setattr(results, "read_table", lambda _: empty_table("field"))
         self.patch.setattr(results, "respond", respond("rank"))
         self.patch.setattr(summary, "rank_fields", rank("queue_again"))
@@ -277,18 +298,28 @@ class Capture:
         self.patch.setattr(corrections, "respond", respond("respond_again"))
         log = SimpleNamespace(revision=lambda: 1, corrected=list, standing=dict)
         with pytest.raises(ReachedError):
-            corrections._apply(SimpleNamespace(root=self.folder, record=None, calibration=None), log)
+            corrections._apply(
+                SimpleNamespace(root=self.folder, record=None, calibration=None), log
+            )
         self.patch.undo()
 
     def film(self, protocol):
-        cells = conform(pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "label": [1]}), "cell")
-        frames = conform(pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "usable": [True]}), "field")
-        task = SimpleNamespace(protocol=protocol, roles=("dna",), pixel_size_um=0.5, well="B02", plate=self.folder)
+        cells = conform(
+            pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "label": [1]}), "cell"
+        )
+        frames = conform(
+            pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "usable": [True]}), "field"
+        )
+        task = SimpleNamespace(
+            protocol=protocol, roles=("dna",), pixel_size_um=0.5, well="B02", plate=self.folder
+        )
 
         def link(place):
             def reach(rows, settings):
                 self.keep(place, TrackSettings, settings)
-                return rows.with_columns(pl.lit(1).alias("track"), pl.lit(value=False).alias("conflict"))
+                return rows.with_columns(
+                    pl.lit(1).alias("track"), pl.lit(value=False).alias("conflict")
+                )
 
             return reach
 
@@ -303,7 +334,12 @@ class Capture:
         self.patch.setattr(film, "sharp_frames", sharp_frames)
         self.patch.setattr(film, "register", register)
         self.patch.setattr(film, "link", link("link"))
-        _, described = film.follow_well(task, cells, frames.vstack(frames.with_columns(pl.lit(2, pl.Int64).alias("frame"))), set())
+        _, described = film.follow_well(
+            task,
+            cells,
+            frames.vstack(frames.with_columns(pl.lit(2, pl.Int64).alias("frame"))),
+            set(),
+        )
         self.values["hours.interval"] = described["time_h"].to_list()[1]
         self.patch.setattr(film, "link", link("link_again"))
         film.follow_again(task, cells, frames)

@@ -20,7 +20,15 @@ def test_the_conditions_are_the_map_s_in_plate_order(small_inputs):
     rows = conditions_table(small_inputs.plate_map())
     assert rows["well"].to_list() == ["B02", "B03", "B04", "B05", "C02", "C03", "C04"]
     assert rows["dose_molar"].to_list() == pytest.approx([0, 0, 1e-6, 1e-5, 0, 1e-6, 1e-5])
-    assert rows["control"].to_list() == ["vehicle", "vehicle", "none", "none", "vehicle", "none", "none"]
+    assert rows["control"].to_list() == [
+        "vehicle",
+        "vehicle",
+        "none",
+        "none",
+        "vehicle",
+        "none",
+        "none",
+    ]
     assert set(rows["line"]) == {"L1", "L2"}
 
 
@@ -30,12 +38,27 @@ def test_every_table_has_its_columns_and_stands_in_plate_order(small_run):
         assert table(small_run, name).columns == list(columns(level)), name
     wells = table(small_run, "wells")
     assert wells.select("well", "status").rows() == [
-        ("B02", "done"), ("B03", "done"), ("B04", "done"), ("B05", "done"), ("C02", "done"), ("C03", "done"), ("C04", "skipped"),
-    ]  # fmt: skip
+        ("B02", "done"),
+        ("B03", "done"),
+        ("B04", "done"),
+        ("B05", "done"),
+        ("C02", "done"),
+        ("C03", "done"),
+        ("C04", "skipped"),
+    ]
     cells = table(small_run, "cells")
-    assert cells["well"].unique(maintain_order=True).to_list() == ["B02", "B03", "B04", "B05", "C02", "C03"]
+    assert cells["well"].unique(maintain_order=True).to_list() == [
+        "B02",
+        "B03",
+        "B04",
+        "B05",
+        "C02",
+        "C03",
+    ]
     counts = dict(cells.group_by("well").len().rows())
-    assert {r["well"]: r["nuclei_count"] for r in wells.to_dicts() if r["status"] == "done"} == counts
+    assert {
+        r["well"]: r["nuclei_count"] for r in wells.to_dicts() if r["status"] == "done"
+    } == counts
 
 
 def test_csv_and_parquet_say_the_same(small_run):
@@ -51,7 +74,11 @@ def test_the_record_says_how_every_well_ended(small_run):
         **dict.fromkeys(("B02", "B03", "B04", "B05", "C02", "C03"), "done"),
         "C04": "skipped",
     }
-    assert (record["label_version"], record["pixel_size_um"], record["roles"]) == (1, 0.65, ["dna", "neurite", "aggregate"])
+    assert (record["label_version"], record["pixel_size_um"], record["roles"]) == (
+        1,
+        0.65,
+        ["dna", "neurite", "aggregate"],
+    )
     assert record["calibration"]["fields"] == ["B02 field 1", "B03 field 1", "C02 field 1"]
 
 
@@ -75,12 +102,17 @@ def judged(small_run, part, **values):
         pl.concat([pl.read_parquet(p(w).with_suffix(".parquet")) for w in record.wells])
         for p in (RunFolder(small_run).cells, RunFolder(small_run).fields)
     )
-    return judge_plate(cells, fields, conditions_table(record.inputs.plate_map()), ended, protocol, (8, 12))
+    return judge_plate(
+        cells, fields, conditions_table(record.inputs.plate_map()), ended, protocol, (8, 12)
+    )
 
 
 @pytest.mark.parametrize(
     ("part", "value", "column"),
-    [("measurement", {"min_soma_area_um2": 150.0}, "live_density"), ("measurement", {"many_puncta": 1}, "puncta_many_fraction")],
+    [
+        ("measurement", {"min_soma_area_um2": 150.0}, "live_density"),
+        ("measurement", {"many_puncta": 1}, "puncta_many_fraction"),
+    ],
 )
 def test_a_setting_of_the_protocol_reaches_the_well_table(small_run, part, value, column):
     plain, changed = judged(small_run, part).wells, judged(small_run, part, **value).wells
@@ -97,6 +129,13 @@ def test_the_queue_has_every_field_and_the_most_urgent_first(small_run, own_run)
         curves = ()
 
     again = write_queue(
-        own_run, table(own_run, "fields"), table(own_run, "wells"), Without(), ["live_density"], parse_protocol(PROTOCOL, "p").measurement
+        own_run,
+        table(own_run, "fields"),
+        table(own_run, "wells"),
+        Without(),
+        ["live_density"],
+        parse_protocol(PROTOCOL, "p").measurement,
     )
-    assert pl.read_csv(own_run / "review" / "queue.csv")["well"].to_list() == again["well"].to_list()
+    assert (
+        pl.read_csv(own_run / "review" / "queue.csv")["well"].to_list() == again["well"].to_list()
+    )

@@ -1,4 +1,6 @@
-"""One well at a time, in this process: what is read, projected, refused, and how errors become outcomes."""
+"""One well at a time, in this process: what is read, projected, refused, and how errors become
+outcomes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from imaging_service.jobs import scan
 from imaging_service.jobs import well as module
 from imaging_service.jobs.plan import identify, lay_out
 from imaging_service.jobs.records import Calibration, RunFolder, WellOutcome, WellTask, load
-from imaging_service.jobs.well import begin, calibrate, convert_well, exposed_h, process_well, read_planes
+from imaging_service.jobs.well import (
+    begin,
+    calibrate,
+    convert_well,
+    exposed_h,
+    process_well,
+    read_planes,
+)
 from imaging_service.protocol import parse_protocol
 from imaging_service.store import plates
 from plate_maps import Well
@@ -31,15 +40,40 @@ def stack_task(folder, planes, *, more=None, times=(1,), missing=()):
     for (field, time, channel, z), pixels in planes.items():
         name = f"B02_{field}_{time}_{channel}_{z}.tif"
         tifffile.imwrite(folder / name, pixels)
-        images.append(ImageRef(Well(2, 2), field, time, channel, z, name, exposed_s=3600.0 * (10 * field + time)))
+        images.append(
+            ImageRef(
+                Well(2, 2), field, time, channel, z, name, exposed_s=3600.0 * (10 * field + time)
+            )
+        )
     plan = PlatePlan("tiff", "p", folder, ("1", "2"), 0.5, None, tuple(sorted(images)), (), missing)
     counts = {
-        c: max(sum(1 for f, t, name, _ in planes if (f, t, name) == (field, time, c)) for field, time, _, _ in planes) for c in ("1", "2")
+        c: max(
+            sum(1 for f, t, name, _ in planes if (f, t, name) == (field, time, c))
+            for field, time, _, _ in planes
+        )
+        for c in ("1", "2")
     }
     protocol = parse_protocol(
-        {"name": "p", "channels": {"dna": "1", "neurite": "2"}, "segmentation": {"engine": "classical"}} | (more or {}), "p"
+        {
+            "name": "p",
+            "channels": {"dna": "1", "neurite": "2"},
+            "segmentation": {"engine": "classical"},
+        }
+        | (more or {}),
+        "p",
     )
-    return WellTask("B02", plan, 0.5, ("dna", "neurite"), times, counts, protocol, "classical", "cpu", folder / "plate.zarr")
+    return WellTask(
+        "B02",
+        plan,
+        0.5,
+        ("dna", "neurite"),
+        times,
+        counts,
+        protocol,
+        "classical",
+        "cpu",
+        folder / "plate.zarr",
+    )
 
 
 def plane(*values):
@@ -48,7 +82,13 @@ def plane(*values):
 
 def test_planes_are_projected_by_their_maximum_channel_by_channel(tmp_path):
     task = stack_task(
-        tmp_path, {(1, 1, "1", 1): plane(1, 9), (1, 1, "1", 2): plane(5, 2), (1, 1, "2", 1): plane(7, 8), (1, 1, "2", 2): plane(3, 3)}
+        tmp_path,
+        {
+            (1, 1, "1", 1): plane(1, 9),
+            (1, 1, "1", 2): plane(5, 2),
+            (1, 1, "2", 1): plane(7, 8),
+            (1, 1, "2", 2): plane(3, 3),
+        },
     )
     pixels = read_planes(task, 1, 1)
     assert pixels.tolist() == [[[5, 9]], [[7, 8]]]
@@ -56,7 +96,9 @@ def test_planes_are_projected_by_their_maximum_channel_by_channel(tmp_path):
 
 
 def test_each_time_point_and_field_is_its_own(tmp_path):
-    planes = {(f, t, c, 1): plane(100 * f + 10 * t + int(c)) for f in (1, 3) for t in (1, 2) for c in "12"}
+    planes = {
+        (f, t, c, 1): plane(100 * f + 10 * t + int(c)) for f in (1, 3) for t in (1, 2) for c in "12"
+    }
     task = stack_task(tmp_path, planes, more=SURVIVAL, times=(1, 2))
     assert read_planes(task, 3, 2).ravel().tolist() == [321, 322]
     assert read_planes(task, 1, 2).ravel().tolist() == [121, 122]
@@ -64,7 +106,8 @@ def test_each_time_point_and_field_is_its_own(tmp_path):
     stored, roles, size = plates.read_field(task.plate, Well(2, 2), 2, 1)
     assert (stored.ravel().tolist(), roles, size) == ([311, 312], ("dna", "neurite"), 0.5)
     assert plates.read_field(task.plate, Well(2, 2), 1, 2)[0].ravel().tolist() == [121, 122]
-    assert convert_well(replace(task, plan=replace(task.plan, root=tmp_path / "away"))) == 2  # it is there: nothing is read
+    # it is there: nothing is read
+    assert convert_well(replace(task, plan=replace(task.plan, root=tmp_path / "away"))) == 2
 
 
 def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
@@ -79,17 +122,29 @@ def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
 
 def test_an_image_that_the_index_names_and_the_folder_lacks_is_missing(tmp_path):
     absent = (ImageRef(Well(2, 2), 1, 1, "1", 2, "lost.tif"),)
-    task = stack_task(tmp_path, {(1, 1, "1", 1): plane(1), (1, 1, "2", 1): plane(2)}, missing=absent)
+    task = stack_task(
+        tmp_path, {(1, 1, "1", 1): plane(1), (1, 1, "2", 1): plane(2)}, missing=absent
+    )
     with pytest.raises(ImageError, match=r"channel '1' is missing \(lost\.tif\)"):
         read_planes(task, 1, 1)
 
 
 @pytest.mark.parametrize(
-    ("second", "says"), [(np.ones((2, 2), np.uint16), "channels differ in size"), (np.ones((1, 2), np.int32), "pixels of type int32")]
+    ("second", "says"),
+    [
+        (np.ones((2, 2), np.uint16), "channels differ in size"),
+        (np.ones((1, 2), np.int32), "pixels of type int32"),
+    ],
 )
 def test_channels_of_one_size_and_of_camera_types(tmp_path, second, says):
     with pytest.raises(ImageError, match=says):
-        read_planes(stack_task(tmp_path, {(1, 1, "1", 1): plane(1, 2).astype(second.dtype), (1, 1, "2", 1): second}), 1, 1)
+        read_planes(
+            stack_task(
+                tmp_path, {(1, 1, "1", 1): plane(1, 2).astype(second.dtype), (1, 1, "2", 1): second}
+            ),
+            1,
+            1,
+        )
 
 
 def test_float_pixels_are_read_as_float32(tmp_path):
@@ -125,7 +180,14 @@ def test_thresholds_come_from_vehicle_wells_only(run):
     calibration = calibrate(folder)
     assert calibration.fields == ("B02 field 1", "B03 field 1", "C02 field 1")
     assert calibration.notes == ()
-    assert set(calibration.thresholds) == {"nuclei_floor", "soma", "neurite_low", "neurite_high", "puncta", "granules"}
+    assert set(calibration.thresholds) == {
+        "nuclei_floor",
+        "soma",
+        "neurite_low",
+        "neurite_high",
+        "puncta",
+        "granules",
+    }
     assert calibration.thresholds["granules"] is None
     assert calibrate(folder) == calibration == load(Calibration, folder.calibration)
 
@@ -138,24 +200,33 @@ def test_without_a_readable_vehicle_treated_wells_serve_and_it_is_noted(run, tmp
     calibration = calibrate(folder)
     assert calibration.fields == ("B04 field 1", "B05 field 1", "C03 field 1")
     assert [n.partition(":")[0] for n in calibration.notes] == [
-        "well B02 was not used for calibration", "well B03 was not used for calibration", "well C02 was not used for calibration",
+        "well B02 was not used for calibration",
+        "well B03 was not used for calibration",
+        "well C02 was not used for calibration",
         "no vehicle well could be read",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_well_ends_with_labels_tables_and_outcome(small_run):
     folder = RunFolder(small_run)
     outcome = load(WellOutcome, folder.outcome("B04"))
-    cells, fields = (pl.read_parquet(p.with_suffix(".parquet")) for p in (folder.cells("B04"), folder.fields("B04")))
+    cells, fields = (
+        pl.read_parquet(p.with_suffix(".parquet"))
+        for p in (folder.cells("B04"), folder.fields("B04"))
+    )
     assert (outcome.status, outcome.n_fields, outcome.n_nuclei) == ("done", 2, len(cells))
     assert fields.select("well", "field", "frame").rows() == [("B04", 1, 1), ("B04", 2, 1)]
-    assert fields["engine_agreement"].to_list() == [None, None]  # the classical engine has no second opinion on itself
+    # the classical engine has no second opinion on itself
+    assert fields["engine_agreement"].to_list() == [None, None]
     assert set(cells["label_version"]) == {1}
 
 
 @pytest.mark.parametrize(
     ("raised", "reason"),
-    [(ImageError("B02.tif: cut"), "B02.tif: cut"), (ZeroDivisionError("by zero"), "well B02: ZeroDivisionError: by zero")],
+    [
+        (ImageError("B02.tif: cut"), "B02.tif: cut"),
+        (ZeroDivisionError("by zero"), "well B02: ZeroDivisionError: by zero"),
+    ],
 )
 def test_bad_data_are_an_outcome(run, monkeypatch, raised, reason):
     folder, _ = run

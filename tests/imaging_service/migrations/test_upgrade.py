@@ -59,7 +59,11 @@ def test_runs_and_wells_are_kept(upgraded):
     release, url = upgraded
     with Session(engine(url)) as session:
         run = find_run(session, RUN)
-        assert (run.protocol_name, run.engine, run.state) == ("phantom-fixed-endpoint", "classical", "done")
+        assert (run.protocol_name, run.engine, run.state) == (
+            "phantom-fixed-endpoint",
+            "classical",
+            "done",
+        )
         assert (run.attempt, run.n_wells, json.loads(run.notes)) == (1, 3, ["one note"])
         # A run from before the review stands at the engine's labels.
         assert run.revision == {"0.1.0": 1, "0.2.0": 3}[release]

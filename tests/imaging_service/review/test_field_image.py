@@ -66,14 +66,23 @@ def test_what_a_store_says_of_a_field(scale, hours):
     class Group(dict):
         attrs: ClassVar = {
             "ome": {
-                "multiscales": [{"datasets": [{"path": p, "coordinateTransformations": [{"scale": scale}]} for p in ("0", "1")]}],
+                "multiscales": [
+                    {
+                        "datasets": [
+                            {"path": p, "coordinateTransformations": [{"scale": scale}]}
+                            for p in ("0", "1")
+                        ]
+                    }
+                ],
                 "omero": {"channels": [{"label": "dna (1)", "window": {"start": 3, "end": 40}}]},
             },
             "motor_neuron": {"roles": ["dna"]},
         }
 
     found = read_pixels(Group({"0": "large", "1": "small"}))
-    assert found == FieldPixels(("large", "small"), ("dna (1)",), ("dna",), 0.5, hours, ((3.0, 40.0),))
+    assert found == FieldPixels(
+        ("large", "small"), ("dna (1)",), ("dna",), 0.5, hours, ((3.0, 40.0),)
+    )
 
 
 def test_the_plate_s_contrast_is_the_median_over_spread_wells():

@@ -27,10 +27,19 @@ def bodies(edits):
 def test_edits_outlive_the_session_in_their_order(journal, tmp_path):
     again = Journal(tmp_path).pending()
     assert bodies(again) == [
-        ("labels", 1, {"parent": 1}), ("labels", 1, {"parent": 2}), ("labels", 2, {"parent": 1}), ("verdict", 1, {"accepted": True}),
-    ]  # fmt: skip
+        ("labels", 1, {"parent": 1}),
+        ("labels", 1, {"parent": 2}),
+        ("labels", 2, {"parent": 1}),
+        ("verdict", 1, {"accepted": True}),
+    ]
     (crop,) = again[0].crops
-    assert (crop.compartment, crop.y, crop.x, crop.frame, crop.labels.tolist()) == ("nuclei", 2, 3, 4, [[0, 1, 2], [3, 4, 5]])
+    assert (crop.compartment, crop.y, crop.x, crop.frame, crop.labels.tolist()) == (
+        "nuclei",
+        2,
+        3,
+        4,
+        [[0, 1, 2], [3, 4, 5]],
+    )
     assert len({e.key for e in again}) == 4
     assert bodies(journal.pending("B03", 2)) == [("labels", 2, {"parent": 1})]
 
@@ -60,10 +69,18 @@ def test_what_was_made_upon_a_refused_correction_is_refused_with_it_and_kept(jou
         return "too late" if (edit.kind, edit.field) == ("labels", 1) else None
 
     refused = journal.send(deliver)
-    assert [(e.body["parent"], why) for e, why in refused] == [(1, "too late"), (2, "it was made upon a correction that was refused")]
+    assert [(e.body["parent"], why) for e, why in refused] == [
+        (1, "too late"),
+        (2, "it was made upon a correction that was refused"),
+    ]
     assert tried == [("labels", 1), ("labels", 2), ("verdict", 1)]  # the second was not even sent
     assert journal.pending() == []
-    assert sorted(p.suffix for p in (journal.folder / "refused").iterdir()) == [".npz", ".npz", ".txt", ".txt"]
+    assert sorted(p.suffix for p in (journal.folder / "refused").iterdir()) == [
+        ".npz",
+        ".npz",
+        ".txt",
+        ".txt",
+    ]
 
 
 def test_new_edits_come_after_those_that_wait(journal):

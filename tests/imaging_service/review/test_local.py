@@ -30,7 +30,12 @@ def test_a_field_is_what_the_stores_hold(small_run):
     stored = read_labels(small_run / "labels.zarr", Well(2, 4), 2)
     assert set(image.labels) == set(stored)
     assert all(np.array_equal(image.labels[name], stored[name]) for name in stored)
-    assert (image.roles, image.pixel_size_um, image.label_version, image.frames) == (("dna", "neurite", "aggregate"), 0.65, 1, 1)
+    assert (image.roles, image.pixel_size_um, image.label_version, image.frames) == (
+        ("dna", "neurite", "aggregate"),
+        0.65,
+        1,
+        1,
+    )
     assert image.graph.shape == (160, 160)
     part = run.read_field("B04", 2, window=Window(10, 20, 30, 40))
     assert part.origin == (10, 20)
@@ -41,7 +46,9 @@ def test_a_field_is_what_the_stores_hold(small_run):
 def test_a_correction_is_seen_in_whole_and_in_part_and_undone(own_run):
     run = LocalRun(own_run)
     before = run.read_field("B04", 1).labels["nuclei"]
-    version = run.commit("B04", 1, 1, [Crop("nuclei", 5, 6, np.full((2, 3), 900, np.int32))], "ann", "")
+    version = run.commit(
+        "B04", 1, 1, [Crop("nuclei", 5, 6, np.full((2, 3), 900, np.int32))], "ann", ""
+    )
     assert version.version == 2
     image = run.read_field("B04", 1)
     assert (image.labels["nuclei"][5:7, 6:9] == 900).all()
@@ -58,7 +65,8 @@ def test_tables_are_those_of_the_review_once_it_was_applied_except_for_a_reading
         shutil.copy(own_run / name, own_run / "corrected" / name)
     text = (own_run / "corrected" / "wells.csv").read_text().replace("L2", "L9")
     (own_run / "corrected" / "wells.csv").write_text(text)
-    assert {r["line"] for r in LocalRun(own_run).wells()} == {"L1", "L2"}  # without the record they are of an application cut short
+    # without the record they are of an application cut short
+    assert {r["line"] for r in LocalRun(own_run).wells()} == {"L1", "L2"}
     (own_run / "corrected" / "corrected.json").write_text(json.dumps({"revision": 4}))
     assert {r["line"] for r in LocalRun(own_run).wells()} == {"L1", "L9"}
     assert {r["line"] for r in LocalRun(own_run, "bob").wells()} == {"L1", "L2"}
@@ -69,7 +77,9 @@ def test_rows_are_text_and_cells_are_of_the_field(small_run):
     run = LocalRun(small_run)
     assert [r["well"] for r in run.wells()] == ["B02", "B03", "B04", "B05", "C02", "C03", "C04"]
     assert len(run.responses()) == len(run.curves()) == 4
-    cells = pl.read_parquet(small_run / "cells.parquet").filter(pl.col("well") == "C02", pl.col("field") == 2)
+    cells = pl.read_parquet(small_run / "cells.parquet").filter(
+        pl.col("well") == "C02", pl.col("field") == 2
+    )
     assert [c["label"] for c in run.cells("C02", 2)] == cells["label"].to_list()
 
 
@@ -77,7 +87,11 @@ def test_the_next_fields_are_those_that_nobody_judged(own_run):
     run = LocalRun(own_run)
     order = [(e.well, e.field) for e in run.queue()]
     assert run.claim("ann", 3) == order[:3]
-    run.judge(Verdict(well=order[0][0], field=order[0][1], accepted=True, author="ann", time=datetime.now(UTC)))
+    run.judge(
+        Verdict(
+            well=order[0][0], field=order[0][1], accepted=True, author="ann", time=datetime.now(UTC)
+        )
+    )
     assert run.claim("bob", 1) == order[1:2]
     (own_run / "review" / "queue.csv").unlink()
     assert run.queue() == []
@@ -95,7 +109,11 @@ def test_lost_parts_are_said(own_run):
     run = LocalRun(own_run)
     with pytest.raises(StoreError, match="Z/9"):
         run.read_pixels("Z9", 1)
-    lost = next(p for p in sorted((own_run / "labels.zarr/B/4/0/labels/nuclei/0").rglob("*")) if p.is_file() and p.name != "zarr.json")
+    lost = next(
+        p
+        for p in sorted((own_run / "labels.zarr/B/4/0/labels/nuclei/0").rglob("*"))
+        if p.is_file() and p.name != "zarr.json"
+    )
     lost.unlink()
     with pytest.raises(StoreError, match="chunks are there"):
         run.engine_labels("B04", 1)

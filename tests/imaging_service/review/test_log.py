@@ -25,7 +25,17 @@ def crop(value, y=2, x=3, frame=1):
 
 def verdict(**more):
     return Verdict(
-        **({"well": "B03", "field": 1, "accepted": False, "author": "ann", "reason": "blurred", "time": datetime.now(UTC)} | more)
+        **(
+            {
+                "well": "B03",
+                "field": 1,
+                "accepted": False,
+                "author": "ann",
+                "reason": "blurred",
+                "time": datetime.now(UTC),
+            }
+            | more
+        )
     )
 
 
@@ -40,7 +50,10 @@ def test_versions_are_deltas_upon_the_engines_labels(tmp_path):
     assert (log.labels(BASE, "B03", 1, 2)["nuclei"] == 7).sum() == 20
     assert not log.labels(BASE, "B03", 1, 1)["nuclei"].any()
     assert not BASE["nuclei"].any()  # what was handed in is not written to
-    assert [(v.author, v.reason) for v in log.history("B03", 1)] == [("ann", "a missed nucleus"), ("bob", "")]
+    assert [(v.author, v.reason) for v in log.history("B03", 1)] == [
+        ("ann", "a missed nucleus"),
+        ("bob", ""),
+    ]
     assert log.corrected() == [("B03", 1)]
 
 
@@ -71,7 +84,8 @@ def test_going_back_is_a_version_too(tmp_path):
     back = log.revert(lambda _: BASE, "B03", 1, 2, "bob", "the first was right")
     assert (back.version, back.parent) == (4, 3)
     region = back.regions[0]
-    assert (region.y, region.x, region.height, region.width) == (2, 3, 4, 5)  # what was touched since, no more
+    # what was touched since, no more
+    assert (region.y, region.x, region.height, region.width) == (2, 3, 4, 5)
     assert (log.labels(BASE, "B03", 1)["nuclei"] == log.labels(BASE, "B03", 1, 2)["nuclei"]).all()
     assert len(log.history("B03", 1)) == 3  # nothing is ever lost
 
@@ -146,7 +160,10 @@ def test_a_reading_apart_is_its_own_record(tmp_path):
 
 def test_crops_travel_whole_or_not_at_all():
     crops = [*crop(7), *crop(9, 0, 0, frame=3)]
-    meta, read = unpack(pack({"regions": [c.region.model_dump() for c in crops]}, crops), lambda m: [Region(**r) for r in m["regions"]])
+    meta, read = unpack(
+        pack({"regions": [c.region.model_dump() for c in crops]}, crops),
+        lambda m: [Region(**r) for r in m["regions"]],
+    )
     assert meta["regions"][1]["frame"] == 3
     assert [(c.compartment, c.y, c.x, c.frame, c.labels.tolist()) for c in read] == [
         (c.compartment, c.y, c.x, c.frame, c.labels.tolist()) for c in crops
@@ -171,7 +188,9 @@ def test_a_few_bytes_that_claim_gigabytes_are_refused_before_they_are_believed()
                     if array is not None:
                         np.lib.format.write_array(part, array)
                     else:
-                        np.lib.format.write_array_header_1_0(part, {"descr": "<i4", "fortran_order": False, "shape": shape})
+                        np.lib.format.write_array_header_1_0(
+                            part, {"descr": "<i4", "fortran_order": False, "shape": shape}
+                        )
                         part.write(body)
         return stream.getvalue()
 
@@ -183,7 +202,8 @@ def test_a_few_bytes_that_claim_gigabytes_are_refused_before_they_are_believed()
         read(bomb((100_000, 100_000)))
     with pytest.raises(ValueError, match="ends early"):
         read(bomb((10_000, 10_000), bytes(100)))
-    huge = bomb((2, 2), bytes(50_000_000))  # 50 kB that inflate to 50 MB: only the region's 16 bytes are read
+    # 50 kB that inflate to 50 MB: only the region's 16 bytes are read
+    huge = bomb((2, 2), bytes(50_000_000))
     assert len(huge) < 100_000
     tracemalloc.start()
     read(huge)

@@ -24,7 +24,11 @@ from tests.service import wait_for
 @pytest.fixture(scope="module")
 def done(service, phantom_plate):
     running, client = service
-    run = client.submit(phantom_plate / "Phantom-1", phantom_plate / "plate_map.csv", phantom_plate / "protocol.toml")
+    run = client.submit(
+        phantom_plate / "Phantom-1",
+        phantom_plate / "plate_map.csv",
+        phantom_plate / "protocol.toml",
+    )
     ended = wait_for(client, run.id)
     assert ended.state == "done", running.log()
     return ended
@@ -33,7 +37,13 @@ def done(service, phantom_plate):
 @pytest.fixture(scope="module")
 def wells(service, done):
     """A well for each test: what one corrects, the next does not see."""
-    return iter([row["well"] for row in service[1].wells(done.id) if row["status"] == "done" and row["nuclei_count"] > 8])
+    return iter(
+        [
+            row["well"]
+            for row in service[1].wells(done.id)
+            if row["status"] == "done" and row["nuclei_count"] > 8
+        ]
+    )
 
 
 @pytest.fixture
@@ -81,13 +91,21 @@ def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells)
     well = next(wells)
     ann, bob = reviewer("ann", well), reviewer("bob", well)
     folder.go_to(well)
-    assert (ann.wells, ann.caption(), ann.table.phenotypes) == (folder.wells, folder.caption(), folder.table.phenotypes)
+    assert (ann.wells, ann.caption(), ann.table.phenotypes) == (
+        folder.wells,
+        folder.caption(),
+        folder.table.phenotypes,
+    )
     assert ann.curve("live_density") == folder.curve("live_density")
     assert ann.contrast() == folder.contrast()
     mine, local = ann.image(), folder.image()
     assert np.array_equal(mine.pixels, local.pixels)
     assert [level.shape for level in mine.levels] == [level.shape for level in local.levels]
-    assert (mine.roles, mine.channels, mine.pixel_size_um) == (local.roles, local.channels, local.pixel_size_um)
+    assert (mine.roles, mine.channels, mine.pixel_size_um) == (
+        local.roles,
+        local.channels,
+        local.pixel_size_um,
+    )
     assert np.array_equal(mine.graph, local.graph)
     assert mine.graph.any()
     first, second = cells(mine)[:2]
@@ -103,9 +121,11 @@ def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells)
     ann.reject("bubble")
     assert bob.said(bob.standing()) == "rejected by ann: bubble · label version 4"
     folder.image()
-    assert folder.said(folder.standing()) == bob.said(bob.standing())  # written into the run's own folder
+    # written into the run's own folder
+    assert folder.said(folder.standing()) == bob.said(bob.standing())
     bob.blinded = True
-    assert bob.said(bob.standing()) == "label version 4"  # what others said would no longer be a second opinion
+    # what others said would no longer be a second opinion
+    assert bob.said(bob.standing()) == "label version 4"
 
 
 def body(labels, y=0, x=0, compartment="nuclei"):
@@ -119,7 +139,9 @@ def test_of_eight_corrections_of_one_version_one_is_written(service, done, wells
 
     def patch(i):
         content = body(np.full((2, 2), 900))
-        return httpx.patch(url, params={"author": f"r{i}"}, content=content, headers={"If-Match": '"1"'}).status_code
+        return httpx.patch(
+            url, params={"author": f"r{i}"}, content=content, headers={"If-Match": '"1"'}
+        ).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(patch, range(8))) == [200] + [412] * 7
@@ -129,7 +151,12 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
     running, _ = service
     url = f"{running.url}/runs/{done.id}/fields/{next(wells)}/1"
     headers = {"If-Match": '"1"', "Idempotency-Key": "k-1"}
-    answers = [httpx.patch(f"{url}/labels", params={"author": "ann"}, content=body([[900]]), headers=headers).json() for _ in range(2)]
+    answers = [
+        httpx.patch(
+            f"{url}/labels", params={"author": "ann"}, content=body([[900]]), headers=headers
+        ).json()
+        for _ in range(2)
+    ]
     assert answers[0] == answers[1]
     assert len(httpx.get(f"{url}/history").json()) == 1
 
@@ -139,11 +166,35 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
     [
         ("{well}/1", b"x", {}, 428, "needs If-Match"),
         ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is no .npz"),
-        ("{well}/1", body(np.ones((2, 2)), y=319), {"If-Match": '"1"'}, 422, "does not lie inside the field"),
+        (
+            "{well}/1",
+            body(np.ones((2, 2)), y=319),
+            {"If-Match": '"1"'},
+            422,
+            "does not lie inside the field",
+        ),
         ("{well}/1", body([[-1]]), {"If-Match": '"1"'}, 422, "labels that are none"),
-        ("{well}/1", body([[1]], compartment="cats"), {"If-Match": '"1"'}, 422, "no labels of 'cats'"),
-        ("{well}/1", body([[1]], compartment="neurite_graph"), {"If-Match": '"1"'}, 422, "no labels of 'neurite_graph'"),
-        ("{well}/1", body([[999]], compartment="somas"), {"If-Match": '"1"'}, 422, "soma 999 has no nucleus"),
+        (
+            "{well}/1",
+            body([[1]], compartment="cats"),
+            {"If-Match": '"1"'},
+            422,
+            "no labels of 'cats'",
+        ),
+        (
+            "{well}/1",
+            body([[1]], compartment="neurite_graph"),
+            {"If-Match": '"1"'},
+            422,
+            "no labels of 'neurite_graph'",
+        ),
+        (
+            "{well}/1",
+            body([[999]], compartment="somas"),
+            {"If-Match": '"1"'},
+            422,
+            "soma 999 has no nucleus",
+        ),
         ("{well}/1", body([[1]]), {"If-Match": "newest"}, 422, "is no version"),
         ("{well}/1", body([[1]]), {"If-Match": '"²"'.encode("latin-1")}, 422, "is no version"),
         ("{well}/1", body([[1]]), {"If-Match": '"' + "9" * 5000 + '"'}, 422, "is no version"),
@@ -164,12 +215,20 @@ def test_corrections_that_are_none_are_refused(service, done, path, content, hea
 
 def test_a_rejection_without_a_reason_is_refused(service, done):
     running, client = service
-    said = {"well": client.wells(done.id)[0]["well"], "field": 1, "accepted": False, "author": "ann", "time": "2026-01-01T00:00:00Z"}
+    said = {
+        "well": client.wells(done.id)[0]["well"],
+        "field": 1,
+        "accepted": False,
+        "author": "ann",
+        "time": "2026-01-01T00:00:00Z",
+    }
     assert httpx.post(f"{running.url}/runs/{done.id}/verdicts", json=said).status_code == 422
 
 
 def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
-    """One correction ► its rows carry the version, the engine's stay to be had, other wells do not move."""
+    """One correction ► its rows carry the version, the engine's stay to be had, other wells do not
+    move.
+    """
     running, client = service
     well = next(wells)
     ann = reviewer("ann", well)
@@ -185,18 +244,24 @@ def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
     assert (before[well]["label_version"], after[well]["label_version"]) == (1, 4)
     assert {r["label_version"] for r in client.responses(done.id)} == {state.revision}
     engine = httpx.get(f"{running.url}/runs/{done.id}/wells", params={"labels": "engine"}).json()
-    assert next(r for r in engine if r["well"] == well)["nuclei_count"] == before[well]["nuclei_count"]
+    assert (
+        next(r for r in engine if r["well"] == well)["nuclei_count"] == before[well]["nuclei_count"]
+    )
     others = [w for w, row in before.items() if row["line"] != before[well]["line"]]
     assert all(after[w]["live_density"] == before[w]["live_density"] for w in others)
     ann.read_tables()
     assert str(after[well]["nuclei_count"]) == ann.table.rows[well]["nuclei_count"]
     assert ann.image().graph is not None  # the skeleton, as it was measured again
-    rows = httpx.get(f"{running.url}/runs/{done.id}/cells", params={"well": well, "field": 1}).json()
+    rows = httpx.get(
+        f"{running.url}/runs/{done.id}/cells", params={"well": well, "field": 1}
+    ).json()
     assert {r["label"] for r in rows} == set(cells(ann.image()))
     assert {r["label_version"] for r in rows} == {4}
 
 
-def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(service, done, reviewer, wells):
+def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(
+    service, done, reviewer, wells
+):
     running, _ = service
     work = running.folder / "data" / "runs" / done.id / "work"
     ann = reviewer("ann", next(wells))
@@ -215,17 +280,28 @@ def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(service,
 
 
 def test_the_tables_follow_although_the_worker_is_killed(service, done, reviewer, wells):
-    """Killed as soon as it began: the next worker takes the job up, and the tables are those that `review apply` makes."""
+    """Killed as soon as it began: the next worker takes the job up, and the tables are those that
+    `review apply` makes.
+    """
     running, client = service
     well = next(wells)
     ann = reviewer("ann", well)
     until(lambda: (s := ann.run.state()).applied == s.revision)
     ann.erase("nuclei", cells(ann.shown)[0])
     folder = running.folder / "data" / "runs" / done.id
-    until(lambda: list((folder / "review" / "measured" / well).glob("*")) or ann.run.state().applied == ann.run.state().revision)
+    until(
+        lambda: (
+            list((folder / "review" / "measured" / well).glob("*"))
+            or ann.run.state().applied == ann.run.state().revision
+        )
+    )
     running.worker().kill()
     state = until(lambda: (s := ann.run.state()).applied == s.revision and s)
-    copy = shutil.copytree(folder, running.folder / "copy", ignore=shutil.ignore_patterns("*.lock", "corrected", "measured"))
+    copy = shutil.copytree(
+        folder,
+        running.folder / "copy",
+        ignore=shutil.ignore_patterns("*.lock", "corrected", "measured"),
+    )
     apply_review(copy)
     for name in ("wells", "responses", "cells", "checks"):
         own, other = (pl.read_parquet(f / "corrected" / f"{name}.parquet") for f in (folder, copy))
@@ -265,7 +341,9 @@ def test_the_queue_gives_two_reviewers_different_fields(service, done, reviewer)
 
 
 def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer, wells):
-    """The server is killed between two edits, the reviewer's session after them: a new session sends them, and they are written once."""
+    """The server is killed between two edits, the reviewer's session after them: a new session
+    sends them, and they are written once.
+    """
     running, client = service
     well = next(wells)
     ann = reviewer("ann", well)
@@ -275,24 +353,39 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
     assert ann.erase("nuclei", second).version == 3
     ann.reject("bubble")
     assert ann.waiting() == "2 edits wait for the service"
-    assert (ann.said(ann.standing()), second in ann.shown.labels["nuclei"]) == ("rejected by ann: bubble · label version 3", False)
+    assert (ann.said(ann.standing()), second in ann.shown.labels["nuclei"]) == (
+        "rejected by ann: bubble · label version 3",
+        False,
+    )
     ann.undo()
     assert ann.said(ann.standing()) == "rejected by ann: bubble · label version 4"
     with pytest.raises(ServiceRefused, match="no answer"):
         ann.go_to(ann.wells[-1])
         ann.image()
     running.start().close()
-    assert httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()[-1]["version"] == 2
+    assert (
+        httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()[-1]["version"]
+        == 2
+    )
     again = reviewer("ann", well)
     assert again.waiting() == ""
     assert again.shown.label_version == 4
-    assert np.array_equal(again.shown.labels["nuclei"] == second, ann.run.read_field(well, 1).labels["nuclei"] == second)
+    assert np.array_equal(
+        again.shown.labels["nuclei"] == second,
+        ann.run.read_field(well, 1).labels["nuclei"] == second,
+    )
     history = httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
-    assert [(v["version"], v["parent"], v["author"]) for v in history] == [(2, 1, "ann"), (3, 2, "ann"), (4, 3, "ann")]
+    assert [(v["version"], v["parent"], v["author"]) for v in history] == [
+        (2, 1, "ann"),
+        (3, 2, "ann"),
+        (4, 3, "ann"),
+    ]
     assert client.run(done.id).state == "done"
 
 
-def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(service, done, reviewer, wells):
+def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
+    service, done, reviewer, wells
+):
     running, _ = service
     well = next(wells)
     ann, bob = reviewer("ann", well), reviewer("bob", well)
@@ -308,7 +401,8 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(ser
     assert "version 1 is not the newest any more" in said
     assert "was made upon a correction that was refused" in said
     assert len(list((ann.run.journal.folder / "refused").glob("*.npz"))) == 2
-    assert mine in ann.image().labels["nuclei"]  # what stands is bob's version, without a stroke of ann's laid over it unseen
+    # what stands is bob's version, without a stroke of ann's laid over it unseen
+    assert mine in ann.image().labels["nuclei"]
     history = httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
     assert [v["author"] for v in history] == ["bob"]
 
@@ -342,9 +436,13 @@ def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewe
     assert folder.image().label_version == 1
     assert reviewer("eve", well, reading="bob").shown.label_version == 2
     for params in ({"reading": "../x"}, {"reading": "bob", "second": "../x"}):
-        assert httpx.get(f"{running.url}/runs/{done.id}/agreement", params=params).status_code == 422
+        assert (
+            httpx.get(f"{running.url}/runs/{done.id}/agreement", params=params).status_code == 422
+        )
     eve = reviewer("eve", well, reading="eve")
     eve.accept()
-    found = httpx.get(f"{running.url}/runs/{done.id}/agreement", params={"reading": "bob", "second": "eve"}).json()
+    found = httpx.get(
+        f"{running.url}/runs/{done.id}/agreement", params={"reading": "bob", "second": "eve"}
+    ).json()
     assert (found["n_judged"], found["kappa"]) == (1, None)
     assert found["fields"][0]["n_second"] == found["fields"][0]["n_first"] + 1

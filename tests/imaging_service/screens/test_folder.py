@@ -13,7 +13,16 @@ from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 from imaging_service.screens import folder as screens_module
-from imaging_service.screens.folder import add_run, draw, fit, plates_of, read_screen_table, remove_run, set_registry, settings_of
+from imaging_service.screens.folder import (
+    add_run,
+    draw,
+    fit,
+    plates_of,
+    read_screen_table,
+    remove_run,
+    set_registry,
+    settings_of,
+)
 from imaging_service.web.screen_charts import forest
 from phenotypes.columns.dictionary import columns, empty_table
 from tests.imaging_service.written_runs import LINES, REGISTRY, four_runs, write_run
@@ -45,12 +54,19 @@ def test_a_screen_is_tables_report_and_record(screen):
     responses = read_screen_table(screen, "responses")
     assert responses.columns == list(columns("screen"))
     assert len(responses) == 12
-    rescued = responses.filter((pl.col("line") == "S1") & (pl.col("phenotype") == "nc_log2_aggregate")).to_dicts()[0]
-    assert (rescued["hit"], rescued["rescue_status"], rescued["donor"], rescued["n_batches"]) == (True, "ok", "D1", 3)
+    rescued = responses.filter(
+        (pl.col("line") == "S1") & (pl.col("phenotype") == "nc_log2_aggregate")
+    ).to_dicts()[0]
+    assert (rescued["hit"], rescued["rescue_status"], rescued["donor"], rescued["n_batches"]) == (
+        True,
+        "ok",
+        "D1",
+        3,
+    )
     assert rescued["run_ids"].split() == [p.run_id for p in plates_of(screen)]
-    assert read_screen_table(screen, "compounds").filter((pl.col("group") == "SOD1") & (pl.col("status") == "ok"))[
-        "n_donors"
-    ].to_list() == [3, 3]
+    assert read_screen_table(screen, "compounds").filter(
+        (pl.col("group") == "SOD1") & (pl.col("status") == "ok")
+    )["n_donors"].to_list() == [3, 3]
     assert read_screen_table(screen, "hazards").equals(empty_table("hazard"))
     page = (screen / "report.html").read_text(encoding="utf-8")
     assert "als" in page
@@ -58,7 +74,9 @@ def test_a_screen_is_tables_report_and_record(screen):
     assert (screen / "responses.csv").stat().st_size > 1000
 
 
-def test_adding_a_run_fits_only_what_it_touches_and_stale_tables_are_refused(screen, runs, tmp_path):
+def test_adding_a_run_fits_only_what_it_touches_and_stale_tables_are_refused(
+    screen, runs, tmp_path
+):
     folder = copy_of(screen, tmp_path)
     again = fit(folder)
     assert again.tables.refitted == 0
@@ -102,7 +120,9 @@ def test_nameless_batches_are_one_and_said(runs, tmp_path):
     folder = tmp_path / "nameless"
     for i, run in enumerate(runs[:2]):
         copy = shutil.copytree(run, tmp_path / f"n{i}")
-        pl.read_parquet(copy / "wells.parquet").with_columns(batch=pl.lit("")).write_parquet(copy / "wells.parquet")
+        pl.read_parquet(copy / "wells.parquet").with_columns(batch=pl.lit("")).write_parquet(
+            copy / "wells.parquet"
+        )
         add_run(folder, copy)
     fitted = fit(folder)
     assert set(fitted.tables.responses["status"]) == {"one_batch"}
@@ -113,8 +133,12 @@ def test_one_plate_does_not_count_twice(screen, runs, tmp_path):
     folder = copy_of(screen, tmp_path)
     record = json.loads((runs[0] / "run.json").read_text())
     twin = shutil.copytree(runs[0], tmp_path / "twin")
-    (twin / "run.json").write_text(json.dumps(record | {"run_id": "f" * 64, "protocol_digest": "other"}))
-    with pytest.raises(ScreenError, match="is in the screen already, as run 000000000000.*count twice"):
+    (twin / "run.json").write_text(
+        json.dumps(record | {"run_id": "f" * 64, "protocol_digest": "other"})
+    )
+    with pytest.raises(
+        ScreenError, match="is in the screen already, as run 000000000000.*count twice"
+    ):
         add_run(folder, twin)
 
 
@@ -122,8 +146,18 @@ def test_confounded_lines_are_named(tmp_path):
     wells = ladder_wells(np.random.default_rng(0), LINES[:2], batches=2)
     folder = tmp_path / "apart"
     for i, (line, batch) in enumerate((("S1", "b0"), ("S1-iso", "b1"))):
-        add_run(folder, write_run(tmp_path / f"r{i}", wells.filter((pl.col("line") == line) & (pl.col("batch") == batch)), i + 1))
-    assert any("confounded_with_batch: line and batch share no common level" in f for f in fit(folder).findings)
+        add_run(
+            folder,
+            write_run(
+                tmp_path / f"r{i}",
+                wells.filter((pl.col("line") == line) & (pl.col("batch") == batch)),
+                i + 1,
+            ),
+        )
+    assert any(
+        "confounded_with_batch: line and batch share no common level" in f
+        for f in fit(folder).findings
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +178,9 @@ def test_settings_are_checked(screen, tmp_path, content, says):
 def test_settings_change_what_is_read(screen, tmp_path):
     folder = copy_of(screen, tmp_path)
     text = (folder / "screen.toml").read_text()
-    (folder / "screen.toml").write_text(text + "healthy_lines = ['S2', 'nobody']\neffect_dose_molar = {x = 1e-8, y = 1e-6}\n")
+    (folder / "screen.toml").write_text(
+        text + "healthy_lines = ['S2', 'nobody']\neffect_dose_molar = {x = 1e-8, y = 1e-6}\n"
+    )
     fitted = fit(folder)
     assert set(fitted.tables.responses["effect_dose_molar"]) == {1e-8}
     assert any("healthy_lines names nobody" in f for f in fitted.findings)
@@ -171,7 +207,15 @@ def test_pictures_of_every_kind_are_drawn(screen, tmp_path):
     for kind in ("curve", "forest", "heatmap", "window", "plate"):
         (svg,) = draw(screen, tmp_path, kind=kind, most=1)
         assert svg.read_text(encoding="utf-8").startswith("<svg")
-    (png,) = draw(screen, tmp_path, kind="curve", line="S1", compound="x", phenotype="nc_log2_aggregate", fmt="png")
+    (png,) = draw(
+        screen,
+        tmp_path,
+        kind="curve",
+        line="S1",
+        compound="x",
+        phenotype="nc_log2_aggregate",
+        fmt="png",
+    )
     assert png.name == "curve_nc-log2-aggregate_x_S1.png"
     assert png.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ScreenError, match="no picture of that choice"):
@@ -189,8 +233,13 @@ def test_a_run_through_pixels_joins_a_screen(analysed, tmp_path):
 def test_of_a_reviewed_run_the_tables_that_follow_the_review_join(analysed, tmp_path):
     run = shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
     well = pl.read_parquet(run / "wells.parquet").filter(pl.col("status") == "done")["well"][0]
-    ReviewLog(run).judge(Verdict(well=well, accepted=False, author="ann", reason="bubble", time=datetime.now(UTC)))
-    with pytest.raises(ScreenError, match=r"was reviewed since its tables were made \(revision 2, tables at 1\).*review apply"):
+    ReviewLog(run).judge(
+        Verdict(well=well, accepted=False, author="ann", reason="bubble", time=datetime.now(UTC))
+    )
+    with pytest.raises(
+        ScreenError,
+        match=r"was reviewed since its tables were made \(revision 2, tables at 1\).*review apply",
+    ):
         add_run(tmp_path / "s", run)
     apply_review(run)
     plate = add_run(tmp_path / "s", run)
@@ -203,9 +252,13 @@ def test_tables_of_other_settings_or_another_registry_are_stale(screen, tmp_path
     folder = copy_of(screen, tmp_path)
     with (folder / "screen.toml").open("a") as stream:
         stream.write("effect_floor = {live_density = 3.0}\n")
-    with pytest.raises(ScreenError, match="settings, registry or software of screen .* changed since it was fitted"):
+    with pytest.raises(
+        ScreenError, match="settings, registry or software of screen .* changed since it was fitted"
+    ):
         read_screen_table(folder, "responses")
-    assert set(fit(folder).tables.responses.filter(pl.col("phenotype") == "live_density")["effect_floor"]) == {3.0}
+    assert set(
+        fit(folder).tables.responses.filter(pl.col("phenotype") == "live_density")["effect_floor"]
+    ) == {3.0}
     assert read_screen_table(folder, "responses").height == 12
 
 
@@ -213,7 +266,9 @@ def test_two_clones_and_batches_with_and_without_a_lab_are_remarked(runs, tmp_pa
     folder, registry = tmp_path / "s", tmp_path / "lines.tsv"
     add_run(folder, runs[0], "north")
     other = shutil.copytree(runs[1], tmp_path / "other")
-    pl.read_parquet(other / "wells.parquet").with_columns(batch=pl.lit("b0")).write_parquet(other / "wells.parquet")
+    pl.read_parquet(other / "wells.parquet").with_columns(batch=pl.lit("b0")).write_parquet(
+        other / "wells.parquet"
+    )
     add_run(folder, other)
     registry.write_text(REGISTRY + "S1-b\tD1\t\tS1\n", encoding="utf-8")
     set_registry(folder, registry, None)
@@ -224,7 +279,9 @@ def test_two_clones_and_batches_with_and_without_a_lab_are_remarked(runs, tmp_pa
 
 
 def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path, monkeypatch):
-    """A fit with a fourth plate dies between two tables; the plate is taken out again: old record, new tables, and nobody would know."""
+    """A fit with a fourth plate dies between two tables; the plate is taken out again: old record,
+    new tables, and nobody would know.
+    """
     folder = copy_of(screen, tmp_path)
     added = add_run(folder, runs[3], "north")
     true, written = screens_module.write_table, []
@@ -246,12 +303,20 @@ def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path,
 
 
 def test_a_line_whose_gene_is_not_given_is_not_drawn_as_healthy(screen):
-    """Lines of no genotype count as disease lines; the picture must not say otherwise. One batch says whose interval it is."""
+    """Lines of no genotype count as disease lines; the picture must not say otherwise. One batch
+    says whose interval it is.
+    """
     responses = (
-        read_screen_table(screen, "responses").filter(pl.col("phenotype") == "live_density").with_columns(status=pl.lit("one_batch"))
+        read_screen_table(screen, "responses")
+        .filter(pl.col("phenotype") == "live_density")
+        .with_columns(status=pl.lit("one_batch"))
     )
     pooled = read_screen_table(screen, "compounds").clear()
     spec = forest(responses, pooled, "x", "live_density", {"S1": "", "S2": "SOD1"})
     drawn = {r["label"]: r["group"] for r in spec["layer"][2]["data"]["values"]}
-    assert (drawn["S1 *"], drawn["S2 *"], drawn["S1-iso *"]) == ("gene not given", "SOD1", "healthy or corrected")
+    assert (drawn["S1 *"], drawn["S2 *"], drawn["S1-iso *"]) == (
+        "gene not given",
+        "SOD1",
+        "healthy or corrected",
+    )
     assert "between its wells only" in spec["title"]["subtitle"]

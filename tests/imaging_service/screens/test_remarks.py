@@ -22,9 +22,19 @@ def conditions(*rows):
 
 def plate(run="r1", **more):
     whole = {
-        "run_id": run, "plate_digest": "p", "plate_name": f"Plate {run}", "lab": "", "plate_map_digest": "m", "protocol_digest": "q",
-        "software_version": "1", "label_version": 1, "rows": 8, "columns": 12, "phenotypes": ("live_density",), "too_coarse": (),
-    }  # fmt: skip
+        "run_id": run,
+        "plate_digest": "p",
+        "plate_name": f"Plate {run}",
+        "lab": "",
+        "plate_map_digest": "m",
+        "protocol_digest": "q",
+        "software_version": "1",
+        "label_version": 1,
+        "rows": 8,
+        "columns": 12,
+        "phenotypes": ("live_density",),
+        "too_coarse": (),
+    }
     return PlateFile(**whole | more)
 
 
@@ -32,7 +42,11 @@ BOTH = conditions(("S1", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"
 PLANNED = pl.DataFrame({"compound": ["x"]})
 
 
-def say(table=BOTH, *, of=registry(PAIR), plates=None, file=ScreenFile(name="s")):  # noqa: B008 - never written to
+REGISTRY = registry(PAIR)
+FILE = ScreenFile(name="s")
+
+
+def say(table=BOTH, *, of=REGISTRY, plates=None, file=FILE):
     return remarks(table, PLANNED, of, plates or [plate()], file, facts_of(table, of, file))
 
 
@@ -43,7 +57,11 @@ def test_facts_come_from_registry_settings_and_genotypes():
     assert facts.isogenic == {"S1": "S1-iso"}
     assert facts.healthy == frozenset({"S1-iso"})
     named = facts_of(BOTH, registry(PAIR), ScreenFile(name="s", healthy_lines=("S1",)))
-    assert (named.healthy, named.isogenic, named.genes) == (frozenset({"S1"}), {"S1-iso": "S1"}, {"S1-iso": "corrected"})
+    assert (named.healthy, named.isogenic, named.genes) == (
+        frozenset({"S1"}),
+        {"S1-iso": "S1"},
+        {"S1-iso": "corrected"},
+    )
 
 
 def test_of_several_corrected_clones_the_plated_one_is_used():
@@ -68,7 +86,16 @@ def test_a_sound_screen_has_no_remarks():
         ({"file": ScreenFile(name="s", effect_dose_molar={"x": 1e-6})}, 0),
         ({"file": ScreenFile(name="s", healthy_lines=("S1-iso", "nobody"))}, 1),
         ({"table": conditions(("S1", "SOD1", "r1", ""), ("S1-iso", "corrected", "r1", ""))}, 1),
-        ({"table": conditions(("S1", "SOD1", "r1", "b1"), ("S9", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"))}, 1),
+        (
+            {
+                "table": conditions(
+                    ("S1", "SOD1", "r1", "b1"),
+                    ("S9", "SOD1", "r1", "b1"),
+                    ("S1-iso", "corrected", "r1", "b1"),
+                )
+            },
+            1,
+        ),
     ],
 )
 def test_each_weakness_is_one_remark(more, count):
@@ -78,7 +105,8 @@ def test_each_weakness_is_one_remark(more, count):
 def test_lines_that_share_no_batch_are_confounded_with_it():
     table = conditions(("S1", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b2"))
     said = say(table)
-    assert len([s for s in said if s.startswith("confounded_with_batch")]) == 2  # of lines, and of genotypes
+    # of lines, and of genotypes
+    assert len([s for s in said if s.startswith("confounded_with_batch")]) == 2
 
 
 def test_a_batch_with_and_without_a_lab_may_be_one():
@@ -89,4 +117,6 @@ def test_a_batch_with_and_without_a_lab_may_be_one():
         ("S1-iso", "corrected", "r2", "north/b1"),
     )
     said = say(table, plates=[plate(), plate("r2", lab="north")])
-    assert [s for s in said if s.startswith("batch b1 was added both with and without a lab")] == said
+    assert [
+        s for s in said if s.startswith("batch b1 was added both with and without a lab")
+    ] == said

@@ -48,14 +48,21 @@ def written(folder, frames=1):
 
 def test_levels_halve_and_say_so(tmp_path):
     group = zarr.open_group(written(tmp_path, 2) / "B/3/0/labels/nuclei", mode="r")
-    scales = [d["coordinateTransformations"][0]["scale"] for d in group.attrs["ome"]["multiscales"][0]["datasets"]]
+    scales = [
+        d["coordinateTransformations"][0]["scale"]
+        for d in group.attrs["ome"]["multiscales"][0]["datasets"]
+    ]
     assert scales == [[6.0, 0.5, 0.5], [6.0, 1.0, 1.0]]
     assert group["1"].shape == (2, 150, 150)
     assert [read_labels(tmp_path, WELL, 1, frame)["nuclei"].max() for frame in (1, 2)] == [1, 2]
 
 
 def test_a_lost_chunk_and_a_flipped_bit_are_said(tmp_path):
-    chunk = next(p for p in sorted((written(tmp_path) / "B/3/0/labels/nuclei/0").rglob("*")) if p.is_file() and p.name != "zarr.json")
+    chunk = next(
+        p
+        for p in sorted((written(tmp_path) / "B/3/0/labels/nuclei/0").rglob("*"))
+        if p.is_file() and p.name != "zarr.json"
+    )
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 1
     chunk.write_bytes(content)

@@ -23,13 +23,17 @@ def plate(tmp_path):
     root = tmp_path / "plate.zarr"
     plates.begin_plate(root)
     with staged(root / plates.well_path(WELL)) as scratch:
-        plates.write_well(scratch, [FIELD, np.zeros_like(FIELD)], ["w1", "w2"], ["dna", "neurite"], 0.325)
+        plates.write_well(
+            scratch, [FIELD, np.zeros_like(FIELD)], ["w1", "w2"], ["dna", "neurite"], 0.325
+        )
     plates.finish_plate(root, "Plate 1", plate_format(96))
     return root
 
 
 def shard(root):
-    return next(p for p in sorted((root / "B/3/0/0").rglob("*")) if p.is_file() and p.name != "zarr.json")
+    return next(
+        p for p in sorted((root / "B/3/0/0").rglob("*")) if p.is_file() and p.name != "zarr.json"
+    )
 
 
 def test_pixels_roles_and_size_come_back(plate):
@@ -73,7 +77,12 @@ def test_levels_halve_until_small_and_keep_brightness(plate):
     datasets = group.attrs["ome"]["multiscales"][0]["datasets"]
     shapes = [group[d["path"]].shape[-2:] for d in datasets]
     assert shapes == [(1300, 700), (650, 350), (325, 175), (163, 88)]
-    assert [d["coordinateTransformations"][0]["scale"][-1] for d in datasets] == [0.325, 0.65, 1.3, 2.6]
+    assert [d["coordinateTransformations"][0]["scale"][-1] for d in datasets] == [
+        0.325,
+        0.65,
+        1.3,
+        2.6,
+    ]
     assert group["3"][...].mean() == pytest.approx(FIELD.mean(), rel=0.01)
 
 
@@ -86,7 +95,9 @@ def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_read
     plate = tmp_path / "plate.zarr"
     image = zarr.open_group(plate / "B/3/0", mode="r")
     Image.from_zarr(image)
-    scales = image.attrs["ome"]["multiscales"][0]["datasets"][1]["coordinateTransformations"][0]["scale"]
+    scales = image.attrs["ome"]["multiscales"][0]["datasets"][1]["coordinateTransformations"][0][
+        "scale"
+    ]
     assert scales == [6.0, 1.0, 0.65, 0.65]
     assert plates.frame_count(plate, WELL, 1) == 3
     for frame in (1, 2, 3):
@@ -101,7 +112,9 @@ def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_read
     for frame in (1, 2, 3):
         read = read_labels(tmp_path / "labels.zarr", WELL, 1, frame)
         for name, expected in LABELS.items():
-            assert np.array_equal(read[name], expected if name == "nuclei" or frame != 2 else np.zeros_like(expected))
+            assert np.array_equal(
+                read[name], expected if name == "nuclei" or frame != 2 else np.zeros_like(expected)
+            )
 
 
 def test_a_lost_shard_is_said_and_not_read_as_zeros(plate):

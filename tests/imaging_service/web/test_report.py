@@ -10,15 +10,36 @@ from imaging_service.web.report import dose, number, outlines
 
 
 def test_numbers_and_doses_for_people():
-    assert (number(None), number(0.123456), number(12), number(float("nan"))) == ("–", "0.123", "12", "–")
-    assert [dose(d) for d in (None, 3.5e-7, 1e-5, 2.5e-3, 1.0, 1e-6, 5e-12)] == ["–", "350 nM", "10 µM", "2.5 mM", "1 M", "1 µM", "5 pM"]
+    assert (number(None), number(0.123456), number(12), number(float("nan"))) == (
+        "–",
+        "0.123",
+        "12",
+        "–",
+    )
+    assert [dose(d) for d in (None, 3.5e-7, 1e-5, 2.5e-3, 1.0, 1e-6, 5e-12)] == [
+        "–",
+        "350 nM",
+        "10 µM",
+        "2.5 mM",
+        "1 M",
+        "1 µM",
+        "5 pM",
+    ]
 
 
 def test_the_report_is_one_file_with_everything_in_it(analysed):
     html = (analysed / "report.html").read_text()
     page = html[: html.index("<script>")]
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
-    for part in ('id="responses"', 'id="curves"', 'id="plate"', 'id="images"', 'id="quality"', 'id="refused"', 'id="record"'):
+    for part in (
+        'id="responses"',
+        'id="curves"',
+        'id="plate"',
+        'id="images"',
+        'id="quality"',
+        'id="refused"',
+        'id="record"',
+    ):
         assert part in html
     assert html.count("data:image/jpeg;base64,") >= 6
     table = pl.read_parquet(analysed / "responses.parquet")
@@ -42,7 +63,10 @@ def test_names_from_a_plate_map_cannot_become_markup(analysed, phantom_inputs, t
 
     from imaging_service.jobs.analyze import analyze
 
-    records = [dict(r, compound=r["compound"].replace("toxic-1", "</script><b>x")) for r in phantom_inputs.plate_map_records]
+    records = [
+        dict(r, compound=r["compound"].replace("toxic-1", "</script><b>x"))
+        for r in phantom_inputs.plate_map_records
+    ]
     analyze(lambda: replace(phantom_inputs, plate_map_records=records), tmp_path, workers=2)
     html = (tmp_path / "report.html").read_text()
     assert "</script><b>x" not in html

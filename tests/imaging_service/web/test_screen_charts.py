@@ -6,28 +6,56 @@ import numpy as np
 import polars as pl
 import pytest
 
-from imaging_service.web.screen_charts import batch_curves, disease_windows, effect_title, forest, line_compound_heatmap
+from imaging_service.web.screen_charts import (
+    batch_curves,
+    disease_windows,
+    effect_title,
+    forest,
+    line_compound_heatmap,
+)
 
 RESPONSES = pl.DataFrame(
     {
-        "line": ["S2", "S1", "H1"], "compound": ["x"] * 3, "phenotype": ["live_density"] * 3, "status": ["ok", "one_batch", "no_common_dose"],
-        "reason": ["", "", "none"], "effect": [1.0, -0.5, None], "effect_low": [0.5, -1.5, None], "effect_high": [1.5, 0.5, None],
-        "effect_floor": [0.26] * 3, "effect_dose_molar": [1e-6] * 3, "n_batches": [3, 1, 2], "hit": [True, False, None], "responder": ["yes", None, None],
+        "line": ["S2", "S1", "H1"],
+        "compound": ["x"] * 3,
+        "phenotype": ["live_density"] * 3,
+        "status": ["ok", "one_batch", "no_common_dose"],
+        "reason": ["", "", "none"],
+        "effect": [1.0, -0.5, None],
+        "effect_low": [0.5, -1.5, None],
+        "effect_high": [1.5, 0.5, None],
+        "effect_floor": [0.26] * 3,
+        "effect_dose_molar": [1e-6] * 3,
+        "n_batches": [3, 1, 2],
+        "hit": [True, False, None],
+        "responder": ["yes", None, None],
     }
-)  # fmt: skip
+)
 POOLED = pl.DataFrame(
     {
-        "group": ["SOD1", "all"], "n_donors": [3, 4], "effect": [0.8, None], "effect_low": [0.6, None], "effect_high": [1.0, None],
-        "predicted_low": [0.1, None], "predicted_high": [1.5, None],
+        "group": ["SOD1", "all"],
+        "n_donors": [3, 4],
+        "effect": [0.8, None],
+        "effect_low": [0.6, None],
+        "effect_high": [1.0, None],
+        "predicted_low": [0.1, None],
+        "predicted_high": [1.5, None],
     }
-)  # fmt: skip
+)
 WINDOWS = pl.DataFrame(
     {
-        "line": ["S1"] * 3, "isogenic": ["S1-iso"] * 3, "phenotype": ["live_density"] * 3, "batch": [None, "b0", "b1"],
-        "status": ["expressed", "one_batch", "one_batch"], "reason": [""] * 3, "gap": [0.6, 0.5, 0.7], "gap_low": [0.4, None, None],
-        "gap_high": [0.8, None, None], "ssmd": [3.0, 2.5, 3.5],
+        "line": ["S1"] * 3,
+        "isogenic": ["S1-iso"] * 3,
+        "phenotype": ["live_density"] * 3,
+        "batch": [None, "b0", "b1"],
+        "status": ["expressed", "one_batch", "one_batch"],
+        "reason": [""] * 3,
+        "gap": [0.6, 0.5, 0.7],
+        "gap_low": [0.4, None, None],
+        "gap_high": [0.8, None, None],
+        "ssmd": [3.0, 2.5, 3.5],
     }
-)  # fmt: skip
+)
 
 
 def test_effects_are_named_by_their_scale():
@@ -38,10 +66,15 @@ def test_effects_are_named_by_their_scale():
 def test_a_forest_has_a_row_per_line_by_gene_and_one_per_mean():
     spec = forest(RESPONSES, POOLED, "x", "live_density", {"S1": "", "S2": "SOD1"})
     lines, means = spec["layer"][2]["data"]["values"], spec["layer"][4]["data"]["values"]
-    assert [(r["label"], r["group"], r["effect"], r["low"], r["high"], r["hit"]) for r in lines] == [
-        ("S2", "SOD1", 1.0, 0.5, 1.5, True), ("S1 *", "gene not given", -0.5, -1.5, 0.5, False),
-    ]  # fmt: skip
-    assert [(m["label"], m["effect"], m["predicted_low"]) for m in means] == [("mean of SOD1 (3 donors)", 0.8, 0.1)]
+    assert [
+        (r["label"], r["group"], r["effect"], r["low"], r["high"], r["hit"]) for r in lines
+    ] == [
+        ("S2", "SOD1", 1.0, 0.5, 1.5, True),
+        ("S1 *", "gene not given", -0.5, -1.5, 0.5, False),
+    ]
+    assert [(m["label"], m["effect"], m["predicted_low"]) for m in means] == [
+        ("mean of SOD1 (3 donors)", 0.8, 0.1)
+    ]
     assert [z["at"] for z in spec["layer"][0]["data"]["values"]] == [0.0, 0.26, -0.26]
     assert forest(RESPONSES.filter(pl.col("line") == "H1"), POOLED, "x", "live_density", {}) == {}
 
@@ -59,15 +92,25 @@ def test_a_square_is_as_large_as_the_effect_is_sure():
 
 def test_a_window_has_a_bar_over_batches_and_a_point_for_each():
     spec = disease_windows(WINDOWS, "live_density")
-    assert [(r["gap"], r["low"], r["high"]) for r in spec["layer"][1]["data"]["values"]] == [(0.6, 0.4, 0.8)]
-    assert [(r["batch"], r["gap"]) for r in spec["layer"][3]["data"]["values"]] == [("b0", 0.5), ("b1", 0.7)]
+    assert [(r["gap"], r["low"], r["high"]) for r in spec["layer"][1]["data"]["values"]] == [
+        (0.6, 0.4, 0.8)
+    ]
+    assert [(r["batch"], r["gap"]) for r in spec["layer"][3]["data"]["values"]] == [
+        ("b0", 0.5),
+        ("b1", 0.7),
+    ]
     assert spec["layer"][1]["data"]["values"][0]["pair"] == "S1 → S1-iso"
     assert disease_windows(WINDOWS, "nc_log2_aggregate") == {}
 
 
 def test_a_line_s_curve_goes_through_its_batches():
     points = pl.DataFrame(
-        {"batch": ["b0", "b0", "b1"], "dose_molar": [0.0, 1e-7, 1e-6], "response": [100.0, 80.0, 40.0], "n_wells": [8, 3, 3]}
+        {
+            "batch": ["b0", "b0", "b1"],
+            "dose_molar": [0.0, 1e-7, 1e-6],
+            "response": [100.0, 80.0, 40.0],
+            "n_wells": [8, 3, 3],
+        }
     )
     result = SimpleNamespace(
         model="hill",
@@ -81,7 +124,18 @@ def test_a_line_s_curve_goes_through_its_batches():
     )
     spec = batch_curves(points, result, "S1", "x", "live_density", "% of vehicle")
     shown = spec["layer"][3]["data"]["values"]
-    assert [(p["batch"], p["dose"]) for p in shown] == [("b0", 1e-7 / 10**0.5), ("b0", 1e-7), ("b1", 1e-6)]
-    assert spec["layer"][4]["data"]["values"] == [{"dose": 4e-7, "response": 50.0, "low": 1e-7 / 10**0.5, "high": 9e-7}]
+    assert [(p["batch"], p["dose"]) for p in shown] == [
+        ("b0", 1e-7 / 10**0.5),
+        ("b0", 1e-7),
+        ("b1", 1e-6),
+    ]
+    assert spec["layer"][4]["data"]["values"] == [
+        {"dose": 4e-7, "response": 50.0, "low": 1e-7 / 10**0.5, "high": 9e-7}
+    ]
     assert spec["title"]["subtitle"] == "ok"
-    assert batch_curves(points.filter(pl.col("dose_molar") == 0), result, "S1", "x", "live_density", "") == {}
+    assert (
+        batch_curves(
+            points.filter(pl.col("dose_molar") == 0), result, "S1", "x", "live_density", ""
+        )
+        == {}
+    )

@@ -39,7 +39,12 @@ def test_a_picture_s_name_is_a_file_s(picture, name):
 
 def test_the_page_has_its_pictures_in_it(page):
     shown = json.loads(re.search(r'id="specs">(.*?)</script>', page, re.DOTALL).group(1))
-    assert {kind: len(specs) for kind, specs in shown.items()} == {"heatmap": 2, "forest": 2, "curve": 12, "window": 0}
+    assert {kind: len(specs) for kind, specs in shown.items()} == {
+        "heatmap": 2,
+        "forest": 2,
+        "curve": 12,
+        "window": 0,
+    }
 
 
 def test_the_page_counts_what_the_tables_hold(page, screen):
@@ -56,7 +61,11 @@ def test_the_same_screen_is_the_same_page(screen, page):
 
 def test_the_strongest_effects_are_drawn_first(screen, tmp_path):
     responses = pl.read_parquet(screen / "responses.parquet").sort(
-        pl.col("hit").fill_null(value=False), "q_value", "line", descending=[True, False, False], nulls_last=True
+        pl.col("hit").fill_null(value=False),
+        "q_value",
+        "line",
+        descending=[True, False, False],
+        nulls_last=True,
     )
     (first,) = draw(screen, tmp_path, kind="curve", most=1)
     assert f"_{responses['line'][0]}." in first.name

@@ -4,7 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from phenotypes.cells.image_quality import clump_fraction, covered, debris_fraction, focus_slope, saturated, unevenness
+from phenotypes.cells.image_quality import (
+    clump_fraction,
+    covered,
+    debris_fraction,
+    focus_slope,
+    saturated,
+    unevenness,
+)
 from segmentation.field import Pixels
 from segmentation.phantoms.render import Culture, Optics, empty, render
 
@@ -18,7 +25,9 @@ def test_the_slope_is_that_of_a_spectrum_made_to_it():
     f = np.hypot(np.fft.fftfreq(512)[:, None], np.fft.rfftfreq(512)[None])
     f[0, 0] = 1
     for b in (1.5, 2.0, 3.0):
-        image = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((512, 512))) * f ** (-b / 2)).astype(np.float32)
+        image = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((512, 512))) * f ** (-b / 2)).astype(
+            np.float32
+        )
         assert focus_slope(1000 * image) == pytest.approx(-b, abs=0.25)
 
 
@@ -34,7 +43,9 @@ def test_blur_is_steeper_and_dimness_is_not_focus():
 
 
 def test_noise_has_no_focus():
-    assert focus_slope(np.random.default_rng(0).normal(200, 5, (512, 512)).astype(np.float32)) is None
+    assert (
+        focus_slope(np.random.default_rng(0).normal(200, 5, (512, 512)).astype(np.float32)) is None
+    )
     assert focus_slope(empty(Optics(vignetting=0.0), 1).field.channel("dna")) is None
     assert focus_slope(np.zeros((20, 20), np.float32)) is None
 

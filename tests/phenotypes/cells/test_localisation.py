@@ -42,11 +42,17 @@ def test_a_known_ratio_is_read(cells, log2):
 
 
 def test_blur_is_kept_out_of_both_compartments(cells):
-    """Eroding a pixel and leaving a pixel out holds the ratio under a point spread function of 0.7 px."""
+    """Eroding a pixel and leaving a pixel out holds the ratio under a point spread function of 0.7
+    px.
+    """
     nuclei, somas = cells
     image = np.where(nuclei > 0, 800.0, np.where(somas > 0, 200.0, 0)).astype(np.float32)
     image = cv2.GaussianBlur(image, (0, 0), 0.7)
-    ratio = nc_log2(mean_in(eroded(nuclei), image, 2), mean_in(cytoplasm_ring(nuclei, somas, 9.0), image, 2), 1.0)
+    ratio = nc_log2(
+        mean_in(eroded(nuclei), image, 2),
+        mean_in(cytoplasm_ring(nuclei, somas, 9.0), image, 2),
+        1.0,
+    )
     assert ratio == pytest.approx([2.0, 2.0], abs=0.05)
 
 
@@ -151,7 +157,9 @@ def test_manders_of_indifferent_protein_is_its_null(cells):
 def test_the_rim_against_the_interior():
     px, shape = 0.1, (160, 160)
     nuclei = disc(shape, 80, 80, 60).astype(np.int32)
-    image = np.where(disc(shape, 80, 80, 62) & ~disc(shape, 80, 80, 55), 400.0, 100.0).astype(np.float32)
+    image = np.where(disc(shape, 80, 80, 62) & ~disc(shape, 80, 80, 55), 400.0, 100.0).astype(
+        np.float32
+    )
     whole = rim(nuclei, image, 1, px)
     assert whole["log2"][0] == pytest.approx(2.0, abs=0.2)
     gapped = image.copy()

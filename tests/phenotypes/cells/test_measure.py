@@ -15,7 +15,9 @@ def disc(shape, centre, radius):
 
 @pytest.fixture
 def cell():
-    """A nucleus of radius 12 px in a soma of radius 24 px: DNA 1000 above 100; reporter 800 and 200 above 50; 0.5 µm pixels."""
+    """A nucleus of radius 12 px in a soma of radius 24 px: DNA 1000 above 100; reporter 800 and 200
+    above 50; 0.5 µm pixels.
+    """
     shape = (200, 200)
     nucleus, soma = disc(shape, (100, 90), 12), disc(shape, (100, 90), 24)
     pixels = np.zeros((2, *shape), np.float32)
@@ -57,8 +59,12 @@ def test_a_ratio_to_nothing_is_no_ratio(cell):
 def test_an_ellipse_has_its_axes():
     image = np.zeros((200, 200), np.uint8)
     cv2.ellipse(image, (100, 100), (40, 20), 30, 0, 360, 1, -1)
-    field = Field(np.random.default_rng(0).normal(100, 1, (1, 200, 200)).astype(np.float32), ("dna",), 0.25)
-    row = measure(field, Segmentation({"nuclei": image.astype(np.int32)}, "test")).cells.to_dicts()[0]
+    field = Field(
+        np.random.default_rng(0).normal(100, 1, (1, 200, 200)).astype(np.float32), ("dna",), 0.25
+    )
+    row = measure(field, Segmentation({"nuclei": image.astype(np.int32)}, "test")).cells.to_dicts()[
+        0
+    ]
     assert row["nucleus_major_um"] == pytest.approx(20, rel=0.03)
     assert row["nucleus_minor_um"] == pytest.approx(10, rel=0.05)
     assert row["nucleus_eccentricity"] == pytest.approx(np.sqrt(0.75), abs=0.02)
@@ -80,7 +86,8 @@ def test_spots_are_a_share_of_the_soma_and_granules_of_its_cytoplasm(cell):
     spots[80:84, 88:93] = 1
     pixels = np.concatenate([field.pixels, field.pixels[1:]])
     row = measure(
-        Field(pixels, ("dna", "aggregate", "granule"), 0.5), Segmentation({**labels, "puncta": spots, "granules": spots}, "t")
+        Field(pixels, ("dna", "aggregate", "granule"), 0.5),
+        Segmentation({**labels, "puncta": spots, "granules": spots}, "t"),
     ).cells.to_dicts()[0]
     soma, nucleus = labels["somas"].sum(), labels["nuclei"].sum()
     assert row["puncta_area_fraction"] == pytest.approx(20 / soma, rel=1e-12)
@@ -98,15 +105,27 @@ def row_background(field, role):
 
 @pytest.mark.parametrize("value", [1e6, -1e6])
 def test_light_of_a_neighbour_and_of_a_channel_without_a_role_moves_no_cell(cell, value):
-    """The neighbour is far, and covers less than the tenth of the field that the background is read from."""
+    """The neighbour is far, and covers less than the tenth of the field that the background is read
+    from.
+    """
     field, labels = cell
     far = disc(field.shape, (30, 170), 12)
-    both = {"nuclei": labels["nuclei"] + 2 * disc(field.shape, (30, 170), 8), "somas": labels["somas"] + 2 * far}
+    both = {
+        "nuclei": labels["nuclei"] + 2 * disc(field.shape, (30, 170), 8),
+        "somas": labels["somas"] + 2 * far,
+    }
     puncta = np.zeros(field.shape, np.int32)
     puncta[80:82, 90:92], puncta[28:30, 168:170] = 1, 2
-    segmentation = Segmentation({k: v.astype(np.int32) for k, v in (both | {"puncta": puncta}).items()}, "t")
+    segmentation = Segmentation(
+        {k: v.astype(np.int32) for k, v in (both | {"puncta": puncta}).items()}, "t"
+    )
     lit = field.pixels + np.float32(500) * far
-    spoiled = np.concatenate([np.where(far, lit + np.float32(max(value, 0)), lit), np.full((1, *field.shape), value, np.float32)])
+    spoiled = np.concatenate(
+        [
+            np.where(far, lit + np.float32(max(value, 0)), lit),
+            np.full((1, *field.shape), value, np.float32),
+        ]
+    )
     clean = measure(Field(lit, field.roles, 0.5), segmentation).cells
     found = measure(Field(spoiled, (*field.roles, None), 0.5), segmentation).cells
     assert clean["label"].to_list() == found["label"].to_list() == [1, 2]
@@ -122,16 +141,29 @@ def test_neighbours_do_not_share_cytoplasm(cell):
     nuclei[disc(shape, (60, 70), 10)], nuclei[disc(shape, (60, 104), 10)] = 1, 2
     somas[disc(shape, (60, 70), 17)] = 1
     somas[disc(shape, (60, 104), 17) & (somas == 0)] = 2
-    image = np.full(shape, 20.0) + 100 * (somas == 1) + 400 * (somas == 2) + 300 * (nuclei == 1) + 400 * (nuclei == 2)
+    image = (
+        np.full(shape, 20.0)
+        + 100 * (somas == 1)
+        + 400 * (somas == 2)
+        + 300 * (nuclei == 1)
+        + 400 * (nuclei == 2)
+    )
     field = Field(np.stack([image, image]).astype(np.float32), ("dna", "aggregate"), 0.5)
-    ratios = measure(field, Segmentation({"nuclei": nuclei, "somas": somas}, "t")).cells["nc_log2_aggregate"].to_list()
+    ratios = (
+        measure(field, Segmentation({"nuclei": nuclei, "somas": somas}, "t"))
+        .cells["nc_log2_aggregate"]
+        .to_list()
+    )
     assert ratios == [pytest.approx(2.0, abs=0.05), pytest.approx(1.0, abs=0.05)]
 
 
 def test_coarse_pixels_refuse_what_they_cannot_carry(cell):
     field, labels = cell
     puncta = np.zeros(field.shape, np.int32)
-    result = measure(Field(field.pixels, field.roles, 2.0), Segmentation({**labels, "puncta": puncta, "neurites": puncta}, "t"))
+    result = measure(
+        Field(field.pixels, field.roles, 2.0),
+        Segmentation({**labels, "puncta": puncta, "neurites": puncta}, "t"),
+    )
     for refused in ("nc_log2_aggregate", "puncta_count", "primary_neurites"):
         assert result.cells[refused].null_count() == len(result.cells), refused
         assert refused in result.field["warnings"][0]
@@ -144,7 +176,14 @@ def test_coarse_pixels_refuse_what_they_cannot_carry(cell):
 def test_no_nuclei_is_an_empty_table_and_no_labels_an_error(cell):
     field, _ = cell
     empty = np.zeros(field.shape, np.int32)
-    assert len(measure(field, Segmentation({"nuclei": empty, "somas": empty, "puncta": empty}, "t")).cells) == 0
+    assert (
+        len(
+            measure(
+                field, Segmentation({"nuclei": empty, "somas": empty, "puncta": empty}, "t")
+            ).cells
+        )
+        == 0
+    )
     with pytest.raises(ValueError, match="neither nuclei nor somas were segmented"):
         measure(field, Segmentation({}, "t"))
     with pytest.raises(ValueError, match="labels of nuclei are"):
@@ -158,8 +197,16 @@ def test_field_quality_numbers(cell):
     assert row["saturated_dna"] == 0.0
     blurred = np.stack([cv2.GaussianBlur(p, (0, 0), 4) for p in field.pixels])
     clipped = np.minimum(field.pixels, 900)
-    assert measure(Field(blurred, field.roles, 0.5), Segmentation(labels, "t")).field["focus_dna"][0] < 0.3 * row["focus_dna"]
-    assert measure(Field(clipped, field.roles, 0.5), Segmentation(labels, "t")).field["saturated_dna"][0] > 0.005
+    assert (
+        measure(Field(blurred, field.roles, 0.5), Segmentation(labels, "t")).field["focus_dna"][0]
+        < 0.3 * row["focus_dna"]
+    )
+    assert (
+        measure(Field(clipped, field.roles, 0.5), Segmentation(labels, "t")).field["saturated_dna"][
+            0
+        ]
+        > 0.005
+    )
 
 
 def test_the_background_of_a_crowded_field_is_that_of_its_darkest_tenth():
@@ -168,17 +215,23 @@ def test_the_background_of_a_crowded_field_is_that_of_its_darkest_tenth():
     image[:, 64:] += 400
     image += np.random.default_rng(0).normal(0, 1, image.shape).astype(np.float32)
     empty = Segmentation({"nuclei": np.zeros(image.shape, np.int32)}, "t")
-    assert measure(Field(image[None], ("dna",), 0.5), empty).field["background_dna"][0] == pytest.approx(100, abs=1)
+    assert measure(Field(image[None], ("dna",), 0.5), empty).field["background_dna"][
+        0
+    ] == pytest.approx(100, abs=1)
     image[:, 16:64] += 400
-    assert measure(Field(image[None], ("dna",), 0.5), empty).field["background_dna"][0] == pytest.approx(500, abs=1)
+    assert measure(Field(image[None], ("dna",), 0.5), empty).field["background_dna"][
+        0
+    ] == pytest.approx(500, abs=1)
 
 
 def test_ring_width_is_the_protocols(cell):
     field, labels = cell
-    wide = measure(field, Segmentation({"nuclei": labels["nuclei"]}, "t"), MeasureSettings(ring_um=12.0)).cells["cytoplasm_mean_aggregate"][
-        0
-    ]
-    narrow = measure(field, Segmentation({"nuclei": labels["nuclei"]}, "t")).cells["cytoplasm_mean_aggregate"][0]
+    wide = measure(
+        field, Segmentation({"nuclei": labels["nuclei"]}, "t"), MeasureSettings(ring_um=12.0)
+    ).cells["cytoplasm_mean_aggregate"][0]
+    narrow = measure(field, Segmentation({"nuclei": labels["nuclei"]}, "t")).cells[
+        "cytoplasm_mean_aggregate"
+    ][0]
     assert wide < 0.7 * narrow  # beyond the soma there is nothing
 
 

@@ -15,7 +15,9 @@ PX = 0.325
 
 
 class Drawing:
-    """Somas are discs, neurites are strokes with round ends; drawn 8 times finer and thresholded at half."""
+    """Somas are discs, neurites are strokes with round ends; drawn 8 times finer and thresholded at
+    half.
+    """
 
     FINE = 8
 
@@ -37,13 +39,19 @@ class Drawing:
 
     @property
     def mask(self):
-        share = cv2.resize(self.fine.astype(np.float32), (self.side, self.side), interpolation=cv2.INTER_AREA)
+        share = cv2.resize(
+            self.fine.astype(np.float32), (self.side, self.side), interpolation=cv2.INTER_AREA
+        )
         return (share >= 0.5) & (self.somas == 0)
 
     def measured(self, **settings):
         n = int(self.somas.max())
         traced = trace(self.mask, self.somas, PX, NeuriteSettings(**settings))
-        return per_soma(traced, self.somas, n, PX, NeuriteSettings(**settings)), of_field(traced, self.mask, PX), traced
+        return (
+            per_soma(traced, self.somas, n, PX, NeuriteSettings(**settings)),
+            of_field(traced, self.mask, PX),
+            traced,
+        )
 
 
 @pytest.mark.parametrize("angle", range(0, 360, 15))
@@ -55,7 +63,11 @@ def test_a_straight_neurite_of_any_angle(angle, width):
     cell, field, traced = drawing.measured()
     assert cell["neurite_length_um"][0] == pytest.approx(72, rel=0.03)
     assert cell["max_process_um"][0] == pytest.approx(72, rel=0.03)
-    assert (cell["primary_neurites"][0], cell["neurite_tips"][0], cell["branch_points"][0]) == (1, 1, 0)
+    assert (cell["primary_neurites"][0], cell["neurite_tips"][0], cell["branch_points"][0]) == (
+        1,
+        1,
+        0,
+    )
     assert field["neurite_width_um"] == pytest.approx(width, abs=1.25 * PX)
     assert field["neurite_straightness"] > 0.97
     assert field["neurite_unattributed_um"] == 0
@@ -67,11 +79,17 @@ def test_lengths_and_widths_have_no_bias_on_average():
     for n, angle in enumerate(range(0, 90, 2)):
         c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         width = (1.0, 1.3, 1.7, 2.2, 3.0)[n % 5]
-        cell, field, _ = Drawing().soma(1, 100, 100).stroke([(100, 100), (100 + 80 * s, 100 + 80 * c)], width).measured()
+        cell, field, _ = (
+            Drawing()
+            .soma(1, 100, 100)
+            .stroke([(100, 100), (100 + 80 * s, 100 + 80 * c)], width)
+            .measured()
+        )
         lengths.append(cell["neurite_length_um"][0] / 72 - 1)
         widths.append(field["neurite_width_um"] - width)
     assert np.mean(lengths) == pytest.approx(0.0035, abs=0.002)
-    # A sixth of a pixel too wide on this set of widths; a correction to the rim of another tenth would show.
+    # A sixth of a pixel too wide on this set of widths; a correction to the rim of another tenth
+    # would show.
     assert np.mean(widths) / PX == pytest.approx(0.15, abs=0.08)
 
 
@@ -92,15 +110,34 @@ def test_a_star_has_as_many_of_everything_as_it_has_arms(arms):
 
 def test_y_and_h():
     """A Y has one branch point and two tips; an H between two somas' arms has two."""
-    y = Drawing().soma(1, 100, 30).stroke([(100, 30), (100, 90)]).stroke([(100, 90), (60, 130)]).stroke([(100, 90), (140, 130)])
+    y = (
+        Drawing()
+        .soma(1, 100, 30)
+        .stroke([(100, 30), (100, 90)])
+        .stroke([(100, 90), (60, 130)])
+        .stroke([(100, 90), (140, 130)])
+    )
     cell, field, _ = y.measured()
-    assert (cell["primary_neurites"][0], cell["branch_points"][0], cell["neurite_tips"][0]) == (1, 1, 2)
+    assert (cell["primary_neurites"][0], cell["branch_points"][0], cell["neurite_tips"][0]) == (
+        1,
+        1,
+        2,
+    )
     branch = 40 * np.sqrt(2)
     assert cell["neurite_length_um"][0] == pytest.approx(52 + 2 * branch, rel=0.02)
     assert cell["max_process_um"][0] == pytest.approx(52 + branch, rel=0.02)
     assert field["neurite_branch_points"] == 1
-    h = Drawing().stroke([(20, 60), (180, 60)]).stroke([(20, 140), (180, 140)]).stroke([(100, 60), (100, 140)])
-    _, field, _ = h.measured() if h.somas.any() else (None, of_field(trace(h.mask, None, PX), h.mask, PX), None)
+    h = (
+        Drawing()
+        .stroke([(20, 60), (180, 60)])
+        .stroke([(20, 140), (180, 140)])
+        .stroke([(100, 60), (100, 140)])
+    )
+    _, field, _ = (
+        h.measured()
+        if h.somas.any()
+        else (None, of_field(trace(h.mask, None, PX), h.mask, PX), None)
+    )
     assert (field["neurite_branch_points"], field["neurite_tips"]) == (2, 4)
     assert field["neurite_length_um"] == pytest.approx(160 * 2 + 80, rel=0.03)
 
@@ -109,20 +146,36 @@ def test_a_crossing_is_one_branch_point():
     for turn in (45, 60, 75, 90):
         t = np.radians(turn)
         cross = Drawing().stroke([(100, 30), (100, 170)], 2.0)
-        cross.stroke([(100 - 60 * np.sin(t), 100 - 60 * np.cos(t)), (100 + 60 * np.sin(t), 100 + 60 * np.cos(t))], 2.0)
+        cross.stroke(
+            [
+                (100 - 60 * np.sin(t), 100 - 60 * np.cos(t)),
+                (100 + 60 * np.sin(t), 100 + 60 * np.cos(t)),
+            ],
+            2.0,
+        )
         assert of_field(trace(cross.mask, None, PX), cross.mask, PX)["neurite_branch_points"] == 1
 
 
 def test_a_fork_near_the_soma_is_two_primaries_only_beyond_the_ring():
-    """Primary neurites are counted where they cross 3 µm; a fork at 10 µm is one primary with a branch."""
-    far = Drawing().soma(1, 100, 60).stroke([(100, 60), (100, 80)]).stroke([(100, 80), (70, 130)]).stroke([(100, 80), (130, 130)])
+    """Primary neurites are counted where they cross 3 µm; a fork at 10 µm is one primary with a
+    branch.
+    """
+    far = (
+        Drawing()
+        .soma(1, 100, 60)
+        .stroke([(100, 60), (100, 80)])
+        .stroke([(100, 80), (70, 130)])
+        .stroke([(100, 80), (130, 130)])
+    )
     assert far.measured()[0]["primary_neurites"][0] == 1
     near = Drawing().soma(1, 100, 60).stroke([(100, 66), (70, 130)]).stroke([(100, 66), (130, 130)])
     assert near.measured()[0]["primary_neurites"][0] == 2
 
 
 def test_short_processes_are_no_primaries():
-    drawing = Drawing().soma(1, 100, 100).stroke([(100, 100), (100, 116)]).stroke([(100, 100), (30, 100)])
+    drawing = (
+        Drawing().soma(1, 100, 100).stroke([(100, 100), (100, 116)]).stroke([(100, 100), (30, 100)])
+    )
     cell, *_ = drawing.measured()
     assert cell["primary_neurites"][0] == 1
     assert cell["max_process_um"][0] == pytest.approx(62, rel=0.03)
@@ -139,12 +192,21 @@ def test_a_neurite_between_two_somas_is_shared_and_in_conflict():
 
 
 def test_conflict_is_a_share_of_the_length():
-    drawing = Drawing().soma(1, 50, 40).soma(2, 50, 160).stroke([(50, 40), (50, 160)]).soma(3, 150, 40).stroke([(150, 40), (150, 152)])
+    drawing = (
+        Drawing()
+        .soma(1, 50, 40)
+        .soma(2, 50, 160)
+        .stroke([(50, 40), (50, 160)])
+        .soma(3, 150, 40)
+        .stroke([(150, 40), (150, 152)])
+    )
     assert drawing.measured()[2].conflict_fraction == pytest.approx(0.5, abs=0.01)
 
 
 def test_what_no_soma_is_joined_to_is_nobodys():
-    drawing = Drawing().soma(1, 50, 50).stroke([(50, 50), (50, 130)]).stroke([(150, 40), (150, 140)])
+    drawing = (
+        Drawing().soma(1, 50, 50).stroke([(50, 50), (50, 130)]).stroke([(150, 40), (150, 140)])
+    )
     cell, field, _ = drawing.measured()
     assert cell["neurite_length_um"][0] == pytest.approx(72, rel=0.03)
     assert field["neurite_unattributed_um"] == pytest.approx(100, rel=0.03)
@@ -159,7 +221,9 @@ def test_sines(amplitude, period):
     drawing = Drawing().stroke(np.column_stack([y, x]))
     row = of_field(trace(drawing.mask, None, PX), drawing.mask, PX)
     assert row["neurite_length_um"] == pytest.approx(true, rel=0.03)
-    assert row["neurite_straightness"] == pytest.approx(np.hypot(160, y[-1] - y[0]) / true, rel=0.03)
+    assert row["neurite_straightness"] == pytest.approx(
+        np.hypot(160, y[-1] - y[0]) / true, rel=0.03
+    )
 
 
 def test_beads_and_fragments():
@@ -177,13 +241,23 @@ def test_beads_and_fragments():
 
 
 def test_a_neurite_is_wide_where_it_forks_and_where_it_leaves_the_soma_without_a_bead():
-    fork = Drawing().stroke([(60, 20), (60, 100)], 1.3).stroke([(60, 100), (20, 160)], 1.3).stroke([(60, 100), (100, 160)], 1.3)
+    fork = (
+        Drawing()
+        .stroke([(60, 20), (60, 100)], 1.3)
+        .stroke([(60, 100), (20, 160)], 1.3)
+        .stroke([(60, 100), (100, 160)], 1.3)
+    )
     assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 0
     fork.stroke([(60, 100), (60, 100.1)], 3.5)
     assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 0
     fork.stroke([(60, 60), (60, 60.1)], 3.5)
     assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 1
-    hillock = Drawing().soma(1, 60, 40).stroke([(60, 40), (60, 180)], 1.3).stroke([(60, 49), (60, 49.1)], 3.5)
+    hillock = (
+        Drawing()
+        .soma(1, 60, 40)
+        .stroke([(60, 40), (60, 180)], 1.3)
+        .stroke([(60, 49), (60, 49.1)], 3.5)
+    )
     assert hillock.measured()[1]["neurite_beads"] == 0
 
 
@@ -199,7 +273,9 @@ def test_nothing_gives_zeros_and_no_ratio():
 
 @pytest.mark.parametrize("name", ["cp_one_trunk", "cp_two_somas", "cp_one_branch"])
 def test_trunks_and_branches_agree_with_the_reference(reference, name):
-    """Trunks are our primary neurites, non-trunk branches our branch points; 10 µm pixels make all of them long enough."""
+    """Trunks are our primary neurites, non-trunk branches our branch points; 10 µm pixels make all
+    of them long enough.
+    """
     folder = reference / "skeleton"
     skeleton = np.loadtxt(folder / "arrays" / f"{name}_skeleton.txt") > 0
     somas = np.loadtxt(folder / "arrays" / f"{name}_soma_labels.txt").astype(np.int32)
@@ -214,10 +290,14 @@ def test_trunks_and_branches_agree_with_the_reference(reference, name):
 
 
 def test_length_starts_at_the_somas_outline(reference):
-    """The reference grows the soma by a pixel and reads 5; we count from the outline to the last pixel's centre."""
+    """The reference grows the soma by a pixel and reads 5; we count from the outline to the last
+    pixel's centre.
+    """
     folder = reference / "skeleton" / "arrays"
     skeleton = np.loadtxt(folder / "cp_length_skeleton.txt") > 0
     somas = np.loadtxt(folder / "cp_length_soma_labels.txt").astype(np.int32)
     free = np.flatnonzero((skeleton & (somas == 0)).any(axis=0))
     cell = per_soma(trace(skeleton & (somas == 0), somas, 1.0), somas, 1, 1.0)
-    assert cell["neurite_length_um"][0] == pytest.approx((free[-1] - free[0]) * 0.98 + 0.5, abs=0.11)
+    assert cell["neurite_length_um"][0] == pytest.approx(
+        (free[-1] - free[0]) * 0.98 + 0.5, abs=0.11
+    )

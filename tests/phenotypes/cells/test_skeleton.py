@@ -26,11 +26,16 @@ def published(reference, name):
 
 
 def digital_line(angle, length=200):
-    """Pixels of a straight line, one a column (or row) as digitisation makes it, and its true length."""
+    """Pixels of a straight line, one a column (or row) as digitisation makes it, and its true
+    length.
+    """
     dx, dy = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     steps = np.arange(int(length * max(dx, dy)) + 1)
     image = np.zeros((260, 260), bool)
-    image[np.round(20 + steps * dy / max(dx, dy)).astype(int), np.round(20 + steps * dx / max(dx, dy)).astype(int)] = True
+    image[
+        np.round(20 + steps * dy / max(dx, dy)).astype(int),
+        np.round(20 + steps * dx / max(dx, dy)).astype(int),
+    ] = True
     return image, steps[-1] / max(dx, dy)
 
 
@@ -44,7 +49,9 @@ def test_straight_lines_of_any_angle_within_the_designs_bounds():
 
 
 def test_why_not_simpler_estimators():
-    """The two that the design rejects are as wrong as it says, and the two-weight one fails its worst case."""
+    """The two that the design rejects are as wrong as it says, and the two-weight one fails its
+    worst case.
+    """
     pixels, chain, two = [], [], []
     for angle in ANGLES:
         image, true = digital_line(angle)
@@ -61,7 +68,10 @@ def test_why_not_simpler_estimators():
 def test_circles(radius):
     t = np.linspace(0, 2 * np.pi, 40 * radius)
     image = np.zeros((260, 260), bool)
-    image[np.round(130 + radius * np.sin(t)).astype(int), np.round(130 + radius * np.cos(t)).astype(int)] = True
+    image[
+        np.round(130 + radius * np.sin(t)).astype(int),
+        np.round(130 + radius * np.cos(t)).astype(int),
+    ] = True
     assert skeleton_length_px(skeletonize(image)) == pytest.approx(2 * np.pi * radius, rel=0.01)
 
 
@@ -109,7 +119,11 @@ def test_thick_neurites_in_micrometres():
 
 @pytest.mark.parametrize(
     ("name", "length"),
-    [("tiny_line", 2.0), ("tiny_cycle", 5.6568542495), ("loop_with_tails", 2.4142135624 + 12.0710678119 + 2.4142135624 + 3.4142135624)],
+    [
+        ("tiny_line", 2.0),
+        ("tiny_cycle", 5.6568542495),
+        ("loop_with_tails", 2.4142135624 + 12.0710678119 + 2.4142135624 + 3.4142135624),
+    ],
 )
 def test_links_agree_with_published_skeleton_lengths(reference, name, length):
     """In skan's convention (1 and √2) the sum over its branches is the sum over our links."""
@@ -133,24 +147,35 @@ def chain_length(graph, branch):
 
 @pytest.mark.parametrize(
     ("name", "ends"),
-    # (free ends, links into junctions) of each branch: skan's types 0 (2, 0), 1 (1, 1), 2 (0, 2), 3 (0, 0)
+    # (free ends, links into junctions) of each branch: skan's types 0 (2, 0), 1 (1, 1), 2 (0, 2), 3
+    # (0, 0)
     [
-        ("tiny_line", [(2, 0)]), ("tiny_cycle", [(0, 0)]), ("loop_with_tails", [(0, 2), (0, 2), (1, 1), (1, 1)]),
-        ("two_skeletons", [(0, 2)] * 4 + [(1, 1)] * 4), ("three_arms", [(1, 1)] * 3),
+        ("tiny_line", [(2, 0)]),
+        ("tiny_cycle", [(0, 0)]),
+        ("loop_with_tails", [(0, 2), (0, 2), (1, 1), (1, 1)]),
+        ("two_skeletons", [(0, 2)] * 4 + [(1, 1)] * 4),
+        ("three_arms", [(1, 1)] * 3),
     ],
-)  # fmt: skip
+)
 def test_branches_are_those_of_the_published(reference, name, ends):
     graph = skeleton_graph(published(reference, name) > 0)
-    assert sorted(zip(graph.branches.tips.tolist(), graph.branches.contacts.tolist(), strict=True)) == ends
+    assert (
+        sorted(zip(graph.branches.tips.tolist(), graph.branches.contacts.tolist(), strict=True))
+        == ends
+    )
 
 
 def test_branch_lengths_are_those_of_the_reference(reference):
     graph = skeleton_graph(published(reference, "loop_with_tails") > 0)
     found = sorted(chain_length(graph, b) for b in range(4))
-    assert found == pytest.approx(sorted([1 + np.sqrt(2), 5 * (1 + np.sqrt(2)), 1 + np.sqrt(2), 2 + np.sqrt(2)]))
+    assert found == pytest.approx(
+        sorted([1 + np.sqrt(2), 5 * (1 + np.sqrt(2)), 1 + np.sqrt(2), 2 + np.sqrt(2)])
+    )
     two = skeleton_graph(published(reference, "two_skeletons") > 0)
     assert int(two.piece.max()) + 1 == 2
-    assert sorted({round(float(c), 6) for c in two.branches.chord_px}) == pytest.approx([np.sqrt(5), np.sqrt(10)], abs=1e-6)
+    assert sorted({round(float(c), 6) for c in two.branches.chord_px}) == pytest.approx(
+        [np.sqrt(5), np.sqrt(10)], abs=1e-6
+    )
 
 
 def test_pixel_shares_sum_to_the_branches_and_the_whole():
@@ -158,7 +183,9 @@ def test_pixel_shares_sum_to_the_branches_and_the_whole():
     image = skeletonize(rng.random((200, 200)) < 0.3)
     graph = skeleton_graph(image)
     inner = graph.junction[graph.first] & graph.junction[graph.second]
-    assert graph.branches.length_px.sum() + graph.link_px[inner].sum() == pytest.approx(graph.length_px)
+    assert graph.branches.length_px.sum() + graph.link_px[inner].sum() == pytest.approx(
+        graph.length_px
+    )
 
 
 def test_a_blunt_end_that_forks_keeps_its_length():

@@ -3,7 +3,14 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from phenotypes.columns.dictionary import COLUMNS, columns, conform, empty_table, markdown, phenotype
+from phenotypes.columns.dictionary import (
+    COLUMNS,
+    columns,
+    conform,
+    empty_table,
+    markdown,
+    phenotype,
+)
 
 
 def test_names_are_unique_within_a_table_and_everything_has_a_meaning():
@@ -36,7 +43,9 @@ def test_unknown_phenotypes_list_the_known():
 
 
 def test_every_ratio_of_the_well_table_says_how_it_aggregates():
-    """Names and units that are ratios by the look of them; a mean of counts or areas over cells is a ratio of sums as well."""
+    """Names and units that are ratios by the look of them; a mean of counts or areas over cells is
+    a ratio of sums as well.
+    """
     ratios = {c.name for c in columns("well").values() if c.ratio}
     looks = {
         c.name for c in columns("well").values()

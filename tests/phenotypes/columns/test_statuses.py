@@ -14,7 +14,9 @@ def test_every_status_column_has_an_enumeration_and_no_other_has():
     assert named == set(STATUSES)
 
 
-@pytest.mark.parametrize("place", sorted(set(STATUSES) - {("quality", "status"), ("response", "status")}))
+@pytest.mark.parametrize(
+    "place", sorted(set(STATUSES) - {("quality", "status"), ("response", "status")})
+)
 def test_the_dictionary_lists_what_the_enumeration_has(place):
     level, name = place
     meaning = dictionary.columns(level)[name].meaning
@@ -30,7 +32,12 @@ def test_a_status_that_is_in_no_enumeration_is_found():
 
 
 def test_tables_of_an_analysed_plate_hold_known_statuses_only(analysed):
-    for level, name in (("well", "wells"), ("response", "responses"), ("check", "checks"), ("quality", "quality")):
+    for level, name in (
+        ("well", "wells"),
+        ("response", "responses"),
+        ("check", "checks"),
+        ("quality", "quality"),
+    ):
         path = analysed / f"{name}.parquet"
         assert path.is_file(), name
         table = pl.read_parquet(path)

@@ -6,7 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenotypes.films.deaths import DEFINITIONS, DeathSettings, plate_tracks, sensor_threshold, tracks_table, with_sensor
+from phenotypes.films.deaths import (
+    DEFINITIONS,
+    DeathSettings,
+    plate_tracks,
+    sensor_threshold,
+    tracks_table,
+    with_sensor,
+)
 
 FRAMES = 8
 FIELD = (600.0, 600.0)
@@ -15,23 +22,34 @@ FIELD = (600.0, 600.0)
 def frames(unusable=()):
     return pl.DataFrame(
         {
-            "frame": list(range(1, FRAMES + 1)), "time_h": [12.0 * f for f in range(FRAMES)],
-            "usable": [f not in unusable for f in range(1, FRAMES + 1)], "y_um": [0.0] * FRAMES, "x_um": [0.0] * FRAMES,
+            "frame": list(range(1, FRAMES + 1)),
+            "time_h": [12.0 * f for f in range(FRAMES)],
+            "usable": [f not in unusable for f in range(1, FRAMES + 1)],
+            "y_um": [0.0] * FRAMES,
+            "x_um": [0.0] * FRAMES,
         }
-    )  # fmt: skip
+    )
 
 
 def track(seen, place=(300.0, 300.0), conflict=(), **columns):
     n = len(seen)
     base = {
-        "frame": list(seen), "y_um": [place[0]] * n, "x_um": [place[1]] * n, "track": [1] * n, "conflict": [f in conflict for f in seen],
-        "soma_area_um2": [200.0] * n, "soma_form_factor": [0.6] * n, "sensor": [None] * n,
-    }  # fmt: skip
+        "frame": list(seen),
+        "y_um": [place[0]] * n,
+        "x_um": [place[1]] * n,
+        "track": [1] * n,
+        "conflict": [f in conflict for f in seen],
+        "soma_area_um2": [200.0] * n,
+        "soma_form_factor": [0.6] * n,
+        "sensor": [None] * n,
+    }
     return pl.DataFrame(base | columns, schema_overrides={"sensor": pl.Float64})
 
 
 def ended(objects, definition="reporter_loss", unusable=(), threshold=None):
-    row = tracks_table(objects, frames(unusable), FIELD, DeathSettings(definition), threshold).to_dicts()[0]
+    row = tracks_table(
+        objects, frames(unusable), FIELD, DeathSettings(definition), threshold
+    ).to_dicts()[0]
     return row["event"], row["reason"], row["exit_h"]
 
 
@@ -60,36 +78,70 @@ def test_who_merged_or_split_is_censored_there():
 def test_a_sensor_dates_the_death_and_a_lost_track_is_never_one(definition):
     red = [0.2, 0.2, 0.9, 0.9]
     assert ended(track([1, 2, 3, 4], sensor=red), definition, threshold=0.4) == (True, "", 24.0)
-    assert ended(track([1, 2, 3], sensor=[0.2] * 3), definition, threshold=0.4) == (False, "lost", 24.0)
+    assert ended(track([1, 2, 3], sensor=[0.2] * 3), definition, threshold=0.4) == (
+        False,
+        "lost",
+        24.0,
+    )
     with pytest.raises(ValueError, match="needs a threshold"):
         ended(track([1]), definition)
 
 
 def test_a_conflict_before_death_censors_and_after_it_does_not():
     red = [0.2, 0.2, 0.2, 0.9, 0.9]
-    assert ended(track([1, 2, 3, 4, 5], conflict=(2,), sensor=red), "gedi", threshold=0.4) == (False, "identity_conflict", 12.0)
-    assert ended(track([1, 2, 3, 4, 5], conflict=(5,), sensor=red), "gedi", threshold=0.4) == (True, "", 36.0)
+    assert ended(track([1, 2, 3, 4, 5], conflict=(2,), sensor=red), "gedi", threshold=0.4) == (
+        False,
+        "identity_conflict",
+        12.0,
+    )
+    assert ended(track([1, 2, 3, 4, 5], conflict=(5,), sensor=red), "gedi", threshold=0.4) == (
+        True,
+        "",
+        36.0,
+    )
 
 
 def test_a_track_that_jumps_to_a_dead_cell_is_censored_not_dead():
     """The neuron floated off and the track slipped to a neighbour that had died before."""
     red, place = [0.2, 0.2, 0.9, 0.9], [300.0, 300.0, 311.0, 311.0]
-    assert ended(track([1, 2, 3, 4], sensor=red, y_um=place), "gedi", threshold=0.4) == (False, "identity_conflict", 24.0)
-    assert ended(track([1, 2, 3, 4], sensor=red, y_um=[300.0, 301.0, 303.0, 303.0]), "gedi", threshold=0.4)[0] is True
+    assert ended(track([1, 2, 3, 4], sensor=red, y_um=place), "gedi", threshold=0.4) == (
+        False,
+        "identity_conflict",
+        24.0,
+    )
+    assert (
+        ended(
+            track([1, 2, 3, 4], sensor=red, y_um=[300.0, 301.0, 303.0, 303.0]),
+            "gedi",
+            threshold=0.4,
+        )[0]
+        is True
+    )
 
 
 def test_rounding_must_last():
     form, area = [0.6, 0.9, 0.6, 0.9, 0.9], [200.0, 100.0, 200.0, 100.0, 100.0]
-    assert ended(track([1, 2, 3, 4, 5], soma_form_factor=form, soma_area_um2=area), "rounding") == (True, "", 36.0)
+    assert ended(track([1, 2, 3, 4, 5], soma_form_factor=form, soma_area_um2=area), "rounding") == (
+        True,
+        "",
+        36.0,
+    )
     assert ended(track([1, 2, 3, 4, 5], soma_form_factor=form), "rounding")[0] is False
 
 
 def test_only_those_alive_in_the_first_usable_frame_are_included():
     late = tracks_table(track([3, 4, 5]), frames(), FIELD, DeathSettings(), None).to_dicts()[0]
-    assert (late["included"], late["excluded_reason"]) == (False, "not present in the first usable frame")
-    dead = tracks_table(track([1, 2], sensor=[0.9, 0.9]), frames(), FIELD, DeathSettings("gedi"), 0.4).to_dicts()[0]
+    assert (late["included"], late["excluded_reason"]) == (
+        False,
+        "not present in the first usable frame",
+    )
+    dead = tracks_table(
+        track([1, 2], sensor=[0.9, 0.9]), frames(), FIELD, DeathSettings("gedi"), 0.4
+    ).to_dicts()[0]
     assert (dead["included"], dead["excluded_reason"]) == (False, "dead in the first usable frame")
-    assert tracks_table(track([2, 3]), frames(unusable=(1,)), FIELD, DeathSettings(), None)["included"][0]
+    assert tracks_table(track([2, 3]), frames(unusable=(1,)), FIELD, DeathSettings(), None)[
+        "included"
+    ][0]
 
 
 def test_the_threshold_is_a_quarter_of_the_way_to_dead():
@@ -103,7 +155,9 @@ def test_the_threshold_is_a_quarter_of_the_way_to_dead():
 
 
 def test_the_sensor_of_each_definition():
-    cells = pl.DataFrame({"soma_mean_death": [10.0, 30.0, 5.0], "soma_mean_neurite": [100.0, 50.0, -1.0]})
+    cells = pl.DataFrame(
+        {"soma_mean_death": [10.0, 30.0, 5.0], "soma_mean_neurite": [100.0, 50.0, -1.0]}
+    )
     assert with_sensor(cells, "gedi")["sensor"].to_list() == [0.1, 0.6, None]
     assert with_sensor(cells, "death_dye")["sensor"].to_list() == [10.0, 30.0, 5.0]
     for definition in set(DEFINITIONS) - {"gedi", "death_dye"}:
@@ -113,34 +167,58 @@ def test_the_sensor_of_each_definition():
 def sensed_film(shift=(0.0, 0.0), place=(300.0, 300.0), red=(0.2, 0.2, 0.9, 0.9)):
     """(cells, fields, conditions) of one well whose stage drifts by `shift` µm per frame.
 
-    The neuron stands still in the specimen, so that it moves by the drift in the images. Two further
-    wells hold the vehicle and killed cells that the threshold is taken from.
+    The neuron stands still in the specimen, so that it moves by the drift in the images. Two
+    further wells hold the vehicle and killed cells that the threshold is taken from.
     """
     n = len(red)
     drift = [(shift[0] * (f + 1), shift[1] * (f + 1)) for f in range(n)]
     fields = [
-        {"well": w, "field": 1, "frame": f + 1, "time_h": 12.0 * f, "usable": True,
-         "drift_y_um": drift[f][0], "drift_x_um": drift[f][1], "height_um": 600.0, "width_um": 600.0}
-        for w in ("A01", "A02", "A03") for f in range(n)
-    ]  # fmt: skip
+        {
+            "well": w,
+            "field": 1,
+            "frame": f + 1,
+            "time_h": 12.0 * f,
+            "usable": True,
+            "drift_y_um": drift[f][0],
+            "drift_x_um": drift[f][1],
+            "height_um": 600.0,
+            "width_um": 600.0,
+        }
+        for w in ("A01", "A02", "A03")
+        for f in range(n)
+    ]
 
     def cell(well, track, frame, value):
         y, x = (p + d for p, d in zip(place, drift[frame], strict=True))
         return {
-            "well": well, "field": 1, "frame": frame + 1, "track": track, "conflict": False,
-            "y_um": y, "x_um": x, "soma_area_um2": 200.0, "soma_form_factor": 0.6,
-            "soma_mean_death": value, "soma_mean_neurite": 1.0,
-        }  # fmt: skip
+            "well": well,
+            "field": 1,
+            "frame": frame + 1,
+            "track": track,
+            "conflict": False,
+            "y_um": y,
+            "x_um": x,
+            "soma_area_um2": 200.0,
+            "soma_form_factor": 0.6,
+            "soma_mean_death": value,
+            "soma_mean_neurite": 1.0,
+        }
 
     cells = [cell("A01", 1, f, value) for f, value in enumerate(red)]
     for well, level in (("A02", 0.2), ("A03", 1.0)):
         values = level + np.random.default_rng(0).normal(0, 0.01, 25)
         cells += [cell(well, i + 1, f, v) for i, v in enumerate(values) for f in (0, n - 1)]
     conditions = pl.DataFrame(
-        {"well": ["A01", "A02", "A03"], "control": ["none", "vehicle", "positive"], "line": "L",
-         "genotype": "", "compound": ["x", "DMSO", "kill"], "dose_molar": [1e-6, 0.0, 1e-6],
-         "batch": "b"}
-    )  # fmt: skip
+        {
+            "well": ["A01", "A02", "A03"],
+            "control": ["none", "vehicle", "positive"],
+            "line": "L",
+            "genotype": "",
+            "compound": ["x", "DMSO", "kill"],
+            "dose_molar": [1e-6, 0.0, 1e-6],
+            "batch": "b",
+        }
+    )
     return pl.DataFrame(cells), pl.DataFrame(fields), conditions
 
 
@@ -183,8 +261,12 @@ def test_cells_that_do_not_count_change_no_track():
     plain, threshold = plate_tracks(cells, fields, conditions, DeathSettings("gedi"))
     absurd = pl.lit(1e9).alias("soma_mean_death")
     untracked = cells.with_columns(absurd, pl.lit(None, pl.Int64).alias("track"))
-    blind = fields.filter(pl.col("frame") == 4).with_columns(frame=pl.lit(5, pl.Int64), usable=pl.lit(value=False))
-    unseen = cells.filter(pl.col("frame") == 4).with_columns(absurd, frame=pl.lit(5, pl.Int64), y_um=pl.lit(-1e9))
+    blind = fields.filter(pl.col("frame") == 4).with_columns(
+        frame=pl.lit(5, pl.Int64), usable=pl.lit(value=False)
+    )
+    unseen = cells.filter(pl.col("frame") == 4).with_columns(
+        absurd, frame=pl.lit(5, pl.Int64), y_um=pl.lit(-1e9)
+    )
     treated = cells.filter(pl.col("well") == "A01").with_columns(absurd, well=pl.lit("B01"))
     other = fields.filter(pl.col("well") == "A01").with_columns(well=pl.lit("B01"))
     named = conditions.filter(pl.col("well") == "A01").with_columns(well=pl.lit("B01"))
@@ -195,4 +277,8 @@ def test_cells_that_do_not_count_change_no_track():
         DeathSettings("gedi"),
     )
     assert again == threshold
-    assert table.filter(pl.col("well") != "B01").sort("well", "track").equals(plain.sort("well", "track"))
+    assert (
+        table.filter(pl.col("well") != "B01")
+        .sort("well", "track")
+        .equals(plain.sort("well", "track"))
+    )

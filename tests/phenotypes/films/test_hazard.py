@@ -15,7 +15,9 @@ END = 96.0
 
 
 def tracks(rng, ratio=1.0, wells=6, cells=60, lost=(0.0, 0.0), hazard=0.01, batches=("b1",)):
-    """Vehicle and treated wells; `lost` is the share of tracks lost alive at a random time, per arm."""
+    """Vehicle and treated wells; `lost` is the share of tracks lost alive at a random time, per
+    arm.
+    """
     rows = []
     for n in range(2 * wells):
         treated = n >= wells
@@ -26,12 +28,23 @@ def tracks(rng, ratio=1.0, wells=6, cells=60, lost=(0.0, 0.0), hazard=0.01, batc
             stop = min(death, gone, END)
             rows.append(
                 {
-                    "well": f"A{n + 1:02d}", "field": 1, "track": i + 1, "line": "L", "genotype": "SOD1", "compound": "x" if treated else "DMSO",
-                    "dose_molar": 1e-6 if treated else 0.0, "control": "none" if treated else "vehicle", "batch": batches[n % len(batches)],
-                    "entry_h": 0.0, "exit_h": stop, "event": death == stop, "reason": "" if death == stop else "lost" if gone == stop else "end_of_study",
-                    "included": True, "study_end_h": END,
+                    "well": f"A{n + 1:02d}",
+                    "field": 1,
+                    "track": i + 1,
+                    "line": "L",
+                    "genotype": "SOD1",
+                    "compound": "x" if treated else "DMSO",
+                    "dose_molar": 1e-6 if treated else 0.0,
+                    "control": "none" if treated else "vehicle",
+                    "batch": batches[n % len(batches)],
+                    "entry_h": 0.0,
+                    "exit_h": stop,
+                    "event": death == stop,
+                    "reason": "" if death == stop else "lost" if gone == stop else "end_of_study",
+                    "included": True,
+                    "study_end_h": END,
                 }
-            )  # fmt: skip
+            )
     return conform(pl.DataFrame(rows), "track")
 
 
@@ -55,11 +68,15 @@ def test_batches_are_strata():
     """Hazards ten-fold apart between batches, with unequal arms, do not pass for an effect."""
     rng = np.random.default_rng(1)
     mild = tracks(rng, 1.0, wells=6, hazard=0.003)
-    harsh = tracks(rng, 1.0, wells=6, hazard=0.03).with_columns(pl.lit("b2").alias("batch"), (pl.col("well") + "x").alias("well"))
-    unequal = pl.concat([
-        mild.filter((pl.col("control") == "vehicle") | pl.col("well").is_in(["A07", "A08"])),
-        harsh.filter((pl.col("control") == "none") | pl.col("well").is_in(["A01x", "A02x"])),
-    ])  # fmt: skip
+    harsh = tracks(rng, 1.0, wells=6, hazard=0.03).with_columns(
+        pl.lit("b2").alias("batch"), (pl.col("well") + "x").alias("well")
+    )
+    unequal = pl.concat(
+        [
+            mild.filter((pl.col("control") == "vehicle") | pl.col("well").is_in(["A07", "A08"])),
+            harsh.filter((pl.col("control") == "none") | pl.col("well").is_in(["A01x", "A02x"])),
+        ]
+    )
     stratified, pooled = only(unequal), only(unequal.with_columns(pl.lit("one").alias("batch")))
     assert stratified["hr_low"] < 1 < stratified["hr_high"]
     assert 0.5 < stratified["hazard_ratio"] < 1.7
@@ -67,18 +84,32 @@ def test_batches_are_strata():
 
 
 def test_batches_that_disagree_widen_the_interval():
-    """Three batches of six wells an arm in which the drug does 0.5, 1 and 2: eighteen wells agree on a mean, three batches do not."""
+    """Three batches of six wells an arm in which the drug does 0.5, 1 and 2: eighteen wells agree
+    on a mean, three batches do not.
+    """
     rng = np.random.default_rng(0)
     parts = [
-        tracks(rng, ratio, wells=6).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}")
+        tracks(rng, ratio, wells=6).with_columns(
+            batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}"
+        )
         for i, ratio in enumerate((0.4, 1.0, 2.5))
     ]
-    apart, agreeing = pl.concat(parts), pl.concat([
-        tracks(rng, 1.0, wells=6).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}") for i in range(3)
-    ])  # fmt: skip
+    apart, agreeing = (
+        pl.concat(parts),
+        pl.concat(
+            [
+                tracks(rng, 1.0, wells=6).with_columns(
+                    batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}"
+                )
+                for i in range(3)
+            ]
+        ),
+    )
     wide, narrow = (only(t) for t in (apart, agreeing))
     assert wide["n_batches"] == narrow["n_batches"] == 3
-    assert np.log(wide["hr_high"] / wide["hr_low"]) > 3 * np.log(narrow["hr_high"] / narrow["hr_low"])
+    assert np.log(wide["hr_high"] / wide["hr_low"]) > 3 * np.log(
+        narrow["hr_high"] / narrow["hr_low"]
+    )
     assert wide["p_value"] > 0.05
     assert only(tracks(rng))["n_batches"] == 1
 
@@ -107,7 +138,9 @@ def test_unequal_loss_is_flagged_with_both_bounds():
 
 
 def test_tracks_lost_after_one_frame_count_in_the_bounds():
-    """Half of the treated are seen in the first frame only: if these had died, the drug would look far worse."""
+    """Half of the treated are seen in the first frame only: if these had died, the drug would look
+    far worse.
+    """
     table = tracks(np.random.default_rng(2))
     gone = (pl.col("control") == "none") & (pl.col("track") % 2 == 0)
     once = table.with_columns(
@@ -121,25 +154,45 @@ def test_tracks_lost_after_one_frame_count_in_the_bounds():
 
 
 def test_a_bound_that_is_not_finite_is_left_out_and_said():
-    """The treated who were lost are lost in an instant, and nobody else: as deaths they come before every other."""
+    """The treated who were lost are lost in an instant, and nobody else: as deaths they come before
+    every other.
+    """
     table = tracks(np.random.default_rng(3), hazard=0.003)
     lost = pl.col("control") == "none"
     gone = table.with_columns(
-        pl.when(lost).then(pl.when(pl.col("track") < 15).then(pl.col("exit_h")).otherwise(0.5)).otherwise(pl.col("exit_h")).alias("exit_h"),
-        pl.when(lost & (pl.col("track") >= 15)).then(pl.lit(value=False)).otherwise(pl.col("event")).alias("event"),
-        pl.when(lost & (pl.col("track") >= 15)).then(pl.lit("lost")).otherwise(pl.col("reason")).alias("reason"),
+        pl.when(lost)
+        .then(pl.when(pl.col("track") < 15).then(pl.col("exit_h")).otherwise(0.5))
+        .otherwise(pl.col("exit_h"))
+        .alias("exit_h"),
+        pl.when(lost & (pl.col("track") >= 15))
+        .then(pl.lit(value=False))
+        .otherwise(pl.col("event"))
+        .alias("event"),
+        pl.when(lost & (pl.col("track") >= 15))
+        .then(pl.lit("lost"))
+        .otherwise(pl.col("reason"))
+        .alias("reason"),
     )
     row = only(gone)
     assert row["status"] == "informative_censoring"
-    assert all(row[name] is None or np.isfinite(row[name]) for name in ("hr_lost_died", "hr_lost_lived", "hr_low", "hr_high"))
+    assert all(
+        row[name] is None or np.isfinite(row[name])
+        for name in ("hr_lost_died", "hr_lost_lived", "hr_low", "hr_high")
+    )
 
 
 def test_an_arm_that_dies_at_once_has_no_finite_ratio():
     table = tracks(np.random.default_rng(3), hazard=0.003)
     killed = table.with_columns(
         pl.when(pl.col("control") == "none").then(0.5).otherwise(pl.col("exit_h")).alias("exit_h"),
-        pl.when(pl.col("control") == "none").then(pl.lit(value=True)).otherwise(pl.col("event")).alias("event"),
-        pl.when(pl.col("control") == "none").then(pl.lit("")).otherwise(pl.col("reason")).alias("reason"),
+        pl.when(pl.col("control") == "none")
+        .then(pl.lit(value=True))
+        .otherwise(pl.col("event"))
+        .alias("event"),
+        pl.when(pl.col("control") == "none")
+        .then(pl.lit(""))
+        .otherwise(pl.col("reason"))
+        .alias("reason"),
     )
     row = only(killed)
     assert row["status"] in {"not_converged", "ok"}
@@ -151,8 +204,14 @@ def test_crossing_hazards_are_said():
     table = tracks(rng)
     late = rng.uniform(70, END, len(table))
     crossing = table.with_columns(
-        pl.when(pl.col("control") == "none").then(pl.Series(late)).otherwise(pl.col("exit_h")).alias("exit_h"),
-        pl.when(pl.col("control") == "none").then(pl.lit(value=True)).otherwise(pl.col("event")).alias("event"),
+        pl.when(pl.col("control") == "none")
+        .then(pl.Series(late))
+        .otherwise(pl.col("exit_h"))
+        .alias("exit_h"),
+        pl.when(pl.col("control") == "none")
+        .then(pl.lit(value=True))
+        .otherwise(pl.col("event"))
+        .alias("event"),
     )
     row = only(crossing)
     assert row["schoenfeld_p"] < 0.01
@@ -167,7 +226,9 @@ def test_only_included_tracks_take_part():
 
 def test_q_values_never_fall_below_p():
     rng = np.random.default_rng(0)
-    many = pl.concat([tracks(rng, r).with_columns(line=pl.lit(f"L{i}")) for i, r in enumerate((1.0, 1.0, 2.0))])
+    many = pl.concat(
+        [tracks(rng, r).with_columns(line=pl.lit(f"L{i}")) for i, r in enumerate((1.0, 1.0, 2.0))]
+    )
     table = hazard_table(many)
     assert (table["q_value"] >= table["p_value"]).all()
 
@@ -184,8 +245,15 @@ def test_wells_have_their_own_survival():
 
 def test_compare_states_its_counts():
     table = tracks(np.random.default_rng(0))
-    row = compare(table.filter(pl.col("control") == "vehicle"), table.filter(pl.col("control") == "none"), END)
-    assert (row["n_tracks_vehicle"], row["n_tracks_treated"], row["n_wells_vehicle"], row["n_wells_treated"]) == (360, 360, 6, 6)
+    row = compare(
+        table.filter(pl.col("control") == "vehicle"), table.filter(pl.col("control") == "none"), END
+    )
+    assert (
+        row["n_tracks_vehicle"],
+        row["n_tracks_treated"],
+        row["n_wells_vehicle"],
+        row["n_wells_treated"],
+    ) == (360, 360, 6, 6)
 
 
 def reference_cox(table):
@@ -211,7 +279,12 @@ def reference_cox(table):
 def unequal_wells(seed=7, wells=4):
     """Wells whose hazards differ by more than their cells can explain."""
     rng = np.random.default_rng(seed)
-    parts = [tracks(rng, wells=1, hazard=0.01 * rng.lognormal(0, 0.6)).with_columns(well=pl.col("well") + f"-{i}") for i in range(wells)]
+    parts = [
+        tracks(rng, wells=1, hazard=0.01 * rng.lognormal(0, 0.6)).with_columns(
+            well=pl.col("well") + f"-{i}"
+        )
+        for i in range(wells)
+    ]
     return pl.concat(parts)
 
 
@@ -224,7 +297,9 @@ def test_the_interval_is_that_of_the_wells_with_few_of_them():
     error = clustered * np.sqrt(8 / 7)
     half_width = 2.4469119 * error  # t, 97.5 %, 6 degrees of freedom
     assert row["hazard_ratio"] == pytest.approx(np.exp(log_ratio), rel=1e-6)
-    assert np.log([row["hr_low"], row["hr_high"]]) == pytest.approx([log_ratio - half_width, log_ratio + half_width], rel=1e-5)
+    assert np.log([row["hr_low"], row["hr_high"]]) == pytest.approx(
+        [log_ratio - half_width, log_ratio + half_width], rel=1e-5
+    )
     assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(log_ratio) / error, 6), rel=1e-5)
 
 
@@ -232,7 +307,13 @@ def test_the_error_is_never_below_the_models_own():
     """Wells that are copies of one another differ less than their cells make likely."""
     rng = np.random.default_rng(1)
     arm, other = (tracks(rng, wells=1).filter(pl.col("control") == c) for c in ("vehicle", "none"))
-    copies = pl.concat([p.with_columns(well=pl.lit(f"{p['control'][0]}{i}")) for p in (arm, other) for i in range(3)])
+    copies = pl.concat(
+        [
+            p.with_columns(well=pl.lit(f"{p['control'][0]}{i}"))
+            for p in (arm, other)
+            for i in range(3)
+        ]
+    )
     log_ratio, model, clustered = reference_cox(copies)
     assert clustered < 0.9 * model
     row = only(copies)
@@ -244,7 +325,8 @@ def test_batches_that_disagree_have_the_interval_between_their_ratios():
     """Each batch's own log ratio by lifelines; Student's t with 3 − 1 degrees of freedom."""
     rng = np.random.default_rng(0)
     parts = [
-        tracks(rng, ratio).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}") for i, ratio in enumerate((0.4, 1.0, 2.5))
+        tracks(rng, ratio).with_columns(batch=pl.lit(f"b{i}"), well=pl.col("well") + f"-{i}")
+        for i, ratio in enumerate((0.4, 1.0, 2.5))
     ]
     row = only(pl.concat(parts))
     between = np.array([reference_cox(p)[0] for p in parts])
@@ -308,14 +390,20 @@ def test_tracks_that_do_not_count_change_nothing():
     """Excluded tracks with absurd times, cells of no line's compound, killed wells of another line."""
     table = tracks(np.random.default_rng(0))
     poison = table.with_columns(
-        included=pl.lit(value=False), exit_h=pl.lit(1e9), entry_h=pl.lit(-1e9),
-        study_end_h=pl.lit(1e-9), event=pl.lit(value=True), well=pl.lit("H12"),
-    )  # fmt: skip
+        included=pl.lit(value=False),
+        exit_h=pl.lit(1e9),
+        entry_h=pl.lit(-1e9),
+        study_end_h=pl.lit(1e-9),
+        event=pl.lit(value=True),
+        well=pl.lit("H12"),
+    )
     both = pl.concat([table, poison, poison.with_columns(line=pl.lit("Z"))])
     assert hazard_table(both).equals(hazard_table(table))
     assert well_survival(both).equals(well_survival(table))
     other = table.with_columns(line=pl.lit("Z"), exit_h=pl.lit(0.5), event=pl.lit(value=True))
     beside = hazard_table(pl.concat([table, other])).filter(pl.col("line") == "L")
     assert beside.drop("q_value").equals(hazard_table(table).drop("q_value"))
-    empty = table.with_columns(compound=pl.lit(""), control=pl.lit("none"), event=pl.lit(value=True))
+    empty = table.with_columns(
+        compound=pl.lit(""), control=pl.lit("none"), event=pl.lit(value=True)
+    )
     assert hazard_table(pl.concat([table, empty])).equals(hazard_table(table))

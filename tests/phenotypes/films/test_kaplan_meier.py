@@ -37,13 +37,17 @@ def test_rmst_standard_error_is_that_of_repeated_studies():
     means, errors = [], []
     for _ in range(400):
         death, lost = rng.exponential(60, 80), rng.exponential(90, 80)
-        mean, error = kaplan_meier(np.minimum(death, np.minimum(lost, 72)), (death <= lost) & (death <= 72)).rmst(72)
+        mean, error = kaplan_meier(
+            np.minimum(death, np.minimum(lost, 72)), (death <= lost) & (death <= 72)
+        ).rmst(72)
         means.append(mean)
         errors.append(error)
     true = 60 * (1 - np.exp(-72 / 60))
     assert np.mean(means) == pytest.approx(true, rel=0.01)
     assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
-    assert np.mean(np.abs(np.array(means) - true) < 1.96 * np.array(errors)) == pytest.approx(0.95, abs=0.03)
+    assert np.mean(np.abs(np.array(means) - true) < 1.96 * np.array(errors)) == pytest.approx(
+        0.95, abs=0.03
+    )
 
 
 def test_nobody_dies():

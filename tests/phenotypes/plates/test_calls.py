@@ -5,43 +5,66 @@ import polars as pl
 import pytest
 
 from phenotypes.columns.dictionary import conform
-from phenotypes.plates.calls import healthy_lines, mark_mislocalised, mark_motor_neurons, mark_pyknotic
+from phenotypes.plates.calls import (
+    healthy_lines,
+    mark_mislocalised,
+    mark_motor_neurons,
+    mark_pyknotic,
+)
 
 CONDITIONS = pl.DataFrame(
     [
         {"well": w, "line": line, "genotype": g, "control": c}
         for w, line, g, c in (
-            ("A01", "HC", "healthy donor", "vehicle"), ("A02", "HC", "healthy donor", "none"), ("A03", "D", "TARDBP p.M337V", "vehicle"),
-            ("A04", "D", "TARDBP p.M337V", "none"), ("A05", "N", "", "negative"),
+            ("A01", "HC", "healthy donor", "vehicle"),
+            ("A02", "HC", "healthy donor", "none"),
+            ("A03", "D", "TARDBP p.M337V", "vehicle"),
+            ("A04", "D", "TARDBP p.M337V", "none"),
+            ("A05", "N", "", "negative"),
         )
     ]
-)  # fmt: skip
+)
 
 
 def cells(**columns):
     n = len(next(iter(columns.values())))
-    return conform(pl.DataFrame({"field": [1] * n, "touches_border": [False] * n, "is_neuron": [True] * n, **columns}), "cell")
+    return conform(
+        pl.DataFrame(
+            {"field": [1] * n, "touches_border": [False] * n, "is_neuron": [True] * n, **columns}
+        ),
+        "cell",
+    )
 
 
 def test_pyknotic_is_small_and_bright_against_its_own_line():
     table = cells(
-        well=["A01"] * 3 + ["A02"] * 3 + ["A05"], nucleus_area_um2=[100.0] * 3 + [40.0, 40.0, 100.0, 40.0],
+        well=["A01"] * 3 + ["A02"] * 3 + ["A05"],
+        nucleus_area_um2=[100.0] * 3 + [40.0, 40.0, 100.0, 40.0],
         nucleus_mean_dna=[1000.0] * 3 + [1600.0, 1000.0, 1600.0, 1600.0],
-    )  # fmt: skip
-    assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].to_list() == [False] * 3 + [True, False, False, None]
+    )
+    assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].to_list() == [False] * 3 + [
+        True,
+        False,
+        False,
+        None,
+    ]
 
 
 def test_nuclei_that_the_edge_cuts_are_no_reference_of_pyknotic_ones():
     table = cells(
-        well=["A01"] * 8 + ["A02"], nucleus_area_um2=[100.0] * 3 + [10.0] * 5 + [40.0], nucleus_mean_dna=[1000.0] * 3 + [9000.0] * 5 + [1600.0]
-    ).with_columns(pl.Series("touches_border", [False] * 3 + [True] * 5 + [False]))  # fmt: skip
+        well=["A01"] * 8 + ["A02"],
+        nucleus_area_um2=[100.0] * 3 + [10.0] * 5 + [40.0],
+        nucleus_mean_dna=[1000.0] * 3 + [9000.0] * 5 + [1600.0],
+    ).with_columns(pl.Series("touches_border", [False] * 3 + [True] * 5 + [False]))
     assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].to_list() == [False] * 3 + [True] * 6
 
 
 def test_motor_neurons_by_the_plates_mixture():
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.lognormal(4, 0.3, 600), rng.lognormal(7, 0.3, 400)])
-    marked, found = mark_motor_neurons(cells(well=["A01"] * 1000, nucleus_mean_identity=values.tolist()), CONDITIONS)
+    marked, found = mark_motor_neurons(
+        cells(well=["A01"] * 1000, nucleus_mean_identity=values.tolist()), CONDITIONS
+    )
     assert found is not None
     assert found.status == "ok"
     assert marked["is_motor_neuron"].sum() == pytest.approx(400, abs=2)
@@ -49,7 +72,9 @@ def test_motor_neurons_by_the_plates_mixture():
 
 def test_refused_identity_leaves_nobody_called():
     values = np.random.default_rng(0).lognormal(5, 0.5, 1000).tolist()
-    marked, found = mark_motor_neurons(cells(well=["A01"] * 1000, nucleus_mean_identity=values), CONDITIONS)
+    marked, found = mark_motor_neurons(
+        cells(well=["A01"] * 1000, nucleus_mean_identity=values), CONDITIONS
+    )
     assert found is not None
     assert found.status == "refused"
     assert marked["is_motor_neuron"].null_count() == 1000
@@ -67,7 +92,12 @@ def test_five_percent_of_healthy_vehicle_neurons_are_mislocalised_by_definition(
     ratio = np.concatenate([rng.normal(1, 0.3, 2000), rng.normal(0, 0.3, 500)])
     table = cells(well=["A01"] * 2000 + ["A03"] * 500, nc_log2_aggregate=ratio.tolist())
     marked, words = mark_mislocalised(table, CONDITIONS, ["HC"])
-    shares = marked.group_by("well").agg(pl.col("is_mislocalised").mean()).sort("well")["is_mislocalised"].to_list()
+    shares = (
+        marked.group_by("well")
+        .agg(pl.col("is_mislocalised").mean())
+        .sort("well")["is_mislocalised"]
+        .to_list()
+    )
     assert shares[0] == pytest.approx(0.05, abs=0.001)
     assert shares[1] > 0.9
     assert "2000 neurons in vehicle wells of HC" in words
@@ -83,6 +113,9 @@ def test_without_healthy_lines_it_says_so():
 
 def test_uncorrected_is_not_corrected():
     table = pl.DataFrame(
-        {"line": ["a", "b", "c", "d"], "genotype": ["SOD1 A4V uncorrected", "SOD1 corrected", "Wild-type", "isogenic control"]}
+        {
+            "line": ["a", "b", "c", "d"],
+            "genotype": ["SOD1 A4V uncorrected", "SOD1 corrected", "Wild-type", "isogenic control"],
+        }
     )
     assert healthy_lines(table) == ["b", "c", "d"]

@@ -5,7 +5,13 @@ import polars as pl
 import pytest
 
 from phenotypes.columns.dictionary import conform
-from phenotypes.plates.checks import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
+from phenotypes.plates.checks import (
+    QualityLimits,
+    exclude_unfocused,
+    exclude_vehicle_outliers,
+    mark_fields,
+    plate_checks,
+)
 
 LIMITS = QualityLimits()
 NAMES = [f"{r}{c:02d}" for r in "ABCDEFGH" for c in range(1, 13)]
@@ -21,14 +27,20 @@ def fields(slopes, **columns):
         for w, values in slopes.items()
         for i, s in enumerate(values)
     ]
-    return conform(pl.DataFrame(rows).with_columns(**{k: pl.lit(v) for k, v in columns.items()}), "field")
+    return conform(
+        pl.DataFrame(rows).with_columns(**{k: pl.lit(v) for k, v in columns.items()}), "field"
+    )
 
 
 def test_a_blurred_field_is_left_out_and_a_well_of_them_excluded():
     controls = dict.fromkeys(NAMES[:6], "vehicle") | {"H01": "none", "H02": "none"}
     slopes = {w: [-2.0, -2.1] for w in NAMES[:6]} | {"H01": [-2.0, -4.0], "H02": [-4.2, -4.0, -2.0]}
     marked = mark_fields(fields(slopes), conditions(controls), LIMITS)
-    assert marked.filter(~pl.col("valid")).select("well", "field").rows() == [("H01", 2), ("H02", 1), ("H02", 2)]
+    assert marked.filter(~pl.col("valid")).select("well", "field").rows() == [
+        ("H01", 2),
+        ("H02", 1),
+        ("H02", 2),
+    ]
     assert "out_of_focus" in marked.filter(~pl.col("valid"))["qc"][0]
     outcomes = exclude_unfocused(marked, dict.fromkeys(slopes, ("done", "")), LIMITS)
     assert outcomes["H01"] == ("done", "")
@@ -40,10 +52,16 @@ def test_an_emptied_well_is_never_out_of_focus():
     """A toxic dose leaves few nuclei and a steep spectrum; that is an effect, not a fault."""
     controls = dict.fromkeys(NAMES[:6], "vehicle") | {"H01": "none"}
     table = fields({w: [-2.0] for w in NAMES[:6]} | {"H01": [-5.0]})
-    emptied = table.with_columns(pl.when(pl.col("well") == "H01").then(3).otherwise(pl.col("nuclei_count")).alias("nuclei_count"))
+    emptied = table.with_columns(
+        pl.when(pl.col("well") == "H01")
+        .then(3)
+        .otherwise(pl.col("nuclei_count"))
+        .alias("nuclei_count")
+    )
     assert mark_fields(emptied, conditions(controls), LIMITS)["valid"].all()
     none = table.with_columns(
-        pl.when(pl.col("well") == "H01").then(0).otherwise(50).alias("nuclei_count"), focus_dna=pl.lit(None, pl.Float64)
+        pl.when(pl.col("well") == "H01").then(0).otherwise(50).alias("nuclei_count"),
+        focus_dna=pl.lit(None, pl.Float64),
     )
     marked = mark_fields(none, conditions(controls), LIMITS)
     assert marked["valid"].all()
@@ -51,7 +69,11 @@ def test_an_emptied_well_is_never_out_of_focus():
 
 
 def test_warnings_do_not_make_a_field_invalid():
-    marked = mark_fields(fields({"A01": [-2.0]}, saturated_dna=0.2, debris_fraction=3.0), conditions({"A01": "vehicle"}), LIMITS)
+    marked = mark_fields(
+        fields({"A01": [-2.0]}, saturated_dna=0.2, debris_fraction=3.0),
+        conditions({"A01": "vehicle"}),
+        LIMITS,
+    )
     assert marked["valid"].all()
     assert "saturated dna (0.2)" in marked["qc"][0]
     assert "debris (3.0)" in marked["qc"][0]
@@ -59,10 +81,21 @@ def test_warnings_do_not_make_a_field_invalid():
 
 def wells(density, controls, **columns):
     rows = [
-        {"well": w, "status": "done", "reason": "", "line": "L", "compound": "x", "dose_molar": 1e-6, "control": c, "live_density": d}
+        {
+            "well": w,
+            "status": "done",
+            "reason": "",
+            "line": "L",
+            "compound": "x",
+            "dose_molar": 1e-6,
+            "control": c,
+            "live_density": d,
+        }
         for w, c, d in zip(NAMES, controls, density, strict=False)
     ]
-    return conform(pl.DataFrame(rows).with_columns(**{k: pl.lit(v) for k, v in columns.items()}), "well")
+    return conform(
+        pl.DataFrame(rows).with_columns(**{k: pl.lit(v) for k, v in columns.items()}), "well"
+    )
 
 
 def test_a_vehicle_well_unlike_the_others_is_excluded_and_a_treated_one_never():
@@ -74,41 +107,66 @@ def test_a_vehicle_well_unlike_the_others_is_excluded_and_a_treated_one_never():
 
 
 def test_vehicle_wells_that_agree_closely_do_not_condemn_one_another():
-    assert set(exclude_vehicle_outliers(wells([100.0, 100, 100, 100, 100, 110], ["vehicle"] * 6), LIMITS)["status"]) == {"done"}
-    assert set(exclude_vehicle_outliers(wells([100.0, 100, 10, 100], ["vehicle"] * 4), LIMITS)["status"]) == {"done"}
+    assert set(
+        exclude_vehicle_outliers(wells([100.0, 100, 100, 100, 100, 110], ["vehicle"] * 6), LIMITS)[
+            "status"
+        ]
+    ) == {"done"}
+    assert set(
+        exclude_vehicle_outliers(wells([100.0, 100, 10, 100], ["vehicle"] * 4), LIMITS)["status"]
+    ) == {"done"}
 
 
 def plate(value):
     rng = np.random.default_rng(0)
-    return wells([value(i // 12 + 1, i % 12 + 1) * rng.normal(1, 0.03) for i in range(96)], ["vehicle"] * 96)
+    return wells(
+        [value(i // 12 + 1, i % 12 + 1) * rng.normal(1, 0.03) for i in range(96)], ["vehicle"] * 96
+    )
 
 
 def verdict(table, check):
     checks = plate_checks(table, fields({"A01": [-2.0]}), 8, 12)
-    return checks.filter((pl.col("check") == check) & (pl.col("subject") == "live_density")).to_dicts()[0]
+    return checks.filter(
+        (pl.col("check") == check) & (pl.col("subject") == "live_density")
+    ).to_dicts()[0]
 
 
 def test_edge_row_and_column_effects_are_seen_and_a_flat_plate_is_clean():
     flat = plate(lambda row, column: 100.0)
-    assert {verdict(flat, c)["status"] for c in ("edge_effect", "row_trend", "column_trend")} == {"ok"}
-    edge = verdict(plate(lambda row, column: 80.0 if row in (1, 8) or column in (1, 12) else 100.0), "edge_effect")
+    assert {verdict(flat, c)["status"] for c in ("edge_effect", "row_trend", "column_trend")} == {
+        "ok"
+    }
+    edge = verdict(
+        plate(lambda row, column: 80.0 if row in (1, 8) or column in (1, 12) else 100.0),
+        "edge_effect",
+    )
     assert edge["status"] == "warning"
     assert edge["value"] == pytest.approx(0.8, abs=0.03)
     assert verdict(plate(lambda row, column: 100.0 + 4 * row), "row_trend")["status"] == "warning"
-    assert verdict(plate(lambda row, column: 100.0 + 3 * column), "column_trend")["status"] == "warning"
+    assert (
+        verdict(plate(lambda row, column: 100.0 + 3 * column), "column_trend")["status"]
+        == "warning"
+    )
 
 
 def drift(table, hours):
-    taken = pl.DataFrame({"well": table["well"], "field": 1, "frame": 1, "exposed_h": hours}, schema_overrides={"exposed_h": pl.Float64})
+    taken = pl.DataFrame(
+        {"well": table["well"], "field": 1, "frame": 1, "exposed_h": hours},
+        schema_overrides={"exposed_h": pl.Float64},
+    )
     checks = plate_checks(table, conform(taken, "field"), 8, 12)
-    return checks.filter((pl.col("check") == "acquisition_drift") & (pl.col("subject") == "live_density")).to_dicts()[0]
+    return checks.filter(
+        (pl.col("check") == "acquisition_drift") & (pl.col("subject") == "live_density")
+    ).to_dicts()[0]
 
 
 def test_wells_that_fade_while_the_plate_is_imaged_are_seen():
     """Imaged in an order of its own, so that nothing but time explains the fading."""
     hours = np.random.default_rng(1).permutation(96) / 40
     flat = plate(lambda row, column: 100.0)
-    fading = flat.with_columns(pl.Series("live_density", flat["live_density"].to_numpy() * (1 - 0.1 * hours)))
+    fading = flat.with_columns(
+        pl.Series("live_density", flat["live_density"].to_numpy() * (1 - 0.1 * hours))
+    )
     assert drift(flat, hours)["status"] == "ok"
     found = drift(fading, hours)
     assert found["status"] == "warning"
@@ -125,21 +183,33 @@ def test_drift_along_the_rows_is_said_to_look_like_a_row_trend():
 def test_drift_without_times_is_not_assessable():
     flat = plate(lambda row, column: 100.0)
     assert drift(flat, [None] * 96)["reason"] == "the scan does not say when its images were taken"
-    assert "5 times of 5 vehicle wells" in drift(flat, [0.1, 0.2, 0.3, 0.4, 0.5] + [None] * 91)["reason"]
+    assert (
+        "5 times of 5 vehicle wells"
+        in drift(flat, [0.1, 0.2, 0.3, 0.4, 0.5] + [None] * 91)["reason"]
+    )
 
 
 def test_too_few_controls_are_said_and_not_judged():
     few = wells([100.0, 100, 100], ["vehicle"] * 3)
-    assert verdict(few, "edge_effect")["status"] == verdict(few, "row_trend")["status"] == "not_assessable"
+    assert (
+        verdict(few, "edge_effect")["status"]
+        == verdict(few, "row_trend")["status"]
+        == "not_assessable"
+    )
 
 
 def test_a_glowing_compound_is_named():
     table = wells([100.0] * 20, ["vehicle"] * 8 + ["none"] * 12).with_columns(
-        dose_molar=pl.Series([0.0] * 8 + [1e-8, 1e-7, 1e-6, 1e-5] * 3), compound=pl.Series(["DMSO"] * 8 + ["dye"] * 4 + ["clear"] * 8)
+        dose_molar=pl.Series([0.0] * 8 + [1e-8, 1e-7, 1e-6, 1e-5] * 3),
+        compound=pl.Series(["DMSO"] * 8 + ["dye"] * 4 + ["clear"] * 8),
     )
     rng = np.random.default_rng(0)
     level = 200 + rng.normal(0, 4, 20) + np.array([0] * 8 + [0, 5, 60, 400] + [0] * 8)
-    rows = pl.DataFrame({"well": NAMES[:20], "field": [1] * 20, "frame": [1] * 20, "background_aggregate": level})
-    glowing = plate_checks(table, conform(rows, "field"), 8, 12).filter(pl.col("check") == "autofluorescence")
+    rows = pl.DataFrame(
+        {"well": NAMES[:20], "field": [1] * 20, "frame": [1] * 20, "background_aggregate": level}
+    )
+    glowing = plate_checks(table, conform(rows, "field"), 8, 12).filter(
+        pl.col("check") == "autofluorescence"
+    )
     assert glowing["subject"].to_list() == ["dye, aggregate"]
     assert glowing["status"].to_list() == ["warning"]

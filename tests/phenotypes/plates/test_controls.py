@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from phenotypes.columns.dictionary import conform
-from phenotypes.plates.controls import assay_window, quality_table, robust_z_prime, signal_window, ssmd, v_factor, z_prime
+from phenotypes.plates.controls import (
+    assay_window,
+    quality_table,
+    robust_z_prime,
+    signal_window,
+    ssmd,
+    v_factor,
+    z_prime,
+)
 
 
 def sample(mean, sd, n=9):
@@ -17,10 +25,17 @@ def sample(mean, sd, n=9):
 
 
 def test_definitions_on_published_identities(reference):
-    rows = list(csv.DictReader((reference / "screening" / "zprime_ssmd_identity.csv").read_text().splitlines()))
+    rows = list(
+        csv.DictReader(
+            (reference / "screening" / "zprime_ssmd_identity.csv").read_text().splitlines()
+        )
+    )
     assert len(rows) > 10
     for r in rows:
-        p, n = sample(float(r["mean_pos"]), float(r["sd_pos"])), sample(float(r["mean_neg"]), float(r["sd_neg"]))
+        p, n = (
+            sample(float(r["mean_pos"]), float(r["sd_pos"])),
+            sample(float(r["mean_neg"]), float(r["sd_neg"])),
+        )
         assert float(ssmd(p, n)) == pytest.approx(float(r["ssmd"]))
         assert float(z_prime(p, n)) == pytest.approx(float(r["z_prime"]))
 
@@ -59,19 +74,31 @@ def test_too_few_wells_are_refused():
 def test_signal_window_and_v_factor_by_hand():
     positive, negative = [10.0, 12.0, 14.0], [1.0, 2.0, 3.0]
     assert float(signal_window(positive, negative)) == pytest.approx((10 - 3 * (2 + 1)) / 1)
-    assert v_factor([positive, negative, [5.0, 8.0]], positive, negative) == pytest.approx(1 - 6 * np.mean([2, 1, 3 / np.sqrt(2)]) / 10)
+    assert v_factor([positive, negative, [5.0, 8.0]], positive, negative) == pytest.approx(
+        1 - 6 * np.mean([2, 1, 3 / np.sqrt(2)]) / 10
+    )
     assert v_factor([[1.0]], positive, negative) is None
 
 
 def test_a_noisy_middle_lowers_the_v_factor_and_not_z_prime():
     """The two ends of the curve are tight; between them replicates scatter, which only V sees."""
     rng = np.random.default_rng(0)
-    rows = [("vehicle", "DMSO", 0.0, v) for v in rng.normal(100, 2, 8)] + [("positive", "ref", 1e-6, v) for v in rng.normal(20, 2, 8)]
+    rows = [("vehicle", "DMSO", 0.0, v) for v in rng.normal(100, 2, 8)] + [
+        ("positive", "ref", 1e-6, v) for v in rng.normal(20, 2, 8)
+    ]
     middle = [("none", "x", d, v) for d in (1e-8, 1e-7, 1e-6) for v in rng.normal(60, 15, 4)]
     table = conform(
         pl.DataFrame(
             [
-                {"well": f"A{i + 1:02d}", "status": "done", "line": "L", "control": c, "compound": n, "dose_molar": d, "live_density": v}
+                {
+                    "well": f"A{i + 1:02d}",
+                    "status": "done",
+                    "line": "L",
+                    "control": c,
+                    "compound": n,
+                    "dose_molar": d,
+                    "live_density": v,
+                }
                 for i, (c, n, d, v) in enumerate(rows + middle)
             ]
         ),

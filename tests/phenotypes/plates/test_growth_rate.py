@@ -7,7 +7,9 @@ from phenotypes.plates.growth_rate import growth_rate
 
 
 def test_values_of_the_definition():
-    """Two doublings of the vehicle from 100 cells: as the vehicle 1, one doubling √2 − 1, none 0, half the cells 2^(−1/2) − 1, none left −1."""
+    """Two doublings of the vehicle from 100 cells: as the vehicle 1, one doubling √2 − 1, none 0,
+    half the cells 2^(−1/2) − 1, none left −1.
+    """
     found = growth_rate([400, 200, 100, 50, 0], [390, 410], [100, 100])
     assert found.status == "ok"
     assert found.growth == 4
@@ -20,7 +22,10 @@ def test_cells_that_do_not_divide_have_none():
     assert "1.06 ×" in found.reason or "1.07 ×" in found.reason
 
 
-@pytest.mark.parametrize("bad", [([1.0], [], [1.0]), ([1.0], [2.0], [0.0]), ([-1.0], [2.0], [1.0]), ([np.nan], [2.0], [1.0])])
+@pytest.mark.parametrize(
+    "bad",
+    [([1.0], [], [1.0]), ([1.0], [2.0], [0.0]), ([-1.0], [2.0], [1.0]), ([np.nan], [2.0], [1.0])],
+)
 def test_counts_that_mean_nothing_are_refused(bad):
     with pytest.raises(ValueError, match="counts must be finite"):
         growth_rate(*bad)

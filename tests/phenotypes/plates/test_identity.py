@@ -25,7 +25,9 @@ def test_one_population_is_refused_even_with_many_cells(spread):
 
 
 def test_a_skewed_population_is_not_two():
-    """With 20,000 cells BIC prefers two Gaussians for any skew; they overlap, and that refuses them."""
+    """With 20,000 cells BIC prefers two Gaussians for any skew; they overlap, and that refuses
+    them.
+    """
     found = identity_threshold(np.exp(np.random.default_rng(2).gamma(3, 0.4, 20_000)))
     assert found.status == "refused"
     assert "overlap" in found.reason

@@ -9,14 +9,21 @@ import pytest
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.judge import judge
 
-WELLS = {f"{r}{c:02d}": ("vehicle" if c <= 4 else "none") for r in "BC" for c in range(2, 8)}
+WELLS = {f"{r}{c:02d}": "vehicle" if c <= 4 else "none" for r in "BC" for c in range(2, 8)}
 CONDITIONS = pl.DataFrame(
     [
-        {"well": w, "line": "HC" if w[0] == "B" else "TDP", "genotype": "healthy" if w[0] == "B" else "TARDBP", "compound": "DMSO" if c == "vehicle" else "x",
-         "dose_molar": 0.0 if c == "vehicle" else 1e-6, "control": c, "batch": "b1"}
+        {
+            "well": w,
+            "line": "HC" if w[0] == "B" else "TDP",
+            "genotype": "healthy" if w[0] == "B" else "TARDBP",
+            "compound": "DMSO" if c == "vehicle" else "x",
+            "dose_molar": 0.0 if c == "vehicle" else 1e-6,
+            "control": c,
+            "batch": "b1",
+        }
         for w, c in WELLS.items()
     ]
-)  # fmt: skip
+)
 DONE = dict.fromkeys(WELLS, ("done", ""))
 
 
@@ -24,14 +31,31 @@ def measured(n=60):
     rng = np.random.default_rng(0)
     rows = [
         {
-            "well": w, "field": 1, "frame": 1, "label": i + 1, "touches_border": False, "is_neuron": True, "soma_area_um2": 200.0,
-            "nucleus_area_um2": 100.0, "nucleus_mean_dna": 1000.0, "nc_log2_aggregate": rng.normal(1.0 if w[0] == "B" else 0.2, 0.2),
+            "well": w,
+            "field": 1,
+            "frame": 1,
+            "label": i + 1,
+            "touches_border": False,
+            "is_neuron": True,
+            "soma_area_um2": 200.0,
+            "nucleus_area_um2": 100.0,
+            "nucleus_mean_dna": 1000.0,
+            "nc_log2_aggregate": rng.normal(1.0 if w[0] == "B" else 0.2, 0.2),
             "nucleus_mean_identity": float(rng.lognormal(7 if i % 2 else 4, 0.3)),
         }
-        for w in WELLS for i in range(n)
-    ]  # fmt: skip
+        for w in WELLS
+        for i in range(n)
+    ]
     fields = [
-        {"well": w, "field": 1, "frame": 1, "area_mm2": 0.5, "focus_dna": -2.0, "nuclei_count": n, "neurite_length_um": 5000.0}
+        {
+            "well": w,
+            "field": 1,
+            "frame": 1,
+            "area_mm2": 0.5,
+            "focus_dna": -2.0,
+            "nuclei_count": n,
+            "neurite_length_um": 5000.0,
+        }
         for w in WELLS
     ]
     return conform(pl.DataFrame(rows), "cell"), conform(pl.DataFrame(fields), "field")
@@ -43,7 +67,12 @@ def test_calls_reach_the_wells():
     wells = found.wells
     assert set(wells["population"]) == {"motor neurons"}
     assert wells["purity"].to_list() == pytest.approx([0.5] * 12)
-    by_line = wells.group_by("line").agg(pl.col("mislocalised_fraction").mean()).sort("line")["mislocalised_fraction"].to_list()
+    by_line = (
+        wells.group_by("line")
+        .agg(pl.col("mislocalised_fraction").mean())
+        .sort("line")["mislocalised_fraction"]
+        .to_list()
+    )
     assert by_line[0] < 0.15
     assert by_line[1] > 0.9
     said = {r["check"]: r for r in found.checks.iter_rows(named=True)}
@@ -55,7 +84,12 @@ def test_calls_reach_the_wells():
 
 def test_a_blurred_well_is_excluded_with_its_reason_and_the_plate_goes_on():
     cells, fields = measured()
-    blurred = fields.with_columns(pl.when(pl.col("well") == "B07").then(-6.0).otherwise(pl.col("focus_dna")).alias("focus_dna"))
+    blurred = fields.with_columns(
+        pl.when(pl.col("well") == "B07")
+        .then(-6.0)
+        .otherwise(pl.col("focus_dna"))
+        .alias("focus_dna")
+    )
     wells = judge(cells, blurred, CONDITIONS, DONE, (8, 12)).wells
     bad = wells.filter(pl.col("well") == "B07").to_dicts()[0]
     assert bad["status"] == "excluded"
@@ -67,7 +101,9 @@ def test_a_blurred_well_is_excluded_with_its_reason_and_the_plate_goes_on():
 
 def test_refused_identity_is_said_and_counts_are_the_neurons():
     cells, fields = measured()
-    unclear = cells.with_columns(nucleus_mean_identity=pl.Series(np.random.default_rng(1).lognormal(5, 0.4, len(cells))))
+    unclear = cells.with_columns(
+        nucleus_mean_identity=pl.Series(np.random.default_rng(1).lognormal(5, 0.4, len(cells)))
+    )
     found = judge(unclear, fields, CONDITIONS, DONE, (8, 12))
     assert set(found.wells["population"]) == {"neurons"}
     assert found.wells["purity"].null_count() == 12

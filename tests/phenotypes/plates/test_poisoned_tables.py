@@ -1,4 +1,6 @@
-"""Rows that must not count are given absurd values; the answer for all other rows must be exactly the same."""
+"""Rows that must not count are given absurd values; the answer for all other rows must be exactly
+the same.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from polars.testing import assert_frame_equal
 
 from phenotypes.columns.dictionary import columns, conform
 from phenotypes.plates.calls import mark_mislocalised, mark_motor_neurons, mark_pyknotic
-from phenotypes.plates.checks import QualityLimits, exclude_unfocused, exclude_vehicle_outliers, mark_fields, plate_checks
+from phenotypes.plates.checks import (
+    QualityLimits,
+    exclude_unfocused,
+    exclude_vehicle_outliers,
+    mark_fields,
+    plate_checks,
+)
 from phenotypes.plates.judge import judge
 from phenotypes.plates.normalise import normalised, normalised_to_isogenic
 from phenotypes.plates.position import b_score, correct_positions
@@ -26,34 +34,64 @@ DONE, VEHICLE = pl.col("status") == "done", pl.col("control") == "vehicle"
 
 
 def conditions():
-    """Two lines at random places of a 96-well plate: vehicle, negative and positive wells, two compounds at four doses."""
-    kinds = [("DMSO", 0.0, "vehicle")] * 10 + [("", None, "negative")] * 2 + [("ref", 1e-5, "positive")] * 4
+    """Two lines at random places of a 96-well plate: vehicle, negative and positive wells, two
+    compounds at four doses.
+    """
+    kinds = (
+        [("DMSO", 0.0, "vehicle")] * 10
+        + [("", None, "negative")] * 2
+        + [("ref", 1e-5, "positive")] * 4
+    )
     kinds += [(c, d, "none") for c in ("x", "y") for d in DOSES for _ in range(4)]
     places = np.random.default_rng(0).permutation(96)
     rows = [
-        {"well": f"{'ABCDEFGH'[p // 12]}{p % 12 + 1:02d}", "line": line, "genotype": genotype, "compound": c, "dose_molar": d, "control": k, "batch": "b1"}
+        {
+            "well": f"{'ABCDEFGH'[p // 12]}{p % 12 + 1:02d}",
+            "line": line,
+            "genotype": genotype,
+            "compound": c,
+            "dose_molar": d,
+            "control": k,
+            "batch": "b1",
+        }
         for p, (line, genotype, c, d, k) in zip(
-            places, [(n, g, *kind) for kind in kinds for n, g in (("HC", "healthy"), ("TDP", "TARDBP"))], strict=True
+            places,
+            [(n, g, *kind) for kind in kinds for n, g in (("HC", "healthy"), ("TDP", "TARDBP"))],
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows)
 
 
 CONDITIONS = conditions()
-# Per line two vehicle wells and one or two wells of every other kind that quality control left out, failed or skipped.
+# Per line two vehicle wells and one or two wells of every other kind that quality control left out,
+# failed or skipped.
 GONE = {
     well: status
     for part in CONDITIONS.partition_by("line", "control", "dose_molar", maintain_order=True)
-    for well, status in zip(part["well"], ("failed", "excluded") if len(part) > 4 else ("skipped",), strict=False)
+    for well, status in zip(
+        part["well"], ("failed", "excluded") if len(part) > 4 else ("skipped",), strict=False
+    )
     if len(part) > 2
 }
 
 
 def poisoned(table, where, value, only=None):
-    """The table with `value` in every measured real column (or `only` these) of the rows `where`; whole numbers get it where they can."""
-    known = {"dose_molar", "height_um", "width_um", *(("area_mm2",) if "line" in table.columns else ())}
-    names = only or [n for n, dtype in table.schema.items() if dtype == pl.Float64 and n not in known]
-    return table.with_columns(pl.when(where).then(pl.lit(value, pl.Float64)).otherwise(pl.col(n)).alias(n) for n in names)
+    """The table with `value` in every measured real column (or `only` these) of the rows `where`;
+    whole numbers get it where they can.
+    """
+    known = {
+        "dose_molar",
+        "height_um",
+        "width_um",
+        *(("area_mm2",) if "line" in table.columns else ()),
+    }
+    names = only or [
+        n for n, dtype in table.schema.items() if dtype == pl.Float64 and n not in known
+    ]
+    return table.with_columns(
+        pl.when(where).then(pl.lit(value, pl.Float64)).otherwise(pl.col(n)).alias(n) for n in names
+    )
 
 
 @cache
@@ -63,11 +101,16 @@ def wells():
     dose = CONDITIONS["dose_molar"].fill_null(0.0).to_numpy()
     effect = dose / (dose + 3e-7) * (CONDITIONS["control"] == "none").to_numpy()
     table = CONDITIONS.with_columns(
-        pl.lit(100).alias("nuclei_count"), pl.lit(90).alias("live_count"), pl.lit(2).alias("n_valid_fields"), pl.lit("neurons").alias("population"),
-        pl.Series("live_density", 200 - 80 * effect + rng.normal(0, 6, 96)), pl.Series("nc_log2_aggregate", 0.5 + effect + rng.normal(0, 0.03, 96)),
+        pl.lit(100).alias("nuclei_count"),
+        pl.lit(90).alias("live_count"),
+        pl.lit(2).alias("n_valid_fields"),
+        pl.lit("neurons").alias("population"),
+        pl.Series("live_density", 200 - 80 * effect + rng.normal(0, 6, 96)),
+        pl.Series("nc_log2_aggregate", 0.5 + effect + rng.normal(0, 0.03, 96)),
         pl.Series("neurite_length_density", rng.normal(30, 2, 96)),
-        pl.Series("status", [GONE.get(w, "done") for w in CONDITIONS["well"]]), pl.lit("").alias("reason"),
-    )  # fmt: skip
+        pl.Series("status", [GONE.get(w, "done") for w in CONDITIONS["well"]]),
+        pl.lit("").alias("reason"),
+    )
     return conform(table, "well")
 
 
@@ -75,35 +118,65 @@ def wells():
 def fields():
     rng = np.random.default_rng(2)
     rows = [
-        {"well": w, "field": f, "frame": 1, "valid": True, "qc": "", "area_mm2": 0.5, "nuclei_count": 50, "focus_dna": rng.normal(-2, 0.1),
-         "exposed_h": float(i) / 40, "neurite_length_um": rng.normal(5000, 100), "neurite_area_um2": 9000.0, "neurite_fragment_um2": 90.0,
-         "attribution_conflict_fraction": 0.1, "neurite_width_um": 1.5, "neurite_straightness": 0.9, "clump_fraction": 0.2,
-         "neurite_branch_points": 40, "neurite_tips": 30, "neurite_beads": 3, "background_dna": rng.normal(200, 4), "background_aggregate": rng.normal(100, 4)}
-        for i, w in enumerate(CONDITIONS["well"]) for f in (1, 2)
-    ]  # fmt: skip
+        {
+            "well": w,
+            "field": f,
+            "frame": 1,
+            "valid": True,
+            "qc": "",
+            "area_mm2": 0.5,
+            "nuclei_count": 50,
+            "focus_dna": rng.normal(-2, 0.1),
+            "exposed_h": float(i) / 40,
+            "neurite_length_um": rng.normal(5000, 100),
+            "neurite_area_um2": 9000.0,
+            "neurite_fragment_um2": 90.0,
+            "attribution_conflict_fraction": 0.1,
+            "neurite_width_um": 1.5,
+            "neurite_straightness": 0.9,
+            "clump_fraction": 0.2,
+            "neurite_branch_points": 40,
+            "neurite_tips": 30,
+            "neurite_beads": 3,
+            "background_dna": rng.normal(200, 4),
+            "background_aggregate": rng.normal(100, 4),
+        }
+        for i, w in enumerate(CONDITIONS["well"])
+        for f in (1, 2)
+    ]
     return conform(pl.DataFrame(rows), "field")
 
 
 @cache
 def cells(n=40):
-    """Per well `n` cells, of which some are cut, pyknotic, without soma or with a small one; motor neurons are brighter in identity."""
+    """Per well `n` cells, of which some are cut, pyknotic, without soma or with a small one; motor
+    neurons are brighter in identity.
+    """
     rng = np.random.default_rng(3)
     size = 96 * n
     number = np.tile(np.arange(n), 96)
     reals = {
-        name: rng.normal(3, 0.3, size) for name, c in columns("cell").items() if c.dtype == pl.Float64 and c.name not in ("y_um", "x_um")
+        name: rng.normal(3, 0.3, size)
+        for name, c in columns("cell").items()
+        if c.dtype == pl.Float64 and c.name not in ("y_um", "x_um")
     }
     pyknotic = number % 8 == 1
     table = pl.DataFrame(
         reals
         | {
-            "well": np.repeat(CONDITIONS["well"].to_numpy(), n), "field": number % 2 + 1, "frame": 1, "label": number + 1,
-            "touches_border": number % 25 == 0, "is_neuron": number % 4 > 0,
-            "nucleus_area_um2": np.where(pyknotic, 30, 100) * rng.normal(1, 0.1, size), "nucleus_mean_dna": np.where(pyknotic, 2000, 1000) * rng.normal(1, 0.1, size),
-            "soma_area_um2": np.where(number % 7 == 0, 20.0, 200.0), "nc_log2_aggregate": rng.normal(1, 0.3, size),
+            "well": np.repeat(CONDITIONS["well"].to_numpy(), n),
+            "field": number % 2 + 1,
+            "frame": 1,
+            "label": number + 1,
+            "touches_border": number % 25 == 0,
+            "is_neuron": number % 4 > 0,
+            "nucleus_area_um2": np.where(pyknotic, 30, 100) * rng.normal(1, 0.1, size),
+            "nucleus_mean_dna": np.where(pyknotic, 2000, 1000) * rng.normal(1, 0.1, size),
+            "soma_area_um2": np.where(number % 7 == 0, 20.0, 200.0),
+            "nc_log2_aggregate": rng.normal(1, 0.3, size),
             "nucleus_mean_identity": rng.lognormal(np.where(number % 3 == 0, 7, 4), 0.3),
         }
-    )  # fmt: skip
+    )
     return conform(table, "cell")
 
 
@@ -113,7 +186,9 @@ def values(function):
 
 def of_line(function):
     """The answer for line HC only."""
-    return lambda table: function(table).join(CONDITIONS.filter(pl.col("line") == "HC").select("well"), on="well", how="semi")
+    return lambda table: function(table).join(
+        CONDITIONS.filter(pl.col("line") == "HC").select("well"), on="well", how="semi"
+    )
 
 
 def responses(table):
@@ -126,10 +201,22 @@ def ranking(table):
 
 
 OF_WELLS = {
-    **{f"vehicle_means of {n}": values(lambda t, n=n: vehicle_means(t, n)) for n in (PERCENT, DIFFERENCE)},
+    **{
+        f"vehicle_means of {n}": values(lambda t, n=n: vehicle_means(t, n))
+        for n in (PERCENT, DIFFERENCE)
+    },
     **{f"normalised {n}": values(lambda t, n=n: normalised(t, n)) for n in (PERCENT, DIFFERENCE)},
-    **{f"normalised_to_isogenic {n}": values(lambda t, n=n: normalised_to_isogenic(t, n, {"TDP": "HC"})) for n in (PERCENT, DIFFERENCE)},
-    "exclude_vehicle_outliers": lambda t: exclude_vehicle_outliers(t, QualityLimits()).select("well", "status", "reason", "survival_fixed"),
+    **{
+        f"normalised_to_isogenic {n}": values(
+            lambda t, n=n: normalised_to_isogenic(t, n, {"TDP": "HC"})
+        )
+        for n in (PERCENT, DIFFERENCE)
+    },
+    "exclude_vehicle_outliers": (
+        lambda t: exclude_vehicle_outliers(t, QualityLimits()).select(
+            "well", "status", "reason", "survival_fixed"
+        )
+    ),
 }
 OF_PLATE = {
     "plate_checks": lambda t: plate_checks(t, fields(), 8, 12),
@@ -156,7 +243,15 @@ def test_wells_that_are_not_done_do_not_count(name, value):
     table = wells()
     spoiled = function(poisoned(table, ~DONE, value))
     clean = function(poisoned(table, ~DONE, None))
-    same(clean, spoiled, ~pl.col("well").is_in(list(GONE)) if "well" in clean.columns and name != "rank_fields" else None)
+    same(
+        clean,
+        spoiled,
+        (
+            ~pl.col("well").is_in(list(GONE))
+            if "well" in clean.columns and name != "rank_fields"
+            else None
+        ),
+    )
 
 
 @pytest.mark.parametrize("value", POISONS)
@@ -165,7 +260,9 @@ def test_wells_of_another_line_do_not_count(name, value):
     if "isogenic" in name:
         function = values(lambda t: normalised_to_isogenic(t, PERCENT, {"HC": "HC-edited"}))
         edited = (
-            wells().filter(pl.col("line") == "HC").with_columns(pl.lit("HC-edited").alias("line"), ("x" + pl.col("well")).alias("well"))
+            wells()
+            .filter(pl.col("line") == "HC")
+            .with_columns(pl.lit("HC-edited").alias("line"), ("x" + pl.col("well")).alias("well"))
         )
         table = pl.concat([wells(), edited.with_columns(live_density=pl.col("live_density") * 1.5)])
     else:
@@ -179,7 +276,15 @@ def test_a_response_is_of_its_own_line_and_compound(value):
     """But for the q-value, which is over all rows of a phenotype."""
     clean, spoiled = (
         responses(t).filter((pl.col("line") == "HC") & (pl.col("compound") == "x")).drop("q_value")
-        for t in (wells(), poisoned(wells(), (pl.col("line") == "TDP") | (pl.col("compound") == "y"), value, [PERCENT, DIFFERENCE]))
+        for t in (
+            wells(),
+            poisoned(
+                wells(),
+                (pl.col("line") == "TDP") | (pl.col("compound") == "y"),
+                value,
+                [PERCENT, DIFFERENCE],
+            ),
+        )
     )
     # V-factor and Z′ stand on all conditions of the line, and are the quality table's.
     same(clean, spoiled)
@@ -188,10 +293,16 @@ def test_a_response_is_of_its_own_line_and_compound(value):
 @pytest.mark.parametrize("value", POISONS)
 def test_treated_and_negative_wells_make_no_vehicle(value):
     other = ~VEHICLE
-    for name in ("vehicle_means of live_density", "normalised nc_log2_aggregate", "exclude_vehicle_outliers"):
+    for name in (
+        "vehicle_means of live_density",
+        "normalised nc_log2_aggregate",
+        "exclude_vehicle_outliers",
+    ):
         function = OF_WELLS[name]
         same(
-            function(wells()), function(poisoned(wells(), other, value)), pl.col("well").is_in(CONDITIONS.filter(VEHICLE)["well"].implode())
+            function(wells()),
+            function(poisoned(wells(), other, value)),
+            pl.col("well").is_in(CONDITIONS.filter(VEHICLE)["well"].implode()),
         )
 
 
@@ -209,7 +320,9 @@ def motor_neurons(table):
 
 
 def mislocalised(table):
-    return mark_mislocalised(table, CONDITIONS, ["HC"])[0].select("well", "label", "is_mislocalised")
+    return mark_mislocalised(table, CONDITIONS, ["HC"])[0].select(
+        "well", "label", "is_mislocalised"
+    )
 
 
 def pyknotic(table):
@@ -239,7 +352,9 @@ def test_cells_that_are_no_reference_move_no_call(call, where, names, value):
 
 @pytest.mark.parametrize("value", [1e9, -1e9])
 def test_wells_that_are_not_in_the_map_move_no_call(value):
-    strangers = poisoned(cells().filter(pl.col("well") == "A01"), pl.lit(value=True), value).with_columns(pl.lit("Z99").alias("well"))
+    strangers = poisoned(
+        cells().filter(pl.col("well") == "A01"), pl.lit(value=True), value
+    ).with_columns(pl.lit("Z99").alias("well"))
     table = cells()
     for call in (pyknotic, motor_neurons, mislocalised):
         same(call(table), call(pl.concat([table, strangers])).head(len(table)))
@@ -251,18 +366,32 @@ def called():
     return mark_mislocalised(table, CONDITIONS, ["HC"])[0]
 
 
-OUTCOMES = dict.fromkeys(CONDITIONS["well"], ("done", "")) | {w: (s, "why") for w, s in GONE.items()}
+OUTCOMES = dict.fromkeys(CONDITIONS["well"], ("done", "")) | {
+    w: (s, "why") for w, s in GONE.items()
+}
 ALIVE = pl.col("is_motor_neuron") & ~pl.col("is_pyknotic") & (pl.col("soma_area_um2") >= 40)
 SHAPES = [
-    "rim_log2_envelope", "rim_cv_envelope", "primary_neurites", "max_process_um", "neurite_length_um", "sholl_30um",
-]  # fmt: skip
+    "rim_log2_envelope",
+    "rim_cv_envelope",
+    "primary_neurites",
+    "max_process_um",
+    "neurite_length_um",
+    "sholl_30um",
+]
 
 
 @pytest.mark.parametrize("value", POISONS)
 @pytest.mark.parametrize(
     ("where", "names"),
     [
-        (~ALIVE, [n for n, c in columns("cell").items() if c.dtype == pl.Float64 and n != "soma_area_um2"]),
+        (
+            ~ALIVE,
+            [
+                n
+                for n, c in columns("cell").items()
+                if c.dtype == pl.Float64 and n != "soma_area_um2"
+            ],
+        ),
         (pl.col("touches_border"), [*SHAPES, "nucleus_area_um2"]),
     ],
 )
@@ -278,7 +407,9 @@ def test_fields_that_are_not_valid_and_their_cells_enter_no_well(value):
     rejected = pl.col("field") == 2
     table, area = called(), fields().with_columns((~rejected).alias("valid"))
     clean = well_table(table, area, CONDITIONS, OUTCOMES)
-    spoiled = well_table(poisoned(table, rejected, value), poisoned(area, rejected, value), CONDITIONS, OUTCOMES)
+    spoiled = well_table(
+        poisoned(table, rejected, value), poisoned(area, rejected, value), CONDITIONS, OUTCOMES
+    )
     same(clean, spoiled)
     assert clean.filter(DONE)["live_density"].null_count() == 0
 
@@ -289,7 +420,10 @@ def test_a_well_is_made_of_its_own_cells_and_fields(value):
     others = pl.col("well") != "C03"
     clean, spoiled = (
         well_table(*tables, CONDITIONS, OUTCOMES).filter(~others).drop("survival_fixed")
-        for tables in ((called(), fields()), (poisoned(called(), others, value), poisoned(fields(), others, value)))
+        for tables in (
+            (called(), fields()),
+            (poisoned(called(), others, value), poisoned(fields(), others, value)),
+        )
     )
     same(clean, spoiled)
 
@@ -298,7 +432,10 @@ def test_a_well_is_made_of_its_own_cells_and_fields(value):
 @pytest.mark.parametrize("where", [CONTROL != "vehicle", pl.col("nuclei_count") < 10])
 def test_fields_that_are_no_reference_of_focus_condemn_no_other(where, value):
     table = fields().with_columns(
-        pl.when(pl.col("field") == 2).then(pl.int_range(pl.len()) % 20).otherwise(pl.col("nuclei_count")).alias("nuclei_count")
+        pl.when(pl.col("field") == 2)
+        .then(pl.int_range(pl.len()) % 20)
+        .otherwise(pl.col("nuclei_count"))
+        .alias("nuclei_count")
     )
     marked = lambda t: mark_fields(t, CONDITIONS, QualityLimits())  # noqa: E731
     clean, spoiled = marked(table), marked(poisoned(table, where, value, ["focus_dna"]))
@@ -310,12 +447,17 @@ def test_fields_that_are_no_reference_of_focus_condemn_no_other(where, value):
 
 @pytest.mark.parametrize("value", [1e9, -1e9])
 @pytest.mark.parametrize(
-    "where", [pl.col("well").is_in(list(GONE)), ~pl.col("valid")], ids=["of a well that is not done", "that is not valid"]
+    "where",
+    [pl.col("well").is_in(list(GONE)), ~pl.col("valid")],
+    ids=["of a well that is not done", "that is not valid"],
 )
 def test_fields_that_do_not_count_enter_no_check(where, value):
-    table = fields().with_columns(((pl.col("field") == 1) | (pl.int_range(pl.len()) % 3 > 0)).alias("valid"))
+    table = fields().with_columns(
+        ((pl.col("field") == 1) | (pl.int_range(pl.len()) % 3 > 0)).alias("valid")
+    )
     clean, spoiled = (
-        plate_checks(wells(), t, 8, 12) for t in (table, poisoned(table, where, value, ["background_aggregate", "exposed_h"]))
+        plate_checks(wells(), t, 8, 12)
+        for t in (table, poisoned(table, where, value, ["background_aggregate", "exposed_h"]))
     )
     same(clean, spoiled)
 
@@ -326,7 +468,15 @@ def test_a_rejected_field_reaches_no_table_of_the_plate(value):
     where = pl.any_horizontal((pl.col("well") == w) & (pl.col("field") == f) for w, f in rejected)
     clean, spoiled = (
         judge(called(), t, CONDITIONS, OUTCOMES, (8, 12), rejected_fields=rejected)
-        for t in (fields(), poisoned(fields(), where, value, ["background_aggregate", "neurite_length_um", "neurite_area_um2"]))
+        for t in (
+            fields(),
+            poisoned(
+                fields(),
+                where,
+                value,
+                ["background_aggregate", "neurite_length_um", "neurite_area_um2"],
+            ),
+        )
     )
     same(clean.wells, spoiled.wells)
     same(clean.checks, spoiled.checks)
@@ -339,12 +489,19 @@ def test_a_rejected_field_reaches_no_table_of_the_plate(value):
 @pytest.mark.parametrize("value", [1e9, -1e9])
 def test_a_plate_is_judged_line_by_line(value):
     """But for the identity threshold, which is the plate's, and the checks of the plate."""
-    reals = [n for n, c in columns("cell").items() if c.dtype == pl.Float64 and n != "nucleus_mean_identity"]
+    reals = [
+        n
+        for n, c in columns("cell").items()
+        if c.dtype == pl.Float64 and n != "nucleus_mean_identity"
+    ]
     clean, spoiled = (
         judge(c, f, CONDITIONS, OUTCOMES, (8, 12))
         for c, f in (
             (cells(), fields()),
-            (poisoned(cells(), OTHER_LINE, value, reals), poisoned(fields(), OTHER_LINE, value, ["neurite_length_um", "area_mm2"])),
+            (
+                poisoned(cells(), OTHER_LINE, value, reals),
+                poisoned(fields(), OTHER_LINE, value, ["neurite_length_um", "area_mm2"]),
+            ),
         )
     )
     same(clean.wells, spoiled.wells, pl.col("line") == "HC")

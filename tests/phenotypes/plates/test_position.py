@@ -11,13 +11,20 @@ NAMES = [f"{r}{c:02d}" for r in "ABCDEFGH" for c in range(1, 13)]
 
 
 def plate(seed=1, effect=None, ordered=False, kills=40.0):
-    """96 wells of two lines, half vehicle and eight doses at random places; density 200, the two highest doses take 40 off."""
+    """96 wells of two lines, half vehicle and eight doses at random places; density 200, the two
+    highest doses take 40 off.
+    """
     rng = np.random.default_rng(seed)
     doses = np.array(([0.0] * 24 + [1e-8 * 3**i for i in range(8) for _ in range(3)]) * 2)
     order = np.arange(96) if ordered else rng.permutation(96)
     dose, line = doses[order], np.array(["L1"] * 48 + ["L2"] * 48)[order]
     row, column = places(pl.Series(NAMES))
-    value = 200 - kills * (dose > 5e-6) + rng.normal(0, 2, 96) + (0 if effect is None else effect(row, column))
+    value = (
+        200
+        - kills * (dose > 5e-6)
+        + rng.normal(0, 2, 96)
+        + (0 if effect is None else effect(row, column))
+    )
     table = {
         "well": NAMES,
         "status": "done",
@@ -51,7 +58,10 @@ def test_rows_and_columns_are_taken_off_and_doses_stay():
 def test_a_plate_where_many_wells_respond_is_refused():
     table, _ = plate()
     strong = table.with_columns(
-        pl.when(pl.col("dose_molar") > 5e-8).then(pl.col("live_density") - 60).otherwise("live_density").alias("live_density")
+        pl.when(pl.col("dose_molar") > 5e-8)
+        .then(pl.col("live_density") - 60)
+        .otherwise("live_density")
+        .alias("live_density")
     )
     found = b_score(strong, "live_density")
     assert found.status == "refused"
@@ -71,10 +81,18 @@ def test_a_layout_that_follows_the_plate_is_refused_by_name():
 def test_small_grids_and_missing_wells():
     table, _ = plate()
     few = table.filter(pl.col("well").str.starts_with("A"))
-    assert "needs 4 rows and columns" in b_score(few, "live_density").reason or b_score(few, "live_density").status == "refused"
+    assert (
+        "needs 4 rows and columns" in b_score(few, "live_density").reason
+        or b_score(few, "live_density").status == "refused"
+    )
     holes = (
         table.with_row_index()
-        .with_columns(pl.when(pl.col("index") % 7 == 0).then(pl.lit("failed")).otherwise("status").alias("status"))
+        .with_columns(
+            pl.when(pl.col("index") % 7 == 0)
+            .then(pl.lit("failed"))
+            .otherwise("status")
+            .alias("status")
+        )
         .drop("index")
     )
     found = b_score(holes, "live_density")
@@ -98,12 +116,16 @@ def test_the_well_table_is_corrected_on_request():
 
 
 def test_alternating_rows_and_compounds_of_their_own_row_are_refused():
-    """No correlation with the row's number, and yet the polish would take the lines' difference off."""
+    """No correlation with the row's number, and yet the polish would take the lines' difference
+    off.
+    """
     table, _ = plate()
     row, _ = places(table["well"])
     alternating = table.with_columns(line=pl.Series(np.where(row % 2 == 0, "L1", "L2")))
     assert "line L1 follows the rows" in b_score(alternating, "live_density").reason
     by_row = table.with_columns(
-        compound=pl.when(pl.col("control") == "none").then(pl.Series([f"c{r}" for r in row])).otherwise(pl.lit("DMSO"))
+        compound=pl.when(pl.col("control") == "none")
+        .then(pl.Series([f"c{r}" for r in row]))
+        .otherwise(pl.lit("DMSO"))
     )
     assert "compound c" in b_score(by_row, "live_density").reason

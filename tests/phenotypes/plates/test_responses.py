@@ -12,20 +12,38 @@ DOSES = [1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5]
 
 
 def plate(lines, seed=0):
-    """A well table: per line 6 vehicle, 4 positive wells and `rescue` at 6 doses × 3; `lines` maps name ► (span, EC50)."""
+    """A well table: per line 6 vehicle, 4 positive wells and `rescue` at 6 doses × 3; `lines` maps
+    name ► (span, EC50).
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for line, (span, ec50) in lines.items():
-        wells = [("vehicle", "DMSO", 0.0)] * 6 + [("positive", "ref", 1e-5)] * 4 + [("none", "rescue", d) for d in DOSES for _ in range(3)]
+        wells = (
+            [("vehicle", "DMSO", 0.0)] * 6
+            + [("positive", "ref", 1e-5)] * 4
+            + [("none", "rescue", d) for d in DOSES for _ in range(3)]
+        )
         for control, compound, dose in wells:
-            effect = span if control == "positive" else span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0])
+            effect = (
+                span
+                if control == "positive"
+                else span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0])
+            )
             rows.append(
                 {
-                    "line": line, "genotype": f"{line} genotype", "compound": compound, "dose_molar": dose, "control": control, "batch": "b1",
-                    "status": "done", "reason": "", "nuclei_count": 100, "live_density": 200.0 + effect * 200 + rng.normal(0, 6),
+                    "line": line,
+                    "genotype": f"{line} genotype",
+                    "compound": compound,
+                    "dose_molar": dose,
+                    "control": control,
+                    "batch": "b1",
+                    "status": "done",
+                    "reason": "",
+                    "nuclei_count": 100,
+                    "live_density": 200.0 + effect * 200 + rng.normal(0, 6),
                     "nc_log2_aggregate": 0.5 + effect + rng.normal(0, 0.03),
                 }
-            )  # fmt: skip
+            )
     table = pl.DataFrame(rows).with_columns(pl.Series("well", [f"W{i}" for i in range(len(rows))]))
     return conform(table, "well")
 
@@ -40,14 +58,24 @@ def test_one_row_a_line_compound_and_phenotype_with_everything_on_it():
     table = responses.table
     assert table.columns == list(columns("response"))
     assert table.select("line", "compound", "phenotype").rows() == [
-        ("L1", "rescue", "live_density"), ("L2", "rescue", "live_density"),
-        ("L1", "rescue", "nc_log2_aggregate"), ("L2", "rescue", "nc_log2_aggregate"),
-    ]  # fmt: skip
-    active = table.filter((pl.col("line") == "L1") & (pl.col("phenotype") == "nc_log2_aggregate")).to_dicts()[0]
+        ("L1", "rescue", "live_density"),
+        ("L2", "rescue", "live_density"),
+        ("L1", "rescue", "nc_log2_aggregate"),
+        ("L2", "rescue", "nc_log2_aggregate"),
+    ]
+    active = table.filter(
+        (pl.col("line") == "L1") & (pl.col("phenotype") == "nc_log2_aggregate")
+    ).to_dicts()[0]
     assert active["status"] == "ok"
     assert active["direction"] == "ascending"
     assert active["ec50_low"] < 4e-7 < active["ec50_high"]
-    assert (active["n_wells"], active["n_vehicle"], active["n_doses"], active["n_plates"], active["n_batches"]) == (18, 6, 6, 1, 1)
+    assert (
+        active["n_wells"],
+        active["n_vehicle"],
+        active["n_doses"],
+        active["n_plates"],
+        active["n_batches"],
+    ) == (18, 6, 6, 1, 1)
     assert active["n_cells"] == 2400
     assert active["genotype"] == "L1 genotype"
     assert active["run_id"] == "r1"
@@ -61,7 +89,9 @@ def test_one_row_a_line_compound_and_phenotype_with_everything_on_it():
 
 def test_auc_is_over_the_range_that_all_lines_were_given():
     wells = plate({"L1": (0.8, 4e-7), "L2": (0.8, 4e-7)})
-    short = wells.filter(~((pl.col("line") == "L2") & (pl.col("dose_molar") > 2e-6) & (pl.col("control") == "none")))
+    short = wells.filter(
+        ~((pl.col("line") == "L2") & (pl.col("dose_molar") > 2e-6) & (pl.col("control") == "none"))
+    )
     both = respond(short, ["nc_log2_aggregate"], pixel_size_um=0.65).table["auc"].to_list()
     assert both[0] == pytest.approx(both[1], rel=0.1)
     assert both[0] < respond(wells, ["nc_log2_aggregate"], pixel_size_um=0.65).table["auc"][0]
@@ -70,18 +100,30 @@ def test_auc_is_over_the_range_that_all_lines_were_given():
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        (lambda w: w.filter(~((pl.col("line") == "L1") & (pl.col("control") == "vehicle"))), "no_vehicle"),
-        (lambda w: w.filter((pl.col("control") != "none") | (pl.col("dose_molar") < 2e-7)), "too_few_doses"),
+        (
+            lambda w: w.filter(~((pl.col("line") == "L1") & (pl.col("control") == "vehicle"))),
+            "no_vehicle",
+        ),
+        (
+            lambda w: w.filter((pl.col("control") != "none") | (pl.col("dose_molar") < 2e-7)),
+            "too_few_doses",
+        ),
         (lambda w: w.with_columns(pl.lit(None, pl.Float64).alias("live_density")), "not_measured"),
         (
             lambda w: w.with_columns(
-                pl.when(pl.col("control") == "vehicle").then(0.0).otherwise(pl.col("live_density")).alias("live_density")
+                pl.when(pl.col("control") == "vehicle")
+                .then(0.0)
+                .otherwise(pl.col("live_density"))
+                .alias("live_density")
             ),
             "vehicle_is_zero",
         ),
         (
             lambda w: w.with_columns(
-                pl.when(pl.col("control") == "vehicle").then(pl.lit("failed")).otherwise(pl.lit("done")).alias("status")
+                pl.when(pl.col("control") == "vehicle")
+                .then(pl.lit("failed"))
+                .otherwise(pl.lit("done"))
+                .alias("status")
             ),
             "no_vehicle",
         ),
@@ -95,7 +137,9 @@ def test_refusals_are_rows_with_status_and_reason(change, status):
 
 
 def test_pixels_too_coarse_for_a_phenotype_refuse_it_alone():
-    table = respond(plate({"L1": (0.8, 4e-7)}), ["live_density", "nc_log2_aggregate"], pixel_size_um=1.36).table
+    table = respond(
+        plate({"L1": (0.8, 4e-7)}), ["live_density", "nc_log2_aggregate"], pixel_size_um=1.36
+    ).table
     assert table["status"].to_list() == ["ok", "pixel_size_too_coarse"]
 
 
@@ -119,12 +163,17 @@ def test_crossings_that_spoil_attribution_are_a_status_of_their_own():
     assert row["status"] == "attribution_conflict"
     assert "60%" in row["reason"]
     sparse = wells.with_columns(attribution_conflict_fraction=pl.lit(0.1))
-    assert respond(sparse, ["primary_neurites_mean"], pixel_size_um=0.65).table["status"][0] == "not_measured"
+    assert (
+        respond(sparse, ["primary_neurites_mean"], pixel_size_um=0.65).table["status"][0]
+        == "not_measured"
+    )
 
 
 def test_rows_say_whom_they_speak_of():
     wells = plate({"L1": (0.5, 1e-6)}).with_columns(population=pl.lit("motor neurons"))
-    assert respond(wells, ["live_density"], pixel_size_um=0.65).table["population"].to_list() == ["motor neurons"]
+    assert respond(wells, ["live_density"], pixel_size_um=0.65).table["population"].to_list() == [
+        "motor neurons"
+    ]
 
 
 NAMES = ["live_density", "nc_log2_aggregate"]
@@ -140,7 +189,10 @@ def excluded(wells, which):
 
 
 def changed(wells, well, **to):
-    return wells.with_columns(pl.when(pl.col("well") == well).then(pl.lit(v)).otherwise(pl.col(n)).alias(n) for n, v in to.items())
+    return wells.with_columns(
+        pl.when(pl.col("well") == well).then(pl.lit(v)).otherwise(pl.col(n)).alias(n)
+        for n, v in to.items()
+    )
 
 
 TOP = [f"W{i}" for i in (25, 26, 27)]  # line A's wells at the highest dose
@@ -152,11 +204,15 @@ TOP = [f"W{i}" for i in (25, 26, 27)]  # line A's wells at the highest dose
         (lambda w: w, []),
         (lambda w: changed(w, "W12", live_density=150.0), ["A"]),
         (lambda w: changed(w, "W40", nc_log2_aggregate=2.0), ["B"]),
-        (lambda w: changed(w, "W12", nuclei_count=99), ["A"]),  # n_cells says so, although no response does
+        # n_cells says so, although no response does
+        (lambda w: changed(w, "W12", nuclei_count=99), ["A"]),
         (lambda w: excluded(w, ["W12"]), ["A"]),
         (lambda w: excluded(w, ["W0", "W1", "W2", "W3", "W4", "W5"]), ["A"]),
         (lambda w: excluded(w, TOP), ["A", "B", "C"]),  # the range of `auc` is that of all lines
-        (lambda w: w.with_columns(pl.lit(None, pl.Float64).alias("nc_log2_aggregate")), ["A", "B", "C"]),
+        (
+            lambda w: w.with_columns(pl.lit(None, pl.Float64).alias("nc_log2_aggregate")),
+            ["A", "B", "C"],
+        ),
     ],
 )
 def test_what_is_kept_and_what_is_fitted_again_is_what_a_whole_fit_gives(edit, lines):
@@ -167,4 +223,6 @@ def test_what_is_kept_and_what_is_fitted_again_is_what_a_whole_fit_gives(edit, l
     kept = respond(before, NAMES, pixel_size_um=0.65).table.filter(~pl.col("line").is_in(lines))
     again = respond(after, NAMES, pixel_size_um=0.65, lines=lines).table if lines else kept.clear()
     keys = ["phenotype", "line", "compound"]
-    assert pl.concat([kept, again]).drop("q_value").sort(keys).equals(whole.drop("q_value").sort(keys))
+    assert (
+        pl.concat([kept, again]).drop("q_value").sort(keys).equals(whole.drop("q_value").sort(keys))
+    )

@@ -13,14 +13,33 @@ DOSES = np.geomspace(1e-8, 3e-5, 8)
 
 
 def plate(odd_vehicle=None, odd_treated=None):
-    """Eight vehicle wells and a clean curve of two wells a dose; one vehicle or treated well may be moved."""
+    """Eight vehicle wells and a clean curve of two wells a dose; one vehicle or treated well may be
+    moved.
+    """
     rng = np.random.default_rng(0)
     rows = [("vehicle", 0.0, 200 + rng.normal(0, 4)) for _ in range(8)]
-    rows += [("none", d, 200 * (1 - 0.6 * d / (d + 1e-6)) + rng.normal(0, 4)) for d in DOSES for _ in range(2)]
+    rows += [
+        ("none", d, 200 * (1 - 0.6 * d / (d + 1e-6)) + rng.normal(0, 4))
+        for d in DOSES
+        for _ in range(2)
+    ]
     wells = [
-        {"well": f"A{i + 1:02d}", "status": "done", "line": "L", "compound": "DMSO" if c == "vehicle" else "x", "dose_molar": d, "control": c, "batch": "b",
-         "live_density": v, "nuclei_count": 100, "live_count": 90, "area_mm2": 0.5, "n_valid_fields": 1} for i, (c, d, v) in enumerate(rows)
-    ]  # fmt: skip
+        {
+            "well": f"A{i + 1:02d}",
+            "status": "done",
+            "line": "L",
+            "compound": "DMSO" if c == "vehicle" else "x",
+            "dose_molar": d,
+            "control": c,
+            "batch": "b",
+            "live_density": v,
+            "nuclei_count": 100,
+            "live_count": 90,
+            "area_mm2": 0.5,
+            "n_valid_fields": 1,
+        }
+        for i, (c, d, v) in enumerate(rows)
+    ]
     for place, value in (odd_vehicle or {}).items() | (odd_treated or {}).items():
         wells[place]["live_density"] = value
     return conform(pl.DataFrame(wells), "well")
@@ -46,7 +65,11 @@ def test_a_clean_plate_has_nothing_urgent_and_keeps_its_order():
 
 
 def test_what_is_odd_comes_first_with_its_reason():
-    table = ranked(plate({2: 320.0}, {12: 320.0}), A20={"qc": "saturated dna (0.2)"}, A21={"valid": False, "qc": "out_of_focus"})
+    table = ranked(
+        plate({2: 320.0}, {12: 320.0}),
+        A20={"qc": "saturated dna (0.2)"},
+        A21={"valid": False, "qc": "out_of_focus"},
+    )
     top = {r["well"]: r["why"] for r in table.head(4).iter_rows(named=True)}
     assert set(top) == {"A03", "A13", "A20", "A21"}
     assert "vehicle well unlike the others of its line in live_density" in top["A03"]
@@ -62,7 +85,12 @@ def test_a_well_that_the_curve_hangs_on_is_remarked():
     top = pl.col("dose_molar") > 9e-6
     low = pl.col("dose_molar").is_between(1e-9, 9e-6)
     wells = wells.with_columns(
-        pl.when(low).then(199 + pl.int_range(pl.len()) % 3).when(top).then(100).otherwise(pl.col("live_density")).alias("live_density")
+        pl.when(low)
+        .then(199 + pl.int_range(pl.len()) % 3)
+        .when(top)
+        .then(100)
+        .otherwise(pl.col("live_density"))
+        .alias("live_density")
     )
     wells = wells.filter(pl.col("well") != "A24")
     assert "hangs on this well (leverage" in ranked(wells).filter(pl.col("well") == "A23")["why"][0]
@@ -89,5 +117,8 @@ def test_doubtful_nuclei_are_remarked_where_there_are_enough_to_say_so():
     }
     why = {r["well"]: r["why"] for r in ranked(plate(), **marks).iter_rows(named=True)}
     assert why["A03"] == "another engine finds other nuclei (F1 0.55)"
-    assert why["A04"] == "the engine is unsure of its nuclei (probability 0.80 of the least sure tenth)"
+    assert (
+        why["A04"]
+        == "the engine is unsure of its nuclei (probability 0.80 of the least sure tenth)"
+    )
     assert why["A05"] == why["A06"] == ""

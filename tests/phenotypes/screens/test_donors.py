@@ -5,7 +5,14 @@ import polars as pl
 import pytest
 
 from phenotypes.screens.conditions import plate_effects
-from phenotypes.screens.donors import DISEASE, HEALTHY, across_lines_table, donor_estimates, genes_differ_p, group_contrast
+from phenotypes.screens.donors import (
+    DISEASE,
+    HEALTHY,
+    across_lines_table,
+    donor_estimates,
+    genes_differ_p,
+    group_contrast,
+)
 from phenotypes.screens.lines import batch_effects, line_effects
 from tests.phenotypes.drawn_screens import screen_wells
 
@@ -13,7 +20,14 @@ from tests.phenotypes.drawn_screens import screen_wells
 def across(wells, *, donors=None, genes=None, healthy=()):
     batches = batch_effects(plate_effects(wells, ["live_density"]))
     lines = line_effects(batches)
-    return across_lines_table(lines, batches, {"x": 1e-6}, donors=donors or {}, genes=genes or {}, healthy=frozenset(healthy))
+    return across_lines_table(
+        lines,
+        batches,
+        {"x": 1e-6},
+        donors=donors or {},
+        genes=genes or {},
+        healthy=frozenset(healthy),
+    )
 
 
 def of(table, group=DISEASE):
@@ -21,7 +35,9 @@ def of(table, group=DISEASE):
 
 
 def test_donors_are_n_and_lines_of_one_person_are_one():
-    wells = screen_wells(np.random.default_rng(2), lines=("A1", "A2", "B", "C", "D"), line_sd=0.3, batch_sd=0.1)
+    wells = screen_wells(
+        np.random.default_rng(2), lines=("A1", "A2", "B", "C", "D"), line_sd=0.3, batch_sd=0.1
+    )
     row = of(across(wells, donors={"A1": "A", "A2": "A"}))
     assert (row["status"], row["n_lines"], row["n_donors"], row["n_batches"]) == ("ok", 5, 4, 3)
     assert row["effect_low"] < 1.0 < row["effect_high"]
@@ -35,7 +51,9 @@ def test_donors_are_n_and_lines_of_one_person_are_one():
 
 
 def test_one_batch_lines_take_no_part():
-    assert of(across(screen_wells(np.random.default_rng(0), batches=1)))["status"] == "too_few_donors"
+    assert (
+        of(across(screen_wells(np.random.default_rng(0), batches=1)))["status"] == "too_few_donors"
+    )
 
 
 def test_healthy_lines_and_genes_are_groups_of_their_own():
@@ -46,13 +64,20 @@ def test_healthy_lines_and_genes_are_groups_of_their_own():
         healthy=[n for n in lines if n[0] == "H"],
     )
     assert {r["group"]: (r["status"], r["n_donors"]) for r in table.to_dicts()} == {
-        DISEASE: ("ok", 5), HEALTHY: ("ok", 3), "SOD1": ("ok", 3), "FUS": ("too_few_donors", 2),
-    }  # fmt: skip
-    assert of(table)["association_status"] == "too_few_donors"  # FUS has two, so there is nothing to compare SOD1 with
+        DISEASE: ("ok", 5),
+        HEALTHY: ("ok", 3),
+        "SOD1": ("ok", 3),
+        "FUS": ("too_few_donors", 2),
+    }
+    # FUS has two, so there is nothing to compare SOD1 with
+    assert of(table)["association_status"] == "too_few_donors"
 
 
 def genes_apart(rng, apart):
-    parts = [screen_wells(rng, lines=[f"{g}{i}" for i in range(4)], effect=e, line_sd=0.05) for g, e in (("S", 0.5), ("F", 0.5 + apart))]
+    parts = [
+        screen_wells(rng, lines=[f"{g}{i}" for i in range(4)], effect=e, line_sd=0.05)
+        for g, e in (("S", 0.5), ("F", 0.5 + apart))
+    ]
     return pl.concat(parts), {f"{g}{i}": g for g in "SF" for i in range(4)}
 
 
@@ -78,7 +103,9 @@ def test_confounding_leaves_the_mean_and_takes_the_differences():
 
 def test_an_effect_of_one_batch_is_not_stable():
     """All of it comes from batch b0; left out, nothing remains."""
-    wells = screen_wells(np.random.default_rng(0), lines=[f"L{i}" for i in range(8)], effect=0.0, noise=0.03)
+    wells = screen_wells(
+        np.random.default_rng(0), lines=[f"L{i}" for i in range(8)], effect=0.0, noise=0.03
+    )
     lifted = wells.with_columns(
         pl.when((pl.col("batch") == "b0") & (pl.col("control") == "none"))
         .then(2 * pl.col("live_density"))
@@ -100,11 +127,15 @@ def test_donor_estimates_average_lines_and_pool_the_scatter_of_batches():
 
 
 def test_alike_donors_are_called_different_as_often_as_the_level_says():
-    """Cochran's Q against χ² calls one in four screens of three batches heterogeneous; against F it is one in twenty."""
+    """Cochran's Q against χ² calls one in four screens of three batches heterogeneous; against F it
+    is one in twenty.
+    """
     rng = np.random.default_rng(0)
     called = 0
     for _ in range(120):
-        wells = screen_wells(rng, lines=[f"L{i}" for i in range(6)], wells=2, effect=0.5, batch_sd=0.15, noise=0.02)
+        wells = screen_wells(
+            rng, lines=[f"L{i}" for i in range(6)], wells=2, effect=0.5, batch_sd=0.15, noise=0.02
+        )
         called += of(across(wells))["heterogeneity_p"] < 0.05
     assert called <= 0.12 * 120
 
@@ -118,13 +149,17 @@ def test_the_second_opinion_stands_on_the_lines_of_the_first():
 
 
 def test_confounding_is_that_of_the_compound_not_of_the_screen():
-    """Vehicle wells tie all lines to all batches; the compound was given to half of the lines in half of the batches each."""
+    """Vehicle wells tie all lines to all batches; the compound was given to half of the lines in
+    half of the batches each.
+    """
     wells, genes = genes_apart(np.random.default_rng(3), 1.0)
     late = wells.with_columns(batch=pl.col("batch") + "-late", plate=pl.col("plate") + "-late")
-    given = pl.concat([
-        wells.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("S")),
-        late.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("F")),
-    ])  # fmt: skip
+    given = pl.concat(
+        [
+            wells.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("S")),
+            late.filter((pl.col("control") == "vehicle") | pl.col("line").str.starts_with("F")),
+        ]
+    )
     row = of(across(given, genes=genes))
     assert row["association_status"] == "confounded_with_batch"
     assert row["heterogeneity_p"] is None
@@ -133,7 +168,8 @@ def test_confounding_is_that_of_the_compound_not_of_the_screen():
 def test_permutation_p_of_four_against_four():
     values = np.array([1.0, 1.1, 0.9, 1.05, 0.0, 0.1, -0.1, 0.05])
     groups = ["a"] * 4 + ["b"] * 4
-    assert genes_differ_p(values, groups) == pytest.approx(2 / 70, abs=0.02)  # exact: the two extreme ones of 70 splits
+    # exact: the two extreme ones of 70 splits
+    assert genes_differ_p(values, groups) == pytest.approx(2 / 70, abs=0.02)
     assert genes_differ_p(np.random.default_rng(0).normal(size=8), groups) > 0.05
 
 
@@ -149,12 +185,18 @@ def test_two_genotypes_are_compared_by_their_donors():
 def test_an_effect_that_keeps_its_sign_but_not_its_significance_is_not_stable():
     """Without batch b0 four donors answer 0.05, 0.6, −0.1 and 0.3: t = 1.4, p = 0.26."""
     rest = {"L0": 0.05, "L1": 0.6, "L2": -0.1, "L3": 0.3}
-    batches = batch_effects(plate_effects(screen_wells(np.random.default_rng(0), lines=list(rest)), ["live_density"]))
+    batches = batch_effects(
+        plate_effects(screen_wells(np.random.default_rng(0), lines=list(rest)), ["live_density"])
+    )
     rows = zip(batches["line"], batches["batch"], strict=True)
     batches = batches.with_columns(
-        effect=pl.Series([3.0 if b == "b0" else rest[line] + (0.02 if b == "b1" else -0.02) for line, b in rows])
+        effect=pl.Series(
+            [3.0 if b == "b0" else rest[line] + (0.02 if b == "b1" else -0.02) for line, b in rows]
+        )
     )
-    table = across_lines_table(line_effects(batches), batches, {"x": 1e-6}, donors={}, genes={}, healthy=frozenset())
+    table = across_lines_table(
+        line_effects(batches), batches, {"x": 1e-6}, donors={}, genes={}, healthy=frozenset()
+    )
     row = of(table)
     assert row["p_value"] < 0.05
     assert row["stable"] is False

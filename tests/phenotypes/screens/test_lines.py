@@ -27,14 +27,21 @@ def test_the_batch_is_n_not_the_well():
     wells = screen_wells(np.random.default_rng(1), batch_sd=0.5, noise=0.01)
     lines = estimate(wells)
     by_hand = batch_effects(plate_effects(wells, ["live_density"]))
-    y = by_hand.filter((pl.col("line") == "L1") & (pl.col("control") == "none"))["effect"].to_numpy()
+    y = by_hand.filter((pl.col("line") == "L1") & (pl.col("control") == "none"))[
+        "effect"
+    ].to_numpy()
     assert lines["error"][0] == pytest.approx(y.std(ddof=1) / np.sqrt(3))
-    assert lines["effect_high"][0] - lines["effect"][0] == pytest.approx(4.3027 * lines["error"][0], rel=1e-4)  # t, 2 degrees of freedom
+    # t, 2 degrees of freedom
+    assert lines["effect_high"][0] - lines["effect"][0] == pytest.approx(
+        4.3027 * lines["error"][0], rel=1e-4
+    )
 
 
 def test_two_plates_of_a_batch_are_one_observation():
     wells = screen_wells(np.random.default_rng(0), lines=("L1",), batches=2)
-    again = screen_wells(np.random.default_rng(5), lines=("L1",), batches=2).with_columns(plate=pl.col("plate") + "-again")
+    again = screen_wells(np.random.default_rng(5), lines=("L1",), batches=2).with_columns(
+        plate=pl.col("plate") + "-again"
+    )
     table = estimate(pl.concat([wells, again]))
     assert table.select("n_batches", "n_plates", "n_wells").rows() == [(2, 4, 16)]
 
@@ -48,22 +55,37 @@ def test_one_batch_is_said_and_has_no_p():
 
 
 def test_a_ladder_of_single_wells_borrows_the_vehicles_spread():
-    lines = estimate(screen_wells(np.random.default_rng(0), batches=1, wells=1).filter(pl.col("control") == "none"))
+    lines = estimate(
+        screen_wells(np.random.default_rng(0), batches=1, wells=1).filter(
+            pl.col("control") == "none"
+        )
+    )
     assert lines.is_empty()  # no vehicle, no effect
     some = screen_wells(np.random.default_rng(0), lines=("L1",), batches=1)
-    single = pl.concat([some.filter(pl.col("control") == "vehicle"), some.filter(pl.col("control") == "none").head(1)])
+    single = pl.concat(
+        [
+            some.filter(pl.col("control") == "vehicle"),
+            some.filter(pl.col("control") == "none").head(1),
+        ]
+    )
     assert estimate(single)["error"][0] > 0
 
 
 def test_vehicle_wells_of_other_plates_are_not_counted():
-    """One batch on ten plates of two vehicle wells each; the compound stands on one of them, and its interval must know that."""
+    """One batch on ten plates of two vehicle wells each; the compound stands on one of them, and
+    its interval must know that.
+    """
     rng, covered = np.random.default_rng(0), 0
     for _ in range(150):
         plates = [
-            screen_wells(rng, lines=("L1",), batches=1, wells=2, effect=0.0, noise=0.1).with_columns(plate=pl.lit(f"p{i}"))
+            screen_wells(
+                rng, lines=("L1",), batches=1, wells=2, effect=0.0, noise=0.1
+            ).with_columns(plate=pl.lit(f"p{i}"))
             for i in range(10)
         ]
-        row = estimate(pl.concat([plates[0], *(p.filter(pl.col("control") == "vehicle") for p in plates[1:])])).to_dicts()[0]
+        row = estimate(
+            pl.concat([plates[0], *(p.filter(pl.col("control") == "vehicle") for p in plates[1:])])
+        ).to_dicts()[0]
         covered += row["effect_low"] <= 0 <= row["effect_high"]
     assert covered >= 0.90 * 150
 
@@ -73,11 +95,20 @@ def test_batches_without_scatter_are_no_test():
         pyknotic_fraction=pl.when(pl.col("control") == "none").then(1.0).otherwise(0.0)
     )
     row = line_effects(batch_effects(plate_effects(wells, ["pyknotic_fraction"]))).to_dicts()[0]
-    assert (row["status"], row["effect"], row["p_value"], row["effect_low"]) == ("no_variation", 1.0, None, None)
+    assert (row["status"], row["effect"], row["p_value"], row["effect_low"]) == (
+        "no_variation",
+        1.0,
+        None,
+        None,
+    )
 
 
 def test_the_direction_is_that_of_the_mean():
-    table = batch_effects(plate_effects(screen_wells(np.random.default_rng(0), lines=("L1",), batches=5), ["live_density"]))
+    table = batch_effects(
+        plate_effects(
+            screen_wells(np.random.default_rng(0), lines=("L1",), batches=5), ["live_density"]
+        )
+    )
     spread = table.with_columns(
         pl.when(pl.col("control") == "none")
         .then(pl.Series([-0.01, -0.01, -0.01, 2.0, 2.1] * 2))

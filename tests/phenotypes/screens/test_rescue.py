@@ -9,7 +9,9 @@ from phenotypes.screens.rescue import fieller, rescue, responder_class
 def test_half_way_back():
     rng = np.random.default_rng(0)
     window = 1.0 + rng.normal(0, 0.03, 5)
-    found = rescue(0.5 + rng.normal(0, 0.03, 5), window, isogenic=rng.normal(0, 0.03, 5), live_ratio=1.0)
+    found = rescue(
+        0.5 + rng.normal(0, 0.03, 5), window, isogenic=rng.normal(0, 0.03, 5), live_ratio=1.0
+    )
     assert found.status == "ok"
     assert found.rho == pytest.approx(0.5, abs=0.05)
     assert found.low < 0.5 < found.high

@@ -12,7 +12,9 @@ PAIR = {"S": "S-iso"}
 
 
 def windows(gap, **more):
-    wells = ladder_wells(np.random.default_rng(0), ["S", "S-iso"], gap=gap, isogenic=["S-iso"], **more)
+    wells = ladder_wells(
+        np.random.default_rng(0), ["S", "S-iso"], gap=gap, isogenic=["S-iso"], **more
+    )
     table, gaps = windows_table(plate_effects(wells, ["nc_log2_aggregate", "live_density"]), PAIR)
     return {(r["phenotype"], r["batch"]): r for r in table.to_dicts()}, gaps
 
@@ -53,7 +55,9 @@ def test_ssmd_and_its_interval():
     covered = 0
     for _ in range(400):
         a, b = rng.normal(1.5, 1, 8), rng.normal(0, 1, 8)
-        value, low, high = ssmd_interval(a.mean() - b.mean(), (a.std(ddof=1), b.std(ddof=1)), (8, 8))
+        value, low, high = ssmd_interval(
+            a.mean() - b.mean(), (a.std(ddof=1), b.std(ddof=1)), (8, 8)
+        )
         assert value == pytest.approx(float(ssmd(a, b)))
         covered += low <= 1.5 / np.sqrt(2) <= high
     assert covered >= 0.93 * 400
@@ -63,6 +67,8 @@ def test_ssmd_and_its_interval():
 def test_single_vehicle_wells_and_wells_that_do_not_vary_have_no_ssmd():
     table, _ = windows(0.6, vehicles=1)
     assert table["nc_log2_aggregate", "b0"]["status"] == "too_few_wells"
-    wells = ladder_wells(np.random.default_rng(0), ["S", "S-iso"], gap=0.5, isogenic=["S-iso"], noise=0.0)
+    wells = ladder_wells(
+        np.random.default_rng(0), ["S", "S-iso"], gap=0.5, isogenic=["S-iso"], noise=0.0
+    )
     still = windows_table(plate_effects(wells, ["nc_log2_aggregate"]), PAIR)[0]
     assert set(still["status"]) == {"no_variation"}

@@ -13,7 +13,9 @@ LADDER = np.r_[0.0, DOSES]
 
 
 def simulated(rng, span=-60.0, hill=1.2, batches=3, ec50_sd=0.15, sd=5.0, shift=0.0):
-    """Batch means of 8 vehicle and 3 treated wells a dose; EC50 1 µM, `ec50_sd` decades between batches."""
+    """Batch means of 8 vehicle and 3 treated wells a dose; EC50 1 µM, `ec50_sd` decades between
+    batches.
+    """
     wells = np.tile(np.r_[8.0, [3.0] * 8], batches)
     half = -6 + rng.normal(0, ec50_sd, batches)
     curve = np.concatenate([100 + span * occupancy(LADDER, h, hill) for h in half])
@@ -75,7 +77,12 @@ def test_refusals_are_statuses():
         b,
     )
     assert (low.status, low.ec50) == ("below_tested_range", None)
-    high = fit_batches(x, 100 - 60 * occupancy(x, -3.9, 1.0) + np.random.default_rng(0).normal(0, 0.3, len(x)), w, b)
+    high = fit_batches(
+        x,
+        100 - 60 * occupancy(x, -3.9, 1.0) + np.random.default_rng(0).normal(0, 0.3, len(x)),
+        w,
+        b,
+    )
     assert (high.status, high.ec50) == ("above_tested_range", None)
 
 
@@ -91,7 +98,8 @@ def test_batches_that_disagree_widen_the_interval():
 def test_outliers_weigh_less_on_request_and_are_counted():
     x, y, w, b = simulated(np.random.default_rng(5), sd=2.0, ec50_sd=0.02)
     spoilt = y.copy()
-    spoilt[[6, 16]] += 70  # two means near the half-maximal dose, as a bubble or a fibre would lift them
+    # two means near the half-maximal dose, as a bubble or a fibre would lift them
+    spoilt[[6, 16]] += 70
     plain, robust = fit_batches(x, spoilt, w, b), fit_batches(x, spoilt, w, b, robust=True)
     assert abs(np.log10(robust.ec50 / 1e-6)) < 0.1 < abs(np.log10((plain.ec50 or 1.0) / 1e-6))
     assert "2 of 27 means weigh less than half" in robust.reason
@@ -117,7 +125,9 @@ def reference_fit(x, y, w, b):
     def residual(p):
         return np.sqrt(w) * (y - model(p))
 
-    start = np.r_[1.0, y[x == x.max()].mean() - y[x == 0].mean(), -6.0, np.full(groups, y[x == 0].mean())]
+    start = np.r_[
+        1.0, y[x == x.max()].mean() - y[x == 0].mean(), -6.0, np.full(groups, y[x == 0].mean())
+    ]
     p = optimize.least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
     steps = [np.asarray(p, complex) + 1e-30j * e for e in np.eye(len(p))]
     jacobian = np.stack([np.sqrt(w) * np.imag(model(s)) / 1e-30 for s in steps], axis=1)
@@ -167,7 +177,10 @@ def test_two_batches_have_the_interval_of_their_points():
 def test_the_level_of_each_batch_costs_a_degree_of_freedom():
     """σ² of noise about five batches that differ in level is 1, not 40/36 nor 36/40 of it."""
     rng = np.random.default_rng(8)
-    variances = [fit_batches(*simulated(rng, batches=5, ec50_sd=0.0, sd=1.0, shift=10.0)).residual_sd ** 2 for _ in range(150)]
+    variances = [
+        fit_batches(*simulated(rng, batches=5, ec50_sd=0.0, sd=1.0, shift=10.0)).residual_sd ** 2
+        for _ in range(150)
+    ]
     # 45 − 5 − 3 = 37 degrees each: a standard error of √(2 / 37 / 150) = 0.019.
     assert np.mean(variances) == pytest.approx(1.0, abs=0.057)
 

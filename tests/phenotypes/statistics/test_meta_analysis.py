@@ -10,10 +10,21 @@ from phenotypes.statistics.meta_analysis import meta_analysis
 # Vaccinated with and without tuberculosis, controls with and without; 13 trials.
 BCG = np.array(
     [
-        (4, 119, 11, 128), (6, 300, 29, 274), (3, 228, 11, 209), (62, 13536, 248, 12619), (33, 5036, 47, 5761), (180, 1361, 372, 1079), (8, 2537, 10, 619),
-        (505, 87886, 499, 87892), (29, 7470, 45, 7232), (17, 1699, 65, 1600), (186, 50448, 141, 27197), (5, 2493, 3, 2338), (27, 16886, 29, 17825),
+        (4, 119, 11, 128),
+        (6, 300, 29, 274),
+        (3, 228, 11, 209),
+        (62, 13536, 248, 12619),
+        (33, 5036, 47, 5761),
+        (180, 1361, 372, 1079),
+        (8, 2537, 10, 619),
+        (505, 87886, 499, 87892),
+        (29, 7470, 45, 7232),
+        (17, 1699, 65, 1600),
+        (186, 50448, 141, 27197),
+        (5, 2493, 3, 2338),
+        (27, 16886, 29, 17825),
     ]
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -23,7 +34,9 @@ def log_risk_ratios():
 
 
 def test_the_bcg_trials(log_risk_ratios):
-    """Printed for method REML: τ² 0.3132, I² 92.22 %, Q(12) = 152.2330, estimate −0.7145, se 0.1798 and interval −1.0669 … −0.3622 (normal)."""
+    """Printed for method REML: τ² 0.3132, I² 92.22 %, Q(12) = 152.2330, estimate −0.7145, se 0.1798
+    and interval −1.0669 … −0.3622 (normal).
+    """
     y, v = log_risk_ratios
     found = meta_analysis(y, v)
     assert found.method == "REML"
@@ -33,7 +46,9 @@ def test_the_bcg_trials(log_risk_ratios):
     assert found.mean == pytest.approx(-0.7145, abs=5e-5)
     normal = (1 / (v + found.tau2)).sum() ** -0.5
     assert normal == pytest.approx(0.1798, abs=5e-5)
-    assert (found.mean - 1.959964 * normal, found.mean + 1.959964 * normal) == pytest.approx((-1.0669, -0.3622), abs=5e-5)
+    assert (found.mean - 1.959964 * normal, found.mean + 1.959964 * normal) == pytest.approx(
+        (-1.0669, -0.3622), abs=5e-5
+    )
     # Hartung and Knapp's factor is near 1 with 13 trials, and its t wider than the normal.
     assert found.error == pytest.approx(normal, rel=0.02)
     assert found.low < -1.0669

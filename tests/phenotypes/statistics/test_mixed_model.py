@@ -35,7 +35,9 @@ def test_collapse_is_detected_and_never_a_zero_that_looks_like_a_result():
 
 
 def test_too_few_donors_have_no_number():
-    assert donor_model(np.array([1.0, 2.0, 1.5, 2.5]), ["a", "a", "b", "b"]) == {"mixed_status": "too_few_donors"}
+    assert donor_model(np.array([1.0, 2.0, 1.5, 2.5]), ["a", "a", "b", "b"]) == {
+        "mixed_status": "too_few_donors"
+    }
 
 
 def test_batches_without_scatter_fall_back():

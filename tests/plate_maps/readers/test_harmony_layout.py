@@ -16,7 +16,10 @@ LAYOUT = """\ufeff<?xml version="1.0" encoding="utf-8"?>
 
 
 def layer(name, wells):
-    entries = "".join(f"<Well><Row>{r}</Row><Col>{c}</Col><Value>{v}</Value><Color>1</Color></Well>" for (r, c), v in wells.items())
+    entries = "".join(
+        f"<Well><Row>{r}</Row><Col>{c}</Col><Value>{v}</Value><Color>1</Color></Well>"
+        for (r, c), v in wells.items()
+    )
     return f"<Layer><Name>{name}</Name><ValueType>string</ValueType>{entries}</Layer>"
 
 
@@ -41,9 +44,12 @@ def test_a_broad_platemap_needs_only_the_line(tmp_path):
 def test_a_harmony_layout_in_layers(tmp_path):
     wells = [(3, 3), (3, 4), (4, 3)]
     path = harmony(
-        tmp_path, layer("Cell Line", dict.fromkeys(wells, "SOD1-07")), layer("Compound", {(3, 3): "DMSO", (3, 4): "ril", (4, 3): "ril", (5, 5): ""}),
-        layer("Concentration (µM)", {(3, 4): "0.3", (4, 3): "3"}), layer("Control", {(3, 3): "vehicle"}),
-    )  # fmt: skip
+        tmp_path,
+        layer("Cell Line", dict.fromkeys(wells, "SOD1-07")),
+        layer("Compound", {(3, 3): "DMSO", (3, 4): "ril", (4, 3): "ril", (5, 5): ""}),
+        layer("Concentration (µM)", {(3, 4): "0.3", (4, 3): "3"}),
+        layer("Control", {(3, 3): "vehicle"}),
+    )
     found = read_plate_map(path, plate_format(384))
     assert list(found) == [Well(3, 3), Well(3, 4), Well(4, 3)]
     assert found[Well(3, 4)].dose_molar == pytest.approx(3e-7)
@@ -71,7 +77,9 @@ def test_other_and_hostile_xml_is_refused(tmp_path, content, says):
 
 
 def test_faults_name_the_layer(tmp_path):
-    path = harmony(tmp_path, layer("Compound", {(3, 3): "x"}), layer("Concentration", {(3, 3): "5"}))
+    path = harmony(
+        tmp_path, layer("Compound", {(3, 3): "x"}), layer("Concentration", {(3, 3): "5"})
+    )
     with pytest.raises(PlateMapError, match="layer Concentration, well C03: dose '5' has no unit"):
         read_plate_map(path, line="L")
     with pytest.raises(PlateMapError, match="no layer named line"):

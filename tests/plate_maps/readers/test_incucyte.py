@@ -31,7 +31,10 @@ def read(tmp_path, text, name="map.PlateMap"):
 def test_wells_items_and_units(tmp_path, name):
     found = read(tmp_path, XML, name)
     assert list(found) == [Well.parse("A01"), Well.parse("B03")]
-    assert (found[Well.parse("A01")].control, found[Well.parse("A01")].dose_molar) == (Control.VEHICLE, 0.0)
+    assert (found[Well.parse("A01")].control, found[Well.parse("A01")].dose_molar) == (
+        Control.VEHICLE,
+        0.0,
+    )
     treated = found[Well.parse("B03")]
     assert (treated.line, treated.compound, treated.dose_molar) == ("SOD1-07", "riluzole", 3e-7)
     assert dict(treated.annotations) == {"growth_condition": "no BDNF"}
@@ -42,7 +45,11 @@ def test_wells_items_and_units(tmp_path, name):
     [
         ('type="GrowthCondition"', 'type="Antibody"', "B03: an item of type Antibody is not known"),
         ('type="GrowthCondition"', 'type="Compound"', "two compounds, riluzole and no BDNF"),
-        ('concentrationUnits="µM"', 'concentrationUnits="ng/mL"', "'ng/mL' is not a concentration unit"),
+        (
+            'concentrationUnits="µM"',
+            'concentrationUnits="ng/mL"',
+            "'ng/mL' is not a concentration unit",
+        ),
         ('row="1" col="2"', 'row="x" col="2"', "a well has no row and col"),
         ('concentration="0.3"', "", "compound riluzole has no dose"),
     ],

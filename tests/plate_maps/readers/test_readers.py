@@ -44,7 +44,13 @@ def test_long_form(tmp_path):
     plate_map = read_plate_map(write(tmp_path, LONG), plate_format(96))
     assert [w.name for w in plate_map] == ["B03", "B04", "B05", "C03", "C04", "C05"]
     treated = plate_map[Well.parse("C04")]
-    assert (treated.line, treated.genotype, treated.compound, treated.dose_molar, treated.batch) == (
+    assert (
+        treated.line,
+        treated.genotype,
+        treated.compound,
+        treated.dose_molar,
+        treated.batch,
+    ) == (
         "L2",
         "corrected",
         "riluzole",
@@ -57,7 +63,9 @@ def test_long_form(tmp_path):
     assert plate_map.compounds == ("riluzole",)
 
 
-@pytest.mark.parametrize(("delimiter", "name"), [(",", "m.csv"), (";", "m.csv"), ("\t", "m.tsv"), ("\t", "m.txt")])
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(",", "m.csv"), (";", "m.csv"), ("\t", "m.tsv"), ("\t", "m.txt")]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_delimiters_and_encodings_give_the_same_map(tmp_path, delimiter, name, encoding):
     path = write(tmp_path, LONG.replace(",", delimiter), name, encoding)
@@ -65,7 +73,10 @@ def test_delimiters_and_encodings_give_the_same_map(tmp_path, delimiter, name, e
 
 
 def test_windows_text_is_read(tmp_path):
-    assert read_plate_map(write(tmp_path, LONG, encoding="cp1252"))[Well.parse("B05")].dose_molar == 1e-5
+    assert (
+        read_plate_map(write(tmp_path, LONG, encoding="cp1252"))[Well.parse("B05")].dose_molar
+        == 1e-5
+    )
 
 
 def test_grid_form(tmp_path):
@@ -79,9 +90,14 @@ def test_excel_long_and_grid_over_sheets(tmp_path):
     book = Workbook()
     sheet = book.active
     for row in LONG.splitlines():
-        sheet.append([float(c) if c.replace(".", "").isdigit() else c or None for c in row.split(",")])
+        sheet.append(
+            [float(c) if c.replace(".", "").isdigit() else c or None for c in row.split(",")]
+        )
     book.save(tmp_path / "long.xlsx")
-    assert read_plate_map(tmp_path / "long.xlsx").digest() == read_plate_map(write(tmp_path, LONG)).digest()
+    assert (
+        read_plate_map(tmp_path / "long.xlsx").digest()
+        == read_plate_map(write(tmp_path, LONG)).digest()
+    )
     book = Workbook()
     book.remove(book.active)
     for block in GRID.strip().split("\n\n"):
@@ -90,7 +106,10 @@ def test_excel_long_and_grid_over_sheets(tmp_path):
         for row in rows:
             sheet.append([int(c) if c.isdigit() else c or None for c in row])
     book.save(tmp_path / "grid.xlsx")
-    assert read_plate_map(tmp_path / "grid.xlsx").digest() == read_plate_map(write(tmp_path, GRID)).digest()
+    assert (
+        read_plate_map(tmp_path / "grid.xlsx").digest()
+        == read_plate_map(write(tmp_path, GRID)).digest()
+    )
 
 
 def test_a_formula_without_stored_value_is_named(tmp_path):
@@ -114,7 +133,10 @@ def test_a_formula_without_stored_value_is_named(tmp_path):
         (("b4,L1", "b4,"), r"row 3, well B04: the cell line is missing"),
         (("b4,", "4b,"), r"row 3: '4b' is not a well name"),
         (("line,genotype", "strain,genotype"), r"no column named line"),
-        (("B05,L1,SOD1 p.A5V", "B05,L1,healthy"), r"line L1 has more than one genotype: SOD1 p.A5V at B03, healthy at B05"),
+        (
+            ("B05,L1,SOD1 p.A5V", "B05,L1,healthy"),
+            r"line L1 has more than one genotype: SOD1 p.A5V at B03, healthy at B05",
+        ),
         (("riluzole,1,uM", "riluzole,0,uM"), r"dose 0 is a vehicle well"),
         (("well,line", "well,well"), r"stands more than once"),
     ],
@@ -133,7 +155,13 @@ def test_all_faults_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("map.pdf", b"x"), ("map.csv", b""), ("map.csv", b"a\x00b"), ("map.csv", b"just,words\n1,2\n"), ("map.xlsx", b"PK no")],
+    [
+        ("map.pdf", b"x"),
+        ("map.csv", b""),
+        ("map.csv", b"a\x00b"),
+        ("map.csv", b"just,words\n1,2\n"),
+        ("map.xlsx", b"PK no"),
+    ],
 )
 def test_other_files_are_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)

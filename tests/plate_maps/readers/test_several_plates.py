@@ -6,7 +6,8 @@ from plate_maps import PlateMapError, Well, plates_of_map, read_plate_map
 from plate_maps.readers.long import choose_plate
 
 MAP = "barcode,well,line,compound,dose,unit,control\n" + "".join(
-    f"{plate},A01,{line},DMSO,,,vehicle\n{plate},A02,{line},x,{dose},uM,\n" for plate, line, dose in (("BC1", "L1", 1), ("BC12", "L2", 3))
+    f"{plate},A01,{line},DMSO,,,vehicle\n{plate},A02,{line},x,{dose},uM,\n"
+    for plate, line, dose in (("BC1", "L1", 1), ("BC12", "L2", 3))
 )
 
 
@@ -20,11 +21,14 @@ def test_one_plate_of_a_map_of_several(tmp_path):
     assert plates_of_map(tmp_path / "map.csv") == ["BC1", "BC12"]
     assert read(tmp_path, "2026-03-01_BC1_Measurement 1").lines == ("L1",)
     alone = "well,line,compound,dose,unit,control\nA01,L1,DMSO,,,vehicle\nA02,L1,x,1,uM,\n"
-    assert read(tmp_path, "BC1").digest() == read(tmp_path, text=alone).digest()  # the same plate, however it is written
+    # the same plate, however it is written
+    assert read(tmp_path, "BC1").digest() == read(tmp_path, text=alone).digest()
 
 
 def test_which_plate_is_never_guessed(tmp_path):
-    with pytest.raises(PlateMapError, match="the map is of plates BC1, BC12; none of them is called 'BC2'"):
+    with pytest.raises(
+        PlateMapError, match="the map is of plates BC1, BC12; none of them is called 'BC2'"
+    ):
         read(tmp_path, "BC2")
     with pytest.raises(PlateMapError, match="name the one that is meant"):
         read(tmp_path)
@@ -34,7 +38,15 @@ def test_which_plate_is_never_guessed(tmp_path):
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
-    [("", None), ("bc1", "BC1"), ("BC12", "BC12"), ("run_BC12", "BC12"), ("BC123", None), ("BC1-BC12", "BC12"), ("other", None)],
+    [
+        ("", None),
+        ("bc1", "BC1"),
+        ("BC12", "BC12"),
+        ("run_BC12", "BC12"),
+        ("BC123", None),
+        ("BC1-BC12", "BC12"),
+        ("other", None),
+    ],
 )
 def test_names_match_whole_words_only(wanted, found):
     assert choose_plate(["BC1", "BC12"], wanted) == found
@@ -45,10 +57,14 @@ def test_a_jump_barcode_table_leads_to_its_map(tmp_path):
     (tmp_path / "platemap" / "PM1.txt").write_text(
         "well_position\tbroad_sample\tmmoles_per_liter\tsolvent\tline\nA01\t\t\tDMSO\tL1\nA02\tBRD-1\t0.005\tDMSO\tL1\n"
     )
-    (tmp_path / "barcode_platemap.csv").write_text("Assay_Plate_Barcode,Plate_Map_Name\nBR1,PM1\nBR2,PM2\nBR3,../PM1\n")
+    (tmp_path / "barcode_platemap.csv").write_text(
+        "Assay_Plate_Barcode,Plate_Map_Name\nBR1,PM1\nBR2,PM2\nBR3,../PM1\n"
+    )
     found = read_plate_map(tmp_path / "barcode_platemap.csv", plate="BR1")
     assert found[Well.parse("A02")].dose_molar == 5e-6
     assert plates_of_map(tmp_path / "barcode_platemap.csv") == ["BR1", "BR2", "BR3"]
     for plate in ("BR2", "BR3"):
-        with pytest.raises(PlateMapError, match="which is neither beside the table nor in its folder"):
+        with pytest.raises(
+            PlateMapError, match="which is neither beside the table nor in its folder"
+        ):
             read_plate_map(tmp_path / "barcode_platemap.csv", plate=plate)

@@ -45,10 +45,15 @@ def test_a_layout_is_wells(tmp_path):
 
 
 def test_plates_of_a_layout_are_told_apart(tmp_path):
-    text = '[plate.BC1]\nline = "L1"\n[plate.BC2]\nline = "L2"\n[block.1x1.A1]\ncontrol = "vehicle"\n[block.1x1.A2]\ncompound = "x"\ndose = "1 uM"\n'
+    text = (
+        '[plate.BC1]\nline = "L1"\n[plate.BC2]\nline = "L2"\n[block.1x1.A1]\ncontrol ='
+        ' "vehicle"\n[block.1x1.A2]\ncompound = "x"\ndose = "1 uM"\n'
+    )
     assert read(tmp_path, text, plate="BC2").lines == ("L2",)
     assert plates_of_map(tmp_path / "map.toml") == ["BC1", "BC2"]
-    with pytest.raises(PlateMapError, match="the map is of plates BC1, BC2; name the one that is meant"):
+    with pytest.raises(
+        PlateMapError, match="the map is of plates BC1, BC2; name the one that is meant"
+    ):
         read(tmp_path, text)
 
 
@@ -56,12 +61,18 @@ def test_plates_of_a_layout_are_told_apart(tmp_path):
     ("text", "says"),
     [
         ("[well.A1\n", "the file is no TOML"),
-        ("[meta]\ninclude = '/etc/passwd'\n[well.A1]\nline = 'x'", "other files that .meta. names are not followed"),
+        (
+            "[meta]\ninclude = '/etc/passwd'\n[well.A1]\nline = 'x'",
+            "other files that .meta. names are not followed",
+        ),
         ("[extra]\nx = 1\n", "unknown table 'extra'"),
         ("[block.9999x9999.A1]\nline = 'x'", "is on no plate"),
         ("[plate.p1.block.9999x9999.A1]\nline = 'x'", "is on no plate"),
         ("[row.A]\nline = 'x'", "wellmap cannot read it"),
-        ("[well.A1]\ncompound = 'x'\ndose = '1 uM'", "the cell line is missing|no column named line"),
+        (
+            "[well.A1]\ncompound = 'x'\ndose = '1 uM'",
+            "the cell line is missing|no column named line",
+        ),
         ("", "wellmap cannot read it: No wells defined"),
     ],
 )

@@ -11,7 +11,9 @@ from segmentation.engines.cellpose import halving
 from segmentation.engines.weights import WeightsError
 from segmentation.filters.labels import link_somas
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"
+)
 
 
 def test_somas_take_the_label_of_their_nucleus():
@@ -77,7 +79,9 @@ class TestCheckpoints:
         with pytest.raises(WeightsError, match="no checkpoint at"):
             load(f"cellpose:{tmp_path / 'none.pt'}", device="cpu")
 
-    def test_a_published_name_without_network_says_where_to_put_the_file(self, tmp_path, monkeypatch):
+    def test_a_published_name_without_network_says_where_to_put_the_file(
+        self, tmp_path, monkeypatch
+    ):
         from cellpose import models
 
         def no_network(*_args, **_more):
@@ -85,7 +89,12 @@ class TestCheckpoints:
 
         monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
         monkeypatch.setattr(models, "cache_model_path", no_network)
-        with pytest.raises(WeightsError, match=r"could not be downloaded \(Network is unreachable\).*copy the file to .*cpsam_v2"):
+        with pytest.raises(
+            WeightsError,
+            match=(
+                r"could not be downloaded \(Network is unreachable\).*copy the file to .*cpsam_v2"
+            ),
+        ):
             load("cellpose:cpsam_v2", device="cpu")
 
     def test_a_pickle_is_refused_and_not_run(self, tmp_path):
@@ -125,7 +134,9 @@ class TestCheckpoints:
         torch.manual_seed(0)
         path = tmp_path / "own.pt"
         torch.save(CPSAM(dtype=torch.float32).state_dict(), path)
-        engine = load(f"cellpose:{path}", device="cpu", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        engine = load(
+            f"cellpose:{path}", device="cpu", sha256=hashlib.sha256(path.read_bytes()).hexdigest()
+        )
         described = engine.describe()
         assert described["device"] == "cpu"
         assert described["checkpoint"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -47,7 +47,9 @@ def matches(true, found, at=0.5):
 def test_objects_of_phantoms_are_found(phantoms, calibrated, compartment):
     matched = true = found = 0
     for p in phantoms:
-        m, t, f = matches(getattr(p.truth, compartment), calibrated.segment(p.field).labels[compartment])
+        m, t, f = matches(
+            getattr(p.truth, compartment), calibrated.segment(p.field).labels[compartment]
+        )
         matched, true, found = matched + m, true + t, found + f
     assert matched / true > 0.97
     assert matched / found > 0.97
@@ -80,7 +82,9 @@ def test_neurites_of_phantoms_are_found(phantoms, calibrated):
         mask = calibrated.segment(p.field).labels["neurites"] > 0
         centre = np.zeros(p.field.shape, np.uint8)
         for line in p.truth.neurites_yx:
-            cv2.polylines(centre, [np.round(line[:, ::-1] * 16).astype(np.int32)], False, 1, 1, cv2.LINE_8, 4)
+            cv2.polylines(
+                centre, [np.round(line[:, ::-1] * 16).astype(np.int32)], False, 1, 1, cv2.LINE_8, 4
+            )
         centre &= p.truth.somas == 0
         near_mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         near_truth = cv2.dilate(centre, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0

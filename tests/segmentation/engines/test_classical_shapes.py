@@ -1,4 +1,6 @@
-"""The classical engine on shapes whose answer is known in advance: discs of one brightness, and nothing else."""
+"""The classical engine on shapes whose answer is known in advance: discs of one brightness, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +42,33 @@ def test_a_disc_is_a_nucleus_of_its_own_area():
 
 
 def test_touching_nuclei_are_parted_and_ripples_are_not():
-    assert segment_nuclei(np.maximum(disc(100, 90, 5.5), disc(100, 110, 4.8)), PX, 1.0, SIZES).max() == 2
-    wavy = (np.hypot(Y - 100, X - 100) <= 11 + 0.7 * np.cos(9 * np.arctan2(Y - 100, X - 100))).astype(np.float32) * 1000
+    assert (
+        segment_nuclei(np.maximum(disc(100, 90, 5.5), disc(100, 110, 4.8)), PX, 1.0, SIZES).max()
+        == 2
+    )
+    wavy = (
+        np.hypot(Y - 100, X - 100) <= 11 + 0.7 * np.cos(9 * np.arctan2(Y - 100, X - 100))
+    ).astype(np.float32) * 1000
     assert segment_nuclei(wavy, PX, 1.0, SIZES).max() == 1
 
 
 def test_a_nucleus_ends_at_half_of_its_own_brightness():
     """A halo at 0.4 of the brightness belongs to no nucleus, one at 0.7 does."""
-    dim = segment_nuclei(np.maximum(disc(100, 100, 5.5), disc(100, 100, 7.5, 330)), PX, 200.0, SIZES, own_threshold=False)
+    dim = segment_nuclei(
+        np.maximum(disc(100, 100, 5.5), disc(100, 100, 7.5, 330)),
+        PX,
+        200.0,
+        SIZES,
+        own_threshold=False,
+    )
     assert area_um2(dim, 1) == pytest.approx(np.pi * 5.5**2, rel=0.05)
-    bright = segment_nuclei(np.maximum(disc(100, 100, 5.5), disc(100, 100, 7.5, 700)), PX, 200.0, SIZES, own_threshold=False)
+    bright = segment_nuclei(
+        np.maximum(disc(100, 100, 5.5), disc(100, 100, 7.5, 700)),
+        PX,
+        200.0,
+        SIZES,
+        own_threshold=False,
+    )
     assert area_um2(bright, 1) == pytest.approx(np.pi * 7.5**2, rel=0.05)
 
 
@@ -60,7 +79,9 @@ def test_under_20_um2_there_is_no_nucleus(radius_um, count):
 
 def test_holes_are_filled():
     ring = disc(100, 100, 5.5) - disc(100, 100, 1.5, 400)
-    assert area_um2(segment_nuclei(ring, PX, 1.0, SIZES), 1) == pytest.approx(np.pi * 5.5**2, rel=0.05)
+    assert area_um2(segment_nuclei(ring, PX, 1.0, SIZES), 1) == pytest.approx(
+        np.pi * 5.5**2, rel=0.05
+    )
 
 
 def test_the_field_s_own_threshold_is_never_under_the_floor():
@@ -78,7 +99,8 @@ def somas_field(body):
 def test_a_soma_carries_its_nucleus_s_number_and_holds_it():
     nuclei = np.zeros((200, 200), np.int32)
     nuclei[disc(60, 60, 4) > 0], nuclei[disc(140, 140, 4) > 0] = 1, 2
-    body = disc(60, 60, 9) - disc(60, 60, 4, 700)  # a nucleus is a dark hole in a soma; the second has no soma
+    # a nucleus is a dark hole in a soma; the second has no soma
+    body = disc(60, 60, 9) - disc(60, 60, 4, 700)
     somas = segment_somas(somas_field(body), nuclei, 500.0, SIZES)
     assert set(np.unique(somas)) == {0, 1}
     assert (somas[nuclei == 1] == 1).all()
@@ -88,7 +110,8 @@ def test_a_soma_carries_its_nucleus_s_number_and_holds_it():
 def test_a_soma_reaches_no_further_than_14_um_from_its_nucleus():
     nuclei = np.zeros((200, 200), np.int32)
     nuclei[disc(100, 100, 4) > 0] = 1
-    wide = (np.abs(Y - 100) <= 8 / PX).astype(np.float32) * 1000  # a broad band over the whole field
+    # a broad band over the whole field
+    wide = (np.abs(Y - 100) <= 8 / PX).astype(np.float32) * 1000
     somas = segment_somas(somas_field(wide), nuclei, 500.0, SIZES)
     _, x = np.nonzero(somas)
     assert (x.max() - 100) * PX == pytest.approx(4 + 14, abs=0.8)
@@ -122,7 +145,11 @@ def test_smoothing_takes_the_background_off_and_leaves_the_field_alone():
 
 def noisy(seed, sigma=10.0):
     rng = np.random.default_rng(seed)
-    return Field(rng.normal(200, sigma, (3, 200, 200)).astype(np.float32), ("dna", "neurite", "aggregate"), PX)
+    return Field(
+        rng.normal(200, sigma, (3, 200, 200)).astype(np.float32),
+        ("dna", "neurite", "aggregate"),
+        PX,
+    )
 
 
 def test_thresholds_of_empty_fields_are_those_of_their_noise():
@@ -153,4 +180,6 @@ def test_given_thresholds_decide_and_are_described():
     assert engine.thresholds == Thresholds(nuclei_floor=300.0)
     field = Field(disc(60, 60, 5.5, 200)[None] + 100, ("dna",), PX)
     assert engine.segment(field).labels["nuclei"].max() == 0
-    assert engine.with_thresholds({"nuclei_floor": 100.0}).segment(field).labels["nuclei"].max() == 1
+    assert (
+        engine.with_thresholds({"nuclei_floor": 100.0}).segment(field).labels["nuclei"].max() == 1
+    )

@@ -9,7 +9,9 @@ from segmentation.engines.registry import Segmenter, available, segment_all
 
 
 def test_registry_refuses_by_name():
-    with pytest.raises(ValueError, match="unknown segmentation engine 'magic'; known: cellpose, classical"):
+    with pytest.raises(
+        ValueError, match="unknown segmentation engine 'magic'; known: cellpose, classical"
+    ):
         load("magic")
     with pytest.raises(ValueError, match="no models"):
         load("classical:big")
@@ -30,7 +32,11 @@ class Entry:
 
 
 def test_an_engine_of_another_package_is_known_and_gets_model_device_and_options(monkeypatch):
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry] if group == "motor_neuron.segmenters" else [])
+    monkeypatch.setattr(
+        registry,
+        "entry_points",
+        lambda group: [Entry] if group == "motor_neuron.segmenters" else [],
+    )
     assert available() == ("cellpose", "classical", "foreign", "motornet")
     assert load("foreign:big:2", device="cpu", sizes=3) == ("big:2", "cpu", {"sizes": 3})
     assert load("foreign") == ("", "auto", {})

@@ -5,7 +5,14 @@ import hashlib
 import pytest
 
 from segmentation.engines import weights
-from segmentation.engines.weights import WeightsError, known_models, motornet_checkpoint, pull_model, sha256_of, verify_model
+from segmentation.engines.weights import (
+    WeightsError,
+    known_models,
+    motornet_checkpoint,
+    pull_model,
+    sha256_of,
+    verify_model,
+)
 
 
 @pytest.fixture
@@ -43,8 +50,18 @@ def test_a_byte_flipped_in_the_shipped_weights_is_noticed(tmp_path, monkeypatch)
 
 def test_every_model_has_a_licence_and_says_whether_it_is_commercial(cellpose_folder):
     models = {m.engine: m for m in known_models()}
-    assert set(models) == {"motornet", "cellpose:cpsam_v2", "cellpose:cpsam", "cellpose:cpdino", "cellpose:cpdino-vitb"}
-    assert all("no commercial use" in m.card.licence for name, m in models.items() if name.startswith("cellpose"))
+    assert set(models) == {
+        "motornet",
+        "cellpose:cpsam_v2",
+        "cellpose:cpsam",
+        "cellpose:cpdino",
+        "cellpose:cpdino-vitb",
+    }
+    assert all(
+        "no commercial use" in m.card.licence
+        for name, m in models.items()
+        if name.startswith("cellpose")
+    )
     assert models["motornet"].sha256 == weights.MOTORNET_SHA256
     assert models["cellpose:cpsam"].sha256 is None
 
@@ -54,7 +71,9 @@ def test_the_digest_of_the_first_load_binds_all_later_ones(cellpose_folder):
 
     (cellpose_folder / "cpsam").write_bytes(b"first")
     assert cellpose_checkpoint("cpsam").sha256 == hashlib.sha256(b"first").hexdigest()
-    assert {m.engine: m.sha256 for m in known_models()}["cellpose:cpsam"] == hashlib.sha256(b"first").hexdigest()
+    assert {m.engine: m.sha256 for m in known_models()}["cellpose:cpsam"] == hashlib.sha256(
+        b"first"
+    ).hexdigest()
     (cellpose_folder / "cpsam").write_bytes(b"second")
     with pytest.raises(WeightsError, match="is pinned"):
         cellpose_checkpoint("cpsam")
@@ -62,7 +81,10 @@ def test_the_digest_of_the_first_load_binds_all_later_ones(cellpose_folder):
 
 def test_pull_knows_what_can_be_pulled(cellpose_folder):
     assert pull_model("motornet").sha256 == weights.MOTORNET_SHA256
-    with pytest.raises(WeightsError, match="'classical' is no model that can be pulled; known: motornet, cellpose:cpsam_v2"):
+    with pytest.raises(
+        WeightsError,
+        match="'classical' is no model that can be pulled; known: motornet, cellpose:cpsam_v2",
+    ):
         pull_model("classical")
 
 
@@ -74,7 +96,9 @@ def test_verify(cellpose_folder, checkpoint):
     assert verify_model(f"cellpose:{checkpoint}", own.sha256)[1] == "is the given one"
     with pytest.raises(WeightsError, match="is pinned"):
         verify_model(str(checkpoint), "0" * 64)
-    with pytest.raises(WeightsError, match="is not on this machine; imaging-service models pull cellpose:cpsam"):
+    with pytest.raises(
+        WeightsError, match="is not on this machine; imaging-service models pull cellpose:cpsam"
+    ):
         verify_model("cellpose:cpsam")
 
 

@@ -32,7 +32,9 @@ def test_few_fields_give_no_illumination():
 
 def test_the_background_is_the_tenth_percentile_of_the_blocks():
     blocks = np.arange(11, dtype=np.float32)
-    assert background_level(np.kron(blocks[None], np.ones((16, 16), np.float32))) == pytest.approx(1.0)
+    assert background_level(np.kron(blocks[None], np.ones((16, 16), np.float32))) == pytest.approx(
+        1.0
+    )
     assert background_level(np.full((3, 3), 7, np.float32)) == 7
 
 
@@ -46,13 +48,16 @@ def test_noise_within_a_mask_is_that_of_its_pixels():
     assert noise_level(image, np.zeros((300, 300), bool)) == 0
 
 
-CURVED = Illumination(((0.0, 0.2, 0.0, -0.3, 0.0, -0.3), (0.0,) * 6), (True, False), ("", "too dark"))
+CURVED = Illumination(
+    ((0.0, 0.2, 0.0, -0.3, 0.0, -0.3), (0.0,) * 6), (True, False), ("", "too dark")
+)
 
 
 def test_a_profile_has_mean_one_and_the_shape_of_its_polynomial():
     profile = CURVED.profile(0, (101, 201))
     assert profile.mean() == pytest.approx(1, abs=1e-5)
-    assert profile[50, 100] / profile[0, 100] == pytest.approx(np.exp(0.2 + 0.3), rel=1e-4)  # y = 0 over y = -1
+    # y = 0 over y = -1
+    assert profile[50, 100] / profile[0, 100] == pytest.approx(np.exp(0.2 + 0.3), rel=1e-4)
     assert profile[100, 100] / profile[0, 100] == pytest.approx(np.exp(0.4), rel=1e-4)
     assert profile[50, 200] / profile[50, 100] == pytest.approx(np.exp(-0.3), rel=1e-4)
     assert (CURVED.profile(1, (5, 6)) == 1).all()
@@ -81,7 +86,9 @@ def drawn(profile, seed):
     light = np.zeros((256, 256))
     for y, x in rng.integers(0, 240, (120, 2)):
         light[y : y + 12, x : x + 12] = 1000
-    return Field((light * profile + rng.normal(100, 3, light.shape))[None].astype(np.float32), ("dna",), 0.5)
+    return Field(
+        (light * profile + rng.normal(100, 3, light.shape))[None].astype(np.float32), ("dna",), 0.5
+    )
 
 
 Y, X = np.meshgrid(*[np.linspace(-1, 1, 256)] * 2, indexing="ij")

@@ -42,6 +42,7 @@ def test_the_gain_of_noise_is_that_of_the_laplacian_and_bounds_the_upper_tail(si
     assert gain == pytest.approx(1 / (2 * np.sqrt(2 * np.pi) * sigma), rel=0.12 / sigma)
     noise = np.random.default_rng(0).normal(0, 1, (512, 512)).astype(np.float32)
     weak = curvatures(noise, sigma)[1]
-    # The weak curvature is the lesser of two: it lies lower than their mean and spreads a little more.
+    # The weak curvature is the lesser of two: it lies lower than their mean and spreads a little
+    # more.
     assert weak.std() / gain == pytest.approx(1.09, abs=0.03)
     assert np.percentile(weak, 99.9) / (3.09 * gain) == pytest.approx(0.8, abs=0.05)

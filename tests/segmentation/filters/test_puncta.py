@@ -9,7 +9,9 @@ Y, X = np.mgrid[:80, :80].astype(np.float32)
 
 
 def spots(*places, height=100.0, sigma=2.0):
-    return sum(height * np.exp(-((Y - y) ** 2 + (X - x) ** 2) / (2 * sigma**2)) for y, x in places).astype(np.float32)
+    return sum(
+        height * np.exp(-((Y - y) ** 2 + (X - x) ** 2) / (2 * sigma**2)) for y, x in places
+    ).astype(np.float32)
 
 
 def test_the_filter_fits_a_disc_of_0_6_um_and_never_goes_under_0_8_px():

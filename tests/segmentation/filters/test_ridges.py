@@ -26,7 +26,10 @@ def test_hysteresis_keeps_faint_stretches_of_what_is_bright_elsewhere():
     assert not hysteresis(response, 1.0, 9.0).any()  # above, not at
 
 
-@pytest.mark.parametrize(("pixels", "pixel_size_um", "kept"), [(8, 1.0, True), (7, 1.0, False), (16, 0.5, True), (15, 0.5, False)])
+@pytest.mark.parametrize(
+    ("pixels", "pixel_size_um", "kept"),
+    [(8, 1.0, True), (7, 1.0, False), (16, 0.5, True), (15, 0.5, False)],
+)
 def test_pieces_under_8_um_are_dropped(pixels, pixel_size_um, kept):
     mask = np.zeros((30, 30), bool)
     mask[5, 2 : 2 + pixels] = True

@@ -7,7 +7,9 @@ from segmentation.filters.tiling import OutOfDeviceMemory, TileRunner, tiles
 
 
 def local_mean(images):
-    """A stand-in for a network: it sees two pixels around, and answers at full and at half resolution."""
+    """A stand-in for a network: it sees two pixels around, and answers at full and at half
+    resolution.
+    """
     padded = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="edge")
     n = images.shape[2:]
     full = sum(padded[:, :, i : i + n[0], j : j + n[1]] for i in range(5) for j in range(5)) / 25
@@ -33,14 +35,19 @@ def test_every_pixel_is_answered_for_once_and_far_from_the_tiles_rim(shape):
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_tiles_give_what_the_whole_field_gives_for_any_batch(batch):
     rng = np.random.default_rng(0)
-    fields = [rng.random((2, h, w)).astype(np.float32) for h, w in ((300, 413), (300, 413), (90, 40), (128, 128))]
+    fields = [
+        rng.random((2, h, w)).astype(np.float32)
+        for h, w in ((300, 413), (300, 413), (90, 40), (128, 128))
+    ]
     runner = TileRunner(local_mean, batch, 16, size=128, halo=16)
     for planes, (full, half) in zip(fields, runner.run(fields), strict=True):
         expected = local_mean(planes[None])[0][0]
         inner = np.s_[:, :-2, :-2]  # the last pixels see the padding
         assert np.array_equal(full[inner], expected[inner])
         assert half.shape == (2, -(-planes.shape[1] // 2), -(-planes.shape[2] // 2))
-        assert np.array_equal(half[:, :-1, :-1], full[:, ::2, ::2][:, : half.shape[1] - 1, : half.shape[2] - 1])
+        assert np.array_equal(
+            half[:, :-1, :-1], full[:, ::2, ::2][:, : half.shape[1] - 1, : half.shape[2] - 1]
+        )
 
 
 def test_tiles_of_several_fields_share_a_batch_and_no_batch_is_larger():
@@ -82,6 +89,13 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing():
 
 def test_out_of_memory_a_third_time_fails_with_a_reason():
     network, _ = limited(0)
-    with pytest.raises(OutOfDeviceMemory, match="2 tiles of 128 × 128 pixels, a batch already halved twice") as caught:
-        list(TileRunner(network, 8, 16, (Full,), size=128, halo=16).run([np.zeros((1, 300, 300), np.float32)]))
-    assert isinstance(caught.value, MemoryError)  # callers try again elsewhere and do not blame the well
+    with pytest.raises(
+        OutOfDeviceMemory, match="2 tiles of 128 × 128 pixels, a batch already halved twice"
+    ) as caught:
+        list(
+            TileRunner(network, 8, 16, (Full,), size=128, halo=16).run(
+                [np.zeros((1, 300, 300), np.float32)]
+            )
+        )
+    # callers try again elsewhere and do not blame the well
+    assert isinstance(caught.value, MemoryError)

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segmentation.phantoms.drawing import add_spot, blob, draw_line, draw_polygon, smooth_noise, walk
+from segmentation.phantoms.drawing import (
+    add_spot,
+    blob,
+    draw_line,
+    draw_polygon,
+    smooth_noise,
+    walk,
+)
 
 
 def test_a_polygon_is_filled_and_overwrites():
@@ -14,11 +21,15 @@ def test_a_polygon_is_filled_and_overwrites():
 
 
 def test_a_blob_without_irregularity_is_the_ellipse():
-    outline = blob(np.random.default_rng(0), np.array([50.0, 40.0]), np.array([10.0, 5.0]), 0.0, 0.0)
+    outline = blob(
+        np.random.default_rng(0), np.array([50.0, 40.0]), np.array([10.0, 5.0]), 0.0, 0.0
+    )
     assert outline.shape == (64, 2)
     y, x = (outline - [50, 40]).T
     assert x**2 / 100 + y**2 / 25 == pytest.approx(np.ones(64))
-    turned = blob(np.random.default_rng(0), np.array([50.0, 40.0]), np.array([10.0, 5.0]), 90.0, 0.0)
+    turned = blob(
+        np.random.default_rng(0), np.array([50.0, 40.0]), np.array([10.0, 5.0]), 90.0, 0.0
+    )
     y, x = (turned - [50, 40]).T
     assert x**2 / 25 + y**2 / 100 == pytest.approx(np.ones(64))
 

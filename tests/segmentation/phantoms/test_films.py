@@ -31,12 +31,19 @@ def test_truth_is_the_same_twice_and_starts_without_drift():
     assert np.array_equal(one.drift_um[0], [0, 0])
     assert one.drift_um.shape == (10, 2)
     assert len(one.death_h) == len(one.start_um) > 2
-    apart = np.hypot(*(one.start_um[:, None] - one.start_um[None]).transpose(2, 0, 1)) + 100 * np.eye(len(one.start_um))
+    apart = np.hypot(
+        *(one.start_um[:, None] - one.start_um[None]).transpose(2, 0, 1)
+    ) + 100 * np.eye(len(one.start_um))
     assert apart.min() > 28
 
 
 def test_hours_of_death_are_exponential_with_the_hazard():
-    many = np.concatenate([film_truth(Film(hazard_per_h=0.01), Optics(shape=(1000, 1000)), s).death_h for s in range(12)])
+    many = np.concatenate(
+        [
+            film_truth(Film(hazard_per_h=0.01), Optics(shape=(1000, 1000)), s).death_h
+            for s in range(12)
+        ]
+    )
     assert many.mean() == pytest.approx(100, rel=4 / np.sqrt(len(many)))
     assert np.isinf(film_truth(FILM, OPTICS, 1).death_h).all()
 
@@ -78,6 +85,9 @@ def test_a_blurred_frame_has_no_edges():
 
 
 def test_debris_settles_and_stays():
-    counts = [(f[0] > 600).sum() for f in frames(replace(FILM, neurons_per_mm2=0.0, debris_per_frame=30.0))]
+    counts = [
+        (f[0] > 600).sum()
+        for f in frames(replace(FILM, neurons_per_mm2=0.0, debris_per_frame=30.0))
+    ]
     assert counts[0] == 0
     assert counts[1] < counts[2] < counts[3]

@@ -12,7 +12,17 @@ TEXTBOOK = Clutter()
 
 def grower(clutter=TEXTBOOK, seed=0, per_neuron=3):
     canvas = np.zeros((600, 600), np.float32)
-    return Neurites(np.random.default_rng(seed), np.random.default_rng(seed + 1), 180.0, per_neuron, clutter, UM, 0.9, 8.0, canvas)
+    return Neurites(
+        np.random.default_rng(seed),
+        np.random.default_rng(seed + 1),
+        180.0,
+        per_neuron,
+        clutter,
+        UM,
+        0.9,
+        8.0,
+        canvas,
+    )
 
 
 def length_um(line):

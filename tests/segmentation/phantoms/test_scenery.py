@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from segmentation.phantoms.scenery import Clutter, add_debris, add_flat_cell, add_haze, add_lint, add_spindle
+from segmentation.phantoms.scenery import (
+    Clutter,
+    add_debris,
+    add_flat_cell,
+    add_haze,
+    add_lint,
+    add_spindle,
+)
 
 UM = 2.0
 

@@ -19,15 +19,22 @@ def test_every_scene_renders_the_same_twice_and_differs_by_seed(level):
 
 
 def test_an_unknown_scene_is_refused():
-    with pytest.raises(ValueError, match="unknown difficulty 'brutal'; known: easy, medium, hard, wild"):
+    with pytest.raises(
+        ValueError, match="unknown difficulty 'brutal'; known: easy, medium, hard, wild"
+    ):
         scene("brutal", 1)
 
 
 def test_the_easy_scene_is_the_textbook():
-    assert scene("easy", 5, shape=(100, 120), pixel_size_um=0.5) == (Culture(), Optics(shape=(100, 120), pixel_size_um=0.5))
+    assert scene("easy", 5, shape=(100, 120), pixel_size_um=0.5) == (
+        Culture(),
+        Optics(shape=(100, 120), pixel_size_um=0.5),
+    )
 
 
-@pytest.mark.parametrize(("level", "low", "high"), [("medium", 120, 280), ("hard", 200, 450), ("wild", 0, 700)])
+@pytest.mark.parametrize(
+    ("level", "low", "high"), [("medium", 120, 280), ("hard", 200, 450), ("wild", 0, 700)]
+)
 def test_densities_stay_in_their_range_and_the_camera_in_view(level, low, high):
     for seed in range(30):
         culture, optics = scene(level, seed, shape=(200, 200), pixel_size_um=0.4)

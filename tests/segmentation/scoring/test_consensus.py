@@ -30,7 +30,8 @@ def test_an_engine_is_counted_beside_what_is_agreed_only():
     agreed, disputed = consensus(FIRST, SECOND)
     everything = squares(_1=(0, 0, 8), _2=(0, 20, 8), _3=(20, 0, 8), _4=(20, 20, 8), _6=(32, 32, 6))
     counts = beside_consensus(everything, agreed, disputed)
-    assert (counts.tp, counts.fp, counts.fn) == (2, 1, 0)  # the disputed two are nobody's fault, the fifth is the engine's
+    # the disputed two are nobody's fault, the fifth is the engine's
+    assert (counts.tp, counts.fp, counts.fn) == (2, 1, 0)
     counts = beside_consensus(squares(_3=(0, 20, 8)), agreed, disputed)
     assert (counts.tp, counts.fp, counts.fn) == (1, 0, 1)
     nothing = np.zeros_like(FIRST)

@@ -11,7 +11,9 @@ from imaging_service.jobs.durable.cluster import Cluster
 from imaging_service.settings import Settings
 
 
-@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "TLS://x", "tcp://tls://x"])
+@pytest.mark.parametrize(
+    "address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "TLS://x", "tcp://tls://x"]
+)
 def test_a_scheduler_without_tls_is_refused(address):
     with pytest.raises(Forbidden):
         Cluster(Settings(dask_scheduler=address))
@@ -64,7 +66,10 @@ def test_the_same_key_runs_again(cluster):
     assert cluster._client.released == 2
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), MemoryError(), KilledWorker("k", SimpleNamespace(address="tcp://x"), 3)])
+@pytest.mark.parametrize(
+    "error",
+    [OSError("disk"), MemoryError(), KilledWorker("k", SimpleNamespace(address="tcp://x"), 3)],
+)
 def test_a_lost_process_is_the_machine_s_failure(cluster, error):
     def fails():
         raise error

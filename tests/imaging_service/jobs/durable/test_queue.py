@@ -23,16 +23,32 @@ def session(data_folder):
 
 def queued(session):
     """(workflow id, queue, name) of every job that waits."""
-    return sorted(session.connection().execute(sa.text("SELECT workflow_uuid, queue_name, name FROM workflow_status")).all())
+    return sorted(
+        session.connection()
+        .execute(sa.text("SELECT workflow_uuid, queue_name, name FROM workflow_status"))
+        .all()
+    )
 
 
 def test_a_submission_is_a_row_a_folder_and_a_job(data_folder, small_inputs, session):
     run = submit_run(data_folder, small_inputs)
     row = session.get_one(RunRow, run)
-    assert (row.state, row.attempt, row.n_wells, row.n_skipped, row.engine) == ("queued", 1, 6, 1, "classical")
+    assert (row.state, row.attempt, row.n_wells, row.n_skipped, row.engine) == (
+        "queued",
+        1,
+        6,
+        1,
+        "classical",
+    )
     assert "C04" not in row.notes
     plate = session.get_one(PlateRow, row.plate_id)
-    assert (plate.name, plate.rows, plate.columns, json.loads(plate.channels), plate.pixel_size_um) == (
+    assert (
+        plate.name,
+        plate.rows,
+        plate.columns,
+        json.loads(plate.channels),
+        plate.pixel_size_um,
+    ) == (
         "Small-1",
         4,
         6,
@@ -43,11 +59,15 @@ def test_a_submission_is_a_row_a_folder_and_a_job(data_folder, small_inputs, ses
     assert queued(session) == [(f"{run}:1", "plates", "analyse_plate")]
 
 
-def test_the_same_submission_is_the_same_run_and_another_protocol_another(data_folder, small_inputs, session):
+def test_the_same_submission_is_the_same_run_and_another_protocol_another(
+    data_folder, small_inputs, session
+):
     run = submit_run(data_folder, small_inputs)
     assert submit_run(data_folder, small_inputs) == run
     assert len(queued(session)) == 1
-    other = replace(small_inputs, protocol=small_inputs.protocol.model_copy(update={"name": "other"}))
+    other = replace(
+        small_inputs, protocol=small_inputs.protocol.model_copy(update={"name": "other"})
+    )
     assert submit_run(data_folder, other) != run
     assert len(session.exec(select(RunRow)).all()) == 2
     assert len(session.exec(select(PlateRow)).all()) == 1
@@ -57,7 +77,12 @@ def test_a_failed_run_is_tried_again_and_keeps_what_is_done(data_folder, small_i
     run = submit_run(data_folder, small_inputs)
     row = session.get_one(RunRow, run)
     row.state, row.reason = "failed", "disk"
-    session.add_all([WellRow(run_id=run, well="B02", status="done"), WellRow(run_id=run, well="B03", status="failed")])
+    session.add_all(
+        [
+            WellRow(run_id=run, well="B02", status="done"),
+            WellRow(run_id=run, well="B03", status="failed"),
+        ]
+    )
     session.commit()
     assert submit_run(data_folder, small_inputs) == run
     session.expire_all()
@@ -74,10 +99,14 @@ def test_a_review_is_followed_once_a_revision(data_folder, small_inputs, session
     said = Verdict(well="B02", accepted=True, author="ann", time="2026-01-01T00:00:00Z")
     ReviewLog(run_folder(data_folder, run).root).judge(said)
     assert [request_review(data_folder, run) for _ in range(2)] == [2, 2]
-    assert [job for job in queued(session) if job[1] == "reviews"] == [(f"{run}:review:2", "reviews", "follow_review")]
+    assert [job for job in queued(session) if job[1] == "reviews"] == [
+        (f"{run}:review:2", "reviews", "follow_review")
+    ]
 
 
-def test_a_review_that_could_not_be_followed_is_asked_for_under_a_new_name(data_folder, small_inputs, session):
+def test_a_review_that_could_not_be_followed_is_asked_for_under_a_new_name(
+    data_folder, small_inputs, session
+):
     run = submit_run(data_folder, small_inputs)
     row = session.get_one(RunRow, run)
     row.review_reason = "work was deleted"

@@ -67,7 +67,13 @@ def test_a_well_has_one_row_however_often_its_step_ran(served, session):
 
 def test_a_well_that_was_given_up_is_failed_with_the_reason(served):
     made = workflows.give_up.__wrapped__(served.run, "B02", "well B02: MachineError: lost")
-    assert made == {"well": "B02", "status": "failed", "reason": "well B02: MachineError: lost", "n_fields": 0, "n_nuclei": 0}
+    assert made == {
+        "well": "B02",
+        "status": "failed",
+        "reason": "well B02: MachineError: lost",
+        "n_fields": 0,
+        "n_nuclei": 0,
+    }
 
 
 def test_the_summary_puts_every_row_into_the_database_in_order(served, session):
@@ -85,11 +91,16 @@ def test_nan_does_not_get_into_the_database(tmp_path):
 
 
 def test_a_row_s_filters_stand_beside_it(tmp_path):
-    pl.DataFrame({"line": ["L1", None], "status": ["ok", "flat"], "x": [1, 2]}).write_parquet(tmp_path / "t.parquet")
+    pl.DataFrame({"line": ["L1", None], "status": ["ok", "flat"], "x": [1, 2]}).write_parquet(
+        tmp_path / "t.parquet"
+    )
     rows = workflows.table_rows(tmp_path / "t.parquet", "r", "responses", 3)
-    assert [(r["position"], r["line"], r["status"], r["compound"], r["revision"]) for r in rows] == [
-        (0, "L1", "ok", "", 3), (1, "", "flat", "", 3),
-    ]  # fmt: skip
+    assert [
+        (r["position"], r["line"], r["status"], r["compound"], r["revision"]) for r in rows
+    ] == [
+        (0, "L1", "ok", "", 3),
+        (1, "", "flat", "", 3),
+    ]
     assert json.loads(rows[1]["content"]) == {"line": None, "status": "flat", "x": 2}
 
 
@@ -100,12 +111,19 @@ def test_a_revision_s_rows_replace_the_last_revision_s_and_never_the_engine_s(se
         shutil.copy(served.folder / f"{kind}.parquet", corrected)
     table = pl.read_parquet(corrected / "wells.parquet")
     for revision in (2, 5):
-        table.filter(pl.col("status") == "done").with_columns(label_version=pl.lit(revision)).write_parquet(corrected / "wells.parquet")
+        table.filter(pl.col("status") == "done").with_columns(
+            label_version=pl.lit(revision)
+        ).write_parquet(corrected / "wells.parquet")
         workflows.commit_review.__wrapped__(served.run, revision)
     session.expire_all()
     row = session.get_one(RunRow, served.run)
     assert row.revision == 5
-    versions = {r: {json.loads(c)["label_version"] or 1 for c in table_content(session, row, "wells", {}, r)} for r in (1, 2, 5)}
+    versions = {
+        r: {
+            json.loads(c)["label_version"] or 1 for c in table_content(session, row, "wells", {}, r)
+        }
+        for r in (1, 2, 5)
+    }
     assert versions == {1: {1}, 2: set(), 5: {5}}
 
 

@@ -30,7 +30,11 @@ def test_reviewers_who_did_the_same_agree_and_one_erased_cell_is_one_miss(review
     n = len(cells(image))
     assert found.f1 == pytest.approx(2 * (n - 1) / (2 * n - 1))
     assert 0.8 < found.dice < 1
-    assert (found.fields[0].n_first, found.fields[0].n_second, found.fields[0].matched) == (n - 1, n, n - 1)
+    assert (found.fields[0].n_first, found.fields[0].n_second, found.fields[0].matched) == (
+        n - 1,
+        n,
+        n - 1,
+    )
 
 
 def test_kappa_of_verdicts(reviewers):
@@ -59,7 +63,9 @@ def test_the_engine_against_the_reviewer(reviewers, monkeypatch):
 
 
 def test_the_engine_is_counted_beside_what_both_have(reviewers):
-    """Both erase one cell, ann another one too: the first is the engine's error, the second is disputed and nobody's."""
+    """Both erase one cell, ann another one too: the first is the engine's error, the second is
+    disputed and nobody's.
+    """
     ann, bob = reviewers
     labels = cells(ann.image())
     bob.image()
@@ -84,7 +90,10 @@ def test_two_readings_of_one_run_are_compared_as_copies_are(reviewers):
     assert (found.fields[0].n_second, found.fields[0].matched, found.n_judged) == (n, n - 1, 1)
     said = CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann,bob"])
     assert "two reviewers, nuclei, 1 fields (1 judged by both)" in said.output
-    assert CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann"]).exit_code == 2
+    assert (
+        CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann"]).exit_code
+        == 2
+    )
 
 
 def test_reviewers_of_different_runs_are_not_compared(reviewers):

@@ -57,40 +57,58 @@ def test_a_correction_moves_its_well_and_its_line_only(run, monkeypatch):
     measured, fitted = [], []
     true_measure, true_respond = corrections.measure, corrections.respond
     monkeypatch.setattr(corrections, "measure", lambda *a: measured.append(1) or true_measure(*a))
-    monkeypatch.setattr(corrections, "respond", lambda *a, **k: fitted.append(k["lines"]) or true_respond(*a, **k))
+    monkeypatch.setattr(
+        corrections, "respond", lambda *a, **k: fitted.append(k["lines"]) or true_respond(*a, **k)
+    )
     found = apply_review(folder)
     after = table(found.folder, "wells")
     assert (found.revision, found.measured, found.lines) == (2, ((well, 1, 1),), (line,))
     assert (len(measured), fitted) == (1, [[line]])
     was, now = (t.filter(pl.col("well") == well)["nuclei_count"][0] for t in (before, after))
     assert now == was - 3
-    assert not table(found.folder, "cells").filter((pl.col("well") == well) & (pl.col("field") == 1) & pl.col("label").is_in(gone)).height
+    assert (
+        not table(found.folder, "cells")
+        .filter((pl.col("well") == well) & (pl.col("field") == 1) & pl.col("label").is_in(gone))
+        .height
+    )
     others = pl.col("line") != line
     assert after.filter(others).drop("qc").equals(before.filter(others).drop("qc"))
     responses = table(found.folder, "responses")
     assert set(responses["label_version"]) == {2}
-    assert responses.select("line", "compound", "phenotype").equals(table(folder, "responses").select("line", "compound", "phenotype"))
+    assert responses.select("line", "compound", "phenotype").equals(
+        table(folder, "responses").select("line", "compound", "phenotype")
+    )
     assert table(folder, "wells").equals(before)  # the engine's tables stay
     apply_review(folder)
     assert len(measured) == 1  # what was measured once is kept
 
 
 def test_objects_that_nobody_touched_keep_what_their_own_pixels_say(run):
-    """The field is measured whole, for the neighbours' neurites; a nucleus is what it was, and says on which labels it was measured."""
+    """The field is measured whole, for the neighbours' neurites; a nucleus is what it was, and says
+    on which labels it was measured.
+    """
     folder, log = run
     well = table(folder, "wells").filter(pl.col("nuclei_count") > 10)["well"][0]
     gone = erase(folder, log, well, 2)
     found = apply_review(folder)
     here = (pl.col("well") == well) & (pl.col("field") == 1)
-    before, after = (table(f, "cells").filter(here & ~pl.col("label").is_in(gone)) for f in (folder, found.folder))
+    before, after = (
+        table(f, "cells").filter(here & ~pl.col("label").is_in(gone))
+        for f in (folder, found.folder)
+    )
     own = [c for c in before.columns if c.startswith("nucleus_") and c != "nucleus_confidence"]
     assert len(own) > 8
     assert after.select("label", *own).equals(before.select("label", *own))
     assert set(after["label_version"]) == {2}
-    versions = {name: table(found.folder, name).filter(pl.col("well") == well) for name in ("fields", "wells")}
+    versions = {
+        name: table(found.folder, name).filter(pl.col("well") == well)
+        for name in ("fields", "wells")
+    }
     assert versions["fields"].sort("field")["label_version"].to_list() == [2, 1]
     assert versions["wells"]["label_version"].to_list() == [2]
-    assert set(table(found.folder, "wells").filter(pl.col("well") != well)["label_version"].drop_nulls()) == {1}
+    assert set(
+        table(found.folder, "wells").filter(pl.col("well") != well)["label_version"].drop_nulls()
+    ) == {1}
 
 
 def test_going_back_brings_the_numbers_back(run):
@@ -98,7 +116,14 @@ def test_going_back_brings_the_numbers_back(run):
     well = table(folder, "wells").filter(pl.col("control") == "vehicle")["well"][0]
     erase(folder, log, well, 2)
     apply_review(folder)
-    log.revert(lambda frame: read_labels(folder / "labels.zarr", Well.parse(well), 1, frame), well, 1, 1, "ann", "was right")
+    log.revert(
+        lambda frame: read_labels(folder / "labels.zarr", Well.parse(well), 1, frame),
+        well,
+        1,
+        1,
+        "ann",
+        "was right",
+    )
     found = apply_review(folder)
     drop = ["label_version"]
     assert table(found.folder, "wells").drop(drop).equals(table(folder, "wells").drop(drop))
@@ -106,7 +131,14 @@ def test_going_back_brings_the_numbers_back(run):
 
 
 def verdict(well, field=None, accepted=False, reason="bubble"):
-    return Verdict(well=well, field=field, accepted=accepted, author="ann", reason=reason, time=datetime.now(UTC))
+    return Verdict(
+        well=well,
+        field=field,
+        accepted=accepted,
+        author="ann",
+        reason=reason,
+        time=datetime.now(UTC),
+    )
 
 
 def test_rejected_fields_and_wells_leave_the_tables_with_their_reason(run):
@@ -125,7 +157,10 @@ def test_rejected_fields_and_wells_leave_the_tables_with_their_reason(run):
         "rejected by ann: bubble" in after[wells[0]]["qc"]
         or "rejected by ann" in table(found.folder, "fields").filter(~pl.col("valid"))["qc"][0]
     )
-    assert (after[wells[1]]["status"], after[wells[1]]["reason"]) == ("excluded", "rejected by ann: bubble")
+    assert (after[wells[1]]["status"], after[wells[1]]["reason"]) == (
+        "excluded",
+        "rejected by ann: bubble",
+    )
     assert after[wells[2]]["status"] == "excluded"
     assert "all fields were rejected" in after[wells[2]]["reason"]
     assert after[wells[3]]["n_valid_fields"] == 2

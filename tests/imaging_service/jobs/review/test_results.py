@@ -30,8 +30,15 @@ def test_corrected_and_accepted_fields_become_what_training_reads(reviewers, tmp
     out = tmp_path / "training"
     assert export_training(ann.run.root, out) == 2
     rows = list(csv.DictReader((out / "manifest.csv").read_text().splitlines()))
-    assert [(r["field"], r["label_version"], r["authors"]) for r in rows] == [("1", "2", "ann"), ("2", "1", "")]
-    read = {name: (pixels, labels) for part in ("training", "validation", "test") for name, pixels, labels in read_nuclei(out, part)}
+    assert [(r["field"], r["label_version"], r["authors"]) for r in rows] == [
+        ("1", "2", "ann"),
+        ("2", "1", ""),
+    ]
+    read = {
+        name: (pixels, labels)
+        for part in ("training", "validation", "test")
+        for name, pixels, labels in read_nuclei(out, part)
+    }
     assert set(read) == {r["id"] for r in rows}
     assert all(part_of(name) in {"training", "validation", "test"} for name in read)
     pixels, labels = read[rows[0]["id"]]
@@ -46,12 +53,24 @@ def test_the_commands(reviewers, tmp_path):
     ann, bob = reviewers
     ann.accept()
     bob.reject("blurred")
-    said = CliRunner().invoke(app, ["review", "agreement", str(ann.run.root), str(bob.run.root), "--out", str(tmp_path / "a.json")])
+    said = CliRunner().invoke(
+        app,
+        [
+            "review",
+            "agreement",
+            str(ann.run.root),
+            str(bob.run.root),
+            "--out",
+            str(tmp_path / "a.json"),
+        ],
+    )
     assert (
-        "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000, kappa of verdicts 0.000"
-        ", the engine's F1 beside what both have 1.000" in said.output
+        "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000,"
+        " kappa of verdicts 0.000, the engine's F1 beside what both have 1.000" in said.output
     )
     assert json.loads((tmp_path / "a.json").read_text())["n_judged"] == 1
-    done = CliRunner().invoke(app, ["review", "export", str(ann.run.root), "--out", str(tmp_path / "t")])
+    done = CliRunner().invoke(
+        app, ["review", "export", str(ann.run.root), "--out", str(tmp_path / "t")]
+    )
     assert "1 fields in" in done.output
     assert pl.read_csv(tmp_path / "t" / "manifest.csv").height == 1

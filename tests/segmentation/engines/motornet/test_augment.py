@@ -19,14 +19,19 @@ def sample():
     image[1] = 0.5 * nucleus
     image[2] = nucleus
     return {
-        "image": image, "truth": nucleus.astype(np.uint8), "flows": np.concatenate([flows, flows]),
-        "known": np.ones(4, bool), "present": np.ones(3, bool),
-    }  # fmt: skip
+        "image": image,
+        "truth": nucleus.astype(np.uint8),
+        "flows": np.concatenate([flows, flows]),
+        "known": np.ones(4, bool),
+        "present": np.ones(3, bool),
+    }
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_flows_turn_with_the_picture(sample):
-    """Whatever symmetry was drawn, following the flows gives back the object where the turned mask has it."""
+    """Whatever symmetry was drawn, following the flows gives back the object where the turned mask
+    has it.
+    """
     orientations = set()
     for seed in range(48):
         _, wanted, flows, _ = augment(sample, np.random.default_rng(seed), 96)
@@ -64,7 +69,10 @@ def test_what_cannot_be_seen_is_not_to_be_learnt(sample):
 
 
 def test_a_photograph_of_nuclei_teaches_nuclei_only(sample):
-    alone = sample | {"known": np.array([True, False, False, False]), "present": np.array([True, False, False])}
+    alone = sample | {
+        "known": np.array([True, False, False, False]),
+        "present": np.array([True, False, False]),
+    }
     image, _, _, known = augment(alone, np.random.default_rng(0), 96)
     assert known.tolist() == [1, 0, 0, 0]
     assert not image[1:].any()

@@ -19,7 +19,9 @@ def discs(centres, radius, shape=(120, 160)):
         labels[inside] = i + 1
         length = np.maximum(distance, 1e-6)
         pull = np.minimum(1, distance)
-        flows[:, inside] = (FLOW_SCALE * np.stack([(y - yy) / length * pull, (x - xx) / length * pull]))[:, inside]
+        flows[:, inside] = (
+            FLOW_SCALE * np.stack([(y - yy) / length * pull, (x - xx) / length * pull])
+        )[:, inside]
     return labels, flows
 
 
@@ -45,7 +47,9 @@ def test_a_few_stray_pixels_are_no_object():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
+)
 def test_it_agrees_with_cellpose_on_the_same_flows():
     from cellpose import dynamics
 
@@ -62,7 +66,9 @@ def test_it_agrees_with_cellpose_on_the_same_flows():
     labels = numbered.reshape(labels.shape).astype(np.int32)
     flows = FLOW_SCALE * dynamics.masks_to_flows_gpu(labels)[0].astype(np.float32)
     inside = labels > 0
-    theirs = dynamics.compute_masks(flows, np.where(inside, 5.0, -5.0), flow_threshold=None, max_size_fraction=1.0).astype(np.int32)
+    theirs = dynamics.compute_masks(
+        flows, np.where(inside, 5.0, -5.0), flow_threshold=None, max_size_fraction=1.0
+    ).astype(np.int32)
     ours = objects(flows, inside)
     assert object_counts(theirs, ours)[0.5].f1 >= 0.95
     truth = object_counts(labels, ours)[0.5].f1

@@ -41,7 +41,9 @@ def segmentations(engine, phantoms):
 
 
 def same(a, b):
-    return set(a.labels) == set(b.labels) and all(np.array_equal(a.labels[k], b.labels[k]) for k in a.labels)
+    return set(a.labels) == set(b.labels) and all(
+        np.array_equal(a.labels[k], b.labels[k]) for k in a.labels
+    )
 
 
 class TestMotorNetKeepsTheContract(SegmenterContract):
@@ -62,7 +64,11 @@ def test_it_finds_what_was_drawn(phantoms, segmentations):
     for phantom, found in zip(phantoms, segmentations, strict=True):
         n = object_counts(phantom.truth.nuclei, found.labels["nuclei"])[0.5]
         s = object_counts(phantom.truth.somas, found.labels["somas"])[0.5]
-        c = line_counts(skeletonize(phantom.truth.neurite_mask(PIXEL)), skeletonize(found.labels["neurites"] > 0), 3)
+        c = line_counts(
+            skeletonize(phantom.truth.neurite_mask(PIXEL)),
+            skeletonize(found.labels["neurites"] > 0),
+            3,
+        )
         nuclei, somas, lines = (n, s, c) if nuclei is None else (nuclei + n, somas + s, lines + c)
     assert nuclei.average_precision >= 0.9
     assert somas.average_precision >= 0.9
@@ -104,10 +110,18 @@ class TestTheSameLabels:
 
 def test_an_empty_well_is_empty(engine):
     labels = engine.segment(empty(Optics(shape=(256, 256), pixel_size_um=PIXEL), 1).field).labels
-    assert {name: int(image.max()) for name, image in labels.items()} == {"nuclei": 0, "somas": 0, "neurites": 0, "puncta": 0}
+    assert {name: int(image.max()) for name, image in labels.items()} == {
+        "nuclei": 0,
+        "somas": 0,
+        "neurites": 0,
+        "puncta": 0,
+    }
 
 
-@pytest.mark.parametrize("roles", [("dna",), ("neurite",), ("dna", "neurite"), ("neurite", "aggregate"), ("dna", "aggregate")])
+@pytest.mark.parametrize(
+    "roles",
+    [("dna",), ("neurite",), ("dna", "neurite"), ("neurite", "aggregate"), ("dna", "aggregate")],
+)
 def test_any_subset_of_channels_works_and_says_what_is_missing(engine, phantoms, roles):
     whole = phantoms[0].field
     part = Field(np.stack([whole.channel(r) for r in roles]), roles, PIXEL)
@@ -119,9 +133,15 @@ def test_any_subset_of_channels_works_and_says_what_is_missing(engine, phantoms,
     assert any("no dna channel" in w for w in found.warnings) == ("dna" not in roles)
     assert any("puncta" in w for w in found.warnings) == (roles == ("dna", "aggregate"))
     if "dna" in roles:
-        assert object_counts(phantoms[0].truth.nuclei, found.labels["nuclei"])[0.5].average_precision >= 0.8
+        assert (
+            object_counts(phantoms[0].truth.nuclei, found.labels["nuclei"])[0.5].average_precision
+            >= 0.8
+        )
     if "neurite" in roles:
-        assert object_counts(phantoms[0].truth.somas, found.labels["somas"])[0.5].average_precision >= 0.7
+        assert (
+            object_counts(phantoms[0].truth.somas, found.labels["somas"])[0.5].average_precision
+            >= 0.7
+        )
 
 
 @pytest.mark.parametrize("pixel", [0.16, 0.65, 1.3])
@@ -131,12 +151,18 @@ def test_the_scale_is_the_fields_own(pixel):
     engine = load("motornet", device="cpu").calibrate([phantom.field])
     found = engine.segment(phantom.field)
     assert found.labels["nuclei"].shape == phantom.field.shape
-    assert object_counts(phantom.truth.nuclei, found.labels["nuclei"])[0.5].average_precision >= 0.75
+    assert (
+        object_counts(phantom.truth.nuclei, found.labels["nuclei"])[0.5].average_precision >= 0.75
+    )
     assert ("puncta" in found.labels) == (pixel < 0.7)
 
 
 def test_a_field_smaller_than_any_tile(engine):
-    field = Field(np.random.default_rng(0).poisson(100, (3, 37, 53)).astype(np.uint16), ("dna", "neurite", "aggregate"), PIXEL)
+    field = Field(
+        np.random.default_rng(0).poisson(100, (3, 37, 53)).astype(np.uint16),
+        ("dna", "neurite", "aggregate"),
+        PIXEL,
+    )
     assert engine.segment(field).labels["nuclei"].shape == (37, 53)
 
 
@@ -147,7 +173,10 @@ def test_without_calibration_it_warns(phantoms):
 def test_a_dark_well_is_seen_with_the_plates_eyes(engine):
     """What a wholly toxic dose leaves, uneven haze and grains, must not be stretched into neurites."""
     nobody = Culture(
-        neurons_per_mm2=0, glia_per_mm2=0, pyknotic_per_mm2=0, clutter=Clutter(haze_texture=0.6, speckle=0.5, debris_per_mm2=100)
+        neurons_per_mm2=0,
+        glia_per_mm2=0,
+        pyknotic_per_mm2=0,
+        clutter=Clutter(haze_texture=0.6, speckle=0.5, debris_per_mm2=100),
     )
     dim = render(nobody, Optics((512, 512), PIXEL, haze=150), 5).field
     labels = engine.segment(dim).labels

@@ -50,9 +50,13 @@ def test_scaling_keeps_the_mean_and_says_its_shape():
 def test_the_band_forgets_the_soma_and_keeps_the_punctum():
     image = np.zeros((200, 200), np.float32)
     cv2.circle(image, (100, 100), 40, 1.0, -1)
-    image = cv2.GaussianBlur(image, (0, 0), 2.0) + np.random.default_rng(3).normal(0, 0.02, image.shape).astype(np.float32)
+    image = cv2.GaussianBlur(image, (0, 0), 2.0) + np.random.default_rng(3).normal(
+        0, 0.02, image.shape
+    ).astype(np.float32)
     yy, xx = np.mgrid[:200, :200]
-    spotted = image + (0.2 * np.exp(-((yy - 105) ** 2 + (xx - 95) ** 2) / (2 * 1.7**2))).astype(np.float32)
+    spotted = image + (0.2 * np.exp(-((yy - 105) ** 2 + (xx - 95) ** 2) / (2 * 1.7**2))).astype(
+        np.float32
+    )
     band = detail(spotted)
     unit = detail_unit(spotted, band)
     middle = np.s_[85:115, 85:115]

@@ -18,7 +18,9 @@ def test_the_network_is_small():
 
 
 def test_a_pixel_is_not_changed_by_what_lies_beyond_the_halo():
-    """Tiles answer for pixels HALO from their rim: what is further away must hardly matter, whatever the weights."""
+    """Tiles answer for pixels HALO from their rim: what is further away must hardly matter,
+    whatever the weights.
+    """
     from segmentation.filters.tiling import HALO
 
     torch.manual_seed(0)

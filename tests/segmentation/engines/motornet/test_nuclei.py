@@ -9,8 +9,15 @@ from segmentation.engines.motornet.nuclei import nuclei_pixel_size, part_of, rea
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("00000000aa", "test"), ("00000002", "test"), ("00000003", "validation"), ("00000004", "training"), ("00000013", "training"), ("00000014", "test")],
-)  # fmt: skip
+    [
+        ("00000000aa", "test"),
+        ("00000002", "test"),
+        ("00000003", "validation"),
+        ("00000004", "training"),
+        ("00000013", "training"),
+        ("00000014", "test"),
+    ],
+)
 def test_the_first_eight_digits_of_the_name_say_the_part(name, part):
     assert part_of(name) == part
 
@@ -22,7 +29,8 @@ def test_of_twenty_images_three_test_and_one_validates():
 
 def test_the_median_nucleus_is_10_um_across():
     labels = np.zeros((60, 60), np.int32)
-    labels[:10, :10], labels[20:30, 20:30], labels[40:60, 40:60] = 1, 2, 5  # 100, 100 and 400 pixels; 3 and 4 are not there
+    # 100, 100 and 400 pixels; 3 and 4 are not there
+    labels[:10, :10], labels[20:30, 20:30], labels[40:60, 40:60] = 1, 2, 5
     assert nuclei_pixel_size(labels) == pytest.approx(10 / np.sqrt(4 / np.pi * 100))
     assert nuclei_pixel_size(np.zeros((5, 5), np.int32)) == 0.65
 

@@ -24,12 +24,17 @@ def folder(tmp_path):
         cv2.circle(labels, (30, 30), 10, 1, -1)
         cv2.circle(labels, (60, 30), 8 + n, 2, -1)
         cv2.imwrite(str(tmp_path / "labels" / f"{name}.png"), labels)
-        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), (labels > 0).astype(np.uint8) * 120 + 10)
+        cv2.imwrite(
+            str(tmp_path / "images" / f"{name}.png"), (labels > 0).astype(np.uint8) * 120 + 10
+        )
     return tmp_path
 
 
 def test_parts_are_disjoint_and_follow_from_the_name_alone(folder):
-    parts = {part: [name for name, _, _ in read_nuclei(folder, part)] for part in ("training", "validation", "test")}
+    parts = {
+        part: [name for name, _, _ in read_nuclei(folder, part)]
+        for part in ("training", "validation", "test")
+    }
     assert [len(p) for p in parts.values()] == [1, 1, 1]
     assert part_of("00000001ff") == "test"
     assert part_of("00000003ff") == "validation"
@@ -73,17 +78,23 @@ def test_a_phantom_sample_has_its_truth_where_its_light_is(number):
     assert not (bits["somas"] & bits["neurites"]).any()
     for name, channel in (("nuclei", 0), ("neurites", 1)):
         if bits[name].sum() > 200:
-            assert np.median(sample["image"][channel][bits[name] > 0]) > np.median(sample["image"][channel][bits[name] == 0])
+            assert np.median(sample["image"][channel][bits[name] > 0]) > np.median(
+                sample["image"][channel][bits[name] == 0]
+            )
 
 
 @pytest.mark.slow
 def test_samples_and_training_from_the_command_line(folder, tmp_path):
-    """The documented commands, small: interrupted training goes on and ends with the same bytes as an undisturbed one."""
+    """The documented commands, small: interrupted training goes on and ends with the same bytes as
+    an undisturbed one.
+    """
     samples = tmp_path / "samples"
 
     def run(module, *arguments):
         done = subprocess.run(
-            [sys.executable, "-m", f"segmentation.engines.motornet.{module}", *map(str, arguments)], capture_output=True, text=True
+            [sys.executable, "-m", f"segmentation.engines.motornet.{module}", *map(str, arguments)],
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
 
@@ -92,7 +103,24 @@ def test_samples_and_training_from_the_command_line(folder, tmp_path):
     made = (samples / "phantom-00000.npz").stat().st_mtime_ns
     run("samples", "--nuclei", folder, "--out", samples, "--phantoms", 2, "--crops", 1)
     assert (samples / "phantom-00000.npz").stat().st_mtime_ns == made
-    run("train", "--samples", samples, "--out", tmp_path / "model", "--steps", 2, "--batch", 2, "--device", "cpu")
+    run(
+        "train",
+        "--samples",
+        samples,
+        "--out",
+        tmp_path / "model",
+        "--steps",
+        2,
+        "--batch",
+        2,
+        "--device",
+        "cpu",
+    )
     from segmentation import load
 
-    assert load(f"motornet:{tmp_path / 'model' / 'motornet.safetensors'}", device="cpu").describe()["device"] == "cpu"
+    assert (
+        load(f"motornet:{tmp_path / 'model' / 'motornet.safetensors'}", device="cpu").describe()[
+            "device"
+        ]
+        == "cpu"
+    )

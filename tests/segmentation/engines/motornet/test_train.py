@@ -15,16 +15,22 @@ PLAN = Plan(steps=4, batch=2, side=32)
 def samples():
     rng = np.random.default_rng(0)
     made = {}
-    for kind, known, present in (("nuclei", (1, 0, 0, 0), (1, 0, 0)), ("phantom", (1, 1, 1, 1), (1, 1, 1))):
+    for kind, known, present in (
+        ("nuclei", (1, 0, 0, 0), (1, 0, 0)),
+        ("phantom", (1, 1, 1, 1), (1, 1, 1)),
+    ):
         nucleus = np.zeros((64, 64), np.int32)
         nucleus[20:40, 20:40] = 1
         flows = flows_of(nucleus)
         made[kind] = [
             {
-                "image": rng.random((3, 64, 64)).astype(np.float16), "truth": 15 * nucleus.astype(np.uint8),
-                "flows": np.concatenate([flows, flows]), "known": np.array(known, bool), "present": np.array(present, bool),
+                "image": rng.random((3, 64, 64)).astype(np.float16),
+                "truth": 15 * nucleus.astype(np.uint8),
+                "flows": np.concatenate([flows, flows]),
+                "known": np.array(known, bool),
+                "present": np.array(present, bool),
             }
-        ]  # fmt: skip
+        ]
     return made
 
 
@@ -70,7 +76,10 @@ def test_no_samples_say_how_to_make_them(tmp_path):
 
 def test_unknown_truth_weighs_nothing():
     generator = torch.Generator().manual_seed(0)
-    flows, logits = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 4, 32, 32, generator=generator)
+    flows, logits = (
+        torch.randn(1, 4, 16, 16, generator=generator),
+        torch.randn(1, 4, 32, 32, generator=generator),
+    )
     wanted, known = torch.zeros(1, 4, 32, 32), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     changed = logits.clone()
     changed[:, 1:] += 3
