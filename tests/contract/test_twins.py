@@ -18,7 +18,10 @@ ALONE = {
     "phenotypes/columns/responses.py": "tests/phenotypes/columns/test_dictionary.py",
     "phenotypes/columns/screens.py": "tests/phenotypes/columns/test_dictionary.py",
     "phenotypes/screens/rows.py": "tests/phenotypes/screens/test_fit.py",
-    "napari_plugin/correcting.py": "tests/napari_plugin/test_widget.py",
+    "imaging_service/jobs/calibrate.py": "tests/imaging_service/jobs/test_well.py",
+    "imaging_service/jobs/scan.py": "tests/imaging_service/jobs/test_well.py",
+    "imaging_service/review/crops.py": "tests/imaging_service/review/test_log.py",
+    "napari_plugin/keys.py": "tests/napari_plugin/test_widget.py",
     "napari_plugin/curve_view.py": "tests/napari_plugin/test_widget.py",
     "napari_plugin/edits.py": "tests/napari_plugin/test_session.py",
     "napari_plugin/panel.py": "tests/napari_plugin/test_widget.py",
@@ -26,7 +29,6 @@ ALONE = {
     "napari_plugin/plate_view.py": "tests/napari_plugin/test_widget.py",
     "napari_plugin/read_ahead.py": "tests/napari_plugin/test_session.py",
     "napari_plugin/well_table.py": "tests/napari_plugin/test_session.py",
-    "napari_plugin/words.py": "tests/napari_plugin/test_session.py",
 }
 
 

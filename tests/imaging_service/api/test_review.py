@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.session import engine
+from imaging_service.review.crops import Crop, pack, unpack
 from imaging_service.review.local import LocalRun
-from imaging_service.review.log import Crop, pack, unpack
 from imaging_service.schemas import FieldLabels
 
 FIELD = "/runs/RUN/fields/B04/1"

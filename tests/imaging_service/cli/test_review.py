@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
+from imaging_service.review.crops import Crop
 from imaging_service.review.local import LocalRun
-from imaging_service.review.log import Crop
 from imaging_service.schemas import Verdict
 
 

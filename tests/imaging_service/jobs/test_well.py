@@ -16,16 +16,11 @@ from imaging_service.errors import ImageError
 from imaging_service.ingest.plan import ImageRef, PlatePlan
 from imaging_service.jobs import scan
 from imaging_service.jobs import well as module
+from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.plan import identify, lay_out
 from imaging_service.jobs.records import Calibration, RunFolder, WellOutcome, WellTask, load
-from imaging_service.jobs.well import (
-    begin,
-    calibrate,
-    convert_well,
-    exposed_h,
-    process_well,
-    read_planes,
-)
+from imaging_service.jobs.scan import exposed_h, read_planes
+from imaging_service.jobs.well import begin, convert_well, process_well
 from imaging_service.protocol import parse_protocol
 from imaging_service.store import plates
 from plate_maps import Well

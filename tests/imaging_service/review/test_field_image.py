@@ -13,7 +13,6 @@ from imaging_service.review.field_image import (
     Window,
     audit,
     compact,
-    plate_contrast,
     read_pixels,
     read_window,
     well_group,
@@ -83,16 +82,3 @@ def test_what_a_store_says_of_a_field(scale, hours):
     assert found == FieldPixels(
         ("large", "small"), ("dna (1)",), ("dna",), 0.5, hours, ((3.0, 40.0),)
     )
-
-
-def test_the_plate_s_contrast_is_the_median_over_spread_wells():
-    asked = []
-
-    class Run:
-        @staticmethod
-        def read_pixels(well, number):
-            asked.append((well, number))
-            return SimpleNamespace(contrast=((len(asked), 10 * len(asked)), (0, 1)))
-
-    assert plate_contrast(Run, [f"A{i:02d}" for i in range(1, 12)]) == ((3, 30), (0, 1))
-    assert asked == [("A01", 1), ("A03", 1), ("A06", 1), ("A08", 1), ("A11", 1)]

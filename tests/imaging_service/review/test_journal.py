@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from imaging_service.errors import StoreError
+from imaging_service.review.crops import Crop
 from imaging_service.review.journal import Journal
-from imaging_service.review.log import Crop
 
 CROP = Crop("nuclei", 2, 3, np.arange(6, dtype=np.int32).reshape(2, 3), 4)
 

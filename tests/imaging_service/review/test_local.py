@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from imaging_service.errors import NotFound, StoreError
+from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import Window
 from imaging_service.review.local import LocalRun
-from imaging_service.review.log import Crop
 from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
 from imaging_service.store.plates import read_field
