@@ -352,7 +352,7 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
     running.kill()
     assert ann.erase("nuclei", second).version == 3
     ann.reject("bubble")
-    assert ann.waiting() == "2 edits wait for the service"
+    assert ann.run.waiting() == "2 edits wait for the service"
     assert (ann.said(ann.standing()), second in ann.shown.labels["nuclei"]) == (
         "rejected by ann: bubble · label version 3",
         False,
@@ -368,7 +368,7 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
         == 2
     )
     again = reviewer("ann", well)
-    assert again.waiting() == ""
+    assert again.run.waiting() == ""
     assert again.shown.label_version == 4
     assert np.array_equal(
         again.shown.labels["nuclei"] == second,
@@ -396,7 +396,7 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
     running.start().close()
     bob.erase("nuclei", theirs)
     ann.run.sync()
-    said = ann.waiting()
+    said = ann.run.waiting()
     assert said.count("refused: ") == 2
     assert "version 1 is not the newest any more" in said
     assert "was made upon a correction that was refused" in said
