@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,8 @@ PATTERNS: dict[str, str] = {
     "bbbc013": r"(?:.*/)?Channel(?P<channel>\d+)-\d+-(?P<row>[A-Z])-(?P<column>\d+)\.tiff?$",
 }
 
-_METAMORPH_CALIBRATION = re.compile(r'id="spatial-calibration-x"[^>]*value="([0-9.eE+-]+)"')
-_METAMORPH_UNITS = re.compile(r'id="spatial-calibration-units"[^>]*value="(um|µm|micron[^"]*)"')
-# Local times without zone: they are compared with one another only, so any one zone does.
-_METAMORPH_TIME = re.compile(r'id="acquisition-time-local"[^>]*value="([0-9]{8} [0-9:]+\.[0-9]+)"')
-_OME_TIME = re.compile(r"<AcquisitionDate>([^<]+)</AcquisitionDate>")
-_OME_SIZE = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"')
-_OME_UNIT = re.compile(r'PhysicalSizeXUnit="([^"]+)"')
+# Far above any plane's own metadata; a longer description is not read.
+_MOST_CHARACTERS = 10_000_000
 
 
 class TiffFolderReader:
@@ -135,15 +131,15 @@ class TiffFolderReader:
 
         path = plan.root / image.path
         with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
-            text = tiff.pages.first.description or ""
-            if match := _METAMORPH_TIME.search(text):
-                return (
-                    datetime.strptime(match.group(1), "%Y%m%d %H:%M:%S.%f")
-                    .replace(tzinfo=UTC)
-                    .timestamp()
-                )
-            if tiff.is_ome and (match := _OME_TIME.search(text)):
-                return datetime.fromisoformat(match.group(1)).replace(tzinfo=UTC).timestamp()
+            metadata = _metadata(tiff)
+            if metadata is None:
+                return None
+            if text := _metamorph(metadata).get("acquisition-time-local"):
+                # Local times without zone: they are compared with one another only, so any does.
+                taken = datetime.strptime(text, "%Y%m%d %H:%M:%S.%f")
+                return taken.replace(tzinfo=UTC).timestamp()
+            if text := metadata.findtext(".//{*}AcquisitionDate"):
+                return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
         return None
 
     @staticmethod
@@ -244,6 +240,29 @@ def _has_second_page(tiff: Any) -> bool:
     return True
 
 
+_IN_UM = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}
+
+
+def _metadata(tiff: Any) -> Element | None:
+    """The XML that OME and MetaMorph write as description; None for any other text."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    text = (tiff.pages.first.description or "").strip()
+    if not text.startswith("<") or len(text) > _MOST_CHARACTERS:
+        return None
+    try:
+        root: Element = fromstring(text)
+    except (ParseError, DefusedXmlException, ValueError):
+        return None
+    return root
+
+
+def _metamorph(metadata: Element) -> dict[str, str]:
+    """MetaMorph's properties by id; empty for OME-XML."""
+    return {prop.get("id", ""): prop.get("value", "") for prop in metadata.iter("prop")}
+
+
 def _pixel_size(path: Path) -> float | None:
     """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit; None if nothing
     says.
@@ -252,19 +271,19 @@ def _pixel_size(path: Path) -> float | None:
 
     # A damaged first file fails its own well when it is read; here it only has no size.
     with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
-        text = page.description or ""
-        if tiff.is_ome and (match := _OME_SIZE.search(text)):
-            unit = _OME_UNIT.search(text)
-            factor = {"µm": 1.0, "um": 1.0, "&#181;m": 1.0, "nm": 1e-3, "mm": 1e3}.get(
-                unit.group(1) if unit else "µm"
-            )
-            return None if factor is None else float(match.group(1)) * factor
-        if (match := _METAMORPH_CALIBRATION.search(text)) and _METAMORPH_UNITS.search(text):
-            return float(match.group(1)) or None
+        page, metadata = tiff.pages.first, _metadata(tiff)
+        if metadata is not None:
+            pixels = metadata.find(".//{*}Pixels[@PhysicalSizeX]")
+            if pixels is not None:
+                factor = _IN_UM.get(pixels.get("PhysicalSizeXUnit", "µm"))
+                return None if factor is None else float(pixels.get("PhysicalSizeX", "")) * factor
+            settings = _metamorph(metadata)
+            units = settings.get("spatial-calibration-units", "")
+            if units in {"um", "µm"} or units.startswith("micron"):
+                return float(settings.get("spatial-calibration-x", "0")) or None
         resolution, unit_tag = page.tags.get("XResolution"), page.tags.get("ResolutionUnit")
         if resolution is None or unit_tag is None or int(unit_tag.value) != 3:
             return None  # dots per inch are a printer's setting that editors write into every file
-        pixels, per = resolution.value
-        return 1e4 * per / pixels if pixels else None
+        across, per = resolution.value
+        return 1e4 * per / across if across else None
     return None
