@@ -23,7 +23,7 @@ from sqlmodel import Session
 
 from imaging_service.api.app import create_app
 from imaging_service.cli.demo import write_phantom_plate
-from imaging_service.database.session import engine, upgrade
+from imaging_service.database.session import database_engine, upgrade
 from imaging_service.database.tables import PlateRow, RunRow, TableRow
 from imaging_service.settings import Settings
 from phenotypes.columns.dictionary import columns
@@ -78,7 +78,7 @@ def table_milliseconds(folder: Path) -> dict[str, float]:
     upgrade(settings.url)
     fill = {"Float64": 123.456789, "Int64": 17}
     values = {name: fill.get(str(c.dtype), "text") for name, c in columns("well").items()}
-    with Session(engine(settings.url)) as session:
+    with Session(database_engine(settings.url)) as session:
         session.add(
             PlateRow(id="p", name="p", rows=16, columns=24, channels="[]", pixel_size_um=0.65)
         )

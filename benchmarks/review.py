@@ -100,7 +100,7 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
     import httpx
     from sqlmodel import Session
 
-    from imaging_service.database.session import engine
+    from imaging_service.database.session import database_engine
     from imaging_service.database.tables import PlateRow, RunRow
     from imaging_service.jobs.durable.queue import prepare_database
     from imaging_service.jobs.durable.workflows import _insert_tables, run_folder
@@ -112,7 +112,7 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
     own.parent.mkdir(parents=True)
     own.symlink_to(run.resolve())
     prepare_database(settings.url)
-    with Session(engine(settings.url)) as session:
+    with Session(database_engine(settings.url)) as session:
         session.add(
             PlateRow(id="p", name="p", rows=16, columns=24, channels="[]", pixel_size_um=0.325)
         )

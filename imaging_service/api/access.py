@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlmodel import Session
 
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 from imaging_service.settings import Settings
 
 
@@ -20,7 +20,7 @@ def current_settings(request: Request) -> Settings:
 
 def session(settings: Annotated[Settings, Depends(current_settings)]) -> Iterator[Session]:
     """A session for one request."""
-    with Session(engine(settings.url)) as opened:
+    with Session(database_engine(settings.url)) as opened:
         yield opened
 
 

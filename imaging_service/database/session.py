@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 @lru_cache
-def engine(url: str) -> sa.Engine:
+def database_engine(url: str) -> sa.Engine:
     """The engine for a database URL, one a process."""
     made = sa.create_engine(url)
     if url.startswith("sqlite"):
@@ -38,7 +38,7 @@ def upgrade(url: str) -> None:
     """Bring the database to this version's schema."""
     from alembic import command
 
-    engine(url)
+    database_engine(url)
     command.upgrade(alembic_config(url), "head")
 
 
@@ -48,7 +48,7 @@ def alembic_config(url: str) -> Any:
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["engine"] = engine(url)
+    config.attributes["engine"] = database_engine(url)
     config.attributes["metadata"] = SQLModel.metadata
     return config
 

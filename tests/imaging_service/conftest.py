@@ -129,7 +129,7 @@ class Served:
 @pytest.fixture
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Settings of a service with an empty database."""
-    from imaging_service.database.session import engine
+    from imaging_service.database.session import database_engine
     from imaging_service.jobs.durable.queue import prepare_database
     from imaging_service.settings import Settings
 
@@ -137,7 +137,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[obj
     settings = Settings()
     prepare_database(settings.url)
     yield settings
-    engine(settings.url).dispose()
+    database_engine(settings.url).dispose()
 
 
 @pytest.fixture

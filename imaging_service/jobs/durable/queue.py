@@ -15,7 +15,7 @@ from dbos import (
 )
 from sqlmodel import Session, col
 
-from imaging_service.database.session import engine, upgrade
+from imaging_service.database.session import database_engine, upgrade
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.jobs.durable.workflows import PLATES, REVIEWS, run_folder
 from imaging_service.jobs.plan import identify, lay_out, plate_key
@@ -51,7 +51,7 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
     record, plan = identify(inputs)
     folder = run_folder(settings, record.run_id)
     record = lay_out(record, plan, folder, settings.data_dir.resolve() / "plates")
-    with Session(engine(settings.url)) as session:
+    with Session(database_engine(settings.url)) as session:
         row = session.get(RunRow, record.run_id)
         if row is None:
             row = _new_run(session, record)
@@ -85,7 +85,7 @@ def request_review(settings: Settings, run_id: str) -> int:
     One job does for all corrections up to its start, and those it leaves nothing to do end at once.
     """
     revision = ReviewLog(run_folder(settings, run_id).root).revision()
-    with Session(engine(settings.url)) as session:
+    with Session(database_engine(settings.url)) as session:
         row = session.get_one(RunRow, run_id)
         key = f"{run_id}:review:{revision}"
         if row.review_reason:

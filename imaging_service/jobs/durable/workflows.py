@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dbos import DBOS, SetWorkflowID
 from sqlmodel import Session, col, select
 
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 from imaging_service.database.tables import TABLE_LEVELS, RunRow, TableRow, WellRow
 from imaging_service.errors import MachineError, ServiceError
 from imaging_service.jobs.durable.cluster import Cluster
@@ -90,7 +90,7 @@ def begin(run_id: str) -> list[str]:
     _set_state(run_id, "running")
     well.begin(record.plate)
     Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}")
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         ended = set(session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all())
     return [w for w in record.wells if w not in ended]
 
@@ -130,7 +130,7 @@ def _plain(outcome: WellOutcome) -> dict[str, Any]:
 @DBOS.step(name="commit_well", retries_allowed=True, max_attempts=5)
 def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
     """Insert the well's row unless it is there."""
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         known = session.exec(
             select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])
         ).first()
@@ -149,11 +149,11 @@ def summarise_run(run_id: str) -> None:
     from imaging_service.jobs.summary import write_summary
 
     folder = run_folder(Context.settings, run_id)
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         rows = session.exec(select(WellRow).where(WellRow.run_id == run_id)).all()
         outcomes = {r.well: parse(WellOutcome, r.model_dump(include=_OUTCOME)) for r in rows}
     Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
         _insert_tables(session, folder.root, run_id, ENGINE_VERSION)
         session.execute(
@@ -202,7 +202,7 @@ def commit_review(run_id: str, revision: int) -> None:
     none.
     """
     folder = run_folder(Context.settings, run_id)
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         session.execute(
             sa.delete(TableRow).where(
                 col(TableRow.run_id) == run_id, col(TableRow.revision) != ENGINE_VERSION
@@ -221,7 +221,7 @@ def commit_review(run_id: str, revision: int) -> None:
 @DBOS.step(name="refuse_review", retries_allowed=True, max_attempts=5)
 def refuse_review(run_id: str, reason: str) -> None:
     """Say why the tables could not follow; they stay as they were."""
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         session.execute(
             sa.update(RunRow).where(col(RunRow.id) == run_id).values(review_reason=reason)
         )
@@ -257,7 +257,7 @@ def table_rows(
 
 
 def _set_state(run_id: str, state: str, reason: str = "") -> None:
-    with Session(engine(Context.settings.url)) as session:
+    with Session(database_engine(Context.settings.url)) as session:
         session.execute(
             sa.update(RunRow).where(col(RunRow.id) == run_id).values(state=state, reason=reason)
         )

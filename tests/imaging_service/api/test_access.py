@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import sqlalchemy as sa
 
 from imaging_service.api.access import current_settings, session
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 from imaging_service.settings import Settings
 
 
@@ -24,4 +24,4 @@ def test_a_request_has_a_session_on_its_settings_database_and_it_is_closed(tmp_p
     assert mine.in_transaction()
     opened.close()
     assert not mine.in_transaction()
-    engine(settings.url).dispose()
+    database_engine(settings.url).dispose()

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from imaging_service import __version__
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 
 
 def test_health_asks_the_database(served):
@@ -19,7 +19,7 @@ def test_the_list_of_runs_links_to_each(served):
 
 
 def test_a_run_s_page_shows_its_responses_and_failed_wells(served):
-    with engine(served.settings.url).begin() as connection:
+    with database_engine(served.settings.url).begin() as connection:
         connection.execute(
             sa.text(
                 "UPDATE well_result SET status='failed', reason='<b>blank</b>' WHERE well='B02'"

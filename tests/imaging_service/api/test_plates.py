@@ -23,10 +23,10 @@ def test_the_newest_plate_comes_first(served):
 
     from sqlmodel import Session
 
-    from imaging_service.database.session import engine
+    from imaging_service.database.session import database_engine
     from imaging_service.database.tables import PlateRow
 
-    with Session(engine(served.settings.url)) as session:
+    with Session(database_engine(served.settings.url)) as session:
         session.add(
             PlateRow(
                 id="old",

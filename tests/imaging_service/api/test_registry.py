@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from imaging_service.api.app import create_app
-from imaging_service.database.session import engine, upgrade
+from imaging_service.database.session import database_engine, upgrade
 from imaging_service.settings import Settings
 from plate_maps.registry import Line, write
 
@@ -19,7 +19,7 @@ def settings(tmp_path, monkeypatch):
     found = Settings()
     upgrade(found.url)
     yield found
-    engine(found.url).dispose()
+    database_engine(found.url).dispose()
 
 
 def ask(settings, method, path, **more):

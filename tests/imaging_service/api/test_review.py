@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 from imaging_service.review.crops import Crop, pack, unpack
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import FieldLabels
@@ -48,7 +48,7 @@ def labels(answer):
 
 
 def jobs(served):
-    with engine(served.settings.url).connect() as connection:
+    with database_engine(served.settings.url).connect() as connection:
         return connection.execute(
             sa.text("SELECT count(*) FROM workflow_status WHERE queue_name='reviews'")
         ).scalar()
@@ -202,7 +202,7 @@ def test_record_cells_and_curves_are_the_run_s_files(served):
 
 
 def test_a_run_that_is_not_done_is_not_reviewed(served):
-    with engine(served.settings.url).begin() as connection:
+    with database_engine(served.settings.url).begin() as connection:
         connection.execute(sa.text("UPDATE run SET state='running'"))
     assert patch(served).status_code == 409
     assert served.get("/runs/RUN/queue").status_code == 409

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 
 
 def queue(served, **params):
@@ -54,7 +54,7 @@ def test_a_judged_field_is_not_given_again(served):
 
 def test_an_old_claim_blocks_nobody(served):
     mine = claim(served, "ann")
-    with engine(served.settings.url).begin() as connection:
+    with database_engine(served.settings.url).begin() as connection:
         held = connection.execute(
             sa.text("SELECT until - strftime('%s', 'now') FROM review_claim")
         ).scalar()

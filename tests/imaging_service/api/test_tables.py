@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 
 KINDS = ("wells", "responses", "hazards", "checks")
 
@@ -50,14 +50,14 @@ def test_responses_are_filtered_by_phenotype(served):
 @pytest.mark.parametrize("state", ["queued", "running", "failed"])
 @pytest.mark.parametrize("kind", [*KINDS, "report"])
 def test_there_is_no_table_before_the_run_is_done(served, state, kind):
-    with engine(served.settings.url).begin() as connection:
+    with database_engine(served.settings.url).begin() as connection:
         connection.execute(sa.text(f"UPDATE run SET state='{state}'"))
     answer = served.get(f"/runs/RUN/{kind}")
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:imaging-service:not_ready")
 
 
 def test_the_newest_revision_s_rows_are_given_and_the_engine_s_on_request(served):
-    with engine(served.settings.url).begin() as connection:
+    with database_engine(served.settings.url).begin() as connection:
         connection.execute(sa.text("UPDATE run SET revision=3"))
         connection.execute(
             sa.text(

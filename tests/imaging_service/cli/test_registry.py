@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from imaging_service.api.app import create_app
 from imaging_service.cli.main import app as cli
 from imaging_service.client import Client
-from imaging_service.database.session import engine, upgrade
+from imaging_service.database.session import database_engine, upgrade
 from imaging_service.settings import Settings
 from plate_maps.registry import read_lines
 
@@ -22,7 +22,7 @@ def settings(tmp_path, monkeypatch):
     found = Settings()
     upgrade(found.url)
     yield found
-    engine(found.url).dispose()
+    database_engine(found.url).dispose()
 
 
 def ask(settings, method, path, **more):

@@ -4,7 +4,7 @@ import pytest
 from sqlmodel import Session, select
 
 from imaging_service.database.registry import load_registry, merge_batches, merge_lines
-from imaging_service.database.session import engine, upgrade
+from imaging_service.database.session import database_engine, upgrade
 from imaging_service.database.tables import DonorRow, LineRow
 from imaging_service.errors import RegistryRefused
 from imaging_service.settings import Settings
@@ -19,12 +19,12 @@ def settings(tmp_path, monkeypatch):
     found = Settings()
     upgrade(found.url)
     yield found
-    engine(found.url).dispose()
+    database_engine(found.url).dispose()
 
 
 @pytest.fixture
 def session(settings):
-    with Session(engine(settings.url)) as opened:
+    with Session(database_engine(settings.url)) as opened:
         yield opened
 
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import command
 from sqlmodel import Session
 
-from imaging_service.database.session import alembic_config, engine, find_run, upgrade
+from imaging_service.database.session import alembic_config, database_engine, find_run, upgrade
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.errors import NotFound
 
@@ -15,7 +15,7 @@ def url(tmp_path):
     address = f"sqlite:///{tmp_path / 'x' / 'service.db'}"
     upgrade(address)
     yield address
-    engine(address).dispose()
+    database_engine(address).dispose()
 
 
 def add_run(session, run_id):
@@ -38,7 +38,7 @@ def test_migrations_lead_to_the_models(url):
 
 
 def test_a_well_has_one_row(url):
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         add_run(session, "r" * 20)
         session.add(WellRow(run_id="r" * 20, well="B03", status="done"))
         session.commit()
@@ -48,14 +48,14 @@ def test_a_well_has_one_row(url):
 
 
 def test_a_row_needs_its_run(url):
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         session.add(WellRow(run_id="none", well="B03", status="done"))
         with pytest.raises(sa.exc.IntegrityError):
             session.commit()
 
 
 def test_runs_are_found_by_an_unambiguous_beginning(url):
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         add_run(session, "abcdef11")
         add_run(session, "abcdef22")
         assert find_run(session, "abcdef11").id == "abcdef11"

@@ -4,7 +4,13 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from imaging_service.database.session import engine, table_content, upgrade, well_counts, well_rows
+from imaging_service.database.session import (
+    database_engine,
+    table_content,
+    upgrade,
+    well_counts,
+    well_rows,
+)
 from imaging_service.database.tables import (
     TABLE_LEVELS,
     ClaimRow,
@@ -22,7 +28,7 @@ RUN = "r" * 12
 def session(tmp_path):
     url = f"sqlite:///{tmp_path / 'service.db'}"
     upgrade(url)
-    with Session(engine(url)) as opened:
+    with Session(database_engine(url)) as opened:
         opened.add(PlateRow(id="p", name="p", rows=8, columns=12, channels="[]", pixel_size_um=0.5))
         opened.flush()
         opened.add(
@@ -32,7 +38,7 @@ def session(tmp_path):
         )
         opened.commit()
         yield opened
-    engine(url).dispose()
+    database_engine(url).dispose()
 
 
 def test_a_run_begins_queued_at_the_engine_s_revision(session):

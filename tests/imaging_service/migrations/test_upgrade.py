@@ -12,7 +12,7 @@ from sqlmodel import Session
 from imaging_service.database.registry import load_registry
 from imaging_service.database.session import (
     alembic_config,
-    engine,
+    database_engine,
     find_run,
     table_content,
     upgrade,
@@ -40,7 +40,7 @@ def upgraded(request, tmp_path):
     url = restored(request.param, tmp_path)
     upgrade(url)
     yield request.param, url
-    engine(url).dispose()
+    database_engine(url).dispose()
 
 
 def test_every_dump_is_upgraded():
@@ -50,14 +50,14 @@ def test_every_dump_is_upgraded():
 def test_the_upgraded_schema_is_that_of_the_models(upgraded):
     _, url = upgraded
     command.check(alembic_config(url))
-    with engine(url).connect() as connection:
+    with database_engine(url).connect() as connection:
         assert connection.execute(sa.text("PRAGMA foreign_key_check")).all() == []
         assert connection.execute(sa.text("PRAGMA integrity_check")).all() == [("ok",)]
 
 
 def test_runs_and_wells_are_kept(upgraded):
     release, url = upgraded
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         run = find_run(session, RUN)
         assert (run.protocol_name, run.engine, run.state) == (
             "phantom-fixed-endpoint",
@@ -73,7 +73,7 @@ def test_runs_and_wells_are_kept(upgraded):
 
 def test_table_rows_are_kept_and_told_apart_by_revision(upgraded):
     release, url = upgraded
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         run = find_run(session, RUN)
 
         def ec50(revision: int) -> list[float | None]:
@@ -88,7 +88,7 @@ def test_table_rows_are_kept_and_told_apart_by_revision(upgraded):
 
 def test_the_line_registry_is_kept(upgraded):
     release, url = upgraded
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         registry = load_registry(session)
         parents = {line.line: line.isogenic_parent for line in registry.lines.values()}
         kept = {"HC-01": "", "SOD1-07": "", "SOD1-07-iso": "SOD1-07"}
@@ -98,7 +98,7 @@ def test_the_line_registry_is_kept(upgraded):
 
 def test_constraints_hold_after_the_upgrade(upgraded):
     _, url = upgraded
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         row = {"run_id": RUN, "kind": "wells", "position": 7, "content": "{}"}
         session.add(TableRow(**row))
         session.commit()
@@ -110,8 +110,8 @@ def test_constraints_hold_after_the_upgrade(upgraded):
 def test_a_claim_is_kept(tmp_path):
     url = restored("0.2.0", tmp_path)
     upgrade(url)
-    with Session(engine(url)) as session:
+    with Session(database_engine(url)) as session:
         claim = session.get(ClaimRow, 1)
         assert claim is not None
         assert (claim.well, claim.field, claim.reviewer) == ("C04", 1, "reviewer-1")
-    engine(url).dispose()
+    database_engine(url).dispose()

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
-from imaging_service.database.session import engine
+from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.jobs.durable.queue import request_review, submit_run
 from imaging_service.jobs.durable.workflows import run_folder
@@ -17,7 +17,7 @@ from imaging_service.schemas import Verdict
 
 @pytest.fixture
 def session(data_folder):
-    with Session(engine(data_folder.url)) as opened:
+    with Session(database_engine(data_folder.url)) as opened:
         yield opened
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
-from imaging_service.database.session import engine, table_content
+from imaging_service.database.session import database_engine, table_content
 from imaging_service.database.tables import RunRow, WellRow
 from imaging_service.errors import ImageError, MachineError
 from imaging_service.jobs.durable import workflows
@@ -20,7 +20,7 @@ from tests.imaging_service.conftest import Here
 
 @pytest.fixture
 def session(served):
-    with Session(engine(served.settings.url)) as opened:
+    with Session(database_engine(served.settings.url)) as opened:
         yield opened
 
 
@@ -49,12 +49,12 @@ def test_a_run_begins_with_the_wells_that_have_not_ended(data_folder, small_inpu
 
     monkeypatch.setattr(workflows.Context, "settings", data_folder, raising=False)
     monkeypatch.setattr(workflows.Context, "cluster", Cluster(), raising=False)
-    with Session(engine(data_folder.url)) as session:
+    with Session(database_engine(data_folder.url)) as session:
         session.add(WellRow(run_id=run, well="B04", status="done"))
         session.commit()
     assert workflows.begin.__wrapped__(run) == ["B02", "B03", "B05", "C02", "C03"]
     assert calls == [("calibrate", f"calibrate-{run[:12]}")]
-    with Session(engine(data_folder.url)) as session:
+    with Session(database_engine(data_folder.url)) as session:
         assert session.get_one(RunRow, run).state == "running"
 
 
