@@ -1,6 +1,4 @@
-"""Errors that a user can act on: each has a stable code and says what is wrong, where, and what to
-do.
-"""
+"""Errors that a user can act on: a stable code, and what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -108,14 +106,14 @@ class Forbidden(ServiceError, PermissionError):
 
 
 class ReviewConflict(ServiceError, RuntimeError):
-    """A correction of labels that somebody else has changed in the meantime."""
+    """A correction of labels that another reviewer has changed in the meantime."""
 
     code = "review_conflict"
     http_status = 412
 
 
 class ReviewRefused(ServiceError, ValueError):
-    """A correction that is not one: no .npz, outside the field, of unknown labels."""
+    """A correction that cannot be applied: not an .npz, outside the field, of unknown labels."""
 
     code = "review_invalid"
     http_status = 422
@@ -139,10 +137,10 @@ class NotReady(ServiceError, RuntimeError):
 def damaged(raises: type[ServiceError], where: str) -> Iterator[None]:
     """Turn what a library says of damaged bytes into one named error, "WHERE: cannot be read (…)".
 
-    On broken or hostile bytes readers raise anything from struct.error to a codec's own, so the net
-    is wide: here, and in no reader. What the machine does (OSError, MemoryError) passes as it is:
-    it is not the file's fault, and another attempt may succeed. A file that is not there is the
-    plate's fault again.
+    On broken or hostile bytes readers raise anything from struct.error to a codec's own, so
+    every exception is caught: here, and in no reader. Errors of the machine (OSError, MemoryError)
+    pass unchanged: the file is not at fault, and another attempt may succeed. A missing file is a
+    fault of the plate.
     """
     try:
         yield

@@ -1,8 +1,7 @@
-"""Writing files and folders so that a kill leaves the whole of it or nothing, and locks that a kill
-releases.
+"""Write files and folders that a kill leaves whole or absent, and hold locks that it releases.
 
-What is being written lies beside its target, under a name that starts with ".staged-", until it
-takes its place.
+Scratch files lie in the folder of their target, under a name that starts with ".staged-", until
+they take its place.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_once(target: Path, content: bytes) -> bool:
-    """Write a file whole; False where one of that name is there already. A link, unlike a rename,
-    never replaces.
+    """Write a file whole; return False where a file of that name exists already.
+
+    A link, unlike a rename, never replaces.
     """
     with _on_disk(target, content) as scratch:
         try:
@@ -37,11 +37,11 @@ def write_once(target: Path, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def staged(target: Path, *, keep: bool = False) -> Iterator[Path]:
-    """A scratch folder beside `target` that takes its place when the block ends well, and vanishes
-    when it does not.
+    """A scratch folder that takes the place of `target` when the block ends without an error.
 
-    An existing target is replaced, or with `keep` stays, and the scratch goes: two that convert the
-    same well write the same, and a third may be reading it. A kill leaves at most a scratch folder.
+    After an error it is removed. An existing target is replaced; with `keep` the target stays and
+    the scratch folder is removed: two processes that convert the same well write the same, and a
+    third may be reading it. A kill leaves at most a scratch folder.
     """
     scratch = _scratch(target)
     scratch.mkdir()
@@ -98,8 +98,9 @@ def locked(lock: Path, refusal: str) -> Iterator[None]:
 
 
 def only_one(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of a run's folder: two commands that write to one would remove each other's
-    scratch.
+    """Hold the lock of a run's folder.
+
+    Two commands that write to one folder would remove each other's scratch files.
     """
     refusal = f"another command is writing to {folder}; wait for it, or give another --out"
     return locked(folder / ".lock", refusal)
@@ -107,8 +108,9 @@ def only_one(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _on_disk(target: Path, content: bytes) -> Iterator[Path]:
-    """A scratch file beside `target` that holds `content` for good; gone after the block unless it
-    was moved.
+    """A scratch file for `target` that holds `content`, synchronised to disk.
+
+    It is removed after the block unless it was moved.
     """
     scratch = _scratch(target)
     try:

@@ -27,8 +27,8 @@ from segmentation.settings import STRICT, Positive, meaning
 from segmentation.sizes import Sizes
 
 Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope", "death"]
-# Keys that came after version 0.2.0: at their defaults they leave a protocol the digest, and a run
-# the identity, of before.
+# Keys that came after version 0.2.0. At their defaults they are left out of the digest, so that
+# older protocols keep their digest and older runs their id.
 LATER = {
     "measurement": (
         "primary_ring_um",
@@ -105,19 +105,21 @@ class Acquisition(_Part):
             try:
                 groups = set(re.compile(value).groupindex)
             except re.error as error:
-                raise ValueError(f"the file pattern is no regular expression: {error}") from error
+                raise ValueError(
+                    f"the file pattern is not a regular expression: {error}"
+                ) from error
             if "well" not in groups and not {"row", "column"} <= groups:
                 raise ValueError("the file pattern needs the named group well, or row and column")
         return value
 
 
-# A section of the protocol is the settings of the functions that it speaks of: their defaults,
-# bounds and meanings are theirs.
+# A section of the protocol inherits the settings of the functions that it configures, so that each
+# default, bound and meaning is written once.
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Segmentation(Sizes):
-    """Which engine, and what sizes it may expect."""
+    """Which engine labels the fields, and the sizes that it may expect."""
 
     engine: str = DEFAULT_ENGINE
     checkpoint_sha256: Annotated[
@@ -129,12 +131,12 @@ class Segmentation(Sizes):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Measurement(WellSettings, MeasureSettings):
-    """What is measured around the labels, and which cells a well's numbers speak of."""
+    """What is measured around the labels, and which cells count in a well's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Reference(CallSettings):
-    """What is normal."""
+    """What counts as normal."""
 
     healthy_lines: Annotated[
         tuple[str, ...],
@@ -147,9 +149,9 @@ class Reference(CallSettings):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Survival(TrackSettings, DeathSettings):
-    """Longitudinal assay: every time point is analysed, neurons are tracked and their deaths timed."""
+    """Longitudinal assay: neurons are tracked through all time points, their deaths timed."""
 
-    # No default: deaths are timed by a definition that somebody chose.
+    # No default: the user chooses the definition that deaths are timed by.
     definition: Definition = field(kw_only=True)
 
 
@@ -204,7 +206,7 @@ class AssayProtocol(_Part):
         if self.acquisition.time_point is not None:
             raise ValueError(
                 "acquisition.time_point chooses one frame, [survival] follows neurons through all"
-                " of them: drop one of the two"
+                " of them: remove one of the two"
             )
         if self.acquisition.frame_interval_h is None:
             raise ValueError(
@@ -226,20 +228,20 @@ class AssayProtocol(_Part):
     def _one_channel_each(cls, value: dict[Role, str | int]) -> dict[Role, str | int]:
         if "dna" not in value and "neurite" not in value:
             raise ValueError(
-                "no channel has the role dna or neurite; nuclei, or the somas of a live reporter,"
-                " are what every number is counted by"
+                "no channel has the role dna or neurite: give one to the channel of the nuclei, or"
+                " of a live reporter's somas, by which every number is counted"
             )
         if len(set(value.values())) < len(value):
-            raise ValueError("one channel cannot have two roles")
+            raise ValueError("one channel cannot have two roles; give each role its own channel")
         return value
 
     def digest(self) -> str:
-        """SHA-256 (hex) of everything that decides numbers; the notes do not."""
+        """SHA-256 (hex) of everything that decides numbers; the notes are left out."""
         content = self.model_dump(mode="json", exclude={"notes"})
         for section, keys in LATER.items():
             part = getattr(self, section)
-            standing = {f.name: f.default for f in fields(part)} if part is not None else {}
-            for key in (k for k in keys if k in standing and getattr(part, k) == standing[k]):
+            defaults = {f.name: f.default for f in fields(part)} if part is not None else {}
+            for key in (k for k in keys if k in defaults and getattr(part, k) == defaults[k]):
                 del content[section][key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -257,7 +259,9 @@ def load_protocol(path: str | PathLike[str]) -> AssayProtocol:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ProtocolError(f"there is no protocol file {path}") from error
+        raise ProtocolError(
+            f"there is no protocol file {path}; give the path of a TOML file"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"protocol {path.name} is not TOML: {error}") from error
     return parse_protocol(content, path.name)
@@ -271,13 +275,13 @@ def keys_of(part: type[Any]) -> tuple[str, ...]:
 
 
 def sections() -> dict[str, type[Any]]:
-    """Section ► the class that says what its keys are."""
-    found = {}
+    """Section ► the class that defines its keys."""
+    classes = {}
     for name, described in AssayProtocol.model_fields.items():
         for kind in (described.annotation, *get_args(described.annotation)):
             if isinstance(kind, type) and (issubclass(kind, BaseModel) or is_dataclass(kind)):
-                found[name] = kind
-    return found
+                classes[name] = kind
+    return classes
 
 
 def _explain(fault: Any) -> str:

@@ -25,11 +25,11 @@ class Settings(BaseSettings):
         "",
         description=(
             f"Folders under which scans may be submitted by path, separated by {os.pathsep!r};"
-            " empty means none but data_dir/scans."
+            " empty means data_dir/scans only."
         ),
     )
     workers: int = Field(
-        0, ge=0, description="Processes that analyse wells; 0 means one a core, or one a GPU."
+        0, ge=0, description="Processes that analyse wells; 0 means one per core, or one per GPU."
     )
     dask_scheduler: str = Field(
         "",

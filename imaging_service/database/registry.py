@@ -1,6 +1,4 @@
-"""The line registry in the database: read, checked and merged as a whole, so that it is never half
-of two files.
-"""
+"""The line registry in the database: read, checked and merged as a whole, never in part."""
 
 from __future__ import annotations
 
@@ -35,17 +33,16 @@ def load_registry(session: Session) -> Registry:
 
 
 def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
-    """Add the lines of a TSV, and replace those of the same name. Raises RegistryRefused with every
-    fault; then nothing is changed.
+    """Add the lines of a TSV, and replace those of the same name.
 
-    A line may name an isogenic parent that the registry holds already: the merged whole is what is
-    checked.
+    A line may name an isogenic parent that the registry holds already, so the merged registry is
+    checked. Raises RegistryRefused with every fault; then nothing is changed.
     """
     known = dict(load_registry(session).lines)
     try:
         given = read_lines(text, source, known)
         merged = known | given
-        # Once more as a whole: replacing a parent's donor must not part it from its children.
+        # Check the merged registry too: a parent's new donor must still be that of its children.
         read_lines(write(merged.values(), Line), f"{source} with the registry")
     except RegistryError as error:
         raise RegistryRefused(str(error)) from error
@@ -53,7 +50,7 @@ def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
     for donor in {line.donor for line in given.values()}:
         session.merge(DonorRow(id=donor))
     session.flush()
-    # Parents first: the database holds that a child's parent is there.
+    # Parents first: a foreign key asks for the row of a child's parent.
     for line in sorted(given.values(), key=lambda line: _depth(line, merged)):
         row = LineRow(
             line=line.line,
@@ -64,7 +61,7 @@ def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
         )
         session.merge(row)
         session.flush()
-    # A code that no line bears any more is not kept.
+    # Donors without a line are removed.
     session.execute(sa.delete(DonorRow).where(col(DonorRow.id).not_in(select(LineRow.donor))))
     session.commit()
     return change
@@ -97,7 +94,7 @@ def _change(
 
 
 def _depth(line: Line, lines: Mapping[str, Line]) -> int:
-    """How many parents a line has above it."""
+    """Number of isogenic ancestors of a line."""
     depth, seen = 0, {line.line}
     while line.isogenic_parent and line.isogenic_parent not in seen:
         line = lines[line.isogenic_parent]

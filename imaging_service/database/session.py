@@ -1,4 +1,4 @@
-"""The database: one engine a process, migrations, and the few questions that are asked of it."""
+"""The database: one engine per process, migrations, and the queries that callers share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 @lru_cache
 def database_engine(url: str) -> sa.Engine:
-    """The engine for a database URL, one a process."""
+    """The engine for a database URL, one per process."""
     made = sa.create_engine(url)
     if url.startswith("sqlite"):
         Path(str(made.url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def database_engine(url: str) -> sa.Engine:
         @sa.event.listens_for(made, "connect")
         def _pragmas(connection: Any, _record: Any) -> None:
             cursor = connection.cursor()
-            # Readers beside a writer, and writers that wait for each other instead of failing.
+            # Readers work during a write, and writers wait for each other instead of failing.
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA busy_timeout=30000")
             cursor.execute("PRAGMA foreign_keys=ON")
@@ -94,9 +94,9 @@ def well_rows(session: Session, run_id: str) -> list[WellRow]:
 def table_content(
     session: Session, run: RunRow, kind: str, filters: dict[str, str], revision: int | None = None
 ) -> list[str]:
-    """JSON objects of a run's table in order, at the revision that its tables stand at if none is
-    given.
+    """JSON objects of a run's table, in order.
 
+    Without `revision`, at the revision of the review that the run's tables stand at.
     Filters compare whole values of line, compound, phenotype and status.
     """
     wanted = run.revision if revision is None else revision

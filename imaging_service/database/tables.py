@@ -29,8 +29,8 @@ class PlateRow(SQLModel, table=True):
 class RunRow(SQLModel, table=True):
     """One run. `state` goes queued ► running ► done or failed.
 
-    `revision` is that of the review which the tables stand at (1: the engine's labels);
-    `review_reason` says why they could not follow.
+    `revision` is that of the review which the tables stand at (1: labels of the segmentation
+    engine); `review_reason` says why the tables could not be corrected.
     """
 
     __tablename__ = "run"
@@ -54,7 +54,7 @@ class WellRow(SQLModel, table=True):
     """How one well ended; the row is the commit point of the well's files."""
 
     __tablename__ = "well_result"
-    # The database, not the job engine, has the last word on "once".
+    # The database, not the job engine, ensures that a well has one row.
     __table_args__ = (sa.UniqueConstraint("run_id", "well", name="one_row_a_well"),)
 
     id: int | None = Field(default=None, primary_key=True)
@@ -67,7 +67,7 @@ class WellRow(SQLModel, table=True):
 
 
 class DonorRow(SQLModel, table=True):
-    """A person whose cells were reprogrammed, by the lab's code and nothing else."""
+    """A donor of reprogrammed cells, by the lab's code and nothing else."""
 
     __tablename__ = "donor"
 
@@ -75,8 +75,9 @@ class DonorRow(SQLModel, table=True):
 
 
 class LineRow(SQLModel, table=True):
-    """A cell line of the registry: what is asked of it as columns, its whole record
-    (`plate_maps.registry.Line`) as JSON.
+    """A cell line of the registry.
+
+    Columns hold what queries ask for, `content` the whole record (`plate_maps.registry.Line`).
     """
 
     __tablename__ = "line"
@@ -103,11 +104,10 @@ TABLE_LEVELS = {"wells": "well", "responses": "response", "hazards": "hazard", "
 
 
 class TableRow(SQLModel, table=True):
-    """One row of one of a run's tables, as JSON, with the columns that tables are filtered by
-    beside it.
+    """One row of a run's table as JSON, with the columns that tables are filtered by.
 
-    Rows of revision 1 are what the engine's labels gave and stay; those of the newest revision of
-    the review are replaced by the next.
+    Rows of revision 1 come from the segmentation engine's labels and stay; those of the
+    newest revision of the review are replaced by the next.
     """
 
     __tablename__ = "table_row"
@@ -131,7 +131,7 @@ class TableRow(SQLModel, table=True):
 class ClaimRow(SQLModel, table=True):
     """A field that a reviewer is looking at, until `until`.
 
-    The constraint, not the asking, keeps two from the same field.
+    The unique constraint keeps two reviewers from the same field.
     """
 
     __tablename__ = "review_claim"

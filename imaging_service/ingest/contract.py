@@ -1,5 +1,6 @@
-"""Tests that every PlateReader passes; a plug-in's author subclasses `PlateReaderContract` in a
-test module.
+"""Tests that every PlateReader passes.
+
+The author of a plug-in subclasses `PlateReaderContract` in a test module.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from imaging_service.protocol import Acquisition
 
 
 class PlateReaderContract:
-    """Set `reader` and `acquisition`, and give a fixture `scan` with a folder that the reader
-    understands.
+    """Tests of one reader; subclasses set `reader` and `acquisition`.
+
+    They also give a fixture `scan`: a folder that the reader understands.
     """
 
     reader: PlateReader
@@ -67,7 +69,7 @@ class PlateReaderContract:
             raise AssertionError("reading a file that is not there raised nothing")
 
     def test_an_empty_folder_is_a_scan_error(self, tmp_path: Path) -> None:
-        """Planning nothing says so."""
+        """The error names the empty folder."""
         try:
             self.plan(tmp_path)
         except ScanError as error:

@@ -32,7 +32,10 @@ class HarmonyReader:
         """Read the index; images that it names and that are absent are listed as missing."""
         index = _find_index(root)
         if index is None:
-            raise ScanError(f"{root} has no {INDEX}, neither in itself nor in Images/")
+            raise ScanError(
+                f"{root} has no {INDEX}, neither in the folder itself nor in Images/; give the"
+                " folder of a Harmony export"
+            )
         plate, records = _parse(index, limits)
         images: list[ImageRef] = []
         missing: list[ImageRef] = []
@@ -62,8 +65,8 @@ class HarmonyReader:
             place = (ref.well, ref.field, ref.time, ref.channel, ref.z)
             if place in seen:
                 raise ScanError(
-                    f"{index}: well {ref.well}, field {ref.field}, channel {channel!r} stands"
-                    " twice; give one measurement's export"
+                    f"{index}: well {ref.well}, field {ref.field}, channel {channel!r} is"
+                    " listed twice; give the export of one measurement"
                 )
             seen.add(place)
             # A name such as ../../etc would leave the scan; vendors write plain file names.
@@ -71,7 +74,8 @@ class HarmonyReader:
             (images if inside and (root / relative).is_file() else missing).append(ref)
         if len(sizes) != 1:
             raise ScanError(
-                f"{index}: the images have {len(sizes)} different pixel sizes; one plate needs one"
+                f"{index}: the images have {len(sizes)} different pixel sizes; all images of a"
+                " plate must have the same"
             )
         x, y = sizes.pop()
         if x != y:
@@ -108,7 +112,7 @@ class HarmonyReader:
         return read_tiff(plan.root / image.path, limits)
 
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """The index's AbsTime."""
+        """When the plane was taken: AbsTime of the index."""
         return image.exposed_s
 
 
@@ -146,8 +150,9 @@ _REQUIRED = ("URL", "Row", "Col", "FieldID", "ChannelID", "ImageResolutionX", "I
 
 
 def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """The plate's and the images' values, streamed: an index of a full plate has hundreds of
-    megabytes.
+    """Values of the plate and of its images.
+
+    They are streamed: the index of a full plate has hundreds of megabytes.
     """
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import iterparse
@@ -176,7 +181,7 @@ def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, 
     except (ParseError, DefusedXmlException) as error:
         raise ScanError(f"{index} is not readable XML: {error}") from error
     if not plate.get("PlateRows") or not records:
-        raise ScanError(f"{index} names no plate or no images")
+        raise ScanError(f"{index} names no plate or no images; export the plate again")
     return plate, records
 
 

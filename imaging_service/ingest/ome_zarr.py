@@ -35,7 +35,7 @@ class OmeZarrReader:
 
         plate = _attributes(root).get("plate")
         if not isinstance(plate, dict):
-            raise ScanError(f"{root} is no OME-Zarr plate: its attributes have no 'plate'")
+            raise ScanError(f"{root} is not an OME-Zarr plate: its attributes have no 'plate'")
         group = zarr.open_group(root, mode="r")
         images: list[ImageRef] = []
         missing: list[ImageRef] = []
@@ -54,7 +54,7 @@ class OmeZarrReader:
                 fields = [str(i["path"]) for i in attributes["well"]["images"]]
             except KeyError:
                 # Seen in real stores: no `well` metadata. The image groups below are then the
-                # fields, and that is said.
+                # fields, and a note says so.
                 fields = sorted(k for k in group[path].group_keys()) if path in group else []
                 notes.append(f"well {well} has no well metadata; its groups were taken as fields")
             if not fields:
@@ -62,14 +62,15 @@ class OmeZarrReader:
             for position, name in enumerate(fields, start=1):
                 where = f"{path}/{name}"
                 try:
-                    found, names, pixel, shape = _image_metadata(group, where, root)
+                    layout, names, pixel, shape = _image_metadata(group, where, root)
                 except ScanError as error:
                     missing.append(ImageRef(well, position, 1, "", 1, where))
                     notes.append(str(error))
                     continue
                 if shape[-1] * shape[-2] > limits.image_pixels:
                     raise ScanError(
-                        f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels is over the limit"
+                        f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels are more than the"
+                        f" limit of {limits.image_pixels:,} per plane"
                     )
                 if channels and names != channels:
                     raise ScanError(
@@ -83,7 +84,7 @@ class OmeZarrReader:
                     )
                 channels, size = names, size if size is not None else pixel
                 for index in np.ndindex(shape[:-2]):
-                    t, c, z = _tcz(found["axes"], index)
+                    t, c, z = _tcz(layout["axes"], index)
                     images.append(
                         ImageRef(
                             well,
@@ -91,12 +92,12 @@ class OmeZarrReader:
                             t + 1,
                             names[c],
                             z + 1,
-                            f"{where}/{found['path']}",
+                            f"{where}/{layout['path']}",
                             index,
                         )
                     )
                     if len(images) > limits.images:
-                        raise ScanError(f"{root} holds more than {limits.images:,} planes")
+                        raise ScanError(f"{root} has more than {limits.images:,} planes")
         if not images:
             raise ScanError(f"{root}: the plate names no well with images")
         rows, columns = len(plate.get("rows", [])), len(plate.get("columns", []))
@@ -138,7 +139,7 @@ class OmeZarrReader:
             return np.asarray(array[image.index])
 
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """OME-Zarr has no place for it."""
+        """None: OME-Zarr has no place for the time of an exposure."""
         return None
 
 

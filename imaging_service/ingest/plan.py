@@ -16,7 +16,7 @@ from plate_maps import PlateFormat, Well
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps that a hostile or broken scan meets before memory is allocated."""
+    """Limits that a hostile or broken scan reaches before memory is allocated."""
 
     image_pixels: int = 2**28
     images: int = 2_000_000
@@ -25,11 +25,11 @@ class Limits:
 
 @dataclass(frozen=True, order=True)
 class ImageRef:
-    """One plane of one channel. `path` is relative to the scan; `index` finds the plane inside the
-    file or array.
+    """One plane of one channel.
 
-    `exposed_s`: when it was taken, in seconds since 1970, where the scan's index says. It is no
-    part of the plane's identity.
+    `path` is relative to the scan; `index` finds the plane inside the file or array. `exposed_s` is
+    when the plane was taken, in seconds since 1970, where the scan's index says; it is not part of
+    the plane's identity.
     """
 
     well: Well
@@ -62,7 +62,7 @@ class PlatePlan:
 
     @property
     def wells(self) -> tuple[Well, ...]:
-        """Scanned wells in order, those whose files are all absent included."""
+        """Scanned wells in order, with those of which all files are absent."""
         return tuple(sorted({image.well for image in (*self.images, *self.missing)}))
 
     def of(self, well: Well) -> tuple[ImageRef, ...]:
@@ -75,8 +75,7 @@ class PlatePlan:
 
 
 def plan_digest(plan: PlatePlan) -> str:
-    """SHA-256 (hex) of what the plan makes of the files: which plane is what, and how large a pixel
-    is.
+    """SHA-256 (hex) of what the plan says of the files: place of each plane, and pixel size.
 
     Vendors keep that in an index beside the images, so equal images do not mean an equal scan.
     """
@@ -91,8 +90,9 @@ def plan_digest(plan: PlatePlan) -> str:
 
 
 def file_digests(plan: PlatePlan) -> dict[str, str]:
-    """SHA-256 of every source file, by relative path; directories (zarr) by the digest of their
-    files' digests.
+    """SHA-256 of every source file, by relative path.
+
+    A directory (zarr) has the digest of its files' digests.
     """
 
     def one(relative: str) -> tuple[str, str]:

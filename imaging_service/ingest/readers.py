@@ -46,8 +46,9 @@ class PlateReader(Protocol):
         ...
 
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """When the instrument took the plane, in seconds since 1970; None where the scan does not
-        say. A file's own date is none.
+        """When the instrument took the plane, in seconds since 1970; None if unknown.
+
+        The date of the file does not count.
         """
         ...
 
@@ -66,8 +67,8 @@ def reader_named(name: str) -> PlateReader:
         return reader
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name == name:
-            found: PlateReader = entry.load()()
-            return found
+            plug_in: PlateReader = entry.load()()
+            return plug_in
     raise ScanError(f"unknown reader {name!r}; known: {', '.join(known())}")
 
 
@@ -88,8 +89,8 @@ def plan_scan(
     best = max(scores, key=lambda name: scores[name])
     if scores[best] == 0 and acquisition.file_pattern == "auto":
         raise ScanError(
-            f"no reader knows the folder {root}: there is no OME-Zarr plate, no Harmony"
-            " Index.idx.xml and no TIFF whose name fits a shipped pattern; set"
+            f"no reader knows the folder {root}: it has no OME-Zarr plate, no Harmony"
+            " Index.idx.xml and no TIFF with a name that fits a shipped pattern; set"
             f" acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
         )
     return reader_named(best if scores[best] else "tiff").plan(root, limits, acquisition)

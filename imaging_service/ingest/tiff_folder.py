@@ -1,4 +1,4 @@
-"""Folders of single-plane TIFFs whose names say well, field and channel."""
+"""Folders of single-plane TIFFs that are named by well, field and channel."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ class TiffFolderReader:
     name = "tiff"
 
     def sniff(self, root: Path) -> float:
-        """0.5 if one of the first TIFFs fits a shipped pattern: any vendor index knows more than
-        names.
+        """0.5 if one of the first TIFFs fits a shipped pattern.
+
+        It is not 1: a vendor's index knows more than names.
         """
         for path in _first_tiffs(root, 50):
             relative = path.relative_to(root).as_posix()
@@ -66,18 +67,18 @@ class TiffFolderReader:
             if p.suffix.lower() in {".tif", ".tiff"} and "_thumb" not in p.name
         )
         if not files:
-            raise ScanError(f"{root} holds no TIFF")
+            raise ScanError(f"{root} has no TIFF; give the folder of the plate's images")
         if len(files) > limits.images:
             raise ScanError(
-                f"{root} holds {len(files):,} TIFFs, more than the limit of {limits.images:,}"
+                f"{root} has {len(files):,} TIFFs, more than the limit of {limits.images:,}"
             )
         relative = [p.relative_to(root).as_posix() for p in files]
         pattern = self._pattern(root, relative, acquisition.file_pattern)
         matches = {name: pattern.match(name) for name in relative}
         strays = [name for name, match in matches.items() if match is None]
         stacked = any(m and m.groupdict().get("z") for m in matches.values())
-        # Beside a stack's planes, a file without plane number is the instrument's own projection of
-        # them.
+        # Among the planes of a stack, a file without plane number is the instrument's own
+        # projection.
         projections = [
             n for n, m in matches.items() if m and stacked and "z" in m.groupdict() and not m["z"]
         ]
@@ -166,13 +167,13 @@ class TiffFolderReader:
 
 
 def _first_tiffs(root: Path, count: int) -> list[Path]:
-    found: list[Path] = []
+    tiffs: list[Path] = []
     for path in root.rglob("*"):
         if path.suffix.lower() in {".tif", ".tiff"}:
-            found.append(path)
-            if len(found) >= count:
+            tiffs.append(path)
+            if len(tiffs) >= count:
                 break
-    return found
+    return tiffs
 
 
 def _image(groups: dict[str, str | None], name: str) -> ImageRef:
@@ -209,8 +210,8 @@ def read_tiff(path: Path, limits: Limits) -> NDArray[np.generic]:
         page = tiff.pages.first
         if _has_second_page(tiff):
             raise ImageError(
-                f"{path.name}: the file holds several pages; one file a plane is expected, and the"
-                " others would be lost"
+                f"{path.name}: the file holds several pages; one file per plane is expected, and"
+                " the other pages would be lost"
             )
         shape = page.shape
         if len(shape) != 2:
@@ -264,9 +265,7 @@ def _metamorph(metadata: Element) -> dict[str, str]:
 
 
 def _pixel_size(path: Path) -> float | None:
-    """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit; None if nothing
-    says.
-    """
+    """Pixel size in µm from OME-XML, MetaMorph or resolution tags with a unit, or None."""
     import tifffile
 
     # A damaged first file fails its own well when it is read; here it only has no size.

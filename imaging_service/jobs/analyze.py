@@ -1,5 +1,4 @@
-"""`analyze`: one plate from folder to report, in this process and a pool beside it, without server
-or database.
+"""`analyze`: one plate from folder to report in a process pool, without server or database.
 
 Every well is committed by its own outcome file, so the same command after a kill goes on where it
 stopped.
@@ -30,12 +29,12 @@ Progress = Callable[[WellOutcome, int, int], None]
 
 
 def worker_count(device: str, wanted: int = 0) -> int:
-    """Processes for wells: one a core for CPU engines, one where a GPU does the work."""
+    """Number of processes for wells: one per core, or one where a GPU does the work."""
     return wanted or (1 if device == "cuda" else os.cpu_count() or 1)
 
 
 def start_worker() -> None:
-    """Run in each worker process: the heavy imports, while the plate is planned."""
+    """Import slow modules in each worker process while the plate is planned."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in (
         "imaging_service.jobs.calibrate",
@@ -48,8 +47,9 @@ def start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker that outlived a killed parent would write into the folder that the next attempt
-    works in.
+    """End this worker when its parent ends.
+
+    Otherwise it would write into the folder in which the next attempt works.
     """
     parent = parent_process()
     if parent is not None:
@@ -58,7 +58,7 @@ def _end_with_parent() -> None:
 
 
 def warm() -> None:
-    """A first task that only makes the pool start a process."""
+    """Do nothing: as a first task, make the pool start a process."""
 
 
 def analyze_plate(
@@ -186,8 +186,8 @@ def run_wells(
     """Calibrate, then analyse the wells that have no outcome yet.
 
     A well at which the machine fails (its process is killed, the disk errs) is tried once more,
-    alone. A process killed twice is the well's failure; an error of the disk ends the run, which
-    the same command takes up again.
+    alone. If its process is killed twice, the well has failed; an error of the disk ends the run,
+    which the same command takes up again.
     """
     from imaging_service.jobs.calibrate import calibrate
     from imaging_service.jobs.well import begin, process_well
@@ -234,6 +234,6 @@ def _alone(folder: RunFolder, well: str) -> WellOutcome:
             )
         except OSError as error:
             raise MachineError(
-                f"well {well}: {error}; once that is mended, the same command goes on where it"
-                " stopped"
+                f"well {well}: {error}; repair this and give the same command again: it goes on"
+                " where it stopped"
             ) from error

@@ -1,6 +1,4 @@
-"""What a plate has in common: thresholds and illumination, fixed before any of its wells is
-analysed.
-"""
+"""Fix thresholds and illumination of a plate before any of its wells is analysed."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ def calibrate(folder: RunFolder) -> Calibration:
 
     Thresholds come from fields of vehicle wells of all lines, illumination from fields all over the
     plate; both spread evenly in plate order, so the choice is the same each time. Fields that
-    cannot be read are passed over: their wells fail by themselves.
+    cannot be read are left out: their wells fail when they are analysed.
     """
     if folder.calibration.is_file():
         return load(Calibration, folder.calibration)
@@ -60,12 +58,12 @@ def _sample(
     """Up to `count` first fields of evenly spread wells, as ("B03 field 1", Field)."""
     step = max(1.0, len(wells) / count)
     picked = [wells[int(i * step)] for i in range(min(count, len(wells)))]
-    found = []
+    fields = []
     for name in picked:
         task = load(WellTask, folder.task(name))
         try:
             number = min(i.field for i in task.plan.images) if task.plan.images else 1
-            found.append(
+            fields.append(
                 (
                     f"{name} field {number}",
                     Field(read_planes(task, number, task.times[0]), task.roles, task.pixel_size_um),
@@ -73,4 +71,4 @@ def _sample(
             )
         except (ImageError, ValueError) as error:
             notes.append(f"well {name} was not used for calibration: {error}")
-    return found
+    return fields

@@ -1,4 +1,4 @@
-"""Dose-response curves as plain numbers, for whoever draws them: RUN/curves.json."""
+"""Dose-response curves as plain numbers, for programs that draw them: RUN/curves.json."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _POINTS = 60
 def write_curves(
     folder: Path, curves: Sequence[Curve], kept: Sequence[dict[str, Any]] = ()
 ) -> None:
-    """Write FOLDER/curves.json: `curves`, and of an earlier file those that are `kept`, by line,
-    compound and phenotype.
+    """Write `curves`, and those of an earlier file that are `kept`, to FOLDER/curves.json.
+
+    They are sorted by phenotype, line and compound.
     """
     rows = sorted(
         [*kept, *(_row(c) for c in curves)],
@@ -32,7 +33,7 @@ def write_curves(
 
 
 def other_curves(folder: Path, lines: Collection[str]) -> list[dict[str, Any]]:
-    """Curves of FOLDER/curves.json that are of none of these lines. Raises StoreError."""
+    """Curves of FOLDER/curves.json, without those of these lines. Raises StoreError."""
     path = folder / "curves.json"
     with damaged(StoreError, str(path)):
         return [

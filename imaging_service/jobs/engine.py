@@ -1,4 +1,4 @@
-"""The protocol's segmentation engine, loaded once a process.
+"""The protocol's segmentation engine, loaded once per process.
 
 Apart from `well` so that checking a run stays light.
 """
@@ -15,7 +15,7 @@ from segmentation.sizes import Sizes
 
 
 def load_engine(protocol: AssayProtocol, name: str, device: str) -> Segmenter:
-    """The protocol's engine; loaded once a process, since a network takes seconds."""
+    """The protocol's engine; loaded once per process, since a network takes seconds."""
     return _engine(protocol.segmentation, name, device)
 
 

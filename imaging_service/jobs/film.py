@@ -1,4 +1,4 @@
-"""What only a longitudinal assay has: frames registered, neurons tracked in each field of a well."""
+"""Register the frames and track the neurons of each field of a longitudinal assay."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from phenotypes.films.tracking import Registration, TrackSettings, link, registe
 from plate_maps import Well
 from segmentation.field import Image
 
-# Fewer neurons than this cannot place a frame.
+# A frame with fewer neurons than this cannot be registered.
 _PLACEABLE = 4
 
 
 def follow_well(
     task: WellTask, cells: pl.DataFrame, fields: pl.DataFrame, blank: set[tuple[int, int]]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Fill `track`, `conflict` and the registered places of cells, and `time_h`, `usable`, drift of
-    fields.
+    """Fill `track` and `conflict` of cells, and `time_h`, `usable` and drift of fields.
 
     `blank` holds (field, frame) of frames that were never exposed.
     """
@@ -37,21 +36,24 @@ def follow_well(
         sharp = exposed & np.array(sharp_frames(part[f"focus_{role}"].to_list(), survival))
         moving = _frames(task, number, task.roles.index(role), part["frame"].to_list())
         registration = register(moving, sharp.tolist(), survival)
-        own = cells.filter(pl.col("field") == number)
-        counted = own.filter(pl.col("is_neuron").fill_null(value=True)).group_by("frame").len()
+        field_cells = cells.filter(pl.col("field") == number)
+        counted = (
+            field_cells.filter(pl.col("is_neuron").fill_null(value=True)).group_by("frame").len()
+        )
         count = dict(counted.iter_rows())
-        # An emptied frame has nothing to be placed by, and needs no place: that its neurons are
-        # gone is plain.
+        # A frame that lost its neurons cannot be registered, and need not be: they are gone,
+        # wherever the frame lies.
         emptied = np.array([count.get(f, 0) < _PLACEABLE for f in part["frame"]])
         usable = ((registration.ok | emptied) & sharp).tolist()
         described.append(_described(part, registration, usable, hours, task.pixel_size_um))
-        followed.append(_followed(own, described[-1], survival))
+        followed.append(_followed(field_cells, described[-1], survival))
     return conform(pl.concat(followed), "cell"), conform(pl.concat(described), "field")
 
 
 def follow_again(task: WellTask, cells: pl.DataFrame, fields: pl.DataFrame) -> pl.DataFrame:
-    """One field's cells, linked anew after a correction; where its frames lie and which are usable
-    stays as `fields` has it.
+    """Link one field's cells anew after a correction.
+
+    Drift and usability of its frames stay as `fields` has them.
     """
     if task.protocol.survival is None:
         raise ValueError("tracks need a protocol with [survival]")
@@ -76,8 +78,9 @@ def _described(
 
 
 def _followed(cells: pl.DataFrame, frames: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
-    """The field's cells with tracks; cells of unusable frames keep none, and cells that are not
-    neurons either.
+    """The field's cells with tracks.
+
+    Cells of unusable frames, and cells that are not neurons, get none.
     """
     joined = cells.drop("track", "conflict").join(
         frames.select("frame", "usable", "drift_y_um", "drift_x_um"),

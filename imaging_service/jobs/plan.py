@@ -1,6 +1,4 @@
-"""The first stage: check everything that can be checked before a pixel is analysed, and give the
-run its identity.
-"""
+"""The first stage: check what can be checked before a pixel is analysed; identify the run."""
 
 from __future__ import annotations
 
@@ -50,8 +48,7 @@ def read_inputs(
 ) -> RunInputs:
     """Inputs from files. Raises PlateMapRefused with every fault of the map.
 
-    `plate` is the barcode in a map of several plates; if not given, the one that the scan's folder
-    is called after.
+    `plate` is the barcode in a map of several plates; if not given, the name of the scan's folder.
     """
     fmt = None
     if protocol.acquisition.plate_wells is not None:
@@ -81,7 +78,7 @@ def read_inputs(
 def lay_out(
     record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path | None = None
 ) -> RunRecord:
-    """Write the record and one task a well, once `identify` has found nothing wrong.
+    """Write the record and one task per well, once `identify` has found nothing wrong.
 
     A record of the same run that is there already is kept: the run goes on where it stopped.
     Converted plates go to `plates`, where runs share them, or to `plate.zarr` in the run's own
@@ -104,12 +101,12 @@ def lay_out(
     for name in record.wells:
         well = Well.parse(name)
         missing = tuple(m for m in plan.missing if m.well == well)
-        own = replace(
+        well_plan = replace(
             plan, root=plan.root.resolve(), images=plan.of(well), missing=missing, notes=()
         )
         task = WellTask(
             name,
-            own,
+            well_plan,
             record.pixel_size_um,
             record.roles,
             times,
@@ -125,8 +122,9 @@ def lay_out(
 
 
 def plate_key(record: RunRecord) -> str:
-    """Name of the converted plate: runs share it only if pixels, their size, roles and time point
-    are the same.
+    """Name of the converted plate.
+
+    Runs share it only if pixels, their size, roles and time point are the same.
     """
     acquisition = record.inputs.protocol.acquisition
     stored = (
@@ -140,7 +138,7 @@ def plate_key(record: RunRecord) -> str:
 
 
 def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
-    """The run's record and the scan's plan, nothing written.
+    """The run's record and the scan's plan; nothing is written.
 
     The same inputs give the same run id.
     """
@@ -199,25 +197,25 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
 
 
 def _named(wells: tuple[Well, ...]) -> str:
-    """Every well by name: one that is not named is one that nobody misses."""
+    """All wells by name: a list that is cut short would hide the one that is missed."""
     return ", ".join(map(str, wells)) or "none"
 
 
 def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
-    given, found = protocol.acquisition.pixel_size_um, plan.pixel_size_um
-    if found is None:
+    given, scanned = protocol.acquisition.pixel_size_um, plan.pixel_size_um
+    if scanned is None:
         if given is None:
             raise ScanError(
                 f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol"
-                f" {protocol.name} (µm per pixel): no length or area means anything without it"
+                f" {protocol.name} (µm per pixel): lengths and areas need it"
             )
         return float(given)
-    if given is not None and abs(given / found - 1) > 0.01:
+    if given is not None and abs(given / scanned - 1) > 0.01:
         raise ProtocolError(
             f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says"
-            f" {found:.6g}; correct one of them"
+            f" {scanned:.6g}; correct one of them"
         )
-    return float(found)
+    return float(scanned)
 
 
 def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
@@ -234,7 +232,7 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
         if roles[index] is not None:
             raise ProtocolError(
                 f"protocol {protocol.name}: channel {plan.channels[index]!r} has two roles,"
-                f" {roles[index]} and {role}"
+                f" {roles[index]} and {role}; give each role its own channel"
             )
         roles[index] = role
     return tuple(roles)
@@ -254,14 +252,14 @@ def _planes(plan: PlatePlan, times: tuple[int, ...]) -> dict[str, int]:
 
 
 def _time_points(plan: PlatePlan, protocol: AssayProtocol) -> tuple[int, ...]:
-    """All of a longitudinal assay, one of a fixed one."""
+    """All time points of a longitudinal assay, one of a fixed assay."""
     times = sorted({image.time for image in plan.images})
     wanted = protocol.acquisition.time_point
     if protocol.survival is not None:
         if len(times) < 3:
             raise ScanError(
                 f"scan {plan.name} has {len(times)} time point(s); survival over time needs at"
-                " least 3 (drop [survival] for a fixed assay)"
+                " least 3 (remove [survival] for a fixed assay)"
             )
         return tuple(times)
     if wanted is not None and wanted not in times:
@@ -284,14 +282,15 @@ def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> Plate
         if outside:
             raise ProtocolError(
                 f"protocol {protocol.name} says {wanted} wells, but the scan has {_named(outside)};"
-                " the plate map would be laid over other wells"
+                " correct acquisition.plate_wells"
             )
         return plate_format(wanted)
     if plan.format is None:
         return smallest_format([*plan.wells, *mapped])
     if wanted and plate_format(wanted) != plan.format:
         raise ProtocolError(
-            f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format} plate"
+            f"protocol {protocol.name} says {wanted} wells, the scan is a {plan.format}"
+            " plate; correct acquisition.plate_wells"
         )
     outside = tuple(w for w in mapped if w not in plan.format)
     if outside:
@@ -310,10 +309,10 @@ def _engine(inputs: RunInputs) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -21,7 +21,7 @@ LABEL_VERSION = 1
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What the user asked for; the plate map as its records, so that the file may go."""
+    """What the user asked for; the plate map as records, so that its file is not needed again."""
 
     scan: Path
     plate_map_format: PlateFormat
@@ -40,7 +40,7 @@ class RunInputs:
 
 @dataclass(frozen=True)
 class WellOutcome:
-    """How a well ended. `failed` and `skipped` carry the reason; `done` counts what was found."""
+    """How a well ended. `failed` and `skipped` carry the reason; `done` carries the counts."""
 
     well: str
     status: Literal["done", "failed", "skipped"]
@@ -62,8 +62,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class WellTask:
-    """Everything that one well needs; `plan` holds this well's planes only, `planes` how many a
-    channel has elsewhere.
+    """Everything that the analysis of one well needs.
+
+    `plan` holds this well's planes only; `planes` is the largest number per channel that any field
+    of the plate has.
     """
 
     well: str
@@ -108,8 +110,9 @@ _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """One adapter a type and process: building its schema takes milliseconds, and there is one task
-    a well.
+    """One adapter per type and process.
+
+    Building its schema takes milliseconds, and there is one task per well.
     """
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
@@ -128,8 +131,9 @@ def load(kind: type[T], path: Path) -> T:
 
 
 def parse(kind: type[T], value: Mapping[str, Any]) -> T:
-    """A record from plain values, checked: what a database column says is not yet one of a record's
-    words.
+    """A record from plain values, checked.
+
+    A column of the database may hold a word that the record does not know.
     """
     parsed: T = _adapter(kind).validate_python(dict(value))
     return parsed

@@ -1,4 +1,4 @@
-"""A well's pixels and times as its scan holds them."""
+"""Read a well's pixels and times from its scan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.records import WellTask
 
 # Here, because calibration and wells both begin with it.
-# The processes are the parallelism; OpenCV's own threads would only fight over the same cores.
+# Processes already use all cores; threads of OpenCV would compete for them.
 cv2.setNumThreads(1)
 
 
@@ -29,7 +29,7 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
         f", time point {time}" if len(task.times) > 1 else ""
     )
     for channel in plan.channels:
-        own = [
+        images = [
             i for i in plan.images if i.field == number and i.channel == channel and i.time == time
         ]
         absent = [
@@ -37,16 +37,16 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
             for i in plan.missing
             if i.field == number and i.channel in (channel, "") and i.time == time
         ]
-        if absent or not own:
+        if absent or not images:
             named = f" ({absent[0].path})" if absent else ""
             raise ImageError(f"{where}: the image of channel {channel!r} is missing{named}")
-        # A projection over fewer planes is darker, and nothing in it says so.
-        if len(own) < task.planes[channel]:
+        # A projection over fewer planes is darker, and its pixels do not show why.
+        if len(images) < task.planes[channel]:
             raise ImageError(
-                f"{where}: channel {channel!r} has {len(own)} of the {task.planes[channel]} planes"
-                " that other fields have"
+                f"{where}: channel {channel!r} has {len(images)} of the {task.planes[channel]}"
+                " planes that other fields have"
             )
-        planes.append(_project(reader.read(plan, image, limits) for image in own))
+        planes.append(_project(reader.read(plan, image, limits) for image in images))
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
         raise ImageError(f"{where}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
@@ -61,15 +61,15 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
 
 
 def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
-    """(field, time point) ► hours since 1970 at which its first plane was taken; without those
-    whose scan does not say.
+    """(field, time point) ► hours since 1970 at which its first plane was taken.
 
-    Fields are numbered from 1 as they are stored.
+    Places for which the scan has no time are left out. Fields are numbered from 1 as they are
+    stored.
     """
     reader = reader_named(task.plan.reader)
     numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
     first = {(i.field, i.time): i for i in reversed(task.plan.images)}
-    found = {}
+    hours = {}
     for position, number in enumerate(numbers, start=1):
         for frame, time in enumerate(task.times, start=1):
             seconds = (
@@ -78,8 +78,8 @@ def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
                 else None
             )
             if seconds is not None:
-                found[position, frame] = seconds / 3600
-    return found
+                hours[position, frame] = seconds / 3600
+    return hours
 
 
 def _project(planes: Any) -> NDArray[np.generic]:

@@ -1,6 +1,4 @@
-"""The last stage: wells ► normalised ► responses, tables, `run.json` and the report. Needs the
-whole plate.
-"""
+"""The last stage, on the whole plate: responses, tables, `run.json` and the report."""
 
 from __future__ import annotations
 
@@ -59,8 +57,8 @@ def conditions_table(plate_map: PlateMap) -> pl.DataFrame:
 def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     """Write all tables, `run.json` and `report.html`, and finish the plate's metadata.
 
-    `outcomes` holds one entry a well that was to be analysed. The tables are in plate order,
-    whatever order the wells were analysed in.
+    `outcomes` holds one entry per well that was to be analysed. The tables are in plate order, in
+    whichever order the wells were analysed.
     """
     folder = RunFolder(root)
     record = load(RunRecord, folder.record)
@@ -140,8 +138,9 @@ def judge_plate(
     rejected_fields: Mapping[tuple[str, int], str] | None = None,
     rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
 ) -> PlateJudgement:
-    """`phenotypes.plates.judge.judge` with the protocol's settings, and with what reviewers
-    rejected.
+    """Judge a plate by the protocol's settings, without what reviewers rejected.
+
+    See `phenotypes.plates.judge.judge`.
     """
     return judge(
         cells,
@@ -172,9 +171,7 @@ def write_queue(
     names: Sequence[str],
     settings: AttributionSettings,
 ) -> pl.DataFrame:
-    """Rank a run's fields by what is worth a look, and write RUN/review/queue.csv, which reviewers
-    follow. Returns it.
-    """
+    """Rank a run's fields by how much they need review; write and return RUN/review/queue.csv."""
     last = fields.filter(pl.col("frame") == pl.col("frame").max())
     queue = rank_fields(last, wells, responses.curves, names, settings)
     write_bytes(root / "review" / "queue.csv", csv_bytes(queue))
@@ -205,19 +202,20 @@ def _gather(paths: list[Path], empty: pl.DataFrame) -> pl.DataFrame:
 
 
 def _thumbnails(folder: RunFolder, record: RunRecord, wells: pl.DataFrame) -> list[Thumbnail]:
-    """Per line: a vehicle well, a positive control, and the highest dose of each compound, all with
-    one contrast.
+    """Per line: a vehicle well, a positive control, and the highest dose of each compound.
+
+    All are shown with the same contrast.
     """
     done = wells.filter(pl.col("status") == "done")
     chosen: list[tuple[str, str]] = []
     for line in done["line"].unique().sort():
-        own = done.filter(pl.col("line") == line)
+        line_wells = done.filter(pl.col("line") == line)
         for control in ("vehicle", "positive"):
             chosen += [
                 (w, f"{line}, {control}")
-                for w in own.filter(pl.col("control") == control)["well"][:1]
+                for w in line_wells.filter(pl.col("control") == control)["well"][:1]
             ]
-        treated = own.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
+        treated = line_wells.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
         for compound in treated["compound"].unique().sort():
             top = treated.filter(pl.col("compound") == compound).sort(
                 "dose_molar", "well", descending=[True, False]
@@ -227,8 +225,9 @@ def _thumbnails(folder: RunFolder, record: RunRecord, wells: pl.DataFrame) -> li
 
 
 def _worst(folder: RunFolder, record: RunRecord, fields: pl.DataFrame) -> list[Thumbnail]:
-    """Fields that quality control has something against: those left out first, then those with the
-    longest list.
+    """Fields that quality control flagged.
+
+    First those that were left out, then those with the longest list of flags.
     """
     flagged = fields.filter(pl.col("qc").fill_null("") != "")
     ranked = flagged.sort(

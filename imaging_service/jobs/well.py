@@ -1,4 +1,4 @@
-"""The work on one well. Runs in worker processes, and does not know who calls."""
+"""Convert, segment and measure one well, in a worker process."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def process_well(root: Path, name: str) -> WellOutcome:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - machine errors were raised above
-        # Whatever a well's data provoke must not stop the plate; the type says where to look.
+        # A fault in one well's data must not stop the plate; the type says where to look.
         return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
     save(outcome, folder.outcome(name))
     return outcome
@@ -122,7 +122,7 @@ def _process(
                 except ImageError:
                     if protocol.survival is None:
                         raise
-                    # One frame that was never exposed is a gap in the film, not the end of it.
+                    # One frame that was never exposed must not fail the whole time-lapse.
                     blank.add((number, frame))
                 raw = Field(pixels, task.roles, task.pixel_size_um)
                 waiting.append((number, frame, raw, illumination.correct(raw)))
@@ -143,7 +143,7 @@ def _process(
                 measure(corrected, segmentation, settings, raw), task.well, number, frame
             )
             cells.append(measured.cells)
-            # The queue looks at the last time point.
+            # The review queue ranks fields by their last time point.
             agreed = _second_opinion(corrected, segmentation) if frame == frames else None
             fields.append(
                 measured.field.with_columns(pl.lit(agreed, pl.Float64).alias("engine_agreement"))
@@ -166,7 +166,7 @@ def _process(
 
 
 def _second_opinion(field: Field, segmentation: Segmentation) -> float | None:
-    """How far another engine finds the same nuclei; None where there is no other."""
+    """Agreement with another engine on the nuclei; None where there is no other."""
     nuclei = segmentation.labels.get("nuclei")
     return (
         None
@@ -176,7 +176,10 @@ def _second_opinion(field: Field, segmentation: Segmentation) -> float | None:
 
 
 def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> None:
-    """A plane of one single value was never exposed: its zero counts would look like a toxic dose."""
+    """Refuse a plane of one single value.
+
+    It was never exposed, and its zero counts would look like a toxic dose.
+    """
     for c, role in enumerate(task.roles):
         if role is not None and pixels[c].min() == pixels[c].max():
             raise ImageError(

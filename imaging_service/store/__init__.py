@@ -1,3 +1,1 @@
-"""Where results lie: OME-Zarr for pixels and labels, Parquet and CSV for tables, whole folders at
-once.
-"""
+"""Files of results: OME-Zarr for pixels and labels, Parquet and CSV for tables."""

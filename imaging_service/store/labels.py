@@ -1,5 +1,6 @@
-"""Label images of a run as OME-Zarr labels: FIELD/labels/COMPARTMENT of each well, apart from the
-plate's pixels.
+"""Label images of a run as OME-Zarr labels: FIELD/labels/COMPARTMENT of each well.
+
+They are stored apart from the plate's pixels.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from plate_maps import Well
 
 
 class LabelWriter:
-    """Writes a well's labels frame by frame, so that a long time-lapse never lies in memory whole.
+    """Write a well's labels frame by frame, so that a long time-lapse never lies in memory whole.
 
-    `folder` becomes the well's group; `frames` is the number of time points, 1 for a fixed assay,
-    whose labels are (Y, X).
+    `folder` becomes the well's group. `frames` is the number of time points: with 1 (a fixed assay)
+    labels are (Y, X), otherwise (T, Y, X).
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class LabelWriter:
             self._fields[field] = self._well.create_group(f"{field - 1}/labels")
         for name, image in labels.items():
             key = (field, name)
-            # A line of one pixel does not survive halving.
+            # Halving would break a line that is one pixel wide.
             levels = [image] if name == GRAPH else levels_of(image, labels=True)
             if key not in self._arrays:
                 group = self._fields[field].create_group(name)
@@ -79,8 +80,9 @@ class LabelWriter:
             self._written.setdefault(key, set()).add(frame)
 
     def finish(self) -> None:
-        """Name the labels, fill time points in which a compartment was not segmented with 0, and
-        audit every array.
+        """Name the labels, fill missing time points with 0, and audit every array.
+
+        A time point is missing where a compartment was not segmented in it.
         """
         for field, group in self._fields.items():
             group.attrs["ome"] = {
@@ -105,9 +107,9 @@ def read_labels(
     with damaged(StoreError, f"{folder.name}/{where}"):
         group = zarr.open_group(folder / where, mode="r")
         ome: Any = group.attrs["ome"]
-        found = {}
+        labels = {}
         for name in (n for n in ome["labels"] if n != GRAPH):
             array: Any = group[f"{name}/0"]
             audit(array, f"{where}/{name}")
-            found[name] = np.asarray(frame_of(array, 2, frame, f"{where}/{name}"), np.int32)
-        return found
+            labels[name] = np.asarray(frame_of(array, 2, frame, f"{where}/{name}"), np.int32)
+        return labels

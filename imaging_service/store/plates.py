@@ -1,6 +1,6 @@
 """OME-Zarr 0.5 plates and labels on zarr v3.
 
-Each array is written with one shard a plane, inner chunks of 1024², empty chunks included and a
+Each array is written with one shard per plane, inner chunks of 1024², empty chunks included and a
 CRC32C at the end of the codec chain. Without the first two settings zarr reads a lost chunk as
 zeros and a flipped bit as a number; with them the audit (`nchunks_initialized == nchunks`) and the
 checksum say so.
@@ -48,7 +48,7 @@ def _axes(names: str) -> list[dict[str, str]]:
 
 
 def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: str) -> Any:
-    """An array with one shard a plane, CRC32C at the end of its codecs, and empty chunks written."""
+    """Create an array: one shard per plane, CRC32C as last codec, empty chunks written."""
     height, width = shape[-2:]
     lead = (1,) * (len(shape) - 2)
     chunk = (min(_CHUNK, height), min(_CHUNK, width))
@@ -67,8 +67,9 @@ def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes
 
 
 def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
-    """The image halved until its longer side is at most 256 px; labels by nearest pixel,
-    intensities by area mean.
+    """The image halved until its longer side is at most 256 px.
+
+    Labels are halved by nearest pixel, intensities by area mean.
     """
     levels = [pixels]
     while max(levels[-1].shape[-2:]) > _SMALLEST:
@@ -88,7 +89,7 @@ def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.gene
 def multiscales(
     name: str, count: int, pixel_size_um: float, names: str, hours: float = 1.0
 ) -> list[dict[str, Any]]:
-    """OME-Zarr's multiscales entry; `names` are the axes, `hours` lie between time points."""
+    """OME-Zarr's multiscales entry; `names` are the axes, `hours` the frame interval."""
     axes = _axes(names)
     lead = [hours if axis == "t" else 1.0 for axis in names[:-2]]
     return [
@@ -119,8 +120,9 @@ def write_well(
     pixel_size_um: float,
     frame_interval_h: float = 1.0,
 ) -> None:
-    """Write one well, (C, Y, X) or (T, C, Y, X) a field, as the OME-Zarr group `folder`, and audit
-    it.
+    """Write one well as the OME-Zarr group `folder`, and audit it.
+
+    `fields` gives (C, Y, X), or (T, C, Y, X) in a time-lapse, per field.
     """
     well = zarr.open_group(folder, mode="w", zarr_format=3)
     i = -1
@@ -143,7 +145,7 @@ def write_well(
                 ]
             },
         }
-        # OME-Zarr has no place for a channel's role; ours stands beside its metadata, not inside.
+        # OME-Zarr has no place for a channel's role, so the roles have a key of their own.
         group.attrs["motor_neuron"] = {"roles": list(roles)}
     well.attrs["ome"] = {
         "version": VERSION,
@@ -187,9 +189,9 @@ def finish_plate(folder: Path, name: str, fmt: PlateFormat) -> None:
     from ome_zarr_models.v05 import HCS
 
     root = zarr.open_group(folder, mode="a", zarr_format=3)
-    # All that are stored, not only this run's: runs with other plate maps share the plate.
-    every = [Well(r, c) for r in range(1, fmt.rows + 1) for c in range(1, fmt.columns + 1)]
-    wells = {w: n for w in every if (n := field_count(folder, w))}
+    # All stored wells, not only this run's: runs with other plate maps share the plate.
+    positions = [Well(r, c) for r in range(1, fmt.rows + 1) for c in range(1, fmt.columns + 1)]
+    wells = {w: n for w in positions if (n := field_count(folder, w))}
     for row in sorted({w.row for w in wells}):
         zarr.open_group(folder / row_letters(row), mode="a", zarr_format=3)
     rows, columns = range(1, fmt.rows + 1), range(1, fmt.columns + 1)
@@ -221,8 +223,9 @@ def frame_count(folder: Path, well: Well, field: int) -> int:
 def read_field(
     folder: Path, well: Well, field: int, frame: int = 1
 ) -> tuple[NDArray[np.generic], tuple[str | None, ...], float]:
-    """(pixels (C, Y, X), roles, pixel size in µm) of a stored field and time point, both counted
-    from 1. Raises StoreError.
+    """Pixels (C, Y, X), roles and pixel size (µm) of a stored field and time point.
+
+    Field and time point are counted from 1. Raises StoreError.
     """
     where = f"{well_path(well)}/{field - 1}"
     with damaged(StoreError, f"{folder.name}/{where}"):
@@ -230,13 +233,13 @@ def read_field(
         array: Any = group["0"]
         audit(array, where)
         ome: Any = group.attrs["ome"]
-        own: Any = group.attrs["motor_neuron"]
+        roles: Any = group.attrs["motor_neuron"]["roles"]
         scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
-        return np.asarray(frame_of(array, 3, frame, where)), tuple(own["roles"]), float(scale[-1])
+        return np.asarray(frame_of(array, 3, frame, where)), tuple(roles), float(scale[-1])
 
 
 def frame_of(array: Any, dimensions: int, frame: int, where: str) -> Any:
-    """One time point of an array, whose axes without time are `dimensions`.
+    """One time point of an array that has `dimensions` axes besides time.
 
     Raises StoreError if it is not there.
     """

@@ -35,7 +35,7 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
 
 
 def read_table(path: Path, raises: type[ServiceError] = StoreError) -> pl.DataFrame:
-    """A Parquet table of ours.
+    """Read a Parquet table that the service wrote.
 
     Raises StoreError, or the error given, naming the file where it is missing or damaged.
     """

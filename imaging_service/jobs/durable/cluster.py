@@ -1,5 +1,6 @@
-"""Dask: where a well's work is computed. DBOS outside decides what must happen; Dask may forget
-everything and be asked again.
+"""Compute the work of a well on Dask.
+
+DBOS decides what must happen; Dask may lose everything and be asked again.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from imaging_service.settings import Settings
 
 
 class Cluster:
-    """One Dask client a worker process; started on first use, and again after it was lost."""
+    """One Dask client per worker process; started on first use, and again after it was lost."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.dask_scheduler and not settings.dask_scheduler.startswith("tls://"):
             raise Forbidden(
-                f"dask_scheduler {settings.dask_scheduler!r} is refused: whoever reaches a"
-                " scheduler without TLS runs code on it; use tls://"
+                f"dask_scheduler {settings.dask_scheduler!r} is refused: any program that"
+                " reaches a scheduler without TLS can run code on it; give a tls:// address"
             )
         self._settings = settings
         self._client: Any = None
@@ -64,8 +65,8 @@ class Cluster:
         from distributed.scheduler import KilledWorker
 
         client = self._connected()
-        # Pure by name only: the same key again (after a retry) must run again, so it carries no
-        # result over.
+        # A random suffix, because a retry of the same key must run again and not get the old
+        # result.
         future = client.submit(
             function, *args, key=f"{key}-{os.urandom(4).hex()}", pure=False, retries=1
         )

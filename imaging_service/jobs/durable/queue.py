@@ -29,8 +29,9 @@ APPLICATION_VERSION = "1"
 
 
 def prepare_database(url: str) -> None:
-    """Bring our tables and the job engine's to this version; a submission may come before the first
-    worker does.
+    """Bring our tables and the job engine's to this version.
+
+    A submission may come before the first worker starts.
     """
     upgrade(url)
     run_dbos_database_migrations(url)
@@ -38,7 +39,7 @@ def prepare_database(url: str) -> None:
 
 @lru_cache
 def job_client(url: str) -> DBOSClient:
-    """The job engine seen from outside the worker. Portable JSON: the default stores pickles."""
+    """The job engine's client outside the worker. Portable JSON: the default stores pickles."""
     return DBOSClient(system_database_url=url, serializer=DBOSPortableJSONSerializer())
 
 
@@ -56,7 +57,7 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
         if row is None:
             row = _new_run(session, record)
         elif row.state == "failed":
-            # What failed may be mended by now. Wells that are done stay done; the others are tried
+            # The cause may be gone by now. Wells that are done stay done; the others are tried
             # again.
             session.execute(
                 sa.delete(WellRow).where(
@@ -79,18 +80,18 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
 
 
 def request_review(settings: Settings, run_id: str) -> int:
-    """Queue the tables' following of the review; returns the revision that they will stand at, or a
-    later one's.
+    """Queue the correction of a run's tables; returns the revision that they will reach.
 
-    One job does for all corrections up to its start, and those it leaves nothing to do end at once.
+    They may reach a later one: a job takes in all corrections that were made before its start, and
+    the jobs of those corrections then end at once.
     """
     revision = ReviewLog(run_folder(settings, run_id).root).revision()
     with Session(database_engine(settings.url)) as session:
         row = session.get_one(RunRow, run_id)
         key = f"{run_id}:review:{revision}"
         if row.review_reason:
-            # What was in its way may be mended by now: a job that has failed is not done again
-            # under its own name.
+            # The cause of the failure may be gone by now, and a failed job is not run again under
+            # its own name.
             key, row.review_reason = f"{key}:{uuid.uuid4().hex[:8]}", ""
         elif row.revision == revision:
             return revision

@@ -49,7 +49,7 @@ def work() -> None:
             config={
                 "name": "imaging-service",
                 "system_database_url": current.url,
-                # Stable, so that a restarted worker knows the wells of its killed self as its own.
+                # Stable, so that a restarted worker recovers the wells of the killed one.
                 "executor_id": "worker",
                 "application_version": APPLICATION_VERSION,
                 "serializer": DBOSPortableJSONSerializer(),
@@ -59,7 +59,7 @@ def work() -> None:
         )
         DBOS.launch()
         DBOS.register_queue(PLATES, worker_concurrency=2, polling_interval_sec=current.poll_seconds)
-        # One well more than there are processes, so that none waits for the queue.
+        # One well more than there are processes, so that no process waits for the queue.
         DBOS.register_queue(
             WELLS,
             worker_concurrency=Context.cluster.processes + 1,
@@ -83,14 +83,15 @@ def work() -> None:
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    """End with the server: its end of this pipe closes however it dies."""
+    """End with the server: its end of this pipe closes, even if it is killed."""
     sys.stdin.buffer.read()
     stop.set()
 
 
 def supervise(current: Settings, stop: threading.Event) -> None:
-    """Keep one worker process running until `stop`; a worker that dies at once is started more and
-    more slowly.
+    """Keep one worker process running until `stop`.
+
+    The pause before a start doubles, up to 30 s, while workers end soon after their start.
     """
     pause = 0.5
     while not stop.is_set():
@@ -115,7 +116,7 @@ def supervise(current: Settings, stop: threading.Event) -> None:
             return
         pause = 0.5 if time.monotonic() - started > 30 else min(pause * 2, 30)
         print(
-            f"worker ended with {child.returncode}; started again in {pause:.0f} s",
+            f"worker ended with exit code {child.returncode}; it starts again in {pause:.0f} s",
             file=sys.stderr,
             flush=True,
         )

@@ -1,9 +1,9 @@
 """The durable workflows: what must happen to a run, whichever process dies in between.
 
-`analyse_plate` prepares, queues one `analyse_well` a well, waits and summarises; `follow_review`
-brings a reviewed run's tables up to what reviewers said. Every step may run again after a kill and
-leaves the same: files are written whole under the same names, and rows are inserted where their
-unique constraint finds none. So a well has one row however often its step ran.
+`analyse_plate` prepares, queues one `analyse_well` per well, waits and summarises; `follow_review`
+corrects a reviewed run's tables. Every step may run again after a kill and leaves the same: files
+are written whole under the same names, and a unique constraint refuses a second row. So a well has
+one row, no matter how often its step ran.
 """
 
 from __future__ import annotations
@@ -30,29 +30,30 @@ _OUTCOME = {"well", "status", "reason", "n_fields", "n_nuclei"}
 
 
 class Context:
-    """What the steps need beside their arguments; set once by the worker before DBOS is launched."""
+    """What the steps need besides their arguments; the worker sets it before it launches DBOS."""
 
     settings: Settings
     cluster: Cluster
 
 
 def run_folder(settings: Settings, run_id: str) -> RunFolder:
-    """Where a run's files lie."""
+    """The folder of a run's files."""
     return RunFolder(settings.data_dir.resolve() / "runs" / run_id)
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether another attempt at a step may succeed: the machine or the database failed, not the
-    data and not the code.
+    """Whether another attempt at a step may succeed.
+
+    It may where the machine or the database failed, not where data or code are at fault.
     """
     return isinstance(error, MachineError | OSError | sa.exc.OperationalError)
 
 
 @DBOS.workflow(name="analyse_plate")
 def analyse_plate(run_id: str, attempt: int) -> str:
-    """One run from its record to its tables.
+    """Analyse one run, from its record to its tables.
 
-    Whatever ends it early is the run's reason: no run is left "running".
+    An error that ends it early becomes the run's reason, so that no run stays "running".
     """
     try:
         wells = begin(run_id)
@@ -63,7 +64,7 @@ def analyse_plate(run_id: str, attempt: int) -> str:
         for handle in handles:
             handle.get_result()
         summarise_run(run_id)
-    except Exception as error:  # noqa: BLE001 - a run that nobody ends would be "running" for ever
+    except Exception as error:  # noqa: BLE001 - or the run would stay "running" for ever
         fail(run_id, f"{type(error).__name__}: {error}")
         return "failed"
     return "done"
@@ -71,7 +72,7 @@ def analyse_plate(run_id: str, attempt: int) -> str:
 
 @DBOS.workflow(name="analyse_well")
 def analyse_well(run_id: str, well: str) -> str:
-    """One well: compute, then commit its row."""
+    """Compute one well, then commit its row."""
     try:
         outcome = compute_well(run_id, well)
     except Exception as error:  # noqa: BLE001 - see below
@@ -139,7 +140,7 @@ def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
             try:
                 session.commit()
             except sa.exc.IntegrityError:
-                session.rollback()  # a late twin was faster; both wrote the same files
+                session.rollback()  # a second attempt was faster; both wrote the same files
     return str(outcome["status"])
 
 
@@ -170,8 +171,9 @@ def fail(run_id: str, reason: str) -> None:
 
 @DBOS.workflow(name="follow_review")
 def follow_review(run_id: str) -> str:
-    """Measure what reviewers corrected, fit what moved, and put the tables' rows beside the
-    engine's.
+    """Measure corrected fields, fit the curves that moved, and store the corrected tables' rows.
+
+    The rows that came from the segmentation engine's labels stay.
     """
     try:
         commit_review(run_id, apply_review(run_id))
@@ -198,9 +200,7 @@ def apply_review(run_id: str) -> int:
 
 @DBOS.step(name="commit_review", retries_allowed=True, max_attempts=5, should_retry=worth_retrying)
 def commit_review(run_id: str, revision: int) -> None:
-    """Put the corrected tables' rows into the database in place of the last revision's, all or
-    none.
-    """
+    """Replace the last revision's rows by those of the corrected tables, all or none."""
     folder = run_folder(Context.settings, run_id)
     with Session(database_engine(Context.settings.url)) as session:
         session.execute(
@@ -220,7 +220,7 @@ def commit_review(run_id: str, revision: int) -> None:
 
 @DBOS.step(name="refuse_review", retries_allowed=True, max_attempts=5)
 def refuse_review(run_id: str, reason: str) -> None:
-    """Say why the tables could not follow; they stay as they were."""
+    """Record why the tables could not be corrected; they stay as they were."""
     with Session(database_engine(Context.settings.url)) as session:
         session.execute(
             sa.update(RunRow).where(col(RunRow.id) == run_id).values(review_reason=reason)

@@ -1,9 +1,8 @@
-"""How well reviewers agree, and the engine with what they agree on: the accuracy figures that a lab
-can show.
+"""Agreement of two reviewers, and of the engine with what both agree on.
 
-Two reviewers are compared on independent readings of one run (`review_log`), or on copies of its
-folder. Neither has seen what the other did; where one corrects what the other left, that is no
-second opinion.
+These are the accuracy figures that a lab can show. Two reviewers are compared on independent
+readings of one run (`review_log`), or on copies of its folder. Neither has seen what the other did:
+where one corrects what the other left, that is not a second opinion.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ IOU = 0.5
 
 @dataclass(frozen=True)
 class FieldAgreement:
-    """One time point of a field: objects of either side, those that match at IoU 0.5, Dice of their
-    pixels; both verdicts, None for none.
+    """Agreement on one time point of a field.
 
-    `engine`: the engine's true positives, false positives and false negatives beside what both
-    have; None without a second reviewer.
+    Objects of either side, those that match at IoU 0.5, and Dice of their pixels; both verdicts,
+    None where there is none. `engine`: true positives, false positives and false negatives of the
+    engine against the objects that both have; None without a second reviewer.
     """
 
     well: str
@@ -47,10 +46,11 @@ class FieldAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Over all fields: F1 of objects, mean Dice of pixels, Cohen's kappa of accepting (None where
-    it is not defined), and the fields.
+    """Agreement over all fields.
 
-    `engine_f1` is the engine's beside what two reviewers agree on, None without a second one.
+    F1 of objects, mean Dice of pixels, Cohen's kappa of accepting (None where it is not defined),
+    and the fields. `engine_f1` is the F1 of the engine against what two reviewers agree on; None
+    without a second reviewer.
     """
 
     compartment: str
@@ -63,8 +63,9 @@ class Agreement:
 
 
 def reviewed(run: LocalRun) -> list[tuple[str, int, int]]:
-    """(well, field, time point) that somebody corrected, and the first of fields that somebody
-    judged; in order.
+    """(well, field, time point) that a reviewer corrected or judged, in order.
+
+    The first time point of each such field is included.
     """
     judged = {
         (well, number, 1)
@@ -84,14 +85,14 @@ def reviewed(run: LocalRun) -> list[tuple[str, int, int]]:
 def agreement(
     one: LocalRun, other: LocalRun | None = None, compartment: str = "nuclei"
 ) -> Agreement:
-    """Two reviewers over what both reviewed; or, without a second, the engine against the reviewer.
+    """Compare two reviewers on what both reviewed, or the engine with the one reviewer.
 
-    Raises ScanError where the two are not of one run, StoreError where nothing was reviewed.
+    Raises ScanError where the two are of different runs, StoreError where nothing was reviewed.
     """
     if other is not None and one.record["run_id"] != other.record["run_id"]:
         raise ScanError(
-            f"{one.root} and {other.root} are not of one run: reviewers are compared on readings or"
-            " copies of the same one"
+            f"{one.root} and {other.root} are not of one run; give two readings, or two copies, of"
+            " the same run"
         )
     seconds = None if other is None else set(reviewed(other))
     places = [p for p in reviewed(one) if seconds is None or p in seconds]
@@ -116,9 +117,9 @@ def agreement(
     )
 
 
-def as_json(found: Agreement) -> str:
-    """An agreement for a file."""
-    return json.dumps(asdict(found), indent=1)
+def as_json(result: Agreement) -> str:
+    """The agreement as text for a JSON file."""
+    return json.dumps(asdict(result), indent=1)
 
 
 def _field(
@@ -134,7 +135,7 @@ def _field(
         if other is None
         else other.review.labels(base, well, number, frame=frame)[compartment]
     )
-    found = object_counts(second, first, (IOU,))[IOU]
+    objects = object_counts(second, first, (IOU,))[IOU]
     area = int((first > 0).sum() + (second > 0).sum())
     dice = 2 * int(((first > 0) & (second > 0)).sum()) / area if area else None
     counts = (
@@ -144,9 +145,9 @@ def _field(
         well,
         number,
         frame,
-        int(found.tp + found.fp),
-        int(found.tp + found.fn),
-        int(found.tp),
+        int(objects.tp + objects.fp),
+        int(objects.tp + objects.fn),
+        int(objects.tp),
         dice,
         _verdict(one, well, number),
         None if other is None else _verdict(other, well, number),
@@ -155,8 +156,8 @@ def _field(
 
 
 def _verdict(run: LocalRun, well: str, number: int) -> bool | None:
-    found = run.review.standing().get((well, number, None))
-    return None if found is None else found.accepted
+    verdict = run.review.standing().get((well, number, None))
+    return None if verdict is None else verdict.accepted
 
 
 def _named(run: LocalRun) -> str:
@@ -168,8 +169,9 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 
 def _kappa(judged: list[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa; None where there is nothing to judge by, or both said the same of every field
-    (then chance agrees as well).
+    """Cohen's kappa; None without verdicts, or where all verdicts are the same.
+
+    In the second case chance agrees as well.
     """
     if not judged or len({said for pair in judged for said in pair}) < 2:
         return None

@@ -1,8 +1,8 @@
-"""What reviewers changed ► the tables again: only what was corrected is measured, only the curves
-that moved are fitted.
+"""Correct a run's tables after a review.
 
-The engine's tables of a run never change. What follows from corrections and verdicts stands beside
-them in RUN/corrected, with the revision of the review in every response's `label_version`, and the
+Only corrected fields are measured again, and only the curves that moved are fitted again. The
+engine's tables of a run never change. What follows from corrections and verdicts stands beside them
+in RUN/corrected, with the revision of the review in every response's `label_version`, and the
 version of the labels in that of cells, fields and wells.
 
 A field (a time point of a field) is measured whole: a cell that is erased gives its neurites to its
@@ -47,7 +47,7 @@ cv2.setNumThreads(1)
 
 @dataclass(frozen=True)
 class Corrected:
-    """What an application of the review did. `measured`: (well, field, time point)."""
+    """What applying the review did. `measured`: (well, field, time point)."""
 
     revision: int
     measured: tuple[tuple[str, int, int], ...]
@@ -56,17 +56,16 @@ class Corrected:
 
 
 def follow(root: Path) -> int:
-    """`apply_review` unless the tables stand at the review's revision already; returns that
-    revision.
-    """
+    """Apply the review unless the tables stand at its revision already; returns the revision."""
     state = review_state(root)
     return state.applied if state.applied == state.revision else apply_review(root).revision
 
 
 def apply_review(root: str | PathLike[str]) -> Corrected:
-    """Bring RUN/corrected up to what reviewers said.
+    """Write RUN/corrected by the corrections and verdicts of reviewers.
 
-    Raises NotFound for what is no run, StoreError for a run that cannot be measured again.
+    Raises NotFound for a folder that is not a run, StoreError for a run that cannot be measured
+    again.
     """
     root = Path(root)
     folder = RunFolder(root)
@@ -77,7 +76,7 @@ def apply_review(root: str | PathLike[str]) -> Corrected:
     if not folder.record.is_file() or not folder.calibration.is_file():
         raise StoreError(
             f"{root / 'work'} was deleted: without the run's record and calibration nothing can be"
-            " measured again"
+            " measured again; analyse the plate again"
         )
     with only_one(folder.root):
         return _apply(folder, ReviewLog(root))
@@ -93,27 +92,27 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
     cells, fields = read_table(root / "cells.parquet"), read_table(root / "fields.parquet")
     measured = []
     for well, number in log.corrected():
-        here = (pl.col("well") == well) & (pl.col("field") == number)
-        own_cells, own_fields = cells.filter(here), fields.filter(here)
+        is_field = (pl.col("well") == well) & (pl.col("field") == number)
+        field_cells, field_rows = cells.filter(is_field), fields.filter(is_field)
         for frame in log.corrected_frames(well, number):
             fresh = _measured(folder, log, record, calibration, (well, number, frame))
             other = pl.col("frame") != frame
-            own_cells = pl.concat([own_cells.filter(other), fresh[0]]).sort(
+            field_cells = pl.concat([field_cells.filter(other), fresh[0]]).sort(
                 "frame", maintain_order=True
             )
             # When and where the frame was imaged is the scan's, not the measurement's.
             placed = ["exposed_h", "time_h", "usable", "drift_y_um", "drift_x_um"]
-            kept = own_fields.filter(~other).select(placed)
+            kept = field_rows.filter(~other).select(placed)
             row = fresh[1].with_columns(kept[name].alias(name) for name in placed)
-            own_fields = pl.concat([own_fields.filter(other), row]).sort(
+            field_rows = pl.concat([field_rows.filter(other), row]).sort(
                 "frame", maintain_order=True
             )
             measured.append((well, number, frame))
         if record.inputs.protocol.survival is not None:
-            own_cells = follow_again(load(WellTask, folder.task(well)), own_cells, own_fields)
+            field_cells = follow_again(load(WellTask, folder.task(well)), field_cells, field_rows)
         cells, fields = (
-            pl.concat([cells.filter(~here), own_cells]),
-            pl.concat([fields.filter(~here), own_fields]),
+            pl.concat([cells.filter(~is_field), field_cells]),
+            pl.concat([fields.filter(~is_field), field_rows]),
         )
     order = {name: i for i, name in enumerate(record.wells)}
     cells, fields = (_in_order(t, order) for t in (cells, fields))
@@ -213,8 +212,9 @@ def _measured(
     calibration: Calibration,
     place: tuple[str, int, int],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Cell and field tables of a corrected time point of a field; kept beside its version, so that
-    it is measured once.
+    """Cell and field tables of a corrected time point of a field.
+
+    They are kept by version of the labels, so that each version is measured once.
     """
     name, number, frame = place
     version = log.frame_version(name, number, frame)
@@ -232,28 +232,27 @@ def _measured(
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
     segmentation = Segmentation(labels, "reviewer")
-    found = with_well(
+    measured = with_well(
         measure(calibration.illumination.correct(raw), segmentation, protocol.measurement, raw),
         name,
         number,
         frame,
         version,
     )
-    if found.graph is not None:
+    if measured.graph is not None:
         stream = io.BytesIO()
-        np.savez_compressed(stream, graph=found.graph)
+        np.savez_compressed(stream, graph=measured.graph)
         write_bytes(graph, stream.getvalue())
-    for table, path in ((found.cells, cells), (found.field, fields)):
+    for table, path in ((measured.cells, cells), (measured.field, fields)):
         write_table(table, path.with_suffix(""), csv=False)
-    return found.cells, found.field
+    return measured.cells, measured.field
 
 
 def _track_now(cells: pl.DataFrame, verdict: Verdict) -> int | None:
-    """The number that a track has now: corrections link a field's neurons anew. The cell that the
-    reviewer pointed at says which it is.
+    """The number that a rejected track has now.
 
-    Raises StoreError where that cell is gone: to reject another track in its place would be to
-    guess.
+    Corrections link a field's neurons anew; the cell that the reviewer pointed at identifies the
+    track. Raises StoreError where that cell is gone: to reject another track would be a guess.
     """
     if verdict.frame is None or verdict.label is None:
         return None
@@ -263,16 +262,16 @@ def _track_now(cells: pl.DataFrame, verdict: Verdict) -> int | None:
         "frame": verdict.frame,
         "label": verdict.label,
     }
-    found = cells.filter(pl.all_horizontal(pl.col(name) == value for name, value in keys.items()))[
+    tracks = cells.filter(pl.all_horizontal(pl.col(name) == value for name, value in keys.items()))[
         "track"
     ].drop_nulls()
-    if found.is_empty():
+    if tracks.is_empty():
         raise StoreError(
             f"well {verdict.well}, field {verdict.field}: track {verdict.track} was rejected at"
-            f" cell {verdict.label} of time point {verdict.frame}, which a later correction took"
-            " away; accept that track, or reject it again where it is now"
+            f" cell {verdict.label} of time point {verdict.frame}, which a later correction"
+            " removed; accept that track, or reject it again where it is now"
         )
-    return int(found[0])
+    return int(tracks[0])
 
 
 def _in_order(table: pl.DataFrame, order: Mapping[str, int]) -> pl.DataFrame:

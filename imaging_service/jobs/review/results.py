@@ -1,6 +1,4 @@
-"""What a review leaves behind: fields ranked again by what is worth a look, and annotated images to
-train on.
-"""
+"""Results of a review: fields ranked again, and annotated images for training."""
 
 from __future__ import annotations
 
@@ -29,9 +27,9 @@ Labels = NDArray[np.int32]
 
 
 def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
-    """Write corrected and accepted fields as annotated nuclei, as
-    `segmentation.engines.motornet.samples --nuclei` and `bench segmentation` read them.
+    """Write corrected and accepted fields as annotated nuclei.
 
+    `segmentation.engines.motornet.samples --nuclei` and `bench segmentation` read them:
     OUT/manifest.csv with provenance, OUT/images/ID.png (the DNA channel, 16 bit),
     OUT/labels/ID.png; ID is a digest of both. Rejected fields and wells are left out. Returns the
     number of fields. Raises StoreError where there is none.
@@ -43,8 +41,7 @@ def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
         image = folder.read_field(well, number, frame)
         if "dna" not in image.roles or "nuclei" not in image.labels:
             raise StoreError(
-                f"{run} has no DNA channel with nuclei, which is what the training command learns"
-                " from"
+                f"{run} has no DNA channel with nuclei; the training command needs both"
             )
         pixels = image.pixels[image.roles.index("dna")]
         labels = image.labels["nuclei"]
@@ -77,7 +74,8 @@ def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
         )
     if not rows:
         raise StoreError(
-            f"no field of {run} was corrected or accepted, so there is nothing to learn from"
+            f"no field of {run} was corrected or accepted, so there is nothing to learn from;"
+            " review fields first"
         )
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -90,12 +88,12 @@ def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
 def _exported(folder: LocalRun) -> Iterator[tuple[str, int, int]]:
     standing = folder.review.standing()
     for well, number, frame in reviewed(folder):
-        said = [
+        verdicts = [
             v
             for v in (standing.get((well, number, None)), standing.get((well, None, None)))
             if v is not None
         ]
-        if all(v.accepted for v in said):
+        if all(v.accepted for v in verdicts):
             yield well, number, frame
 
 
@@ -108,8 +106,9 @@ def _sixteen_bit(pixels: NDArray[np.generic]) -> NDArray[np.uint16]:
 
 
 def rank(root: Path) -> pl.DataFrame:
-    """Rank the run's fields again, by the tables as corrected where `review apply` has run
-    (`summary.write_queue`).
+    """Rank the run's fields again, by its corrected tables where `review apply` has run.
+
+    See `summary.write_queue`.
     """
     run = LocalRun(root)
     names = run.record["inputs"]["protocol"]["response"]["phenotypes"]

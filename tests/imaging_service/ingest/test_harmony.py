@@ -129,7 +129,7 @@ def test_a_file_that_is_not_beside_the_index_is_missing(tmp_path, url):
 @pytest.mark.parametrize(
     ("second", "says"),
     [
-        (image("b.tiff"), "stands twice"),
+        (image("b.tiff"), "is listed twice"),
         (image("b.tiff", field=5, size="6.5E-07", height="6.5E-07"), "2 different pixel sizes"),
         (image("b.tiff", field="x"), "b.tiff"),
     ],

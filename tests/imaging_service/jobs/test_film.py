@@ -275,7 +275,7 @@ def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
     session.go_to_frame(5)
     session.image()
     session.erase("somas", labels[5])
-    with pytest.raises(StoreError, match="which a later correction took away"):
+    with pytest.raises(StoreError, match="which a later correction removed"):
         corrections.apply_review(out)
     with pytest.raises(ValueError, match="is in no track"):
         session.reject_track(10_000, "nobody")
