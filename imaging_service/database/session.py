@@ -18,11 +18,11 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 @lru_cache
 def database_engine(url: str) -> sa.Engine:
     """The engine for a database URL, one per process."""
-    made = sa.create_engine(url)
+    created = sa.create_engine(url)
     if url.startswith("sqlite"):
-        Path(str(made.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        Path(str(created.url.database)).parent.mkdir(parents=True, exist_ok=True)
 
-        @sa.event.listens_for(made, "connect")
+        @sa.event.listens_for(created, "connect")
         def _pragmas(connection: Any, _record: Any) -> None:
             cursor = connection.cursor()
             # Readers work during a write, and writers wait for each other instead of failing.
@@ -31,7 +31,7 @@ def database_engine(url: str) -> sa.Engine:
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.close()
 
-    return made
+    return created
 
 
 def upgrade(url: str) -> None:

@@ -161,7 +161,8 @@ class TiffFolderReader:
         best = max(hits, key=lambda key: hits[key])
         if hits[best] == 0:
             raise ScanError(
-                f"no TIFF in {root} fits {', '.join(candidates)}; the first is called {names[0]}"
+                f"no TIFF in {root} fits {', '.join(candidates)}; the first is called {names[0]};"
+                " set acquisition.file_pattern in the protocol"
             )
         return compiled[best]
 

@@ -29,24 +29,29 @@ def calibrate(folder: RunFolder) -> Calibration:
     record = load(RunRecord, folder.record)
     vehicles = {w.name for w in record.inputs.plate_map().vehicle_wells()}
     notes: list[str] = []
-    lit = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
+    plate_fields = _sample(folder, record.wells, ILLUMINATION_FIELDS, notes)
     illumination = (
-        estimate_illumination([f for _, f in lit])
-        if lit
+        estimate_illumination([f for _, f in plate_fields])
+        if plate_fields
         else no_illumination(len(record.channels), "no field could be read")
     )
-    chosen = _sample(folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes)
-    if not chosen:
+    vehicle_fields = _sample(
+        folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes
+    )
+    if not vehicle_fields:
         notes.append("no vehicle well could be read: thresholds were taken from treated wells")
-        chosen = lit[:THRESHOLD_FIELDS]
+        vehicle_fields = plate_fields[:THRESHOLD_FIELDS]
     thresholds: dict[str, float | None] = {}
-    if chosen:
+    if vehicle_fields:
         engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
-        calibrated = engine.calibrate([illumination.correct(f) for _, f in chosen])
+        calibrated = engine.calibrate([illumination.correct(f) for _, f in vehicle_fields])
         described = calibrated.describe().get("thresholds")
         thresholds = dict(described) if isinstance(described, dict) else {}
     calibration = Calibration(
-        thresholds, illumination, tuple(name for name, _ in chosen), tuple(dict.fromkeys(notes))
+        thresholds,
+        illumination,
+        tuple(name for name, _ in vehicle_fields),
+        tuple(dict.fromkeys(notes)),
     )
     save(calibration, folder.calibration)
     return calibration

@@ -265,7 +265,7 @@ def _time_points(plan: PlatePlan, protocol: AssayProtocol) -> tuple[int, ...]:
     if wanted is not None and wanted not in times:
         raise ProtocolError(
             f"protocol {protocol.name}: time point {wanted} is not in the scan, which has"
-            f" {times[0]} to {times[-1]}"
+            f" {times[0]} to {times[-1]}; correct acquisition.time_point"
         )
     if wanted is None and len(times) > 1:
         raise ScanError(

@@ -154,8 +154,8 @@ def _process(
         writer.finish()
     cell_table, field_table = pl.concat(cells), pl.concat(fields)
     hours = exposed_h(task)
-    taken = [hours.get(place) for place in field_table.select("field", "frame").rows()]
-    field_table = field_table.with_columns(pl.Series("exposed_h", taken, pl.Float64))
+    exposed = [hours.get(place) for place in field_table.select("field", "frame").rows()]
+    field_table = field_table.with_columns(pl.Series("exposed_h", exposed, pl.Float64))
     if protocol.survival is not None:
         cell_table, field_table = follow_well(task, cell_table, field_table, blank)
     write_table(cell_table, folder.cells(task.well), csv=False)

@@ -132,10 +132,10 @@ def _plain(outcome: WellOutcome) -> dict[str, Any]:
 def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
     """Insert the well's row unless it is there."""
     with Session(database_engine(Context.settings.url)) as session:
-        known = session.exec(
+        existing = session.exec(
             select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])
         ).first()
-        if known is None:
+        if existing is None:
             session.add(WellRow(run_id=run_id, **outcome))
             try:
                 session.commit()

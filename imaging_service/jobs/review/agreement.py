@@ -104,12 +104,12 @@ def agreement(
     fields = [_field(one, other, place, compartment) for place in places]
     counts = _sum(Counts(f.matched, f.n_first - f.matched, f.n_second - f.matched) for f in fields)
     engine = [Counts(*f.engine) for f in fields if f.engine is not None]
-    known = [f.dice for f in fields if f.dice is not None]
+    dices = [f.dice for f in fields if f.dice is not None]
     judged = [(f.first, f.second) for f in fields if f.first is not None and f.second is not None]
     return Agreement(
         compartment,
         counts.f1 if sum(f.n_first + f.n_second for f in fields) else None,
-        float(np.mean(known)) if known else None,
+        float(np.mean(dices)) if dices else None,
         _kappa(judged),
         len(judged),
         _sum(engine).f1 if engine else None,

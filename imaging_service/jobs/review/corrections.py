@@ -95,16 +95,18 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
         is_field = (pl.col("well") == well) & (pl.col("field") == number)
         field_cells, field_rows = cells.filter(is_field), fields.filter(is_field)
         for frame in log.corrected_frames(well, number):
-            fresh = _measured(folder, log, record, calibration, (well, number, frame))
-            other = pl.col("frame") != frame
-            field_cells = pl.concat([field_cells.filter(other), fresh[0]]).sort(
+            new_cells, new_fields = _measured(
+                folder, log, record, calibration, (well, number, frame)
+            )
+            other_frames = pl.col("frame") != frame
+            field_cells = pl.concat([field_cells.filter(other_frames), new_cells]).sort(
                 "frame", maintain_order=True
             )
             # When and where the frame was imaged is the scan's, not the measurement's.
             placed = ["exposed_h", "time_h", "usable", "drift_y_um", "drift_x_um"]
-            kept = field_rows.filter(~other).select(placed)
-            row = fresh[1].with_columns(kept[name].alias(name) for name in placed)
-            field_rows = pl.concat([field_rows.filter(other), row]).sort(
+            kept = field_rows.filter(~other_frames).select(placed)
+            row = new_fields.with_columns(kept[name].alias(name) for name in placed)
+            field_rows = pl.concat([field_rows.filter(other_frames), row]).sort(
                 "frame", maintain_order=True
             )
             measured.append((well, number, frame))
