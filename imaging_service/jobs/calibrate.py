@@ -35,22 +35,22 @@ def calibrate(folder: RunFolder) -> Calibration:
         if plate_fields
         else no_illumination(len(record.channels), "no field could be read")
     )
-    vehicle_fields = _sample(
+    threshold_fields = _sample(
         folder, [w for w in record.wells if w in vehicles], THRESHOLD_FIELDS, notes
     )
-    if not vehicle_fields:
+    if not threshold_fields:
         notes.append("no vehicle well could be read: thresholds were taken from treated wells")
-        vehicle_fields = plate_fields[:THRESHOLD_FIELDS]
+        threshold_fields = plate_fields[:THRESHOLD_FIELDS]
     thresholds: dict[str, float | None] = {}
-    if vehicle_fields:
+    if threshold_fields:
         engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
-        calibrated = engine.calibrate([illumination.correct(f) for _, f in vehicle_fields])
+        calibrated = engine.calibrate([illumination.correct(f) for _, f in threshold_fields])
         described = calibrated.describe().get("thresholds")
         thresholds = dict(described) if isinstance(described, dict) else {}
     calibration = Calibration(
         thresholds,
         illumination,
-        tuple(name for name, _ in vehicle_fields),
+        tuple(name for name, _ in threshold_fields),
         tuple(dict.fromkeys(notes)),
     )
     save(calibration, folder.calibration)
