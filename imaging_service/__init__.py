@@ -45,5 +45,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not, beside what is there already."""
+    """The public names, imported or not, and what the module has already."""
     return sorted({*globals(), *__all__})

@@ -127,7 +127,7 @@ class PreconditionRequired(ServiceError, ValueError):
 
 
 class NotReady(ServiceError, RuntimeError):
-    """The table does not exist yet: the run goes on, or failed."""
+    """The table does not exist yet: the run is not finished, or it failed."""
 
     code = "not_ready"
     http_status = 409
@@ -135,7 +135,7 @@ class NotReady(ServiceError, RuntimeError):
 
 @contextmanager
 def damaged(raises: type[ServiceError], where: str) -> Iterator[None]:
-    """Turn what a library says of damaged bytes into one named error, "WHERE: cannot be read (…)".
+    """Turn any error of a library on damaged bytes into one: "WHERE: cannot be read (…)".
 
     On broken or hostile bytes readers raise anything from struct.error to a codec's own, so
     every exception is caught: here, and in no reader. Errors of the machine (OSError, MemoryError)

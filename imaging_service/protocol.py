@@ -1,4 +1,4 @@
-"""The assay protocol: one TOML file that says how a plate is analysed."""
+"""The assay protocol: one TOML file that defines how a plate is analysed."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where things lie and who may reach them."""
+    """Where files are stored, which scans may be read, and how many processes work."""
 
     model_config = SettingsConfigDict(env_prefix="IMAGING_SERVICE_", extra="ignore")
 
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """Resolved folders under which scans may lie."""
+        """Resolved folders that scans may be in."""
         given = [Path(p) for p in self.scan_roots.split(os.pathsep) if p]
         return tuple(p.resolve() for p in [*given, self.data_dir / "scans"])
 

@@ -96,7 +96,7 @@ def table_content(
 ) -> list[str]:
     """JSON objects of a run's table, in order.
 
-    Without `revision`, at the revision of the review that the run's tables stand at.
+    Without `revision`, at the newest revision of the review that the tables include.
     Filters compare whole values of line, compound, phenotype and status.
     """
     wanted = run.revision if revision is None else revision

@@ -29,7 +29,7 @@ class PlateRow(SQLModel, table=True):
 class RunRow(SQLModel, table=True):
     """One run. `state` goes queued ► running ► done or failed.
 
-    `revision` is that of the review which the tables stand at (1: labels of the segmentation
+    `revision` is the one of the review that the tables include (1: labels of the segmentation
     engine); `review_reason` says why the tables could not be corrected.
     """
 

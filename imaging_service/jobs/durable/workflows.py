@@ -189,7 +189,7 @@ def follow_review(run_id: str) -> str:
 
 @DBOS.step(name="apply_review", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
 def apply_review(run_id: str) -> int:
-    """Write the corrected tables; returns the revision of the review that they stand at."""
+    """Write the corrected tables; returns the revision of the review that they include."""
     from imaging_service.jobs.review.corrections import follow
 
     revision: int = Context.cluster.run(

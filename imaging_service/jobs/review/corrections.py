@@ -56,7 +56,7 @@ class Corrected:
 
 
 def follow(root: Path) -> int:
-    """Apply the review unless the tables stand at its revision already; returns the revision."""
+    """Apply the review unless the tables include its revision already; returns the revision."""
     state = review_state(root)
     return state.applied if state.applied == state.revision else apply_review(root).revision
 
