@@ -28,7 +28,7 @@ from plate_maps import Well
 
 
 class LabelWriter:
-    """Write a well's labels frame by frame, so that a long time-lapse is never held in memory whole.
+    """Write a well's labels frame by frame, so that a long time-lapse need not fit in memory.
 
     `folder` becomes the well's group. `frames` is the number of time points: with 1 (a fixed assay)
     labels are (Y, X), otherwise (T, Y, X).
