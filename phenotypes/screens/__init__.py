@@ -1,1 +1,1 @@
-"""Many plates, batches, lines and donors in one table."""
+"""Screens: many plates, batches, lines and donors in one table."""

@@ -1,12 +1,11 @@
-"""What a compound does over donors: random-effects meta-analysis, whether donors differ, and
-whether their genes explain it.
+"""Effects of compounds over donors: the mean, whether donors differ, whether genes explain it.
 
-Strategy. One effect a donor (lines of one person are averaged, they are not two people), with its
-sampling variance from batches. Donors are combined by `phenotypes.statistics.meta_analysis`. Only
-where donors are shown to differ is it asked whether genes do, by permuting donors over genes, with
-no gene of fewer than three. And where lines and batches never mix, what differs between lines may
-be what differs between batches: the mean over donors then stands (each line was compared with its
-own vehicle), but nothing is said of their differences.
+Strategy. One effect per donor (lines of one person are averaged: they are not two people), with its
+sampling variance from batches. Donors are combined by `phenotypes.statistics.meta_analysis`. Genes
+are compared, by permuting donors over genes, only where donors are shown to differ and only genes
+with three donors or more. Where lines fall into groups that share no batch, a difference between
+lines may be one between batches: the mean over donors is still reported (each line was
+compared with its own vehicle), but differences between donors are not.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ def across_lines_table(
     genes: Mapping[str, str],
     healthy: frozenset[str],
 ) -> pl.DataFrame:
-    """One row a compound × phenotype × group of lines.
+    """Combine lines: one row per compound × phenotype × group of lines.
 
     Parameters
     ----------
     at_dose
-        Rows of `line_effects` at the dose that lines are compared at.
+        Rows of `line_effects` at the dose at which lines are compared.
     batches
         Rows of `batch_effects`.
     doses
@@ -57,7 +56,7 @@ def across_lines_table(
     treated = batches.filter(pl.col("control") == "none").select(
         "phenotype", "compound", "line", "dose_molar", "batch", "effect"
     )
-    members = {
+    treated_of = {
         (str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")
     }
     rows: list[Row] = []
@@ -65,7 +64,7 @@ def across_lines_table(
         "phenotype", "compound", maintain_order=True
     ):
         dose = doses[str(compound)]
-        raw = members[str(name), str(compound)].filter(pl.col("dose_molar") == dose)
+        dose_batches = treated_of[str(name), str(compound)].filter(pl.col("dose_molar") == dose)
         groups = {
             DISEASE: [n for n in part["line"] if n not in healthy],
             HEALTHY: [n for n in part["line"] if n in healthy],
@@ -73,8 +72,8 @@ def across_lines_table(
         for gene in sorted({genes[n] for n in groups[DISEASE] if genes.get(n)}):
             groups[gene] = [n for n in groups[DISEASE] if genes.get(n) == gene]
         for group, lines in groups.items():
-            own = part.filter(pl.col("line").is_in(lines))
-            if own.is_empty():
+            group_effects = part.filter(pl.col("line").is_in(lines))
+            if group_effects.is_empty():
                 continue
             row: Row = {
                 "compound": compound,
@@ -82,15 +81,17 @@ def across_lines_table(
                 "group": group,
                 "effect_dose_molar": dose,
             }
-            mine = raw.filter(pl.col("line").is_in(lines))
-            usable = own.filter((pl.col("status") == "ok") & pl.col("error").is_not_null())
-            used = mine.filter(pl.col("line").is_in(usable["line"].implode()))
+            group_batches = dose_batches.filter(pl.col("line").is_in(lines))
+            usable = group_effects.filter(
+                (pl.col("status") == "ok") & pl.col("error").is_not_null()
+            )
+            used = group_batches.filter(pl.col("line").is_in(usable["line"].implode()))
             row |= _combine(usable, used, donors)
             if group == DISEASE and row["status"] == "ok":
                 row |= _association(usable, used, donors, genes, row.get("heterogeneity_p"))
                 if row["stable"] is not None:
-                    # The secondary analysis is asked only to confirm: it takes fifty times as long
-                    # as the primary one.
+                    # The secondary analysis only confirms: it takes fifty times as long as the
+                    # primary one.
                     row |= donor_model(
                         used["effect"].to_numpy(), [donors.get(line, line) for line in used["line"]]
                     )
@@ -102,9 +103,9 @@ def across_lines_table(
 
 
 def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> Row:
-    """Columns of one group from its lines' effects (`usable`) and the batches behind them (`used`)."""
-    named = [donors.get(line, line) for line in usable["line"]]
-    k = len(set(named))
+    """Combine one group: its lines' effects (`usable`), the batches behind them (`used`)."""
+    donor_of_line = [donors.get(line, line) for line in usable["line"]]
+    k = len(set(donor_of_line))
     row: Row = {"n_lines": len(usable), "n_donors": k, "n_batches": used["batch"].n_unique()}
     if k < MIN_STUDIES:
         return row | {
@@ -118,33 +119,35 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
         usable["effect"].to_numpy(),
         usable["error"].to_numpy(),
         usable["n_batches"].to_numpy(),
-        named,
+        donor_of_line,
     )
-    found = meta_analysis(y, v)
+    pooled = meta_analysis(y, v)
     row |= {
         "status": "ok",
         "reason": "",
-        "effect": found.mean,
-        "effect_low": found.low,
-        "effect_high": found.high,
-        "p_value": found.p_value,
-        "method": found.method,
+        "effect": pooled.mean,
+        "effect_low": pooled.low,
+        "effect_high": pooled.high,
+        "p_value": pooled.p_value,
+        "method": pooled.method,
     }
-    apart = confounded(used.select("line", "batch").unique(), "line", by=["batch"])
-    if apart:
-        row["reason"] = "nothing is said of differences between lines: " + "; ".join(apart)
+    separate_groups = confounded(used.select("line", "batch").unique(), "line", by=["batch"])
+    if separate_groups:
+        row["reason"] = "nothing is said of differences between lines: " + "; ".join(
+            separate_groups
+        )
     else:
         # The variance within lines is estimated too: Q over its degrees of freedom follows F, and
-        # χ² calls alike donors different.
+        # χ² would call donors different that are alike.
         row |= {
-            "predicted_low": found.predicted_low,
-            "predicted_high": found.predicted_high,
-            "tau2": found.tau2,
-            "i2": found.i2,
-            "heterogeneity_p": float(stats.f.sf(found.q / (k - 1), k - 1, degrees)),
+            "predicted_low": pooled.predicted_low,
+            "predicted_high": pooled.predicted_high,
+            "tau2": pooled.tau2,
+            "i2": pooled.i2,
+            "heterogeneity_p": float(stats.f.sf(pooled.q / (k - 1), k - 1, degrees)),
         }
     row["stable"] = (
-        _stable(usable, used, donors, found.tau2, found.mean) if found.p_value < ALPHA else None
+        _stable(usable, used, donors, pooled.tau2, pooled.mean) if pooled.p_value < ALPHA else None
     )
     return row
 
@@ -152,24 +155,27 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
 def donor_estimates(
     effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]
 ) -> tuple[Real, Real, int]:
-    """(effect, sampling variance) of each donor from those of the lines, and the degrees of freedom
-    of that variance.
+    """Average lines to donors.
 
-    Batches of all lines are taken to scatter alike: three batches know their own variance within a
-    factor of five only.
+    Batches of all lines are assumed to have one variance: three batches determine their own only
+    within a factor of five.
+
+    Returns
+    -------
+    Effect and sampling variance of each donor, and the degrees of freedom of the pooled variance.
     """
-    of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
+    lines_of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
     pooled, degrees = pooled_variance(error, n_batches)
     variance = np.maximum(pooled, 1e-12) / n_batches
     return (
-        np.array([effect[i].mean() for i in of.values()]),
-        np.array([variance[i].sum() / len(i) ** 2 for i in of.values()]),
+        np.array([effect[i].mean() for i in lines_of.values()]),
+        np.array([variance[i].sum() / len(i) ** 2 for i in lines_of.values()]),
         degrees,
     )
 
 
 def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, int]:
-    """Variance between batches of a line, pooled over lines by their degrees of freedom, and these."""
+    """Variance between batches of a line, pooled over lines, and its degrees of freedom."""
     degrees = n_batches - 1
     return float((error**2 * n_batches * degrees).sum() / degrees.sum()), int(degrees.sum())
 
@@ -177,22 +183,23 @@ def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, i
 def _stable(
     usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float
 ) -> bool:
-    """Whether sign and significance stay with any one batch left out, the variance between donors
-    held at its value.
+    """Whether sign and significance hold when any one batch is left out.
+
+    The variance between donors is held at `tau2`.
     """
     lines = usable["line"].to_list()
     index = {line: i for i, line in enumerate(lines)}
-    at = np.array([index[n] for n in used["line"]])
+    line_index = np.array([index[n] for n in used["line"]])
     y, names = used["effect"].to_numpy(), used["batch"].to_numpy()
     variance, _ = pooled_variance(usable["error"].to_numpy(), usable["n_batches"].to_numpy())
     donor = np.unique([donors.get(n, n) for n in lines], return_inverse=True)[1]
     for left_out in np.unique(names):
         keep = names != left_out
-        count = np.bincount(at[keep], minlength=len(lines))
+        count = np.bincount(line_index[keep], minlength=len(lines))
         there = count > 0
         if len(set(donor[there])) < MIN_STUDIES:
             return False
-        line = np.bincount(at[keep], y[keep], len(lines))[there] / count[there]
+        line = np.bincount(line_index[keep], y[keep], len(lines))[there] / count[there]
         n = np.bincount(donor[there])
         seen = n > 0
         value = np.bincount(donor[there], line)[seen] / n[seen]
@@ -213,36 +220,34 @@ def _association(
     genes: Mapping[str, str],
     differ_p: object,
 ) -> Row:
-    """Whether donors of different genes differ, where it can be asked."""
+    """Test whether donors of different genes differ, or say why that cannot be tested."""
     typed = usable.filter(pl.col("line").is_in([n for n in usable["line"] if genes.get(n)]))
-    named = {donors.get(n, n): genes[n] for n in typed["line"]}
+    gene_of = {donors.get(n, n): genes[n] for n in typed["line"]}
     lines_of: dict[str, list[float]] = {}
     for line, value in typed.select("line", "effect").rows():
         lines_of.setdefault(donors.get(line, line), []).append(value)
-    sizes = {gene: sum(1 for g in named.values() if g == gene) for gene in set(named.values())}
-    kept = [d for d in named if sizes[named[d]] >= MIN_STUDIES]
-    if len({named[d] for d in kept}) < 2:
+    sizes = {gene: sum(1 for g in gene_of.values() if g == gene) for gene in set(gene_of.values())}
+    kept = [d for d in gene_of if sizes[gene_of[d]] >= MIN_STUDIES]
+    if len({gene_of[d] for d in kept}) < 2:
         return {"association_status": "too_few_donors"}
-    told = used.select(
+    members = used.select(
         "line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)
     ).unique()
-    if confounded(told, "line", by=["batch"]) or confounded(told, "gene", by=["batch"]):
+    if confounded(members, "line", by=["batch"]) or confounded(members, "gene", by=["batch"]):
         return {"association_status": "confounded_with_batch"}
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
         return {"association_status": "homogeneous"}
     values = np.array([float(np.mean(lines_of[d])) for d in kept])
     return {
         "association_status": "ok",
-        "association_p": genes_differ_p(values, [named[d] for d in kept]),
+        "association_p": genes_differ_p(values, [gene_of[d] for d in kept]),
     }
 
 
 def genes_differ_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:
-    """P of groups' means being as far apart, donors permuted over groups (sum of squares between
-    groups).
-    """
-    _, of = np.unique(groups, return_inverse=True)
-    member = np.eye(of.max() + 1)[of]
+    """Permutation p of a difference between groups of donors (sum of squares between groups)."""
+    _, group_index = np.unique(groups, return_inverse=True)
+    member = np.eye(group_index.max() + 1)[group_index]
 
     def between(v: Real) -> Real:
         return np.asarray(((v @ member) ** 2 / member.sum(axis=0)).sum(axis=-1))
@@ -251,9 +256,9 @@ def genes_differ_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> flo
 
 
 def group_contrast(effects: Real, groups: Sequence[str]) -> Row:
-    """Two groups of donors compared by Student's t, one effect a donor.
+    """Compare two groups of donors by Student's t, one effect per donor.
 
-    Under three donors a group it is refused: no stratum that small.
+    Refused under three donors per group.
     """
     levels = sorted(set(groups))
     if len(levels) != 2:
@@ -261,18 +266,18 @@ def group_contrast(effects: Real, groups: Sequence[str]) -> Row:
     a, b = (effects[[g == level for g in groups]] for level in levels)
     row: Row = {"contrast": f"{levels[1]} − {levels[0]}", "n_donors": len(a) + len(b)}
     if min(len(a), len(b)) < MIN_STUDIES:
-        words = (
+        reason = (
             f"{levels[0]} has {len(a)} and {levels[1]} {len(b)} donors; {MIN_STUDIES} of each are"
             " needed"
         )
-        return row | {"status": "too_few_donors", "reason": words}
-    found = stats.ttest_ind(b, a)
-    interval = found.confidence_interval()
+        return row | {"status": "too_few_donors", "reason": reason}
+    test = stats.ttest_ind(b, a)
+    interval = test.confidence_interval()
     return row | {
         "status": "ok",
         "reason": "",
         "effect": float(b.mean() - a.mean()),
         "effect_low": float(interval.low),
         "effect_high": float(interval.high),
-        "p_value": float(found.pvalue),
+        "p_value": float(test.pvalue),
     }

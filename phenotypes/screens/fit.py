@@ -1,15 +1,14 @@
-"""A screen: many plates, batches, lines and labs in one table, a row a line × compound × phenotype.
+"""Fit a screen: plates, batches, lines and labs, one row per line × compound × phenotype.
 
-Strategy. Plates come in as conditions (`phenotypes.screens.conditions`), so that a screen never
-reads a well. They are averaged to batches; a line's effect is the mean of its batches at one dose
-that all lines were given, and its curve goes through all of them. Lines are combined by
-`phenotypes.screens.donors`. Every row depends only on its own batches, and carries a digest of
-them: a row whose digest is known is not fitted again, so that adding a plate costs what that plate
-touches.
+Strategy. Plates enter as conditions (`phenotypes.screens.conditions`), so that a screen never reads
+a well. They are averaged to batches; a line's effect is the mean of its batches at one dose that
+all lines were given, and its curve goes through all of them. Lines are combined by
+`phenotypes.screens.donors`. Every row depends only on its own batches and carries a digest of them:
+a row with a known digest is not fitted again, so that a new plate refits only the rows it touches.
 
-Before a row is a hit it must be significant after correction, large enough to matter, and the same
-way in two batches; before it is a rescue, its phenotype must be shown to differ from the isogenic
-control in these very batches.
+A hit must be significant after correction, large enough to matter, and in the same direction in two
+batches; a rescue needs a phenotype that is shown to differ from the isogenic control in the same
+batches.
 """
 
 from __future__ import annotations
@@ -37,10 +36,11 @@ RATIO_FLOOR = float(np.log2(1.2))
 
 @dataclass(frozen=True)
 class ScreenSettings:
-    """`effect_dose`: compound ► mol/L, where not the highest common dose is meant. `effect_floor`:
-    phenotype ► least effect of a hit.
+    """Choices of a screen.
 
-    `robust_curves`: batch means far from their curve weigh less.
+    `effect_dose`: compound ► mol/L at which lines are compared, if not the highest common dose.
+    `effect_floor`: phenotype ► least effect of a hit. `robust_curves`: batch means far from their
+    curve weigh less.
     """
 
     effect_dose: Mapping[str, float] = field(default_factory=dict)
@@ -50,8 +50,10 @@ class ScreenSettings:
 
 @dataclass(frozen=True)
 class LineFacts:
-    """What the registry says of the lines: donor, gene, isogenic partner of disease lines, and
-    which are healthy or corrected.
+    """Facts about lines from the registry.
+
+    Line ► donor, line ► gene, disease line ► isogenic partner, and the lines that are healthy or
+    corrected.
     """
 
     donors: Mapping[str, str] = field(default_factory=dict)
@@ -62,17 +64,17 @@ class LineFacts:
 
 @dataclass(frozen=True)
 class Screen:
-    """Tables of a screen; `fits` are the rows' own results under the digest of what they stand on,
-    for the next time.
+    """Tables of a screen.
 
-    `curves` holds (line, compound, phenotype) ► the fitted curve, for pictures. `refitted` counts
-    the rows that had to be fitted.
+    `fits` maps the digest of a row's inputs to the row's results, to pass as `known` next time.
+    `refitted` counts the rows that had to be fitted.
 
     Examples
     --------
     >>> from phenotypes import Screen
     >>> from phenotypes.columns import empty_table
-    >>> tables = [empty_table(level) for level in ("screen", "dose", "compound", "window", "quality")]
+    >>> levels = ("screen", "dose", "compound", "window", "quality")
+    >>> tables = [empty_table(level) for level in levels]
     >>> Screen(*tables, fits={}, refitted=0)
     Screen(0 rows, 0 lines, 0 compounds; 0 rows fitted now)
     """
@@ -106,26 +108,23 @@ def fit_screen(
     known: Mapping[str, Row] | None = None,
     software_version: str = "",
 ) -> Screen:
-    """Fit everything that is not known yet.
+    """Fit the rows that are not known yet and judge all of them.
 
     Parameters
     ----------
     plates
-        Conditions of all plates, as `plate_effects` gives them. `batch` tells differentiation
-        batches of all labs apart.
+        Conditions of all plates, from `plate_effects`. `batch` must differ between differentiation
+        batches, of all labs.
     planned
-        line, compound, dose_molar: what the plate maps meant to give, whether or not its wells
-        could be analysed.
+        line, compound, dose_molar of all plate maps, whether or not the wells could be analysed.
     phenotypes
-        Those that rows are wanted of, whether or not anything has a value; those of `plates` if not
-        given.
+        Phenotypes that get rows, with or without values; those of `plates` if not given.
     refusals
-        As `plate_refusals` gives them: plates whose line had no value or no vehicle, which rows
-        then name.
+        From `plate_refusals`: plates on which a line had no value or no vehicle; rows name them.
     quality
         plate, line, phenotype, z_prime, ssmd of the plates.
     provenance
-        plate, run_id, plate_map_digest, protocol_digest, label_version: one row a plate.
+        plate, run_id, plate_map_digest, protocol_digest, label_version: one row per plate.
     known
         `Screen.fits` of an earlier call.
 
@@ -150,22 +149,22 @@ def fit_screen(
         .unique()
         .sort("line", "compound")
     )
-    names = (
+    wanted = (
         list(phenotypes)
         if phenotypes is not None
         else plates["phenotype"].unique(maintain_order=True).to_list()
     )
     left_out = _left_out(refusals)
-    floors = {name: _floor(plates, name, settings) for name in names}
+    floors = {name: _floor(plates, name, settings) for name in wanted}
     genotype = dict(plates.select("line", "genotype").unique(subset="line", keep="first").rows())
-    cells = cells_of(batches.filter(pl.col("control") == "none"))
+    ladders = cells_of(batches.filter(pl.col("control") == "none"))
     at_dose = _at_effect_dose(lines, doses)
     effects = {(r["phenotype"], r["line"], r["compound"]): r for r in at_dose.iter_rows(named=True)}
     ranges = _ranges(planned)
     fits: dict[str, Row] = {}
     rows: list[Row] = []
     refitted = 0
-    for name in names:
+    for name in wanted:
         for line, compound in pairs.rows():
             partner, dose = facts.isogenic.get(line, ""), doses.get(compound)
             row: Row = {
@@ -181,16 +180,16 @@ def fit_screen(
                 "isogenic": partner or None,
                 "n_donors": 1,
             }
-            own = cells.get((name, line, compound))
+            ladder = ladders.get((name, line, compound))
             missing = left_out.get((name, line), {})
-            if own is None:
+            if ladder is None:
                 rows.append(row | _unmeasured(name, line, compound, missing))
                 continue
-            part = ScreenRow(
+            screen_row = ScreenRow(
                 name,
-                own,
-                cells.get((name, partner, compound)),
-                cells.get(("live_density", line, compound)),
+                ladder,
+                ladders.get((name, partner, compound)),
+                ladders.get(("live_density", line, compound)),
                 gaps.get((line, name)),
                 effects.get((name, line, compound)),
                 dose,
@@ -199,16 +198,16 @@ def fit_screen(
                 settings.robust_curves,
                 software_version,
             )
-            digest = part.digest()
-            found = known.get(digest)
-            if found is None:
+            digest = screen_row.digest()
+            fitted = known.get(digest)
+            if fitted is None:
                 refitted += 1
-                found = part.fit()
-            fits[digest] = found
+                fitted = screen_row.fit()
+            fits[digest] = fitted
             rows.append(
                 row
-                | found
-                | {"reason": "; ".join(filter(None, (str(found["reason"]), *_words(missing))))}
+                | fitted
+                | {"reason": "; ".join(filter(None, (str(fitted["reason"]), *_sentences(missing))))}
             )
     table = (
         pl.DataFrame(rows, infer_schema_length=None)
@@ -236,7 +235,7 @@ def fit_screen(
     )
 
 
-# Why a plate of a line gave no effect, in words.
+# Status ► why a plate of a line gave no effect.
 _REFUSED = {
     "not_measured": "no treated well has a value",
     "no_vehicle": "there is no vehicle well of this line and batch",
@@ -246,17 +245,17 @@ _REFUSED = {
 
 def _left_out(refusals: pl.DataFrame | None) -> dict[tuple[str, str], dict[str, list[str]]]:
     """(phenotype, line) ► status ► plates that gave no effect."""
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    plates_of: dict[tuple[str, str], dict[str, list[str]]] = {}
     if refusals is not None:
         for name, line, status, plate in (
             refusals.sort("plate").select("phenotype", "line", "status", "plate").iter_rows()
         ):
-            found.setdefault((name, line), {}).setdefault(status, []).append(plate)
-    return found
+            plates_of.setdefault((name, line), {}).setdefault(status, []).append(plate)
+    return plates_of
 
 
-def _words(missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Plates left out, in words."""
+def _sentences(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """One sentence per reason for which plates were left out."""
     return [
         f"{len(plates)} plate(s) of this line left out, {_REFUSED[status]}:"
         f" {', '.join(p[:12] for p in plates)}"
@@ -265,33 +264,36 @@ def _words(missing: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _unmeasured(name: str, line: str, compound: str, missing: Mapping[str, Sequence[str]]) -> Row:
-    """A row without any effect: the status is what all plates agree on."""
+    """Columns of a row without any effect; the status is what all plates agree on."""
     status = next(iter(missing)) if len(missing) == 1 else "not_measured"
-    words = "; ".join(_words(missing)) or f"no well of {line} with {compound} has a value of {name}"
+    reason = (
+        "; ".join(_sentences(missing)) or f"no well of {line} with {compound} has a value of {name}"
+    )
     return {
         "status": status,
-        "reason": words,
+        "reason": reason,
         "curve_status": "no_value",
         **dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0),
     }
 
 
 def _effect_doses(planned: pl.DataFrame, settings: ScreenSettings) -> dict[str, float]:
-    """Compound ► the dose its effect is read at: the screen's choice, or the highest that every
-    line was meant to be given.
+    """Compound ► the dose at which its effect is read.
+
+    The screen's choice, or the highest dose that every line was meant to get.
     """
-    found = dict(settings.effect_dose)
+    doses = dict(settings.effect_dose)
     given = planned.filter((pl.col("dose_molar") > 0) & (pl.col("compound") != ""))
     for (compound,), part in given.group_by("compound"):
         ladders = [set(p["dose_molar"]) for p in part.partition_by("line")]
         common = set.intersection(*ladders)
         if common:
-            found.setdefault(str(compound), max(common))
-    return found
+            doses.setdefault(str(compound), max(common))
+    return doses
 
 
 def _ranges(planned: pl.DataFrame) -> dict[str, tuple[float, float]]:
-    """Compound ► the dose range that every line was given; absent where there is none."""
+    """Compound ► the dose range common to all lines; absent where there is none."""
     ends = (
         planned.filter(pl.col("dose_molar") > 0)
         .group_by("compound", "line")
@@ -304,8 +306,10 @@ def _ranges(planned: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float | None:
-    """Least effect of a hit: the screen's own, 1.2-fold for ratios, or the median standard
-    deviation of vehicle wells within their plate.
+    """Least effect of a hit.
+
+    The screen's choice; 1.2-fold for ratios; else the median standard deviation of vehicle wells
+    within their plate.
     """
     if name in settings.effect_floor:
         return float(settings.effect_floor[name])
@@ -317,25 +321,26 @@ def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float |
         .to_numpy()
     )
     typical = float(np.median(spread)) if len(spread) else 0.0
-    # Vehicle wells that do not vary (no punctum in any) say nothing of what matters: then no row is
+    # Vehicle wells that do not vary (no punctum in any) give no scale for an effect: then no row is
     # a hit.
     return typical if typical > 0 else None
 
 
 def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
-    """Fill `hit`, `responder` and its probability: they compare with the whole screen, so they are
-    no part of a row's own fit.
+    """Fill `hit`, `responder` and its probability.
+
+    They compare a row with the whole screen, so they are not part of the row's fit.
     """
     better = {name: phenotype(name).better for name in table["phenotype"].unique()}
-    # The good direction is towards the isogenic state where that is known to differ, else what
-    # biology says.
+    # The good direction is towards the isogenic state where that is known to differ, else that of
+    # the phenotype's definition.
     towards = pl.when(pl.col("window_status") == "expressed").then(pl.col("window").sign())
     usual = pl.col("phenotype").replace_strict(
         {n: {"higher": 1.0, "lower": -1.0}.get(b or "") for n, b in better.items()},
         return_dtype=pl.Float64,
     )
     batches = pl.col("n_batches").cast(pl.Float64)
-    part = table.select(
+    columns = table.select(
         pl.coalesce(towards, usual).alias("sign"),
         (
             (pl.col("status") == "ok")
@@ -347,25 +352,25 @@ def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
             "absent"
         ),
     )
-    degrees = np.maximum(part["batches"].fill_null(2).to_numpy() - 1, 1)
-    error = part["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, degrees)
+    degrees = np.maximum(columns["batches"].fill_null(2).to_numpy() - 1, 1)
+    error = columns["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, degrees)
     effect = (
-        part["sign"].fill_null(np.nan).to_numpy() * table["effect"].fill_null(np.nan).to_numpy()
+        columns["sign"].fill_null(np.nan).to_numpy() * table["effect"].fill_null(np.nan).to_numpy()
     )
-    found, likely = responder_class(
+    classes, probability = responder_class(
         effect, error, degrees, table["effect_floor"].fill_null(np.nan).to_numpy()
     )
-    usable = part["classed"].fill_null(value=False).to_numpy() & np.isfinite(likely)
-    likely = np.where(usable, likely, np.nan)
-    named = pl.Series(
-        [str(f) if u else None for f, u in zip(found, usable, strict=True)], dtype=pl.String
+    usable = columns["classed"].fill_null(value=False).to_numpy() & np.isfinite(probability)
+    probability = np.where(usable, probability, np.nan)
+    responder = pl.Series(
+        [str(f) if u else None for f, u in zip(classes, usable, strict=True)], dtype=pl.String
     )
     table = table.with_columns(
-        pl.when(part["absent"])
+        pl.when(columns["absent"])
         .then(pl.lit("phenotype_absent"))
-        .otherwise(named)
+        .otherwise(responder)
         .alias("responder"),
-        pl.Series("responder_probability", likely).fill_nan(None),
+        pl.Series("responder_probability", probability).fill_nan(None),
     )
     large = pl.col("effect").abs() >= pl.col("effect_floor")
     hit = (pl.col("q_value") <= ALPHA) & large & (pl.col("same_direction") >= MIN_BATCHES)
@@ -389,7 +394,7 @@ def _with_plates(
     provenance: pl.DataFrame | None,
     software_version: str,
 ) -> pl.DataFrame:
-    """Fill the quality of the row's plates and where it comes from."""
+    """Fill the quality and the provenance of each row's plates."""
     treated = (
         plates.filter(pl.col("control") == "none")
         .select("plate", "line", "compound", "phenotype")

@@ -1,5 +1,6 @@
-"""What a compound at a dose does to a line: batches are n. What it does to lines in general is
-`phenotypes.screens.donors`.
+"""Effects of a compound at a dose on each line, with differentiation batches as n.
+
+`phenotypes.screens.donors` combines lines.
 
 Strategy. `phenotypes.screens.conditions` averages wells to their plate, against vehicle wells of
 the same line on the same plate. Here plates are averaged to their differentiation batch, and the
@@ -7,8 +8,8 @@ line's estimate is the mean of its batches with the standard error between them.
 wells are never n: with no effect at all, cells as n call 80 % of comparisons significant and wells
 48 %, donor means 4.4 %.
 
-With one batch there is no between-batch error; the wells' is given in its place with the status
-`one_batch`, and such a line takes no part in a statement across lines.
+With one batch there is no error between batches; that between wells is given in its place with the
+status `one_batch`, and such a line is left out of any statement across lines.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _NO_VARIATION = (
 
 
 def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
-    """Mean effect and response of each condition in each batch: plates ► batch, each plate once.
+    """Average plates to batches: mean effect and response of each condition, each plate once.
 
-    `plates` as `plate_effects` gives it. `error` is the standard error between wells; `n_vehicle`
-    counts vehicle wells on the plates that the condition stands on, and no others; `freedom` are
-    the degrees of freedom that the wells of both arms leave, summed over plates.
+    `plates` is the table of `plate_effects`. `error` is the standard error between wells;
+    `n_vehicle` counts vehicle wells on the plates of the condition, and no others; `freedom` is the
+    degrees of freedom that the wells of both arms leave, summed over plates.
     """
     return (
         plates.group_by("phenotype", *KEYS, "batch")
@@ -55,12 +56,11 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
 
 
 def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
-    """One row a line × compound × dose × phenotype: effect, error, 95 % interval and p with batches
-    as n, counts, status.
+    """Average batches to lines: one row per line × compound × dose × phenotype.
 
-    With one batch the error is that between its wells and p is null: no test says anything of
-    another batch. Batches that agree to the last digit (all at 0, say) have no scatter to test by:
-    `no_variation`, without interval and p.
+    Effect, error, 95 % interval and p have batches as n. With one batch the error is that between
+    its wells and p is null: it predicts nothing about another batch. Batches that agree to the last
+    digit (all at 0, for example) have no scatter to test by: `no_variation`, without interval or p.
     """
     keys = ["phenotype", *KEYS]
     table = (
@@ -87,32 +87,32 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
         table["within"].fill_null(np.nan).to_numpy(),
     )
     effect = table["effect"].to_numpy()
-    still = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
-    error = np.where(still, np.nan, error)
+    constant = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
+    error = np.where(constant, np.nan, error)
     degrees = np.where(
         several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy())
     )
     half_width = stats.t.ppf(0.975, degrees) * error
     p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, degrees), np.nan)
-    one, same = pl.Series(~several), pl.Series(still)
-    found = {
+    is_one_batch, is_constant = pl.Series(~several), pl.Series(constant)
+    intervals = {
         "error": error,
         "effect_low": effect - half_width,
         "effect_high": effect + half_width,
         "p_value": p,
     }
     return table.drop("between", "within", "freedom").with_columns(
-        pl.when(one)
+        pl.when(is_one_batch)
         .then(pl.lit("one_batch"))
-        .when(same)
+        .when(is_constant)
         .then(pl.lit("no_variation"))
         .otherwise(pl.lit("ok"))
         .alias("status"),
-        pl.when(one)
+        pl.when(is_one_batch)
         .then(pl.lit(_ONE_BATCH))
-        .when(same)
+        .when(is_constant)
         .then(pl.lit(_NO_VARIATION))
         .otherwise(pl.lit(""))
         .alias("reason"),
-        *(pl.Series(name, values).fill_nan(None) for name, values in found.items()),
+        *(pl.Series(name, values).fill_nan(None) for name, values in intervals.items()),
     )

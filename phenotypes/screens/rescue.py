@@ -1,9 +1,10 @@
-"""Does a drug bring a disease line back to its isogenic control, and which lines answer?
+"""Rescue of a disease line towards its isogenic control, and classes of responders.
 
 ρ = (µ(disease, drug) − µ(disease, vehicle)) / (µ(isogenic, vehicle) − µ(disease, vehicle)): 0 for
 nothing, 1 for the isogenic state, with Fieller's interval (Suppl. J. R. Stat. Soc. 7:1, 1940) from
-batch means. Where the disease's own window includes 0 the phenotype is `not_expressed` and ρ is
-undefined, not 0. Beside ρ stands the drug's effect on the isogenic line: a drug that lifts both is
+batch means. Where the interval of the window, µ(isogenic, vehicle) − µ(disease, vehicle), includes
+0, the phenotype is `not_expressed` and ρ is undefined, not 0. ρ is reported with the interaction,
+the effect on the disease line less that on the isogenic line: a drug that moves both alike is
 trophic.
 """
 
@@ -22,11 +23,10 @@ LIKELY = 0.9
 
 @dataclass(frozen=True)
 class Rescue:
-    """`status`: ok, not_expressed, no_variation, unbounded, too_few_batches. `rho` with its Fieller
-    interval; flags in words.
+    """Rescue with its Fieller interval, or the reason why there is none.
 
     `interaction` is the effect on the disease line less that on the isogenic line, with its 95 %
-    interval; `window` the mean gap.
+    interval; `window` is the mean gap between the lines' vehicles; `flags` are remarks.
     """
 
     status: Literal["ok", "not_expressed", "no_variation", "unbounded", "too_few_batches"]
@@ -46,8 +46,9 @@ class Rescue:
 def fieller(
     numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95
 ) -> tuple[float, float, float] | None:
-    """(ratio, low, high) of two means measured in the same batches; None where the denominator may
-    be 0 and the interval is unbounded.
+    """(ratio, low, high) of two means over the same batches, by Fieller's theorem.
+
+    None where the denominator may be 0: the interval is then unbounded.
     """
     a, b = np.asarray(numerator, float), np.asarray(denominator, float)
     n = len(a)
@@ -58,9 +59,9 @@ def fieller(
     if g >= 1:
         return None
     middle = ma * mb - t2 * covariance[0, 1]
-    inside = middle**2 - (mb**2 - t2 * covariance[1, 1]) * (ma**2 - t2 * covariance[0, 0])
+    discriminant = middle**2 - (mb**2 - t2 * covariance[1, 1]) * (ma**2 - t2 * covariance[0, 0])
     below = mb**2 - t2 * covariance[1, 1]
-    root = float(np.sqrt(max(inside, 0.0)))
+    root = float(np.sqrt(max(discriminant, 0.0)))
     return float(ma / mb), float((middle - root) / below), float((middle + root) / below)
 
 
@@ -70,7 +71,7 @@ def rescue(
     isogenic: ArrayLike | None = None,
     live_ratio: float | None = None,
 ) -> Rescue:
-    """From batch means, one entry a batch in which all were measured.
+    """Estimate the rescue from batch means, one entry per batch in which all were measured.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def rescue(
         Effect of the drug on the isogenic line; NaN in batches where it was not measured. The
         interaction is taken over the others.
     live_ratio
-        Live cells under the drug / under vehicle, for the flag; None where nobody counted them,
+        Live cells under the drug / under vehicle, for the flag; None where they were not counted,
         which is flagged too.
     """
     effect, gap = np.asarray(drug, float), np.asarray(window, float)
@@ -93,68 +94,70 @@ def rescue(
             " are needed",
         )
     low, high = mean_interval(gap)
-    known = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
+    result = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
     if high - low <= 1e-12 * max(1.0, abs(high)):
-        words = (
+        reason = (
             "all batches gave the very same window: without scatter nothing can be said of another"
             " batch"
         )
         return replace(
-            known, status="no_variation", reason=words, window_low=None, window_high=None
+            result, status="no_variation", reason=reason, window_low=None, window_high=None
         )
     if low <= 0 <= high:
-        words = (
+        reason = (
             f"isogenic and disease vehicle differ by {gap.mean():.3g} (95 % {low:.3g} …"
             f" {high:.3g}), which includes 0: there is nothing to rescue"
         )
-        return replace(known, reason=words)
+        return replace(result, reason=reason)
     flags = []
-    other = np.full(len(effect), np.nan) if isogenic is None else np.asarray(isogenic, float)
-    both = np.isfinite(other)
+    isogenic_effect = (
+        np.full(len(effect), np.nan) if isogenic is None else np.asarray(isogenic, float)
+    )
+    both = np.isfinite(isogenic_effect)
     if both.sum() < 2:
         flags.append(
             f"specificity not assessed: the isogenic line had the drug in {int(both.sum())} of"
             " these batches"
         )
     else:
-        difference = (effect - other)[both]
+        difference = (effect - isogenic_effect)[both]
         least, most = mean_interval(difference)
-        known = replace(
-            known,
+        result = replace(
+            result,
             interaction=float(difference.mean()),
             interaction_low=least,
             interaction_high=most,
         )
         if not both.all():
             flags.append(f"interaction over {int(both.sum())} of {len(effect)} batches")
-        own_low, own_high = mean_interval(other[both])
+        isogenic_low, isogenic_high = mean_interval(isogenic_effect[both])
         if least <= 0 <= most:
-            same = own_low > 0 < effect.mean() or own_high < 0 > effect.mean()
+            alike = isogenic_low > 0 < effect.mean() or isogenic_high < 0 > effect.mean()
             flags.append(
                 "trophic: the drug does the isogenic line as much"
-                if same
+                if alike
                 else "specificity not shown: the interaction includes 0"
             )
     if live_ratio is None:
         flags.append("loss of cells not assessed: live_density is not among the phenotypes")
     elif live_ratio < 1 - LOST_CELLS:
         flags.append(f"{1 - live_ratio:.0%} of live cells are lost")
-    found = fieller(effect, gap)
-    if found is None:
+    ratio = fieller(effect, gap)
+    if ratio is None:
         return replace(
-            known,
+            result,
             status="unbounded",
             reason="the window is too uncertain for a ratio to it",
             flags=tuple(flags),
         )
-    rho, low, high = found
+    rho, low, high = ratio
     if rho > OVERSHOOT:
         flags.append(f"overshoots the isogenic state (ρ {rho:.2f})")
-    return replace(known, status="ok", rho=rho, low=low, high=high, flags=tuple(flags))
+    return replace(result, status="ok", rho=rho, low=low, high=high, flags=tuple(flags))
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean of batch values, Student's t between them."""
+    """95 % interval of the mean of batch values, by Student's t."""
     half_width = float(
         stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     )
@@ -164,18 +167,19 @@ def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
 def responder_class(
     effect: ArrayLike, error: ArrayLike, degrees: ArrayLike, floor: ArrayLike
 ) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """(class, P(effect > floor)) of lines that show the phenotype; effects are oriented so that
-    positive is good.
+    """(class, P(effect > floor)) of lines that show the phenotype.
+
+    Effects are oriented so that positive is good.
 
     The posterior under a flat prior is Student's t about the estimate. "responder" from P ≥ 0.9,
     "non_responder" from P ≤ 0.1, else "indeterminate".
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = (np.asarray(floor, float) - np.asarray(effect, float)) / np.asarray(error, float)
-    likely = np.asarray(stats.t.sf(distance, np.asarray(degrees, float)), np.float64)
-    found = np.where(
-        likely >= LIKELY,
+    probability = np.asarray(stats.t.sf(distance, np.asarray(degrees, float)), np.float64)
+    classes = np.where(
+        probability >= LIKELY,
         "responder",
-        np.where(likely <= 1 - LIKELY, "non_responder", "indeterminate"),
+        np.where(probability <= 1 - LIKELY, "non_responder", "indeterminate"),
     )
-    return np.asarray(found, np.str_), likely
+    return np.asarray(classes, np.str_), probability

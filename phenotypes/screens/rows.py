@@ -1,8 +1,7 @@
-"""One row of a screen: the effect at the screen's dose, the curve, the rescue, from the batches of
-one line and compound.
+"""One row of a screen: effect, curve and rescue from the batches of one line and compound.
 
-Everything here is arrays of a few dozen numbers, and a screen has tens of thousands of rows: tables
-would cost more than the statistics.
+Inputs are arrays of a few dozen numbers, and a screen has tens of thousands of rows: tables would
+cost more time than the statistics.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from phenotypes.statistics.hill import DoseResponse
 
 Row = dict[str, object]
 Real = NDArray[np.float64]
-# Half of a plate's: a screen has tens of thousands of rows.
+# Half as many as for a plate: a screen has tens of thousands of rows.
 _AUC_POINTS = 101
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Batch means of one condition ladder: one entry a batch and dose, in that order."""
+    """Batch means of one line and compound: one entry per batch and dose, in that order."""
 
     vehicles: tuple[str, ...]
     batch: tuple[str, ...]
@@ -43,15 +42,12 @@ class Cells:
     n_floored: Real
     n_vehicle: Real
 
-    def at(self, dose: float) -> dict[str, float]:
+    def effects_at(self, dose: float) -> dict[str, float]:
         """Batch ► effect at a dose."""
         return {self.batch[i]: float(self.effect[i]) for i in np.flatnonzero(self.dose == dose)}
 
-    def words(self) -> bytes:
-        """What a digest is made of.
-
-        Rounded: the order in which plates were added must not show in a sum's last digits.
-        """
+    def fingerprint(self) -> bytes:
+        """Bytes to digest: rounded, since the order of plates changes the last digits of a sum."""
         numbers = (
             np.round(
                 np.stack(
@@ -72,7 +68,7 @@ class Cells:
 
 
 def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
-    """(phenotype, line, compound) ► its means."""
+    """(phenotype, line, compound) ► its batch means."""
     keys = ["phenotype", "line", "compound"]
     ordered = batches.sort(*keys, "batch", "dose_molar")
     starts = ordered.select(pl.struct(keys).rle_id())[keys[0]].to_numpy()
@@ -102,28 +98,34 @@ def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
     }
 
 
-def points_of(own: Cells, name: str) -> dict[str, list[Any]]:
-    """batch, dose, response and wells of a ladder with its vehicle at dose 0.
+def points_of(ladder: Cells, name: str) -> dict[str, list[Any]]:
+    """Points for a curve: batch, dose, response and wells, with the vehicle at dose 0.
 
-    The vehicle's response is 100 % (or a difference of 0) by definition; it weighs as many wells as
-    stood on the plates with the compound.
+    The vehicle's response is 100 % (or a difference of 0) by definition; its weight is the number
+    of vehicle wells on the plates with the compound.
     """
     level = 100.0 if phenotype(name).scale == "percent" else 0.0
     rows = list(
-        zip(own.batch, own.dose.tolist(), own.response.tolist(), own.n_wells.tolist(), strict=True)
+        zip(
+            ladder.batch,
+            ladder.dose.tolist(),
+            ladder.response.tolist(),
+            ladder.n_wells.tolist(),
+            strict=True,
+        )
     )
-    for batch in dict.fromkeys(own.batch):
-        here = [i for i, b in enumerate(own.batch) if b == batch]
-        rows.append((batch, 0.0, level, float(own.n_vehicle[here].max())))
+    for batch in dict.fromkeys(ladder.batch):
+        members = [i for i, b in enumerate(ladder.batch) if b == batch]
+        rows.append((batch, 0.0, level, float(ladder.n_vehicle[members].max())))
     rows.sort()
     return dict(
         zip(("batch", "dose", "response", "wells"), map(list, zip(*rows, strict=True)), strict=True)
     )
 
 
-def curve_of(own: Cells, name: str, *, robust: bool = False) -> DoseResponse:
-    """The curve through a condition's batches."""
-    points = points_of(own, name)
+def curve_of(ladder: Cells, name: str, *, robust: bool = False) -> DoseResponse:
+    """Fit the curve through the batches of one line and compound."""
+    points = points_of(ladder, name)
     number = {b: i for i, b in enumerate(dict.fromkeys(points["batch"]))}
     return fit_batches(
         points["dose"],
@@ -136,10 +138,10 @@ def curve_of(own: Cells, name: str, *, robust: bool = False) -> DoseResponse:
 
 @dataclass(frozen=True)
 class ScreenRow:
-    """Everything that one row stands on."""
+    """Inputs of one row of the screen table."""
 
     phenotype: str
-    own: Cells
+    ladder: Cells
     isogenic: Cells | None
     live: Cells | None
     gaps: Mapping[str, float] | None
@@ -151,7 +153,7 @@ class ScreenRow:
     version: str = ""
 
     def digest(self) -> str:
-        """SHA-256 of it."""
+        """SHA-256 of the inputs."""
         gaps = None if self.gaps is None else {b: round(g, 8) for b, g in self.gaps.items()}
         parts = (
             self.version,
@@ -163,28 +165,31 @@ class ScreenRow:
             self.robust,
         )
         digest = hashlib.sha256(repr(parts).encode())
-        for cells in (self.own, self.isogenic, self.live):
-            digest.update(b"none" if cells is None else cells.words())
+        for cells in (self.ladder, self.isogenic, self.live):
+            digest.update(b"none" if cells is None else cells.fingerprint())
         return digest.hexdigest()
 
     def fit(self) -> Row:
-        """The row's own columns."""
-        own = self.own
-        row: Row = {"n_curve_wells": int(own.n_wells.sum()), "n_curve_batches": len(set(own.batch))}
+        """Columns that depend on these inputs only."""
+        ladder = self.ladder
+        row: Row = {
+            "n_curve_wells": int(ladder.n_wells.sum()),
+            "n_curve_batches": len(set(ladder.batch)),
+        }
         row |= self._effect()
-        floored = int(own.n_floored.sum())
-        mixed = any(", " in v for v in own.vehicles) or len(own.vehicles) > 1
-        words = (
+        floored = int(ladder.n_floored.sum())
+        mixed = any(", " in v for v in ladder.vehicles) or len(ladder.vehicles) > 1
+        remarks = (
             str(row["reason"]),
             (
                 f"{floored} well(s) of conditions under 1/64 of vehicle count as 1/64"
                 if floored
                 else ""
             ),
-            f"mixed vehicles: {'; '.join(own.vehicles)} are averaged as one" if mixed else "",
+            f"mixed vehicles: {'; '.join(ladder.vehicles)} are averaged as one" if mixed else "",
         )
-        row["reason"] = "; ".join(filter(None, words))
-        curve = curve_of(own, self.phenotype, robust=self.robust)
+        row["reason"] = "; ".join(filter(None, remarks))
+        curve = curve_of(ladder, self.phenotype, robust=self.robust)
         row |= {
             "curve_status": curve.status,
             "curve_reason": curve.reason,
@@ -202,18 +207,18 @@ class ScreenRow:
         return row | self._rescue()
 
     def _effect(self) -> Row:
-        none: Row = dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0)
+        no_counts: Row = dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0)
         if self.dose is None:
-            words = (
+            reason = (
                 "lines were given no dose in common; see the table of doses, or name an effect dose"
             )
-            return none | {"status": "no_common_dose", "reason": words}
+            return no_counts | {"status": "no_common_dose", "reason": reason}
         if self.effect is None:
-            words = (
+            reason = (
                 f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at"
             )
-            return none | {"status": "not_measured", "reason": words}
-        shown = (
+            return no_counts | {"status": "not_measured", "reason": reason}
+        columns = (
             "status",
             "reason",
             "effect",
@@ -221,9 +226,9 @@ class ScreenRow:
             "effect_high",
             "p_value",
             "same_direction",
-            *none,
+            *no_counts,
         )
-        return {n: self.effect[n] for n in shown}
+        return {n: self.effect[n] for n in columns}
 
     def _auc(self, curve: DoseResponse) -> float | None:
         if self.dose_range is None or curve.e0 is None:
@@ -231,10 +236,10 @@ class ScreenRow:
         return curve.mean_response(*self.dose_range, points=_AUC_POINTS)
 
     def _absolute(self, curve: DoseResponse) -> float | None:
-        """Dose at which the curve falls to 50 % of vehicle, inside the tested doses."""
+        """Dose at which the curve falls to 50 % of vehicle, within the tested doses."""
         percent = phenotype(self.phenotype).scale == "percent"
         return (
-            curve.dose_at(50.0, float(self.own.dose.min()), float(self.own.dose.max()))
+            curve.dose_at(50.0, float(self.ladder.dose.min()), float(self.ladder.dose.max()))
             if percent
             else None
         )
@@ -247,44 +252,46 @@ class ScreenRow:
                 "rescue_reason": "the registry names no isogenic partner",
             }
         if self.gaps is None or self.dose is None:
-            words = (
+            reason = (
                 f"no plate has vehicle wells with a value of both {self.partner} and this line, or"
                 " the value is 0"
             )
-            words = words if self.gaps is None else "lines were given no dose in common"
+            reason = reason if self.gaps is None else "lines were given no dose in common"
             return {
                 "window_status": "too_few_batches",
                 "rescue_status": "too_few_batches",
-                "rescue_reason": words,
+                "rescue_reason": reason,
             }
-        drug, at = self.own.at(self.dose), self.gaps
-        other = {} if self.isogenic is None else self.isogenic.at(self.dose)
-        shared = [b for b in drug if b in at]
-        lost = list(self.live.at(self.dose).values()) if self.live is not None else []
-        found = rescue(
-            [drug[b] for b in shared],
-            [at[b] for b in shared],
-            [other.get(b, np.nan) for b in shared],
-            float(2 ** np.mean(lost)) if lost else None,
+        drug, gaps = self.ladder.effects_at(self.dose), self.gaps
+        other = {} if self.isogenic is None else self.isogenic.effects_at(self.dose)
+        shared = [b for b in drug if b in gaps]
+        live_effects = (
+            list(self.live.effects_at(self.dose).values()) if self.live is not None else []
         )
-        return _rescue_columns(found)
+        outcome = rescue(
+            [drug[b] for b in shared],
+            [gaps[b] for b in shared],
+            [other.get(b, np.nan) for b in shared],
+            float(2 ** np.mean(live_effects)) if live_effects else None,
+        )
+        return _rescue_columns(outcome)
 
 
-def _rescue_columns(found: Rescue) -> Row:
-    expressed = {s: s for s in ("too_few_batches", "not_expressed", "no_variation")}.get(
-        found.status, "expressed"
+def _rescue_columns(outcome: Rescue) -> Row:
+    window_status = {s: s for s in ("too_few_batches", "not_expressed", "no_variation")}.get(
+        outcome.status, "expressed"
     )
     return {
-        "window_status": expressed,
-        "window": found.window,
-        "window_low": found.window_low,
-        "window_high": found.window_high,
-        "rescue_status": found.status,
-        "rescue_reason": "; ".join(filter(None, (found.reason, *found.flags))),
-        "rescue": found.rho,
-        "rescue_low": found.low,
-        "rescue_high": found.high,
-        "interaction": found.interaction,
-        "interaction_low": found.interaction_low,
-        "interaction_high": found.interaction_high,
+        "window_status": window_status,
+        "window": outcome.window,
+        "window_low": outcome.window_low,
+        "window_high": outcome.window_high,
+        "rescue_status": outcome.status,
+        "rescue_reason": "; ".join(filter(None, (outcome.reason, *outcome.flags))),
+        "rescue": outcome.rho,
+        "rescue_low": outcome.low,
+        "rescue_high": outcome.high,
+        "interaction": outcome.interaction,
+        "interaction_low": outcome.interaction_low,
+        "interaction_high": outcome.interaction_high,
     }

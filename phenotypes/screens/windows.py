@@ -1,5 +1,4 @@
-"""The disease window: how far a disease line's vehicle is from its isogenic control's, in each
-batch and over all of them.
+"""Disease window: the gap between vehicle of a disease line and of its isogenic control.
 
 Within a batch by SSMD = (µ1 − µ2)/√(σ1² + σ2²) from the vehicle wells' means and standard
 deviations; over batches by the gap between the lines on the effect's scale, batches as n. Both
@@ -25,17 +24,25 @@ MIN_WELLS = 3
 def windows_table(
     plates: pl.DataFrame, isogenic: Mapping[str, str]
 ) -> tuple[pl.DataFrame, dict[tuple[str, str], dict[str, float]]]:
-    """(the window table, (disease line, phenotype) ► batch ► gap of its window).
+    """Estimate windows per batch and over batches.
 
-    `plates` as `plate_effects` gives it; `isogenic` maps disease line ► its isogenic partner.
+    Parameters
+    ----------
+    plates
+        The table of `plate_effects`.
+    isogenic
+        Disease line ► its isogenic partner.
+
+    Returns
+    -------
+    The window table, and (disease line, phenotype) ► batch ► gap.
     """
     if not isogenic:
         return empty_table("window"), {}
     pairs = pl.DataFrame({"line": list(isogenic), "isogenic": list(isogenic.values())})
     keys = ["plate", "batch", "phenotype"]
     degrees = pl.col("n_wells") - 1
-    # Several vehicles of a line are one group, as they are for effects; their scatter is that
-    # within each.
+    # Several vehicles of a line are one group, as for effects; the scatter is that within each.
     vehicle = (
         plates.filter(pl.col("control") == "vehicle")
         .group_by(*keys, "line")
@@ -71,17 +78,17 @@ def windows_table(
     for (line, partner, name), part in per_batch.group_by(
         "line", "isogenic", "phenotype", maintain_order=True
     ):
-        place: Row = {"line": line, "isogenic": partner, "phenotype": name}
-        rows += [place | _of_batch(r) for r in part.iter_rows(named=True)]
+        keys_of_row: Row = {"line": line, "isogenic": partner, "phenotype": name}
+        rows += [keys_of_row | _of_batch(r) for r in part.iter_rows(named=True)]
         usable = part.filter(pl.col("gap").is_not_null())
         if len(usable):
             gaps[str(line), str(name)] = dict(usable.select("batch", "gap").rows())
-        rows.append(place | _overall(usable))
+        rows.append(keys_of_row | _overall(usable))
     return conform(pl.DataFrame(rows, infer_schema_length=None), "window"), gaps
 
 
 def _gap() -> pl.Expr:
-    """log2 ratio of the vehicle means for phenotypes that scale so, else their difference."""
+    """Gap of the vehicle means: log2 ratio for phenotypes in percent, else the difference."""
     ratio = pl.col("phenotype").map_elements(
         lambda name: phenotype(name).scale == "percent", pl.Boolean
     )
@@ -94,8 +101,9 @@ def _gap() -> pl.Expr:
 def ssmd_interval(
     difference: float, sd: tuple[float, float], n: tuple[int, int]
 ) -> tuple[float, float, float] | None:
-    """(SSMD, low, high) from two groups' difference of means, standard deviations and sizes; None
-    where neither varies.
+    """(SSMD, low, high) from the difference of two means, the standard deviations and sizes.
+
+    None where neither group varies.
 
     SSMD = d/√2 of the standardised difference d, whose variance is 1/n1 + 1/n2 + d²/2(n1 + n2 − 2)
     (Hedges & Olkin, Statistical Methods for Meta-Analysis, 1985); the interval takes Student's t
@@ -115,27 +123,27 @@ def _of_batch(r: dict[str, Any]) -> Row:
     n, n_i = int(r["n"]), int(r["n_i"])
     row: Row = {"batch": r["batch"], "n_wells": n + n_i, "n_batches": 1, "gap": r["gap"]}
     if min(n, n_i) < MIN_WELLS or min(r["degrees"], r["degrees_i"]) < 1:
-        words = (
+        reason = (
             f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed, and two"
             " on one plate"
         )
-        return row | {"status": "too_few_wells", "reason": words}
+        return row | {"status": "too_few_wells", "reason": reason}
     sd = (
         float(np.sqrt(r["squares"] / r["degrees"])),
         float(np.sqrt(r["squares_i"] / r["degrees_i"])),
     )
-    found = ssmd_interval(float(r["difference"]), sd, (n, n_i))
-    if found is None:
+    interval = ssmd_interval(float(r["difference"]), sd, (n, n_i))
+    if interval is None:
         return row | {
             "status": "no_variation",
             "reason": "vehicle wells of neither line vary: SSMD is not defined",
         }
-    value, low, high = found
+    value, low, high = interval
     apart = not low <= 0 <= high
-    words = "" if apart else f"SSMD {value:.2g} (95 % {low:.2g} … {high:.2g}) includes 0"
+    reason = "" if apart else f"SSMD {value:.2g} (95 % {low:.2g} … {high:.2g}) includes 0"
     return row | {
         "status": "expressed" if apart else "not_expressed",
-        "reason": words,
+        "reason": reason,
         "ssmd": value,
         "ssmd_low": low,
         "ssmd_high": high,
@@ -165,7 +173,7 @@ def _overall(usable: pl.DataFrame) -> Row:
             "gap": mean,
         }
     apart = abs(mean) > half_width
-    words = (
+    reason = (
         ""
         if apart
         else (
@@ -175,7 +183,7 @@ def _overall(usable: pl.DataFrame) -> Row:
     )
     return row | {
         "status": "expressed" if apart else "not_expressed",
-        "reason": words,
+        "reason": reason,
         "gap": mean,
         "gap_low": mean - half_width,
         "gap_high": mean + half_width,

@@ -1,3 +1,1 @@
-"""Statistics that plates and screens share: curves, meta-analysis, mixed model, false discovery
-rate.
-"""
+"""Statistics for plates and screens: curves, meta-analysis, mixed model, false discovery rate."""

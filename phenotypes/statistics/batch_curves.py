@@ -1,19 +1,19 @@
-"""One Hill curve through several batches: what a compound's potency is, when the batch is n.
+"""Fit one Hill curve through several batches, with the batch as n.
 
     y_bd = a_b + S · f(x_d),   f(x) = 1 / (1 + (EC50 / x)^h)
 
 Strategy. Points are the means of each batch at each dose, vehicle at dose 0, weighted by their
-wells. Each batch has a level a_b of its own, since an error in its vehicle's mean shifts all its
+wells. Each batch has its own batch level a_b, since an error in its vehicle's mean shifts all its
 doses alike. The plane of `phenotypes.statistics.hill` is evaluated at once and its best point
 refined on ever finer grids: 20,000 curves in a minute.
 
 Curve or constant: the share of variance that the best curve explains, against its distribution over
-Gaussian noise on the same design (EC50 and h mean nothing under a constant, so F's tables do not
-hold). The distribution is drawn once per design.
+Gaussian noise on the same design (EC50 and h are not identified under a constant, so the F
+distribution does not apply). The distribution is simulated once per design.
 
-Intervals: where the profile likelihood crosses its bound, and never narrower than what the batches
-say: the scatter of one-step estimates of each batch about the common one (a cluster-robust
-variance, Student's t with batches − 1), from three batches on.
+Intervals: where the profile likelihood crosses its bound and, from three batches on, never narrower
+than the scatter of one-step estimates of each batch about the common one (a cluster-robust
+variance, Student's t with batches − 1 degrees of freedom).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from phenotypes.statistics.hill import (
 from phenotypes.statistics.permutation import monte_carlo_p
 from phenotypes.statistics.robust import MAD_TO_SD
 
-# Three parameters and a level per batch must leave something to judge the curve by.
+# Least residual degrees of freedom beside three parameters and a level per batch.
 MIN_DEGREES = 3
 _STEP_DECADES = 0.05
 _HILLS = np.geomspace(*HILL_BOUNDS, 20)
@@ -50,7 +50,7 @@ _TUKEY, _ROUNDS = 4.685, 6
 
 
 class _Design(Plane):
-    """All curves of the (log EC50, h) plane over the points of one design, batch levels taken off."""
+    """All curves of the (log EC50, h) plane over one design, less the batch levels."""
 
     def __init__(self, x: Real, weight: Real, batch: NDArray[np.int64]) -> None:
         self.root, self.n = np.sqrt(weight), len(x)
@@ -59,11 +59,11 @@ class _Design(Plane):
         super().__init__(x, self.within, _STEP_DECADES, _HILLS)
 
     def within(self, y: Real) -> Real:
-        """Values (…, n) less their batch's weighted mean, times the root of their weight."""
+        """Values (…, n) less the weighted mean of their batch, times the root of their weight."""
         return np.asarray((y - (y @ self.share) @ self.members.T) * self.root)
 
     def noise(self) -> Real:
-        """Sorted shares of variance that the best curve explains of Gaussian noise."""
+        """Sorted shares of variance of Gaussian noise that the best curve explains."""
         rng = np.random.default_rng(0)
         draws = self.within(rng.normal(size=(_DRAWS, self.n)) / self.root)
         shapes = self.unit[::3, ::2].reshape(-1, self.n)
@@ -77,8 +77,9 @@ def _design(x: bytes, weight: bytes, batch: bytes) -> _Design:
 
 @lru_cache(maxsize=1024)
 def _noise(x: bytes, batch: bytes) -> Real:
-    """For designs alike but for their weights, which hardly matter to it and differ wherever a well
-    failed.
+    """Null distribution of designs that differ in weights only.
+
+    Weights hardly change it and differ wherever a well failed, so one draw serves them all.
     """
     points = np.frombuffer(x)
     return _Design(points, np.ones(len(points)), np.frombuffer(batch, np.int64)).noise()
@@ -105,8 +106,8 @@ def fit_batches(
     batch
         Batch of each mean, numbered 0, 1, ….
     robust
-        Weigh means far from the curve less (Tukey's biweight, iterated); the reason says how many.
-        The intervals do not know that these weights are estimates.
+        Give means far from the curve less weight (Tukey's biweight, iterated); the reason says how
+        many. The intervals treat these weights as known.
 
     Returns
     -------
@@ -116,30 +117,31 @@ def fit_batches(
     """
     x, y, w = (np.ascontiguousarray(v, float) for v in (dose, response, wells))
     b = np.ascontiguousarray(batch, np.int64)
-    found = _fit(x, y, w, b)
-    if not robust or not found.model:
-        return found
+    curve = _fit(x, y, w, b)
+    if not robust or not curve.model:
+        return curve
     weight = w
     for _ in range(_ROUNDS):
-        weight = w * _biweight(found, x, y, w, b)
-        found = _fit(x, y, weight, b)
-    low = int((weight < 0.5 * w).sum())
-    words = (
-        f"robust: {low} of {len(x)} means weigh less than half"
-        if low
+        weight = w * _biweight(curve, x, y, w, b)
+        curve = _fit(x, y, weight, b)
+    n_low = int((weight < 0.5 * w).sum())
+    remark = (
+        f"robust: {n_low} of {len(x)} means weigh less than half"
+        if n_low
         else "robust: no mean was doubted"
     )
     counts: Any = {"n_wells": int(w[x > 0].sum()), "n_vehicle": int(w[x == 0].sum())}
-    return replace(found, reason="; ".join(filter(None, (found.reason, words))), **counts)
+    return replace(curve, reason="; ".join(filter(None, (curve.reason, remark))), **counts)
 
 
-def _biweight(found: DoseResponse, x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> Real:
-    """Tukey's weights (tuned to 95 % efficiency) of residuals about the curve and each batch's own
-    median level.
+def _biweight(curve: DoseResponse, x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> Real:
+    """Tukey's biweight of residuals about the curve and the median level of each batch.
+
+    Tuned to 95 % efficiency under normal errors.
     """
-    residual = y - found.predict(x)
-    for group in np.unique(b):
-        residual[b == group] -= np.median(residual[b == group])
+    residual = y - curve.predict(x)
+    for number in np.unique(b):
+        residual[b == number] -= np.median(residual[b == number])
     scaled = residual * np.sqrt(w)
     scale = MAD_TO_SD * float(np.median(np.abs(scaled)))
     if scale <= 0:
@@ -214,7 +216,7 @@ def _curve(
         half_width = float(stats.t.ppf(1 - ALPHA / 2, groups - 1) * np.sqrt(covariance[3, 3]))
         low = None if low is None else min(low, theta - half_width)
         high = None if high is None else max(high, theta + half_width)
-    # Where the interval leaves what can be known from these doses, its end is open.
+    # Beyond the plane these doses do not determine the EC50: that end is open.
     low = None if low is not None and low < design.theta[0] else low
     high = None if high is not None and high > design.theta[-1] else high
     curve = hill_curve(
@@ -241,26 +243,27 @@ def _curve(
 def _profile(
     theta: Real, rss: Real, best: float, bound: float
 ) -> tuple[float | None, float | None]:
-    """Where the profile over log EC50 crosses the bound on either side, between points of the grid;
-    None where it does not.
+    """Ends of the profile-likelihood interval of log10 EC50, between points of the grid.
+
+    None where the profile does not cross the bound on that side.
     """
     ends: list[float | None] = []
-    for at, cost in (
+    for grid, cost in (
         (theta[theta < best][::-1], rss[theta < best][::-1]),
         (theta[theta > best], rss[theta > best]),
     ):
-        over = np.flatnonzero(cost > bound)
-        if not len(over):
+        beyond = np.flatnonzero(cost > bound)
+        if not len(beyond):
             ends.append(None)
             continue
-        k = int(over[0])
-        inner = (
+        k = int(beyond[0])
+        inside = (
             (best, min(bound, float(rss.min())))
             if k == 0
-            else (float(at[k - 1]), float(cost[k - 1]))
+            else (float(grid[k - 1]), float(cost[k - 1]))
         )
-        share = (bound - inner[1]) / max(float(cost[k]) - inner[1], 1e-300)
-        ends.append(inner[0] + share * (float(at[k]) - inner[0]))
+        share = (bound - inside[1]) / max(float(cost[k]) - inside[1], 1e-300)
+        ends.append(inside[0] + share * (float(grid[k]) - inside[0]))
     return ends[0], ends[1]
 
 
@@ -274,8 +277,9 @@ def _covariance(
     groups: int,
     variance: float,
 ) -> Real | None:
-    """Covariance of (h, E0, Einf, log10 EC50): between batches from three on, and nowhere below
-    that of the points.
+    """Covariance of (h, E0, Einf, log10 EC50), or None where the design is singular.
+
+    From three batches on it is that between batches, but never below that of the points.
     """
     x = design.x
     f = occupancy(x, theta, hill)
@@ -295,11 +299,11 @@ def _covariance(
             [inverse @ (jacobian[batch == g].T @ residual[batch == g]) for g in range(groups)]
         )
         clustered = groups / (groups - 1) * scores.T @ scores
-        # The larger of the two for each parameter; correlations from the points, which know them
-        # better.
+        # The larger of the two for each parameter; correlations from the points, since a few
+        # batches do not determine them.
         scale = np.sqrt(np.maximum(np.diag(clustered) / np.maximum(np.diag(points), 1e-300), 1.0))
         points = points * np.outer(scale, scale)
-    # (h, span, θ) ► (h, E0, Einf, θ); the common level's own error is that of the mean.
+    # (h, span, θ) ► (h, E0, Einf, θ); the error of the common level is that of the mean.
     level = variance / float((design.root**2).sum())
     whole = np.zeros((4, 4))
     order = [0, 2, 3]

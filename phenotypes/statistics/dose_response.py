@@ -1,13 +1,12 @@
-"""The Hill curve through the wells of one line and compound on a plate, or honest refusals.
+"""Fit a Hill curve to the wells of one line and compound on a plate, or say why not.
 
 The plane of `phenotypes.statistics.hill` is evaluated over all wells at once, the best point is
 polished, and the profile over log EC50 is read from the same grid. Vehicle wells enter at dose 0
-and so pin E0.
+and so determine E0.
 
-The curve is preferred to a constant by an F test; its null distribution is not F with 3 degrees of
-freedom, because EC50 and h mean nothing under a constant (Davies, Biometrika 74:33, 1987). The
-critical value is therefore taken from wells permuted over doses, which is exact whatever the
-design.
+A curve is tested against a constant. The F statistic does not follow F with 3 degrees of freedom,
+since EC50 and h are not identified under a constant (Davies, Biometrika 74:33, 1987). p is
+therefore taken from permutations of the wells over doses, which is exact for any design.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from phenotypes.statistics.hill import (
 )
 from phenotypes.statistics.permutation import permutation_p
 
-# Four parameters on fewer wells fit almost anything, and their interval is as good as none.
+# Four parameters fit almost any set of fewer wells, with an interval too wide to use.
 MIN_WELLS = 8
 _STEP_DECADES = 0.04
 _HILLS = np.geomspace(*HILL_BOUNDS, 28)
@@ -53,10 +52,10 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     Returns
     -------
     DoseResponse
-        `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" /
-        "above_tested_range" (half of the effect lies outside the tested doses; `ec50` is None);
-        "not_determined" (an end of the EC50's interval is open; the other is given, `ec50` is
-        None); "no_vehicle"; "too_few_doses"; "too_few_wells".
+        `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" or
+        "above_tested_range" (half of the effect is reached outside the tested doses; `ec50` is
+        None); "not_determined" (an end of the EC50's interval is open; the other is given, `ec50`
+        is None); "no_vehicle"; "too_few_doses"; "too_few_wells".
 
     Examples
     --------
@@ -72,11 +71,12 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(
-            f"doses {x.shape} and responses {y.shape} must be one list each, of the same length"
+            f"doses have shape {x.shape} and responses {y.shape}; give two lists of the same length"
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x >= 0).all()):
         raise ValueError(
-            "doses must be zero or more and responses finite; drop wells without a value first"
+            "a dose is negative or not finite, or a response is not finite; leave out wells"
+            " without a value first"
         )
     treated = np.unique(x[x > 0])
     counts: Any = {
@@ -115,7 +115,7 @@ def _centred(y: Real) -> Real:
 
 
 def _curve_p(plane: Plane, y: Real, seed: int) -> float:
-    """P of so good a best curve if doses meant nothing, the wells permuted over doses.
+    """Permutation p of the best curve, wells permuted over doses.
 
     A coarser grid of shapes is used for the observed and the permuted wells alike.
     """
@@ -214,11 +214,11 @@ def _hill(x: Real, y: Real, plane: Plane, counts: Any, p_value: float) -> DoseRe
 def _interval(
     x: Real, y: Real, plane: Plane, explained: Real, best: float, bound: float
 ) -> tuple[float | None, float | None]:
-    """Where the profile over log EC50 crosses the likelihood-ratio bound on either side; None where
-    it does not.
+    """Ends of the profile-likelihood interval of log10 EC50.
 
-    The grid's profile knows only its own slopes and so lies above the true one: it says where to
-    begin to look, and each candidate is then checked with the best slope.
+    None where the profile does not cross the likelihood-ratio bound on that side. The profile over
+    the grid has the grid's slopes only and so lies above the true one: it says where the search
+    begins, and each candidate is then checked with the best slope.
     """
 
     def excess(theta: float) -> float:
@@ -245,8 +245,9 @@ def _interval(
 
 
 def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | None:
-    """Covariance of (h, E0, Einf, log10 EC50) from the observed Hessian of RSS / 2σ², by central
-    differences.
+    """Covariance of (h, E0, Einf, log10 EC50), or None where it is not positive.
+
+    Inverse of the Hessian of RSS / 2σ², by central differences.
     """
 
     def rss(p: Real) -> float:
@@ -277,7 +278,7 @@ def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | N
 def _effect_half_width(
     covariance: Real | None, theta: float, hill: float, span: float, log_top: float, degrees: int
 ) -> float | None:
-    """Half width of the 95 % interval of emax − e0, by the delta method."""
+    """Half-width of the 95 % interval of emax − e0, by the delta method."""
     if covariance is None:
         return None
     top = float(occupancy(np.array([10**log_top]), theta, hill)[0])

@@ -4,7 +4,7 @@
 
 Strategy. Given log EC50 and h the curve is linear in everything else, so least squares has a closed
 form there. The whole plane (log EC50, h) is evaluated on a grid in one go and its best point is
-refined: no starting values, no iteration that fails, no preferred direction.
+refined: this needs no starting values, cannot fail to converge and prefers neither direction.
 
 `phenotypes.statistics.dose_response` fits the wells of a plate,
 `phenotypes.statistics.batch_curves` the means of several batches.
@@ -25,7 +25,7 @@ Real = NDArray[np.float64]
 MIN_DOSES = 4
 ALPHA = 0.05
 HILL_BOUNDS = (0.3, 8.0)
-# How far outside the tested doses, in decades, a half-maximal dose is still looked for.
+# How far outside the tested doses, in decades, an EC50 is still searched for.
 MARGIN_DECADES = 1.0
 _REFINEMENTS = 6
 
@@ -35,13 +35,14 @@ class DoseResponse:
     """A fitted curve, or the reason why there is none.
 
     Doses in mol/L (or the unit given), responses in the unit given. Intervals are 95 %; None is an
-    open end. `covariance` belongs to (h, E0, Einf, log10 EC50). `fitted_log_ec50` stands beside
-    `ec50`, which is withheld when it lies outside the tested doses or is not determined.
+    open end. `covariance` belongs to (h, E0, Einf, log10 EC50). `fitted_log_ec50` is given also
+    where `ec50` is withheld: outside the tested doses, or not determined.
 
     Examples
     --------
     >>> from phenotypes import DoseResponse
-    >>> DoseResponse("too_few_doses", "3 doses with values; a curve needs 4", n_wells=9, n_vehicle=4)
+    >>> reason = "3 doses with values; a curve needs 4"
+    >>> DoseResponse("too_few_doses", reason, n_wells=9, n_vehicle=4)
     DoseResponse(too_few_doses, 9 wells and 4 vehicle)
     """
 
@@ -68,10 +69,10 @@ class DoseResponse:
     fitted_log_ec50: float | None = None
 
     def __repr__(self) -> str:
-        half = "" if self.ec50 is None else f", EC50 {self.ec50:.3g}"
+        ec50 = "" if self.ec50 is None else f", EC50 {self.ec50:.3g}"
         effect = "" if self.effect is None else f", effect {self.effect:.3g}"
         return (
-            f"DoseResponse({self.status}{half}{effect}, {self.n_wells} wells and {self.n_vehicle}"
+            f"DoseResponse({self.status}{ec50}{effect}, {self.n_wells} wells and {self.n_vehicle}"
             " vehicle)"
         )
 
@@ -90,9 +91,9 @@ class DoseResponse:
         return self.e0 + (self.einf - self.e0) * occupancy(x, self.fitted_log_ec50, self.hill)
 
     def mean_response(self, low: float, high: float, points: int = 201) -> float:
-        """Mean fitted response over the logarithm of the doses from `low` to `high`, the AUC.
+        """Mean fitted response over log dose from `low` to `high`: the AUC.
 
-        `points` doses by the trapezoidal rule.
+        By the trapezoidal rule over `points` doses.
         """
         doses = np.geomspace(low, high, points)
         area = np.trapezoid(self.predict(doses), np.log10(doses))
@@ -108,9 +109,9 @@ class DoseResponse:
         return float(10**self.fitted_log_ec50 * (share / (1 - share)) ** (1 / self.hill))
 
     def dose_at(self, response: float, low: float, high: float) -> float | None:
-        """Dose between `low` and `high` at which a falling curve reaches a response; None if none.
+        """Dose between `low` and `high` at which a falling curve reaches a response.
 
-        At 50 % of vehicle it is the absolute EC50.
+        None where there is no such dose. At 50 % of vehicle it is the absolute EC50.
         """
         if (
             self.direction != "descending"
@@ -138,7 +139,7 @@ class DoseResponse:
         return curve - half_width, curve + half_width
 
     def gradient(self, dose: Sequence[float] | Real) -> Real | None:
-        """(n, 4) derivatives of the response by h, E0, Einf and log10 EC50; None without a curve."""
+        """Derivatives (n, 4) of the response by h, E0, Einf, log10 EC50; None without a curve."""
         if (
             self.model != "hill4"
             or self.fitted_log_ec50 is None
@@ -155,7 +156,7 @@ class DoseResponse:
 
 
 def occupancy(dose: Real, log10_ec50: float | Real, hill: float | Real) -> Real:
-    """1 / (1 + (EC50/x)^h), 0 at dose 0; stable for any size of the exponent."""
+    """Share of the effect, 1 / (1 + (EC50/x)^h); 0 at dose 0, stable for any exponent."""
     with np.errstate(divide="ignore"):
         exponent = hill * (np.log(dose) - np.log(10) * np.asarray(log10_ec50))
     return np.asarray(0.5 * (1 + np.tanh(0.5 * np.clip(exponent, -700, 700))))
@@ -164,8 +165,8 @@ def occupancy(dose: Real, log10_ec50: float | Real, hill: float | Real) -> Real:
 class Plane:
     """All curves of the (log10 EC50, h) plane over the points of one design.
 
-    `centre` takes values (…, n) to what a constant (or each batch's level) leaves of them, scaled
-    so that their plain sum of squares is the one to be explained. `step` is in decades.
+    `centre` takes values (…, n) to their residuals about a constant (or about each batch's level),
+    scaled so that their plain sum of squares is the one to be explained. `step` is in decades.
     """
 
     def __init__(self, x: Real, centre: Callable[[Real], Real], step: float, hills: Real) -> None:
@@ -179,16 +180,16 @@ class Plane:
         self.unit = np.divide(curves, norm, out=np.zeros_like(curves), where=norm > 1e-6)
 
     def explained(self, centred: Real) -> Real:
-        """(θ, h) sums of squares that each curve explains of values as `centre` gives them."""
+        """Sums of squares (θ, h) of centred values that each curve explains."""
         return np.asarray((self.unit @ centred) ** 2)
 
     def best(self, explained: Real) -> tuple[float, float]:
-        """(log10 EC50, ln h) of the point of the grid that explains most."""
+        """(log10 EC50, ln h) of the grid point that explains most."""
         i, j = np.unravel_index(explained.argmax(), explained.shape)
         return float(self.theta[i]), float(np.log(self.hills[j]))
 
     def refined(self, centred: Real, theta: float, log_hill: float) -> tuple[float, float, float]:
-        """(log10 EC50, ln h, explained) at the top of the plane near a point of the grid.
+        """(log10 EC50, ln h, explained) at the maximum near a grid point.
 
         By grids of 7 × 7 points, each a third as wide as the one before.
         """
@@ -211,7 +212,7 @@ class Plane:
 
 
 def too_few_doses(n_doses: int, counts: Mapping[str, Any]) -> DoseResponse:
-    """The refusal of a ladder of fewer than MIN_DOSES doses."""
+    """Refuse a curve through fewer than MIN_DOSES doses."""
     reason = f"{n_doses} doses with values; a curve needs {MIN_DOSES}"
     return DoseResponse("too_few_doses", reason, **counts)
 
@@ -226,9 +227,10 @@ def hill_curve(
     counts: Mapping[str, Any],
     **more: Any,
 ) -> DoseResponse:
-    """The fitted curve with its status; `ends` are those of log10 EC50's interval.
+    """Result of a fitted curve, with its status.
 
-    `span` is Einf − E0; `more` are further fields of the result.
+    `span` is Einf − E0, `ends` are the ends of the interval of log10 EC50, `more` are further
+    fields of the result.
     """
     low, high = ends
     status, reason, inside = ec50_status(theta, np.log10(x[x > 0]), low, high)
@@ -257,7 +259,7 @@ def ec50_status(
 ) -> tuple[str, str, bool]:
     """(status, reason, whether the interval may be shown) of a log10 EC50.
 
-    `tested` are the log10 doses, `low` and `high` the ends of its interval, None where it is open.
+    `tested` are the log10 doses, `low` and `high` the ends of the interval, None where it is open.
     """
     if theta < tested.min():
         dose = f"{10 ** tested.min():.3g} mol/L"

@@ -1,11 +1,10 @@
-"""Random-effects meta-analysis: what a compound does on average over donors, and how much donors
-differ.
+"""Random-effects meta-analysis: mean effect over donors, and how much donors differ.
 
 y_i = µ + u_i + e_i with u ~ N(0, τ²) and e_i ~ N(0, v_i). τ² by restricted maximum likelihood
 (Fisher scoring, as Viechtbauer, J. Educ. Behav. Stat. 30:261, 2005), or by DerSimonian & Laird
 (Control. Clin. Trials 7:177, 1986) where that does not converge. Interval and p by Hartung and
-Knapp (Stat. Med. 20:3875, 2001), which hold with few donors where the normal ones do not. The
-prediction interval says where the next donor's effect is to be expected (Higgins, Thompson &
+Knapp (Stat. Med. 20:3875, 2001), which hold with few donors, unlike the normal approximation. The
+prediction interval says where the effect on the next donor is expected (Higgins, Thompson &
 Spiegelhalter, J. R. Stat. Soc. A 172:137, 2009).
 """
 
@@ -25,11 +24,10 @@ _TOLERANCE, _MOST_STEPS = 1e-10, 500
 
 @dataclass(frozen=True)
 class MetaAnalysis:
-    """Mean effect with its 95 % interval, between-donor variance and what is expected of another
-    donor.
+    """Mean effect over donors, variance between donors, and prediction for another donor.
 
-    `i2` is the share of the total variance that lies between donors; `q`, `q_p` are Cochran's test
-    of their being alike. `method` is how τ² was estimated.
+    Intervals are 95 %. `i2` is the share of the total variance that lies between donors; `q` and
+    `q_p` are Cochran's test of homogeneity. `method` is the estimator of τ².
     """
 
     n: int
@@ -48,15 +46,21 @@ class MetaAnalysis:
 
 
 def meta_analysis(effects: ArrayLike, variances: ArrayLike) -> MetaAnalysis:
-    """Combine one effect a donor, with its sampling variance.
+    """Combine one effect per donor, with its sampling variance.
 
-    Raises ValueError under MIN_STUDIES donors, and for variances that are not positive.
+    Raises
+    ------
+    ValueError
+        Under MIN_STUDIES donors; for effects that are not finite; for variances that are not
+        positive.
     """
     y, v = np.asarray(effects, float), np.asarray(variances, float)
     if len(y) < MIN_STUDIES:
         raise ValueError(f"{len(y)} donors; a statement across donors needs {MIN_STUDIES}")
     if not (np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all()):
-        raise ValueError("effects must be finite and their variances positive")
+        raise ValueError(
+            "an effect is not finite, or a variance is not positive; leave out such donors first"
+        )
     k = len(y)
     w = 1 / v
     q = float((w * (y - np.average(y, weights=w)) ** 2).sum())
@@ -103,7 +107,7 @@ def _reml(y: Real, v: Real, start: float) -> float | None:
         step = (residual - trace) / trace2
         new = tau2 + step
         while new < 0 and abs(step) > _TOLERANCE:
-            # Half the step until it stays inside: τ² may well be 0.
+            # Halve the step until τ² is not negative; it may be 0.
             step /= 2
             new = tau2 + step
         new = max(0.0, float(new))

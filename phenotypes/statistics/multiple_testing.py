@@ -1,5 +1,6 @@
-"""False discovery rate: q values within declared families (Benjamini & Hochberg, J. R. Stat. Soc. B
-57:289, 1995).
+"""False discovery rate: q values within declared families.
+
+Benjamini & Hochberg, J. R. Stat. Soc. B 57:289, 1995.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from scipy import stats
 
 
 def with_q_values(table: pl.DataFrame, family: Sequence[str] = ()) -> pl.DataFrame:
-    """`table` with `q_value` from `p_value`, within each combination of the columns `family`; rows
-    without p are no tests.
+    """Add `q_value` from `p_value`, within each combination of the columns `family`.
+
+    Rows without p do not count as tests.
     """
     p = table["p_value"].cast(pl.Float64).to_numpy()
     keys = table.select(family).rows() if family else [()] * len(table)
     q = np.full(len(table), np.nan)
     for key in dict.fromkeys(keys):
-        tested = [i for i, other in enumerate(keys) if other == key and not np.isnan(p[i])]
-        if tested:
-            q[tested] = stats.false_discovery_control(p[tested])
+        members = [i for i, other in enumerate(keys) if other == key and not np.isnan(p[i])]
+        if members:
+            q[members] = stats.false_discovery_control(p[members])
     return table.with_columns(pl.Series("q_value", q, dtype=pl.Float64).fill_nan(None))

@@ -1,4 +1,4 @@
-"""Medians and median absolute deviations in place of means and standard deviations."""
+"""Robust scale: medians and median absolute deviations (MAD)."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from numpy.typing import NDArray
 Real = NDArray[np.float64]
 # The standard deviation of a normal distribution in units of its median absolute deviation.
 MAD_TO_SD = 1.4826
-# Robust z divides by no less than this share of the median: where all vehicles agree (no puncta in
-# any), MAD is 0.
+# Robust z divides by at least this share of the median: where all vehicles agree (no puncta in any)
+# the MAD is 0.
 LEAST_CV = 0.02
 _MIN_WELLS = 3
 
 
 def mad(values: Real) -> Real:
-    """Median absolute deviation from the median over the last axis."""
+    """Median absolute deviation from the median, over the last axis."""
     return np.asarray(np.median(np.abs(values - np.median(values, -1, keepdims=True)), -1))
 
 
 def robust_scale(reference: Real, least_sd: float) -> tuple[float, float]:
-    """(median, 1.4826 MAD but no less than `least_sd`) of reference values.
+    """(median, 1.4826 MAD or `least_sd` if that is larger) of reference values.
 
-    With all of them equal MAD is 0.
+    The MAD of equal values is 0.
     """
     return float(np.median(reference)), max(MAD_TO_SD * float(mad(reference)), least_sd)
 
 
 def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
-    """(x − median) / (1.4826 MAD) of the vehicle wells of the same line; null under three of them.
+    """Robust z of wells: (x − median) / (1.4826 MAD) of the vehicle wells of the same line.
 
-    The MAD is floored at LEAST_CV of the median, and at LEAST_CV itself where that is 0 as well.
+    Null under three vehicle wells. The denominator is at least LEAST_CV of the median, or LEAST_CV
+    where the median is 0.
     """
     is_vehicle = (pl.col("status") == "done") & (pl.col("control") == "vehicle")
     vehicles = wells.filter(is_vehicle).drop_nulls(name)
