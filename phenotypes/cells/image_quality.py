@@ -1,7 +1,6 @@
 """Whether an image can carry a number: focus, saturation, background, light, debris, crowding.
 
-What follows from them for a plate
-(which fields and wells are left out) is decided in `phenotypes.plates.checks`.
+Which fields and wells of a plate are left out for them is decided in `phenotypes.plates.checks`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from segmentation.filters.background import background_level, noise_level
 _TILE = 256
 # A channel's range is at least this many times its pixel noise, as the engines take it.
 _RANGE_IN_NOISE = 12.0
-# Frequencies in cycles a pixel between which the power's slope is read: over blobs of shading,
+# Frequencies in cycles per pixel between which the power's slope is read: over blobs of shading,
 # under what optics passes.
 _BAND = (3 / _TILE, 0.35)
 
@@ -26,10 +25,10 @@ _BAND = (3 / _TILE, 0.35)
 def channel_quality(
     camera: Field, corrected: Field, noise: Mapping[str, float]
 ) -> dict[str, float | None]:
-    """`background`, `saturated`, `focus` of each role's channel as the camera saw it, and `uneven`
-    as it was corrected.
+    """Background, saturation, focus and unevenness of the channel of each role.
 
-    `noise` is the corrected channels' pixel noise.
+    `background`, `saturated` and `focus` are read from the camera's field, `uneven` from the
+    corrected one. `noise` is the corrected channels' pixel noise.
     """
     row: dict[str, float | None] = {}
     for role in (r for r in camera.roles if r):
@@ -42,20 +41,20 @@ def channel_quality(
 
 
 def saturated(image: Image) -> float:
-    """Share of pixels at the highest value if it is held by more than one in 10,000: a clipped
-    camera, not one bright spot.
+    """Share of pixels at the highest value, where more than one in 10,000 hold it; 0 elsewhere.
+
+    So many pixels at one value are a clipped camera; fewer are a bright spot.
     """
     share = float((image >= image.max()).mean())
     return share if share > 1e-4 else 0.0
 
 
 def focus_slope(image: Image) -> float | None:
-    """Power-log-log slope: how fast the spectrum falls. About -2 in focus, steeper out of it (Bray
-    et al., J. Biomol. Screen. 17:266, 2012).
+    """Slope of the log power spectrum over log frequency: about -2 in focus, steeper out of it.
 
-    The spectrum is averaged over tiles of 256² under a Hann window (Welch), and the flat power of
-    the pixel noise is taken off: without that, a dim blurred image reads as sharp. None where too
-    little rises above the noise to fit a line.
+    Bray et al., J. Biomol. Screen. 17:266, 2012. The spectrum is averaged over tiles of 256² under
+    a Hann window (Welch), and the flat power of the pixel noise is taken off: without that, a dim
+    blurred image reads as sharp. None where too little rises above the noise to fit a line.
     """
     height, width = image.shape
     side = min(_TILE, height, width)
@@ -87,11 +86,11 @@ def focus_slope(image: Image) -> float | None:
 
 
 def unevenness(image: Image, noise: float) -> float:
-    """Residual of the illumination: spread of the local background over the field, as a share of
-    what bright structures rise.
+    """Spread of the local background over the field, as a share of the rise of bright structures.
 
-    The local background is the 10th percentile of 4 × 4 parts. In dense cultures it also sees where
-    cells are; where nothing rises above the noise there is nothing to be uneven against.
+    It is what illumination correction left over. The local background is the 10th percentile of 4 ×
+    4 parts. In dense cultures it also sees where cells are. The rise is at least the noise range,
+    so that a field without structures is not called uneven.
     """
     height, width = image.shape
     small = cv2.resize(
@@ -115,16 +114,16 @@ def clump_fraction(nuclei: Labels, pixels: Pixels) -> float | None:
     if not count:
         return None
     touching = np.zeros(pixels.n + 1, bool)
-    for _, beside in pixels.neighbours(nuclei):
-        touching[pixels.of[(beside > 0) & (beside != pixels.of)]] = True
+    for _, neighbour in pixels.neighbours(nuclei):
+        touching[pixels.of[(neighbour > 0) & (neighbour != pixels.of)]] = True
     return float(touching.sum() / count)
 
 
 def debris_fraction(dna: Image, pixels: Pixels, noise: float, pixel_size_um: float) -> float | None:
-    """Area outside nuclei that is as bright as half a typical nucleus, over the nuclei's area; None
-    without nuclei.
+    """Area outside nuclei as bright as half a typical nucleus, over the area of nuclei.
 
-    `dna` is background-subtracted. A rim of 1.5 µm around nuclei is blur, not debris.
+    None without nuclei. `dna` is background-subtracted. A rim of 1.5 µm around nuclei is blur, not
+    debris.
     """
     if not len(pixels.at):
         return None

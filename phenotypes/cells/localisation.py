@@ -1,8 +1,7 @@
-"""Where a protein is: nucleus against cytoplasm, puncta, stress granules, the nuclear rim. All
-cells at once.
+"""Where a protein is: nucleus or cytoplasm, puncta, stress granules, the nuclear rim.
 
-Images here are background-subtracted; labels 1…n are nuclei, and a soma carries its nucleus's
-label.
+All cells are measured at once. Images here are background-subtracted; labels 1…n are nuclei, and a
+soma carries its nucleus's label.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ _RIM_INSIDE_UM, _RIM_OUTSIDE_UM, _INTERIOR_UM = 0.5, 0.25, 1.0
 
 
 def eroded(nuclei: Labels) -> Labels:
-    """Labels without their outermost pixel: there the optics mix nucleus and cytoplasm. Tiny nuclei
-    keep all of theirs.
+    """Labels without their outermost pixel, where the optics mix nucleus and cytoplasm.
+
+    Nuclei that would vanish keep all of their pixels.
     """
     image = nuclei.astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
@@ -36,8 +36,10 @@ def eroded(nuclei: Labels) -> Labels:
 
 
 def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Labels:
-    """Ring from 1 px to `width_px` outside each nucleus, given to the nearest nucleus; inside its
-    own soma if any.
+    """Ring from 1 px to `width_px` outside each nucleus.
+
+    Each pixel goes to the nearest nucleus; the ring of a nucleus with a soma stays inside that
+    soma.
     """
     grown = expand(nuclei, max(2.0, width_px))
     touching = cv2.dilate((nuclei > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -45,8 +47,7 @@ def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Lab
     if somas is not None:
         has_soma = np.zeros(int(nuclei.max()) + 1, bool)
         has_soma[somas[somas > 0]] = True
-        # A nucleus without soma keeps its whole ring, but never one that lies in another cell's
-        # soma.
+        # A nucleus without soma keeps its ring except where it lies in another cell's soma.
         ring = np.where(has_soma[ring] & (somas != ring), 0, ring)
         ring = np.where(~has_soma[ring] & (somas > 0), 0, ring)
     return np.asarray(ring, np.int32)
@@ -55,7 +56,7 @@ def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Lab
 def nc_log2(nucleus: Real, cytoplasm: Real, noise: float) -> Real:
     """log2 of two mean intensities; NaN where either is not above half the pixel noise.
 
-    A ratio to something that is not above the noise of the mean is not a ratio of concentrations.
+    Below the noise of a mean, the ratio of two means is not a ratio of concentrations.
     """
     valid = (nucleus > noise / 2) & (cytoplasm > noise / 2)
     return np.where(
@@ -66,11 +67,11 @@ def nc_log2(nucleus: Real, cytoplasm: Real, noise: float) -> Real:
 def spots(
     labels: Labels, somas: Labels, nuclei: Labels | None, image: Image, n: int, px: float
 ) -> dict[str, Real]:
-    """Per soma 1…n: `count`, `area_um2`, `sum` (integrated intensity), `largest_um2`,
-    `nuclear_count`; zeros without spots.
+    """Count, area, intensity and largest spot per soma 1…n; zeros without spots.
 
-    A spot belongs to the soma that holds most of its pixels, and is nuclear if most of them lie in
-    a nucleus.
+    Keys: `count`, `area_um2`, `sum` (integrated intensity), `largest_um2`, `nuclear_count`. A spot
+    belongs to the soma that holds most of its pixels, and is nuclear if most of them lie in a
+    nucleus.
     """
     m = int(labels.max()) + 1
     here = labels > 0
@@ -131,8 +132,9 @@ def manders(image: Image, granules: Labels, somas: Labels, n: int) -> dict[str, 
 
 
 def rim(nuclei: Labels, image: Image, n: int, px: float) -> dict[str, Real]:
-    """Nuclear envelope per nucleus 1…n: `log2` of rim over interior, and `cv` along the rim; NaN
-    for nuclei without interior.
+    """Envelope per nucleus 1…n: `log2` of rim over interior, and `cv` along the rim.
+
+    NaN for nuclei without interior.
     """
     touching = nuclei.astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)

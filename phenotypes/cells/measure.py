@@ -1,8 +1,8 @@
-"""Labels and pixels ► one row a cell, one row a field.
+"""Labels and pixels ► one row per cell and one row per field.
 
-A cell is a nucleus; where a live assay has no DNA stain, it is a soma. All sums run over every
-label at once (`bincount`): no loop over objects. What needs the whole plate (pyknotic, motor
-neuron, mislocalised) is said later, in `phenotypes.plates.calls`.
+A cell is a nucleus; where a live assay has no DNA stain, it is a soma. All sums run over all
+labels at once (`bincount`): there is no loop over objects. Calls that need the whole plate
+(pyknotic, motor neuron, mislocalised) are made later, in `phenotypes.plates.calls`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from segmentation.filters.background import background_level, noise_level
 from segmentation.settings import STRICT, Positive, meaning
 
 Row = dict[str, object]
-# The number of skeleton pixels that belong to no soma.
-NOBODY = 2**31 - 1
+# Value of skeleton pixels that do not belong to a soma.
+NO_SOMA = 2**31 - 1
 # Background and pixel noise of each role's channel, in grey levels.
 Levels = dict[str, tuple[float, float]]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
 class MeasureSettings(NeuriteSettings):
-    """What is measured around the labels of a field, its neurites among it."""
+    """What is measured around the labels of a field, and how its neurites are measured."""
 
     ring_um: Annotated[Positive, meaning("Width of the cytoplasm ring around a nucleus.")] = 3.0
 
@@ -44,7 +44,7 @@ class FieldMeasurement:
     """The cell table and the field's one-row table, both without the well's name.
 
     `graph` (Y, X) int32 is the neurites' skeleton as it was measured: each pixel has the label of
-    the soma that it belongs to, NOBODY for none. None where neurites were not segmented.
+    the soma that it belongs to, or NO_SOMA. None where neurites were not segmented.
 
     Examples
     --------
@@ -106,12 +106,15 @@ def measure(
     objects = segmentation.labels.get("nuclei", segmentation.labels.get("somas"))
     if objects is None:
         raise ValueError(
-            "neither nuclei nor somas were segmented; nothing can be measured (is there a dna or a"
-            " neurite channel?)"
+            "neither nuclei nor somas were segmented, so nothing can be measured; give one of the"
+            " field's channels the role dna or neurite"
         )
     for name, labels in segmentation.labels.items():
         if labels.shape != field.shape:
-            raise ValueError(f"labels of {name} are {labels.shape}, the field is {field.shape}")
+            raise ValueError(
+                f"labels of {name} are {labels.shape} pixels, the field is {field.shape}; segment"
+                " the field that you measure"
+            )
     warnings = list(segmentation.warnings)
     pixels = Pixels(objects)
     levels = {
@@ -194,17 +197,19 @@ def _cells(
             ("granule", "granules", "granule"),
         ):
             if compartment in labels and role in images:
-                found = localisation.spots(labels[compartment], somas, nuclei, images[role], n, px)
-                # Granules are the cytoplasm's; the soma holds its nucleus.
+                measured = localisation.spots(
+                    labels[compartment], somas, nuclei, images[role], n, px
+                )
+                # Granules lie in the cytoplasm; the soma's area includes its nucleus.
                 space = soma_area - (
                     0 if name == "puncta" or nuclei is None else pixels.count[1:] * px**2
                 )
-                found["area_fraction"] = np.divide(
-                    found["area_um2"], space, out=np.full(n, np.nan), where=space > 0
+                measured["area_fraction"] = np.divide(
+                    measured["area_um2"], space, out=np.full(n, np.nan), where=space > 0
                 )
                 table |= {
                     f"{name}_{part}": np.where(neuron, value, np.nan)
-                    for part, value in found.items()
+                    for part, value in measured.items()
                 }
         if "granules" in labels and "aggregate" in images:
             overlap = localisation.manders(images["aggregate"], labels["granules"], somas, n)
@@ -253,8 +258,9 @@ def _neurites(
     row: Row,
     warnings: list[str],
 ) -> Labels | None:
-    """Add the neurites' columns to both tables; those of single neurons only where the picture
-    tells neurons apart. Returns the graph.
+    """Add the neurites' columns to both tables, and return the graph.
+
+    Columns of single neurons are added only where the image tells the neurons apart.
     """
     mask = segmentation.labels.get("neurites")
     if mask is None:
@@ -263,7 +269,7 @@ def _neurites(
     traced = trace(mask > 0, somas, field.pixel_size_um, settings)
     row |= of_field(traced, mask > 0, field.pixel_size_um, settings)
     graph = np.zeros(mask.shape, np.int32)
-    graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NOBODY)
+    graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NO_SOMA)
     if somas is None:
         return graph
     conflict = traced.conflict_fraction
@@ -285,9 +291,7 @@ def _neurites(
 def with_well(
     measurement: FieldMeasurement, well: str, number: int, frame: int = 1, label_version: int = 1
 ) -> FieldMeasurement:
-    """The two tables with the well's name, the field's number, the frame and the labels' version,
-    conforming to the dictionary.
-    """
+    """Both tables with well, field number, frame and label version, as the dictionary has them."""
     numbers = {"field": number, "frame": frame, "label_version": label_version}
     where = [
         pl.lit(well).alias("well"),

@@ -11,8 +11,9 @@ Real = NDArray[np.float64]
 
 
 def place(pixels: Pixels, px: float) -> dict[str, NDArray[np.generic]]:
-    """Centre of mass of labels 1…n in µm from the field's upper left corner, and whether the
-    field's edge cuts them.
+    """Centre of mass of labels 1…n, and whether the field's edge cuts them.
+
+    In µm from the field's upper left corner.
     """
     y, x = np.divmod(pixels.at, pixels.shape[1])
     safe = np.maximum(pixels.count[1:], 1)
@@ -59,11 +60,12 @@ def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.ge
 
 
 def perimeters(labels: Labels, pixels: Pixels) -> Real:
-    """Perimeter in pixels by Cauchy–Crofton: π/2 × the mean over four directions of boundary
-    crossings × line spacing.
+    """Perimeter in pixels by the Cauchy–Crofton formula over four directions.
+
+    π/2 × the mean over the directions of boundary crossings × line spacing.
     """
     total = np.zeros(pixels.n + 1)
-    for diagonal, beside in pixels.neighbours(labels):
+    for diagonal, neighbour in pixels.neighbours(labels):
         spacing = np.sqrt(0.5) if diagonal else 1.0
-        total += np.bincount(pixels.of[beside != pixels.of], minlength=pixels.n + 1) * spacing
+        total += np.bincount(pixels.of[neighbour != pixels.of], minlength=pixels.n + 1) * spacing
     return np.asarray(total[1:] * np.pi / 8)

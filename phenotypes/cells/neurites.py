@@ -3,11 +3,11 @@
 Strategy. The mask (somas already removed) is thinned, and side branches that thinning made are
 taken off whole. Where a skeleton comes nearer to a soma than the neurite is wide, it is rooted
 there. Every pixel then belongs to the soma that is nearest along the skeleton (Dijkstra from all
-somas at once), and the shortest paths form trees, one a soma, on which primary neurites and the
+somas at once), and the shortest paths form trees, one per soma, on which primary neurites and the
 longest process are read. Two neurites that cross are one piece of skeleton: where a piece touches
-two somas, nobody can say from the picture whose it is beyond the crossing. The share of such length
-is `attribution_conflict_fraction`, and above `max_conflict` what is said of single neurons is
-withheld; what is said of the field stays.
+two somas, the image does not tell to which of them it belongs beyond the crossing. The share of
+such length is `attribution_conflict_fraction`; above `max_conflict` the columns of single neurons
+are withheld, and those of the field stay.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from segmentation.field import Labels, Pixels
 from segmentation.filters.labels import nearest
 from segmentation.settings import STRICT, Positive, Share, meaning
 
-# Where a skeleton ends within this many pixels of where its neurite would meet the soma, it meets
-# it.
+# A skeleton that ends within this many pixels of where its neurite would meet the soma meets it.
 _ROOT_SLACK_PX = 1.5
 # From the skeleton to the nearest pixel outside it is this much further than to the rim, on average
 # over lines of every direction, width and place between pixels; a skeleton rarely runs along the
@@ -51,13 +50,13 @@ _BEAD_LEAST_PX = 1.5
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
 class AttributionSettings:
-    """Where neurites cross too often to say whose they are."""
+    """When neurites cross too often to attribute them to somas."""
 
     max_conflict: Annotated[
         Share,
         meaning(
-            "Share of the neurite length in pieces touching several somas above which what is said"
-            " of single neurons is withheld."
+            "Share of the neurite length in pieces touching several somas above which columns of"
+            " single neurons are withheld."
         ),
     ] = 0.3
 
@@ -98,11 +97,12 @@ class NeuriteSettings(AttributionSettings):
 class NeuriteGraph:
     """The pruned skeleton of a field with what each of its pixels belongs to.
 
-    All arrays have one entry a skeleton pixel. `soma`: label of the soma that it belongs to, 0 for
-    none. `distance_px`: to that soma's outline along the skeleton, NaN for none. `length_px`: its
-    share of the length; the gap between outline and skeleton counts with the pixel that ends there.
-    `radius_px`: half the local width. `root`: pixels that touch a soma. `conflict`: pixels of
-    pieces that touch several somas. `parent`: the next pixel towards the soma, -1 at its outline.
+    All arrays have one entry per skeleton pixel. `soma`: label of the soma that it belongs to, 0
+    for none. `distance_px`: to that soma's outline along the skeleton, NaN for none. `length_px`:
+    its share of the length; the gap between outline and skeleton counts with the pixel that ends
+    there. `radius_px`: half the local width. `root`: pixels that touch a soma. `conflict`: pixels
+    of pieces that touch several somas. `parent`: the next pixel towards the soma, -1 at its
+    outline.
     """
 
     graph: SkeletonGraph
@@ -116,9 +116,7 @@ class NeuriteGraph:
 
     @property
     def conflict_fraction(self) -> float:
-        """Share of the length that lies in pieces touching two somas or more; 0 where there is no
-        neurite.
-        """
+        """Share of the length in pieces that touch two somas or more; 0 without neurites."""
         total = float(self.length_px.sum())
         return float(self.length_px[self.conflict].sum()) / total if total > 0 else 0.0
 
@@ -128,7 +126,7 @@ def trace(
 ) -> NeuriteGraph:
     """The neurite graph of a (Y, X) mask from which somas are removed.
 
-    Without somas nothing is attributed.
+    Without somas, neurites are not attributed.
     """
     settings = settings or NeuriteSettings()
     radius = (
@@ -143,9 +141,9 @@ def trace(
         gap = np.maximum(to_centre - 0.5, 0)
         rooted = np.where(gap <= radius + _ROOT_SLACK_PX, soma_of, 0).astype(np.int32)
     graph = skeleton_graph(prune(skeletonize(mask), settings.min_branch_um / pixel_size_um, rooted))
-    at = graph.y, graph.x
+    pixels = graph.y, graph.x
     n = len(graph)
-    own = radius[at].astype(float)
+    half_width = radius[pixels].astype(float)
     if gap is None or rooted is None:
         none = np.zeros(n, bool)
         return NeuriteGraph(
@@ -153,26 +151,27 @@ def trace(
             np.zeros(n, np.int64),
             np.full(n, np.nan),
             graph.pixel_px,
-            own,
+            half_width,
             none,
             none,
             np.full(n, -1),
         )
-    label, away = rooted[at].astype(np.int64), gap[at].astype(float)
+    label, away = rooted[pixels].astype(np.int64), gap[pixels].astype(float)
     root = label > 0
     soma, distance, parent = _attribute(graph, root, label, away)
     ends = root & (graph.degree <= 1)
     length = graph.pixel_px + np.where(ends, away, 0.0)
     return NeuriteGraph(
-        graph, soma, distance, length, own, root, _conflicts(graph, root, label), parent
+        graph, soma, distance, length, half_width, root, _conflicts(graph, root, label), parent
     )
 
 
 def _attribute(
     graph: SkeletonGraph, root: Mask, label: Index, away: Real
 ) -> tuple[Index, Real, Index]:
-    """(soma, distance, parent) of each pixel: Dijkstra from all somas, each a node joined to its
-    root pixels.
+    """(soma, distance, parent) of each pixel, by Dijkstra from all somas at once.
+
+    Each soma is a node joined to its root pixels.
     """
     n = len(graph)
     roots = np.flatnonzero(root)
@@ -182,7 +181,8 @@ def _attribute(
     inner = graph.matrix().tocoo()
     rows = np.concatenate([inner.row, n + node])
     columns = np.concatenate([inner.col, roots])
-    # A root in contact with its soma is half a pixel from it: a link of no length would be no link.
+    # A root in contact with its soma is half a pixel from it: a link of length 0 would not be
+    # a link.
     weights = np.concatenate([inner.data, np.maximum(away[roots], 0.5)])
     whole = coo_array((weights, (rows, columns)), shape=(n + len(names), n + len(names))).tocsr()
     distance, before, source = dijkstra(
@@ -216,8 +216,9 @@ def along_path(parent: Index, value: Real) -> Real:
 
 
 def _ancestors(parent: Index, marked: Mask) -> Index:
-    """The marked ancestor (or self) of each node, -1 where there is none; marked nodes are no
-    ancestors of each other.
+    """The marked ancestor (or self) of each node; -1 without one.
+
+    A marked node must not be an ancestor of another marked node.
     """
     n = len(parent)
     up = np.append(np.where(marked, np.arange(n), np.where(parent < 0, n, parent)), n)
@@ -270,7 +271,7 @@ def per_soma(
     np.maximum.at(longest, owner[primary], reach[primary] * px)
     tips = count(owner[(graph.degree <= 1) & ~traced.root])
     points, number = graph.branch_points(traced.radius_px)
-    # A branch point is its first pixel's, so that each counts once.
+    # A branch point goes to the soma of its first pixel, so that each counts once.
     joints = np.flatnonzero(points >= 0)
     branching = (
         count(owner[joints[np.unique(points[joints], return_index=True)[1]]])
@@ -291,9 +292,9 @@ def per_soma(
 
 
 def _sholl(traced: NeuriteGraph, somas: Labels, n: int, px: float) -> dict[str, Real]:
-    """Crossings of circles around each soma's centre of mass (Sholl, J.
+    """Crossings of circles around each soma's centre of mass by its own neurites.
 
-    Anat. 87:387, 1953) by its own neurites.
+    Sholl, J. Anat. 87:387, 1953.
     """
     y, x = np.nonzero(somas)
     label = somas[y, x]
@@ -301,9 +302,9 @@ def _sholl(traced: NeuriteGraph, somas: Labels, n: int, px: float) -> dict[str, 
     cy, cx = np.bincount(label, y, n + 1) / pixels, np.bincount(label, x, n + 1) / pixels
     graph, owner = traced.graph, traced.soma
     away = np.hypot(graph.y - cy[owner], graph.x - cx[owner]) * px
-    own = (owner[graph.first] == owner[graph.second]) & (owner[graph.first] > 0)
-    of = owner[graph.first[own]]
-    a, b = away[graph.first[own]], away[graph.second[own]]
+    same_soma = (owner[graph.first] == owner[graph.second]) & (owner[graph.first] > 0)
+    of = owner[graph.first[same_soma]]
+    a, b = away[graph.first[same_soma]], away[graph.second[same_soma]]
     low, high = np.minimum(a, b), np.maximum(a, b)
     return {
         f"sholl_{r}um": np.bincount(of[(low < r) & (high >= r)], minlength=n + 1)[1:].astype(float)
@@ -337,8 +338,7 @@ def of_field(
     }
     if straight.any():
         along = branches.length_px[straight]
-        # Digital chords may exceed the estimated length by a percent; nothing is straighter than
-        # straight.
+        # Digital chords may exceed the estimated length by a percent; the ratio is at most 1.
         ratio = np.minimum(branches.chord_px[straight] / along, 1.0)
         row["neurite_straightness"] = float((ratio * along).sum() / along.sum())
     return row
@@ -347,8 +347,8 @@ def of_field(
 def _branch_widths(traced: NeuriteGraph) -> tuple[Real, Real]:
     """Median width in pixels of each branch, and its length."""
     graph = traced.graph
-    own = graph.branch >= 0
-    branch, width = graph.branch[own], 2 * traced.radius_px[own]
+    in_branch = graph.branch >= 0
+    branch, width = graph.branch[in_branch], 2 * traced.radius_px[in_branch]
     order = np.lexsort((width, branch))
     count = np.bincount(branch)
     start = np.cumsum(count) - count
@@ -368,41 +368,40 @@ def _weighted_median(values: Real, weights: Real) -> float:
 
 
 def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
-    """Short swellings: connected stretches of a branch that are wide for it. Those at junctions and
-    somas are none.
+    """Number of short swellings: connected stretches that are wide for their branch.
+
+    Swellings at junctions and somas do not count.
     """
     graph = traced.graph
     if not len(graph):
         return 0
     median, _ = _branch_widths(traced)
-    own = graph.branch >= 0
+    in_branch = graph.branch >= 0
     width = 2 * traced.radius_px
-    usual = np.where(own, median[graph.branch] if len(median) else 0.0, np.inf)
-    wide = own & (width > settings.bead_width * usual) & (width - usual >= _BEAD_LEAST_PX)
-    both = wide[graph.first] & wide[graph.second]
+    usual = np.where(in_branch, median[graph.branch] if len(median) else 0.0, np.inf)
+    swollen = in_branch & (width > settings.bead_width * usual) & (width - usual >= _BEAD_LEAST_PX)
+    both = swollen[graph.first] & swollen[graph.second]
     n = len(graph)
     links = coo_array(
         (np.ones(int(both.sum())), (graph.first[both], graph.second[both])), shape=(n, n)
     )
     count, stretch = connected_components(links, directed=False)
     length = np.bincount(stretch, traced.length_px, count) * px
-    bead = np.bincount(stretch[wide], minlength=count).astype(bool) & (
+    bead = np.bincount(stretch[swollen], minlength=count).astype(bool) & (
         length < settings.bead_length_um
     )
     # Where branches meet, and where a soma begins, neurites are wide without being swollen.
     _, _, junctions = graph.contact
-    beside = np.zeros(n, bool)
+    at_junction = np.zeros(n, bool)
     link = graph.contact[0]
-    beside[graph.first[link]] = beside[graph.second[link]] = True
-    beside[junctions] = True
-    bead[stretch[(beside | traced.root) & wide]] = False
+    at_junction[graph.first[link]] = at_junction[graph.second[link]] = True
+    at_junction[junctions] = True
+    bead[stretch[(at_junction | traced.root) & swollen]] = False
     return int(bead.sum())
 
 
 def _fragments(mask: Mask, px: float, settings: NeuriteSettings) -> float:
-    """Area in µm² of pieces of the mask that are small and round: what is left of neurites that
-    broke up.
-    """
+    """Area in µm² of small round pieces of the mask: remains of neurites that broke up."""
     count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     pixels = Pixels(pieces, count - 1)
     area = pixels.count[1:] * px**2
@@ -416,7 +415,7 @@ def _fragments(mask: Mask, px: float, settings: NeuriteSettings) -> float:
 
 
 def neurite_length_um(mask: Mask, pixel_size_um: float, min_branch_um: float = 5.0) -> float:
-    """Length in µm of all neurites of a (Y, X) mask, no somas given."""
+    """Length in µm of all neurites of a (Y, X) mask without somas."""
     return (
         float(
             trace(

@@ -1,10 +1,10 @@
 """Skeletons as graphs: pixels, the links between them, and the branches that they form.
 
 Strategy. A mask is thinned to a one-pixel skeleton. Its pixels are the nodes of a graph whose links
-join 8-connected neighbours; a diagonal that an axial neighbour already bridges is no link, so that
-a T of pixels is one junction and no triangle. Pixels with three links or more are junctions; those
-that touch are one branch point. What lies between junctions and tips is a branch. All of it is
-arithmetic on arrays of pixels, none a loop over them.
+join 8-connected neighbours; a diagonal that an axial neighbour already bridges is not a link, so
+that a T of pixels is one junction and not a triangle. Pixels with three links or more are
+junctions; those that touch are one branch point. What lies between junctions and tips is a branch.
+All of it is arithmetic on arrays of pixels, without a loop over them.
 
 A length is read from the links with weights that are right on average for lines of every direction,
 
@@ -85,7 +85,7 @@ class SkeletonGraph:
 
     @cached_property
     def corner(self) -> Mask:
-        """Pixels where an axial link meets a diagonal one, and nothing else."""
+        """Pixels with exactly two links, an axial and a diagonal one."""
         diagonals = np.bincount(self.first[self.diagonal], minlength=len(self)) + np.bincount(
             self.second[self.diagonal], minlength=len(self)
         )
@@ -98,8 +98,9 @@ class SkeletonGraph:
 
     @cached_property
     def pixel_px(self) -> Real:
-        """Each pixel's share of the length: half of its links, and its corner. The shares sum to
-        the skeleton's length.
+        """Each pixel's share of the length: half of its links, and its corner.
+
+        The shares sum to the skeleton's length.
         """
         half = self.link_px / 2
         n = len(self)
@@ -141,26 +142,26 @@ class SkeletonGraph:
         """Links between a branch and a junction: (number of the link, branch, junction pixel)."""
         mixed = np.flatnonzero(self.junction[self.first] != self.junction[self.second])
         a, b = self.first[mixed], self.second[mixed]
-        at = np.where(self.junction[a], a, b)
-        return mixed, self.branch[np.where(self.junction[a], b, a)], at
+        junction_pixel = np.where(self.junction[a], a, b)
+        return mixed, self.branch[np.where(self.junction[a], b, a)], junction_pixel
 
     @cached_property
     def branches(self) -> Branches:
         """Length, chord and ends of every branch."""
         count = int(self.branch.max(initial=-1)) + 1
-        link, of, at = self.contact
+        link, of, junction_pixel = self.contact
         inside = ~self.junction[self.first] & ~self.junction[self.second]
         length = np.zeros(count)
         length += np.bincount(self.branch[self.first[inside]], self.link_px[inside], count)
         length += np.bincount(of, self.link_px[link], count)
-        own = self.branch >= 0
+        in_branch = self.branch >= 0
         length = length + CORNER * np.bincount(
-            self.branch[own], self.corner[own].astype(float), count
+            self.branch[in_branch], self.corner[in_branch].astype(float), count
         )
         tip = np.flatnonzero(self.degree <= 1)
         tips = np.bincount(self.branch[tip], 2 - self.degree[tip], count).astype(int)
         # Two ends p and q: |p − q|² = 2 (|p|² + |q|²) − |p + q|².
-        ends = np.concatenate([tip, at])
+        ends = np.concatenate([tip, junction_pixel])
         which = np.concatenate([self.branch[tip], of])
         y, x = self.y[ends].astype(float), self.x[ends].astype(float)
         square = (
@@ -183,13 +184,13 @@ class SkeletonGraph:
         count = int(self.cluster.max(initial=-1)) + 1
         if count == 0:
             return self.cluster, 0
-        _, of, at = self.contact
+        _, of, junction_pixel = self.contact
         reach = np.zeros(len(self.branches.length_px))
-        np.maximum.at(reach, of, radius_px[at])
+        np.maximum.at(reach, of, radius_px[junction_pixel])
         short = (self.branches.contacts == 2) & (self.branches.length_px < 4 * reach)
         joins = short[of]
         order = np.argsort(of[joins], kind="stable")
-        pairs = self.cluster[at[joins]][order].reshape(-1, 2)
+        pairs = self.cluster[junction_pixel[joins]][order].reshape(-1, 2)
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
         merged, number = connected_components(graph, directed=False)
         return np.where(self.cluster >= 0, number[self.cluster], -1), int(merged)
@@ -222,12 +223,12 @@ def skeleton_graph(skeleton: Mask) -> SkeletonGraph:
     padded = np.pad(skeleton, 1)
     width = padded.shape[1]
     s = padded.ravel()
-    at = np.flatnonzero(s)
+    pixel = np.flatnonzero(s)
     number = np.full(s.size, -1, np.int32)
-    number[at] = np.arange(len(at), dtype=np.int32)
-    right, down = s[at + 1], s[at + width]
-    falling = s[at + width + 1] & ~right & ~down
-    rising = s[at + width - 1] & ~down & ~s[at - 1]
+    number[pixel] = np.arange(len(pixel), dtype=np.int32)
+    right, down = s[pixel + 1], s[pixel + width]
+    falling = s[pixel + width + 1] & ~right & ~down
+    rising = s[pixel + width - 1] & ~down & ~s[pixel - 1]
     first, second, diagonal = [], [], []
     for there, step, slanted in (
         (right, 1, False),
@@ -235,11 +236,11 @@ def skeleton_graph(skeleton: Mask) -> SkeletonGraph:
         (falling, width + 1, True),
         (rising, width - 1, True),
     ):
-        begin = at[there]
+        begin = pixel[there]
         first.append(number[begin])
         second.append(number[begin + step])
         diagonal.append(np.full(len(begin), slanted))
-    y, x = np.divmod(at, width)
+    y, x = np.divmod(pixel, width)
     begins, ends = (np.concatenate(part).astype(np.int64) for part in (first, second))
     return SkeletonGraph(
         (skeleton.shape[0], skeleton.shape[1]), y - 1, x - 1, begins, ends, np.concatenate(diagonal)
@@ -252,8 +253,8 @@ def prune(skeleton: Mask, min_length_px: float, rooted: Labels | None = None) ->
     Branches between two junctions and pieces without junction stay, however short. So does a branch
     that ends where `rooted` (Y, X) holds the label of a soma: of several that one junction sends to
     one soma (thinning forks where a neurite is cut off bluntly) the longest. Where a neurite would
-    lose its free end with its side branches, the longest of them stays. What a removed branch
-    leaves is not looked at again, so a long neurite is never eaten from its end.
+    lose its free end with its side branches, the longest of them stays. The pixels that a removed
+    branch leaves are not pruned again, so a long neurite is not shortened step by step.
     """
     for least in (min_length_px, min(_STUB_PX, min_length_px)):
         graph = skeleton_graph(skeleton)
@@ -273,8 +274,8 @@ def prune(skeleton: Mask, min_length_px: float, rooted: Labels | None = None) ->
 def _side_branches(graph: SkeletonGraph, least: float, rooted: Labels | None) -> Mask:
     branches = graph.branches
     side = (branches.tips == 1) & (branches.contacts == 1) & (branches.length_px < least)
-    _, of, at = graph.contact
-    cluster = graph.cluster[at]
+    _, of, junction_pixel = graph.contact
+    cluster = graph.cluster[junction_pixel]
     if rooted is not None:
         soma = np.zeros(len(side), np.int64)
         np.maximum.at(

@@ -1,6 +1,4 @@
-"""What an output column is: name, unit, type, meaning, how it may respond and how coarse a pixel it
-bears.
-"""
+"""What an output column is: name, unit, type, meaning, scale and coarsest pixel."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ Level = Literal[
     "cell", "field", "well", "quality", "response", "check", "track", "hazard", "screen", "dose", "compound", "window"
 ]  # fmt: skip
 Scale = Literal["percent", "difference"]
-# How a ratio is brought together over cells or fields; in one real vendor export the two differ by
-# 2 %. Which way a sick motor neuron would have to go to be well; None where biology does not say.
+# The direction of a healthier motor neuron; None where biology does not tell.
 Better = Literal["higher", "lower"]
+# How a ratio is aggregated over cells or fields; in one real vendor export the two differ by 2 %.
 Ratio = Literal["ratio_of_sums", "mean_of_ratios"]
 
 # Roles that may carry an intensity; columns named …_{role} stand for one column each.
@@ -29,8 +27,8 @@ class Column:
     `scale` is set on well columns that can be a phenotype of the response table: "percent" of the
     vehicle mean for counts, lengths and areas, "difference" to it for logarithms and fractions,
     which may be zero or negative. `coarsest_pixel_um` is the largest pixel at which the number
-    means anything. `ratio` says of a ratio how it aggregates, `better` which direction is the
-    healthy one.
+    means anything. `ratio` tells how a ratio aggregates, `better` which direction is the healthy
+    one.
 
     Examples
     --------
@@ -61,7 +59,7 @@ def per_role(
     scale: Scale | None = None,
     coarsest_pixel_um: float | None = None,
 ) -> list[Column]:
-    """One column a role."""
+    """One column per role."""
     return [
         Column(
             f"{name}_{role}", level, unit, REAL, meaning.format(role=role), scale, coarsest_pixel_um
@@ -71,7 +69,7 @@ def per_role(
 
 
 def condition(level: Level, dose: bool = True, control: bool = True) -> list[Column]:
-    """What a row speaks of, from the plate map."""
+    """Columns of the condition that a row describes, from the plate map."""
     described = [
         Column("line", level, "", TEXT, "Cell line, from the plate map."),
         Column("genotype", level, "", TEXT, "Genotype of the line, from the plate map."),

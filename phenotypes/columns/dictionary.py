@@ -1,5 +1,6 @@
-"""Every output column once: name, unit, type, meaning, formula. Tables are checked against it and
-documentation is made from it.
+"""Every output column once: name, unit, type, meaning, formula.
+
+Tables are checked against it, and the documentation is made from it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = [
     "phenotype",
 ]
 
-# In the order of the documentation: what is concluded first, what it stands on after it.
+# In the order of the documentation: conclusions first, then what they rest on.
 LEVELS: tuple[Level, ...] = (
     "response", "hazard", "screen", "dose", "compound", "window", "well", "quality", "check", "field", "cell", "track"
 )  # fmt: skip
@@ -56,8 +57,9 @@ def columns(level: Level) -> dict[str, Column]:
 
 @lru_cache
 def phenotype(name: str) -> Column:
-    """The well column that a protocol names as phenotype. Raises ValueError listing those there
-    are.
+    """The well column that a protocol names as phenotype.
+
+    Raises ValueError with the known phenotypes where there is none of that name.
 
     Examples
     --------
@@ -86,7 +88,10 @@ def conform(table: pl.DataFrame, level: Level) -> pl.DataFrame:
     known = columns(level)
     strange = [name for name in table.columns if name not in known]
     if strange:
-        raise ValueError(f"columns without a definition in the {level} table: {', '.join(strange)}")
+        raise ValueError(
+            f"the {level} table has columns without a definition: {', '.join(strange)}; add them to"
+            " phenotypes/columns"
+        )
     return table.select(
         (pl.col(c.name) if c.name in table.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
         for c in known.values()
@@ -94,7 +99,7 @@ def conform(table: pl.DataFrame, level: Level) -> pl.DataFrame:
 
 
 def markdown(levels: Iterable[Level] = LEVELS) -> str:
-    """The dictionary as Markdown, one table a level; `docs/columns.md` is this text."""
+    """The dictionary as Markdown, one table per level; `docs/columns.md` is this text."""
     parts = [
         "# Columns of the tables\n\nGenerated from `phenotypes/columns/dictionary.py`; do not"
         " edit.\n\nMeans over cells and lengths per neuron are null in wells with fewer than 20"

@@ -1,4 +1,4 @@
-"""Columns of what many plates, batches and lines say together: a screen."""
+"""Columns of a screen: what many plates, batches and lines show together."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def _subject(level: Level) -> list[Column]:
 
 def _counts(level: Level) -> list[Column]:
     return [
-        Column("n_cells", level, "", INT, "Cells in the wells used; no part of any degree of freedom."),
-        Column("n_wells", level, "", INT, "Wells; no part either."),
-        Column("n_plates", level, "", INT, "Plates; no part either."),
-        Column("n_batches", level, "", INT, "Differentiation batches, a lab's own: n within a line."),
+        Column("n_cells", level, "", INT, "Cells in the wells used; they add no degrees of freedom."),
+        Column("n_wells", level, "", INT, "Wells; they add none either."),
+        Column("n_plates", level, "", INT, "Plates; they add none either."),
+        Column("n_batches", level, "", INT, "Differentiation batches, counted per lab: n within a line."),
         Column("n_donors", level, "", INT, "Donors: n across lines."),
     ]
 
@@ -42,19 +42,19 @@ SCREEN = [
     Column("unit", "screen", "", TEXT, f"Unit of effect, effect_floor and interaction: {_SCALE}."),
     Column("response_unit", "screen", "", TEXT, "Unit of e0, emax and auc: % of vehicle, or a difference to it."),
     Column("status", "screen", "", TEXT, "Of the effect: ok, one_batch, no_variation, not_measured, no_vehicle, vehicle_is_zero, no_common_dose."),
-    Column("reason", "screen", "", TEXT, "The status in words, with what else a reader must know."),
+    Column("reason", "screen", "", TEXT, "The status in words, with all else that a reader must know."),
     *_counts("screen"),
     Column("n_curve_wells", "screen", "", INT, "Treated wells at all doses, which the curve is fitted to."),
     Column("n_curve_batches", "screen", "", INT, "Batches that the curve goes through; the counts above are of the effect's dose."),
     Column("effect_dose_molar", "screen", "mol/L", REAL, "Dose at which `effect` is read: the highest that all lines were given of the compound, or the screen's own choice."),
-    *_interval("screen", "effect", "", "Mean over batches at that dose, no curve in it; Student's t between batches."),
+    *_interval("screen", "effect", "", "Mean over batches at that dose, without a curve; Student's t between batches."),
     Column("p_value", "screen", "", REAL, "Of no effect, batches as n. Null with one batch."),
     Column("q_value", "screen", "", REAL, "Benjamini–Hochberg over the screen's rows of the same phenotype."),
-    Column("effect_floor", "screen", "", REAL, "Size below which an effect is no hit: log2 1.2, or the median SD of vehicle wells for differences, or the screen's own choice. Null, and no hit, where vehicle wells do not vary."),
+    Column("effect_floor", "screen", "", REAL, "Size below which an effect is not a hit: log2 1.2, or the median SD of vehicle wells for differences, or the screen's own choice. Null, and no hit, where vehicle wells do not vary."),
     Column("same_direction", "screen", "", INT, "Batches whose effect has the sign of the mean."),
     Column("hit", "screen", "", BOOL, "q ≤ 0.05, effect at least the floor, the same direction in two batches or more. Null where not testable."),
     Column("curve_status", "screen", "", TEXT, "ok, flat, below_tested_range, above_tested_range, not_determined, too_few_doses, no_value."),
-    Column("curve_reason", "screen", "", TEXT, "It in words."),
+    Column("curve_reason", "screen", "", TEXT, "The status in words."),
     Column("direction", "screen", "", TEXT, "ascending or descending."),
     Column("model", "screen", "", TEXT, "hill4 or constant."),
     *_interval("screen", "ec50_molar", "mol/L", "Dose of the half-maximal effect (relative EC50), one curve through the batches' means, each batch with its own level."),
@@ -67,8 +67,8 @@ SCREEN = [
     Column("window_status", "screen", "", TEXT, "expressed, not_expressed, no_variation, too_few_batches, no_pair."),
     *_interval("screen", "window", "", "Isogenic vehicle − disease vehicle on the effect's scale, batches as n."),
     Column("rescue_status", "screen", "", TEXT, "ok, not_expressed, no_variation, unbounded, too_few_batches, no_pair."),
-    Column("rescue_reason", "screen", "", TEXT, "It in words, with flags: trophic or unspecific, overshoot, lost cells, and what was not assessed."),
-    *_interval("screen", "rescue", "", "ρ = effect on the disease line / window: 0 nothing, 1 the isogenic state (Fieller's interval)."),
+    Column("rescue_reason", "screen", "", TEXT, "The status in words, with flags: trophic or unspecific, overshoot, lost cells, and what was not assessed."),
+    *_interval("screen", "rescue", "", "ρ = effect on the disease line / window: 0 no rescue, 1 the isogenic state (Fieller's interval)."),
     *_interval("screen", "interaction", "", "Effect on the disease line less that on the isogenic line."),
     Column("responder", "screen", "", TEXT, "responder, non_responder, indeterminate, phenotype_absent; null where the good direction is not known."),
     Column("responder_probability", "screen", "", REAL, "P(effect in the good direction > effect_floor)."),
@@ -86,7 +86,7 @@ DOSE = [
     Column("dose_molar", "dose", "mol/L", REAL, "Dose."),
     Column("control", "dose", "", TEXT, "none, positive or negative."),
     Column("status", "dose", "", TEXT, "ok, one_batch or no_variation."),
-    Column("reason", "dose", "", TEXT, "It in words."),
+    Column("reason", "dose", "", TEXT, "The status in words."),
     *_counts("dose"),
     *_interval("dose", "effect", "", f"Mean over batches; {_SCALE}."),
     Column("p_value", "dose", "", REAL, "Of no effect, batches as n. Null with one batch."),
@@ -96,9 +96,9 @@ DOSE = [
 COMPOUND = [
     Column("compound", "compound", "", TEXT, "Compound."),
     Column("phenotype", "compound", "", TEXT, "Well column that responds."),
-    Column("group", "compound", "", TEXT, "Whose donors: all disease lines, healthy lines, or the disease lines of one gene."),
+    Column("group", "compound", "", TEXT, "Donors that are combined: all disease lines, healthy lines, or the disease lines of one gene."),
     Column("status", "compound", "", TEXT, "ok, too_few_donors, no_common_dose."),
-    Column("reason", "compound", "", TEXT, "It in words; confounding by name."),
+    Column("reason", "compound", "", TEXT, "The status in words; confounding by name."),
     Column("effect_dose_molar", "compound", "mol/L", REAL, "Dose of the effects that are combined."),
     Column("n_lines", "compound", "", INT, "Lines with two batches or more."),
     Column("n_donors", "compound", "", INT, "Their donors: n."),
@@ -108,7 +108,7 @@ COMPOUND = [
     Column("q_value", "compound", "", REAL, "Benjamini–Hochberg over compounds of the same phenotype and group."),
     Column("predicted_low", "compound", "", REAL, "Where the next donor's effect is expected, lower end of 95 %. Null where lines and batches are confounded."),
     Column("predicted_high", "compound", "", REAL, "Upper end."),
-    Column("tau2", "compound", "", REAL, "Variance between donors. Null where lines and batches are confounded: it may be the batches'."),
+    Column("tau2", "compound", "", REAL, "Variance between donors. Null where lines and batches are confounded: it may come from the batches."),
     Column("i2", "compound", "", REAL, "Share of the variance that lies between donors."),
     Column("heterogeneity_p", "compound", "", REAL, "F test of donors being alike, against the scatter of batches within lines."),
     Column("method", "compound", "", TEXT, "How the variance between donors was estimated."),
@@ -125,7 +125,7 @@ WINDOW = [
     Column("phenotype", "window", "", TEXT, "Well column."),
     Column("batch", "window", "", TEXT, "Differentiation batch, with its lab; empty for all batches together."),
     Column("status", "window", "", TEXT, "expressed, not_expressed, no_variation, too_few_wells, too_few_batches."),
-    Column("reason", "window", "", TEXT, "It in words."),
+    Column("reason", "window", "", TEXT, "The status in words."),
     Column("n_wells", "window", "", INT, "Vehicle wells of both lines."),
     Column("n_batches", "window", "", INT, "Batches."),
     *_interval("window", "ssmd", "", "SSMD of isogenic against disease vehicle wells of one batch, plates averaged."),

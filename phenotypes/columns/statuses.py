@@ -1,5 +1,6 @@
-"""Every status that a table may hold: one enumeration per column. A member is the text that stands
-in the table.
+"""Every status that a table may hold: one enumeration per column.
+
+A member is the text that stands in the table.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class ScreenCurveStatus(StrEnum):
 
 
 class LineWindowStatus(StrEnum):
-    """Whether a line's phenotype differs from its isogenic control's, as the screen table tells it."""
+    """Whether a line's phenotype differs from its isogenic control's, in the screen table."""
 
     EXPRESSED = "expressed"
     NOT_EXPRESSED = "not_expressed"
@@ -103,7 +104,7 @@ class LineWindowStatus(StrEnum):
 
 
 class RescueStatus(StrEnum):
-    """What became of the fraction of a line's phenotype that a compound takes back."""
+    """What became of the fraction of a line's phenotype that a compound reverses."""
 
     OK = "ok"
     NOT_EXPRESSED = "not_expressed"
@@ -139,7 +140,7 @@ class MixedModelStatus(StrEnum):
 
 
 class AssociationStatus(StrEnum):
-    """Whether it was tested that a compound's effect differs between genes."""
+    """Whether the test of a difference in effect between genes was made."""
 
     OK = "ok"
     HOMOGENEOUS = "homogeneous"

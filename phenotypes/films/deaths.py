@@ -27,10 +27,10 @@ MIN_CONTROL_CELLS = 20
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
 class DeathSettings:
-    """What counts as a death, and what as the end of an observation.
+    """What counts as a death, and what ends an observation.
 
-    A neuron that seems to die while it moves farther than `jump_um` is more likely another cell,
-    dead before, that the track slipped to: the neuron is censored, not dead. `sensor_share` is that
+    A track that seems to die while it moves farther than `jump_um` has more likely slipped to
+    another cell that was dead before: the neuron is censored, not dead. `sensor_share` is that
     of Linsley et al., Nat. Commun. 12:5284, 2021.
     """
 
@@ -51,20 +51,21 @@ class DeathSettings:
     sensor_share: Annotated[
         Share,
         meaning(
-            "Share of the way from live to killed wells at which a sensor says dead (death_dye,"
+            "Share of the way from live to killed wells above which a sensor reads dead (death_dye,"
             " gedi)."
         ),
     ] = 0.25
     absent_frames: Annotated[
         Count,
-        meaning("Usable frames in a row without the neuron that make a death (reporter_loss)."),
+        meaning("Usable frames in a row without the neuron that count as a death (reporter_loss)."),
     ] = 2
 
 
 @dataclass(frozen=True)
 class SensorThreshold:
-    """Sensor value above which a neuron is dead; None with the reason if control wells could not
-    give it.
+    """Sensor value above which a neuron is dead.
+
+    None, with the reason, where the control wells do not give it.
     """
 
     threshold: float | None
@@ -74,7 +75,9 @@ class SensorThreshold:
 def sensor_threshold(
     live: ArrayLike, dead: ArrayLike, settings: DeathSettings | None = None
 ) -> SensorThreshold:
-    """θ = `sensor_share` (mean dead − mean live) + mean live, from vehicle wells at the first frame
+    """Threshold of a death sensor between live and killed control wells.
+
+    θ = mean live + `sensor_share` (mean dead − mean live), from vehicle wells at the first frame
     and killed wells at the last.
     """
     settings = settings or DeathSettings()
@@ -114,9 +117,10 @@ def with_sensor(cells: pl.DataFrame, definition: Definition) -> pl.DataFrame:
 def plate_tracks(
     cells: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame, settings: DeathSettings
 ) -> tuple[pl.DataFrame, SensorThreshold]:
-    """The plate's track table, and the sensor's threshold it was made with.
+    """The plate's track table, and the sensor threshold that it was made with.
 
-    Without a threshold where the definition needs one, there are no tracks: nobody knows who died.
+    Where the definition needs a threshold and there is none, the table is empty: deaths are
+    unknown.
     """
     sensed = with_sensor(cells.filter(pl.col("track").is_not_null()), settings.definition)
     threshold = SensorThreshold(None, f"{settings.definition} needs no threshold")
@@ -136,8 +140,8 @@ def plate_tracks(
     of_field = dict(placed.group_by("well", "field", maintain_order=True))
     parts = []
     for (well, number), frames in fields.group_by("well", "field", maintain_order=True):
-        own = of_field.get((well, number))
-        if own is None:
+        tracked = of_field.get((well, number))
+        if tracked is None:
             continue
         described = frames.sort("frame").select(
             "frame",
@@ -147,8 +151,8 @@ def plate_tracks(
             pl.col("drift_x_um").alias("x_um"),
         )
         size = (float(frames["height_um"][0]), float(frames["width_um"][0]))
-        found = tracks_table(own, described, size, settings, threshold.threshold)
-        parts.append(found.with_columns(pl.lit(well).alias("well"), pl.lit(number).alias("field")))
+        table = tracks_table(tracked, described, size, settings, threshold.threshold)
+        parts.append(table.with_columns(pl.lit(well).alias("well"), pl.lit(number).alias("field")))
     if not parts:
         return empty_table("track"), threshold
     named = pl.concat(parts).join(conditions, on="well", how="left", maintain_order="left")
@@ -181,7 +185,7 @@ def tracks_table(
     settings: DeathSettings,
     threshold: float | None,
 ) -> pl.DataFrame:
-    """One row a track of one field: entry, exit, event, censor reason.
+    """One row per track of one field: entry, exit, event, reason of censoring.
 
     Parameters
     ----------
@@ -189,7 +193,7 @@ def tracks_table(
         As `tracking.link` gives them, with `sensor`, `soma_form_factor`; y_um, x_um registered to
         the first frame.
     frames
-        frame, time_h, usable, y_um, x_um (its shift); one row a frame, in order.
+        frame, time_h, usable, y_um, x_um (its shift); one row per frame, in order.
     field_um
         Height and width of the field.
     threshold
@@ -245,8 +249,7 @@ def tracks_table(
     times = usable["time_h"].to_list()
     after = usable.select((pl.col("step") - 1).alias("end"), pl.col("time_h").alias("absent_h"))
     ends = ends.join(after, on="end", how="left", maintain_order="left")
-    # Unusable frames right after the last sighting: the microscope may have missed the cell's last
-    # hours.
+    # Where unusable frames follow the last sighting, the microscope may have missed the death.
     blind = _followed_by_unusable(frames)
     absent = last_step - pl.col("end")
     confirmed = (
@@ -258,7 +261,7 @@ def tracks_table(
     event_h = pl.col("dead_h")
     if settings.definition == "reporter_loss":
         event_h = pl.when(confirmed & ~pl.col("last_frame").is_in(blind)).then(pl.col("absent_h"))
-    # A conflict before the event: from then on nobody knows whose life is followed.
+    # After a conflict the track may follow another neuron, so a later event does not count.
     conflicted = pl.col("conflict_h").is_not_null() & (
         event_h.is_null() | (pl.col("conflict_h") < event_h)
     )
@@ -308,7 +311,10 @@ def tracks_table(
 def _dead(settings: DeathSettings, threshold: float | None) -> pl.Expr:
     if settings.definition in ("gedi", "death_dye"):
         if threshold is None:
-            raise ValueError(f"{settings.definition} needs a threshold from control wells")
+            raise ValueError(
+                f"the death definition {settings.definition} needs a threshold from control wells;"
+                " pass the one of sensor_threshold"
+            )
         return (pl.col("sensor") > threshold).fill_null(value=False)
     if settings.definition == "rounding":
         first = pl.col("soma_area_um2").first().over("track")
@@ -321,7 +327,7 @@ def _dead(settings: DeathSettings, threshold: float | None) -> pl.Expr:
 
 
 def _at_edge(field_um: tuple[float, float], edge_um: float) -> pl.Expr:
-    """Whether a soma, where it stood in its own frame, was within reach of the field's edge."""
+    """Whether a soma, at its place in its own frame, was within `edge_um` of the field's edge."""
     y, x = pl.col("y_um") + pl.col("dy"), pl.col("x_um") + pl.col("dx")
     return (y < edge_um) | (x < edge_um) | (y > field_um[0] - edge_um) | (x > field_um[1] - edge_um)
 

@@ -1,15 +1,15 @@
-"""Survival over time: hazard ratios per line, compound and dose against the line's vehicle, with
-what may spoil them.
+"""Hazard ratios per line, compound and dose against the line's vehicle, and survival of wells.
 
 Cox's model with Efron's ties, stratified by batch, variance clustered by well (lifelines). The
 sandwich variance is too small with few wells: it is multiplied by G/(G − 1) and intervals take
 Student's t with G − 2 degrees of freedom, G wells in both arms; and it is never taken below the
-model's own. Where both arms stand in two batches or more, the interval is no narrower than what the
-batches' own ratios say of one another (Student's t, batches − 1): within a line the batch is n, and
-a bootstrap of three has ten different draws. Under MIN_EVENTS deaths in an arm no ratio is given.
+model's own. Where both arms are in two batches or more, the interval is at least as wide as the one
+between the ratios of single batches (Student's t, batches − 1 degrees of freedom): within a line
+the batch is n, and a bootstrap of three has ten different draws. With fewer than MIN_EVENTS deaths
+in an arm, no ratio is given.
 
 Censoring is informative where one arm loses more tracks than the other. Then the row is flagged,
-and two bounds are given: all lost had died when last seen; all lost lived to the end.
+and two bounds are given: all lost neurons died when last seen; all lived to the end.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Row = dict[str, object]
 def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
     """One row per line × compound × dose.
 
-    `tracks` as the track table; only included ones take part.
+    `tracks` is the track table; only included tracks take part.
     """
     used = tracks.filter("included")
     if used.is_empty():
@@ -47,9 +47,9 @@ def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
     horizon = _earliest(used, "study_end_h")
     rows: list[Row] = []
     for line in used["line"].unique().sort():
-        own = used.filter(pl.col("line") == line)
-        vehicle = own.filter(pl.col("control") == "vehicle")
-        treated = own.filter(
+        of_line = used.filter(pl.col("line") == line)
+        vehicle = of_line.filter(pl.col("control") == "vehicle")
+        treated = of_line.filter(
             pl.col("control").is_in(["none", "positive"]) & (pl.col("compound") != "")
         )
         for (compound, dose), arm in treated.sort("compound", "dose_molar").group_by(
@@ -82,8 +82,9 @@ def _lost_fraction(tracks: pl.DataFrame) -> float:
 
 
 def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
-    """Columns of one hazard row from two sets of included tracks (well, batch, entry_h, exit_h,
-    event, reason).
+    """Columns of one hazard row from two sets of included tracks.
+
+    Both have the columns well, batch, entry_h, exit_h, event, reason.
     """
     row: Row = {"horizon_h": horizon_h}
     loss = []
@@ -139,9 +140,9 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
         lived = _ratio(
             every.with_columns(pl.when(lost).then(to_end).otherwise(pl.col("hours")).alias("hours"))
         )
-        words = f"{loss[0]:.0%} of vehicle and {loss[1]:.0%} of treated tracks were lost: "
+        reason = f"{loss[0]:.0%} of vehicle and {loss[1]:.0%} of treated tracks were lost: "
         bounded = died is not None and lived is not None
-        words += (
+        reason += (
             "read the hazard ratio between its two bounds"
             if bounded
             else "a bound of the hazard ratio is not finite"
@@ -150,14 +151,15 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
             "hr_lost_died": died,
             "hr_lost_lived": lived,
             "status": "informative_censoring",
-            "reason": words,
+            "reason": reason,
         }
     return row
 
 
 def _rmst(group: pl.DataFrame, horizon_h: float) -> tuple[float, float]:
-    """RMST from the study's start; its error between wells where there are at least three, and
-    never below Greenwood's.
+    """RMST from the study's start, and its standard error.
+
+    The error is the one between wells where there are at least three, and never below Greenwood's.
     """
     start = _earliest(group, "entry_h")
     mean, error = kaplan_meier(group["exit_h"] - start, group["event"]).rmst(horizon_h - start)
@@ -171,8 +173,9 @@ def _rmst(group: pl.DataFrame, horizon_h: float) -> tuple[float, float]:
 
 
 def _arms(vehicle: pl.DataFrame, arm: pl.DataFrame, *, at_once: bool = False) -> pl.DataFrame:
-    """Both arms with `treated` and `hours` at risk, from each track's own start; `at_once` keeps
-    those at risk for no time.
+    """Both arms with `treated` and with `hours` at risk from each track's own start.
+
+    `at_once` keeps tracks that were at risk for no time.
     """
     hours = (pl.col("exit_h") - pl.col("entry_h")).alias("hours")
     chosen = [
@@ -189,7 +192,7 @@ def _arms(vehicle: pl.DataFrame, arm: pl.DataFrame, *, at_once: bool = False) ->
             for group, treated in ((vehicle, 0.0), (arm, 1.0))
         ]
     )
-    # Seen once and never again: it says nothing of when it died.
+    # A track seen in one frame only carries no time of death.
     return (
         both.with_columns(pl.col("hours").clip(lower_bound=_INSTANT_H))
         if at_once
@@ -210,8 +213,8 @@ def _fit(both: pl.DataFrame, strata: Sequence[str], cluster: str | None = None) 
 
     more = [*strata, *([cluster] if cluster else [])]
     with warnings.catch_warnings():
-        # It warns of separation: where one arm dies at once and the other hardly, the ratio has no
-        # finite estimate.
+        # lifelines warns of separation: where one arm dies at once and the other hardly, the ratio
+        # has no finite estimate.
         warnings.simplefilter("error", ConvergenceWarning)
         return CoxPHFitter().fit(
             _frame(both, more),
@@ -224,8 +227,9 @@ def _fit(both: pl.DataFrame, strata: Sequence[str], cluster: str | None = None) 
 
 
 def _strata(both: pl.DataFrame) -> list[str]:
-    """Stratify by batch where both arms are in more than one; a batch with one arm only says
-    nothing of the ratio.
+    """Stratify by batch where both arms are in more than one batch.
+
+    A batch with one arm only carries no information on the ratio.
     """
     arms = both.group_by("batch").agg(pl.col("treated").n_unique())
     return ["batch"] if len(arms) > 1 and (arms["treated"] == 2).any() else []
@@ -233,13 +237,13 @@ def _strata(both: pl.DataFrame) -> list[str]:
 
 def _between_batches(both: pl.DataFrame) -> list[float]:
     """Log hazard ratio of each batch that has both arms and a finite estimate."""
-    found = []
+    log_ratios = []
     for part in both.partition_by("batch", maintain_order=True):
         if part["treated"].n_unique() == 2:
             ratio = _ratio(part.with_columns(pl.lit("").alias("batch")))
             if ratio is not None and ratio > 0:
-                found.append(float(np.log(ratio)))
-    return found
+                log_ratios.append(float(np.log(ratio)))
+    return log_ratios
 
 
 def _no_estimate() -> tuple[type[Exception], ...]:
@@ -314,8 +318,10 @@ def _cox(both: pl.DataFrame) -> Row:
 
 
 def well_survival(tracks: pl.DataFrame) -> pl.DataFrame:
-    """Per well: n_tracked, n_deaths, rmst_h, survival_end, lost_fraction, over included tracks and
-    the plate's common horizon.
+    """Deaths, losses and survival per well, over included tracks.
+
+    Columns: n_tracked, n_deaths, rmst_h, survival_end, lost_fraction; survival up to the plate's
+    common horizon.
     """
     used = tracks.filter("included")
     rows: list[Row] = []

@@ -18,7 +18,9 @@ Real = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class KaplanMeier:
-    """`time`: distinct event times; `survival` just after each and its Greenwood `variance`;
+    """A Kaplan–Meier curve.
+
+    `time`: distinct event times; `survival` just after each and its Greenwood `variance`;
     `at_risk`, `events` at each.
     """
 
@@ -48,7 +50,7 @@ class KaplanMeier:
 def kaplan_meier(
     exit_time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None
 ) -> KaplanMeier:
-    """Kaplan–Meier curve; a subject is at risk from after its entry up to and including its exit."""
+    """Kaplan–Meier curve of subjects at risk from after their entry to their exit, inclusive."""
     leave, died = np.asarray(exit_time, float), np.asarray(event, bool)
     enter = np.zeros(len(leave)) if entry is None else np.asarray(entry, float)
     time, events = np.unique(leave[died], return_counts=True)

@@ -1,11 +1,10 @@
-"""Follow neurons through time: register the frames, link somas, name what goes wrong.
+"""Follow neurons through time: register the frames, link somas, mark doubtful links.
 
 Strategy. Each frame is shifted onto the first by phase correlation. Somas are then linked by linear
 assignment with gap closing (laptrack). Divisions are off, since motor neurons are post-mitotic: a
 track that begins where another is in mid-study is a split by segmentation, and one that ends where
-another goes on and grows is a merge. Both leave a mark (`conflict`), and nobody's death. Frames
-that could not be registered or are out of focus are not linked over as if nothing were there; they
-are left out.
+another goes on and grows is a merge. Both are marked (`conflict`) and are not deaths. Frames
+that could not be registered or are out of focus are left out, and do not count as gaps.
 """
 
 from __future__ import annotations
@@ -40,19 +39,19 @@ class TrackSettings:
     max_gap: Annotated[
         int,
         pydantic.Field(ge=0),
-        meaning("Frames that a neuron may be missing and still be the same."),
+        meaning("Frames that a neuron may be missing for and still be the same."),
     ] = 2
     merged_growth: Annotated[
         float,
         pydantic.Field(gt=1),
         meaning(
-            "A soma that grows by this factor where a track ends beside it is two neurons; one that"
-            " shrinks by it was split."
+            "A soma that grows by this factor where a track ends beside it holds two neurons; one"
+            " that shrinks by it was split."
         ),
     ] = 1.4
     max_drift: Annotated[
         Share,
-        meaning("A frame shifted by more than this share of the field's side shows another place."),
+        meaning("A frame shifted by more than this share of the field's side is not placed."),
     ] = 0.4
     blurred_slope: Annotated[
         Positive,
@@ -65,7 +64,9 @@ class TrackSettings:
 
 @dataclass(frozen=True)
 class Registration:
-    """`shift_px` (T, 2): y, x displacement of each frame against the first usable one. `ok` (T,):
+    """Drift of the frames of a field.
+
+    `shift_px` (T, 2): y, x displacement of each frame against the first usable one. `ok` (T,):
     whether it could be placed.
     """
 
@@ -76,20 +77,19 @@ class Registration:
 def register(
     frames: Iterable[Image], sharp: Sequence[bool], settings: TrackSettings | None = None
 ) -> Registration:
-    """Drift of a field by phase correlation of each frame with the last one that could be placed
-    (Hann window, sub-pixel).
+    """Register a field: phase correlation of each frame with the last one that was placed.
 
-    Frames are taken one at a time; those that are not `sharp` are not placed, and no other is
-    placed by them.
+    Hann window, sub-pixel. Frames are taken one at a time; those that are not `sharp` are not
+    placed, and no other is placed by them.
     """
     settings = settings or TrackSettings()
     shifts: list[NDArray[np.float64]] = []
     ok: list[bool] = []
     before: Image | None = None
-    at = np.zeros(2)
+    position = np.zeros(2)
     for frame, clear in zip(frames, sharp, strict=True):
         # Until it is placed, a frame stands where the last one stood.
-        shifts.append(at)
+        shifts.append(position)
         ok.append(False)
         if not clear:
             continue
@@ -102,14 +102,14 @@ def register(
                 before, small, cv2.createHanningWindow(small.shape[::-1], cv2.CV_32F)
             )
             step = np.array([dy, dx]) * factor
-            moved = at + step
+            moved = position + step
             near = np.abs(step).max() <= _NEAR * min(frame.shape)
             if response < (_FAINT_PEAK if near else _SHARP_PEAK) or np.abs(
                 moved
             ).max() > settings.max_drift * min(frame.shape):
                 continue
-            at = moved
-        shifts[-1], ok[-1], before = at, True, small
+            position = moved
+        shifts[-1], ok[-1], before = position, True, small
     return Registration(np.array(shifts).reshape(-1, 2), np.array(ok, bool))
 
 
@@ -118,24 +118,27 @@ def sharp_frames(
 ) -> list[bool]:
     """Whether each frame's spectrum is no steeper than its neighbours' in time.
 
-    The focus slope of a culture that dies drifts over days; a frame out of focus falls out of line
-    by itself.
+    The focus slope of a dying culture drifts over days; a frame out of focus differs from the
+    frames around it.
     """
     settings = settings or TrackSettings()
     slope = np.array([np.nan if f is None else f for f in focus], float)
     sharp = []
     for t in range(len(slope)):
-        beside = np.delete(slope[max(0, t - 2) : t + 3], min(t, 2))
-        beside = beside[np.isfinite(beside)]
-        # Where too little light is left for a slope, there is nothing to be out of focus.
-        blurred = len(beside) >= 2 and bool(slope[t] < np.median(beside) - settings.blurred_slope)
+        neighbours = np.delete(slope[max(0, t - 2) : t + 3], min(t, 2))
+        neighbours = neighbours[np.isfinite(neighbours)]
+        # A frame with too little light for a slope is not called out of focus.
+        blurred = len(neighbours) >= 2 and bool(
+            slope[t] < np.median(neighbours) - settings.blurred_slope
+        )
         sharp.append(not blurred)
     return sharp
 
 
 def _prepared(frame: Image, factor: float) -> Image:
-    """Smaller, flattened: a bright cell must not outweigh all others, nor a shaded background the
-    cells.
+    """The frame smaller and flattened.
+
+    A bright cell must not outweigh all others, nor a shaded background the cells.
     """
     shape = (max(8, round(frame.shape[1] / factor)), max(8, round(frame.shape[0] / factor)))
     small = cv2.resize(frame, shape, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -145,8 +148,9 @@ def _prepared(frame: Image, factor: float) -> Image:
 
 
 def link(objects: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
-    """Add `track` (numbered from 1 in order of first frame and label) and `conflict` to a field's
-    objects.
+    """Add `track` and `conflict` to the objects of a field.
+
+    Tracks are numbered from 1 in order of first frame and label.
 
     Parameters
     ----------
@@ -166,8 +170,7 @@ def link(objects: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
     import pandas as pd
     from laptrack import LapTrack
 
-    # Frames are numbered among the usable ones: a gap is what is missing of a cell, not of the
-    # microscope.
+    # Frames are numbered among the usable ones: a gap is a cell that is missing, not a frame.
     usable = objects["frame"].unique().sort()
     order = objects["frame"].replace_strict(usable, range(len(usable)), return_dtype=pl.Int64)
     rows = objects.with_columns(order.alias("step")).sort("step", "label")
@@ -185,10 +188,10 @@ def link(objects: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
     linked, _, _ = tracker.predict_dataframe(
         frame, ["y_um", "x_um"], frame_col="step", only_coordinate_cols=False
     )
-    found = np.zeros(len(rows), np.int64)
-    found[linked["row"].to_numpy()] = linked["track_id"].to_numpy()
+    track_id = np.zeros(len(rows), np.int64)
+    track_id[linked["row"].to_numpy()] = linked["track_id"].to_numpy()
     # laptrack's numbers follow its graph; ours follow first appearance.
-    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(track_id, return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(1, len(first) + 1)
     rows = rows.with_columns(pl.Series("track", number[inverse])).sort("track", "step")
@@ -206,14 +209,14 @@ def _conflicts(rows: pl.DataFrame, settings: TrackSettings) -> pl.DataFrame:
     # A track that begins in mid-study beside one that was there a frame ago and has shrunk since:
     # one cell cut in two.
     for i in np.flatnonzero(begins & (step > 0)):
-        beside = np.flatnonzero((step == step[i]) & ~begins & (track != track[i]))
-        near = beside[np.hypot(*(place[beside] - place[i]).T) <= settings.max_move_um]
+        others = np.flatnonzero((step == step[i]) & ~begins & (track != track[i]))
+        near = others[np.hypot(*(place[others] - place[i]).T) <= settings.max_move_um]
         shrunk = near[area[near] * settings.merged_growth <= area[near - 1]]
         conflict[shrunk] = True
     # A track that ends beside one that goes on and has grown since: two cells taken for one.
     for i in np.flatnonzero(ends & (step < latest)):
-        beside = np.flatnonzero((step == step[i] + 1) & ~begins & (track != track[i]))
-        near = beside[np.hypot(*(place[beside] - place[i]).T) <= settings.max_move_um]
+        others = np.flatnonzero((step == step[i] + 1) & ~begins & (track != track[i]))
+        near = others[np.hypot(*(place[others] - place[i]).T) <= settings.max_move_um]
         if (area[near] >= settings.merged_growth * area[near - 1]).any():
             conflict[i] = True
     return rows.with_columns(pl.Series("conflict", conflict))

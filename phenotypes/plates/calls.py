@@ -1,4 +1,4 @@
-"""What is said of a cell only with the whole plate in view: pyknotic, motor neuron, mislocalised."""
+"""Calls on cells that need the whole plate: pyknotic, motor neuron, mislocalised."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from phenotypes.plates.identity import IdentityThreshold, identity_threshold
 from segmentation.settings import STRICT, Positive, meaning
 
 MIN_HEALTHY = 100
-# Words of a plate map's genotype that call a line healthy or corrected, where the protocol names no
-# lines.
+# Words in the genotype of a plate map that make a line healthy or corrected, where the protocol
+# does not name lines.
 _HEALTHY = re.compile(r"\b(healthy|wild[ -]?type|isogenic|corrected|control)\b", re.IGNORECASE)
 
 
@@ -80,8 +80,9 @@ def mark_pyknotic(
 def mark_motor_neurons(
     cells: pl.DataFrame, conditions: pl.DataFrame
 ) -> tuple[pl.DataFrame, IdentityThreshold | None]:
-    """Fill `is_motor_neuron` with the plate's threshold, or leave it null; None without an identity
-    channel.
+    """Fill `is_motor_neuron` with the plate's threshold, or leave it null.
+
+    The threshold is None without an identity channel.
     """
     identity = pl.col("nucleus_mean_identity")
     if cells["nucleus_mean_identity"].null_count() == len(cells):
@@ -91,20 +92,21 @@ def mark_motor_neurons(
     neurons = placed.filter(pl.col("is_neuron") & (pl.col("control") != "negative"))[
         "nucleus_mean_identity"
     ]
-    found = identity_threshold(neurons.drop_nulls().to_numpy(), negative.drop_nulls().to_numpy())
-    if found.threshold is None:
-        return cells, found
+    decision = identity_threshold(neurons.drop_nulls().to_numpy(), negative.drop_nulls().to_numpy())
+    if decision.threshold is None:
+        return cells, decision
     return (
         cells.with_columns(
-            (pl.col("is_neuron") & (identity > found.threshold)).alias("is_motor_neuron")
+            (pl.col("is_neuron") & (identity > decision.threshold)).alias("is_motor_neuron")
         ),
-        found,
+        decision,
     )
 
 
 def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[str]:
-    """Lines that mislocalisation is judged by: those named, or those whose genotype in the plate
-    map says so.
+    """Lines that mislocalisation is judged by.
+
+    Those named, or else those with a healthy genotype in the plate map.
     """
     if named:
         return sorted(named)
@@ -118,11 +120,10 @@ def mark_mislocalised(
     healthy: Sequence[str],
     settings: CallSettings | None = None,
 ) -> tuple[pl.DataFrame, str]:
-    """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines; returns the
-    reason in words as well.
+    """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines.
 
-    The limit is a percentile of their nc_log2_aggregate: by construction that share of healthy
-    neurons lies below.
+    Returns the reason in words as well. The limit is a percentile of their nc_log2_aggregate: by
+    construction that share of healthy neurons lies below.
     """
     settings = settings or CallSettings()
     ratio = pl.col("nc_log2_aggregate")
@@ -137,7 +138,7 @@ def mark_mislocalised(
             ),
         )
     placed = _placed(cells, conditions)
-    # Neurons where they are known, nuclei where not; pyknotic ones never.
+    # Neurons where they are known, all nuclei elsewhere; never pyknotic ones.
     intact = pl.col("is_neuron").fill_null(value=True) & ~pl.col("is_pyknotic").fill_null(
         value=False
     )

@@ -1,8 +1,8 @@
-"""What quality control leaves out of a plate, and what it says about the whole of it.
+"""Quality control of a plate: fields and wells to leave out, and checks of the whole plate.
 
 Left out are fields out of focus, wells with too few fields left, and vehicle wells unlike the other
-vehicle wells of their line. **A treated well is never left out for its cells**: few or none is what
-a toxic compound does. So focus is judged on nuclei only, against vehicle fields, and only in fields
+vehicle wells of their line. **A treated well is never left out for its cells**: a toxic compound
+leaves few or none. So focus is judged on nuclei only, against vehicle fields, and only in fields
 with enough nuclei to judge it by.
 """
 
@@ -62,13 +62,13 @@ class QualityLimits:
         Positive,
         meaning(
             "Robust z of the background at the highest dose above vehicle wells at which a compound"
-            " is said to glow."
+            " is reported as autofluorescent."
         ),
     ] = 5.0
 
 
-# Robust z divides by no less than this: a plate whose fields all agree must not condemn the first
-# that differs a little.
+# Robust z divides by at least this: where all fields of a plate agree, one that differs a little
+# must not be left out.
 _LEAST_SLOPE_SD = 0.1
 _LEAST_DENSITY_CV = 0.05
 _JUDGED_NUCLEI = 10
@@ -79,7 +79,7 @@ _TREND_WELLS = 8
 def mark_fields(
     fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits
 ) -> pl.DataFrame:
-    """Fill `valid` and `qc`."""
+    """Fill `valid` and `qc` of every field."""
     placed = fields.join(
         conditions.select("well", "control"), on="well", how="left", maintain_order="left"
     )
@@ -114,8 +114,8 @@ def mark_fields(
     ).select(fields.columns)
 
 
-def _warnings(value: pl.Expr, limit: float, words: str) -> list[pl.Expr]:
-    return [pl.when(value > limit).then(pl.format(words + " ({})", value.round(3)))]
+def _warnings(value: pl.Expr, limit: float, text: str) -> list[pl.Expr]:
+    return [pl.when(value > limit).then(pl.format(text + " ({})", value.round(3)))]
 
 
 def exclude_unfocused(
@@ -139,8 +139,9 @@ def exclude_unfocused(
 
 
 def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
-    """The well table with vehicle wells unlike the line's others excluded, and survival taken
-    against those that stay.
+    """The well table without vehicle wells unlike the others of their line.
+
+    They get the status excluded, and survival is taken against those that stay.
     """
     names, reasons = [], []
     vehicles = wells.filter(
@@ -185,14 +186,14 @@ def plate_checks(
     columns: int,
     limits: QualityLimits | None = None,
 ) -> pl.DataFrame:
-    """Edge effect, trends over rows, columns and time of imaging, and compounds that glow, one row
-    a check; `rows` × `columns` is the plate's format.
+    """Edge effect, trends, drift and autofluorescence: one row per check.
+
+    `rows` × `columns` is the plate's format.
     """
     limits = limits or QualityLimits()
     done = wells.filter(pl.col("status") == "done")
     checks: list[Row] = []
-    # A field that is left out of its well says nothing of a compound's glow or of the order of
-    # imaging.
+    # Fields that are left out of their wells take no part in autofluorescence or drift.
     fields = fields.filter(pl.col("valid").fill_null(value=True))
     for phenotype in ("live_density", "neurite_length_density"):
         checks += _position_checks(done, phenotype, rows, columns, limits)
@@ -226,8 +227,9 @@ def _check(
 
 
 def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
-    """Vehicle wells with `level`, each against the mean of its own line's: lines differ in theirs.
-    `row` and `column` from 1.
+    """Vehicle wells with `level`, each relative to the vehicle mean of its own line.
+
+    `row` and `column` count from 1.
     """
     vehicles = done.filter((pl.col("control") == "vehicle") & pl.col(phenotype).is_not_null())
     level = vehicle_means(vehicles, phenotype)
@@ -241,8 +243,9 @@ def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
 
 
 def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str, limits: QualityLimits) -> Row:
-    """Whether vehicle wells imaged later read otherwise: cells that die or bleach while the plate
-    waits on the stage.
+    """Whether vehicle wells imaged later read differently.
+
+    Cells die or bleach while the plate waits on the stage.
     """
     taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
     vehicles = _vehicle_levels(done, phenotype).join(
@@ -258,18 +261,26 @@ def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str, limits: Qua
         )
     hours = vehicles["taken_h"].to_numpy()
     if n < _TREND_WELLS or len(set(hours)) < _TREND_WELLS:
-        words = f"{len(set(hours))} times of {n} vehicle wells are known; {_TREND_WELLS} are needed"
-        return _check("acquisition_drift", phenotype, "not_assessable", words, n=n)
+        reason = (
+            f"{len(set(hours))} times of {n} vehicle wells are known; {_TREND_WELLS} are needed"
+        )
+        return _check("acquisition_drift", phenotype, "not_assessable", reason, n=n)
     rank, p = _rank(hours, vehicles["level"].to_numpy())
-    words = (
+    reason = (
         f"rank correlation of vehicle wells with the time of imaging {rank:.2f} over"
         f" {np.ptp(hours):.2g} h"
     )
     along = {name: abs(_rank(hours, vehicles[name].to_numpy())[0]) for name in ("row", "column")}
     for name in (name for name, r in along.items() if r > 0.9):
-        words += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
+        reason += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
     return _check(
-        "acquisition_drift", phenotype, "warning" if p < limits.trend_p else "ok", words, rank, p, n
+        "acquisition_drift",
+        phenotype,
+        "warning" if p < limits.trend_p else "ok",
+        reason,
+        rank,
+        p,
+        n,
     )
 
 
@@ -279,14 +290,14 @@ def _position_checks(
     vehicles = _vehicle_levels(done, phenotype)
     row, column = vehicles["row"].to_numpy(), vehicles["column"].to_numpy()
     value = vehicles["level"].to_numpy()
-    found: list[Row] = []
+    checks: list[Row] = []
     outer = (
         (row == 1) | (row == rows) | (column == 1) | (column == columns)
         if len(row)
         else np.zeros(0, bool)
     )
     if min(outer.sum(), (~outer).sum()) < 3:
-        found.append(
+        checks.append(
             _check(
                 "edge_effect",
                 phenotype,
@@ -298,13 +309,13 @@ def _position_checks(
     else:
         p = float(stats.mannwhitneyu(value[outer], value[~outer]).pvalue)
         ratio = float(np.median(value[outer]) / np.median(value[~outer]))
-        words = f"vehicle wells at the edge read {ratio:.2f} × those inside"
-        found.append(
+        reason = f"vehicle wells at the edge read {ratio:.2f} × those inside"
+        checks.append(
             _check(
                 "edge_effect",
                 phenotype,
                 "warning" if p < limits.trend_p else "ok",
-                words,
+                reason,
                 ratio,
                 p,
                 len(value),
@@ -312,7 +323,7 @@ def _position_checks(
         )
     for name, place in (("row_trend", row), ("column_trend", column)):
         if len(value) < _TREND_WELLS or len(set(place)) < 4:
-            found.append(
+            checks.append(
                 _check(
                     name,
                     phenotype,
@@ -323,37 +334,38 @@ def _position_checks(
             )
             continue
         rank, p = _rank(place, value)
-        words = (
+        reason = (
             f"rank correlation of vehicle wells with their {name.split('_', maxsplit=1)[0]}"
             f" {rank:.2f}"
         )
-        found.append(
+        checks.append(
             _check(
                 name,
                 phenotype,
                 "warning" if p < limits.trend_p else "ok",
-                words,
+                reason,
                 rank,
                 p,
                 len(value),
             )
         )
-    return found
+    return checks
 
 
 def _rank(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """Spearman's correlation and its p; (0, 1) where one of them does not vary."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0, 1.0
-    found = stats.spearmanr(a, b)
-    return float(found.statistic), float(found.pvalue)
+    correlation = stats.spearmanr(a, b)
+    return float(correlation.statistic), float(correlation.pvalue)
 
 
 def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame, limits: QualityLimits) -> list[Row]:
-    """A compound whose wells' background rises with the dose, beyond every vehicle well, glows in
-    that channel.
+    """Compounds that fluoresce in a channel.
+
+    The background of their wells rises with the dose, above every vehicle well.
     """
-    found: list[Row] = []
+    checks: list[Row] = []
     for role in INTENSITY_ROLES:
         level = (
             fields.group_by("well")
@@ -372,19 +384,19 @@ def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame, limits: QualityL
             z = (float(np.median(top)) - middle) / sd
             rises = len(set(dose)) < 3 or _rank(dose, glow)[0] > 0.5
             if z > limits.autofluorescent_z and float(np.median(top)) > vehicle.max() and rises:
-                words = (
+                reason = (
                     f"background of the {role} channel at the highest dose is {z:.1f} robust SD"
                     " above vehicle: the compound may glow"
                 )
-                found.append(
+                checks.append(
                     _check(
                         "autofluorescence",
                         f"{part['compound'][0]}, {role}",
                         "warning",
-                        words,
+                        reason,
                         z,
                         None,
                         len(part),
                     )
                 )
-    return found
+    return checks

@@ -1,12 +1,12 @@
-"""How well a plate tells its controls apart: Z′, robust Z′, SSMD, signal window and V-factor, each
-with a bootstrap interval.
+"""Assay quality of a plate: Z′, robust Z′, SSMD, signal window and V-factor, with intervals.
 
 Z′ = 1 − 3(σp + σn)/|µp − µn| (Zhang, Chung & Oldenburg, J. Biomol. Screen. 4:67, 1999), robust Z′
 the same with median and 1.4826 MAD, SSMD = (µp − µn)/√(σp² + σn²) (X. D. Zhang, Genomics 89:552,
 2007). Sample standard deviations with n − 1. For equal σ: Z′ = 1 − (6/√2)/|SSMD|. Signal window =
 (|µp − µn| − 3(σp + σn))/σn (Sittampalam, Iversen, Boadt et al., J. Biomol. Screen. 2:159, 1997).
 V-factor = 1 − 6σ̄/|µp − µn| with σ̄ the mean SD over all replicated conditions (Ravkin, Soc.
-Biomol. Screen. 2004): Z′ knows the two ends of a curve only, V its middle too.
+Biomol. Screen. 2004): Z′ uses the two ends of a curve only, V its middle too. Intervals are
+bootstrap intervals.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def ssmd(positive: ArrayLike, negative: ArrayLike) -> Real:
 
 
 def signal_window(positive: ArrayLike, negative: ArrayLike) -> Real:
-    """Signal window over the last axis, in standard deviations of the negative (vehicle) group; NaN
-    where it does not vary.
+    """Signal window over the last axis, in standard deviations of the negative (vehicle) group.
+
+    NaN where that group does not vary.
     """
     p, n = np.asarray(positive, float), np.asarray(negative, float)
     spread = n.std(-1, ddof=1)
@@ -65,8 +66,9 @@ def signal_window(positive: ArrayLike, negative: ArrayLike) -> Real:
 
 
 def v_factor(groups: Sequence[ArrayLike], positive: ArrayLike, negative: ArrayLike) -> float | None:
-    """V-factor from replicated conditions (two wells or more each); None where there are none or
-    the controls agree exactly.
+    """V-factor from replicated conditions, of two wells or more each.
+
+    None where there are none or the controls agree exactly.
     """
     spreads = [
         float(np.std(np.asarray(g, float), ddof=1)) for g in groups if len(np.asarray(g)) >= 2
@@ -111,7 +113,7 @@ def assay_window(
 ) -> dict[str, Estimate]:
     """z_prime, robust_z_prime, ssmd and signal_window with intervals.
 
-    Raises ValueError under MIN_WELLS wells a group.
+    Raises ValueError with fewer than MIN_WELLS wells in a group.
     """
     p, n = np.asarray(positive, float), np.asarray(negative, float)
     if min(len(p), len(n)) < MIN_WELLS:
@@ -142,17 +144,18 @@ def assay_window(
 
 
 def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
-    """One row per line × phenotype: controls, Z′, robust Z′, SSMD; a status where they cannot be
-    computed.
+    """One row per line × phenotype: controls, Z′, robust Z′, SSMD, signal window and V-factor.
+
+    A status says where they cannot be computed.
     """
     rows = []
     done = wells.filter(pl.col("status") == "done")
     for line in done["line"].unique().sort():
-        own = done.filter(pl.col("line") == line)
+        of_line = done.filter(pl.col("line") == line)
         for name in phenotypes:
             column = phenotype(name)
             groups = {
-                c: own.filter(pl.col("control") == c)[name].drop_nulls().to_numpy()
+                c: of_line.filter(pl.col("control") == c)[name].drop_nulls().to_numpy()
                 for c in ("vehicle", "positive")
             }
             vehicle, positive = groups["vehicle"], groups["positive"]
@@ -168,7 +171,7 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                     row["vehicle_cv"] = float(vehicle.std(ddof=1) / vehicle.mean())
             if len(positive):
                 row["positive_mean"] = float(positive.mean())
-            if own[name].null_count() == len(own):
+            if of_line[name].null_count() == len(of_line):
                 reason = (
                     f"{name} has no value in any well of line {line}; the response table says why"
                 )
@@ -181,7 +184,7 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
             else:
                 row |= {"status": "ok", "reason": ""}
                 conditions = (
-                    own.filter(pl.col(name).is_not_null())
+                    of_line.filter(pl.col(name).is_not_null())
                     .group_by("compound", "dose_molar", "control", maintain_order=True)
                     .agg(name)
                 )

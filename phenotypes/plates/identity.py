@@ -1,5 +1,4 @@
-"""Which neurons are motor neurons: one threshold on the identity marker for the whole plate, or a
-refusal.
+"""Which neurons are motor neurons: one threshold on the identity marker per plate, or a refusal.
 
 The logarithm of the nuclear intensity of all neurons of the plate is fitted with one and with two
 Gaussians. Two are accepted if the Bayesian information criterion prefers them and they are apart as
@@ -32,18 +31,21 @@ class IdentityThreshold:
 
 
 def identity_threshold(neurons: ArrayLike, negative: ArrayLike = ()) -> IdentityThreshold:
-    """The plate's threshold from nuclear intensities of neurons, and of nuclei in negative wells."""
+    """The plate's threshold from neurons, and from nuclei in negative wells.
+
+    Both are nuclear intensities in grey levels above background.
+    """
     values = _logs(neurons)
     why = f"only {len(values)} neurons above background, {MIN_CELLS} are needed"
     if len(values) >= MIN_CELLS:
-        found = _mixture(values)
-        if isinstance(found, float):
+        boundary = _mixture(values)
+        if isinstance(boundary, float):
             return IdentityThreshold(
                 "ok",
                 "two-component mixture of log intensity, preferred by BIC",
-                float(np.exp(found)),
+                float(np.exp(boundary)),
             )
-        why = found
+        why = boundary
     dark = _logs(negative)
     if len(dark) >= MIN_NEGATIVE:
         middle = float(np.median(dark))
@@ -61,7 +63,7 @@ def identity_threshold(neurons: ArrayLike, negative: ArrayLike = ()) -> Identity
 
 
 def _logs(intensities: ArrayLike) -> NDArray[np.float64]:
-    """Logarithms of the positive values, evenly thinned in their order of size to what a fit needs."""
+    """Logarithms of the positive values, thinned evenly in order of size to at most _MOST_CELLS."""
     values = np.asarray(intensities, float)
     values = np.sort(values[np.isfinite(values) & (values > 0)])
     if len(values) > _MOST_CELLS:

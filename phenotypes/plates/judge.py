@@ -1,5 +1,6 @@
-"""The whole plate in view: calls on cells, quality control, the well table, survival over time.
-Pure; the shell hands tables in.
+"""Judge a whole plate: calls on cells, quality control, well table, survival over time.
+
+Tables go in and come out; nothing is read from or written to disk.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from phenotypes.plates.wells import WellSettings, well_table
 
 @dataclass(frozen=True)
 class PlateJudgement:
-    """Tables of a plate, each conforming to the dictionary; `tracks` and `hazards` are empty in a
-    fixed assay.
+    """Tables of a plate, each conforming to the dictionary.
+
+    `tracks` and `hazards` are empty in a fixed assay.
 
     Examples
     --------
@@ -77,15 +79,15 @@ def judge(
     """From measured cells and fields to wells.
 
     A longitudinal assay (`deaths` given) has its well table from the last time point, with survival
-    over all of them; its fields stay valid, since frames out of focus are already no part of any
-    track.
+    over all of them; its fields stay valid, since frames out of focus are already left out of
+    all tracks.
 
     Parameters
     ----------
     cells, fields
         Of all wells that were measured.
     conditions
-        well, line, genotype, compound, dose_molar, control, batch; one row a well.
+        well, line, genotype, compound, dose_molar, control, batch; one row per well.
     outcomes
         Well ► (status, reason).
     plate_shape
@@ -94,8 +96,7 @@ def judge(
         (well, field) and (well, field, track) ► why a reviewer rejected it. A well without any
         other field is excluded.
     position_corrected
-        Phenotypes that rows and columns are polished off, after every check has seen the plate as
-        it is.
+        Phenotypes to correct for rows and columns, after every check has read the plate as it is.
 
     Examples
     --------
@@ -110,8 +111,8 @@ def judge(
     True
     """
     limits = limits or QualityLimits()
-    # Since the plate's first image: the order is what matters, and a date would be one step towards
-    # a donor.
+    # Since the plate's first image: only the order matters, and a date would be one step towards a
+    # donor.
     fields = fields.with_columns(pl.col("exposed_h") - pl.col("exposed_h").min())
     cells = mark_pyknotic(cells, conditions, calls)
     cells, identity = mark_motor_neurons(cells, conditions)
@@ -200,20 +201,24 @@ def _reject(
     outcomes: Mapping[str, tuple[str, str]],
     rejected: Mapping[tuple[str, int], str],
 ) -> tuple[pl.DataFrame, dict[str, tuple[str, str]]]:
-    """Fields that a reviewer rejected are not valid; a well that has no other left is excluded."""
+    """Mark fields that a reviewer rejected as not valid, and exclude wells without other fields."""
     ended = dict(outcomes)
     if not rejected:
         return fields, ended
-    said = [rejected.get((well, number)) for well, number in fields.select("well", "field").rows()]
-    words = pl.Series("rejected", said, dtype=pl.String)
-    notes = pl.concat_str(words, pl.col("qc").replace("", None), separator="; ", ignore_nulls=True)
+    reasons = [
+        rejected.get((well, number)) for well, number in fields.select("well", "field").rows()
+    ]
+    rejections = pl.Series("rejected", reasons, dtype=pl.String)
+    notes = pl.concat_str(
+        rejections, pl.col("qc").replace("", None), separator="; ", ignore_nulls=True
+    )
     fields = fields.with_columns(
-        (pl.col("valid").fill_null(value=True) & words.is_null()).alias("valid"),
-        pl.when(words.is_not_null()).then(notes).otherwise(pl.col("qc")).alias("qc"),
+        (pl.col("valid").fill_null(value=True) & rejections.is_null()).alias("valid"),
+        pl.when(rejections.is_not_null()).then(notes).otherwise(pl.col("qc")).alias("qc"),
     )
     for well in dict.fromkeys(name for name, _ in rejected):
-        own = fields.filter(pl.col("well") == well)
-        if len(own) and not own["valid"].any() and ended.get(well, ("", ""))[0] == "done":
+        of_well = fields.filter(pl.col("well") == well)
+        if len(of_well) and not of_well["valid"].any() and ended.get(well, ("", ""))[0] == "done":
             ended[well] = (
                 "excluded",
                 "all fields were rejected: "
@@ -223,15 +228,15 @@ def _reject(
 
 
 def _without(tracks: pl.DataFrame, rejected: Mapping[tuple[str, int, int], str]) -> pl.DataFrame:
-    """Tracks that a reviewer rejected take no part in survival, and say why."""
+    """Leave tracks that a reviewer rejected out of survival, with the reason."""
     if not rejected:
         return tracks
-    said = [rejected.get(key) for key in tracks.select("well", "field", "track").rows()]
-    words = pl.Series("rejected", said, dtype=pl.String)
+    reasons = [rejected.get(key) for key in tracks.select("well", "field", "track").rows()]
+    rejections = pl.Series("rejected", reasons, dtype=pl.String)
     return tracks.with_columns(
-        (pl.col("included") & words.is_null()).alias("included"),
-        pl.when(words.is_not_null())
-        .then(words)
+        (pl.col("included") & rejections.is_null()).alias("included"),
+        pl.when(rejections.is_not_null())
+        .then(rejections)
         .otherwise(pl.col("excluded_reason"))
         .alias("excluded_reason"),
     )

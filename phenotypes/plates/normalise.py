@@ -15,8 +15,9 @@ def unit_of(name: str) -> str:
 
 
 def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
-    """A phenotype of every well relative to its line's vehicle mean on this plate; null where that
-    mean is missing or 0.
+    """A phenotype of every well relative to its line's vehicle mean on this plate.
+
+    Null where that mean is missing or 0.
 
     Percent for counts, lengths, areas and intensities (100 = vehicle), difference for logarithms
     and fractions (0 = vehicle). Only wells with status "done" take part.
@@ -32,11 +33,12 @@ def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
 
 
 def normalised_to_isogenic(wells: pl.DataFrame, name: str, isogenic: dict[str, str]) -> pl.Series:
-    """NPI: 0 at the vehicle mean of the well's own line, 100 at that of its isogenic (or healthy)
-    line, on the same plate.
+    """NPI of every well: its place between the vehicle means of its line and the isogenic line.
 
-    `isogenic` maps disease line ► the line it is compared with; wells of other lines, and of lines
-    whose window is 0, are null.
+    0 at the vehicle mean of the well's own line, 100 at that of its isogenic (or healthy) line.
+
+    `isogenic` maps disease line ► the line that it is compared with; wells of other lines, and of
+    lines with a window of 0, are null.
     """
     means = {
         line: value
@@ -44,19 +46,19 @@ def normalised_to_isogenic(wells: pl.DataFrame, name: str, isogenic: dict[str, s
         if value is not None
     }
     rows = zip(wells["line"], wells[name], wells["status"], strict=True)
-    found = []
+    percentages = []
     for line, value, status in rows:
-        own, other = means.get(line), means.get(isogenic.get(line, ""))
+        own_mean, isogenic_mean = means.get(line), means.get(isogenic.get(line, ""))
         usable = (
             status == "done"
             and value is not None
-            and own is not None
-            and other is not None
-            and other != own
+            and own_mean is not None
+            and isogenic_mean is not None
+            and isogenic_mean != own_mean
         )
-        found.append(
-            100 * (value - own) / (other - own)
-            if usable and own is not None and other is not None
+        percentages.append(
+            100 * (value - own_mean) / (isogenic_mean - own_mean)
+            if usable and own_mean is not None and isogenic_mean is not None
             else None
         )
-    return pl.Series(name, found, dtype=pl.Float64)
+    return pl.Series(name, percentages, dtype=pl.Float64)

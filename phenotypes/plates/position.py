@@ -1,11 +1,12 @@
-"""Correction for rows and columns by median polish, on request only (B-score: Brideau et al., J.
-Biomol. Screen. 8:634, 2003).
+"""Correction for rows and columns by median polish, on request only.
 
-A plate's position effects can be taken off only where they are nothing but position effects. If a
-line or the doses follow rows or columns, the polish takes the biology off with them and leaves a
-flat plate that looks clean; so such a layout is refused, by name. And a polish takes the median of
-a row for that of its position, which holds only while most wells do nothing: a plate where many
-respond is refused too.
+B-score: Brideau et al., J. Biomol. Screen. 8:634, 2003.
+
+Position effects can be removed only where they are not mixed with biology. If a line or the doses
+follow rows or columns, a polish removes the biology with the position and leaves a flat plate that
+looks clean; such a layout is refused, and the reason names what follows what. A polish also takes
+the median of a row as the effect of its position, which holds only while most wells do not respond:
+a plate where many do is refused too.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Real = NDArray[np.float64]
 
 # P of an analysis of variance over rows or columns under which a layout is not random enough.
 LEAST_P = 0.001
-# Share of wells beyond three robust standard deviations of their line's vehicle above which medians
-# of rows are the compounds'.
+# Share of wells beyond three robust standard deviations of their line's vehicle above which the
+# medians of rows show the compounds.
 MOST_ACTIVE = 0.25
 # Wells with a value that a polish needs in each row and column that it corrects, and rows and
 # columns that make a grid.
@@ -34,8 +35,10 @@ _SWEEPS = 10
 
 @dataclass(frozen=True)
 class Polished:
-    """`status` ok or refused, with the reason; `corrected` and `score` (one a well of the table)
-    are null where refused.
+    """A phenotype after the polish, or the reason why it was refused.
+
+    `status`: ok or refused. `corrected` and `score`: one value per well of the table, null where
+    refused.
     """
 
     status: str
@@ -45,8 +48,9 @@ class Polished:
 
 
 def b_score(wells: pl.DataFrame, name: str) -> Polished:
-    """Position-corrected values of a phenotype, and their B-scores: residual of the polish /
-    (1.4826 MAD of the residuals).
+    """Position-corrected values of a phenotype, and their B-scores.
+
+    B-score: residual of the polish / (1.4826 MAD of the residuals).
 
     `wells` is the well table; wells that are done and have a value take part. Corrected values keep
     the plate's median.
@@ -60,11 +64,11 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
         return Polished("refused", fault, empty, empty)
     active = _responding(wells.filter(pl.Series(usable)), name)
     if active > MOST_ACTIVE:
-        words = (
-            f"{active:.0%} of the wells respond; a polish takes it that most do nothing, and would"
+        reason = (
+            f"{active:.0%} of the wells respond; a polish assumes that most do not, and would"
             " spread their effect over rows and columns"
         )
-        return Polished("refused", words, empty, empty)
+        return Polished("refused", reason, empty, empty)
     grid = np.full((row.max() + 1, column.max() + 1), np.nan) if len(row) else np.zeros((0, 0))
     grid[row[usable], column[usable]] = value[usable]
     filled = np.isfinite(grid)
@@ -72,15 +76,15 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
     if (rows >= _LEAST_WELLS).sum() < _LEAST_LINES or (
         columns >= _LEAST_WELLS
     ).sum() < _LEAST_LINES:
-        words = f"a polish needs {_LEAST_LINES} rows and columns with {_LEAST_WELLS} wells each"
-        return Polished("refused", words, empty, empty)
-    # A row of one or two wells says nothing of its row: its effect stays 0.
+        reason = f"a polish needs {_LEAST_LINES} rows and columns with {_LEAST_WELLS} wells each"
+        return Polished("refused", reason, empty, empty)
+    # One or two wells do not tell the effect of their row: it stays 0.
     overall, across, down = _polish(grid, rows >= _LEAST_WELLS, columns >= _LEAST_WELLS)
     residual = grid - overall - across[:, None] - down[None, :]
     spread = 1.4826 * float(np.nanmedian(np.abs(residual - np.nanmedian(residual))))
-    own = residual[row, column]
-    score = own / spread if spread > 0 else np.full(len(own), np.nan)
-    kept = np.where(usable, own, np.nan)
+    well_residual = residual[row, column]
+    score = well_residual / spread if spread > 0 else np.full(len(well_residual), np.nan)
+    kept = np.where(usable, well_residual, np.nan)
     return Polished(
         "ok",
         "",
@@ -92,23 +96,21 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
 def correct_positions(
     wells: pl.DataFrame, names: list[str]
 ) -> tuple[pl.DataFrame, list[dict[str, object]]]:
-    """The well table with the phenotypes corrected that allow it, and one check a phenotype that
-    says what was done.
-    """
+    """Correct the phenotypes that allow it; one check per phenotype tells what was done."""
     checks: list[dict[str, object]] = []
     for name in names:
-        found = b_score(wells, name)
-        status = "ok" if found.status == "ok" else "not_assessable"
-        words = (
+        polished = b_score(wells, name)
+        status = "ok" if polished.status == "ok" else "not_assessable"
+        reason = (
             "rows and columns were polished off (B-score)"
             if status == "ok"
-            else f"not corrected: {found.reason}"
+            else f"not corrected: {polished.reason}"
         )
         checks.append(
-            {"check": "position_correction", "subject": name, "status": status, "reason": words}
+            {"check": "position_correction", "subject": name, "status": status, "reason": reason}
         )
-        if found.status == "ok":
-            wells = wells.with_columns(found.corrected.cast(wells.schema[name]).alias(name))
+        if polished.status == "ok":
+            wells = wells.with_columns(polished.corrected.cast(wells.schema[name]).alias(name))
     return wells, checks
 
 
@@ -123,13 +125,13 @@ def places(wells: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _responding(used: pl.DataFrame, name: str) -> float:
-    """Share of wells further than three robust standard deviations from their line's vehicle wells."""
+    """Share of wells beyond three robust standard deviations of their line's vehicle wells."""
     scored = robust_z(used, name).drop_nulls()
     return float((scored.abs() > 3).sum()) / max(1, len(scored))
 
 
 def _follows(used: pl.DataFrame, row: NDArray[np.int64], column: NDArray[np.int64]) -> str:
-    """What of the layout follows rows or columns, in whatever pattern; empty if nothing does."""
+    """The part of the layout that follows rows or columns, in any pattern; empty without one."""
     features = {
         f"line {n}": (used["line"] == n).to_numpy().astype(float)
         for n in used["line"].unique().sort()
@@ -144,8 +146,8 @@ def _follows(used: pl.DataFrame, row: NDArray[np.int64], column: NDArray[np.int6
     features["the dose"] = np.where(dose > 0, np.log10(np.where(dose > 0, dose, 1.0)), -12.0)
     features["the vehicle"] = (used["control"] == "vehicle").to_numpy().astype(float)
     for what, values in features.items():
-        for name, at in (("rows", row), ("columns", column)):
-            if _by_place(values, at) < LEAST_P:
+        for name, place in (("rows", row), ("columns", column)):
+            if _by_place(values, place) < LEAST_P:
                 return (
                     f"{what} follows the {name}: a polish would take the effect off with the"
                     " position"
@@ -153,11 +155,12 @@ def _follows(used: pl.DataFrame, row: NDArray[np.int64], column: NDArray[np.int6
     return ""
 
 
-def _by_place(values: Real, at: NDArray[np.int64]) -> float:
-    """P of a one-way analysis of variance of a feature over rows (or columns): alternating ones are
-    found as well as rising ones.
+def _by_place(values: Real, place: NDArray[np.int64]) -> float:
+    """P of a one-way analysis of variance of a feature over rows or columns.
+
+    It detects alternating patterns as well as rising ones.
     """
-    groups = [values[at == k] for k in np.unique(at)]
+    groups = [values[place == k] for k in np.unique(place)]
     if len(groups) < 2 or len(values) <= len(groups) or np.ptp(values) == 0:
         return 1.0
     if all(np.ptp(g) == 0 for g in groups):

@@ -1,6 +1,4 @@
-"""Responses as a table for notebooks: what a reader asks first, and for a row without a number the
-reason.
-"""
+"""Responses as a table for notebooks, with the reason in rows that have no number."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The product: one row per line × compound × phenotype, with its uncertainty or the reason why
-there is no number.
+"""Responses of a plate: one row per line × compound × phenotype.
+
+Each row has its uncertainty, or the reason why there is no number.
 """
 
 from __future__ import annotations
@@ -18,20 +19,22 @@ from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 
-# Phenotypes that speak of a whole well, however few its cells.
+# Phenotypes of a whole well, which are given however few cells it has.
 _COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A row's fit with the wells behind it, for pictures. `dose` in mol/L (0: vehicle), `response`
-    normalised.
+    """A row's fit with the wells behind it, for pictures.
+
+    `dose` in mol/L (0: vehicle), `response` normalised.
 
     Examples
     --------
     >>> from phenotypes import Curve, fit
     >>> one = fit([0.0], [100.0])
-    >>> Curve("HC-01", "riluzole", "live_density", "% of vehicle", ("B03",), (0.0,), (100.0,), ("",), one)
+    >>> wells = ("B03",), (0.0,), (100.0,), ("",)
+    >>> Curve("HC-01", "riluzole", "live_density", "% of vehicle", *wells, one)
     Curve(HC-01 × riluzole, live_density in % of vehicle, 1 well, too_few_doses)
     """
 
@@ -77,7 +80,7 @@ class Responses:
         return f"Responses({len(self.table)} rows{': ' if ended else ''}{ended})"
 
     def _repr_html_(self) -> str:
-        """The response table as a notebook shows it; rows that have no number say why."""
+        """The response table for a notebook, with the reason in rows that have no number."""
         from phenotypes.plates.response_table import html_table
 
         return html_table(self)
@@ -100,7 +103,7 @@ def respond(
     wells
         The well table.
     phenotypes
-        Well columns, as `columns.phenotype` knows them.
+        Well columns that are phenotypes, see `phenotypes.columns.phenotype`.
     pixel_size_um
         A phenotype that this pixel size cannot carry gets the status `pixel_size_too_coarse`.
     provenance
@@ -111,7 +114,7 @@ def respond(
     lines
         Fit these lines only; all if not given. The dose range of `auc` stays that of all lines.
     settings
-        Those that the well table was made with; they name the limit where a phenotype is refused.
+        Settings that the well table was made with; refusals name their limits.
 
     Returns
     -------
@@ -140,32 +143,32 @@ def respond(
         values = _values(wells, name)
         ranges = _common_ranges(values)
         for line, compound in pairs:
-            own = values.filter(
+            used = values.filter(
                 (pl.col("line") == line)
                 & (
                     (pl.col("control") == "vehicle")
                     | ((pl.col("control") == "none") & (pl.col("compound") == compound))
                 )
             )
-            all_own = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
+            planned = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
             result = _refusal(
                 wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings
-            ) or fit(own["dose_molar"].to_list(), own["response"].to_list(), seed=seed)
+            ) or fit(used["dose_molar"].to_list(), used["response"].to_list(), seed=seed)
             window = windows.get((line, name), {})
             rows.append(
                 {
                     "line": line,
-                    "genotype": all_own["genotype"][0],
+                    "genotype": planned["genotype"][0],
                     "compound": compound,
                     "phenotype": name,
                     "population": next(iter(wells["population"].drop_nulls()), None),
                     "unit": unit_of(name),
                     **_result_columns(result),
-                    "ec50_absolute_molar": _absolute(result, name, own["dose_molar"]),
-                    "reason": "; ".join(filter(None, (result.reason, _lost_doses(all_own, own)))),
-                    "n_cells": int(own["nuclei_count"].sum() or 0) if result.n_wells else 0,
+                    "ec50_absolute_molar": _absolute(result, name, used["dose_molar"]),
+                    "reason": "; ".join(filter(None, (result.reason, _lost_doses(planned, used)))),
+                    "n_cells": int(used["nuclei_count"].sum() or 0) if result.n_wells else 0,
                     "n_plates": 1,
-                    "n_batches": all_own["batch"].n_unique(),
+                    "n_batches": planned["batch"].n_unique(),
                     "auc": _auc(result, ranges.get(compound)),
                     "z_prime": window.get("z_prime"),
                     "ssmd": window.get("ssmd"),
@@ -178,10 +181,10 @@ def respond(
                     compound,
                     name,
                     unit_of(name),
-                    tuple(own["well"]),
-                    tuple(own["dose_molar"]),
-                    tuple(own["response"]),
-                    tuple(own["batch"]),
+                    tuple(used["well"]),
+                    tuple(used["dose_molar"]),
+                    tuple(used["response"]),
+                    tuple(used["batch"]),
                     result,
                 )
             )
@@ -199,11 +202,10 @@ def lines_to_fit(
     pixel_size_um: float,
     settings: WellSettings | None = None,
 ) -> list[str]:
-    """Lines of which `respond` would not say of the well table `after` what it said of `before`;
-    all others' rows can be kept.
+    """Lines with response rows that differ between two well tables; other lines' rows can be kept.
 
-    Those of which a well moved; all of them where something moved that a row takes from the whole
-    plate: the dose range that all lines were given, or why a phenotype is refused.
+    They are the lines of wells that changed; all lines where something changed that a row takes
+    from the whole plate: the dose range that all lines were given, or the refusal of a phenotype.
     """
     settings = settings or WellSettings()
     watched = ["well", "line", "status", "population", "nuclei_count", *phenotypes]
@@ -243,7 +245,7 @@ def _refusal(
     pixel_size_um: float,
     settings: WellSettings,
 ) -> DoseResponse | None:
-    """What can be said before any fit."""
+    """The refusal of a row that needs no fit; None where a fit is to be made."""
     refused = _plate_refusal(wells, name, coarsest, pixel_size_um, settings)
     if refused is not None:
         return refused
@@ -285,14 +287,14 @@ def _plate_refusal(
         and 2 * int(crossed.sum()) > len(crossed)
     ):
         typical = float(np.median(done["attribution_conflict_fraction"].drop_nulls().to_numpy()))
-        words = (
+        reason = (
             f"neurites touching several somas hold {typical:.0%} of the length (median well, limit"
             f" {settings.max_conflict:.0%})"
         )
         return DoseResponse(
             "attribution_conflict",
-            f"{words}: whose they are cannot be said; use field-level phenotypes or plate fewer"
-            " neurons",
+            f"{reason}, so they cannot be attributed to neurons; use field-level phenotypes or"
+            " plate fewer neurons",
         )
     if done[name].null_count() == len(done):
         cells = max(done["live_count"].drop_nulls().to_list(), default=0)
@@ -303,10 +305,10 @@ def _plate_refusal(
         ):
             return DoseResponse(
                 "too_few_cells",
-                f"{name} needs {settings.min_cells} cells a well; the fullest well has {cells}",
+                f"{name} needs {settings.min_cells} cells per well; the fullest well has {cells}",
             )
-        words = "its channel or compartment is missing, or it was refused (see the plate's checks)"
-        return DoseResponse("not_measured", f"{name} has no value in any well: {words}")
+        reason = "its channel or compartment is missing, or it was refused (see the plate's checks)"
+        return DoseResponse("not_measured", f"{name} has no value in any well: {reason}")
     return None
 
 
@@ -341,12 +343,13 @@ def _absolute(result: DoseResponse, name: str, doses: pl.Series) -> float | None
     return result.dose_at(50.0, float(tested.min()), float(tested.max()))
 
 
-def _lost_doses(planned: pl.DataFrame, own: pl.DataFrame) -> str:
-    """Doses of the plate map that have no value: `emax` and `auc` then speak of fewer doses than
-    were given.
+def _lost_doses(planned: pl.DataFrame, used: pl.DataFrame) -> str:
+    """The doses of the plate map that have no value, in words.
+
+    `emax` and `auc` then describe fewer doses than were given.
     """
     given = set(planned["dose_molar"].drop_nulls())
-    lost = sorted(given - set(own["dose_molar"]))
+    lost = sorted(given - set(used["dose_molar"]))
     if not lost or lost == sorted(given):
         return ""
     doses = ", ".join(f"{d:.3g}" for d in lost)
@@ -361,10 +364,10 @@ def _common_ranges(values: pl.DataFrame) -> dict[str, tuple[float, float]]:
     values = values.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
     ranges = {}
     for compound in values["compound"].unique():
-        own = values.filter((pl.col("compound") == compound) & (pl.col("dose_molar") > 0))
+        treated = values.filter((pl.col("compound") == compound) & (pl.col("dose_molar") > 0))
         ends = [
             (part["dose_molar"].to_numpy().min(), part["dose_molar"].to_numpy().max())
-            for part in own.partition_by("line")
+            for part in treated.partition_by("line")
         ]
         low, high = max((e[0] for e in ends), default=0.0), min((e[1] for e in ends), default=0.0)
         if high > low > 0:

@@ -1,9 +1,9 @@
-"""Which fields are worth a reviewer's look, the most urgent first, each with the reasons in words.
+"""Rank fields for review, the most urgent first, each with the reasons in words.
 
-A score adds up what speaks for a look, in units of "one warning": quality control left the field
+A score adds up the reasons for a look, in units of "one warning": quality control left the field
 out or warned; neurites cross too much for single neurons; the engine unsure of its nuclei, or
 another engine finding others; a vehicle well unlike the others of its line; a treated well far from
-its curve; a well that the curve hangs on. Wells' reasons count for each of their fields.
+its curve; a well that determines its curve. Wells' reasons count for each of their fields.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SCHEMA = {"well": pl.String(), "field": pl.Int64(), "score": pl.Float64(), "why"
 # which a well is remarked; both count at most this many times as much as one warning.
 _Z, _RESIDUAL, _MOST = 3.0, 2.5, 3.0
 
-# On annotated nuclei (benchmarks/review_queue.py) the worse fields lie under these; a field of a
-# few nuclei says nothing by its F1.
+# On annotated nuclei (benchmarks/review_queue.py) the worse fields lie under these; the F1 of a
+# field with few nuclei is not informative.
 _AGREED, _SURE, _FEW = 0.85, 0.87, 5
-# A well with more than this share of the say in where the curve passes through it: its hat value.
+# Hat value above which a well determines where the curve passes through it.
 _LEVERAGE = 0.8
 
 Reasons = dict[str, list[tuple[float, str]]]
@@ -41,8 +41,9 @@ def rank_fields(
     phenotypes: Sequence[str],
     settings: AttributionSettings | None = None,
 ) -> pl.DataFrame:
-    """One row a field of the wells that were measured, by falling score; fields without a reason
-    come last, in plate order.
+    """One row per field of the wells that were measured, by falling score.
+
+    Fields without a reason come last, in plate order.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def rank_fields(
     curves
         As `responses.respond` gives them.
     phenotypes
-        Well columns that the run responds by.
+        Well columns that the run fits responses for.
     settings
         From which share of conflicting neurite length a field is worth a look.
     """
@@ -109,13 +110,13 @@ def rank_fields(
 def _well_reasons(
     wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequence[str]
 ) -> Reasons:
-    found: Reasons = {}
+    reasons: Reasons = {}
     vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
     for name in phenotypes:
         phenotype(name)
         for well, z in zip(vehicles["well"], robust_z(vehicles, name), strict=True):
             if z is not None and abs(z) > _Z:
-                found.setdefault(well, []).append(
+                reasons.setdefault(well, []).append(
                     (
                         min(abs(z) / _Z, _MOST),
                         f"vehicle well unlike the others of its line in {name} (robust z {z:.1f})",
@@ -128,26 +129,25 @@ def _well_reasons(
         away = (response - curve.result.predict(dose)) / curve.result.residual_sd
         for well, x, r, h in zip(curve.well, dose, away, leverage(curve.result, dose), strict=True):
             if x > 0 and abs(r) > _RESIDUAL:
-                words = (
+                reason = (
                     f"{abs(r):.1f} residual SD {'above' if r > 0 else 'below'} the curve of"
                     f" {curve.compound} in {curve.phenotype}"
                 )
-                found.setdefault(well, []).append((min(abs(r) / _RESIDUAL, _MOST), words))
+                reasons.setdefault(well, []).append((min(abs(r) / _RESIDUAL, _MOST), reason))
             elif h > _LEVERAGE:
-                words = (
-                    f"the curve of {curve.compound} in {curve.phenotype} hangs on this well"
+                reason = (
+                    f"the curve of {curve.compound} in {curve.phenotype} depends on this well"
                     f" (leverage {h:.2f})"
                 )
-                found.setdefault(well, []).append((0.5, words))
-    return found
+                reasons.setdefault(well, []).append((0.5, reason))
+    return reasons
 
 
 def leverage(result: DoseResponse, dose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) hat values of the wells of a four-parameter curve: J (JᵀJ)⁺ Jᵀ's diagonal, J the
-    gradient at the fit (St. Laurent & Cook 1992).
+    """(n,) hat values of the wells of a four-parameter curve.
 
-    A value of 1 means that the curve goes through the well whatever its response. 0 where no curve
-    was fitted.
+    J (JᵀJ)⁺ Jᵀ's diagonal, J the gradient at the fit (St. Laurent & Cook 1992). A value of 1 means
+    that the curve goes through the well whatever its response. 0 where no curve was fitted.
     """
     gradient = result.gradient(dose)
     if gradient is None:

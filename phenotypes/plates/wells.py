@@ -1,6 +1,4 @@
-"""Cells ► wells: counts, densities, means over the cells that the assay is about, ratios of sums
-over its valid fields.
-"""
+"""Cells ► wells: counts, densities, means over cells, and ratios of sums over valid fields."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import INTENSITY_ROLES, SHOLL_UM, conform
 from segmentation.settings import STRICT, Count, Positive, meaning
 
-# Well columns that are said of single neurons, so that crossings can spoil them.
+# Well columns of single neurons, which crossings of neurites can spoil.
 PER_NEURON = (
     "primary_neurites_mean",
     "max_process_mean",
@@ -25,16 +23,16 @@ PER_NEURON = (
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class WellSettings(AttributionSettings):
-    """Which cells a well's numbers speak of, and how many a mean needs.
+    """Which cells a well's numbers describe, and how many a mean needs.
 
-    A mean over fewer than `min_cells` says more about those cells than about the well, and its
-    scatter would pass for an effect at the doses that kill. Counts and densities are never
-    withheld: few cells are their message.
+    A mean over fewer than `min_cells` describes those cells rather than the well, and its scatter
+    would look like an effect at the doses that kill. Counts and densities are never withheld: few
+    cells are their finding.
     """
 
     min_soma_area_um2: Annotated[Positive, meaning("Smaller somas are not living neurons.")] = 40.0
     many_puncta: Annotated[
-        Count, meaning("From how many puncta on a cell counts in puncta_many_fraction.")
+        Count, meaning("Number of puncta from which a cell counts in puncta_many_fraction.")
     ] = 3
     min_cells: Annotated[Count, meaning("Means of a well over fewer cells are withheld.")] = 20
 
@@ -46,8 +44,9 @@ def well_table(
     outcomes: Mapping[str, tuple[str, str]],
     settings: WellSettings | None = None,
 ) -> pl.DataFrame:
-    """One row a well of the plate map, in the map's order; wells without numbers carry status and
-    reason.
+    """One row per well of the plate map, in the map's order.
+
+    Wells without numbers have a status and a reason.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ def well_table(
         time point. Fields that are not `valid` are left out, with their cells; null counts as
         valid.
     conditions
-        well, line, genotype, compound, dose_molar, control, batch; one row a well.
+        well, line, genotype, compound, dose_molar, control, batch; one row per well.
     outcomes
         Well ► (status, reason).
     """
@@ -82,7 +81,7 @@ def well_table(
     table = conditions
     for part in (status, counts, by_field, by_cell):
         table = table.join(part, on="well", how="left", maintain_order="left")
-    # A measured well without a single nucleus has a count: none.
+    # A measured well without a nucleus has a count: 0.
     counted = [
         "nuclei_count",
         "live_count",
@@ -132,8 +131,7 @@ def _population(cells: pl.DataFrame) -> str:
 
 def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[pl.Expr]:
     stained = cells["nucleus_area_um2"].null_count() < len(cells)
-    # Null where the line has no vehicle to tell pyknotic nuclei by: then nobody knows how many
-    # live.
+    # Null where the line has no vehicle to call pyknotic nuclei by: then live cells are unknown.
     intact = ~pl.col("is_pyknotic") if stained else pl.lit(value=True)
     neuron = intact & pl.col("is_neuron").fill_null(value=False)
     large = pl.col("soma_area_um2") >= settings.min_soma_area_um2
@@ -195,7 +193,7 @@ def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[p
 
 def _over_fields() -> list[pl.Expr]:
     length = pl.col("neurite_length_um")
-    # One field without a length would make the well's total, and every ratio to it, speak of fewer
+    # With one field without a length, the well's total and every ratio to it would cover fewer
     # fields than its area.
     complete = length.is_not_null().all() & (pl.len() > 0)
 
@@ -247,8 +245,9 @@ def _over_fields() -> list[pl.Expr]:
 def _by_well(
     table: pl.DataFrame, aggregates: list[pl.Expr], every: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Aggregates of each well, in the table's order; with `every`, wells of it without rows have
-    null and 0 fields.
+    """Aggregates of each well, in the table's order.
+
+    With `every`, its wells without rows have null and 0 fields.
 
     Well by well: a threaded group_by sums in an order of its own, and the last digit would change
     from run to run.
@@ -258,17 +257,18 @@ def _by_well(
         part.select(pl.col("well").first(), *aggregates)
         for part in table.partition_by("well", maintain_order=True)
     ]
-    found = pl.concat([empty, *parts])
+    aggregated = pl.concat([empty, *parts])
     if every is None:
-        return found
-    return every.join(found, on="well", how="left", maintain_order="left").with_columns(
+        return aggregated
+    return every.join(aggregated, on="well", how="left", maintain_order="left").with_columns(
         pl.col("n_valid_fields").fill_null(0)
     )
 
 
 def vehicle_means(wells: pl.DataFrame, name: str) -> pl.Series:
-    """For every well the mean of a column over the vehicle wells of its line that are done; null
-    where there are none.
+    """Mean of a column over the vehicle wells of each well's line that are done.
+
+    Null where there are none.
     """
     vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
     means = {

@@ -31,7 +31,7 @@ def test_conform_orders_types_and_fills():
 
 
 def test_a_column_without_a_meaning_is_refused():
-    with pytest.raises(ValueError, match="without a definition in the cell table: mystery"):
+    with pytest.raises(ValueError, match="cell table has columns without a definition: mystery"):
         conform(pl.DataFrame({"mystery": [1]}), "cell")
 
 
