@@ -4,8 +4,8 @@ The stages in their order: `measure` a field, `judge` a plate, `respond` with it
 `fit_screen` over many plates; `fit` is one curve alone. Names are imported on first use, so that a
 worker that only measures does not wait for scipy's statistics.
 
-Every column of every table is described in `COLUMNS`; `phenotypes.columns` is the package that
-holds them, and `phenotypes.columns.columns(level)` gives those of one table.
+Every column of every table is described in `COLUMNS`, which the package `phenotypes.columns` holds;
+`phenotypes.columns.columns(level)` gives those of one table.
 
 Examples
 --------
@@ -67,7 +67,7 @@ _MODULES = {
     "respond": _PLATES,
 }
 
-# Hidden from type checkers: behind a __getattr__ they would believe in every misspelt name.
+# Hidden from type checkers: with a __getattr__ they would accept every misspelt name.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
@@ -81,5 +81,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not, beside what is there already."""
+    """The public names, imported or not, and all other names of the module."""
     return sorted({*globals(), *__all__})

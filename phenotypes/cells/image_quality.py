@@ -17,8 +17,8 @@ from segmentation.filters.background import background_level, noise_level
 _TILE = 256
 # A channel's range is at least this many times its pixel noise, as the engines take it.
 _RANGE_IN_NOISE = 12.0
-# Frequencies in cycles per pixel between which the power's slope is read: over blobs of shading,
-# under what optics passes.
+# Frequencies in cycles per pixel between which the power's slope is fitted: above those of
+# shading and below the limit of the optics.
 _BAND = (3 / _TILE, 0.35)
 
 

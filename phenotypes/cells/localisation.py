@@ -74,15 +74,15 @@ def spots(
     nucleus.
     """
     m = int(labels.max()) + 1
-    here = labels > 0
-    spot, soma = labels[here], somas[here]
+    mask = labels > 0
+    spot, soma = labels[mask], somas[mask]
     area = np.bincount(spot, minlength=m)
     pairs, shared = np.unique(spot.astype(np.int64) * (n + 1) + soma, return_counts=True)
     order = np.lexsort((pairs, shared))
     owner = np.zeros(m, np.int64)
     owner[pairs[order] // (n + 1)] = pairs[order] % (n + 1)  # the largest overlap is written last
-    light = np.bincount(spot, image[here], minlength=m)
-    inside = np.zeros(m) if nuclei is None else np.bincount(spot, nuclei[here] > 0, minlength=m)
+    light = np.bincount(spot, image[mask], minlength=m)
+    inside = np.zeros(m) if nuclei is None else np.bincount(spot, nuclei[mask] > 0, minlength=m)
     nuclear = 2 * inside > np.maximum(area, 1)
     largest = np.zeros(n + 1)
     np.maximum.at(largest, owner, area * px**2)
@@ -109,10 +109,10 @@ def manders(image: Image, granules: Labels, somas: Labels, n: int) -> dict[str, 
     without replacement has mean m·Ī and variance m(n−m)/n · s², so the null of M1 is the granules'
     share of the soma, and `z` follows. NaN without granules or without light.
     """
-    here = somas > 0
-    soma = somas[here]
-    light = np.maximum(image[here].astype(float), 0)
-    within = granules[here] > 0
+    mask = somas > 0
+    soma = somas[mask]
+    light = np.maximum(image[mask].astype(float), 0)
+    within = granules[mask] > 0
 
     def total(weights: Real | None = None) -> Real:
         return np.asarray(np.bincount(soma, weights, n + 1)[1:], float)
@@ -148,8 +148,8 @@ def rim(nuclei: Labels, image: Image, n: int, px: float) -> dict[str, Real]:
     outside = expand(nuclei, _RIM_OUTSIDE_UM / px)
     band = np.where(depth <= _RIM_INSIDE_UM, outside, 0)
     interior = np.where(depth > _INTERIOR_UM, nuclei, 0)
-    here = band > 0
-    of, light = band[here], image[here].astype(float)
+    mask = band > 0
+    of, light = band[mask], image[mask].astype(float)
     pixels = np.maximum(np.bincount(of, minlength=n + 1)[1:], 1)
     mean = np.bincount(of, light, n + 1)[1:] / pixels
     square = np.bincount(of, light**2, n + 1)[1:] / pixels

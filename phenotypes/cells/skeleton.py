@@ -230,13 +230,13 @@ def skeleton_graph(skeleton: Mask) -> SkeletonGraph:
     falling = s[pixel + width + 1] & ~right & ~down
     rising = s[pixel + width - 1] & ~down & ~s[pixel - 1]
     first, second, diagonal = [], [], []
-    for there, step, slanted in (
+    for linked, step, slanted in (
         (right, 1, False),
         (down, width, False),
         (falling, width + 1, True),
         (rising, width - 1, True),
     ):
-        begin = pixel[there]
+        begin = pixel[linked]
         first.append(number[begin])
         second.append(number[begin + step])
         diagonal.append(np.full(len(begin), slanted))

@@ -122,8 +122,8 @@ def mark_mislocalised(
 ) -> tuple[pl.DataFrame, str]:
     """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines.
 
-    Returns the reason in words as well. The limit is a percentile of their nc_log2_aggregate: by
-    construction that share of healthy neurons lies below.
+    Returns the reason in words as well. The limit is a percentile of these neurons'
+    nc_log2_aggregate: by construction that share of healthy neurons lies below.
     """
     settings = settings or CallSettings()
     ratio = pl.col("nc_log2_aggregate")

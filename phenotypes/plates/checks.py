@@ -139,9 +139,9 @@ def exclude_unfocused(
 
 
 def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
-    """The well table without vehicle wells unlike the others of their line.
+    """Mark vehicle wells unlike the others of their line as excluded in the well table.
 
-    They get the status excluded, and survival is taken against those that stay.
+    `survival_fixed` is then taken against the vehicle wells that stay.
     """
     names, reasons = [], []
     vehicles = wells.filter(

@@ -64,8 +64,8 @@ def well_table(
     cells = cells.join(
         used.select("well", "field"), on=["well", "field"], how="semi", maintain_order="left"
     )
-    who = _population(cells)
-    by_cell = _by_well(cells, _over_cells(cells, who, settings))
+    population = _population(cells)
+    by_cell = _by_well(cells, _over_cells(cells, population, settings))
     by_field = _by_well(used, _over_fields(), fields.select("well").unique(maintain_order=True))
     counts = fields.group_by("well").agg(pl.len().alias("n_fields"))
     status = pl.DataFrame(
@@ -86,7 +86,7 @@ def well_table(
         "nuclei_count",
         "live_count",
         *(["neuron_count"] if neurons else []),
-        *(["motor_neuron_count"] if who == "motor neurons" else []),
+        *(["motor_neuron_count"] if population == "motor neurons" else []),
     ]
     none_found = done & pl.col("nuclei_count").is_null() & (pl.col("n_valid_fields") > 0)
     table = table.with_columns(
@@ -97,7 +97,7 @@ def well_table(
     # differs it divides, and a rejected field in one well would move the last digit of all others.
     per_mm2 = 1 / pl.col("area_mm2")
     table = table.with_columns(
-        pl.when(done).then(pl.lit(who)).alias("population"),
+        pl.when(done).then(pl.lit(population)).alias("population"),
         (pl.col("nuclei_count") * per_mm2).alias("nuclei_density"),
         (pl.col("live_count") * per_mm2).alias("live_density"),
         (pl.col("neurite_length_total") / 1000 * per_mm2).alias("neurite_length_density"),
@@ -129,7 +129,7 @@ def _population(cells: pl.DataFrame) -> str:
     return "neurons" if cells["is_neuron"].null_count() < len(cells) else "nuclei"
 
 
-def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[pl.Expr]:
+def _over_cells(cells: pl.DataFrame, population: str, settings: WellSettings) -> list[pl.Expr]:
     stained = cells["nucleus_area_um2"].null_count() < len(cells)
     # Null where the line has no vehicle to call pyknotic nuclei by: then live cells are unknown.
     intact = ~pl.col("is_pyknotic") if stained else pl.lit(value=True)
@@ -137,7 +137,7 @@ def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[p
     large = pl.col("soma_area_um2") >= settings.min_soma_area_um2
     motor = neuron & pl.col("is_motor_neuron").fill_null(value=False)
     live = {"motor neurons": motor & large, "neurons": neuron & large, "nuclei": intact}[
-        who
+        population
     ].fill_null(value=False)
     whole = live & ~pl.col("touches_border")
     means = {
@@ -168,14 +168,16 @@ def _over_cells(cells: pl.DataFrame, who: str, settings: WellSettings) -> list[p
         }
     processes = pl.col("primary_neurites").filter(whole)
     judged = pl.col("is_pyknotic").is_not_null().all() if stained else pl.lit(value=True)
-    known = who != "nuclei"
+    known = population != "nuclei"
     return [
         pl.len().alias("nuclei_count"),
         (pl.when(judged).then(neuron.sum()) if known else pl.lit(None, pl.Int64)).alias(
             "neuron_count"
         ),
         (
-            pl.when(judged).then(motor.sum()) if who == "motor neurons" else pl.lit(None, pl.Int64)
+            pl.when(judged).then(motor.sum())
+            if population == "motor neurons"
+            else pl.lit(None, pl.Int64)
         ).alias("motor_neuron_count"),
         pl.when(judged).then(live.sum()).alias("live_count"),
         pl.when(pl.col("is_pyknotic").is_not_null().any())
