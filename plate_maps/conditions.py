@@ -1,4 +1,4 @@
-"""What is in a well: the line, the compound at a dose in mol/L, and the well's part as a control."""
+"""What is in a well: the line, the compound with its dose in mol/L, and the role as a control."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Factor to mol/L. The micro sign and the Greek letter mu are different characters and both are
-# typed.
+# Factor to mol/L. The micro sign and the Greek letter mu are two characters; both are typed.
 _MOLAR = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9, "pm": 1e-12}
 _LONG = {
     "mol/l": 1.0,
@@ -25,7 +24,7 @@ _DOSE = re.compile(
 
 
 class Control(StrEnum):
-    """The part that a well plays in normalisation.
+    """The role of a well in normalisation.
 
     Examples
     --------
@@ -71,7 +70,10 @@ _CONTROL_WORDS: dict[Control, frozenset[str]] = {
 
 
 def molar_factor(unit: str) -> float:
-    """Factor from a unit to mol/L: "nM" ► 1e-9. "mM" and "MM" mean milli: no one doses megamolar."""
+    """Factor from a unit to mol/L: "nM" ► 1e-9.
+
+    Upper and lower case do not matter: "MM" is read as millimolar, since a dose is never megamolar.
+    """
     key = unit.strip().lower().replace(" ", "")
     if key in _MOLAR:
         return _MOLAR[key]
@@ -81,7 +83,7 @@ def molar_factor(unit: str) -> float:
 
 
 def parse_dose(text: str, unit: str | None = None) -> float:
-    """Dose in mol/L from "10", "1 µM" or "2.5e-3" with a unit beside it.
+    """Dose in mol/L from "1 µM", or from "10" with a unit from the unit column.
 
     A unit in the text must agree with the `unit` column where both stand. Zero needs no unit.
     Raises ValueError for text, a negative or infinite number, and a dose without unit.
@@ -99,10 +101,10 @@ def parse_dose(text: str, unit: str | None = None) -> float:
             " 10 µM"
         )
     value = float(match.group(1))
-    own, beside = match.group(2), (unit or "").strip() or None
+    cell_unit, column_unit = match.group(2), (unit or "").strip() or None
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"dose {text!r} must be zero or more")
-    units = [written for written in (own, beside) if written]
+        raise ValueError(f"dose {text!r} is not a finite number of zero or more")
+    units = [written for written in (cell_unit, column_unit) if written]
     if value == 0.0 and len(units) < 2:
         return 0.0
     try:
@@ -110,14 +112,16 @@ def parse_dose(text: str, unit: str | None = None) -> float:
     except ValueError as error:
         raise ValueError(f"dose {text!r}: {error}") from error
     if len(set(factors)) > 1:
-        raise ValueError(f"dose {text!r} carries unit {own!r} but the unit column says {beside!r}")
+        raise ValueError(
+            f"dose {text!r} has unit {cell_unit!r}, but the unit column has"
+            f" {column_unit!r}; keep the right one"
+        )
     if not factors:
         raise ValueError(
             f"dose {text!r} has no unit; add a unit column (M, mM, µM, nM, pM) or write it into the"
             " cell"
         )
-    # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary multiplication would part
-    # them.
+    # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary products of them differ.
     return float(f"{value * factors[0]:.12g}")
 
 

@@ -55,7 +55,9 @@ def lay_out(
     if not design.lines or not design.compounds or not design.doses_molar:
         raise LayoutError("a layout needs at least one line, one compound and one dose")
     if any(d <= 0 for d in design.doses_molar):
-        raise LayoutError("doses must be above 0; vehicle wells are added by themselves")
+        raise LayoutError(
+            "doses must be above 0 mol/L; leave the vehicle out, its wells are added to every plate"
+        )
     places = [
         Well(r, c)
         for r in range(1, fmt.rows + 1)
@@ -68,8 +70,8 @@ def lay_out(
     if room < 1:
         raise LayoutError(
             f"{len(design.lines)} lines with {controls} control wells and one compound ({each}"
-            f" wells) need {controls + each} wells; a {fmt} plate has {len(places)} to give. Lines"
-            " on plates of their own would be confounded with the plate: take fewer lines, doses"
+            f" wells) need {controls + each} wells; a {fmt} plate has {len(places)} usable wells."
+            " Lines on separate plates would be confounded with the plate: take fewer lines, doses"
             " or replicates, or a larger plate"
         )
     plates = -(-len(design.compounds) // room)

@@ -145,11 +145,13 @@ def read_lines(
             )
         elif parent is not None and parent.donor != line.donor:
             problems.append(
-                f"{place}, line {line.line}: its isogenic parent {parent.line} has donor"
-                f" {parent.donor}, it has {line.donor}; isogenic lines share a donor"
+                f"{place}, line {line.line}: isogenic parent {parent.line} has donor"
+                f" {parent.donor}, but the line has {line.donor}; isogenic lines share a donor"
             )
         elif parent is line:
-            problems.append(f"{place}, line {line.line}: it is its own isogenic parent")
+            problems.append(
+                f"{place}, line {line.line}: it is its own isogenic parent; name another line"
+            )
     if problems:
         raise RegistryError(source, problems)
     return given
@@ -161,12 +163,12 @@ def read_batches(text: str, source: str = "batches.tsv") -> dict[str, Batch]:
     for place, batch in rows:
         if batch.protocol_doi and not _DOI.match(batch.protocol_doi):
             problems.append(
-                f"{place}, batch {batch.batch}: {batch.protocol_doi!r} is no DOI, such as"
+                f"{place}, batch {batch.batch}: {batch.protocol_doi!r} is not a DOI such as"
                 " 10.17504/protocols.io.abcd"
             )
         if batch.purity and not _share(batch.purity):
             problems.append(
-                f"{place}, batch {batch.batch}: purity {batch.purity!r} is no share between 0 and 1"
+                f"{place}, batch {batch.batch}: purity {batch.purity!r} is not a number from 0 to 1"
             )
     if problems:
         raise RegistryError(source, problems)
@@ -218,7 +220,7 @@ def _read(
         if not name:
             problems.append(f"{place}: the {key} has no name")
         elif name in seen:
-            problems.append(f"{place}: {key} {name} was given before, at {seen[name]}")
+            problems.append(f"{place}: {key} {name} was given before, at {seen[name]}; keep one")
         elif kind is Line and not values.get("donor"):
             problems.append(
                 f"{place}, line {name}: the donor is missing; without it two lines of one person"
@@ -231,7 +233,7 @@ def _read(
 
 
 def _faults(line: Line) -> list[str]:
-    found = []
+    faults = []
     for name in ("age_at_sampling", "age_at_onset"):
         value = getattr(line, name)
         match = _AGE.match(value)
@@ -239,13 +241,14 @@ def _faults(line: Line) -> list[str]:
             match is None
             or (match.group(1) and not 4 <= int(match.group(2)) - int(match.group(1)) <= 9)
         ):
-            found.append(
-                f"{name} {value!r} is no bucket of 5 to 10 years, such as 50-59, nor 90+; exact"
+            faults.append(
+                f"{name} {value!r} is not a range of 5 to 10 years such as 50-59, or 90+; exact"
                 " ages identify people"
             )
     if line.karyotype_year and not _YEAR.match(line.karyotype_year):
-        found.append(
-            f"karyotype_year {line.karyotype_year!r} is no year; finer dates identify people"
+        faults.append(
+            f"karyotype_year {line.karyotype_year!r} is not a year such as 2019; finer"
+            " dates identify people"
         )
     for name, pattern, example in (
         ("rrid", _RRID, "CVCL_B5P3"),
@@ -253,14 +256,14 @@ def _faults(line: Line) -> list[str]:
     ):
         value = getattr(line, name)
         if value and not pattern.match(value):
-            found.append(f"{name} {value!r} is not of the form {example}")
+            faults.append(f"{name} {value!r} is not of the form {example}")
     for name, known in (("sex", SEXES), ("zygosity", ZYGOSITIES), ("sporadic", ("yes", "no"))):
         value = getattr(line, name)
         if value and value not in known:
-            found.append(f"{name} {value!r} is not one of {', '.join(known)}")
+            faults.append(f"{name} {value!r} is not one of {', '.join(known)}")
     if line.passage and not is_whole_number(line.passage):
-        found.append(f"passage {line.passage!r} is no number")
-    return found
+        faults.append(f"passage {line.passage!r} is not a whole number")
+    return faults
 
 
 def _share(text: str) -> bool:

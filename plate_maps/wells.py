@@ -30,7 +30,7 @@ def is_whole_number(text: str) -> bool:
 def row_letters(row: int) -> str:
     """Letters of a 1-based row: 1 ► "A", 26 ► "Z", 27 ► "AA"."""
     if row < 1:
-        raise ValueError(f"a plate row counts from 1, got {row}")
+        raise ValueError(f"plate rows count from 1, got {row}")
     letters = ""
     while row:
         row, rest = divmod(row - 1, 26)
@@ -149,4 +149,5 @@ def smallest_format(wells: list[Well]) -> PlateFormat:
     for known in FORMATS.values():
         if all(well in known for well in wells):
             return known
-    raise ValueError(f"no standard plate holds well {max(wells, key=lambda w: (w.row, w.column))}")
+    last = max(wells, key=lambda w: (w.row, w.column))
+    raise ValueError(f"well {last} lies outside every standard plate; the largest is {known}")

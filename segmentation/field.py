@@ -41,7 +41,8 @@ class Field:
     --------
     >>> import numpy as np
     >>> from segmentation import Field
-    >>> field = Field(np.zeros((3, 64, 80), np.uint16), ("dna", None, "neurite"), pixel_size_um=0.65)
+    >>> pixels = np.zeros((3, 64, 80), np.uint16)
+    >>> field = Field(pixels, ("dna", None, "neurite"), pixel_size_um=0.65)
     >>> field
     Field(dna, –, neurite; 64 × 80 px of 0.65 µm, uint16)
     >>> field.channel("neurite").shape
@@ -64,21 +65,21 @@ class Field:
         if self.pixels.shape[0] != len(self.roles):
             raise ValueError(
                 f"{self.pixels.shape[0]} channels but {len(self.roles)} roles; give one role (or"
-                " None) a channel"
+                " None) per channel"
             )
         named = [r for r in self.roles if r is not None]
         for role in named:
             if role not in ROLES:
                 raise ValueError(f"unknown role {role!r}; known: {', '.join(ROLES)}")
         if len(set(named)) != len(named):
-            raise ValueError(f"a role stands for two channels: {', '.join(named)}")
+            raise ValueError(f"each role belongs to one channel, got {', '.join(named)}")
         if not (np.isfinite(self.pixel_size_um) and self.pixel_size_um > 0):
             raise ValueError(
                 f"pixel size must be a positive number of µm, got {self.pixel_size_um}"
             )
         if np.issubdtype(self.pixels.dtype, np.floating) and not np.isfinite(self.pixels).all():
             raise ValueError(
-                "pixels hold NaN or infinity; the image is damaged or was computed wrongly"
+                "pixels contain NaN or infinity; the image is damaged or was computed wrongly"
             )
 
     def __repr__(self) -> str:
@@ -209,4 +210,5 @@ class Segmentation:
             for name, labels in self.labels.items()
         ]
         size = [f"{y} × {x} px" for y, x in [labels.shape for labels in self.labels.values()][:1]]
-        return f"Segmentation({', '.join([repr(self.engine), *size, *counts, f'warnings: {len(self.warnings)}'])})"
+        parts = [repr(self.engine), *size, *counts, f"warnings: {len(self.warnings)}"]
+        return f"Segmentation({', '.join(parts)})"

@@ -63,7 +63,8 @@ def read_grid(
                     continue
             if name in seen:
                 problems.append(
-                    f"{sheet.place(start)}: block {title} was given before, at {seen[name]}"
+                    f"{sheet.place(start)}: block {title} was given before, at"
+                    f" {seen[name]}; keep one"
                 )
                 continue
             seen[name] = sheet.place(start)
@@ -90,14 +91,14 @@ def read_grid(
                     )
                 if any(row[width + 1 :]):
                     problems.append(
-                        f"{sheet.place(index)}: values stand to the right of the last numbered"
-                        " column"
+                        f"{sheet.place(index)}: there are values to the right of the last numbered"
+                        " column; number their columns or delete them"
                     )
     if "line" not in seen and not line:
-        found = ", ".join(seen) or "none"
+        titles = ", ".join(seen) or "none"
         problems.append(
-            f"{sheets[0].source}: no block named line (blocks found: {found}); every well needs its"
-            " cell line (or name one for all)"
+            f"{sheets[0].source}: no block named line (blocks found: {titles}); every well needs"
+            " its cell line: add the block, or name one line for all wells"
         )
         return [], problems
     entries, more = wells_from(cells, places, line)

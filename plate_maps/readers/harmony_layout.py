@@ -32,7 +32,7 @@ def read_harmony_layout(
             (header_name(match.group(1)), match.group(2)) if match else (header_name(title), None)
         )
         if name in names:
-            problems.append(f"{path.name}: layer {title} stands more than once")
+            problems.append(f"{path.name}: layer {title} occurs more than once; keep one")
             continue
         names.append(name)
         if name == "dose" and unit is not None:
@@ -54,7 +54,7 @@ def read_harmony_layout(
                 )
             except ValueError:
                 problems.append(
-                    f"{path.name}, layer {title}: an entry ({text}) has no row and column"
+                    f"{path.name}, layer {title}: entry {text!r} needs Row and Col, counted from 1"
                 )
                 continue
             cells.setdefault(well, {})[name] = text
@@ -66,7 +66,7 @@ def read_harmony_layout(
     if cells and "line" not in names and not line:
         problems.append(
             f"{path.name}: no layer named line (layers found: {', '.join(names)}); every well needs"
-            " its cell line (or name one for all)"
+            " its cell line: add the layer, or name one line for all wells"
         )
         return [], problems
     entries, more = wells_from(cells, places, line)

@@ -37,7 +37,7 @@ def read_incucyte(
                 *(whole_number(element.get(name, "").strip()) + 1 for name in ("row", "col"))
             )
         except ValueError:
-            problems.append(f"{path.name}: a well has no row and col")
+            problems.append(f"{path.name}: a well element needs row and col, counted from 0")
             continue
         found: dict[str, str] = {}
         for item in (e for e in element.iter() if e.get("type")):
@@ -56,7 +56,7 @@ def _take(item: Any, found: dict[str, str]) -> list[str]:
     kind, name = item.get("type", ""), _name(item)
     if kind == "CellType":
         if "line" in found:
-            return [f"two cell types, {found['line']} and {name}; one line a well is analysed"]
+            return [f"two cell types, {found['line']} and {name}; one line per well is analysed"]
         found["line"] = name
         passage = item.get("passage")
         if passage:
@@ -74,7 +74,7 @@ def _take(item: Any, found: dict[str, str]) -> list[str]:
     if kind == "GrowthCondition":
         found["growth_condition"] = "; ".join(filter(None, (found.get("growth_condition"), name)))
         return []
-    return [f"an item of type {kind} is not known; known: CellType, Compound, GrowthCondition"]
+    return [f"unknown item type {kind!r}; known: CellType, Compound, GrowthCondition"]
 
 
 def _name(item: Any) -> str:

@@ -1,4 +1,4 @@
-"""Long form: one row a well, a header that names the columns."""
+"""Long form: one row per well, a header that names the columns."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def header_name(cell: str) -> str:
 
 
 def find_header(sheet: Sheet) -> int | None:
-    """Index of the first row that names a well column (or row and column); None if there is none."""
+    """Index of the first row that names a well column (or row and column), or None."""
     for index, row in enumerate(sheet.rows[:50]):
         names = {header_name(cell) for cell in row if cell}
         if "well" in names or {"row", "column"} <= names:
@@ -90,10 +90,9 @@ def plate_names(sheet: Sheet) -> list[str]:
     names = [header_name(cell) for cell in sheet.rows[header]]
     if "plate" not in names:
         return []
-    at = names.index("plate")
-    return list(
-        dict.fromkeys(row[at] for row in sheet.rows[header + 1 :] if len(row) > at and row[at])
-    )
+    column = names.index("plate")
+    cells = (row[column] for row in sheet.rows[header + 1 :] if len(row) > column)
+    return list(dict.fromkeys(filter(None, cells)))
 
 
 def choose_plate(known: list[str], wanted: str) -> str | None:
@@ -109,6 +108,13 @@ def choose_plate(known: list[str], wanted: str) -> str | None:
         if re.search(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])", wanted, re.IGNORECASE)
     ]
     return next(iter(exact or sorted(inside, key=len, reverse=True)), None)
+
+
+def unknown_plate(known: list[str], wanted: str) -> str:
+    """Message for a map of several plates where `choose_plate` finds none."""
+    shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+    advice = f"none of them is called {wanted!r}" if wanted else "name the plate to be read"
+    return f"the map is of plates {shown or '(none named)'}; {advice}"
 
 
 def read_long(
@@ -127,13 +133,14 @@ def read_long(
     doubled = sorted({n for n in names if n and names.count(n) > 1})
     if doubled:
         return [], [
-            f"{sheet.place(header_index)}: column {', '.join(doubled)} stands more than once"
+            f"{sheet.place(header_index)}: column {', '.join(doubled)} occurs more than once; keep"
+            " one"
         ]
     problems: list[str] = []
     if "line" not in names and not line:
         problems.append(
-            f"{sheet.place(header_index)}: no column named line; every well needs its cell line (or"
-            " name one for all wells)"
+            f"{sheet.place(header_index)}: no column named line; every well needs its cell line:"
+            " add the column, or name one line for all wells"
         )
     entries: list[tuple[str, Well, Condition]] = []
     chosen = None
@@ -141,14 +148,7 @@ def read_long(
         known = plate_names(sheet)
         chosen = choose_plate(known, plate)
         if chosen is None:
-            shown = ", ".join(known[:12]) + (
-                f" and {len(known) - 12} more" if len(known) > 12 else ""
-            )
-            whose = f"none of them is called {plate!r}" if plate else "name the one that is meant"
-            return [], [
-                *problems,
-                f"{sheet.source}: the map is of plates {shown or '(none named)'}; {whose}",
-            ]
+            return [], [*problems, f"{sheet.source}: {unknown_plate(known, plate)}"]
     rows = 0
     for index, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 1):
         if not any(row):
@@ -157,13 +157,16 @@ def read_long(
         cells = {name: row[i] if i < len(row) else "" for i, name in enumerate(names) if name}
         if chosen is not None:
             if not cells["plate"]:
-                problems.append(f"{place}: the plate is missing, and other rows name one")
+                problems.append(
+                    f"{place}: the plate is missing, but other rows name one; fill it in"
+                )
             if cells["plate"] != chosen:
                 continue
         rows += 1
         if rows > MOST_ROWS:
             problems.append(
-                f"{place}: more than {MOST_ROWS:,} rows for one plate; the largest has 1,536 wells"
+                f"{place}: more than {MOST_ROWS:,} rows for one plate; the largest plate has"
+                " 1,536 wells"
             )
             break
         try:

@@ -39,7 +39,7 @@ def read_sheets(path: Path) -> list[Sheet]:
     """
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise PlateMapError(str(path), ["there is no such file"])
+        raise PlateMapError(str(path), ["the file does not exist"])
     check_size(path)
     if suffix in {".xlsx", ".xlsm"}:
         return _read_excel(path)
@@ -162,4 +162,4 @@ def parse_xml(path: Path) -> Any:
     try:
         return fromstring(path.read_bytes())
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise PlateMapError(path.name, [f"the file is no readable XML: {error}"]) from error
+        raise PlateMapError(path.name, [f"the file cannot be read as XML: {error}"]) from error

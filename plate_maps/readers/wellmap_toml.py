@@ -27,7 +27,7 @@ def read_wellmap(path: Path) -> list[Sheet]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlateMapError(path.name, [f"the file is no TOML: {error}"]) from error
+        raise PlateMapError(path.name, [f"the file is not valid TOML: {error}"]) from error
     strange = [key for key in content if key not in _TABLES]
     if strange:
         more = "; other files that [meta] names are not followed" if "meta" in strange else ""
@@ -50,7 +50,7 @@ def read_wellmap(path: Path) -> list[Sheet]:
     if large:
         raise PlateMapError(
             path.name,
-            [f"{large[0][:40]!r} is on no plate: there are at most {_LARGEST} rows and columns"],
+            [f"{large[0][:40]!r} lies outside every plate; rows and columns end at {_LARGEST}"],
         )
     import wellmap
 

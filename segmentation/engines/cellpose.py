@@ -69,8 +69,8 @@ def create(
         ) from error
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(
-            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the"
-            " driver"
+            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or repair"
+            " the driver"
         )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
@@ -244,7 +244,7 @@ def halving(run: Callable[[int], Any], batch: int, out_of_memory: type[BaseExcep
                 # for bad data.
                 raise OutOfDeviceMemory(
                     f"the device has too little memory for {max(1, batch >> attempt)} tiles at a"
-                    " time, a batch already halved; close other programs on it or take a larger"
+                    " time, after the batch was halved; close other programs on it or take a larger"
                     f" device ({error})"
                 ) from error
     raise AssertionError("unreachable")

@@ -55,7 +55,7 @@ class Segmenter(Protocol):
         ...
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> Segmenter:
-        """A copy with the thresholds that `describe()["thresholds"]` of a calibrated engine gave."""
+        """A copy with the thresholds from `describe()["thresholds"]` of a calibrated engine."""
         ...
 
     def describe(self) -> dict[str, object]:

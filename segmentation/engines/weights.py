@@ -203,7 +203,7 @@ def pull_model(engine: str) -> Checkpoint:
     if kind == "cellpose" and model:
         return cellpose_checkpoint(model)
     raise WeightsError(
-        f"{engine!r} is no model that can be pulled; known:"
+        f"{engine!r} is not a model that can be pulled; known:"
         f" {', '.join(m.engine for m in known_models())}"
     )
 
@@ -218,7 +218,7 @@ def verify_model(engine: str, sha256: str | None = None) -> tuple[Checkpoint, st
         if engine == model.engine:
             if not model.path.is_file():
                 raise WeightsError(
-                    f"{engine} is not on this machine; imaging-service models pull {engine}"
+                    f"{engine} is not on this machine; run: imaging-service models pull {engine}"
                 )
             expected = sha256 or model.sha256
             own = local_checkpoint(model.path, pinned_sha256=expected)
@@ -246,7 +246,7 @@ def verify_model(engine: str, sha256: str | None = None) -> tuple[Checkpoint, st
         against = "is the given one"
     refuse_pickle(found)
     return found, (
-        against if expected else "was compared with nothing: no digest is recorded; give --sha256"
+        against if expected else "was not compared: no digest is recorded; give one with --sha256"
     )
 
 
@@ -263,7 +263,7 @@ def refuse_pickle(checkpoint: Checkpoint) -> None:
         try:
             load_file(checkpoint.path)
         except SafetensorError as error:
-            raise WeightsError(f"{checkpoint.name} is no safetensors file: {error}") from error
+            raise WeightsError(f"{checkpoint.name} is not a safetensors file: {error}") from error
         return
     try:
         content = torch.load(checkpoint.path, map_location="cpu", weights_only=True, mmap=True)

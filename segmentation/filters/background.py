@@ -101,7 +101,7 @@ class Illumination:
         """
         if len(self.coefficients) != field.pixels.shape[0]:
             raise ValueError(
-                f"the profile has {len(self.coefficients)} channels, the field"
+                f"the profile has {len(self.coefficients)} channels, but the field has"
                 f" {field.pixels.shape[0]}"
             )
         if not any(self.applied):

@@ -161,8 +161,8 @@ class TileRunner:
                 if self._halvings == 2 or self.batch == 1:
                     raise OutOfDeviceMemory(
                         f"the device has too little memory for {self.batch} tiles of"
-                        f" {part[0].shape[1]} × {part[0].shape[2]} pixels, a batch already halved"
-                        " twice; close other programs on it or take a larger device"
+                        f" {part[0].shape[1]} × {part[0].shape[2]} pixels, after the batch was"
+                        " halved; close other programs on it or take a larger device"
                     ) from error
                 self._halvings += 1
                 self.batch //= 2

@@ -36,7 +36,7 @@ def scene(
 
 
 def _psf(rng: np.random.Generator, pixel_size_um: float) -> float:
-    """σ of the point spread function: no objective resolves finer than its camera samples by much."""
+    """σ of the point spread function: objectives resolve about what the camera samples."""
     return float(max(0.2, rng.uniform(0.45, 1.0) * pixel_size_um))
 
 

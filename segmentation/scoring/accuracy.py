@@ -94,7 +94,7 @@ def overlaps(truth: Labels, found: Labels) -> tuple[NDArray[np.int64], NDArray[n
     Above an IoU of 0.5 no object can match two others, so no assignment has to be solved.
     """
     if truth.shape != found.shape:
-        raise ValueError(f"truth is {truth.shape}, labels are {found.shape}")
+        raise ValueError(f"truth has shape {truth.shape}, but labels have shape {found.shape}")
     true_area, found_area = np.bincount(truth.ravel()), np.bincount(found.ravel())
     both = (truth > 0) & (found > 0)
     count = len(found_area)
@@ -141,7 +141,7 @@ def _near(lines: Mask, tolerance_px: float) -> Mask:
 def point_counts(
     truth_yx: NDArray[np.float64], found_yx: NDArray[np.float64], reach_px: float
 ) -> Counts:
-    """One-to-one matches of points within `reach_px`, the nearest pairs first (linear assignment)."""
+    """Match points one to one within `reach_px`, the nearest first (linear assignment)."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial import cKDTree
 

@@ -38,7 +38,7 @@ def test_the_same_dose_in_two_units_is_the_same_number():
         ("1,5", "uM", "not"),
         ("-1", "uM", "zero or more"),
         ("1e999", "uM", "zero or more"),
-        ("10 nM", "uM", "unit column says"),
+        ("10 nM", "uM", "unit column has"),
     ],
 )
 def test_other_doses_are_refused_with_the_reason(text, unit, says):

@@ -107,14 +107,14 @@ def test_a_place_in_xml_that_is_not_on_a_plate_is_refused(number):
     )
     with pytest.raises(PlateMapError) as refused:
         read(harmony, "layout.xml")
-    assert refused.value.problems[0].startswith("layout.xml, layer Compound: an entry (ril)")
+    assert refused.value.problems[0].startswith("layout.xml, layer Compound: entry 'ril'")
     if number != "0":  # rows count from 0 here
         with pytest.raises(PlateMapError) as refused:
             read(
                 f'<plate><well row="{number}" col="1"/><well row="0" col="0"/></plate>',
                 "m.PlateMap",
             )
-        assert refused.value.problems[0].startswith("m.PlateMap: a well has no row and col")
+        assert refused.value.problems[0].startswith("m.PlateMap: a well element needs row and col")
 
 
 @pytest.mark.parametrize("key", ["A٣", "A²"])

@@ -53,8 +53,8 @@ def test_donors_and_isogenic_pairs():
     [
         ("L\t\t", "the donor is missing"),
         ("\tD1\t", "the line has no name"),
-        ("L\tD1\t57", "no bucket of 5 to 10 years"),
-        ("L\tD1\t50-80", "no bucket"),
+        ("L\tD1\t57", "not a range of 5 to 10 years"),
+        ("L\tD1\t50-80", "not a range"),
         ("L\tD1\t50-59\textra", "more cells than columns"),
         ("A\tD1\t\nA\tD1\t", "row 3: line A was given before, at lines.tsv, row 2"),
     ],
@@ -106,9 +106,9 @@ def test_batches():
         Batch("diff-3", protocol_doi="10.17504/protocols.io.abcd", imaging_day="28", purity="0.82")
     ]
     assert list(read_batches(write(batches, Batch)).values()) == batches
-    with pytest.raises(RegistryError, match="no share between 0 and 1"):
+    with pytest.raises(RegistryError, match="is not a number from 0 to 1"):
         read_batches("batch\tpurity\nb\t82\n")
-    with pytest.raises(RegistryError, match="is no DOI"):
+    with pytest.raises(RegistryError, match="is not a DOI"):
         read_batches("batch\tprotocol_doi\nb\tprotocols.io/abcd\n")
 
 

@@ -22,7 +22,7 @@ def test_channels_by_role():
     [
         (PIXELS, ("dna", "soma"), 0.5, "unknown role 'soma'; known: dna, neurite"),
         (PIXELS, ("dna",), 0.5, "2 channels but 1 roles"),
-        (PIXELS, ("dna", "dna"), 0.5, "two channels"),
+        (PIXELS, ("dna", "dna"), 0.5, "each role belongs to one channel"),
         (PIXELS[0], ("dna",), 0.5, "shape"),
         (PIXELS, ("dna", None), 0.0, "positive"),
         (PIXELS, ("dna", None), float("nan"), "positive"),

@@ -90,8 +90,8 @@ def create(
 
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(
-            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or mend the"
-            " driver"
+            "device cuda was asked for, but torch sees no CUDA device; use --device cpu or repair"
+            " the driver"
         )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     checkpoint = (
@@ -107,7 +107,7 @@ def create(
         ) from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise WeightsError(
-            f"{checkpoint.name} does not hold motornet's weights: its parts have other names"
+            f"{checkpoint.name} does not hold motornet's weights: its parameters have other names"
         )
     precision = _precision(chosen)
     network = _fused(network.eval()).to(
@@ -309,7 +309,7 @@ class MotorNetSegmenter:
         return Segmentation(found, self.name, self.describe(), tuple(warnings), sure)
 
     def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
-        """Labels at the field's pixels: followed at half resolution, outlined at full resolution."""
+        """Labels at the field's pixels: followed at half, outlined at full resolution."""
         from segmentation.engines.motornet.dynamics import objects
 
         height, width = logit.shape

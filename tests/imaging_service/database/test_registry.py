@@ -60,7 +60,7 @@ def test_merging_adds_replaces_and_says_which(session):
         ("line\tdonor\tisogenic_parent\nX\tD9\tS1\n", "isogenic lines share a donor"),
         ("line\tdonor\tbirthday\nX\tD1\t1970-01-01\n", "unknown columns 'birthday'"),
         # would part S1 from S1-iso
-        ("line\tdonor\nS1\tD9\n", "its isogenic parent S1 has donor D9"),
+        ("line\tdonor\nS1\tD9\n", "isogenic parent S1 has donor D9"),
     ],
 )
 def test_a_fault_changes_nothing(session, text, says):

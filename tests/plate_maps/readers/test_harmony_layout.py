@@ -37,7 +37,7 @@ def test_a_broad_platemap_needs_only_the_line(tmp_path):
     assert found[Well(1, 2)].control is Control.VEHICLE
     assert found[Well(1, 2)].compound == "DMSO"
     assert found.lines == ("U2OS",)
-    with pytest.raises(PlateMapError, match="or name one for all wells"):
+    with pytest.raises(PlateMapError, match="or name one line for all wells"):
         read_plate_map(tmp_path / "map.txt")
 
 
@@ -65,9 +65,9 @@ def test_the_real_layout_is_read_and_said_to_be_empty(reference):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("<AssayLayout><Layer>", "no readable XML"),
-        ("<Other/>", "neither Harmony's AssayLayout nor"),
-        ('<!DOCTYPE a [<!ENTITY b "c">]><AssayLayout>&b;</AssayLayout>', "no readable XML"),
+        ("<AssayLayout><Layer>", "cannot be read as XML"),
+        ("<Other/>", "the XML element Other is not known"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><AssayLayout>&b;</AssayLayout>', "cannot be read as XML"),
     ],
 )
 def test_other_and_hostile_xml_is_refused(tmp_path, content, says):

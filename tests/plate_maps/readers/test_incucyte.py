@@ -43,14 +43,14 @@ def test_wells_items_and_units(tmp_path, name):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('type="GrowthCondition"', 'type="Antibody"', "B03: an item of type Antibody is not known"),
+        ('type="GrowthCondition"', 'type="Antibody"', "B03: unknown item type 'Antibody'"),
         ('type="GrowthCondition"', 'type="Compound"', "two compounds, riluzole and no BDNF"),
         (
             'concentrationUnits="µM"',
             'concentrationUnits="ng/mL"',
             "'ng/mL' is not a concentration unit",
         ),
-        ('row="1" col="2"', 'row="x" col="2"', "a well has no row and col"),
+        ('row="1" col="2"', 'row="x" col="2"', "a well element needs row and col"),
         ('concentration="0.3"', "", "compound riluzole has no dose"),
     ],
 )

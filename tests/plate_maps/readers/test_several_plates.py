@@ -30,7 +30,7 @@ def test_which_plate_is_never_guessed(tmp_path):
         PlateMapError, match="the map is of plates BC1, BC12; none of them is called 'BC2'"
     ):
         read(tmp_path, "BC2")
-    with pytest.raises(PlateMapError, match="name the one that is meant"):
+    with pytest.raises(PlateMapError, match="name the plate to be read"):
         read(tmp_path)
     with pytest.raises(PlateMapError, match="row 6: the plate is missing"):
         read(tmp_path, "BC1", MAP + ",A03,L1,x,1,uM,\n")
@@ -64,7 +64,5 @@ def test_a_jump_barcode_table_leads_to_its_map(tmp_path):
     assert found[Well.parse("A02")].dose_molar == 5e-6
     assert plates_of_map(tmp_path / "barcode_platemap.csv") == ["BR1", "BR2", "BR3"]
     for plate in ("BR2", "BR3"):
-        with pytest.raises(
-            PlateMapError, match="which is neither beside the table nor in its folder"
-        ):
+        with pytest.raises(PlateMapError, match="is neither beside the table nor in its folder"):
             read_plate_map(tmp_path / "barcode_platemap.csv", plate=plate)

@@ -52,7 +52,7 @@ def test_plates_of_a_layout_are_told_apart(tmp_path):
     assert read(tmp_path, text, plate="BC2").lines == ("L2",)
     assert plates_of_map(tmp_path / "map.toml") == ["BC1", "BC2"]
     with pytest.raises(
-        PlateMapError, match="the map is of plates BC1, BC2; name the one that is meant"
+        PlateMapError, match="the map is of plates BC1, BC2; name the plate to be read"
     ):
         read(tmp_path, text)
 
@@ -60,14 +60,14 @@ def test_plates_of_a_layout_are_told_apart(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[well.A1\n", "the file is no TOML"),
+        ("[well.A1\n", "the file is not valid TOML"),
         (
             "[meta]\ninclude = '/etc/passwd'\n[well.A1]\nline = 'x'",
             "other files that .meta. names are not followed",
         ),
         ("[extra]\nx = 1\n", "unknown table 'extra'"),
-        ("[block.9999x9999.A1]\nline = 'x'", "is on no plate"),
-        ("[plate.p1.block.9999x9999.A1]\nline = 'x'", "is on no plate"),
+        ("[block.9999x9999.A1]\nline = 'x'", "lies outside every plate"),
+        ("[plate.p1.block.9999x9999.A1]\nline = 'x'", "lies outside every plate"),
         ("[row.A]\nline = 'x'", "wellmap cannot read it"),
         (
             "[well.A1]\ncompound = 'x'\ndose = '1 uM'",

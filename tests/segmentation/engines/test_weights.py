@@ -83,7 +83,7 @@ def test_pull_knows_what_can_be_pulled(cellpose_folder):
     assert pull_model("motornet").sha256 == weights.MOTORNET_SHA256
     with pytest.raises(
         WeightsError,
-        match="'classical' is no model that can be pulled; known: motornet, cellpose:cpsam_v2",
+        match="'classical' is not a model that can be pulled; known: motornet, cellpose:cpsam_v2",
     ):
         pull_model("classical")
 
@@ -92,12 +92,13 @@ def test_verify(cellpose_folder, checkpoint):
     _, against = verify_model("motornet")
     assert against == "is the pinned one"
     own, against = verify_model(str(checkpoint))
-    assert "compared with nothing" in against
+    assert "was not compared" in against
     assert verify_model(f"cellpose:{checkpoint}", own.sha256)[1] == "is the given one"
     with pytest.raises(WeightsError, match="is pinned"):
         verify_model(str(checkpoint), "0" * 64)
     with pytest.raises(
-        WeightsError, match="is not on this machine; imaging-service models pull cellpose:cpsam"
+        WeightsError,
+        match="is not on this machine; run: imaging-service models pull cellpose:cpsam",
     ):
         verify_model("cellpose:cpsam")
 

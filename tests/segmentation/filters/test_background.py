@@ -76,7 +76,7 @@ def test_correction_takes_the_background_off_and_divides_where_a_profile_applies
     flat = no_illumination(2, "why")
     assert flat.correct(field) is field
     assert flat.reasons == ("why", "why")
-    with pytest.raises(ValueError, match="the profile has 2 channels, the field 1"):
+    with pytest.raises(ValueError, match="the profile has 2 channels, but the field has 1"):
         CURVED.correct(Field(field.pixels[:1], ("dna",), 0.5))
 
 

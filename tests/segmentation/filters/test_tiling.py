@@ -90,7 +90,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing():
 def test_out_of_memory_a_third_time_fails_with_a_reason():
     network, _ = limited(0)
     with pytest.raises(
-        OutOfDeviceMemory, match="2 tiles of 128 × 128 pixels, a batch already halved twice"
+        OutOfDeviceMemory, match="2 tiles of 128 × 128 pixels, after the batch was halved"
     ) as caught:
         list(
             TileRunner(network, 8, 16, (Full,), size=128, halo=16).run(

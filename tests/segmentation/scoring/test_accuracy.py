@@ -44,7 +44,7 @@ def test_nothing_there_and_nothing_found_is_right():
 
 
 def test_shapes_must_agree():
-    with pytest.raises(ValueError, match="truth is"):
+    with pytest.raises(ValueError, match="truth has shape"):
         object_counts(np.zeros((3, 3), np.int32), np.zeros((3, 4), np.int32))
 
 

@@ -138,7 +138,7 @@ def test_a_formula_without_stored_value_is_named(tmp_path):
             r"line L1 has more than one genotype: SOD1 p.A5V at B03, healthy at B05",
         ),
         (("riluzole,1,uM", "riluzole,0,uM"), r"dose 0 is a vehicle well"),
-        (("well,line", "well,well"), r"stands more than once"),
+        (("well,line", "well,well"), r"occurs more than once"),
     ],
 )
 def test_faults_are_named_by_file_row_and_well(tmp_path, change, says):
@@ -170,7 +170,7 @@ def test_other_files_are_refused(tmp_path, name, content):
 
 
 def test_an_absent_file_is_refused(tmp_path):
-    with pytest.raises(PlateMapError, match="no such file"):
+    with pytest.raises(PlateMapError, match="does not exist"):
         read_plate_map(tmp_path / "none.csv")
 
 
