@@ -19,8 +19,9 @@ MIN_DOSES = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One remark: `code` is stable for programs, `message` is for people and names line, compound
-    and wells.
+    """A remark on a plate map.
+
+    `code` is stable for programs; `message` is for people and names line, compound and wells.
 
     Examples
     --------
@@ -145,8 +146,9 @@ def confounded(
 
 
 def _connected(first: Sequence[str], second: Sequence[str]) -> list[tuple[set[str], set[str]]]:
-    """Connected groups of a bipartite graph; their number is the rank deficiency of the two-way
-    design plus one.
+    """Connected groups of a bipartite graph.
+
+    Their number is the rank deficiency of the two-way design plus one.
     """
     groups: list[tuple[set[str], set[str]]] = []
     for a, b in zip(first, second, strict=True):

@@ -1,5 +1,4 @@
-"""Lay out plates before a cell is plated: randomised, with every line and its vehicle wells on
-every plate.
+"""Lay out plates at random, with every line and its vehicle wells on every plate.
 
 A line that has plates of its own cannot be told from them afterwards, whatever the statistics. So
 lines are never split over plates: compounds are, and where not even one compound fits beside all
@@ -47,10 +46,10 @@ class LayoutError(ValueError):
 def lay_out(
     design: Design, fmt: PlateFormat, seed: int, *, edge: bool = False, batch: str = ""
 ) -> list[PlateMap]:
-    """Plate maps, one a plate, compounds spread over as many as needed. The same arguments give the
-    same layout.
+    """Draw one plate map per plate; compounds are spread over as many plates as needed.
 
-    Without `edge` the outer wells stay empty: they evaporate.
+    The same arguments give the same layout. Without `edge` the outer wells stay empty: they
+    evaporate.
     """
     if not design.lines or not design.compounds or not design.doses_molar:
         raise LayoutError("a layout needs at least one line, one compound and one dose")
@@ -171,8 +170,9 @@ def _quoted(text: str) -> str:
 
 
 def draw(plate_map: PlateMap) -> str:
-    """The plate in letters, one a well: a line's letter, lower case for its vehicle wells, + for
-    positive controls.
+    """The plate in letters, one letter per well.
+
+    A line's letter is in lower case for its vehicle wells; + is a positive, - a negative control.
     """
     letters = {line: chr(ord("A") + i % 26) for i, line in enumerate(plate_map.lines)}
     rows = ["    " + " ".join(f"{c:>2}" for c in range(1, plate_map.format.columns + 1))]

@@ -12,8 +12,9 @@ from plate_maps.wells import PlateFormat, Well
 
 
 class PlateMapError(ValueError):
-    """A plate map that cannot be used; `problems` holds one sentence per fault with file, row and
-    well.
+    """A plate map that cannot be used.
+
+    `problems` holds one sentence per fault with file, row and well.
 
     Examples
     --------
@@ -34,8 +35,9 @@ class PlateMapError(ValueError):
 
 @dataclass(frozen=True)
 class Join:
-    """Wells of a scan and of a map side by side; the two lists of strays are to be shown, not
-    dropped.
+    """Wells of a scan matched with those of a map.
+
+    The wells that stand in only one of the two are to be shown, not dropped.
 
     Examples
     --------
@@ -190,8 +192,9 @@ class PlateMap:
         return cls(fmt, dict(sorted(conditions.items())), source)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the map's content: the same for CSV, XLSX, long and grid forms of one
-        map.
+        """SHA-256 (hex) of the map's content.
+
+        It is the same for CSV, XLSX, long and grid forms of one map.
         """
         content = {
             "rows": self.format.rows,

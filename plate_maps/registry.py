@@ -27,9 +27,9 @@ ZYGOSITIES = ("heterozygous", "homozygous", "hemizygous", "wild type")
 
 @dataclass(frozen=True)
 class Line:
-    """A cell line. `line` is the name that plate maps use; `donor` is the lab's code of the person,
-    never a name.
+    """A cell line.
 
+    `line` is the name that plate maps use; `donor` is the lab's code of the person, never a name.
     `disease` is a MONDO id, `hpscreg` and `rrid` the public registries' names, `hgvs` the variant.
     `age_at_sampling` and `age_at_onset` are buckets such as 50-59, or 90+. `isogenic_parent` is the
     line it was edited from, `edit` what was done to it.
@@ -84,8 +84,9 @@ class Batch:
 
 
 class RegistryError(ValueError):
-    """A registry that cannot be used; `problems` holds one sentence a fault with file, row and
-    line.
+    """A registry that cannot be used.
+
+    `problems` holds one sentence per fault with file, row and line.
     """
 
     def __init__(self, source: str, problems: list[str]) -> None:
@@ -128,8 +129,9 @@ class Registry:
 def read_lines(
     text: str, source: str = "lines.tsv", known: Mapping[str, Line] | None = None
 ) -> dict[str, Line]:
-    """Read lines from TSV text; isogenic parents may also be among those `known`. Raises
-    RegistryError with every fault.
+    """Read lines from TSV text.
+
+    Isogenic parents may also be among those `known`. Raises RegistryError with every fault.
     """
     rows, problems = _read(text, source, Line, "line")
     for place, line in rows:

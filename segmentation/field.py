@@ -125,11 +125,11 @@ def checked_field(value: object) -> Field:
 
 
 class Pixels:
-    """The foreground of a label image: most measures need nothing else, and a field is mostly
-    background.
+    """Foreground of a label image.
 
-    `at`: flat indices of labelled pixels, `of`: their labels; `count` (n + 1,): pixels of each
-    label, background not counted.
+    Most measures need nothing else, and a field is mostly background. `at`: flat indices of
+    labelled pixels, `of`: their labels; `count` (n + 1,): pixels of each label, background not
+    counted.
     """
 
     def __init__(self, labels: Labels, n: int | None = None) -> None:
@@ -141,8 +141,9 @@ class Pixels:
         self.count = np.bincount(self.of, minlength=self.n + 1)
 
     def neighbours(self, labels: Labels) -> Iterator[tuple[bool, Labels]]:
-        """For each of eight directions: whether it is diagonal, and the label beside each pixel of
-        `at`, 0 outside the image.
+        """Labels beside each pixel of `at`, for each of eight directions.
+
+        Yields whether the direction is diagonal, and the labels, 0 outside the image.
         """
         padded = np.pad(labels, 1)
         width = padded.shape[1]

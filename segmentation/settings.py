@@ -1,5 +1,4 @@
-"""How a number that a laboratory may choose is written down: once, with its default, bound and
-meaning.
+"""Define a number that a laboratory may choose: once, with default, bound and meaning.
 
 Settings are frozen dataclasses beside the functions that take them. The protocol's sections inherit
 from them, so a key of the protocol is the field of that name. Values are checked wherever settings

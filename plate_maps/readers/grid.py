@@ -108,8 +108,9 @@ def read_grid(
 def wells_from(
     cells: dict[Well, dict[str, str]], places: dict[Well, dict[str, str]], line: str
 ) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Wells as (place, well, condition) from what stands in each, property by property; `line` is
-    that of wells without one.
+    """Wells as (place, well, condition) from the cells of each well, property by property.
+
+    `line` is the line of wells without one.
     """
     entries: list[tuple[str, Well, Condition]] = []
     problems: list[str] = []

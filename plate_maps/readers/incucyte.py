@@ -1,10 +1,10 @@
-"""IncuCyte's plate maps (.PlateMap, XML): wells with items, each a cell type, a compound at a
-concentration, or a growth condition.
+"""IncuCyte's plate maps (.PlateMap, XML).
 
-The vendor publishes no description of the format. What is read here is its outline as users'
-programs read it: `well` elements with `row` and `col` counted from 0, in them items with a `type`
-(Compound, CellType, GrowthCondition) and a referenced name. No file of the instrument was at hand;
-anything that does not fit is refused by name rather than passed over.
+A well holds items, each a cell type, a compound at a concentration, or a growth condition. The
+vendor publishes no description of the format. What is read here is its outline as users' programs
+read it: `well` elements with `row` and `col` counted from 0, in them items with a `type` (Compound,
+CellType, GrowthCondition) and a referenced name. No file of the instrument was at hand; anything
+that does not fit is refused by name rather than passed over.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _VEHICLES = ("dmso", "vehicle", "water", "pbs", "medium", "media", "untreated")
 def read_incucyte(
     path: Path, root: Any, line: str = ""
 ) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Wells as (place, well, condition), and the problems found; `root` is the file's XML, the cell
-    type the line.
+    """Wells as (place, well, condition), and the problems found.
+
+    `root` is the file's XML; the cell type is read as the line.
     """
     cells: dict[Well, dict[str, str]] = {}
     places: dict[Well, dict[str, str]] = {}

@@ -96,8 +96,10 @@ def plate_names(sheet: Sheet) -> list[str]:
 
 
 def choose_plate(known: list[str], wanted: str) -> str | None:
-    """The plate that is meant: the only one, one of that name, or the longest whose name stands in
-    it (a scan's folder, say).
+    """The plate that is meant by a name, or None.
+
+    It is the only plate, the plate of that name, or the longest plate name contained in the wanted
+    one (a scan's folder, say).
     """
     if not wanted:
         return known[0] if len(known) == 1 else None
@@ -120,11 +122,10 @@ def unknown_plate(known: list[str], wanted: str) -> str:
 def read_long(
     sheet: Sheet, line: str = "", plate: str = ""
 ) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """Rows as (place, well, condition), and the problems found. Empty rows are passed over; `line`
-    is that of rows without one.
+    """Rows as (place, well, condition), and the problems found.
 
-    Of a sheet with a column of plates only the rows of the plate called `plate` are taken, as
-    `choose_plate` has it.
+    Empty rows are passed over; `line` is the line of rows without one. Of a sheet with a column of
+    plates only the rows of the plate called `plate` are taken, as `choose_plate` has it.
     """
     header_index = find_header(sheet)
     if header_index is None:
@@ -182,8 +183,7 @@ def read_long(
 
 
 def with_defaults(cells: dict[str, str], line: str) -> dict[str, str]:
-    """Cells with the line of the whole map where the well has none, and a Broad platemap's
-    conventions spelt out.
+    """Fill in the line of the whole map, and spell out the conventions of a Broad platemap.
 
     There a well without a sample holds the solvent only, and the dose column carries its unit in
     its name.

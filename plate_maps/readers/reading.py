@@ -29,8 +29,10 @@ def read_plate_map(
     line: str = "",
     plate: str = "",
 ) -> PlateMap:
-    """Read a plate map: long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, a
-    wellmap layout (TOML), Harmony's assay layout or an IncuCyte PlateMap (XML).
+    """Read a plate map from any of the files that labs have.
+
+    Long or grid form from CSV, TSV or XLSX, a JUMP or Broad platemap, a wellmap layout (TOML),
+    Harmony's assay layout or an IncuCyte PlateMap (XML).
 
     Parameters
     ----------
@@ -93,8 +95,9 @@ def read_plate_map(
 
 
 def plates_of_map(path: str | PathLike[str]) -> list[str]:
-    """Plates that a map of several names, in order; empty for a map of one plate that does not name
-    it. Raises PlateMapError.
+    """Names of the plates in a map of several plates, in order.
+
+    Empty for a map of one plate that does not name it. Raises PlateMapError.
 
     Examples
     --------
@@ -183,8 +186,9 @@ def _entries(
 def _of_barcode(
     path: Path, barcodes: dict[str, str], line: str, plate: str
 ) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
-    """The map that a barcode table names for a plate: NAME.txt (or .csv, .tsv) beside it or in its
-    folder `platemap`.
+    """Read the map that a barcode table names for a plate.
+
+    It is NAME.txt (or .csv, .tsv) in the table's folder or in the folder `platemap` there.
     """
     chosen = choose_plate(list(barcodes), plate)
     if chosen is None:

@@ -1,5 +1,6 @@
-"""Sheets of text from CSV, TSV and XLSX, with the place of every cell kept for messages; and XML,
-within limits.
+"""Sheets of text from CSV, TSV and XLSX, and XML of limited size.
+
+The place of every cell is kept for messages.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ _DERIVED = ("well0", "row", "col", "row_i", "col_j")
 
 
 def read_wellmap(path: Path) -> list[Sheet]:
-    """The layout as one long-form sheet: a row a well, its parameters as columns. Raises
-    PlateMapError.
+    """The layout as one sheet in long form: one row per well, its parameters as columns.
+
+    Raises PlateMapError.
     """
     check_size(path)
     try:

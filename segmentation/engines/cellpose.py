@@ -138,8 +138,9 @@ class CellposeSegmenter:
         return next(iter(self.segment_all([field])))
 
     def segment_all(self, fields: Iterable[Field]) -> Iterator[Segmentation]:
-        """Label many fields, in order; those of one shape share batches, and labelling overlaps
-        with the network.
+        """Label many fields, in order.
+
+        Fields of one shape share batches, and labelling overlaps with the network.
         """
         yield from in_order(lambda answer: self._label(*answer), self._answers(fields))
 
@@ -232,9 +233,7 @@ def _alike(fields: Iterable[Field], most: int) -> Iterator[list[Field]]:
 
 
 def halving(run: Callable[[int], Any], batch: int, out_of_memory: type[BaseException]) -> Any:
-    """`run(batch)`; when the device's memory does not suffice, with half of the batch, and once
-    more with half of that.
-    """
+    """Run a batch; where the device's memory does not suffice, with half and a quarter of it."""
     for attempt in range(3):
         try:
             return run(max(1, batch >> attempt))

@@ -33,8 +33,9 @@ UNCALIBRATED = "thresholds were taken from this field alone: not comparable betw
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Grey levels above background that decide; None where the role is absent or it was not
-    calibrated.
+    """Thresholds in grey levels above background.
+
+    None where the role is absent or the threshold was not calibrated.
     """
 
     nuclei_floor: float | None = None
@@ -167,9 +168,7 @@ def spots_in_somas(
     threshold: float | None,
     warnings: list[str],
 ) -> dict[str, Labels]:
-    """The compartment of small bright spots of a channel inside somas, or a warning why it is not
-    there.
-    """
+    """Small bright spots of a channel inside somas, or a warning why there are no labels."""
     if not field.has(role):
         return {}
     if somas is None:
@@ -195,8 +194,9 @@ def spots_in_somas(
 def spot_threshold(
     fields: Sequence[Field], role: str, within: Sequence[Mask | None]
 ) -> float | None:
-    """Six times the response that pixel noise gives, the median over the fields; None where the
-    role is absent.
+    """Threshold for spots: six times the response to pixel noise, median over the fields.
+
+    None where the role is absent.
     """
     first = fields[0]
     if not first.has(role) or first.pixel_size_um > COARSEST_PIXEL_UM:
@@ -347,8 +347,9 @@ def _opened(field: Field, nuclei: Labels | None, sizes: Sizes) -> Image:
 
 
 def _body_brightness(opened: Image) -> float:
-    """Median brightness of what Otsu's method parts from background and neurites: the cell bodies
-    of a reporter channel.
+    """Median brightness of the cell bodies of a reporter channel.
+
+    Otsu's method separates them from background and neurites.
     """
     from skimage.filters import threshold_otsu
 
@@ -358,8 +359,9 @@ def _body_brightness(opened: Image) -> float:
 
 
 def _around(nuclei: Labels, pixel_size_um: float, reach_um: float) -> Labels:
-    """Ring of `reach_um` around each nucleus (without it), labelled like it; ties go to the nearer
-    nucleus.
+    """Ring of `reach_um` around each nucleus (without it), with the label of the nucleus.
+
+    A pixel between two nuclei goes to the nearer.
     """
     grown = expand(nuclei, reach_um / pixel_size_um)
     grown[nuclei > 0] = 0
@@ -393,8 +395,9 @@ def _soma_threshold(fields: Sequence[Field], nuclei: Sequence[Labels], sizes: Si
 
 
 def segment_bodies(field: Field, threshold: float, sizes: Sizes) -> Labels:
-    """Somas 1…n of a live reporter without DNA stain: opened cell bodies above the threshold, split
-    where their outline necks.
+    """Somas 1…n of a live reporter without DNA stain.
+
+    Opened cell bodies above the threshold are split where their outline narrows.
     """
     # A soma is about half as wide again as its nucleus.
     body = replace(

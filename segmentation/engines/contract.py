@@ -1,5 +1,6 @@
-"""Tests that every Segmenter passes; a plug-in's author subclasses `SegmenterContract` in a test
-module.
+"""Tests that every Segmenter passes.
+
+The author of a plug-in subclasses `SegmenterContract` in a test module.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ class SegmenterContract:
         assert all(np.array_equal(first.labels[name], second.labels[name]) for name in first.labels)
 
     def test_pixels_are_left_as_they_are(self, engine: Segmenter, field: Field) -> None:
-        """What is segmented is measured next: an engine that works in place would change the
-        numbers.
-        """
+        """The field's pixels are measured next, so an engine must not work in place."""
         own = Field(
             np.ascontiguousarray(field.pixels, np.float32), field.roles, field.pixel_size_um
         )

@@ -49,8 +49,9 @@ class Segmenter(Protocol):
         ...
 
     def calibrate(self, fields: Sequence[Field]) -> Segmenter:
-        """A copy whose thresholds are fixed from these fields (vehicle wells), so that all wells
-        are comparable.
+        """A copy with thresholds fixed from these fields (vehicle wells).
+
+        With one set of thresholds all wells are comparable.
         """
         ...
 
@@ -59,8 +60,9 @@ class Segmenter(Protocol):
         ...
 
     def describe(self) -> dict[str, object]:
-        """Everything that decides the labels: thresholds, and of a checkpoint its sha256, licence
-        and origin.
+        """Everything that decides the labels.
+
+        Thresholds, and of a checkpoint its sha256, licence and origin.
         """
         ...
 

@@ -1,6 +1,4 @@
-"""Checkpoints: which file, whose licence, which digest. A result must say what weights it stands
-on.
-"""
+"""Checkpoints: file, licence and digest of the weights that a result rests on."""
 
 from __future__ import annotations
 
@@ -52,8 +50,9 @@ CELLPOSE_MODELS: dict[str, ModelCard] = {
 
 
 class WeightsError(RuntimeError):
-    """A checkpoint is missing, not the pinned one, or not a checkpoint; the message says which and
-    what to do.
+    """A checkpoint is missing, differs from the pinned one, or is not a checkpoint.
+
+    The message says which and what to do.
     """
 
 
@@ -88,8 +87,9 @@ class KnownModel:
 
 
 def known_models() -> list[KnownModel]:
-    """Shipped and published models, whether they are on this machine or not; nothing is imported or
-    downloaded.
+    """Shipped and published models, whether they are on this machine or not.
+
+    Nothing is imported or downloaded.
     """
     made = [KnownModel("motornet", MOTORNET, motornet_path(), True, MOTORNET_SHA256)]
     for name, card in CELLPOSE_MODELS.items():
@@ -209,8 +209,9 @@ def pull_model(engine: str) -> Checkpoint:
 
 
 def verify_model(engine: str, sha256: str | None = None) -> tuple[Checkpoint, str]:
-    """Check a model of `known_models` or a checkpoint's path; returns it and what its digest was
-    compared with.
+    """Check a model of `known_models` or a checkpoint's path.
+
+    Returns the checkpoint and a phrase that says what its digest was compared with.
 
     Raises WeightsError if it is absent, another file, or not a plain table of weights.
     """

@@ -27,12 +27,12 @@ MIN_FIELDS = 8
 
 
 def background_level(image: Image) -> float:
-    """Background of a field in grey levels: the 10th percentile of a field smoothed over 16 × 16
-    blocks.
+    """Background of a field in grey levels.
 
-    Blocks average the noise away, so that a low percentile of them is the level between the cells
-    and not the lower tail of the noise. In a confluent field no block is free of cells and the
-    level is too high; the field's QC says so.
+    The 10th percentile of the means of blocks of 16 × 16 pixels. Blocks average the noise away, so
+    that a low percentile of them is the level between the cells and not the lower tail of the
+    noise. In a confluent field no block is free of cells and the level is too high; the field's QC
+    says so.
     """
     height, width = image.shape
     blocks = cv2.resize(
@@ -96,8 +96,9 @@ class Illumination:
         return _surface(self.coefficients[channel], shape)
 
     def correct(self, field: Field) -> Field:
-        """(pixels - background) / profile of each channel with a profile; raises ValueError if
-        channels do not agree.
+        """(pixels - background) / profile of each channel with a profile.
+
+        Raises ValueError if the numbers of channels differ.
         """
         if len(self.coefficients) != field.pixels.shape[0]:
             raise ValueError(

@@ -10,10 +10,10 @@ from segmentation.field import Labels
 
 
 def nearest(labels: Labels) -> tuple[NDArray[np.float32], Labels]:
-    """(distance in pixels to the nearest labelled pixel, its label) of every pixel; at least one
-    pixel is labelled.
+    """Distance (pixels) to the nearest labelled pixel, and its label, for every pixel.
 
-    By OpenCV's distance transform: a tenth of scikit-image's time, distances good to 2 %.
+    At least one pixel must be labelled. By OpenCV's distance transform: a tenth of scikit-image's
+    time, distances good to 2 %.
     """
     free = (labels == 0).astype(np.uint8)
     distance, area = cv2.distanceTransformWithLabels(
@@ -26,8 +26,9 @@ def nearest(labels: Labels) -> tuple[NDArray[np.float32], Labels]:
 
 
 def expand(labels: Labels, reach_px: float) -> Labels:
-    """Labels grown by up to `reach_px` pixels, as `skimage.segmentation.expand_labels`; a pixel
-    between two goes to the nearer.
+    """Labels grown by up to `reach_px` pixels, as `skimage.segmentation.expand_labels`.
+
+    A pixel between two labels goes to the nearer.
     """
     if not labels.any():
         return labels.copy()
@@ -47,11 +48,10 @@ def remove_small(labels: Labels, min_pixels: float) -> Labels:
 
 
 def link_somas(bodies: Labels, nuclei: Labels) -> Labels:
-    """Give each cell body the label of the nucleus that it shares most pixels with; bodies without
-    a nucleus are dropped.
+    """Give each cell body the label of the nucleus that it shares most pixels with.
 
-    A nucleus that two bodies claim goes to the one holding more of it. A linked nucleus lies wholly
-    in its soma.
+    Bodies without a nucleus are dropped. A nucleus that two bodies claim goes to the one holding
+    more of it. A linked nucleus lies wholly in its soma.
     """
     both = (bodies > 0) & (nuclei > 0)
     count = int(nuclei.max()) + 1
@@ -71,8 +71,9 @@ def link_somas(bodies: Labels, nuclei: Labels) -> Labels:
 
 
 def mean_probability(labels: Labels, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(n,) mean probability over the pixels of label 1…n; `logits` (Y', X') may have another
-    resolution. NaN for labels without a pixel.
+    """Mean probability (n,) over the pixels of each label 1…n; NaN for labels without a pixel.
+
+    `logits` (Y', X') may have another resolution.
     """
     whole = logits.astype(np.float32)
     if whole.shape != labels.shape:

@@ -14,10 +14,10 @@ Made = TypeVar("Made")
 def in_order(
     function: Callable[[Given], Made], items: Iterable[Given], workers: int = 1
 ) -> Iterator[Made]:
-    """`map` in threads: items are taken one by one, at most 2 × `workers` ahead of what has been
-    asked for.
+    """Map a function over items in threads; the answers come in order.
 
-    An exception of an item, or of the function on it, is raised where its answer would have come.
+    Items are taken one by one, at most 2 × `workers` ahead of what has been asked for. An exception
+    of an item, or of the function on it, is raised where its answer would have come.
     """
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Made]] = deque()

@@ -1,5 +1,6 @@
-"""Puncta: small bright spots (aggregates, granules) by their curvature in both directions, with one
-threshold for the plate.
+"""Puncta: small bright spots (aggregates, granules), by their curvature in both directions.
+
+One threshold serves the whole plate.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ COARSEST_PIXEL_UM = 0.7
 
 
 def spot_scale(pixel_size_um: float) -> float:
-    """Filter σ in pixels: RADIUS_UM / √2, where the response of a disc of that radius is largest;
-    never under 0.8 px.
+    """Filter σ in pixels: RADIUS_UM / √2, at least 0.8 px.
+
+    There the response of a disc of that radius is largest.
     """
     return max(0.8, RADIUS_UM / float(np.sqrt(2)) / pixel_size_um)
 
 
 def spot_response(image: Image, pixel_size_um: float) -> Image:
-    """Spot strength in grey levels: the weak curvature, which edges of nuclei and neurites do not
-    raise.
+    """Spot strength in grey levels: the weak curvature.
+
+    Edges of nuclei and neurites do not raise it.
     """
     return curvatures(image, spot_scale(pixel_size_um))[1]
 

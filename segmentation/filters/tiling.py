@@ -1,10 +1,9 @@
-"""Run a network over fields of any size: tiles of several fields in one batch, memory bounded, the
-answer always the same.
+"""Run a network over fields of any size in tiles, with bounded memory and one answer.
 
-Every output pixel comes from exactly one tile, which saw HALO pixels around it; nothing is blended,
-so neither the order of the tiles nor the size of a batch can change a label. A field smaller than a
-tile is one tile, padded to the multiple that the network needs. The device holds one batch at a
-time, whatever the size of the field.
+Tiles of several fields share a batch. Every output pixel comes from exactly one tile, which saw
+HALO pixels around it; nothing is blended, so neither the order of the tiles nor the size of a batch
+can change a label. A field smaller than a tile is one tile, padded to the multiple that the network
+needs. The device holds one batch at a time, whatever the size of the field.
 """
 
 from __future__ import annotations
@@ -111,8 +110,9 @@ class TileRunner:
     _halvings: int = 0
 
     def run(self, images: Iterable[Planes]) -> Iterator[tuple[Planes, ...]]:
-        """(C, Y, X) planes of each field ► its outputs, in order, each as soon as its last tile is
-        done.
+        """(C, Y, X) planes of each field ► its outputs, in order.
+
+        Each comes as soon as its last tile is done.
         """
         pending: deque[_Pending] = deque()
         waiting: deque[tuple[_Pending, Tile, Planes]] = deque()

@@ -21,8 +21,9 @@ def draw_polygon(canvas: Image | Labels, points: Points, value: float) -> None:
 def blob(
     rng: np.random.Generator, centre: Points, axes: Points, angle: float, irregularity: float
 ) -> Points:
-    """Outline (64, 2) of an ellipse (semi-axes in pixels, angle in degrees) with random low
-    harmonics.
+    """Outline (64, 2) of an ellipse with random low harmonics.
+
+    Semi-axes in pixels, angle in degrees.
     """
     t = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     radius = np.ones_like(t)
@@ -58,8 +59,9 @@ def walk(
     step: float,
     wander: float,
 ) -> Points:
-    """Persistent path (n, 2): the curvature itself drifts, so that bends are smooth as a growing
-    tip's are.
+    """Persistent random path (n, 2).
+
+    The curvature itself drifts, so that bends are smooth as those of a growing tip.
     """
     steps = max(2, round(length / step))
     curvature = np.zeros(steps)

@@ -1,9 +1,8 @@
-"""Phantom time-lapses: the same neurons over days, with known deaths, drift, frames out of focus
-and debris that settles.
+"""Phantom time-lapses: the same neurons over days, with known deaths.
 
-Channels are a live reporter ("neurite") and a second one ("death"): a sensor that turns red in dead
-neurons. What is true is what was drawn: each neuron's place at the start, its hour of death, and
-every frame's drift.
+With drift, frames out of focus and debris that settles. Channels are a live reporter ("neurite")
+and a second one ("death"): a sensor that turns red in dead neurons. What is true is what was drawn:
+each neuron's place at the start, its hour of death, and every frame's drift.
 """
 
 from __future__ import annotations
@@ -46,8 +45,10 @@ class Film:
 
 @dataclass(frozen=True)
 class FilmTruth:
-    """Per neuron: `start_um` (n, 2) y, x in the first frame and `death_h` (n,), inf beyond the
-    film. `drift_um` (T, 2).
+    """Truth of a film, per neuron.
+
+    `start_um` (n, 2): y, x in the first frame; `death_h` (n,): inf beyond the film; `drift_um` (T,
+    2).
     """
 
     start_um: NDArray[np.float64]

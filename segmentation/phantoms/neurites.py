@@ -18,12 +18,12 @@ _FAINTEST_SNR = 2.0
 
 @dataclass
 class Neurites:
-    """Grows neurites into the tubulin map and keeps their centre lines (y, x, drawing pixels),
-    owners and widths (µm).
+    """Grow neurites into the tubulin map.
 
-    `rng` draws what plain cultures have, `wild` the clutter; `noise` is the standard deviation of
-    the background's noise in photo-electrons and `psf` the σ of the point spread function in
-    drawing pixels, `um` drawing pixels a µm.
+    Keeps their centre lines (y, x, drawing pixels), owners and widths (µm). `rng` draws what plain
+    cultures have, `wild` the clutter; `noise` is the standard deviation of the background's noise
+    in photo-electrons and `psf` the σ of the point spread function in drawing pixels, `um` drawing
+    pixels a µm.
     """
 
     rng: np.random.Generator

@@ -1,5 +1,4 @@
-"""Fields with exact ground truth: motor neurons drawn from known geometry and imaged by known
-optics.
+"""Fields with exact ground truth: neurons of known geometry, imaged by known optics.
 
 Strategy. A neuron is a soma with a nucleus and neurites that walk away from it; each is drawn at
 twice the resolution as a fluorophore map, the maps are blurred by the point spread function, lit by
@@ -92,10 +91,10 @@ class Truth:
     def neurite_mask(
         self, pixel_size_um: float, *, zoom: float = 1.0, min_width_px: float = 1.0
     ) -> Mask:
-        """Neurites outside somas at their true width, at least `min_width_px`, on a grid `zoom`
-        times finer.
+        """Neurites outside somas at their true width, on a grid `zoom` times finer.
 
-        `min_width_px=1` with the widths of hairs gives the centre lines; (Y · zoom, X · zoom) bool.
+        They are at least `min_width_px` wide. `min_width_px=1` with the widths of hairs gives the
+        centre lines; (Y · zoom, X · zoom) bool.
         """
         shape = tuple(round(n * zoom) for n in self.somas.shape)
         mask = np.zeros(shape, np.uint8)
@@ -339,8 +338,9 @@ def _cell(
 
 
 def _window(centre: NDArray[np.float64], um: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Slices of 16 µm around a centre: no cell is larger, and masks of the whole canvas per cell
-    would take seconds.
+    """Slices of 16 µm around a centre.
+
+    No cell is larger, and masks of the whole canvas per cell would take seconds.
     """
     reach = int(16 * um)
     y, x = (

@@ -56,8 +56,9 @@ class Clutter:
 
 
 def add_spindle(rng: np.random.Generator, tubulin: Image, dna: Image, um: float) -> Points:
-    """A spindle-shaped or three-armed cell, bright in the neurite channel; returns its nucleus's
-    outline.
+    """A spindle-shaped or three-armed cell, bright in the neurite channel.
+
+    Returns the outline of its nucleus.
     """
     centre = rng.uniform((0, 0), tubulin.shape)
     heading = rng.uniform(0, 2 * np.pi)
@@ -106,8 +107,9 @@ def add_spindle(rng: np.random.Generator, tubulin: Image, dna: Image, um: float)
 
 
 def add_flat_cell(rng: np.random.Generator, tubulin: Image, um: float) -> None:
-    """A spread cell: a dim sheet, often with a brighter outline, sometimes with stress fibres
-    across it.
+    """A spread cell: a dim sheet, often with a brighter outline.
+
+    Sometimes stress fibres run across it.
     """
     centre = rng.uniform((0, 0), tubulin.shape)
     outline = blob(

@@ -16,8 +16,9 @@ IOU = 0.5
 
 
 def consensus(first: Labels, second: Labels) -> tuple[Labels, Mask]:
-    """((Y, X) objects that both have, numbered as the first has them; pixels of objects that only
-    one of them has).
+    """Objects that both people outlined, and pixels of objects that only one outlined.
+
+    The objects (Y, X) carry the numbers of `first`.
     """
     mine, theirs = _matches(first, second)
     agreed = np.where((theirs[first] == second) & (theirs[first] > 0), first, 0).astype(np.int32)
@@ -26,8 +27,9 @@ def consensus(first: Labels, second: Labels) -> tuple[Labels, Mask]:
 
 
 def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
-    """Counts of an engine's objects at IoU 0.5; an unmatched one that lies for more than half in
-    disputed pixels is not counted.
+    """Counts of an engine's objects against the agreed ones at IoU 0.5.
+
+    An unmatched object that lies for more than half in disputed pixels is not counted.
     """
     of_agreed = _matches(found, agreed)[1]
     area = np.bincount(found.ravel(), minlength=len(of_agreed))
@@ -40,8 +42,9 @@ def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
 
 
 def _matches(first: Labels, second: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """(object of the first that each of the second matches, the other way round); 0 for none.
-    Indexed by label.
+    """For each label of the second its match in the first, and the other way round.
+
+    Indexed by label; 0 where there is no match.
     """
     pairs, iou = overlaps(first, second)
     good = pairs[iou > IOU]

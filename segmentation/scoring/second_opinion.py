@@ -1,8 +1,8 @@
-"""How far an engine's nuclei are those that plain thresholds find: where the two part, a reviewer's
-look is worth most.
+"""Agreement of an engine's nuclei with those that plain thresholds find.
 
-The second opinion is the classical engine's nuclei (threshold and watershed), which share nothing
-with a network but the pixels. They are no truth: where both err alike, nothing is said.
+A reviewer's look is worth most where the two differ. The second opinion is the classical engine's
+nuclei (threshold and watershed), which share nothing with a network but the pixels. They are no
+truth: where both err alike, nothing is said.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _NOISE = 6.0
 
 
 def nuclei_agreement(field: Field, nuclei: Labels, sizes: Sizes | None = None) -> float | None:
-    """F1 of objects at IoU 0.5 between nuclei 1…n and the classical engine's; None without a DNA
-    channel, or where neither found one.
+    """F1 of objects at IoU 0.5 between nuclei 1…n and those of the classical engine.
+
+    None without a DNA channel, or where neither has a nucleus.
     """
     if not field.has("dna"):
         return None

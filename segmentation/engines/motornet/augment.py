@@ -1,5 +1,4 @@
-"""What happens to a sample each time it is seen: another crop, another turn, another camera, fewer
-channels.
+"""Vary a sample each time it is seen: crop, orientation, camera and channels.
 
 Everything is drawn from the generator that is handed in, so that a training that was interrupted
 sees the same again.
@@ -86,8 +85,9 @@ def _turn(
 
 
 def _camera(linear: Image, rng: np.random.Generator) -> Image:
-    """Another exposure, focus, lamp and bit depth, in the linear range (background 0, bright about
-    1).
+    """Vary exposure, focus, lamp and bit depth in the linear range.
+
+    There background is 0 and bright structures are about 1.
     """
     image = linear
     if rng.random() < 0.25:

@@ -1,5 +1,4 @@
-"""From flows to labels: every pixel inside walks along the flow, and those that meet are one
-object.
+"""From flows to labels: pixels walk along the flow, and those that meet are one object.
 
 The idea is Cellpose's (Stringer et al., Nat. Methods 18:100, 2021). It is written anew here, on the
 device that holds the flows, because importing cellpose takes a worker longer than labelling its

@@ -74,9 +74,7 @@ _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 def create(
     model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None
 ) -> MotorNetSegmenter:
-    """Registry entry: `model` is empty for the shipped weights, or a .safetensors file of one's own
-    training.
-    """
+    """Registry entry: the shipped weights, or `model`, a .safetensors file of another training."""
     try:
         import torch
         from safetensors import SafetensorError
@@ -118,8 +116,9 @@ def create(
 
 
 def _precision(device: str) -> str:
-    """bfloat16 where the hardware multiplies it; elsewhere it is emulated, ten times slower than
-    float32.
+    """Number format of the network: bfloat16 where the hardware multiplies it, else float32.
+
+    Emulated bfloat16 is ten times slower than float32.
     """
     import torch
 
@@ -129,8 +128,9 @@ def _precision(device: str) -> str:
 
 
 def _fused(network: Any) -> Any:
-    """Fold each batch normalisation into the convolution before it: the same function in half the
-    passes over memory.
+    """Fold each batch normalisation into the convolution before it.
+
+    The function is the same, with half the passes over memory.
     """
     import torch
     from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -144,8 +144,9 @@ def _fused(network: Any) -> Any:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Grey levels between background and bright, fixed for a plate; None where the role is absent
-    or not calibrated.
+    """Grey levels between background and bright, fixed for a plate.
+
+    None where the role is absent or not calibrated.
     """
 
     dna_floor: float | None = None
@@ -214,8 +215,9 @@ class MotorNetSegmenter:
         return next(iter(self.segment_all([field])))
 
     def segment_all(self, fields: Iterable[Field]) -> Iterator[Segmentation]:
-        """Label many fields, in order: preparing, the network and labelling overlap, and tiles of
-        several fields share a batch.
+        """Label many fields, in order.
+
+        Preparing, the network and labelling overlap, and tiles of several fields share a batch.
         """
         workers = _LABELLERS[self.device]
         runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
@@ -231,8 +233,9 @@ class MotorNetSegmenter:
         yield from in_order(lambda pair: self.label(pair[0], *pair[1]), paired, workers)
 
     def prepare(self, field: Field) -> Half:
-        """(3, Y', X') float16 network input at PIXEL_SIZE_UM; a role that the field lacks is a
-        plane of zeros.
+        """Network input (3, Y', X') float16 at PIXEL_SIZE_UM.
+
+        A role that the field lacks is a plane of zeros.
         """
         zoom = field.pixel_size_um / PIXEL_SIZE_UM
         planes = np.zeros((len(INPUTS), *scaled_shape(field.shape, zoom)), np.float16)
@@ -247,8 +250,9 @@ class MotorNetSegmenter:
         return planes
 
     def _linear(self, field: Field, role: str) -> Image:
-        """A channel at PIXEL_SIZE_UM, background 0 and bright structures about 1, in the plate's
-        range where it is fixed.
+        """A channel at PIXEL_SIZE_UM with background 0 and bright structures about 1.
+
+        The range is the plate's where it is fixed.
         """
         image = field.channel(role)
         background, own = intensity_range(image)
@@ -372,8 +376,9 @@ def _at(field: Field, logit: Half) -> Image:
 
 
 def _spots(chance: Image, within: Mask) -> Labels:
-    """One label a peak of the probability above PUNCTA_CHANCE inside `within`; its pixels are the
-    nearest above half of that.
+    """Puncta: one label per peak of the probability above PUNCTA_CHANCE inside `within`.
+
+    Its pixels are the nearest above half of PUNCTA_CHANCE.
     """
     smooth = cv2.GaussianBlur(chance, (0, 0), 0.7)
     peaks = (

@@ -25,8 +25,9 @@ LIT = 0.2
 
 
 def intensity_range(image: Image) -> tuple[float, float]:
-    """(background, span up to bright structures) of a field in grey levels; the span is at least
-    RANGE_IN_NOISE × noise.
+    """Background and span up to bright structures of a field, in grey levels.
+
+    The span is at least RANGE_IN_NOISE × noise.
     """
     background = background_level(image)
     step = max(1, int(np.sqrt(image.size / 2**18)))
@@ -56,8 +57,9 @@ def detail(linear: Image) -> Image:
 
 
 def detail_unit(linear: Image, band: Image) -> float:
-    """Spread (1.4826 × MAD) of the band inside cells, the unit that puncta are seen in; of the
-    whole field if it has no cells.
+    """Unit of the puncta band: its spread (1.4826 × MAD) inside cells.
+
+    Of the whole field if it has no cells.
     """
     values = band[linear > LIT]
     if values.size < 200:

@@ -1,11 +1,11 @@
-"""The architecture: a U-Net on 2 × 2 pixel blocks, with flows at half and probabilities at full
-resolution.
+"""The architecture: a U-Net on 2 × 2 pixel blocks.
 
-Folding 2 × 2 pixels into channels (Shi et al., CVPR 2016) lets all convolutions run on a quarter of
-the pixels; the last layer unfolds again, so that thin neurites and puncta keep the camera's
-resolution. Flows are smooth by construction and stay at half resolution, where following them costs
-a quarter too. Nuclei and somas are Cellpose's representation (Stringer et al., Nat. Methods 18:100,
-2021): a unit vector towards the centre and the logit of being inside.
+Flows are given at half, probabilities at full resolution. Folding 2 × 2 pixels into channels (Shi
+et al., CVPR 2016) lets all convolutions run on a quarter of the pixels; the last layer unfolds
+again, so that thin neurites and puncta keep the camera's resolution. Flows are smooth by
+construction and stay at half resolution, where following them costs a quarter too. Nuclei and somas
+are Cellpose's representation (Stringer et al., Nat. Methods 18:100, 2021): a unit vector towards
+the centre and the logit of being inside.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Block(nn.Module):
 
 
 class MotorNet(nn.Module):
-    """(N, 3, Y, X) images ► flows (N, 4, Y/2, X/2) and logits (N, 4, Y, X); Y and X multiples of
-    16.
+    """(N, 3, Y, X) images ► flows (N, 4, Y/2, X/2) and logits (N, 4, Y, X).
 
-    Flow channels are (y, x) of nuclei, then of somas, in half-resolution pixels.
+    Y and X are multiples of 16. Flow channels are (y, x) of nuclei, then of somas, in
+    half-resolution pixels.
     """
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:

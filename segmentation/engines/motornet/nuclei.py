@@ -1,5 +1,6 @@
-"""The annotated nuclei that train and test: Data Science Bowl 2018, split by image, with the pixel
-size that it lacks.
+"""The annotated nuclei for training and testing: Data Science Bowl 2018, split by image.
+
+The pixel size, which the collection lacks, is estimated.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ BLIND_PIXEL_UM = 0.65
 
 
 def part_of(name: str) -> str:
-    """ "test" (15 %), "validation" (5 %) or "training", by the image's name, which is itself a
-    digest.
+    """Part of an image: "test" (15 %), "validation" (5 %) or "training".
+
+    It follows from the image's name, which is itself a digest.
     """
     number = int(name[:8], 16) % 20
     return "test" if number < 3 else "validation" if number == 3 else "training"
 
 
 def read_nuclei(folder: Path, part: str) -> Iterator[tuple[str, Image, Labels]]:
-    """(name, image, labels) of one part of DSB2018 as `shared/data` lays it out: manifest.csv,
-    images/, labels/.
+    """(name, image, labels) of one part of DSB2018.
+
+    The folder holds manifest.csv, images/ and labels/, as in `shared/data`.
     """
     with (folder / "manifest.csv").open(newline="") as stream:
         names = sorted(row["id"] for row in csv.DictReader(stream))
@@ -42,8 +45,9 @@ def read_nuclei(folder: Path, part: str) -> Iterator[tuple[str, Image, Labels]]:
 
 
 def nuclei_pixel_size(labels: Labels) -> float:
-    """Pixel size in µm at which the median annotated nucleus is NUCLEUS_UM across (as a disc of its
-    area).
+    """Pixel size in µm at which the median annotated nucleus is NUCLEUS_UM across.
+
+    The diameter is that of a disc of its area.
     """
     areas = np.bincount(labels.ravel())[1:]
     areas = areas[areas > 0]

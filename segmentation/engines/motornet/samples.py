@@ -1,10 +1,10 @@
-"""Training samples: crops at the network's scale with what they teach, from annotated nuclei and
-from phantoms.
+"""Training samples: crops at the network's scale with their truth.
 
-A sample is an .npz of `image` (3, Y, X) float16, linear range of `fields.normalise`; `truth` (Y, X)
-uint8, one bit a probability in the order of `network.PROBABILITIES`; `flows` (4, Y/2, X/2) float16;
-`known` (4,) bool, what of the truth may be learnt; `present` (3,) bool, channels. Making them takes
-longer than a training step, so they are kept on disk.
+They come from annotated nuclei and from phantoms. A sample is an .npz of `image` (3, Y, X) float16,
+linear range of `fields.normalise`; `truth` (Y, X) uint8, one bit a probability in the order of
+`network.PROBABILITIES`; `flows` (4, Y/2, X/2) float16; `known` (4,) bool, what of the truth may be
+learnt; `present` (3,) bool, channels. Making them takes longer than a training step, so they are
+kept on disk.
 
     python -m segmentation.engines.motornet.samples --nuclei FOLDER --out SAMPLES --phantoms 2400
 """
@@ -37,8 +37,9 @@ _COARSEST_PUNCTA_UM = 0.5
 
 
 def flows_of(labels: Labels) -> NDArray[np.float16]:
-    """(2, Y/2, X/2) unit vectors towards each object's centre, by Cellpose's heat diffusion, on the
-    halved label image.
+    """Unit vectors (2, Y/2, X/2) towards each object's centre, on the halved label image.
+
+    By Cellpose's heat diffusion.
     """
     from cellpose import dynamics
 

@@ -120,8 +120,9 @@ def train(
     every: int = 250,
     start: Path | None = None,
 ) -> MotorNet:
-    """Train, from `start` if given, with a checkpoint every `every` steps in `out`; returns the
-    averaged network.
+    """Train, from `start` if given; returns the averaged network.
+
+    A checkpoint is written to `out` every `every` steps.
     """
     torch.manual_seed(plan.seed)
     network = MotorNet()
