@@ -1,4 +1,4 @@
-"""What a careful colleague would say about a plate map before the plate is imaged or analysed."""
+"""Check a plate map for missing controls, short dose ladders and confounded factors."""
 
 from __future__ import annotations
 
@@ -124,11 +124,10 @@ def check(plate_map: PlateMap) -> list[Finding]:
 def confounded(
     wells: pl.DataFrame, factor: str, *, by: Sequence[str] = ("plate", "batch")
 ) -> list[str]:
-    """Which columns of `by` cannot be told apart from the factor (line, genotype); a sentence each.
+    """One sentence per column of `by` that is confounded with the factor (line, genotype).
 
     Two factors are confounded where their levels fall into groups that share no level: then a
-    difference between groups may come from either. It is the rank of the two-way design that says
-    so.
+    difference between groups may come from either (the two-way design lacks full rank).
     """
     sentences = []
     for other in by:

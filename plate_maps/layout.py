@@ -1,8 +1,8 @@
 """Lay out plates at random, with every line and its vehicle wells on every plate.
 
-A line that has plates of its own cannot be told from them afterwards, whatever the statistics. So
-lines are never split over plates: compounds are, and where not even one compound fits beside all
-lines and their controls, the layout is refused.
+The effect of a line that has separate plates cannot be told from theirs afterwards, whatever the
+statistics. So lines are never split over plates: compounds are, and where not even one compound
+fits with all lines and their controls, the layout is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from plate_maps.conditions import Condition, Control
 from plate_maps.plate_map import PlateMap
 from plate_maps.wells import PlateFormat, Well
 
-# Correlation of a line's wells with rows or columns that another draw is taken for.
+# Largest correlation of a line's wells with rows or columns before the layout is drawn again.
 _MOST_CORRELATION = 0.25
 _DRAWS = 200
 
@@ -25,7 +25,7 @@ _DRAWS = 200
 class Design:
     """What is to be tested.
 
-    `lines` maps name ► genotype; doses in mol/L; counts are wells a line and plate.
+    `lines` maps name ► genotype; doses in mol/L; counts are wells per line and plate.
     """
 
     lines: dict[str, str]
@@ -131,13 +131,13 @@ def _worst_correlation(conditions: Sequence[Condition], wells: Sequence[Well]) -
     features.append(
         np.array([np.log10(c.dose_molar) if c.dose_molar else -12.0 for c in conditions])
     )
-    found = [
+    correlations = [
         abs(float(np.corrcoef(f, place[:, axis])[0, 1]))
         for f in features
         for axis in (0, 1)
         if f.std() > 0 and place[:, axis].std() > 0
     ]
-    return max(found, default=0.0)
+    return max(correlations, default=0.0)
 
 
 def to_csv(plate_map: PlateMap) -> str:
@@ -179,16 +179,16 @@ def draw(plate_map: PlateMap) -> str:
     for r in range(1, plate_map.format.rows + 1):
         cells = []
         for c in range(1, plate_map.format.columns + 1):
-            found = plate_map.conditions.get(Well(r, c))
-            if found is None:
+            condition = plate_map.conditions.get(Well(r, c))
+            if condition is None:
                 cells.append("·")
-            elif found.control is Control.POSITIVE:
+            elif condition.control is Control.POSITIVE:
                 cells.append("+")
-            elif found.control is Control.NEGATIVE:
+            elif condition.control is Control.NEGATIVE:
                 cells.append("-")
             else:
-                letter = letters[found.line]
-                cells.append(letter.lower() if found.is_vehicle else letter)
+                letter = letters[condition.line]
+                cells.append(letter.lower() if condition.is_vehicle else letter)
         rows.append(f"{Well(r, 1).name[:-2]:>2}  " + " ".join(f"{c:>2}" for c in cells))
     key = ", ".join(f"{letter} {line}" for line, letter in letters.items())
     return "\n".join(

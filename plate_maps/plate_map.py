@@ -150,7 +150,7 @@ class PlateMap:
         )
 
     def records(self) -> list[dict[str, object]]:
-        """One plain dict a well, in well order; what `from_records` reads back."""
+        """One plain dict per well, in well order; what `from_records` reads back."""
         return [
             {
                 "well": well.name,

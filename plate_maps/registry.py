@@ -1,8 +1,8 @@
 """The line registry: who the cells come from, as tables that a consortium can share.
 
-One row a line, one row a differentiation batch, as TSV. Donors are named by a code only. Ages are
-buckets, dates are years: what could lead to a person has no column here, and a column that is not
-known is refused rather than carried along.
+One row per line, one row per differentiation batch, as TSV. Donors are named by a code only. Ages
+are ranges, dates are years: what could lead to a person has no column here, and an unknown column
+is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Line:
 
     `line` is the name that plate maps use; `donor` is the lab's code of the person, never a name.
     `disease` is a MONDO id, `hpscreg` and `rrid` the public registries' names, `hgvs` the variant.
-    `age_at_sampling` and `age_at_onset` are buckets such as 50-59, or 90+. `isogenic_parent` is the
+    `age_at_sampling` and `age_at_onset` are ranges such as 50-59, or 90+. `isogenic_parent` is the
     line it was edited from, `edit` what was done to it.
     """
 
@@ -105,7 +105,7 @@ class Registry:
     batches: Mapping[str, Batch]
 
     def donors(self) -> dict[str, str]:
-        """Line ► donor: lines of one donor are one person in any statement across lines."""
+        """Line ► donor: lines of one donor count as one person in statements across lines."""
         return {name: line.donor for name, line in self.lines.items()}
 
     def isogenic_pairs(self) -> list[tuple[str, str]]:

@@ -75,5 +75,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not, beside what is there already."""
+    """The public names, imported or not, and the module's other names."""
     return sorted({*globals(), *__all__})

@@ -149,9 +149,9 @@ class Pixels:
         width = padded.shape[1]
         flat = padded.ravel()
         y, x = np.divmod(self.at, self.shape[1])
-        at = (y + 1) * width + x + 1
+        index = (y + 1) * width + x + 1
         for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
-            yield dy != 0 and dx != 0, flat[at + dy * width + dx]
+            yield dy != 0 and dx != 0, flat[index + dy * width + dx]
 
     def sum(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
         """Sum of an image over each label 1…n."""
@@ -171,7 +171,7 @@ class Segmentation:
     ----------
     labels
         Compartment ► (Y, X) int32. "nuclei": 1…n. "somas": the soma of nucleus i carries label i,
-        so neurons are the nuclei whose label stands in "somas". "neurites": a mask of 0 and 1,
+        so neurons are the nuclei with a label in "somas". "neurites": a mask of 0 and 1,
         outside somas. "puncta" (of the aggregate channel) and "granules" (of the granule channel):
         1…m. A compartment that could not be segmented is absent, and `warnings` says why.
     engine

@@ -20,7 +20,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def meaning(text: str) -> FieldInfo:
-    """What a setting means, in the words of its documentation.
+    """What a setting means, as the documentation prints it.
 
     Its unit is in its name (`_um`, `_um2`).
     """

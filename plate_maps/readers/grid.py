@@ -1,9 +1,9 @@
-"""Grid form: the sheet looks like the plate, one block a property.
+"""Grid form: the sheet looks like the plate, one block per property.
 
 A block's corner cell names the property ("line", "compound", "dose (µM)"), the cells to its right
 are the column numbers 1, 2, 3 … and the cells below it the row letters. Blocks stand one below the
-other in one sheet, or one a sheet (then the sheet's name may name the property where the corner is
-empty).
+other in one sheet, or one per sheet (then the sheet's name may name the property where the corner
+is empty).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Harmony's assay layout: an XML file beside the scan, one layer a property, one entry a well."""
+"""Harmony's assay layout (XML, beside the scan): one layer per property, one entry per well."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_harmony_layout(
     """Wells as (place, well, condition), and the problems found; `root` is the file's XML.
 
     Layers are named as the columns of other maps are: line, compound, "concentration (µM)",
-    control. Wells whose layers are all empty are not used.
+    control. Wells that are empty in all layers are not used.
     """
     cells: dict[Well, dict[str, str]] = {}
     places: dict[Well, dict[str, str]] = {}

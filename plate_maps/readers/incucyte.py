@@ -40,40 +40,49 @@ def read_incucyte(
         except ValueError:
             problems.append(f"{path.name}: a well element needs row and col, counted from 0")
             continue
-        found: dict[str, str] = {}
+        well_cells: dict[str, str] = {}
         for item in (e for e in element.iter() if e.get("type")):
-            problems += [f"{path.name}, well {well}: {fault}" for fault in _take(item, found)]
-        if found:
-            cells[well] = found
-            places[well] = dict.fromkeys(found, path.name)
+            problems += [f"{path.name}, well {well}: {fault}" for fault in _take(item, well_cells)]
+        if well_cells:
+            cells[well] = well_cells
+            places[well] = dict.fromkeys(well_cells, path.name)
     if not cells:
         problems.append(f"{path.name}: no well is filled in")
     entries, more = wells_from(cells, places, line)
     return entries, problems + more
 
 
-def _take(item: Any, found: dict[str, str]) -> list[str]:
+def _take(item: Any, well_cells: dict[str, str]) -> list[str]:
     """Put one item's content into the well's cells; returns what cannot be used."""
     kind, name = item.get("type", ""), _name(item)
     if kind == "CellType":
-        if "line" in found:
-            return [f"two cell types, {found['line']} and {name}; one line per well is analysed"]
-        found["line"] = name
+        if "line" in well_cells:
+            return [
+                f"two cell types, {well_cells['line']} and {name}; one line per well is analysed"
+            ]
+        well_cells["line"] = name
         passage = item.get("passage")
         if passage:
-            found["passage"] = passage
+            well_cells["passage"] = passage
         return []
     if kind == "Compound":
-        if "compound" in found:
-            return [f"two compounds, {found['compound']} and {name}; combinations are not analysed"]
-        found["compound"] = name
+        if "compound" in well_cells:
+            return [
+                f"two compounds, {well_cells['compound']} and {name}; combinations are not analysed"
+            ]
+        well_cells["compound"] = name
         if name.lower() in _VEHICLES:
-            found["control"] = "vehicle"
+            well_cells["control"] = "vehicle"
         elif item.get("concentration"):
-            found |= {"dose": item.get("concentration"), "unit": item.get("concentrationUnits", "")}
+            well_cells |= {
+                "dose": item.get("concentration"),
+                "unit": item.get("concentrationUnits", ""),
+            }
         return []
     if kind == "GrowthCondition":
-        found["growth_condition"] = "; ".join(filter(None, (found.get("growth_condition"), name)))
+        well_cells["growth_condition"] = "; ".join(
+            filter(None, (well_cells.get("growth_condition"), name))
+        )
         return []
     return [f"unknown item type {kind!r}; known: CellType, Compound, GrowthCondition"]
 

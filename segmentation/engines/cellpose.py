@@ -1,8 +1,8 @@
 """Cellpose 4 checkpoints: Cellpose-SAM by name, or a lab's own file.
 
-Nuclei come from the DNA channel alone, somas from the neurite channel with the DNA channel beside
-it; a soma takes the label of the nucleus it holds most of, so that labels link as in every engine.
-Neurites and puncta are not Cellpose's trade: they come from the classical filters with plate-fixed
+Nuclei come from the DNA channel alone, somas from the neurite and the DNA channel; a soma takes the
+label of the nucleus that it shares most pixels with, so that labels link as in every engine.
+Cellpose has no models of neurites and puncta: they come from the classical filters with plate-fixed
 thresholds.
 
 Normalisation, tiling and the averaging of tiles are the cellpose package's own, so that a lab sees
@@ -40,7 +40,7 @@ from segmentation.filters.tiling import OutOfDeviceMemory
 from segmentation.sizes import Sizes
 
 DEFAULT_MODEL = "cpsam_v2"
-# Tiles a batch. A ViT-L tile of 256² keeps a CPU busy by itself; a GPU needs some dozens to fill
+# Tiles per batch. A ViT-L tile of 256² keeps a CPU busy by itself; a GPU needs some dozens to fill
 # its matrix units.
 _BATCH = {"cpu": 1, "cuda": 64}
 # Fields that wait for the network together: their pixels and flows are held at once.
@@ -149,18 +149,18 @@ class CellposeSegmenter:
             first, flows = group[0], [dict[str, Flows]() for _ in group]
             if first.has("dna"):
                 dna = np.stack([f.channel("dna") for f in group])[..., None]
-                for found, one in zip(flows, self._flows(dna), strict=True):
-                    found["nuclei"] = one
+                for flows_of_field, one in zip(flows, self._flows(dna), strict=True):
+                    flows_of_field["nuclei"] = one
             if first.has("neurite"):
                 planes = [
                     np.stack([f.channel(role) for f in group])[..., None]
                     for role in ("neurite", "dna")
                     if first.has(role)
                 ]
-                for found, one in zip(
+                for flows_of_field, one in zip(
                     flows, self._flows(np.concatenate(planes, axis=-1)), strict=True
                 ):
-                    found["somas"] = one
+                    flows_of_field["somas"] = one
             yield from zip(group, flows, strict=True)
 
     def _flows(self, images: NDArray[np.float32]) -> list[Flows]:

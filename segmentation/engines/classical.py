@@ -138,14 +138,14 @@ def neurites_and_puncta(
     field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]
 ) -> dict[str, Labels]:
     """The compartments that the classical filters give to every engine without its own."""
-    found: dict[str, Labels] = {}
+    compartments: dict[str, Labels] = {}
     somas, nuclei = labels.get("somas"), labels.get("nuclei")
     if (
         field.has("neurite")
         and thresholds.neurite_low is not None
         and thresholds.neurite_high is not None
     ):
-        found["neurites"] = segment_neurites(
+        compartments["neurites"] = segment_neurites(
             smoothed(field, "neurite", 0.0),
             field.pixel_size_um,
             low=thresholds.neurite_low,
@@ -154,10 +154,10 @@ def neurites_and_puncta(
             exclude=None if nuclei is None else nuclei > 0,
         )
     for role, compartment in SPOTS:
-        found |= spots_in_somas(
+        compartments |= spots_in_somas(
             field, role, compartment, somas, getattr(thresholds, compartment), warnings
         )
-    return found
+    return compartments
 
 
 def spots_in_somas(
@@ -239,11 +239,13 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     somas: list[Labels | None] = [None] * len(fields)
     if first.has("neurite"):
         if nuclei is not None:
-            found = [
+            nuclei_labels = [
                 segment_nuclei(smoothed(f, "dna"), f.pixel_size_um, nuclei, sizes) for f in fields
             ]
-            soma = _soma_threshold(fields, found, sizes)
-            somas = [segment_somas(f, n, soma, sizes) for f, n in zip(fields, found, strict=True)]
+            soma = _soma_threshold(fields, nuclei_labels, sizes)
+            somas = [
+                segment_somas(f, n, soma, sizes) for f, n in zip(fields, nuclei_labels, strict=True)
+            ]
         else:
             typical = float(np.median([_body_brightness(_opened(f, None, sizes)) for f in fields]))
             soma = max(

@@ -46,13 +46,13 @@ class SegmenterContract:
 
     def test_pixels_are_left_as_they_are(self, engine: Segmenter, field: Field) -> None:
         """The field's pixels are measured next, so an engine must not work in place."""
-        own = Field(
+        copy = Field(
             np.ascontiguousarray(field.pixels, np.float32), field.roles, field.pixel_size_um
         )
-        before = own.pixels.copy()
-        engine.segment(own)
-        engine.calibrate([own])
-        assert np.array_equal(own.pixels, before)
+        before = copy.pixels.copy()
+        engine.segment(copy)
+        engine.calibrate([copy])
+        assert np.array_equal(copy.pixels, before)
 
     def test_description_is_json_and_restores_thresholds(
         self, engine: Segmenter, field: Field

@@ -101,8 +101,8 @@ def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmenta
     >>> [int(s.labels["nuclei"].max()) for s in segment_all(engine, fields)]
     [1, 1]
     """
-    own = getattr(engine, "segment_all", None)
-    yield from own(fields) if own is not None else in_order(engine.segment, fields)
+    label_many = getattr(engine, "segment_all", None)
+    yield from label_many(fields) if label_many is not None else in_order(engine.segment, fields)
 
 
 def segment(
@@ -220,12 +220,12 @@ def load(
         raise ValueError(f"unknown device {device!r}; known: auto, cpu, cuda")
     target = BUILT_IN.get(kind)
     if target is None:
-        found = [e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name == kind]
-        if not found:
+        plugins = [e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name == kind]
+        if not plugins:
             raise ValueError(
                 f"unknown segmentation engine {name!r}; known: {', '.join(available())}"
             )
-        create: Callable[..., Segmenter] = found[0].load()
+        create: Callable[..., Segmenter] = plugins[0].load()
     else:
         module, _, attribute = target.partition(":")
         create = getattr(import_module(module), attribute)

@@ -91,11 +91,11 @@ def known_models() -> list[KnownModel]:
 
     Nothing is imported or downloaded.
     """
-    made = [KnownModel("motornet", MOTORNET, motornet_path(), True, MOTORNET_SHA256)]
+    models = [KnownModel("motornet", MOTORNET, motornet_path(), True, MOTORNET_SHA256)]
     for name, card in CELLPOSE_MODELS.items():
         path = cellpose_folder() / name
-        made.append(KnownModel(f"cellpose:{name}", card, path, False, recorded_sha256(path)))
-    return made
+        models.append(KnownModel(f"cellpose:{name}", card, path, False, recorded_sha256(path)))
+    return models
 
 
 def motornet_path() -> Path:
@@ -152,9 +152,14 @@ def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpo
 
 def motornet_checkpoint() -> Checkpoint:
     """The shipped weights. Raises WeightsError if the file is absent or is not the released one."""
-    own = local_checkpoint(motornet_path(), pinned_sha256=MOTORNET_SHA256)
+    checkpoint = local_checkpoint(motornet_path(), pinned_sha256=MOTORNET_SHA256)
     return Checkpoint(
-        "motornet", own.path, own.sha256, MOTORNET.licence, MOTORNET.training_data, MOTORNET.origin
+        "motornet",
+        checkpoint.path,
+        checkpoint.sha256,
+        MOTORNET.licence,
+        MOTORNET.training_data,
+        MOTORNET.origin,
     )
 
 
@@ -189,10 +194,12 @@ def cellpose_checkpoint(model: str, *, pinned_sha256: str | None = None) -> Chec
                 f" ({error}); on a machine with internet download it once and copy the file to"
                 f" {path}, or use --engine motornet"
             ) from error
-    own = local_checkpoint(path, pinned_sha256=pinned_sha256 or recorded_sha256(path))
+    checkpoint = local_checkpoint(path, pinned_sha256=pinned_sha256 or recorded_sha256(path))
     if recorded_sha256(path) is None:
-        _record_of(path).write_text(f"{own.sha256}  {model}\n", encoding="ascii")
-    return Checkpoint(model, own.path, own.sha256, card.licence, card.training_data, card.origin)
+        _record_of(path).write_text(f"{checkpoint.sha256}  {model}\n", encoding="ascii")
+    return Checkpoint(
+        model, checkpoint.path, checkpoint.sha256, card.licence, card.training_data, card.origin
+    )
 
 
 def pull_model(engine: str) -> Checkpoint:
@@ -222,11 +229,11 @@ def verify_model(engine: str, sha256: str | None = None) -> tuple[Checkpoint, st
                     f"{engine} is not on this machine; run: imaging-service models pull {engine}"
                 )
             expected = sha256 or model.sha256
-            own = local_checkpoint(model.path, pinned_sha256=expected)
-            found = Checkpoint(
+            local = local_checkpoint(model.path, pinned_sha256=expected)
+            checkpoint = Checkpoint(
                 model.card.name,
-                own.path,
-                own.sha256,
+                local.path,
+                local.sha256,
                 model.card.licence,
                 model.card.training_data,
                 model.card.origin,
@@ -243,10 +250,10 @@ def verify_model(engine: str, sha256: str | None = None) -> tuple[Checkpoint, st
         path = Path(
             engine.partition(":")[2] if engine.split(":")[0] in {"cellpose", "motornet"} else engine
         )
-        found, expected = local_checkpoint(path, pinned_sha256=sha256), sha256
+        checkpoint, expected = local_checkpoint(path, pinned_sha256=sha256), sha256
         against = "is the given one"
-    refuse_pickle(found)
-    return found, (
+    refuse_pickle(checkpoint)
+    return checkpoint, (
         against if expected else "was not compared: no digest is recorded; give one with --sha256"
     )
 

@@ -1,10 +1,10 @@
 """Background and illumination: what must be taken away before intensities are compared.
 
 Each field's own background (camera offset, medium, haze) is subtracted as one number. The
-illumination profile of the optics (vignetting) is estimated once a plate and channel and divided
+illumination profile of the optics (vignetting) is estimated once per plate and channel and divided
 out. A sparse culture has too few cells for a mean image, in which every bright cell would leave its
-ghost; but the brightness of what is lit can be regressed on where it stands, and the optics'
-profile is smooth, so six coefficients of a second-order polynomial say it all.
+ghost; but the brightness of lit pixels can be regressed on their position, and the optics' profile
+is smooth, so six coefficients of a second-order polynomial describe it.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def link_somas(bodies: Labels, nuclei: Labels) -> Labels:
         if not target[body] and not taken[nucleus]:
             target[body], taken[nucleus] = nucleus, True
     linked = target[bodies]
-    own = taken[nuclei]
-    linked[own] = nuclei[own]
+    in_linked = taken[nuclei]
+    linked[in_linked] = nuclei[in_linked]
     return np.asarray(linked, np.int32)
 
 
@@ -78,10 +78,10 @@ def mean_probability(labels: Labels, logits: NDArray[np.floating]) -> NDArray[np
     whole = logits.astype(np.float32)
     if whole.shape != labels.shape:
         whole = cv2.resize(whole, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    at = np.flatnonzero(labels)
-    of = labels.ravel()[at]
-    chance = 1 / (1 + np.exp(-whole.ravel()[at].astype(np.float64)))
-    count = np.bincount(of)
+    pixels = np.flatnonzero(labels)
+    label = labels.ravel()[pixels]
+    chance = 1 / (1 + np.exp(-whole.ravel()[pixels].astype(np.float64)))
+    count = np.bincount(label)
     return np.asarray(
-        (np.bincount(of, chance) / np.where(count > 0, count, np.nan))[1:], np.float64
+        (np.bincount(label, chance) / np.where(count > 0, count, np.nan))[1:], np.float64
     )

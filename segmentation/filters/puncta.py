@@ -12,7 +12,7 @@ from segmentation.field import Image, Labels, Mask
 from segmentation.filters.curvature import curvatures
 
 RADIUS_UM = 0.6
-# A spot whose radius is under a pixel cannot be told from noise.
+# A spot with a radius under a pixel cannot be told from noise.
 COARSEST_PIXEL_UM = 0.7
 
 

@@ -1,4 +1,4 @@
-"""Neurites as bright ridges: one filter for all engines that bring no neurite network of their own.
+"""Neurites as bright ridges: one filter for all engines without a network for neurites.
 
 A neurite of width w is a ridge, so the smaller eigenvalue of the Hessian is strongly negative
 across it and near zero along it (Lindeberg, Int. J. Comput. Vis. 30:117, 1998). The response at
@@ -31,7 +31,7 @@ def ridge_response(image: Image, pixel_size_um: float) -> Image:
 
 
 def hysteresis(response: Image, low: float, high: float) -> Mask:
-    """Pixels above `low` whose 8-connected piece reaches above `high`."""
+    """Pixels above `low` in 8-connected pieces that reach above `high`."""
     weak = (response > low).astype(np.uint8)
     count, pieces = cv2.connectedComponents(weak, connectivity=8)
     keep = np.zeros(count, bool)
@@ -64,7 +64,7 @@ def segment_neurites(
 
 
 def remove_short(mask: Mask, pixel_size_um: float) -> Mask:
-    """Drop 8-connected pieces whose bounding box diagonal is under MIN_LENGTH_UM."""
+    """Drop 8-connected pieces with a bounding-box diagonal under MIN_LENGTH_UM."""
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     extent = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) * pixel_size_um
     keep = extent >= MIN_LENGTH_UM

@@ -152,9 +152,9 @@ class TileRunner:
             yield _finish(pending.popleft())
 
     def _answers(self, images: list[Planes]) -> Iterator[tuple[Planes, ...]]:
-        at = 0
-        while at < len(images):
-            part = images[at : at + self.batch]
+        start = 0
+        while start < len(images):
+            part = images[start : start + self.batch]
             try:
                 outputs = self.network(np.stack(part))
             except self.out_of_memory as error:
@@ -169,7 +169,7 @@ class TileRunner:
                 continue
             for i in range(len(part)):
                 yield tuple(o[i] for o in outputs)
-            at += len(part)
+            start += len(part)
 
 
 def _pad(planes: Planes, shape: tuple[int, int]) -> Planes:

@@ -139,18 +139,18 @@ def _neuron(rng: np.random.Generator, reporter: float) -> _Neuron:
 
 
 def _draw(
-    planes: list[Image], neuron: _Neuron, at: NDArray[np.float64], um: float, dead: bool
+    planes: list[Image], neuron: _Neuron, centre: NDArray[np.float64], um: float, dead: bool
 ) -> None:
     green, red = planes
     if dead:
         # Shrunk, round, without neurites, and red.
-        circle = at + 4.5 * um * np.column_stack(
+        circle = centre + 4.5 * um * np.column_stack(
             [np.sin(t := np.linspace(0, 2 * np.pi, 40)), np.cos(t)]
         )
         draw_polygon(green, circle, 0.6 * neuron.brightness)
         draw_polygon(red, circle, 0.8 * neuron.brightness)
         return
     for line in neuron.neurites:
-        draw_line(green, line * um + at, max(1, round(1.6 * um)), 0.45 * neuron.brightness)
-    draw_polygon(green, neuron.outline * um + at, neuron.brightness)
-    draw_polygon(red, neuron.outline * um + at, 0.15 * neuron.brightness)
+        draw_line(green, line * um + centre, max(1, round(1.6 * um)), 0.45 * neuron.brightness)
+    draw_polygon(green, neuron.outline * um + centre, neuron.brightness)
+    draw_polygon(red, neuron.outline * um + centre, 0.15 * neuron.brightness)

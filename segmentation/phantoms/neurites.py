@@ -23,7 +23,7 @@ class Neurites:
     Keeps their centre lines (y, x, drawing pixels), owners and widths (µm). `rng` draws what plain
     cultures have, `wild` the clutter; `noise` is the standard deviation of the background's noise
     in photo-electrons and `psf` the σ of the point spread function in drawing pixels, `um` drawing
-    pixels a µm.
+    pixels per µm.
     """
 
     rng: np.random.Generator
@@ -114,12 +114,17 @@ class Neurites:
     def _branch(self, line: Points, owner: int, width: float, brightness: float) -> None:
         length = (len(line) - 1) * 2.0  # µm
         for _ in range(int(self.wild.poisson(self.clutter.branches_per_100um * length / 100))):
-            at = int(self.wild.integers(min(4, len(line) - 2), len(line) - 1))
-            ahead = np.arctan2(*(line[at + 1] - line[at]))
+            fork = int(self.wild.integers(min(4, len(line) - 2), len(line) - 1))
+            ahead = np.arctan2(*(line[fork + 1] - line[fork]))
             turn = self.wild.choice([-1, 1]) * self.wild.uniform(0.4, 1.5)
             reach = self.wild.uniform(0.2, 0.8) * length * self.um
             child = walk(
-                self.wild, line[at], ahead + turn, reach, 2.0 * self.um, self.clutter.wander or 0.05
+                self.wild,
+                line[fork],
+                ahead + turn,
+                reach,
+                2.0 * self.um,
+                self.clutter.wander or 0.05,
             )
             thinner = width * self.wild.uniform(0.5, 0.95)
             for piece in self._draw(child, thinner, brightness * self.wild.uniform(0.6, 1.0)):
@@ -130,10 +135,10 @@ class Neurites:
     ) -> list[Points]:
         """Draw one neurite; returns the pieces that it broke into."""
         wild, um = self.wild, self.um
-        wide = width * um
-        # The point spread function dims a thin line; what is fainter than the noise is no truth.
+        width_px = width * um
+        # The point spread function dims a thin line; what is fainter than the noise is not truth.
         brightness = max(
-            brightness, _FAINTEST_SNR * self.noise * float(np.hypot(1.0, 2.5 * self.psf / wide))
+            brightness, _FAINTEST_SNR * self.noise * float(np.hypot(1.0, 2.5 * self.psf / width_px))
         )
         beads = wild.uniform(3, 9) * um if wild.random() < self.clutter.beading else 0.0
         pieces = [line]
@@ -146,7 +151,9 @@ class Neurites:
             broken = [p[: -int(wild.integers(1, 4))] for p in np.split(line, cuts)]
             pieces = [p for p in broken if len(p) > 2] or pieces
         for piece in pieces:
-            draw_neurite(wild, self.tubulin, piece, wide, brightness, taper=hillock, beads=beads)
+            draw_neurite(
+                wild, self.tubulin, piece, width_px, brightness, taper=hillock, beads=beads
+            )
         if wild.random() < self.clutter.growth_cones:
             add_growth_cone(wild, self.tubulin, pieces[-1], um, brightness)
         return pieces
@@ -168,9 +175,9 @@ class Neurites:
                 )
                 * self.um
             )
-            beside = line + across * offset[:, None]
-            draw_neurite(self.wild, self.tubulin, beside, width * self.um * 0.8, 350.0)
-            self._keep(beside, owner, 0.8 * width)
+            parallel = line + across * offset[:, None]
+            draw_neurite(self.wild, self.tubulin, parallel, width * self.um * 0.8, 350.0)
+            self._keep(parallel, owner, 0.8 * width)
 
 
 def draw_neurite(
@@ -183,7 +190,7 @@ def draw_neurite(
     taper: float = 0.0,
     beads: float = 0.0,
 ) -> None:
-    """Add a neurite whose width (pixels) and brightness change along it.
+    """Add a neurite with a width (pixels) and brightness that change along it.
 
     `taper` widens the first fifth by that factor (an axon hillock); `beads` is the spacing of
     varicosities in pixels, 0 for none, over a line between them that is then fainter.
@@ -208,10 +215,10 @@ def draw_neurite(
     for i in range(n):
         hillock = 1 + taper * max(0.0, 1 - 5 * i / n)
         tip = min(1.0, 0.35 + 4 * (n - i) / n)
-        wide = max(0.3, width * float(np.exp(calibre[i])) * hillock * tip)
-        thickness = max(1, round(wide))
+        local_width = max(0.3, width * float(np.exp(calibre[i])) * hillock * tip)
+        thickness = max(1, round(local_width))
         # Lines thinner than the grid carry less light, not a lesser width.
-        level = between * float(np.exp(drift[i])) * min(1.0, wide / thickness)
+        level = between * float(np.exp(drift[i])) * min(1.0, local_width / thickness)
         cv2.polylines(
             window,
             [points[i : i + 2]],
@@ -225,8 +232,10 @@ def draw_neurite(
     if beads:
         steps = np.hypot(*np.diff(line, axis=0).T)
         along = np.concatenate([[0.0], np.cumsum(steps)])
-        at = np.cumsum(rng.gamma(3.0, beads / 3.0, size=max(1, int(along[-1] / beads) + 1)))
-        for s in at[at < along[-1]]:
+        bead_positions = np.cumsum(
+            rng.gamma(3.0, beads / 3.0, size=max(1, int(along[-1] / beads) + 1))
+        )
+        for s in bead_positions[bead_positions < along[-1]]:
             centre = np.array([np.interp(s, along, line[:, 0]), np.interp(s, along, line[:, 1])])
             add_spot(
                 canvas,

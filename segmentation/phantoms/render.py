@@ -79,7 +79,7 @@ class Truth:
     somas: Labels
     neuron: NDArray[np.bool_]  # per nucleus: has a soma
     pyknotic: NDArray[np.bool_]  # per nucleus
-    nc_log2: NDArray[np.float64]  # per nucleus, NaN where it is no neuron
+    nc_log2: NDArray[np.float64]  # per nucleus, NaN where it is not a neuron
     puncta_yx: NDArray[np.float64]  # (m, 2)
     puncta_nucleus: NDArray[np.int64]  # (m,)
     neurites_yx: list[NDArray[np.float64]] = field(default_factory=list)
@@ -108,8 +108,9 @@ class Truth:
         return np.asarray((mask > 0) & (somas == 0), bool)
 
     def centre_lines(self) -> Mask:
-        """One-pixel centre lines of the neurites outside somas, (Y, X) bool: what a careful tracer
-        would draw.
+        """One-pixel centre lines (Y, X) bool of the neurites outside somas.
+
+        They are what a careful tracer would draw.
         """
         return Truth.neurite_mask(
             replace(self, neurite_width_um=[0.0] * len(self.neurites_yx)), 1.0
@@ -277,7 +278,7 @@ def _strew(
     planes: tuple[Image, Image, Image],
     cells: int,
 ) -> list[str]:
-    """Draw what is no neuron; returns the kinds of the nuclei that came with it."""
+    """Draw all but neurons; returns the kinds of the nuclei that came with it."""
     dna, tubulin, _ = planes
     kinds: list[str] = []
     for _ in range(int(wild.poisson(clutter.flat_cells_per_mm2 * area_mm2))):
@@ -298,12 +299,12 @@ def _clump(wild: np.random.Generator, centres: Points, share: float, distance: f
     for i in range(1, len(centres)):
         if wild.random() < share:
             angle = wild.uniform(0, 2 * np.pi)
-            beside = centres[wild.integers(i)] + distance * wild.uniform(0.72, 1.05) * np.array(
+            touching = centres[wild.integers(i)] + distance * wild.uniform(0.72, 1.05) * np.array(
                 [np.sin(angle), np.cos(angle)]
             )
             others = np.delete(centres, i, axis=0)
-            if np.hypot(*(others - beside).T).min() >= 0.7 * distance:
-                centres[i] = beside
+            if np.hypot(*(others - touching).T).min() >= 0.7 * distance:
+                centres[i] = touching
 
 
 def _place(
@@ -414,8 +415,10 @@ def _scatter_puncta(
 def detect(
     rng: np.random.Generator, optics: Optics, fluorophores: Image, finer: int = 1
 ) -> NDArray[np.uint16]:
-    """Optics and camera: blur, bin to camera pixels (`finer` times coarser), vignetting, shot and
-    read noise, bit depth.
+    """Image the fluorophores with the optics and the camera.
+
+    Blur, binning to camera pixels (`finer` times coarser), vignetting, shot and read noise, bit
+    depth.
     """
     sigma = optics.psf_sigma_um * finer / optics.pixel_size_um
     light = cv2.GaussianBlur(fluorophores, (0, 0), sigma)

@@ -152,14 +152,14 @@ def add_debris(rng: np.random.Generator, planes: list[Image], um: float) -> None
     everywhere = rng.random() < 0.5
     chosen = planes if everywhere else [planes[int(rng.integers(len(planes)))]]
     for _ in range(int(rng.integers(1, 6))):
-        at = centre + rng.normal(0, 1.5 * um, 2)
+        grain = centre + rng.normal(0, 1.5 * um, 2)
         sigma, height = rng.uniform(0.25, 1.2) * um, 500 * rng.lognormal(0, 0.7)
         for plane in chosen:
-            add_spot(plane, at, sigma, height * rng.uniform(0.4, 1.0))
+            add_spot(plane, grain, sigma, height * rng.uniform(0.4, 1.0))
 
 
 def add_lint(rng: np.random.Generator, planes: list[Image], um: float) -> None:
-    """A textile fibre: thick, long, glaring in every channel."""
+    """A textile fibre: thick, long and bright in every channel."""
     line = walk(
         rng,
         rng.uniform((0, 0), planes[0].shape),

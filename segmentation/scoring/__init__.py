@@ -1,1 +1,1 @@
-"""How good labels are: against truth, between people, between engines."""
+"""Agreement of labels: with truth, between people and between engines."""

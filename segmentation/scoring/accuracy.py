@@ -1,4 +1,4 @@
-"""How good are labels against truth: the numbers that papers on segmentation report.
+"""Accuracy of labels against truth, in the numbers that papers on segmentation report.
 
 Average precision is TP / (TP + FP + FN) at an intersection over union, as Cellpose and StarDist use
 it (Stringer et al., Nat. Methods 18:100, 2021; Schmidt et al., MICCAI 2018). Skeletons are compared
@@ -113,12 +113,12 @@ def object_counts(
     true, predicted = (
         int((np.bincount(labels.ravel())[1:] > 0).sum()) for labels in (truth, found)
     )
-    made = {}
+    counts = {}
     for threshold in thresholds:
         # At exactly 0.5 two objects may tie for one; strictly above they cannot.
         tp = int((iou > threshold).sum()) if threshold <= 0.5 else int((iou >= threshold).sum())
-        made[threshold] = Counts(tp, predicted - tp, true - tp)
-    return made
+        counts[threshold] = Counts(tp, predicted - tp, true - tp)
+    return counts
 
 
 def line_counts(truth: Mask, found: Mask, tolerance_px: float) -> LineCounts:

@@ -1,8 +1,8 @@
-"""What two people who outlined the same field agree on, and how an engine does beside that.
+"""What two people who outlined the same field agree on, and how an engine compares with it.
 
 An object is agreed on where the two outlines of it match (IoU over 0.5); its pixels are those that
-both gave it. What only one of them has is disputed: nobody knows whether it is there, so an engine
-is neither praised for it nor blamed.
+both gave it. What only one of them has is disputed: its presence is not known, so an engine
+gets neither a hit nor a miss for it.
 """
 
 from __future__ import annotations

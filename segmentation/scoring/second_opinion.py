@@ -1,8 +1,8 @@
 """Agreement of an engine's nuclei with those that plain thresholds find.
 
 A reviewer's look is worth most where the two differ. The second opinion is the classical engine's
-nuclei (threshold and watershed), which share nothing with a network but the pixels. They are no
-truth: where both err alike, nothing is said.
+nuclei (threshold and watershed), which share nothing with a network but the pixels. They are
+not truth: an error that both make is not seen.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from segmentation.scoring.accuracy import object_counts
 from segmentation.sizes import Sizes
 
 IOU = 0.5
-# The least that a threshold may be, in standard deviations of the pixel noise: an empty field is to
-# stay empty.
+# Lowest threshold, in standard deviations of the pixel noise: an empty field must stay empty.
 _NOISE = 6.0
 
 
@@ -29,8 +28,8 @@ def nuclei_agreement(field: Field, nuclei: Labels, sizes: Sizes | None = None) -
     if not field.has("dna"):
         return None
     floor = max(_NOISE * noise_level(field.channel("dna")), 1e-6)
-    other = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, floor, sizes or Sizes())
-    if not nuclei.any() and not other.any():
+    classical = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, floor, sizes or Sizes())
+    if not nuclei.any() and not classical.any():
         return None
-    own = np.unique(nuclei, return_inverse=True)[1].reshape(nuclei.shape).astype(np.int32)
-    return object_counts(own, other, (IOU,))[IOU].f1
+    numbered = np.unique(nuclei, return_inverse=True)[1].reshape(nuclei.shape).astype(np.int32)
+    return object_counts(numbered, classical, (IOU,))[IOU].f1

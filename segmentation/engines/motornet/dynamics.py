@@ -41,11 +41,13 @@ def follow(
     scale = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)], device=device)
     field = torch.from_numpy(np.where(inside, flows, 0).astype(np.float32)).to(device)[[1, 0]]
     field = (field / FLOW_SCALE * scale[:, None, None])[None]
-    at: Tensor = (start[:, [1, 0]].float() * scale - 1)[None, None]
+    position: Tensor = (start[:, [1, 0]].float() * scale - 1)[None, None]
     for _ in range(steps):
-        move = torch.nn.functional.grid_sample(field, at, align_corners=True, padding_mode="border")
-        at = (at + move.permute(0, 2, 3, 1)).clamp_(-1, 1)
-    end = ((at[0, 0] + 1) / scale).round().long()[:, [1, 0]]
+        move = torch.nn.functional.grid_sample(
+            field, position, align_corners=True, padding_mode="border"
+        )
+        position = (position + move.permute(0, 2, 3, 1)).clamp_(-1, 1)
+    end = ((position[0, 0] + 1) / scale).round().long()[:, [1, 0]]
     return start.cpu().numpy(), end.cpu().numpy()
 
 

@@ -255,9 +255,13 @@ class MotorNetSegmenter:
         The range is the plate's where it is fixed.
         """
         image = field.channel(role)
-        background, own = intensity_range(image)
-        fixed = getattr(self.thresholds, role, None)
-        span = max(own, self.thresholds.dna_floor or 0.0) if role == "dna" else fixed or own
+        background, field_span = intensity_range(image)
+        plate_span = getattr(self.thresholds, role, None)
+        span = (
+            max(field_span, self.thresholds.dna_floor or 0.0)
+            if role == "dna"
+            else plate_span or field_span
+        )
         return to_scale(
             (image - np.float32(background)) / np.float32(span), field.pixel_size_um / PIXEL_SIZE_UM
         )
@@ -270,11 +274,11 @@ class MotorNetSegmenter:
     def label(self, field: Field, flows: Half, logits: Half) -> Segmentation:
         """From the network's answer over the whole field to labels at the field's own pixels."""
         warnings = [] if self.thresholds != Ranges() else [UNCALIBRATED]
-        found: dict[str, Labels] = {}
+        labels: dict[str, Labels] = {}
         by_name = {name: n for n, name in enumerate(PROBABILITIES)}
         least = _SPECK * self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
         if field.has("dna"):
-            found["nuclei"] = remove_small(
+            labels["nuclei"] = remove_small(
                 self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT), least
             )
         else:
@@ -282,16 +286,16 @@ class MotorNetSegmenter:
         if field.has("neurite"):
             # Without nuclei to vouch for them, bodies must be of a soma's size: twice the smallest
             # nucleus.
-            least_body = least if "nuclei" in found else 2 * least / _SPECK
+            least_body = least if "nuclei" in labels else 2 * least / _SPECK
             bodies = remove_small(
                 self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least_body
             )
-            found["somas"] = link_somas(bodies, found["nuclei"]) if "nuclei" in found else bodies
+            labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
             chance = _at(field, logits[by_name["neurites"]])
-            mask = hysteresis(chance, *NEURITE_CHANCE) & (found["somas"] == 0)
-            found["neurites"] = remove_short(mask, field.pixel_size_um).astype(np.int32)
+            mask = hysteresis(chance, *NEURITE_CHANCE) & (labels["somas"] == 0)
+            labels["neurites"] = remove_short(mask, field.pixel_size_um).astype(np.int32)
         if field.has("aggregate"):
-            if "somas" not in found:
+            if "somas" not in labels:
                 warnings.append("puncta: no neurite channel, so no somas to count them in")
             elif field.pixel_size_um > COARSEST_PIXEL_UM:
                 warnings.append(
@@ -300,17 +304,18 @@ class MotorNetSegmenter:
                 )
             else:
                 within = (
-                    cv2.dilate((found["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+                    cv2.dilate((labels["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+                    > 0
                 )
-                found["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
+                labels["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
         threshold = self.thresholds.granules or spot_threshold([field], "granule", [_lit(field)])
-        found |= spots_in_somas(
-            field, "granule", "granules", found.get("somas"), threshold, warnings
+        labels |= spots_in_somas(
+            field, "granule", "granules", labels.get("somas"), threshold, warnings
         )
         sure = {}
-        if "nuclei" in found:
-            sure["nuclei"] = mean_probability(found["nuclei"], logits[by_name["nuclei"]])
-        return Segmentation(found, self.name, self.describe(), tuple(warnings), sure)
+        if "nuclei" in labels:
+            sure["nuclei"] = mean_probability(labels["nuclei"], logits[by_name["nuclei"]])
+        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
 
     def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
         """Labels at the field's pixels: followed at half, outlined at full resolution."""

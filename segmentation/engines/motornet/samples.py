@@ -1,7 +1,7 @@
 """Training samples: crops at the network's scale with their truth.
 
 They come from annotated nuclei and from phantoms. A sample is an .npz of `image` (3, Y, X) float16,
-linear range of `fields.normalise`; `truth` (Y, X) uint8, one bit a probability in the order of
+linear range of `fields.normalise`; `truth` (Y, X) uint8, one bit per probability in the order of
 `network.PROBABILITIES`; `flows` (4, Y/2, X/2) float16; `known` (4,) bool, what of the truth may be
 learnt; `present` (3,) bool, channels. Making them takes longer than a training step, so they are
 kept on disk.
@@ -107,15 +107,15 @@ def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic
         [to_scale(normalise(phantom.field.channel(role)), zoom)[:SIDE, :SIDE] for role in INPUTS]
     )
     shape = scaled_shape((side, side), zoom)
-    found: dict[str, Labels] = {}
+    labels_of: dict[str, Labels] = {}
     for name, labels in (("nuclei", truth.nuclei), ("somas", truth.somas)):
         large = cv2.resize(
             labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
-        found[name] = large[:SIDE, :SIDE].astype(np.int32)
+        labels_of[name] = large[:SIDE, :SIDE].astype(np.int32)
     exact = shape[0] / side
     neurites = truth.neurite_mask(pixel, zoom=exact, min_width_px=_LEAST_NEURITE_PX)[:SIDE, :SIDE]
-    found["neurites"] = (neurites & (found["somas"] == 0)).astype(np.int32)
+    labels_of["neurites"] = (neurites & (labels_of["somas"] == 0)).astype(np.int32)
     puncta = np.zeros((SIDE, SIDE), np.uint8)
     for y, x in (truth.puncta_yx + 0.5) * exact - 0.5:
         cv2.circle(
@@ -127,9 +127,9 @@ def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic
             cv2.LINE_8,
             4,
         )
-    found["puncta"] = puncta.astype(np.int32)
+    labels_of["puncta"] = puncta.astype(np.int32)
     return _sample(
-        planes, found, (True, True, True, pixel <= _COARSEST_PUNCTA_UM), (True, True, True)
+        planes, labels_of, (True, True, True, pixel <= _COARSEST_PUNCTA_UM), (True, True, True)
     )
 
 

@@ -38,7 +38,7 @@ _FLOW_SCALE = 5.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the weights, beside the samples."""
+    """What decides the weights, apart from the samples."""
 
     steps: int = 10000
     batch: int = 8
@@ -55,17 +55,17 @@ def load_samples(folder: Path) -> dict[str, list[Sample]]:
 
     Raises FileNotFoundError if a kind is absent.
     """
-    found: dict[str, list[Sample]] = {"nuclei": [], "phantom": []}
+    samples_of: dict[str, list[Sample]] = {"nuclei": [], "phantom": []}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
-            found[path.name.split("-")[0]].append(dict(stored))
-    for kind, samples in found.items():
+            samples_of[path.name.split("-")[0]].append(dict(stored))
+    for kind, samples in samples_of.items():
         if not samples:
             raise FileNotFoundError(
                 f"no {kind} samples in {folder}; make them with python -m"
                 " segmentation.engines.motornet.samples"
             )
-    return found
+    return samples_of
 
 
 def batches(
@@ -95,8 +95,9 @@ def batches(
 def loss_of(
     flows: Tensor, logits: Tensor, wanted: Tensor, wanted_flows: Tensor, known: Tensor
 ) -> Tensor:
-    """Cellpose's loss for nuclei and somas; cross entropy and Dice for neurites and puncta; unknown
-    truth weighs nothing.
+    """Cellpose's loss for nuclei and somas; cross entropy and Dice for neurites and puncta.
+
+    Unknown truth has no weight.
     """
     weight = torch.tensor(_POSITIVE_WEIGHT, device=logits.device)[None, :, None, None]
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -216,8 +217,9 @@ def _save(
 
 
 def write_weights(network: MotorNet, plan: Plan, path: Path) -> None:
-    """Float32 safetensors with the plan in their metadata; parts of the network in name order, so
-    that bytes are equal.
+    """Write float32 safetensors with the plan in their metadata.
+
+    Parts of the network stand in name order, so that bytes are equal.
     """
     state: dict[str, NDArray[np.generic] | Tensor] = {
         name: tensor.detach().float().cpu().contiguous()
