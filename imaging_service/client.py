@@ -21,7 +21,7 @@ __all__ = ["Client", "ServiceRefused"]
 
 
 class ServiceRefused(ServiceError):
-    """The service answered with a problem, or not at all; the message is its detail.
+    """The service answered with a problem, or did not answer; the message is the detail.
 
     Examples
     --------
@@ -45,9 +45,9 @@ class ServiceRefused(ServiceError):
 class Client:
     """A running service.
 
-    Use as a context manager. Every method raises ServiceRefused with the service's own explanation;
-    `read_seconds` is how long an answer may take, without end if not given: a submission is
-    answered once all its files are hashed.
+    Use it as a context manager. Every method raises ServiceRefused with the service's own
+    explanation. `read_seconds` is how long an answer may take; there is no limit if not given,
+    because a submission is answered once all its files are hashed.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Client:
         self._http.close()
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """One request; raises ServiceRefused with the service's explanation."""
+        """Send one request; raises ServiceRefused with the service's explanation."""
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
@@ -113,8 +113,9 @@ class Client:
         device: str = "auto",
         plate: str = "",
     ) -> Run:
-        """Submit a plate whose scan the service can reach by the same path; `plate` names it in a
-        map of several.
+        """Submit a plate; the service must reach the scan by the same path.
+
+        `plate` names the plate in a map of several.
         """
         scan, plate_map, protocol = Path(scan), Path(plate_map), Path(protocol)
         try:
@@ -154,8 +155,9 @@ class Client:
         ]
 
     def wells(self, run_id: str, **filters: str) -> list[dict[str, Any]]:
-        """The well table as a list of rows; filters: line, compound, status; labels="engine" for
-        the table before any review.
+        """The well table as a list of rows; filters: line, compound, status.
+
+        labels="engine" gives the table before any review.
         """
         rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/wells", params=filters).json()
         return rows

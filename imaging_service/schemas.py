@@ -1,4 +1,4 @@
-"""What the API says and the client reads."""
+"""Messages between the API and its clients."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class WellState(BaseModel):
 
 
 class RegistryChange(BaseModel):
-    """What a registry file brought: names of lines or batches."""
+    """What a registry file changed: names of lines or batches."""
 
     added: list[str] = Field(default_factory=list)
     changed: list[str] = Field(
@@ -114,7 +114,7 @@ class Region(BaseModel):
 
 
 class LabelVersion(BaseModel):
-    """A reviewer's version of a field's labels. `regions`: what was changed."""
+    """A reviewer's version of a field's labels; `regions` are what was changed."""
 
     well: str = Field(examples=["B03"])
     field: int = Field(description="From 1.")
@@ -131,7 +131,7 @@ class LabelVersion(BaseModel):
 
 
 class Verdict(BaseModel):
-    """A reviewer's word on a field, a well (no field) or a track."""
+    """A reviewer's acceptance or rejection of a field, a well (no field) or a track."""
 
     well: str = Field(examples=["B03"])
     field: int | None = Field(None, description="From 1; the whole well if not given.")
@@ -148,14 +148,16 @@ class Verdict(BaseModel):
     @model_validator(mode="after")
     def _a_rejection_says_why(self) -> Verdict:
         if not self.accepted and not self.reason.strip():
-            raise ValueError("a rejection needs a reason")
+            raise ValueError(f"well {self.well}: a rejection needs a reason")
         if self.track is not None and self.field is None:
-            raise ValueError("a track is one of a field")
+            raise ValueError(
+                f"well {self.well}, track {self.track}: a verdict on a track needs its field"
+            )
         return self
 
 
 class FieldLabels(BaseModel):
-    """What comes with a field's labels: their version, and where each lies."""
+    """A field's labels without their pixels: their version, and where each lies."""
 
     label_version: int
     regions: list[Region]
@@ -166,16 +168,16 @@ class QueueEntry(BaseModel):
 
     well: str = Field(examples=["B03"])
     field: int
-    score: float = Field(description="How much speaks for a look, in units of one warning.")
+    score: float = Field(description="Urgency of a look, in units of one warning.")
     why: str = Field(
         "", description="In words. It may name the compound: hide it from a blinded reviewer."
     )
     judged: bool = False
-    claimed_by: str = Field("", description="Who is looking at it now.")
+    claimed_by: str = Field("", description="The reviewer who is looking at it now.")
 
 
 class Claim(BaseModel):
-    """Who wants fields of the queue to look at."""
+    """A reviewer's request for fields of the queue to look at."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -187,19 +189,19 @@ class ReviewState(BaseModel):
     """How far a run's tables have followed its review."""
 
     revision: int = Field(
-        description="1 where nobody reviewed anything, one more for every correction and verdict."
+        description="1 before any review, one more for every correction and verdict."
     )
     applied: int = Field(description="The revision that the tables stand at.")
     reason: str = Field("", description="Why the tables could not follow.")
 
 
 class Revert(BaseModel):
-    """Which version of a field's labels to go back to."""
+    """A request to go back to an earlier version of a field's labels."""
 
     model_config = ConfigDict(extra="forbid")
 
     to: int = Field(ge=1, description="1 is the engine's.")
-    undoes: int | None = Field(None, description="The version that is taken back by it.")
+    undoes: int | None = Field(None, description="The version that this takes back.")
     author: str = Field(min_length=1)
     reason: str = ""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import FieldImage, compact
-from imaging_service.review.log import NOBODY
+from imaging_service.review.log import UNATTRIBUTED
 
 Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]
@@ -141,7 +141,7 @@ def graph_labels(graph: Labels) -> Labels:
     what is nobody's has one number more.
     """
     wide = compact(
-        np.where(graph == NOBODY, np.max(graph, initial=0, where=graph != NOBODY) + 1, graph)
+        np.where(graph == UNATTRIBUTED, np.max(graph, initial=0, where=graph != UNATTRIBUTED) + 1, graph)
     )
     for axis in (0, 1):
         for image in (np.moveaxis(wide, axis, 0), np.moveaxis(wide, axis, 0)[::-1]):

@@ -1,1 +1,1 @@
-"""HTTP: one router a noun."""
+"""HTTP: one router per noun."""

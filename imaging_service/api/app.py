@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 DESCRIPTION = """
 A plate scan of iPSC motor neurons goes in, per-line drug-response tables come out.
 
-Submit a plate with `POST /runs`, follow it with `GET /runs/{run}`, and read `wells` and `responses` as JSON, CSV or
-Parquet. A row without a number always carries a `status` and a `reason`. Every error is a problem document (RFC 9457).
+Submit a plate with `POST /runs`, follow it with `GET /runs/{run}`, and read `wells` and
+`responses` as JSON, CSV or Parquet. A row without a number always carries a `status` and a
+`reason`. Every error is a problem document (RFC 9457).
 """
 
 _PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
@@ -98,6 +99,4 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return problem(
-        500, "unexpected", "the service met an error that it does not know; its log has the details"
-    )
+    return problem(500, "unexpected", "the service failed unexpectedly; its log says where and why")

@@ -22,7 +22,7 @@ router = APIRouter()
 
 @router.get("/health", tags=["service"], summary="Whether the service can take work")
 def health(session: SessionDep) -> Health:
-    """Asks the database."""
+    """Ask the database, and answer with the version."""
     session.connection().execute(text("SELECT 1"))
     return Health(version=__version__, database="ok")
 

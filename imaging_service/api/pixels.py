@@ -1,5 +1,6 @@
-"""A run's plate as OME-Zarr over HTTP: any zarr reader opens http://…/runs/RUN/plate.zarr and reads
-the chunks that it needs.
+"""A run's plate as OME-Zarr over HTTP.
+
+Any zarr reader opens http://…/runs/RUN/plate.zarr and reads the chunks that it needs.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ router = APIRouter(prefix="/runs/{run}", tags=["review"])
     response_class=FileResponse,
 )
 def get_file(run: str, path: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
-    """Whole or in ranges of bytes: a shard's index and one chunk of it are two small answers."""
+    """A file, whole or in ranges of bytes.
+
+    A shard's index and one chunk of it are two small answers.
+    """
     plate = LocalRun(folder_of(finished(run, session), settings)).plate.resolve()
     file = (plate / path).resolve()
-    # What a path or a link leads out of the plate to is not there, whether it exists or not.
+    # A path or link that leads out of the plate gets the same answer as a file that is missing.
     if not file.is_relative_to(plate) or not file.is_file():
-        raise NotFound(f"the plate has no {path}")
+        raise NotFound(f"the plate of run {run} has no file {path}")
     return FileResponse(
         file,
         media_type="application/json" if file.name == "zarr.json" else "application/octet-stream",

@@ -35,15 +35,17 @@ Sheet = Annotated[
 
 @router.get("/lines", summary="Cell lines", response_class=Response)
 def get_lines(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
-    """All lines by name: donor, genotype, clone, passage, isogenic parent, consent and the rest of
-    the record.
+    """All lines by name.
+
+    Each with its donor, genotype, clone, passage, isogenic parent, consent and the rest of its
+    record.
     """
     return _sent(load_registry(session).lines.values(), Line, fmt)
 
 
 @router.put("/lines", summary="Add or replace cell lines")
 def put_lines(sheet: Sheet, session: SessionDep) -> RegistryChange:
-    """Lines of the same name are replaced. One fault, and nothing is changed."""
+    """Replace lines of the same name and add the others; after any fault nothing is changed."""
     return merge_lines(session, _text(sheet), "lines.tsv")
 
 
@@ -55,7 +57,7 @@ def get_batches(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> 
 
 @router.put("/batches", summary="Add or replace differentiation batches")
 def put_batches(sheet: Sheet, session: SessionDep) -> RegistryChange:
-    """Batches of the same name are replaced. One fault, and nothing is changed."""
+    """Replace batches of the same name and add the others; after any fault nothing is changed."""
     return merge_batches(session, _text(sheet), "batches.tsv")
 
 
@@ -67,8 +69,12 @@ def _sent(records: Iterable[Record], kind: type[Record], fmt: RegistryFormat) ->
 
 def _text(sheet: bytes) -> str:
     if len(sheet) > _MOST_BYTES:
-        raise RegistryRefused(f"the registry has {len(sheet):,} bytes; {_MOST_BYTES:,} are taken")
+        raise RegistryRefused(
+            f"the registry file has {len(sheet):,} bytes; at most {_MOST_BYTES:,} are accepted"
+        )
     try:
         return sheet.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RegistryRefused(f"the registry is not UTF-8 text: {error}") from error
+        raise RegistryRefused(
+            f"the registry file is not UTF-8 text ({error}); save it as UTF-8"
+        ) from error

@@ -1,9 +1,10 @@
 """Reviewing a run over HTTP: labels of fields, corrections, verdicts, and the tables that follow.
 
 A correction names the version that it was made on (`If-Match`). Without it the answer is 428; where
-somebody was faster, 412, and nothing is written. With an `Idempotency-Key` a correction that is
-sent twice, because its answer was lost, is written once. Labels travel as NumPy's .npz: `crop_0`,
-`crop_1`, … int32 (Y, X), and `meta`, JSON that says where each lies (`review_log.pack`).
+another reviewer wrote a version since, 412, and nothing is written. With an `Idempotency-Key` a
+correction that is sent twice, because its answer was lost, is written once. Labels travel as
+NumPy's .npz: `crop_0`, `crop_1`, … int32 (Y, X), and `meta`, JSON that says where each lies
+(`imaging_service.review.crops.pack`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Reviewed:
             str,
             Query(
                 max_length=40,
-                description="An independent reading, of which the tables do not know.",
+                description="An independent reading, which the tables do not follow.",
             ),
         ] = "",
     ) -> None:
@@ -80,8 +81,9 @@ ReviewedDep = Annotated[Reviewed, Depends()]
 
 
 def _known(run: LocalRun, well: str, field: int) -> None:
-    """Raises NotFound for a field that was not analysed: a well's name becomes a folder's, and must
-    be one of the run's.
+    """Raise NotFound for a field that was not analysed.
+
+    A well's name becomes a folder's, so it must be one of the run's.
     """
     rows = {row["well"]: row for row in run.wells()}
     if (
@@ -89,7 +91,7 @@ def _known(run: LocalRun, well: str, field: int) -> None:
         or not rows[well]["n_fields"]
         or not 1 <= field <= int(rows[well]["n_fields"])
     ):
-        raise NotFound(f"the run has no field {field} of well {well}")
+        raise NotFound(f"well {well}, field {field}: no such field was analysed in this run")
 
 
 @router.get("/record", summary="The run's record", response_class=FileResponse)
@@ -109,8 +111,9 @@ def get_cells(
 
 @router.get("/curves", summary="Dose-response curves", response_class=FileResponse)
 def get_curves(reviewed: ReviewedDep) -> FileResponse:
-    """Every line × compound × phenotype: wells with dose and response, and the fitted curve with
-    its band; as corrected.
+    """Curves per line × compound × phenotype, as corrected.
+
+    Each has its wells with dose and response, and the fitted curve with its band.
     """
     return FileResponse(
         reviewed.run.root / reviewed.run.newest("curves.json"), media_type="application/json"
@@ -130,15 +133,19 @@ def get_labels(
     height: Annotated[int | None, Query(ge=1)] = None,
     width: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    """.npz of every compartment and of `neurite_graph`; the labels' version is the ETag. A window
-    of the field with y, x, height and width.
+    """Labels of every compartment and `neurite_graph`, as .npz; the ETag is the labels' version.
+
+    With y, x, height and width, only that window of the field.
     """
     run = reviewed.run
     _known(run, well, field)
     window = None if height is None or width is None else Window(y, x, height, width)
     image = run.read_field(well, field, frame, window)
     if frame > image.frames:
-        raise NotFound(f"well {well}, field {field} has {image.frames} time points, no {frame}")
+        raise NotFound(
+            f"well {well}, field {field}: there is no time point {frame}; the field has"
+            f" {image.frames}"
+        )
     top, left = image.origin
     layers = {**image.labels, **({} if image.graph is None else {GRAPH: image.graph})}
     crops = [Crop(name, top, left, compact(labels), frame) for name, labels in layers.items()]
@@ -225,8 +232,9 @@ def post_verdict(reviewed: ReviewedDep, verdict: Verdict) -> Verdict:
 
 @router.get("/review", summary="How far the tables have followed the review")
 def get_state(reviewed: ReviewedDep) -> ReviewState:
-    """The tables follow by themselves after every correction and verdict; `applied` is where they
-    stand.
+    """The review's revision, and the one that the tables stand at (`applied`).
+
+    The tables follow by themselves after every correction and verdict.
     """
     row = reviewed.row
     return ReviewState(
@@ -236,7 +244,7 @@ def get_state(reviewed: ReviewedDep) -> ReviewState:
 
 @router.post("/review", summary="Let the tables follow the review", status_code=202)
 def follow_review(reviewed: ReviewedDep) -> ReviewState:
-    """Ask again where they could not; otherwise they follow by themselves."""
+    """Ask for the tables again where they could not follow; otherwise they follow by themselves."""
     from imaging_service.jobs.durable.queue import request_review
 
     revision = request_review(reviewed.settings, reviewed.row.id)
@@ -251,8 +259,9 @@ def get_agreement(
     ] = "",
     compartment: Annotated[str, Query(max_length=40)] = "nuclei",
 ) -> dict[str, object]:
-    """F1, Dice and kappa over the fields that both reviewed, and the engine's F1 beside what both
-    have; `reading` is the first.
+    """F1, Dice and kappa over the fields that both reviewed; `reading` is the first.
+
+    Beside them the engine's F1 against the objects that both readings have.
     """
     from dataclasses import asdict
 
@@ -265,29 +274,33 @@ def get_agreement(
 def _version(if_match: str | None) -> int:
     if if_match is None:
         raise PreconditionRequired(
-            "a correction needs If-Match with the version that was corrected, the ETag of the"
-            " field's labels"
+            "a correction needs the header If-Match with the version that was corrected: the ETag"
+            " of the field's labels"
         )
     text = if_match.strip().removeprefix("W/").strip('"')
     if not is_whole_number(text):
-        raise ReviewRefused(f"If-Match {if_match!r} is no version of labels")
+        raise ReviewRefused(
+            f"If-Match {if_match!r} is not a version of labels; send the ETag of the field's labels"
+        )
     return whole_number(text)
 
 
 def _crops(content: bytes) -> list[Crop]:
     if len(content) > _MOST_BYTES:
-        raise ReviewRefused(f"the correction has {len(content):,} bytes; {_MOST_BYTES:,} are taken")
+        raise ReviewRefused(
+            f"the correction has {len(content):,} bytes; at most {_MOST_BYTES:,} are accepted"
+        )
     try:
         crops = unpack(content, lambda meta: [Region.model_validate(r) for r in meta])[1]
     except (ValueError, TypeError) as error:
-        raise ReviewRefused(f"the correction is no .npz of labels: {error}") from error
+        raise ReviewRefused(f"the correction is not an .npz of labels: {error}") from error
     if not crops:
-        raise ReviewRefused("the correction holds no labels")
+        raise ReviewRefused("the correction has no labels; send the crops that were changed")
     return crops
 
 
 def _fits(crops: list[Crop], base: Mapping[str, np.ndarray], where: str) -> None:
-    """Raise ReviewRefused for crops outside the field or of compartments that the run has not."""
+    """Raise ReviewRefused for crops outside the field or of compartments that the run lacks."""
     for crop in crops:
         if crop.compartment not in COMPARTMENTS or crop.compartment not in base:
             raise ReviewRefused(
@@ -295,12 +308,10 @@ def _fits(crops: list[Crop], base: Mapping[str, np.ndarray], where: str) -> None
             )
         height, width = base[crop.compartment].shape
         region = crop.region
-        if (
-            region.y + region.height > height
-            or region.x + region.width > width
-            or crop.labels.min() < 0
-        ):
+        if region.y + region.height > height or region.x + region.width > width:
             raise ReviewRefused(
-                f"{where}: {crop.compartment} does not lie inside the field of {height} × {width}"
-                " pixels, or holds labels that are none"
+                f"{where}: the crop of {crop.compartment} reaches over the field's edge, which is"
+                f" at {height} × {width} pixels"
             )
+        if crop.labels.min() < 0:
+            raise ReviewRefused(f"{where}: {crop.compartment} has a negative label")

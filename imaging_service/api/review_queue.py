@@ -1,8 +1,8 @@
 """The review's queue: which fields are worth a look, and who is looking at them.
 
-The worker ranks the fields when a run is done. Whoever reviews claims the next ones: a field that
-is claimed goes to nobody else until it is judged, or until the claim is a quarter of an hour old,
-so that a reviewer who went home blocks nothing.
+The worker ranks the fields when a run is done. A reviewer claims the next ones: a claimed field
+goes to no other reviewer until it is judged, or until the claim is a quarter of an hour old, so
+that a reviewer who went home blocks nothing.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ HELD_S = 15 * 60
 
 @router.get("", summary="Fields by what is worth a look")
 def get_queue(reviewed: ReviewedDep, session: SessionDep) -> list[QueueEntry]:
-    """The most urgent first, with the reasons, whether they were judged, and who is looking at them
-    now.
+    """The most urgent fields first, with their reasons.
+
+    Each says whether it was judged, and which reviewer is looking at it now.
     """
     return list(_entries(reviewed, session))
 
 
 @router.post("/claims", summary="Take the next fields to look at")
 def claim(reviewed: ReviewedDep, session: SessionDep, wanted: Claim) -> list[QueueEntry]:
-    """The most urgent fields that nobody judged and nobody else is looking at; what the reviewer
-    holds already comes first.
+    """The most urgent fields that are not judged and that no other reviewer is looking at.
 
-    Fewer than asked for, or none, where no more are left.
+    What the reviewer holds already comes first. Fewer than asked for, or none, where no more are
+    left.
     """
     session.execute(sa.delete(ClaimRow).where(col(ClaimRow.until) < time.time()))
     taken: list[QueueEntry] = []
@@ -66,7 +67,7 @@ def _entries(reviewed: Reviewed, session: Session) -> Iterator[QueueEntry]:
 
 
 def _hold(session: Session, reviewed: Reviewed, entry: QueueEntry, reviewer: str) -> bool:
-    """Claim a field, or hold it longer; False where somebody else was faster just now."""
+    """Claim a field, or hold it longer; False where another reviewer has just claimed it."""
     place = {"reading": reviewed.reading, "well": entry.well, "field": entry.field}
     until = time.time() + HELD_S
     mine = sa.update(ClaimRow).filter_by(run_id=reviewed.row.id, reviewer=reviewer, **place)

@@ -16,8 +16,8 @@ from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.tables import (
     Format,
     FormatQuery,
+    LabelSource,
     LabelsQuery,
-    Whose,
     list_response,
     table_response,
 )
@@ -51,7 +51,7 @@ _TABLE_CONTENT: dict[int | str, dict[str, object]] = {
             "application/vnd.apache.parquet": {},
         },
     },
-    409: {"description": "The run has not ended well, so there is no table."},
+    409: {"description": "The run is not done, so there is no table yet."},
 }
 
 
@@ -100,8 +100,7 @@ def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -
     except ValueError as error:
         raise PlateMapRefused(f"plate_map_base64 is not base64: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
-        # Only the last part of the name is used: it may come from another system, or from someone
-        # unkind.
+        # Only the last part of the name is used: it may come from another system, or be hostile.
         plate_map = Path(folder) / (
             Path(submission.plate_map_name.replace("\\", "/")).name or "plate_map.csv"
         )
@@ -121,8 +120,8 @@ def _allowed(path: Path, settings: Settings) -> Path:
     if not any(resolved.is_relative_to(root) for root in settings.roots):
         raise Forbidden(
             f"{path} is not under a scan root of this service"
-            f" ({', '.join(map(str, settings.roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move the"
-            " scan"
+            f" ({', '.join(map(str, settings.roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move it"
+            " there"
         )
     return resolved
 
@@ -163,12 +162,12 @@ def get_wells(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
-    labels: LabelsQuery = Whose.NEWEST,
+    labels: LabelsQuery = LabelSource.NEWEST,
     line: str | None = None,
     compound: str | None = None,
     status: Annotated[str | None, Query(description="done, excluded, failed or skipped")] = None,
 ) -> Response:
-    """One row a well of the plate map, in plate order."""
+    """One row per well of the plate map, in plate order."""
     return table_response(
         session,
         find_run(session, run),
@@ -191,7 +190,7 @@ def get_responses(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
-    labels: LabelsQuery = Whose.NEWEST,
+    labels: LabelsQuery = LabelSource.NEWEST,
     line: str | None = None,
     compound: str | None = None,
     phenotype: str | None = None,
@@ -222,7 +221,7 @@ def get_hazards(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
-    labels: LabelsQuery = Whose.NEWEST,
+    labels: LabelsQuery = LabelSource.NEWEST,
     line: str | None = None,
     compound: str | None = None,
     status: Annotated[
@@ -252,12 +251,10 @@ def get_checks(
     run: str,
     session: SessionDep,
     fmt: FormatQuery = Format.JSON,
-    labels: LabelsQuery = Whose.NEWEST,
+    labels: LabelsQuery = LabelSource.NEWEST,
     status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
 ) -> Response:
-    """Edge, row and column effects, compounds that glow, and where the plate's thresholds came
-    from.
-    """
+    """Edge, row and column effects, fluorescent compounds, and the source of the thresholds."""
     return table_response(session, find_run(session, run), "checks", fmt, labels, status=status)
 
 

@@ -15,14 +15,14 @@ from imaging_service.settings import settings
 
 
 def serve(host: str, port: int, *, with_worker: bool) -> None:
-    """Run the API, and a worker that is started again whenever it dies.
+    """Run the API, with a worker that is started again whenever it dies.
 
     Raises Forbidden for any but a loopback address.
     """
     if not _is_loopback(host):
         raise Forbidden(
-            f"refusing to listen on {host}: this version has no keys, so whoever reaches it reads"
-            " and starts everything; use 127.0.0.1"
+            f"refusing to listen on {host}: this version has no access keys, so anyone who can"
+            " reach it could read every run and start new ones; use 127.0.0.1"
         )
     current = settings()
     prepare_database(current.url)

@@ -31,15 +31,15 @@ class Format(StrEnum):
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
 
 
-class Whose(StrEnum):
-    """Whose labels a table is measured on."""
+class LabelSource(StrEnum):
+    """Labels that a table is measured on: the newest, or the engine's."""
 
     NEWEST = "newest"
     ENGINE = "engine"
 
 
 LabelsQuery = Annotated[
-    Whose,
+    LabelSource,
     Query(alias="labels", description="newest: as reviewers left them; engine: before any review"),
 ]
 
@@ -49,16 +49,17 @@ def table_response(
     run: RunRow,
     kind: str,
     fmt: Format,
-    labels: Whose = Whose.NEWEST,
+    labels: LabelSource = LabelSource.NEWEST,
     **filters: str | None,
 ) -> Response:
-    """The rows of one table; a filter that is None lets every row pass. Raises NotReady until the
-    run is done.
+    """The rows of one table; a filter that is None lets every row pass.
+
+    Raises NotReady until the run is done.
     """
     if run.state != "done":
         why = f": {run.reason}" if run.reason else ""
         raise NotReady(f"run {run.id[:12]} is {run.state}{why}; its {kind} exist once it is done")
-    revision = ENGINE_VERSION if labels is Whose.ENGINE else run.revision
+    revision = ENGINE_VERSION if labels is LabelSource.ENGINE else run.revision
     content = table_content(
         session,
         run,
@@ -83,8 +84,9 @@ def table_response(
 
 
 def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response:
-    """A list of records in the format asked for; in CSV and Parquet lists are JSON text and parts
-    of a record are columns.
+    """A list of records in the format asked for.
+
+    In CSV and Parquet lists are JSON text and parts of a record are columns.
     """
     if fmt is Format.JSON:
         return Response(

@@ -1,8 +1,8 @@
 """How good and how fast the segmentation engines are: one table and one sheet of pictures.
 
 Accuracy is measured on annotated photographs of nuclei where a folder of them is given, and on
-phantoms, whose truth is exact but which are drawings. Time and memory are measured in a fresh
-process an engine, so that one cannot warm the caches of another.
+phantoms: their truth is exact, but they are drawings. Time and memory are measured in a fresh
+process per engine, so that one cannot warm the caches of another.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from segmentation.scoring.accuracy import (
 PIXEL_UM = 0.325
 SPEED_SIDE = 2160
 PUNCTA_SNR = (3.0, 5.0, 10.0)
-# Bench phantoms start here; the training's and the demo's seeds are far below.
+# Seeds of the bench's phantoms start here; those of training and demo are far below.
 FIRST_SEED = 9_000_000
 PUNCTUM_REACH_UM = 0.8
 
 
 @dataclass(frozen=True)
 class Score:
-    """One line of the table."""
+    """One row of the table."""
 
     engine: str
     what: str
@@ -60,7 +60,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Case:
-    """One image with its truth and what an engine found, for the pictures."""
+    """One image with its truth and what an engine segmented, for the pictures."""
 
     engine: str
     what: str
@@ -105,8 +105,9 @@ def run(
 
 
 def annotated_nuclei(folder: Path, part: str) -> Iterator[tuple[str, NDArray[np.float32], Labels]]:
-    """(name, image, labels) of a part of DSB2018; raises AnnotationError where the folder is not
-    laid out so.
+    """Name, image and labels of each image in a part of DSB2018.
+
+    Raises AnnotationError where the folder is not laid out so.
     """
     from segmentation.engines.motornet.nuclei import read_nuclei
 
@@ -114,7 +115,7 @@ def annotated_nuclei(folder: Path, part: str) -> Iterator[tuple[str, NDArray[np.
         yield from read_nuclei(folder, part)
     except FileNotFoundError as error:
         raise AnnotationError(
-            f"{folder} holds no annotated nuclei: {error}; it needs manifest.csv, images/ and"
+            f"{folder} has no annotated nuclei ({error}); it needs manifest.csv, images/ and"
             " labels/"
         ) from error
 
@@ -127,8 +128,8 @@ def _nuclei(bench: Bench, name: str, engine: Segmenter, folder: Path, scale: str
     each: list[dict[float, float]] = []
     for image_name, image, truth in annotated_nuclei(folder, "test"):
         pixel = BLIND_PIXEL_UM if "blind" in scale else nuclei_pixel_size(truth)
-        found = engine.segment(Field(image[None], ("dna",), pixel)).labels["nuclei"]
-        counts = object_counts(truth, found)
+        nuclei = engine.segment(Field(image[None], ("dna",), pixel)).labels["nuclei"]
+        counts = object_counts(truth, nuclei)
         pooled = {t: pooled[t] + counts[t] for t in IOU}
         each.append({t: c.average_precision for t, c in counts.items()})
         bench.cases.append(
@@ -139,7 +140,7 @@ def _nuclei(bench: Bench, name: str, engine: Segmenter, folder: Path, scale: str
                 counts[0.5].average_precision,
                 image,
                 _outline(truth),
-                _outline(found),
+                _outline(nuclei),
             )
         )
     _average_precision(bench, name, what, pooled, len(each))
@@ -174,13 +175,13 @@ def phantom(level: str, number: int, *, shape: tuple[int, int] = (512, 512)) -> 
 
 
 def _phantoms(bench: Bench, name: str, engine: Segmenter, level: str, fields: int) -> None:
-    made = [phantom(level, n) for n in range(fields)]
-    calibrated = engine.calibrate([p.field for p in made])
+    phantoms = [phantom(level, n) for n in range(fields)]
+    calibrated = engine.calibrate([p.field for p in phantoms])
     objects = {part: {t: Counts(0, 0, 0) for t in IOU} for part in ("nuclei", "somas")}
     lines = {r: LineCounts(0, 0, 0, 0) for r in (2, 3)}
     exact = LineCounts(0, 0, 0, 0)
     length = drawn = traced = 0.0
-    for n, one in enumerate(made):
+    for n, one in enumerate(phantoms):
         labels = calibrated.segment(one.field).labels
         for part, truth in (("nuclei", one.truth.nuclei), ("somas", one.truth.somas)):
             counts = object_counts(truth, labels[part])
@@ -246,19 +247,19 @@ def _phantoms(bench: Bench, name: str, engine: Segmenter, level: str, fields: in
 
 def _puncta(bench: Bench, name: str, engine: Segmenter, fields: int) -> None:
     for snr in PUNCTA_SNR:
-        made = []
+        phantoms = []
         for n in range(fields):
             culture = Culture(neurons_per_mm2=400, puncta_per_neuron=3.0, puncta_snr=snr)
-            made.append(
+            phantoms.append(
                 render(
                     culture,
                     Optics((512, 512), PIXEL_UM),
                     np.random.SeedSequence([FIRST_SEED, 500 + n]),
                 )
             )
-        calibrated = engine.calibrate([p.field for p in made])
+        calibrated = engine.calibrate([p.field for p in phantoms])
         total = Counts(0, 0, 0)
-        for n, one in enumerate(made):
+        for n, one in enumerate(phantoms):
             puncta = calibrated.segment(one.field).labels["puncta"]
             inside = one.truth.puncta_yx[_in_field(one.truth.puncta_yx, puncta.shape)]
             counts = point_counts(inside, centres(puncta), PUNCTUM_REACH_UM / PIXEL_UM)
@@ -312,11 +313,12 @@ def _speed(bench: Bench, name: str, device: str) -> None:
 
 
 def time_engine(name: str, device: str) -> dict[str, float]:
-    """Load, calibrate on and label a medium phantom of SPEED_SIDE²; seconds, and MiB at the peak of
-    this process.
+    """Seconds and peak MiB of loading an engine, calibrating it and labelling a large phantom.
+
+    The phantom is a medium one of SPEED_SIDE²; the memory is that of this process.
     """
-    # One stamp of 540² four times in each direction: drawing all of it would take longer than all
-    # engines.
+    # One stamp of 540² four times in each direction: drawing the whole field would take longer than
+    # all engines together.
     stamp = phantom("medium", 0, shape=(SPEED_SIDE // 4, SPEED_SIDE // 4)).field
     pixels = np.tile(stamp.pixels, (1, 4, 4))
     large = Field(pixels, stamp.roles, PIXEL_UM)
@@ -343,7 +345,10 @@ def time_engine(name: str, device: str) -> dict[str, float]:
 
 
 def write(bench: Bench, out: Path) -> None:
-    """scores.csv, scores.json and a sheet of best, median and worst cases for each engine and task."""
+    """Write scores.csv, scores.json and a sheet of cases per engine.
+
+    A sheet shows the best, median and worst case of each task.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with (out / "scores.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)

@@ -1,4 +1,4 @@
-"""A phantom plate, written as a microscope would: three lines, two compounds, known EC50s.
+"""A phantom plate, written as a microscope writes one: three lines, two compounds, known EC50s.
 
 Both compounds act by a Hill curve on expected values of the culture. The rescuer lifts the disease
 line's neurite length and its nuclear : cytoplasmic ratio and clears its puncta; on healthy and
@@ -73,6 +73,10 @@ PHENOTYPES = (
     "puncta_per_neuron",
 )
 
+_ENGINE_NOTE = (
+    "drawn cells need no more, and the recovery figures were measured with it;"
+    " your plates get motornet"
+)
 PROTOCOL = f"""name = "phantom-fixed-endpoint"
 notes = "The phantom plate that `imaging-service phantom` writes."
 
@@ -82,7 +86,7 @@ neurite = "2"
 aggregate = "3"
 
 [segmentation]
-engine = "classical"  # drawn cells need no more, and the recovery figures were measured with it; your plates get motornet
+engine = "classical"  # {_ENGINE_NOTE}
 
 [response]
 phenotypes = {list(PHENOTYPES)}
@@ -107,8 +111,9 @@ def hill(dose: float, ec50: float, slope: float) -> float:
 
 
 def layout(seed: int) -> list[PlannedWell]:
-    """Wells of the plate in plate order; positions are randomised over the inner wells of a
-    384-well plate.
+    """Wells of the plate in plate order.
+
+    Positions are randomised over the inner wells of a 384-well plate.
     """
     rng = np.random.default_rng([seed, 0])
     conditions: list[tuple[Line, str, float, str]] = []
@@ -158,10 +163,10 @@ def _planned(
 def write_phantom_plate(
     out: Path, seed: int, *, optics: Optics | None = None, only: int | None = None
 ) -> Iterator[int]:
-    """Write Phantom-SEED/, plate_map.csv, protocol.toml and truth/; yields the number of wells
-    written so far.
+    """Write Phantom-SEED/, plate_map.csv, protocol.toml and truth/.
 
-    `only` keeps the first so many wells of each line, for quick looks.
+    Yields the number of wells written so far. `only` is the number of wells to keep per line, for a
+    quick look.
     """
     optics = optics or Optics()
     wells = layout(seed)
@@ -178,8 +183,8 @@ def write_phantom_plate(
     (out / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
     scan = out / f"Phantom-{seed}" / "TimePoint_1"
     scan.mkdir(parents=True, exist_ok=True)
-    # The seed of a field depends on the plate's seed and its place only: any order and number of
-    # processes draw the same.
+    # The seed of a field depends only on the plate's seed and the field's place: any order and
+    # number of processes draw the same pixels.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         tables = []
         for done, table in enumerate(
@@ -198,7 +203,8 @@ def write_phantom_plate(
 def _map_csv(wells: list[PlannedWell]) -> str:
     rows = ["well,line,genotype,compound,dose,unit,control,batch"]
     rows += [
-        f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},diff-1"
+        f"{w.well},{w.line.name},{w.line.genotype},{w.compound},{w.dose * 1e6:.10g},uM,{w.control},"
+        "diff-1"
         for w in wells
     ]
     return "\n".join(rows) + "\n"
@@ -216,7 +222,7 @@ def _write_well(
             np.random.SeedSequence([seed, planned.well.row, planned.well.column, number]),
         )
         for c in range(len(CHANNELS)):
-            # tifffile would draw a random one, and the same seed would not give the same files.
+            # tifffile would draw a random UUID, and the same seed would not give the same files.
             identity = str(
                 UUID(
                     int=seed << 64
@@ -226,7 +232,7 @@ def _write_well(
                     | c
                 )
             )
-            # Imaged row by row, 4 s a field; the date means nothing.
+            # Imaged row by row, 4 s per field; the date means nothing.
             turn = FIELDS * (24 * (planned.well.row - 1) + planned.well.column - 1) + number - 1
             taken = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=4 * turn)
             size = {
@@ -290,8 +296,8 @@ def _write_well(
 def true_responses() -> pl.DataFrame:
     """Line × compound × phenotype with its true EC50 and Hill slope; null where nothing happens.
 
-    Neurite length per area is density × length: under each compound only one of them moves, so the
-    EC50 is that one's.
+    Neurite length per area is density × length. Each compound moves only one of the two, so the
+    EC50 is that of the one that moves.
     """
     rows = []
     for line in LINES:

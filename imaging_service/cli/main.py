@@ -78,12 +78,12 @@ def analyze(
     device: Device = "auto",
     plate: PlateOption = "",
     workers: Annotated[
-        int, typer.Option(help="Processes; 0 means one a core, or one for a GPU.")
+        int, typer.Option(help="Processes; 0 means one per core, or one for a GPU.")
     ] = 0,
 ) -> None:
-    """Analyse a plate here and now, without a server.
+    """Analyse a plate on this machine, without a server.
 
-    The same command after a kill goes on where it stopped.
+    After an interruption the same command goes on where it stopped.
     """
     from rich.console import Console
     from rich.progress import (
@@ -138,7 +138,7 @@ def analyze(
         f" {out / 'run.json'}"
     )
     if failed:
-        typer.echo(f"{len(failed)} well(s) failed; the report says why.", err=True)
+        typer.echo(f"{len(failed)} well(s) failed; the report has the reasons.", err=True)
 
 
 @app.command()
@@ -228,8 +228,9 @@ def submit(
         bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
     ] = False,
 ) -> None:
-    """Hand a plate to the service; prints the run's id. The same plate, map and protocol are the
-    same run.
+    """Submit a plate to the service, and print the run's id.
+
+    The same plate, map and protocol are the same run.
     """
     from imaging_service.client import Client
 
@@ -280,7 +281,7 @@ def status(
 
 
 def follow(client: Client, run: str) -> None:
-    """Progress bar of a run until it has ended; exit code 1 if it failed."""
+    """Show a run's progress until it has ended; exits with 1 if it failed."""
     import time
 
     from rich.console import Console
@@ -312,7 +313,7 @@ def follow(client: Client, run: str) -> None:
 
 
 def print_findings(console: Console, findings: list[str]) -> None:
-    """Remarks on map and scan, one a line."""
+    """Print remarks on map and scan, one per line."""
     for finding in findings[:20]:
         console.print(f"note: {finding}", highlight=False, markup=False)
     if len(findings) > 20:
@@ -320,7 +321,7 @@ def print_findings(console: Console, findings: list[str]) -> None:
 
 
 def print_responses(table: pl.DataFrame) -> None:
-    """The response table for a terminal."""
+    """Print the response table."""
     from rich.table import Table
 
     from imaging_service.web.report import dose, number
@@ -352,13 +353,13 @@ def print_responses(table: pl.DataFrame) -> None:
             r["unit"],
         )
     if table.is_empty():
-        typer.echo("No response: the plate map names no compound at doses.")
+        typer.echo("No responses: the plate map has no compound with doses.")
         return
     _console().print(view)
 
 
 def print_truth(table: pl.DataFrame) -> None:
-    """Responses beside the truth of the phantom plate."""
+    """Print responses beside the truth of the phantom plate."""
     from rich.table import Table
 
     from imaging_service.web.report import dose
@@ -392,7 +393,7 @@ def print_truth(table: pl.DataFrame) -> None:
 
 
 def _add_row(table: Table, *cells: str) -> None:
-    """Add cells as they are: a line called "iPS[3]" is no markup."""
+    """Add cells as they are: a line called "iPS[3]" is not markup."""
     from rich.text import Text
 
     table.add_row(*(Text(cell) for cell in cells))
@@ -414,8 +415,9 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Entry point: errors that a user can act on are one message and exit code 2, without a
-    traceback.
+    """Entry point of the command line.
+
+    An error that a user can act on is one message and exit code 2, without a traceback.
     """
     try:
         app()

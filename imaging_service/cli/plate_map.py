@@ -29,9 +29,9 @@ def check_map(
     plate: Annotated[
         str, typer.Option(help="One plate of a map of several; all if not given.")
     ] = "",
-    line: Annotated[str, typer.Option(help="Cell line of wells that name none.")] = "",
+    line: Annotated[str, typer.Option(help="Cell line of wells without one in the map.")] = "",
 ) -> None:
-    """Draw the plate and say what a careful colleague would.
+    """Draw the plate and print what should be checked before the plate is used.
 
     Exits with 1 where a response cannot be computed.
     """
@@ -40,7 +40,7 @@ def check_map(
 
     try:
         names = [plate] if plate else plates_of_map(path) or [""]
-        found = {
+        plates = {
             name: read_plate_map(path, plate_format(wells) if wells else None, line, name)
             for name in names
         }
@@ -48,44 +48,44 @@ def check_map(
         raise PlateMapRefused(str(error)) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    bad = [_show(name, mapped) for name, mapped in found.items()]
-    for sentence in _confounded(found):
+    has_error = [_show(name, mapped) for name, mapped in plates.items()]
+    for sentence in _confounded(plates):
         typer.secho(f"warning: {sentence}", fg="yellow")
-    if any(bad):
+    if any(has_error):
         raise typer.Exit(1)
 
 
-def _show(name: str, found: PlateMap) -> bool:
-    """Draw one plate and print its findings; returns whether one is an error."""
+def _show(name: str, mapped: PlateMap) -> bool:
+    """Draw one plate and print its findings; returns whether one of them is an error."""
     from plate_maps import check
     from plate_maps.layout import draw
 
     of = f", plate {name}" if name else ""
     typer.echo(
-        f"{found.source}{of}: {len(found)} wells of a {found.format} plate, {len(found.lines)}"
-        f" lines, {len(found.compounds)} compounds at doses\n"
+        f"{mapped.source}{of}: {len(mapped)} wells of a {mapped.format} plate, {len(mapped.lines)}"
+        f" lines, {len(mapped.compounds)} compounds at doses\n"
     )
-    typer.echo(draw(found) + "\n")
-    findings = check(found)
+    typer.echo(draw(mapped) + "\n")
+    findings = check(mapped)
     for finding in findings:
         typer.secho(
             f"{finding.severity}: {finding.message} [{finding.code}]",
             fg="red" if finding.severity == "error" else "yellow",
         )
     if not findings:
-        typer.echo("nothing to remark")
+        typer.echo("no errors or warnings")
     return any(f.severity == "error" for f in findings)
 
 
-def _confounded(found: dict[str, PlateMap]) -> list[str]:
-    """Whether lines, or genotypes, have plates or batches of their own over the plates of one map."""
+def _confounded(plates: dict[str, PlateMap]) -> list[str]:
+    """Lines or genotypes that only have plates or batches of their own, in a map of several."""
     import polars as pl
 
     from plate_maps.check import confounded
 
     rows = {
         (c.line, c.genotype, name, c.batch)
-        for name, mapped in found.items()
+        for name, mapped in plates.items()
         for c in mapped.conditions.values()
     }
     table = pl.DataFrame(sorted(rows), schema=["line", "genotype", "plate", "batch"], orient="row")
@@ -100,21 +100,21 @@ def new_map(
     lines: Annotated[
         list[str],
         typer.Option(
-            "--line", help="NAME or NAME=GENOTYPE; once a line, isogenic controls included."
+            "--line", help="NAME or NAME=GENOTYPE; once per line, isogenic controls included."
         ),
     ],
-    compounds: Annotated[list[str], typer.Option("--compound", help="Once a compound.")],
+    compounds: Annotated[list[str], typer.Option("--compound", help="Once per compound.")],
     doses: Annotated[str, typer.Option("--doses", help='With units, such as "0.01,0.1,1,10 uM".')],
-    out: Annotated[Path, typer.Option("--out", help="Folder for one CSV a plate.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for one CSV per plate.")],
     replicates: Annotated[int, typer.Option(min=1)] = 2,
-    vehicles: Annotated[int, typer.Option(min=3, help="Vehicle wells a line and plate.")] = 8,
+    vehicles: Annotated[int, typer.Option(min=3, help="Vehicle wells per line and plate.")] = 8,
     positive: Annotated[
         str, typer.Option(help='Positive control with its dose, such as "riluzole 10 uM".')
     ] = "",
     wells: Annotated[int, typer.Option(help="96, 384 or 1536.")] = 384,
     edge: Annotated[bool, typer.Option(help="Use the outer wells too.")] = False,
     batch: Annotated[str, typer.Option(help="Differentiation batch.")] = "",
-    seed: Annotated[int, typer.Option(help="Another seed, another randomisation.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the randomisation.")] = 1,
 ) -> None:
     """Write randomised maps with all lines and their vehicle wells on every plate."""
     from plate_maps import parse_dose, plate_format
@@ -141,7 +141,8 @@ def new_map(
         path = out / f"plate_map_{n}.csv"
         if path.exists():
             raise typer.BadParameter(
-                f"{path} exists already; a layout that was plated must not be lost"
+                f"{path} exists already, and it may be of a plate that was made; choose another"
+                " --out"
             )
         path.write_text(to_csv(plate), encoding="utf-8")
         typer.echo(f"{path}: {len(plate)} wells\n\n{draw(plate)}\n")

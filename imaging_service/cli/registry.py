@@ -27,8 +27,9 @@ def import_files(
     ] = None,
     url: Url = LOCAL_URL,
 ) -> None:
-    """Add lines and batches to the registry; those of the same name are replaced. One fault, and
-    nothing of that file is taken.
+    """Add lines and batches to the registry; those of the same name are replaced.
+
+    A file with any fault changes nothing.
     """
     from imaging_service.client import Client
 

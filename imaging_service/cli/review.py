@@ -1,4 +1,4 @@
-"""Commands about the review of a run: `review apply` and `review history`."""
+"""Commands about the review of a run: `review queue|apply|history|agreement|export`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = Annotated[
 
 @review.command("queue")
 def queue(run: Run, most: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20) -> None:
-    """Rank fields by what is worth a look; the reviewer's plug-in follows the order (key Q)."""
+    """Rank fields by how much they need a look; the napari plug-in follows the order (key Q)."""
     from imaging_service.jobs.review.results import rank
 
     ranked = rank(run)
@@ -32,8 +32,9 @@ def queue(run: Run, most: Annotated[int, typer.Option(help="Rows to print.", min
 
 @review.command("apply")
 def apply(run: Run) -> None:
-    """Measure corrected fields again and fit the curves that moved; the tables go to RUN/corrected,
-    the run's own stay.
+    """Measure corrected fields again and fit the curves that they change.
+
+    The tables go to RUN/corrected; those of the run itself stay.
     """
     from imaging_service.jobs.review.corrections import apply_review
 
@@ -89,7 +90,7 @@ def agree(
         Path | None,
         typer.Argument(
             help=(
-                "A copy of the same run that somebody else reviewed; the engine's labels if not"
+                "A copy of the same run that another reviewer reviewed; the engine's labels if not"
                 " given."
             )
         ),
@@ -103,8 +104,10 @@ def agree(
     ] = "nuclei",
     out: Annotated[Path | None, typer.Option("--out", help="Write all fields as JSON.")] = None,
 ) -> None:
-    """How well two reviewers agree over the fields that both reviewed, and the engine with what
-    they agree on; or the engine with one.
+    """Measure how well two reviewers, or the engine and one reviewer, agree.
+
+    Over the fields that both reviewed; with two, also the engine's F1 against the objects that both
+    have.
     """
     from imaging_service.files import write_bytes
     from imaging_service.jobs.review.agreement import agreement, as_json
@@ -112,23 +115,29 @@ def agree(
 
     names = [name.strip() for name in readings.split(",") if name.strip()]
     if names and (len(names) != 2 or other is not None):
-        raise typer.BadParameter("give two readings, as in --readings ann,bob, and no copy")
+        raise typer.BadParameter(
+            "give either two readings, as in --readings ann,bob, or a copy of the run, not both"
+        )
     one = LocalRun(run, names[0] if names else "")
     second = LocalRun(run, names[1]) if names else LocalRun(other) if other is not None else None
-    found = agreement(one, second, compartment)
+    measured = agreement(one, second, compartment)
     against = "engine against reviewer" if second is None else "two reviewers"
-    shown = {"F1 at IoU 0.5": found.f1, "mean Dice": found.dice, "kappa of verdicts": found.kappa}
+    figures = {
+        "F1 at IoU 0.5": measured.f1,
+        "mean Dice": measured.dice,
+        "kappa of verdicts": measured.kappa,
+    }
     if second is not None:
-        shown["the engine's F1 beside what both have"] = found.engine_f1
+        figures["the engine's F1 against the objects of both"] = measured.engine_f1
     numbers = ", ".join(
-        f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in shown.items()
+        f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in figures.items()
     )
     typer.echo(
-        f"{against}, {compartment}, {len(found.fields)} fields ({found.n_judged} judged by both):"
-        f" {numbers}"
+        f"{against}, {compartment}, {len(measured.fields)} fields ({measured.n_judged} judged by"
+        f" both): {numbers}"
     )
     if out is not None:
-        write_bytes(out, as_json(found).encode())
+        write_bytes(out, as_json(measured).encode())
 
 
 @review.command("export")
@@ -139,8 +148,9 @@ def export(
         typer.Option("--out", help="Folder for images, labels and manifest.", show_default=False),
     ],
 ) -> None:
-    """Write corrected and accepted fields as annotated nuclei, which training and `bench
-    segmentation --nuclei` read.
+    """Write corrected and accepted fields as annotated nuclei.
+
+    Training and `bench segmentation --nuclei` read them.
     """
     from imaging_service.jobs.review.results import export_training
 

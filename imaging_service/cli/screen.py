@@ -51,15 +51,17 @@ def add(
         typer.Argument(help="Folders of finished runs (--out of analyze).", show_default=False),
     ] = None,
     lab: Annotated[
-        str, typer.Option(help="Where the runs come from; tells labs' batches of one name apart.")
+        str,
+        typer.Option(help="Laboratory of the runs; tells batches of the same name apart."),
     ] = "",
     lines: Annotated[
         Path | None, typer.Option(help="Line registry (TSV): donors, genes, isogenic pairs.")
     ] = None,
     batches: Annotated[Path | None, typer.Option(help="Differentiation batches (TSV).")] = None,
 ) -> None:
-    """Put runs, or a line registry, into a screen; it is begun if it is not there. Nothing is
-    fitted yet.
+    """Put runs, or a line registry, into a screen, which is made if it does not exist.
+
+    Nothing is fitted yet.
     """
     from imaging_service.screens.folder import add_run, set_registry
 
@@ -86,7 +88,7 @@ def remove(
 
 @screen.command("fit")
 def fit_screen(folder: Folder) -> None:
-    """Fit what is new and write tables and report."""
+    """Fit the rows that new plates change, and write tables and report."""
     from imaging_service.screens.folder import TABLES, fit
 
     fitted = fit(folder)
@@ -121,27 +123,29 @@ def table(
     from imaging_service.screens.folder import read_screen_table
     from imaging_service.store.tables import csv_bytes
 
-    found = read_screen_table(folder, kind.value)
+    rows = read_screen_table(folder, kind.value)
     for name, value in (("line", line), ("compound", compound), ("phenotype", phenotype)):
         if value:
-            if name not in found.columns:
+            if name not in rows.columns:
                 raise typer.BadParameter(f"table {kind.value} has no column {name}")
-            if value not in set(found[name]):
+            if value not in set(rows[name]):
                 raise typer.BadParameter(
-                    f"no {name} {value!r}; there are"
-                    f" {', '.join(found[name].drop_nulls().unique().sort()[:20])}"
+                    f"table {kind.value} has no {name} {value!r}; choose one of"
+                    f" {', '.join(rows[name].drop_nulls().unique().sort()[:20])}"
                 )
-            found = found.filter(pl.col(name) == value)
+            rows = rows.filter(pl.col(name) == value)
     if hits:
-        if "hit" not in found.columns:
-            raise typer.BadParameter("only the table of responses has hits")
-        found = found.filter(pl.col("hit").fill_null(value=False))
+        if "hit" not in rows.columns:
+            raise typer.BadParameter(
+                f"table {kind.value} has no hits; --hits is for --kind responses"
+            )
+        rows = rows.filter(pl.col("hit").fill_null(value=False))
     if fmt is TableFormat.CSV:
-        typer.echo(csv_bytes(found).decode(), nl=False)
+        typer.echo(csv_bytes(rows).decode(), nl=False)
     elif fmt is TableFormat.JSON:
-        typer.echo(found.write_json())
+        typer.echo(rows.write_json())
     else:
-        _show(found, kind)
+        _show(rows, kind)
 
 
 _SHOWN = {
@@ -187,7 +191,7 @@ _SHOWN = {
 }
 
 
-def _show(found: pl.DataFrame, kind: Kind) -> None:
+def _show(rows: pl.DataFrame, kind: Kind) -> None:
     import sys
 
     from rich.console import Console
@@ -197,7 +201,7 @@ def _show(found: pl.DataFrame, kind: Kind) -> None:
     from imaging_service.web.report import dose, number
 
     view = Table(*_SHOWN[kind])
-    for r in found.iter_rows(named=True):
+    for r in rows.iter_rows(named=True):
         cells = []
         for name in _SHOWN[kind]:
             shown = dose if name.endswith("_molar") else number
@@ -208,7 +212,7 @@ def _show(found: pl.DataFrame, kind: Kind) -> None:
             )
         view.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 220).print(view)
-    typer.echo(f"{len(found):,} rows")
+    typer.echo(f"{len(rows):,} rows")
 
 
 @screen.command("plot")
@@ -225,7 +229,7 @@ def plot(
     phenotype: Annotated[str, typer.Option(help="Pictures of this phenotype only.")] = "",
     fmt: Annotated[PictureFormat, typer.Option("--format", help="svg or png.")] = PictureFormat.SVG,
     most: Annotated[
-        int, typer.Option(help="At most so many, the strongest effects first.", min=1)
+        int, typer.Option(help="Most pictures to write, the strongest effects first.", min=1)
     ] = 100,
 ) -> None:
     """Draw a screen for papers."""

@@ -15,9 +15,7 @@ bench = typer.Typer(no_args_is_help=True, help="Measure accuracy, time and memor
 
 @models.command("list")
 def list_models() -> None:
-    """Every model that can be named, with its licence, whether it is on this machine, and its
-    SHA-256.
-    """
+    """List every known model with its licence and SHA-256, and whether it is on this machine."""
     from rich.console import Console
     from rich.table import Table
 
@@ -26,14 +24,14 @@ def list_models() -> None:
     table = Table(title="models", title_justify="left")
     for heading in ("engine", "licence", "trained on", "here", "sha256"):
         table.add_column(heading, overflow="fold")
-    for found in known_models():
-        here = "shipped" if found.shipped else "yes" if found.path.is_file() else "no: models pull"
+    for model in known_models():
+        here = "shipped" if model.shipped else "yes" if model.path.is_file() else "no: models pull"
         table.add_row(
-            found.engine,
-            found.card.licence,
-            found.card.training_data,
+            model.engine,
+            model.card.licence,
+            model.card.training_data,
             here,
-            (found.sha256 or "")[:16],
+            (model.sha256 or "")[:16],
         )
     Console().print(table)
     typer.echo(
@@ -47,8 +45,9 @@ def pull(
         str, typer.Argument(help="As `models list` names it, such as cellpose:cpsam_v2.")
     ],
 ) -> None:
-    """Download a published model and record its SHA-256, against which `verify` and every later
-    load compare.
+    """Download a published model and record its SHA-256.
+
+    `models verify` and every later load compare the file with it.
     """
     from segmentation.engines.weights import WeightsError, pull_model
 
@@ -74,8 +73,9 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Compare a checkpoint's SHA-256 with the pinned one, and refuse a file that is no plain table
-    of weights.
+    """Compare a checkpoint's SHA-256 with the pinned or recorded one.
+
+    A file that is not a plain table of weights is refused.
     """
     from segmentation.engines.weights import WeightsError, verify_model
 
@@ -99,7 +99,7 @@ def segmentation(
     ],
     engine: Annotated[
         list[str] | None,
-        typer.Option("--engine", help="Once an engine; classical and motornet if not given."),
+        typer.Option("--engine", help="Once per engine; classical and motornet if not given."),
     ] = None,
     nuclei: Annotated[
         Path | None,
@@ -109,8 +109,9 @@ def segmentation(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     speed: Annotated[bool, typer.Option(help="Time a 2160² field in a process of its own.")] = True,
 ) -> None:
-    """Accuracy on phantoms and annotated nuclei, seconds and memory, as a table and as pictures of
-    best, median and worst.
+    """Measure accuracy on phantoms and annotated nuclei, seconds and memory.
+
+    Writes a table, and pictures of the best, median and worst cases.
     """
     from rich.console import Console
     from rich.table import Table
@@ -118,15 +119,15 @@ def segmentation(
     from imaging_service.cli.bench import run, write
 
     engines = engine or ["classical", "motornet"]
-    made = run(engines, device=device, nuclei=nuclei, fields=fields, speed=speed)
-    write(made, out)
+    measured = run(engines, device=device, nuclei=nuclei, fields=fields, speed=speed)
+    write(measured, out)
     table = Table(title="segmentation", title_justify="left")
     table.add_column("what")
     table.add_column("measure")
     for name in engines:
         table.add_column(name, justify="right")
-    values = {(s.what, s.measure, s.engine): s.value for s in made.scores}
-    for what, measure in dict.fromkeys((s.what, s.measure) for s in made.scores):
+    values = {(s.what, s.measure, s.engine): s.value for s in measured.scores}
+    for what, measure in dict.fromkeys((s.what, s.measure) for s in measured.scores):
         table.add_row(
             what,
             measure,
@@ -138,14 +139,14 @@ def segmentation(
     Console().print(table)
     if nuclei is None:
         typer.echo(
-            "No annotated photographs were given (--nuclei FOLDER): these figures are of drawings"
-            " only."
+            "No annotated photographs were given (--nuclei FOLDER), so these figures are of"
+            " drawings only."
         )
     typer.echo(
         f"Table   {out / 'scores.csv'}\nPictures"
         f" {', '.join(str(p) for p in sorted(out.glob('cases-*.png')))}"
     )
-    for failure in made.failures:
+    for failure in measured.failures:
         typer.echo(failure, err=True)
-    if made.failures:
+    if measured.failures:
         raise typer.Exit(1)

@@ -1,6 +1,4 @@
-"""Labels in rectangles of a field: what a correction changes, as it is laid over a field, written
-down, and sent.
-"""
+"""Labels in rectangles of a field: how a correction is applied, stored and sent."""
 
 from __future__ import annotations
 
@@ -57,8 +55,7 @@ class Crop:
 def pack(meta: object, crops: Sequence[Crop]) -> bytes:
     """Crops as .npz: `crop_0`, `crop_1`, … and `meta`, JSON as bytes. `unpack` reads it.
 
-    Compressed at the first level: a reviewer waits for it, and the ninth makes labels hardly
-    smaller.
+    Compressed at level 1: a reviewer waits for it, and level 9 makes labels hardly smaller.
     """
     import numpy as np
 
@@ -73,11 +70,11 @@ def pack(meta: object, crops: Sequence[Crop]) -> bytes:
 
 
 def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tuple[Any, list[Crop]]:
-    """(meta, crops) of `pack`. Raises ValueError where it is not that: damaged, or labels that do
-    not fit their region.
+    """Meta and crops of what `pack` wrote.
 
-    What a header says is compared with the region before anything is allocated: a few bytes may
-    claim, or inflate to, any size.
+    Raises ValueError for a damaged file, or labels that do not fit their region. Each array's
+    header is compared with its region before anything is allocated: a few bytes may claim, or
+    inflate to, any size.
     """
     import numpy as np
 
@@ -87,7 +84,7 @@ def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tup
             meta = json.loads(_array(archive, "meta", (None,), (np.uint8,)).tobytes())
             regions = list(regions_of(meta))
             if sum(r.height * r.width for r in regions) > _MOST_PIXELS:
-                raise ValueError(f"more than {_MOST_PIXELS:,} pixels")
+                raise ValueError(f"the regions have more than {_MOST_PIXELS:,} pixels together")
             for i, r in enumerate(regions):
                 labels = _array(
                     archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)
@@ -101,52 +98,52 @@ def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tup
 def _array(
     archive: zipfile.ZipFile, name: str, shape: tuple[int | None, ...], kinds: tuple[Any, ...]
 ) -> NDArray[Any]:
-    """An array of a .npz that has this shape (None: any up to a megabyte) and one of these types.
+    """An array of a .npz, if it has this shape (None: any up to 2^20) and one of these types.
+
     Raises ValueError for any other.
     """
     import numpy as np
 
     with archive.open(f"{name}.npy") as part:
         if np.lib.format.read_magic(part) != (1, 0):
-            raise ValueError(f"{name} is no array of ours")
-        found, _, dtype = np.lib.format.read_array_header_1_0(part)
+            raise ValueError(f"{name} is not an array in version 1.0 of NumPy's format")
+        stored, _, dtype = np.lib.format.read_array_header_1_0(part)
         expected = tuple(
-            min(n, 2**20) if e is None else e for n, e in zip(found, shape, strict=False)
+            min(n, 2**20) if e is None else e for n, e in zip(stored, shape, strict=False)
         )
         if (
-            len(found) != len(shape)
-            or found != expected
+            len(stored) != len(shape)
+            or stored != expected
             or dtype not in [np.dtype(k) for k in kinds]
         ):
             raise ValueError(
-                f"{name} is {found} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of"
+                f"{name} is {stored} {dtype}, not {' or '.join(np.dtype(k).name for k in kinds)} of"
                 f" its region {expected}"
             )
-        size = int(np.prod(found)) * dtype.itemsize
+        size = int(np.prod(stored)) * dtype.itemsize
         content = part.read(size)
         if len(content) != size:
-            raise ValueError(f"{name} ends early")
-        return np.frombuffer(content, dtype).reshape(found)
+            raise ValueError(f"{name} is truncated")
+        return np.frombuffer(content, dtype).reshape(stored)
 
 
 def with_crops(
     base: Mapping[str, Labels], crops: Iterable[Crop], frame: int = 1
 ) -> dict[str, Labels]:
-    """Labels of a time point with corrections laid over them, in order; what is handed in is not
-    written to.
-    """
-    found = dict(base)
+    """Labels of a time point with corrections applied in order; `base` is not written to."""
+    labels = dict(base)
     for crop in crops:
         if crop.frame == frame:
-            if found[crop.compartment] is base[crop.compartment]:
-                found[crop.compartment] = found[crop.compartment].copy()
-            found[crop.compartment][crop.place] = crop.labels
-    return found
+            if labels[crop.compartment] is base[crop.compartment]:
+                labels[crop.compartment] = labels[crop.compartment].copy()
+            labels[crop.compartment][crop.place] = crop.labels
+    return labels
 
 
 def shifted(crop: Crop, y: int, x: int, shape: tuple[int, ...]) -> Crop | None:
-    """The part of a crop of the field that lies in a window of `shape` at (y, x), in the window's
-    pixels; None where none does.
+    """The part of a crop inside a window of `shape` at (y, x); None where they do not overlap.
+
+    `crop` is in pixels of the field, what is returned in pixels of the window.
     """
     top, left = max(crop.y, y), max(crop.x, x)
     bottom, right = (

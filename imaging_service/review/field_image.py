@@ -1,5 +1,6 @@
-"""A field as a reviewer sees it, whether its store is on the disk or behind a service: lazy pixels,
-labels inside a window.
+"""A field as a reviewer sees it: lazy pixels, and labels inside a window.
+
+Its store is on the disk or behind a service.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.integer[Any]]
 
-# Labels under this fit into 16 bits, and so do the next thousands that a reviewer paints.
+# Labels below this fit into 16 bits, and so do some thousand more that a reviewer may paint.
 _SMALL = 60_000
 # A row of a table, values as text.
 Row = dict[str, str]
@@ -73,9 +74,7 @@ class FieldImage:
 
 @dataclass(frozen=True)
 class FieldPixels:
-    """What a plate's store says of a field: lazy levels, channels, roles, pixel size, contrast
-    (low, high) a channel.
-    """
+    """Lazy levels of a field, with channels, roles, pixel size and contrast (low, high)."""
 
     levels: tuple[Any, ...]
     channels: tuple[str, ...]
@@ -86,8 +85,9 @@ class FieldPixels:
 
 
 def compact(labels: Labels) -> Labels:
-    """Labels as uint16 where their numbers fit, with room for new ones: half of the memory, and
-    drawn in half of the time.
+    """Labels as uint16 where their numbers fit, with room for new ones.
+
+    That halves the memory and the time to draw them.
     """
     import numpy as np
 
@@ -101,7 +101,7 @@ def well_group(well: str) -> str:
 
 
 def read_pixels(group: Any) -> FieldPixels:
-    """A field's group of an OME-Zarr plate of ours; no pixel is read."""
+    """Lazy pixels from a field's group in an OME-Zarr plate of this service; no pixel is read."""
     ome = group.attrs["ome"]
     datasets = ome["multiscales"][0]["datasets"]
     scale = datasets[0]["coordinateTransformations"][0]["scale"]
@@ -120,8 +120,8 @@ def audit(array: Any, where: str) -> None:
     """Raise StoreError if a chunk of an array is missing: zarr reads it as zeros."""
     if array.nchunks_initialized != array.nchunks:
         raise StoreError(
-            f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing"
-            " ones would read as zeros"
+            f"{where}: only {array.nchunks_initialized} of {array.nchunks} chunks are in the store,"
+            " and the others would read as zeros; restore it, or analyse the plate again"
         )
 
 

@@ -1,10 +1,10 @@
-"""Edits on their way to a service: each is a file until the service has answered, so that neither
-side's death loses it.
+"""Edits on their way to a service: each is a file until the service has answered.
 
-An edit is written here before it is sent and removed once it was taken. Every one carries a key of
-its own, by which the service knows an edit whose answer was lost. One that is refused (somebody
-else was faster) goes to `refused/` with the reason, and with it whatever was made upon it on the
-same field: nothing is thrown away, and nothing is laid over somebody else's work unseen.
+So a crash on either side loses none. An edit is written here before it is sent and removed once the
+service has it. Each carries a key of its own, by which the service recognises an edit that is sent
+again because the answer was lost. One that is refused (another reviewer wrote a version since) goes
+to `refused/` with the reason, together with the later edits of the same field: nothing is thrown
+away, and no edit covers another reviewer's work unseen.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ Kind = Literal["labels", "verdict"]
 
 @dataclass(frozen=True)
 class Edit:
-    """A correction of labels (`crops` upon `body["parent"]`) or a verdict (`body`), of one field or
-    well.
+    """A correction of labels (`crops` upon `body["parent"]`) or a verdict (`body`).
+
+    Of one field, or of a whole well.
     """
 
     key: str
@@ -44,7 +45,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # What waits is sent in the background as well as with each edit.
+        # The background thread and each new edit both send what waits.
         self._sending = threading.Lock()
 
     def add(
@@ -55,7 +56,7 @@ class Journal:
         body: dict[str, Any],
         crops: Sequence[Crop] = (),
     ) -> Edit:
-        """Write an edit down, on the disk, before anything else is done with it."""
+        """Write an edit to the disk, before anything else is done with it."""
         edit = Edit(uuid.uuid4().hex, kind, well, field, body, tuple(crops))
         numbers = [int(p.name[:6]) for p in self._files()]
         meta = {
@@ -71,19 +72,19 @@ class Journal:
         return edit
 
     def pending(self, well: str | None = None, field: int | None = None) -> list[Edit]:
-        """Edits that no service has taken yet, oldest first; of one field if it is given. Raises
-        StoreError for a damaged file.
+        """Edits that the service does not have yet, oldest first; of one field if it is given.
+
+        Raises StoreError for a damaged file.
         """
         with self._sending:
-            found = [_read(path) for path in self._files()]
-        return [e for e in found if well is None or (e.well, e.field) == (well, field)]
+            edits = [_read(path) for path in self._files()]
+        return [e for e in edits if well is None or (e.well, e.field) == (well, field)]
 
     def send(self, deliver: Callable[[Edit], str | None]) -> list[tuple[Edit, str]]:
-        """Hand the pending edits to `deliver` in order; returns the refused ones with their
-        reasons.
+        """Hand the pending edits to `deliver` in order; returns those refused, with reasons.
 
-        `deliver` returns None for an edit that was taken, the reason for one that was refused, and
-        raises ConnectionError where there is no answer: then the rest waits.
+        `deliver` returns None for an edit that was accepted, the reason for one that was refused,
+        and raises ConnectionError where there is no answer: then the rest waits.
         """
         with self._sending:
             return self._send(deliver)
@@ -96,7 +97,10 @@ class Journal:
             place = (edit.well, edit.field)
             why = None
             if edit.kind == "labels" and place in lost:
-                why = "it was made upon a correction that was refused"
+                why = (
+                    f"well {edit.well}, field {edit.field}: an earlier correction, which this one"
+                    " builds on, was refused"
+                )
             else:
                 try:
                     why = deliver(edit)
@@ -126,5 +130,5 @@ def _read(path: Path) -> Edit:
         )
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         raise StoreError(
-            f"the unsent edit {path} is damaged ({error}); move it away to go on"
+            f"the unsent edit {path} is damaged ({error}); move the file elsewhere to go on"
         ) from error

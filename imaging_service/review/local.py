@@ -1,5 +1,6 @@
-"""A run's folder as a reviewer sees it: pixels and labels of fields, the tables, the queue. Light:
-zarr to read arrays, polars for cells.
+"""A run's folder as a reviewer sees it: pixels and labels of fields, the tables, the queue.
+
+Light: zarr reads the arrays, polars the cells.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TABLES = ("wells", "responses", "cells", "fields", "quality", "checks", "tracks"
 class LocalRun:
     """The folder that `imaging-service analyze` wrote. Raises NotFound if it is not one.
 
-    `reading` names an independent reading of it (`review_log`).
+    `reading` names an independent reading of it (`imaging_service.review.log`).
 
     Examples
     --------
@@ -67,10 +68,10 @@ class LocalRun:
         self.review = ReviewLog(root, reading)
         self.record: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         plate = Path(self.record["plate"])
-        # The folder may have been moved or mailed since: the plate beside the record comes first.
+        # The folder may have been moved or sent since: the plate beside the record comes first.
         self.plate = root / "plate.zarr" if (root / "plate.zarr").is_dir() else plate
         self._pixels: dict[tuple[str, int], FieldPixels] = {}
-        # Opening a group reads its metadata again; what is in it never changes.
+        # Opening a group reads its metadata again, and that never changes.
         self._group = lru_cache(maxsize=64)(_open_group)
 
     def __repr__(self) -> str:
@@ -93,20 +94,20 @@ class LocalRun:
         Raises
         ------
         NotFound
-            There is no such table, or this run is of a version that did not write it.
+            There is no table of this name, or the run's version did not write it.
         """
         import polars as pl
 
         path = self.root / self.newest(f"{name}.parquet")
         if name not in TABLES or not path.is_file():
             raise NotFound(
-                f"{self.root} has no table {name!r}; tables of a run: {', '.join(TABLES)}"
+                f"{self.root} has no table {name!r}; the tables of a run are {', '.join(TABLES)}"
             )
         with damaged(StoreError, str(path)):
             return pl.read_parquet(path)
 
     def again(self, reading: str) -> LocalRun:
-        """The same folder once more, as an independent reading or (empty) as the run's own review."""
+        """The same folder once more, as an independent reading or (empty) as the run's review."""
         return LocalRun(self.root, reading)
 
     def refresh(self) -> None:
@@ -117,8 +118,9 @@ class LocalRun:
             return list(csv.DictReader(stream))
 
     def newest(self, name: str) -> str:
-        """A table as corrected where `review apply` has run; as the engine's labels gave it for an
-        independent reading.
+        """Path of a table in the run's folder, corrected where `review apply` has run.
+
+        For an independent reading it is the table of the engine's labels.
         """
         return (
             f"corrected/{name}"
@@ -127,8 +129,9 @@ class LocalRun:
         )
 
     def wells(self) -> list[Row]:
-        """The well table, corrected where `review apply` has run; values as text, empty where there
-        is none.
+        """The well table, corrected where `review apply` has run.
+
+        Values are text, empty where there is no value.
         """
         return self._rows(self.newest("wells.csv"))
 
@@ -144,8 +147,9 @@ class LocalRun:
         return curves
 
     def queue(self) -> list[QueueEntry]:
-        """Fields by what is worth a look, the most urgent first; empty for runs of versions before
-        0.2.
+        """Fields by how much they need a look, the most urgent first.
+
+        Empty for runs of versions before 0.2.
         """
         if not (self.root / "review" / "queue.csv").is_file():
             return []
@@ -157,9 +161,9 @@ class LocalRun:
         ]
 
     def claim(self, reviewer: str, count: int) -> list[tuple[str, int]]:
-        """The next `count` fields of the queue that nobody judged.
+        """The next `count` fields of the queue that are not judged.
 
-        Whoever works on a folder works on it alone, so nothing is claimed.
+        A folder has one reviewer at a time, so nothing is claimed.
         """
         del reviewer
         judged = self.review.standing()
@@ -178,10 +182,10 @@ class LocalRun:
         if (well, number) not in self._pixels:
             where = f"well {well}, field {number}"
             with damaged(StoreError, where):
-                found = read_pixels(self._group(self.plate, well, f"{number - 1}"))
-                for level, array in enumerate(found.levels):
+                pixels = read_pixels(self._group(self.plate, well, f"{number - 1}"))
+                for level, array in enumerate(pixels.levels):
                     audit(array, f"{where}, pixels, level {level}")
-            self._pixels[well, number] = found
+            self._pixels[well, number] = pixels
         return self._pixels[well, number]
 
     def read_field(
@@ -191,12 +195,12 @@ class LocalRun:
 
         Raises StoreError.
         """
-        found = self.read_pixels(well, number)
+        pixels = self.read_pixels(well, number)
         version = self.review.head(well, number)
         if version == ENGINE_VERSION:
-            whole = self.engine_labels(well, number, frame, window)
+            labels = self.engine_labels(well, number, frame, window)
         else:
-            whole = self.review.labels(
+            labels = self.review.labels(
                 self.engine_labels(well, number, frame), well, number, version, frame
             )
             if window is not None:
@@ -204,16 +208,16 @@ class LocalRun:
                     slice(window.y, window.y + window.height),
                     slice(window.x, window.x + window.width),
                 )
-                whole = {name: labels[place] for name, labels in whole.items()}
+                labels = {name: image[place] for name, image in labels.items()}
         return FieldImage(
-            found.levels,
-            found.channels,
-            found.roles,
-            whole,
-            found.pixel_size_um,
+            pixels.levels,
+            pixels.channels,
+            pixels.roles,
+            labels,
+            pixels.pixel_size_um,
             version,
             frame,
-            found.frame_interval_h,
+            pixels.frame_interval_h,
             (window.y, window.x) if window else (0, 0),
             self.graph(well, number, frame, window),
         )
@@ -231,18 +235,19 @@ class LocalRun:
         """
         where = f"well {well}, field {number}"
         with damaged(StoreError, f"{where}, labels"):
-            labels = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
-            found = {}
-            for name in (n for n in labels.attrs["ome"]["labels"] if n != GRAPH):
-                audit(labels[f"{name}/0"], f"{where}, {name}")
-                found[name] = read_window(labels[f"{name}/0"], frame, window)
-            return found
+            group = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
+            labels = {}
+            for name in (n for n in group.attrs["ome"]["labels"] if n != GRAPH):
+                audit(group[f"{name}/0"], f"{where}, {name}")
+                labels[name] = read_window(group[f"{name}/0"], frame, window)
+            return labels
 
     def graph(
         self, well: str, number: int, frame: int = 1, window: Window | None = None
     ) -> Labels | None:
-        """The neurites' skeleton of a field as it was measured; None where it was not, or not since
-        it was corrected (`review apply`).
+        """The neurites' skeleton of a field as it was measured.
+
+        None where it was not measured, or not since the field was corrected (`review apply`).
         """
         import numpy as np
 
@@ -268,14 +273,15 @@ class LocalRun:
             )
 
     def cells(self, well: str, number: int) -> list[dict[str, Any]]:
-        """Rows of the cell table of a field, all time points, as corrected where `review apply` has
-        run. Raises StoreError.
+        """Rows of the cell table of a field, all time points, corrected where `review apply` ran.
+
+        Raises StoreError.
         """
         try:
             return cell_rows(self.root / self.newest("cells.parquet"), well, number)
         except ImportError as error:
             raise ServiceError(
-                "cells are read with polars: pip install 'motor-neuron-imaging-service[review]'"
+                "reading cells needs polars: pip install 'motor-neuron-imaging-service[review]'"
             ) from error
 
     def commit(
@@ -316,7 +322,7 @@ class LocalRun:
     def apply(self) -> None:
         """Let the tables follow, by `imaging-service review apply` in a process of its own.
 
-        Raises ServiceError with its words.
+        Raises ServiceError with its message.
         """
         command = [sys.executable, "-m", "imaging_service.cli", "review", "apply", str(self.root)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -368,7 +374,9 @@ def cell_rows(path: Path, well: str, number: int) -> list[dict[str, Any]]:
     import polars as pl
 
     if not path.is_file():
-        raise StoreError(f"{path} is not there")
+        raise StoreError(
+            f"there is no file {path}, so well {well}, field {number} has no cells to show"
+        )
     return (
         pl.scan_parquet(path)
         .filter((pl.col("well") == well) & (pl.col("field") == number))

@@ -1,16 +1,16 @@
-"""What reviewers said of a run: versions of labels and verdicts, each a file that is written once
-and never changed.
+"""The record of a run's review: versions of labels and verdicts, each a file that never changes.
 
-    RUN/review/labels/B03/1/0002.npz     field 1 of well B03 as it was corrected: the changed crops,
-    parent, author, time, reason RUN/review/verdicts/000001.json      accepted or rejected: a field,
-    a well or a track, with the reason
+    RUN/review/labels/B03/1/0002.npz    field 1 of well B03 as it was corrected: the changed crops,
+                                        parent, author, time, reason
+    RUN/review/verdicts/000001.json     accepted or rejected: a field, a well or a track, with the
+                                        reason
 
-Version 1 of a field's labels is the engine's. A correction names the version that it was made on;
-where that is not the newest any more, it is refused (somebody else was faster), and nothing is
-lost: the caller looks again. Going back is a new version as well.
+Version 1 of a field's labels is the engine's. A correction names the version that it was made on.
+If another reviewer wrote a version since, it is refused and nothing is lost: the reviewer looks
+again. Going back to an earlier version writes a new one as well.
 
-RUN/readings/NAME/… holds an independent reading: the same files, from the engine's labels on, of
-which no table knows. Two of them say how well reviewers agree.
+RUN/readings/NAME/… is an independent reading: the same files, begun from the engine's labels, which
+the tables do not follow. Two of them measure how well reviewers agree.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
 # A label image that is looked at and never corrected: the neurites' skeleton as it was measured
 # (`phenotypes.cells.measure`).
 GRAPH = "neurite_graph"
-# The number of its pixels that belong to no cell.
-NOBODY = 2**31 - 1
-# Measuring holds some numbers for every label up to the highest.
+# The number of its pixels that are attributed to no cell.
+UNATTRIBUTED = 2**31 - 1
+# Measuring keeps arrays with an entry for every label up to the highest.
 MOST_LABEL = 1_000_000
 
 
@@ -49,7 +49,8 @@ class ReviewLog:
     def __init__(self, run: Path, reading: str = "") -> None:
         if reading and (not reading.isidentifier() or len(reading) > 40):
             raise ReviewRefused(
-                f"a reading is named by up to 40 letters, digits and _, not {reading!r}"
+                f"{reading!r} cannot name a reading; use at most 40 letters, digits and _, and"
+                " begin with a letter"
             )
         self.root = run / "readings" / reading if reading else run / "review"
 
@@ -58,16 +59,16 @@ class ReviewLog:
         return [self._read(path)[0] for path in self._paths(well, field)]
 
     def head(self, well: str, field: int) -> int:
-        """The newest version of a field's labels; 1 if nobody corrected it."""
+        """The newest version of a field's labels; 1 if it was never corrected."""
         paths = self._paths(well, field)
         return int(paths[-1].stem) if paths else ENGINE_VERSION
 
     def corrected(self) -> list[tuple[str, int]]:
-        """Fields with a version of a reviewer, in order."""
-        found = {
+        """Wells and fields with a reviewer's version, in order."""
+        fields = {
             (p.parent.parent.name, int(p.parent.name)) for p in self.root.glob("labels/*/*/*.npz")
         }
-        return sorted(found)
+        return sorted(fields)
 
     def corrected_frames(self, well: str, field: int, since: int = ENGINE_VERSION) -> list[int]:
         """Time points of a field that versions after `since` touched."""
@@ -93,22 +94,21 @@ class ReviewLog:
         edit: str = "",
         undoes: int | None = None,
     ) -> LabelVersion:
-        """Write the next version of a field; an `edit` that is written already is returned as it
-        was.
+        """Write the next version of a field's labels.
 
-        Raises ReviewConflict unless `parent` is the newest, ReviewRefused for no crops or of
-        unknown compartments.
+        An `edit` that is written already is returned as it was. Raises ReviewConflict unless
+        `parent` is the newest version, ReviewRefused without crops or for unknown compartments.
         """
-        strange = [c.compartment for c in crops if c.compartment not in COMPARTMENTS]
-        if strange or not crops:
+        unknown = [c.compartment for c in crops if c.compartment not in COMPARTMENTS]
+        if unknown or not crops:
             raise ReviewRefused(
-                f"a correction needs labels of {', '.join(COMPARTMENTS)}; got"
-                f" {', '.join(strange) or 'none'}"
+                f"well {well}, field {field}: a correction needs labels of"
+                f" {', '.join(COMPARTMENTS)}; this one has {', '.join(unknown) or 'none'}"
             )
         if any(c.labels.size and int(c.labels.max()) > MOST_LABEL for c in crops):
             raise ReviewRefused(
-                f"well {well}, field {field}: a label is over {MOST_LABEL:,}; number objects from"
-                " the next free one"
+                f"well {well}, field {field}: a label is above {MOST_LABEL:,}; give new objects the"
+                " next free number"
             )
         head = self.head(well, field)
         if parent != head:
@@ -116,8 +116,8 @@ class ReviewLog:
             if known:
                 return known[0]
             raise ReviewConflict(
-                f"well {well}, field {field}: version {parent} is not the newest any more, {head}"
-                " is; look at it and correct again"
+                f"well {well}, field {field}: version {parent} is not the newest any more, version"
+                f" {head} is; look at it and correct again"
             )
         version = LabelVersion(
             well=well,
@@ -134,8 +134,8 @@ class ReviewLog:
         path = self.root / "labels" / well / str(field) / f"{version.version:04d}.npz"
         if not write_once(path, pack(version.model_dump(mode="json"), crops)):
             raise ReviewConflict(
-                f"well {well}, field {field}: somebody else wrote version {version.version} just"
-                " now; look at it and correct again"
+                f"well {well}, field {field}: another reviewer has just written version"
+                f" {version.version}; look at it and correct again"
             )
         return version
 
@@ -158,8 +158,8 @@ class ReviewLog:
             touched.setdefault((region.compartment, region.frame), []).append(region)
         if not touched:
             raise ReviewRefused(
-                f"well {well}, field {field}: version {to} is the newest; there is nothing to go"
-                " back from"
+                f"well {well}, field {field}: version {to} is the newest, so there is nothing to"
+                " take back"
             )
         crops = []
         for frame in sorted({frame for _, frame in touched}):
@@ -184,10 +184,10 @@ class ReviewLog:
         version: int | None = None,
         frame: int = 1,
     ) -> dict[str, Labels]:
-        """A field's labels at a version (the newest if not given), from the engine's and every
-        correction since. Raises StoreError.
+        """A field's labels at a version (the newest if not given). Raises StoreError.
 
-        What nobody corrected is the engine's own array: copy it before writing to it.
+        They are the engine's with every correction up to that version. A compartment that was not
+        corrected is the engine's own array: copy it before writing to it.
         """
         wanted = self.head(well, field) if version is None else version
         if wanted == ENGINE_VERSION:
@@ -200,8 +200,9 @@ class ReviewLog:
         )
 
     def judge(self, verdict: Verdict) -> None:
-        """Write a verdict; a later one on the same field, well or track stands. The same one, sent
-        again, is written once.
+        """Write a verdict; a later one on the same field, well or track stands.
+
+        The same verdict, sent again, is written once.
         """
         if self.standing().get((verdict.well, verdict.field, verdict.track)) == verdict:
             return
@@ -221,14 +222,13 @@ class ReviewLog:
         ]
 
     def standing(self) -> dict[tuple[str, int | None, int | None], Verdict]:
-        """(well, field, track) ► the verdict that stands; None stands for all fields, or for no
-        track.
-        """
+        """(well, field, track) ► the verdict that stands; None is all fields, or no track."""
         return latest(self.verdicts())
 
     def revision(self) -> int:
-        """1 where nobody reviewed anything, one more for every version and verdict: what corrected
-        tables carry as label_version.
+        """1 before any review, one more for every version and verdict.
+
+        Corrected tables carry it as label_version.
         """
         return (
             ENGINE_VERSION
@@ -251,17 +251,13 @@ class ReviewLog:
 
 @lru_cache(maxsize=20_000)
 def _verdict(path: Path, written_ns: int) -> Verdict:
-    """A verdict's file, read once: it never changes, and every step of a review asks for all of
-    them.
-    """
+    """A verdict's file, read once: it never changes, and every step asks for all of them."""
     del written_ns  # part of the key: another run may come to lie at the same place
     return Verdict.model_validate_json(path.read_bytes())
 
 
 def not_undone(history: Sequence[LabelVersion]) -> LabelVersion | None:
-    """The newest version that nobody took back, and that takes none back itself; None where there
-    is no such.
-    """
+    """The newest version that is not taken back and takes none back itself, if there is one."""
     undone = {v.undoes for v in history}
     return next(
         (v for v in reversed(history) if v.undoes is None and v.version not in undone), None
@@ -274,7 +270,7 @@ def latest(verdicts: Iterable[Verdict]) -> dict[tuple[str, int | None, int | Non
 
 
 def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> None:
-    """Raise ReviewRefused where a soma has no nucleus of its number: nobody could say whose it is."""
+    """Raise ReviewRefused where a soma has no nucleus of its number: its cell is not known."""
     import numpy as np
 
     if "nuclei" not in labels or "somas" not in labels:
@@ -287,11 +283,11 @@ def check_cells(labels: Mapping[str, NDArray[np.integer[Any]]], where: str) -> N
     if len(alone):
         numbers = ", ".join(map(str, alone[:5])) + (" …" if len(alone) > 5 else "")
         raise ReviewRefused(
-            f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma carry one number,"
-            " so paint both with it"
+            f"{where}: soma {numbers} has no nucleus; a cell's nucleus and soma have the same"
+            " number, so paint both with it"
         )
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """A rejection as the tables say it."""
+    """A rejection as the tables give it."""
     return f"rejected by {verdict.author}: {verdict.reason}"

@@ -1,5 +1,6 @@
-"""A run of a service as a reviewer sees it: what `LocalRun` is for a folder, over HTTP, with a
-journal for edits that are not sent yet.
+"""A run of a service as a reviewer sees it: what `LocalRun` is for a folder, over HTTP.
+
+A journal keeps the edits that are not sent yet.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _LEFT_ALONE_S = 15.0
 
 
 class RemoteReview:
-    """What reviewers said of a run on a service; what was not sent yet counts as said."""
+    """The review of a run on a service, unsent verdicts included."""
 
     def __init__(self, client: Client, path: str, params: dict[str, str], journal: Journal) -> None:
         self._client, self._path, self._params, self._journal = client, path, params, journal
@@ -62,7 +63,7 @@ class RemoteReview:
         return history[-1].version if history else ENGINE_VERSION
 
     def standing(self) -> dict[tuple[str, int | None, int | None], Verdict]:
-        """(well, field, track) ► the verdict that stands; without an answer, as it was last known."""
+        """(well, field, track) ► the verdict that stands; as last known without an answer."""
         try:
             answer = self._client.ask("GET", f"{self._path}/verdicts", params=self._params)
             self._verdicts = [Verdict.model_validate(v) for v in answer.json()]
@@ -76,14 +77,14 @@ class RemoteReview:
 
 
 class RemoteRun:
-    """A finished run on a service. Raises ServiceRefused with the service's own words.
+    """A finished run on a service. Raises ServiceRefused with the service's own explanation.
 
     Parameters
     ----------
     journal
         Folder for edits until they are sent; the user's data folder if not given.
     reading
-        Name of an independent reading (`review_log`).
+        Name of an independent reading (`imaging_service.review.log`).
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class RemoteRun:
         self._away_until = 0.0
         self._wells: list[dict[str, Any]] = []
         self._stores: dict[str, Any] = {}
-        # Where the pixels of a field lie never changes.
+        # The pixels of a field never change.
         self._pixels: dict[tuple[str, int], FieldPixels] = {}
         self.refresh()
         self.sync()
@@ -115,14 +116,16 @@ class RemoteRun:
     def connect(
         cls, url: str, run: str, reading: str = "", journal: Path | None = None
     ) -> RemoteRun:
-        """A run of the service at an address, patient with slow answers; what an earlier session
-        could not send is sent.
+        """A run of the service at an address; waits 30 s for slow answers.
+
+        Edits that an earlier session could not send are sent.
         """
         return cls(Client(url, read_seconds=30.0), run, journal, reading)
 
     def again(self, reading: str) -> RemoteRun:
-        """The same run once more over a connection of its own, as an independent reading or (empty)
-        as the run's own review.
+        """The same run once more, over a connection of its own.
+
+        As an independent reading, or (empty) as the run's own review.
         """
         return RemoteRun.connect(self.client.url, str(self.record["run_id"]), reading, self.kept_in)
 
@@ -133,8 +136,9 @@ class RemoteRun:
         )
 
     def wells(self) -> list[Row]:
-        """The well table, corrected where the tables have followed the review; values as text,
-        empty where there is none.
+        """The well table, corrected where the tables have followed the review.
+
+        Values are text, empty where there is no value.
         """
         return [_as_text(row) for row in self._wells]
 
@@ -155,14 +159,14 @@ class RemoteRun:
         return curves
 
     def queue(self) -> list[QueueEntry]:
-        """Fields by what is worth a look, with who is looking at them."""
+        """Fields by how much they need a look, each with the reviewer who is looking at it."""
         return [
             QueueEntry.model_validate(e)
             for e in self.client.ask("GET", f"{self._path}/queue", params=self._params).json()
         ]
 
     def claim(self, reviewer: str, count: int) -> list[tuple[str, int]]:
-        """Fields to look at next, which nobody else gets for a while."""
+        """Fields to look at next, which no other reviewer gets for a while."""
         body = Claim(reviewer=reviewer, count=count).model_dump()
         answer = self.client.ask(
             "POST", f"{self._path}/queue/claims", json=body, params=self._params
@@ -195,8 +199,9 @@ class RemoteRun:
     def read_field(
         self, well: str, number: int, frame: int = 1, window: Window | None = None
     ) -> FieldImage:
-        """Lazy pixels and the newest labels of a field and time point, corrections included that
-        are not sent yet.
+        """Lazy pixels and the newest labels of a field and time point, unsent corrections included.
+
+        Both count from 1.
         """
         import numpy as np
 
@@ -217,16 +222,16 @@ class RemoteRun:
             for c in e.crops
             if c.compartment in labels
         )
-        found = self.read_pixels(well, number)
+        pixels = self.read_pixels(well, number)
         return FieldImage(
-            found.levels,
-            found.channels,
-            found.roles,
+            pixels.levels,
+            pixels.channels,
+            pixels.roles,
             with_crops(labels, (c for c in inside if c is not None), frame),
-            found.pixel_size_um,
+            pixels.pixel_size_um,
             meta.label_version + len(unsent),
             frame,
-            found.frame_interval_h,
+            pixels.frame_interval_h,
             (y, x),
             graph,
         )
@@ -239,11 +244,11 @@ class RemoteRun:
         return rows
 
     def label_version(self, well: str, number: int) -> int:
-        """The newest version of a field's labels, corrections included that are not sent yet."""
+        """The newest version of a field's labels, unsent corrections included."""
         return self.review.head(well, number) + len(self.unsent_labels(well, number))
 
     def unsent_labels(self, well: str, number: int) -> list[Edit]:
-        """Corrections of a field that the service has not got yet."""
+        """Corrections of a field that the service does not have yet."""
         return [e for e in self.journal.pending(well, number) if e.kind == "labels"]
 
     def commit(
@@ -256,10 +261,10 @@ class RemoteRun:
         reason: str,
         undoes: int | None = None,
     ) -> LabelVersion:
-        """Write the next version of a field's labels, or note it down until the service answers.
+        """Write the next version of a field's labels, or keep it until the service answers.
 
-        Raises ReviewConflict where somebody was faster, ServiceRefused for anything else that the
-        service has against it.
+        Raises ReviewConflict where another reviewer wrote a version since, ServiceRefused for any
+        other refusal.
         """
         edit = self.journal.add(
             "labels",
@@ -292,7 +297,7 @@ class RemoteRun:
         return LabelVersion.model_validate(answer.json())
 
     def judge(self, verdict: Verdict) -> None:
-        """Write a verdict, or note it down until the service answers."""
+        """Write a verdict, or keep it until the service answers."""
         self._sent(
             self.journal.add(
                 "verdict", verdict.well, verdict.field, verdict.model_dump(mode="json")
@@ -300,7 +305,7 @@ class RemoteRun:
         )
 
     def _sent(self, edit: Edit) -> None:
-        """Send what waits; raises what the service has against `edit`."""
+        """Send what waits; raises the service's refusal of `edit`."""
         for refused, why in self.sync(force=False):
             if refused.key == edit.key:
                 self.refused.remove((refused, why))
@@ -309,14 +314,14 @@ class RemoteRun:
     def sync(self, *, force: bool = True) -> list[tuple[Edit, str]]:
         """Send what waits in the journal; returns, and keeps in `refused`, what was refused.
 
-        Unless it is forced, a service that gave no answer is left alone for a while: a reviewer
+        Unless it is forced, a service that did not answer is left alone for a while: a reviewer
         must not wait for it at every stroke.
         """
         if not force and time.monotonic() < self._away_until:
             return []
-        found = self.journal.send(self._deliver)
-        self.refused += found
-        return found
+        refused = self.journal.send(self._deliver)
+        self.refused += refused
+        return refused
 
     def _deliver(self, edit: Edit) -> str | None:
         try:
@@ -383,7 +388,7 @@ class RemoteRun:
             return 0
 
     def waiting(self) -> str:
-        """What is not sent yet, and what was refused, a line each; empty where all is well."""
+        """What is not sent yet and what was refused, one per line; empty where all is sent."""
         unsent = len(self.journal.pending())
         lines = [f"{unsent} edits wait for the service"] if unsent else []
         lines += [
@@ -401,7 +406,10 @@ def _unpacked(content: bytes) -> tuple[FieldLabels, list[Crop]]:
         meta, crops = unpack(content, lambda meta: FieldLabels.model_validate(meta).regions)
         return FieldLabels.model_validate(meta), crops
     except ValueError as error:
-        raise ServiceError(f"the service's answer holds no labels: {error}") from error
+        raise ServiceError(
+            f"the service's answer cannot be read as labels ({error}); is the service of the same"
+            " version?"
+        ) from error
 
 
 def _as_text(row: dict[str, Any]) -> Row:

@@ -1,4 +1,4 @@
-"""What a reviewer's program may ask of a run, wherever it lies: in a folder or behind a service."""
+"""What a review program may ask of a run, in a folder or behind a service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Standing = Mapping[tuple[str, int | None, int | None], Verdict]
 
 
 class Review(Protocol):
-    """What reviewers said of a run."""
+    """The review of a run: versions of labels and verdicts."""
 
     def history(self, well: str, field: int) -> list[LabelVersion]:
         """Versions of a field's labels that reviewers made, oldest first."""
@@ -40,17 +40,15 @@ class Run(Protocol):
 
     @property
     def review(self) -> Review:
-        """What reviewers said."""
+        """The versions of labels and the verdicts."""
 
     def again(self, reading: str) -> Run:
-        """The same run opened once more, as an independent reading or (empty) as the run's own
-        review.
-        """
+        """The same run once more, as an independent reading or (empty) as the run's review."""
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Close what is held open."""
 
-    # ── tables: values as text, empty where there is none ──
+    # ── tables: values as text, empty where there is no value ──
 
     def refresh(self) -> None:
         """Read the tables again where they are kept."""
@@ -67,7 +65,7 @@ class Run(Protocol):
     # ── fields ──
 
     def queue(self) -> list[QueueEntry]:
-        """Fields by what is worth a look, the most urgent first."""
+        """Fields by how much they need a look, the most urgent first."""
 
     def claim(self, reviewer: str, count: int) -> list[tuple[str, int]]:
         """The next fields of the queue that are not judged and that no other reviewer looks at."""
@@ -81,7 +79,7 @@ class Run(Protocol):
         """Lazy pixels and the newest labels of a field and time point."""
 
     def label_version(self, well: str, number: int) -> int:
-        """The newest version of a field's labels, corrections included that are not sent yet."""
+        """The newest version of a field's labels, unsent corrections included."""
 
     # ── what the reviewer does ──
 
@@ -123,7 +121,7 @@ class Run(Protocol):
         """
 
     def waiting(self) -> str:
-        """What is not sent yet, and what was refused, a line each; empty where all is well."""
+        """What is not sent yet and what was refused, one per line; empty where all is sent."""
 
 
 def plate_contrast(run: Run, wells: Sequence[str]) -> tuple[tuple[float, float], ...]:
