@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 
-from napari_plugin.well_table import dose_words
+from napari_plugin.well_table import format_dose
 
 
 class CurveView(pg.PlotWidget):
@@ -67,13 +67,13 @@ class CurveView(pg.PlotWidget):
         drawn = np.concatenate([response, np.array(curve["fit_response"], float)])
         plot.setYRange(float(drawn.min()), float(drawn.max()), padding=0.1)
         status = curve["status"] + (
-            f", EC50 {dose_words(curve['ec50_molar'])}" if curve["ec50_molar"] else ""
+            f", EC50 {format_dose(curve['ec50_molar'])}" if curve["ec50_molar"] else ""
         )
         plot.setTitle(f"{curve['line']} · {curve['compound']} · {status}", size="8pt")
         decades = range(
             int(np.floor(np.log10(treated.min()))), int(np.ceil(np.log10(treated.max()))) + 1
         )
         plot.getAxis("bottom").setTicks(
-            [[(vehicle_at, "veh."), *((d, dose_words(10.0**d)) for d in decades)]]
+            [[(vehicle_at, "veh."), *((d, format_dose(10.0**d)) for d in decades)]]
         )
         plot.setLabel("left", f"{curve['phenotype']} ({curve['unit']})")

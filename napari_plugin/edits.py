@@ -141,7 +141,9 @@ def graph_labels(graph: Labels) -> Labels:
     what is nobody's has one number more.
     """
     wide = compact(
-        np.where(graph == UNATTRIBUTED, np.max(graph, initial=0, where=graph != UNATTRIBUTED) + 1, graph)
+        np.where(
+            graph == UNATTRIBUTED, np.max(graph, initial=0, where=graph != UNATTRIBUTED) + 1, graph
+        )
     )
     for axis in (0, 1):
         for image in (np.moveaxis(wide, axis, 0), np.moveaxis(wide, axis, 0)[::-1]):

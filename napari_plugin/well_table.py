@@ -58,7 +58,7 @@ class WellTable:
         """Line, compound and dose."""
         row = self.rows[well]
         dose = (
-            f" {dose_words(float(row['dose_molar']))}"
+            f" {format_dose(float(row['dose_molar']))}"
             if row["dose_molar"] and row["control"] == "none"
             else ""
         )
@@ -138,8 +138,10 @@ class WellTable:
         return ("excluded", row["reason"]) if row["status"] != "done" else ("open", "")
 
 
-def dose_words(molar: float) -> str:
-    """A dose in the unit that suits it."""
+def format_dose(molar: float) -> str:
+    """A dose with the unit that a bench scientist would write, to three digits."""
+    # `plate_maps.conditions.format_dose` again: a reviewer's napari must not need the science
+    # packages, and a test compares the two.
     for unit, size in (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9)):
         if molar >= 0.9995 * size:
             return f"{molar / size:.3g} {unit}"

@@ -125,6 +125,24 @@ def parse_dose(text: str, unit: str | None = None) -> float:
     return float(f"{value * factors[0]:.12g}")
 
 
+def format_dose(molar: float | None) -> str:
+    """A dose with the unit that a bench scientist would write, to three digits; "–" for none.
+
+    Examples
+    --------
+    >>> from plate_maps.conditions import format_dose
+    >>> format_dose(3.5e-7), format_dose(None)
+    ('350 nM', '–')
+    """
+    if molar is None:
+        return "–"
+    # A dose that three digits round up to 1 µM is not written as 1e+03 nM.
+    for unit, factor in (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9)):
+        if molar >= factor * 0.9995:
+            return f"{molar / factor:.3g} {unit}"
+    return f"{molar / 1e-12:.3g} pM"
+
+
 @dataclass(frozen=True)
 class Condition:
     """What one well holds.

@@ -324,7 +324,8 @@ def print_responses(table: pl.DataFrame) -> None:
     """Print the response table."""
     from rich.table import Table
 
-    from imaging_service.web.report import dose, number
+    from imaging_service.web.report import number
+    from plate_maps.conditions import format_dose
 
     view = Table(
         "line",
@@ -346,7 +347,7 @@ def print_responses(table: pl.DataFrame) -> None:
             r["compound"],
             r["phenotype"],
             r["status"],
-            dose(r["ec50_molar"]),
+            format_dose(r["ec50_molar"]),
             interval,
             number(r["effect"]),
             f"{number(r['effect_low'])} … {number(r['effect_high'])}",
@@ -362,7 +363,7 @@ def print_truth(table: pl.DataFrame) -> None:
     """Print responses beside the truth of the phantom plate."""
     from rich.table import Table
 
-    from imaging_service.web.report import dose
+    from plate_maps.conditions import format_dose
 
     view = Table(
         "line",
@@ -377,14 +378,14 @@ def print_truth(table: pl.DataFrame) -> None:
     )
     for r in table.iter_rows(named=True):
         interval = _interval(r)
-        true = "flat" if r["true_ec50_molar"] is None else dose(r["true_ec50_molar"])
+        true = "flat" if r["true_ec50_molar"] is None else format_dose(r["true_ec50_molar"])
         _add_row(
             view,
             r["line"],
             r["compound"],
             r["phenotype"],
             r["status"],
-            dose(r["ec50_molar"]),
+            format_dose(r["ec50_molar"]),
             interval,
             true,
             "yes" if r["agrees"] else "NO",
@@ -401,10 +402,10 @@ def _add_row(table: Table, *cells: str) -> None:
 
 def _interval(row: dict[str, Any]) -> str:
     """The EC50's interval, "–" for an open end; empty where neither end is known."""
-    from imaging_service.web.report import dose
+    from plate_maps.conditions import format_dose
 
     low, high = row["ec50_low"], row["ec50_high"]
-    return "–" if low is None and high is None else f"{dose(low)} … {dose(high)}"
+    return "–" if low is None and high is None else f"{format_dose(low)} … {format_dose(high)}"
 
 
 def _console() -> Console:

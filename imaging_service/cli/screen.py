@@ -198,13 +198,14 @@ def _show(rows: pl.DataFrame, kind: Kind) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from imaging_service.web.report import dose, number
+    from imaging_service.web.report import number
+    from plate_maps.conditions import format_dose
 
     view = Table(*_SHOWN[kind])
     for r in rows.iter_rows(named=True):
         cells = []
         for name in _SHOWN[kind]:
-            shown = dose if name.endswith("_molar") else number
+            shown = format_dose if name.endswith("_molar") else number
             text = "" if r[name] is None else shown(r[name])
             low, high = r.get(f"{name}_low"), r.get(f"{name}_high")
             cells.append(

@@ -24,13 +24,14 @@ from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import csv_bytes, write_table
-from imaging_service.web.report import ReportContent, Thumbnail, dose, render_report
+from imaging_service.web.report import ReportContent, Thumbnail, render_report
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.plates.judge import PlateJudgement, judge
 from phenotypes.plates.responses import Responses, respond
 from phenotypes.plates.review_queue import rank_fields
 from plate_maps import PlateMap, Well
+from plate_maps.conditions import format_dose
 
 # The tables whose bytes are the result; everything else in the folder describes how they came
 # about.
@@ -220,7 +221,9 @@ def _thumbnails(folder: RunFolder, record: RunRecord, wells: pl.DataFrame) -> li
             top = treated.filter(pl.col("compound") == compound).sort(
                 "dose_molar", "well", descending=[True, False]
             )
-            chosen.append((top["well"][0], f"{line}, {compound} {dose(top['dose_molar'][0])}"))
+            chosen.append(
+                (top["well"][0], f"{line}, {compound} {format_dose(top['dose_molar'][0])}")
+            )
     return [_thumbnail(folder, record, name, 1, 1, caption) for name, caption in chosen[:24]]
 
 

@@ -1,16 +1,15 @@
-"""A screen on disk: runs of many plates, batches and labs in a folder, and the tables that follow
-from them.
+"""A screen on disk: runs of many plates, batches and labs, and the tables that follow from them.
 
     SCREEN/
-        screen.toml                     name, dose and floor choices; may be edited lines.tsv
-        batches.tsv          the registry, if given plates/RUN/…                    what each run
-        contributes: conditions, quality, tracks, where it comes from fitted.json
-        which runs the tables are made of, and what is remarked of them fits.parquet
-        rows as they were fitted, under the digest of what they stand on responses, doses,
-        compounds, windows, hazards (.parquet, .csv), report.html
+        screen.toml               name, dose and floor choices; may be edited
+        lines.tsv, batches.tsv    the registry, if given
+        plates/RUN/…              what each run contributes: conditions, quality, tracks, origin
+        fitted.json               the runs that the tables are made of, and remarks on them
+        fits.parquet              rows as they were fitted, by the digest of their input
+        responses, doses, compounds, windows, hazards (.parquet, .csv), report.html
 
 Adding a run copies what it contributes and fits nothing; `fit` then fits the rows that the new
-plates touch.
+plates change.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ from phenotypes.screens.fit import Screen, ScreenSettings, fit_screen
 from plate_maps import PlateFormat
 from plate_maps.registry import Registry, RegistryError, read_batches, read_lines
 
-# What a plate's heat maps show beside the phenotypes.
+# Columns that a plate's heat maps show with the phenotypes.
 _WELL_COLUMNS = ("well", "status", "reason", "line", "compound", "dose_molar", "control")
 TABLES = ("responses", "doses", "compounds", "windows", "hazards")
 
 
 @dataclass(frozen=True)
 class FittedScreen:
-    """A screen with what is remarked of it."""
+    """A screen with its tables and the remarks on it."""
 
     name: str
     plates: tuple[PlateFile, ...]
@@ -62,12 +61,13 @@ class FittedScreen:
 
 
 def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = "") -> PlateFile:
-    """Put a run's contribution into a screen, which is begun if it is not there. Raises
-    ScreenError.
+    """Add a run's contribution to a screen, which is made if it does not exist.
 
-    `lab` tells labs' batches of one name apart. A plate that is in the screen already is refused,
-    under whatever protocol: its wells would count twice. Of a reviewed run the tables that follow
-    the review are taken; where they have not followed yet, it is refused.
+    `lab` tells batches of the same name in different laboratories apart. Of a reviewed run the
+    corrected tables are used.
+
+    Raises ScreenError for a plate that is in the screen already, with any protocol, because its
+    wells would count twice; and for a run whose tables have not followed its review yet.
     """
     screen, run = Path(screen), Path(run)
     record = _record(run)
@@ -94,7 +94,7 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         if other.plate_digest == plate.plate_digest:
             raise ScreenError(
                 f"plate {plate.plate_name} of run {plate.run_id[:12]} is in the screen already, as"
-                f" run {other.run_id[:12]}; its wells would count twice. Remove that run first:"
+                f" run {other.run_id[:12]}, and its wells would count twice. Remove that run first:"
                 f" imaging-service screen remove {screen} {other.run_id[:12]}"
             )
     if not (screen / "screen.toml").is_file():
@@ -102,12 +102,12 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         write_bytes(
             screen / "screen.toml", f"name = {json.dumps(screen.resolve().name)}\n".encode()
         )
-    own = _located(wells, plate)
+    located_wells = _located(wells, plate)
     with staged(screen / "plates" / plate.run_id) as folder:
-        plate_effects(own, usable).write_parquet(folder / "conditions.parquet")
-        plate_refusals(own, usable).write_parquet(folder / "refusals.parquet")
-        own.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
-        own.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select(
+        plate_effects(located_wells, usable).write_parquet(folder / "conditions.parquet")
+        plate_refusals(located_wells, usable).write_parquet(folder / "refusals.parquet")
+        located_wells.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
+        located_wells.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select(
             "line", "compound", "dose_molar"
         ).unique().sort("line", "compound", "dose_molar").write_parquet(folder / "planned.parquet")
         quality = read_table(tables / "quality.parquet", ScreenError).select(
@@ -118,9 +118,9 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         )
         tracks = tables / "tracks.parquet"
         if tracks.is_file():
-            located = _located(read_table(tracks, ScreenError), plate).drop("plate")
-            # A well is a cluster of its own plate, not of every plate's B03.
-            located.with_columns(
+            located_tracks = _located(read_table(tracks, ScreenError), plate).drop("plate")
+            # A cluster is a well of one plate: B03 of another plate is another cluster.
+            located_tracks.with_columns(
                 pl.lit(plate.run_id[:12] + " ").add(pl.col("well")).alias("well")
             ).write_parquet(folder / "tracks.parquet")
         (folder / "plate.json").write_text(plate.model_dump_json(indent=1), encoding="utf-8")
@@ -128,18 +128,20 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
 
 
 def remove_run(screen: str | PathLike[str], run: str) -> PlateFile:
-    """Take a run's contribution out again; `run` is its id or the beginning of one. Raises
-    ScreenError.
+    """Take a run's contribution out of a screen; `run` is its id or the beginning of it.
+
+    Raises ScreenError unless exactly one run is meant.
     """
     screen = Path(screen)
-    found = [p for p in plates_of(screen) if p.run_id.startswith(run)]
-    if len(found) != 1:
+    plates = plates_of(screen)
+    matching = [p for p in plates if p.run_id.startswith(run)]
+    if len(matching) != 1:
         raise ScreenError(
-            f"{len(found)} runs of screen {screen} begin with {run!r}:"
-            f" {', '.join(p.run_id[:12] for p in plates_of(screen))}"
+            f"{len(matching)} runs of screen {screen} begin with {run!r}; name one of"
+            f" {', '.join(p.run_id[:12] for p in plates) or 'none: the screen has no run'}"
         )
-    shutil.rmtree(screen / "plates" / found[0].run_id)
-    return found[0]
+    shutil.rmtree(screen / "plates" / matching[0].run_id)
+    return matching[0]
 
 
 def set_registry(screen: Path, lines: Path | None, batches: Path | None) -> None:
@@ -160,16 +162,16 @@ def set_registry(screen: Path, lines: Path | None, batches: Path | None) -> None
 def plates_of(screen: str | PathLike[str]) -> list[PlateFile]:
     """The runs in a screen, by run id."""
     screen = Path(screen)
-    found = []
+    plates = []
     for path in sorted(screen.glob("plates/*/plate.json")):
         try:
-            found.append(PlateFile.model_validate_json(path.read_bytes()))
+            plates.append(PlateFile.model_validate_json(path.read_bytes()))
         except ValidationError as error:
             raise ScreenError(
                 f"{path} is damaged or of another version; remove its folder and add the run again"
                 f" ({error})"
             ) from error
-    return found
+    return plates
 
 
 def registry_of(screen: str | PathLike[str]) -> Registry:
@@ -183,12 +185,12 @@ def registry_of(screen: str | PathLike[str]) -> Registry:
 
 
 def fit(screen: str | PathLike[str]) -> FittedScreen:
-    """Fit what is new, and write tables and the record of fits. Raises ScreenError."""
+    """Fit the rows that changed, and write tables, report and record. Raises ScreenError."""
     screen = Path(screen)
     file, plates = settings_of(screen), plates_of(screen)
     if not plates:
         raise ScreenError(
-            f"screen {screen} holds no run; add one: imaging-service screen add {screen} RUN_FOLDER"
+            f"screen {screen} has no run; add one: imaging-service screen add {screen} RUN_FOLDER"
         )
     folders = [screen / "plates" / p.run_id for p in plates]
     conditions = _parts(folders, "conditions")
@@ -234,7 +236,7 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         hazards,
         tuple(remarks(conditions, planned, registry, plates, file, facts)),
     )
-    # The record is the commit point: tables of a fit that was cut short are those of nothing.
+    # The record is the commit point: without it the tables of an interrupted fit are not read.
     (screen / "fitted.json").unlink(missing_ok=True)
     for name, table in tables_of(fitted).items():
         write_table(table, screen / name)
@@ -267,31 +269,32 @@ def tables_of(fitted: FittedScreen) -> dict[str, pl.DataFrame]:
 def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
     """A table that `fit` wrote.
 
-    Raises ScreenError where it did not, or where plates were added or removed since.
+    Raises ScreenError where there was no fit, or where plates, settings, registry or software
+    changed since.
     """
     screen = Path(screen)
     path = screen / f"{name}.parquet"
     if not path.is_file() or not (screen / "fitted.json").is_file():
         raise ScreenError(
-            f"screen {screen} was not fitted yet, or a fit was cut short: imaging-service screen"
-            f" fit {screen}"
-        )
-    made_of = json.loads(_text(screen / "fitted.json"))
-    if made_of["runs"] != [p.run_id for p in plates_of(screen)]:
-        raise ScreenError(
-            f"plates were added to or removed from screen {screen} since it was fitted:"
+            f"screen {screen} was not fitted yet, or a fit was interrupted; fit it:"
             f" imaging-service screen fit {screen}"
         )
-    if made_of["inputs"] != _inputs_digest(screen):
+    record = json.loads(_text(screen / "fitted.json"))
+    if record["runs"] != [p.run_id for p in plates_of(screen)]:
         raise ScreenError(
-            f"settings, registry or software of screen {screen} changed since it was fitted:"
-            f" imaging-service screen fit {screen}"
+            f"plates were added to or removed from screen {screen} since it was fitted; fit it"
+            f" again: imaging-service screen fit {screen}"
+        )
+    if record["inputs"] != _inputs_digest(screen):
+        raise ScreenError(
+            f"settings, registry or software of screen {screen} changed since it was fitted; fit it"
+            f" again: imaging-service screen fit {screen}"
         )
     return read_table(path, ScreenError)
 
 
 def _inputs_digest(screen: Path) -> str:
-    """SHA-256 of what beside the runs decides a screen's numbers: settings, registry, software."""
+    """SHA-256 of a screen's inputs other than its runs: settings, registry, software."""
     digest = hashlib.sha256(__version__.encode())
     for name in ("screen.toml", "lines.tsv", "batches.tsv"):
         path = screen / name
@@ -302,20 +305,20 @@ def _inputs_digest(screen: Path) -> str:
 def content_of(screen: str | PathLike[str]) -> ScreenContent:
     """What report and pictures show, from what `fit` wrote. Raises ScreenError."""
     screen = Path(screen)
-    found = {name: read_screen_table(screen, name) for name in TABLES}
+    by_name = {name: read_screen_table(screen, name) for name in TABLES}
     summary = json.loads(_text(screen / "fitted.json"))
     tables = Screen(
-        found["responses"],
-        found["doses"],
-        found["compounds"],
-        found["windows"],
+        by_name["responses"],
+        by_name["doses"],
+        by_name["compounds"],
+        by_name["windows"],
         read_table(screen / "batches.parquet", ScreenError),
         {},
         0,
     )
     plates = [p.model_dump() for p in plates_of(screen)]
     return ScreenContent(
-        summary["name"], plates, tables, found["hazards"], summary["findings"], summary["genes"]
+        summary["name"], plates, tables, by_name["hazards"], summary["findings"], summary["genes"]
     )
 
 
@@ -330,11 +333,14 @@ def draw(
     fmt: str = "svg",
     most: int = 100,
 ) -> list[Path]:
-    """Write a screen's pictures; returns their paths. Raises ScreenError where nothing fits the
-    choice.
+    """Write a screen's pictures; returns their paths.
+
+    Raises ScreenError where no picture fits the choice.
     """
     if kind and kind not in (*KINDS, "plate"):
-        raise ScreenError(f"unknown kind of picture {kind!r}; known: {', '.join(KINDS)}, plate")
+        raise ScreenError(
+            f"{kind!r} is not a kind of picture; choose one of {', '.join(KINDS)}, plate"
+        )
     written: list[Path] = []
     content = content_of(screen)
     for picture in chain(pictures(content), _plate_pictures(screen)):
@@ -354,14 +360,14 @@ def draw(
             written.append(path)
     if not written:
         raise ScreenError(
-            f"screen {screen} has no picture of that choice; `imaging-service screen table"
-            f" {screen}` lists what there is"
+            f"screen {screen} has no picture for this choice; `imaging-service screen table"
+            f" {screen}` lists its lines, compounds and phenotypes"
         )
     return written
 
 
 def _plate_pictures(screen: Path) -> Iterator[Picture]:
-    """A heat map a plate and phenotype."""
+    """A heat map per plate and phenotype."""
     for plate in plates_of(screen):
         path, form = (
             screen / "plates" / plate.run_id / "wells.parquet",
@@ -386,23 +392,24 @@ def settings_of(screen: str | PathLike[str]) -> ScreenFile:
     path = screen / "screen.toml"
     if not path.is_file():
         raise ScreenError(
-            f"{screen} is no screen: it has no screen.toml; begin one with: imaging-service screen"
-            f" add {screen} RUN_FOLDER"
+            f"{screen} is not a screen: it has no screen.toml; make one with: imaging-service"
+            f" screen add {screen} RUN_FOLDER"
         )
     try:
-        found = ScreenFile.model_validate(tomllib.loads(_text(path)))
-        for name in found.effect_floor:
+        settings = ScreenFile.model_validate(tomllib.loads(_text(path)))
+        for name in settings.effect_floor:
             phenotype_column(name)
     except (tomllib.TOMLDecodeError, ValidationError, ValueError) as error:
         raise ScreenError(f"{path} cannot be used: {error}") from error
-    return found
+    return settings
 
 
 def _record(run: Path) -> dict[str, Any]:
     for name in ("run.json", "wells.parquet", "quality.parquet"):
         if not (run / name).is_file():
             raise ScreenError(
-                f"{run} is no finished run: {name} is not there (give the --out folder of analyze)"
+                f"{run} is not a finished run: it has no {name}; give the --out folder of"
+                " imaging-service analyze"
             )
     try:
         record: dict[str, Any] = json.loads(_text(run / "run.json"))
@@ -413,15 +420,16 @@ def _record(run: Path) -> dict[str, Any]:
 
 
 def _reviewed(run: Path) -> tuple[Path, int]:
-    """Folder of the run's newest tables, and the revision of the review that they stand at.
+    """Folder of the run's newest tables, and the revision of the review that they follow.
 
-    Raises ScreenError where the review is ahead.
+    Raises ScreenError where the review has a later revision.
     """
     state = review_state(run)
     if state.applied != state.revision:
         raise ScreenError(
-            f"{run} was reviewed since its tables were made (revision {state.revision}, tables at"
-            f" {state.applied}); let them follow first: imaging-service review apply {run}"
+            f"{run} was reviewed since its tables were made (review at revision {state.revision},"
+            f" tables at {state.applied}); bring them up to date first: imaging-service review"
+            f" apply {run}"
         )
     return (
         run / "corrected" if (run / "corrected" / "corrected.json").is_file() else run
@@ -429,7 +437,7 @@ def _reviewed(run: Path) -> tuple[Path, int]:
 
 
 def _located(table: pl.DataFrame, plate: PlateFile) -> pl.DataFrame:
-    """The table with `plate`, and with `batch` named so that no other lab's is meant."""
+    """The table with `plate`, and with the laboratory's name before that of each `batch`."""
     batch = (
         pl.concat_str(pl.lit(f"{plate.lab}/"), pl.col("batch").fill_null(""))
         if plate.lab
@@ -439,7 +447,7 @@ def _located(table: pl.DataFrame, plate: PlateFile) -> pl.DataFrame:
 
 
 def _known(path: Path) -> dict[str, dict[str, object]]:
-    """Fits of an earlier call. A damaged file costs a fit of everything, no more."""
+    """Fits of an earlier call; after a damaged file every row is fitted again."""
     if not path.is_file():
         return {}
     try:
@@ -457,7 +465,7 @@ def _keep(path: Path, tables: Screen) -> None:
 def _parts(folders: list[Path], name: str) -> pl.DataFrame:
     """One table of all runs.
 
-    Raises ScreenError that says how to get a missing or damaged one back.
+    Raises ScreenError that says how to restore a missing or damaged part.
     """
     try:
         return pl.concat(

@@ -1,6 +1,4 @@
-"""What a screen's files say (its settings, and where each plate comes from), and what a careful
-colleague would remark of them.
-"""
+"""A screen's settings and the origin of its plates, and remarks on them."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ class ScreenFile(BaseModel):
 
 
 class PlateFile(BaseModel):
-    """Where a plate's contribution comes from: `plates/RUN/plate.json`."""
+    """The origin of a plate's contribution: `plates/RUN/plate.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,8 +47,9 @@ class PlateFile(BaseModel):
 
 
 def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> LineFacts:
-    """Donors, genes, isogenic pairs and healthy lines, from registry, settings and the plate maps'
-    genotypes.
+    """Donors, genes, isogenic pairs and healthy lines.
+
+    From the registry, the settings and the genotypes of the plate maps.
     """
     genotype = dict(
         conditions.select("line", "genotype").unique(subset="line", keep="first").rows()
@@ -63,7 +62,7 @@ def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> 
     for parent, edited in sorted(registry.isogenic_pairs()):
         sick = [n for n in (parent, edited) if n not in named]
         if len(sick) == 1:
-            # Of several corrected clones the first that was plated; the findings say so.
+            # Of several corrected clones the first that was plated; a remark names it.
             partner = edited if sick[0] == parent else parent
             if sick[0] not in pairs or (partner in genotype and pairs[sick[0]] not in genotype):
                 pairs[sick[0]] = partner
@@ -83,8 +82,8 @@ def remarks(
     file: ScreenFile,
     facts: LineFacts,
 ) -> list[str]:
-    """What a careful colleague would say of the screen as a whole."""
-    found = []
+    """Remarks on the screen as a whole: what may bias or weaken its results."""
+    findings = []
     lines = conditions["line"].unique().sort()
     lab_of = {p.run_id: p.lab for p in plates}
     # (lab, batch as the plate map has it): a batch's own name may hold a "/".
@@ -95,14 +94,14 @@ def remarks(
         }
     )
     if not registry.lines:
-        found.append(
+        findings.append(
             "no line registry: every line counts as a donor of its own, and no isogenic pair is"
             " known (screen add --lines lines.tsv)"
         )
     else:
-        found += registry.unknown(lines, [b for _, b in batches] if registry.batches else [])
+        findings += registry.unknown(lines, [b for _, b in batches] if registry.batches else [])
         corrected = [n for pair in registry.isogenic_pairs() for n in pair if n in facts.isogenic]
-        found += [
+        findings += [
             f"line {n} has several isogenic partners; {facts.isogenic[n]} is used"
             for n in dict.fromkeys(corrected)
             if corrected.count(n) > 1
@@ -110,44 +109,44 @@ def remarks(
     if both := sorted(
         {b for lab, b in batches if b and not lab} & {b for lab, b in batches if lab}
     ):
-        found.append(
+        findings.append(
             f"batch {', '.join(both)} was added both with and without a lab: if it is one"
             " differentiation, it counts as two"
         )
     if unnamed := [lab for lab, b in batches if not b]:
-        words = " and ".join(f"of lab {lab}" if lab else "without a lab" for lab in unnamed)
-        found.append(
-            f"plates {words} name no differentiation batch: they count as one batch together"
+        labs = " and ".join(f"of lab {lab}" if lab else "without a lab" for lab in unnamed)
+        findings.append(
+            f"plates {labs} have no differentiation batch: they count as one batch together"
         )
     if len({p.protocol_digest for p in plates}) > 1:
-        found.append(
+        findings.append(
             f"{len({p.protocol_digest for p in plates})} protocols are pooled; effects are relative"
             " to each plate's own vehicle"
         )
     if len({p.software_version for p in plates}) > 1:
-        found.append(
+        findings.append(
             f"runs of {', '.join(sorted({p.software_version for p in plates}))} are pooled; analyse"
             " them again with one version"
         )
     for plate in plates:
         if plate.too_coarse:
-            found.append(
+            findings.append(
                 f"plate {plate.plate_name}: pixels too coarse for {', '.join(plate.too_coarse)}"
             )
-    found += confounded(conditions.select("line", "plate", "batch").unique(), "line")
+    findings += confounded(conditions.select("line", "plate", "batch").unique(), "line")
     genotypes = conditions.select("genotype", "plate", "batch").unique()
-    found += confounded(genotypes, "genotype")
+    findings += confounded(genotypes, "genotype")
     names = set(planned["compound"])
-    found += [
+    findings += [
         f"screen.toml: effect_dose_molar names {c}, which no plate has"
         for c in file.effect_dose_molar
         if c not in names
     ]
-    found += [
+    findings += [
         f"screen.toml: healthy_lines names {n}, which no plate has"
         for n in file.healthy_lines
         if n not in set(lines)
     ]
     if not facts.healthy:
-        found.append("no line is known to be healthy or corrected: all count as disease lines")
-    return found
+        findings.append("no line is known to be healthy or corrected: all count as disease lines")
+    return findings

@@ -28,8 +28,9 @@ CONFIG: Spec = {
 
 
 def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
-    """A phenotype over the plate, in its own unit; wells without a number are grey with a cross and
-    say why.
+    """A phenotype over the plate, in its own unit.
+
+    Wells without a number are grey with a cross, and their tooltip gives the reason.
     """
     column = phenotype(name)
     rows = []
@@ -104,10 +105,9 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
 
 
 def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
-    """Wells, fitted curves with 95 % bands and EC50 intervals of one compound and phenotype, a
-    colour a line.
+    """Wells, curves with 95 % bands and EC50 intervals of one compound and phenotype.
 
-    Vehicle wells stand at the left edge, one third of a decade below the lowest dose.
+    One colour per line. Vehicle wells stand at the left edge, one third of a decade below the lowest dose.
     """
     first = curves[0]
     positive = [d for c in curves for d in c.dose if d > 0]

@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained file that a scientist can mail."""
+"""`report.html`: one self-contained file that a scientist can send."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from imaging_service.web import charts
 from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
+from plate_maps.conditions import format_dose
 
 TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 420
@@ -70,7 +71,7 @@ class ReportContent:
 
 
 def environment() -> Environment:
-    """Templates with everything escaped and nothing undefined."""
+    """The templates; everything is escaped, and an undefined name is an error."""
     env = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -79,25 +80,15 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters["number"] = number
-    env.filters["dose"] = dose
+    env.filters["dose"] = format_dose
     return env
 
 
 def number(value: object, digits: int = 3) -> str:
-    """A number for people: three significant digits, "–" for none."""
+    """A number with three significant digits; "–" where there is none."""
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return "–"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-
-
-def dose(molar: float | None) -> str:
-    """A dose with the unit that a bench scientist would write."""
-    if molar is None:
-        return "–"
-    for unit, factor in (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9)):
-        if molar >= factor * 0.9995:
-            return f"{molar / factor:.3g} {unit}"
-    return f"{molar / 1e-12:.3g} pM"
 
 
 def render_report(content: ReportContent) -> str:
@@ -115,7 +106,7 @@ def render_report(content: ReportContent) -> str:
         if curve.result.model or curve.response:
             groups.setdefault((curve.phenotype, curve.compound), []).append(curve)
     lines = sorted({c.line for c in content.responses.curves})
-    curves = [spec for own in groups.values() if (spec := charts.dose_response(own, lines))]
+    curves = [spec for group in groups.values() if (spec := charts.dose_response(group, lines))]
     limits = _contrast(content.thumbnails or content.worst)
     refused = content.responses.table.filter(~pl.col("status").is_in(["ok", "flat"]))
     unusable = content.wells.filter(pl.col("status") != "done")
@@ -169,11 +160,11 @@ def render_report(content: ReportContent) -> str:
     )
 
 
-# One sentence for the plate instead of one a field: pixels are of one size.
+# One sentence for the plate instead of one per field: all pixels have the same size.
 _COARSE = r"pixel_size_too_coarse \([^)]*\) for [^;]*"
 
 
-# A live assay without DNA stain need not be told so for every frame.
+# In a live assay without DNA stain every frame would carry this warning.
 _NO_DNA = r"nuclei: no dna channel(; )?"
 
 
@@ -188,7 +179,7 @@ def _too_coarse(fields: pl.DataFrame) -> list[str]:
 
 
 def _field_quality(fields: pl.DataFrame, roles: list[str | None]) -> list[dict[str, Any]]:
-    """Per channel: background, focus and saturation over fields, with the wells at the bad end."""
+    """Background, focus and saturation per channel over fields, with the worst wells."""
     rows = []
     for role in (r for r in roles if r):
         if fields.is_empty():
@@ -222,7 +213,7 @@ def _shown(
 
 
 def _contrast(thumbnails: list[Thumbnail]) -> dict[str, tuple[float, float]]:
-    """One display range a role for all thumbnails: brightness must be comparable by eye."""
+    """One display range per role for all thumbnails: brightness must be comparable by eye."""
     limits: dict[str, tuple[float, float]] = {}
     if not thumbnails:
         return limits
@@ -237,8 +228,9 @@ def _contrast(thumbnails: list[Thumbnail]) -> dict[str, tuple[float, float]]:
 
 
 def draw_thumbnail(t: Thumbnail, limits: Mapping[str, tuple[float, float]]) -> bytes:
-    """JPEG of the field's middle at camera resolution: raw colours left, the same with outlines
-    right, 50 µm bar.
+    """JPEG of the field's middle at camera resolution, with a 50 µm bar.
+
+    Raw colours on the left, the same with outlines on the right.
     """
     height, width = t.pixels.shape[1:]
     side = min(height, width, _THUMBNAIL_PX)

@@ -1,5 +1,6 @@
-"""Pictures of a screen as Vega-Lite: curves by batch, forest over lines, lines × compounds, disease
-windows.
+"""Pictures of a screen as Vega-Lite specifications.
+
+Curves by batch, forest over lines, lines × compounds, disease windows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def _chart(title: str, subtitle: str, **more: object) -> Spec:
 
 
 def effect_title(name: str) -> str:
-    """Words of the axis that effects stand on."""
+    """Title of the axis of effects."""
     scale = phenotype(name).scale
     return (
         "effect (log2 ratio to vehicle)"
@@ -47,10 +48,9 @@ def batch_curves(
     name: str,
     response_unit: str,
 ) -> Spec:
-    """One line's curve through its batches: a colour and shape a batch, vehicle at the left edge,
-    band and EC50's interval at 95 %.
+    """One line's curve through its batches, with its band and the EC50's interval at 95 %.
 
-    `points` has batch, dose_molar (0: vehicle), response, n_wells.
+    One colour and shape per batch; vehicle is at the left edge. `points` has batch, dose_molar (0: vehicle), response, n_wells.
     """
     tested = [d for d in points["dose_molar"] if d > 0]
     if not tested:
@@ -167,11 +167,12 @@ def batch_curves(
 def forest(
     responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: str, genes: dict[str, str]
 ) -> Spec:
-    """Effects of a compound on each line with intervals, and the mean over donors with its
-    prediction interval, by one phenotype.
+    """Forest plot: effects of a compound on each line, and the mean over donors.
+
+    Lines with their intervals, the mean with its prediction interval, for one phenotype.
 
     `responses` are rows of the response table of this compound and phenotype, `pooled` those of the
-    compound table; `genes` has an entry, be it empty, for every disease line.
+    compound table; `genes` has an entry, which may be empty, for every disease line.
     """
     floor = next((f for f in responses["effect_floor"] if f is not None), None)
     lines = [
@@ -290,10 +291,9 @@ def forest(
 
 
 def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
-    """Effects of all compounds on all lines: colour is the effect, the square's size how far it is
-    beyond its own uncertainty.
+    """Effects of all compounds on all lines.
 
-    A full square is at least three half-intervals from 0; a ring is a hit; a cross is a refusal.
+    Colour is the effect, the square's size the effect over its own half-interval. A full square is at least three half-intervals from 0; a ring is a hit; a cross is a refusal.
     """
     rows = []
     for r in responses.filter(pl.col("phenotype") == name).iter_rows(named=True):
@@ -377,8 +377,9 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
 
 
 def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
-    """Isogenic less disease vehicle of each pair: a point a batch, a bar over batches; grey where
-    the phenotype is not expressed.
+    """Isogenic less disease vehicle of each pair: one point per batch, a bar over batches.
+
+    Grey where the phenotype is not expressed.
     """
     own = windows.filter(pl.col("phenotype") == name)
     if own.is_empty():
@@ -398,7 +399,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
         for r in own.iter_rows(named=True)
         if r["gap"] is not None
     ]
-    # A screen of unnamed batches has rows of the one nameless batch beside those of all.
+    # A screen of unnamed batches has rows of the one unnamed batch beside those of all batches.
     whole = [r for r in rows if r["low"] is not None]
     single = [r for r in rows if r["low"] is None]
     y = {"field": "pair", "type": "nominal", "title": None, "axis": {"labelLimit": 260}}

@@ -21,8 +21,9 @@ KINDS = ("curve", "forest", "heatmap", "window")
 
 @dataclass(frozen=True)
 class ScreenContent:
-    """What is shown: the tables, where plates come from (as plain values), remarks, and line ► gene
-    or genotype.
+    """Content of the report: tables, origin of the plates, remarks, and line ► gene or genotype.
+
+    The plates are plain values.
     """
 
     title: str
@@ -35,8 +36,9 @@ class ScreenContent:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: what it is of, and how to draw it (an empty specification where there is nothing
-    to draw).
+    """One picture: what it is of, and how to draw it.
+
+    `draw` gives an empty specification where there is nothing to draw.
     """
 
     kind: str
@@ -103,8 +105,8 @@ def _forest(content: ScreenContent, name: str, compound: str) -> Spec:
     )
 
 
-def _curve(own: Cells, row: Mapping[str, str]) -> Spec:
-    points = points_of(own, row["phenotype"])
+def _curve(cells: Cells, row: Mapping[str, str]) -> Spec:
+    points = points_of(cells, row["phenotype"])
     table = pl.DataFrame(
         {
             "batch": [b or "unnamed" for b in points["batch"]],
@@ -113,7 +115,7 @@ def _curve(own: Cells, row: Mapping[str, str]) -> Spec:
             "n_wells": [int(n) for n in points["wells"]],
         }
     )
-    curve = curve_of(own, row["phenotype"])
+    curve = curve_of(cells, row["phenotype"])
     return screen_charts.batch_curves(
         table, curve, row["line"], row["compound"], row["phenotype"], row["response_unit"]
     )
@@ -165,7 +167,7 @@ def render_screen(content: ScreenContent) -> str:
 
 
 def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
-    """Statuses that are no answer, with how many rows carry them and one of their reasons."""
+    """Statuses without a number, with the count of their rows and one of their reasons."""
     parts = (
         (tables.responses, "effect", "status", "reason", ("ok",)),
         (tables.responses, "curve", "curve_status", "curve_reason", ("ok", "flat")),
@@ -181,7 +183,7 @@ def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
         (tables.windows, "disease window", "status", "reason", ("expressed",)),
         (hazards, "hazard ratio", "status", "reason", ("ok",)),
     )
-    found: list[dict[str, object]] = []
+    refusals: list[dict[str, object]] = []
     for table, what, status, reason, fine in parts:
         counted = (
             table.filter(pl.col(status).is_not_null() & ~pl.col(status).is_in(fine))
@@ -189,8 +191,8 @@ def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
             .agg(pl.len().alias("n"), pl.col(reason).drop_nulls().first().alias("example"))
             .sort("n", status, descending=[True, False])
         )
-        found += [
+        refusals += [
             {"what": what, "status": r[status], "n": r["n"], "example": r["example"] or ""}
             for r in counted.iter_rows(named=True)
         ]
-    return found
+    return refusals

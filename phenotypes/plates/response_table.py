@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from plate_maps.conditions import format_dose
+
 if TYPE_CHECKING:
     from phenotypes.plates.responses import Responses
 
@@ -21,7 +23,6 @@ _HEADER = (
     "q",
     "reason",
 )
-_UNITS = (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9), ("pM", 1e-12))
 
 
 def html_table(responses: Responses) -> str:
@@ -35,7 +36,7 @@ def html_table(responses: Responses) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    half = _span(_dose(row["ec50_molar"]), _dose(row["ec50_low"]), _dose(row["ec50_high"]))
+    half = _span(*(format_dose(row[name]) for name in ("ec50_molar", "ec50_low", "ec50_high")))
     effect = _span(_number(row["effect"]), _number(row["effect_low"]), _number(row["effect_high"]))
     cells = (
         row["line"],
@@ -62,10 +63,3 @@ def _span(value: str, low: str, high: str) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
-
-
-def _dose(molar: float | None) -> str:
-    if molar is None:
-        return "–"
-    unit, factor = next(((u, f) for u, f in _UNITS if molar >= f * 0.9995), _UNITS[-1])
-    return f"{molar / factor:.3g} {unit}"

@@ -12,7 +12,8 @@ from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.local import LocalRun
 from napari_plugin import edits, places
 from napari_plugin.session import ReviewSession
-from napari_plugin.well_table import dose_words
+from napari_plugin.well_table import format_dose
+from plate_maps import conditions
 
 
 def test_stepping_through_fields_and_wells(session):
@@ -326,10 +327,19 @@ def test_a_well_lies_on_its_curve_and_a_blinded_reviewer_sees_none(own):
 
 @pytest.mark.parametrize(
     ("molar", "words"),
-    [(9.56e-6, "9.56 µM"), (1e-6, "1 µM"), (2.5e-10, "250 pM"), (0.01, "10 mM"), (3e-8, "30 nM")],
+    [
+        (2.0, "2 M"),
+        (0.01, "10 mM"),
+        (9.56e-6, "9.56 µM"),
+        (9.996e-7, "1 µM"),
+        (9.99e-7, "999 nM"),
+        (3e-8, "30 nM"),
+        (2.5e-10, "250 pM"),
+        (0.0, "0 pM"),
+    ],
 )
-def test_doses_are_said_in_the_unit_that_suits_them(molar, words):
-    assert dose_words(molar) == words
+def test_doses_have_the_unit_that_suits_them_as_everywhere_else(molar, words):
+    assert format_dose(molar) == conditions.format_dose(molar) == words
 
 
 def test_the_contrast_is_one_for_the_plate(own):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plate_maps.conditions import Control, parse_dose
+from plate_maps.conditions import Control, format_dose, parse_dose
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,22 @@ def test_words_for_controls(word, control):
 def test_unknown_control_lists_the_words():
     with pytest.raises(ValueError, match=r"'contrl' is not a control; write one of: .*vehicle"):
         Control.parse("contrl")
+
+
+@pytest.mark.parametrize(
+    ("molar", "text"),
+    [
+        (None, "–"),
+        (1.0, "1 M"),
+        (2.5e-3, "2.5 mM"),
+        (1e-5, "10 µM"),
+        (1e-6, "1 µM"),
+        (9.996e-7, "1 µM"),
+        (9.99e-7, "999 nM"),
+        (3.5e-7, "350 nM"),
+        (5e-12, "5 pM"),
+        (0.0, "0 pM"),
+    ],
+)
+def test_a_dose_has_the_unit_that_a_bench_scientist_would_write(molar, text):
+    assert format_dose(molar) == text

@@ -6,25 +6,16 @@ import re
 import polars as pl
 
 from imaging_service.web import charts
-from imaging_service.web.report import dose, number, outlines
+from imaging_service.web.report import number, outlines
 
 
-def test_numbers_and_doses_for_people():
+def test_numbers_for_people():
     assert (number(None), number(0.123456), number(12), number(float("nan"))) == (
         "–",
         "0.123",
         "12",
         "–",
     )
-    assert [dose(d) for d in (None, 3.5e-7, 1e-5, 2.5e-3, 1.0, 1e-6, 5e-12)] == [
-        "–",
-        "350 nM",
-        "10 µM",
-        "2.5 mM",
-        "1 M",
-        "1 µM",
-        "5 pM",
-    ]
 
 
 def test_the_report_is_one_file_with_everything_in_it(analysed):
