@@ -1,11 +1,10 @@
-"""Measured wells against what was drawn: slope, bias and limits of agreement, and where crossings
-break attribution.
+"""Measured wells against the drawn truth: slope, bias, limits of agreement, attribution.
 
     python benchmarks/against_truth.py --out bench-output [--engine motornet]
 
 Wells of five densities, three fields of 768² at 0.5 µm each, in which length, ratio, puncta and
-pyknosis vary. Writes `agreement.svg` (Bland–Altman, one panel a phenotype) and `attribution.svg`
-(per-neuron length by density).
+pyknosis vary. Writes `agreement.svg` (Bland–Altman, one panel per phenotype) and `attribution.svg`
+(per-neuron length by density: where crossings break attribution).
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ DENSITIES = (20, 50, 100, 200, 400)
 WELLS, FIELDS = 6, 3
 OPTICS = Optics(shape=(768, 768), pixel_size_um=0.5, psf_sigma_um=0.35)
 COMPARED = {
-    "live_count": "live neurons a well",
-    "neurite_length_total": "neurite length a well (mm)",
+    "live_count": "live neurons per well",
+    "neurite_length_total": "neurite length per well (mm)",
     "nc_log2_aggregate": "log2 N:C, mean",
     "puncta_per_neuron": "puncta a neuron",
     "pyknotic_fraction": "pyknotic fraction",
@@ -38,7 +37,7 @@ COMPARED = {
 
 
 def culture(density: int, n: int) -> Culture:
-    """Every well another length, ratio, number of puncta and share of pyknotic nuclei."""
+    """Cultures that differ in length, ratio, number of puncta and share of pyknotic nuclei."""
     rng = np.random.default_rng([density, n])
     return Culture(
         neurons_per_mm2=density * rng.uniform(0.7, 1.3),
@@ -109,8 +108,9 @@ def main() -> None:
 
 
 def of_well(well: str, density: int, parts: list) -> dict[str, object]:
-    """What was drawn, by the definitions of the well table; nuclei that the field's edge hides do
-    not count.
+    """What was drawn, by the definitions of the well table.
+
+    Nuclei that the field's edge hides do not count.
     """
     live = pyknotic = intact = 0
     length, ratios, puncta = 0.0, [], 0

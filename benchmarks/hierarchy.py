@@ -1,12 +1,11 @@
-"""What n is: false positives at α = 0.05 with no true difference, 4 against 4 donors, 3 batches × 4
-wells × 60 cells each.
+"""What n is: false positives at α = 0.05 without a true difference, and coverage of the intervals.
 
     python benchmarks/hierarchy.py --plates 1000
 
-Cells, wells and donor means as n, on the same simulated screens; and how often the intervals of a
-line's effect (batches), of the mean over donors (meta-analysis), of the rescue (Fieller) and of the
-EC50 over batches cover what was simulated; how often flat curves are called flat; whether a mixed
-model that collapsed is told.
+4 against 4 donors, 3 batches × 4 wells × 60 cells each. Cells, wells and donor means as n, on the
+same simulated screens; and how often the intervals of a line's effect (batches), of the mean over
+donors (meta-analysis), of the rescue (Fieller) and of the EC50 over batches cover what was
+simulated; how often flat curves are called flat; whether a singular mixed model is reported.
 """
 
 from __future__ import annotations
@@ -73,8 +72,9 @@ def coverage(rng: np.random.Generator, count: int) -> None:
 
 
 def curves(rng: np.random.Generator, count: int) -> None:
-    """EC50 1 µM, 0.15 decades between batches, 3 wells a dose of 5 % each, 8 vehicle wells;
-    ascending and descending.
+    """Curves of EC50 1 µM, ascending and descending.
+
+    0.15 decades between batches, 3 wells per dose with an SD of 5 %, 8 vehicle wells.
     """
     doses = np.r_[0.0, np.geomspace(1e-8, 3e-5, 8)]
     for batches in (3, 5):
@@ -101,8 +101,9 @@ def curves(rng: np.random.Generator, count: int) -> None:
 
 
 def collapse(rng: np.random.Generator, count: int) -> None:
-    """Donors that do not differ: the mixed model's component is at its bound in about half, and
-    every one must be told.
+    """Donors that do not differ: about half of the mixed models are singular.
+
+    Each of those must report it.
     """
     donors = [str(i) for i in range(DONORS) for _ in range(BATCHES)]
     statuses: dict[str, int] = {}
@@ -111,7 +112,7 @@ def collapse(rng: np.random.Generator, count: int) -> None:
         found = donor_model(0.5 + rng.normal(0, BATCH_SD, DONORS * BATCHES), donors)
         statuses[found["mixed_status"]] = statuses.get(found["mixed_status"], 0) + 1
         wrong += abs(found["mixed_effect"] - 0.5) > 5 * BATCH_SD / np.sqrt(DONORS * BATCHES)
-    print(f"mixed model, donors alike: {statuses}, {wrong} effects that are none")
+    print(f"mixed model, donors alike: {statuses}, {wrong} false positives")
 
 
 def main() -> None:

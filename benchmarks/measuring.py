@@ -1,11 +1,10 @@
-"""Seconds and memory of measuring one field, beside scikit-image and skan used plainly, in one
-process each.
+"""Seconds and memory of measuring one field, beside a plain script with scikit-image and skan.
 
-    python benchmarks/measuring.py            # skan is compared where it is installed: pip install
-    skan
+    python benchmarks/measuring.py
 
 A 2160² field of three channels at 0.325 µm with about 1,000 nuclei and 20 mm of neurite is drawn,
-its true labels are measured.
+and its true labels are measured, in one process each. skan is compared where it is installed (pip
+install skan).
 """
 
 from __future__ import annotations
@@ -76,8 +75,9 @@ def ours(field, segmentation) -> str:
 
 
 def plain(field, segmentation) -> str:
-    """What a script with the usual libraries does: shapes, intensities, ring, skeleton branches. No
-    attribution, no Sholl, no quality.
+    """Measure with the usual libraries: shapes, intensities, ring, skeleton branches.
+
+    Without attribution, Sholl analysis and quality.
     """
     from skan import Skeleton, summarize
     from skimage.measure import regionprops_table
@@ -120,8 +120,8 @@ def measured(what: str, path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(3):
-        # Processor seconds: with one thread they are the wall's on a quiet machine, and hold on a
-        # busy one.
+        # Processor seconds: with one thread they equal wall seconds on a quiet machine, and also
+        # hold on a busy one.
         began = time.process_time()
         said = (ours if what == "ours" else plain)(field, segmentation)
         seconds.append(time.process_time() - began)

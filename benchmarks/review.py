@@ -1,11 +1,10 @@
-"""How long a reviewer waits, and what a long queue holds in memory: napari with the plug-in, 2160²
-fields of four channels.
+"""How long a reviewer waits, and how much memory a long queue needs, in napari with the plug-in.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/review.py [--wells 384]
 
-Six wells are drawn and analysed (engine `classical`); the other wells of the plate are links to
-them. Every figure is of the real widget, until Qt has nothing left to do; drawing is by software
-here.
+Six wells with one 2160² field of four channels are drawn and analysed (engine `classical`); the
+other wells of the plate are links to them. Every figure is of the real widget, until Qt has nothing
+left to do; drawing is by software here.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def draw(folder: Path) -> Path:
 
 
 def multiply(run: Path, wells: int) -> None:
-    """The same run with so many wells: links to the drawn ones, and their rows again."""
+    """The same run with more wells: links to the drawn ones, and their rows again."""
     names = [f"{chr(65 + i // 24)}{i % 24 + 1:02d}" for i in range(wells)]
     for store in (run / "plate.zarr", run / "labels.zarr"):
         for i, name in enumerate(names[DRAWN:], start=DRAWN):
@@ -154,7 +153,7 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
 
 
 def settle() -> None:
-    """Until Qt has nothing left to do."""
+    """Wait until Qt has nothing left to do."""
     from qtpy.QtWidgets import QApplication
 
     for _ in range(3):
@@ -178,7 +177,7 @@ def figures(viewer, widget, what: str) -> None:
 
     cold = []
     for position in range(20, 80, 12):
-        time.sleep(2.5)  # a reviewer looks
+        time.sleep(2.5)  # the time that a reviewer looks
         cold.append(timed(lambda p=position: jump(p)))
     ahead = []
     for _ in range(6):
@@ -262,7 +261,7 @@ def inside(run: Path, url: str, run_id: str, journal: Path) -> None:
         seen += 1
         peak = max(peak, process.memory_info().rss / 2**20)
     print(
-        f"queue of {seen} fields: {(time.perf_counter() - start) / seen:.2f} s a field without a"
+        f"queue of {seen} fields: {(time.perf_counter() - start) / seen:.2f} s per field without a"
         f" look, peak {peak:.0f} MiB"
     )
     widget.close_session()

@@ -1,11 +1,11 @@
-"""Does what the queue goes by tell worse fields from better ones? On annotated nuclei that the
-engine was not trained on.
+"""Do the queue's scores tell worse fields from better ones?
 
     python benchmarks/review_queue.py ../shared/data/nuclei_dsb2018
 
-For each image: the engine's F1 against the annotation, its F1 against the classical engine (the
-second opinion), and the 10th percentile of its own probability. Spearman's correlation with the
-first, and the area under the curve for the worst fifth of images.
+On annotated nuclei that the engine was not trained on. For each image: the engine's F1 against the
+annotation, its F1 against the classical engine (the second opinion), and the 10th percentile of its
+own probability. Spearman's correlation with the first, and the area under the curve for the worst
+fifth of images.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Seconds and memory of a consortium's screen: 100 lines × 10 compounds × 8 doses × 3 batches, 20
-phenotypes; then one more plate.
+"""Seconds and memory of a consortium's screen, and then of one more plate.
 
-python benchmarks/screen.py --lines 100
+    python benchmarks/screen.py --lines 100
+
+100 lines × 10 compounds × 8 doses × 3 batches, 20 phenotypes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DOSES = np.geomspace(1e-8, 3e-5, 8)
 def plate(
     rng: np.random.Generator, lines: list[str], name: str, batch: str, phenotypes: list[str]
 ) -> pl.DataFrame:
-    """Two lines a plate, a disease line and its isogenic control; half of the phenotypes respond."""
+    """Plates of a disease line and its isogenic control; half of the phenotypes respond."""
     conditions = [("vehicle", "DMSO", 0.0)] * 24 + [
         ("none", c, d) for c in COMPOUNDS for d in DOSES for _ in range(3)
     ]
@@ -64,14 +65,11 @@ def plate(
 
 
 def pictures(out: Path) -> None:
-    """Eight pairs of lines, five compounds, three batches: what the pictures of a screen look like,
-    drawn from simulated wells.
-    """
+    """Draw a screen of simulated wells: eight pairs of lines, five compounds, three batches."""
     rng = np.random.default_rng(4)
     genes = ["SOD1", "SOD1", "SOD1", "FUS", "FUS", "FUS", "TARDBP", "TARDBP"]
     sick = [f"{gene}-{i + 1:02d}" for i, gene in enumerate(genes)]
-    # Compound ► what it does to N:C in disease lines at most, in SOD1 lines only, and to live
-    # cells.
+    # Compound ► largest effect on N:C in disease lines, on N:C in SOD1 lines, and on live cells.
     does = {
         "kinase-i": (0.45, False, 0.0),
         "aso": (0.5, True, 0.0),

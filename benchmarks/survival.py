@@ -1,13 +1,12 @@
-"""Does the 95 % interval of a hazard ratio cover the true one, and is a lost neuron ever a death?
-Simulated plates, tracked.
+"""Does a hazard ratio's 95 % interval cover the true one, and is a lost neuron counted as dead?
 
     python benchmarks/survival.py --plates 100
 
-A plate has 6 vehicle and 6 treated wells with one field of about 60 neurons, seen 10 times in 12 h.
-Wells differ in their hazard by a log-normal factor (σ 0.15). What the tracker is given is what
-segmentation gives: places with drift, crawling and error, missed cells, debris that settles, a
-frame out of focus. Under GEDI 2 % of the living float off at each frame, and a treated well loses
-twice as many in the plates marked "unequal loss".
+Plates are simulated and tracked. A plate has 6 vehicle and 6 treated wells with one field of about
+60 neurons, seen 10 times in 12 h. Wells differ in their hazard by a log-normal factor (σ 0.15).
+What the tracker is given is what segmentation gives: places with drift, crawling and error, missed
+cells, debris that settles, a frame out of focus. Under GEDI 2 % of the living float off at each
+frame, and a treated well loses twice as many in the plates marked "unequal loss".
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ def simulate_well(rng, hazard, definition, lost_per_frame):
         pl.lit(1.0).alias("soma_mean_neurite"),
     )
     linked = link(objects, TrackSettings())
-    # As a cell table has it: places as they stood in the frame.
+    # As in a cell table: places before registration.
     shift = pl.DataFrame(
         {"frame": range(1, FRAMES + 1), "drift_y_um": drift[:, 0], "drift_x_um": drift[:, 1]}
     )
@@ -104,7 +103,7 @@ def simulate_well(rng, hazard, definition, lost_per_frame):
 
 
 def plate(job):
-    """One simulated plate: its hazard row, and lost neurons that were called dead."""
+    """One simulated plate: its hazard row, and the number of lost neurons that were called dead."""
     seed, ratio, definition, unequal = job
     rng = np.random.default_rng([seed, int(10 * ratio), definition == "gedi", unequal])
     cells, fields, conditions, truths = [], [], [], {}
@@ -152,7 +151,7 @@ def plate(job):
         i = int(np.argmin(np.hypot(*(start - (y, x)).T)))
         if np.isfinite(lost_h[i]) and np.hypot(*(start[i] - (y, x))) < 5:
             called += 1
-            # A death that was read before the loss is the sensor's error, not the loss's.
+            # A death that was called before the loss is the death sensor's error.
             false += event and exit_h >= lost_h[i]
     row = compare(
         used.filter(pl.col("control") == "vehicle"),
@@ -175,8 +174,7 @@ def main() -> None:
     )
     with ProcessPoolExecutor(arguments.workers) as pool:
         for definition, unequal in (("gedi", False), ("reporter_loss", False), ("gedi", True)):
-            # Unequal loss is about the flag and the bounds, which need fewer plates than a coverage
-            # does.
+            # Unequal loss tests the flag and the bounds, which need fewer plates than a coverage.
             plates = range(arguments.plates // 3 if unequal else arguments.plates)
             for ratio in RATIOS:
                 rows, called, false = zip(

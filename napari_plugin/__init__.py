@@ -1,3 +1,1 @@
-"""The reviewer in napari: opens a run's folder, shows wells with their labels, and says what each
-well is.
-"""
+"""The reviewer in napari: shows the wells of a run with their labels, and corrects them."""

@@ -32,8 +32,7 @@ class CurveView(pg.PlotWidget):
         if not len(treated):
             plot.setTitle("")
             return
-        # Vehicle has no place on a logarithmic axis: it stands one step of the ladder and a half
-        # left of the lowest dose.
+        # Vehicle has no place on a logarithmic axis: it is 0.75 decades left of the lowest dose.
         vehicle_at = np.log10(treated.min()) - 0.75
         x = np.where(dose > 0, np.log10(np.where(dose > 0, dose, 1)), vehicle_at)
         fit = np.log10(np.array(curve["fit_dose_molar"], float))
@@ -63,7 +62,7 @@ class CurveView(pg.PlotWidget):
             symbolBrush="#e69f00",
             symbolPen="#ffffff",
         )
-        # The band may spike to where no response can be: the axis is the wells' and the curve's.
+        # The band may reach values that no response can have: only wells and curve set the axis.
         drawn = np.concatenate([response, np.array(curve["fit_response"], float)])
         plot.setYRange(float(drawn.min()), float(drawn.max()), padding=0.1)
         status = curve["status"] + (

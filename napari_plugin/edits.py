@@ -1,5 +1,6 @@
-"""What a correction makes of a field's labels: arrays in, painted arrays out. Nothing is written
-here.
+"""What a correction makes of a field's labels: arrays in, painted arrays out.
+
+Nothing is written here.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from imaging_service.review.log import UNATTRIBUTED
 
 Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]
-# Nuclei and somas carry one number a cell: what is done to the one is done to the other.
+# A cell's nucleus and soma have the same number: what is done to one is done to the other.
 CELL = ("nuclei", "somas")
-# Pieces of one cell lie no further apart than this, by the boxes around them.
+# Greatest distance between pieces of one cell, by the boxes around them.
 _APART_PX = 15
 
 
 def erased(shown: FieldImage, compartment: str, label: int) -> Painted:
-    """Without an object; a nucleus goes with its soma, a soma leaves its nucleus. Raises ValueError
-    for one that the window cuts.
+    """Labels without an object; a nucleus goes with its soma, a soma leaves its nucleus.
+
+    Raises ValueError for an object that the window cuts.
     """
     names = [n for n in (CELL if compartment == "nuclei" else (compartment,)) if n in shown.labels]
     refuse_cut(shown, names, (label,))
@@ -32,9 +34,10 @@ def erased(shown: FieldImage, compartment: str, label: int) -> Painted:
 
 
 def merged(shown: FieldImage, first: int, second: int) -> Painted:
-    """Two cells as one, under the first one's number.
+    """Two cells as one, with the number of the first.
 
-    Raises ValueError for one that is not there, for cells apart, or that the window cuts.
+    Raises ValueError for a cell that does not exist or that the window cuts, and for cells too far
+    apart.
     """
     names = [n for n in CELL if n in shown.labels]
     boxes = []
@@ -42,14 +45,15 @@ def merged(shown: FieldImage, first: int, second: int) -> Painted:
         y, x = np.nonzero(shown.labels[names[0]] == label)
         if label == 0 or not len(y):
             raise ValueError(
-                f"there is no cell {label} to merge; pick the one to merge into first (napari's"
+                f"there is no cell {label} to merge; first pick the cell to merge into (napari's"
                 " pipette, key L)"
             )
         boxes.append((y.min(), y.max(), x.min(), x.max()))
     gap = max(max(boxes[0][i], boxes[1][i]) - min(boxes[0][i + 1], boxes[1][i + 1]) for i in (0, 2))
     if gap > _APART_PX:
         raise ValueError(
-            f"cells {first} and {second} lie {gap} pixels apart; only pieces of one cell are merged"
+            f"cells {first} and {second} are {gap} pixels apart; only pieces of one cell, at most"
+            f" {_APART_PX} pixels apart, can be merged"
         )
     refuse_cut(shown, names, (first, second))
     return {n: np.where(shown.labels[n] == second, first, shown.labels[n]) for n in names}
@@ -61,22 +65,22 @@ def split(
     points: Sequence[tuple[float, float]],
     compartment: str = "nuclei",
 ) -> Painted:
-    """A cell, pointed at in a compartment, cut in as many as there are points (y, x) in pixels of
-    the labels.
+    """A cell cut in as many parts as there are points (y, x), in pixels of the labels.
 
-    Each pixel goes to the nearest point; the first keeps the number.
+    Each pixel goes to the nearest point; the first part keeps the number. `compartment` is the one
+    in which the points were set.
 
-    Raises ValueError for fewer than two points, where a point lies outside the cell, or for a cell
-    that the window cuts.
+    Raises ValueError for fewer than two points, for a point outside the cell, and for a cell that
+    the window cuts.
     """
     names = [n for n in CELL if n in shown.labels]
     if compartment not in names:
         raise ValueError(
-            f"cells are split, at their {' or '.join(names)}; {compartment} are not cells"
+            f"{compartment} cannot be split, only cells; select the layer of {' or '.join(names)}"
         )
-    of = shown.labels[compartment]
-    if len(points) < 2 or any(of[round(y), round(x)] != label for y, x in points):
-        raise ValueError(f"a split needs two points or more inside {compartment} {label}")
+    image = shown.labels[compartment]
+    if len(points) < 2 or any(image[round(y), round(x)] != label for y, x in points):
+        raise ValueError(f"a split needs at least two points inside {compartment} {label}")
     refuse_cut(shown, names, (label,))
     fresh = new_label(shown)
     numbers = [label, *range(fresh, fresh + len(points) - 1)]
@@ -91,13 +95,14 @@ def split(
 
 
 def new_label(shown: FieldImage) -> int:
-    """A number that no object of what is loaded has."""
+    """A number that no loaded object has."""
     return 1 + max(int(labels.max(initial=0)) for labels in shown.labels.values())
 
 
 def changes(shown: FieldImage, painted: Mapping[str, Labels]) -> tuple[list[Crop], list[Crop]]:
-    """(after, before): the smallest rectangles around what differs from the field as it is shown,
-    in the field's pixels.
+    """Smallest rectangles around the changes to the field as it is shown: (after, before).
+
+    Both are in the field's pixels.
     """
     top, left = shown.origin
     after, before = [], []
@@ -131,22 +136,23 @@ def refuse_cut(shown: FieldImage, names: Sequence[str], labels: tuple[int, ...])
         for edge, of_field in edges.values():
             if not of_field and np.isin(edge, labels).any():
                 raise ValueError(
-                    f"{name} {labels[0]} reaches over the edge of what is loaded; C loads the"
-                    " labels around the cursor"
+                    f"{name} {labels[0]} is cut by the edge of the loaded labels; point at it and"
+                    " press C to load the labels around it"
                 )
 
 
 def graph_labels(graph: Labels) -> Labels:
-    """The neurites' skeleton to be looked at: three pixels wide, so that it is seen at any zoom;
-    what is nobody's has one number more.
+    """The neurites' skeleton for the screen: three pixels wide, to be seen at any zoom.
+
+    What is attributed to no cell gets the next number after the cells'.
     """
-    wide = compact(
+    thick = compact(
         np.where(
             graph == UNATTRIBUTED, np.max(graph, initial=0, where=graph != UNATTRIBUTED) + 1, graph
         )
     )
     for axis in (0, 1):
-        for image in (np.moveaxis(wide, axis, 0), np.moveaxis(wide, axis, 0)[::-1]):
+        for image in (np.moveaxis(thick, axis, 0), np.moveaxis(thick, axis, 0)[::-1]):
             thin = image.copy()
             image[1:] = np.where(thin[1:] > 0, thin[1:], thin[:-1])
-    return wide
+    return thick

@@ -14,8 +14,8 @@ from napari_plugin.session import ReviewSession
 class CorrectionKeys:
     """The keys that correct, for one session.
 
-    Every action raises what is wrong, as ServiceError or ValueError. Nothing happens before a field
-    is shown.
+    Every action raises ServiceError or ValueError with what is wrong, and does nothing before a
+    field is shown.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ class CorrectionKeys:
     layers
         The layers that hold the field.
     session
-        The review whose field is corrected.
+        The review of the field that is corrected.
     say
-        Puts a line into the panel.
+        Writes a line into the panel.
     show
-        Shows the session's field anew.
+        Shows the session's field again.
     describe
-        Says in the panel what the field is, after its labels changed.
+        Describes the field in the panel, after its labels changed.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CorrectionKeys:
     ) -> None:
         self._viewer, self._layers, self._session = viewer, layers, session
         self._say, self._show, self._describe = say, show, describe
-        # Where a split began: layer, label, place.
+        # The first point of a split: layer, label, place.
         self._first_half: tuple[str, int, tuple[float, float]] | None = None
 
     @property
@@ -53,7 +53,7 @@ class CorrectionKeys:
         return self._session.shown
 
     def field_changed(self) -> None:
-        """Another field is shown: a split that was begun on the last one is forgotten."""
+        """Forget a split that was begun on the last field: another one is shown."""
         self._first_half = None
 
     def erase(self) -> None:
@@ -70,20 +70,20 @@ class CorrectionKeys:
             self._correct(lambda session: session.merge(into, label))
 
     def split(self) -> None:
-        """Pressed over one half of a cell and then over the other: cut it between them."""
+        """Cut a cell in two: the key is pressed over one half and then over the other."""
         layer, label, place = self.pointed_at()
         if not label:
             return
         first = self._first_half
         if first is None or first[:2] != (layer.name, label):
             self._first_half = (layer.name, label, place)
-            self._say(f"X again over the other half of {label} splits it")
+            self._say(f"point at the other half of {layer.name} {label} and press X to split it")
             return
         self._first_half = None
         self._correct(lambda session: session.split(label, [first[2], place], layer.name))
 
     def draw(self) -> None:
-        """Paint a new cell: a number that no other has, for nuclei and somas alike; S saves it."""
+        """Begin a new cell: select a number that no other has, for nuclei and somas alike."""
         if self._shown is None:
             return
         self.save()
@@ -95,8 +95,8 @@ class CorrectionKeys:
             self._viewer.layers[name].selected_label = number
         layer.mode = "paint"
         self._say(
-            f"paint {layer.name} {number}; a neuron's soma is painted on its own layer with the"
-            " same number; S saves"
+            f"paint {layer.name} {number}, and a neuron's soma with the same number on its own"
+            " layer; S saves"
         )
 
     def save(self) -> None:
@@ -114,20 +114,20 @@ class CorrectionKeys:
             self._layers.keep_aside(shown, painted, where)
             self._show()
             raise ReviewConflict(
-                f"{error}. Your labels lie in layers of their own, named “refused”"
+                f"{error}. Your labels are kept in hidden layers named “refused”"
             ) from error
         self._layers.laid = self._shown
         if version is not None:
             self._describe()
 
     def undo(self) -> None:
-        """Take back what was painted and is not saved yet, else the field's last correction."""
+        """Take back what is painted and not saved yet, or else the field's last correction."""
         shown = self._shown
         if shown is None:
             return
         if self._layers.painted(shown):
             self._layers.relabel(shown)
-            self._say("what was painted and not saved is gone")
+            self._say("what was painted and not saved was taken back")
             return
         before = shown.label_version
         self._correct(lambda session: session.undo())
@@ -145,20 +145,21 @@ class CorrectionKeys:
         self._show()
 
     def pointed_at(self) -> tuple[Any, int, tuple[float, float]]:
-        """`FieldLayers.under_cursor`; raises ValueError where there is no object, unless no field
-        is shown.
+        """`FieldLayers.under_cursor`, which must be an object once a field is shown.
+
+        Raises ValueError where there is none.
         """
         layer, label, place = self._layers.under_cursor(self._names())
         if not label and self._names():
             named = "the selected layer" if layer is None else layer.name
             raise ValueError(
-                f"no object of {named} is under the cursor; select {', '.join(self._names())} and"
-                " point at one"
+                f"there is no object of {named} under the cursor; select one of the layers"
+                f" {', '.join(self._names())} and point at an object"
             )
         return layer, label, place
 
     def _correct(self, act: Callable[[ReviewSession], Any]) -> None:
-        """Save what was painted, do it, and show the labels as they then are."""
+        """Save what was painted, apply a correction, and show the new labels."""
         if self._shown is None:
             return
         self.save()

@@ -34,10 +34,10 @@ def field_layers(
     contrast: Sequence[tuple[float, float]],
     tracks: NDArray[np.float64] | None = None,
 ) -> list[LayerData]:
-    """One multiscale image layer a channel, one labels layer a compartment, the neurite graph and
-    the tracks; all in µm.
+    """One image layer per channel, one labels layer per compartment, neurite graph and tracks.
 
-    `contrast`: (low, high) a channel. The time axis of a time-lapse is in time points.
+    Images are multiscale, places in µm, the time axis of a time-lapse in time points. `contrast` is
+    (low, high) per channel.
     """
     px = image.pixel_size_um
     time = (1.0,) if image.frames > 1 else ()
@@ -100,14 +100,12 @@ def field_layers(
 
 
 def drawable(tracks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Tracks as napari takes them: at least one."""
+    """Tracks as napari needs them: at least one."""
     return tracks if len(tracks) else np.array([[0.0, 0.0, 0.0, 0.0]])
 
 
 def _channel(image: FieldImage, channel: int) -> list[Any]:
-    """A channel's levels; what lies in memory already stays there, the rest is read when it is
-    looked at.
-    """
+    """A channel's levels; those in memory stay there, the others are read when they are shown."""
     levels = [
         level if isinstance(level, np.ndarray) else da.from_zarr(level) for level in image.levels
     ]
@@ -122,8 +120,8 @@ class FieldLayers:
 
     def __init__(self, viewer: Any, added: Callable[[Any], None]) -> None:
         self._layers, self._viewer, self._added = viewer.layers, viewer, added
-        # The field whose labels lie in the layers, None while they are being exchanged: only
-        # against it do they say what was painted.
+        # The field that the layers show, None while they are being exchanged: what was painted is
+        # the difference to it.
         self.laid: FieldImage | None = None
 
     def show(
@@ -132,7 +130,7 @@ class FieldLayers:
         contrast: Sequence[tuple[float, float]],
         tracks: NDArray[np.float64] | None,
     ) -> None:
-        """Show a field in the layers that there are; `added` is called with those that are new."""
+        """Show a field in the existing layers; `added` is called with each new one."""
         self.laid = None
         for data, settings, kind in field_layers(image, contrast, tracks):
             name = settings["name"]
@@ -150,14 +148,14 @@ class FieldLayers:
                 # A brush that stays armed, or a number picked on another field, would change this
                 # one by a stray click or key.
                 layer.mode, layer.selected_label = "pan_zoom", 0
-            # Each of the two would draw the outlines anew.
+            # Setting it draws the outlines again.
             if not np.array_equal(
                 layer.translate[-2:], settings.get("translate", layer.translate[-2:])
             ):
                 layer.translate = settings["translate"]
         if image.frames > 1:
             self._viewer.dims.axis_labels = ("time point", "y", "x")
-            # A new time axis begins in its middle.
+            # napari begins a new time axis in its middle.
             self._viewer.dims.set_current_step(0, image.frame - 1)
         self.laid = image
 
@@ -171,7 +169,7 @@ class FieldLayers:
     def keep_aside(
         self, image: FieldImage, painted: dict[str, NDArray[np.int32]], where: str
     ) -> None:
-        """Painted labels that were refused, as layers beside the field's: nobody's work vanishes."""
+        """Keep refused labels as hidden layers, so that what was painted is not lost."""
         active = self._layers.selection.active
         for name, labels in painted.items():
             if not np.array_equal(labels, image.labels[name]):
@@ -187,7 +185,7 @@ class FieldLayers:
         self._layers.selection.active = active
 
     def painted(self, image: FieldImage) -> bool:
-        """Whether something lies on the labels layers that is not the field's."""
+        """Whether the labels layers differ from the field."""
         return self.laid is image and any(
             not np.array_equal(self._layers[n].data, d)
             for n, d in image.labels.items()
@@ -206,8 +204,9 @@ class FieldLayers:
             self._layers[GRAPH_LAYER].visible = not self._layers[GRAPH_LAYER].visible
 
     def under_cursor(self, names: Sequence[str]) -> tuple[Any, int, tuple[float, float]]:
-        """The selected layer, the label under the cursor, and the place in its pixels; label 0
-        unless it is one of `names`.
+        """The selected layer, the label under the cursor, and the place in the layer's pixels.
+
+        The label is 0 unless the layer is one of `names`.
         """
         layer = self._layers.selection.active
         if layer is None or layer.name not in names:

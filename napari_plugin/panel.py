@@ -1,4 +1,4 @@
-"""What the dock shows, without what it does (`review`)."""
+"""The dock's parts and their order; `widget` gives them their actions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from napari_plugin.plate_view import COLOURS, PlateView
 
 
 class ReviewPanel(QWidget):
-    """From top to bottom: what to open, the plate, stepping, how to review, the curve, how far it
-    is, what went wrong, what the well is.
+    """The dock's parts, from what to open down to what the well is.
+
+    From top to bottom: what to open, the plate, stepping, how to review, the curve, progress, what
+    went wrong, what the well is.
     """
 
     def __init__(self) -> None:
@@ -28,8 +30,8 @@ class ReviewPanel(QWidget):
         self.connect_button = QPushButton("Open run of a service …")
         self.apart = QCheckBox("Open as an independent reading")
         self.apart.setToolTip(
-            "For agreement between reviewers: begins from the engine's labels, and no table"
-            " follows it."
+            "For agreement between reviewers: it begins with the engine's labels, and the tables"
+            " do not follow it."
         )
         self.plate = PlateView()
         self.wells = QComboBox()
@@ -52,10 +54,10 @@ class ReviewPanel(QWidget):
         self.phenotype = QComboBox()
         self.curve = CurveView()
         for box in (self.wells, self.phenotype):
-            # Keys and the wheel are the picture's: they would choose another well.
+            # Keys and the wheel belong to the picture; here they would choose another well.
             box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             box.wheelEvent = lambda event: event.ignore()
-        # The pictures would ask for half of the window.
+        # Without a limit the curve and the plate take half of the window.
         self.setMaximumWidth(460)
         column = QVBoxLayout(self)
         for row in (

@@ -1,4 +1,4 @@
-"""Places in a run, and how much of a field is loaded there."""
+"""Places in a run, and the part of a field that is loaded."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from imaging_service.review.field_image import Window
 
 # Well, field, time point; both count from 1.
 Place = tuple[str, int, int]
-# Labels are painted at full resolution in memory. A field up to this many pixels wide is loaded
+# Labels are painted at full resolution in memory. A field up to WHOLE_PX pixels wide is loaded
 # whole, of a larger one a window.
 WHOLE_PX, WINDOW_PX = 2560, 2048
 
 
 def window(shape: tuple[int, ...], centre: tuple[int, int] | None) -> Window | None:
-    """The part of a field (Y, X) that is loaded: None for all of it, of a large one a window around
-    a place.
-    """
+    """The window of a large field (Y, X) around a place; None for a field that is loaded whole."""
     height, width = shape
     if max(shape) <= WHOLE_PX:
         return None

@@ -1,4 +1,4 @@
-"""The plate as a picture to pick wells from: one square a well, coloured by how far its review is."""
+"""The plate as a picture to pick wells from: one square per well, coloured by its review."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 
 from napari_plugin.well_table import WellMark
 
-# Okabe and Ito's colours, told apart by all eyes.
+# Okabe and Ito's colours, which colour-blind people can tell apart.
 COLOURS = {
     "open": "#8a8a8a",
     "begun": "#56b4e9",
@@ -24,7 +24,7 @@ COLOURS = {
 
 
 class PlateView(pg.PlotWidget):
-    """Click a well to open it; the mouse over one says what it is."""
+    """The plate: a click opens a well, its tooltip says what it is."""
 
     picked = Signal(str)
 
@@ -48,7 +48,7 @@ class PlateView(pg.PlotWidget):
         self.addItem(self.here)
 
     def show_plate(self, marks: Sequence[WellMark], rows: int, columns: int) -> None:
-        """Draw all wells of a plate of so many rows and columns."""
+        """Draw all wells of a plate with its number of rows and columns."""
         self._marks = {m.well: m for m in marks}
         self.spots.setData(
             [
@@ -72,8 +72,8 @@ class PlateView(pg.PlotWidget):
 
     def mark(self, well: str) -> None:
         """Frame the well that is being looked at."""
-        found = self._marks.get(well)
-        self.here.setData([] if found is None else [{"pos": (found.column, found.row)}])
+        mark = self._marks.get(well)
+        self.here.setData([] if mark is None else [{"pos": (mark.column, mark.row)}])
 
     def _tip(self, x: float, y: float, data: str) -> str:
         del x, y

@@ -10,9 +10,9 @@ from napari_plugin.places import Place
 
 
 class ReadAhead:
-    """Fields that are being read or wait to be taken.
+    """Fields that are being read, or that were read and wait to be shown.
 
-    One thread: it reads faster than anybody looks, and two would hold twice the memory.
+    One thread: it reads faster than a reviewer looks, and two would need twice the memory.
     """
 
     def __init__(self, read: Callable[[Place], FieldImage]) -> None:
@@ -23,7 +23,7 @@ class ReadAhead:
         self.waiting: dict[Place, Future[FieldImage]] = {}
 
     def want(self, places: Sequence[Place]) -> None:
-        """Read these, and forget all others; nothing after `close`."""
+        """Read these, and forget all others; does nothing after `close`."""
         if self._pool is None:
             return
         for place in [p for p in self.waiting if p not in places]:
@@ -33,16 +33,17 @@ class ReadAhead:
                 self.waiting[place] = self._pool.submit(self._read, place)
 
     def take(self, place: Place) -> FieldImage | None:
-        """The field as it was read, waited for if it is being read; None if nobody wanted it.
-        Raises what reading it raised.
+        """The field as it was read, or None if it was not asked for.
+
+        Waits while it is being read, and raises what reading it raised.
         """
-        found = self.waiting.pop(place, None)
-        return None if found is None else found.result()
+        reading = self.waiting.pop(place, None)
+        return None if reading is None else reading.result()
 
     def forget(self, place: Place) -> None:
-        """Do not read it, or drop it."""
-        if (found := self.waiting.pop(place, None)) is not None:
-            found.cancel()
+        """Do not read a field, or drop it."""
+        if (reading := self.waiting.pop(place, None)) is not None:
+            reading.cancel()
 
     def close(self) -> None:
         """End the reading."""

@@ -1,10 +1,8 @@
-"""A review of one run, without Qt: the place in it, the field being looked at, what the reviewer
-does to it, and what the panel shows.
+"""A review of one run, without Qt: its place, its field, its corrections and the panel's texts.
 
-Corrections are versions of a field's labels, verdicts say what may be used
-(`imaging_service.review.log`). On a folder they are on the disk before the call returns; towards a
-service they are in the journal before they are sent. Nothing is kept in memory that a crash could
-lose.
+Corrections are versions of a field's labels, verdicts decide what may be used
+(`imaging_service.review.log`). In a folder they are on the disk before the call returns; for a
+service they are in the journal before they are sent. So a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ AHEAD = 3
 class ReviewSession:
     """A run, the place in it, and the fields read ahead.
 
-    Only wells that were analysed can be opened; `table.unusable` says why the others cannot. Use
+    Only wells that were analysed can be opened; `table.unusable` has the reasons of the others. Use
     `close` at the end.
     """
 
@@ -79,8 +77,9 @@ class ReviewSession:
     def connect(
         cls, url: str, run: str, reading: str = "", journal: Path | None = None
     ) -> ReviewSession:
-        """A session on a run of a service; what an earlier one could not send is sent. Raises
-        ServiceRefused.
+        """A session on a run of a service; sends what an earlier session could not send.
+
+        Raises ServiceRefused.
         """
         return cls(RemoteRun.connect(url, run, reading, journal))
 
@@ -111,7 +110,7 @@ class ReviewSession:
         return self.well, self.number, self.frame
 
     def go_to(self, well: str, number: int = 1) -> None:
-        """Look at a well's field. Raises ValueError saying why it cannot be."""
+        """Look at a well's field. Raises ValueError with the reason where it cannot be opened."""
         if well not in self.wells:
             raise ValueError(f"well {well}: {self.table.unusable.get(well) or 'not in this run'}")
         self.position, self.number, self._centre = self.wells.index(well), number, None
@@ -121,14 +120,14 @@ class ReviewSession:
         self.frame = frame
 
     def next(self) -> bool:
-        """The next field, or the next well's first; False at the end of the plate."""
+        """Go to the next field, or the next well's first; False at the end of the plate."""
         following = self._after(self.position, self.number)
         if following is not None:
             self.position, self.number, self._centre = *following, None
         return following is not None
 
     def previous(self) -> bool:
-        """The field before, or the last one of the well before; False at the beginning."""
+        """Go to the field before, or the last of the well before; False at the beginning."""
         if self.number > 1:
             self.number -= 1
         elif self.position > 0:
@@ -145,8 +144,9 @@ class ReviewSession:
         return (position + 1, 1) if position + 1 < len(self.wells) else None
 
     def next_ranked(self) -> bool:
-        """The next field of the queue that nobody judged and nobody else is looking at; False where
-        there is none.
+        """Go to the next field of the queue; False where none is left.
+
+        Fields that are judged, or that another reviewer is looking at, are passed over.
         """
         self._why = {(e.well, e.field): e.why for e in self.run.queue()}
         self._claimed = [p for p in self.run.claim(self.author, AHEAD + 1) if p[0] in self.wells]
@@ -161,48 +161,47 @@ class ReviewSession:
         return (self.well, self.number) in self._claimed
 
     def move_window(self, y: float, x: float) -> None:
-        """Load the labels around a place (pixels) of a field that is too large to be loaded whole."""
+        """Load the labels around a place (pixels) of a field too large to be loaded whole."""
         self._centre = (int(y), int(x))
         self._ahead.forget(self.place)
 
     # ── the field ──
 
     def image(self) -> FieldImage:
-        """Pixels and labels of the field being looked at. Raises ServiceError, and is then back
-        where the last one was shown.
+        """Pixels and labels of the field being looked at.
 
-        Otherwise what the reviewer does to the field on the screen would be done to one that nobody
-        saw.
+        Raises ServiceError, after going back to the field on the screen: otherwise a correction
+        would change a field that the reviewer does not see.
         """
         try:
-            found = self._ready()
+            image = self._ready()
         except ServiceError:
             if self._seen is not None:
                 self.position, self.number, self.frame = self._seen
             raise
         place = self.place[:2]
-        if self._before.get(place, (0, []))[0] != found.label_version:
-            # Somebody else's version: what was before mine is not what is before theirs.
-            self._before[place] = (found.label_version, [])
-        self.shown, self.frame = found, found.frame
+        if self._before.get(place, (0, []))[0] != image.label_version:
+            # Another reviewer's version: the labels before this reviewer's corrections are stale.
+            self._before[place] = (image.label_version, [])
+        self.shown, self.frame = image, image.frame
         self._seen = (self.position, self.number, self.frame)
-        return found
+        return image
 
     def _ready(self) -> FieldImage:
-        found = None if self._centre is not None else self._ahead.take(self.place)
-        if found is None:
+        image = None if self._centre is not None else self._ahead.take(self.place)
+        if image is None:
             return self._read(*self.place)
         try:
             newest = self.run.label_version(*self.place[:2])
         except ServiceRefused as error:
             if error.status is not None:
                 raise
-            return found  # the service is away; a stale correction will be refused when it is back
-        return found if newest == found.label_version else self._read(*self.place)
+            return image  # without an answer now; a stale correction is refused once there is one
+        return image if newest == image.label_version else self._read(*self.place)
 
     def _read(self, well: str, number: int, frame: int) -> FieldImage:
         shape = self.run.read_pixels(well, number).levels[0].shape
-        # A shorter film is looked at at its end.
+        # Of a shorter film the last time point is shown.
         frame = min(frame, shape[0]) if len(shape) == 4 else 1
         image = self.run.read_field(well, number, frame, places.window(shape[-2:], self._centre))
         small = {name: compact(labels) for name, labels in image.labels.items()}
@@ -219,13 +218,14 @@ class ReviewSession:
             return replace(image, levels=tuple(np.asarray(level[...]) for level in image.levels))
 
     def read_ahead(self) -> None:
-        """Read the next fields in the background; best once the field is on the screen, which wants
-        the same processors.
+        """Read the next fields in the background.
+
+        Best called once the field is on the screen: drawing needs the same processors.
         """
         self._ahead.want(list(self._following()))
 
     def _following(self) -> Iterator[Place]:
-        """The next fields: the queue's that are claimed while it is followed, else the plate's."""
+        """The next fields: those claimed while the queue is followed, else those of the plate."""
         if self.follows_queue:
             yield from (
                 (well, number, self.frame)
@@ -242,13 +242,16 @@ class ReviewSession:
             yield self.wells[position], number, self.frame
 
     def contrast(self) -> tuple[tuple[float, float], ...]:
-        """(low, high) a channel, one for the whole plate: a dim well must look dim."""
+        """(low, high) per channel for the whole plate: a dim well must look dim."""
         if self._contrast is None:
             self._contrast = plate_contrast(self.run, self.wells)
         return self._contrast
 
     def tracks(self) -> NDArray[np.float64] | None:
-        """(n, 4) of track, time point from 0, y and x in µm, of the field; None in a fixed assay."""
+        """The field's tracks (n, 4): track, time point from 0, y and x in µm.
+
+        None in a fixed assay.
+        """
         if not self.table.longitudinal:
             return None
         rows = [
@@ -261,8 +264,7 @@ class ReviewSession:
     # ── corrections ──
 
     def save(self, painted: Mapping[str, Labels], reason: str = "painted") -> LabelVersion | None:
-        """Write what differs from the field as it was shown as its next version; None where nothing
-        does.
+        """Write what was painted as the field's next version; None without any change.
 
         Only the smallest rectangle around the changes is written. Raises ReviewConflict where the
         field was corrected since it was shown, ReviewRefused for a soma without nucleus.
@@ -296,7 +298,7 @@ class ReviewSession:
         return version
 
     def erase(self, compartment: str, label: int) -> LabelVersion | None:
-        """Take an object out (`edits.erased`). None where there is no such object."""
+        """Take an object out (`edits.erased`); None where it does not exist."""
         return self.save(erased(self._shown(), compartment, label), f"erased {compartment} {label}")
 
     def merge(self, first: int, second: int) -> LabelVersion | None:
@@ -316,7 +318,7 @@ class ReviewSession:
         return new_label(self._shown())
 
     def undo(self) -> LabelVersion | None:
-        """Take the field's last correction back, as a version of its own; None where there is none."""
+        """Take back the field's last correction, as a new version; None where there is none."""
         shown, place = self._shown(), self.place[:2]
         before = self._before.get(place, (0, []))[1]
         if before:
@@ -328,8 +330,8 @@ class ReviewSession:
             return None
         if history[-1].version != shown.label_version:
             raise ReviewConflict(
-                f"well {place[0]}, field {place[1]} was corrected by {history[-1].author} since it"
-                " was shown; look at it again"
+                f"well {place[0]}, field {place[1]} was corrected by {history[-1].author} since you"
+                " opened it; open it again to see the new labels"
             )
         version = self.run.revert(
             *place, last.parent, self.author, f"undid version {last.version}", last.version
@@ -340,17 +342,24 @@ class ReviewSession:
 
     def _shown(self) -> FieldImage:
         if self.shown is None or self._seen != (self.position, self.number, self.frame):
-            raise ValueError("the field is not shown yet, so nothing is done to it")
+            raise ValueError(
+                f"well {self.well}, field {self.number} is not shown yet, so it cannot be corrected"
+            )
         return self.shown
 
     # ── the tables ──
 
     def follow(self, done: Callable[[str], None]) -> None:
-        """Let the tables follow the review, in the background; `done` is called with what went
-        wrong, or nothing. Raises ValueError in a reading.
+        """Let the tables follow the review, in the background.
+
+        `done` is called with what went wrong, or an empty text. Raises ValueError in an independent
+        reading.
         """
         if self.run.reading:
-            raise ValueError("no table follows an independent reading")
+            raise ValueError(
+                f"the tables do not follow the independent reading “{self.run.reading}”; open the"
+                " run without it to bring them up to date"
+            )
 
         def work() -> None:
             try:
@@ -363,10 +372,10 @@ class ReviewSession:
         self._tables.submit(work)
 
     def ask(self, answered: Callable[[int, str], None]) -> None:
-        """Ask in the background how far a service is, unless the last question is not answered yet.
+        """Ask a service in the background how far its tables are.
 
-        `answered` gets the revision at which its tables stand (`Run.poll`) and what waits
-        (`Run.waiting`).
+        `answered` gets their revision (`Run.poll`) and what waits (`Run.waiting`). Does nothing
+        while the last question has no answer yet.
         """
         run = self.run
         if self._asked.done():
@@ -375,29 +384,33 @@ class ReviewSession:
     # ── verdicts ──
 
     def accept(self, *, whole: bool = False) -> None:
-        """The field is fine as it is; or the whole well, which takes a rejection of it back."""
+        """Accept the field, or the whole well, which takes back a rejection of it."""
         self._judge(accepted=True, field=None if whole else self.number)
 
     def reject(self, reason: str, *, whole: bool = False) -> None:
-        """The field, or the whole well, is not to be used. Raises ValueError without a reason."""
+        """Reject the field, or the whole well. Raises ValueError without a reason."""
         self._judge(accepted=False, reason=reason, field=None if whole else self.number)
 
     def reject_track(self, label: int, reason: str) -> int:
-        """The track of a cell of the time point is not to be used; returns its number. Raises
-        ValueError for a cell that is in none.
+        """Reject the track of a cell of the time point; returns the track's number.
+
+        Raises ValueError for a cell that is not in a track.
         """
-        found = [
+        tracks = [
             r["track"]
             for r in self.run.cells(self.well, self.number)
             if (r["frame"], r["label"]) == (self.frame, label) and r["track"] is not None
         ]
-        if not found:
-            raise ValueError(f"cell {label} of time point {self.frame} is in no track")
-        track = int(found[0])
+        if not tracks:
+            raise ValueError(
+                f"cell {label} of time point {self.frame} is not in a track, so there is no track"
+                " to reject"
+            )
+        track = int(tracks[0])
         self._judge(accepted=False, reason=reason, track=track, frame=self.frame, label=label)
         return track
 
-    def _judge(self, **what: Any) -> None:
+    def _judge(self, **verdict: Any) -> None:
         self.run.judge(
             Verdict(
                 **(
@@ -407,7 +420,7 @@ class ReviewSession:
                         "author": self.author,
                         "time": datetime.now(UTC),
                     }
-                    | what
+                    | verdict
                 )
             )
         )
@@ -415,8 +428,9 @@ class ReviewSession:
     # ── the panel ──
 
     def caption(self) -> str:
-        """What the well is, its phenotypes beside vehicle, and why the queue has it; blinded, only
-        which field it is.
+        """What the well is, its phenotypes beside vehicle, and why the field is in the queue.
+
+        For a blinded reviewer only the number of the field.
         """
         field_of = f"field {self.number} of {self.table.fields(self.well)}"
         if self.blinded:
@@ -434,12 +448,13 @@ class ReviewSession:
         return self.table.marks(self.standing(), blinded=self.blinded)
 
     def standing(self) -> Standing:
-        """The verdicts that stand, for `said` and `progress`: one question to a service."""
+        """The verdicts that stand, for `said` and `progress`: one request to a service."""
         return self.run.review.standing()
 
     def said(self, standing: Standing) -> str:
-        """What reviewers said of the field and its well so far; a blinded one sees only their own
-        verdicts.
+        """Verdicts on the field and its well so far, and the version of its labels.
+
+        A blinded reviewer sees only their own verdicts.
         """
         parts = []
         for what, place in (
@@ -458,18 +473,20 @@ class ReviewSession:
         return " · ".join(parts)
 
     def progress(self, standing: Standing) -> str:
-        """How many fields are judged, which record this is, and whether the tables lag behind it."""
-        every = [(well, n + 1) for well in self.wells for n in range(self.table.fields(well))]
+        """How many fields are judged, which reading this is, and whether the tables lag behind."""
+        fields = [(well, n + 1) for well in self.wells for n in range(self.table.fields(well))]
         judged = sum(
-            (well, n, None) in standing or (well, None, None) in standing for well, n in every
+            (well, n, None) in standing or (well, None, None) in standing for well, n in fields
         )
-        parts = [f"{judged} of {len(every)} fields judged"]
+        parts = [f"{judged} of {len(fields)} fields judged"]
         if self.run.reading:
-            parts.append(f"independent reading “{self.run.reading}”, which no table follows")
+            parts.append(
+                f"independent reading “{self.run.reading}”, which the tables do not follow"
+            )
         elif state := self.run.lag():
             parts.append(
-                f"tables at revision {state.applied} of {state.revision}: U lets them follow"
+                f"tables at revision {state.applied} of {state.revision}: U brings them up to date"
             )
         if self.shown is not None and self.shown.graph is None:
-            parts.append("the neurite graph is drawn again once the tables have followed")
+            parts.append("the neurite graph is drawn again once the tables are up to date")
         return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""What the tables say of a run's wells: the panel beside the picture, the plate to pick from."""
+"""A run's wells for the panel: conditions, phenotypes, curves and how far the review is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WellMark:
 class WellTable:
     """Wells and curves of a run as they stood when they were read.
 
-    `wells` can be opened; the others are in `unusable` with the reason.
+    `wells` can be opened; the others are in `unusable`, each with its reason.
     """
 
     def __init__(self, run: Run) -> None:
@@ -42,7 +42,7 @@ class WellTable:
 
     @property
     def phenotypes(self) -> list[str]:
-        """Well columns that the run responds by."""
+        """Phenotypes of the run's responses."""
         return list(self.protocol["response"]["phenotypes"])
 
     @property
@@ -88,19 +88,21 @@ class WellTable:
         return sum(values) / len(values) if values else None
 
     def curve(self, well: str, phenotype: str) -> dict[str, Any] | None:
-        """The curve that the well lies on, of a vehicle well its line's first; None where there is
-        none.
+        """The curve of a well's compound, or for a vehicle well the first that has it.
+
+        None where there is no curve.
         """
         row = self.rows[well]
-        own = [c for c in self.curves if (c["line"], c["phenotype"]) == (row["line"], phenotype)]
+        curves = [c for c in self.curves if (c["line"], c["phenotype"]) == (row["line"], phenotype)]
         return next(
-            (c for c in own if c["compound"] == row["compound"]),
-            next((c for c in own if well in c["wells"]), None),
+            (c for c in curves if c["compound"] == row["compound"]),
+            next((c for c in curves if well in c["wells"]), None),
         )
 
     def marks(self, standing: Standing, *, blinded: bool) -> list[WellMark]:
-        """Every well of the plate map with how far its review is; what is in it is not for a
-        blinded reviewer.
+        """Every well of the plate map with how far its review is.
+
+        For a blinded reviewer without what is in the well.
         """
         marks = []
         for well in self.rows:

@@ -1,4 +1,4 @@
-"""The dock widget: a thin face of `session`."""
+"""The dock widget: connects the panel, the layers and the keys with `session`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ class ReviewWidget(ReviewPanel):
     into the selected one, X pressed over two halves splits a cell, W begins a new one to be
     painted, S saves what was painted (stepping on does as well), Z takes the last correction back;
     O turns outlines into areas, G hides the neurite graph, C loads the labels around the cursor of
-    a very large field, U lets the tables follow, Shift-A takes a well's rejection back.
+    a very large field, U brings the tables up to date, Shift-A takes a well's rejection back.
     """
 
-    # The tables have followed, said from another thread: what went wrong, or nothing.
+    # From another thread, once the tables have followed: what went wrong, or an empty text.
     followed = Signal(str)
-    # The revision that a service's tables stand at, and what waits to be sent; said from another
-    # thread as well.
+    # From another thread: the revision of a service's tables, and what waits to be sent.
     answered = Signal(int, str)
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -92,14 +91,15 @@ class ReviewWidget(ReviewPanel):
         self._timer.start(_POLL_MS)
 
     def _bind(self, target: Any) -> None:
-        """Bind the keys on the viewer, or on a layer: the selected layer's own keys (P, M and S
-        among them) would come first.
+        """Bind the keys on the viewer or on a layer.
+
+        On both, because the selected layer's own keys (P, M and S among them) come first.
         """
         for key, action in self._actions.items():
             target.bind_key(key, lambda _, act=action: self._try(act), overwrite=True)
 
     def _try(self, act: Callable[[], Any]) -> bool:
-        """Do it; what is wrong stands in the panel."""
+        """Act; an error is shown in the panel, and False is returned."""
         self.message.setText("")
         try:
             act()
@@ -111,15 +111,11 @@ class ReviewWidget(ReviewPanel):
     # ── opening ──
 
     def open(self, folder: Path) -> None:
-        """Open a run's folder and show its first well; says in the panel what is wrong where it
-        cannot.
-        """
+        """Open a run's folder and show its first well; an error is shown in the panel."""
         self._try(lambda: self._begin(ReviewSession.open(folder, self._reading())))
 
     def connect_to(self, url: str, run: str, journal: Path | None = None) -> None:
-        """Open a run of a service and show its first well; says in the panel what is wrong where it
-        cannot.
-        """
+        """Open a run of a service and show its first well; an error is shown in the panel."""
         self._try(lambda: self._begin(ReviewSession.connect(url, run, self._reading(), journal)))
 
     def _reading(self) -> str:
@@ -153,12 +149,12 @@ class ReviewWidget(ReviewPanel):
             )
 
     def _read_apart(self, apart: bool) -> None:
-        """The open run once more, as an independent reading or not."""
+        """Open the run once more, as an independent reading or not."""
         if self.session is not None:
             self._begin(self.session.again(reading_name() if apart else ""))
 
     def hideEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
-        """The dock goes, or the window: what was painted is saved first."""
+        """Save what was painted, before the dock or the window goes."""
         self._try(self.save)
         super().hideEvent(event)
 
@@ -174,7 +170,7 @@ class ReviewWidget(ReviewPanel):
         self._correct(CorrectionKeys.save)
 
     def _correct(self, act: Callable[[CorrectionKeys], None]) -> None:
-        """Do what a key that corrects does; nothing while no run is open."""
+        """Apply a correction; does nothing while no run is open."""
         if self._keys is not None:
             act(self._keys)
 
@@ -198,19 +194,19 @@ class ReviewWidget(ReviewPanel):
     # ── stepping ──
 
     def next(self) -> None:
-        """The next field."""
+        """Go to the next field."""
         self._step(lambda session: session.next())
 
     def previous(self) -> None:
-        """The field before."""
+        """Go to the field before."""
         self._step(lambda session: session.previous())
 
     def next_ranked(self) -> None:
-        """The most urgent field that nobody judged yet and nobody else is looking at."""
+        """Go to the most urgent field that is not judged and that no other reviewer looks at."""
         if self.session is not None and not self._step(lambda session: session.next_ranked()):
             ranked = self.session.run.queue()
-            none = "This run has no queue; imaging-service review queue makes it."
-            self.message.setText("No field of the queue is left to judge." if ranked else none)
+            advice = "This run has no queue; make it with: imaging-service review queue"
+            self.message.setText("No field of the queue is left to judge." if ranked else advice)
 
     def _pick(self, well: str) -> None:
         def go(session: ReviewSession) -> bool:
@@ -230,7 +226,7 @@ class ReviewWidget(ReviewPanel):
         return moved
 
     def _blind(self, hidden: bool) -> None:
-        # The well's name and place say what is in it to whoever laid out the plate.
+        # A reviewer who laid out the plate knows by a well's name and place what is in it.
         for part in (self.wells, self.plate, self.legend, self.curve, self.phenotype):
             part.setVisible(not hidden)
         if self.session is not None:
@@ -238,9 +234,7 @@ class ReviewWidget(ReviewPanel):
             self._try(self._describe)
 
     def _time_moved(self, _event: Any = None) -> None:
-        """Another time point of a time-lapse: its labels are loaded; the pixels follow the slider
-        by themselves.
-        """
+        """Load the labels of another time point; the pixels follow the slider by themselves."""
         if self.session is None or self._layers.laid is None or self._layers.laid.frames == 1:
             return
         frame = int(self._viewer.dims.current_step[0]) + 1
@@ -297,7 +291,7 @@ class ReviewWidget(ReviewPanel):
     # ── judging ──
 
     def accept(self) -> None:
-        """The field is fine; on to the next, of the queue where it is being followed."""
+        """Accept the field and go on, to the next of the queue where the queue is followed."""
         if self.session is None or self.session.shown is None:
             return
         self.save()
@@ -307,7 +301,7 @@ class ReviewWidget(ReviewPanel):
         self.next_ranked() if ranked else self.next()
 
     def accept_well(self) -> None:
-        """The whole well is fine, also where it was rejected."""
+        """Accept the whole well, also where it was rejected."""
         if self.session is not None and self.session.shown is not None:
             self.save()
             self.session.accept(whole=True)
@@ -356,10 +350,10 @@ class ReviewWidget(ReviewPanel):
         if self.session is None:
             return
         self.session.follow(self.followed.emit)
-        self.message.setText("the tables are being measured again …")
+        self.message.setText("corrected fields are being measured again …")
 
     def _followed(self, error: str) -> None:
-        self.message.setText(error or "the tables follow the review")
+        self.message.setText(error or "the tables are up to date with the review")
         if self.session is not None and not error:
             self.session.read_tables()
             self._show_plate()
@@ -370,7 +364,7 @@ class ReviewWidget(ReviewPanel):
             self.session.ask(self.answered.emit)
 
     def _answered(self, applied: int, waiting: str) -> None:
-        """What a service said: once its tables have moved, show where."""
+        """Show a service's answer, and the new tables once there are any."""
         if waiting:
             self.message.setText(waiting)
         elif applied not in (0, self._applied):

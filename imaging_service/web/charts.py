@@ -107,7 +107,7 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
 def dose_response(curves: list[Curve], lines: list[str]) -> Spec:
     """Wells, curves with 95 % bands and EC50 intervals of one compound and phenotype.
 
-    One colour per line. Vehicle wells stand at the left edge, one third of a decade below the lowest dose.
+    One colour per line. Vehicle wells are at the left edge, half a decade below the lowest dose.
     """
     first = curves[0]
     positive = [d for c in curves for d in c.dose if d > 0]

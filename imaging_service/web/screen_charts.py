@@ -50,7 +50,8 @@ def batch_curves(
 ) -> Spec:
     """One line's curve through its batches, with its band and the EC50's interval at 95 %.
 
-    One colour and shape per batch; vehicle is at the left edge. `points` has batch, dose_molar (0: vehicle), response, n_wells.
+    One colour and shape per batch; vehicle is at the left edge. `points` has batch, dose_molar
+    (0: vehicle), response and n_wells.
     """
     tested = [d for d in points["dose_molar"] if d > 0]
     if not tested:
@@ -293,7 +294,8 @@ def forest(
 def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
     """Effects of all compounds on all lines.
 
-    Colour is the effect, the square's size the effect over its own half-interval. A full square is at least three half-intervals from 0; a ring is a hit; a cross is a refusal.
+    Colour is the effect, the square's size the effect over its own half-interval. A full square is
+    at least three half-intervals from 0; a ring is a hit; a cross is a refusal.
     """
     rows = []
     for r in responses.filter(pl.col("phenotype") == name).iter_rows(named=True):
