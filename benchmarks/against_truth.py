@@ -72,9 +72,9 @@ def main() -> None:
                     culture(density, n), OPTICS, np.random.SeedSequence([density, n, number])
                 )
                 segmentation = engine.segment(phantom.field)
-                found = with_well(measure(phantom.field, segmentation), well, number)
-                cells.append(found.cells)
-                fields.append(found.field)
+                measured = with_well(measure(phantom.field, segmentation), well, number)
+                cells.append(measured.cells)
+                fields.append(measured.field)
                 parts.append(phantom.truth)
                 single += per_neuron(density, phantom.truth, segmentation.labels)
             truths.append(of_well(well, density, parts))
@@ -166,38 +166,38 @@ def report(both: pl.DataFrame) -> None:
         f"{'a well':28} {'density':>8} {'wells':>6} {'slope':>7} {'bias':>8}"
         f" {'95 % limits of agreement':>26} {'mean drawn':>11}"
     )
-    for name, words in COMPARED.items():
+    for name, title in COMPARED.items():
         for density in (*DENSITIES, None):
             part = both if density is None else both.filter(pl.col("density") == density)
             part = part.drop_nulls([name])
             if len(part) < 3:
-                print(f"{words:28} {density or 'all':>8} {len(part):6}   withheld: too few cells")
+                print(f"{title:28} {density or 'all':>8} {len(part):6}   withheld: too few cells")
                 continue
-            true, found = (
+            true, measured = (
                 part[f"{name}_true"].to_numpy().astype(float),
                 part[name].to_numpy().astype(float),
             )
-            difference = found - true
-            slope = float(np.polyfit(true, found, 1)[0])
-            wide = 1.96 * difference.std(ddof=1)
+            difference = measured - true
+            slope = float(np.polyfit(true, measured, 1)[0])
+            half_width = 1.96 * difference.std(ddof=1)
             print(
-                f"{words:28} {density or 'all':>8} {len(part):6} {slope:7.3f}"
-                f" {difference.mean():8.3f} {difference.mean() - wide:12.3f} …"
-                f" {difference.mean() + wide:<11.3f} {true.mean():11.3f}"
+                f"{title:28} {density or 'all':>8} {len(part):6} {slope:7.3f}"
+                f" {difference.mean():8.3f} {difference.mean() - half_width:12.3f} …"
+                f" {difference.mean() + half_width:<11.3f} {true.mean():11.3f}"
             )
 
 
 def report_single(single: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for part in single.partition_by("density", maintain_order=True):
-        drawn, found = part["drawn"].to_numpy(), part["measured"].to_numpy()
+        drawn, measured = part["drawn"].to_numpy(), part["measured"].to_numpy()
         rows.append(
             {
                 "density": part["density"][0],
                 "conflict": part["conflict"].mean(),
                 "refused": (part["conflict"] > AttributionSettings().max_conflict).mean(),
-                "correlation": float(np.corrcoef(drawn, found)[0, 1]),
-                "error": float(np.median(np.abs(found - drawn) / np.maximum(drawn, 20))),
+                "correlation": float(np.corrcoef(drawn, measured)[0, 1]),
+                "error": float(np.median(np.abs(measured - drawn) / np.maximum(drawn, 20))),
                 "passed_correlation": (
                     float(
                         np.corrcoef(
@@ -226,7 +226,7 @@ def report_single(single: pl.DataFrame) -> pl.DataFrame:
 
 def draw(out: Path, both: pl.DataFrame, attribution: pl.DataFrame) -> None:
     panels = []
-    for name, words in COMPARED.items():
+    for name, title in COMPARED.items():
         part = both.drop_nulls([name])
         values = [
             {"mean": (t + m) / 2, "difference": m - t, "density": str(d)}
@@ -238,7 +238,7 @@ def draw(out: Path, both: pl.DataFrame, attribution: pl.DataFrame) -> None:
         ]
         panels.append(
             {
-                "title": words,
+                "title": title,
                 "width": 220,
                 "height": 170,
                 "layer": [

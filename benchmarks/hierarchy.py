@@ -54,13 +54,13 @@ def coverage(rng: np.random.Generator, count: int) -> None:
         true = rng.normal(0.4, 0.15, DONORS)
         batches = true[:, None] + rng.normal(0, 0.12, (DONORS, BATCHES))
         error = batches.std(axis=1, ddof=1) / np.sqrt(BATCHES)
-        wide = stats.t.ppf(0.975, BATCHES - 1) * error[0]
-        line += abs(batches[0].mean() - true[0]) <= wide
+        half_width = stats.t.ppf(0.975, BATCHES - 1) * error[0]
+        line += abs(batches[0].mean() - true[0]) <= half_width
         y, v, _ = donor_estimates(
             batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)]
         )
-        found = meta_analysis(y, v)
-        across += found.low <= 0.4 <= found.high
+        pooled = meta_analysis(y, v)
+        across += pooled.low <= 0.4 <= pooled.high
         answer = rescue(0.4 + rng.normal(0, 0.08, 5), 0.8 + rng.normal(0, 0.08, 5))
         if answer.rho is not None:
             shown += 1
@@ -87,17 +87,17 @@ def curves(rng: np.random.Generator, count: int) -> None:
                 y = np.concatenate(
                     [100 + span * occupancy(doses, h, 1.2) for h in half]
                 ) + rng.normal(0, 5, len(at)) / np.sqrt(wells)
-                found = fit_batches(at, y + np.repeat(rng.normal(0, 5, batches), 9), wells, of)
-                flat += found.status == "flat"
-                if found.ec50 is not None:
+                fitted = fit_batches(at, y + np.repeat(rng.normal(0, 5, batches), 9), wells, of)
+                flat += fitted.status == "flat"
+                if fitted.ec50 is not None:
                     shown += 1
-                    covered += found.ec50_low <= 1e-6 <= found.ec50_high
-            said = (
+                    covered += fitted.ec50_low <= 1e-6 <= fitted.ec50_high
+            answers = (
                 f"{flat / count:.1%} called flat"
                 if span == 0
                 else f"EC50 covered in {covered / shown:.1%} of {shown} shown"
             )
-            print(f"{batches} batches, {what}: {said}")
+            print(f"{batches} batches, {what}: {answers}")
 
 
 def collapse(rng: np.random.Generator, count: int) -> None:
@@ -109,9 +109,9 @@ def collapse(rng: np.random.Generator, count: int) -> None:
     statuses: dict[str, int] = {}
     wrong = 0
     for _ in range(count):
-        found = donor_model(0.5 + rng.normal(0, BATCH_SD, DONORS * BATCHES), donors)
-        statuses[found["mixed_status"]] = statuses.get(found["mixed_status"], 0) + 1
-        wrong += abs(found["mixed_effect"] - 0.5) > 5 * BATCH_SD / np.sqrt(DONORS * BATCHES)
+        model = donor_model(0.5 + rng.normal(0, BATCH_SD, DONORS * BATCHES), donors)
+        statuses[model["mixed_status"]] = statuses.get(model["mixed_status"], 0) + 1
+        wrong += abs(model["mixed_effect"] - 0.5) > 5 * BATCH_SD / np.sqrt(DONORS * BATCHES)
     print(f"mixed model, donors alike: {statuses}, {wrong} false positives")
 
 

@@ -33,10 +33,10 @@ def help_seconds() -> float:
     return statistics.median(timed(["--help"]) for _ in range(7))
 
 
-def timed(words: list[str]) -> float:
+def timed(arguments: list[str]) -> float:
     start = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "imaging_service.cli", *words], check=True, capture_output=True
+        [sys.executable, "-m", "imaging_service.cli", *arguments], check=True, capture_output=True
     )
     return time.perf_counter() - start
 
@@ -100,7 +100,7 @@ def table_milliseconds(folder: Path) -> dict[str, float]:
                 TableRow(run_id="r" * 16, kind="wells", position=i, content=json.dumps(values))
             )
         session.commit()
-    found = {}
+    medians = {}
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=8799, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -115,10 +115,10 @@ def table_milliseconds(folder: Path) -> dict[str, float]:
                 times.append(1000 * (time.perf_counter() - start))
                 if answer.status_code != 200 or len(answer.content) < 10_000:
                     raise SystemExit(f"unexpected answer: {answer.status_code}")
-            found[fmt] = statistics.median(times[10:])
+            medians[fmt] = statistics.median(times[10:])
     server.should_exit = True
     thread.join()
-    return found
+    return medians
 
 
 def main() -> None:

@@ -123,12 +123,12 @@ def measured(what: str, path: Path) -> None:
         # Processor seconds: with one thread they equal wall seconds on a quiet machine, and also
         # hold on a busy one.
         began = time.process_time()
-        said = (ours if what == "ours" else plain)(field, segmentation)
+        result = (ours if what == "ours" else plain)(field, segmentation)
         seconds.append(time.process_time() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         f"{what:24} first {seconds[0]:6.2f} s   then {min(seconds[1:]):6.2f} s   peak"
-        f" {peak / 1024:5.0f} MiB, {(peak - before) / 1024:4.0f} above the loaded field   {said}"
+        f" {peak / 1024:5.0f} MiB, {(peak - before) / 1024:4.0f} above the loaded field   {result}"
     )
 
 

@@ -138,10 +138,12 @@ def main() -> None:
     with ProcessPoolExecutor(
         arguments.workers, mp_context=get_context("spawn"), initializer=start_worker
     ) as pool:
-        for found in pool.map(one_seed, todo):
-            rows += found
+        for seed_rows in pool.map(one_seed, todo):
+            rows += seed_rows
             arguments.out.write_text(json.dumps(rows, indent=0))
-            print(f"seed {found[0]['seed']} after {time.perf_counter() - start:.0f} s", flush=True)
+            print(
+                f"seed {seed_rows[0]['seed']} after {time.perf_counter() - start:.0f} s", flush=True
+            )
     report(rows)
 
 

@@ -107,9 +107,9 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
 
     settings = Settings(data_dir=folder / "data")
     run_id = json.loads((run / "run.json").read_text())["run_id"]
-    own = run_folder(settings, run_id).root
-    own.parent.mkdir(parents=True)
-    own.symlink_to(run.resolve())
+    target = run_folder(settings, run_id).root
+    target.parent.mkdir(parents=True)
+    target.symlink_to(run.resolve())
     prepare_database(settings.url)
     with Session(database_engine(settings.url)) as session:
         session.add(
@@ -128,7 +128,7 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
             )
         )
         session.flush()
-        _insert_tables(session, own, run_id, 1)
+        _insert_tables(session, target, run_id, 1)
         session.commit()
     environment = {**os.environ, "IMAGING_SERVICE_DATA_DIR": str(settings.data_dir)}
     command = [

@@ -111,8 +111,8 @@ class WellTable:
             for letter in letters:
                 row = 26 * row + ord(letter) - 64
             state, words = self._state(well, standing)
-            said = filter(None, (well, "" if blinded else self.condition(well), words))
-            marks.append(WellMark(well, row, int(well[len(letters) :]), state, " · ".join(said)))
+            parts = filter(None, (well, "" if blinded else self.condition(well), words))
+            marks.append(WellMark(well, row, int(well[len(letters) :]), state, " · ".join(parts)))
         return marks
 
     def _state(self, well: str, standing: Standing) -> tuple[str, str]:
@@ -122,9 +122,9 @@ class WellTable:
         if whole is not None:
             return ("accepted", "") if whole.accepted else ("rejected", whole.reason)
         n = self.fields(well)
-        said = [v for i in range(n) if (v := standing.get((well, i + 1, None))) is not None]
-        if len(said) == n:
-            refused = sum(not v.accepted for v in said)
+        judged = [v for i in range(n) if (v := standing.get((well, i + 1, None))) is not None]
+        if len(judged) == n:
+            refused = sum(not v.accepted for v in judged)
             return (
                 ("accepted", "")
                 if not refused
@@ -134,8 +134,8 @@ class WellTable:
                     else ("mixed", f"{refused} of {n} fields rejected")
                 )
             )
-        if said:
-            return "begun", f"{len(said)} of {n} fields judged"
+        if judged:
+            return "begun", f"{len(judged)} of {n} fields judged"
         row = self.rows[well]
         return ("excluded", row["reason"]) if row["status"] != "done" else ("open", "")
 

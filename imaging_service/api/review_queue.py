@@ -62,8 +62,8 @@ def _entries(reviewed: Reviewed, session: Session) -> Iterator[QueueEntry]:
     held = {(c.well, c.field): c.reviewer for c in session.exec(query).all()}
     for entry in reviewed.run.queue():
         place = (entry.well, entry.field)
-        said = (*place, None) in judged or (entry.well, None, None) in judged
-        yield entry.model_copy(update={"judged": said, "claimed_by": held.get(place, "")})
+        is_judged = (*place, None) in judged or (entry.well, None, None) in judged
+        yield entry.model_copy(update={"judged": is_judged, "claimed_by": held.get(place, "")})
 
 
 def _hold(session: Session, reviewed: Reviewed, entry: QueueEntry, reviewer: str) -> bool:

@@ -68,7 +68,7 @@ class Case:
     score: float
     image: NDArray[np.uint8]
     truth: Mask
-    found: Mask
+    segmented: Mask
 
 
 @dataclass
@@ -379,8 +379,8 @@ def _row(cases: list[Case]) -> NDArray[np.uint8]:
         grey = cv2.cvtColor(case.image, cv2.COLOR_GRAY2BGR)
         marked = grey.copy()
         marked[case.truth] = (0, 200, 0)
-        marked[case.found] = (200, 0, 255)
-        marked[case.truth & case.found] = (255, 255, 255)
+        marked[case.segmented] = (200, 0, 255)
+        marked[case.truth & case.segmented] = (255, 255, 255)
         panel = np.hstack([_fit(grey), _fit(marked)])
         caption = f"{case.what}: {title} {case.score:.2f} ({case.name})"
         strip = np.full((20, panel.shape[1], 3), 32, np.uint8)
@@ -406,11 +406,17 @@ def _fit(image: NDArray[np.uint8], side: int = 300) -> NDArray[np.uint8]:
 
 
 def _case(
-    engine: str, what: str, name: str, score: float, image: NDArray[Any], truth: Mask, found: Mask
+    engine: str,
+    what: str,
+    name: str,
+    score: float,
+    image: NDArray[Any],
+    truth: Mask,
+    segmented: Mask,
 ) -> Case:
     low, high = np.percentile(image, (1, 99.7))
     shown = np.clip((image - low) / max(high - low, 1e-6), 0, 1) ** 0.6
-    return Case(engine, what, name, score, (shown * 255).astype(np.uint8), truth, found)
+    return Case(engine, what, name, score, (shown * 255).astype(np.uint8), truth, segmented)
 
 
 def _outline(labels: Labels) -> Mask:

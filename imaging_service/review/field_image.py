@@ -120,8 +120,8 @@ def audit(array: Any, where: str) -> None:
     """Raise StoreError if a chunk of an array is missing: zarr reads it as zeros."""
     if array.nchunks_initialized != array.nchunks:
         raise StoreError(
-            f"{where}: only {array.nchunks_initialized} of {array.nchunks} chunks are in the store,"
-            " and the others would read as zeros; restore it, or analyse the plate again"
+            f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing"
+            " ones would read as zeros: restore the store, or analyse the plate again"
         )
 
 

@@ -161,8 +161,8 @@ def batch_curves(
                 "encoding": {"x": x, "y": y},
             },
         ]
-    said = curve.status if not curve.reason else f"{curve.status}: {curve.reason}"
-    return _chart(f"{line} · {compound} · {name}", said, width=330, height=220, layer=layers)
+    subtitle = curve.status if not curve.reason else f"{curve.status}: {curve.reason}"
+    return _chart(f"{line} · {compound} · {name}", subtitle, width=330, height=220, layer=layers)
 
 
 def forest(
@@ -383,8 +383,8 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
 
     Grey where the phenotype is not expressed.
     """
-    own = windows.filter(pl.col("phenotype") == name)
-    if own.is_empty():
+    chosen = windows.filter(pl.col("phenotype") == name)
+    if chosen.is_empty():
         return {}
     rows = [
         {
@@ -398,7 +398,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
             "kind": "batch" if r["batch"] else "all",
             "expressed": r["status"] == "expressed",
         }
-        for r in own.iter_rows(named=True)
+        for r in chosen.iter_rows(named=True)
         if r["gap"] is not None
     ]
     # A screen of unnamed batches has rows of the one unnamed batch beside those of all batches.

@@ -154,7 +154,7 @@ def test_cells_that_are_apart_or_not_there_are_not_merged(own, monkeypatch):
             )
         ),
     )
-    with pytest.raises(ValueError, match=r"lie \d+ pixels apart"):
+    with pytest.raises(ValueError, match=r"are \d+ pixels apart"):
         own.merge(labels[0], far)
     for absent in (0, 9999):
         with pytest.raises(ValueError, match=f"there is no cell {absent} to merge"):
@@ -251,7 +251,7 @@ def test_of_a_very_large_field_a_window_is_loaded_and_no_cell_is_corrected_by_ha
         whole.labels["nuclei"] == kept[0]
     ).sum()
     for label in cut[:1]:
-        with pytest.raises(ValueError, match="reaches over the edge of what is loaded"):
+        with pytest.raises(ValueError, match="is cut by the edge of the loaded labels"):
             own.erase("nuclei", label)
 
 
@@ -282,7 +282,7 @@ def test_the_panel_says_how_far_the_review_is_and_what_the_tables_lack(own):
     own.accept()
     assert (
         own.progress(own.standing())
-        == "1 of 48 fields judged · tables at revision 1 of 2: U lets them follow"
+        == "1 of 48 fields judged · tables at revision 1 of 2: U brings them up to date"
     )
     own.reject("bubble", whole=True)
     assert own.said(own.standing()) == "well rejected by ann: bubble · accepted"
@@ -304,7 +304,7 @@ def test_an_independent_reader_sees_what_the_engine_gave(own):
     apart = own.again("by_bob")
     assert apart.table.rows[well]["nuclei_count"] == before
     assert apart.image().label_version == 1
-    with pytest.raises(ValueError, match="no table follows an independent reading"):
+    with pytest.raises(ValueError, match="the tables do not follow the independent reading"):
         apart.follow(print)
     apart.close()
 

@@ -289,7 +289,7 @@ def test_the_tables_follow_on_request(review, run, qtbot):
         press("U")
     assert said.args == [""]
     assert int(widget.session.table.rows[well]["nuclei_count"]) == int(before) - 1
-    assert widget.message.text() == "the tables follow the review"
+    assert widget.message.text() == "the tables are up to date with the review"
 
 
 def test_a_field_that_cannot_be_read_leaves_the_reviewer_where_they_are(review, run, monkeypatch):
@@ -358,7 +358,7 @@ def test_keys_that_point_at_nothing_say_so(review, run):
     viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
     for key in ("D", "M", "X", "T"):
         press(key)
-        assert "no object of nuclei is under the cursor" in widget.message.text(), key
+        assert "no object of nuclei under the cursor" in widget.message.text(), key
     viewer.layers.selection.active = viewer.layers[0]
     press("D")
     assert "no object of dna (1)" in widget.message.text()

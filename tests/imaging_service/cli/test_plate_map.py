@@ -36,7 +36,7 @@ def test_a_new_map_is_drawn_written_and_clean(tmp_path):
     ) == pytest.approx([1e-7, 1e-6, 1e-5, 1e-4])
     checked = run("plate-map", "check", str(tmp_path / "plate_map_1.csv"))
     assert checked.exit_code == 0
-    assert "nothing to remark" in checked.output
+    assert "no errors or warnings" in checked.output
     assert "A D, B I" in checked.output
 
 

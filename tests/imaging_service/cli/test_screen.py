@@ -36,7 +36,10 @@ def test_the_commands(runs, tmp_path):
         == "S1"
     )
     assert "36 rows" not in run("table", folder, "--kind", "doses", "--line", "S1").output
-    assert "no line 'X'; there are S1" in run("table", folder, "--line", "X").output
+    assert (
+        "table responses has no line 'X'; choose one of S1"
+        in run("table", folder, "--line", "X").output
+    )
     assert run("plot", folder, "--out", tmp_path / "p", "--kind", "forest").exit_code == 0
     assert len(list((tmp_path / "p").glob("forest_*.svg"))) == 2
     assert run("add", folder).exit_code == 2

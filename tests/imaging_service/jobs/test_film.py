@@ -277,7 +277,7 @@ def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
     session.erase("somas", labels[5])
     with pytest.raises(StoreError, match="which a later correction removed"):
         corrections.apply_review(out)
-    with pytest.raises(ValueError, match="is in no track"):
+    with pytest.raises(ValueError, match="is not in a track"):
         session.reject_track(10_000, "nobody")
 
 

@@ -71,7 +71,7 @@ def test_what_was_made_upon_a_refused_correction_is_refused_with_it_and_kept(jou
     refused = journal.send(deliver)
     assert [(e.body["parent"], why) for e, why in refused] == [
         (1, "too late"),
-        (2, "it was made upon a correction that was refused"),
+        (2, "well B03, field 1: an earlier correction, which this one builds on, was refused"),
     ]
     assert tried == [("labels", 1), ("labels", 2), ("verdict", 1)]  # the second was not even sent
     assert journal.pending() == []

@@ -99,7 +99,7 @@ def test_damaged_and_absent_versions_are_said(tmp_path):
         log.commit("B03", 1, 2, [Crop("cats", 0, 0, np.ones((2, 2), np.int32))], "ann", "")
     with pytest.raises(ReviewRefused, match="a label is over 1,000,000"):
         log.commit("B03", 1, 2, crop(2**31 - 1), "ann", "")
-    with pytest.raises(ReviewRefused, match="nothing to go back from"):
+    with pytest.raises(ReviewRefused, match="nothing to take back"):
         log.revert(lambda _: BASE, "B03", 1, 2, "ann", "")
     path = tmp_path / "review" / "labels" / "B03" / "1" / "0002.npz"
     path.write_bytes(path.read_bytes()[:60])
@@ -154,7 +154,7 @@ def test_a_reading_apart_is_its_own_record(tmp_path):
     assert ReviewLog(tmp_path, "bob").head("B03", 1) == 2
     assert ReviewLog(tmp_path).revision() == 1
     for bad in ("../x", "a b", "x" * 41):
-        with pytest.raises(ReviewRefused, match="a reading is named by"):
+        with pytest.raises(ReviewRefused, match="cannot name a reading"):
             ReviewLog(tmp_path, bad)
 
 
@@ -200,7 +200,7 @@ def test_a_few_bytes_that_claim_gigabytes_are_refused_before_they_are_believed()
     assert len(read(bomb((2, 2), bytes(16)))[1]) == 1
     with pytest.raises(ValueError, match="more than 125,000,000 pixels"):
         read(bomb((100_000, 100_000)))
-    with pytest.raises(ValueError, match="ends early"):
+    with pytest.raises(ValueError, match="is truncated"):
         read(bomb((10_000, 10_000), bytes(100)))
     # 50 kB that inflate to 50 MB: only the region's 16 bytes are read
     huge = bomb((2, 2), bytes(50_000_000))

@@ -165,15 +165,15 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
     ("path", "content", "headers", "status", "says"),
     [
         ("{well}/1", b"x", {}, 428, "needs If-Match"),
-        ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is no .npz"),
+        ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is not an .npz"),
         (
             "{well}/1",
             body(np.ones((2, 2)), y=319),
             {"If-Match": '"1"'},
             422,
-            "does not lie inside the field",
+            "reaches over the field's edge",
         ),
-        ("{well}/1", body([[-1]]), {"If-Match": '"1"'}, 422, "labels that are none"),
+        ("{well}/1", body([[-1]]), {"If-Match": '"1"'}, 422, "has a negative label"),
         (
             "{well}/1",
             body([[1]], compartment="cats"),
@@ -195,11 +195,11 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
             422,
             "soma 999 has no nucleus",
         ),
-        ("{well}/1", body([[1]]), {"If-Match": "newest"}, 422, "is no version"),
-        ("{well}/1", body([[1]]), {"If-Match": '"²"'.encode("latin-1")}, 422, "is no version"),
-        ("{well}/1", body([[1]]), {"If-Match": '"' + "9" * 5000 + '"'}, 422, "is no version"),
-        ("{well}/1", pack([], []), {"If-Match": '"1"'}, 422, "holds no labels"),
-        ("{well}/9", body([[1]]), {"If-Match": '"1"'}, 404, "has no field 9"),
+        ("{well}/1", body([[1]]), {"If-Match": "newest"}, 422, "is not a version"),
+        ("{well}/1", body([[1]]), {"If-Match": '"²"'.encode("latin-1")}, 422, "is not a version"),
+        ("{well}/1", body([[1]]), {"If-Match": '"' + "9" * 5000 + '"'}, 422, "is not a version"),
+        ("{well}/1", pack([], []), {"If-Match": '"1"'}, 422, "has no labels"),
+        ("{well}/9", body([[1]]), {"If-Match": '"1"'}, 404, "field 9: no such field"),
         ("..%2F..%2Fx/1", body([[1]]), {"If-Match": '"1"'}, 404, ""),
     ],
 )
@@ -399,7 +399,7 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
     said = ann.run.waiting()
     assert said.count("refused: ") == 2
     assert "version 1 is not the newest any more" in said
-    assert "was made upon a correction that was refused" in said
+    assert "field 1: an earlier correction, which this one builds on, was refused" in said
     assert len(list((ann.run.journal.folder / "refused").glob("*.npz"))) == 2
     # what stands is bob's version, without a stroke of ann's laid over it unseen
     assert mine in ann.image().labels["nuclei"]

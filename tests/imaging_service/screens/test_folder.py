@@ -126,7 +126,7 @@ def test_nameless_batches_are_one_and_said(runs, tmp_path):
         add_run(folder, copy)
     fitted = fit(folder)
     assert set(fitted.tables.responses["status"]) == {"one_batch"}
-    assert any("name no differentiation batch" in f for f in fitted.findings)
+    assert any("have no differentiation batch" in f for f in fitted.findings)
 
 
 def test_one_plate_does_not_count_twice(screen, runs, tmp_path):
@@ -189,9 +189,9 @@ def test_settings_change_what_is_read(screen, tmp_path):
 
 
 def test_what_is_no_run_or_no_screen_is_said(tmp_path, runs):
-    with pytest.raises(ScreenError, match="is no finished run: run.json is not there"):
+    with pytest.raises(ScreenError, match="is not a finished run: it has no run.json"):
         add_run(tmp_path / "s", tmp_path)
-    with pytest.raises(ScreenError, match="is no screen"):
+    with pytest.raises(ScreenError, match="is not a screen"):
         fit(tmp_path)
     add_run(tmp_path / "s", runs[0])
     with pytest.raises(ScreenError, match="was not fitted yet"):
@@ -218,7 +218,7 @@ def test_pictures_of_every_kind_are_drawn(screen, tmp_path):
     )
     assert png.name == "curve_nc-log2-aggregate_x_S1.png"
     assert png.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ScreenError, match="no picture of that choice"):
+    with pytest.raises(ScreenError, match="no picture for this choice"):
         draw(screen, tmp_path, line="nobody")
 
 
@@ -238,7 +238,7 @@ def test_of_a_reviewed_run_the_tables_that_follow_the_review_join(analysed, tmp_
     )
     with pytest.raises(
         ScreenError,
-        match=r"was reviewed since its tables were made \(revision 2, tables at 1\).*review apply",
+        match=r"was reviewed since its tables were made \(review at revision 2, tables at 1\).*review apply",
     ):
         add_run(tmp_path / "s", run)
     apply_review(run)

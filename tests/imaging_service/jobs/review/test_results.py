@@ -66,7 +66,7 @@ def test_the_commands(reviewers, tmp_path):
     )
     assert (
         "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000,"
-        " kappa of verdicts 0.000, the engine's F1 beside what both have 1.000" in said.output
+        " kappa of verdicts 0.000, the engine's F1 against the objects of both 1.000" in said.output
     )
     assert json.loads((tmp_path / "a.json").read_text())["n_judged"] == 1
     done = CliRunner().invoke(
