@@ -121,7 +121,7 @@ def audit(array: Any, where: str) -> None:
     if array.nchunks_initialized != array.nchunks:
         raise StoreError(
             f"{where}: {array.nchunks_initialized} of {array.nchunks} chunks are there; the missing"
-            " ones would read as zeros: restore the store, or analyse the plate again"
+            " ones would read as zeros"
         )
 
 
