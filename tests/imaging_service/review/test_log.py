@@ -60,7 +60,7 @@ def test_versions_are_deltas_upon_the_engines_labels(tmp_path):
 def test_a_correction_of_an_old_version_is_refused(tmp_path):
     log = ReviewLog(tmp_path)
     log.commit("B03", 1, 1, crop(7), "ann", "")
-    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, 2 is"):
+    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, version 2 is"):
         log.commit("B03", 1, 1, crop(8), "bob", "")
 
 
@@ -97,7 +97,7 @@ def test_damaged_and_absent_versions_are_said(tmp_path):
         log.labels(BASE, "B03", 1, 5)
     with pytest.raises(ReviewRefused, match="a correction needs labels of nuclei"):
         log.commit("B03", 1, 2, [Crop("cats", 0, 0, np.ones((2, 2), np.int32))], "ann", "")
-    with pytest.raises(ReviewRefused, match="a label is over 1,000,000"):
+    with pytest.raises(ReviewRefused, match="a label is above 1,000,000"):
         log.commit("B03", 1, 2, crop(2**31 - 1), "ann", "")
     with pytest.raises(ReviewRefused, match="nothing to take back"):
         log.revert(lambda _: BASE, "B03", 1, 2, "ann", "")
