@@ -110,7 +110,7 @@ def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells)
     assert mine.graph.any()
     first, second = cells(mine)[:2]
     assert ann.erase("nuclei", first).version == 2
-    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, 2 is"):
+    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, version 2 is"):
         bob.erase("nuclei", second)
     again = bob.image()
     assert again.label_version == 2
