@@ -18,8 +18,6 @@ ALONE = {
     "phenotypes/columns/responses.py": "tests/phenotypes/columns/test_dictionary.py",
     "phenotypes/columns/screens.py": "tests/phenotypes/columns/test_dictionary.py",
     "phenotypes/screens/rows.py": "tests/phenotypes/screens/test_fit.py",
-    "imaging_service/jobs/calibrate.py": "tests/imaging_service/jobs/test_well.py",
-    "imaging_service/jobs/scan.py": "tests/imaging_service/jobs/test_well.py",
     "imaging_service/review/crops.py": "tests/imaging_service/review/test_log.py",
     "napari_plugin/keys.py": "tests/napari_plugin/test_widget.py",
     "napari_plugin/curve_view.py": "tests/napari_plugin/test_widget.py",

@@ -1,0 +1,93 @@
+"""What is read of a scan: planes, time points, hours; and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imaging_service.errors import ImageError
+from imaging_service.ingest.plan import ImageRef
+from imaging_service.jobs import scan
+from imaging_service.jobs.scan import exposed_h, read_planes
+from plate_maps import Well
+from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
+
+
+def test_planes_are_projected_by_their_maximum_channel_by_channel(tmp_path):
+    task = stack_task(
+        tmp_path,
+        {
+            (1, 1, "1", 1): plane(1, 9),
+            (1, 1, "1", 2): plane(5, 2),
+            (1, 1, "2", 1): plane(7, 8),
+            (1, 1, "2", 2): plane(3, 3),
+        },
+    )
+    pixels = read_planes(task, 1, 1)
+    assert pixels.tolist() == [[[5, 9]], [[7, 8]]]
+    assert pixels.dtype == np.uint16
+
+
+def test_each_time_point_and_field_is_its_own(tmp_path):
+    planes = {
+        (f, t, c, 1): plane(100 * f + 10 * t + int(c)) for f in (1, 3) for t in (1, 2) for c in "12"
+    }
+    task = stack_task(tmp_path, planes, more=SURVIVAL, times=(1, 2))
+    assert read_planes(task, 3, 2).ravel().tolist() == [321, 322]
+    assert read_planes(task, 1, 2).ravel().tolist() == [121, 122]
+
+
+def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
+    whole = {(f, 1, c, z): plane(1, 2) for f in (1, 2) for c in "12" for z in (1, 2)}
+    lost = {k: v for k, v in whole.items() if k != (2, 1, "2", 2)}
+    with pytest.raises(ImageError, match=r"well B02, field 2: channel '2' has 1 of the 2 planes"):
+        read_planes(stack_task(tmp_path, lost), 2, 1)
+    without = {k: v for k, v in whole.items() if k[:3] != (2, 1, "2")}
+    with pytest.raises(ImageError, match=r"well B02, field 2: the image of channel '2' is missing"):
+        read_planes(stack_task(tmp_path, without), 2, 1)
+
+
+def test_an_image_that_the_index_names_and_the_folder_lacks_is_missing(tmp_path):
+    absent = (ImageRef(Well(2, 2), 1, 1, "1", 2, "lost.tif"),)
+    task = stack_task(
+        tmp_path, {(1, 1, "1", 1): plane(1), (1, 1, "2", 1): plane(2)}, missing=absent
+    )
+    with pytest.raises(ImageError, match=r"channel '1' is missing \(lost\.tif\)"):
+        read_planes(task, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (np.ones((2, 2), np.uint16), "channels differ in size"),
+        (np.ones((1, 2), np.int32), "pixels of type int32"),
+    ],
+)
+def test_channels_of_one_size_and_of_camera_types(tmp_path, second, says):
+    with pytest.raises(ImageError, match=says):
+        read_planes(
+            stack_task(
+                tmp_path, {(1, 1, "1", 1): plane(1, 2).astype(second.dtype), (1, 1, "2", 1): second}
+            ),
+            1,
+            1,
+        )
+
+
+def test_float_pixels_are_read_as_float32(tmp_path):
+    planes = {(1, 1, c, 1): np.array([[0.25, 2]], np.float64) for c in "12"}
+    pixels = read_planes(stack_task(tmp_path, planes), 1, 1)
+    assert (pixels.dtype, pixels[1].tolist()) == (np.float32, [[0.25, 2.0]])
+
+
+def test_hours_of_exposure_are_of_stored_fields_and_frames(tmp_path, monkeypatch):
+    planes = {(f, t, c, 1): plane(1) for f in (2, 5) for t in (1, 3) for c in "12"}
+    task = stack_task(tmp_path, planes, more=SURVIVAL, times=(1, 3))
+
+    class Known:
+        @staticmethod
+        def exposed_s(plan, image):
+            return image.exposed_s
+
+    monkeypatch.setattr(scan, "reader_named", lambda _: Known)
+    assert exposed_h(task) == {(1, 1): 21, (1, 2): 23, (2, 1): 51, (2, 2): 53}
