@@ -136,6 +136,26 @@ def test_refusals_are_rows_with_status_and_reason(change, status):
     assert table["ec50_molar"][0] is None
 
 
+@pytest.mark.parametrize(
+    ("done", "failed", "status"), [(200.0, -1e9, "ok"), (0.0, 1e9, "vehicle_is_zero")]
+)
+def test_vehicle_wells_that_are_not_done_do_not_decide_whether_there_is_a_vehicle(
+    done, failed, status
+):
+    table = plate({"L1": (0.8, 4e-7)})
+    lost = pl.col("well").is_in(["W0", "W1"])
+    table = table.with_columns(
+        pl.when(lost).then(pl.lit("failed")).otherwise("status").alias("status"),
+        pl.when(lost)
+        .then(failed)
+        .when(pl.col("control") == "vehicle")
+        .then(done)
+        .otherwise("live_density")
+        .alias("live_density"),
+    )
+    assert respond(table, ["live_density"], pixel_size_um=0.65).table["status"].item() == status
+
+
 def test_pixels_too_coarse_for_a_phenotype_refuse_it_alone():
     table = respond(
         plate({"L1": (0.8, 4e-7)}), ["live_density", "nc_log2_aggregate"], pixel_size_um=1.36
