@@ -25,7 +25,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("review_claim", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_review_claim_run_id"), ["run_id"], unique=False)
-    # Runs and rows of before were of the engine's labels. The defaults are for them only; new rows say it themselves.
+    # Earlier runs and rows are of the engine's labels. The defaults are for them only; new rows
+    # name their own.
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("revision", sa.Integer(), nullable=False, server_default="1"))
         batch_op.add_column(

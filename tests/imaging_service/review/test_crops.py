@@ -99,7 +99,7 @@ def test_a_few_bytes_that_claim_gigabytes_are_refused_before_they_are_believed()
     assert len(read(bomb((2, 2), bytes(16)))[1]) == 1
     with pytest.raises(ValueError, match="more than 125,000,000 pixels"):
         read(bomb((100_000, 100_000)))
-    with pytest.raises(ValueError, match="ends early"):
+    with pytest.raises(ValueError, match="is truncated"):
         read(bomb((10_000, 10_000), bytes(100)))
     # 50 kB that inflate to 50 MB: only the region's 16 bytes are read
     huge = bomb((2, 2), bytes(50_000_000))
