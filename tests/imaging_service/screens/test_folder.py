@@ -297,7 +297,7 @@ def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path,
         fit(folder)
     monkeypatch.setattr(screens_module, "write_table", true)
     remove_run(folder, added.run_id)
-    with pytest.raises(ScreenError, match="or a fit was cut short"):
+    with pytest.raises(ScreenError, match="or a fit was interrupted"):
         read_screen_table(folder, "responses")
     assert fit(folder).tables.responses.equals(read_screen_table(screen, "responses"))
 
