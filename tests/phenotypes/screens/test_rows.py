@@ -46,7 +46,7 @@ def row(own=None, **more):
     return ScreenRow(
         **{
             "phenotype": "live_density",
-            "own": own or ladder("b0", "b1"),
+            "ladder": own or ladder("b0", "b1"),
             "isogenic": None,
             "live": None,
             "gaps": None,
@@ -74,8 +74,8 @@ def test_batch_means_are_split_by_condition_in_the_order_of_batch_and_dose():
     assert own.dose.tolist() == DOSES * 2
     assert own.n_vehicle.tolist() == [9.0] * 4 + [8.0] * 4
     assert found["live_density", "S1", "y"].vehicles == ("water",)
-    assert own.at(1e-6) == pytest.approx({"b0": -0.21, "b1": -0.2})
-    assert own.at(2e-6) == {}
+    assert own.effects_at(1e-6) == pytest.approx({"b0": -0.21, "b1": -0.2})
+    assert own.effects_at(2e-6) == {}
     assert cells_of(table.clear()) == {}
 
 
@@ -160,8 +160,8 @@ def test_a_rescue_is_over_the_batches_that_have_a_gap():
         {"robust": True},
         {"isogenic": ladder("b0")},
         {"live": ladder("b0")},
-        {"own": ladder("b0", "b1", n_wells=4)},
-        {"own": ladder("b0", "b1", vehicles="water")},
+        {"ladder": ladder("b0", "b1", n_wells=4)},
+        {"ladder": ladder("b0", "b1", vehicles="water")},
     ],
 )
 def test_a_row_is_fitted_again_when_what_it_stands_on_changes(change):
