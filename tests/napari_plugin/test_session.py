@@ -174,7 +174,7 @@ def test_cells_are_merged_and_split_with_their_somas(own, monkeypatch):
     parts = own.image()
     assert len(cells(parts)) == len(cells(image))
     assert (parts.labels["nuclei"] > 0).sum() == (image.labels["nuclei"] > 0).sum()
-    with pytest.raises(ValueError, match="two points or more inside nuclei"):
+    with pytest.raises(ValueError, match="at least two points inside nuclei"):
         own.split(first, [(0.0, 0.0), (1.0, 1.0)])
 
 

@@ -38,7 +38,7 @@ def test_models_pull_without_a_network_says_where_to_put_the_file(tmp_path, monk
     monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
     shown = run("models", "pull", "cyto9")
     assert shown.exit_code == 2
-    assert "no model that can be pulled" in " ".join(shown.output.replace("│", " ").split())
+    assert "is not a model that can be pulled" in " ".join(shown.output.replace("│", " ").split())
 
 
 @pytest.fixture(scope="module")

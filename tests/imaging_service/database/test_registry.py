@@ -85,5 +85,5 @@ def test_batches(session):
     assert merge_batches(session, "batch\tpurity\ndiff-1\t0.8\n", "b.tsv").added == ["diff-1"]
     assert merge_batches(session, "batch\tpurity\ndiff-1\t0.9\n", "b.tsv").changed == ["diff-1"]
     assert load_registry(session).batches["diff-1"].purity == "0.9"
-    with pytest.raises(RegistryRefused, match="no share between 0 and 1"):
+    with pytest.raises(RegistryRefused, match="is not a number from 0 to 1"):
         merge_batches(session, "batch\tpurity\ndiff-2\t80\n", "b.tsv")

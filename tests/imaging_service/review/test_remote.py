@@ -164,7 +164,7 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
 @pytest.mark.parametrize(
     ("path", "content", "headers", "status", "says"),
     [
-        ("{well}/1", b"x", {}, 428, "needs If-Match"),
+        ("{well}/1", b"x", {}, 428, "needs the header If-Match"),
         ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is not an .npz"),
         (
             "{well}/1",
