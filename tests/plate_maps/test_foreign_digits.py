@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from plate_maps import PlateMapError, Well, read_plate_map
 from plate_maps.conditions import parse_dose
-from plate_maps.readers.sheets import read_sheets
 from plate_maps.registry import Batch, Line, RegistryError, read_batches, read_lines, write
 from plate_maps.wells import row_number, whole_number
 
@@ -146,9 +145,3 @@ def test_buckets_years_and_identifiers_have_no_other_digits(name, text):
 def test_a_share_has_no_other_digits(purity):
     with pytest.raises(RegistryError, match="row 2.*purity"):
         read_batches(write([Batch("d1", purity=purity)], Batch))
-
-
-def test_a_cell_of_more_text_than_the_csv_reader_takes_is_refused_by_file(tmp_path):
-    (tmp_path / "map.csv").write_text("well,line\nA01," + "x" * 200_000)
-    with pytest.raises(PlateMapError, match=r"map\.csv"):
-        read_sheets(tmp_path / "map.csv")

@@ -8,13 +8,10 @@ import csv
 import io
 import string
 import tempfile
-import zipfile
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl import Workbook
 
 from plate_maps import (
     Condition,
@@ -26,7 +23,6 @@ from plate_maps import (
     read_plate_map,
 )
 from plate_maps.layout import to_csv
-from plate_maps.readers.sheets import MAX_BYTES
 
 NAMES = st.text(
     string.ascii_letters + string.digits + " -_.äµ,;\"'", min_size=1, max_size=12
@@ -125,67 +121,3 @@ def test_any_cells_are_read_or_refused(rows):
         assert error.problems
     else:
         assert all(c.line for c in found.conditions.values())
-
-
-def workbook(tmp_path, rows, merge=""):
-    book = Workbook()
-    for row in rows:
-        book.active.append(row)
-    if merge:
-        book.active.merge_cells(merge)
-    book.save(tmp_path / "map.xlsx")
-    return tmp_path / "map.xlsx"
-
-
-HEADER = ["well", "line", "compound", "dose", "unit", "control"]
-
-
-def test_merged_cells_are_named_and_never_carried_over(tmp_path):
-    """A line merged over two rows stands in the first only; the second well would silently get
-    none, or a wrong one.
-    """
-    path = workbook(
-        tmp_path,
-        [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", 1, "uM", ""]],
-        "B2:B3",
-    )
-    with pytest.raises(PlateMapError, match="row 3, well A02: the cell line is missing"):
-        read_plate_map(path)
-
-
-def test_formulas_without_a_stored_value_are_named(tmp_path):
-    path = workbook(
-        tmp_path,
-        [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", "=1*3", "uM", ""]],
-    )
-    with pytest.raises(
-        PlateMapError, match=r"row 3: formula =1\*3 has no stored value; open and save it in Excel"
-    ):
-        read_plate_map(path)
-
-
-def test_a_sheet_of_fifty_megabytes_is_refused_at_once_or_read_within_limits(tmp_path):
-    row = "A01,L1,x,1,uM,," + "y" * 60 + "\n"
-    text = "well,line,compound,dose,unit,control,note\n" + row * (MAX_BYTES // len(row) - 10)
-    (tmp_path / "map.csv").write_text(text)
-    with pytest.raises(PlateMapError, match="more than 3,072 rows for one plate"):
-        read_plate_map(tmp_path / "map.csv")
-    (tmp_path / "map.csv").write_text(text + row * 20)
-    with pytest.raises(PlateMapError, match="a plate map is at most 52,428,800"):
-        read_plate_map(tmp_path / "map.csv")
-
-
-def test_a_workbook_whose_sheet_breaks_off_is_refused_by_name(tmp_path):
-    """The archive opens; the XML inside ends in the middle, which shows only while rows are read."""
-    whole = workbook(tmp_path, [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"]])
-    broken = tmp_path / "broken.xlsx"
-    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(broken, "w") as target:
-        for name in source.namelist():
-            content = source.read(name)
-            target.writestr(
-                name, content[: len(content) // 2] if name.endswith("sheet1.xml") else content
-            )
-    with pytest.raises(
-        PlateMapError, match=r"broken.xlsx cannot be used:\n  - the workbook cannot be read"
-    ):
-        read_plate_map(broken)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from plate_maps import PlateMapError, Well, plates_of_map, read_plate_map
-from plate_maps.readers.long import choose_plate
 
 MAP = "barcode,well,line,compound,dose,unit,control\n" + "".join(
     f"{plate},A01,{line},DMSO,,,vehicle\n{plate},A02,{line},x,{dose},uM,\n"
@@ -34,22 +33,6 @@ def test_which_plate_is_never_guessed(tmp_path):
         read(tmp_path)
     with pytest.raises(PlateMapError, match="row 6: the plate is missing"):
         read(tmp_path, "BC1", MAP + ",A03,L1,x,1,uM,\n")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        ("", None),
-        ("bc1", "BC1"),
-        ("BC12", "BC12"),
-        ("run_BC12", "BC12"),
-        ("BC123", None),
-        ("BC1-BC12", "BC12"),
-        ("other", None),
-    ],
-)
-def test_names_match_whole_words_only(wanted, found):
-    assert choose_plate(["BC1", "BC12"], wanted) == found
 
 
 def test_a_jump_barcode_table_leads_to_its_map(tmp_path):

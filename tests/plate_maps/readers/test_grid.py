@@ -1,0 +1,165 @@
+"""Blocks that look like the plate: where they begin and end, and what is said of a faulty one."""
+
+from __future__ import annotations
+
+import pytest
+from openpyxl import Workbook
+
+from plate_maps import Condition, Control, Well, read_plate_map
+from plate_maps.readers.grid import find_blocks, read_grid
+from plate_maps.readers.sheets import Sheet
+from tests.plate_maps.written_maps import GRID, write
+
+
+def sheet(text, source="map.csv"):
+    return Sheet(source, [line.split(",") for line in text.splitlines()])
+
+
+def test_blocks_one_below_the_other_give_the_wells_that_hold_something(tmp_path):
+    plate_map = read_plate_map(write(tmp_path, GRID))
+    assert [w.name for w in plate_map] == ["A01", "A02", "A03", "B01", "B02"]
+    assert plate_map[Well.parse("A03")].dose_molar == 1e-5
+    assert plate_map[Well.parse("B01")].is_vehicle
+
+
+def test_blocks_over_the_sheets_of_a_workbook_give_the_same_map(tmp_path):
+    book = Workbook()
+    book.remove(book.active)
+    for block in GRID.strip().split("\n\n"):
+        rows = [line.split(",") for line in block.splitlines()]
+        page = book.create_sheet(rows[0][0].split(" ")[0])
+        for row in rows:
+            page.append([int(c) if c.isdigit() else c or None for c in row])
+    book.save(tmp_path / "grid.xlsx")
+    assert (
+        read_plate_map(tmp_path / "grid.xlsx").digest()
+        == read_plate_map(write(tmp_path, GRID)).digest()
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "opens"),
+    [
+        ("line,1,2,3", True),
+        (",1,2", True),
+        ("line,01,002", True),
+        ("line,1,2,3,,", True),
+        ("line,1", False),
+        ("line,2,3", False),
+        ("line,1,3", False),
+        ("line,1,,2", False),
+        ("line,1,2,note", False),
+        ("1,2,3", False),
+        ("", False),
+    ],
+)
+def test_a_block_opens_with_the_numbers_from_1_beside_its_corner(row, opens):
+    assert find_blocks(sheet(f"title\n{row}\nA,L1,L1")) == [1] * opens
+
+
+def test_the_name_of_a_sheet_names_the_block_whose_corner_is_empty():
+    named = ("map.xlsx, sheet Cell line", "map.xlsx, sheet control", "map.xlsx, sheet plated by")
+    blocks = (",1,2\nA,L1,", ",1,2\nA,vehicle,", ",1,2\nA,kim,")
+    entries, problems = read_grid([sheet(t, name) for t, name in zip(blocks, named, strict=True)])
+    assert problems == []
+    assert entries == [
+        (
+            "map.xlsx, sheet Cell line, row 2, column 1 (Cell line block)",
+            Well(1, 1),
+            Condition("L1", "", 0.0, Control.VEHICLE, annotations=(("plated_by", "kim"),)),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("corner", "molar"), [("dose (nM)", 1e-8), ("Conc. [µM]", None), ("concentration[ mM ]", 1e-2)]
+)
+def test_the_unit_of_a_dose_stands_in_brackets_behind_its_name(corner, molar):
+    text = f"compound,1,2\nA,ril,\n\n{corner},1,2\nA,10,\n"
+    entries, problems = read_grid([sheet(text)], "L1")
+    if molar is None:  # "conc." is not a word for a dose
+        assert problems == [
+            "map.csv, row 2, column 1 (compound block), well A01: compound ril has no dose; give"
+            " one, or mark the well as a control"
+        ]
+    else:
+        assert [c.dose_molar for _, _, c in entries] == [molar]
+
+
+def test_a_unit_that_is_not_one_leaves_the_block_unread():
+    entries, problems = read_grid([sheet("control,1,2\nA,pos,\n\ndose (mg/mL),1,2\nA,10,")], "L1")
+    assert problems == [
+        "map.csv, row 4: 'mg/mL' is not a concentration unit; write M, mM, µM (uM), nM or pM"
+    ]
+    assert [c.dose_molar for _, _, c in entries] == [None]
+
+
+def test_a_line_for_all_wells_stands_in_where_a_well_has_none():
+    entries, problems = read_grid([sheet("line,1,2\nA,,L2\n\ncontrol,1,2\nA,veh,veh")], "L1")
+    assert ([c.line for _, _, c in entries], problems) == (["L1", "L2"], [])
+
+
+def test_a_plate_without_lines_is_refused_with_the_blocks_that_it_has():
+    assert read_grid([sheet("Compound,1,2\nA,ril,\n\ndose (uM),1,2\nA,1,")]) == (
+        [],
+        [
+            "map.csv: no block named line (blocks found: compound, dose); every well needs its"
+            " cell line: add the block, or name one line for all wells"
+        ],
+    )
+
+
+def test_a_batch_for_the_whole_plate_fills_no_well_but_a_line_or_a_note_does():
+    batch = "batch,1,2,3\nA,d1,d1,d1\n\ngenotype,1,2,3\nA,wt,wt,wt\n\nreplicate,1,2,3\nA,1,1,1\n"
+    text = f"control,1,2,3\nA,vehicle,,\n\nnote,1,2,3\nA,,bubble,\n\n{batch}"
+    entries, problems = read_grid([sheet(text)], "L1")
+    assert [(well.name, c.batch, c.genotype, c.replicate) for _, well, c in entries] == [
+        ("A01", "d1", "wt", "1")
+    ]
+    # What was written beside an empty well is not dropped in silence.
+    assert problems == [
+        "map.csv, row 5, column 2 (note block), well A02: neither a compound nor a control is"
+        " given; mark untreated vehicle wells as vehicle"
+    ]
+
+
+def test_a_second_block_of_one_property_is_refused_and_the_first_is_kept():
+    text = "line,1,2\nA,L1,\n\ncontrol,1,2\nA,vehicle,\n\nCell line,1,2\nA,L2,\n"
+    entries, problems = read_grid([sheet(text)])
+    assert problems == [
+        "map.csv, row 7: block Cell line was given before, at map.csv, row 1; keep one"
+    ]
+    assert [c.line for _, _, c in entries] == ["L1"]
+
+
+def test_a_block_ends_at_a_row_without_a_letter():
+    text = "line,1,2\nA,L1,\n,L9,L9\nB,L9,L9\n\ncontrol,1,2\nA,vehicle,\n"
+    entries, problems = read_grid([sheet(text)])
+    assert ([well.name for _, well, _ in entries], problems) == (["A01"], [])
+
+
+def test_a_row_that_is_not_one_is_named_and_ends_the_block():
+    text = "line,1,2\nA,L1,\n1,L1,\nC,L1,\n\ncontrol,1,2\nA,vehicle,\n"
+    entries, problems = read_grid([sheet(text)])
+    assert problems == ["map.csv, row 3: '1' is not a plate row; rows are letters, A to AF"]
+    assert [well.name for _, well, _ in entries] == ["A01"]
+
+
+@pytest.mark.parametrize("row", ["A,L1,L1,L1", "A,L1,L1,,L1"])
+def test_values_to_the_right_of_the_last_number_are_named(row):
+    text = f"line,1,2\n{row}\nB,L1,,,\n\ncontrol,1,2\nA,vehicle,vehicle\nB,vehicle\n"
+    entries, problems = read_grid([sheet(text)])
+    assert problems == [
+        "map.csv, row 2: there are values to the right of the last numbered column; number their"
+        " columns or delete them"
+    ]
+    assert [well.name for _, well, _ in entries] == ["A01", "A02", "B01"]
+
+
+def test_a_fault_is_placed_at_the_cell_that_its_message_quotes():
+    text = "line,1,2\nA,L1,L1\n\ncontrol,1,2\nA,vehicle,postive\n"
+    entries, problems = read_grid([sheet(text)])
+    assert [p.split(";")[0] for p in problems] == [
+        "map.csv, row 5, column 2 (control block), well A02: 'postive' is not a control"
+    ]
+    assert [well.name for _, well, _ in entries] == ["A01"]

@@ -1,0 +1,220 @@
+"""Sheets of text: whatever the delimiter, the encoding or the workbook, and what is refused."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+from openpyxl import Workbook
+
+from plate_maps import PlateMapError, Well, read_plate_map
+from plate_maps.readers import sheets
+from plate_maps.readers.sheets import MAX_BYTES, Sheet, check_size, parse_xml, read_sheets
+from tests.plate_maps.written_maps import LONG, write
+
+HEADER = ["well", "line", "compound", "dose", "unit", "control"]
+
+
+def workbook(tmp_path, rows, merge=""):
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    if merge:
+        book.active.merge_cells(merge)
+    book.save(tmp_path / "map.xlsx")
+    return tmp_path / "map.xlsx"
+
+
+def refused(path):
+    """The problems for which a file is refused."""
+    with pytest.raises(PlateMapError) as caught:
+        read_sheets(path)
+    assert caught.value.source.endswith(path.name)
+    return caught.value.problems
+
+
+def test_a_row_is_placed_by_the_line_of_its_file():
+    assert Sheet("map.csv", [["a"]]).place(0) == "map.csv, row 1"
+    assert Sheet("map.xlsx, sheet line", [], first_row=5).place(2) == "map.xlsx, sheet line, row 7"
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(",", "m.csv"), (";", "m.csv"), ("\t", "m.tsv"), ("\t", "m.txt")]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_delimiters_and_encodings_give_the_same_map(tmp_path, delimiter, name, encoding):
+    path = write(tmp_path, LONG.replace(",", delimiter), name, encoding)
+    assert read_plate_map(path).digest() == read_plate_map(write(tmp_path, LONG)).digest()
+
+
+def test_windows_text_is_read(tmp_path):
+    assert (
+        read_plate_map(write(tmp_path, LONG, encoding="cp1252"))[Well.parse("B05")].dose_molar
+        == 1e-5
+    )
+
+
+def test_the_header_decides_about_the_delimiter_and_cells_are_stripped(tmp_path):
+    text = '\n  \nwell;note\n A1 ;"1,5, 2,5, 3,5; 4"\n'
+    assert read_sheets(write(tmp_path, text)) == [
+        Sheet("map.csv", [[], [""], ["well", "note"], ["A1", "1,5, 2,5, 3,5; 4"]])
+    ]
+
+
+def test_a_line_break_inside_quotes_does_not_end_the_row(tmp_path):
+    (sheet,) = read_sheets(write(tmp_path, 'well,note\r\nA1,"two\nlines"\r\nA2,\r\n'))
+    assert sheet.rows == [["well", "note"], ["A1", "two\nlines"], ["A2", ""]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("map.pdf", b"x", "files ending in .pdf are not read; save the map as .csv, .tsv or .xlsx"),
+        ("map", b"x", "files ending in nothing are not read"),
+        ("map.csv", b"a\x00b", "the file holds binary data, not text"),
+        ("map.csv", b"well\x81", "the text is neither UTF-8, UTF-16 nor Windows-1252"),
+        ("map.csv", b"\xff\xfea", "the text is neither UTF-8, UTF-16 nor Windows-1252"),
+        ("map.xlsx", b"PK no", "the workbook cannot be read: File is not a zip file"),
+    ],
+)
+def test_other_files_are_refused_with_what_is_wrong(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    (sentence,) = refused(tmp_path / name)
+    assert sentence.startswith(problem)
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.xlsx", "none.pdf"])
+def test_an_absent_file_is_refused(tmp_path, name):
+    assert refused(tmp_path / name) == ["the file does not exist"]
+    (tmp_path / name).mkdir()
+    assert refused(tmp_path / name) == ["the file does not exist"]
+
+
+def test_a_cell_of_more_text_than_the_csv_reader_takes_is_refused_by_file(tmp_path):
+    (tmp_path / "map.csv").write_text("well,line\nA01," + "x" * 200_000)
+    (sentence,) = refused(tmp_path / "map.csv")
+    assert sentence == "line 2 cannot be read: field larger than field limit (131072)"
+
+
+def test_a_file_may_have_as_many_bytes_as_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "MAX_BYTES", 1200)
+    path = write(tmp_path, "x" * 1200)
+    check_size(path)
+    assert read_sheets(path) == [Sheet("map.csv", [["x" * 1200]])]
+    path.write_text("x" * 1201)
+    assert refused(path) == ["the file has 1,201 bytes; a plate map is at most 1,200"]
+
+
+def test_a_sheet_of_fifty_megabytes_is_refused_at_once_or_read_within_limits(tmp_path):
+    row = "A01,L1,x,1,uM,," + "y" * 60 + "\n"
+    text = "well,line,compound,dose,unit,control,note\n" + row * (MAX_BYTES // len(row) - 10)
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(PlateMapError, match="more than 3,072 rows for one plate"):
+        read_plate_map(tmp_path / "map.csv")
+    (tmp_path / "map.csv").write_text(text + row * 20)
+    with pytest.raises(PlateMapError, match="a plate map is at most 52,428,800"):
+        read_plate_map(tmp_path / "map.csv")
+
+
+def test_a_workbook_of_numbers_gives_the_same_map_as_the_text(tmp_path):
+    rows = [
+        [float(c) if c.replace(".", "").isdigit() else c or None for c in line.split(",")]
+        for line in LONG.splitlines()
+    ]
+    assert (
+        read_plate_map(workbook(tmp_path, rows)).digest()
+        == read_plate_map(write(tmp_path, LONG)).digest()
+    )
+
+
+def test_a_workbook_s_cells_are_text_and_its_empty_sheets_left_out(tmp_path):
+    book = Workbook()
+    book.active.title = "first"
+    book.active.append([1, 2.0, 0.25, None, "  A1 ", True])
+    book.create_sheet("empty")
+    book.create_sheet("blank").append(["", " "])
+    book.create_sheet("last").append(["x"])
+    book.save(tmp_path / "map.xlsx")
+    assert read_sheets(tmp_path / "map.xlsx") == [
+        Sheet("map.xlsx, sheet first", [["1", "2", "0.25", "", "A1", "True"]]),
+        Sheet("map.xlsx, sheet last", [["x"]]),
+    ]
+
+
+def test_merged_cells_are_named_and_never_carried_over(tmp_path):
+    """A line merged over two rows stands in the first only; the second well would silently get
+    none, or a wrong one.
+    """
+    path = workbook(
+        tmp_path,
+        [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", 1, "uM", ""]],
+        "B2:B3",
+    )
+    with pytest.raises(PlateMapError, match="row 3, well A02: the cell line is missing"):
+        read_plate_map(path)
+
+
+def test_formulas_without_a_stored_value_are_all_named(tmp_path):
+    path = workbook(
+        tmp_path,
+        [HEADER, ["A01", '="L"&1', "DMSO", "", "", "vehicle"], ["A02", "L1", "x", "=1*3", "uM"]],
+    )
+    assert refused(path) == [
+        f"map.xlsx, sheet Sheet, row {row}: formula {formula} has no stored value; open and save"
+        " it in Excel"
+        for row, formula in ((2, '="L"&1'), (3, "=1*3"))
+    ]
+
+
+def test_a_workbook_whose_sheet_breaks_off_is_refused_by_name(tmp_path):
+    """The archive opens; its XML ends in the middle, which shows only while rows are read."""
+    whole = workbook(tmp_path, [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"]])
+    broken = tmp_path / "broken.xlsx"
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(broken, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(
+                name, content[: len(content) // 2] if name.endswith("sheet1.xml") else content
+            )
+    with pytest.raises(
+        PlateMapError, match=r"broken.xlsx cannot be used:\n  - the workbook cannot be read"
+    ):
+        read_plate_map(broken)
+
+
+@pytest.mark.parametrize("error", [OSError("no such device"), MemoryError()])
+def test_an_error_of_the_disk_or_the_memory_is_not_taken_for_a_broken_workbook(
+    tmp_path, monkeypatch, error
+):
+    def fail(*_, **__):
+        raise error
+
+    path = workbook(tmp_path, [HEADER])
+    monkeypatch.setattr("openpyxl.load_workbook", fail)
+    with pytest.raises(type(error)) as raised:
+        read_sheets(path)
+    assert raised.value is error
+
+
+def test_xml_gives_its_root(tmp_path):
+    root = parse_xml(write(tmp_path, "<plate><well row='1'/></plate>", "map.xml"))
+    assert (root.tag, [(child.tag, child.attrib) for child in root]) == (
+        "plate",
+        [("well", {"row": "1"})],
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<plate>", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "<a>\x00</a>"]
+)
+def test_broken_xml_and_entities_are_refused_by_file(tmp_path, text):
+    with pytest.raises(PlateMapError) as caught:
+        parse_xml(write(tmp_path, text, "map.xml"))
+    assert caught.value.source == "map.xml"
+    assert [p.split(":")[0] for p in caught.value.problems] == ["the file cannot be read as XML"]
+
+
+def test_xml_beyond_the_limit_is_not_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "MAX_BYTES", 3)
+    with pytest.raises(PlateMapError, match="the file has 4 bytes; a plate map is at most 3"):
+        parse_xml(write(tmp_path, "<a/>", "map.xml"))
