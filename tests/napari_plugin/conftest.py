@@ -5,6 +5,7 @@ into every test of the science.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -55,3 +56,32 @@ def session(analysed: Path):
     opened = ReviewSession.open(analysed)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def run(analysed: Path, tmp_path: Path) -> Path:
+    """A copy of the phantom plate's run, so that it may be written to."""
+    return shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
+
+
+@pytest.fixture
+def review(make_napari_viewer):
+    """(viewer, widget, press): `press` is a key as napari hears it, the selected layer's before the
+    viewer's.
+    """
+    from napari_plugin.widget import ReviewWidget
+
+    viewer = make_napari_viewer()
+    widget = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Review a run", area="right")
+
+    def press(key):
+        active = viewer.layers.selection.active
+        keymap = {
+            **{str(k): f for k, f in viewer.keymap.items()},
+            **{str(k): f for k, f in (active.keymap if active else {}).items()},
+        }
+        keymap[key](viewer)
+
+    yield viewer, widget, press
+    widget.close_session()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 
 from imaging_service.review.log import UNATTRIBUTED
-from napari_plugin.edits import graph_labels
 from napari_plugin.layers import GRAPH_LAYER, field_layers, get_reader
 
 CHANNELS, LABELS = (
@@ -48,15 +47,6 @@ def test_the_graph_lies_on_the_neurites_and_names_their_cells(session):
     known = (thin > 0) & (thin != UNATTRIBUTED)
     assert np.array_equal(drawn[known], thin[known])
     assert len({*np.unique(drawn)} - cells) <= 1  # what is nobody's
-
-
-def test_a_line_at_the_edge_does_not_come_out_at_the_other_side():
-    graph = np.zeros((9, 9), np.int32)
-    graph[0, 4], graph[8, 8] = 3, UNATTRIBUTED
-    drawn = graph_labels(graph)
-    assert drawn.tolist()[0] == [0, 0, 0, 3, 3, 3, 0, 0, 0]
-    assert drawn[8, 4] == drawn[0, 8] == drawn[8, 0] == 0
-    assert drawn[7:, 7:].tolist() == [[4, 4], [4, 4]]
 
 
 def test_the_reader_takes_run_folders_only(analysed, tmp_path):

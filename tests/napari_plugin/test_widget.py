@@ -14,9 +14,9 @@ from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.plan import read_inputs
 from imaging_service.protocol import parse_protocol
 from imaging_service.review.local import LocalRun
-from napari_plugin.session import ReviewSession
 from segmentation.phantoms.films import Film, render_film
 from segmentation.phantoms.render import Optics
+from tests.napari_plugin.cursor import point_at
 
 LAYERS = [
     "dna (1)",
@@ -36,11 +36,6 @@ def test_the_manifest_is_valid():
     manifest = PluginManifest.from_distribution("motor-neuron-imaging-service")
     manifest.validate_imports()
     assert [w.display_name for w in manifest.contributions.widgets] == ["Review a run"]
-
-
-@pytest.fixture
-def run(analysed, tmp_path):
-    return shutil.copytree(analysed, tmp_path / "run", ignore=shutil.ignore_patterns("*.lock"))
 
 
 @pytest.fixture(scope="module")
@@ -117,38 +112,6 @@ def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(
     assert ("B02", 1, tracked["track"]) in log.standing()
 
 
-@pytest.fixture
-def review(make_napari_viewer):
-    """(viewer, widget, press): `press` is a key as napari hears it, the selected layer's before the
-    viewer's.
-    """
-    from napari_plugin.widget import ReviewWidget
-
-    viewer = make_napari_viewer()
-    widget = ReviewWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Review a run", area="right")
-
-    def press(key):
-        active = viewer.layers.selection.active
-        keymap = {
-            **{str(k): f for k, f in viewer.keymap.items()},
-            **{str(k): f for k, f in (active.keymap if active else {}).items()},
-        }
-        keymap[key](viewer)
-
-    yield viewer, widget, press
-    widget.close_session()
-
-
-def point_at(viewer, name, label):
-    """Put the cursor over a label; returns the place in pixels."""
-    layer = viewer.layers[name]
-    y, x = np.argwhere(layer.data == label)[0]
-    viewer.layers.selection.active = layer
-    viewer.cursor.position = tuple(layer.data_to_world((y, x)))
-    return int(y), int(x)
-
-
 def test_it_opens_steps_and_reports(review, run, tmp_path):
     viewer, widget, _ = review
     widget.open(tmp_path)
@@ -188,69 +151,6 @@ def test_keys_judge_and_correct(review, run, monkeypatch):
     press("A")
     assert widget.session.number == 2
     assert widget.session.run.review.standing()[well, 1, None].accepted
-
-
-def test_what_was_painted_is_saved_when_one_steps_on(review, run):
-    viewer, widget, press = review
-    widget.open(run)
-    well = widget.session.well
-    press("W")
-    layer = viewer.layers.selection.active
-    assert (layer.name, layer.mode) == ("nuclei", "paint")
-    number = layer.selected_label
-    assert viewer.layers["somas"].selected_label == number
-    assert number not in layer.data
-    layer.paint((10, 10), number)
-    assert (layer.data == number).any()
-    press("N")
-    # a stray click paints nothing on the next field
-    assert (layer.mode, layer.selected_label) == ("pan_zoom", 0)
-    assert (widget.session.run.read_field(well, 1).labels["nuclei"] == number).any()
-    assert [v.reason for v in widget.session.run.review.history(well, 1)] == ["painted"]
-
-
-def test_two_presses_of_x_split_a_cell_and_m_merges_it_again(review, run):
-    viewer, widget, press = review
-    widget.open(run)
-    nuclei = viewer.layers["nuclei"]
-    label = int(np.bincount(nuclei.data[nuclei.data > 0]).argmax())
-    places = np.argwhere(nuclei.data == label)
-    area = len(places)
-    for place in (places[0], places[-1]):
-        point_at(viewer, "nuclei", label)
-        viewer.cursor.position = tuple(nuclei.data_to_world(place))
-        press("X")
-    halves = [(nuclei.data == n).sum() for n in (label, int(nuclei.data.max()))]
-    assert sum(halves) == area
-    assert min(halves) > 0.2 * area
-    second = int(nuclei.data.max())
-    point_at(viewer, "nuclei", second)
-    press("M")
-    assert "there is no cell 0 to merge" in widget.message.text()  # nothing was picked yet
-    nuclei.selected_label = label
-    press("M")
-    assert (nuclei.data == label).sum() == area
-
-
-def test_what_somebody_else_changed_is_shown_and_ones_own_strokes_are_kept(review, run):
-    viewer, widget, press = review
-    widget.open(run)
-    well, first = widget.session.well, int(viewer.layers["nuclei"].data.max())
-    viewer.layers["nuclei"].data[:3, :3] = 900
-    other = ReviewSession.open(run)
-    other.image()
-    other.erase("nuclei", first)
-    other.close()
-    press("S")
-    assert "is not the newest any more" in widget.message.text()
-    assert "named “refused”" in widget.message.text()
-    assert not (viewer.layers["nuclei"].data == first).any()
-    assert not (viewer.layers["nuclei"].data == 900).any()
-    assert (viewer.layers[f"nuclei, refused ({well} field 1)"].data == 900).sum() == 9
-    assert viewer.layers.selection.active.name == "nuclei"
-    assert widget.session.run.review.head(well, 1) == 2
-    press("N")  # nobody is stuck on it
-    assert "field 2" in widget.caption.text()
 
 
 def test_the_plate_and_the_curve_follow_the_well(review, run):
@@ -333,40 +233,6 @@ def test_closing_the_dock_saves_what_was_painted(review, run):
     assert (LocalRun(run).read_field(well, 1).labels["nuclei"] == number).any()
 
 
-def test_nobody_is_trapped_by_paint_that_is_refused(review, run):
-    viewer, widget, press = review
-    widget.open(run)
-    before = viewer.layers["somas"].data.copy()
-    viewer.layers["somas"].data[:4, :4] = 700
-    press("N")
-    assert "soma 700 has no nucleus" in widget.message.text()
-    assert "field 1" in widget.caption.text()
-    press("Z")
-    assert np.array_equal(viewer.layers["somas"].data, before)
-    press("N")
-    assert "field 2" in widget.caption.text()
-    press("Z")
-    assert "no correction of this field to take back" in widget.message.text()
-
-
-def test_keys_that_point_at_nothing_say_so(review, run):
-    viewer, widget, press = review
-    for key in ("D", "M", "X", "T", "A", "N", "Z", "S", "W", "U", "G", "O", "C"):
-        press(key)  # nothing is open: nothing happens
-    widget.open(run)
-    nuclei = viewer.layers["nuclei"]
-    viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
-    for key in ("D", "M", "X", "T"):
-        press(key)
-        assert "no object of nuclei under the cursor" in widget.message.text(), key
-    viewer.layers.selection.active = viewer.layers[0]
-    press("D")
-    assert "no object of dna (1)" in widget.message.text()
-    (run / "review" / "queue.csv").unlink()
-    press("Q")
-    assert "This run has no queue" in widget.message.text()
-
-
 def test_a_rejected_well_is_said_and_taken_back(review, run, monkeypatch):
     _, widget, press = review
     widget.open(run)
@@ -381,3 +247,30 @@ def test_a_rejected_well_is_said_and_taken_back(review, run, monkeypatch):
     widget.apart.setChecked(True)
     assert "independent reading" in widget.progress.text()
     assert "accepted" not in widget.caption.text()
+
+
+def test_before_a_run_is_open_keys_do_nothing(review):
+    viewer, widget, press = review
+    for key in ("A", "R", "T", "N", "P", "Q", "U", "G", "O", "D", "M", "X", "W", "S", "Z", "C"):
+        press(key)
+        assert (len(viewer.layers), widget.message.text()) == (0, ""), key
+    assert widget.caption.text() == "No run is open."
+
+
+def test_a_track_is_rejected_only_where_the_cursor_is_on_a_cell(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    nuclei = viewer.layers["nuclei"]
+    viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
+    press("T")
+    assert "no object of nuclei under the cursor" in widget.message.text()
+
+
+def test_a_run_without_a_queue_says_how_to_make_one(review, run):
+    _, widget, press = review
+    widget.open(run)
+    (run / "review" / "queue.csv").unlink()
+    press("Q")
+    assert widget.message.text() == (
+        "This run has no queue; make it with: imaging-service review queue"
+    )
