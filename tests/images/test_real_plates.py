@@ -90,4 +90,4 @@ def test_operetta_is_read_and_refuses_what_it_cannot_carry(shared_data, reposito
     fields = pl.read_parquet(out / "fields.parquet")
     assert fields["warnings"].str.contains("pixel_size_too_coarse").all()
     assert pl.read_parquet(out / "responses.parquet").is_empty()
-    assert "no compound at doses" in (out / "report.html").read_text()
+    assert "no compound with doses" in (out / "report.html").read_text()
