@@ -56,6 +56,7 @@ class PlateReaderContract:
         plan = self.plan(scan)
         times = [self.reader.exposed_s(plan, image) for image in plan.images]
         assert all(t is None for t in times) or all(isinstance(t, float) and t > 0 for t in times)
+        assert {self.reader.local_clock(plan, image) for image in plan.images} <= {True, False}
 
     def test_a_lost_file_is_an_image_error_that_names_it(self, scan: Path) -> None:
         """Never zeros, never another exception."""

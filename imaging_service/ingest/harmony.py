@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
-from imaging_service.ingest.tiff_folder import read_tiff
+from imaging_service.ingest.tiff_folder import read_tiff, seconds_of
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import whole_number
@@ -58,7 +57,8 @@ class HarmonyReader:
                     channel,
                     whole_number(record["PlaneID"] or "1"),
                     relative,
-                    exposed_s=_seconds(record["AbsTime"]),
+                    exposed_s=_seconds(record["AbsTime"])[0],
+                    local_time=_seconds(record["AbsTime"])[1],
                 )
             except ValueError as error:
                 raise ScanError(f"{index}: image {record['URL']}: {error}") from error
@@ -114,6 +114,10 @@ class HarmonyReader:
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
         """When the plane was taken: AbsTime of the index."""
         return image.exposed_s
+
+    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
+        """Whether AbsTime has no zone."""
+        return image.local_time
 
 
 def _channel_names(records: list[dict[str, str]]) -> dict[str, str]:
@@ -185,15 +189,15 @@ def _parse(index: Path, limits: Limits) -> tuple[dict[str, str], list[dict[str, 
     return plate, records
 
 
-def _seconds(text: str) -> float | None:
-    """ISO 8601 as seconds since 1970.
+def _seconds(text: str) -> tuple[float | None, bool]:
+    """ISO 8601 as seconds since 1970, and whether it is a local time without zone.
 
     Harmony writes 1 to 7 decimals of a second, which `fromisoformat` takes from Python 3.11 on.
     """
     try:
-        return datetime.fromisoformat(text).timestamp()
+        return seconds_of(text)
     except ValueError:
-        return None
+        return None, False
 
 
 def _text(element: Element, name: str) -> str:

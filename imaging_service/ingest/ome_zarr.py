@@ -14,6 +14,7 @@ from imaging_service.protocol import Acquisition
 from plate_maps import FORMATS, PlateFormat, Well
 from plate_maps.wells import row_number, whole_number
 
+_HOURS = {"hour": 1.0, "minute": 1 / 60, "second": 1 / 3600, "millisecond": 1 / 3.6e6, "day": 24.0}
 _METRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
 
@@ -42,6 +43,7 @@ class OmeZarrReader:
         channels: tuple[str, ...] = ()
         size: float | None = None
         notes: list[str] = []
+        axes_h: set[tuple[float, ...] | None] = set()
         for entry in plate.get("wells", []):
             path = str(entry.get("path", ""))
             letters, _, number = path.partition("/")
@@ -83,6 +85,7 @@ class OmeZarrReader:
                         " other wells"
                     )
                 channels, size = names, size if size is not None else pixel
+                axes_h.add(layout["hours"])
                 for index in np.ndindex(shape[:-2]):
                     t, c, z = _tcz(layout["axes"], index)
                     images.append(
@@ -109,6 +112,7 @@ class OmeZarrReader:
             if declared in FORMATS.values() and all(i.well in declared for i in images)
             else None
         )
+        hours = _common_hours(axes_h, notes)
         return PlatePlan(
             self.name,
             str(plate.get("name") or root.name),
@@ -119,6 +123,7 @@ class OmeZarrReader:
             tuple(sorted(images)),
             tuple(notes),
             tuple(missing),
+            hours,
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
@@ -142,6 +147,10 @@ class OmeZarrReader:
         """None: OME-Zarr has no place for the time of an exposure."""
         return None
 
+    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
+        """False: there is no time of an exposure."""
+        return False
+
 
 def _attributes(root: Path) -> dict[str, Any]:
     import zarr
@@ -160,7 +169,8 @@ def _image_metadata(
     group: Any, where: str, root: Path
 ) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
     try:
-        attributes = _ome(group[where].attrs.asdict())
+        everything = group[where].attrs.asdict()
+        attributes = _ome(everything)
         multiscale = attributes["multiscales"][0]
         dataset = multiscale["datasets"][0]
         axes = [a["name"] if isinstance(a, dict) else str(a) for a in multiscale["axes"]]
@@ -187,7 +197,38 @@ def _image_metadata(
     )
     if len(set(names)) < len(names):
         names = tuple(str(i + 1) for i in range(count))
-    return {"axes": axes, "path": path}, names, pixel, tuple(array.shape)
+    layout: dict[str, Any] = {"axes": axes, "path": path, "hours": None}
+    if "t" in axes:
+        of_time = axes.index("t")
+        layout["hours"] = _hours(
+            everything, int(array.shape[of_time]), scale[of_time], units[of_time]
+        )
+    return layout, names, pixel, tuple(array.shape)
+
+
+def _hours(
+    attributes: dict[str, Any], count: int, step: float, unit: str | None
+) -> tuple[float, ...] | None:
+    """Hours of the time points; None where the time axis has no unit.
+
+    A list of this service's own stores comes before the axis, whose scale is one number.
+    """
+    listed = attributes.get("motor_neuron", {}).get("hours", [])
+    if len(listed) == count:
+        return tuple(float(h) for h in listed)
+    factor = _HOURS.get(unit or "")
+    return None if factor is None else tuple(i * step * factor for i in range(count))
+
+
+def _common_hours(axes: set[tuple[float, ...] | None], notes: list[str]) -> dict[int, float]:
+    """Time point ► hours, if all fields have the same; otherwise none, and a note says so."""
+    if len(axes) > 1:
+        notes.append(
+            f"the fields have {len(axes)} different time axes, and none of them was used: hours"
+            " follow the numbers of the time points"
+        )
+    hours = next(iter(axes)) if len(axes) == 1 else None
+    return {} if hours is None else dict(enumerate(hours, start=1))
 
 
 def _scale(holder: dict[str, Any], dimensions: int) -> list[float]:

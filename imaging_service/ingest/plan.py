@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import field as declared
@@ -28,8 +28,8 @@ class ImageRef:
     """One plane of one channel.
 
     `path` is relative to the scan; `index` finds the plane inside the file or array. `exposed_s` is
-    when the plane was taken, in seconds since 1970, where the scan's index says; it is not part of
-    the plane's identity.
+    when the plane was taken, in seconds since 1970, where the scan's index says, and `local_time`
+    whether that is a local time without zone; neither is part of the plane's identity.
     """
 
     well: Well
@@ -40,6 +40,7 @@ class ImageRef:
     path: str
     index: tuple[int, ...] = ()
     exposed_s: float | None = declared(default=None, compare=False)
+    local_time: bool = declared(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class PlatePlan:
 
     `pixel_size_um` is None where the scan does not say. `channels` are in the order of acquisition.
     `notes` are remarks of the reader, such as files that its index names and that are absent.
+    `hours` are those of the time points by number, where the scan has them for the whole plate.
     """
 
     reader: str
@@ -59,6 +61,7 @@ class PlatePlan:
     images: tuple[ImageRef, ...]
     notes: tuple[str, ...] = ()
     missing: tuple[ImageRef, ...] = ()
+    hours: Mapping[int, float] = declared(default_factory=dict)
 
     @property
     def wells(self) -> tuple[Well, ...]:

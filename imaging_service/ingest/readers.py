@@ -52,6 +52,10 @@ class PlateReader(Protocol):
         """
         ...
 
+    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
+        """Whether that time is a local one without zone, which daylight saving shifts."""
+        ...
+
 
 def known() -> tuple[str, ...]:
     """Names of all readers."""

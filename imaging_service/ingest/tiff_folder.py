@@ -128,20 +128,11 @@ class TiffFolderReader:
 
         TIFF's own DateTime is not taken: editors write when they saved.
         """
-        import tifffile
+        return _exposed(plan.root / image.path)[0]
 
-        path = plan.root / image.path
-        with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
-            metadata = _metadata(tiff)
-            if metadata is None:
-                return None
-            if text := _metamorph(metadata).get("acquisition-time-local"):
-                # Local times without zone: they are compared with one another only, so any does.
-                taken = datetime.strptime(text, "%Y%m%d %H:%M:%S.%f")
-                return taken.replace(tzinfo=UTC).timestamp()
-            if text := metadata.findtext(".//{*}AcquisitionDate"):
-                return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-        return None
+    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
+        """Whether the description's time has no zone."""
+        return _exposed(plan.root / image.path)[1]
 
     @staticmethod
     def _pattern(root: Path, names: list[str], wanted: str) -> re.Pattern[str]:
@@ -242,6 +233,7 @@ def _has_second_page(tiff: Any) -> bool:
     return True
 
 
+_IN_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _IN_UM = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
@@ -263,6 +255,66 @@ def _metadata(tiff: Any) -> Element | None:
 def _metamorph(metadata: Element) -> dict[str, str]:
     """MetaMorph's properties by id; empty for OME-XML."""
     return {prop.get("id", ""): prop.get("value", "") for prop in metadata.iter("prop")}
+
+
+def _exposed(path: Path) -> tuple[float | None, bool]:
+    """Seconds since 1970 by the description, and whether they are of a local time without zone."""
+    import tifffile
+
+    with suppress(ImageError), damaged(ImageError, path.name), tifffile.TiffFile(path) as tiff:
+        metadata = _metadata(tiff)
+        if metadata is None:
+            return None, False
+        if text := _metamorph(metadata).get("acquisition-time-local"):
+            taken = datetime.strptime(text, "%Y%m%d %H:%M:%S.%f")
+            return taken.replace(tzinfo=UTC).timestamp(), True
+        return _by_ome(metadata, path.name)
+    return None, False
+
+
+def _by_ome(metadata: Element, name: str) -> tuple[float | None, bool]:
+    """The image's AcquisitionDate and the plane's DeltaT after it; without date, DeltaT alone."""
+    image, plane = _ome_plane(metadata, name)
+    if image is None:
+        return None, False
+    after = None
+    if plane is not None and (text := plane.get("DeltaT")):
+        after = float(text) * _IN_SECONDS[plane.get("DeltaTUnit", "s")]
+    date = image.findtext("{*}AcquisitionDate")
+    if date is None:
+        return (after if after else None), False
+    began, local = seconds_of(date)
+    return began + (after or 0.0), local
+
+
+def _ome_plane(metadata: Element, name: str) -> tuple[Element | None, Element | None]:
+    """The Image and the Plane of the file's first page.
+
+    One description may speak of all files of a series; then TiffData names each one's planes.
+    """
+    images = metadata.findall(".//{*}Image")
+    for image in images:
+        for part in image.iterfind(".//{*}TiffData"):
+            named = any(u.get("FileName") == name for u in part.iterfind("{*}UUID"))
+            if named and part.get("IFD", "0") == "0":
+                place = {f"The{k}": part.get(f"First{k}", "0") for k in "ZCT"}
+                planes = image.iterfind(".//{*}Plane")
+                of_file = (p for p in planes if all(p.get(k) == v for k, v in place.items()))
+                return image, next(of_file, None)
+    if len(images) != 1:
+        return (images[0] if images else None), None
+    every = images[0].findall(".//{*}Plane")
+    return images[0], every[0] if len(every) == 1 else None
+
+
+def seconds_of(text: str) -> tuple[float, bool]:
+    """ISO 8601 as seconds since 1970, and whether it is a local time without zone.
+
+    A time without zone counts as UTC, whatever the machine's own zone. Raises ValueError.
+    """
+    taken = datetime.fromisoformat(text)
+    local = taken.tzinfo is None
+    return (taken.replace(tzinfo=UTC) if local else taken).timestamp(), local
 
 
 def _pixel_size(path: Path) -> float | None:

@@ -12,6 +12,7 @@ from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, 
 from imaging_service.ingest import PlatePlan, plan_scan
 from imaging_service.ingest.plan import combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
+from imaging_service.jobs.hours import Clock, read_clock
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
 from imaging_service.protocol import AssayProtocol
 from plate_maps import (
@@ -115,6 +116,7 @@ def lay_out(
             inputs.engine,
             inputs.device,
             record.plate,
+            tuple(record.hours.get(name, ())),
         )
         save(task, folder.task(name))
     save(record, folder.record)
@@ -124,7 +126,7 @@ def lay_out(
 def plate_key(record: RunRecord) -> str:
     """Name of the converted plate.
 
-    Runs share it only if pixels, their size, roles and time point are the same.
+    Runs share it only if pixels, their size, roles, time points and hours are the same.
     """
     acquisition = record.inputs.protocol.acquisition
     stored = (
@@ -134,7 +136,11 @@ def plate_key(record: RunRecord) -> str:
         record.inputs.protocol.survival is None,
         acquisition.z_projection,
     )
-    return combine([("plate", record.plate_digest), ("stored", repr(stored))])
+    parts = [("plate", record.plate_digest), ("stored", repr(stored))]
+    # A stored film says when its frames were taken.
+    if record.hours:
+        parts.append(("hours", repr(sorted(record.hours.items()))))
+    return combine(parts)
 
 
 def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
@@ -146,7 +152,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     plan = plan_scan(inputs.scan, protocol.acquisition)
     pixel_size = _pixel_size(plan, protocol)
     roles = _roles(plan, protocol)
-    _time_points(plan, protocol)
+    times = _time_points(plan, protocol)
     mapped = inputs.plate_map()
     fmt = _format(plan, mapped, protocol)
     join = mapped.join(plan.wells)
@@ -161,6 +167,8 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
             f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not"
             f" analysed: {_named(join.only_in_scan)}"
         )
+    clock = _clock(plan, protocol, times)
+    notes += clock.notes
     engine = _engine(inputs)
     files = file_digests(plan)
     plate_digest = combine([*files.items(), ("", plan_digest(plan))])
@@ -172,6 +180,8 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
         "engine": inputs.engine,
         "weights": str(engine.get("checkpoint", {}).get("sha256", "")),
     }
+    if clock.hours:
+        parts["hours"] = repr(sorted(clock.hours.items()))
     record = RunRecord(
         run_id=combine(parts.items()),
         plate_digest=plate_digest,
@@ -192,6 +202,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
         skipped={w.name: "in the plate map, but not in the scan" for w in join.only_in_map},
         notes=tuple(notes),
         findings=tuple(f"{f.severity}: {f.message}" for f in check(mapped)),
+        hours={w.name: clock.hours[w.name] for w in join.matched if w.name in clock.hours},
     )
     return record, plan
 
@@ -273,6 +284,14 @@ def _time_points(plan: PlatePlan, protocol: AssayProtocol) -> tuple[int, ...]:
             " neurons through them, or choose one with acquisition.time_point"
         )
     return (wanted or times[0],)
+
+
+def _clock(plan: PlatePlan, protocol: AssayProtocol, times: tuple[int, ...]) -> Clock:
+    """Hours of a time-lapse's frames; none for a fixed assay."""
+    interval = protocol.acquisition.frame_interval_h
+    if protocol.survival is None or interval is None:
+        return Clock({})
+    return read_clock(plan, times, interval)
 
 
 def _format(plan: PlatePlan, mapped: PlateMap, protocol: AssayProtocol) -> PlateFormat:

@@ -65,7 +65,7 @@ class WellTask:
     """Everything that the analysis of one well needs.
 
     `plan` holds this well's planes only; `planes` is the largest number per channel that any field
-    of the plate has.
+    of the plate has. `hours` are those of the time points of a time-lapse.
     """
 
     well: str
@@ -78,11 +78,15 @@ class WellTask:
     engine: str
     device: str
     plate: Path
+    hours: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The run's identity and inputs; becomes `run.json`."""
+    """The run's identity and inputs; becomes `run.json`.
+
+    `hours` are those of the time points of a time-lapse, per well.
+    """
 
     run_id: str
     plate_digest: str
@@ -104,6 +108,7 @@ class RunRecord:
     notes: tuple[str, ...]
     findings: tuple[str, ...] = ()
     plate: Path = field(default=Path("plate.zarr"))
+    hours: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imaging_service.errors import ImageError, ServiceError
 from imaging_service.files import staged
 from imaging_service.jobs.engine import load_engine
-from imaging_service.jobs.film import follow_well
+from imaging_service.jobs.film import follow_well, frame_hours
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,
@@ -46,11 +46,10 @@ def convert_well(task: WellTask) -> int:
     if stored:
         return stored
     numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
-    hours = task.protocol.acquisition.frame_interval_h or 1.0
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         fields = (_read_field(task, n) for n in numbers)
         plates.write_well(
-            scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, hours
+            scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, frame_hours(task)
         )
     return len(numbers)
 
@@ -134,7 +133,7 @@ def _process(
             task.pixel_size_um,
             LABEL_VERSION,
             frames,
-            protocol.acquisition.frame_interval_h or 1.0,
+            frame_hours(task),
         )
         # The engine reads ahead, so that the next field is there when the device is free.
         for segmentation in segment_all(engine, read()):

@@ -38,7 +38,8 @@ class FieldImage:
 
     `levels` are lazy arrays (C, Y, X), or (T, C, Y, X) in a time-lapse, each half as large as the
     one before; nothing is read before it is indexed. `labels` (Y, X) begin at `origin` (y, x) in
-    pixels; so does `graph`, the neurites' skeleton, None where it was not kept.
+    pixels; so does `graph`, the neurites' skeleton, None where it was not kept. `hours` are those
+    of the time points, none where the store has not kept them.
     """
 
     levels: tuple[Any, ...]
@@ -48,7 +49,7 @@ class FieldImage:
     pixel_size_um: float
     label_version: int = 1
     frame: int = 1
-    frame_interval_h: float | None = None
+    hours: tuple[float, ...] = ()
     origin: tuple[int, int] = (0, 0)
     graph: Labels | None = None
 
@@ -80,7 +81,7 @@ class FieldPixels:
     channels: tuple[str, ...]
     roles: tuple[str | None, ...]
     pixel_size_um: float
-    frame_interval_h: float | None
+    hours: tuple[float, ...]
     contrast: tuple[tuple[float, float], ...] = field(default=())
 
 
@@ -111,7 +112,7 @@ def read_pixels(group: Any) -> FieldPixels:
         tuple(c["label"] for c in channels),
         tuple(group.attrs["motor_neuron"]["roles"]),
         float(scale[-1]),
-        float(scale[0]) if len(scale) == 4 else None,
+        tuple(float(h) for h in group.attrs["motor_neuron"].get("hours", ())),
         tuple((float(c["window"]["start"]), float(c["window"]["end"])) for c in channels),
     )
 

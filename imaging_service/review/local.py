@@ -217,7 +217,7 @@ class LocalRun:
             pixels.pixel_size_um,
             version,
             frame,
-            pixels.frame_interval_h,
+            pixels.hours,
             (window.y, window.x) if window else (0, 0),
             self.graph(well, number, frame, window),
         )

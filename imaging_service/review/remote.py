@@ -231,7 +231,7 @@ class RemoteRun:
             pixels.pixel_size_um,
             meta.label_version + len(unsent),
             frame,
-            pixels.frame_interval_h,
+            pixels.hours,
             (y, x),
             graph,
         )

@@ -5,7 +5,7 @@ They are stored apart from the plate's pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class LabelWriter:
     """Write a well's labels frame by frame, so that a long time-lapse need not fit in memory.
 
     `folder` becomes the well's group. `frames` is the number of time points: with 1 (a fixed assay)
-    labels are (Y, X), otherwise (T, Y, X).
+    labels are (Y, X), otherwise (T, Y, X), with `hours` of the time points.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class LabelWriter:
         pixel_size_um: float,
         version: int,
         frames: int = 1,
-        frame_interval_h: float = 1.0,
+        hours: Sequence[float] = (),
     ) -> None:
-        self._pixel_size_um, self._frames, self._hours = pixel_size_um, frames, frame_interval_h
+        self._pixel_size_um, self._frames, self._hours = pixel_size_um, frames, hours
         self._well = zarr.open_group(folder, mode="w", zarr_format=3)
         self._well.attrs["motor_neuron"] = {"label_version": version}
         self._arrays: dict[tuple[int, str], list[Any]] = {}

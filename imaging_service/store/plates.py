@@ -87,11 +87,19 @@ def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.gene
 
 
 def multiscales(
-    name: str, count: int, pixel_size_um: float, names: str, hours: float = 1.0
+    name: str, count: int, pixel_size_um: float, names: str, hours: Sequence[float] = ()
 ) -> list[dict[str, Any]]:
-    """OME-Zarr's multiscales entry; `names` are the axes, `hours` the frame interval."""
+    """OME-Zarr's multiscales entry; `names` are the axes, `hours` those of the time points.
+
+    An axis has one scale. Where the time points are not evenly spaced it has no unit, and counts
+    them: any number of hours would be wrong.
+    """
+    steps = np.diff(hours)
+    even = len(steps) > 0 and bool(np.allclose(steps, steps[0], rtol=1e-3))
     axes = _axes(names)
-    lead = [hours if axis == "t" else 1.0 for axis in names[:-2]]
+    if "t" in names and not even:
+        axes[0] = {"name": "t", "type": "time"}
+    lead = [float(steps[0]) if axis == "t" and even else 1.0 for axis in names[:-2]]
     return [
         {
             "name": name,
@@ -118,11 +126,11 @@ def write_well(
     channels: Sequence[str],
     roles: Sequence[str | None],
     pixel_size_um: float,
-    frame_interval_h: float = 1.0,
+    hours: Sequence[float] = (),
 ) -> None:
     """Write one well as the OME-Zarr group `folder`, and audit it.
 
-    `fields` gives (C, Y, X), or (T, C, Y, X) in a time-lapse, per field.
+    `fields` gives (C, Y, X), or (T, C, Y, X) in a time-lapse with `hours` of its time points.
     """
     well = zarr.open_group(folder, mode="w", zarr_format=3)
     i = -1
@@ -135,9 +143,7 @@ def write_well(
             audit(group[str(level)], f"{folder.name}, field {i + 1}, level {level}")
         group.attrs["ome"] = {
             "version": VERSION,
-            "multiscales": multiscales(
-                f"field {i + 1}", len(levels), pixel_size_um, axes, frame_interval_h
-            ),
+            "multiscales": multiscales(f"field {i + 1}", len(levels), pixel_size_um, axes, hours),
             "omero": {
                 "channels": [
                     _channel(pixels[..., c, :, :], channels[c], roles[c])
@@ -145,8 +151,9 @@ def write_well(
                 ]
             },
         }
-        # OME-Zarr has no place for a channel's role, so the roles have a key of their own.
-        group.attrs["motor_neuron"] = {"roles": list(roles)}
+        # OME-Zarr has no place for a channel's role or for hours that are not evenly spaced.
+        timed = {"hours": list(hours)} if axes[0] == "t" and len(hours) else {}
+        group.attrs["motor_neuron"] = {"roles": list(roles), **timed}
     well.attrs["ome"] = {
         "version": VERSION,
         "well": {"images": [{"path": str(n), "acquisition": 0} for n in range(i + 1)]},

@@ -121,10 +121,12 @@ FIELD = [
     Column("height_um", "field", "µm", REAL, "Height of the field."),
     Column("width_um", "field", "µm", REAL, "Width of the field."),
     Column("exposed_h", "field", "h", REAL, "When it was imaged, since the plate's first image. Null where the scan does not record it."),
-    Column("time_h", "field", "h", REAL, "Time of the frame since the first. This and the next columns are null in a fixed assay."),
+    Column("time_h", "field", "h", REAL, "Time of the frame since the first: the instrument's where the scan records it, else the time point's number × the protocol's interval. This and the next columns are null in a fixed assay."),
     Column("usable", "field", "", BOOL, "Whether the frame was exposed, in focus and could be placed by registration; other frames are not part of any track."),
-    Column("drift_y_um", "field", "µm", REAL, "Downward shift of the frame against the first one."),
-    Column("drift_x_um", "field", "µm", REAL, "Shift to the right."),
+    Column("drift_y_um", "field", "µm", REAL, "Downward shift of the field's centre against the first usable frame."),
+    Column("drift_x_um", "field", "µm", REAL, "Its shift to the right."),
+    Column("turn_deg", "field", "°", REAL, "Turn of the frame about the field's centre against the first usable one, counter-clockwise; 0 where it is not beyond three standard errors."),
+    Column("registration_quality", "field", "", REAL, "Of the cells that the frame and the last placed one could both see, the share (of the fewer) found again within 10 µm. Null for the first frame, and for frames without cells to compare."),
     Column("warnings", "field", "", TEXT, "Warnings of segmentation and measurement, separated by semicolons."),
 ]
 

@@ -2,8 +2,9 @@
 
 A track lost while alive is right-censored at its last observed frame: it is never a death, and
 never dropped. Only reporter loss reads absence as death, and only where the neuron is absent from
-two usable frames in a row (`absent_frames`), was not at the field's edge and did not merge with
-another.
+two usable frames in a row (`absent_frames`) that saw its place, was not at the field's edge and did
+not merge with another. A frame saw a place that lies inside its own view, shifted and turned as the
+plate was.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pydantic
 from numpy.typing import ArrayLike
 
 from phenotypes.columns.dictionary import conform, empty_table
+from phenotypes.films.views import VIEW, in_view, to_first
 from segmentation.settings import STRICT, Count, Positive, Share, meaning
 
 Definition = Literal["reporter_loss", "rounding", "death_dye", "gedi"]
@@ -129,13 +131,10 @@ def plate_tracks(
         if threshold.threshold is None:
             return empty_table("track"), threshold
     placed = sensed.join(
-        fields.select("well", "field", "frame", "drift_y_um", "drift_x_um"),
+        fields.select("well", "field", "frame", *VIEW),
         on=["well", "field", "frame"],
         how="left",
         maintain_order="left",
-    )
-    placed = placed.with_columns(
-        y_um=pl.col("y_um") - pl.col("drift_y_um"), x_um=pl.col("x_um") - pl.col("drift_x_um")
     )
     of_field = dict(placed.group_by("well", "field", maintain_order=True))
     parts = []
@@ -143,15 +142,11 @@ def plate_tracks(
         tracked = of_field.get((well, number))
         if tracked is None:
             continue
-        described = frames.sort("frame").select(
-            "frame",
-            "time_h",
-            "usable",
-            pl.col("drift_y_um").alias("y_um"),
-            pl.col("drift_x_um").alias("x_um"),
-        )
         size = (float(frames["height_um"][0]), float(frames["width_um"][0]))
-        table = tracks_table(tracked, described, size, settings, threshold.threshold)
+        described = frames.sort("frame").select("frame", "time_h", "usable", *VIEW)
+        table = tracks_table(
+            to_first(tracked, size), described, size, settings, threshold.threshold
+        )
         parts.append(table.with_columns(pl.lit(well).alias("well"), pl.lit(number).alias("field")))
     if not parts:
         return empty_table("track"), threshold
@@ -193,7 +188,7 @@ def tracks_table(
         As `tracking.link` gives them, with `sensor`, `soma_form_factor`; y_um, x_um registered to
         the first frame.
     frames
-        frame, time_h, usable, y_um, x_um (its shift); one row per frame, in order.
+        frame, time_h, usable, drift_y_um, drift_x_um, turn_deg; one row per frame, in order.
     field_um
         Height and width of the field.
     threshold
@@ -211,10 +206,13 @@ def tracks_table(
     rows = objects.join(
         usable.select("frame", "step", "time_h"), on="frame", how="inner", maintain_order="left"
     ).sort("track", "step")
-    shift = frames.select("frame", pl.col("y_um").alias("dy"), pl.col("x_um").alias("dx"))
-    rows = rows.join(shift, on="frame", how="left", maintain_order="left")
-    rows = rows.with_columns(
-        _dead(settings, threshold).alias("dead"), _at_edge(field_um, settings.edge_um).alias("edge")
+    edge = pl.lit(settings.edge_um)
+    rows = (
+        rows.drop(VIEW, strict=False)
+        .join(frames.select("frame", *VIEW), on="frame", how="left", maintain_order="left")
+        .with_columns(
+            _dead(settings, threshold).alias("dead"), (~in_view(field_um, edge)).alias("edge")
+        )
     )
     moved = (
         (
@@ -252,8 +250,11 @@ def tracks_table(
     # Where unusable frames follow the last sighting, the microscope may have missed the death.
     blind = _followed_by_unusable(frames)
     absent = last_step - pl.col("end")
+    ends = ends.join(
+        _sights(rows, usable, field_um, settings), on="track", how="left", maintain_order="left"
+    )
     confirmed = (
-        (absent >= settings.absent_frames)
+        (pl.col("seen") >= settings.absent_frames)
         & ~pl.col("edge")
         & ~pl.col("merged")
         & pl.col("conflict_h").is_null()
@@ -273,7 +274,7 @@ def tracks_table(
         .then(pl.lit("identity_conflict"))
         .when(absent == 0)
         .then(pl.lit("end_of_study"))
-        .when(pl.col("edge"))
+        .when(pl.col("edge") | pl.col("unseen"))
         .then(pl.lit("left_field"))
         .when(pl.col("last_frame").is_in(blind))
         .then(pl.lit("focus_failure"))
@@ -326,15 +327,45 @@ def _dead(settings: DeathSettings, threshold: float | None) -> pl.Expr:
     return pl.lit(value=False)
 
 
-def _at_edge(field_um: tuple[float, float], edge_um: float) -> pl.Expr:
-    """Whether a soma, at its place in its own frame, was within `edge_um` of the field's edge."""
-    y, x = pl.col("y_um") + pl.col("dy"), pl.col("x_um") + pl.col("dx")
-    return (y < edge_um) | (x < edge_um) | (y > field_um[0] - edge_um) | (x > field_um[1] - edge_um)
+def _sights(
+    rows: pl.DataFrame,
+    usable: pl.DataFrame,
+    field_um: tuple[float, float],
+    settings: DeathSettings,
+) -> pl.DataFrame:
+    """Per track, over the `absent_frames` usable frames after its last sighting.
+
+    `seen`: how many saw the place where it was last; `unseen`: whether one did not.
+    """
+    radius = (pl.col("soma_area_um2").fill_null(0.0) / np.pi).sqrt()
+    last = rows.group_by("track", maintain_order=True).agg(
+        pl.col("step").last().alias("end"),
+        pl.col("y_um", "x_um").last(),
+        # A soma that the view cuts may not be segmented.
+        pl.max_horizontal(radius, settings.edge_um).last().alias("margin"),
+    )
+    after = last.join(usable.select("step", *VIEW), how="cross").filter(
+        (pl.col("step") > pl.col("end"))
+        & (pl.col("step") <= pl.col("end") + settings.absent_frames)
+    )
+    inside = in_view(field_um, pl.col("margin"))
+    sights = after.group_by("track").agg(
+        inside.sum().cast(pl.Int64).alias("seen"), (~inside).any().alias("unseen")
+    )
+    return (
+        last.select("track")
+        .join(sights, on="track", how="left")
+        .with_columns(pl.col("seen").fill_null(0), pl.col("unseen").fill_null(value=False))
+    )
 
 
 def _followed_by_unusable(frames: pl.DataFrame) -> list[int]:
-    """Frames whose next frame is unusable."""
+    """Frames whose next frame is unusable.
+
+    A copy of a frame has its time: nothing was missed between the two.
+    """
+    later = pl.col("time_h").shift(-1) > pl.col("time_h")
     following = frames.with_columns(
-        (~pl.col("usable")).shift(-1).fill_null(value=False).alias("blind")
+        ((~pl.col("usable")).shift(-1) & later).fill_null(value=False).alias("blind")
     )
     return following.filter("blind")["frame"].to_list()

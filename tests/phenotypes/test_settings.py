@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from phenotypes.cells.measure import MeasureSettings, measure
 from phenotypes.columns.dictionary import SHOLL_UM, conform
 from phenotypes.films.deaths import DeathSettings, sensor_threshold, tracks_table
-from phenotypes.films.tracking import TrackSettings, link, register, sharp_frames
+from phenotypes.films.registration import register, sharp_frames
+from phenotypes.films.tracking import TrackSettings, link
 from phenotypes.plates.calls import CallSettings, mark_mislocalised, mark_pyknotic
 from phenotypes.plates.checks import (
     QualityLimits,
@@ -230,8 +231,9 @@ FRAMES = pl.DataFrame(
         "frame": range(1, 9),
         "time_h": [12.0 * f for f in range(8)],
         "usable": [True] * 8,
-        "y_um": [0.0] * 8,
-        "x_um": [0.0] * 8,
+        "drift_y_um": [0.0] * 8,
+        "drift_x_um": [0.0] * 8,
+        "turn_deg": [0.0] * 8,
     }
 )
 TRACKS = pl.concat(
@@ -289,12 +291,12 @@ def tracked(settings: TrackSettings) -> Outcome:
     image = cv2.GaussianBlur(
         np.random.default_rng(0).normal(0, 1, (300, 300)).astype(np.float32), (0, 0), 3
     )
-    shifted = np.roll(image, 36, axis=0)
+    shifted, no_cells = np.roll(image, 36, axis=0), [np.zeros((0, 2))] * 2
     return {
         "moved": tables[0].filter(pl.col("y_um") == 100.0)["track"].n_unique(),
         "missed": tables[0].filter(pl.col("y_um") == 300.0)["track"].n_unique(),
         "merged": tables[1]["conflict"].sum(),
-        "placed": register([image, shifted], [True, True], settings).ok.tolist(),
+        "placed": register([image, shifted], no_cells, [True, True], 1.0, settings).ok.tolist(),
         "sharp": sharp_frames([-2.0, -2.1, -2.6, -2.0, -2.2], settings),
     }
 

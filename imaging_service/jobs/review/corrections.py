@@ -36,6 +36,7 @@ from imaging_service.store import plates
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import read_table, write_table
 from phenotypes.cells.measure import measure, with_well
+from phenotypes.films.views import VIEW
 from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.statistics.multiple_testing import with_q_values
 from plate_maps import Well
@@ -103,7 +104,7 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
                 "frame", maintain_order=True
             )
             # When and where the frame was imaged is the scan's, not the measurement's.
-            placed = ["exposed_h", "time_h", "usable", "drift_y_um", "drift_x_um"]
+            placed = ["exposed_h", "time_h", "usable", *VIEW, "registration_quality"]
             kept = field_rows.filter(~other_frames).select(placed)
             row = new_fields.with_columns(kept[name].alias(name) for name in placed)
             field_rows = pl.concat([field_rows.filter(other_frames), row]).sort(

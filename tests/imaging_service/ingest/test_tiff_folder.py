@@ -99,11 +99,66 @@ def test_when_a_tiff_was_taken(tmp_path):
         taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": date})
         == datetime(2023, 2, 21, 10, 42, 20, tzinfo=UTC).timestamp()
     )
+    zoned = "2024-03-31T12:00:00+02:00"
+    assert (
+        taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": zoned})
+        == datetime(2024, 3, 31, 10, tzinfo=UTC).timestamp()
+    )
     assert taken(datetime="2008:02:05 17:25:01", metadata=None) is None
     assert taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": "yesterday"}) is None
     (tmp_path / "p_B02_s1_w1.tif").write_bytes(b"no TIFF")
     plan = plan_scan(tmp_path, Acquisition())
     assert reader_named("tiff").exposed_s(plan, plan.images[0]) is None
+
+
+OME = (
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{images}</OME>'.format,
+    '<Image ID="Image:{n}">{date}<Pixels ID="Pixels:{n}">{parts}</Pixels></Image>'.format,
+)
+DATE = "<AcquisitionDate>2024-03-30T08:00:00{zone}</AcquisitionDate>".format
+BEGAN = datetime(2024, 3, 30, 8, tzinfo=UTC).timestamp()
+
+
+def described(folder, images):
+    """(seconds, whether local) of a TIFF with an OME description of these images."""
+    path = folder / "p_B02_s1_w1.tif"
+    tifffile.imwrite(path, PLANE, description=OME[0](images=images).encode(), metadata=None)
+    plan = plan_scan(folder, Acquisition())
+    reader = reader_named("tiff")
+    return reader.exposed_s(plan, plan.images[0]), reader.local_clock(plan, plan.images[0])
+
+
+def plane(t, delta, unit=""):
+    return f'<Plane TheZ="0" TheC="0" TheT="{t}" DeltaT="{delta}"{unit}/>'
+
+
+@pytest.mark.parametrize(
+    ("date", "planes", "taken"),
+    [
+        (DATE(zone=""), "", (BEGAN, True)),
+        (DATE(zone="Z"), plane(0, 43200), (BEGAN + 43200, False)),
+        (DATE(zone="+02:00"), plane(0, 12, ' DeltaTUnit="h"'), (BEGAN + 36000, False)),
+        ("", plane(0, 36000.5), (36000.5, False)),
+        ("", plane(0, 0), (None, False)),
+        ("", plane(0, 1, ' DeltaTUnit="fortnight"'), (None, False)),
+        # Several planes, and no word of which is this file's: only the date counts.
+        (DATE(zone="Z"), plane(0, 0) + plane(1, 43200), (BEGAN, False)),
+    ],
+)
+def test_ome_s_date_and_the_plane_s_time_after_it(tmp_path, date, planes, taken):
+    assert described(tmp_path, OME[1](n=0, date=date, parts=planes)) == taken
+
+
+def test_a_description_of_a_whole_series_says_which_plane_the_file_is(tmp_path):
+    def part(t, name):
+        return (
+            f'<TiffData FirstT="{t}" IFD="0"><UUID FileName="{name}">urn:uuid:{t}</UUID></TiffData>'
+        )
+
+    series = part(0, "p_B01_s1_w1.tif") + part(2, "p_B02_s1_w1.tif")
+    other = OME[1](n=0, date=DATE(zone="Z"), parts=part(0, "x.tif") + plane(0, 5))
+    mine = OME[1](n=1, date=DATE(zone="Z"), parts=series + plane(0, 0) + plane(2, 86400))
+    assert described(tmp_path, other + mine) == (BEGAN + 86400, False)
 
 
 def damaged(path, how):

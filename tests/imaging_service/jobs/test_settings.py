@@ -18,7 +18,8 @@ from phenotypes.cells.measure import MeasureSettings
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.films.deaths import DeathSettings
-from phenotypes.films.tracking import Registration, TrackSettings
+from phenotypes.films.registration import Registration
+from phenotypes.films.tracking import TrackSettings
 from phenotypes.plates.calls import CallSettings
 from phenotypes.plates.checks import QualityLimits
 from phenotypes.plates.wells import WellSettings
@@ -177,6 +178,7 @@ class Capture:
             protocol=protocol,
             well="B02",
             times=(1,),
+            hours=(),
             plate=self.folder,
             roles=roles,
             pixel_size_um=0.5,
@@ -311,8 +313,16 @@ class Capture:
             pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "usable": [True]}), "field"
         )
         task = SimpleNamespace(
-            protocol=protocol, roles=("dna",), pixel_size_um=0.5, well="B02", plate=self.folder
+            protocol=protocol,
+            roles=("dna",),
+            pixel_size_um=0.5,
+            well="B02",
+            plate=self.folder,
+            times=(1, 2),
+            hours=(),
         )
+        pictures = iter(np.random.default_rng(0).normal(0, 1, (4, 1, 8, 8)))
+        self.patch.setattr(film.plates, "read_field", lambda *_: (next(pictures), ("dna",), 0.5))
 
         def link(place):
             def reach(rows, settings):
@@ -327,9 +337,10 @@ class Capture:
             self.keep("sharp_frames", TrackSettings, settings)
             return [True] * len(focus)
 
-        def register(_, sharp, settings):
+        def register(_, __, sharp, ___, settings):
             self.keep("register", TrackSettings, settings)
-            return Registration(np.zeros((len(sharp), 2)), np.ones(len(sharp), bool))
+            still = np.zeros(len(sharp))
+            return Registration(np.zeros((len(sharp), 2)), still, still, still == 0)
 
         self.patch.setattr(film, "sharp_frames", sharp_frames)
         self.patch.setattr(film, "register", register)

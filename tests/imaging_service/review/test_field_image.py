@@ -60,7 +60,9 @@ def test_a_lost_chunk_is_said(there, of, sound):
             audit(array, "x")
 
 
-@pytest.mark.parametrize(("scale", "hours"), [([1.0, 0.5, 0.5], None), ([6.0, 1.0, 0.5, 0.5], 6.0)])
+@pytest.mark.parametrize(
+    ("scale", "hours"), [([1.0, 0.5, 0.5], ()), ([1.0, 1.0, 0.5, 0.5], (0.0, 10.0, 96.0))]
+)
 def test_what_a_store_says_of_a_field(scale, hours):
     class Group(dict):
         attrs: ClassVar = {
@@ -75,7 +77,7 @@ def test_what_a_store_says_of_a_field(scale, hours):
                 ],
                 "omero": {"channels": [{"label": "dna (1)", "window": {"start": 3, "end": 40}}]},
             },
-            "motor_neuron": {"roles": ["dna"]},
+            "motor_neuron": {"roles": ["dna"]} | ({"hours": list(hours)} if hours else {}),
         }
 
     found = read_pixels(Group({"0": "large", "1": "small"}))

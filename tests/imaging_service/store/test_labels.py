@@ -39,7 +39,8 @@ def test_numbers_over_16_bits_stay_what_they_are(tmp_path):
 
 
 def written(folder, frames=1):
-    writer = LabelWriter(folder / "B" / "3", 0.5, version=1, frames=frames, frame_interval_h=6.0)
+    hours = [6.0 * frame for frame in range(frames)]
+    writer = LabelWriter(folder / "B" / "3", 0.5, version=1, frames=frames, hours=hours)
     for frame in range(1, frames + 1):
         writer.write(1, {"nuclei": np.full((300, 300), frame, np.int32)}, frame)
     writer.finish()

@@ -91,7 +91,9 @@ def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_read
 
     film = np.stack([FIELD, FIELD + 1, FIELD + 2])
     with staged(tmp_path / "plate.zarr" / plates.well_path(WELL)) as scratch:
-        plates.write_well(scratch, iter([film]), ["w1", "w2"], ["dna", "neurite"], 0.325, 6.0)
+        plates.write_well(
+            scratch, iter([film]), ["w1", "w2"], ["dna", "neurite"], 0.325, (0.0, 6.0, 12.0)
+        )
     plate = tmp_path / "plate.zarr"
     image = zarr.open_group(plate / "B/3/0", mode="r")
     Image.from_zarr(image)
@@ -99,13 +101,15 @@ def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_read
         "scale"
     ]
     assert scales == [6.0, 1.0, 0.65, 0.65]
+    assert image.attrs["ome"]["multiscales"][0]["axes"][0]["unit"] == "hour"
+    assert image.attrs["motor_neuron"]["hours"] == [0.0, 6.0, 12.0]
     assert plates.frame_count(plate, WELL, 1) == 3
     for frame in (1, 2, 3):
         assert np.array_equal(plates.read_field(plate, WELL, 1, frame)[0], film[frame - 1])
     with pytest.raises(StoreError, match="no time point 4"):
         plates.read_field(plate, WELL, 1, 4)
     with staged(tmp_path / "labels.zarr" / plates.well_path(WELL)) as scratch:
-        writer = LabelWriter(scratch, 0.325, version=1, frames=3, frame_interval_h=6.0)
+        writer = LabelWriter(scratch, 0.325, version=1, frames=3, hours=(0.0, 6.0, 12.0))
         for frame in (1, 2, 3):
             writer.write(1, {k: v for k, v in LABELS.items() if k == "nuclei" or frame != 2}, frame)
         writer.finish()
@@ -115,6 +119,21 @@ def test_time_points_are_read_one_by_one_and_a_label_that_was_not_segmented_read
             assert np.array_equal(
                 read[name], expected if name == "nuclei" or frame != 2 else np.zeros_like(expected)
             )
+
+
+def test_an_axis_of_uneven_times_has_no_unit_and_its_hours_are_listed(tmp_path):
+    from ome_zarr_models.v05 import Image
+
+    film, hours = np.stack([FIELD] * 4), (0.0, 10.0, 30.0, 96.0)
+    folder = tmp_path / "plate.zarr" / plates.well_path(WELL)
+    with staged(folder) as scratch:
+        plates.write_well(scratch, iter([film]), ["w1", "w2"], ["dna", "neurite"], 0.325, hours)
+    image = zarr.open_group(folder / "0", mode="r")
+    Image.from_zarr(image)
+    of_time = image.attrs["ome"]["multiscales"][0]
+    assert of_time["axes"][0] == {"name": "t", "type": "time"}
+    assert of_time["datasets"][0]["coordinateTransformations"][0]["scale"][0] == 1.0
+    assert image.attrs["motor_neuron"]["hours"] == list(hours)
 
 
 def test_a_lost_shard_is_said_and_not_read_as_zeros(plate):

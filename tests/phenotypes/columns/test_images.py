@@ -12,7 +12,7 @@ from phenotypes.columns.images import CELL, FIELD, WELL
 ALL = [*CELL, *FIELD, *WELL]
 PHENOTYPES = [c for c in WELL if c.scale]
 UNITS = {
-    "", "1/100 µm", "1/mm²", "grey level", "h", "log2", "mm/mm²", "mm²", "mol/L", "µm", "µm²",
+    "", "1/100 µm", "1/mm²", "grey level", "h", "log2", "mm/mm²", "mm²", "mol/L", "°", "µm", "µm²",
 }  # fmt: skip
 
 
@@ -23,7 +23,15 @@ def test_a_table_holds_columns_of_its_own_level_under_names_of_their_own(table, 
 
 
 def test_a_name_that_ends_in_a_unit_has_that_unit():
-    ends = {"um": "µm", "um2": "µm²", "mm2": "mm²", "h": "h", "100um": "1/100 µm", "molar": "mol/L"}
+    ends = {
+        "um": "µm",
+        "um2": "µm²",
+        "mm2": "mm²",
+        "h": "h",
+        "100um": "1/100 µm",
+        "molar": "mol/L",
+        "deg": "°",
+    }
     wrong = [
         (c.level, c.name, c.unit)
         for c in ALL

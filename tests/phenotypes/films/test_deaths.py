@@ -25,8 +25,9 @@ def frames(unusable=()):
             "frame": list(range(1, FRAMES + 1)),
             "time_h": [12.0 * f for f in range(FRAMES)],
             "usable": [f not in unusable for f in range(1, FRAMES + 1)],
-            "y_um": [0.0] * FRAMES,
-            "x_um": [0.0] * FRAMES,
+            "drift_y_um": [0.0] * FRAMES,
+            "drift_x_um": [0.0] * FRAMES,
+            "turn_deg": [0.0] * FRAMES,
         }
     )
 
@@ -62,6 +63,84 @@ def test_reporter_loss_needs_two_absent_frames():
 
 def test_who_was_last_seen_at_the_edge_left_the_field():
     assert ended(track([1, 2, 3], place=(5.0, 300.0))) == (False, "left_field", 24.0)
+
+
+def reseated(start, drift=(0.0, 0.0), turn=0.0):
+    """The frames of a plate that was put back otherwise before the frame `start`."""
+    later = pl.col("frame") >= start
+    names = {"drift_y_um": drift[0], "drift_x_um": drift[1], "turn_deg": turn}
+    return frames().with_columns(
+        pl.when(later).then(value).otherwise(pl.col(name)).alias(name)
+        for name, value in names.items()
+    )
+
+
+def end_of(objects, view, definition="reporter_loss", threshold=None):
+    settings = DeathSettings(definition)
+    row = tracks_table(objects, view, FIELD, settings, threshold).to_dicts()[0]
+    return row["event"], row["reason"], row["exit_h"]
+
+
+@pytest.mark.parametrize(
+    ("place", "view", "end"),
+    [
+        # Where the shifted view ends, and inside it: at 80 um, half of it or more is margin.
+        ((550.0, 300.0), reseated(4, (80.0, 0.0)), (False, "left_field", 24.0)),
+        ((500.0, 300.0), reseated(4, (80.0, 0.0)), (True, "", 36.0)),
+        ((510.0, 300.0), reseated(4, (80.0, 0.0)), (False, "left_field", 24.0)),
+        ((50.0, 300.0), reseated(4, (80.0, 0.0)), (True, "", 36.0)),
+        ((300.0, 50.0), reseated(4, (0.0, -60.0)), (False, "left_field", 24.0)),
+        # Turned counter-clockwise by 3 degrees, the left edge goes down by 14 um.
+        ((575.0, 30.0), reseated(4, turn=3.0), (False, "left_field", 24.0)),
+        ((575.0, 30.0), reseated(4, turn=-3.0), (True, "", 36.0)),
+        ((575.0, 570.0), reseated(4, turn=3.0), (True, "", 36.0)),
+        ((575.0, 570.0), reseated(4, turn=-3.0), (False, "left_field", 24.0)),
+        # Absent in one frame that saw its place; the next did not.
+        ((550.0, 300.0), reseated(5, (80.0, 0.0)), (False, "left_field", 24.0)),
+        # Absent in two, before the plate was moved.
+        ((550.0, 300.0), reseated(6, (80.0, 0.0)), (True, "", 36.0)),
+    ],
+)
+def test_an_absence_counts_where_the_place_was_seen(place, view, end):
+    assert end_of(track([1, 2, 3], place=place), view) == end
+
+
+def test_a_sensor_s_track_that_leaves_the_view_left_the_field():
+    red = [0.2] * 3
+    seen = track([1, 2, 3], place=(550.0, 300.0), sensor=red)
+    view = reseated(4, (80.0, 0.0))
+    assert end_of(seen, view, "gedi", 0.4) == (False, "left_field", 24.0)
+    inside = track([1, 2, 3], place=(400.0, 300.0), sensor=red)
+    assert end_of(inside, view, "gedi", 0.4) == (False, "lost", 24.0)
+
+
+def test_a_large_soma_needs_its_radius_inside_the_view():
+    large = track([1, 2, 3], place=(500.0, 300.0), soma_area_um2=[np.pi * 25**2] * 3)
+    assert end_of(large, reseated(4, (80.0, 0.0))) == (False, "left_field", 24.0)
+
+
+def test_a_cell_that_comes_in_with_the_view_was_not_there_at_the_start():
+    late = track([4, 5, 6, 7, 8], place=(-40.0, 300.0))
+    row = tracks_table(late, reseated(4, (80.0, 0.0)), FIELD, DeathSettings(), None).to_dicts()[0]
+    assert (row["included"], row["event"]) == (False, False)
+    assert row["excluded_reason"] == "not present in the first usable frame"
+
+
+def test_a_copy_of_a_frame_hides_no_death():
+    """Frame 4 is frame 3 again, with its date: between the two nothing was missed."""
+    copied = frames((4,)).with_columns(
+        pl.when(pl.col("frame") >= 4)
+        .then(pl.col("time_h") - 12)
+        .otherwise("time_h")
+        .alias("time_h")
+    )
+    assert end_of(track([1, 2, 3]), copied) == (True, "", 36.0)
+
+
+def test_hours_of_a_death_are_the_frames_own():
+    uneven = frames().with_columns(time_h=pl.Series([0.0, 10, 30, 60, 96, 100, 130, 170]))
+    assert end_of(track([1, 2, 3]), uneven) == (True, "", 60.0)
+    assert end_of(track(range(1, 9)), uneven) == (False, "end_of_study", 170.0)
 
 
 def test_who_vanishes_with_the_focus_is_not_dead():
@@ -181,6 +260,7 @@ def sensed_film(shift=(0.0, 0.0), place=(300.0, 300.0), red=(0.2, 0.2, 0.9, 0.9)
             "usable": True,
             "drift_y_um": drift[f][0],
             "drift_x_um": drift[f][1],
+            "turn_deg": 0.0,
             "height_um": 600.0,
             "width_um": 600.0,
         }

@@ -4,36 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenotypes.films.tracking import TrackSettings, link, register, sharp_frames
-from segmentation.phantoms.films import Film, film_truth, render_film
-from segmentation.phantoms.render import Optics
-
-OPTICS = Optics(shape=(400, 400), pixel_size_um=0.9)
+from phenotypes.films.tracking import TrackSettings, link
 
 
 def objects(rows):
     table = pl.DataFrame(rows, ["frame", "y_um", "x_um", "soma_area_um2"], orient="row")
     return table.with_columns(pl.int_range(1, pl.len() + 1).over("frame").alias("label"))
-
-
-def test_drift_is_found_and_a_blurred_frame_is_no_reference():
-    film = Film(frames=6, neurons_per_mm2=150, hazard_per_h=0.002, drift_um=8, blurred=(3,))
-    frames = [f.channel("neurite") for f in render_film(film, OPTICS, 1)]
-    found = register(frames, [True, True, False, True, True, True])
-    assert found.ok.tolist() == [True, True, False, True, True, True]
-    error = found.shift_px * 0.9 - film_truth(film, OPTICS, 1).drift_um
-    assert np.abs(error[found.ok]).max() < 4
-
-
-@pytest.mark.parametrize("value", [1e9, -1e9, float("nan")])
-def test_pixels_of_a_frame_that_is_not_sharp_move_no_other(value):
-    film = Film(frames=4, neurons_per_mm2=150, drift_um=8)
-    frames = [f.channel("neurite") for f in render_film(film, OPTICS, 1)]
-    sharp = [True, False, True, True]
-    clean = register(frames, sharp)
-    spoiled = register([frames[0], np.full(OPTICS.shape, value, np.float32), *frames[2:]], sharp)
-    assert spoiled.ok.tolist() == clean.ok.tolist() == sharp
-    assert (spoiled.shift_px == clean.shift_px).all()
 
 
 @pytest.mark.parametrize("area", [1e9, -1e9, 0.0, None])
@@ -62,23 +38,6 @@ def test_a_soma_far_away_moves_no_track(area):
     kept = pl.col("y_um") < 500
     assert spoiled.filter(kept).equals(clean.filter(kept))
     assert not spoiled.filter(~kept)["conflict"].any()
-
-
-def test_a_frame_of_another_place_is_not_placed():
-    here = [
-        f.channel("neurite")
-        for f in render_film(Film(frames=2, neurons_per_mm2=150, drift_um=0), OPTICS, 1)
-    ]
-    rng = np.random.default_rng(0)
-    noise = rng.normal(300, 8, OPTICS.shape).astype(np.float32)
-    found = register([here[0], noise, here[1]], [True] * 3)
-    assert found.ok.tolist() == [True, False, True]
-
-
-def test_focus_is_judged_beside_its_neighbours_in_time():
-    assert sharp_frames([-2.0, -2.1, -4.0, -2.0, -2.2]) == [True, True, False, True, True]
-    assert sharp_frames([-2.0, -2.2, -2.5, -2.8, -3.1, -3.4]) == [True] * 6
-    assert sharp_frames([-2.0, -2.0, None, None, None]) == [True] * 5
 
 
 def test_neurons_that_crawl_keep_their_track():
