@@ -96,6 +96,7 @@ def simulate_well(rng, hazard, definition, lost_per_frame):
     fields = shift.with_columns(
         ((pl.col("frame") - 1) * INTERVAL_H).alias("time_h"),
         (pl.col("frame") != blurred + 1).alias("usable"),
+        pl.lit(0.0).alias("turn_deg"),
         pl.lit(SIDE_UM).alias("height_um"),
         pl.lit(SIDE_UM).alias("width_um"),
     )

@@ -95,7 +95,11 @@ class Acquisition(_Part):
         description="Which of several time points a fixed assay analyses, counted from 1.",
     )
     frame_interval_h: Positive | None = Field(
-        None, description="Hours between time points; a longitudinal assay needs it."
+        None,
+        description=(
+            "Hours between two numbers of time points; a longitudinal assay needs it. Where the scan"
+            " records times, those are used, and a contradiction is a note of the run."
+        ),
     )
 
     @field_validator("file_pattern")

@@ -130,10 +130,10 @@ def _described(
     hours: Sequence[float],
     copies: set[int],
 ) -> pl.DataFrame:
-    copied = pl.when(pl.col("frame").is_in(list(copies))).then(pl.lit(_COPY))
     warned = pl.concat_str(
-        pl.col("warnings").replace("", None), copied, separator="; ", ignore_nulls=True
+        pl.col("warnings").replace("", None), pl.lit(_COPY), separator="; ", ignore_nulls=True
     )
+    copied = pl.col("frame").is_in(list(copies))
     return part.with_columns(
         pl.Series("time_h", [hours[f - 1] for f in part["frame"]], pl.Float64),
         pl.Series("usable", usable),
@@ -141,7 +141,7 @@ def _described(
         pl.Series("drift_x_um", registration.shift_um[:, 1]),
         pl.Series("turn_deg", registration.turn_deg),
         pl.Series("registration_quality", registration.quality).fill_nan(None),
-        warned.alias("warnings"),
+        pl.when(copied).then(warned).otherwise(pl.col("warnings")).alias("warnings"),
     )
 
 

@@ -161,3 +161,37 @@ def test_a_lost_chunk_is_an_image_error_and_no_zeros(foreign):
     ).unlink()
     with pytest.raises(ImageError, match="5 of 6 chunks are there"):
         reader_named("ome-zarr").read(plan, plan.images[0], Limits())
+
+
+@pytest.mark.parametrize(
+    ("hours", "read"),
+    [
+        ((0.0, 6.0, 12.0), {1: 0.0, 2: 6.0, 3: 12.0}),
+        ((0.0, 10.0, 96.0), {1: 0.0, 2: 10.0, 3: 96.0}),
+        ((), {}),
+    ],
+)
+def test_the_time_axis_has_hours_where_it_says_so(tmp_path, hours, read):
+    film = np.zeros((3, 1, 40, 40), np.uint16)
+    for name in ("B/3", "B/4"):
+        plates.write_well(tmp_path / "p" / name, iter([film]), ["1"], ["dna"], 0.5, hours)
+    plates.finish_plate(tmp_path / "p", "p", plate_format(96))
+    assert plan_scan(tmp_path / "p", Acquisition()).hours == read
+
+
+def test_a_foreign_axis_in_seconds_and_fields_that_differ(tmp_path):
+    film = np.zeros((3, 1, 40, 40), np.uint16)
+    for name, step in (("B/3", 2.0), ("B/4", 4.0)):
+        hours = (0.0, step, 2 * step)
+        plates.write_well(tmp_path / "p" / name, iter([film]), ["1"], ["dna"], 0.5, hours)
+    plates.finish_plate(tmp_path / "p", "p", plate_format(96))
+    plan = plan_scan(tmp_path / "p", Acquisition())
+    assert plan.hours == {}
+    assert "2 different time axes" in plan.notes[-1]
+    group = zarr.open_group(tmp_path / "p/B/3/0")
+    ome = group.attrs["ome"]
+    ome["multiscales"][0]["axes"][0]["unit"] = "second"
+    ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][0] = 14400.0
+    group.attrs["ome"] = ome
+    group.attrs["motor_neuron"] = {"roles": ["dna"]}
+    assert plan_scan(tmp_path / "p", Acquisition()).hours == {1: 0.0, 2: 4.0, 3: 8.0}

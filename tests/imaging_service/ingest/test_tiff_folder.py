@@ -129,7 +129,8 @@ def described(folder, images):
 
 
 def plane(t, delta, unit=""):
-    return f'<Plane TheZ="0" TheC="0" TheT="{t}" DeltaT="{delta}"{unit}/>'
+    place = " ".join(f'The{axis}="{n}"' for axis, n in (("Z", 0), ("C", 0), ("T", t)))
+    return f'<Plane {place} DeltaT="{delta}"{unit}/>'
 
 
 @pytest.mark.parametrize(

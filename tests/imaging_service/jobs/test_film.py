@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 import tifffile
 
-from imaging_service.errors import StoreError
+from imaging_service.errors import ImageError, StoreError
+from imaging_service.jobs import film as film_jobs
 from imaging_service.jobs.analyze import analyze
+from imaging_service.jobs.film import follow_well
 from imaging_service.jobs.plan import read_inputs
 from imaging_service.jobs.review import corrections
 from imaging_service.protocol import parse_protocol
+from imaging_service.review.local import LocalRun
 from napari_plugin.layers import field_layers
 from napari_plugin.session import ReviewSession
 from phenotypes.columns.dictionary import conform
 from segmentation.phantoms.films import Film, film_truth, render_film
 from segmentation.phantoms.render import Optics
+from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
 
 OPTICS = Optics(shape=(560, 560), pixel_size_um=0.9)
 FRAMES, INTERVAL = 7, 12.0
@@ -166,6 +171,126 @@ def test_the_well_table_and_the_report_speak_of_survival(analysed_film):
     assert (checks["value"] is not None) == (definition == "gedi")
 
 
+# A plate that was taken out and put back before the fourth frame; and time point 3 is missing.
+PUT_BACK = {
+    "B02": ((0.0, 0.0), 2.5, 0.0),
+    "B03": ((80.0, 0.0), 0.0, 0.0),
+    "B04": ((-50.0, 60.0), -3.0, 0.0),
+    "B05": ((0.0, 0.0), 2.5, 0.008),
+    "B06": ((80.0, 0.0), 0.0, 0.008),
+    "B07": ((0.0, 0.0), 0.0, 0.008),
+}
+NUMBERS = (1, 2, 4, 5, 6, 7)
+
+
+def put_back(well):
+    shift, turn, hazard = PUT_BACK[well]
+    return Film(
+        frames=len(NUMBERS),
+        neurons_per_mm2=170,
+        hazard_per_h=hazard,
+        debris_per_frame=0.5,
+        reseated=4,
+        reseat_um=shift,
+        reseat_deg=turn,
+    )
+
+
+@pytest.fixture(scope="module")
+def reseated(tmp_path_factory):
+    root = tmp_path_factory.mktemp("reseated")
+    for well in PUT_BACK:
+        for t, field in zip(NUMBERS, render_film(put_back(well), OPTICS, seed(well)), strict=True):
+            folder = root / "Film" / f"TimePoint_{t}"
+            folder.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(folder / f"Film_{well}_s1_w1.tif", field.pixels[0])
+    rows = [f"{well},L,,DMSO,0,uM,vehicle" for well in PUT_BACK]
+    header = "well,line,genotype,compound,dose,unit,control"
+    (root / "map.csv").write_text("\n".join([header, *rows]) + "\n")
+    protocol = parse_protocol(
+        {
+            "name": "live",
+            "channels": {"neurite": "1"},
+            "segmentation": {"engine": "classical"},
+            "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": INTERVAL},
+            "survival": {"definition": "reporter_loss"},
+            "response": {"phenotypes": ["rmst_h"]},
+        },
+        "p",
+    )
+    analyze(
+        lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"),
+        root / "out",
+        workers=2,
+    )
+    return root / "out"
+
+
+def drawn_and_tracked(out, well):
+    """Included tracks of drawn neurons, with their drawn death and whether always in view."""
+    film_of_well, side = put_back(well), np.array(OPTICS.shape) * OPTICS.pixel_size_um
+    truth = film_truth(film_of_well, OPTICS, seed(well))
+    views = [truth.seen_um(truth.start_um, f) for f in range(film_of_well.frames)]
+    seen = np.all([((v > 20) & (v < side - 20)).all(axis=1) for v in views], axis=0)
+    rows = []
+    for track in table(out, "tracks").filter("included", well=well).iter_rows(named=True):
+        away = np.hypot(*(truth.start_um - (track["y_um"], track["x_um"])).T)
+        if away.min() < 6:
+            i = int(np.argmin(away))
+            rows.append(track | {"death_h": float(truth.death_h[i]), "always_seen": bool(seen[i])})
+    return pl.DataFrame(rows)
+
+
+@pytest.mark.parametrize("well", ["B02", "B03", "B04"])
+def test_a_plate_put_back_otherwise_kills_no_neuron(reseated, well):
+    tracked = drawn_and_tracked(reseated, well)
+    assert len(tracked) > 35
+    assert tracked.filter("event").is_empty()
+    seen = tracked.filter("always_seen")
+    assert (seen["reason"] == "end_of_study").mean() > 0.9
+    left = tracked.filter(pl.col("reason") == "left_field")
+    assert left.filter("always_seen").is_empty()
+    assert len(left) >= (4 if well != "B02" else 0)
+
+
+@pytest.mark.parametrize("well", ["B05", "B06", "B07"])
+def test_a_plate_put_back_otherwise_hides_no_death(reseated, well):
+    seen = drawn_and_tracked(reseated, well).filter("always_seen")
+    # Film hours are drawn at 0, 12, 24 …; by their numbers they are 0, 12, 36, 48, 60, 72.
+    due = seen.filter(pl.col("death_h") <= 48)
+    assert len(due) >= 8
+    found = due.filter("event")
+    assert 0.9 * len(due) <= len(found)
+    assert len(seen.filter("event")) <= 1.1 * len(due)
+    assert set(found["exit_h"]) <= {12.0, 36.0, 48.0, 60.0}
+
+
+def test_the_place_of_each_frame_is_published(reseated):
+    fields = table(reseated, "fields")
+    for well, (shift, turn, _) in PUT_BACK.items():
+        frames = fields.filter(pl.col("well") == well).sort("frame")
+        truth = film_truth(put_back(well), OPTICS, seed(well))
+        assert frames["turn_deg"].to_numpy() == pytest.approx(truth.turn_deg, abs=0.25)
+        drift = frames.select("drift_y_um", "drift_x_um").to_numpy()
+        assert drift == pytest.approx(truth.drift_um, abs=3)
+        assert frames["usable"].all()
+        assert frames["registration_quality"][0] is None
+        assert frames["registration_quality"][1:].min() > 0.6
+        assert frames["turn_deg"].abs().max() > 1 or turn == 0, (well, shift)
+
+
+def test_a_missing_time_point_leaves_its_gap(reseated):
+    hours = [0.0, 12.0, 36.0, 48.0, 60.0, 72.0]
+    for _, frames in table(reseated, "fields").group_by("well"):
+        assert frames.sort("frame")["time_h"].to_list() == hours
+    assert table(reseated, "tracks")["study_end_h"].unique().to_list() == [72.0]
+    run = json.loads((reseated / "run.json").read_text())
+    assert any("has no time point 3" in note for note in run["notes"])
+    assert run["hours"]["B02"] == hours
+    image = LocalRun(reseated).read_pixels("B02", 1)
+    assert image.hours == tuple(hours)
+
+
 @pytest.fixture
 def reviewed(analysed_film, tmp_path):
     """A session on a copy of the film's run, at a vehicle well, with a neuron that lives to the
@@ -231,7 +356,8 @@ def test_a_time_point_is_corrected_its_field_linked_anew_and_no_other_measured(
     # The neuron's cells of the first time points are still one track, which now ends there.
     now = after.filter((pl.col("frame") == 1) & (pl.col("label") == labels[1]))["track"][0]
     assert sorted(after.filter(pl.col("track") == now)["frame"]) == [1, 2, 3]
-    for name in ("drift_y_um", "usable", "time_h", "exposed_h"):
+    placed = ("drift_y_um", "turn_deg", "registration_quality", "usable", "time_h", "exposed_h")
+    for name in placed:
         assert table(found.folder, "fields")[name].equals(table(out, "fields")[name]), name
     others = pl.col("well") != "B02"
     assert table(found.folder, "tracks").filter(others).equals(table(out, "tracks").filter(others))
@@ -299,3 +425,59 @@ def test_a_reviewer_sees_the_film_with_its_tracks(reviewed):
     )
     assert len(tracks) == len(cells)
     assert tracks[:, 1].max() == FRAMES - 1
+
+
+def drawn_task(tmp_path, monkeypatch, frames, **changed):
+    """(task, cells, fields) of one field whose stored frames are these images."""
+    planes = {(1, t, c, 1): plane(1) for t in range(1, len(frames) + 1) for c in "12"}
+    times = tuple(range(1, len(frames) + 1))
+    task = replace(stack_task(tmp_path, planes, more=SURVIVAL, times=times), **changed)
+    stored = [np.stack([f, f]) for f in frames]
+    monkeypatch.setattr(
+        film_jobs.plates, "read_field", lambda *place: (stored[place[3] - 1], task.roles, 0.5)
+    )
+    places = [(y, x) for y in range(40, 240, 40) for x in range(40, 240, 40)]
+    cells = [
+        {"well": "B02", "field": 1, "frame": t, "label": i, "y_um": float(y), "x_um": float(x)}
+        for t in times
+        for i, (y, x) in enumerate(places, start=1)
+    ]
+    fields = [
+        {"well": "B02", "field": 1, "frame": t, "height_um": 256.0, "width_um": 256.0}
+        for t in times
+    ]
+    return task, conform(pl.DataFrame(cells), "cell"), conform(pl.DataFrame(fields), "field")
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    return [rng.normal(100, 5, (512, 512)).astype(np.float32) for _ in range(4)]
+
+
+def test_a_copy_of_a_frame_takes_no_part(tmp_path, monkeypatch, pictures):
+    task, cells, fields = drawn_task(
+        tmp_path, monkeypatch, [*pictures[:2], pictures[1], *pictures[2:]]
+    )
+    tracked, described = follow_well(task, cells, fields, set())
+    assert described["usable"].to_list() == [True, True, False, True, True]
+    assert described["warnings"].is_not_null().to_list() == [False, False, True, False, False]
+    assert "copy of the one before" in described["warnings"][2]
+    assert tracked.filter(pl.col("frame") == 3)["track"].null_count() == 25
+    assert tracked.filter(pl.col("frame") != 3)["track"].null_count() == 0
+    assert described["time_h"].to_list() == [0.0, 6.0, 12.0, 18.0, 24.0]
+
+
+def test_a_frame_with_the_date_of_the_one_before_takes_no_part(tmp_path, monkeypatch, pictures):
+    hours = (0.0, 6.0, 6.0, 12.0)
+    task, cells, fields = drawn_task(tmp_path, monkeypatch, pictures, hours=hours)
+    _, described = follow_well(task, cells, fields, set())
+    assert described["usable"].to_list() == [True, True, False, True]
+    assert described["time_h"].to_list() == list(hours)
+
+
+def test_a_film_whose_times_go_back_is_refused(tmp_path, monkeypatch, pictures):
+    hours = (0.0, 6.0, 4.5, 12.0)
+    task, cells, fields = drawn_task(tmp_path, monkeypatch, pictures, hours=hours)
+    with pytest.raises(ImageError, match=r"well B02: .* time point 3 was taken 1.5 h before time"):
+        follow_well(task, cells, fields, set())

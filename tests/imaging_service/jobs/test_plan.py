@@ -227,3 +227,42 @@ def test_a_drawn_time_series_is_refused_until_one_point_is_named(inputs_with, tm
     folder = RunFolder(tmp_path / "run")
     lay_out(record, plan, folder)
     assert load(WellTask, folder.task("B02")).times == (2,)
+
+
+def test_a_film_has_the_hours_of_its_instrument(tmp_path):
+    """OME dates of unequal steps, against a protocol of 12 h; and another run of other hours."""
+    dates = ("2024-01-10T08:00:00Z", "2024-01-10T18:00:00Z", "2024-01-14T08:00:00Z")
+    for t, date in enumerate(dates, start=1):
+        for channel in (1, 2):
+            path = tmp_path / "scan" / f"TimePoint_{t}" / f"p_B02_s1_w{channel}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            metadata = {"axes": "YX", "AcquisitionDate": date}
+            tifffile.imwrite(path, np.full((8, 8), t, np.uint16), ome=True, metadata=metadata)
+    (tmp_path / "map.csv").write_text(
+        "well,line,genotype,compound,dose,unit,control\nB02,L,,DMSO,0,uM,vehicle\n"
+    )
+
+    def identified(**more):
+        protocol = parse_protocol(
+            {
+                "name": "p",
+                "channels": {"neurite": "1", "death": "2"},
+                "segmentation": {"engine": "classical"},
+                "acquisition": {"pixel_size_um": 0.9, "frame_interval_h": 12.0},
+                "survival": {"definition": "rounding"},
+            }
+            | more,
+            "p",
+        )
+        scan, plate_map = tmp_path / "scan", tmp_path / "map.csv"
+        return identify(read_inputs(scan, plate_map, protocol, None, "cpu"))
+
+    record, plan = identified()
+    assert record.hours == {"B02": (0.0, 10.0, 96.0)}
+    assert any("are 0, 10, 96 h" in n and "gives 0, 12, 24 h" in n for n in record.notes)
+    folder = RunFolder(tmp_path / "out")
+    lay_out(record, plan, folder)
+    assert load(WellTask, folder.task("B02")).hours == (0.0, 10.0, 96.0)
+    assert load(RunRecord, folder.record).hours == record.hours
+    slower = replace(record, hours={"B02": (0.0, 12.0, 24.0)})
+    assert plate_key(slower) != plate_key(record)

@@ -309,9 +309,9 @@ class Capture:
         cells = conform(
             pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "label": [1]}), "cell"
         )
-        frames = conform(
-            pl.DataFrame({"well": ["B02"], "field": [1], "frame": [1], "usable": [True]}), "field"
-        )
+        described = {"well": "B02", "field": 1, "frame": 1, "usable": True}
+        size = {"height_um": 300.0, "width_um": 300.0}
+        frames = conform(pl.DataFrame([described | size]), "field")
         task = SimpleNamespace(
             protocol=protocol,
             roles=("dna",),

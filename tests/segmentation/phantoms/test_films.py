@@ -91,3 +91,24 @@ def test_debris_settles_and_stays():
     ]
     assert counts[0] == 0
     assert counts[1] < counts[2] < counts[3]
+
+
+def test_a_plate_that_was_put_back_lies_where_the_truth_says():
+    moved = replace(FILM, drift_um=2.0, reseated=3, reseat_um=(40.0, -25.0), reseat_deg=3.0)
+    truth, film = film_truth(moved, OPTICS, 1), frames(moved)
+    assert truth.turn_deg.tolist() == [0, 0, 3, 3]
+    assert truth.drift_um[2] - truth.drift_um[1] == pytest.approx([40, -25], abs=8)
+    # Counter-clockwise about the centre: what lay to the right of it lies higher.
+    right = truth.centre_um + np.array([0.0, 100.0])
+    assert truth.seen_um(right, 2) - truth.drift_um[2] == pytest.approx(
+        truth.centre_um + 100 * np.array([-np.sin(np.deg2rad(3)), np.cos(np.deg2rad(3))])
+    )
+    dark = np.median(film[0][0])
+    for t in range(4):
+        places = truth.seen_um(truth.start_um, t) / OPTICS.pixel_size_um
+        inside = places[((places > 6) & (places < 193)).all(axis=1)].astype(int)
+        assert len(inside) > 2
+        for y, x in inside:
+            assert film[t][0][y - 4 : y + 5, x - 4 : x + 5].mean() > dark + 200
+    outside = ((truth.start_um < 0) | (truth.start_um > 260)).any(axis=1)
+    assert outside.sum() > 2
