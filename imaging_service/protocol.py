@@ -97,8 +97,8 @@ class Acquisition(_Part):
     frame_interval_h: Positive | None = Field(
         None,
         description=(
-            "Hours between two numbers of time points; a longitudinal assay needs it. Where the scan"
-            " records times, those are used, and a contradiction is a note of the run."
+            "Hours between two numbers of time points; a longitudinal assay needs it. Where the"
+            " scan records times, those are used, and a contradiction is a note of the run."
         ),
     )
 

@@ -29,6 +29,10 @@ from segmentation.field import Image
 # frame was: cells that move leave little in common (0.03 to 0.07 on real films an hour apart), and
 # a chance peak is rarely near.
 _SHARP_PEAK, _FAINT_PEAK, _NEAR = 0.1, 0.015, 0.1
+# Chance peaks grow as the image shrinks: noise of 256 px gave up to 0.07, of 1024 px up to 0.02.
+_CHANCE_PEAK_PX = 10.0
+# With this many cells to compare, an image places no frame that they contradict.
+_WITNESSES = 8
 _REGISTRATION_SIDE = 1024
 # Two cells this near after registration are taken for one.
 _PAIR_UM = 10.0
@@ -76,6 +80,12 @@ class _Step:
     def places(self, points: Points, centre: Points) -> Points:
         turned = (points - centre) @ turn_matrix(self.turn_deg).T
         return np.asarray(turned + centre + self.shift)
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether it joins no more of many cells than chance would."""
+        expected = self.common * self.chance
+        return self.common >= _WITNESSES and self.pairs < expected + 3 * np.sqrt(expected) + 1
 
     def joins(self, share: float) -> bool:
         """Whether it joins a share of the cells, and more than chance can have brought together."""
@@ -150,9 +160,11 @@ def _step(pair: tuple[Image, Points, Image, Points], side: Points, pixel_um: flo
         if better > response and np.hypot(x, y) * pixel_um <= _PAIR_UM:
             return best
     near = np.abs(by_image.shift).max() <= _NEAR * side.min()
-    if response >= (_FAINT_PEAK if near else _SHARP_PEAK):
-        return _paired(by_image, old, new, side)[1]
-    return None
+    faint = max(_FAINT_PEAK, _CHANCE_PEAK_PX / float(np.sqrt(image.size)))
+    counted = _paired(by_image, old, new, side)[1]
+    if response < (faint if near else max(faint, _SHARP_PEAK)) or counted.contradicted:
+        return None
+    return counted
 
 
 def _correlated(image: Image, other: Image) -> tuple[Sequence[float], float]:

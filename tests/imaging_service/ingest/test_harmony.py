@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 import tifffile
@@ -144,3 +146,14 @@ def test_an_index_that_contradicts_itself_is_refused(tmp_path, second, says):
 def test_pixels_that_are_not_square_are_refused(tmp_path):
     with pytest.raises(ScanError, match="not square"):
         plan_scan(export(tmp_path, image("a.tiff", height="3.3E-07")), Acquisition())
+
+
+@pytest.mark.parametrize(
+    ("when", "local"), [("2024-03-30T08:00:00.5+01:00", False), ("2024-03-30T08:00:00.5", True)]
+)
+def test_a_time_without_zone_is_local_and_not_the_machine_s(tmp_path, when, local):
+    plan = plan_scan(export(tmp_path, image("a.tiff", when=when)), Acquisition())
+    reader, plane = reader_named("harmony"), plan.images[0]
+    taken = datetime(2024, 3, 30, 8, 0, 0, 500_000, tzinfo=UTC).timestamp()
+    assert reader.local_clock(plan, plane) is local
+    assert reader.exposed_s(plan, plane) == (taken if local else taken - 3600)
