@@ -137,19 +137,21 @@ def _measured(
         return {}
     reader = reader_named(plan.reader)
     first: dict[tuple[Well, int, int], ImageRef] = {}
+    number: dict[Well, int] = {}
     for image in reversed(plan.images):
         first[image.well, image.field, image.time] = image
+        number[image.well] = min(image.field, number.get(image.well, image.field))
     measured: dict[Well, Hours] = {}
     changes: dict[str, list[str]] = {}
     for well in plan.wells:
-        number = min(i.field for i in (*plan.images, *plan.missing) if i.well == well)
-        images = [first.get((well, number, t)) for t in times]
-        seconds = [None if i is None else reader.exposed_s(plan, i) for i in images]
+        places = [(well, number.get(well, 0), t) for t in times]
+        images = [first[place] for place in places if place in first]
+        seconds = [reader.exposed_s(plan, image) for image in images]
         taken = [s for s in seconds if s is not None]
         if len(taken) < len(times):
             continue
         hours = np.subtract(taken, taken[0]) / 3600
-        if any(i is not None and reader.local_clock(plan, i) for i in images):
+        if reader.local_clock(plan, images[0]):
             hours = _daylight(well, taken, hours, expected, changes)
         measured[well] = tuple(float(v) for v in hours.round(6))
     notes += [f"{text}: {', '.join(wells)}" for text, wells in changes.items()]

@@ -1,4 +1,4 @@
-"""Hours of a film's frames: the instrument's, else the numbers'; and what the run says of them."""
+"""Hours of a film's frames: the instrument's, else the numbers'; and the notes of the run on them."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_numbers_keep_their_gaps(clock_of):
     assert clock_of(unknown((1, 2, 3)), (1, 2, 3)).notes == ()
 
 
-def test_numbers_that_all_step_by_more_than_one_are_an_assumption_that_is_said(clock_of):
+def test_numbers_that_all_step_by_more_than_one_are_an_assumption_with_a_note(clock_of):
     clock = clock_of(unknown((1, 7, 13)), (1, 7, 13), 0.2)
     assert clock.hours["B02"] == pytest.approx((0.0, 1.2, 2.4))
     assert "numbered 1, 7, 13" in clock.notes[0]
     assert "frame_interval_h (0.2 h) was taken as the hours between two numbers" in clock.notes[0]
 
 
-def test_the_instrument_s_unequal_dates_are_used_and_the_contradiction_is_said(clock_of):
+def test_the_instrument_s_unequal_dates_are_used_and_the_contradiction_is_a_note(clock_of):
     elapsed = (0.0, 10.0, 30.0, 60.0, 72.0, 96.0)
     clock = clock_of({"B02": since(START, *elapsed)}, range(1, 7))
     assert clock.hours == {"B02": elapsed}
@@ -165,7 +165,7 @@ def test_an_hour_more_on_another_day_is_an_hour_more(clock_of):
     assert not any("clocks" in note for note in clock.notes)
 
 
-def test_uneven_local_times_over_the_change_are_said_to_be_unsure(clock_of):
+def test_uneven_local_times_over_the_change_have_a_note_that_they_are_unsure(clock_of):
     shown = since(datetime(2024, 3, 30, 8, tzinfo=ZoneInfo("UTC")).timestamp(), 0, 10, 30, 60)
     clock = clock_of({"B02": shown}, (1, 2, 3, 4), local=True)
     assert clock.hours == {"B02": (0.0, 10.0, 30.0, 60.0)}
