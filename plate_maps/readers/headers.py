@@ -166,6 +166,38 @@ _DENSITY = re.compile(
     r"density|cells?_(number_)?(per_)?(well|cm|mm|ml)|cells?_number|cells?_seeded"
     r"|cells?_plated|(seeded|plated)_cells?|^seeding$"
 )
+_TREATMENT = re.compile(
+    r"(growth|culture)_condition|(pre|post|co)_(treat|compound|drug|incubat|culture|appli)"
+    r"|knock_(down|out)|over_expression"
+)
+# What motor neurons are given beside the compound, as a column of its own.
+_FACTORS = frozenset(
+    [
+        "h2o2",
+        "glutamate",
+        "kainate",
+        "arsenite",
+        "nascn",
+        "tunicamycin",
+        "thapsigargin",
+        "mg132",
+        "sorbitol",
+        "menadione",
+        "rotenone",
+        "staurosporine",
+        "bdnf",
+        "gdnf",
+        "cntf",
+        "ngf",
+        "igf1",
+        "lps",
+        "tnf",
+        "tnfa",
+        "ifn",
+        "ifng",
+        "il1b",
+    ]
+)
 _MEASURED = frozenset(["optical", "measured", "counted"])
 # Words after which a header describes the treatment (or its record) instead of being one.
 _DESCRIPTIONS = frozenset(
@@ -284,7 +316,9 @@ def is_treatment(name: str, values: Iterable[str]) -> bool:
         return True
     if _DESCRIPTIONS & set(words):
         return False
-    if _TREATMENTS & set(words) or spelled in ("growth_condition", "culture_condition"):
+    if _TREATMENTS & set(words) or _TREATMENT.search(spelled):
+        return True
+    if _FACTORS & set(name.split("_")):
         return True
     match = _WITH_UNIT.match(name)
     if match and _is_concentration(match.group(2)):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from plate_maps.conditions import Condition, Control
 from plate_maps.names import shape
+from plate_maps.readers.contents import compounds_of
 from plate_maps.readers.headers import is_condition, is_treatment
 from plate_maps.wells import Well
 
@@ -25,12 +26,14 @@ def divided_wells(conditions: Mapping[Well, Condition]) -> list[str]:
     """
     used = {w: c for w, c in conditions.items() if c.control is not Control.NEGATIVE}
     names = sorted({name for c in used.values() for name, _ in c.annotations})
+    # A column named by a compound of the map, such as edaravone, holds its dose.
+    compounds = {shape(part) for c in used.values() for part in compounds_of(c)} - {""}
     sentences = []
     for name in names:
         if name.startswith(("compound_", "dose_")) and name[-1] in "234":
             continue  # part of the condition already
         values = {w: dict(c.annotations).get(name, "") for w, c in used.items()}
-        strict = is_treatment(name, values.values())
+        strict = is_treatment(name, values.values()) or shape(name) in compounds
         if not strict and not is_condition(name):
             continue
         groups: dict[tuple[object, ...], dict[str, list[Well]]] = {}

@@ -42,3 +42,7 @@ def test_notes_and_other_lines_do_not_divide():
 def test_a_label_of_the_condition_may_repeat_it_but_not_divide_it():
     assert divided("condition", (VEHICLE, "ctrl"), (RILUZOLE, "drug")) == []
     assert divided("condition", (VEHICLE, "ctrl"), (RILUZOLE, "a"), (RILUZOLE, "b"))
+
+
+def test_a_column_named_by_a_compound_of_the_map_is_a_treatment():
+    assert divided("riluzole", (VEHICLE, "0"), (RILUZOLE, "1"))
