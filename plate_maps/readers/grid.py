@@ -41,7 +41,7 @@ def _columns(cells: list[str]) -> dict[int, int] | None:
 def _header(sheet: Sheet, index: int) -> dict[int, int] | None:
     """Column numbers of the row that opens a block: 1, 2, 3 …, or others over a plate's row."""
     row = sheet.rows[index]
-    if not row or _ROW.fullmatch(row[0]):
+    if not row or _ROW.fullmatch(row[0]) or is_whole_number(row[0]):
         return None
     columns = _columns(row[1:])
     if columns is None or list(columns.values()) == list(range(1, len(columns) + 1)):

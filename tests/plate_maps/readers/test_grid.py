@@ -10,7 +10,6 @@ from plate_maps.readers.grid import find_blocks, read_grid
 from plate_maps.readers.sheets import Sheet
 from tests.plate_maps.written_maps import GRID, write
 
-
 PLATE = """line,1,2,3
 A,L1,L1,L1
 B,L1,L1,L1
