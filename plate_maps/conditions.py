@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,8 +19,38 @@ _LONG = {
     "nmol/l": 1e-9,
     "pmol/l": 1e-12,
 }
-_DOSE = re.compile(
-    r"^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*([^\d\s].*?)?\s*$"
+_DOSE = re.compile(r"^\s*([-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?)\s*([^\d\s.,].*?)?\s*$")
+_PLAIN = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+# "1,000" is one in Germany and a thousand in England; "0,500" and "1,50" can only be decimals.
+_EITHER_MARK = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")
+_GROUPED = (
+    re.compile(r"([-+]?[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]+)"),
+    re.compile(r"([-+]?[0-9]{1,3}(?:\.[0-9]{3})+)(,[0-9]+)"),
+    re.compile(r"([-+]?[0-9]{1,3}(?:,[0-9]{3}){2,})()"),
+    re.compile(r"([-+]?[0-9]{1,3}(?:\.[0-9]{3}){2,})()"),
+)
+
+
+# Words in a compound's place that mean no compound (to be compared in small letters).
+SOLVENTS = frozenset(
+    [
+        "dmso",
+        "vehicle",
+        "veh",
+        "water",
+        "h2o",
+        "pbs",
+        "medium",
+        "media",
+        "untreated",
+        "solvent",
+        "none",
+        "no",
+        "-",
+        "–",
+        "control",
+        "ctrl",
+    ]
 )
 
 
@@ -100,12 +131,13 @@ def parse_dose(text: str, unit: str | None = None) -> float:
             f"dose {text!r} is not a number with a unit; write it as 10 with a unit column, or as"
             " 10 µM"
         )
-    value = float(match.group(1))
+    value = _number(match.group(1), text)
     cell_unit, column_unit = match.group(2), (unit or "").strip() or None
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"dose {text!r} is not a finite number of zero or more")
     units = [written for written in (cell_unit, column_unit) if written]
-    if value == 0.0 and len(units) < 2:
+    # "0 %" is zero whatever the unit; "0 x5" is not a number with a unit.
+    if value == 0.0 and len(units) < 2 and not re.search(r"[0-9]", "".join(units)):
         return 0.0
     try:
         factors = [molar_factor(written) for written in units]
@@ -125,7 +157,51 @@ def parse_dose(text: str, unit: str | None = None) -> float:
     return float(f"{value * factors[0]:.12g}")
 
 
-def format_dose(molar: float | None) -> str:
+def _number(written: str, text: str) -> float:
+    """A number with a decimal point or comma; `text` is the whole cell, for messages."""
+    if _PLAIN.fullmatch(written):
+        return float(written)
+    if _EITHER_MARK.fullmatch(written):
+        raise ValueError(
+            f"dose {text!r} can be read with a decimal comma or with a comma between thousands;"
+            " write it with a point and without separators, as in 1.5 or 1000"
+        )
+    for pattern in _GROUPED:
+        grouped = pattern.fullmatch(written)
+        if grouped:
+            whole, rest = grouped.groups()
+            return float(re.sub(r"[.,]", "", whole) + rest.replace(",", "."))
+    decimal = written.replace(",", ".")
+    if "." not in written and _PLAIN.fullmatch(decimal):
+        return float(decimal)
+    raise ValueError(
+        f"dose {text!r} is not a number with a unit; write it as 10 with a unit column, or as 10 µM"
+    )
+
+
+def decimal_marks(doses: Mapping[str, str], *, comma_expected: bool) -> list[str]:
+    """Doses such as "1.000" in a map in which the comma is the decimal mark.
+
+    `doses` maps place ► text; `comma_expected` where the file is separated by semicolons, as a
+    spreadsheet writes it whose decimal mark is the comma. Returns one sentence per such cell.
+    """
+    commas = any(re.match(r"\s*(?:0|[0-9.]+),[0-9]", text) for text in doses.values())
+    points = any(
+        re.match(r"\s*[0-9]*\.[0-9]", text)
+        and not re.match(r"\s*[1-9][0-9]{0,2}\.[0-9]{3}\b", text)
+        for text in doses.values()
+    )
+    if not commas and (points or not comma_expected):
+        return []
+    return [
+        f"{place}: dose {text!r} can be read with a decimal point or with a point between"
+        " thousands; write it without separators, as in 1 or 1000"
+        for place, text in doses.items()
+        if re.match(r"\s*[1-9][0-9]{0,2}\.[0-9]{3}(?![0-9.,])", text)
+    ]
+
+
+def format_dose(molar: float | None, digits: int = 3) -> str:
     """A dose with the unit that a bench scientist would write, to three digits; "–" for none.
 
     Examples
@@ -139,8 +215,8 @@ def format_dose(molar: float | None) -> str:
     # A dose that three digits round up to 1 µM is not written as 1e+03 nM.
     for unit, factor in (("M", 1.0), ("mM", 1e-3), ("µM", 1e-6), ("nM", 1e-9)):
         if molar >= factor * 0.9995:
-            return f"{molar / factor:.3g} {unit}"
-    return f"{molar / 1e-12:.3g} pM"
+            return f"{molar / factor:.{digits}g} {unit}"
+    return f"{molar / 1e-12:.{digits}g} pM"
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,18 @@ def row_letters(row: int) -> str:
 
 
 def row_number(letters: str) -> int:
-    """1-based row of its letters: "A" ► 1, "AF" ► 32. Case does not matter."""
+    """1-based row of its letters: "A" ► 1, "AF" or "af" ► 32.
+
+    Mixed case is refused: "Aa" is far more often a slip for A than row 27 of a 1536-well plate.
+    """
     # "ß" and "ſ" are letters too, and become "SS" and "S" in upper case.
     if not (letters.isascii() and letters.isalpha()):
         raise ValueError(f"{letters!r:.40} is not a plate row; rows are letters, A to AF")
+    if letters not in (letters.upper(), letters.lower()):
+        raise ValueError(
+            f"{letters!r:.40} mixes upper and lower case and is not a plate row; write one letter,"
+            " or AA to AF for the rows after Z"
+        )
     number = 0
     for letter in letters.upper():
         number = number * 26 + ord(letter) - ord("A") + 1

@@ -350,7 +350,7 @@ def write(bench: Bench, out: Path) -> None:
     A sheet shows the best, median and worst case of each task.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "scores.csv").open("w", newline="") as stream:
+    with (out / "scores.csv").open("w", newline="", encoding="utf-8-sig") as stream:
         writer = csv.writer(stream)
         writer.writerow(["engine", "what", "measure", "value", "images"])
         writer.writerows(

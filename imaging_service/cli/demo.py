@@ -179,7 +179,7 @@ def write_phantom_plate(
             and not kept.update({w.line.name: kept[w.line.name] + 1})
         ]
     out.mkdir(parents=True, exist_ok=True)
-    (out / "plate_map.csv").write_text(_map_csv(wells), encoding="utf-8")
+    (out / "plate_map.csv").write_text(_map_csv(wells), encoding="utf-8-sig")
     (out / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
     scan = out / f"Phantom-{seed}" / "TimePoint_1"
     scan.mkdir(parents=True, exist_ok=True)

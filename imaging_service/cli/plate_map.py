@@ -144,5 +144,5 @@ def new_map(
                 f"{path} exists already, and it may be of a plate that was made; choose another"
                 " --out"
             )
-        path.write_text(to_csv(plate), encoding="utf-8")
+        path.write_text(to_csv(plate), encoding="utf-8-sig")
         typer.echo(f"{path}: {len(plate)} wells\n\n{draw(plate)}\n")

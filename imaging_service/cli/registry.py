@@ -66,5 +66,5 @@ def export_files(
             (out / "lines.tsv", client.registry("lines")),
             (out / "batches.tsv", client.registry("batches")),
         ):
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text.removeprefix("\ufeff"), encoding="utf-8-sig")
             typer.echo(str(path))

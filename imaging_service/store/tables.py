@@ -22,7 +22,11 @@ def parquet_bytes(table: pl.DataFrame) -> bytes:
 
 
 def csv_bytes(table: pl.DataFrame) -> bytes:
-    """UTF-8 CSV; text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    """UTF-8 CSV; text that a spreadsheet would run as a formula gets a leading apostrophe.
+
+    It begins with a byte order mark: without it Excel takes UTF-8 for Windows-1252, and β and µ
+    become other characters.
+    """
     text = [name for name, dtype in table.schema.items() if dtype == pl.String]
     safe = table.with_columns(
         pl.when(pl.col(name).str.contains(_FORMULA))
@@ -31,7 +35,7 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
         .alias(name)
         for name in text
     )
-    return safe.write_csv().encode()
+    return safe.write_csv(include_bom=True).encode()
 
 
 def read_table(path: Path, raises: type[ServiceError] = StoreError) -> pl.DataFrame:

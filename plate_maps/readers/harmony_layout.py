@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from plate_maps.conditions import Condition, molar_factor
-from plate_maps.readers.grid import WITH_UNIT, wells_from
-from plate_maps.readers.long import header_name
+from plate_maps.conditions import Condition
+from plate_maps.readers.grid import wells_from
+from plate_maps.readers.headers import dose_unit, read_header
 from plate_maps.wells import Well, whole_number
 
 _NAMESPACE = "{*}"
@@ -27,20 +27,16 @@ def read_harmony_layout(
     names: list[str] = []
     for layer in root.iterfind(f"{_NAMESPACE}Layer"):
         title = (layer.findtext(f"{_NAMESPACE}Name") or "").strip()
-        match = WITH_UNIT.match(title)
-        name, unit = (
-            (header_name(match.group(1)), match.group(2)) if match else (header_name(title), None)
-        )
+        name, unit = read_header(title)
         if name in names:
             problems.append(f"{path.name}: layer {title} occurs more than once; keep one")
             continue
         names.append(name)
-        if name == "dose" and unit is not None:
-            try:
-                molar_factor(unit)
-            except ValueError as error:
-                problems.append(f"{path.name}, layer {title}: {error}")
-                continue
+        try:
+            unit_cell = dose_unit(name, unit)
+        except ValueError as error:
+            problems.append(f"{path.name}, layer {title}: {error}")
+            continue
         for entry in layer.iterfind(f"{_NAMESPACE}Well"):
             text = (entry.findtext(f"{_NAMESPACE}Value") or "").strip()
             if not text:
@@ -58,8 +54,8 @@ def read_harmony_layout(
                 )
                 continue
             cells.setdefault(well, {})[name] = text
-            if name == "dose" and unit:
-                cells[well]["unit"] = unit
+            if unit_cell:
+                cells[well] |= [unit_cell]
             places.setdefault(well, {})[name] = f"{path.name}, layer {title}"
     if not cells:
         problems.append(f"{path.name}: no well is filled in (layers: {', '.join(names) or 'none'})")

@@ -9,15 +9,14 @@ that does not fit is refused by name rather than passed over.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plate_maps.conditions import Condition
+from plate_maps.conditions import SOLVENTS, Condition
+from plate_maps.names import shape
 from plate_maps.readers.grid import wells_from
 from plate_maps.wells import Well, whole_number
-
-# Words of a compound's name that mean that a well holds the solvent only.
-_VEHICLES = ("dmso", "vehicle", "water", "pbs", "medium", "media", "untreated")
 
 
 def read_incucyte(
@@ -41,9 +40,12 @@ def read_incucyte(
             problems.append(f"{path.name}: a well element needs row and col, counted from 0")
             continue
         well_cells: dict[str, str] = {}
-        for item in (e for e in element.iter() if e.get("type")):
+        for item in _items(element):
             problems += [f"{path.name}, well {well}: {fault}" for fault in _take(item, well_cells)]
         if well_cells:
+            names = [t for n, t in well_cells.items() if n.startswith("compound")]
+            if names and all(shape(name) in SOLVENTS for name in names):
+                well_cells["control"] = "vehicle"
             cells[well] = well_cells
             places[well] = dict.fromkeys(well_cells, path.name)
     if not cells:
@@ -61,22 +63,22 @@ def _take(item: Any, well_cells: dict[str, str]) -> list[str]:
                 f"two cell types, {well_cells['line']} and {name}; one line per well is analysed"
             ]
         well_cells["line"] = name
-        passage = item.get("passage")
-        if passage:
-            well_cells["passage"] = passage
+        well_cells |= {
+            kept: item.get(given)
+            for given, kept in (("passage", "passage"), ("seedingDensity", "seeding_density"))
+            if item.get(given)
+        }
         return []
     if kind == "Compound":
-        if "compound" in well_cells:
-            return [
-                f"two compounds, {well_cells['compound']} and {name}; combinations are not analysed"
-            ]
-        well_cells["compound"] = name
-        if name.lower() in _VEHICLES:
-            well_cells["control"] = "vehicle"
-        elif item.get("concentration"):
+        free = [s for s in ("", "_2", "_3", "_4") if f"compound{s}" not in well_cells]
+        if not free:
+            return [f"more than four compounds, the fifth is {name}"]
+        well_cells[f"compound{free[0]}"] = name
+        # A solvent's number is its fraction (0.1 %), not a dose.
+        if shape(name) not in SOLVENTS and item.get("concentration"):
             well_cells |= {
-                "dose": item.get("concentration"),
-                "unit": item.get("concentrationUnits", ""),
+                f"dose{free[0]}": item.get("concentration"),
+                f"unit{free[0]}": item.get("concentrationUnits", ""),
             }
         return []
     if kind == "GrowthCondition":
@@ -85,6 +87,15 @@ def _take(item: Any, well_cells: dict[str, str]) -> list[str]:
         )
         return []
     return [f"unknown item type {kind!r}; known: CellType, Compound, GrowthCondition"]
+
+
+def _items(element: Any) -> Iterator[Any]:
+    """The outermost elements with a type: the item in the library repeats its well item's."""
+    for child in element:
+        if child.get("type"):
+            yield child
+        else:
+            yield from _items(child)
 
 
 def _name(item: Any) -> str:

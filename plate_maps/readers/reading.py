@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from plate_maps.conditions import Condition, Control
+from plate_maps.names import look_alikes, tidy
 from plate_maps.plate_map import PlateMap, PlateMapError
-from plate_maps.readers.grid import find_blocks, read_grid
+from plate_maps.readers.contents import compounds_of
+from plate_maps.readers.grid import find_blocks, plate_rows, read_grid, without_margin
 from plate_maps.readers.harmony_layout import read_harmony_layout
+from plate_maps.readers.headers import header_name
 from plate_maps.readers.incucyte import is_incucyte, read_incucyte
-from plate_maps.readers.long import (
-    choose_plate,
-    find_header,
-    header_name,
-    plate_names,
-    read_long,
-    unknown_plate,
-)
+from plate_maps.readers.long import find_header, plate_names, read_long
+from plate_maps.readers.plate_names import choose_plate, unknown_plate
 from plate_maps.readers.sheets import Sheet, parse_xml, read_sheets
+from plate_maps.readers.treatments import divided_wells
 from plate_maps.readers.wellmap_toml import read_wellmap
 from plate_maps.wells import PlateFormat, Well, smallest_format
 
@@ -85,13 +84,15 @@ def read_plate_map(
             " column, since responses are relative to the vehicle wells of the same line"
         )
     problems += _genotype_conflicts(path.name, conditions)
+    problems += [f"{path.name}: {sentence}" for sentence in _look_alikes(conditions)]
+    problems += [f"{path.name}: {sentence}" for sentence in divided_wells(conditions)]
     if problems:
         raise PlateMapError(path.name, problems)
     try:
         fmt = plate_format or smallest_format(list(conditions))
     except ValueError as error:
         raise PlateMapError(path.name, [str(error)]) from error
-    return PlateMap(fmt, dict(sorted(conditions.items())), path.name)
+    return PlateMap(fmt, {w: _tidied(c) for w, c in sorted(conditions.items())}, path.name)
 
 
 def plates_of_map(path: str | PathLike[str]) -> list[str]:
@@ -113,7 +114,7 @@ def plates_of_map(path: str | PathLike[str]) -> list[str]:
     return (
         list(barcodes)
         if barcodes is not None
-        else [name for sheet in sheets[:1] for name in plate_names(sheet)]
+        else [name for sheet in _long_sheets(sheets)[:1] for name in plate_names(sheet)]
     )
 
 
@@ -165,9 +166,24 @@ def _entries(
         return _of_barcode(path, barcodes, line, plate)
     if not sheets:
         raise PlateMapError(path.name, ["the file is empty"])
-    if any(find_blocks(sheet) for sheet in sheets):
-        return read_grid(sheets, line)
-    if find_header(sheets[0]) is None:
+    grids = [sheet for sheet in sheets if find_blocks(without_margin(sheet))]
+    lists = _long_sheets(sheets)
+    if grids and lists:
+        return [], [
+            f"{lists[0].source} is in long form and {grids[0].source} in grid form; keep the one"
+            " that is the map"
+        ]
+    # A sheet of text, such as a readme, is passed over; one that looks like a plate is not.
+    strays = [
+        f"{sheet.place(rows[0])}: row {sheet.rows[rows[0]][0]} belongs to no block; put the"
+        " property's name and the column numbers above the rows"
+        for sheet in map(without_margin, sheets)
+        if sheet.source not in {s.source for s in (*grids, *lists)} and (rows := plate_rows(sheet))
+    ]
+    if grids:
+        entries, problems = read_grid(grids, line)
+        return entries, problems + strays
+    if not lists:
         raise PlateMapError(
             path.name,
             [
@@ -175,12 +191,42 @@ def _entries(
                 " columns 1, 2, 3 … (grid form); write the map in one of the two forms"
             ],
         )
-    entries, problems = read_long(sheets[0], line, plate)
+    entries, problems = read_long(lists[0], line, plate)
     problems += [
         f"{s.source}: this sheet follows one in long form; put the map of a plate into one sheet"
-        for s in sheets[1:]
+        for s in lists[1:]
     ]
-    return entries, problems
+    return entries, problems + strays
+
+
+def _long_sheets(sheets: list[Sheet]) -> list[Sheet]:
+    return [s for s in sheets if not find_blocks(without_margin(s)) and find_header(s) is not None]
+
+
+def _look_alikes(conditions: dict[Well, Condition]) -> list[str]:
+    """Names that would split one line, compound, genotype or batch into two."""
+    sentences = []
+    for kind in ("line", "compound", "genotype", "batch"):
+        wells: dict[str, list[Well]] = {}
+        for well, c in conditions.items():
+            names = compounds_of(c) if kind == "compound" else [getattr(c, kind)]
+            # All vehicle wells of a line are one condition, however their solvent is written.
+            if kind != "compound" or not c.is_vehicle:
+                for name in filter(None, names):
+                    wells.setdefault(name, []).append(well)
+        sentences += look_alikes(kind, wells)
+    return sentences
+
+
+def _tidied(condition: Condition) -> Condition:
+    """The condition with names that are the same on every plate, whichever editor wrote them."""
+    return replace(
+        condition,
+        line=tidy(condition.line),
+        compound=tidy(condition.compound),
+        genotype=tidy(condition.genotype),
+        batch=tidy(condition.batch),
+    )
 
 
 def _of_barcode(

@@ -9,6 +9,7 @@ import csv
 import io
 import warnings
 from dataclasses import dataclass
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class Sheet:
     source: str
     rows: list[list[str]]
     first_row: int = 1
+    # Separated by semicolons, as spreadsheets write where the comma is the decimal mark.
+    decimal_comma: bool = False
 
     def place(self, index: int) -> str:
         """ "map.csv, row 7": where `rows[index]` stands."""
@@ -88,11 +91,12 @@ def _read_text(path: Path) -> Sheet:
     delimiter = max("\t;,", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return Sheet(path.name, [[cell.strip() for cell in row] for row in reader])
+        rows = [[cell.strip() for cell in row] for row in reader]
     except csv.Error as error:
         raise PlateMapError(
             path.name, [f"line {reader.line_num} cannot be read: {error}"]
         ) from error
+    return Sheet(path.name, rows, decimal_comma=delimiter == ";")
 
 
 def _read_excel(path: Path) -> list[Sheet]:
@@ -151,6 +155,8 @@ def _cell_text(value: object) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else str(value)
     return str(value).strip()
 
 

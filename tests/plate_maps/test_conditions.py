@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plate_maps.conditions import Control, format_dose, parse_dose
+from plate_maps.conditions import Control, decimal_marks, format_dose, parse_dose
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,15 @@ from plate_maps.conditions import Control, format_dose, parse_dose
         ("300 nmol/L", None, 3e-7),
         ("250", "pM", 2.5e-10),
         ("0", None, 0.0),
+        ("0 %", None, 0.0),
+        ("0,5 µM", None, 5e-7),
+        ("0,5", "uM", 5e-7),
+        ("1,5", "uM", 1.5e-6),
+        ("0,500", "uM", 5e-7),
+        ("1.000,5", "nM", 1.0005e-6),
+        ("1,000.5", "nM", 1.0005e-6),
+        ("1,000,000", "pM", 1e-6),
+        ("2,5e3", "nM", 2.5e-6),
     ],
 )
 def test_doses_become_mol_per_litre(text, unit, molar):
@@ -35,7 +44,13 @@ def test_the_same_dose_in_two_units_is_the_same_number():
         ("10", "%", "not a concentration unit"),
         ("10", "mg/mL", "not a concentration unit"),
         ("ten", "uM", "not a number"),
-        ("1,5", "uM", "not"),
+        ("1,000", "uM", "decimal comma or with a comma between thousands"),
+        ("12,500 nM", None, "decimal comma"),
+        ("1,5,0", "uM", "not a number"),
+        ("1.5.0", "uM", "not a number"),
+        ("1,00.5", "uM", "not a number"),
+        ("0 x5", None, "not a concentration unit"),
+        ("0;5 uM", None, "not a concentration unit"),
         ("-1", "uM", "zero or more"),
         ("1e999", "uM", "zero or more"),
         ("10 nM", "uM", "unit column has"),
@@ -82,3 +97,22 @@ def test_unknown_control_lists_the_words():
 )
 def test_a_dose_has_the_unit_that_a_bench_scientist_would_write(molar, text):
     assert format_dose(molar) == text
+
+
+@pytest.mark.parametrize(
+    ("doses", "comma_expected", "refused"),
+    [
+        (["1.000", "0.3"], False, 0),
+        (["1.000"], False, 0),
+        (["1.000", "10"], True, 1),
+        (["1.000", "0.3"], True, 0),
+        (["1.000", "0,3"], False, 1),
+        (["0.500", "0,3"], False, 0),
+        (["1.000,5", "12.500 nM", "2"], False, 1),
+    ],
+)
+def test_a_point_is_not_taken_for_a_decimal_point_where_commas_are(doses, comma_expected, refused):
+    places = {f"row {i}": text for i, text in enumerate(doses)}
+    sentences = decimal_marks(places, comma_expected=comma_expected)
+    assert len(sentences) == refused
+    assert all("between thousands" in s for s in sentences)

@@ -23,10 +23,11 @@ from plate_maps import (
     read_plate_map,
 )
 from plate_maps.layout import to_csv
+from plate_maps.names import shape, tidy
 
 NAMES = st.text(
     string.ascii_letters + string.digits + " -_.äµ,;\"'", min_size=1, max_size=12
-).filter(lambda s: s.strip() == s and s)
+).filter(lambda s: tidy(s) == s and s)
 DOSES = st.sampled_from([1e-9, 3e-9, 1e-8, 3.3e-7, 1e-6, 2.5e-5, 1e-3])
 ODD = "\t;,\"\n\r '=+@0123456789AZaz.µ-\ufeff"
 
@@ -35,13 +36,15 @@ ODD = "\t;,\"\n\r '=+@0123456789AZaz.µ-\ufeff"
 def maps(draw):
     fmt = plate_format(96)
     wells = [Well(r, c) for r in range(1, 9) for c in range(1, 13)]
-    lines = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    # Two spellings of one name are refused.
+    lines = draw(st.lists(NAMES, min_size=1, max_size=3, unique_by=shape))
+    compounds = draw(st.lists(NAMES, min_size=1, max_size=5, unique_by=shape))
     chosen = draw(st.lists(st.sampled_from(wells), min_size=2, max_size=24, unique=True))
     conditions = {chosen[0]: Condition(lines[0], "DMSO", 0.0, Control.VEHICLE)}
     for well in chosen[1:]:
         conditions[well] = Condition(
             draw(st.sampled_from(lines)),
-            draw(NAMES),
+            draw(st.sampled_from(compounds)),
             draw(DOSES),
             replicate=draw(st.sampled_from(["", "1", "2"])),
         )

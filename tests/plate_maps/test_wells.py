@@ -36,6 +36,12 @@ def test_other_text_is_refused_by_name(text):
         Well.parse(text)
 
 
+@pytest.mark.parametrize("text", ["Aa1", "aB01", "Ad1"])
+def test_a_row_in_mixed_case_is_a_slip(text):
+    with pytest.raises(ValueError, match="mixes upper and lower case"):
+        Well.parse(text)
+
+
 @given(st.integers(1, 32), st.integers(1, 48))
 def test_a_name_reads_back(row, column):
     well = Well(row, column)

@@ -33,7 +33,7 @@ def read_nuclei(folder: Path, part: str) -> Iterator[tuple[str, Image, Labels]]:
 
     The folder holds manifest.csv, images/ and labels/, as in `shared/data`.
     """
-    with (folder / "manifest.csv").open(newline="") as stream:
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8-sig") as stream:
         names = sorted(row["id"] for row in csv.DictReader(stream))
     for name in names:
         if part_of(name) == part:

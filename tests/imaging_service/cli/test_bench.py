@@ -27,7 +27,7 @@ def test_scores_are_written_as_csv_and_json_and_cases_as_a_sheet(tmp_path):
         [case(s, str(s)) for s in (0.1, 0.9, 0.5)],
     )
     write(bench, tmp_path)
-    (row,) = csv.DictReader((tmp_path / "scores.csv").read_text().splitlines())
+    (row,) = csv.DictReader((tmp_path / "scores.csv").read_text("utf-8-sig").splitlines())
     assert row == {
         "engine": "engine:x",
         "what": "nuclei",

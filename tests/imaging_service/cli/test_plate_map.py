@@ -29,6 +29,7 @@ def run(*arguments):
 def test_a_new_map_is_drawn_written_and_clean(tmp_path):
     made = run(*NEW, "--out", str(tmp_path))
     assert made.exit_code == 0, made.output
+    assert (tmp_path / "plate_map_1.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     plate = read_plate_map(tmp_path / "plate_map_1.csv")
     assert plate.lines == ("D", "I")
     assert sorted(

@@ -10,7 +10,7 @@ def test_tables_are_bytes_that_repeat_and_formulas_are_text():
         {"line": ["=1+1", "+a", "L1", "-x", "@y"], "value": [1.5, -2.0, None, 0.0, 1.0]}
     )
     assert parquet_bytes(table) == parquet_bytes(table.clone())
-    assert csv_bytes(table).decode().splitlines() == [
+    assert csv_bytes(table).decode("utf-8-sig").splitlines() == [
         "line,value",
         "'=1+1,1.5",
         "'+a,-2.0",
@@ -18,3 +18,11 @@ def test_tables_are_bytes_that_repeat_and_formulas_are_text():
         "'-x,0.0",
         "'@y,1.0",
     ]
+
+
+def test_a_spreadsheet_is_told_that_the_text_is_utf_8():
+    """Without a byte order mark Excel reads β and µ as Windows-1252."""
+    written = csv_bytes(pl.DataFrame({"compound": ["β-lapachone", "3 µM"]}))
+    assert written.startswith(b"\xef\xbb\xbf")
+    assert written.decode("utf-8-sig") == "compound\nβ-lapachone\n3 µM\n"
+    assert pl.read_csv(written).columns == ["compound"]

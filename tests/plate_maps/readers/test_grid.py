@@ -5,10 +5,27 @@ from __future__ import annotations
 import pytest
 from openpyxl import Workbook
 
-from plate_maps import Condition, Control, Well, read_plate_map
+from plate_maps import Condition, Control, PlateMapError, Well, read_plate_map
 from plate_maps.readers.grid import find_blocks, read_grid
 from plate_maps.readers.sheets import Sheet
 from tests.plate_maps.written_maps import GRID, write
+
+PLATE = """line,1,2,3
+A,L1,L1,L1
+B,L1,L1,L1
+
+compound,1,2,3
+A,DMSO,ril,ril
+B,DMSO,ril,ril
+
+dose (uM),1,2,3
+A,0,1,10
+B,0,1,10
+
+control,1,2,3
+A,vehicle,,
+B,vehicle,,
+"""
 
 
 def sheet(text, source="map.csv"):
@@ -45,15 +62,18 @@ def test_blocks_over_the_sheets_of_a_workbook_give_the_same_map(tmp_path):
         ("line,01,002", True),
         ("line,1,2,3,,", True),
         ("line,1", False),
-        ("line,2,3", False),
-        ("line,1,3", False),
-        ("line,1,,2", False),
+        ("line,2,3", True),
+        ("line,1,3", True),
+        ("line,1,,2", True),
+        ("line,1,2,Total", True),
+        ("line,3,2", False),
+        ("line,1,1", False),
         ("line,1,2,note", False),
         ("1,2,3", False),
         ("", False),
     ],
 )
-def test_a_block_opens_with_the_numbers_from_1_beside_its_corner(row, opens):
+def test_a_block_opens_with_rising_numbers_beside_its_corner(row, opens):
     assert find_blocks(sheet(f"title\n{row}\nA,L1,L1")) == [1] * opens
 
 
@@ -72,18 +92,12 @@ def test_the_name_of_a_sheet_names_the_block_whose_corner_is_empty():
 
 
 @pytest.mark.parametrize(
-    ("corner", "molar"), [("dose (nM)", 1e-8), ("Conc. [µM]", None), ("concentration[ mM ]", 1e-2)]
+    ("corner", "molar"), [("dose (nM)", 1e-8), ("Conc. [µM]", 1e-5), ("concentration[ mM ]", 1e-2)]
 )
 def test_the_unit_of_a_dose_stands_in_brackets_behind_its_name(corner, molar):
     text = f"compound,1,2\nA,ril,\n\n{corner},1,2\nA,10,\n"
     entries, problems = read_grid([sheet(text)], "L1")
-    if molar is None:  # "conc." is not a word for a dose
-        assert problems == [
-            "map.csv, row 2, column 1 (compound block), well A01: compound ril has no dose; give"
-            " one, or mark the well as a control"
-        ]
-    else:
-        assert [c.dose_molar for _, _, c in entries] == [molar]
+    assert ([c.dose_molar for _, _, c in entries], problems) == ([molar], [])
 
 
 def test_a_unit_that_is_not_one_leaves_the_block_unread():
@@ -135,7 +149,8 @@ def test_a_second_block_of_one_property_is_refused_and_the_first_is_kept():
 def test_a_block_ends_at_a_row_without_a_letter():
     text = "line,1,2\nA,L1,\n,L9,L9\nB,L9,L9\n\ncontrol,1,2\nA,vehicle,\n"
     entries, problems = read_grid([sheet(text)])
-    assert ([well.name for _, well, _ in entries], problems) == (["A01"], [])
+    assert [well.name for _, well, _ in entries] == ["A01"]
+    assert [p.split(";")[0] for p in problems] == ["map.csv, row 4: row B belongs to no block"]
 
 
 def test_a_row_that_is_not_one_is_named_and_ends_the_block():
@@ -150,8 +165,8 @@ def test_values_to_the_right_of_the_last_number_are_named(row):
     text = f"line,1,2\n{row}\nB,L1,,,\n\ncontrol,1,2\nA,vehicle,vehicle\nB,vehicle\n"
     entries, problems = read_grid([sheet(text)])
     assert problems == [
-        "map.csv, row 2: there are values to the right of the last numbered column; number their"
-        " columns or delete them"
+        "map.csv, row 2: 'L1' stands under no column number of block line; number its column or"
+        " delete it"
     ]
     assert [well.name for _, well, _ in entries] == ["A01", "A02", "B01"]
 
@@ -163,3 +178,74 @@ def test_a_fault_is_placed_at_the_cell_that_its_message_quotes():
         "map.csv, row 5, column 2 (control block), well A02: 'postive' is not a control"
     ]
     assert [well.name for _, well, _ in entries] == ["A01"]
+
+
+def read(tmp_path, text):
+    (tmp_path / "map.csv").write_text(text, encoding="utf-8")
+    return read_plate_map(tmp_path / "map.csv")
+
+
+def test_a_block_may_start_at_any_column(tmp_path):
+    shifted = PLATE.replace(",1,2,3\n", ",2,3,4\n")
+    assert [w.name for w in read(tmp_path, shifted)] == ["A02", "A03", "A04", "B02", "B03", "B04"]
+    assert read(tmp_path, shifted)["B04"].dose_molar == 1e-5
+    gaps = PLATE.replace(",1,2,3\n", ",2,4,6\n")
+    assert [w.name for w in read(tmp_path, gaps)] == ["A02", "A04", "A06", "B02", "B04", "B06"]
+
+
+def test_blocks_of_different_columns_are_joined_by_their_numbers(tmp_path):
+    more = PLATE + "\ndensity,2,3\nA,20000,20000\nB,20000,20000\n"
+    with pytest.raises(
+        PlateMapError, match=r"density differs.*\(empty\) at A01, B01; 20000 at A02"
+    ):
+        read(tmp_path, more)
+    full = PLATE + "\ndensity,1,2,3\nA,20000,20000,20000\nB,20000,20000,20000\n"
+    assert dict(read(tmp_path, full)["A03"].annotations) == {"density": "20000"}
+
+
+def test_empty_columns_to_the_left_and_totals_do_not_matter(tmp_path):
+    margin = "".join(f",{line}\n" if line else "\n" for line in PLATE.split("\n"))
+    assert read(tmp_path, margin).digest() == read(tmp_path, PLATE).digest()
+    totals = PLATE.replace("dose (uM),1,2,3\n", "dose (uM),1,2,3,Total\n")
+    totals = totals.replace("A,0,1,10\nB,0,1,10\n", "A,0,1,10,11\nB,0,1,10,11\nTotal,0,2,20,22\n")
+    assert read(tmp_path, totals).digest() == read(tmp_path, PLATE).digest()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("control,1,2,3", "control,3,2,1", "map.csv, row 14: row A belongs to no block"),
+        ("control,1,2,3", "control,1,1,2", "row 14: row A belongs to no block"),
+        ("compound,1,2,3", "compound,1,2,x", "row 6: row A belongs to no block"),
+        ("B,0,1,10", "\nB,0,1,10", "row 12: row B belongs to no block"),
+        ("compound,1,2,3", "compound,1,2,", "row 6: 'ril' stands under no column number"),
+        ("B,0,1,10", "Bb,0,1,10", "mixes upper and lower case"),
+        ("dose (uM),1,2,3", "dose (%),1,2,3", "'%' is not a concentration unit"),
+    ],
+)
+def test_what_is_no_block_is_refused_by_its_place(tmp_path, old, new, says):
+    with pytest.raises(PlateMapError, match=says):
+        read(tmp_path, PLATE.replace(old, new))
+
+
+def test_a_second_compound_block_makes_combinations(tmp_path):
+    second = "\ncompound 2,1,2,3\nA,,edaravone,\nB,,,edaravone\n\ndose 2 (uM),1,2,3\nA,,3,\nB,,,3\n"
+    plate_map = read(tmp_path, PLATE + second)
+    assert plate_map.compounds == ("edaravone 3 µM + ril 1 µM", "edaravone 3 µM + ril 10 µM", "ril")
+    assert plate_map["A02"].dose_molar == 4e-6
+    assert (plate_map["B02"].compound, plate_map["B02"].dose_molar) == ("ril", 1e-6)
+    with pytest.raises(PlateMapError, match="well A01: the well is marked as vehicle and holds ed"):
+        read(
+            tmp_path,
+            PLATE + second.replace("A,,edaravone,", "A,edaravone,,").replace("A,,3,", "A,3,,"),
+        )
+
+
+def test_a_decimal_comma_is_read_and_an_ambiguous_one_refused_by_cell(tmp_path):
+    text = PLATE.replace(",", ";").replace(";1;10\n", ";0,5;1.000,5\n")
+    plate_map = read(tmp_path, text)
+    assert [plate_map[w].dose_molar for w in ("A02", "A03")] == [5e-7, 1.0005e-3]
+    with pytest.raises(PlateMapError, match=r"row 10, column 3 .*well A03: dose '1,000' can be"):
+        read(tmp_path, PLATE.replace(",", ";").replace("A;0;1;10", "A;0;1;1,000"))
+    with pytest.raises(PlateMapError, match=r"row 10, column 3 .*well A03: dose '1.000' can be"):
+        read(tmp_path, PLATE.replace(",", ";").replace("A;0;1;10", "A;0;1;1.000"))

@@ -10,6 +10,7 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
     <well row="0" col="0"><items>
       <wellItem type="CellType" passage="31"><referenceItem displayName="SOD1-07"/></wellItem>
       <wellItem type="Compound" concentration="0.1" concentrationUnits="%"><referenceItem displayName="DMSO"/></wellItem>
+      <wellItem type="GrowthCondition"><referenceItem displayName="no BDNF"/></wellItem>
     </items></well>
     <well row="1" col="2"><items>
       <wellItem type="CellType"><referenceItem displayName="SOD1-07"/></wellItem>
@@ -44,7 +45,7 @@ def test_wells_items_and_units(tmp_path, name):
     ("old", "new", "says"),
     [
         ('type="GrowthCondition"', 'type="Antibody"', "B03: unknown item type 'Antibody'"),
-        ('type="GrowthCondition"', 'type="Compound"', "two compounds, riluzole and no BDNF"),
+        ('type="GrowthCondition"', 'type="Compound"', "B03: compound no BDNF has no dose"),
         (
             'concentrationUnits="µM"',
             'concentrationUnits="ng/mL"',
@@ -57,3 +58,32 @@ def test_wells_items_and_units(tmp_path, name):
 def test_what_does_not_fit_is_named(tmp_path, old, new, says):
     with pytest.raises(PlateMapError, match=says):
         read(tmp_path, XML.replace(old, new))
+
+
+def test_an_item_and_the_library_entry_inside_it_are_one(tmp_path):
+    """The form of the instrument's files, in which both carry a type."""
+    typed = XML.replace("<referenceItem displayName", '<referenceItem type="Compound" displayName')
+    assert read(tmp_path, typed).digest() == read(tmp_path, XML).digest()
+
+
+def test_two_compounds_in_a_well_are_a_combination_and_a_solvent_is_none(tmp_path):
+    second = (
+        '<wellItem type="Compound" concentration="{}" concentrationUnits="{}">'
+        '<referenceItem displayName="{}"/></wellItem></items>'
+    )
+    last = XML.rindex("</items>")
+    both = XML[:last] + second.format("3", "µM", "edaravone") + XML[last + len("</items>") :]
+    found = read(tmp_path, both)["B03"]
+    assert (found.compound, found.dose_molar) == ("edaravone 3 µM + riluzole 300 nM", 3.3e-6)
+    solvent = XML[:last] + second.format("0.1", "%", "DMSO") + XML[last + len("</items>") :]
+    found = read(tmp_path, solvent)["B03"]
+    assert (found.compound, found.dose_molar, found.is_vehicle) == ("riluzole", 3e-7, False)
+
+
+def test_a_growth_condition_of_some_wells_only_is_refused(tmp_path):
+    with pytest.raises(PlateMapError, match="growth_condition differs between wells of line SOD1"):
+        read(tmp_path, XML.replace("no BDNF", "BDNF 10 ng", 1))
+    dense = '<wellItem type="CellType" seedingDensity="{}"'
+    text = XML.replace('<wellItem type="CellType" passage="31"', dense.format(5000))
+    with pytest.raises(PlateMapError, match="seeding_density differs"):
+        read(tmp_path, text.replace('<wellItem type="CellType">', dense.format(9000) + ">"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,3 +61,95 @@ def test_any_text_is_a_map_or_an_error_with_problems(tmp_path_factory, text):
         read_plate_map(path)
     except PlateMapError as error:
         assert error.problems
+
+
+def test_the_headers_and_totals_of_bench_sheets_are_read(tmp_path):
+    plain = LONG.replace("0.1,%", ",").replace("riluzole,1,uM", "riluzole,1 uM,")
+    bench = (
+        plain.replace("dose,unit", "Conc. [nM],x")
+        .replace("1 uM", "1000")
+        .replace("10,µM", "10000,")
+        .replace("30,uM", "30000,")
+        .replace("500 nM", "500")
+    )
+    expected = read_plate_map(write(tmp_path, plain)).digest()
+    assert read_plate_map(write(tmp_path, bench + "Total,,,,6,,,,\n")).digest() == expected
+
+
+def test_a_readme_sheet_is_passed_over_and_a_plate_without_numbers_is_not(tmp_path):
+    book = Workbook()
+    book.active.title = "Readme"
+    book.active.append(["Position", "says where the well is"])
+    book.active.append(["A", "first row"])
+    sheet = book.create_sheet("Map")
+    for line in LONG.splitlines():
+        sheet.append([cell or None for cell in line.split(",")])
+    book.save(tmp_path / "map.xlsx")
+    expected = read_plate_map(write(tmp_path, LONG)).digest()
+    assert read_plate_map(tmp_path / "map.xlsx").digest() == expected
+    stray = book.create_sheet("compound 2")
+    stray.append(["A", "edaravone", "edaravone"])
+    book.save(tmp_path / "map.xlsx")
+    with pytest.raises(PlateMapError, match="sheet compound 2, row 1: row A belongs to no block"):
+        read_plate_map(tmp_path / "map.xlsx")
+
+
+@pytest.mark.parametrize(("column", "name"), [("B", "line"), ("D", "compound"), ("E", "dose")])
+def test_a_date_of_excel_is_refused_by_cell_and_kept_as_a_batch(tmp_path, column, name):
+    book = Workbook()
+    for line in LONG.splitlines():
+        book.active.append([cell or None for cell in line.split(",")])
+    book.active["H3"] = datetime(2025, 9, 1)
+    book.save(tmp_path / "map.xlsx")
+    assert read_plate_map(tmp_path / "map.xlsx")["B04"].batch == "2025-09-01"
+    book.active[f"{column}3"] = datetime(2025, 9, 1)
+    book.save(tmp_path / "map.xlsx")
+    with pytest.raises(PlateMapError, match=f"row 3, well B04: {name} '2025-09-01' is a date"):
+        read_plate_map(tmp_path / "map.xlsx")
+
+
+@pytest.mark.parametrize("other", ["Riluzole", "riluzole\u200b", "riluz\u043ele", "riluzole\u00ad"])
+def test_look_alike_names_are_refused_with_their_wells(tmp_path, other):
+    text = LONG.replace("B05,L1,SOD1 p.A5V,riluzole", f"B05,L1,SOD1 p.A5V,{other}")
+    with pytest.raises(
+        PlateMapError, match="compound 'riluzole' at B04, C04 and .* at B05"
+    ) as all_:
+        read_plate_map(write(tmp_path, text))
+    assert len(all_.value.problems) == 1
+    with pytest.raises(PlateMapError, match="look alike"):
+        read_plate_map(write(tmp_path, LONG.replace("b4,L1,", "b4,l1,")))
+
+
+def test_one_name_with_invisible_characters_throughout_is_the_name_without(tmp_path):
+    text = LONG.replace("riluzole", "riluzole\u200b").replace("L2", "L2\ufeff")
+    assert read_plate_map(write(tmp_path, text)).digest() == (
+        read_plate_map(write(tmp_path, LONG)).digest()
+    )
+
+
+def test_a_second_compound_of_a_list_is_part_of_the_condition(tmp_path):
+    rows = LONG.splitlines()
+    more = [rows[0] + ",compound2,dose2", *(row + ",," for row in rows[1:])]
+    assert read_plate_map(write(tmp_path, "\n".join(more))).compounds == ("riluzole",)
+    more[2] = rows[2] + ",edaravone,3"
+    plate_map = read_plate_map(write(tmp_path, "\n".join(more)))
+    assert plate_map.compounds == ("edaravone 3 µM + riluzole 1 µM", "riluzole")
+    more[1] = rows[1] + ",edaravone,3 uM"
+    with pytest.raises(PlateMapError, match="row 2, well B03: the well is marked as vehicle and"):
+        read_plate_map(write(tmp_path, "\n".join(more)))
+
+
+@pytest.mark.parametrize("name", ["density", "Stimulus", "siRNA", "cells per well", "BDNF (ng/mL)"])
+def test_a_treatment_column_that_differs_within_a_line_is_refused(tmp_path, name):
+    rows = LONG.splitlines()
+    values = ["10", "10", "20", "10", "10", "10"]
+    text = "\n".join([f"{rows[0]},{name}", *map(",".join, zip(rows[1:], values, strict=True))])
+    with pytest.raises(PlateMapError, match=r"column .* differs .* 10 at B03, B04; 20 at B05"):
+        read_plate_map(write(tmp_path, text))
+    same = read_plate_map(write(tmp_path, text.replace(",20", ",10")))
+    assert len(same["B05"].annotations) == 2
+
+
+def test_the_positive_controls_decimal_comma_is_no_zero(tmp_path):
+    text = LONG.replace("ref,30,uM,", 'ref,"0,5 µM",,')
+    assert read_plate_map(write(tmp_path, text))["C05"].dose_molar == 5e-7

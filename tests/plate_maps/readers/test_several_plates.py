@@ -35,6 +35,14 @@ def test_which_plate_is_never_guessed(tmp_path):
         read(tmp_path, "BC1", MAP + ",A03,L1,x,1,uM,\n")
 
 
+def test_a_folder_that_several_plates_fit_is_refused_with_both(tmp_path):
+    text = MAP.replace("BC12", "2").replace("BC1", "1")
+    with pytest.raises(PlateMapError, match=r"several fit the name 'screen 1 plate 2': 1, 2;"):
+        read(tmp_path, "screen 1 plate 2", text)
+    assert read(tmp_path, "2", text).lines == ("L2",)
+    assert read(tmp_path, "screen plate 2", text).lines == ("L2",)
+
+
 def test_a_jump_barcode_table_leads_to_its_map(tmp_path):
     (tmp_path / "platemap").mkdir()
     (tmp_path / "platemap" / "PM1.txt").write_text(

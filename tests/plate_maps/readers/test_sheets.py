@@ -57,7 +57,9 @@ def test_windows_text_is_read(tmp_path):
 def test_the_header_decides_about_the_delimiter_and_cells_are_stripped(tmp_path):
     text = '\n  \nwell;note\n A1 ;"1,5, 2,5, 3,5; 4"\n'
     assert read_sheets(write(tmp_path, text)) == [
-        Sheet("map.csv", [[], [""], ["well", "note"], ["A1", "1,5, 2,5, 3,5; 4"]])
+        Sheet(
+            "map.csv", [[], [""], ["well", "note"], ["A1", "1,5, 2,5, 3,5; 4"]], decimal_comma=True
+        )
     ]
 
 
