@@ -20,39 +20,6 @@ Real = NDArray[np.float64]
 _RIM_INSIDE_UM, _RIM_OUTSIDE_UM, _INTERIOR_UM = 0.5, 0.25, 1.0
 
 
-def eroded(nuclei: Labels) -> Labels:
-    """Labels without their outermost pixel, where the optics mix nucleus and cytoplasm.
-
-    Nuclei that would vanish keep all of their pixels.
-    """
-    image = nuclei.astype(np.float32)
-    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-    same = (cv2.erode(image, cross) == image) & (cv2.dilate(image, cross) == image)
-    inner = np.where(same, nuclei, 0).astype(np.int32)
-    lost = np.ones(int(nuclei.max()) + 1, bool)
-    lost[inner[inner > 0]] = False
-    lost[0] = False
-    return np.where(lost[nuclei], nuclei, inner).astype(np.int32) if lost.any() else inner
-
-
-def cytoplasm_ring(nuclei: Labels, somas: Labels | None, width_px: float) -> Labels:
-    """Ring from 1 px to `width_px` outside each nucleus.
-
-    Each pixel goes to the nearest nucleus; the ring of a nucleus with a soma stays inside that
-    soma.
-    """
-    grown = expand(nuclei, max(2.0, width_px))
-    touching = cv2.dilate((nuclei > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    ring = np.where(touching, 0, grown)
-    if somas is not None:
-        has_soma = np.zeros(int(nuclei.max()) + 1, bool)
-        has_soma[somas[somas > 0]] = True
-        # A nucleus without soma keeps its ring except where it lies in another cell's soma.
-        ring = np.where(has_soma[ring] & (somas != ring), 0, ring)
-        ring = np.where(~has_soma[ring] & (somas > 0), 0, ring)
-    return np.asarray(ring, np.int32)
-
-
 def nc_log2(nucleus: Real, cytoplasm: Real, noise: float) -> Real:
     """log2 of two mean intensities; NaN where either is not above half the pixel noise.
 

@@ -19,6 +19,7 @@ from phenotypes.cells import localisation
 from phenotypes.cells.image_quality import channel_quality, clump_fraction, covered, debris_fraction
 from phenotypes.cells.morphology import perimeters, place, shapes
 from phenotypes.cells.neurites import NeuriteSettings, of_field, per_soma, trace
+from phenotypes.cells.partial_volume import mixture
 from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
 from segmentation.field import Labels, Pixels, checked_field
@@ -123,7 +124,7 @@ def measure(
         if role
     }
     row = _field_row(field, raw or field, segmentation, pixels, levels)
-    columns_of = _cells(field, segmentation, pixels, settings, levels)
+    columns_of = _cells(field, segmentation, pixels, settings, levels, warnings)
     graph = _neurites(field, segmentation, settings, columns_of, row, warnings)
     cells = (
         pl.DataFrame(columns_of)
@@ -158,6 +159,7 @@ def _cells(
     pixels: Pixels,
     settings: MeasureSettings,
     levels: Levels,
+    warnings: list[str],
 ) -> dict[str, NDArray[np.generic]]:
     labels, px, n = segmentation.labels, field.pixel_size_um, pixels.n
     nuclei, somas = labels.get("nuclei"), labels.get("somas")
@@ -176,17 +178,25 @@ def _cells(
         table["soma_form_factor"] = np.where(
             neuron, 4 * np.pi * soma_area / np.maximum(around, 1e-9) ** 2, np.nan
         )
-    inner = ring = None
-    if nuclei is not None:
-        inner = Pixels(localisation.eroded(nuclei), n)
-        ring = Pixels(localisation.cytoplasm_ring(nuclei, somas, settings.ring_um / px), n)
-    images = {}
-    for role, (background, noise) in levels.items():
-        images[role] = image = field.channel(role) - np.float32(background)
+    images = {
+        role: field.channel(role) - np.float32(background)
+        for role, (background, _) in levels.items()
+    }
+    shares = None
+    if nuclei is not None and "dna" in images:
+        shares = mixture(images["dna"], images.get("neurite"), nuclei, somas, settings.ring_um, px)
+        if shares.thin.any():
+            warnings.append(
+                f"cytoplasm_too_thin: the optics cannot resolve the cytoplasm of"
+                f" {shares.thin.sum()} of {neuron.sum()} neurons, so their cytoplasm_mean and"
+                " nc_log2 are null"
+            )
+    for role, image in images.items():
+        noise = levels[role][1]
         if soma is not None:
             table[f"soma_mean_{role}"] = soma.mean(image)
-        if inner is not None and ring is not None:
-            nucleus, cytoplasm = inner.mean(image), ring.mean(image)
+        if shares is not None:
+            nucleus, cytoplasm = shares.levels(image)
             table[f"nucleus_mean_{role}"] = nucleus
             table[f"nucleus_sum_{role}"] = pixels.sum(image)
             table[f"cytoplasm_mean_{role}"] = cytoplasm

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import cv2
 import numpy as np
 import pytest
 
-from phenotypes.cells.localisation import cytoplasm_ring, eroded, manders, nc_log2, rim, spots
-from segmentation.field import Pixels
-
-
-def mean_in(labels, image, n):
-    return Pixels(labels, n).mean(image)
+from phenotypes.cells.localisation import manders, nc_log2, rim, spots
 
 
 def disc(shape, y, x, radius):
@@ -32,41 +26,9 @@ def cells():
     return nuclei, somas
 
 
-@pytest.mark.parametrize("log2", [-2.0, -0.5, 0.0, 1.5])
-def test_a_known_ratio_is_read(cells, log2):
-    nuclei, somas = cells
-    image = np.where(nuclei > 0, 400 * 2**log2, np.where(somas > 0, 400.0, 0)).astype(np.float32)
-    nucleus = mean_in(eroded(nuclei), image, 2)
-    cytoplasm = mean_in(cytoplasm_ring(nuclei, somas, 9.0), image, 2)
-    assert nc_log2(nucleus, cytoplasm, 1.0) == pytest.approx([log2, log2], abs=1e-6)
-
-
-def test_blur_is_kept_out_of_both_compartments(cells):
-    """Eroding a pixel and leaving a pixel out holds the ratio under a point spread function of 0.7
-    px.
-    """
-    nuclei, somas = cells
-    image = np.where(nuclei > 0, 800.0, np.where(somas > 0, 200.0, 0)).astype(np.float32)
-    image = cv2.GaussianBlur(image, (0, 0), 0.7)
-    ratio = nc_log2(
-        mean_in(eroded(nuclei), image, 2),
-        mean_in(cytoplasm_ring(nuclei, somas, 9.0), image, 2),
-        1.0,
-    )
-    assert ratio == pytest.approx([2.0, 2.0], abs=0.05)
-
-
 def test_a_ratio_to_noise_is_no_ratio():
     assert np.isnan(nc_log2(np.array([100.0, 1.0]), np.array([1.0, 100.0]), 4.0)).all()
     assert nc_log2(np.array([100.0]), np.array([50.0]), 4.0) == pytest.approx([1.0])
-
-
-def test_the_ring_stays_in_its_own_soma(cells):
-    nuclei, somas = cells
-    ring = cytoplasm_ring(nuclei, somas, 9.0)
-    assert set(np.unique(ring)) == {0, 1, 2}
-    assert (somas[ring > 0] == ring[ring > 0]).all()
-    assert not ((ring > 0) & (nuclei > 0)).any()
 
 
 def test_spots_are_counted_where_most_of_them_lies(cells):
@@ -95,27 +57,6 @@ def test_a_spot_is_nuclear_if_more_than_half_of_it_is(cells, inside, nuclear):
     found = spots(labels, somas, nuclei, np.ones(somas.shape, np.float32), 2, 0.5)
     assert (nuclei[labels > 0] > 0).sum() == inside
     assert (found["count"].tolist(), found["nuclear_count"].tolist()) == ([1, 0], [nuclear, 0])
-
-
-def test_the_ring_of_a_nucleus_without_soma_stays_out_of_other_somas(cells):
-    """A glial nucleus beside a neuron: the neuron's protein is not its cytoplasm."""
-    nuclei, somas = cells
-    glia = disc(nuclei.shape, 40, 75, 7) & (somas == 0)
-    nuclei = np.where(glia, 3, nuclei).astype(np.int32)
-    image = np.where(somas > 0, 900.0, 100.0).astype(np.float32)
-    ring = cytoplasm_ring(nuclei, somas, 9.0)
-    assert (ring == 3).sum() > 50
-    assert not ((ring == 3) & (somas > 0)).any()
-    assert mean_in(ring, image, 3)[2] == 100.0
-
-
-def test_the_ring_starts_a_pixel_out_and_is_as_wide_as_told(cells):
-    nuclei, _ = cells
-    ring = cytoplasm_ring(nuclei, None, 9.0)
-    yy, xx = np.mgrid[: nuclei.shape[0], : nuclei.shape[1]]
-    away = np.hypot(yy - 40, xx - 40)[ring == 1] - 14
-    assert 1.0 < away.min() < 2.0
-    assert away.max() == pytest.approx(9.0, abs=0.5)
 
 
 def test_manders_null_is_that_of_real_shuffles(cells):

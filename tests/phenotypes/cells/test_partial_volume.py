@@ -1,0 +1,179 @@
+"""Cells with known concentrations and cytoplasm of known width, blurred and exposed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+
+from phenotypes import measure
+from phenotypes.cells.partial_volume import mixture
+from segmentation import Field, Segmentation
+
+OFFSET = 200.0
+CENTRES_UM = [(16, 16), (16, 44), (44, 16), (44, 44)]
+
+
+def draw(
+    px,
+    width,
+    *,
+    log2=0.0,
+    blur=0.4,
+    hollow=False,
+    noise=15.0,
+    dna_in_cytoplasm=0.0,
+    uneven=0.0,
+    mask_error_px=0.0,
+    seed=0,
+):
+    """Four cells: nuclei of 5 µm radius, cytoplasm `width` µm wide of 400 grey levels; and labels.
+
+    Drawn at a fifth of a pixel, blurred by a Gaussian of `blur` µm, averaged over the pixel, with
+    camera noise. A hollow soma keeps the neurite stain out of its nucleus.
+    """
+    fine, side = px / 5, 60.0
+    pixels = 5 * round(side / px)
+    y, x = (np.mgrid[:pixels, :pixels].astype(np.float32) + 0.5) * np.float32(fine)
+    away = np.stack([np.hypot(y - cy, x - cx) for cy, cx in CENTRES_UM])
+    nucleus, soma = (away < 5).any(0), (away < 5 + width).any(0)
+    rng = np.random.default_rng(seed)
+    cloud = cv2.GaussianBlur(
+        rng.standard_normal(nucleus.shape).astype(np.float32), (0, 0), 1 / fine
+    )
+    stain = 1 + uneven * cloud / max(float(cloud.std()), 1e-9)
+    drawn = [
+        1000.0 * nucleus + 1000.0 * dna_in_cytoplasm * (soma & ~nucleus),
+        800.0 * stain * np.where(nucleus & hollow, 0.3, soma),
+        400.0 * np.where(nucleus, 2.0**log2, soma),
+    ]
+    shape = (pixels // 5, pixels // 5)
+    seen = [
+        cv2.resize(
+            cv2.GaussianBlur(plane.astype(np.float32), (0, 0), blur / fine),
+            shape,
+            interpolation=cv2.INTER_AREA,
+        )
+        + OFFSET
+        + noise * rng.standard_normal(shape).astype(np.float32)
+        for plane in drawn
+    ]
+    y, x = (np.mgrid[: shape[0], : shape[1]] + 0.5) * px
+    nuclei, somas = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for label, (cy, cx) in enumerate(CENTRES_UM, start=1):
+        from_centre = np.hypot(y - cy, x - cx)
+        nuclei[from_centre < 5 + mask_error_px * px] = label
+        somas[from_centre < 5 + width + mask_error_px * px] = label
+    field = Field(np.stack(seen).astype(np.float32), ("dna", "neurite", "aggregate"), px)
+    return field, Segmentation({"nuclei": nuclei, "somas": somas}, "drawn")
+
+
+def ratios(field, labels):
+    return measure(field, labels).cells["nc_log2_aggregate"]
+
+
+@pytest.mark.parametrize("hollow", [False, True])
+@pytest.mark.parametrize("log2", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize(
+    ("px", "width"), [(0.65, 4), (0.65, 2), (0.65, 1.5), (0.325, 3), (0.325, 1.5), (0.325, 1)]
+)
+def test_the_ratio_does_not_follow_the_width_of_the_cytoplasm(px, width, log2, hollow):
+    seen = ratios(*draw(px, width, log2=log2, hollow=hollow))
+    assert seen.null_count() == 0
+    assert seen.mean() == pytest.approx(log2, abs=0.06)
+
+
+@pytest.mark.parametrize("blur", [0.3, 0.5])
+@pytest.mark.parametrize("mask_error_px", [-0.5, 0.5])
+def test_nor_the_optics_nor_an_outline_that_is_off(blur, mask_error_px):
+    seen = ratios(*draw(0.65, 2, log2=-1.0, blur=blur, mask_error_px=mask_error_px))
+    assert seen.null_count() == 0
+    assert seen.mean() == pytest.approx(-1.0, abs=0.1)
+
+
+def test_levels_are_those_drawn():
+    cells = measure(*draw(0.65, 2, log2=1.0)).cells
+    assert cells["nucleus_mean_aggregate"].to_list() == pytest.approx([800] * 4, rel=0.03)
+    assert cells["cytoplasm_mean_aggregate"].to_list() == pytest.approx([400] * 4, rel=0.08)
+
+
+def test_a_cytoplasm_too_thin_for_the_optics_has_no_level_and_the_field_says_so():
+    measured = measure(*draw(0.65, 0.5, blur=0.5))
+    assert measured.cells["cytoplasm_mean_aggregate"].null_count() == 4
+    assert measured.cells["nc_log2_aggregate"].null_count() == 4
+    assert measured.cells["nucleus_mean_aggregate"].null_count() == 0
+    assert measured.field["warnings"].str.contains("cytoplasm_too_thin.* 4 of 4 neurons").all()
+    clear = measure(*draw(0.65, 2, blur=0.5))
+    assert not clear.field["warnings"].str.contains("cytoplasm_too_thin").any()
+
+
+def test_an_uneven_stain_is_not_less_cytoplasm():
+    seen = [ratios(*draw(0.65, 4, uneven=0.2, seed=seed)) for seed in range(4)]
+    assert pl.concat(seen).mean() == pytest.approx(0.0, abs=0.06)
+
+
+def test_dna_stain_in_the_cytoplasm_is_not_nucleus():
+    seen = ratios(*draw(0.65, 4, log2=1.0, dna_in_cytoplasm=0.3))
+    assert seen.mean() == pytest.approx(1.0, abs=0.06)
+
+
+def shares(nuclei, somas, ring_um=3.0, px=0.5):
+    """Shares in an image whose stains are the labels themselves: nothing is blurred."""
+    dna = np.where(nuclei > 0, 1000.0, 0.0).astype(np.float32)
+    neurite = None if somas is None else np.where(somas > 0, 800.0, 0.0).astype(np.float32)
+    return mixture(dna, neurite, nuclei, somas, ring_um, px)
+
+
+def disc(shape, y, x, radius):
+    yy, xx = np.ogrid[: shape[0], : shape[1]]
+    return np.hypot(yy - y, xx - x) <= radius
+
+
+@pytest.fixture
+def cells():
+    """Two cells side by side: nuclei of radius 14, somas of radius 25."""
+    shape = (80, 160)
+    nuclei, somas = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for label, x in ((1, 40), (2, 110)):
+        somas[disc(shape, 40, x, 25)] = label
+        nuclei[disc(shape, 40, x, 14)] = label
+    return nuclei, somas
+
+
+@pytest.mark.parametrize("log2", [-2.0, -0.5, 0.0, 1.5])
+def test_without_blur_the_levels_are_exact(cells, log2):
+    nuclei, somas = cells
+    image = np.where(nuclei > 0, 400 * 2**log2, np.where(somas > 0, 400.0, 0)).astype(np.float32)
+    nucleus, cytoplasm = shares(nuclei, somas).levels(image)
+    assert nucleus == pytest.approx([400 * 2**log2] * 2, rel=1e-6)
+    assert cytoplasm == pytest.approx([400.0] * 2, rel=1e-6)
+
+
+def test_the_ring_of_a_nucleus_without_soma_stays_out_of_other_somas(cells):
+    """A glial nucleus beside a neuron: the neuron's protein is not its cytoplasm."""
+    nuclei, somas = cells
+    glia = disc(nuclei.shape, 40, 75, 7) & (somas == 0)
+    nuclei = np.where(glia, 3, nuclei).astype(np.int32)
+    image = np.where(somas > 0, 900.0, 100.0).astype(np.float32)
+    nucleus, cytoplasm = shares(nuclei, somas).levels(image)
+    assert (nucleus[2], cytoplasm[2]) == pytest.approx((100.0, 100.0), rel=1e-6)
+    assert cytoplasm[:2] == pytest.approx([900.0] * 2, rel=1e-6)
+
+
+def test_the_ring_is_as_wide_as_told(cells):
+    nuclei, _ = cells
+    ring = shares(nuclei, None, ring_um=4.5)
+    y, x = np.divmod(ring.at[(ring.of == 1) & (ring.cytoplasm == 1)], nuclei.shape[1])
+    away = np.hypot(y - 40, x - 40) - 14
+    assert 0.0 < away.min() < 1.0
+    assert away.max() == pytest.approx(9.0, abs=0.5)
+
+
+def test_no_nuclei_and_a_nucleus_without_a_ring():
+    empty = shares(np.zeros((20, 20), np.int32), None)
+    assert [len(level) for level in empty.levels(np.ones((20, 20), np.float32))] == [0, 0]
+    full = np.ones((20, 20), np.int32)
+    nucleus, cytoplasm = shares(full, full).levels(np.full((20, 20), 7.0, np.float32))
+    assert nucleus == pytest.approx([7.0])
+    assert np.isnan(cytoplasm).all()
