@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import FieldImage, compact
-from imaging_service.review.log import UNATTRIBUTED
+from imaging_service.review.log import MOST_LABEL, UNATTRIBUTED
+from imaging_service.review.pieces import APART_PX, box_around, box_gap
 
 Labels = NDArray[np.integer[Any]]
 Painted = dict[str, Labels]
+_APART_PX = APART_PX
 # A cell's nucleus and soma have the same number: what is done to one is done to the other.
 CELL = ("nuclei", "somas")
-# Greatest distance between pieces of one cell, by the boxes around them.
-_APART_PX = 15
 
 
 def erased(shown: FieldImage, compartment: str, label: int) -> Painted:
@@ -42,14 +42,14 @@ def merged(shown: FieldImage, first: int, second: int) -> Painted:
     names = [n for n in CELL if n in shown.labels]
     boxes = []
     for label in (first, second):
-        y, x = np.nonzero(shown.labels[names[0]] == label)
-        if label == 0 or not len(y):
+        mask = shown.labels[names[0]] == label
+        if label == 0 or not mask.any():
             raise ValueError(
                 f"there is no cell {label} to merge; first pick the cell to merge into (napari's"
                 " pipette, key L)"
             )
-        boxes.append((y.min(), y.max(), x.min(), x.max()))
-    gap = max(max(boxes[0][i], boxes[1][i]) - min(boxes[0][i + 1], boxes[1][i + 1]) for i in (0, 2))
+        boxes.append(box_around(mask))
+    gap = box_gap(*boxes)
     if gap > _APART_PX:
         raise ValueError(
             f"cells {first} and {second} are {gap} pixels apart; only pieces of one cell, at most"
@@ -64,11 +64,13 @@ def split(
     label: int,
     points: Sequence[tuple[float, float]],
     compartment: str = "nuclei",
+    fresh: int | None = None,
 ) -> Painted:
     """A cell cut in as many parts as there are points (y, x), in pixels of the labels.
 
-    Each pixel goes to the nearest point; the first part keeps the number. `compartment` is the one
-    in which the points were set.
+    Each pixel goes to the nearest point; the first part keeps the number, the others have those
+    from `fresh` on (by default above all loaded ones). `compartment` is the one in which the points
+    were set.
 
     Raises ValueError for fewer than two points, for a point outside the cell, and for a cell that
     the window cuts.
@@ -82,11 +84,12 @@ def split(
     if len(points) < 2 or any(image[round(y), round(x)] != label for y, x in points):
         raise ValueError(f"a split needs at least two points inside {compartment} {label}")
     refuse_cut(shown, names, (label,))
-    fresh = new_label(shown)
+    fresh = new_label(shown) if fresh is None else fresh
     numbers = [label, *range(fresh, fresh + len(points) - 1)]
-    painted = {}
+    painted: Painted = {}
     for name in names:
-        labels = shown.labels[name].copy()
+        # Wide enough for any number: 16 bits would begin again at 0 after 65,535.
+        labels = shown.labels[name].astype(np.int32)
         y, x = np.nonzero(labels == label)
         nearest = np.argmin([(y - py) ** 2 + (x - px) ** 2 for py, px in points], axis=0)
         labels[y, x] = np.asarray(numbers, np.int32)[nearest]
@@ -95,8 +98,38 @@ def split(
 
 
 def new_label(shown: FieldImage) -> int:
-    """A number that no loaded object has."""
-    return 1 + max(int(labels.max(initial=0)) for labels in shown.labels.values())
+    """A number that no loaded object has, above all others.
+
+    Raises ValueError where none is left.
+    """
+    number = 1 + max(int(labels.max(initial=0)) for labels in shown.labels.values())
+    if number > MOST_LABEL:
+        raise ValueError(
+            f"the field has an object {number - 1:,}, and no number may be above {MOST_LABEL:,};"
+            " give that object a lower number that no other has first"
+        )
+    return number
+
+
+def checked(shown: FieldImage, painted: Mapping[str, Labels]) -> Painted:
+    """Painted labels that can be stored as they are.
+
+    Raises ValueError where they have not the shape of the field's, or numbers out of range: they
+    would begin again at 0, or become another object's, where they are stored.
+    """
+    for name, labels in painted.items():
+        if labels.shape != shown.labels[name].shape:
+            raise ValueError(
+                f"{name}: the painted labels are {' × '.join(map(str, labels.shape))} pixels, the"
+                f" field's {' × '.join(map(str, shown.labels[name].shape))}; Z takes them back"
+            )
+        low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+        if low < 0 or high > MOST_LABEL:
+            raise ValueError(
+                f"{name}: a label is {low if low < 0 else high:,}, and numbers go from 1 to"
+                f" {MOST_LABEL:,}; give the object a number in between that no other has"
+            )
+    return dict(painted)
 
 
 def changes(shown: FieldImage, painted: Mapping[str, Labels]) -> tuple[list[Crop], list[Crop]]:

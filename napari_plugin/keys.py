@@ -60,7 +60,8 @@ class CorrectionKeys:
         """Erase the object under the cursor from the selected labels layer."""
         layer, label, _ = self.pointed_at()
         if label:
-            self._correct(lambda session: session.erase(layer.name, label))
+            name = self._layers.name_of(layer)
+            self._correct(lambda session: session.erase(name, label))
 
     def merge(self) -> None:
         """Merge the cell under the cursor into the selected one."""
@@ -74,39 +75,38 @@ class CorrectionKeys:
         layer, label, place = self.pointed_at()
         if not label:
             return
-        first = self._first_half
-        if first is None or first[:2] != (layer.name, label):
-            self._first_half = (layer.name, label, place)
-            self._say(f"point at the other half of {layer.name} {label} and press X to split it")
+        first, name = self._first_half, self._layers.name_of(layer)
+        if first is None or first[:2] != (name, label):
+            self._first_half = (name, label, place)
+            self._say(f"point at the other half of {name} {label} and press X to split it")
             return
         self._first_half = None
-        self._correct(lambda session: session.split(label, [first[2], place], layer.name))
+        self._correct(lambda session: session.split(label, [first[2], place], name))
 
     def draw(self) -> None:
         """Begin a new cell: select a number that no other has, for nuclei and somas alike."""
         if self._shown is None:
             return
         self.save()
-        layer = self._viewer.layers.selection.active
-        if layer is None or layer.name not in self._names():
-            layer = self._viewer.layers.selection.active = self._viewer.layers[self._names()[0]]
+        chosen = self._layers.name_of(self._viewer.layers.selection.active)
+        name = chosen if chosen in self._names() else self._names()[0]
         number = self._session.new_label()
-        for name in self._names():
-            self._viewer.layers[name].selected_label = number
-        layer.mode = "paint"
+        self._layers.select_number(self._names(), number)
+        self._layers.select(name).mode = "paint"
         self._say(
-            f"paint {layer.name} {number}, and a neuron's soma with the same number on its own"
+            f"paint {name} {number}, and a neuron's soma with the same number on its own"
             " layer; S saves"
         )
 
     def save(self) -> None:
-        """Save what was painted on the labels layers."""
+        """Save what was painted on the labels layers.
+
+        Raises ValueError where something that was painted would not be saved.
+        """
         shown = self._shown
         if shown is None or self._layers.laid is not shown:
             return
-        painted = {
-            n: self._viewer.layers[n].data for n in self._names() if n in self._viewer.layers
-        }
+        painted = self._layers.take(shown)
         try:
             version = self._session.save(painted)
         except ReviewConflict as error:

@@ -20,15 +20,25 @@ from numpy.typing import NDArray
 
 from imaging_service.client import ServiceRefused
 from imaging_service.errors import ReviewConflict, ServiceError, StoreError, damaged
-from imaging_service.review.crops import Crop
+from imaging_service.review.crops import Crop, with_crops
 from imaging_service.review.field_image import FieldImage, compact
 from imaging_service.review.local import LocalRun
 from imaging_service.review.log import check_cells, not_undone
+from imaging_service.review.pieces import check_pieces
 from imaging_service.review.remote import RemoteRun
 from imaging_service.review.run import Run, Standing, plate_contrast
 from imaging_service.schemas import LabelVersion, Verdict
 from napari_plugin import places
-from napari_plugin.edits import Labels, changes, erased, graph_labels, merged, new_label, split
+from napari_plugin.edits import (
+    Labels,
+    changes,
+    checked,
+    erased,
+    graph_labels,
+    merged,
+    new_label,
+    split,
+)
 from napari_plugin.places import Place
 from napari_plugin.read_ahead import ReadAhead
 from napari_plugin.well_table import WellMark, WellTable
@@ -267,14 +277,36 @@ class ReviewSession:
         """Write what was painted as the field's next version; None without any change.
 
         Only the smallest rectangle around the changes is written. Raises ReviewConflict where the
-        field was corrected since it was shown, ReviewRefused for a soma without nucleus.
+        field was corrected since it was shown, ReviewRefused for a soma without nucleus and for a
+        number that two cells would have, ValueError for labels that cannot be stored.
         """
+        return self._write(painted, reason, by_hand=True)
+
+    def _write(
+        self, painted: Mapping[str, Labels], reason: str, *, by_hand: bool = False
+    ) -> LabelVersion | None:
         shown = self._shown()
-        crops, before = changes(shown, painted)
+        crops, before = changes(shown, checked(shown, painted))
         if not crops:
             return None
-        check_cells({**shown.labels, **painted}, f"well {self.well}, field {self.number}")
+        whole, where = self._whole(), f"well {self.well}, field {self.number}"
+        after = with_crops(whole, crops, shown.frame)
+        check_cells(after, where)
+        # Merging looks at the pieces itself, erasing and splitting join none.
+        if by_hand:
+            check_pieces(whole, after, where)
         return self._commit(crops, reason, before)
+
+    def _whole(self) -> dict[str, NDArray[np.int32]]:
+        """The labels of the whole field, wide enough for any number.
+
+        Outside the loaded window of a very large field a number may be in use, too.
+        """
+        shown = self._shown()
+        labels = shown.labels
+        if any(image.shape != shown.shape for image in labels.values()):
+            labels = self.run.read_field(self.well, self.number, shown.frame).labels
+        return {name: np.asarray(image, np.int32) for name, image in labels.items()}
 
     def _commit(
         self, crops: Sequence[Crop], reason: str, before: list[Crop], undoes: int | None = None
@@ -284,11 +316,10 @@ class ReviewSession:
         labels = dict(shown.labels)
         for crop in crops:
             if crop.frame == shown.frame:
-                labels[crop.compartment] = labels[crop.compartment].copy()
+                image = labels[crop.compartment].astype(np.int32)
                 y, x = crop.y - shown.origin[0], crop.x - shown.origin[1]
-                labels[crop.compartment][
-                    y : y + crop.labels.shape[0], x : x + crop.labels.shape[1]
-                ] = crop.labels
+                image[y : y + crop.labels.shape[0], x : x + crop.labels.shape[1]] = crop.labels
+                labels[crop.compartment] = compact(image)
         self.shown = replace(shown, labels=labels, label_version=version.version, graph=None)
         undone = self._before.get(place, (0, []))[1]
         self._before[place] = (
@@ -299,23 +330,26 @@ class ReviewSession:
 
     def erase(self, compartment: str, label: int) -> LabelVersion | None:
         """Take an object out (`edits.erased`); None where it does not exist."""
-        return self.save(erased(self._shown(), compartment, label), f"erased {compartment} {label}")
+        return self._write(
+            erased(self._shown(), compartment, label), f"erased {compartment} {label}"
+        )
 
     def merge(self, first: int, second: int) -> LabelVersion | None:
         """Make two cells one (`edits.merged`)."""
-        return self.save(merged(self._shown(), first, second), f"merged {second} into {first}")
+        return self._write(merged(self._shown(), first, second), f"merged {second} into {first}")
 
     def split(
         self, label: int, points: list[tuple[float, float]], compartment: str = "nuclei"
     ) -> LabelVersion | None:
         """Cut a cell at points in pixels of the labels (`edits.split`)."""
-        return self.save(
-            split(self._shown(), label, points, compartment), f"split {label} in {len(points)}"
+        return self._write(
+            split(self._shown(), label, points, compartment, self.new_label()),
+            f"split {label} in {len(points)}",
         )
 
     def new_label(self) -> int:
-        """A number that no cell of the field has."""
-        return new_label(self._shown())
+        """A number that no object of the field has. Raises ValueError where none is left."""
+        return new_label(replace(self._shown(), labels=self._whole()))
 
     def undo(self) -> LabelVersion | None:
         """Take back the field's last correction, as a new version; None where there is none."""

@@ -112,19 +112,24 @@ class ReviewWidget(ReviewPanel):
 
     def open(self, folder: Path) -> None:
         """Open a run's folder and show its first well; an error is shown in the panel."""
-        self._try(lambda: self._begin(ReviewSession.open(folder, self._reading())))
+        self._try(lambda: self._begin(lambda: ReviewSession.open(folder, self._reading())))
 
     def connect_to(self, url: str, run: str, journal: Path | None = None) -> None:
         """Open a run of a service and show its first well; an error is shown in the panel."""
-        self._try(lambda: self._begin(ReviewSession.connect(url, run, self._reading(), journal)))
+        self._try(
+            lambda: self._begin(lambda: ReviewSession.connect(url, run, self._reading(), journal))
+        )
 
     def _reading(self) -> str:
         return reading_name() if self.apart.isChecked() else ""
 
-    def _begin(self, session: ReviewSession) -> None:
+    def _begin(self, opened: Callable[[], ReviewSession]) -> None:
+        # Raises before anything is opened where what was painted cannot be saved: its layers go.
+        self.save()
+        session = opened()
         if self.session is not None:
             self.close_session()
-            self._viewer.layers.clear()
+            self._layers.clear()
         self.session = session
         self._keys = CorrectionKeys(
             self._viewer,
@@ -150,8 +155,13 @@ class ReviewWidget(ReviewPanel):
 
     def _read_apart(self, apart: bool) -> None:
         """Open the run once more, as an independent reading or not."""
-        if self.session is not None:
-            self._begin(self.session.again(reading_name() if apart else ""))
+        session = self.session
+        if session is None or bool(session.run.reading) == apart:
+            return
+        try:
+            self._begin(lambda: session.again(reading_name() if apart else ""))
+        finally:
+            self.apart.setChecked(bool(self.session and self.session.run.reading))
 
     def hideEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Save what was painted, before the dock or the window goes."""
@@ -246,7 +256,9 @@ class ReviewWidget(ReviewPanel):
                     self.session.go_to_frame(frame)
                     self._show()
 
-            self._try(go)
+            if not self._try(go):
+                # The pixels went with the slider, and the labels did not.
+                self._viewer.dims.set_current_step(0, self.session.frame - 1)
 
     # ── showing ──
 
@@ -254,12 +266,12 @@ class ReviewWidget(ReviewPanel):
         if self.session is None or self._keys is None:
             return
         image = self.session.image()
-        first = not self._viewer.layers
+        first = self._layers.laid is None
         self._layers.show(image, self.session.contrast(), self.session.tracks())
         if first:
             self._viewer.reset_view()
             # The keys act on the selected labels; the graph, added last, is not to be corrected.
-            self._viewer.layers.selection.active = self._viewer.layers[next(iter(image.labels))]
+            self._layers.select(next(iter(image.labels)))
         self._keys.field_changed()
         self._describe()
         QTimer.singleShot(0, self.session.read_ahead)

@@ -26,6 +26,7 @@ from imaging_service.review.crops import Crop, pack, unpack, with_crops
 from imaging_service.review.field_image import Window, compact
 from imaging_service.review.local import LocalRun, cell_rows
 from imaging_service.review.log import COMPARTMENTS, GRAPH, check_cells
+from imaging_service.review.pieces import check_pieces
 from imaging_service.schemas import FieldLabels, LabelVersion, Region, Revert, ReviewState, Verdict
 from imaging_service.settings import Settings
 from plate_maps.wells import is_whole_number, whole_number
@@ -189,9 +190,12 @@ def patch_labels(
         base = run.engine_labels(well, field, frame)
         _fits(crops, base, where)
         if parent == run.review.head(well, field):
-            check_cells(
-                with_crops(run.review.labels(base, well, field, frame=frame), crops, frame), where
-            )
+            before = run.review.labels(base, well, field, frame=frame)
+            after = with_crops(before, crops, frame)
+            check_cells(after, where)
+            # What is taken back was there before, in as many pieces as it may have been.
+            if undoes is None:
+                check_pieces(before, after, where)
     version = run.review.commit(well, field, parent, crops, author, reason, idempotency_key, undoes)
     reviewed.changed()
     return version

@@ -114,7 +114,7 @@ class LocalRun:
         """Nothing to do: tables are read from the folder each time they are asked for."""
 
     def _rows(self, name: str) -> list[Row]:
-        with (self.root / name).open(encoding="utf-8", newline="") as stream:
+        with (self.root / name).open(encoding="utf-8-sig", newline="") as stream:
             return list(csv.DictReader(stream))
 
     def newest(self, name: str) -> str:

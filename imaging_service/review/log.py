@@ -110,6 +110,8 @@ class ReviewLog:
                 f"well {well}, field {field}: a label is above {MOST_LABEL:,}; give new objects the"
                 " next free number"
             )
+        if any(c.labels.size and int(c.labels.min()) < 0 for c in crops):
+            raise ReviewRefused(f"well {well}, field {field}: a label is negative")
         head = self.head(well, field)
         if parent != head:
             known = [v for v in self.history(well, field) if edit and v.edit == edit]

@@ -206,3 +206,24 @@ def test_a_run_that_is_not_done_is_not_reviewed(served):
         connection.execute(sa.text("UPDATE run SET state='running'"))
     assert patch(served).status_code == 409
     assert served.get("/runs/RUN/queue").status_code == 409
+
+
+def test_a_number_in_use_painted_elsewhere_is_refused_and_writes_nothing(served):
+    _, found = labels(served.get(f"{FIELD}/labels"))
+    nuclei = found["nuclei"]
+    number = int(nuclei[80:, 80:].max())
+    refused = patch(served, body(np.full((4, 4), number)))
+    assert (refused.status_code, refused.json()["type"]) == (
+        422,
+        "urn:imaging-service:review_invalid",
+    )
+    assert f"nuclei {number} lie in pieces" in refused.json()["detail"]
+    assert served.get(f"{FIELD}/history").json() == []
+    # Past 16 bits, through storing and reading back.
+    assert patch(served, body(np.full((4, 4), 65_536))).status_code == 200
+    _, found = labels(served.get(f"{FIELD}/labels"))
+    assert (found["nuclei"] == 65_536).sum() == 16
+    # What is taken back may lie in pieces, as it did.
+    whole = nuclei.copy()
+    whole[:4, :4] = number
+    assert patch(served, body(whole), version='"2"', undoes=2).status_code == 200
