@@ -154,6 +154,7 @@ def judge_plate(
         calls=protocol.reference,
         healthy_lines=protocol.reference.healthy_lines,
         deaths=protocol.survival,
+        phenotypes=protocol.response.phenotypes,
         position_corrected=(
             protocol.response.phenotypes
             if protocol.response.position_correction == "b_score"

@@ -68,12 +68,16 @@ RESPONSE = [
 ]
 
 CHECK = [
-    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, acquisition_drift, position_correction, autofluorescence, identity, mislocalisation."),
+    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, row_difference, column_difference, acquisition_drift (of vehicle wells, each phenotype asked for), position_correction, autofluorescence, identity, mislocalisation."),
     Column("subject", "check", "", TEXT, "Phenotype, or compound and channel."),
     Column("status", "check", "", TEXT, "ok, warning or not_assessable."),
     Column("reason", "check", "", TEXT, "The finding in words."),
-    Column("value", "check", "", REAL, "Edge: ratio of medians; trends and drift: rank correlation; autofluorescence: robust z; identity: threshold in grey levels."),
-    Column("p_value", "check", "", REAL, "Mann–Whitney for the edge, Spearman for trends and drift; a warning under 0.01."),
+    Column("value", "check", "", REAL, "Edge: ratio of medians (difference for a phenotype whose scale is difference); trends and drift: rank correlation; differences: highest beside lowest; autofluorescence: robust z; identity: threshold in grey levels."),
+    Column("unit", "check", "", TEXT, "Unit of effect and could_see, as in responses: % of vehicle, or a difference."),
+    Column("effect", "check", "", REAL, "Edge beside inside; change from the first to the last row, column or time of imaging with vehicle wells; highest beside lowest row or column. Each line is compared with itself."),
+    Column("could_see", "check", "", REAL, "The smallest effect that the check would have found 4 times of 5, for differences of one row or column: a check that is ok rules out no smaller one."),
+    Column("p_value", "check", "", REAL, "F test of the check alone."),
+    Column("p_adjusted", "check", "", REAL, "Over all checks of all phenotypes of the plate, by exchanging vehicle wells within lines (999 permutations); a warning under quality.trend_p."),
     Column("n_wells", "check", "", INT, "Wells it was read from."),
 ]
 

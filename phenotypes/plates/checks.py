@@ -8,7 +8,7 @@ with enough nuclei to judge it by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from scipy import stats
 
 from phenotypes.columns.dictionary import INTENSITY_ROLES, conform, empty_table
-from phenotypes.plates.position import places
+from phenotypes.plates.flatness import flatness_checks
 from phenotypes.plates.wells import vehicle_means
 from phenotypes.statistics.robust import robust_scale
 from segmentation.settings import STRICT, Positive, Share, meaning
@@ -56,8 +56,12 @@ class QualityLimits:
         Positive, meaning("Share of the field under cells above which it carries a warning.")
     ] = 0.6
     trend_p: Annotated[
-        Share, meaning("P under which an edge effect, a trend or a drift is a warning.")
-    ] = 0.01
+        Share,
+        meaning(
+            "Chance of any false warning of an edge effect, a trend, a difference or a drift on a"
+            " plate where all vehicle wells read the same."
+        ),
+    ] = 0.05
     autofluorescent_z: Annotated[
         Positive,
         meaning(
@@ -73,7 +77,6 @@ _LEAST_SLOPE_SD = 0.1
 _LEAST_DENSITY_CV = 0.05
 _JUDGED_NUCLEI = 10
 _MIN_VEHICLE = 5
-_TREND_WELLS = 8
 
 
 def mark_fields(
@@ -185,19 +188,20 @@ def plate_checks(
     rows: int,
     columns: int,
     limits: QualityLimits | None = None,
+    phenotypes: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Edge effect, trends, drift and autofluorescence: one row per check.
+    """Edge, trends, differences, drift and autofluorescence: one row per check.
 
-    `rows` × `columns` is the plate's format.
+    `rows` × `columns` is the plate's format, `phenotypes` are those asked for
+    (`phenotypes.plates.flatness`).
     """
     limits = limits or QualityLimits()
     done = wells.filter(pl.col("status") == "done")
     checks: list[Row] = []
     # Fields that are left out of their wells take no part in autofluorescence or drift.
     fields = fields.filter(pl.col("valid").fill_null(value=True))
-    for phenotype in ("live_density", "neurite_length_density"):
-        checks += _position_checks(done, phenotype, rows, columns, limits)
-        checks.append(_drift(done, fields, phenotype, limits))
+    taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
+    checks += flatness_checks(done, taken, rows, columns, phenotypes, limits.trend_p)
     checks += _autofluorescence(done, fields, limits)
     return (
         conform(pl.DataFrame(checks, infer_schema_length=None), "check")
@@ -224,132 +228,6 @@ def _check(
         "p_value": p,
         "n_wells": n,
     }
-
-
-def _vehicle_levels(done: pl.DataFrame, phenotype: str) -> pl.DataFrame:
-    """Vehicle wells with `level`, each relative to the vehicle mean of its own line.
-
-    `row` and `column` count from 1.
-    """
-    vehicles = done.filter((pl.col("control") == "vehicle") & pl.col(phenotype).is_not_null())
-    level = vehicle_means(vehicles, phenotype)
-    row, column = places(vehicles["well"])
-    placed = vehicles.with_columns(
-        (pl.col(phenotype) / level).alias("level"),
-        pl.Series("row", row + 1),
-        pl.Series("column", column + 1),
-    )
-    return placed.filter(pl.col("level").is_finite())
-
-
-def _drift(done: pl.DataFrame, fields: pl.DataFrame, phenotype: str, limits: QualityLimits) -> Row:
-    """Whether vehicle wells imaged later read differently.
-
-    Cells die or bleach while the plate waits on the stage.
-    """
-    taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
-    vehicles = _vehicle_levels(done, phenotype).join(
-        taken, on="well", how="inner", maintain_order="left"
-    )
-    n = len(vehicles)
-    if taken.is_empty():
-        return _check(
-            "acquisition_drift",
-            phenotype,
-            "not_assessable",
-            "the scan does not say when its images were taken",
-        )
-    hours = vehicles["taken_h"].to_numpy()
-    if n < _TREND_WELLS or len(set(hours)) < _TREND_WELLS:
-        reason = (
-            f"{len(set(hours))} times of {n} vehicle wells are known; {_TREND_WELLS} are needed"
-        )
-        return _check("acquisition_drift", phenotype, "not_assessable", reason, n=n)
-    rank, p = _rank(hours, vehicles["level"].to_numpy())
-    reason = (
-        f"rank correlation of vehicle wells with the time of imaging {rank:.2f} over"
-        f" {np.ptp(hours):.2g} h"
-    )
-    along = {name: abs(_rank(hours, vehicles[name].to_numpy())[0]) for name in ("row", "column")}
-    for name in (name for name, r in along.items() if r > 0.9):
-        reason += f"; the plate was imaged {name} by {name}, so a trend over {name}s looks the same"
-    return _check(
-        "acquisition_drift",
-        phenotype,
-        "warning" if p < limits.trend_p else "ok",
-        reason,
-        rank,
-        p,
-        n,
-    )
-
-
-def _position_checks(
-    done: pl.DataFrame, phenotype: str, rows: int, columns: int, limits: QualityLimits
-) -> list[Row]:
-    vehicles = _vehicle_levels(done, phenotype)
-    row, column = vehicles["row"].to_numpy(), vehicles["column"].to_numpy()
-    value = vehicles["level"].to_numpy()
-    checks: list[Row] = []
-    outer = (
-        (row == 1) | (row == rows) | (column == 1) | (column == columns)
-        if len(row)
-        else np.zeros(0, bool)
-    )
-    if min(outer.sum(), (~outer).sum()) < 3:
-        checks.append(
-            _check(
-                "edge_effect",
-                phenotype,
-                "not_assessable",
-                f"{outer.sum()} vehicle wells at the edge, {(~outer).sum()} inside; 3 of each are"
-                " needed",
-            )
-        )
-    else:
-        p = float(stats.mannwhitneyu(value[outer], value[~outer]).pvalue)
-        ratio = float(np.median(value[outer]) / np.median(value[~outer]))
-        reason = f"vehicle wells at the edge read {ratio:.2f} × those inside"
-        checks.append(
-            _check(
-                "edge_effect",
-                phenotype,
-                "warning" if p < limits.trend_p else "ok",
-                reason,
-                ratio,
-                p,
-                len(value),
-            )
-        )
-    for name, place in (("row_trend", row), ("column_trend", column)):
-        if len(value) < _TREND_WELLS or len(set(place)) < 4:
-            checks.append(
-                _check(
-                    name,
-                    phenotype,
-                    "not_assessable",
-                    f"{len(value)} vehicle wells in {len(set(place))}"
-                    f" {name.split('_', maxsplit=1)[0]}(s); {_TREND_WELLS} in 4 are needed",
-                )
-            )
-            continue
-        rank, p = _rank(place, value)
-        reason = (
-            f"rank correlation of vehicle wells with their {name.split('_', maxsplit=1)[0]}"
-            f" {rank:.2f}"
-        )
-        checks.append(
-            _check(
-                name,
-                phenotype,
-                "warning" if p < limits.trend_p else "ok",
-                reason,
-                rank,
-                p,
-                len(value),
-            )
-        )
-    return checks
 
 
 def _rank(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

@@ -72,6 +72,7 @@ def judge(
     calls: CallSettings | None = None,
     healthy_lines: Sequence[str] = (),
     deaths: DeathSettings | None = None,
+    phenotypes: Sequence[str] = (),
     position_corrected: Sequence[str] = (),
     rejected_fields: Mapping[tuple[str, int], str] | None = None,
     rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
@@ -95,6 +96,8 @@ def judge(
     rejected_fields, rejected_tracks
         (well, field) and (well, field, track) ► why a reviewer rejected it. A well without any
         other field is excluded.
+    phenotypes
+        Those asked for: whether vehicle wells read them the same all over the plate is checked.
     position_corrected
         Phenotypes to correct for rows and columns, after every check has read the plate as it is.
 
@@ -184,7 +187,7 @@ def judge(
             "well",
         )
     table = exclude_vehicle_outliers(table, limits)
-    checks = plate_checks(table, fields.filter(last), *plate_shape, limits)
+    checks = plate_checks(table, fields.filter(last), *plate_shape, limits, phenotypes)
     table, corrections = correct_positions(table, list(position_corrected))
     notes += corrections
     if notes:

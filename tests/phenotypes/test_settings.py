@@ -374,7 +374,7 @@ CASES = [
     (QualityLimits, "uneven", 0.2, {"unevenly"}),
     (QualityLimits, "debris", 0.5, {"debris"}),
     (QualityLimits, "confluence", 0.4, {"confluent"}),
-    (QualityLimits, "trend_p", 0.05, {"trends"}),
+    (QualityLimits, "trend_p", 0.5, {"trends"}),
     (QualityLimits, "autofluorescent_z", 2.0, {"glowing"}),
     (DeathSettings, "definition", "gedi", set()),
     (DeathSettings, "round_form_factor", 0.9, {"rounding.3"}),

@@ -66,7 +66,7 @@ CHANGES = {
     "quality.uneven": (0.2, ("judge.limits",)),
     "quality.debris": (0.5, ("judge.limits",)),
     "quality.confluence": (0.8, ("judge.limits",)),
-    "quality.trend_p": (0.05, ("judge.limits",)),
+    "quality.trend_p": (0.01, ("judge.limits",)),
     "quality.autofluorescent_z": (4.0, ("judge.limits",)),
     "survival.definition": ("death_dye", ("judge.deaths",)),
     "survival.round_form_factor": (0.9, ("judge.deaths",)),
