@@ -334,8 +334,11 @@ SIDE_BRANCHES = {
     "field.neurite_straightness",
     "field.neurite_tips",
 }
+# Both levels are solved together: the ring also says how much cytoplasm blurs into the nucleus.
 RATIOS = {
-    f"cell.{name}_{role}" for name in ("cytoplasm_mean", "nc_log2") for role in ("dna", "aggregate")
+    f"cell.{name}_{role}"
+    for name in ("nucleus_mean", "cytoplasm_mean", "nc_log2")
+    for role in ("dna", "aggregate")
 }
 PRIMARY = {"cell.primary_neurites", "cell.mean_process_um"}
 SINGLE = {"primary_neurites_mean", "mean_process_mean"}
