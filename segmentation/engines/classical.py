@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass, field, replace
 import cv2
 import numpy as np
 
-from segmentation.field import Field, Image, Labels, Mask, Segmentation, checked_field
+from segmentation.field import Field, Image, Labels, Segmentation, checked_field
 from segmentation.filters.background import background_level, noise_level
-from segmentation.filters.curvature import noise_gain
 from segmentation.filters.labels import expand, remove_small
+from segmentation.filters.noise import CameraNoise, camera_noise
 from segmentation.filters.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
 from segmentation.filters.ridges import ridge_response, segment_neurites
 from segmentation.sizes import Sizes
@@ -35,15 +35,18 @@ UNCALIBRATED = "thresholds were taken from this field alone: not comparable betw
 class Thresholds:
     """Thresholds in grey levels above background.
 
-    None where the role is absent or the threshold was not calibrated.
+    Of the channels with spots the camera's noise (see `CameraNoise`), from which the threshold
+    follows. None where the role is absent or was not calibrated.
     """
 
     nuclei_floor: float | None = None
     soma: float | None = None
     neurite_low: float | None = None
     neurite_high: float | None = None
-    puncta: float | None = None
-    granules: float | None = None
+    aggregate_dark: float | None = None
+    aggregate_shot: float | None = None
+    granule_dark: float | None = None
+    granule_shot: float | None = None
 
 
 # Roles whose channel is searched for spots, with the compartment that they give.
@@ -55,7 +58,6 @@ _NOISE_FLOOR = 2.0
 # neurite's response.
 _RIDGE_NOISE = (6.0, 12.0)
 _RIDGE_SHARE = (0.15, 0.35)
-_PUNCTA_SNR = 6.0
 # Somas are told from the opened neurite channel at this fraction of a typical soma's brightness
 # (full width, half maximum).
 _SOMA_FRACTION = 0.5
@@ -155,7 +157,7 @@ def neurites_and_puncta(
         )
     for role, compartment in SPOTS:
         compartments |= spots_in_somas(
-            field, role, compartment, somas, getattr(thresholds, compartment), warnings
+            field, role, compartment, somas, spot_noise_of(thresholds, role), warnings
         )
     return compartments
 
@@ -165,7 +167,7 @@ def spots_in_somas(
     role: str,
     compartment: str,
     somas: Labels | None,
-    threshold: float | None,
+    noise: CameraNoise | None,
     warnings: list[str],
 ) -> dict[str, Labels]:
     """Small bright spots of a channel inside somas, or a warning why there are no labels."""
@@ -180,33 +182,30 @@ def spots_in_somas(
             f" {COARSEST_PIXEL_UM} µm)"
         )
         return {}
-    if threshold is None:
+    if noise is None:
         return {}
     # A spot at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
     within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return {
-        compartment: segment_puncta(
-            smoothed(field, role, 0.0), field.pixel_size_um, threshold, within
-        )
+        compartment: segment_puncta(smoothed(field, role, 0.0), field.pixel_size_um, noise, within)
     }
 
 
-def spot_threshold(
-    fields: Sequence[Field], role: str, within: Sequence[Mask | None]
-) -> float | None:
-    """Threshold for spots: six times the response to pixel noise, median over the fields.
+def spot_noise(fields: Sequence[Field], role: str) -> CameraNoise | None:
+    """The camera's noise in a channel of spots.
 
-    None where the role is absent.
+    None where the role is absent or the pixels are too coarse.
     """
     first = fields[0]
     if not first.has(role) or first.pixel_size_um > COARSEST_PIXEL_UM:
         return None
-    gain = noise_gain(spot_scale(first.pixel_size_um))
-    spreads = [
-        gain * noise_level(f.channel(role), None if mask is None or not mask.any() else mask)
-        for f, mask in zip(fields, within, strict=True)
-    ]
-    return _PUNCTA_SNR * float(np.median(spreads))
+    return camera_noise([f.channel(role) for f in fields], spot_scale(first.pixel_size_um))
+
+
+def spot_noise_of(thresholds: object, role: str) -> CameraNoise | None:
+    """The noise of a role as an engine's thresholds keep it; None where not calibrated."""
+    dark, shot = (getattr(thresholds, f"{role}_{part}") for part in ("dark", "shot"))
+    return None if dark is None or shot is None else CameraNoise(dark, shot)
 
 
 def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
@@ -224,8 +223,8 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
 
     The floor for nuclei at 0.3 of the median over fields of their own threshold. Somas at 0.5 of
     the median brightness of opened cell bodies at nuclei. Neurites with hysteresis at 0.15 and 0.35
-    of a typical ridge's response, at least 6 and 12 times its noise. Puncta and granules at 6 times
-    the response that the pixel noise inside somas gives. No intensity threshold falls under twice
+    of a typical ridge's response, at least 6 and 12 times its noise. Of puncta and
+    granules the camera's noise. No intensity threshold falls under twice
     the pixel noise.
     """
     sizes = sizes or Sizes()
@@ -264,10 +263,10 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
         ridge = float(np.median(strong)) if strong.size >= 100 else 0.0
         low = max(_RIDGE_NOISE[0] * noise, _RIDGE_SHARE[0] * ridge)
         high = max(_RIDGE_NOISE[1] * noise, _RIDGE_SHARE[1] * ridge)
-    spots = [
-        spot_threshold(fields, role, [None if m is None else m > 0 for m in somas])
-        for role, _ in SPOTS
-    ]
+    spots: list[float | None] = []
+    for role, _ in SPOTS:
+        camera = spot_noise(fields, role)
+        spots += [None, None] if camera is None else [camera.dark, camera.shot]
     return Thresholds(
         *(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, *spots))
     )

@@ -1,19 +1,46 @@
-"""Puncta: small bright spots (aggregates, granules), by their curvature in both directions.
+"""Puncta: small bright spots (aggregates, granules) that exceed the camera's noise.
 
-One threshold serves the whole plate.
+A spot bends down in both directions, a line or a rim in one. The rim of a round body bends a little
+in the other direction too, by its slope over its radius: as much as a rim of RIM_RADIUS_UM would is
+taken off everywhere, so that nuclei and somas, which are wider, give no spots. What is left is
+compared with the noise of the camera at the light of the place. Nothing else that is in the channel
+has a say: not its other spots, nor haze, nor which wells are vehicle.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.spatial import cKDTree
+from scipy.stats import norm
 
 from segmentation.field import Image, Labels, Mask
-from segmentation.filters.curvature import curvatures
+from segmentation.filters.curvature import derivatives, noise_gain
+from segmentation.filters.noise import CameraNoise
 
 RADIUS_UM = 0.6
+LARGEST_RADIUS_UM = 1.5
 # A spot with a radius under a pixel cannot be told from noise.
 COARSEST_PIXEL_UM = 0.7
+# No nucleus and no soma is rounder; an aggregate is.
+RIM_RADIUS_UM = 3.0
+# False spots from noise alone that the first condition lets through in a soma; the second condition
+# and the rims' share leave about a tenth of them.
+_FALSE_PER_SOMA = 0.1
+_SOMA_UM2 = 300.0
+# The weaker curvature must reach this share of the threshold in units of its own noise.
+_WEAK_SHARE = 0.85
+# Width (σ) of a diffraction-limited spot, as its neighbours see it.
+_SPOT_UM = 0.4
+# Neighbours flatten each other; after two rounds none is hidden any more.
+_ROUNDS = 3
+# Beside a spot another has this share of it at least: what is fainter may be the spot's own flank
+# with noise on it, or its shape, which is not quite a Gaussian.
+_LEAST_BESIDE = 1 / 3
 
 
 def spot_scale(pixel_size_um: float) -> float:
@@ -24,22 +51,57 @@ def spot_scale(pixel_size_um: float) -> float:
     return max(0.8, RADIUS_UM / float(np.sqrt(2)) / pixel_size_um)
 
 
-def spot_response(image: Image, pixel_size_um: float) -> Image:
-    """Spot strength in grey levels: the weak curvature.
+@lru_cache(maxsize=32)
+def noise_limit(pixel_size_um: float) -> float:
+    """Standard deviations of noise that a spot must exceed, for few false ones in a soma.
 
-    Edges of nuclei and neurites do not raise it.
+    The expected number of maxima of smooth Gaussian noise above u in an area A is
+    A λ u exp(-u²/2) / (2π)^1.5, with λ the density from the curvature of its correlation (Adler &
+    Hasofer, Ann. Probab. 4:1, 1976), 1.5/σ² for a Laplacian at σ; on coarse pixels, which sample it
+    too thinly to show its maxima, the number of pixels limits it.
+
+    Examples
+    --------
+    >>> from segmentation.filters.puncta import noise_limit
+    >>> round(noise_limit(0.65), 2), round(noise_limit(0.1), 2)
+    (3.63, 4.2)
     """
-    return curvatures(image, spot_scale(pixel_size_um))[1]
+    per_pixel = float(norm.isf(_FALSE_PER_SOMA * pixel_size_um**2 / _SOMA_UM2))
+    sigma_um = spot_scale(pixel_size_um) * pixel_size_um
+    density = 1.5 * _SOMA_UM2 / sigma_um**2 / (2 * np.pi) ** 1.5
+
+    def surplus(u: float) -> float:
+        return float(density * u * np.exp(-u * u / 2)) - _FALSE_PER_SOMA
+
+    return min(per_pixel, float(brentq(surplus, 1.5, 9.0)))
 
 
 def segment_puncta(
-    image: Image, pixel_size_um: float, threshold: float, within: Mask | None
+    image: Image, pixel_size_um: float, noise: CameraNoise, within: Mask | None
 ) -> Labels:
     """Puncta labels 1…m (int32).
 
-    A punctum is a local maximum of `spot_response` above `threshold`; its pixels are those of its
-    basin that rise above half the threshold. Only maxima inside `within` (somas) count where it is
-    given. Raises ValueError if the pixels are coarser than COARSEST_PIXEL_UM.
+    Parameters
+    ----------
+    image
+        (Y, X) float32 in grey levels above the background, so that its noise is known.
+    pixel_size_um
+        Edge of a pixel in µm.
+    noise
+        Of the plate's camera, as `camera_noise` gives it.
+    within
+        (Y, X) mask of the somas: only peaks inside count. None for the whole image.
+
+    Returns
+    -------
+    Labels
+        A punctum's pixels are those of its basin where it bends down in both directions by more
+        than half of its peak's curvature, so that its area does not depend on how bright it is.
+
+    Raises
+    ------
+    ValueError
+        The pixels are coarser than COARSEST_PIXEL_UM.
     """
     from skimage.segmentation import watershed
 
@@ -48,11 +110,144 @@ def segment_puncta(
             f"puncta need pixels of at most {COARSEST_PIXEL_UM} µm, these are"
             f" {pixel_size_um:.3g} µm"
         )
-    response = spot_response(image, pixel_size_um)
-    peaks = (response >= cv2.dilate(response, np.ones((3, 3), np.uint8))) & (response > threshold)
-    if within is not None:
-        peaks &= within
-    count, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
-    if count == 1:
+    sigma = spot_scale(pixel_size_um)
+    smooth = cv2.GaussianBlur(image, (0, 0), sigma)
+    limit = noise_limit(pixel_size_um)
+    spread = noise.at(smooth)
+    # dyy, dxx, dxy, dy, dx: (5, Y, X), in grey levels
+    bend = np.stack(derivatives(smooth)) * np.float32(sigma**2)
+    rim = np.float32(pixel_size_um / RIM_RADIUS_UM)
+    mean, excess = _excess(bend, spread, sigma, rim, limit)
+    inside = np.ones(image.shape, bool) if within is None else within
+    peaks = _maxima(excess) & (excess > 1) & inside
+    places = _without_satellites(np.argwhere(peaks), excess, sigma)
+    # A spot between neighbours stays a maximum of the mean curvature, but they flatten it.
+    hidden = np.argwhere(_maxima(mean) & (mean > limit * noise_gain(sigma)[0] * spread) & inside)
+    places = _with_hidden(places, hidden, bend, spread, sigma, pixel_size_um, limit)
+    if not len(places):
         return np.zeros(image.shape, np.int32)
-    return np.asarray(watershed(-response, seeds, mask=response > threshold / 2), np.int32)
+    seeds = np.zeros(image.shape, np.int32)
+    seeds[places[:, 0], places[:, 1]] = np.arange(1, len(places) + 1)
+    heights = np.concatenate([[0.0], mean[places[:, 0], places[:, 1]]]).astype(np.float32)
+    # Where the weaker curvature is upward, or the largest punctum would end, a rim begins.
+    reach = cv2.distanceTransform((seeds == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    near = (excess > 0) & (reach * pixel_size_um <= LARGEST_RADIUS_UM)
+    basins = np.asarray(watershed(-mean, seeds, mask=near | (seeds > 0)), np.int32)
+    return np.where((mean > heights[basins] / 2) | (seeds > 0), basins, 0).astype(np.int32)
+
+
+def _maxima(image: Image) -> Mask:
+    return np.asarray(image >= cv2.dilate(image, np.ones((3, 3), np.uint8)), bool)
+
+
+def _excess(
+    bend: NDArray[np.float32], spread: Image, sigma: float, rim: np.float32, limit: float
+) -> tuple[Image, Image]:
+    """Mean downward curvature, and how many times the spot exceeds what it must.
+
+    Both conditions count: the mean curvature over its noise, and the weaker one, less the rim's
+    share, over its own.
+    """
+    dyy, dxx, dxy, dy, dx = bend
+    mean = (dyy + dxx) * np.float32(-0.5)
+    weak = mean - np.hypot((dyy - dxx) * np.float32(0.5), dxy) - rim * np.hypot(dy, dx)
+    of_mean, of_one = noise_gain(sigma)
+    return mean, np.minimum(
+        mean / (np.float32(limit * of_mean) * spread),
+        weak / (np.float32(_WEAK_SHARE * limit * of_one) * spread),
+    )
+
+
+def _without_satellites(
+    places: NDArray[np.int64], excess: Image, sigma: float
+) -> NDArray[np.int64]:
+    """The places that no spot of three times their strength stands within 2.5 σ of."""
+    if not len(places):
+        return places
+    strength = excess[places[:, 0], places[:, 1]]
+    pairs = cKDTree(places).query_pairs(2.5 * sigma, output_type="ndarray")
+    one, other = strength[pairs[:, 0]], strength[pairs[:, 1]]
+    satellites = np.concatenate(
+        [pairs[one < _LEAST_BESIDE * other, 0], pairs[other < _LEAST_BESIDE * one, 1]]
+    )
+    return np.delete(places, satellites, axis=0)
+
+
+def _with_hidden(
+    places: NDArray[np.int64],
+    hidden: NDArray[np.int64],
+    bend: NDArray[np.float32],
+    spread: Image,
+    sigma: float,
+    pixel_size_um: float,
+    limit: float,
+) -> NDArray[np.int64]:
+    """The places of spots, with those that show once their neighbours are taken away.
+
+    Each known spot bends the image around it as a Gaussian of its own height would; at the places
+    that are left this is subtracted, and what then exceeds the noise is a spot too.
+    """
+    height, width = spread.shape
+    offsets = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)])
+    rim = np.float32(pixel_size_um / RIM_RADIUS_UM)
+    # Of the spot after the filter, in pixels; a pixel adds the width of its own edge.
+    spot2 = (_SPOT_UM / pixel_size_um) ** 2 + 1 / 12
+    total2 = spot2 + sigma**2
+    latest = places
+    hidden = _apart(hidden, places, sigma)
+    around = np.clip(hidden[:, None] + offsets, 0, (height - 1, width - 1))
+    left = bend[:, around[..., 0], around[..., 1]].astype(np.float64)
+    heights = _mean(bend[:, places[:, 0], places[:, 1]])
+    brightest = np.zeros(len(hidden))
+    for _ in range(_ROUNDS - 1):
+        if not len(latest) or not len(hidden):
+            break
+        pairs = cKDTree(hidden).sparse_distance_matrix(
+            cKDTree(latest), 4 * np.sqrt(total2), output_type="coo_matrix"
+        )
+        np.maximum.at(brightest, pairs.row, heights[pairs.col])
+        for n, offset in enumerate(offsets):
+            away = hidden[pairs.row] + offset - latest[pairs.col]
+            for part, value in zip(left, _gaussian_bend(away, total2, sigma), strict=True):
+                # a Gaussian of height 1 has a mean curvature of σ²/total² at its top
+                share = heights[pairs.col] * total2 / sigma**2 * value
+                np.subtract.at(part[:, n], pairs.row, share)
+        mean, excess = _excess(
+            left.astype(np.float32),
+            spread[around[..., 0], around[..., 1]],
+            sigma,
+            rim,
+            limit,
+        )
+        shown = (excess.max(axis=1) > 1) & (mean[:, 4] > _LEAST_BESIDE * brightest)
+        latest, heights = hidden[shown], mean[shown, 4].astype(np.float64)
+        places = np.concatenate([places, latest])
+        keep = ~shown
+        hidden, left, around, brightest = hidden[keep], left[:, keep], around[keep], brightest[keep]
+    return places
+
+
+def _apart(hidden: NDArray[np.int64], places: NDArray[np.int64], sigma: float) -> NDArray[np.int64]:
+    """Those at least 1.5 σ from every known spot: nearer ones are its own noise."""
+    if not len(places) or not len(hidden):
+        return hidden
+    return hidden[cKDTree(places).query(hidden)[0] > 1.5 * sigma]
+
+
+def _mean(bend: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(-0.5 * (bend[0].astype(np.float64) + bend[1]), np.float64)
+
+
+def _gaussian_bend(
+    away: NDArray[np.int64], total2: float, sigma: float
+) -> tuple[NDArray[np.float64], ...]:
+    """dyy, dxx, dxy, dy, dx (times σ²) at `away` (n, 2) pixels from a Gaussian's top, height 1."""
+    y, x = away.T.astype(np.float64)
+    scale = np.exp(-(y**2 + x**2) / (2 * total2)) * sigma**2 / total2
+    return (
+        scale * (y**2 / total2 - 1),
+        scale * (x**2 / total2 - 1),
+        scale * (x * y / total2),
+        -scale * y,
+        -scale * x,
+    )

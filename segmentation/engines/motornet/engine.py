@@ -1,8 +1,9 @@
 """Engine "motornet": the shipped network, or another training of it.
 
 Nuclei and somas are followed to labels, each soma then takes the label of its nucleus; neurites are
-where their probability passes a threshold with hysteresis, outside somas; puncta are peaks of
-theirs.
+where their probability passes a threshold with hysteresis, outside somas. Puncta are those of the
+spot filter in its somas: the network's own follow the spread of the channel's detail, so that cells
+with a cleared nucleus would get spots from noise.
 
 Brightness is made comparable over a plate as everywhere: `calibrate` fixes the grey-level range of
 the neurite and aggregate channels from vehicle wells, so that an emptied well keeps its darkness.
@@ -23,15 +24,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.engines.classical import UNCALIBRATED, spot_threshold, spots_in_somas
+from segmentation.engines.classical import (
+    SPOTS,
+    UNCALIBRATED,
+    spot_noise,
+    spot_noise_of,
+    spots_in_somas,
+)
 from segmentation.engines.motornet.fields import (
-    LIT,
     compress,
     compress_detail,
     detail,
     detail_unit,
     intensity_range,
-    normalise,
     scaled_shape,
     to_scale,
 )
@@ -42,10 +47,9 @@ from segmentation.engines.weights import (
     local_checkpoint,
     motornet_checkpoint,
 )
-from segmentation.field import Field, Image, Labels, Mask, Segmentation, checked_field
-from segmentation.filters.labels import expand, link_somas, mean_probability, remove_small
+from segmentation.field import Field, Image, Labels, Segmentation, checked_field
+from segmentation.filters.labels import link_somas, mean_probability, remove_small
 from segmentation.filters.pipeline import in_order
-from segmentation.filters.puncta import COARSEST_PIXEL_UM
 from segmentation.filters.ridges import hysteresis, remove_short
 from segmentation.filters.tiling import TileRunner
 from segmentation.sizes import Sizes
@@ -58,7 +62,6 @@ Half = NDArray[np.float16]
 NUCLEI_LOGIT = 0.25
 SOMA_LOGIT = 0.0
 NEURITE_CHANCE = (0.5, 0.8)
-PUNCTA_CHANCE = 0.3
 # Where vehicle wells are typically this bright, a field darker than this share of it is empty, not
 # dim.
 _DNA_FLOOR = 0.3
@@ -146,14 +149,18 @@ def _fused(network: Any) -> Any:
 class Ranges:
     """Grey levels between background and bright, fixed for a plate.
 
-    None where the role is absent or not calibrated.
+    Of the channels with spots also the camera's noise (see `CameraNoise`). None where the role is
+    absent or not calibrated.
     """
 
     dna_floor: float | None = None
     neurite: float | None = None
     aggregate: float | None = None
     aggregate_detail: float | None = None
-    granules: float | None = None
+    aggregate_dark: float | None = None
+    aggregate_shot: float | None = None
+    granule_dark: float | None = None
+    granule_shot: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,6 @@ class MotorNetSegmenter:
             "sizes": vars(self.sizes),
             "pixel_size_um": PIXEL_SIZE_UM,
             "neurite_probability": list(NEURITE_CHANCE),
-            "puncta_probability": PUNCTA_CHANCE,
         }
 
     def calibrate(self, fields: Sequence[Field]) -> MotorNetSegmenter:
@@ -200,10 +206,10 @@ class MotorNetSegmenter:
         if ranges.aggregate is not None:
             units = [replace(self, thresholds=ranges)._detail(f)[1] for f in fields]
             ranges = replace(ranges, aggregate_detail=float(f"{np.median(units):.6g}"))
-        # The network has seen no stress granules; the spot filter finds them in its somas, with the
-        # plate's threshold.
-        if (granules := spot_threshold(fields, "granule", [_lit(f) for f in fields])) is not None:
-            ranges = replace(ranges, granules=float(f"{granules:.6g}"))
+        for role, _ in SPOTS:
+            if (noise := spot_noise(fields, role)) is not None:
+                levels = {f"{role}_dark": noise.dark, f"{role}_shot": noise.shot}
+                ranges = replace(ranges, **levels)
         return replace(self, thresholds=ranges)
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> MotorNetSegmenter:
@@ -294,24 +300,9 @@ class MotorNetSegmenter:
             chance = _at(field, logits[by_name["neurites"]])
             mask = hysteresis(chance, *NEURITE_CHANCE) & (labels["somas"] == 0)
             labels["neurites"] = remove_short(mask, field.pixel_size_um).astype(np.int32)
-        if field.has("aggregate"):
-            if "somas" not in labels:
-                warnings.append("puncta: no neurite channel, so no somas to count them in")
-            elif field.pixel_size_um > COARSEST_PIXEL_UM:
-                warnings.append(
-                    f"puncta: pixel_size_too_coarse ({field.pixel_size_um:.3g} µm, at most"
-                    f" {COARSEST_PIXEL_UM} µm)"
-                )
-            else:
-                within = (
-                    cv2.dilate((labels["somas"] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
-                    > 0
-                )
-                labels["puncta"] = _spots(_at(field, logits[by_name["puncta"]]), within)
-        threshold = self.thresholds.granules or spot_threshold([field], "granule", [_lit(field)])
-        labels |= spots_in_somas(
-            field, "granule", "granules", labels.get("somas"), threshold, warnings
-        )
+        for role, compartment in SPOTS:
+            noise = spot_noise_of(self.thresholds, role) or spot_noise([field], role)
+            labels |= spots_in_somas(field, role, compartment, labels.get("somas"), noise, warnings)
         sure = {}
         if "nuclei" in labels:
             sure["nuclei"] = mean_probability(labels["nuclei"], logits[by_name["nuclei"]])
@@ -357,15 +348,6 @@ class MotorNetSegmenter:
         return (torch.OutOfMemoryError,)
 
 
-def _lit(field: Field) -> Mask | None:
-    """Where the granule channel shows cells: shot noise is larger there than between them."""
-    return (
-        np.asarray(normalise(field.channel("granule")) > LIT, bool)
-        if field.has("granule")
-        else None
-    )
-
-
 def _at(field: Field, logit: Half) -> Image:
     """Probability at the field's own pixels."""
     zoomed: Image = logit.astype(np.float32)
@@ -378,19 +360,3 @@ def _at(field: Field, logit: Half) -> Image:
     np.exp(zoomed, out=zoomed)
     zoomed += 1
     return np.asarray(np.reciprocal(zoomed, out=zoomed), np.float32)
-
-
-def _spots(chance: Image, within: Mask) -> Labels:
-    """Puncta: one label per peak of the probability above PUNCTA_CHANCE inside `within`.
-
-    Its pixels are the nearest above half of PUNCTA_CHANCE.
-    """
-    smooth = cv2.GaussianBlur(chance, (0, 0), 0.7)
-    peaks = (
-        (smooth >= cv2.dilate(smooth, np.ones((3, 3), np.uint8)))
-        & (chance > PUNCTA_CHANCE)
-        & within
-    )
-    _, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
-    grown = expand(np.asarray(seeds, np.int32), 4.0)
-    return np.where(chance > PUNCTA_CHANCE / 2, grown, 0).astype(np.int32)

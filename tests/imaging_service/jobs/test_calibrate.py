@@ -18,10 +18,12 @@ def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
         "soma",
         "neurite_low",
         "neurite_high",
-        "puncta",
-        "granules",
+        "aggregate_dark",
+        "aggregate_shot",
+        "granule_dark",
+        "granule_shot",
     }
-    assert calibration.thresholds["granules"] is None
+    assert calibration.thresholds["granule_dark"] is None
     assert calibrate(folder) == calibration == load(Calibration, folder.calibration)
 
 

@@ -16,7 +16,8 @@ from segmentation.engines.classical import (
     segment_nuclei,
     segment_somas,
     smoothed,
-    spot_threshold,
+    spot_noise,
+    spot_noise_of,
 )
 from segmentation.engines.registry import load
 from segmentation.sizes import Sizes
@@ -157,25 +158,35 @@ def test_thresholds_of_empty_fields_are_those_of_their_noise():
     assert thresholds.nuclei_floor >= 2 * 10 * 0.95
     assert thresholds.soma >= 2 * 10 * 0.95
     assert thresholds.neurite_high == pytest.approx(2 * thresholds.neurite_low, rel=0.01)
-    assert thresholds.puncta > 0
-    assert thresholds.granules is None
+    assert thresholds.aggregate_dark == pytest.approx(10, rel=0.05)
+    assert thresholds.granule_dark is None
+    assert thresholds.granule_shot is None
     with pytest.raises(ValueError, match="no field"):
         calibrate_thresholds([])
 
 
-def test_a_spot_s_threshold_is_six_times_the_noise_of_its_filter():
-    from segmentation.filters.curvature import noise_gain
-    from segmentation.filters.puncta import spot_scale
-
-    found = spot_threshold([noisy(s) for s in range(4)], "aggregate", [None] * 4)
-    assert found == pytest.approx(6 * 10 * noise_gain(spot_scale(PX)), rel=0.03)
-    assert spot_threshold([noisy(0)], "granule", [None]) is None
+def test_the_noise_of_a_spots_channel_is_kept_with_the_thresholds():
+    noise = spot_noise([noisy(s) for s in range(4)], "aggregate")
+    assert noise.dark == pytest.approx(10, rel=0.03)
+    assert noise.shot == 0
+    assert spot_noise([noisy(0)], "granule") is None
+    thresholds = calibrate_thresholds([noisy(s) for s in range(4)])
+    assert spot_noise_of(thresholds, "aggregate") == noise
+    assert spot_noise_of(thresholds, "granule") is None
 
 
 def test_given_thresholds_decide_and_are_described():
     engine = load("classical").with_thresholds({"nuclei_floor": 300.0})
     assert engine.describe()["thresholds"] == {"nuclei_floor": 300.0} | dict.fromkeys(
-        ("soma", "neurite_low", "neurite_high", "puncta", "granules")
+        (
+            "soma",
+            "neurite_low",
+            "neurite_high",
+            "aggregate_dark",
+            "aggregate_shot",
+            "granule_dark",
+            "granule_shot",
+        )
     )
     assert engine.thresholds == Thresholds(nuclei_floor=300.0)
     field = Field(disc(60, 60, 5.5, 200)[None] + 100, ("dna",), PX)

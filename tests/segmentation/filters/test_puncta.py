@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import center_of_mass
+from scipy.optimize import linear_sum_assignment
+from scipy.special import erfc
 
-from segmentation.filters.puncta import segment_puncta, spot_response, spot_scale
+from segmentation.filters.noise import CameraNoise
+from segmentation.filters.puncta import noise_limit, segment_puncta, spot_scale
 
+QUIET = CameraNoise(1.0, 0.0)
 Y, X = np.mgrid[:80, :80].astype(np.float32)
 
 
@@ -14,35 +20,172 @@ def spots(*places, height=100.0, sigma=2.0):
     ).astype(np.float32)
 
 
+def cells(pixel, nuclear, noise, seed, per_soma=0, ratio=5.0, side_um=125.0, blur_um=0.35):
+    """Round cells of 400 (nucleus of `nuclear`) with spots of `ratio` × noise in the cytoplasm.
+
+    The image (Y, X), the mask of the somas dilated as the engines do, the spots (n, 2), the number
+    of cells.
+    """
+    rng = np.random.default_rng(seed)
+    side = round(side_um / pixel)
+    y, x = (np.mgrid[:side, :side] + 0.5) * pixel
+    image, within = np.zeros((side, side)), np.zeros((side, side), bool)
+    places, count = [], 0
+    for cy in np.arange(16.0, side_um - 14, 31):
+        for cx in np.arange(16.0, side_um - 14, 31):
+            radius, (dy, dx) = rng.uniform(10, 12), rng.uniform(-2, 2, 2)
+            away = np.hypot(y - cy - dy, x - cx - dx)
+            soma, nucleus = (
+                0.5 * erfc((away - r) / (np.sqrt(2) * blur_um)) for r in (radius, radius / 2)
+            )
+            image += 400 * (soma - nucleus) + nuclear * nucleus
+            within |= away < radius + pixel
+            placed = []
+            while len(placed) < per_soma:
+                turn, reach = rng.uniform(0, 2 * np.pi), rng.uniform(radius / 2 + 1.2, radius - 1.2)
+                place = np.array([cy + dy + reach * np.sin(turn), cx + dx + reach * np.cos(turn)])
+                if all(np.hypot(*(place - other)) > max(1.2, 2.5 * pixel) for other in placed):
+                    placed.append(place)
+            places += placed
+            count += 1
+    width = np.hypot(blur_um, 0.25)
+    for py, px in places:
+        near = tuple(slice(max(0, int((p - 3) / pixel)), int((p + 3) / pixel)) for p in (py, px))
+        away2 = (y[near] - py) ** 2 + (x[near] - px) ** 2
+        image[near] += ratio * noise * np.exp(-away2 / (2 * width**2))
+    image += noise * rng.standard_normal(image.shape)
+    return image.astype(np.float32), within, np.array(places).reshape(-1, 2) / pixel - 0.5, count
+
+
+def scores(labels, places, pixel):
+    """F1 and the number of labels without a spot, within 0.6 µm or 1.5 px."""
+    every = range(1, labels.max() + 1)
+    marks = np.array(center_of_mass(labels > 0, labels, every)).reshape(-1, 2)
+    away = np.hypot(*(places[:, None] - marks[None]).transpose(2, 0, 1))
+    near = away <= max(0.6 / pixel, 1.5)
+    rows, columns = linear_sum_assignment(np.where(near, away, 1e6))
+    hits = int(near[rows, columns].sum())
+    return 2 * hits / max(1, len(places) + len(marks)), len(marks) - hits
+
+
 def test_the_filter_fits_a_disc_of_0_6_um_and_never_goes_under_0_8_px():
     assert spot_scale(0.2) == pytest.approx(0.6 / np.sqrt(2) / 0.2)
     assert spot_scale(0.65) == 0.8
 
 
-def test_each_spot_over_the_threshold_is_one_punctum_of_its_half_height_pixels():
-    image = spots((20, 20), (50, 60), sigma=4.0)
-    peak = float(spot_response(image, 0.1)[20, 20])
-    labels = segment_puncta(image, 0.1, 0.6 * peak, None)
-    assert labels.dtype == np.int32
-    assert labels.max() == 2
-    assert labels[20, 20] != labels[50, 60]
-    assert np.array_equal(labels > 0, spot_response(image, 0.1) > 0.3 * peak)
-    assert segment_puncta(image, 0.1, 1.01 * peak, None).max() == 0
+def test_pure_noise_passes_the_limit_about_as_rarely_as_it_says():
+    """The first condition alone: 0.1 maxima in 300 µm², counted over 40,000 µm²."""
+    from segmentation.filters.curvature import derivatives, noise_gain
+
+    for pixel in (0.1, 0.65):
+        sigma, side = spot_scale(pixel), round(200 / pixel)
+        counted = 0
+        for seed in range(4):
+            noise = np.random.default_rng(seed).standard_normal((side, side)).astype(np.float32)
+            dyy, dxx, *_ = derivatives(cv2.GaussianBlur(noise, (0, 0), sigma))
+            z = -(dyy + dxx) * sigma**2 / 2 / noise_gain(sigma)[0]
+            top = z >= cv2.dilate(z, np.ones((3, 3), np.uint8))
+            counted += int((top & (z > noise_limit(pixel))).sum())
+        expected = 0.1 * 4 * 200**2 / 300
+        assert 0.5 * expected < counted < 1.5 * expected
+
+
+@pytest.mark.parametrize(
+    ("pixel", "noise", "nuclear"),
+    [
+        (0.1, 10.0, 600),
+        (0.1, 60.0, 600),
+        (0.325, 2.0, 600),
+        (0.325, 10.0, 2000),
+        (0.325, 30.0, 0),
+        (0.325, 60.0, 600),
+        (0.5, 30.0, 600),
+        (0.65, 2.0, 600),
+        (0.65, 10.0, 2000),
+        (0.65, 60.0, 600),
+    ],
+)
+def test_no_puncta_where_none_were_drawn(pixel, noise, nuclear):
+    """At rims of bright and of cleared nuclei, at any noise: at most 0.05 a soma."""
+    puncta = somas = 0
+    for seed in range(2 if pixel == 0.1 else 3):
+        image, within, _, count = cells(pixel, nuclear, noise, seed)
+        puncta += segment_puncta(image, pixel, CameraNoise(noise, 0.0), within).max()
+        somas += count
+    assert somas >= 32
+    assert puncta / somas <= 0.05
+
+
+@pytest.mark.parametrize("per_soma", [3, 20, 60])
+@pytest.mark.parametrize("pixel", [0.1, 0.2, 0.325])
+def test_drawn_puncta_are_found_from_five_times_the_noise(pixel, per_soma):
+    image, within, places, count = cells(pixel, 0, 30.0, 1, per_soma)
+    labels = segment_puncta(image, pixel, CameraNoise(30.0, 0.0), within)
+    f1, wrong = scores(labels, places, pixel)
+    assert f1 >= (0.75 if per_soma == 60 and pixel == 0.325 else 0.9)
+    assert wrong / count <= 0.1 + 0.02 * per_soma
+
+
+def test_where_the_pixels_are_coarse_three_times_more_light_is_needed():
+    """At 0.65 µm a spot is one pixel: at 5 × noise half of them are lost, at 15 × none."""
+    for ratio, least, most in ((5.0, 0.5, 0.9), (15.0, 0.95, 1.0)):
+        image, within, places, _ = cells(0.65, 0, 30.0, 1, 3, ratio)
+        f1, wrong = scores(segment_puncta(image, 0.65, CameraNoise(30, 0), within), places, 0.65)
+        assert least <= f1 <= most
+        assert wrong <= 3
+
+
+def test_neighbours_do_not_hide_a_spot():
+    row = spots((40, 24), (40, 32), (40, 40), (40, 48), (40, 56), height=30.0)
+    assert segment_puncta(row, 0.2, QUIET, None).max() == 5
+
+
+def test_a_line_and_a_step_are_no_spots():
+    inside = (np.abs(Y - 40) < 34) & (np.abs(X - 40) < 34)
+    for tilt in np.deg2rad([0, 10, 22.5, 45, 60, 90]):
+        across = (Y - 40) * np.cos(tilt) + (X - 40) * np.sin(tilt)
+        for pixel, width in ((0.65, 0.7), (0.2, 2.0)):
+            line = 200 * np.exp(-(across**2) / 2 / width**2).astype(np.float32)
+            step = 500 * erfc(across / np.sqrt(2) / width).astype(np.float32)
+            for image in (line, step):
+                assert segment_puncta(image, pixel, QUIET, inside).max() == 0
+
+
+def test_area_is_that_of_half_the_height_however_bright_the_spot_is():
+    """Of the filter's answer, which for a spot of σ 2 px under a filter of 2.1 px is 21 px."""
+    dim, bright = (
+        segment_puncta(spots((30, 30), height=h), 0.2, QUIET, None) for h in (40.0, 4000.0)
+    )
+    assert (dim > 0).sum() == pytest.approx((bright > 0).sum(), rel=0.1)
+    assert (bright > 0).sum() == pytest.approx(21, abs=4)
+    assert dim.dtype == np.int32
+
+
+def test_a_spot_must_exceed_the_noise_of_its_place():
+    image = spots((20, 20), (60, 60), height=60.0)
+    image[40:] += 2000
+    away = np.abs(Y - 40) > 12
+    for noise, there in ((CameraNoise(1.0, 0.0), True), (CameraNoise(1.0, 4.0), False)):
+        labels = segment_puncta(image, 0.2, noise, away)
+        assert labels[20, 20] > 0
+        assert (labels[60, 60] > 0) == there
 
 
 def test_touching_spots_are_parted():
-    assert segment_puncta(spots((40, 36), (40, 44)), 0.2, 1.0, None).max() == 2
+    labels = segment_puncta(spots((40, 36), (40, 44)), 0.2, QUIET, None)
+    assert labels.max() == 2
+    assert labels[40, 36] != labels[40, 44]
 
 
 def test_only_peaks_inside_the_mask_count():
     within = np.zeros((80, 80), bool)
     within[:40] = True
-    labels = segment_puncta(spots((20, 20), (50, 60)), 0.2, 1.0, within)
+    labels = segment_puncta(spots((20, 20), (50, 60)), 0.2, QUIET, within)
     assert labels.max() == 1
     assert labels[50, 60] == 0
 
 
 def test_pixels_over_0_7_um_are_refused():
-    assert segment_puncta(spots((20, 20)), 0.7, 1.0, None).max() == 1
+    assert segment_puncta(spots((20, 20)), 0.7, QUIET, None).max() == 1
     with pytest.raises(ValueError, match="at most 0.7 µm, these are 0.71"):
-        segment_puncta(spots((20, 20)), 0.71, 1.0, None)
+        segment_puncta(spots((20, 20)), 0.71, QUIET, None)

@@ -1,0 +1,125 @@
+"""The camera's noise in a channel: what a spot has to exceed.
+
+A camera's variance grows in a straight line with the light: a part without light (read noise, dark
+current) and a part per grey level of light (photons). Both belong to the camera and the exposure,
+not to the cells, so a threshold in their unit does not move with what is in the channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.field import Image
+from segmentation.filters.background import background_level
+from segmentation.filters.curvature import derivatives, noise_gain
+
+# Pixels of one camera differ in gain, and flat fields are not exact, by about 1 % (EMVA 1288 data
+# sheets of sCMOS cameras give 0.3 to 1 %): no image is quieter than this share of its light.
+FIXED_PATTERN = 0.01
+# An image of whole numbers cannot say less than its rounding.
+_ROUNDING = 1 / np.sqrt(12)
+# Share of a field that is taken as without structure: two thirds of a field are not neuron even in
+# dense cultures.
+_DARK = 0.3
+_AROUND = 33
+_FLAT = 0.15
+_BINS = 10
+# The variance of fewer pixels is not known to 10 %.
+_FEWEST = 400
+
+
+@dataclass(frozen=True)
+class CameraNoise:
+    """Noise of a channel as it stands at the scale of a spot.
+
+    Attributes
+    ----------
+    dark
+        Standard deviation without light, in grey levels.
+    shot
+        Variance per grey level of light above the background, in grey levels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation.filters.noise import CameraNoise
+    >>> noise = CameraNoise(dark=3.0, shot=0.16)
+    >>> noise.at(np.array([-5.0, 0.0, 100.0], np.float32)).round(2).tolist()
+    [3.0, 3.0, 5.1]
+    """
+
+    dark: float
+    shot: float
+
+    def at(self, level: Image) -> Image:
+        """Standard deviation at a level of light above the background, float32, same shape."""
+        light = np.maximum(level, 0)
+        return np.sqrt(
+            np.float32(self.dark**2)
+            + np.float32(self.shot) * light
+            + np.float32(FIXED_PATTERN**2) * light**2
+        )
+
+
+def camera_noise(images: Sequence[Image], sigma: float) -> CameraNoise:
+    """Noise of a channel from some of its fields (Y, X), for spots sought at `sigma` pixels.
+
+    Without light: the spread of the spot filter's response over the darkest 30 % of each field,
+    divided by what it would be for white noise of 1. An image that was smoothed, binned or
+    compressed has less noise between neighbours and more of it at the scale of a spot; this sees
+    the latter. With light: how the 2 × 2 differences, which see the least of any structure, spread
+    over ten classes of brightness where it is flat; a low increase per grey level counts, the
+    tenth percentile of the classes, since edges and spots can only add to it. Medians over fields.
+    """
+    if not images:
+        raise ValueError("no field to take the noise from")
+    each = [_noise(image, sigma) for image in images]
+    dark, shot = (float(np.median(values)) for values in zip(*each, strict=True))
+    return CameraNoise(float(f"{dark:.6g}"), float(f"{shot:.6g}"))
+
+
+def _noise(image: Image, sigma: float) -> tuple[float, float]:
+    level = cv2.GaussianBlur(image - np.float32(background_level(image)), (0, 0), max(sigma, 1.0))
+    light = level[1:, 1:]
+    # Chosen by the level around them: by their own, the noise itself would choose.
+    around = cv2.blur(image, (_AROUND, _AROUND))[1:, 1:]
+    dark_pixels = around <= np.percentile(around[::2, ::2], 100 * _DARK)
+    dyy, dxx, *_ = derivatives(cv2.GaussianBlur(image, (0, 0), sigma))
+    response = (dyy + dxx)[1:, 1:] * np.float32(sigma**2 / 2 / noise_gain(sigma)[0])
+    upper, lower = image[:-1], image[1:]
+    fine = (lower[:, 1:] - lower[:, :-1] - upper[:, 1:] + upper[:, :-1]) / 2
+    dark, fine_dark = _spread(response[dark_pixels]), _spread(fine[dark_pixels])
+    dark = max(dark, float(_ROUNDING) if _whole(image) else 1e-6)
+    # Neighbours that share their noise differ by less of it than the filter sees.
+    shared = (dark / fine_dark) ** 2 if fine_dark > 0 else 1.0
+    # Not at edges and flanks, where a pixel has not the light that is around it.
+    dy, dx = (gradient[1:, 1:] for gradient in derivatives(level)[3:])
+    flat = np.hypot(dy, dx) * np.float32(max(sigma, 1.0)) < _FLAT * light
+    lit = flat & (light > 5 * dark) & (around > np.percentile(around[::2, ::2], 100 * _DARK))
+    values, differences = light[lit], fine[lit]
+    if values.size < _BINS * _FEWEST:
+        return dark, 0.0
+    edges = np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1])
+    classes = np.digitize(values, edges)
+    slopes = [
+        (_spread(differences[inside]) ** 2 - fine_dark**2) / float(values[inside].mean())
+        for inside in (classes == k for k in range(_BINS))
+        if inside.sum() >= _FEWEST
+    ]
+    return dark, max(0.0, shared * float(np.percentile(slopes, 10)) if slopes else 0.0)
+
+
+def _spread(values: NDArray[np.floating]) -> float:
+    if values.size == 0:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def _whole(image: Image) -> bool:
+    sample = image[::7, ::7]
+    return bool((sample == np.rint(sample)).all())

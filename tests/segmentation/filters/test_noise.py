@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from segmentation.filters.background import noise_level
+from segmentation.filters.noise import FIXED_PATTERN, CameraNoise, camera_noise
+
+SHAPE = (384, 384)
+
+
+def lit(level: float) -> np.ndarray:
+    """Background 0 with a band of cells at rising levels up to `level`."""
+    image = np.zeros(SHAPE, np.float32)
+    image[:, 128:256] = np.linspace(0.2, 1.0, 128) * level
+    return image
+
+
+def exposed(light: np.ndarray, dark: float, shot: float, seed: int, offset: float = 100.0):
+    rng = np.random.default_rng(seed)
+    spread = np.sqrt(dark**2 + shot * light)
+    return (offset + light + spread * rng.standard_normal(light.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.3, 2.1])
+@pytest.mark.parametrize(("dark", "shot"), [(2.0, 0.0), (30.0, 0.0), (5.0, 0.5), (3.0, 4.0)])
+def test_read_and_photon_noise_are_told_apart(sigma, dark, shot):
+    noise = camera_noise([exposed(lit(800), dark, shot, s) for s in range(4)], sigma)
+    assert noise.dark == pytest.approx(dark, rel=0.06)
+    assert noise.shot == pytest.approx(shot, rel=0.15, abs=0.002 * dark**2)
+
+
+@pytest.mark.parametrize("gain", [0.1, 1.0, 40.0])
+def test_a_gain_and_an_offset_change_the_unit_and_nothing_else(gain):
+    one = exposed(lit(800), 5.0, 0.5, 1)
+    plain, other = camera_noise([one], 1.0), camera_noise([one * np.float32(gain) + 7], 1.0)
+    assert other.dark == pytest.approx(gain * plain.dark, rel=1e-3)
+    assert other.shot == pytest.approx(gain * plain.shot, rel=2e-3)
+
+
+def test_noise_shared_by_neighbours_is_seen_at_the_scale_of_a_spot():
+    """A smoothed image: 2 × 2 differences see a tenth of what a spot is hidden in."""
+    image = exposed(np.zeros(SHAPE, np.float32), 30.0, 0.0, 2)
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.0)
+    sigma = 1.3
+    # the Laplacian at σ of an image smoothed by s is that at √(σ² + s²), times σ²/(σ² + s²)
+    expected = 30.0 * (sigma**2 / (sigma**2 + 1.0)) ** 1.5
+    assert expected > 1.5 * noise_level(smooth)
+    assert camera_noise([smooth], sigma).dark == pytest.approx(expected, rel=0.15)
+
+
+def test_dense_bright_spots_add_little():
+    light = lit(400)
+    rng = np.random.default_rng(3)
+    spots = np.zeros(SHAPE, np.float32)
+    # 60 spots in the area of a soma, at 0.325 µm
+    places = rng.integers((0, 130), (384, 254), (980, 2))
+    spots[tuple(places.T)] = 1.0
+    spots = cv2.GaussianBlur(spots, (0, 0), 1.3) * np.float32(2 * np.pi * 1.3**2)
+    plain, dotted = (
+        camera_noise([exposed(light + more, 10.0, 0.3, 4)], 1.3) for more in (0 * spots, 50 * spots)
+    )
+    assert dotted.dark == pytest.approx(plain.dark, rel=0.03)
+    assert plain.at(np.float32([400.0])) == pytest.approx(dotted.at(np.float32([400.0])), rel=0.12)
+
+
+def test_an_image_without_noise_keeps_the_share_of_its_light():
+    noise = camera_noise([lit(500) + 100], 1.0)
+    assert 0 < noise.dark < 0.01
+    assert noise.at(np.float32([500.0]))[0] == pytest.approx(500 * FIXED_PATTERN, rel=0.2)
+
+
+def test_whole_numbers_are_no_quieter_than_their_rounding():
+    image = np.full(SHAPE, 100, np.uint16)
+    image[:, 128:256] = 300
+    assert camera_noise([image.astype(np.float32)], 1.0).dark == pytest.approx(1 / np.sqrt(12))
+
+
+def test_one_odd_field_of_five_does_not_move_the_plate():
+    fields = [exposed(lit(800), 5.0, 0.5, s) for s in range(4)]
+    noise = camera_noise([*fields, exposed(lit(800), 90.0, 0.5, 9)], 1.0)
+    assert noise.dark == pytest.approx(5.0, rel=0.06)
+
+
+def test_no_field_is_refused():
+    with pytest.raises(ValueError, match="no field to take the noise from"):
+        camera_noise([], 1.0)
+
+
+def test_level_under_the_background_has_the_dark_noise():
+    noise = CameraNoise(4.0, 2.0)
+    assert noise.at(np.float32([-50.0, 0.0])).tolist() == [4.0, 4.0]
