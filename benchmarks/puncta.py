@@ -67,14 +67,16 @@ def _grid() -> NDArray[np.float64]:
     return np.arange(16.0, SIDE_UM - 14, PITCH_UM)
 
 
-def score(pixel: float, seeds: int, **drawn: float) -> tuple[Counts, int]:
+def score(
+    pixel: float, seeds: int, nuclear: float, noise: float, per_soma: int = 0, ratio: float = 5.0
+) -> tuple[Counts, int]:
     """Counts over some fields, and the number of their cells."""
     total, cells = Counts(0, 0, 0), 0
     for seed in range(seeds):
-        image, somas, spots, count = field(pixel, seed=seed, **drawn)  # type: ignore[arg-type]
+        image, somas, spots, count = field(pixel, nuclear, noise, seed, per_soma, ratio)
         image -= np.float32(background_level(image))
-        noise = camera_noise([image], spot_scale(pixel))
-        labels = segment_puncta(image, pixel, noise, somas)
+        camera = camera_noise([image], spot_scale(pixel))
+        labels = segment_puncta(image, pixel, camera, somas)
         marks = center_of_mass(labels > 0, labels, range(1, int(labels.max()) + 1))
         reach = max(REACH_UM / pixel, 1.5)
         total += point_counts(spots, np.array(marks, np.float64).reshape(-1, 2), reach)
@@ -89,8 +91,8 @@ def main() -> None:
     for pixel in PIXELS_UM:
         cells = []
         for noise, nuclear in NOISES:
-            counts, somas = score(pixel, 3 if pixel < 0.2 else 12, nuclear=nuclear, noise=noise)
-            cells.append(f"{counts.false_positives / somas:.3f}")
+            counts, somas = score(pixel, 3 if pixel < 0.2 else 12, nuclear, noise)
+            cells.append(f"{counts.fp / somas:.3f}")
         print(f"| {pixel} | " + " | ".join(cells) + " |")
     print("\nF1, nuclei cleared / bright (600), noise 30")
     many = [(n, ratio) for ratio in (5.0, 15.0) for n in (3, 20, 60)]
@@ -98,10 +100,7 @@ def main() -> None:
     for pixel in PIXELS_UM:
         row = []
         for per_soma, ratio in many:
-            f1 = [
-                score(pixel, 2, nuclear=nuclear, noise=30.0, per_soma=per_soma, ratio=ratio)[0].f1
-                for nuclear in (0, 600)
-            ]
+            f1 = [score(pixel, 2, nuclear, 30.0, per_soma, ratio)[0].f1 for nuclear in (0, 600)]
             row.append(" / ".join(f"{value:.2f}" for value in f1))
         print(f"| {pixel} | " + " | ".join(row) + " |")
 
