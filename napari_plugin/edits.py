@@ -72,8 +72,8 @@ def split(
     from `fresh` on (by default above all loaded ones). `compartment` is the one in which the points
     were set.
 
-    Raises ValueError for fewer than two points, for a point outside the cell, and for a cell that
-    the window cuts.
+    Raises ValueError for fewer than two points, for a point outside the image or the cell, and for
+    a cell that the window cuts.
     """
     names = [n for n in CELL if n in shown.labels]
     if compartment not in names:
@@ -81,6 +81,14 @@ def split(
             f"{compartment} cannot be split, only cells; select the layer of {' or '.join(names)}"
         )
     image = shown.labels[compartment]
+    height, width = image.shape
+    for row, column in points:
+        if not (0 <= round(row) < height and 0 <= round(column) < width):
+            raise ValueError(
+                f"the point at row {row:.0f}, column {column:.0f} is outside the loaded labels of"
+                f" {compartment}, which have {height} × {width} pixels; set it inside"
+                f" {compartment} {label}"
+            )
     if len(points) < 2 or any(image[round(y), round(x)] != label for y, x in points):
         raise ValueError(f"a split needs at least two points inside {compartment} {label}")
     refuse_cut(shown, names, (label,))
@@ -167,9 +175,10 @@ def refuse_cut(shown: FieldImage, names: Sequence[str], labels: tuple[int, ...])
             "right": (image[:, -1], left + image.shape[1] == width),
         }
         for edge, of_field in edges.values():
-            if not of_field and np.isin(edge, labels).any():
+            cut = [label for label in labels if not of_field and (edge == label).any()]
+            if cut:
                 raise ValueError(
-                    f"{name} {labels[0]} is cut by the edge of the loaded labels; point at it and"
+                    f"{name} {cut[0]} is cut by the edge of the loaded labels; point at it and"
                     " press C to load the labels around it"
                 )
 

@@ -125,6 +125,14 @@ def test_a_cell_is_split_in_as_many_parts_as_there_are_points():
         ([(3, 3)], "nuclei", "a split needs at least two points inside nuclei 1"),
         ([(3, 3), (1, 1)], "nuclei", "a split needs at least two points inside nuclei 1"),
         ([(3, 3), (3, 9)], "somas", "a split needs at least two points inside somas 1"),
+        (
+            [(3, 3), (40, 3)],
+            "nuclei",
+            "row 40, column 3 is outside .* nuclei, .* 12 × 36 .* nuclei 1",
+        ),
+        ([(3, 3), (3, 36)], "somas", "row 3, column 36 is outside .* somas, .* inside somas 1"),
+        ([(3, 3), (-9, 3)], "nuclei", "row -9, column 3 is outside the loaded labels of nuclei"),
+        ([(3, -33), (3, 3)], "nuclei", "row 3, column -33 is outside the loaded labels of nuclei"),
         ([(8, 3), (8, 9)], "neurites", "neurites cannot be split, only cells; .* nuclei or somas"),
     ],
 )
@@ -157,10 +165,11 @@ def test_an_object_that_the_window_cuts_is_not_corrected_by_half(edge):
         refuse_cut(shown, ["nuclei"], (1,))
     for refused in (
         lambda: erased(shown, "nuclei", 1),
-        lambda: merged(shown, 2, 1),
+        lambda: merged(shown, 1, 2),
+        lambda: merged(shown, 2, 1),  # it is the second that is cut
         lambda: split(shown, 1, [(box[0], box[2]), (box[1] - 1, box[3] - 1)]),
     ):
-        with pytest.raises(ValueError, match="is cut by the edge of the loaded labels"):
+        with pytest.raises(ValueError, match="nuclei 1 is cut by the edge of the loaded labels"):
             refused()
     assert not (erased(shown, "nuclei", 2)["nuclei"] == 2).any()
 
