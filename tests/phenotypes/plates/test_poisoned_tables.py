@@ -20,6 +20,7 @@ from phenotypes.plates.checks import (
     mark_fields,
     plate_checks,
 )
+from phenotypes.plates.controls import quality_table
 from phenotypes.plates.judge import judge
 from phenotypes.plates.normalise import normalised, normalised_to_isogenic
 from phenotypes.plates.position import b_score, correct_positions
@@ -228,6 +229,7 @@ OF_PLATE = {
     "correct_positions checks": lambda t: pl.DataFrame(correct_positions(t, [IDLE])[1]),
     "respond": responses,
     "rank_fields": ranking,
+    "quality_table": lambda t: quality_table(t, [PERCENT, DIFFERENCE]),
 }
 
 
@@ -312,6 +314,21 @@ def test_treated_and_negative_wells_make_no_vehicle(value):
             function(poisoned(wells(), other, value)),
             pl.col("well").is_in(CONDITIONS.filter(VEHICLE)["well"].implode()),
         )
+
+
+@pytest.mark.parametrize("value", POISONS[:2])
+def test_the_controls_of_a_line_are_its_own_and_the_treated_make_only_the_v_factor(value):
+    clean, other_line, treated = (
+        quality_table(t, [PERCENT, DIFFERENCE]).filter(pl.col("line") == "HC")
+        for t in (
+            wells(),
+            poisoned(wells(), pl.col("line") == "TDP", value),
+            poisoned(wells(), ~pl.col("control").is_in(["vehicle", "positive"]), value),
+        )
+    )
+    assert clean["status"].to_list() == ["ok", "ok"]
+    same(clean, other_line)
+    same(*(t.drop("v_factor", "v_factor_low", "v_factor_high") for t in (clean, treated)))
 
 
 LINE = dict(CONDITIONS.select("well", "line").rows())
