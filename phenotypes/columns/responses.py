@@ -94,7 +94,7 @@ TRACK = [
     Column("exit_h", "track", "h", REAL, "Time of death, or the last time it was known to live."),
     Column("event", "track", "", BOOL, "Whether it was seen to die, by the protocol's definition."),
     Column("reason", "track", "", TEXT, "Why it ended without a death: end_of_study, lost, left_field, identity_conflict, focus_failure."),
-    Column("included", "track", "", BOOL, "Whether it was present and alive in the first usable frame; only these are analysed."),
+    Column("included", "track", "", BOOL, "Whether it was present and alive in the first usable frame, and neither it nor its field or well was left out; only these are analysed."),
     Column("excluded_reason", "track", "", TEXT, "Why it was not included."),
     Column("study_end_h", "track", "h", REAL, "Last usable frame of its field."),
 ]

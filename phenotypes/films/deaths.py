@@ -25,6 +25,7 @@ Definition = Literal["reporter_loss", "rounding", "death_dye", "gedi"]
 DEFINITIONS: tuple[Definition, ...] = ("reporter_loss", "rounding", "death_dye", "gedi")
 CENSORED = ("end_of_study", "lost", "left_field", "identity_conflict", "focus_failure")
 MIN_CONTROL_CELLS = 20
+EVERY_CELL = pl.lit(value=True)
 
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -117,17 +118,21 @@ def with_sensor(cells: pl.DataFrame, definition: Definition) -> pl.DataFrame:
 
 
 def plate_tracks(
-    cells: pl.DataFrame, fields: pl.DataFrame, conditions: pl.DataFrame, settings: DeathSettings
+    cells: pl.DataFrame,
+    fields: pl.DataFrame,
+    conditions: pl.DataFrame,
+    settings: DeathSettings,
+    reference: pl.Expr = EVERY_CELL,
 ) -> tuple[pl.DataFrame, SensorThreshold]:
     """The plate's track table, and the sensor threshold that it was made with.
 
-    Where the definition needs a threshold and there is none, the table is empty: deaths are
-    unknown.
+    `reference`: which cells may be among those of control wells that give the threshold. Where the
+    definition needs a threshold and there is none, the table is empty: deaths are unknown.
     """
     sensed = with_sensor(cells.filter(pl.col("track").is_not_null()), settings.definition)
     threshold = SensorThreshold(None, f"{settings.definition} needs no threshold")
     if settings.definition in ("gedi", "death_dye"):
-        threshold = _plate_threshold(sensed, fields, conditions, settings)
+        threshold = _plate_threshold(sensed.filter(reference), fields, conditions, settings)
         if threshold.threshold is None:
             return empty_table("track"), threshold
     placed = sensed.join(

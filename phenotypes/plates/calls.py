@@ -1,4 +1,8 @@
-"""Calls on cells that need the whole plate: pyknotic, motor neuron, mislocalised."""
+"""Calls on cells that need the whole plate: pyknotic, motor neuron, mislocalised.
+
+Each call compares a cell with reference cells of the plate. `reference` says which cells may be
+among them: those of a rejected field or an excluded well may not, and are called all the same.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +48,9 @@ class CallSettings:
     ] = 5.0
 
 
+EVERY_CELL = pl.lit(value=True)
+
+
 def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
     return cells.join(
         conditions.select("well", "line", "control"), on="well", how="left", maintain_order="left"
@@ -51,7 +58,10 @@ def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
 
 
 def mark_pyknotic(
-    cells: pl.DataFrame, conditions: pl.DataFrame, settings: CallSettings | None = None
+    cells: pl.DataFrame,
+    conditions: pl.DataFrame,
+    settings: CallSettings | None = None,
+    reference: pl.Expr = EVERY_CELL,
 ) -> pl.DataFrame:
     """Fill `is_pyknotic`, against vehicle nuclei of the same line on this plate.
 
@@ -61,8 +71,8 @@ def mark_pyknotic(
     """
     settings = settings or CallSettings()
     placed = _placed(cells, conditions)
-    reference = (
-        placed.filter((pl.col("control") == "vehicle") & ~pl.col("touches_border"))
+    medians = (
+        placed.filter(reference & (pl.col("control") == "vehicle") & ~pl.col("touches_border"))
         .group_by("line")
         .agg(
             pl.col("nucleus_area_um2").median().alias("area_ref"),
@@ -71,14 +81,14 @@ def mark_pyknotic(
     )
     small = pl.col("nucleus_area_um2") < settings.pyknotic_area * pl.col("area_ref")
     bright = pl.col("nucleus_mean_dna") > settings.pyknotic_dna * pl.col("dna_ref")
-    marked = placed.join(reference, on="line", how="left", maintain_order="left").with_columns(
+    marked = placed.join(medians, on="line", how="left", maintain_order="left").with_columns(
         (small & bright).alias("is_pyknotic")
     )
     return marked.select(cells.columns)
 
 
 def mark_motor_neurons(
-    cells: pl.DataFrame, conditions: pl.DataFrame
+    cells: pl.DataFrame, conditions: pl.DataFrame, reference: pl.Expr = EVERY_CELL
 ) -> tuple[pl.DataFrame, IdentityThreshold | None]:
     """Fill `is_motor_neuron` with the plate's threshold, or leave it null.
 
@@ -87,7 +97,7 @@ def mark_motor_neurons(
     identity = pl.col("nucleus_mean_identity")
     if cells["nucleus_mean_identity"].null_count() == len(cells):
         return cells, None
-    placed = _placed(cells, conditions)
+    placed = _placed(cells, conditions).filter(reference)
     negative = placed.filter(pl.col("control") == "negative")["nucleus_mean_identity"]
     neurons = placed.filter(pl.col("is_neuron") & (pl.col("control") != "negative"))[
         "nucleus_mean_identity"
@@ -119,6 +129,7 @@ def mark_mislocalised(
     conditions: pl.DataFrame,
     healthy: Sequence[str],
     settings: CallSettings | None = None,
+    reference: pl.Expr = EVERY_CELL,
 ) -> tuple[pl.DataFrame, str]:
     """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines.
 
@@ -137,23 +148,23 @@ def mark_mislocalised(
                 " by a genotype of the plate map"
             ),
         )
-    placed = _placed(cells, conditions)
+    placed = _placed(cells, conditions).filter(reference)
     # Neurons where they are known, all nuclei elsewhere; never pyknotic ones.
     intact = pl.col("is_neuron").fill_null(value=True) & ~pl.col("is_pyknotic").fill_null(
         value=False
     )
-    reference = placed.filter(
+    ratios = placed.filter(
         intact & (pl.col("control") == "vehicle") & pl.col("line").is_in(list(healthy))
     )["nc_log2_aggregate"].drop_nulls()
-    if len(reference) < MIN_HEALTHY:
+    if len(ratios) < MIN_HEALTHY:
         return (
             cells,
             (
-                f"vehicle wells of {', '.join(healthy)} have {len(reference)} neurons with a ratio,"
+                f"vehicle wells of {', '.join(healthy)} have {len(ratios)} neurons with a ratio,"
                 f" {MIN_HEALTHY} are needed"
             ),
         )
-    limit = float(np.percentile(reference.to_numpy(), settings.mislocalised_percentile))
+    limit = float(np.percentile(ratios.to_numpy(), settings.mislocalised_percentile))
     marked = cells.with_columns((ratio < limit).alias("is_mislocalised"))
-    which = f"the {settings.mislocalised_percentile:g}th percentile of {len(reference)} neurons"
+    which = f"the {settings.mislocalised_percentile:g}th percentile of {len(ratios)} neurons"
     return marked, f"log2 ratio below {limit:.3f}, {which} in vehicle wells of {', '.join(healthy)}"

@@ -77,21 +77,29 @@ _LEAST_SLOPE_SD = 0.1
 _LEAST_DENSITY_CV = 0.05
 _JUDGED_NUCLEI = 10
 _MIN_VEHICLE = 5
+EVERY_FIELD = pl.lit(value=True)
 
 
 def mark_fields(
-    fields: pl.DataFrame, conditions: pl.DataFrame, limits: QualityLimits
+    fields: pl.DataFrame,
+    conditions: pl.DataFrame,
+    limits: QualityLimits,
+    reference: pl.Expr = EVERY_FIELD,
 ) -> pl.DataFrame:
-    """Fill `valid` and `qc` of every field."""
+    """Fill `valid` and `qc` of every field.
+
+    `reference`: which fields may be among the vehicle's that focus is compared with.
+    """
     placed = fields.join(
         conditions.select("well", "control"), on="well", how="left", maintain_order="left"
     )
     judged = (pl.col("focus_dna").is_not_null()) & (pl.col("nuclei_count") >= _JUDGED_NUCLEI)
-    reference = placed.filter(judged & (pl.col("control") == "vehicle"))["focus_dna"].to_numpy()
+    vehicle = placed.filter(reference & judged & (pl.col("control") == "vehicle"))
+    slopes = vehicle["focus_dna"].to_numpy()
     blurred: pl.Expr = pl.lit(value=False)
     middle = 0.0
-    if len(reference) >= _MIN_VEHICLE:
-        middle, sd = robust_scale(reference, _LEAST_SLOPE_SD)
+    if len(slopes) >= _MIN_VEHICLE:
+        middle, sd = robust_scale(slopes, _LEAST_SLOPE_SD)
         blurred = judged & (pl.col("focus_dna") < middle - limits.focus_z * sd)
     notes = [
         pl.when(blurred).then(

@@ -60,6 +60,10 @@ class PlateJudgement:
         )
 
 
+# Fields and cells that may be a reference for the others.
+COUNTED = pl.col("counted")
+
+
 def judge(
     cells: pl.DataFrame,
     fields: pl.DataFrame,
@@ -117,10 +121,14 @@ def judge(
     # Since the plate's first image: only the order matters, and a date would be one step towards a
     # donor.
     fields = fields.with_columns(pl.col("exposed_h") - pl.col("exposed_h").min())
-    cells = mark_pyknotic(cells, conditions, calls)
-    cells, identity = mark_motor_neurons(cells, conditions)
+    fields, ended = _valid_fields(
+        fields, conditions, outcomes, limits, rejected_fields or {}, film=deaths is not None
+    )
+    cells = _counted(cells, fields, ended)
+    cells = mark_pyknotic(cells, conditions, calls, COUNTED)
+    cells, identity = mark_motor_neurons(cells, conditions, COUNTED)
     cells, mislocalised = mark_mislocalised(
-        cells, conditions, healthy_of(conditions, healthy_lines), calls
+        cells, conditions, healthy_of(conditions, healthy_lines), calls, COUNTED
     )
     tracks, hazards = empty_table("track"), empty_table("hazard")
     notes: list[dict[str, object]] = []
@@ -146,9 +154,8 @@ def judge(
             }
         )
     if deaths is not None:
-        tracks, threshold = plate_tracks(cells, fields, conditions, deaths)
-        tracks = _without(tracks, rejected_tracks or {})
-        hazards = hazard_table(tracks)
+        tracks, threshold = plate_tracks(cells, fields, conditions, deaths, COUNTED)
+        tracks = _without(tracks, ended, rejected_fields or {}, rejected_tracks or {})
         status = (
             "not_assessable"
             if threshold.threshold is None and deaths.definition in ("gedi", "death_dye")
@@ -163,18 +170,6 @@ def judge(
                 "value": threshold.threshold,
             }
         )
-        fields = fields.with_columns(
-            pl.col("usable").alias("valid"),
-            pl.when(~pl.col("usable"))
-            .then(pl.lit("unusable frame"))
-            .otherwise(pl.lit(""))
-            .alias("qc"),
-        )
-        ended = dict(outcomes)
-    else:
-        fields = mark_fields(fields, conditions, limits)
-        ended = exclude_unfocused(fields, outcomes, limits)
-    fields, ended = _reject(fields, ended, rejected_fields or {})
     latest = fields["frame"].max()
     last = pl.col("frame") == (1 if latest is None else latest)
     table = well_table(cells.filter(last), fields.filter(last), conditions, ended, wells)
@@ -187,6 +182,10 @@ def judge(
             "well",
         )
     table = exclude_vehicle_outliers(table, limits)
+    if deaths is not None:
+        kept = {w: (s, why) for w, s, why in table.select("well", "status", "reason").rows()}
+        tracks = _without(tracks, kept)
+        hazards = hazard_table(tracks)
     checks = plate_checks(table, fields.filter(last), *plate_shape, limits, phenotypes)
     table, corrections = correct_positions(table, list(position_corrected))
     notes += corrections
@@ -195,8 +194,57 @@ def judge(
             [checks, conform(pl.DataFrame(notes, infer_schema_length=None), "check")]
         )
     return PlateJudgement(
-        conform(cells, "cell"), conform(fields, "field"), table, checks, tracks, hazards
+        conform(cells.drop("counted"), "cell"),
+        conform(fields, "field"),
+        table,
+        checks,
+        tracks,
+        hazards,
     )
+
+
+def _valid_fields(
+    fields: pl.DataFrame,
+    conditions: pl.DataFrame,
+    outcomes: Mapping[str, tuple[str, str]],
+    limits: QualityLimits,
+    rejected: Mapping[tuple[str, int], str],
+    *,
+    film: bool,
+) -> tuple[pl.DataFrame, dict[str, tuple[str, str]]]:
+    """Fields with `valid` and `qc`, and outcomes in which wells without enough are excluded."""
+    if film:
+        marked = fields.with_columns(
+            pl.col("usable").alias("valid"),
+            pl.when(~pl.col("usable"))
+            .then(pl.lit("unusable frame"))
+            .otherwise(pl.lit(""))
+            .alias("qc"),
+        )
+        return _reject(marked, outcomes, rejected)
+    done = {well for well, (status, _) in outcomes.items() if status == "done"}
+    places = fields.select("well", "field").rows()
+    counted = [well in done and (well, field) not in rejected for well, field in places]
+    marked = mark_fields(
+        fields.with_columns(pl.Series("counted", counted, dtype=pl.Boolean)),
+        conditions,
+        limits,
+        COUNTED,
+    ).drop("counted")
+    return _reject(marked, exclude_unfocused(marked, outcomes, limits), rejected)
+
+
+def _counted(
+    cells: pl.DataFrame, fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]]
+) -> pl.DataFrame:
+    """Cells with a column `counted`: of a valid field of a well that is done."""
+    done = [well for well, (status, _) in outcomes.items() if status == "done"]
+    valid = fields.filter(
+        pl.col("valid").fill_null(value=True) & pl.col("well").is_in(done)
+    ).select("well", "field", "frame", pl.lit(value=True).alias("counted"))
+    return cells.join(
+        valid, on=["well", "field", "frame"], how="left", maintain_order="left"
+    ).with_columns(COUNTED.fill_null(value=False))
 
 
 def _reject(
@@ -230,11 +278,22 @@ def _reject(
     return fields, ended
 
 
-def _without(tracks: pl.DataFrame, rejected: Mapping[tuple[str, int, int], str]) -> pl.DataFrame:
-    """Leave tracks that a reviewer rejected out of survival, with the reason."""
-    if not rejected:
-        return tracks
-    reasons = [rejected.get(key) for key in tracks.select("well", "field", "track").rows()]
+def _without(
+    tracks: pl.DataFrame,
+    outcomes: Mapping[str, tuple[str, str]],
+    rejected_fields: Mapping[tuple[str, int], str] | None = None,
+    rejected_tracks: Mapping[tuple[str, int, int], str] | None = None,
+) -> pl.DataFrame:
+    """Leave tracks out of survival, with the reason.
+
+    Those that a reviewer rejected, of a field that was, and of a well that is not done.
+    """
+    left_out = {well: reason for well, (status, reason) in outcomes.items() if status != "done"}
+    fields, single = rejected_fields or {}, rejected_tracks or {}
+    reasons = [
+        single.get((well, field, track)) or fields.get((well, field)) or left_out.get(well)
+        for well, field, track in tracks.select("well", "field", "track").rows()
+    ]
     rejections = pl.Series("rejected", reasons, dtype=pl.String)
     return tracks.with_columns(
         (pl.col("included") & rejections.is_null()).alias("included"),

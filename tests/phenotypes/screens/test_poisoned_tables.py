@@ -307,7 +307,7 @@ def test_quality_and_provenance_are_of_the_row_s_own_plates_and_line(value):
 
 
 def test_results_of_other_inputs_are_not_taken_for_known():
-    absurd = dict.fromkeys(["0" * 64, *(d[::-1] for d in screen().fits)], {"effect": 1e9})
+    absurd = {key: {"effect": 1e9} for key in ("0" * 64, *(d[::-1] for d in screen().fits))}
     again = fit(wells(), known=absurd)
     same(screen().responses, again.responses)
     assert again.refitted == len(again.responses)

@@ -1,0 +1,119 @@
+"""What a reviewer rejected, and wells that are not done, reach no survival and no call of a plate."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from phenotypes.films.deaths import DeathSettings
+from phenotypes.plates.judge import judge
+from tests.phenotypes.drawn_films import CONDITIONS, film
+
+DONE = dict.fromkeys(CONDITIONS["well"], ("done", ""))
+ABSURD = ["soma_mean_death", "nucleus_area_um2", "nucleus_mean_dna", "nc_log2_aggregate"]
+
+
+@cache
+def drawn():
+    return film()
+
+
+def judged(cells, fields, outcomes=DONE, deaths=None, **rejected):
+    return judge(cells, fields, CONDITIONS, outcomes, (8, 12), deaths=deaths, **rejected)
+
+
+def poisoned(table, where, value, names=ABSURD):
+    return table.with_columns(
+        pl.when(where).then(pl.lit(value, pl.Float64)).otherwise(pl.col(n)).alias(n) for n in names
+    )
+
+
+def same(clean, spoiled):
+    assert len(clean)
+    assert_frame_equal(clean, spoiled, check_exact=True)
+
+
+LEFT_OUT = {
+    "a rejected field": (
+        {"rejected_fields": {("B02", 1): "lint", ("C03", 2): "debris"}},
+        ((pl.col("well") == "B02") & (pl.col("field") == 1))
+        | ((pl.col("well") == "C03") & (pl.col("field") == 2)),
+    ),
+    "a well that is excluded": (
+        {"outcomes": DONE | {"B02": ("excluded", "contaminated"), "C03": ("failed", "unread")}},
+        pl.col("well").is_in(["B02", "C03"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("value", [1e9, -1e9])
+@pytest.mark.parametrize("deaths", [None, DeathSettings("gedi")], ids=["plate", "film"])
+@pytest.mark.parametrize("what", LEFT_OUT)
+def test_what_is_left_out_moves_no_call_no_survival_and_no_well(what, deaths, value):
+    settings, where = LEFT_OUT[what]
+    cells, fields = drawn()
+    if deaths is None:
+        cells, fields = (t.filter(pl.col("frame") == 1) for t in (cells, fields))
+    clean = judged(cells, fields, deaths=deaths, **settings)
+    spoiled = judged(
+        poisoned(cells, where, value),
+        poisoned(fields, where, value, ["focus_dna", "background_aggregate"]),
+        deaths=deaths,
+        **settings,
+    )
+    calls = ["well", "field", "label", "is_pyknotic", "is_mislocalised"]
+    same(clean.cells.filter(~where).select(calls), spoiled.cells.filter(~where).select(calls))
+    assert not clean.cells.filter(~where)["is_mislocalised"].has_nulls()
+    # The row of a well that is left out still shows what was measured in it.
+    kept = pl.col("status") == "done"
+    same(clean.wells.filter(kept), spoiled.wells.filter(kept))
+    same(clean.wells.select("well", "status"), spoiled.wells.select("well", "status"))
+    same(clean.checks, spoiled.checks)
+    if deaths is not None:
+        same(clean.hazards, spoiled.hazards)
+        same(clean.tracks.filter(~where), spoiled.tracks.filter(~where))
+
+
+def test_tracks_of_a_rejected_field_or_well_are_not_included_and_say_why():
+    cells, fields = drawn()
+    answer = judged(
+        cells,
+        fields,
+        DONE | {"B03": ("excluded", "contaminated")},
+        DeathSettings("gedi"),
+        rejected_fields={("B02", 1): "lint"},
+        rejected_tracks={("B04", 1, 5): "two cells"},
+    )
+    why = {
+        (well, field): part.group_by("excluded_reason", maintain_order=True).len().rows()
+        for (well, field), part in answer.tracks.group_by("well", "field", maintain_order=True)
+    }
+    early = ("dead in the first usable frame", 1)
+    assert why["B02", 1] == [("lint", 20)]
+    assert why["B02", 2] == [early, ("", 19)]
+    assert why["B03", 1] == why["B03", 2] == [("contaminated", 20)]
+    assert why["B04", 1] == [early, ("", 18), ("two cells", 1)]
+    assert (answer.tracks["included"] == (answer.tracks["excluded_reason"] == "")).all()
+    wells = {w["well"]: w for w in answer.wells.to_dicts()}
+    assert wells["B02"]["n_tracked"] == 19
+    assert (wells["B03"]["n_tracked"], wells["B03"]["rmst_h"]) == (None, None)
+    row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]
+    assert row["n_tracks_vehicle"] == 3 * 38 - 1 + 19
+
+
+def test_a_vehicle_well_unlike_the_others_is_not_what_a_hazard_is_compared_with():
+    """As it is no vehicle well of the responses; its own survival stays on its row."""
+    cells, fields = drawn()
+    gone = (pl.col("well") == "B02") & (pl.col("label") > 4)
+    answer = judged(cells.filter(~gone), fields, deaths=DeathSettings("gedi"))
+    well = answer.wells.filter(well="B02").to_dicts()[0]
+    assert well["status"] == "excluded"
+    assert well["n_tracked"] == 6
+    tracks = answer.tracks.filter(well="B02")
+    assert not tracks["included"].any()
+    assert set(tracks["excluded_reason"]) == {well["reason"]}
+    row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]
+    assert row["n_tracks_vehicle"] == 4 * 38
