@@ -33,10 +33,12 @@ CONDITIONS = pl.DataFrame(
 
 def film(n=20, unusable=()):
     """Cells and fields: `n` neurons per field, which read 0.2 alive and 1 dead, and die sooner
-    under the drug; the first is dead at the start. Frames `unusable` are blurred.
+    under the drug; the first is dead at the start, the second
+    pyknotic. Frames `unusable` are blurred.
     """
     rng = np.random.default_rng(0)
     cells, fields = [], []
+    pyknotic = np.arange(n) == 1
     reals = [name for name, c in columns("cell").items() if c.dtype == pl.Float64]
     for well, control in CONDITIONS.select("well", "control").rows():
         for field in (1, 2):
@@ -83,8 +85,8 @@ def film(n=20, unusable=()):
                             "x_um": place[:, 1],
                             "soma_area_um2": rng.normal(200, 10, n),
                             "soma_form_factor": 0.6,
-                            "nucleus_area_um2": rng.normal(100, 10, n),
-                            "nucleus_mean_dna": rng.normal(1000, 100, n),
+                            "nucleus_area_um2": rng.normal(np.where(pyknotic, 30, 100), 3),
+                            "nucleus_mean_dna": rng.normal(np.where(pyknotic, 2000, 1000), 30),
                             "soma_mean_neurite": 100.0,
                             "soma_mean_death": np.where(dies < hours, 100.0, 20.0)
                             + rng.normal(0, 2, n),
