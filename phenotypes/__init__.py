@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from phenotypes import columns as columns
     from phenotypes.cells.measure import FieldMeasurement, measure
     from phenotypes.columns import COLUMNS, Column, phenotype
+    from phenotypes.plates.growth_rate import growth_rates
     from phenotypes.plates.judge import PlateJudgement, judge
     from phenotypes.plates.responses import Curve, Responses, respond
     from phenotypes.screens.conditions import plate_effects
@@ -41,6 +42,7 @@ __all__ = [
     "Screen",
     "fit",
     "fit_screen",
+    "growth_rates",
     "judge",
     "measure",
     "phenotype",
@@ -60,6 +62,7 @@ _MODULES = {
     "Screen": "phenotypes.screens.fit",
     "fit": "phenotypes.statistics.dose_response",
     "fit_screen": "phenotypes.screens.fit",
+    "growth_rates": "phenotypes.plates.growth_rate",
     "judge": "phenotypes.plates.judge",
     "measure": "phenotypes.cells.measure",
     "phenotype": "phenotypes.columns",

@@ -142,6 +142,29 @@ def analyze(
 
 
 @app.command()
+def growth(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a run (--out of analyze).", show_default=False)
+    ],
+    dosing: Annotated[
+        Path,
+        typer.Option(
+            "--dosing",
+            help="Run of the plate, or of one seeded with it, imaged when it was dosed.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Write RUN/growth.csv: growth-rate inhibition per well, for cells that divide."""
+    from imaging_service.jobs.growth import write_growth
+
+    table = write_growth(run, dosing)
+    for status, count in table["status"].value_counts(sort=True).iter_rows():
+        typer.echo(f"{count:5} wells  {status}")
+    typer.echo(f"Table  {run / 'growth.csv'}")
+
+
+@app.command()
 def phantom(
     out: Annotated[
         Path, typer.Option("--out", help="Folder to write the plate to.", show_default=False)

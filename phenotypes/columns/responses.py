@@ -120,3 +120,15 @@ HAZARD = [
     Column("n_batches", "hazard", "", INT, "Batches that have both arms and give a ratio by themselves."),
     Column("q_value", "hazard", "", REAL, "Benjamini–Hochberg over the plate's ratios."),
 ]
+
+GROWTH = [
+    Column("well", "growth", "", TEXT, "Treated well, by name."),
+    *condition("growth", control=False),
+    Column("status", "growth", "", TEXT, "ok, no_dosing, no_vehicle, vehicle_does_not_grow or not_measured."),
+    Column("reason", "growth", "", TEXT, "The status in words."),
+    Column("density_at_dosing", "growth", "1/mm²", REAL, "Mean live_density of the line's wells at dosing."),
+    Column("density_of_vehicle", "growth", "1/mm²", REAL, "Mean live_density of the line's vehicle wells at the end."),
+    Column("vehicle_growth", "growth", "", REAL, "density_of_vehicle / density_at_dosing; a growth rate needs 1.5."),
+    Column("density", "growth", "1/mm²", REAL, "live_density of the well at the end."),
+    Column("gr", "growth", "", REAL, "GR = 2^(log2(density / density_at_dosing) / log2(vehicle_growth)) − 1: 1 grows as vehicle, 0 does not grow, below 0 fewer cells than at dosing."),
+]

@@ -69,6 +69,16 @@ class HazardStatus(StrEnum):
     NOT_CONVERGED = "not_converged"
 
 
+class GrowthStatus(StrEnum):
+    """What became of a well's growth rate."""
+
+    OK = "ok"
+    NO_DOSING = "no_dosing"
+    NO_VEHICLE = "no_vehicle"
+    VEHICLE_DOES_NOT_GROW = "vehicle_does_not_grow"
+    NOT_MEASURED = "not_measured"
+
+
 class ScreenStatus(StrEnum):
     """What became of an effect over batches."""
 
@@ -166,6 +176,7 @@ STATUSES: Mapping[tuple[Level, str], type[StrEnum]] = MappingProxyType(
         ("check", "status"): CheckStatus,
         ("response", "status"): ResponseStatus,
         ("hazard", "status"): HazardStatus,
+        ("growth", "status"): GrowthStatus,
         ("screen", "status"): ScreenStatus,
         ("screen", "curve_status"): ScreenCurveStatus,
         ("screen", "window_status"): LineWindowStatus,
