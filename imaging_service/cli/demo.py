@@ -22,6 +22,7 @@ import polars as pl
 import tifffile
 
 from imaging_service.store.tables import write_table
+from phenotypes.columns.statuses import ResponseStatus
 from plate_maps import Well
 from segmentation.phantoms.render import Culture, Optics, render
 
@@ -314,7 +315,7 @@ def true_responses() -> pl.DataFrame:
                         "true_hill": (
                             (RESCUE_HILL if compound == RESCUER else TOXIC_HILL) if active else None
                         ),
-                        "true_status": "ok" if active else "flat",
+                        "true_status": ResponseStatus.OK if active else ResponseStatus.FLAT,
                     }
                 )
     return pl.DataFrame(
@@ -341,13 +342,16 @@ def beside_truth(responses: pl.DataFrame) -> pl.DataFrame:
     )
     true = pl.col("true_ec50_molar")
     covered = (
-        pl.col("status").is_in(["ok", "not_determined"])
+        pl.col("status").is_in([ResponseStatus.OK, ResponseStatus.NOT_DETERMINED])
         & ~(pl.col("ec50_low").is_null() & pl.col("ec50_high").is_null())
         & (pl.col("ec50_low").is_null() | (pl.col("ec50_low") <= true))
         & (pl.col("ec50_high").is_null() | (pl.col("ec50_high") >= true))
     )
     return joined.with_columns(
-        pl.when(true.is_null()).then(pl.col("status") == "flat").otherwise(covered).alias("agrees")
+        pl.when(true.is_null())
+        .then(pl.col("status") == ResponseStatus.FLAT)
+        .otherwise(covered)
+        .alias("agrees")
     )
 
 

@@ -27,6 +27,7 @@ from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, render_report
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import empty_table
+from phenotypes.columns.statuses import WellStatus
 from phenotypes.plates.judge import PlateJudgement, judge
 from phenotypes.plates.responses import Responses, respond
 from phenotypes.plates.review_queue import rank_fields
@@ -67,7 +68,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     plate_map = record.inputs.plate_map()
     conditions = conditions_table(plate_map)
     ended = {name: (o.status, o.reason) for name, o in sorted(outcomes.items())} | {
-        name: ("skipped", reason) for name, reason in record.skipped.items()
+        name: (WellStatus.SKIPPED, reason) for name, reason in record.skipped.items()
     }
     names = [w for w in record.wells if outcomes[w].status == "done"]
     cells = _gather([folder.cells(w).with_suffix(".parquet") for w in names], empty_table("cell"))
@@ -208,7 +209,7 @@ def _thumbnails(folder: RunFolder, record: RunRecord, wells: pl.DataFrame) -> li
 
     All are shown with the same contrast.
     """
-    done = wells.filter(pl.col("status") == "done")
+    done = wells.filter(pl.col("status") == WellStatus.DONE)
     chosen: list[tuple[str, str]] = []
     for line in done["line"].unique().sort():
         line_wells = done.filter(pl.col("line") == line)

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from imaging_service.web import charts
+from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
 from plate_maps.conditions import format_dose
@@ -108,8 +109,10 @@ def render_report(content: ReportContent) -> str:
     lines = sorted({c.line for c in content.responses.curves})
     curves = [spec for group in groups.values() if (spec := charts.dose_response(group, lines))]
     limits = _contrast(content.thumbnails or content.worst)
-    refused = content.responses.table.filter(~pl.col("status").is_in(["ok", "flat"]))
-    unusable = content.wells.filter(pl.col("status") != "done")
+    refused = content.responses.table.filter(
+        ~pl.col("status").is_in([ResponseStatus.OK, ResponseStatus.FLAT])
+    )
+    unusable = content.wells.filter(pl.col("status") != WellStatus.DONE)
     return (
         environment()
         .get_template("report.html")
@@ -117,10 +120,7 @@ def render_report(content: ReportContent) -> str:
             title=content.title,
             record=content.record,
             calibration=content.calibration,
-            counts={
-                s: int((content.wells["status"] == s).sum())
-                for s in ("done", "excluded", "failed", "skipped")
-            },
+            counts={s: int((content.wells["status"] == s).sum()) for s in sorted(WellStatus)},
             n_cells=int(content.wells["nuclei_count"].sum() or 0),
             rows=content.responses.table.to_dicts(),
             refused=refused.to_dicts(),

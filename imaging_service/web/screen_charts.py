@@ -10,6 +10,7 @@ import polars as pl
 
 from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import ScreenStatus, WindowStatus
 from phenotypes.statistics.hill import DoseResponse
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}
@@ -178,7 +179,7 @@ def forest(
     floor = next((f for f in responses["effect_floor"] if f is not None), None)
     lines = [
         {
-            "label": r["line"] + (" *" if r["status"] == "one_batch" else ""),
+            "label": r["line"] + (" *" if r["status"] == ScreenStatus.ONE_BATCH else ""),
             "group": (
                 (genes[r["line"]] or "gene not given")
                 if r["line"] in genes
@@ -286,7 +287,7 @@ def forest(
         if dose
         else ""
     )
-    if any(r["status"] == "one_batch" for r in responses.iter_rows(named=True)):
+    if any(r["status"] == ScreenStatus.ONE_BATCH for r in responses.iter_rows(named=True)):
         where += " · * one batch: between its wells only"
     return _chart(f"{compound} · {name}", where, width=330, height={"step": 19}, layer=layers)
 
@@ -306,7 +307,7 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
                 "line": r["line"],
                 "compound": r["compound"],
                 "effect": r["effect"],
-                "sure": sure if r["status"] == "ok" else 0.1,
+                "sure": sure if r["status"] == ScreenStatus.OK else 0.1,
                 "hit": bool(r["hit"]),
                 "low": r["effect_low"],
                 "high": r["effect_high"],
@@ -396,7 +397,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
             "ssmd": r["ssmd"],
             "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
             "kind": "batch" if r["batch"] else "all",
-            "expressed": r["status"] == "expressed",
+            WindowStatus.EXPRESSED: r["status"] == WindowStatus.EXPRESSED,
         }
         for r in chosen.iter_rows(named=True)
         if r["gap"] is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
 import polars as pl
@@ -12,6 +13,15 @@ import polars as pl
 from imaging_service.web import charts, screen_charts
 from imaging_service.web.charts import Spec
 from imaging_service.web.report import environment
+from phenotypes.columns.statuses import (
+    AssociationStatus,
+    CompoundStatus,
+    HazardStatus,
+    RescueStatus,
+    ScreenCurveStatus,
+    ScreenStatus,
+    WindowStatus,
+)
 from phenotypes.screens.fit import Screen
 from phenotypes.screens.rows import Cells, cells_of, curve_of, points_of
 
@@ -168,20 +178,32 @@ def render_screen(content: ScreenContent) -> str:
 
 def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
     """Statuses without a number, with the count of their rows and one of their reasons."""
-    parts = (
-        (tables.responses, "effect", "status", "reason", ("ok",)),
-        (tables.responses, "curve", "curve_status", "curve_reason", ("ok", "flat")),
-        (tables.responses, "rescue", "rescue_status", "rescue_reason", ("ok", "no_pair")),
-        (tables.compounds, "mean over donors", "status", "reason", ("ok",)),
+    parts: tuple[tuple[pl.DataFrame, str, str, str, Sequence[StrEnum]], ...] = (
+        (tables.responses, "effect", "status", "reason", [ScreenStatus.OK]),
+        (
+            tables.responses,
+            "curve",
+            "curve_status",
+            "curve_reason",
+            [ScreenCurveStatus.OK, ScreenCurveStatus.FLAT],
+        ),
+        (
+            tables.responses,
+            "rescue",
+            "rescue_status",
+            "rescue_reason",
+            [RescueStatus.OK, RescueStatus.NO_PAIR],
+        ),
+        (tables.compounds, "mean over donors", "status", "reason", [CompoundStatus.OK]),
         (
             tables.compounds,
             "difference between genes",
             "association_status",
             "reason",
-            ("ok", "homogeneous"),
+            [AssociationStatus.OK, AssociationStatus.HOMOGENEOUS],
         ),
-        (tables.windows, "disease window", "status", "reason", ("expressed",)),
-        (hazards, "hazard ratio", "status", "reason", ("ok",)),
+        (tables.windows, "disease window", "status", "reason", [WindowStatus.EXPRESSED]),
+        (hazards, "hazard ratio", "status", "reason", [HazardStatus.OK]),
     )
     refusals: list[dict[str, object]] = []
     for table, what, status, reason, fine in parts:

@@ -23,6 +23,7 @@ import polars as pl
 from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table
+from phenotypes.columns.statuses import HazardStatus
 from phenotypes.films.kaplan_meier import kaplan_meier
 from phenotypes.statistics.multiple_testing import with_q_values
 
@@ -100,7 +101,7 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
     if min(len(vehicle), len(arm)) < MIN_TRACKS:
         return {
             **row,
-            "status": "too_few_tracks",
+            "status": HazardStatus.TOO_FEW_TRACKS,
             "reason": (
                 f"{len(vehicle)} vehicle and {len(arm)} treated tracks; {MIN_TRACKS} of each are"
                 " needed"
@@ -121,7 +122,7 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
     if min(events) < MIN_EVENTS:
         return {
             **row,
-            "status": "too_few_events",
+            "status": HazardStatus.TOO_FEW_EVENTS,
             "reason": (
                 f"{events[0]} deaths in vehicle and {events[1]} in treated wells; {MIN_EVENTS} of"
                 " each are needed"
@@ -129,7 +130,7 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
         }
     both = _arms(vehicle, arm)
     row |= _cox(both)
-    if row["status"] != "ok":
+    if row["status"] != HazardStatus.OK:
         return row
     if abs(loss[1] - loss[0]) > LOSS_POINTS:
         lost = pl.col("reason").is_in(_LOST)
@@ -150,7 +151,7 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
         row |= {
             "hr_lost_died": died,
             "hr_lost_lived": lived,
-            "status": "informative_censoring",
+            "status": HazardStatus.INFORMATIVE_CENSORING,
             "reason": reason,
         }
     return row
@@ -271,14 +272,14 @@ def _cox(both: pl.DataFrame) -> Row:
         test = proportional_hazard_test(plain, _frame(both, strata), time_transform="rank")
     except _no_estimate() as error:
         return {
-            "status": "not_converged",
+            "status": HazardStatus.NOT_CONVERGED,
             "reason": f"Cox's model has no finite estimate: {str(error).splitlines()[0][:120]}",
         }
     wells = both["well"].n_unique()
     estimate = float(plain.params_["treated"])
     if wells < 4:
         return {
-            "status": "too_few_wells",
+            "status": HazardStatus.TOO_FEW_WELLS,
             "reason": f"{wells} wells in both arms; 4 are needed for an interval between wells",
             "hazard_ratio": float(np.exp(estimate)),
         }
@@ -299,7 +300,7 @@ def _cox(both: pl.DataFrame) -> Row:
         )
     violated = float(test.p_value[0] if np.ndim(test.p_value) else test.p_value)
     return {
-        "status": "ok",
+        "status": HazardStatus.OK,
         "reason": (
             ""
             if violated >= 0.01

@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from scipy import stats
 
 from phenotypes.columns.dictionary import INTENSITY_ROLES, conform, empty_table
+from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.plates.flatness import flatness_checks
 from phenotypes.plates.wells import vehicle_means
 from phenotypes.statistics.robust import robust_scale
@@ -138,9 +139,12 @@ def exclude_unfocused(
         pl.col("valid").sum().alias("valid"), pl.len().alias("all")
     )
     for well, valid, every in shares.rows():
-        if changed.get(well, ("", ""))[0] == "done" and valid < limits.valid_fields * every:
+        if (
+            changed.get(well, ("", ""))[0] == WellStatus.DONE
+            and valid < limits.valid_fields * every
+        ):
             changed[well] = (
-                "excluded",
+                WellStatus.EXCLUDED,
                 (
                     f"out_of_focus: {valid} of {every} fields are in focus,"
                     f" {limits.valid_fields:.0%} are needed; scan the well again"
@@ -156,7 +160,7 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
     """
     names, reasons = [], []
     vehicles = wells.filter(
-        (pl.col("status") == "done")
+        (pl.col("status") == WellStatus.DONE)
         & (pl.col("control") == "vehicle")
         & pl.col("live_density").is_not_null()
     )
@@ -179,7 +183,7 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
     reason = pl.col("well").replace_strict(names, reasons, default=None, return_dtype=pl.String)
     marked = wells.with_columns(
         pl.when(reason.is_not_null())
-        .then(pl.lit("excluded"))
+        .then(pl.lit(WellStatus.EXCLUDED))
         .otherwise(pl.col("status"))
         .alias("status"),
         pl.coalesce(reason, pl.col("reason")).alias("reason"),
@@ -204,7 +208,7 @@ def plate_checks(
     (`phenotypes.plates.flatness`).
     """
     limits = limits or QualityLimits()
-    done = wells.filter(pl.col("status") == "done")
+    done = wells.filter(pl.col("status") == WellStatus.DONE)
     checks: list[Row] = []
     # Fields that are left out of their wells take no part in autofluorescence or drift.
     fields = fields.filter(pl.col("valid").fill_null(value=True))
@@ -278,7 +282,7 @@ def _autofluorescence(done: pl.DataFrame, fields: pl.DataFrame, limits: QualityL
                     _check(
                         "autofluorescence",
                         f"{part['compound'][0]}, {role}",
-                        "warning",
+                        CheckStatus.WARNING,
                         reason,
                         z,
                         None,

@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from phenotypes.columns.dictionary import conform, empty_table, phenotype
+from phenotypes.columns.statuses import QualityStatus, WellStatus
 from phenotypes.statistics.robust import MAD_TO_SD, mad
 
 MIN_WELLS = 3
@@ -149,7 +150,7 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
     A status says where they cannot be computed.
     """
     rows = []
-    done = wells.filter(pl.col("status") == "done")
+    done = wells.filter(pl.col("status") == WellStatus.DONE)
     for line in done["line"].unique().sort():
         of_line = done.filter(pl.col("line") == line)
         for name in phenotypes:
@@ -175,14 +176,14 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                 reason = (
                     f"{name} has no value in any well of line {line}; the response table says why"
                 )
-                rows.append({**row, "status": "not_measured", "reason": reason})
+                rows.append({**row, "status": QualityStatus.NOT_MEASURED, "reason": reason})
                 continue
             try:
                 window = assay_window(list(positive), list(vehicle), seed=seed)
             except ValueError as error:
-                row |= {"status": "too_few_control_wells", "reason": str(error)}
+                row |= {"status": QualityStatus.TOO_FEW_CONTROL_WELLS, "reason": str(error)}
             else:
-                row |= {"status": "ok", "reason": ""}
+                row |= {"status": QualityStatus.OK, "reason": ""}
                 conditions = (
                     of_line.filter(pl.col(name).is_not_null())
                     .group_by("compound", "dose_molar", "control", maintain_order=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.plates.normalise import normalised, unit_of
 from phenotypes.plates.position import places
 from phenotypes.statistics.permutation import PERMUTATIONS, monte_carlo_p
@@ -147,7 +148,9 @@ def flatness_checks(
     limit
         Chance of any false warning on a plate where all vehicle wells read the same.
     """
-    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
+    vehicles = wells.filter(
+        (pl.col("status") == WellStatus.DONE) & (pl.col("control") == "vehicle")
+    )
     vehicles = vehicles.join(taken_h, on="well", how="left", maintain_order="left")
     tests = [
         replace(test, share=_SHARE[test.check] * (1 if name in phenotypes else _SHARE_NOT_ASKED))
@@ -390,13 +393,13 @@ def _row(test: _Test, least: Real, alone: float, limit: float) -> Row:
     }
     if test.fault or test.model is None:
         more = f"; even an effect of {could} could be missed" if could else ""
-        return row | {"status": "not_assessable", "reason": f"{test.fault}{more}"}
+        return row | {"status": CheckStatus.NOT_ASSESSABLE, "reason": f"{test.fault}{more}"}
     p = float(test.model.p(test.model.y[None])[0])
     # Draws whose p is the same but for rounding count.
     adjusted = monte_carlo_p(-least, -p / test.share * (1 + 1e-9))
     seen = f"{could} would have been found 4 times of 5" if could else ""
     return row | {
-        "status": "warning" if adjusted < limit else "ok",
+        "status": CheckStatus.WARNING if adjusted < limit else CheckStatus.OK,
         "reason": f"{test.words}; {seen}" if seen else test.words,
         "value": test.value,
         "effect": test.effect,

@@ -10,7 +10,7 @@ negative wells (secondary antibody only); else there is none, and no cell is cal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,11 +21,18 @@ _MOST_CELLS = 20_000
 _LEAST_D, _LEAST_SHARE, _LEAST_BIC_GAIN = 2.0, 0.02, 10.0
 
 
+class IdentityStatus(StrEnum):
+    """Whether there is a threshold."""
+
+    OK = "ok"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class IdentityThreshold:
     """`threshold` in grey levels above background; None with the reason if it was refused."""
 
-    status: Literal["ok", "refused"]
+    status: IdentityStatus
     reason: str
     threshold: float | None = None
 
@@ -41,7 +48,7 @@ def identity_threshold(neurons: ArrayLike, negative: ArrayLike = ()) -> Identity
         boundary = _mixture(values)
         if isinstance(boundary, float):
             return IdentityThreshold(
-                "ok",
+                IdentityStatus.OK,
                 "two-component mixture of log intensity, preferred by BIC",
                 float(np.exp(boundary)),
             )
@@ -51,12 +58,12 @@ def identity_threshold(neurons: ArrayLike, negative: ArrayLike = ()) -> Identity
         middle = float(np.median(dark))
         top = middle + 3 * 1.4826 * float(np.median(np.abs(dark - middle)))
         return IdentityThreshold(
-            "ok",
+            IdentityStatus.OK,
             f"median + 3 robust SD of {len(dark)} nuclei in negative wells, since {why}",
             float(np.exp(top)),
         )
     return IdentityThreshold(
-        "refused",
+        IdentityStatus.REFUSED,
         f"identity_not_separable: {why}, and negative wells have {len(dark)} nuclei above"
         f" background ({MIN_NEGATIVE} are needed)",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from phenotypes.columns.dictionary import conform, empty_table
+from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.films.deaths import DeathSettings, plate_tracks
 from phenotypes.films.hazard import hazard_table, well_survival
 from phenotypes.plates.calls import (
@@ -27,6 +28,7 @@ from phenotypes.plates.checks import (
     mark_fields,
     plate_checks,
 )
+from phenotypes.plates.identity import IdentityStatus
 from phenotypes.plates.position import correct_positions
 from phenotypes.plates.wells import WellSettings, well_table
 
@@ -133,7 +135,9 @@ def judge(
     tracks, hazards = empty_table("track"), empty_table("hazard")
     notes: list[dict[str, object]] = []
     if identity is not None:
-        status = "ok" if identity.status == "ok" else "not_assessable"
+        status = (
+            CheckStatus.OK if identity.status == IdentityStatus.OK else CheckStatus.NOT_ASSESSABLE
+        )
         notes.append(
             {
                 "check": "identity",
@@ -149,7 +153,7 @@ def judge(
             {
                 "check": "mislocalisation",
                 "subject": "nc_log2_aggregate",
-                "status": "ok" if called else "not_assessable",
+                "status": CheckStatus.OK if called else CheckStatus.NOT_ASSESSABLE,
                 "reason": mislocalised,
             }
         )
@@ -157,9 +161,9 @@ def judge(
         tracks, threshold = plate_tracks(cells, fields, conditions, deaths, COUNTED)
         tracks = _without(tracks, ended, rejected_fields or {}, rejected_tracks or {})
         status = (
-            "not_assessable"
+            CheckStatus.NOT_ASSESSABLE
             if threshold.threshold is None and deaths.definition in ("gedi", "death_dye")
-            else "ok"
+            else CheckStatus.OK
         )
         notes.append(
             {
@@ -222,7 +226,7 @@ def _valid_fields(
             .alias("qc"),
         )
         return _reject(marked, outcomes, rejected)
-    done = {well for well, (status, _) in outcomes.items() if status == "done"}
+    done = {well for well, (status, _) in outcomes.items() if status == WellStatus.DONE}
     places = fields.select("well", "field").rows()
     counted = [well in done and (well, field) not in rejected for well, field in places]
     marked = mark_fields(
@@ -238,7 +242,7 @@ def _counted(
     cells: pl.DataFrame, fields: pl.DataFrame, outcomes: Mapping[str, tuple[str, str]]
 ) -> pl.DataFrame:
     """Cells with a column `counted`: of a valid field of a well that is done."""
-    done = [well for well, (status, _) in outcomes.items() if status == "done"]
+    done = [well for well, (status, _) in outcomes.items() if status == WellStatus.DONE]
     valid = fields.filter(
         pl.col("valid").fill_null(value=True) & pl.col("well").is_in(done)
     ).select("well", "field", "frame", pl.lit(value=True).alias("counted"))
@@ -269,9 +273,13 @@ def _reject(
     )
     for well in dict.fromkeys(name for name, _ in rejected):
         of_well = fields.filter(pl.col("well") == well)
-        if len(of_well) and not of_well["valid"].any() and ended.get(well, ("", ""))[0] == "done":
+        if (
+            len(of_well)
+            and not of_well["valid"].any()
+            and ended.get(well, ("", ""))[0] == WellStatus.DONE
+        ):
             ended[well] = (
-                "excluded",
+                WellStatus.EXCLUDED,
                 "all fields were rejected: "
                 + "; ".join(dict.fromkeys(w for (n, _), w in rejected.items() if n == well)),
             )
@@ -288,7 +296,9 @@ def _without(
 
     Those that a reviewer rejected, of a field that was, and of a well that is not done.
     """
-    left_out = {well: reason for well, (status, reason) in outcomes.items() if status != "done"}
+    left_out = {
+        well: reason for well, (status, reason) in outcomes.items() if status != WellStatus.DONE
+    }
     fields, single = rejected_fields or {}, rejected_tracks or {}
     reasons = [
         single.get((well, field, track)) or fields.get((well, field)) or left_out.get(well)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import WellStatus
 from phenotypes.plates.wells import vehicle_means
 
 
@@ -23,7 +24,7 @@ def normalised(wells: pl.DataFrame, name: str) -> pl.Series:
     and fractions (0 = vehicle). Only wells with status "done" take part.
     """
     column = phenotype(name)
-    done = pl.col("status") == "done"
+    done = pl.col("status") == WellStatus.DONE
     reference = vehicle_means(wells, name)
     if column.scale == "percent":
         value = pl.when(done & (reference > 0)).then(100 * pl.col(name) / reference)
@@ -50,7 +51,7 @@ def normalised_to_isogenic(wells: pl.DataFrame, name: str, isogenic: dict[str, s
     for line, value, status in rows:
         own_mean, isogenic_mean = means.get(line), means.get(isogenic.get(line, ""))
         usable = (
-            status == "done"
+            status == WellStatus.DONE
             and value is not None
             and own_mean is not None
             and isogenic_mean is not None

@@ -12,12 +12,14 @@ a plate where many do is refused too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
+from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.statistics.robust import robust_z
 
 Real = NDArray[np.float64]
@@ -33,15 +35,22 @@ _LEAST_WELLS, _LEAST_LINES = 3, 4
 _SWEEPS = 10
 
 
+class PolishStatus(StrEnum):
+    """Whether rows and columns could be polished off."""
+
+    OK = "ok"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class Polished:
     """A phenotype after the polish, or the reason why it was refused.
 
-    `status`: ok or refused. `corrected` and `score`: one value per well of the table, null where
+    `corrected` and `score`: one value per well of the table, null where
     refused.
     """
 
-    status: str
+    status: PolishStatus
     reason: str
     corrected: pl.Series
     score: pl.Series
@@ -56,19 +65,19 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
     the plate's median.
     """
     empty = pl.Series(name, [None] * len(wells), dtype=pl.Float64)
-    usable = (wells["status"] == "done").to_numpy() & wells[name].is_not_null().to_numpy()
+    usable = (wells["status"] == WellStatus.DONE).to_numpy() & wells[name].is_not_null().to_numpy()
     row, column = places(wells["well"])
     value = wells[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     fault = _follows(wells.filter(pl.Series(usable)), row[usable], column[usable])
     if fault:
-        return Polished("refused", fault, empty, empty)
+        return Polished(PolishStatus.REFUSED, fault, empty, empty)
     active = _responding(wells.filter(pl.Series(usable)), name)
     if active > MOST_ACTIVE:
         reason = (
             f"{active:.0%} of the wells respond; a polish assumes that most do not, and would"
             " spread their effect over rows and columns"
         )
-        return Polished("refused", reason, empty, empty)
+        return Polished(PolishStatus.REFUSED, reason, empty, empty)
     grid = np.full((row.max() + 1, column.max() + 1), np.nan) if len(row) else np.zeros((0, 0))
     grid[row[usable], column[usable]] = value[usable]
     filled = np.isfinite(grid)
@@ -77,7 +86,7 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
         columns >= _LEAST_WELLS
     ).sum() < _LEAST_LINES:
         reason = f"a polish needs {_LEAST_LINES} rows and columns with {_LEAST_WELLS} wells each"
-        return Polished("refused", reason, empty, empty)
+        return Polished(PolishStatus.REFUSED, reason, empty, empty)
     # One or two wells do not tell the effect of their row: it stays 0.
     overall, across, down = _polish(grid, rows >= _LEAST_WELLS, columns >= _LEAST_WELLS)
     residual = grid - overall - across[:, None] - down[None, :]
@@ -86,7 +95,7 @@ def b_score(wells: pl.DataFrame, name: str) -> Polished:
     score = well_residual / spread if spread > 0 else np.full(len(well_residual), np.nan)
     kept = np.where(usable, well_residual, np.nan)
     return Polished(
-        "ok",
+        PolishStatus.OK,
         "",
         pl.Series(name, kept + overall, dtype=pl.Float64).fill_nan(None),
         pl.Series(name, np.where(usable, score, np.nan), dtype=pl.Float64).fill_nan(None),
@@ -100,16 +109,17 @@ def correct_positions(
     checks: list[dict[str, object]] = []
     for name in names:
         polished = b_score(wells, name)
-        status = "ok" if polished.status == "ok" else "not_assessable"
+        done = polished.status == PolishStatus.OK
+        status = CheckStatus.OK if done else CheckStatus.NOT_ASSESSABLE
         reason = (
             "rows and columns were polished off (B-score)"
-            if status == "ok"
+            if done
             else f"not corrected: {polished.reason}"
         )
         checks.append(
             {"check": "position_correction", "subject": name, "status": status, "reason": reason}
         )
-        if polished.status == "ok":
+        if done:
             wells = wells.with_columns(polished.corrected.cast(wells.schema[name]).alias(name))
     return wells, checks
 

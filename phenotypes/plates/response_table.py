@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from phenotypes.columns.statuses import ResponseStatus
 from plate_maps.conditions import format_dose
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _row(row: Mapping[str, Any]) -> str:
         _number(row["q_value"]),
         row["reason"],
     )
-    marked = "" if row["status"] == "ok" else " style='opacity:0.65'"
+    marked = "" if row["status"] == ResponseStatus.OK else " style='opacity:0.65'"
     return (
         f"<tr{marked}>"
         + "".join(f"<td style='text-align:left'>{escape(c or '')}</td>" for c in cells)

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from phenotypes.columns.dictionary import conform, phenotype
+from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.controls import quality_table
 from phenotypes.plates.normalise import normalised, unit_of
 from phenotypes.plates.wells import PER_NEURON, WellSettings
@@ -250,13 +251,17 @@ def _refusal(
     if refused is not None:
         return refused
     vehicle = wells.filter(
-        (pl.col("status") == "done") & (pl.col("line") == line) & (pl.col("control") == "vehicle")
+        (pl.col("status") == WellStatus.DONE)
+        & (pl.col("line") == line)
+        & (pl.col("control") == "vehicle")
     )[name].drop_nulls()
     if vehicle.is_empty():
-        return DoseResponse("no_vehicle", f"line {line} has no vehicle well with a value of {name}")
+        return DoseResponse(
+            ResponseStatus.NO_VEHICLE, f"line {line} has no vehicle well with a value of {name}"
+        )
     if phenotype(name).scale == "percent" and not vehicle.to_numpy().mean() > 0:
         return DoseResponse(
-            "vehicle_is_zero",
+            ResponseStatus.VEHICLE_IS_ZERO,
             f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing",
         )
     return None
@@ -272,13 +277,14 @@ def _plate_refusal(
     """Why no line of the plate has a response of this phenotype."""
     if coarsest is not None and pixel_size_um > coarsest:
         return DoseResponse(
-            "pixel_size_too_coarse",
+            ResponseStatus.PIXEL_SIZE_TOO_COARSE,
             f"{name} needs pixels of at most {coarsest} µm, these are {pixel_size_um:.3g} µm",
         )
-    done = wells.filter(pl.col("status") == "done")
+    done = wells.filter(pl.col("status") == WellStatus.DONE)
     if done.is_empty():
         return DoseResponse(
-            "no_well_done", "no well of the plate could be analysed; the well table says why"
+            ResponseStatus.NO_WELL_DONE,
+            "no well of the plate could be analysed; the well table says why",
         )
     crossed = done["attribution_conflict_fraction"].drop_nulls() > settings.max_conflict
     if (
@@ -292,7 +298,7 @@ def _plate_refusal(
             f" {settings.max_conflict:.0%})"
         )
         return DoseResponse(
-            "attribution_conflict",
+            ResponseStatus.ATTRIBUTION_CONFLICT,
             f"{reason}, so they cannot be attributed to neurons; use field-level phenotypes or"
             " plate fewer neurons",
         )
@@ -304,11 +310,13 @@ def _plate_refusal(
             and name not in _COUNTED
         ):
             return DoseResponse(
-                "too_few_cells",
+                ResponseStatus.TOO_FEW_CELLS,
                 f"{name} needs {settings.min_cells} cells per well; the fullest well has {cells}",
             )
         reason = "its channel or compartment is missing, or it was refused (see the plate's checks)"
-        return DoseResponse("not_measured", f"{name} has no value in any well: {reason}")
+        return DoseResponse(
+            ResponseStatus.NOT_MEASURED, f"{name} has no value in any well: {reason}"
+        )
     return None
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import WellStatus
 from phenotypes.plates.responses import Curve
 from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.robust import robust_z
@@ -111,7 +112,9 @@ def _well_reasons(
     wells: pl.DataFrame, curves: Sequence[Curve], phenotypes: Sequence[str]
 ) -> Reasons:
     reasons: Reasons = {}
-    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
+    vehicles = wells.filter(
+        (pl.col("status") == WellStatus.DONE) & (pl.col("control") == "vehicle")
+    )
     for name in phenotypes:
         phenotype(name)
         for well, z in zip(vehicles["well"], robust_z(vehicles, name), strict=True):

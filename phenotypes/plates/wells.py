@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import INTENSITY_ROLES, SHOLL_UM, conform
+from phenotypes.columns.statuses import WellStatus
 from segmentation.settings import STRICT, Count, Positive, meaning
 
 # Well columns of single neurons, which crossings of neurites can spoil.
@@ -76,7 +77,7 @@ def well_table(
         },
         schema={"well": pl.String, "status": pl.String, "reason": pl.String},
     )
-    done = pl.col("status") == "done"
+    done = pl.col("status") == WellStatus.DONE
     neurons = cells["is_neuron"].null_count() < len(cells)
     table = conditions
     for part in (status, counts, by_field, by_cell):
@@ -272,7 +273,9 @@ def vehicle_means(wells: pl.DataFrame, name: str) -> pl.Series:
 
     Null where there are none.
     """
-    vehicles = wells.filter((pl.col("status") == "done") & (pl.col("control") == "vehicle"))
+    vehicles = wells.filter(
+        (pl.col("status") == WellStatus.DONE) & (pl.col("control") == "vehicle")
+    )
     means = {
         line: vehicles.filter(pl.col("line") == line)[name].mean()
         for line in wells["line"].unique()

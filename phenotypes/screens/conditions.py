@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import ScreenStatus, WellStatus
 
 CONDITION = ("line", "compound", "dose_molar", "control")
 FLOOR_LOG2 = -6.0
@@ -118,12 +119,12 @@ def plate_refusals(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFra
         )
         status = (
             pl.when(pl.col("n").is_null())
-            .then(pl.lit("not_measured"))
+            .then(pl.lit(ScreenStatus.NOT_MEASURED))
             .when(pl.col("mean").is_null())
-            .then(pl.lit("no_vehicle"))
+            .then(pl.lit(ScreenStatus.NO_VEHICLE))
         )
         if phenotype(name).scale == "percent":
-            status = status.when(pl.col("mean") <= 0).then(pl.lit("vehicle_is_zero"))
+            status = status.when(pl.col("mean") <= 0).then(pl.lit(ScreenStatus.VEHICLE_IS_ZERO))
         counts = wanted.join(treated, on=_GROUP, how="left", nulls_equal=True).join(
             vehicle, on=_GROUP, how="left", nulls_equal=True
         )
@@ -136,7 +137,7 @@ def plate_refusals(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFra
 
 
 def _done(wells: pl.DataFrame) -> pl.DataFrame:
-    return wells.filter((pl.col("status") == "done") & (pl.col("line") != ""))
+    return wells.filter((pl.col("status") == WellStatus.DONE) & (pl.col("line") != ""))
 
 
 def _valued(done: pl.DataFrame, name: str) -> pl.DataFrame:

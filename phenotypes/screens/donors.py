@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table
+from phenotypes.columns.statuses import AssociationStatus, CompoundStatus, DoseStatus
 from phenotypes.screens.lines import MIN_BATCHES
 from phenotypes.statistics.meta_analysis import MIN_STUDIES, meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
@@ -83,11 +84,11 @@ def across_lines_table(
             }
             group_batches = dose_batches.filter(pl.col("line").is_in(lines))
             usable = group_effects.filter(
-                (pl.col("status") == "ok") & pl.col("error").is_not_null()
+                (pl.col("status") == DoseStatus.OK) & pl.col("error").is_not_null()
             )
             used = group_batches.filter(pl.col("line").is_in(usable["line"].implode()))
             row |= _combine(usable, used, donors)
-            if group == DISEASE and row["status"] == "ok":
+            if group == DISEASE and row["status"] == CompoundStatus.OK:
                 row |= _association(usable, used, donors, genes, row.get("heterogeneity_p"))
                 if row["stable"] is not None:
                     # The secondary analysis only confirms: it takes fifty times as long as the
@@ -109,7 +110,7 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
     row: Row = {"n_lines": len(usable), "n_donors": k, "n_batches": used["batch"].n_unique()}
     if k < MIN_STUDIES:
         return row | {
-            "status": "too_few_donors",
+            "status": CompoundStatus.TOO_FEW_DONORS,
             "reason": (
                 f"{k} donors with at least {MIN_BATCHES} batches; a statement across donors needs"
                 f" {MIN_STUDIES}"
@@ -123,7 +124,7 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
     )
     pooled = meta_analysis(y, v)
     row |= {
-        "status": "ok",
+        "status": CompoundStatus.OK,
         "reason": "",
         "effect": pooled.mean,
         "effect_low": pooled.low,
@@ -229,17 +230,17 @@ def _association(
     sizes = {gene: sum(1 for g in gene_of.values() if g == gene) for gene in set(gene_of.values())}
     kept = [d for d in gene_of if sizes[gene_of[d]] >= MIN_STUDIES]
     if len({gene_of[d] for d in kept}) < 2:
-        return {"association_status": "too_few_donors"}
+        return {"association_status": AssociationStatus.TOO_FEW_DONORS}
     members = used.select(
         "line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)
     ).unique()
     if confounded(members, "line", by=["batch"]) or confounded(members, "gene", by=["batch"]):
-        return {"association_status": "confounded_with_batch"}
+        return {"association_status": AssociationStatus.CONFOUNDED_WITH_BATCH}
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
-        return {"association_status": "homogeneous"}
+        return {"association_status": AssociationStatus.HOMOGENEOUS}
     values = np.array([float(np.mean(lines_of[d])) for d in kept])
     return {
-        "association_status": "ok",
+        "association_status": AssociationStatus.OK,
         "association_p": genes_differ_p(values, [gene_of[d] for d in kept]),
     }
 
@@ -270,11 +271,11 @@ def group_contrast(effects: Real, groups: Sequence[str]) -> Row:
             f"{levels[0]} has {len(a)} and {levels[1]} {len(b)} donors; {MIN_STUDIES} of each are"
             " needed"
         )
-        return row | {"status": "too_few_donors", "reason": reason}
+        return row | {"status": CompoundStatus.TOO_FEW_DONORS, "reason": reason}
     test = stats.ttest_ind(b, a)
     interval = test.confidence_interval()
     return row | {
-        "status": "ok",
+        "status": CompoundStatus.OK,
         "reason": "",
         "effect": float(b.mean() - a.mean()),
         "effect_low": float(interval.low),

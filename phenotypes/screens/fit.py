@@ -21,6 +21,7 @@ import polars as pl
 from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table, phenotype
+from phenotypes.columns.statuses import LineWindowStatus, ScreenCurveStatus, ScreenStatus
 from phenotypes.plates.normalise import unit_of
 from phenotypes.screens.donors import across_lines_table
 from phenotypes.screens.lines import batch_effects, line_effects
@@ -236,10 +237,10 @@ def fit_screen(
 
 
 # Status ► why a plate of a line gave no effect.
-_REFUSED = {
-    "not_measured": "no treated well has a value",
-    "no_vehicle": "there is no vehicle well of this line and batch",
-    "vehicle_is_zero": "the vehicle is 0, and a ratio to it means nothing",
+_REFUSED: Mapping[str, str] = {
+    ScreenStatus.NOT_MEASURED: "no treated well has a value",
+    ScreenStatus.NO_VEHICLE: "there is no vehicle well of this line and batch",
+    ScreenStatus.VEHICLE_IS_ZERO: "the vehicle is 0, and a ratio to it means nothing",
 }
 
 
@@ -265,14 +266,14 @@ def _sentences(missing: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _unmeasured(name: str, line: str, compound: str, missing: Mapping[str, Sequence[str]]) -> Row:
     """Columns of a row without any effect; the status is what all plates agree on."""
-    status = next(iter(missing)) if len(missing) == 1 else "not_measured"
+    status = next(iter(missing)) if len(missing) == 1 else ScreenStatus.NOT_MEASURED
     reason = (
         "; ".join(_sentences(missing)) or f"no well of {line} with {compound} has a value of {name}"
     )
     return {
         "status": status,
         "reason": reason,
-        "curve_status": "no_value",
+        "curve_status": ScreenCurveStatus.NO_VALUE,
         **dict.fromkeys(("n_batches", "n_plates", "n_wells", "n_cells"), 0),
     }
 
@@ -334,7 +335,9 @@ def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
     better = {name: phenotype(name).better for name in table["phenotype"].unique()}
     # The good direction is towards the isogenic state where that is known to differ, else that of
     # the phenotype's definition.
-    towards = pl.when(pl.col("window_status") == "expressed").then(pl.col("window").sign())
+    towards = pl.when(pl.col("window_status") == LineWindowStatus.EXPRESSED).then(
+        pl.col("window").sign()
+    )
     usual = pl.col("phenotype").replace_strict(
         {n: {"higher": 1.0, "lower": -1.0}.get(b or "") for n, b in better.items()},
         return_dtype=pl.Float64,
@@ -343,14 +346,18 @@ def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
     columns = table.select(
         pl.coalesce(towards, usual).alias("sign"),
         (
-            (pl.col("status") == "ok")
-            & ((pl.col("window_status") != "not_expressed") | pl.col("line").is_in(list(healthy)))
+            (pl.col("status") == ScreenStatus.OK)
+            & (
+                (pl.col("window_status") != LineWindowStatus.NOT_EXPRESSED)
+                | pl.col("line").is_in(list(healthy))
+            )
         ).alias("classed"),
         (pl.col("effect_high") - pl.col("effect_low")).alias("width"),
         batches.alias("batches"),
-        ((pl.col("window_status") == "not_expressed") & ~pl.col("line").is_in(list(healthy))).alias(
-            "absent"
-        ),
+        (
+            (pl.col("window_status") == LineWindowStatus.NOT_EXPRESSED)
+            & ~pl.col("line").is_in(list(healthy))
+        ).alias("absent"),
     )
     degrees = np.maximum(columns["batches"].fill_null(2).to_numpy() - 1, 1)
     error = columns["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, degrees)
@@ -374,7 +381,7 @@ def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
     )
     large = pl.col("effect").abs() >= pl.col("effect_floor")
     hit = (pl.col("q_value") <= ALPHA) & large & (pl.col("same_direction") >= MIN_BATCHES)
-    return table.with_columns(pl.when(pl.col("status") == "ok").then(hit).alias("hit"))
+    return table.with_columns(pl.when(pl.col("status") == ScreenStatus.OK).then(hit).alias("hit"))
 
 
 def _at_effect_dose(lines: pl.DataFrame, doses: Mapping[str, float]) -> pl.DataFrame:

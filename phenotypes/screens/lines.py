@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from phenotypes.columns.statuses import DoseStatus
 from phenotypes.screens.conditions import CONDITION as KEYS
 
 MIN_BATCHES = 2
@@ -103,10 +104,10 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
     }
     return table.drop("between", "within", "freedom").with_columns(
         pl.when(is_one_batch)
-        .then(pl.lit("one_batch"))
+        .then(pl.lit(DoseStatus.ONE_BATCH))
         .when(is_constant)
-        .then(pl.lit("no_variation"))
-        .otherwise(pl.lit("ok"))
+        .then(pl.lit(DoseStatus.NO_VARIATION))
+        .otherwise(pl.lit(DoseStatus.OK))
         .alias("status"),
         pl.when(is_one_batch)
         .then(pl.lit(_ONE_BATCH))

@@ -11,11 +11,12 @@ trophic.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+from phenotypes.columns.statuses import RescueStatus
 
 OVERSHOOT, LOST_CELLS = 1.2, 0.20
 LIKELY = 0.9
@@ -29,7 +30,7 @@ class Rescue:
     interval; `window` is the mean gap between the lines' vehicles; `flags` are remarks.
     """
 
-    status: Literal["ok", "not_expressed", "no_variation", "unbounded", "too_few_batches"]
+    status: RescueStatus
     reason: str
     rho: float | None = None
     low: float | None = None
@@ -89,19 +90,25 @@ def rescue(
     effect, gap = np.asarray(drug, float), np.asarray(window, float)
     if len(effect) < 2:
         return Rescue(
-            "too_few_batches",
+            RescueStatus.TOO_FEW_BATCHES,
             f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2"
             " are needed",
         )
     low, high = mean_interval(gap)
-    result = Rescue("not_expressed", "", window=float(gap.mean()), window_low=low, window_high=high)
+    result = Rescue(
+        RescueStatus.NOT_EXPRESSED, "", window=float(gap.mean()), window_low=low, window_high=high
+    )
     if high - low <= 1e-12 * max(1.0, abs(high)):
         reason = (
             "all batches gave the very same window: without scatter nothing can be said of another"
             " batch"
         )
         return replace(
-            result, status="no_variation", reason=reason, window_low=None, window_high=None
+            result,
+            status=RescueStatus.NO_VARIATION,
+            reason=reason,
+            window_low=None,
+            window_high=None,
         )
     if low <= 0 <= high:
         reason = (
@@ -146,14 +153,14 @@ def rescue(
     if ratio is None:
         return replace(
             result,
-            status="unbounded",
+            status=RescueStatus.UNBOUNDED,
             reason="the window is too uncertain for a ratio to it",
             flags=tuple(flags),
         )
     rho, low, high = ratio
     if rho > OVERSHOOT:
         flags.append(f"overshoots the isogenic state (ρ {rho:.2f})")
-    return replace(result, status="ok", rho=rho, low=low, high=high, flags=tuple(flags))
+    return replace(result, status=RescueStatus.OK, rho=rho, low=low, high=high, flags=tuple(flags))
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import LineWindowStatus, RescueStatus, ScreenStatus
 from phenotypes.screens.rescue import Rescue, rescue
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.hill import DoseResponse
@@ -212,12 +213,12 @@ class ScreenRow:
             reason = (
                 "lines were given no dose in common; see the table of doses, or name an effect dose"
             )
-            return no_counts | {"status": "no_common_dose", "reason": reason}
+            return no_counts | {"status": ScreenStatus.NO_COMMON_DOSE, "reason": reason}
         if self.effect is None:
             reason = (
                 f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at"
             )
-            return no_counts | {"status": "not_measured", "reason": reason}
+            return no_counts | {"status": ScreenStatus.NOT_MEASURED, "reason": reason}
         columns = (
             "status",
             "reason",
@@ -247,8 +248,8 @@ class ScreenRow:
     def _rescue(self) -> Row:
         if not self.partner:
             return {
-                "window_status": "no_pair",
-                "rescue_status": "no_pair",
+                "window_status": LineWindowStatus.NO_PAIR,
+                "rescue_status": RescueStatus.NO_PAIR,
                 "rescue_reason": "the registry names no isogenic partner",
             }
         if self.gaps is None or self.dose is None:
@@ -258,8 +259,8 @@ class ScreenRow:
             )
             reason = reason if self.gaps is None else "lines were given no dose in common"
             return {
-                "window_status": "too_few_batches",
-                "rescue_status": "too_few_batches",
+                "window_status": LineWindowStatus.TOO_FEW_BATCHES,
+                "rescue_status": RescueStatus.TOO_FEW_BATCHES,
                 "rescue_reason": reason,
             }
         drug, gaps = self.ladder.effects_at(self.dose), self.gaps
@@ -278,8 +279,15 @@ class ScreenRow:
 
 
 def _rescue_columns(outcome: Rescue) -> Row:
-    window_status = {s: s for s in ("too_few_batches", "not_expressed", "no_variation")}.get(
-        outcome.status, "expressed"
+    undecided = (
+        RescueStatus.TOO_FEW_BATCHES,
+        RescueStatus.NOT_EXPRESSED,
+        RescueStatus.NO_VARIATION,
+    )
+    window_status = (
+        LineWindowStatus(outcome.status)
+        if outcome.status in undecided
+        else LineWindowStatus.EXPRESSED
     )
     return {
         "window_status": window_status,

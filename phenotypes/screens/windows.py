@@ -15,6 +15,7 @@ import polars as pl
 from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table, phenotype
+from phenotypes.columns.statuses import WindowStatus
 from phenotypes.screens.rescue import mean_interval
 
 Row = dict[str, object]
@@ -127,7 +128,7 @@ def _of_batch(r: dict[str, Any]) -> Row:
             f"{n} disease and {n_i} isogenic vehicle wells; {MIN_WELLS} of each are needed, and two"
             " on one plate"
         )
-        return row | {"status": "too_few_wells", "reason": reason}
+        return row | {"status": WindowStatus.TOO_FEW_WELLS, "reason": reason}
     sd = (
         float(np.sqrt(r["squares"] / r["degrees"])),
         float(np.sqrt(r["squares_i"] / r["degrees_i"])),
@@ -135,14 +136,14 @@ def _of_batch(r: dict[str, Any]) -> Row:
     interval = ssmd_interval(float(r["difference"]), sd, (n, n_i))
     if interval is None:
         return row | {
-            "status": "no_variation",
+            "status": WindowStatus.NO_VARIATION,
             "reason": "vehicle wells of neither line vary: SSMD is not defined",
         }
     value, low, high = interval
     apart = not low <= 0 <= high
     reason = "" if apart else f"SSMD {value:.2g} (95 % {low:.2g} … {high:.2g}) includes 0"
     return row | {
-        "status": "expressed" if apart else "not_expressed",
+        "status": WindowStatus.EXPRESSED if apart else WindowStatus.NOT_EXPRESSED,
         "reason": reason,
         "ssmd": value,
         "ssmd_low": low,
@@ -159,7 +160,7 @@ def _overall(usable: pl.DataFrame) -> Row:
     }
     if len(gap) < 2:
         return row | {
-            "status": "too_few_batches",
+            "status": WindowStatus.TOO_FEW_BATCHES,
             "reason": f"{len(gap)} batch with both lines; 2 are needed",
             "gap": float(gap[0]) if len(gap) else None,
         }
@@ -168,7 +169,7 @@ def _overall(usable: pl.DataFrame) -> Row:
     half_width = (high - low) / 2
     if half_width <= 1e-12 * max(1.0, abs(mean)):
         return row | {
-            "status": "no_variation",
+            "status": WindowStatus.NO_VARIATION,
             "reason": "all batches gave the very same gap: no interval",
             "gap": mean,
         }
@@ -182,7 +183,7 @@ def _overall(usable: pl.DataFrame) -> Row:
         )
     )
     return row | {
-        "status": "expressed" if apart else "not_expressed",
+        "status": WindowStatus.EXPRESSED if apart else WindowStatus.NOT_EXPRESSED,
         "reason": reason,
         "gap": mean,
         "gap_low": mean - half_width,

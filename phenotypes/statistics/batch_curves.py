@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from phenotypes.columns.statuses import ScreenCurveStatus
 from phenotypes.statistics.hill import (
     ALPHA,
     HILL_BOUNDS,
@@ -163,7 +164,7 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
     degrees = len(x) - groups - 3
     if degrees < MIN_DEGREES:
         return DoseResponse(
-            "too_few_doses",
+            ScreenCurveStatus.TOO_FEW_DOSES,
             f"{len(x)} means of {groups} batches at {len(treated)} doses do not determine a curve",
             **counts,
         )
@@ -183,7 +184,14 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
 def _constant(x: Real, y: Real, w: Real, counts: Any, p: float, reason: str) -> DoseResponse:
     level = float(np.average(y, weights=w))
     return DoseResponse(
-        "flat", reason, **counts, model="constant", e0=level, einf=level, emax=level, p_value=p
+        ScreenCurveStatus.FLAT,
+        reason,
+        **counts,
+        model="constant",
+        e0=level,
+        einf=level,
+        emax=level,
+        p_value=p,
     )
 
 
@@ -231,7 +239,7 @@ def _curve(
         residual_sd=float(np.sqrt(variance)),
         covariance=covariance,
     )
-    if curve.status != "ok" or groups >= _CLUSTERS:
+    if curve.status != ScreenCurveStatus.OK or groups >= _CLUSTERS:
         return curve
     reason = (
         f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another"

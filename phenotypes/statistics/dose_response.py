@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
+from phenotypes.columns.statuses import ResponseStatus
 from phenotypes.statistics.hill import (
     ALPHA,
     HILL_BOUNDS,
@@ -86,7 +87,7 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     }
     if counts["n_vehicle"] == 0:
         return DoseResponse(
-            "no_vehicle",
+            ResponseStatus.NO_VEHICLE,
             "no vehicle well has a value, so the response without compound is unknown",
             **counts,
         )
@@ -94,7 +95,7 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
         return too_few_doses(len(treated), counts)
     if len(y) < MIN_WELLS:
         return DoseResponse(
-            "too_few_wells",
+            ResponseStatus.TOO_FEW_WELLS,
             f"{len(y)} wells with values, vehicle included; a curve needs {MIN_WELLS}",
             **counts,
         )
@@ -137,7 +138,7 @@ def _flat(x: Real, y: Real, counts: Any, p_value: float, reason: str) -> DoseRes
     low, high = effect - half_width, effect + half_width
     mean = float(y.mean())
     return DoseResponse(
-        "flat",
+        ResponseStatus.FLAT,
         reason,
         **counts,
         model="constant",

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from phenotypes.columns.statuses import ResponseStatus
+
 Real = NDArray[np.float64]
 
 MIN_DOSES = 4
@@ -214,7 +216,7 @@ class Plane:
 def too_few_doses(n_doses: int, counts: Mapping[str, Any]) -> DoseResponse:
     """Refuse a curve through fewer than MIN_DOSES doses."""
     reason = f"{n_doses} doses with values; a curve needs {MIN_DOSES}"
-    return DoseResponse("too_few_doses", reason, **counts)
+    return DoseResponse(ResponseStatus.TOO_FEW_DOSES, reason, **counts)
 
 
 def hill_curve(
@@ -241,7 +243,7 @@ def hill_curve(
         **counts,
         model="hill4",
         direction="ascending" if span > 0 else "descending",
-        ec50=float(10**theta) if status == "ok" else None,
+        ec50=float(10**theta) if status == ResponseStatus.OK else None,
         ec50_low=float(10**low) if inside and low is not None else None,
         ec50_high=float(10**high) if inside and high is not None else None,
         hill=hill,
@@ -264,15 +266,15 @@ def ec50_status(
     if theta < tested.min():
         dose = f"{10 ** tested.min():.3g} mol/L"
         reason = f"half of the effect is reached below the lowest tested dose, {dose}"
-        return "below_tested_range", reason, False
+        return ResponseStatus.BELOW_TESTED_RANGE, reason, False
     if theta > tested.max():
         dose = f"{10 ** tested.max():.3g} mol/L"
         reason = f"half of the effect is not reached at the highest tested dose, {dose}"
-        return "above_tested_range", reason, False
+        return ResponseStatus.ABOVE_TESTED_RANGE, reason, False
     if low is None or high is None:
         # There is an effect, but a point estimate without both bounds would be read as a potency.
         side = "downwards" if low is None else "upwards"
         side = "on both sides" if low is None and high is None else side
         reason = f"there is an effect, but the EC50's interval is open {side}"
-        return "not_determined", reason, True
-    return "ok", "", True
+        return ResponseStatus.NOT_DETERMINED, reason, True
+    return ResponseStatus.OK, "", True

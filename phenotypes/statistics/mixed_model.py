@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from phenotypes.columns.statuses import MixedModelStatus
 from phenotypes.statistics.meta_analysis import MIN_STUDIES
 
 Real = NDArray[np.float64]
@@ -37,10 +38,10 @@ def donor_model(effects: Real, donors: Sequence[str]) -> dict[str, object]:
     names, donor = np.unique(donors, return_inverse=True)
     k = len(names)
     if k < MIN_STUDIES:
-        return {"mixed_status": "too_few_donors"}
+        return {"mixed_status": MixedModelStatus.TOO_FEW_DONORS}
     means = np.bincount(donor, effects) / np.bincount(donor)
     status, mean, error = _fit(effects, donor, means)
-    if status != "ok":
+    if status != MixedModelStatus.OK:
         mean, error = float(means.mean()), float(means.std(ddof=1) / np.sqrt(k))
     half_width = float(stats.t.ppf(0.975, k - 1)) * error
     return {
@@ -71,7 +72,7 @@ def _fit(effects: Real, donor: NDArray[np.int64], means: Real) -> tuple[str, flo
 
     start = _component(effects, donor, means)
     if start <= 0:
-        return "collapsed", 0.0, 0.0
+        return MixedModelStatus.COLLAPSED, 0.0, 0.0
     with warnings.catch_warnings():
         # It warns of boundaries and gradients, which the checks below decide on.
         warnings.simplefilter("ignore")
@@ -83,11 +84,11 @@ def _fit(effects: Real, donor: NDArray[np.int64], means: Real) -> tuple[str, flo
                 reml=True, method="bfgs", start_params=start_params
             )
         except (np.linalg.LinAlgError, ValueError, ZeroDivisionError):
-            return "not_converged", 0.0, 0.0
+            return MixedModelStatus.NOT_CONVERGED, 0.0, 0.0
     mean, error = float(result.fe_params[0]), float(result.bse_fe[0])
     between, within = float(result.cov_re[0, 0]), float(result.scale)
     if not result.converged or not np.isfinite([mean, error, between]).all():
-        return "not_converged", 0.0, 0.0
+        return MixedModelStatus.NOT_CONVERGED, 0.0, 0.0
     if between < _LEAST_SHARE * within or mean == 0.0 or not means.min() <= mean <= means.max():
-        return "collapsed", 0.0, 0.0
-    return "ok", mean, error
+        return MixedModelStatus.COLLAPSED, 0.0, 0.0
+    return MixedModelStatus.OK, mean, error

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from phenotypes.columns.statuses import WellStatus
+
 Real = NDArray[np.float64]
 # The standard deviation of a normal distribution in units of its median absolute deviation.
 MAD_TO_SD = 1.4826
@@ -34,7 +36,7 @@ def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
     Null under three vehicle wells. The denominator is at least LEAST_CV of the median, or LEAST_CV
     where the median is 0.
     """
-    is_vehicle = (pl.col("status") == "done") & (pl.col("control") == "vehicle")
+    is_vehicle = (pl.col("status") == WellStatus.DONE) & (pl.col("control") == "vehicle")
     vehicles = wells.filter(is_vehicle).drop_nulls(name)
     scales: dict[str, tuple[float, float]] = {}
     for line, part in vehicles.group_by("line"):
@@ -46,7 +48,7 @@ def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
     scores = [
         (
             (value - scales[line][0]) / scales[line][1]
-            if value is not None and status == "done" and line in scales
+            if value is not None and status == WellStatus.DONE and line in scales
             else None
         )
         for line, value, status in zip(wells["line"], wells[name], wells["status"], strict=True)

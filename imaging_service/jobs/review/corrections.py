@@ -36,6 +36,7 @@ from imaging_service.store import plates
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import read_table, write_table
 from phenotypes.cells.measure import measure, with_well
+from phenotypes.columns.statuses import WellStatus
 from phenotypes.films.views import VIEW
 from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.statistics.multiple_testing import with_q_values
@@ -135,8 +136,8 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
             )
         elif number_of is not None:
             rejected_fields[well, number_of] = verdict_words(verdict)
-        elif ended.get(well, ("", ""))[0] == "done":
-            ended[well] = ("excluded", verdict_words(verdict))
+        elif ended.get(well, ("", ""))[0] == WellStatus.DONE:
+            ended[well] = (WellStatus.EXCLUDED, verdict_words(verdict))
     judged = judge_plate(
         cells,
         fields,
