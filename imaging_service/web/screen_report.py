@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 import polars as pl
@@ -20,6 +19,7 @@ from phenotypes.columns.statuses import (
     RescueStatus,
     ScreenCurveStatus,
     ScreenStatus,
+    Status,
     WindowStatus,
 )
 from phenotypes.screens.fit import Screen
@@ -178,7 +178,7 @@ def render_screen(content: ScreenContent) -> str:
 
 def _refused(tables: Screen, hazards: pl.DataFrame) -> list[dict[str, object]]:
     """Statuses without a number, with the count of their rows and one of their reasons."""
-    parts: tuple[tuple[pl.DataFrame, str, str, str, Sequence[StrEnum]], ...] = (
+    parts: tuple[tuple[pl.DataFrame, str, str, str, Sequence[Status]], ...] = (
         (tables.responses, "effect", "status", "reason", [ScreenStatus.OK]),
         (
             tables.responses,

@@ -14,7 +14,13 @@ import polars as pl
 from phenotypes.columns.column import Level
 
 
-class WellStatus(StrEnum):
+class Status(StrEnum):
+    """Text of a closed set, which also prints as text: a notebook shows 'ok'."""
+
+    __repr__ = str.__repr__
+
+
+class WellStatus(Status):
     """What became of a well."""
 
     DONE = "done"
@@ -23,7 +29,7 @@ class WellStatus(StrEnum):
     EXCLUDED = "excluded"
 
 
-class QualityStatus(StrEnum):
+class QualityStatus(Status):
     """Whether a plate's controls could be compared."""
 
     OK = "ok"
@@ -31,7 +37,7 @@ class QualityStatus(StrEnum):
     TOO_FEW_CONTROL_WELLS = "too_few_control_wells"
 
 
-class CheckStatus(StrEnum):
+class CheckStatus(Status):
     """What a check of a plate found."""
 
     OK = "ok"
@@ -39,7 +45,7 @@ class CheckStatus(StrEnum):
     NOT_ASSESSABLE = "not_assessable"
 
 
-class ResponseStatus(StrEnum):
+class ResponseStatus(Status):
     """What became of a dose-response curve within a plate."""
 
     OK = "ok"
@@ -58,7 +64,7 @@ class ResponseStatus(StrEnum):
     ATTRIBUTION_CONFLICT = "attribution_conflict"
 
 
-class HazardStatus(StrEnum):
+class HazardStatus(Status):
     """What became of a hazard ratio."""
 
     OK = "ok"
@@ -69,7 +75,7 @@ class HazardStatus(StrEnum):
     NOT_CONVERGED = "not_converged"
 
 
-class GrowthStatus(StrEnum):
+class GrowthStatus(Status):
     """What became of a well's growth rate."""
 
     OK = "ok"
@@ -79,7 +85,7 @@ class GrowthStatus(StrEnum):
     NOT_MEASURED = "not_measured"
 
 
-class ScreenStatus(StrEnum):
+class ScreenStatus(Status):
     """What became of an effect over batches."""
 
     OK = "ok"
@@ -91,7 +97,7 @@ class ScreenStatus(StrEnum):
     NO_COMMON_DOSE = "no_common_dose"
 
 
-class ScreenCurveStatus(StrEnum):
+class ScreenCurveStatus(Status):
     """What became of a dose-response curve over batches."""
 
     OK = "ok"
@@ -103,7 +109,7 @@ class ScreenCurveStatus(StrEnum):
     NO_VALUE = "no_value"
 
 
-class LineWindowStatus(StrEnum):
+class LineWindowStatus(Status):
     """Whether a line's phenotype differs from its isogenic control's, in the screen table."""
 
     EXPRESSED = "expressed"
@@ -113,7 +119,7 @@ class LineWindowStatus(StrEnum):
     NO_PAIR = "no_pair"
 
 
-class RescueStatus(StrEnum):
+class RescueStatus(Status):
     """What became of the fraction of a line's phenotype that a compound reverses."""
 
     OK = "ok"
@@ -124,7 +130,7 @@ class RescueStatus(StrEnum):
     NO_PAIR = "no_pair"
 
 
-class DoseStatus(StrEnum):
+class DoseStatus(Status):
     """What became of an effect at one dose over batches."""
 
     OK = "ok"
@@ -132,7 +138,7 @@ class DoseStatus(StrEnum):
     NO_VARIATION = "no_variation"
 
 
-class CompoundStatus(StrEnum):
+class CompoundStatus(Status):
     """What became of a compound's effect over donors."""
 
     OK = "ok"
@@ -140,7 +146,7 @@ class CompoundStatus(StrEnum):
     NO_COMMON_DOSE = "no_common_dose"
 
 
-class MixedModelStatus(StrEnum):
+class MixedModelStatus(Status):
     """What became of the mixed model that confirms a compound's effect."""
 
     OK = "ok"
@@ -149,7 +155,7 @@ class MixedModelStatus(StrEnum):
     NOT_CONVERGED = "not_converged"
 
 
-class AssociationStatus(StrEnum):
+class AssociationStatus(Status):
     """Whether the test of a difference in effect between genes was made."""
 
     OK = "ok"
@@ -158,7 +164,7 @@ class AssociationStatus(StrEnum):
     CONFOUNDED_WITH_BATCH = "confounded_with_batch"
 
 
-class WindowStatus(StrEnum):
+class WindowStatus(Status):
     """Whether a line's phenotype differs from its isogenic control's, per batch and over batches."""
 
     EXPRESSED = "expressed"
@@ -169,7 +175,7 @@ class WindowStatus(StrEnum):
 
 
 # (table, column) ► its statuses.
-STATUSES: Mapping[tuple[Level, str], type[StrEnum]] = MappingProxyType(
+STATUSES: Mapping[tuple[Level, str], type[Status]] = MappingProxyType(
     {
         ("well", "status"): WellStatus,
         ("quality", "status"): QualityStatus,

@@ -10,10 +10,11 @@ negative wells (secondary antibody only); else there is none, and no cell is cal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from phenotypes.columns.statuses import Status
 
 MIN_CELLS = 100
 MIN_NEGATIVE = 50
@@ -21,7 +22,7 @@ _MOST_CELLS = 20_000
 _LEAST_D, _LEAST_SHARE, _LEAST_BIC_GAIN = 2.0, 0.02, 10.0
 
 
-class IdentityStatus(StrEnum):
+class IdentityStatus(Status):
     """Whether there is a threshold."""
 
     OK = "ok"

@@ -12,14 +12,13 @@ a plate where many do is refused too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from phenotypes.columns.statuses import CheckStatus, WellStatus
+from phenotypes.columns.statuses import CheckStatus, Status, WellStatus
 from phenotypes.statistics.robust import robust_z
 
 Real = NDArray[np.float64]
@@ -35,7 +34,7 @@ _LEAST_WELLS, _LEAST_LINES = 3, 4
 _SWEEPS = 10
 
 
-class PolishStatus(StrEnum):
+class PolishStatus(Status):
     """Whether rows and columns could be polished off."""
 
     OK = "ok"

@@ -68,6 +68,7 @@ SURFACE = {
         "Screen",
         "fit",
         "fit_screen",
+        "growth_rates",
         "judge",
         "measure",
         "phenotype",
