@@ -26,7 +26,7 @@ DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1600x10
 WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
 
 FAST := -m "not slow and not images" -n 2 --dist loadscope --ignore tests/napari_plugin
-NAPARI := -m "not slow and not images" $(WITH_NAPARI) tests/napari_plugin
+NAPARI := -m "not slow and not images" -n 2 --dist loadscope $(WITH_NAPARI) tests/napari_plugin
 
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
 COVERED := $(if $(CI),--cov --cov-report=)
