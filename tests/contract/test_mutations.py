@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.messages import says
 from tests.mutations import Fault, copy_tree, imports_from, judge, read_faults
 
 
@@ -62,9 +63,12 @@ def test_a_copy_is_what_its_tests_import(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('[[fault]]\nname = "a"\n', "it needs"),
-        ("[fault_]\n", "unknown tables"),
-        ('[[fault]]\nname="a"\nfile="f"\nold="o"\nnew="n"\ntests=[]\n' * 2, "same name: a"),
+        ('[[fault]]\nname = "a"\n', says("mutations.key_missing")),
+        ("[fault_]\n", says("mutations.unknown_table")),
+        (
+            '[[fault]]\nname="a"\nfile="f"\nold="o"\nnew="n"\ntests=[]\n' * 2,
+            says("mutations.name_twice"),
+        ),
     ],
 )
 def test_a_list_that_cannot_be_read_names_the_fault(tmp_path, text, match):

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from imaging_service.errors import ImageError, ScanError, damaged
+from tests.messages import says
 
 
 @pytest.mark.parametrize("error", [ValueError("bad header"), KeyError("tag"), ZeroDivisionError()])
 def test_whatever_a_library_says_of_damaged_bytes_is_one_named_error(error):
     with (
         pytest.raises(
-            ImageError, match=f"B03.tif: cannot be read \\({type(error).__name__}"
+            ImageError, match=says("errors.cannot_be_read", kind=type(error).__name__)
         ) as caught,
         damaged(ImageError, "B03.tif"),
     ):
@@ -21,7 +22,7 @@ def test_whatever_a_library_says_of_damaged_bytes_is_one_named_error(error):
 
 def test_a_missing_file_is_the_plates_fault():
     with (
-        pytest.raises(ImageError, match="B03.tif: there is no such file"),
+        pytest.raises(ImageError, match=says("errors.no_such_file")),
         damaged(ImageError, "B03.tif"),
     ):
         Path("/no/such/B03.tif").read_bytes()

@@ -7,6 +7,7 @@ import pytest
 
 from imaging_service.errors import Forbidden
 from imaging_service.files import only_one, staged, sweep, write_bytes, write_once
+from tests.messages import says
 
 
 def test_staged_is_all_or_nothing(tmp_path):
@@ -75,7 +76,7 @@ def test_a_lock_refuses_a_second_process_and_ends_with_the_first(tmp_path):
     child = context.Process(target=_hold, args=(tmp_path / "run", told, end))
     child.start()
     assert told.wait(30)
-    with pytest.raises(Forbidden, match=r"another command is writing to .*run; wait for it"):
+    with pytest.raises(Forbidden, match=says("files.folder_in_use")):
         only_one(tmp_path / "run").__enter__()
     end.set()
     child.join()

@@ -12,6 +12,7 @@ from imaging_service.protocol import (
     parse_protocol,
     sections,
 )
+from tests.messages import says
 
 SOUND = {"name": "p", "channels": {"dna": "1", "neurite": 2}}
 
@@ -24,51 +25,67 @@ def test_shipped_examples_load(repository):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "sentence"),
     [
-        ({"channels": {"dna": "1", "soma": "2"}}, "channels.soma"),
-        ({"channels": {"neurite": "2"}}, "a fixed assay needs the role dna"),
-        ({"channels": {"aggregate": "2"}}, "no channel has the role dna or neurite"),
-        ({"survival": {"definition": "rounding"}}, "acquisition.frame_interval_h is missing"),
-        ({"survival": {"definition": "faints"}}, "survival.definition"),
+        ({"channels": {"dna": "1", "soma": "2"}}, says("protocol.role_named")),
+        ({"channels": {"neurite": "2"}}, says("protocol.no_dna")),
+        ({"channels": {"aggregate": "2"}}, says("protocol.neither_dna_nor_neurite")),
+        ({"survival": {"definition": "rounding"}}, says("protocol.interval_missing")),
+        ({"survival": {"definition": "faints"}}, says("protocol.definition_named")),
         (
             {"survival": {"definition": "gedi"}, "acquisition": {"frame_interval_h": 12}},
-            "gedi needs the role death",
+            says("protocol.gedi_without_death"),
         ),
         (
             {
                 "survival": {"definition": "rounding"},
                 "acquisition": {"frame_interval_h": 12, "time_point": 1},
             },
-            "remove one of the two",
+            says("protocol.film_and_one_time_point"),
         ),
-        ({"channels": {"dna": "1", "neurite": "1"}}, "two roles"),
-        ({"chanels": {}}, "chanels: there is no such key; known: name, notes, channels"),
+        ({"channels": {"dna": "1", "neurite": "1"}}, says("protocol.channel_with_two_roles")),
+        (
+            {"chanels": {}},
+            says("protocol.no_such_key", named="chanels", known="name, notes, channels"),
+        ),
         (
             {"survival": {"definition": "gedi", "jump": 1}},
-            "survival.jump: there is no such key; known: definition, ",
+            says("protocol.no_such_key", named="survival.jump", known="definition, "),
         ),
         (
             {"quality": {"focus": 1}},
-            "quality.focus: there is no such key; known: focus_z, valid_fields, vehicle_z, ",
+            says(
+                "protocol.no_such_key",
+                named="quality.focus",
+                known="focus_z, valid_fields, vehicle_z, ",
+            ),
         ),
         (
             {"measurement": {"ring_um": -1, "many_puncta": 0}},
-            r"(?s)measurement.ring_um: .*measurement.many_puncta: ",
+            says("protocol.two_keys_named"),
         ),
         (
             {"response": {"phenotype": []}},
-            "response.phenotype: there is no such key; known: phenotypes",
+            says("protocol.no_such_key", named="response.phenotype", known="phenotypes"),
         ),
-        ({"acquisition": {"pixel_size_um": 0}}, "acquisition.pixel_size_um"),
-        ({"acquisition": {"file_pattern": "(?P<well"}}, "is not a regular expression"),
-        ({"acquisition": {"file_pattern": "(?P<channel>x)"}}, "needs the named group well"),
-        ({"response": {"phenotypes": ["viability"]}}, "unknown phenotype 'viability'; known:"),
-        ({"segmentation": {"checkpoint_sha256": "abc"}}, "checkpoint_sha256"),
+        ({"acquisition": {"pixel_size_um": 0}}, says("protocol.pixel_size_named")),
+        (
+            {"acquisition": {"file_pattern": "(?P<well"}},
+            says("protocol.pattern_not_a_regular_expression"),
+        ),
+        (
+            {"acquisition": {"file_pattern": "(?P<channel>x)"}},
+            says("protocol.pattern_without_well"),
+        ),
+        (
+            {"response": {"phenotypes": ["viability"]}},
+            says("columns.unknown_phenotype", named="viability"),
+        ),
+        ({"segmentation": {"checkpoint_sha256": "abc"}}, says("protocol.checkpoint_unpinned")),
     ],
 )
-def test_faults_are_named_by_key(change, says):
-    with pytest.raises(ProtocolError, match=says):
+def test_faults_are_named_by_key(change, sentence):
+    with pytest.raises(ProtocolError, match=sentence):
         parse_protocol(SOUND | change, "p.toml")
 
 
@@ -79,10 +96,10 @@ def test_digest_is_of_what_decides_numbers():
 
 
 def test_files_that_are_no_protocol(tmp_path):
-    with pytest.raises(ProtocolError, match="no protocol file"):
+    with pytest.raises(ProtocolError, match=says("protocol.no_file")):
         load_protocol(tmp_path / "none.toml")
     (tmp_path / "p.toml").write_text("name = ")
-    with pytest.raises(ProtocolError, match="not TOML"):
+    with pytest.raises(ProtocolError, match=says("protocol.not_toml")):
         load_protocol(tmp_path / "p.toml")
 
 

@@ -8,6 +8,7 @@ import pytest
 from imaging_service.review.field_image import FieldImage
 from imaging_service.review.log import UNATTRIBUTED
 from napari_plugin.edits import changes, erased, graph_labels, merged, new_label, refuse_cut, split
+from tests.messages import says
 
 SHAPE = (12, 36)
 # Compartment ► label ► its rows and columns. Cells 1 and 2 are 3 pixels apart, 2 and 3 are 15.
@@ -87,15 +88,15 @@ def test_cells_that_are_apart_or_not_there_are_not_merged():
     for first, second in ((1, 3), (3, 1)):
         with pytest.raises(
             ValueError,
-            match=f"cells {first} and {second} are 21 pixels apart; .* at most 15 pixels apart",
+            match=says("edits.cells_too_far_apart", first=first, second=second),
         ):
             merged(field(), first, second)
     aside = field({"nuclei": {1: (0, 2, 0, 2), 2: (18, 20, 0, 2)}}, (20, 4))
-    with pytest.raises(ValueError, match="are 17 pixels apart"):
+    with pytest.raises(ValueError, match=says("edits.cells_far_apart")):
         merged(aside, 1, 2)
     for absent in (0, 9):
         for pair in ((absent, 1), (1, absent)):
-            with pytest.raises(ValueError, match=f"there is no cell {absent} to merge; first pick"):
+            with pytest.raises(ValueError, match=says("edits.cell_to_merge_missing", label=absent)):
                 merged(field(), *pair)
 
 
@@ -122,18 +123,22 @@ def test_a_cell_is_split_in_as_many_parts_as_there_are_points():
 @pytest.mark.parametrize(
     ("points", "compartment", "words"),
     [
-        ([(3, 3)], "nuclei", "a split needs at least two points inside nuclei 1"),
-        ([(3, 3), (1, 1)], "nuclei", "a split needs at least two points inside nuclei 1"),
-        ([(3, 3), (3, 9)], "somas", "a split needs at least two points inside somas 1"),
+        ([(3, 3)], "nuclei", says("edits.too_few_points", what="nuclei")),
+        ([(3, 3), (1, 1)], "nuclei", says("edits.too_few_points", what="nuclei")),
+        ([(3, 3), (3, 9)], "somas", says("edits.too_few_points", what="somas")),
         (
             [(3, 3), (40, 3)],
             "nuclei",
-            "row 40, column 3 is outside .* nuclei, .* 12 × 36 .* nuclei 1",
+            says("edits.point_outside", row=40, column=3, what="nuclei"),
         ),
-        ([(3, 3), (3, 36)], "somas", "row 3, column 36 is outside .* somas, .* inside somas 1"),
-        ([(3, 3), (-9, 3)], "nuclei", "row -9, column 3 is outside the loaded labels of nuclei"),
-        ([(3, -33), (3, 3)], "nuclei", "row 3, column -33 is outside the loaded labels of nuclei"),
-        ([(8, 3), (8, 9)], "neurites", "neurites cannot be split, only cells; .* nuclei or somas"),
+        ([(3, 3), (3, 36)], "somas", says("edits.point_outside", row=3, column=36, what="somas")),
+        ([(3, 3), (-9, 3)], "nuclei", says("edits.point_outside", row=-9, column=3, what="nuclei")),
+        (
+            [(3, -33), (3, 3)],
+            "nuclei",
+            says("edits.point_outside", row=3, column=-33, what="nuclei"),
+        ),
+        ([(8, 3), (8, 9)], "neurites", says("edits.not_a_cell")),
     ],
 )
 def test_what_cannot_be_split_is_refused(points, compartment, words):
@@ -161,7 +166,7 @@ EDGES = {
 def test_an_object_that_the_window_cuts_is_not_corrected_by_half(edge):
     box, _ = EDGES[edge]
     shown = field({"nuclei": {1: box, 2: (3, 5, 3, 5)}}, (8, 8), (20, 20), (7, 7))
-    with pytest.raises(ValueError, match="nuclei 1 is cut by the edge of the loaded labels"):
+    with pytest.raises(ValueError, match=says("edits.cut_by_window", what="nuclei 1")):
         refuse_cut(shown, ["nuclei"], (1,))
     for refused in (
         lambda: erased(shown, "nuclei", 1),
@@ -169,7 +174,7 @@ def test_an_object_that_the_window_cuts_is_not_corrected_by_half(edge):
         lambda: merged(shown, 2, 1),  # it is the second that is cut
         lambda: split(shown, 1, [(box[0], box[2]), (box[1] - 1, box[3] - 1)]),
     ):
-        with pytest.raises(ValueError, match="nuclei 1 is cut by the edge of the loaded labels"):
+        with pytest.raises(ValueError, match=says("edits.cut_by_window", what="nuclei 1")):
             refused()
     assert not (erased(shown, "nuclei", 2)["nuclei"] == 2).any()
 
@@ -184,7 +189,7 @@ def test_an_object_at_the_edge_of_the_field_is_whole(edge):
 def test_a_nucleus_whose_soma_is_cut_is_not_erased_but_a_whole_punctum_is():
     drawn = {"nuclei": {1: (3, 5, 3, 5)}, "somas": {1: (0, 6, 2, 6)}, "puncta": {1: (4, 5, 4, 5)}}
     shown = field(drawn, (8, 8), (20, 20), (7, 7))
-    with pytest.raises(ValueError, match="somas 1 is cut"):
+    with pytest.raises(ValueError, match=says("edits.cut_by_window", what="somas 1")):
         erased(shown, "nuclei", 1)
     assert not erased(shown, "puncta", 1)["puncta"].any()
 

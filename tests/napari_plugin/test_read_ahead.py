@@ -8,6 +8,7 @@ import pytest
 
 from imaging_service.errors import StoreError
 from napari_plugin.read_ahead import ReadAhead
+from tests.messages import says
 
 FIRST, SECOND, THIRD, FOURTH = (("B02", n, 1) for n in range(1, 5))
 LIMIT_S = 30
@@ -79,7 +80,7 @@ def test_taking_waits_while_the_field_is_being_read(store, ahead):
 
 def test_what_reading_raised_is_raised_when_the_field_is_taken_and_only_once(store, ahead):
     ahead.want([("bad", 7, 1), FIRST])
-    with pytest.raises(StoreError, match="field 7 is damaged"):
+    with pytest.raises(StoreError, match=says("own_error.reading")):
         ahead.take(("bad", 7, 1))
     assert ahead.take(("bad", 7, 1)) is None
     assert ahead.take(FIRST) == "field 1"  # the next field is read all the same

@@ -16,6 +16,7 @@ from imaging_service.protocol import parse_protocol
 from imaging_service.review.local import LocalRun
 from segmentation.phantoms.films import Film, render_film
 from segmentation.phantoms.render import Optics
+from tests.messages import says
 from tests.napari_plugin.cursor import point_at
 
 LAYERS = [
@@ -216,7 +217,7 @@ def test_a_field_that_cannot_be_read_leaves_the_reviewer_where_they_are(review, 
     assert (well, 1, None) in log.standing()
     assert (well, 2, None) not in log.standing()
     widget.session.go_to(widget.session.wells[3])
-    with pytest.raises(ValueError, match="is not shown yet"):
+    with pytest.raises(ValueError, match=says("session.field_not_shown")):
         widget.session.undo()
 
 

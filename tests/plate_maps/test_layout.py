@@ -5,6 +5,7 @@ import pytest
 
 from plate_maps import Control, check, plate_format, read_plate_map
 from plate_maps.layout import Design, LayoutError, draw, lay_out, to_csv
+from tests.messages import says
 
 DESIGN = Design(
     {"SOD1-07": "SOD1 p.A5V", "SOD1-07-iso": "SOD1 corrected", "HC-01": "healthy, donor 3"},
@@ -65,11 +66,11 @@ def test_a_draw_in_which_a_line_follows_rows_or_columns_is_drawn_again():
 
 def test_lines_that_do_not_fit_together_are_refused_not_split():
     many = Design({f"L{i}": "" for i in range(12)}, ("a",), (1e-7, 1e-6, 1e-5, 1e-4))
-    with pytest.raises(LayoutError, match="confounded with the plate"):
+    with pytest.raises(LayoutError, match=says("layout.line_confounded_with_plate")):
         lay_out(many, plate_format(96), 1)
-    with pytest.raises(LayoutError, match="above 0"):
+    with pytest.raises(LayoutError, match=says("layout.number_not_above_zero")):
         lay_out(Design({"L": ""}, ("a",), (0.0,)), PLATE, 1)
-    with pytest.raises(LayoutError, match="at least one line"):
+    with pytest.raises(LayoutError, match=says("layout.no_line")):
         lay_out(Design({}, ("a",), (1e-6,)), PLATE, 1)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from plate_maps import Condition, Control, PlateFormat, PlateMap, PlateMapError, Well, plate_format
 from plate_maps.picture import picture
+from tests.messages import says
 
 CONDITIONS = {
     Well(2, 3): Condition("L2", "DMSO", 0.0, Control.VEHICLE, genotype="corrected", batch="d1"),
@@ -110,7 +111,7 @@ def test_records_in_any_order_give_a_map_in_well_order():
 def test_a_record_whose_annotations_are_no_pairs_is_refused_by_its_well():
     records = PLATE.records()
     records[2]["annotations"] = "by kim"
-    with pytest.raises(ValueError, match="record of well B05: annotations must be a list of pairs"):
+    with pytest.raises(ValueError, match=says("map.record_annotations_not_pairs")):
         PlateMap.from_records(PLATE.format, records)
 
 

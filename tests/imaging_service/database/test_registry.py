@@ -9,6 +9,7 @@ from imaging_service.database.tables import DonorRow, LineRow
 from imaging_service.errors import RegistryRefused
 from imaging_service.settings import Settings
 from plate_maps.registry import read_lines
+from tests.messages import says
 
 LINES = "line\tdonor\tgene\tisogenic_parent\tpassage\nS1-iso\tD1\t\tS1\t31\nS1\tD1\tSOD1\t\t28\nF1\tD2\tFUS\t\t\n"
 
@@ -50,23 +51,26 @@ def test_merging_adds_replaces_and_says_which(session):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "sentence"),
     [
-        ("line\tdonor\nX\t\n", "the donor is missing"),
+        ("line\tdonor\nX\t\n", says("registry.donor_missing")),
         (
             "line\tdonor\tisogenic_parent\nX\tD1\tnobody\n",
-            "isogenic parent nobody is not in the registry",
+            says("registry.parent_unknown", parent="nobody"),
         ),
-        ("line\tdonor\tisogenic_parent\nX\tD9\tS1\n", "isogenic lines share a donor"),
-        ("line\tdonor\tbirthday\nX\tD1\t1970-01-01\n", "unknown columns 'birthday'"),
+        ("line\tdonor\tisogenic_parent\nX\tD9\tS1\n", says("registry.parent_of_another_donor")),
+        (
+            "line\tdonor\tbirthday\nX\tD1\t1970-01-01\n",
+            says("registry.unknown_column", named="birthday"),
+        ),
         # would part S1 from S1-iso
-        ("line\tdonor\nS1\tD9\n", "isogenic parent S1 has donor D9"),
+        ("line\tdonor\nS1\tD9\n", says("registry.donor_of_a_parent_changed")),
     ],
 )
-def test_a_fault_changes_nothing(session, text, says):
+def test_a_fault_changes_nothing(session, text, sentence):
     merge_lines(session, LINES, "lines.tsv")
     before = load_registry(session)
-    with pytest.raises(RegistryRefused, match=says):
+    with pytest.raises(RegistryRefused, match=sentence):
         merge_lines(session, text, "bad.tsv")
     session.rollback()
     assert load_registry(session) == before
@@ -85,5 +89,5 @@ def test_batches(session):
     assert merge_batches(session, "batch\tpurity\ndiff-1\t0.8\n", "b.tsv").added == ["diff-1"]
     assert merge_batches(session, "batch\tpurity\ndiff-1\t0.9\n", "b.tsv").changed == ["diff-1"]
     assert load_registry(session).batches["diff-1"].purity == "0.9"
-    with pytest.raises(RegistryRefused, match="is not a number from 0 to 1"):
+    with pytest.raises(RegistryRefused, match=says("registry.share_out_of_range")):
         merge_batches(session, "batch\tpurity\ndiff-2\t80\n", "b.tsv")

@@ -13,6 +13,7 @@ from imaging_service.ingest.harmony import HarmonyReader
 from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat
+from tests.messages import says
 from tests.vendor_scans import operetta
 
 
@@ -25,20 +26,20 @@ class TestHarmonyKeepsTheContract(PlateReaderContract):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "sentence"),
     [
-        (b"<a>", "not readable XML"),
-        (b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "not readable XML"),
-        (b"<a/>", "names no plate"),
+        (b"<a>", says("harmony.not_xml")),
+        (b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", says("harmony.not_xml")),
+        (b"<a/>", says("harmony.no_plate")),
         (
             b"<E><Plates><Plate><Name>p</Name><PlateRows>8</PlateRows><PlateColumns>12</PlateColumns></Plate></Plates><Images><Image><URL>x.tiff</URL></Image></Images></E>",
-            "has no Row, Col",
+            says("harmony.element_without_place"),
         ),
     ],
 )
-def test_hostile_and_foreign_indices(tmp_path, content, says):
+def test_hostile_and_foreign_indices(tmp_path, content, sentence):
     (tmp_path / "Index.idx.xml").write_bytes(content)
-    with pytest.raises(ScanError, match=says):
+    with pytest.raises(ScanError, match=sentence):
         plan_scan(tmp_path, Acquisition())
 
 
@@ -129,22 +130,25 @@ def test_a_file_that_is_not_beside_the_index_is_missing(tmp_path, url):
 
 
 @pytest.mark.parametrize(
-    ("second", "says"),
+    ("second", "sentence"),
     [
-        (image("b.tiff"), "is listed twice"),
-        (image("b.tiff", field=5, size="6.5E-07", height="6.5E-07"), "2 different pixel sizes"),
-        (image("b.tiff", field="x"), "b.tiff"),
+        (image("b.tiff"), says("harmony.image_twice")),
+        (
+            image("b.tiff", field=5, size="6.5E-07", height="6.5E-07"),
+            says("harmony.pixel_sizes_differ"),
+        ),
+        (image("b.tiff", field="x"), says("harmony.image_named")),
     ],
 )
-def test_an_index_that_contradicts_itself_is_refused(tmp_path, second, says):
-    with pytest.raises(ScanError, match=says):
+def test_an_index_that_contradicts_itself_is_refused(tmp_path, second, sentence):
+    with pytest.raises(ScanError, match=sentence):
         plan_scan(
             export(tmp_path, image("a.tiff"), second, files=("a.tiff", "b.tiff")), Acquisition()
         )
 
 
 def test_pixels_that_are_not_square_are_refused(tmp_path):
-    with pytest.raises(ScanError, match="not square"):
+    with pytest.raises(ScanError, match=says("harmony.pixels_not_square")):
         plan_scan(export(tmp_path, image("a.tiff", height="3.3E-07")), Acquisition())
 
 

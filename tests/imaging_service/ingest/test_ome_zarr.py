@@ -12,6 +12,7 @@ from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
 from imaging_service.store import plates
 from plate_maps import plate_format
+from tests.messages import says
 
 PLANE = np.arange(48, dtype=np.uint16).reshape(6, 8)
 
@@ -147,7 +148,7 @@ def test_the_pixel_size_is_in_micrometres_and_of_all_scales(foreign, written, si
 
 @pytest.mark.parametrize("written", [{"scale": (1.0, 1.0, 650.0, 700.0)}, {"axes": "czxy"}])
 def test_pixels_that_are_no_square_grid_are_not_read(foreign, written):
-    with pytest.raises(ScanError, match="names no well with images"):
+    with pytest.raises(ScanError, match=says("ome_zarr.no_well_with_images")):
         plan_scan(foreign(**written)[0], Acquisition())
 
 
@@ -159,7 +160,7 @@ def test_a_lost_chunk_is_an_image_error_and_no_zeros(foreign):
         for p in sorted((root / "B" / "3" / "0" / "0").rglob("*"))
         if p.is_file() and not p.name.startswith(".")
     ).unlink()
-    with pytest.raises(ImageError, match="5 of 6 chunks are there"):
+    with pytest.raises(ImageError, match=says("stores.chunks_counted", there=5, of=6)):
         reader_named("ome-zarr").read(plan, plan.images[0], Limits())
 
 

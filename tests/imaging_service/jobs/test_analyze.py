@@ -20,6 +20,7 @@ from imaging_service.jobs.summary import TABLES
 from imaging_service.protocol import load_protocol, parse_protocol
 from phenotypes.columns.dictionary import columns
 from plate_maps import Well
+from tests.messages import says
 
 
 def table(folder, name):
@@ -140,12 +141,12 @@ def test_another_run_does_not_overwrite_a_folder(analysed, phantom_inputs):
     other = replace(
         phantom_inputs, protocol=phantom_inputs.protocol.model_copy(update={"name": "other"})
     )
-    with pytest.raises(ScanError, match="holds another run"):
+    with pytest.raises(ScanError, match=says("analyze.folder_of_another_run")):
         analyze(lambda: other, analysed)
 
 
 def test_two_commands_cannot_write_to_one_folder(phantom_inputs, tmp_path):
-    with only_one(tmp_path), pytest.raises(Forbidden, match="another command is writing"):
+    with only_one(tmp_path), pytest.raises(Forbidden, match=says("files.folder_in_use")):
         analyze(lambda: phantom_inputs, tmp_path)
 
 
@@ -181,7 +182,7 @@ def broken(phantom_plate, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "says"),
+    ("kind", "status", "sentence"),
     [
         ("lost", "failed", "field 2: the image of channel '2' is missing"),
         ("cut", "failed", "cut short|cannot be read"),
@@ -190,7 +191,7 @@ def broken(phantom_plate, tmp_path_factory):
         ("gone", "skipped", "in the plate map, but not in the scan"),
     ],
 )
-def test_bad_data_fail_their_well_with_the_reason(broken, kind, status, says):
+def test_bad_data_fail_their_well_with_the_reason(broken, kind, status, sentence):
     out, wells = broken
     row = table(out, "wells").filter(pl.col("well") == wells[kind]).to_dicts()[0]
     assert row["status"] == status

@@ -9,6 +9,7 @@ import pytest
 from imaging_service.errors import StoreError
 from imaging_service.jobs.curves import other_curves, write_curves
 from phenotypes.plates.responses import Curve
+from tests.messages import says
 
 
 def fitted(model="hill", band=True):
@@ -90,7 +91,7 @@ def test_rows_are_in_order_and_those_that_are_kept_stay(tmp_path):
 
 
 def test_a_number_that_json_has_not_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ValueError, match=says("json.number_that_it_has_not")):
         write_curves(
             tmp_path,
             [Curve("L", "x", "p", "", ("B02",), (float("nan"),), (1.0,), ("b",), fitted(model=""))],
@@ -101,5 +102,5 @@ def test_a_number_that_json_has_not_is_refused(tmp_path):
 def test_a_lost_or_damaged_file_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / "curves.json").write_bytes(content)
-    with pytest.raises(StoreError, match=r"curves\.json"):
+    with pytest.raises(StoreError, match=says("curves.file_named")):
         other_curves(tmp_path, [])

@@ -13,6 +13,7 @@ from imaging_service.cli.main import app
 from imaging_service.errors import StoreError
 from imaging_service.jobs.growth import write_growth
 from imaging_service.store.tables import read_table, write_table
+from tests.messages import says
 
 
 @pytest.fixture
@@ -48,11 +49,11 @@ def test_a_line_that_divides_has_growth_rates_and_the_other_a_reason(own_run, do
 
 
 def test_the_run_itself_and_counts_of_another_protocol_are_refused(own_run, dosing):
-    with pytest.raises(StoreError, match="are the same run; --dosing takes"):
+    with pytest.raises(StoreError, match=says("growth.the_run_itself")):
         write_growth(own_run, own_run)
     record = json.loads((dosing / "run.json").read_text(encoding="utf-8"))
     (dosing / "run.json").write_text(
         json.dumps(record | {"protocol_digest": "other"}), encoding="utf-8"
     )
-    with pytest.raises(StoreError, match="by different protocols, so their counts"):
+    with pytest.raises(StoreError, match=says("growth.protocols_differ")):
         write_growth(own_run, dosing)

@@ -11,6 +11,7 @@ from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, 
 from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
 from imaging_service.protocol import parse_protocol
+from tests.messages import says
 from tests.vendor_scans import tiff_folder
 
 
@@ -36,36 +37,56 @@ def inputs_with(small_inputs):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "error", "says"),
+    ("protocol", "error", "sentence"),
     [
         (
             {"channels": {"dna": "1", "death": "dye"}},
             ProtocolError,
-            r"channels.death = 'dye' is not in the scan; its channels are 1 = '1'",
+            says("plan.channel_name_not_in_scan"),
         ),
-        ({"channels": {"dna": 9}}, ProtocolError, "channels.dna = 9"),
-        ({"channels": {"dna": 4}}, ProtocolError, "channels.dna = 4"),
-        ({"channels": {"dna": 0}}, ProtocolError, "channels.dna = 0"),
-        ({"channels": {"dna": "1", "neurite": 1}}, ProtocolError, "has two roles, dna and neurite"),
+        (
+            {"channels": {"dna": 9}},
+            ProtocolError,
+            says("plan.channel_number_not_in_scan", number=9),
+        ),
+        (
+            {"channels": {"dna": 4}},
+            ProtocolError,
+            says("plan.channel_number_not_in_scan", number=4),
+        ),
+        (
+            {"channels": {"dna": 0}},
+            ProtocolError,
+            says("plan.channel_number_not_in_scan", number=0),
+        ),
+        (
+            {"channels": {"dna": "1", "neurite": 1}},
+            ProtocolError,
+            says("plan.channel_with_two_roles"),
+        ),
         (
             {"acquisition": {"pixel_size_um": 0.3}},
             ProtocolError,
-            r"says 0.3 µm per pixel, the scan .* says 0.65",
+            says("plan.pixel_size_contradicts_scan", size="0.3"),
         ),
-        ({"acquisition": {"pixel_size_um": 0.657}}, ProtocolError, r"says 0.657 µm per pixel"),
-        ({"acquisition": {"plate_wells": 6}}, PlateMapRefused, "outside the 6-well"),
-        ({"acquisition": {"plate_wells": 95}}, ProtocolError, "no plate has 95 wells"),
-        ({"acquisition": {"time_point": 4}}, ProtocolError, "time point 4 is not in the scan"),
-        ({"segmentation": {"engine": "magic"}}, EngineError, "unknown segmentation engine 'magic'"),
+        (
+            {"acquisition": {"pixel_size_um": 0.657}},
+            ProtocolError,
+            says("plan.pixel_size_contradicts_scan", size="0.657"),
+        ),
+        ({"acquisition": {"plate_wells": 6}}, PlateMapRefused, says("plan.map_outside_plate")),
+        ({"acquisition": {"plate_wells": 95}}, ProtocolError, says("plan.no_such_plate")),
+        ({"acquisition": {"time_point": 4}}, ProtocolError, says("plan.time_point_not_in_scan")),
+        ({"segmentation": {"engine": "magic"}}, EngineError, says("engine.unknown")),
         (
             {"survival": {"definition": "rounding"}, "acquisition": {"frame_interval_h": 6}},
             ScanError,
-            "needs at least 3",
+            says("plan.too_few_time_points"),
         ),
     ],
 )
-def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protocol, error, says):
-    with pytest.raises(error, match=says):
+def test_inputs_that_do_not_fit_are_refused_before_any_work(inputs_with, protocol, error, sentence):
+    with pytest.raises(error, match=sentence):
         identify(inputs_with(protocol=protocol))
 
 
@@ -83,7 +104,7 @@ def test_the_protocol_s_pixel_size_is_used_where_the_scan_has_none_and_else_it_i
     scan.mkdir()
     for channel in (1, 2, 3):
         tifffile.imwrite(scan / f"x_B02_s1_w{channel}.tif", np.ones((8, 8), np.uint16))
-    with pytest.raises(ScanError, match=r"carries no pixel size; set acquisition\.pixel_size_um"):
+    with pytest.raises(ScanError, match=says("plan.no_pixel_size")):
         identify(inputs_with(scan=scan))
     given = inputs_with(scan=scan, protocol={"acquisition": {"pixel_size_um": 0.4}})
     assert identify(given)[0].pixel_size_um == 0.4
@@ -115,7 +136,7 @@ def test_wells_are_those_of_map_and_scan_and_what_is_left_out_is_said(inputs_wit
 def test_a_map_of_another_plate_is_refused(inputs_with, tmp_path):
     other = tmp_path / "map.csv"
     other.write_text("well,line,control\nA01,L1,vehicle\n")
-    with pytest.raises(PlateMapRefused, match="no well of the plate map map.csv was scanned"):
+    with pytest.raises(PlateMapRefused, match=says("plan.no_well_scanned")):
         identify(inputs_with(plate_map=other))
 
 
@@ -166,7 +187,7 @@ def test_a_run_that_is_laid_out_goes_on_and_another_is_refused(small_inputs, tmp
     first = lay_out(record, plan, folder)
     assert first.plate == (tmp_path / "run" / "plate.zarr").resolve()
     assert lay_out(record, plan, folder) == first == load(RunRecord, folder.record)
-    with pytest.raises(ScanError, match="holds another run"):
+    with pytest.raises(ScanError, match=says("analyze.folder_of_another_run")):
         lay_out(replace(record, run_id="0" * 64), plan, folder)
 
 
@@ -200,7 +221,7 @@ def test_time_series_are_refused_until_one_point_is_named(tmp_path):
         "well,line,compound,dose,unit,control\nB02,L1,,,,vehicle\nB03,L1,x,1,uM,\n"
     )
     base = {"name": "p", "channels": {"dna": "1"}}
-    with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
+    with pytest.raises(ScanError, match=says("plan.film_without_survival")):
         identify(read_inputs(scan, tmp_path / "map.csv", parse_protocol(base, "p"), None, "auto"))
     one = parse_protocol(base | {"acquisition": {"time_point": 2}}, "p")
     assert identify(read_inputs(scan, tmp_path / "map.csv", one, None, "auto"))[0].wells == (
@@ -219,7 +240,7 @@ def test_a_drawn_time_series_is_refused_until_one_point_is_named(inputs_with, tm
                 np.full((8, 8), time, np.uint16),
             )
     size = {"pixel_size_um": 0.5}
-    with pytest.raises(ScanError, match=r"has 2 time points; add a \[survival\] section"):
+    with pytest.raises(ScanError, match=says("plan.film_without_survival")):
         identify(inputs_with(scan=scan, protocol={"acquisition": size}))
     record, plan = identify(
         inputs_with(scan=scan, protocol={"acquisition": size | {"time_point": 2}})

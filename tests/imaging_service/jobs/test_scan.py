@@ -11,6 +11,7 @@ from imaging_service.jobs import scan
 from imaging_service.jobs.scan import exposed_h, read_planes
 from plate_maps import Well
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
+from tests.messages import says
 
 
 def test_planes_are_projected_by_their_maximum_channel_by_channel(tmp_path):
@@ -40,10 +41,10 @@ def test_each_time_point_and_field_is_its_own(tmp_path):
 def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
     whole = {(f, 1, c, z): plane(1, 2) for f in (1, 2) for c in "12" for z in (1, 2)}
     lost = {k: v for k, v in whole.items() if k != (2, 1, "2", 2)}
-    with pytest.raises(ImageError, match=r"well B02, field 2: channel '2' has 1 of the 2 planes"):
+    with pytest.raises(ImageError, match=says("scan.planes_missing")):
         read_planes(stack_task(tmp_path, lost), 2, 1)
     without = {k: v for k, v in whole.items() if k[:3] != (2, 1, "2")}
-    with pytest.raises(ImageError, match=r"well B02, field 2: the image of channel '2' is missing"):
+    with pytest.raises(ImageError, match=says("scan.image_missing")):
         read_planes(stack_task(tmp_path, without), 2, 1)
 
 
@@ -52,19 +53,19 @@ def test_an_image_that_the_index_names_and_the_folder_lacks_is_missing(tmp_path)
     task = stack_task(
         tmp_path, {(1, 1, "1", 1): plane(1), (1, 1, "2", 1): plane(2)}, missing=absent
     )
-    with pytest.raises(ImageError, match=r"channel '1' is missing \(lost\.tif\)"):
+    with pytest.raises(ImageError, match=says("scan.file_missing")):
         read_planes(task, 1, 1)
 
 
 @pytest.mark.parametrize(
-    ("second", "says"),
+    ("second", "sentence"),
     [
-        (np.ones((2, 2), np.uint16), "channels differ in size"),
-        (np.ones((1, 2), np.int32), "pixels of type int32"),
+        (np.ones((2, 2), np.uint16), says("scan.channels_differ_in_size")),
+        (np.ones((1, 2), np.int32), says("scan.type_of_pixels")),
     ],
 )
-def test_channels_of_one_size_and_of_camera_types(tmp_path, second, says):
-    with pytest.raises(ImageError, match=says):
+def test_channels_of_one_size_and_of_camera_types(tmp_path, second, sentence):
+    with pytest.raises(ImageError, match=sentence):
         read_planes(
             stack_task(
                 tmp_path, {(1, 1, "1", 1): plane(1, 2).astype(second.dtype), (1, 1, "2", 1): second}

@@ -16,6 +16,7 @@ from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
 from imaging_service.store.plates import read_field
 from plate_maps import Well
+from tests.messages import says
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path):
@@ -107,7 +108,7 @@ def test_a_plate_beside_the_record_comes_first(own_run):
 
 def test_lost_parts_are_said(own_run):
     run = LocalRun(own_run)
-    with pytest.raises(StoreError, match="Z/9"):
+    with pytest.raises(StoreError, match=says("stores.well_not_there")):
         run.read_pixels("Z9", 1)
     lost = next(
         p
@@ -115,8 +116,8 @@ def test_lost_parts_are_said(own_run):
         if p.is_file() and p.name != "zarr.json"
     )
     lost.unlink()
-    with pytest.raises(StoreError, match="chunks are there"):
+    with pytest.raises(StoreError, match=says("stores.chunks_missing")):
         run.engine_labels("B04", 1)
     (own_run / "cells.parquet").unlink()
-    with pytest.raises(StoreError, match=r"cells\.parquet"):
+    with pytest.raises(StoreError, match=says("run.cells_not_there")):
         run.cells("B04", 1)

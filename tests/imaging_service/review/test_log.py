@@ -11,6 +11,7 @@ from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
 from imaging_service.review.crops import Crop
 from imaging_service.review.log import ReviewLog, check_cells
 from imaging_service.schemas import Verdict
+from tests.messages import says
 
 BASE = {"nuclei": np.zeros((20, 30), np.int32), "neurites": np.ones((20, 30), np.int32)}
 
@@ -56,7 +57,7 @@ def test_versions_are_deltas_upon_the_engines_labels(tmp_path):
 def test_a_correction_of_an_old_version_is_refused(tmp_path):
     log = ReviewLog(tmp_path)
     log.commit("B03", 1, 1, crop(7), "ann", "")
-    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, version 2 is"):
+    with pytest.raises(ReviewConflict, match=says("log.version_not_newest")):
         log.commit("B03", 1, 1, crop(8), "bob", "")
 
 
@@ -89,17 +90,17 @@ def test_going_back_is_a_version_too(tmp_path):
 def test_damaged_and_absent_versions_are_said(tmp_path):
     log = ReviewLog(tmp_path)
     log.commit("B03", 1, 1, crop(7), "ann", "")
-    with pytest.raises(StoreError, match="has no label version 5"):
+    with pytest.raises(StoreError, match=says("log.no_such_version")):
         log.labels(BASE, "B03", 1, 5)
-    with pytest.raises(ReviewRefused, match="a correction needs labels of nuclei"):
+    with pytest.raises(ReviewRefused, match=says("log.correction_without_nuclei")):
         log.commit("B03", 1, 2, [Crop("cats", 0, 0, np.ones((2, 2), np.int32))], "ann", "")
-    with pytest.raises(ReviewRefused, match="a label is above 1,000,000"):
+    with pytest.raises(ReviewRefused, match=says("log.label_above_the_highest")):
         log.commit("B03", 1, 2, crop(2**31 - 1), "ann", "")
-    with pytest.raises(ReviewRefused, match="nothing to take back"):
+    with pytest.raises(ReviewRefused, match=says("log.nothing_to_take_back")):
         log.revert(lambda _: BASE, "B03", 1, 2, "ann", "")
     path = tmp_path / "review" / "labels" / "B03" / "1" / "0002.npz"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(StoreError, match="is damaged"):
+    with pytest.raises(StoreError, match=says("log.damaged")):
         log.labels(BASE, "B03", 1)
 
 
@@ -150,12 +151,12 @@ def test_a_reading_apart_is_its_own_record(tmp_path):
     assert ReviewLog(tmp_path, "bob").head("B03", 1) == 2
     assert ReviewLog(tmp_path).revision() == 1
     for bad in ("../x", "a b", "x" * 41):
-        with pytest.raises(ReviewRefused, match="cannot name a reading"):
+        with pytest.raises(ReviewRefused, match=says("log.name_of_reading")):
             ReviewLog(tmp_path, bad)
 
 
 def test_a_soma_needs_its_nucleus():
     labels = {"nuclei": np.array([[1, 2]], np.int32), "somas": np.array([[1, 3]], np.int32)}
-    with pytest.raises(ReviewRefused, match="well B03: soma 3 has no nucleus"):
+    with pytest.raises(ReviewRefused, match=says("log.soma_without_nucleus", label=3)):
         check_cells(labels, "well B03")
     check_cells({"somas": labels["somas"]}, "a live assay")

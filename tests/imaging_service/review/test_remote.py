@@ -18,6 +18,7 @@ from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.crops import Crop, pack
 from imaging_service.review.remote import RemoteRun
 from napari_plugin.session import ReviewSession
+from tests.messages import says
 from tests.service import wait_for
 
 
@@ -110,7 +111,7 @@ def test_a_run_is_reviewed_over_http_as_from_its_folder(reviewer, folder, wells)
     assert mine.graph.any()
     first, second = cells(mine)[:2]
     assert ann.erase("nuclei", first).version == 2
-    with pytest.raises(ReviewConflict, match="version 1 is not the newest any more, version 2 is"):
+    with pytest.raises(ReviewConflict, match=says("log.version_not_newest")):
         bob.erase("nuclei", second)
     again = bob.image()
     assert again.label_version == 2
@@ -162,7 +163,7 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "headers", "status", "says"),
+    ("path", "content", "headers", "status", "sentence"),
     [
         ("{well}/1", b"x", {}, 428, "needs the header If-Match"),
         ("{well}/1", b"no npz", {"If-Match": '"1"'}, 422, "is not an .npz"),
@@ -203,7 +204,9 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
         ("..%2F..%2Fx/1", body([[1]]), {"If-Match": '"1"'}, 404, ""),
     ],
 )
-def test_corrections_that_are_none_are_refused(service, done, path, content, headers, status, says):
+def test_corrections_that_are_none_are_refused(
+    service, done, path, content, headers, status, sentence
+):
     running, client = service
     well = [row["well"] for row in client.wells(done.id) if row["status"] == "done"][-1]
     url = f"{running.url}/runs/{done.id}/fields/{path.format(well=well)}/labels"
@@ -270,7 +273,7 @@ def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(
     try:
         ann.erase("nuclei", cells(ann.image())[0])
         assert "was deleted" in until(lambda: ann.run.state().reason)
-        with pytest.raises(ServiceRefused, match="was deleted"):
+        with pytest.raises(ServiceRefused, match=says("plate_store.deleted")):
             ann.run.apply()
     finally:
         work.with_name("away").rename(work)
@@ -359,7 +362,7 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
     )
     ann.undo()
     assert ann.said(ann.standing()) == "rejected by ann: bubble · label version 4"
-    with pytest.raises(ServiceRefused, match="no answer"):
+    with pytest.raises(ServiceRefused, match=says("remote.no_answer")):
         ann.go_to(ann.wells[-1])
         ann.image()
     running.start().close()
@@ -419,7 +422,7 @@ def test_the_plate_is_read_in_ranges_and_nothing_beside_it(service, done):
     assert httpx.head(chunk).headers["content-length"] == str(len(whole.content))
     for path in ("../run.json", "%2e%2e/run.json", "..%2Frun.json", "nothing/here", ""):
         assert httpx.get(f"{base}/plate.zarr/{path}").status_code == 404, path
-    with pytest.raises(StoreError, match="the service has no Z/9"):
+    with pytest.raises(StoreError, match=says("remote.well_not_there")):
         RemoteRun(client, done.id).read_pixels("Z9", 1)
 
 

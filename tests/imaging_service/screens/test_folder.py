@@ -26,6 +26,7 @@ from imaging_service.screens.folder import (
 from imaging_service.web.screen_charts import forest
 from phenotypes.columns.dictionary import columns, empty_table
 from tests.imaging_service.written_runs import LINES, REGISTRY, four_runs, write_run
+from tests.messages import says
 from tests.phenotypes.drawn_screens import ladder_wells
 
 
@@ -81,7 +82,7 @@ def test_adding_a_run_fits_only_what_it_touches_and_stale_tables_are_refused(
     again = fit(folder)
     assert again.tables.refitted == 0
     add_run(folder, runs[3], "north")
-    with pytest.raises(ScreenError, match="added to or removed from screen .* since it was fitted"):
+    with pytest.raises(ScreenError, match=says("screen.changed_since_fitted")):
         read_screen_table(folder, "responses")
     assert fit(folder).tables.refitted == 12  # every line stands on the new plate
     remove_run(folder, "0" * 60 + "0004"[:4])
@@ -100,7 +101,7 @@ def test_damaged_parts_are_named(screen, tmp_path):
     folder = copy_of(screen, tmp_path)
     part = next(folder.glob("plates/*/conditions.parquet"))
     part.write_bytes(part.read_bytes()[:200])
-    with pytest.raises(ScreenError, match=r"conditions.parquet: cannot be read"):
+    with pytest.raises(ScreenError, match=says("screen.conditions_unreadable")):
         fit(folder)
 
 
@@ -136,9 +137,7 @@ def test_one_plate_does_not_count_twice(screen, runs, tmp_path):
     (twin / "run.json").write_text(
         json.dumps(record | {"run_id": "f" * 64, "protocol_digest": "other"})
     )
-    with pytest.raises(
-        ScreenError, match="is in the screen already, as run 000000000000.*count twice"
-    ):
+    with pytest.raises(ScreenError, match=says("screen.run_counted_twice")):
         add_run(folder, twin)
 
 
@@ -161,17 +160,20 @@ def test_confounded_lines_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "sentence"),
     [
-        ("name = 'x'\nhealthy = ['a']", "healthy"),
-        ("name = 'x'\neffect_floor = {nonsense = 1.0}", "unknown phenotype 'nonsense'"),
-        ("name = ", "Invalid value"),
+        ("name = 'x'\nhealthy = ['a']", says("screen.key_named")),
+        (
+            "name = 'x'\neffect_floor = {nonsense = 1.0}",
+            says("columns.unknown_phenotype", named="nonsense"),
+        ),
+        ("name = ", says("screen.not_toml")),
     ],
 )
-def test_settings_are_checked(screen, tmp_path, content, says):
+def test_settings_are_checked(screen, tmp_path, content, sentence):
     folder = copy_of(screen, tmp_path)
     (folder / "screen.toml").write_text(content)
-    with pytest.raises(ScreenError, match=says):
+    with pytest.raises(ScreenError, match=sentence):
         fit(folder)
 
 
@@ -189,17 +191,17 @@ def test_settings_change_what_is_read(screen, tmp_path):
 
 
 def test_what_is_no_run_or_no_screen_is_said(tmp_path, runs):
-    with pytest.raises(ScreenError, match="is not a finished run: it has no run.json"):
+    with pytest.raises(ScreenError, match=says("screen.run_not_finished")):
         add_run(tmp_path / "s", tmp_path)
-    with pytest.raises(ScreenError, match="is not a screen"):
+    with pytest.raises(ScreenError, match=says("screen.not_a_screen")):
         fit(tmp_path)
     add_run(tmp_path / "s", runs[0])
-    with pytest.raises(ScreenError, match="was not fitted yet"):
+    with pytest.raises(ScreenError, match=says("screen.not_fitted")):
         read_screen_table(tmp_path / "s", "responses")
     (tmp_path / "bad.tsv").write_text("line\tdonor\tbirthday\nL\tD\t1970\n")
-    with pytest.raises(ScreenError, match="unknown columns 'birthday'"):
+    with pytest.raises(ScreenError, match=says("registry.unknown_column", named="birthday")):
         set_registry(tmp_path / "s", tmp_path / "bad.tsv", None)
-    with pytest.raises(ScreenError, match="0 runs of screen"):
+    with pytest.raises(ScreenError, match=says("screen.run_not_known")):
         remove_run(tmp_path / "s", "abc")
 
 
@@ -218,7 +220,7 @@ def test_pictures_of_every_kind_are_drawn(screen, tmp_path):
     )
     assert png.name == "curve_nc-log2-aggregate_x_S1.png"
     assert png.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ScreenError, match="no picture for this choice"):
+    with pytest.raises(ScreenError, match=says("screen.no_picture")):
         draw(screen, tmp_path, line="nobody")
 
 
@@ -238,7 +240,7 @@ def test_of_a_reviewed_run_the_tables_that_follow_the_review_join(analysed, tmp_
     )
     with pytest.raises(
         ScreenError,
-        match=r"was reviewed since its tables were made \(review at revision 2, tables at 1\).*review apply",
+        match=says("screen.review_newer_than_tables"),
     ):
         add_run(tmp_path / "s", run)
     apply_review(run)
@@ -252,9 +254,7 @@ def test_tables_of_other_settings_or_another_registry_are_stale(screen, tmp_path
     folder = copy_of(screen, tmp_path)
     with (folder / "screen.toml").open("a") as stream:
         stream.write("effect_floor = {live_density = 3.0}\n")
-    with pytest.raises(
-        ScreenError, match="settings, registry or software of screen .* changed since it was fitted"
-    ):
+    with pytest.raises(ScreenError, match=says("screen.settings_changed")):
         read_screen_table(folder, "responses")
     assert set(
         fit(folder).tables.responses.filter(pl.col("phenotype") == "live_density")["effect_floor"]
@@ -297,7 +297,7 @@ def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path,
         fit(folder)
     monkeypatch.setattr(screens_module, "write_table", true)
     remove_run(folder, added.run_id)
-    with pytest.raises(ScreenError, match="or a fit was interrupted"):
+    with pytest.raises(ScreenError, match=says("screen.fit_interrupted")):
         read_screen_table(folder, "responses")
     assert fit(folder).tables.responses.equals(read_screen_table(screen, "responses"))
 

@@ -9,6 +9,7 @@ from imaging_service.files import staged
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter, read_labels
 from plate_maps import Well
+from tests.messages import says
 
 RNG = np.random.default_rng(0)
 LABELS = {"nuclei": RNG.integers(0, 9, (1300, 700)).astype(np.int32)}
@@ -70,5 +71,5 @@ def test_a_lost_chunk_and_a_flipped_bit_are_said(tmp_path):
     with pytest.raises(StoreError):
         read_labels(tmp_path, WELL, 1)
     chunk.unlink()
-    with pytest.raises(StoreError, match="chunks are there"):
+    with pytest.raises(StoreError, match=says("stores.chunks_missing")):
         read_labels(tmp_path, WELL, 1)

@@ -6,6 +6,7 @@ import pytest
 
 from phenotypes.cells.measure import MeasureSettings, measure
 from segmentation import Field, Segmentation
+from tests.messages import says
 
 
 def disc(shape, centre, radius):
@@ -184,9 +185,9 @@ def test_no_nuclei_is_an_empty_table_and_no_labels_an_error(cell):
         )
         == 0
     )
-    with pytest.raises(ValueError, match="neither nuclei nor somas were segmented"):
+    with pytest.raises(ValueError, match=says("measure.nothing_segmented")):
         measure(field, Segmentation({}, "t"))
-    with pytest.raises(ValueError, match="labels of nuclei are"):
+    with pytest.raises(ValueError, match=says("measure.labels_of_another_shape")):
         measure(field, Segmentation({"nuclei": empty[:5]}, "t"))
 
 

@@ -11,6 +11,7 @@ from phenotypes.columns.dictionary import (
     markdown,
     phenotype,
 )
+from tests.messages import says
 
 
 def test_names_are_unique_within_a_table_and_everything_has_a_meaning():
@@ -31,14 +32,14 @@ def test_conform_orders_types_and_fills():
 
 
 def test_a_column_without_a_meaning_is_refused():
-    with pytest.raises(ValueError, match="cell table has columns without a definition: mystery"):
+    with pytest.raises(ValueError, match=says("columns.without_definition")):
         conform(pl.DataFrame({"mystery": [1]}), "cell")
 
 
 def test_unknown_phenotypes_list_the_known():
-    with pytest.raises(ValueError, match=r"unknown phenotype 'viability'; known: .*live_density"):
+    with pytest.raises(ValueError, match=says("columns.unknown_phenotype", named="viability")):
         phenotype("viability")
-    with pytest.raises(ValueError, match="unknown phenotype 'well'"):
+    with pytest.raises(ValueError, match=says("columns.unknown_phenotype", named="well")):
         phenotype("well")
 
 

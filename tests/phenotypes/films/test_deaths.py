@@ -14,6 +14,7 @@ from phenotypes.films.deaths import (
     tracks_table,
     with_sensor,
 )
+from tests.messages import says
 
 FRAMES = 8
 FIELD = (600.0, 600.0)
@@ -162,7 +163,7 @@ def test_a_sensor_dates_the_death_and_a_lost_track_is_never_one(definition):
         "lost",
         24.0,
     )
-    with pytest.raises(ValueError, match="needs a threshold"):
+    with pytest.raises(ValueError, match=says("deaths.threshold_missing")):
         ended(track([1]), definition)
 
 

@@ -8,6 +8,7 @@ from scipy import optimize, stats
 
 from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import occupancy
+from tests.messages import says
 
 DOSES = np.array([1e-8, 3e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5])
 DESIGN = np.concatenate([np.zeros(8), np.repeat(DOSES, 2)])
@@ -97,9 +98,9 @@ def test_too_little_to_fit():
     assert fit([0, 0, 1e-6, 1e-5, 1e-4], [1, 1, 2, 3, 4]).status == "too_few_doses"
     assert fit([0, 0, 1e-8, 1e-7, 1e-6, 1e-5], [1, 1, 2, 3, 4, 5]).status == "too_few_wells"
     assert fit(DESIGN, np.ones(len(DESIGN))).status == "flat"
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match=says("dose_response.not_finite")):
         fit([0, 1e-6], [1.0, np.nan])
-    with pytest.raises(ValueError, match="same length"):
+    with pytest.raises(ValueError, match=says("dose_response.lengths_differ")):
         fit([0, 1e-6], [1.0])
 
 

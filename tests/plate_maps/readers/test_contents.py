@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plate_maps.readers.contents import compounds_of, condition_from
+from tests.messages import says
 
 EDARAVONE = {"compound_2": "edaravone", "dose_2": "3"}
 
@@ -53,28 +54,43 @@ def test_close_doses_have_different_names():
 
 def test_a_vehicle_holds_solvents_only():
     assert condition(compound="DMSO", control="vehicle", compound_2="water").is_vehicle
-    with pytest.raises(ValueError, match="marked as vehicle and holds edaravone 3 µM"):
+    with pytest.raises(ValueError, match=says("map.vehicle_with_a_second_compound")):
         condition(compound="DMSO", control="vehicle", **EDARAVONE)
 
 
 @pytest.mark.parametrize(
-    ("cells", "says"),
+    ("cells", "sentence"),
     [
-        ({"compound": "riluzole", "dose": "1", "compound_2": "edaravone"}, "edaravone has no dose"),
-        ({"compound": "riluzole", **EDARAVONE}, "riluzole has no dose"),
-        ({"compound": "riluzole", "dose": "1", "dose_2": "3"}, "column compound_2"),
-        ({"compound": "Edaravone", "dose": "1", **EDARAVONE}, "is given twice"),
-        ({"compound": "DMSO", "compound_2": "DMSO"}, "mark it as vehicle"),
-        ({"compound": "2025-09-01 00:00:00", "dose": "1"}, "compound '2025-09-01 00:00:00' is a"),
-        ({"compound": "1-Sep", "dose": "1"}, "is a date"),
-        ({"compound": "01.09.2025", "dose": "1"}, "is a date"),
-        ({"compound": "10:30:00", "dose": "1"}, "is a date"),
-        ({"compound": "x", "dose": "2025-02-01"}, "dose '2025-02-01' is a date"),
-        ({"line": "Mar-01", "compound": "x", "dose": "1"}, "line 'Mar-01' is a date"),
+        (
+            {"compound": "riluzole", "dose": "1", "compound_2": "edaravone"},
+            says("map.compound_without_dose", what="edaravone"),
+        ),
+        ({"compound": "riluzole", **EDARAVONE}, says("map.compound_without_dose", what="riluzole")),
+        (
+            {"compound": "riluzole", "dose": "1", "dose_2": "3"},
+            says("map.second_dose_without_compound"),
+        ),
+        ({"compound": "Edaravone", "dose": "1", **EDARAVONE}, says("map.compound_twice")),
+        ({"compound": "DMSO", "compound_2": "DMSO"}, says("map.vehicle_not_marked")),
+        (
+            {"compound": "2025-09-01 00:00:00", "dose": "1"},
+            says("map.entry_became_a_date", what="compound '2025-09-01 00:00:00'"),
+        ),
+        ({"compound": "1-Sep", "dose": "1"}, says("map.name_became_a_date")),
+        ({"compound": "01.09.2025", "dose": "1"}, says("map.name_became_a_date")),
+        ({"compound": "10:30:00", "dose": "1"}, says("map.name_became_a_date")),
+        (
+            {"compound": "x", "dose": "2025-02-01"},
+            says("map.entry_became_a_date", what="dose '2025-02-01'"),
+        ),
+        (
+            {"line": "Mar-01", "compound": "x", "dose": "1"},
+            says("map.entry_became_a_date", what="line 'Mar-01'"),
+        ),
     ],
 )
-def test_what_a_well_cannot_hold_is_refused(cells, says):
-    with pytest.raises(ValueError, match=says):
+def test_what_a_well_cannot_hold_is_refused(cells, sentence):
+    with pytest.raises(ValueError, match=sentence):
         condition(**cells)
 
 

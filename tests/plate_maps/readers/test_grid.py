@@ -8,6 +8,7 @@ from openpyxl import Workbook
 from plate_maps import Condition, Control, PlateMapError, Well, read_plate_map
 from plate_maps.readers.grid import find_blocks, read_grid
 from plate_maps.readers.sheets import Sheet
+from tests.messages import says
 from tests.plate_maps.written_maps import GRID, write
 
 PLATE = """line,1,2,3
@@ -195,9 +196,7 @@ def test_a_block_may_start_at_any_column(tmp_path):
 
 def test_blocks_of_different_columns_are_joined_by_their_numbers(tmp_path):
     more = PLATE + "\ndensity,2,3\nA,20000,20000\nB,20000,20000\n"
-    with pytest.raises(
-        PlateMapError, match=r"density differs.*\(empty\) at A01, B01; 20000 at A02"
-    ):
+    with pytest.raises(PlateMapError, match=says("map.treatment_differs")):
         read(tmp_path, more)
     full = PLATE + "\ndensity,1,2,3\nA,20000,20000,20000\nB,20000,20000,20000\n"
     assert dict(read(tmp_path, full)["A03"].annotations) == {"density": "20000"}
@@ -212,19 +211,19 @@ def test_empty_columns_to_the_left_and_totals_do_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "sentence"),
     [
-        ("control,1,2,3", "control,3,2,1", "map.csv, row 14: row A belongs to no block"),
-        ("control,1,2,3", "control,1,1,2", "row 14: row A belongs to no block"),
-        ("compound,1,2,3", "compound,1,2,x", "row 6: row A belongs to no block"),
-        ("B,0,1,10", "\nB,0,1,10", "row 12: row B belongs to no block"),
-        ("compound,1,2,3", "compound,1,2,", "row 6: 'ril' stands under no column number"),
-        ("B,0,1,10", "Bb,0,1,10", "mixes upper and lower case"),
-        ("dose (uM),1,2,3", "dose (%),1,2,3", "'%' is not a concentration unit"),
+        ("control,1,2,3", "control,3,2,1", says("map.no_block", place="map.csv, row 14", row="A")),
+        ("control,1,2,3", "control,1,1,2", says("map.no_block", place="row 14", row="A")),
+        ("compound,1,2,3", "compound,1,2,x", says("map.no_block", place="row 6", row="A")),
+        ("B,0,1,10", "\nB,0,1,10", says("map.no_block", place="row 12", row="B")),
+        ("compound,1,2,3", "compound,1,2,", says("map.under_no_column_number")),
+        ("B,0,1,10", "Bb,0,1,10", says("well.mixes_upper_and_lower_case")),
+        ("dose (uM),1,2,3", "dose (%),1,2,3", says("map.unit_unknown", unit="%")),
     ],
 )
-def test_what_is_no_block_is_refused_by_its_place(tmp_path, old, new, says):
-    with pytest.raises(PlateMapError, match=says):
+def test_what_is_no_block_is_refused_by_its_place(tmp_path, old, new, sentence):
+    with pytest.raises(PlateMapError, match=sentence):
         read(tmp_path, PLATE.replace(old, new))
 
 
@@ -234,7 +233,7 @@ def test_a_second_compound_block_makes_combinations(tmp_path):
     assert plate_map.compounds == ("edaravone 3 µM + ril 1 µM", "edaravone 3 µM + ril 10 µM", "ril")
     assert plate_map["A02"].dose_molar == 4e-6
     assert (plate_map["B02"].compound, plate_map["B02"].dose_molar) == ("ril", 1e-6)
-    with pytest.raises(PlateMapError, match="well A01: the well is marked as vehicle and holds ed"):
+    with pytest.raises(PlateMapError, match=says("map.vehicle_with_a_compound")):
         read(
             tmp_path,
             PLATE + second.replace("A,,edaravone,", "A,edaravone,,").replace("A,,3,", "A,3,,"),
@@ -245,7 +244,7 @@ def test_a_decimal_comma_is_read_and_an_ambiguous_one_refused_by_cell(tmp_path):
     text = PLATE.replace(",", ";").replace(";1;10\n", ";0,5;1.000,5\n")
     plate_map = read(tmp_path, text)
     assert [plate_map[w].dose_molar for w in ("A02", "A03")] == [5e-7, 1.0005e-3]
-    with pytest.raises(PlateMapError, match=r"row 10, column 3 .*well A03: dose '1,000' can be"):
+    with pytest.raises(PlateMapError, match=says("map.dose_of_two_meanings", dose="1,000")):
         read(tmp_path, PLATE.replace(",", ";").replace("A;0;1;10", "A;0;1;1,000"))
-    with pytest.raises(PlateMapError, match=r"row 10, column 3 .*well A03: dose '1.000' can be"):
+    with pytest.raises(PlateMapError, match=says("map.dose_of_two_meanings", dose="1.000")):
         read(tmp_path, PLATE.replace(",", ";").replace("A;0;1;10", "A;0;1;1.000"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plate_maps.readers.headers import dose_unit, is_condition, is_treatment, read_header
+from tests.messages import says
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_the_words_of_bench_sheets_are_read(header, name, unit):
 def test_a_unit_in_a_header_is_a_concentration():
     assert dose_unit("dose_2", "nM") == ("unit_2", "nM")
     assert dose_unit("note", "nM") is None
-    with pytest.raises(ValueError, match="not a concentration unit"):
+    with pytest.raises(ValueError, match=says("dose.unit_unknown")):
         dose_unit("dose", "% v/v")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plate_maps import Control, PlateMapError, Well, read_plate_map
+from tests.messages import says
 
 XML = """<?xml version="1.0" encoding="utf-8"?>
 <platemap>
@@ -42,21 +43,25 @@ def test_wells_items_and_units(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "sentence"),
     [
-        ('type="GrowthCondition"', 'type="Antibody"', "B03: unknown item type 'Antibody'"),
-        ('type="GrowthCondition"', 'type="Compound"', "B03: compound no BDNF has no dose"),
+        ('type="GrowthCondition"', 'type="Antibody"', says("incucyte.unknown_item")),
+        (
+            'type="GrowthCondition"',
+            'type="Compound"',
+            says("map.compound_without_dose", what="B03: compound no BDNF"),
+        ),
         (
             'concentrationUnits="µM"',
             'concentrationUnits="ng/mL"',
-            "'ng/mL' is not a concentration unit",
+            says("map.unit_unknown", unit="ng/mL"),
         ),
-        ('row="1" col="2"', 'row="x" col="2"', "a well element needs row and col"),
-        ('concentration="0.3"', "", "compound riluzole has no dose"),
+        ('row="1" col="2"', 'row="x" col="2"', says("incucyte.well_without_place")),
+        ('concentration="0.3"', "", says("map.compound_without_dose", what="compound riluzole")),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path, old, new, says):
-    with pytest.raises(PlateMapError, match=says):
+def test_what_does_not_fit_is_named(tmp_path, old, new, sentence):
+    with pytest.raises(PlateMapError, match=sentence):
         read(tmp_path, XML.replace(old, new))
 
 
@@ -81,9 +86,9 @@ def test_two_compounds_in_a_well_are_a_combination_and_a_solvent_is_none(tmp_pat
 
 
 def test_a_growth_condition_of_some_wells_only_is_refused(tmp_path):
-    with pytest.raises(PlateMapError, match="growth_condition differs between wells of line SOD1"):
+    with pytest.raises(PlateMapError, match=says("map.item_differs", what="growth_condition")):
         read(tmp_path, XML.replace("no BDNF", "BDNF 10 ng", 1))
     dense = '<wellItem type="CellType" seedingDensity="{}"'
     text = XML.replace('<wellItem type="CellType" passage="31"', dense.format(5000))
-    with pytest.raises(PlateMapError, match="seeding_density differs"):
+    with pytest.raises(PlateMapError, match=says("map.item_differs", what="seeding_density")):
         read(tmp_path, text.replace('<wellItem type="CellType">', dense.format(9000) + ">"))

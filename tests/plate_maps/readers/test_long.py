@@ -15,6 +15,7 @@ from plate_maps.readers.long import (
     unknown_plate,
 )
 from plate_maps.readers.sheets import Sheet
+from tests.messages import says
 from tests.plate_maps.written_maps import LONG, write
 
 
@@ -53,21 +54,24 @@ def test_one_row_per_well_is_read_with_all_that_it_says(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "sentence"),
     [
-        (("riluzole,10,µM", "riluzole,10,"), r"row 4, well B05: .*no unit"),
-        (("riluzole,1,uM", "riluzole,,uM"), r"row 3, well B04: compound riluzole has no dose"),
-        (("positive", "postive"), r"row 7, well C05: 'postive' is not a control"),
-        (("b4,L1", "b4,"), r"row 3, well B04: the cell line is missing"),
-        (("b4,", "4b,"), r"row 3: '4b' is not a well name"),
-        (("line,genotype", "strain,genotype"), r"no column named line"),
-        (("riluzole,1,uM", "riluzole,0,uM"), r"dose 0 is a vehicle well"),
-        (("riluzole,1,uM", ",1,uM"), r"row 3, well B04: neither a compound nor a control is given"),
-        (("well,line", "well,well"), r"map.csv, row 1: column well occurs more than once"),
+        (("riluzole,10,µM", "riluzole,10,"), says("map.dose_without_unit_at")),
+        (
+            ("riluzole,1,uM", "riluzole,,uM"),
+            says("map.compound_without_dose", what="row 3, well B04: compound riluzole"),
+        ),
+        (("positive", "postive"), says("map.control_unknown_at")),
+        (("b4,L1", "b4,"), says("map.line_missing", well="B04")),
+        (("b4,", "4b,"), says("map.well_name_unreadable_at")),
+        (("line,genotype", "strain,genotype"), says("map.no_column_of_lines")),
+        (("riluzole,1,uM", "riluzole,0,uM"), says("map.dose_zero_is_vehicle")),
+        (("riluzole,1,uM", ",1,uM"), says("map.neither_compound_nor_control")),
+        (("well,line", "well,well"), says("map.column_twice")),
     ],
 )
-def test_faults_of_a_row_are_named_by_file_row_and_well(tmp_path, change, says):
-    with pytest.raises(PlateMapError, match=says):
+def test_faults_of_a_row_are_named_by_file_row_and_well(tmp_path, change, sentence):
+    with pytest.raises(PlateMapError, match=sentence):
         read_plate_map(write(tmp_path, LONG.replace(*change)), plate_format(96))
 
 

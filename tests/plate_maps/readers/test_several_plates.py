@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plate_maps import PlateMapError, Well, plates_of_map, read_plate_map
+from tests.messages import says
 
 MAP = "barcode,well,line,compound,dose,unit,control\n" + "".join(
     f"{plate},A01,{line},DMSO,,,vehicle\n{plate},A02,{line},x,{dose},uM,\n"
@@ -25,19 +26,17 @@ def test_one_plate_of_a_map_of_several(tmp_path):
 
 
 def test_which_plate_is_never_guessed(tmp_path):
-    with pytest.raises(
-        PlateMapError, match="the map is of plates BC1, BC12; none of them is called 'BC2'"
-    ):
+    with pytest.raises(PlateMapError, match=says("map.not_of_this_plate")):
         read(tmp_path, "BC2")
-    with pytest.raises(PlateMapError, match="name the plate to be read"):
+    with pytest.raises(PlateMapError, match=says("map.name_the_plate", plates="BC1, BC12")):
         read(tmp_path)
-    with pytest.raises(PlateMapError, match="row 6: the plate is missing"):
+    with pytest.raises(PlateMapError, match=says("map.row_without_plate")):
         read(tmp_path, "BC1", MAP + ",A03,L1,x,1,uM,\n")
 
 
 def test_a_folder_that_several_plates_fit_is_refused_with_both(tmp_path):
     text = MAP.replace("BC12", "2").replace("BC1", "1")
-    with pytest.raises(PlateMapError, match=r"several fit the name 'screen 1 plate 2': 1, 2;"):
+    with pytest.raises(PlateMapError, match=says("map.several_plates_fit")):
         read(tmp_path, "screen 1 plate 2", text)
     assert read(tmp_path, "2", text).lines == ("L2",)
     assert read(tmp_path, "screen plate 2", text).lines == ("L2",)
@@ -55,5 +54,5 @@ def test_a_jump_barcode_table_leads_to_its_map(tmp_path):
     assert found[Well.parse("A02")].dose_molar == 5e-6
     assert plates_of_map(tmp_path / "barcode_platemap.csv") == ["BR1", "BR2", "BR3"]
     for plate in ("BR2", "BR3"):
-        with pytest.raises(PlateMapError, match="is neither beside the table nor in its folder"):
+        with pytest.raises(PlateMapError, match=says("map.included_file_elsewhere")):
             read_plate_map(tmp_path / "barcode_platemap.csv", plate=plate)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plate_maps import Control, PlateMapError, Well, plates_of_map, read_plate_map
+from tests.messages import says
 
 LAYOUT = """
 [expt]
@@ -51,31 +52,29 @@ def test_plates_of_a_layout_are_told_apart(tmp_path):
     )
     assert read(tmp_path, text, plate="BC2").lines == ("L2",)
     assert plates_of_map(tmp_path / "map.toml") == ["BC1", "BC2"]
-    with pytest.raises(
-        PlateMapError, match="the map is of plates BC1, BC2; name the plate to be read"
-    ):
+    with pytest.raises(PlateMapError, match=says("map.name_the_plate", plates="BC1, BC2")):
         read(tmp_path, text)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "sentence"),
     [
-        ("[well.A1\n", "the file is not valid TOML"),
+        ("[well.A1\n", says("wellmap.not_toml")),
         (
             "[meta]\ninclude = '/etc/passwd'\n[well.A1]\nline = 'x'",
-            "other files that .meta. names are not followed",
+            says("wellmap.includes_another_file"),
         ),
-        ("[extra]\nx = 1\n", "unknown table 'extra'"),
-        ("[block.9999x9999.A1]\nline = 'x'", "lies outside every plate"),
-        ("[plate.p1.block.9999x9999.A1]\nline = 'x'", "lies outside every plate"),
-        ("[row.A]\nline = 'x'", "wellmap cannot read it"),
+        ("[extra]\nx = 1\n", says("wellmap.unknown_table")),
+        ("[block.9999x9999.A1]\nline = 'x'", says("wellmap.outside_every_plate")),
+        ("[plate.p1.block.9999x9999.A1]\nline = 'x'", says("wellmap.outside_every_plate")),
+        ("[row.A]\nline = 'x'", says("wellmap.unreadable")),
         (
             "[well.A1]\ncompound = 'x'\ndose = '1 uM'",
-            "the cell line is missing|no column named line",
+            says("wellmap.line_missing"),
         ),
-        ("", "wellmap cannot read it: No wells defined"),
+        ("", says("wellmap.no_wells")),
     ],
 )
-def test_what_cannot_be_used_is_said(tmp_path, text, says):
-    with pytest.raises(PlateMapError, match=says):
+def test_what_cannot_be_used_is_said(tmp_path, text, sentence):
+    with pytest.raises(PlateMapError, match=sentence):
         read(tmp_path, text)

@@ -21,6 +21,7 @@ from segmentation.engines.classical import (
 )
 from segmentation.engines.registry import load
 from segmentation.sizes import Sizes
+from tests.messages import says
 
 PX = 0.5
 SIZES = Sizes()
@@ -161,7 +162,7 @@ def test_thresholds_of_empty_fields_are_those_of_their_noise():
     assert thresholds.aggregate_dark == pytest.approx(10, rel=0.05)
     assert thresholds.granule_dark is None
     assert thresholds.granule_shot is None
-    with pytest.raises(ValueError, match="no field"):
+    with pytest.raises(ValueError, match=says("classical.no_field")):
         calibrate_thresholds([])
 
 

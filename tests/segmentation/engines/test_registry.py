@@ -6,18 +6,17 @@ import pytest
 from segmentation import Field, Segmentation, load
 from segmentation.engines import registry
 from segmentation.engines.registry import Segmenter, available, segment_all
+from tests.messages import says
 
 
 def test_registry_refuses_by_name():
-    with pytest.raises(
-        ValueError, match="unknown segmentation engine 'magic'; known: cellpose, classical"
-    ):
+    with pytest.raises(ValueError, match=says("engine.unknown")):
         load("magic")
-    with pytest.raises(ValueError, match="no models"):
+    with pytest.raises(ValueError, match=says("engine.no_models")):
         load("classical:big")
-    with pytest.raises(RuntimeError, match="CPU only"):
+    with pytest.raises(RuntimeError, match=says("engine.cpu_only")):
         load("classical", device="cuda")
-    with pytest.raises(ValueError, match="unknown device"):
+    with pytest.raises(ValueError, match=says("engine.unknown_device")):
         load("classical", device="tpu")
 
 

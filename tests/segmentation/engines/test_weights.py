@@ -13,6 +13,7 @@ from segmentation.engines.weights import (
     sha256_of,
     verify_model,
 )
+from tests.messages import says
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_byte_flipped_in_the_shipped_weights_is_noticed(tmp_path, monkeypatch)
     copy = tmp_path / "motornet.safetensors"
     copy.write_bytes(changed)
     monkeypatch.setattr(weights, "motornet_path", lambda: copy)
-    with pytest.raises(WeightsError, match="is pinned; it is another file or was damaged"):
+    with pytest.raises(WeightsError, match=says("weights.pinned")):
         motornet_checkpoint()
 
 
@@ -75,7 +76,7 @@ def test_the_digest_of_the_first_load_binds_all_later_ones(cellpose_folder):
         b"first"
     ).hexdigest()
     (cellpose_folder / "cpsam").write_bytes(b"second")
-    with pytest.raises(WeightsError, match="is pinned"):
+    with pytest.raises(WeightsError, match=says("weights.pinned")):
         cellpose_checkpoint("cpsam")
 
 
@@ -83,7 +84,7 @@ def test_pull_knows_what_can_be_pulled(cellpose_folder):
     assert pull_model("motornet").sha256 == weights.MOTORNET_SHA256
     with pytest.raises(
         WeightsError,
-        match="'classical' is not a model that can be pulled; known: motornet, cellpose:cpsam_v2",
+        match=says("weights.cannot_be_pulled"),
     ):
         pull_model("classical")
 
@@ -94,11 +95,11 @@ def test_verify(cellpose_folder, checkpoint):
     own, against = verify_model(str(checkpoint))
     assert "was not compared" in against
     assert verify_model(f"cellpose:{checkpoint}", own.sha256)[1] == "is the given one"
-    with pytest.raises(WeightsError, match="is pinned"):
+    with pytest.raises(WeightsError, match=says("weights.pinned")):
         verify_model(str(checkpoint), "0" * 64)
     with pytest.raises(
         WeightsError,
-        match="is not on this machine; run: imaging-service models pull cellpose:cpsam",
+        match=says("weights.not_here"),
     ):
         verify_model("cellpose:cpsam")
 

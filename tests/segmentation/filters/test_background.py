@@ -12,6 +12,7 @@ from segmentation.filters.background import (
     noise_level,
 )
 from segmentation.phantoms.render import Culture, Optics, render
+from tests.messages import says
 
 OPTICS = Optics()
 
@@ -76,7 +77,7 @@ def test_correction_takes_the_background_off_and_divides_where_a_profile_applies
     flat = no_illumination(2, "why")
     assert flat.correct(field) is field
     assert flat.reasons == ("why", "why")
-    with pytest.raises(ValueError, match="the profile has 2 channels, but the field has 1"):
+    with pytest.raises(ValueError, match=says("background.channels_differ")):
         CURVED.correct(Field(field.pixels[:1], ("dna",), 0.5))
 
 
@@ -111,7 +112,7 @@ def test_what_no_optics_does_is_not_corrected():
     assert "no profile beyond its uncertainty" in even.reasons[0]
     dark = Field(np.random.default_rng(0).normal(100, 3, (1, 256, 256)), ("dna",), 0.5)
     assert "too little light" in estimate_illumination([dark] * 8).reasons[0]
-    with pytest.raises(ValueError, match="no field"):
+    with pytest.raises(ValueError, match=says("background.no_field")):
         estimate_illumination([])
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from segmentation.filters.background import noise_level
 from segmentation.filters.noise import FIXED_PATTERN, CameraNoise, camera_noise
+from tests.messages import says
 
 SHAPE = (384, 384)
 
@@ -84,7 +85,7 @@ def test_one_odd_field_of_five_does_not_move_the_plate():
 
 
 def test_no_field_is_refused():
-    with pytest.raises(ValueError, match="no field to take the noise from"):
+    with pytest.raises(ValueError, match=says("noise.no_field")):
         camera_noise([], 1.0)
 
 

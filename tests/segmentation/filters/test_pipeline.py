@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from segmentation.filters.pipeline import in_order
+from tests.messages import says
 
 
 def test_answers_come_in_order_whatever_took_longer():
@@ -39,7 +40,7 @@ def test_an_error_comes_where_its_answer_would_have_come():
         return n
 
     seen = []
-    with pytest.raises(ValueError, match="two"):
+    with pytest.raises(ValueError, match=says("own_error.pipeline")):
         seen.extend(in_order(fails_at_two, range(5)))
     answers = in_order(fails_at_two, range(5))
     assert [next(answers), next(answers)] == [0, 1]

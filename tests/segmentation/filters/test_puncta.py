@@ -9,6 +9,7 @@ from scipy.special import erfc
 
 from segmentation.filters.noise import CameraNoise
 from segmentation.filters.puncta import noise_limit, segment_puncta, spot_scale
+from tests.messages import says
 
 QUIET = CameraNoise(1.0, 0.0)
 Y, X = np.mgrid[:80, :80].astype(np.float32)
@@ -187,5 +188,5 @@ def test_only_peaks_inside_the_mask_count():
 
 def test_pixels_over_0_7_um_are_refused():
     assert segment_puncta(spots((20, 20)), 0.7, QUIET, None).max() == 1
-    with pytest.raises(ValueError, match="at most 0.7 µm, these are 0.71"):
+    with pytest.raises(ValueError, match=says("puncta.pixels_too_coarse")):
         segment_puncta(spots((20, 20)), 0.71, QUIET, None)

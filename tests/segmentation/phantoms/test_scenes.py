@@ -5,6 +5,7 @@ import pytest
 
 from segmentation.phantoms.render import Culture, Optics, render
 from segmentation.phantoms.scenes import LEVELS, scene
+from tests.messages import says
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -19,9 +20,7 @@ def test_every_scene_renders_the_same_twice_and_differs_by_seed(level):
 
 
 def test_an_unknown_scene_is_refused():
-    with pytest.raises(
-        ValueError, match="unknown difficulty 'brutal'; known: easy, medium, hard, wild"
-    ):
+    with pytest.raises(ValueError, match=says("scenes.unknown_difficulty")):
         scene("brutal", 1)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from segmentation.scoring.accuracy import Counts, centres, line_counts, object_counts, point_counts
+from tests.messages import says
 
 
 def squares(*corners, side=10, shape=(60, 60)):
@@ -44,7 +45,7 @@ def test_nothing_there_and_nothing_found_is_right():
 
 
 def test_shapes_must_agree():
-    with pytest.raises(ValueError, match="truth has shape"):
+    with pytest.raises(ValueError, match=says("accuracy.shapes_differ")):
         object_counts(np.zeros((3, 3), np.int32), np.zeros((3, 4), np.int32))
 
 

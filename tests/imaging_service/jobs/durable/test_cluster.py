@@ -9,6 +9,7 @@ from distributed.scheduler import KilledWorker
 from imaging_service.errors import Forbidden, MachineError
 from imaging_service.jobs.durable.cluster import Cluster
 from imaging_service.settings import Settings
+from tests.messages import says
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_what_the_data_do_comes_as_it_is(cluster):
     def fails():
         raise ValueError("bad data")
 
-    with pytest.raises(ValueError, match="bad data"):
+    with pytest.raises(ValueError, match=says("own_error.cluster")):
         cluster.run(fails, key="k")
 
 

@@ -12,6 +12,7 @@ from imaging_service.jobs.review.agreement import agreement
 from imaging_service.review.local import LocalRun
 from napari_plugin import edits
 from napari_plugin.session import ReviewSession
+from tests.messages import says
 
 
 def cells(image):
@@ -56,9 +57,9 @@ def test_the_engine_against_the_reviewer(reviewers, monkeypatch):
     found = agreement(ann.run)
     assert found.fields[0].n_second == found.fields[0].n_first + 1
     assert found.f1 < 1
-    with pytest.raises(StoreError, match="no field of .* was reviewed"):
+    with pytest.raises(StoreError, match=says("agreement.no_field_reviewed")):
         agreement(bob.run)
-    with pytest.raises(StoreError, match="no labels of granules"):
+    with pytest.raises(StoreError, match=says("agreement.no_labels_of_the_compartment")):
         agreement(ann.run, compartment="granules")
 
 
@@ -102,5 +103,5 @@ def test_reviewers_of_different_runs_are_not_compared(reviewers):
     (bob.run.root / "run.json").write_text(json.dumps(record | {"run_id": "0" * 64}))
     ann.accept()
     other = LocalRun(bob.run.root)
-    with pytest.raises(ScanError, match="are not of one run"):
+    with pytest.raises(ScanError, match=says("agreement.readings_of_two_runs")):
         agreement(ann.run, other)

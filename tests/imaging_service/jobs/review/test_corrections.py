@@ -16,6 +16,7 @@ from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
 from plate_maps import Well
+from tests.messages import says
 
 TABLES = ("wells", "responses", "cells", "checks", "quality")
 
@@ -179,11 +180,11 @@ def test_a_rejected_field_moves_no_digit_of_another_well(run):
 
 
 def test_what_cannot_be_corrected_is_said(run, tmp_path):
-    with pytest.raises(NotFound, match="has no run.json"):
+    with pytest.raises(NotFound, match=says("run.no_run_json")):
         apply_review(tmp_path)
     folder, _ = run
     shutil.rmtree(folder / "work")
-    with pytest.raises(StoreError, match="was deleted"):
+    with pytest.raises(StoreError, match=says("plate_store.deleted")):
         apply_review(folder)
 
 

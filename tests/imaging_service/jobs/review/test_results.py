@@ -13,6 +13,7 @@ from imaging_service.errors import StoreError
 from imaging_service.jobs.review.results import export_training
 from imaging_service.review.local import LocalRun
 from segmentation.engines.motornet.nuclei import part_of, read_nuclei
+from tests.messages import says
 
 
 def cells(image):
@@ -45,7 +46,7 @@ def test_corrected_and_accepted_fields_become_what_training_reads(reviewers, tmp
     now = LocalRun(ann.run.root).read_field(rows[0]["well"], 1)
     assert np.array_equal(labels, now.labels["nuclei"])
     assert np.array_equal(pixels, now.pixels[now.roles.index("dna")].astype(np.float32))
-    with pytest.raises(StoreError, match="nothing to learn from"):
+    with pytest.raises(StoreError, match=says("export.nothing_to_learn_from")):
         export_training(bob.run.root, out)
 
 

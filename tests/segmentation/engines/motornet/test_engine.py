@@ -16,6 +16,7 @@ from segmentation.phantoms.render import Culture, Optics, empty, render
 from segmentation.phantoms.scenery import Clutter
 from segmentation.phantoms.scenes import scene
 from segmentation.scoring.accuracy import line_counts, object_counts
+from tests.messages import says
 
 PIXEL = 0.325
 
@@ -202,7 +203,7 @@ def test_out_of_memory_is_retried_with_less_and_told(engine, phantoms, monkeypat
     assert sizes[0] == 4
     assert max(sizes[2:]) <= 2
     limit = 0
-    with pytest.raises(MemoryError, match="too little memory"):
+    with pytest.raises(MemoryError, match=says("engine.too_little_memory")):
         engine.segment(large)
 
 
@@ -216,7 +217,7 @@ def test_other_weights_are_taken_by_path_and_pinned(tmp_path):
     described = load(f"motornet:{path}", device="cpu", sha256=sha256_of(path)).describe()
     assert described["engine"] == f"motornet:{path}"
     assert "laboratory's own" in described["checkpoint"]["licence"]
-    with pytest.raises(WeightsError, match="is pinned"):
+    with pytest.raises(WeightsError, match=says("weights.pinned")):
         load(f"motornet:{path}", device="cpu", sha256="0" * 64)
 
 
@@ -229,7 +230,7 @@ def test_a_file_that_is_not_motornet_is_refused(tmp_path, content):
         path.write_bytes(b"\x00" * 100)
     else:
         save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(WeightsError, match="does not hold motornet's weights"):
+    with pytest.raises(WeightsError, match=says("weights.not_of_motornet")):
         load(f"motornet:{path}", device="cpu")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from segmentation.engines.motornet.nuclei import nuclei_pixel_size, part_of, read_nuclei
+from tests.messages import says
 
 
 @pytest.mark.parametrize(
@@ -49,5 +50,5 @@ def test_a_part_is_read_in_the_order_of_names(tmp_path):
     assert np.array_equal(read[0][1], image)
     assert np.array_equal(read[0][2], labels)
     assert (read[0][1].dtype, read[0][2].dtype) == (np.float32, np.int32)
-    with pytest.raises(FileNotFoundError, match="00000003"):
+    with pytest.raises(FileNotFoundError, match=says("motornet.sample_missing")):
         list(read_nuclei(tmp_path, "validation"))

@@ -7,6 +7,7 @@ import torch
 from segmentation.engines.motornet.network import MotorNet
 from segmentation.engines.motornet.samples import flows_of
 from segmentation.engines.motornet.train import Plan, load_samples, loss_of, train, write_weights
+from tests.messages import says
 
 PLAN = Plan(steps=4, batch=2, side=32)
 
@@ -65,12 +66,12 @@ def test_a_killed_training_ends_with_the_same_weights(samples, tmp_path):
 
 def test_a_checkpoint_of_another_plan_is_refused(samples, tmp_path):
     train(samples, PLAN, tmp_path, device="cpu")
-    with pytest.raises(ValueError, match="belongs to another plan"):
+    with pytest.raises(ValueError, match=says("motornet.checkpoint_of_another_plan")):
         train(samples, Plan(steps=5, batch=2, side=32), tmp_path, device="cpu")
 
 
 def test_no_samples_say_how_to_make_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no nuclei samples.*motornet\.samples"):
+    with pytest.raises(FileNotFoundError, match=says("motornet.no_samples")):
         load_samples(tmp_path)
 
 
