@@ -49,8 +49,8 @@ class CameraNoise:
     >>> import numpy as np
     >>> from segmentation.filters.noise import CameraNoise
     >>> noise = CameraNoise(dark=3.0, shot=0.16)
-    >>> noise.at(np.array([-5.0, 0.0, 100.0], np.float32)).round(2).tolist()
-    [3.0, 3.0, 5.1]
+    >>> [f"{spread:.1f}" for spread in noise.at(np.array([-5.0, 0.0, 100.0], np.float32))]
+    ['3.0', '3.0', '5.1']
     """
 
     dark: float

@@ -9,12 +9,9 @@ has a say: not its other spots, nor haze, nor which wells are vehicle.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
@@ -51,29 +48,19 @@ def spot_scale(pixel_size_um: float) -> float:
     return max(0.8, RADIUS_UM / float(np.sqrt(2)) / pixel_size_um)
 
 
-@lru_cache(maxsize=32)
 def noise_limit(pixel_size_um: float) -> float:
     """Standard deviations of noise that a spot must exceed, for few false ones in a soma.
 
-    The expected number of maxima of smooth Gaussian noise above u in an area A is
-    A λ u exp(-u²/2) / (2π)^1.5, with λ the density from the curvature of its correlation (Adler &
-    Hasofer, Ann. Probab. 4:1, 1976), 1.5/σ² for a Laplacian at σ; on coarse pixels, which sample it
-    too thinly to show its maxima, the number of pixels limits it.
+    The value that a normal variable exceeds in _FALSE_PER_SOMA of as many pixels as a soma has
+    (Bonferroni). Fine pixels share their noise after the filter, so fewer spots are false there.
 
     Examples
     --------
     >>> from segmentation.filters.puncta import noise_limit
     >>> round(noise_limit(0.65), 2), round(noise_limit(0.1), 2)
-    (3.63, 4.2)
+    (3.63, 4.5)
     """
-    per_pixel = float(norm.isf(_FALSE_PER_SOMA * pixel_size_um**2 / _SOMA_UM2))
-    sigma_um = spot_scale(pixel_size_um) * pixel_size_um
-    density = 1.5 * _SOMA_UM2 / sigma_um**2 / (2 * np.pi) ** 1.5
-
-    def surplus(u: float) -> float:
-        return float(density * u * np.exp(-u * u / 2)) - _FALSE_PER_SOMA
-
-    return min(per_pixel, float(brentq(surplus, 1.5, 9.0)))
+    return float(norm.isf(_FALSE_PER_SOMA * pixel_size_um**2 / _SOMA_UM2))
 
 
 def segment_puncta(
