@@ -104,9 +104,11 @@ bench: $(VENV)/.dev
 	$(BIN)/imaging-service bench segmentation --out bench-output $(if $(NUCLEI),--nuclei $(NUCLEI))
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/recovery.py --seeds 20
+	$(BIN)/python -m benchmarks.matrix --out bench-output
 
 docs: $(VENV)/.service
 	$(BIN)/python -c "from phenotypes.columns.dictionary import markdown; print(markdown(), end='')" > docs/columns.md
+	$(BIN)/python -c "from phenotypes.columns.disturbances import markdown; print(markdown(), end='')" > docs/disturbances.md
 
 # The notebooks, executed from top to bottom: an error in one is an error here.
 notebooks: $(VENV)/.dev
