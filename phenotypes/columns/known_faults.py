@@ -50,7 +50,7 @@ def known_fault(disturbance: str, level: float, engine: str, group: str) -> str:
 
 # fmt: off
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
-    KnownFault("M2", "nothing", (0,), ("classical", "motornet"), ("puncta",)),
+    KnownFault("M2", "nothing", (0,), ("motornet",), ("puncta",)),
     KnownFault("soma rims", "nothing", (0,), ("classical",), ("neurite length",)),
     KnownFault("M2", "bit depth", (8,), ("classical",), ("puncta", "puncta size")),
     KnownFault("soma rims", "bit depth", (8,), ("classical",), ("neurite length",)),
@@ -139,7 +139,7 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     KnownFault("M5", "most vehicle wells out of focus", (7,), ("classical", "motornet"), ("counts", "summed light", "mislocalised", "puncta", "puncta size", "granules")),
     KnownFault("M5", "all vehicle wells blank", (8,), ("classical", "motornet"), ("area", "counts", "motor neurons", "pyknosis", "crowding", "nucleus", "shape", "soma", "neurite length", "neurite form", "neurites of a neuron", "loose neurites", "DNA levels", "grey levels", "soma levels", "summed light", "N:C", "N:C of other stains", "mislocalised", "puncta", "puncta size", "granules", "image")),
     KnownFault("M5", "all vehicle wells dark", (8,), ("classical", "motornet"), ("area", "counts", "crowding", "nucleus", "shape", "soma", "neurite length", "neurite form", "neurites of a neuron", "loose neurites", "DNA levels", "grey levels", "soma levels", "summed light", "N:C", "N:C of other stains", "puncta", "puncta size", "granules", "colocalisation", "image")),
-    KnownFault("M2", "vehicle with another N:C", (-1,), ("classical", "motornet"), ("puncta",)),
+    KnownFault("M2", "vehicle with another N:C", (-1,), ("motornet",), ("puncta",)),
     KnownFault("M2", "vehicle with another N:C", (-1,), ("motornet",), ("puncta size",)),
     KnownFault("channel shift", "channel shifted", (2,), ("classical", "motornet"), ("N:C", "colocalisation")),
     KnownFault("channel shift", "channel shifted", (2,), ("motornet",), ("summed light", "puncta", "puncta size")),
