@@ -136,6 +136,7 @@ SAYS = {
     "measure.labels_of_another_shape": "labels of nuclei are",
     "measure.nothing_segmented": "neither nuclei nor somas were segmented",
     "columns.unknown_phenotype": "unknown phenotype '{named}'; known: .*live_density",
+    "columns.unknown_disturbance": "unknown disturbance 'rain'; known: nothing, camera",
     "columns.without_definition": "cell table has columns without a definition: mystery",
     "deaths.threshold_missing": "needs a threshold",
     "controls.too_few_wells": "2 positive and 8 vehicle wells; 3 of each",

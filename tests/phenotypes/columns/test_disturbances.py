@@ -15,6 +15,7 @@ from phenotypes.columns.disturbances import (
     markdown,
     published,
 )
+from tests.messages import says
 
 
 def test_every_published_number_is_in_exactly_one_group():
@@ -77,7 +78,7 @@ def test_coarse_pixels_withhold_whatever_else_is_expected():
 
 
 def test_an_unknown_disturbance_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown disturbance 'rain'; known: nothing, camera"):
+    with pytest.raises(ValueError, match=says("columns.unknown_disturbance")):
         disturbance("rain")
 
 
