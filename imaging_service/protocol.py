@@ -201,11 +201,6 @@ class AssayProtocol(_Part):
     @model_validator(mode="after")
     def _what_survival_needs(self) -> AssayProtocol:
         if self.survival is None:
-            if "dna" not in self.channels:
-                raise ValueError(
-                    "channels: a fixed assay needs the role dna; a live one without DNA stain needs"
-                    " a [survival] section"
-                )
             return self
         if self.acquisition.time_point is not None:
             raise ValueError(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from segmentation.valid_area import ValidArea, recognise
 
 ROLES = ("dna", "neurite", "identity", "aggregate", "granule", "envelope", "death")
 COMPARTMENTS = ("nuclei", "somas", "neurites", "puncta", "granules")
@@ -28,6 +31,8 @@ class Field:
         One of ROLES per channel, or None for a channel that takes no part. Each role at most once.
     pixel_size_um
         Edge of a pixel in µm, the same in y and x.
+    known_area
+        Which part of it is culture; recognised from the pixels where it is not given.
 
     Raises
     ------
@@ -54,6 +59,7 @@ class Field:
     pixels: NDArray[np.generic]
     roles: tuple[str | None, ...]
     pixel_size_um: float
+    known_area: ValidArea | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.pixels, np.ndarray):
@@ -77,6 +83,9 @@ class Field:
             raise ValueError(
                 f"pixel size must be a positive number of µm, got {self.pixel_size_um}"
             )
+        inside = None if self.known_area is None else self.known_area.inside
+        if inside is not None and inside.shape != self.shape:
+            raise ValueError(f"the valid area is {inside.shape} pixels, the field {self.shape}")
         if np.issubdtype(self.pixels.dtype, np.floating) and not np.isfinite(self.pixels).all():
             raise ValueError(
                 "pixels contain NaN or infinity; the image is damaged or was computed wrongly"
@@ -99,6 +108,18 @@ class Field:
     def area_um2(self) -> float:
         """Imaged area in µm²."""
         return self.shape[0] * self.shape[1] * self.pixel_size_um**2
+
+    @cached_property
+    def valid_area(self) -> ValidArea:
+        """What is culture, without what lies beyond its wall or under a clump."""
+        if self.known_area is not None:
+            return self.known_area
+        return recognise(self.pixels, self.roles, self.pixel_size_um)
+
+    @property
+    def valid_area_um2(self) -> float:
+        """Area in µm² that densities are relative to."""
+        return self.area_um2 * self.valid_area.share
 
     def has(self, role: str) -> bool:
         """Whether a channel carries the role."""

@@ -8,6 +8,13 @@ from __future__ import annotations
 import re
 
 SAYS = {
+    "calibration.fields_left_out": r"field 1 \(.*blank\); field 3 \(.*\); field 6 \(",
+    "calibration.no_field_shows_cells": "none of the 2 fields can be calibrated on: field 1",
+    "calibration.one_field_left": "scan Small-1: 1 of 6 vehicle fields can be",
+    "calibration.none_readable": "0 of 6 vehicle fields can be calibrated on, 2 are needed",
+    "calibration.out_of_focus": "0 of 6 vehicle fields .* B02 field 1 .*: out of focus",
+    "threshold.not_positive": "{key} = ",
+    "field.valid_area_shape": "the valid area is",
     "well.mixes_upper_and_lower_case": "mixes upper and lower case",
     "well.not_a_well_name": "is not a well name",
     "well.text_is_no_name": "is not a (well name|plate row)",
@@ -47,7 +54,6 @@ SAYS = {
     "map.no_block": "{place}: row {row} belongs to no block",
     "map.no_column_of_lines": "no column named line",
     "map.no_such_name": "3 wells: A01, A02, B03",
-    "map.no_vehicle": "no well is marked as vehicle",
     "map.not_of_this_plate": "the map is of plates BC1, BC12; none of them is called 'BC2'",
     "map.other_plate_format": r"6-well \(2 × 3\)",
     "map.record_annotations_not_pairs": "record of well B05: annotations must be a list of pairs",
@@ -151,7 +157,6 @@ SAYS = {
     "protocol.gedi_without_death": "gedi needs the role death",
     "protocol.interval_missing": "acquisition.frame_interval_h is missing",
     "protocol.neither_dna_nor_neurite": "no channel has the role dna or neurite",
-    "protocol.no_dna": "a fixed assay needs the role dna",
     "protocol.no_file": "no protocol file",
     "protocol.no_such_key": "{named}: there is no such key; known: {known}",
     "protocol.not_toml": "not TOML",

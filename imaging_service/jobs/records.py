@@ -58,6 +58,8 @@ class Calibration:
     illumination: Illumination
     fields: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    # Role ► lowest background and noise of the medium: what an exposed field shows at least.
+    light: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from imaging_service.errors import ImageError
 from imaging_service.ingest import reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.records import WellTask
+from imaging_service.protocol import AssayProtocol
+from segmentation import Field
+from segmentation.valid_area import recognise
 
 # Here, because calibration and wells both begin with it.
 # Processes already use all cores; threads of OpenCV would compete for them.
@@ -89,3 +92,20 @@ def _project(planes: Any) -> NDArray[np.generic]:
     if projected is None:
         raise ImageError("no plane to project")
     return projected
+
+
+def camera_field(
+    pixels: NDArray[np.generic],
+    roles: tuple[str | None, ...],
+    pixel_size_um: float,
+    protocol: AssayProtocol,
+) -> Field:
+    """A field of a scan, before its illumination is corrected.
+
+    In a film clumps are culture: neurons draw together, and those that a clump hid from one frame
+    on would be taken for dead.
+    """
+    area = None
+    if protocol.survival is not None:
+        area = recognise(pixels, roles, pixel_size_um, clumps=False)
+    return Field(pixels, roles, pixel_size_um, area)

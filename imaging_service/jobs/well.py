@@ -23,7 +23,7 @@ from imaging_service.jobs.records import (
     load,
     save,
 )
-from imaging_service.jobs.scan import exposed_h, read_planes
+from imaging_service.jobs.scan import camera_field, exposed_h, read_planes
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter
@@ -31,6 +31,7 @@ from imaging_service.store.tables import write_table
 from phenotypes.cells.measure import measure, with_well
 from plate_maps import Well
 from segmentation import Field, Segmentation, Segmenter, segment_all
+from segmentation.filters.exposure import blank_channel, unexposed
 from segmentation.scoring.second_opinion import nuclei_agreement
 
 
@@ -116,14 +117,14 @@ def _process(
         for number in range(1, count + 1):
             for frame in range(1, frames + 1):
                 pixels, _, _ = plates.read_field(task.plate, well, number, frame)
+                raw = camera_field(pixels, task.roles, task.pixel_size_um, protocol)
                 try:
-                    _refuse_blank(pixels, task, number)
+                    _refuse_blank(raw, task, number, calibration)
                 except ImageError:
                     if protocol.survival is None:
                         raise
                     # One frame that was never exposed must not fail the whole time-lapse.
                     blank.add((number, frame))
-                raw = Field(pixels, task.roles, task.pixel_size_um)
                 waiting.append((number, frame, raw, illumination.correct(raw)))
                 yield waiting[-1][3]
 
@@ -174,14 +175,18 @@ def _second_opinion(field: Field, segmentation: Segmentation) -> float | None:
     )
 
 
-def _refuse_blank(pixels: NDArray[np.generic], task: WellTask, number: int) -> None:
-    """Refuse a plane of one single value.
+def _refuse_blank(field: Field, task: WellTask, number: int, calibration: Calibration) -> None:
+    """Refuse a field with a channel that is blank or was never exposed.
 
-    It was never exposed, and its zero counts would look like a toxic dose.
+    Its zero counts would look like a toxic dose.
     """
-    for c, role in enumerate(task.roles):
-        if role is not None and pixels[c].min() == pixels[c].max():
-            raise ImageError(
-                f"well {task.well}, field {number}: channel {task.plan.channels[c]!r} ({role}) has"
-                f" the single value {pixels[c].flat[0]} in all pixels; the image is blank"
-            )
+    blank = blank_channel(field)
+    reason = "" if blank else unexposed(field, calibration.light)
+    if blank:
+        c = task.roles.index(blank)
+        reason = (
+            f"channel {task.plan.channels[c]!r} ({blank}) has the single value"
+            f" {field.pixels[c].flat[0]} in all pixels; the image is blank"
+        )
+    if reason:
+        raise ImageError(f"well {task.well}, field {number}: {reason}")

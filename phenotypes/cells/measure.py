@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import cv2
 import numpy as np
 import polars as pl
 import pydantic
@@ -24,6 +25,7 @@ from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
 from segmentation.field import Labels, Pixels, checked_field
 from segmentation.filters.background import background_level, noise_level
+from segmentation.filters.margins import levelled
 from segmentation.settings import STRICT, Positive, meaning
 
 Row = dict[str, object]
@@ -119,7 +121,10 @@ def measure(
     warnings = list(segmentation.warnings)
     pixels = Pixels(objects)
     levels = {
-        role: (background_level(field.channel(role)), noise_level(field.channel(role)))
+        role: (
+            background_level(field.channel(role), field.valid_area.inside),
+            noise_level(field.channel(role), field.valid_area.inside),
+        )
         for role in field.roles
         if role
     }
@@ -164,6 +169,11 @@ def _cells(
     labels, px, n = segmentation.labels, field.pixel_size_um, pixels.n
     nuclei, somas = labels.get("nuclei"), labels.get("somas")
     table: dict[str, NDArray[np.generic]] = {"label": np.arange(1, n + 1), **place(pixels, px)}
+    inside = field.valid_area.inside
+    if inside is not None:
+        near = cv2.dilate((~inside).astype(np.uint8), np.ones((3, 3), np.uint8)).ravel()
+        cut = np.bincount(pixels.of, near[pixels.at], n + 1)[1:] > 0
+        table["touches_border"] = np.asarray(table["touches_border"], bool) | cut
     if nuclei is not None:
         table |= shapes(nuclei, pixels, px)
         if "nuclei" in segmentation.confidence:
@@ -242,11 +252,21 @@ def _field_row(
     height, width = (n * field.pixel_size_um for n in field.shape)
     row: Row = {
         "area_mm2": field.area_um2 / 1e6,
+        "valid_area_mm2": field.valid_area_um2 / 1e6,
+        "outside_fraction": field.valid_area.outside,
+        "clump_count": len(field.valid_area.clumps_um2),
         "height_um": height,
         "width_um": width,
-        **channel_quality(camera, field, {role: noise for role, (_, noise) in levels.items()}),
+        **channel_quality(
+            camera,
+            field,
+            {role: noise for role, (_, noise) in levels.items()},
+            [labels[name] for name in ("nuclei", "somas") if name in labels],
+        ),
     }
-    row["confluence"] = covered(labels.get("neurites"), labels.get("somas"))
+    row["confluence"] = covered(
+        labels.get("neurites"), labels.get("somas"), of=field.valid_area.share
+    )
     if "nuclei" in labels:
         background, noise = levels["dna"]
         row["nuclei_count"] = int((pixels.count > 0).sum())
@@ -255,7 +275,7 @@ def _field_row(
             row["nucleus_confidence"] = float(np.nanpercentile(sure, 10))
         row["clump_fraction"] = clump_fraction(labels["nuclei"], pixels)
         row["debris_fraction"] = debris_fraction(
-            field.channel("dna") - np.float32(background), pixels, noise, field.pixel_size_um
+            levelled(field, "dna") - np.float32(background), pixels, noise, field.pixel_size_um
         )
     return row
 

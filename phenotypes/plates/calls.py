@@ -67,7 +67,8 @@ def mark_pyknotic(
 
     A nucleus is pyknotic if its area is under `pyknotic_area` × and its mean DNA intensity over
     `pyknotic_dna` × the medians of the line's vehicle nuclei; null where the line has none.
-    `conditions` has well, line, control.
+    `conditions` has well, line, control. `reference` are the cells that may be judged by, those of
+    valid fields; all where it is not given.
     """
     settings = settings or CallSettings()
     placed = _placed(cells, conditions)
@@ -92,7 +93,8 @@ def mark_motor_neurons(
 ) -> tuple[pl.DataFrame, IdentityThreshold | None]:
     """Fill `is_motor_neuron` with the plate's threshold, or leave it null.
 
-    The threshold is None without an identity channel.
+    The threshold comes from the `reference` cells (all where it is not given) and is None without
+    an identity channel.
     """
     identity = pl.col("nucleus_mean_identity")
     if cells["nucleus_mean_identity"].null_count() == len(cells):
@@ -134,7 +136,8 @@ def mark_mislocalised(
     """Fill `is_mislocalised` against intact neurons in vehicle wells of healthy lines.
 
     Returns the reason in words as well. The limit is a percentile of these neurons'
-    nc_log2_aggregate: by construction that share of healthy neurons lies below.
+    nc_log2_aggregate: by construction that share of healthy neurons lies below. They are taken from
+    the `reference` cells, all where it is not given.
     """
     settings = settings or CallSettings()
     ratio = pl.col("nc_log2_aggregate")

@@ -41,7 +41,11 @@ class QualityLimits:
         Positive, meaning("Robust z of live density at which a vehicle well is left out.")
     ] = 3.5
     saturated: Annotated[
-        Positive, meaning("Share of saturated pixels above which a field carries a warning.")
+        Positive,
+        meaning(
+            "Share of saturated pixels inside nuclei or somas above which a field carries a"
+            " warning."
+        ),
     ] = 0.01
     uneven: Annotated[
         Positive,
@@ -76,7 +80,12 @@ class QualityLimits:
 # must not be left out.
 _LEAST_SLOPE_SD = 0.1
 _LEAST_DENSITY_CV = 0.05
+# A vehicle well with at most this share of the fullest one's live cells is empty.
+_EMPTY = 0.05
 _JUDGED_NUCLEI = 10
+# A focus slope steeper than that of the sharper fields by this much is a blur of 3 µm and more; 20
+# to 2,000 cells per mm² move it by half as much.
+BLURRED_SLOPE = 1.0
 _MIN_VEHICLE = 5
 EVERY_FIELD = pl.lit(value=True)
 
@@ -95,17 +104,27 @@ def mark_fields(
         conditions.select("well", "control"), on="well", how="left", maintain_order="left"
     )
     judged = (pl.col("focus_dna").is_not_null()) & (pl.col("nuclei_count") >= _JUDGED_NUCLEI)
-    vehicle = placed.filter(reference & judged & (pl.col("control") == "vehicle"))
-    slopes = vehicle["focus_dna"].to_numpy()
+    # Among the fields that may be judged by.
+    slopes = placed.filter(reference & judged & (pl.col("control") == "vehicle"))[
+        "focus_dna"
+    ].to_numpy()
     blurred: pl.Expr = pl.lit(value=False)
     middle = 0.0
     if len(slopes) >= _MIN_VEHICLE:
-        middle, sd = robust_scale(slopes, _LEAST_SLOPE_SD)
-        blurred = judged & (pl.col("focus_dna") < middle - limits.focus_z * sd)
+        # Most vehicle fields may be out of focus, and must not be what others are judged by. Not
+        # the sharpest: a scratch is sharper than any cell.
+        least = float(np.percentile(slopes, 90)) - BLURRED_SLOPE
+        sharp = slopes[slopes >= least]
+        if len(sharp) >= _MIN_VEHICLE:
+            middle, sd = robust_scale(sharp, _LEAST_SLOPE_SD)
+            least = middle - limits.focus_z * sd
+        else:
+            middle = least + BLURRED_SLOPE
+        blurred = judged & (pl.col("focus_dna") < least)
     notes = [
         pl.when(blurred).then(
             pl.format(
-                "out_of_focus: DNA focus slope {}, vehicle fields " + f"{middle:.2f}",
+                "out_of_focus: DNA focus slope {}, fields in focus " + f"{middle:.2f}",
                 pl.col("focus_dna").round(2),
             )
         ),
@@ -116,6 +135,8 @@ def mark_fields(
             "confluent: the background may be read from cells",
         ),
         pl.when(pl.col("nuclei_count") == 0).then(pl.lit("empty: no nucleus")),
+        *_warnings(pl.col("outside_fraction"), 0.0, "outside of the culture, left out"),
+        *_warnings(pl.col("clump_count"), 0, "clumps, left out"),
     ]
     for role in INTENSITY_ROLES:
         notes += _warnings(pl.col(f"saturated_{role}"), limits.saturated, f"saturated {role}")
@@ -156,6 +177,8 @@ def exclude_unfocused(
 def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.DataFrame:
     """Mark vehicle wells unlike the others of their line as excluded in the well table.
 
+    A vehicle well that is empty beside the fullest one of its line is excluded whatever the others
+    are: most of them may be empty, and a mean with such wells makes every other well look healthy.
     `survival_fixed` is then taken against the vehicle wells that stay.
     """
     names, reasons = [], []
@@ -166,7 +189,16 @@ def exclude_vehicle_outliers(wells: pl.DataFrame, limits: QualityLimits) -> pl.D
     )
     for part in vehicles.partition_by("line", maintain_order=True):
         density = part["live_density"].to_numpy()
-        middle = float(np.median(density))
+        fullest = float(density.max())
+        empty = (density >= 0) & (density <= _EMPTY * fullest)
+        for well, value in part.filter(pl.Series(empty)).select("well", "live_density").rows():
+            names.append(well)
+            reasons.append(
+                f"vehicle_empty: {value:.0f} live cells per mm², {fullest:.0f} in the fullest"
+                f" vehicle well of line {part['line'][0]}; nothing can be relative to it"
+            )
+        part, density = part.filter(pl.Series(~empty)), density[~empty]
+        middle = float(np.median(density)) if len(density) else 0.0
         if len(density) < _MIN_VEHICLE or middle <= 0:
             continue
         _, sd = robust_scale(density, _LEAST_DENSITY_CV * middle)

@@ -133,7 +133,7 @@ def judge(
         cells, conditions, healthy_of(conditions, healthy_lines), calls, COUNTED
     )
     tracks, hazards = empty_table("track"), empty_table("hazard")
-    notes: list[dict[str, object]] = []
+    notes = _without_vehicle(cells, conditions)
     if identity is not None:
         status = (
             CheckStatus.OK if identity.status == IdentityStatus.OK else CheckStatus.NOT_ASSESSABLE
@@ -249,6 +249,24 @@ def _counted(
     return cells.join(
         valid, on=["well", "field", "frame"], how="left", maintain_order="left"
     ).with_columns(COUNTED.fill_null(value=False))
+
+
+def _without_vehicle(cells: pl.DataFrame, conditions: pl.DataFrame) -> list[dict[str, object]]:
+    """A note for each line whose live cells are unknown for want of vehicle nuclei."""
+    unknown = cells.filter(
+        pl.col("is_pyknotic").is_null() & pl.col("nucleus_area_um2").is_not_null()
+    )
+    lines = conditions.filter(pl.col("well").is_in(unknown["well"].unique()))["line"].unique()
+    return [
+        {
+            "check": "pyknosis",
+            "subject": line,
+            "status": CheckStatus.NOT_ASSESSABLE,
+            "reason": f"line {line} has no vehicle nuclei to call pyknotic ones by: its live cells,"
+            " and means over them, are unknown; nuclei are counted",
+        }
+        for line in sorted(lines)
+    ]
 
 
 def _reject(

@@ -313,6 +313,12 @@ def _plate_refusal(
                 ResponseStatus.TOO_FEW_CELLS,
                 f"{name} needs {settings.min_cells} cells per well; the fullest well has {cells}",
             )
+        if not (done["control"] == "vehicle").any():
+            return DoseResponse(
+                ResponseStatus.NO_VEHICLE,
+                f"{name} has no value in any well, and the plate has no vehicle well that could be"
+                " used; responses are relative to the vehicle wells of the same line",
+            )
         reason = "its channel or compartment is missing, or it was refused (see the plate's checks)"
         return DoseResponse(
             ResponseStatus.NOT_MEASURED, f"{name} has no value in any well: {reason}"

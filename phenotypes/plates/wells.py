@@ -96,7 +96,7 @@ def well_table(
     neuron_count = pl.col("neuron_count")
     # Not count / area: where all wells have one area Polars multiplies by its reciprocal, where one
     # differs it divides, and a rejected field in one well would move the last digit of all others.
-    per_mm2 = 1 / pl.col("area_mm2")
+    per_mm2 = pl.when(pl.col("area_mm2") > 0).then(1 / pl.col("area_mm2"))
     table = table.with_columns(
         pl.when(done).then(pl.lit(population)).alias("population"),
         (pl.col("nuclei_count") * per_mm2).alias("nuclei_density"),
@@ -214,7 +214,8 @@ def _over_fields() -> list[pl.Expr]:
     return [
         pl.len().alias("n_valid_fields"),
         pl.col("label_version").max(),
-        pl.col("area_mm2").sum(),
+        # A table from before 0.3.0 knows the imaged area only.
+        pl.coalesce("valid_area_mm2", "area_mm2").sum().alias("area_mm2"),
         pl.when(complete).then(length.sum()).alias("neurite_length_total"),
         weighted("attribution_conflict_fraction").alias("attribution_conflict_fraction"),
         pl.when(measured["neurite_branch_points"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from plate_maps.conditions import Condition, Control
+from plate_maps.conditions import Condition
 from plate_maps.names import look_alikes, tidy
 from plate_maps.plate_map import PlateMap, PlateMapError
 from plate_maps.readers.contents import compounds_of
@@ -50,8 +50,8 @@ def read_plate_map(
     ------
     PlateMapError
         Every fault at once, each with file, row and well: unreadable names and doses, doses without
-        unit, duplicate and off-plate wells, lines with two genotypes, a map without any vehicle
-        well.
+        unit, duplicate and off-plate wells, lines with two genotypes. A map without any vehicle
+        well is read; `check` names it.
 
     Examples
     --------
@@ -78,11 +78,6 @@ def read_plate_map(
             continue
         first[well] = place
         conditions[well] = condition
-    if conditions and not any(c.control is Control.VEHICLE for c in conditions.values()):
-        problems.append(
-            f"{path.name}: no well is marked as vehicle; mark the solvent wells in the control"
-            " column, since responses are relative to the vehicle wells of the same line"
-        )
     problems += _genotype_conflicts(path.name, conditions)
     problems += [f"{path.name}: {sentence}" for sentence in _look_alikes(conditions)]
     problems += [f"{path.name}: {sentence}" for sentence in divided_wells(conditions)]

@@ -26,6 +26,7 @@ from segmentation.engines.classical import (
     complete_thresholds,
     neurites_and_puncta,
 )
+from segmentation.engines.registry import checked_thresholds
 from segmentation.engines.weights import (
     Checkpoint,
     WeightsError,
@@ -34,7 +35,9 @@ from segmentation.engines.weights import (
     refuse_pickle,
 )
 from segmentation.field import Field, Labels, Segmentation, checked_field
+from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import link_somas, mean_probability, remove_small
+from segmentation.filters.margins import keep_valid, levelled
 from segmentation.filters.pipeline import in_order
 from segmentation.filters.tiling import OutOfDeviceMemory
 from segmentation.sizes import Sizes
@@ -124,11 +127,12 @@ class CellposeSegmenter:
 
     def calibrate(self, fields: Sequence[Field]) -> CellposeSegmenter:
         """Fix the thresholds for neurites and puncta."""
-        return replace(self, thresholds=calibrate_thresholds(fields, self.sizes))
+        thresholds = calibrate_thresholds(with_cells(fields), self.sizes)
+        return self.with_thresholds(asdict(thresholds))
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> CellposeSegmenter:
         """A copy with thresholds as `describe` gave them."""
-        return replace(self, thresholds=Thresholds(**thresholds))
+        return replace(self, thresholds=Thresholds(**checked_thresholds(thresholds)))
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label a field.
@@ -148,12 +152,12 @@ class CellposeSegmenter:
         for group in _alike(fields, _FIELDS_TOGETHER):
             first, flows = group[0], [dict[str, Flows]() for _ in group]
             if first.has("dna"):
-                dna = np.stack([f.channel("dna") for f in group])[..., None]
+                dna = np.stack([levelled(f, "dna") for f in group])[..., None]
                 for flows_of_field, one in zip(flows, self._flows(dna), strict=True):
                     flows_of_field["nuclei"] = one
             if first.has("neurite"):
                 planes = [
-                    np.stack([f.channel(role) for f in group])[..., None]
+                    np.stack([levelled(f, role) for f in group])[..., None]
                     for role in ("neurite", "dna")
                     if first.has(role)
                 ]
@@ -191,12 +195,14 @@ class CellposeSegmenter:
                 self._follow(*flows["nuclei"]),
                 self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2,
             )
+            labels["nuclei"] = keep_valid(labels["nuclei"], field)
         else:
             warnings.append("nuclei: no dna channel")
         if "somas" in flows:
-            bodies = self._follow(*flows["somas"])
+            bodies = keep_valid(self._follow(*flows["somas"]), field)
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
+        warnings += field.valid_area.notes()
         sure = (
             {"nuclei": mean_probability(labels["nuclei"], flows["nuclei"][1])}
             if "nuclei" in labels

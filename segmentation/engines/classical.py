@@ -20,9 +20,12 @@ from dataclasses import asdict, dataclass, field, replace
 import cv2
 import numpy as np
 
+from segmentation.engines.registry import checked_thresholds
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
 from segmentation.filters.background import background_level, noise_level
+from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import expand, remove_small
+from segmentation.filters.margins import clipped, keep_valid, levelled
 from segmentation.filters.noise import CameraNoise, camera_noise
 from segmentation.filters.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
 from segmentation.filters.ridges import ridge_response, segment_neurites
@@ -98,11 +101,12 @@ class ClassicalSegmenter:
 
     def calibrate(self, fields: Sequence[Field]) -> ClassicalSegmenter:
         """Thresholds from the pooled fields; see `calibrate_thresholds`."""
-        return replace(self, thresholds=calibrate_thresholds(fields, self.sizes))
+        thresholds = calibrate_thresholds(with_cells(fields), self.sizes)
+        return self.with_thresholds(asdict(thresholds))
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> ClassicalSegmenter:
         """A copy with thresholds as `describe` gave them."""
-        return replace(self, thresholds=Thresholds(**thresholds))
+        return replace(self, thresholds=Thresholds(**checked_thresholds(thresholds)))
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label a field; deterministic, so `seed` changes nothing."""
@@ -110,19 +114,23 @@ class ClassicalSegmenter:
         thresholds, warnings = complete_thresholds(self.thresholds, field, self.sizes)
         labels: dict[str, Labels] = {}
         if field.has("dna") and thresholds.nuclei_floor is not None:
-            labels["nuclei"] = segment_nuclei(
-                smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei_floor, self.sizes
+            labels["nuclei"] = keep_valid(
+                segment_nuclei(
+                    smoothed(field, "dna"), field.pixel_size_um, thresholds.nuclei_floor, self.sizes
+                ),
+                field,
             )
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite") and thresholds.soma is not None:
             if "nuclei" in labels:
-                labels["somas"] = segment_somas(
-                    field, labels["nuclei"], thresholds.soma, self.sizes
-                )
+                somas = segment_somas(field, labels["nuclei"], thresholds.soma, self.sizes)
+                labels["somas"] = clipped(somas, field)
             else:
-                labels["somas"] = segment_bodies(field, thresholds.soma, self.sizes)
+                bodies = segment_bodies(field, thresholds.soma, self.sizes)
+                labels["somas"] = keep_valid(bodies, field)
         labels |= neurites_and_puncta(field, labels, thresholds, warnings)
+        warnings += field.valid_area.notes()
         parameters = {"thresholds": asdict(thresholds), "sizes": asdict(self.sizes)}
         return Segmentation(labels, self.name, parameters, tuple(warnings))
 
@@ -147,7 +155,7 @@ def neurites_and_puncta(
         and thresholds.neurite_low is not None
         and thresholds.neurite_high is not None
     ):
-        compartments["neurites"] = segment_neurites(
+        neurites = segment_neurites(
             smoothed(field, "neurite", 0.0),
             field.pixel_size_um,
             low=thresholds.neurite_low,
@@ -155,6 +163,7 @@ def neurites_and_puncta(
             somas=somas,
             exclude=None if nuclei is None else nuclei > 0,
         )
+        compartments["neurites"] = clipped(neurites, field)
     for role, compartment in SPOTS:
         compartments |= spots_in_somas(
             field, role, compartment, somas, spot_noise_of(thresholds, role), warnings
@@ -199,7 +208,9 @@ def spot_noise(fields: Sequence[Field], role: str) -> CameraNoise | None:
     first = fields[0]
     if not first.has(role) or first.pixel_size_um > COARSEST_PIXEL_UM:
         return None
-    return camera_noise([f.channel(role) for f in fields], spot_scale(first.pixel_size_um))
+    # What lies outside of the culture has less noise than any medium.
+    whole = [f for f in fields if f.valid_area.inside is None] or fields
+    return camera_noise([f.channel(role) for f in whole], spot_scale(first.pixel_size_um))
 
 
 def spot_noise_of(thresholds: object, role: str) -> CameraNoise | None:
@@ -210,9 +221,9 @@ def spot_noise_of(thresholds: object, role: str) -> CameraNoise | None:
 
 def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
     """A channel less its background, smoothed by a Gaussian of `sigma_um` (0 for none)."""
-    image = field.channel(role)
     # a new image: the channel is the field's own memory, and is measured next
-    image = image - np.float32(background_level(image))
+    image = levelled(field, role)
+    image = image - np.float32(background_level(image, field.valid_area.inside))
     if sigma_um > 0:
         image = cv2.GaussianBlur(image, (0, 0), max(0.7, sigma_um / field.pixel_size_um))
     return image
@@ -273,7 +284,7 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
 
 
 def _typical_noise(fields: Sequence[Field], role: str) -> float:
-    return float(np.median([noise_level(f.channel(role)) for f in fields]))
+    return float(np.median([noise_level(f.channel(role), f.valid_area.inside) for f in fields]))
 
 
 def nuclei_threshold(image: Image) -> float:

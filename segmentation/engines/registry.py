@@ -7,6 +7,7 @@ packages add theirs through the entry-point group `motor_neuron.segmenters`.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -67,6 +68,26 @@ class Segmenter(Protocol):
         ...
 
 
+def checked_thresholds(thresholds: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Thresholds that can be used: positive, or None for a role that is absent.
+
+    Raises ValueError that names the others. At 0 all noise is a cell. Only the noise that comes
+    with light (`…_shot`) may be 0.
+    """
+    faults = [
+        f"{name} = {value}"
+        for name, value in thresholds.items()
+        if value is not None
+        and not (math.isfinite(value) and (value > 0 or (value == 0 and name.endswith("_shot"))))
+    ]
+    if faults:
+        raise ValueError(
+            f"thresholds must be positive numbers: {', '.join(faults)}; calibrate on vehicle fields"
+            " that show cells"
+        )
+    return dict(thresholds)
+
+
 def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmentation]:
     """Label many fields, in order.
 
@@ -95,11 +116,11 @@ def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmenta
     >>> import numpy as np
     >>> from segmentation import Field, load, segment_all
     >>> y, x = np.mgrid[:96, :96]
-    >>> nucleus = np.where((y - 40) ** 2 + (x - 48) ** 2 < 9**2, 900, 100)
-    >>> fields = [Field(plane[None], ("dna",), 0.65) for plane in (nucleus, nucleus[::-1])]
+    >>> nuclei = np.where((y % 48 - 20) ** 2 + (x % 48 - 24) ** 2 < 9**2, 900, 100)
+    >>> fields = [Field(plane[None], ("dna",), 0.65) for plane in (nuclei, nuclei[::-1])]
     >>> engine = load("classical").calibrate(fields)
     >>> [int(s.labels["nuclei"].max()) for s in segment_all(engine, fields)]
-    [1, 1]
+    [4, 4]
     """
     label_many = getattr(engine, "segment_all", None)
     yield from label_many(fields) if label_many is not None else in_order(engine.segment, fields)

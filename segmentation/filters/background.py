@@ -26,19 +26,22 @@ _FLAT = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 MIN_FIELDS = 8
 
 
-def background_level(image: Image) -> float:
+def background_level(image: Image, within: Mask | None = None) -> float:
     """Background of a field in grey levels.
 
     The 10th percentile of the means of blocks of 16 × 16 pixels. Blocks average the noise away, so
     that a low percentile of them is the level between the cells and not the lower tail of the
     noise. In a confluent field no block is free of cells and the level is too high; the field's QC
-    says so.
+    says so. `within` (Y, X) restricts it to blocks that lie wholly inside a mask, or failing those
+    to the mask's pixels.
     """
     height, width = image.shape
-    blocks = cv2.resize(
-        image, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA
-    )
-    return float(np.percentile(blocks, 10))
+    size = max(1, width // 16), max(1, height // 16)
+    blocks = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if within is not None:
+        whole = cv2.resize(within.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
+        blocks = blocks[whole] if whole.any() else image[within]
+    return float(np.percentile(blocks, 10)) if blocks.size else 0.0
 
 
 def noise_level(image: Image, within: Mask | None = None) -> float:
@@ -50,11 +53,12 @@ def noise_level(image: Image, within: Mask | None = None) -> float:
     """
     upper, lower = image[:-1], image[1:]
     keep = None if within is None else within[1:, 1:]
-    if image.size >= 2**18 and within is None:
+    if image.size >= 2**18 and (within is None or within.mean() > 0.5):
         # A quarter of a million pixels is sample enough: the medians would cost more than the
         # segmentation.
         step = max(4, image.size // 2**18)
         upper, lower = upper[::step], lower[::step]
+        keep = None if keep is None else keep[::step]
     residual = (lower[:, 1:] - lower[:, :-1] - upper[:, 1:] + upper[:, :-1]) / 2.0
     values = residual if keep is None else residual[keep]
     if values.size == 0:
@@ -111,11 +115,13 @@ class Illumination:
         for c, applied in enumerate(self.applied):
             plane = np.asarray(field.pixels[c], np.float32)
             planes.append(
-                (plane - background_level(plane)) / self.profile(c, field.shape)
+                (plane - background_level(plane, field.valid_area.inside))
+                / self.profile(c, field.shape)
                 if applied
                 else plane
             )
-        return Field(np.stack(planes), field.roles, field.pixel_size_um)
+        # What is outside was recognised by its constant level, which the division has bent.
+        return Field(np.stack(planes), field.roles, field.pixel_size_um, field.valid_area)
 
 
 def no_illumination(channels: int, reason: str) -> Illumination:
@@ -146,18 +152,24 @@ def estimate_illumination(fields: Sequence[Field]) -> Illumination:
     if len(fields) < MIN_FIELDS:
         return no_illumination(channels, f"fewer than {MIN_FIELDS} fields to estimate it from")
     fits = [
-        _fit_profile([np.asarray(f.pixels[c], np.float32) for f in fields]) for c in range(channels)
+        _fit_profile(
+            [np.asarray(f.pixels[c], np.float32) for f in fields],
+            [f.valid_area.inside for f in fields],
+        )
+        for c in range(channels)
     ]
     coefficients, reasons = zip(*fits, strict=True)
     return Illumination(tuple(coefficients), tuple(not r for r in reasons), tuple(reasons))
 
 
-def _fit_profile(planes: list[Image]) -> tuple[tuple[float, ...], str]:
+def _fit_profile(planes: list[Image], valid: list[Mask | None]) -> tuple[tuple[float, ...], str]:
     grid = _basis((_BLOCKS, _BLOCKS)).astype(np.float64)
     rows, values = [], []
-    for plane in planes:
-        image = plane - background_level(plane)
-        lit = (image > 6 * max(noise_level(plane), 1e-6)).astype(np.float32)
+    for plane, inside in zip(planes, valid, strict=True):
+        image = plane - background_level(plane, inside)
+        lit = (image > 6 * max(noise_level(plane, inside), 1e-6)).astype(np.float32)
+        if inside is not None:
+            lit[~inside] = 0
         share = cv2.resize(lit, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA).ravel()
         light = cv2.resize(image * lit, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA).ravel()
         used = share >= 0.02

@@ -12,6 +12,7 @@ import numpy as np
 from segmentation.engines.classical import segment_nuclei, smoothed
 from segmentation.field import Field, Labels
 from segmentation.filters.background import noise_level
+from segmentation.filters.margins import keep_valid
 from segmentation.scoring.accuracy import object_counts
 from segmentation.sizes import Sizes
 
@@ -27,8 +28,10 @@ def nuclei_agreement(field: Field, nuclei: Labels, sizes: Sizes | None = None) -
     """
     if not field.has("dna"):
         return None
-    floor = max(_NOISE * noise_level(field.channel("dna")), 1e-6)
-    classical = segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, floor, sizes or Sizes())
+    floor = max(_NOISE * noise_level(field.channel("dna"), field.valid_area.inside), 1e-6)
+    classical = keep_valid(
+        segment_nuclei(smoothed(field, "dna"), field.pixel_size_um, floor, sizes or Sizes()), field
+    )
     if not nuclei.any() and not classical.any():
         return None
     numbered = np.unique(nuclei, return_inverse=True)[1].reshape(nuclei.shape).astype(np.int32)

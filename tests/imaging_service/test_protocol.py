@@ -24,11 +24,15 @@ def test_shipped_examples_load(repository):
         assert load_protocol(path).name
 
 
+def test_a_live_reporter_can_be_analysed_at_one_time_point():
+    protocol = parse_protocol({"name": "live", "channels": {"neurite": "2"}}, "live.toml")
+    assert (protocol.survival, protocol.channels) == (None, {"neurite": "2"})
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"channels": {"dna": "1", "soma": "2"}}, says("protocol.role_named")),
-        ({"channels": {"neurite": "2"}}, says("protocol.no_dna")),
         ({"channels": {"aggregate": "2"}}, says("protocol.neither_dna_nor_neurite")),
         ({"survival": {"definition": "rounding"}}, says("protocol.interval_missing")),
         ({"survival": {"definition": "faints"}}, says("protocol.definition_named")),

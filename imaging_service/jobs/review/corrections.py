@@ -28,6 +28,7 @@ from imaging_service.files import only_one, write_bytes
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.film import follow_again
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
+from imaging_service.jobs.scan import camera_field
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate
 from imaging_service.review.local import review_state
 from imaging_service.review.log import ReviewLog, check_cells, verdict_words
@@ -41,7 +42,7 @@ from phenotypes.films.views import VIEW
 from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.statistics.multiple_testing import with_q_values
 from plate_maps import Well
-from segmentation import Field, Segmentation
+from segmentation import Segmentation
 
 # As the wells were measured.
 cv2.setNumThreads(1)
@@ -232,7 +233,7 @@ def _measured(
     protocol = record.inputs.protocol
     well = Well.parse(name)
     pixels, roles, _ = plates.read_field(record.plate, well, number, frame)
-    raw = Field(pixels, roles, record.pixel_size_um)
+    raw = camera_field(pixels, roles, record.pixel_size_um, protocol)
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
     segmentation = Segmentation(labels, "reviewer")

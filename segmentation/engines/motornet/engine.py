@@ -41,6 +41,7 @@ from segmentation.engines.motornet.fields import (
     to_scale,
 )
 from segmentation.engines.motornet.network import INPUTS, MULTIPLE, PIXEL_SIZE_UM, PROBABILITIES
+from segmentation.engines.registry import checked_thresholds
 from segmentation.engines.weights import (
     Checkpoint,
     WeightsError,
@@ -48,7 +49,9 @@ from segmentation.engines.weights import (
     motornet_checkpoint,
 )
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
+from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import link_somas, mean_probability, remove_small
+from segmentation.filters.margins import clipped, keep_valid, levelled
 from segmentation.filters.pipeline import in_order
 from segmentation.filters.ridges import hysteresis, remove_short
 from segmentation.filters.tiling import TileRunner
@@ -190,10 +193,9 @@ class MotorNetSegmenter:
 
     def calibrate(self, fields: Sequence[Field]) -> MotorNetSegmenter:
         """Fix the ranges: the median over the fields of each one's own."""
-        if not fields:
-            raise ValueError("no field to calibrate on")
+        fields = with_cells(fields)
         typical = {
-            role: float(f"{np.median([intensity_range(f.channel(role))[1] for f in fields]):.6g}")
+            role: float(f"{np.median([_range(f, role)[1] for f in fields]):.6g}")
             for role in INPUTS
             if fields[0].has(role)
         }
@@ -210,11 +212,11 @@ class MotorNetSegmenter:
             if (noise := spot_noise(fields, role)) is not None:
                 levels = {f"{role}_dark": noise.dark, f"{role}_shot": noise.shot}
                 ranges = replace(ranges, **levels)
-        return replace(self, thresholds=ranges)
+        return self.with_thresholds(vars(ranges))
 
     def with_thresholds(self, thresholds: Mapping[str, float | None]) -> MotorNetSegmenter:
         """A copy with ranges as `describe()["thresholds"]` gave them."""
-        return replace(self, thresholds=Ranges(**thresholds))
+        return replace(self, thresholds=Ranges(**checked_thresholds(thresholds)))
 
     def segment(self, field: Field, *, seed: int = 0) -> Segmentation:
         """Label one field; no random number is drawn, so `seed` changes nothing."""
@@ -260,8 +262,8 @@ class MotorNetSegmenter:
 
         The range is the plate's where it is fixed.
         """
-        image = field.channel(role)
-        background, field_span = intensity_range(image)
+        image = levelled(field, role)
+        background, field_span = _range(field, role)
         plate_span = getattr(self.thresholds, role, None)
         span = (
             max(field_span, self.thresholds.dna_floor or 0.0)
@@ -284,25 +286,25 @@ class MotorNetSegmenter:
         by_name = {name: n for n, name in enumerate(PROBABILITIES)}
         least = _SPECK * self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
         if field.has("dna"):
-            labels["nuclei"] = remove_small(
-                self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT), least
-            )
+            nuclei = self._objects(field, flows[:2], logits[by_name["nuclei"]], NUCLEI_LOGIT)
+            labels["nuclei"] = remove_small(keep_valid(nuclei, field), least)
         else:
             warnings.append("nuclei: no dna channel")
         if field.has("neurite"):
             # Without nuclei to vouch for them, bodies must be of a soma's size: twice the smallest
             # nucleus.
             least_body = least if "nuclei" in labels else 2 * least / _SPECK
-            bodies = remove_small(
-                self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT), least_body
-            )
+            bodies = self._objects(field, flows[2:], logits[by_name["somas"]], SOMA_LOGIT)
+            bodies = remove_small(keep_valid(bodies, field), least_body)
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
             chance = _at(field, logits[by_name["neurites"]])
             mask = hysteresis(chance, *NEURITE_CHANCE) & (labels["somas"] == 0)
-            labels["neurites"] = remove_short(mask, field.pixel_size_um).astype(np.int32)
+            neurites = remove_short(mask, field.pixel_size_um).astype(np.int32)
+            labels["neurites"] = clipped(neurites, field)
         for role, compartment in SPOTS:
             noise = spot_noise_of(self.thresholds, role) or spot_noise([field], role)
             labels |= spots_in_somas(field, role, compartment, labels.get("somas"), noise, warnings)
+        warnings += field.valid_area.notes()
         sure = {}
         if "nuclei" in labels:
             sure["nuclei"] = mean_probability(labels["nuclei"], logits[by_name["nuclei"]])
@@ -346,6 +348,11 @@ class MotorNetSegmenter:
         import torch
 
         return (torch.OutOfMemoryError,)
+
+
+def _range(field: Field, role: str) -> tuple[float, float]:
+    """Background and span of a channel in the field's valid area."""
+    return intensity_range(field.channel(role), field.valid_area.inside)
 
 
 def _at(field: Field, logit: Half) -> Image:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from segmentation.engines.motornet.network import PIXEL_SIZE_UM
-from segmentation.field import Image
+from segmentation.field import Image, Mask
 from segmentation.filters.background import background_level, noise_level
 
 RANGE_IN_NOISE = 12.0
@@ -24,15 +24,18 @@ _DETAIL_UM = (0.3, 1.2)
 LIT = 0.2
 
 
-def intensity_range(image: Image) -> tuple[float, float]:
+def intensity_range(image: Image, within: Mask | None = None) -> tuple[float, float]:
     """Background and span up to bright structures of a field, in grey levels.
 
-    The span is at least RANGE_IN_NOISE × noise.
+    The span is at least RANGE_IN_NOISE × noise. `within` (Y, X) restricts it to a mask.
     """
-    background = background_level(image)
+    background = background_level(image, within)
     step = max(1, int(np.sqrt(image.size / 2**18)))
-    bright = float(np.percentile(image[::step, ::step], 99.5))
-    return background, max(bright - background, RANGE_IN_NOISE * noise_level(image), 1e-6)
+    seen = image[::step, ::step]
+    if within is not None and within[::step, ::step].any():
+        seen = seen[within[::step, ::step]]
+    bright = float(np.percentile(seen, 99.5))
+    return background, max(bright - background, RANGE_IN_NOISE * noise_level(image, within), 1e-6)
 
 
 def normalise(image: Image) -> Image:

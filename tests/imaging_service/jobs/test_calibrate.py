@@ -1,11 +1,59 @@
-"""Which wells a plate's thresholds come from."""
+"""Which fields a plate's thresholds come from, and when there are too few of them."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from imaging_service.errors import ScanError
 from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.records import Calibration, WellTask, load, save
+from plate_maps import PlateMap
+from tests.messages import says
+
+SIZE = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+
+
+def blank(planes):
+    return [np.full_like(p, 300) for p in planes]
+
+
+def dark(planes):
+    rng = np.random.default_rng(1)
+    return [np.round(rng.normal(100, 4, p.shape)).astype(np.uint16) for p in planes]
+
+
+def empty(planes):
+    rng = np.random.default_rng(2)
+    return [np.round(rng.normal(300, 15, p.shape)).astype(np.uint16) for p in planes]
+
+
+def blurred(planes):
+    rng = np.random.default_rng(3)
+    return [
+        np.round(cv2.GaussianBlur(p.astype(float), (0, 0), 8) + rng.normal(0, 4, p.shape)).astype(
+            np.uint16
+        )
+        for p in planes
+    ]
+
+
+def spoil(folder, fields, how):
+    """Put what `how` makes of them in place of the planes of ("B02", 1) and so on."""
+    for well, number in fields:
+        task = load(WellTask, folder.task(well))
+        scan = folder.root / f"scan-{well}"
+        if task.plan.root != scan:
+            shutil.copytree(task.plan.root, scan)
+            save(replace(task, plan=replace(task.plan, root=scan)), folder.task(well))
+        paths = [scan / f"p_{well}_s{number}_w{c}.tif" for c in (1, 2, 3)]
+        for path, plane in zip(paths, how([tifffile.imread(p) for p in paths]), strict=True):
+            tifffile.imwrite(path, plane, ome=True, metadata=SIZE)
 
 
 def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
@@ -24,19 +72,65 @@ def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
         "granule_shot",
     }
     assert calibration.thresholds["granule_dark"] is None
+    assert set(calibration.light) == {"dna", "neurite", "aggregate"}
     assert calibrate(folder) == calibration == load(Calibration, folder.calibration)
 
 
-def test_without_a_readable_vehicle_treated_wells_serve_and_it_is_noted(uncalibrated, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (blank, "channel dna has the single value 300"),
+        (dark, "shows no cells"),
+        (empty, "shows no cells"),
+        (blurred, "out of focus"),
+    ],
+)
+def test_a_field_that_shows_no_cells_is_named_and_another_takes_its_place(uncalibrated, how, says):
+    folder, _record = uncalibrated
+    spoil(folder, [("B02", 1)], how)
+    calibration = calibrate(folder)
+    assert calibration.fields == ("B03 field 1", "C02 field 1", "B02 field 2")
+    assert [n.partition(":")[0] for n in calibration.notes] == [
+        "B02 field 1 was not used for calibration"
+    ]
+    assert says in calibration.notes[0]
+
+
+@pytest.mark.parametrize("how", [blank, dark, empty])
+def test_a_plate_with_too_few_vehicle_fields_is_refused_with_their_names(uncalibrated, how):
+    folder, _record = uncalibrated
+    every = [(w, f) for w in ("B02", "B03", "C02") for f in (1, 2)]
+    spoil(folder, every[:-1], how)
+    with pytest.raises(ScanError, match=says("calibration.one_field_left")) as refused:
+        calibrate(folder)
+    named = [f"{w} field {f} was not used" for w, f in every]
+    assert [n in str(refused.value) for n in named] == [True] * 5 + [False]
+    assert not folder.calibration.exists()
+
+
+def test_unreadable_vehicle_wells_are_refused_too(uncalibrated, tmp_path):
     folder, _record = uncalibrated
     for name in ("B02", "B03", "C02"):
         task = load(WellTask, folder.task(name))
         save(replace(task, plan=replace(task.plan, root=tmp_path)), folder.task(name))
+    with pytest.raises(ScanError, match=says("calibration.none_readable")):
+        calibrate(folder)
+
+
+def test_a_plate_whose_vehicle_fields_are_out_of_focus_is_refused(uncalibrated):
+    folder, _record = uncalibrated
+    spoil(folder, [(w, f) for w in ("B02", "B03", "C02") for f in (1, 2)], blurred)
+    with pytest.raises(ScanError, match=says("calibration.out_of_focus")):
+        calibrate(folder)
+
+
+def test_a_map_without_a_vehicle_is_calibrated_all_over_the_plate(uncalibrated, monkeypatch):
+    folder, _record = uncalibrated
+    monkeypatch.setattr(PlateMap, "vehicle_wells", lambda self: ())
     calibration = calibrate(folder)
-    assert calibration.fields == ("B04 field 1", "B05 field 1", "C03 field 1")
+    assert calibration.fields == tuple(
+        f"{w} field 1" for w in ("B02", "B03", "B04", "B05", "C02", "C03")
+    )
     assert [n.partition(":")[0] for n in calibration.notes] == [
-        "well B02 was not used for calibration",
-        "well B03 was not used for calibration",
-        "well C02 was not used for calibration",
-        "no vehicle well could be read",
+        "the plate map has no vehicle well in this scan"
     ]

@@ -8,8 +8,10 @@ import pytest
 from imaging_service.errors import ImageError
 from imaging_service.ingest.plan import ImageRef
 from imaging_service.jobs import scan
-from imaging_service.jobs.scan import exposed_h, read_planes
+from imaging_service.jobs.scan import camera_field, exposed_h, read_planes
+from imaging_service.protocol import parse_protocol
 from plate_maps import Well
+from tests import drawn
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
 from tests.messages import says
 
@@ -92,3 +94,21 @@ def test_hours_of_exposure_are_of_stored_fields_and_frames(tmp_path, monkeypatch
 
     monkeypatch.setattr(scan, "reader_named", lambda _: Known)
     assert exposed_h(task) == {(1, 1): 21, (1, 2): 23, (2, 1): 51, (2, 2): 53}
+
+
+def test_a_clump_is_left_out_of_a_field_and_not_of_a_film():
+    culture = drawn.culture((512, 512), seed=7, per_mm2=450)
+    shot = drawn.with_sphere(culture, (150, 170)).photograph(7)
+    channels = {"dna": "1", "neurite": "2"}
+    fixed = parse_protocol({"name": "p", "channels": channels}, "p")
+    film = parse_protocol({"name": "p", "channels": channels, **SURVIVAL}, "p")
+    areas = [
+        camera_field(shot.pixels, shot.roles, 0.65, protocol).valid_area
+        for protocol in (fixed, film)
+    ]
+    assert [len(a.clumps_um2) for a in areas] == [1, 0]
+    assert areas[1].share == 1
+    inside = drawn.margin((512, 512), 0.15, "top")
+    cut = drawn.outside_dark(shot, inside, 0)
+    film_area = camera_field(cut.pixels, cut.roles, 0.65, film).valid_area
+    assert film_area.outside == pytest.approx(0.15, abs=0.01)

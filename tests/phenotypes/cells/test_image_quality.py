@@ -86,3 +86,17 @@ def test_confluence():
     assert covered(half, None) == 0.5
     assert covered(half, np.roll(half, 2, axis=0)) == 0.7
     assert covered(None, None) is None
+
+
+def test_saturation_is_that_of_nuclei_and_somas():
+    rng = np.random.default_rng(0)
+    image = rng.normal(100, 5, (400, 400)).astype(np.float32)
+    nuclei, somas = np.zeros((400, 400), np.int32), np.zeros((400, 400), np.int32)
+    nuclei[100:120, 100:120], somas[90:130, 90:130] = 1, 1
+    image[100:110, 100:110] = 4095  # 100 of 160,000 pixels: 0.06 % of the field
+    assert saturated(image) == pytest.approx(100 / 160000)
+    assert saturated(image, [nuclei, somas]) == pytest.approx(100 / 400)
+    assert saturated(image, [somas]) == pytest.approx(100 / 1600)
+    assert saturated(image, [np.zeros_like(nuclei)]) == pytest.approx(100 / 160000)
+    image[100:110, 100:110] += rng.normal(0, 5, (10, 10)).astype(np.float32)
+    assert saturated(image, [nuclei]) == 0

@@ -59,6 +59,26 @@ def test_nuclei_that_the_edge_cuts_are_no_reference_of_pyknotic_ones():
     assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].to_list() == [False] * 3 + [True] * 6
 
 
+def test_cells_are_judged_by_those_of_the_reference_only():
+    rng = np.random.default_rng(0)
+    table = cells(
+        well=["A01"] * 600,
+        # The second half is out of focus: large, dim, and evenly bright all over.
+        nucleus_area_um2=[100.0] * 300 + [400.0] * 300,
+        nucleus_mean_dna=[1000.0] * 300 + [300.0] * 300,
+        nc_log2_aggregate=np.concatenate([rng.normal(1, 0.1, 300), rng.normal(0, 0.1, 300)]),
+    ).with_columns(field=pl.Series([1] * 300 + [2] * 300))
+    valid = table.filter(pl.col("field") == 1)
+    assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].sum() == 300
+    assert mark_pyknotic(table, CONDITIONS, None, valid)["is_pyknotic"].sum() == 0
+    marked, words = mark_mislocalised(table, CONDITIONS, ["HC"], None, valid)
+    assert "percentile of 300 neurons" in words
+    assert marked.filter(pl.col("field") == 1)["is_mislocalised"].mean() == pytest.approx(
+        0.05, abs=0.005
+    )
+    assert marked.filter(pl.col("field") == 2)["is_mislocalised"].all()
+
+
 def test_motor_neurons_by_the_plates_mixture():
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.lognormal(4, 0.3, 600), rng.lognormal(7, 0.3, 400)])

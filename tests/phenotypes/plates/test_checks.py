@@ -48,6 +48,18 @@ def test_a_blurred_field_is_left_out_and_a_well_of_them_excluded():
     assert "1 of 3 fields are in focus" in outcomes["H02"][1]
 
 
+@pytest.mark.parametrize("blurred", [1, 5, 6])
+def test_blurred_vehicle_fields_are_not_what_others_are_judged_by(blurred):
+    rng = np.random.default_rng(0)
+    slopes = {w: [-4.5, -4.2] for w in NAMES[:blurred]}
+    slopes |= {w: list(rng.normal(-2.5, 0.1, 2)) for w in NAMES[blurred:8]}
+    slopes |= {"H01": [-2.4, -2.6], "H02": [-4.4, -2.6]}
+    controls = dict.fromkeys(NAMES[:8], "vehicle") | {"H01": "none", "H02": "none"}
+    marked = mark_fields(fields(slopes), conditions(controls), LIMITS)
+    left_out = marked.filter(~pl.col("valid")).select("well", "field").rows()
+    assert left_out == [(w, f) for w in NAMES[:blurred] for f in (1, 2)] + [("H02", 1)]
+
+
 def test_an_emptied_well_is_never_out_of_focus():
     """A toxic dose leaves few nuclei and a steep spectrum; that is an effect, not a fault."""
     controls = dict.fromkeys(NAMES[:6], "vehicle") | {"H01": "none"}
@@ -115,6 +127,23 @@ def test_vehicle_wells_that_agree_closely_do_not_condemn_one_another():
     assert set(
         exclude_vehicle_outliers(wells([100.0, 100, 10, 100], ["vehicle"] * 4), LIMITS)["status"]
     ) == {"done"}
+
+
+def test_empty_vehicle_wells_are_left_out_however_many_they_are():
+    for empty in (1, 5, 7):
+        density = [0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 3.0][:empty] + [100.0] * (8 - empty)
+        table = wells([*density, 50.0], ["vehicle"] * 8 + ["none"])
+        marked = exclude_vehicle_outliers(table, LIMITS)
+        assert marked["status"].to_list() == ["excluded"] * empty + ["done"] * (9 - empty)
+        assert marked["reason"][0].startswith("vehicle_empty: 0 live cells per mm², 100 in the")
+        assert marked["survival_fixed"][8] == 0.5
+        assert marked["survival_fixed"][7] == 1.0
+    # Few cells are not none, and a treated well without cells is toxicity.
+    few = exclude_vehicle_outliers(wells([100.0, 20, 0], ["vehicle"] * 2 + ["none"]), LIMITS)
+    assert few["status"].to_list() == ["done"] * 3
+    none = exclude_vehicle_outliers(wells([0.0, 0, 9], ["vehicle"] * 2 + ["none"]), LIMITS)
+    assert none["status"].to_list() == ["excluded"] * 2 + ["done"]
+    assert none["survival_fixed"][2] is None
 
 
 def plate(value):

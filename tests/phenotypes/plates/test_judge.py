@@ -8,6 +8,7 @@ import pytest
 
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.judge import judge
+from phenotypes.plates.responses import respond
 
 WELLS = {f"{r}{c:02d}": "vehicle" if c <= 4 else "none" for r in "BC" for c in range(2, 8)}
 CONDITIONS = pl.DataFrame(
@@ -59,6 +60,47 @@ def measured(n=60):
         for w in WELLS
     ]
     return conform(pl.DataFrame(rows), "cell"), conform(pl.DataFrame(fields), "field")
+
+
+def test_a_plate_without_a_vehicle_is_counted_and_says_what_is_unknown():
+    cells, fields = measured()
+    none = CONDITIONS.with_columns(control=pl.lit("none"))
+    judged = judge(cells, fields, none, DONE, (8, 12))
+    assert judged.wells["status"].to_list() == ["done"] * 12
+    assert judged.wells["nuclei_count"].null_count() == 0
+    assert judged.wells["live_count"].null_count() == judged.wells["survival_fixed"].null_count()
+    assert judged.wells["live_count"].null_count() == 12
+    notes = judged.checks.filter(pl.col("check") == "pyknosis")
+    assert notes["subject"].to_list() == sorted(set(CONDITIONS["line"]))
+    assert set(notes["status"]) == {"not_assessable"}
+    responses = respond(judged.wells, ["live_density"], pixel_size_um=0.65).table
+    assert set(responses["status"]) == {"no_vehicle"}
+    assert (
+        judge(cells, fields, CONDITIONS, DONE, (8, 12))
+        .checks.filter(pl.col("check") == "pyknosis")
+        .is_empty()
+    )
+
+
+def test_vehicle_fields_out_of_focus_make_no_other_nucleus_pyknotic():
+    cells, fields = measured()
+    vehicle = pl.col("well").is_in([w for w, control in WELLS.items() if control == "vehicle"])
+    more_cells, more_fields = [cells], [fields]
+    for number in (2, 3):
+        blurred = pl.lit(number, pl.Int64)
+        more_cells.append(
+            cells.filter(vehicle).with_columns(
+                field=blurred, nucleus_area_um2=pl.lit(400.0), nucleus_mean_dna=pl.lit(300.0)
+            )
+        )
+        more_fields.append(
+            fields.filter(vehicle).with_columns(field=blurred, focus_dna=pl.lit(-4.5))
+        )
+    judged = judge(pl.concat(more_cells), pl.concat(more_fields), CONDITIONS, DONE, (8, 12))
+    assert judged.fields.filter(~pl.col("valid"))["field"].unique().to_list() == [2, 3]
+    assert judged.cells["is_pyknotic"].sum() == 0
+    treated = judged.wells.filter(pl.col("control") == "none")
+    assert treated["live_count"].to_list() == [30] * len(treated)
 
 
 def test_calls_reach_the_wells():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from plate_maps import PlateMapError, plate_format, read_plate_map
+from plate_maps import PlateMapError, check, plate_format, read_plate_map
 from tests.messages import says
 from tests.plate_maps.written_maps import LONG, write
 
@@ -17,7 +17,6 @@ from tests.plate_maps.written_maps import LONG, write
     [
         (("b4,", "B03,"), says("map.well_twice")),
         (("b4,", "Q30,"), says("map.well_outside_plate")),
-        (("vehicle", "positive"), says("map.no_vehicle")),
         (
             ("B05,L1,SOD1 p.A5V", "B05,L1,healthy"),
             says("map.two_genotypes"),
@@ -157,3 +156,12 @@ def test_a_treatment_column_that_differs_within_a_line_is_refused(tmp_path, name
 def test_the_positive_controls_decimal_comma_is_no_zero(tmp_path):
     text = LONG.replace("ref,30,uM,", 'ref,"0,5 µM",,')
     assert read_plate_map(write(tmp_path, text))["C05"].dose_molar == 5e-7
+
+
+def test_a_map_without_a_vehicle_is_read_and_named(tmp_path):
+    text = "well,line,genotype,compound,dose,unit\nB03,L1,SOD1,ril,1,uM\nB04,L1,SOD1,ril,10,uM\n"
+    path = tmp_path / "map.csv"
+    path.write_text(text, encoding="utf-8")
+    mapped = read_plate_map(path)
+    assert (len(mapped.conditions), mapped.vehicle_wells()) == (2, ())
+    assert next((f.severity, f.code) for f in check(mapped)) == ("error", "no_vehicle")

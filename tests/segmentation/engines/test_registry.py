@@ -65,3 +65,12 @@ def test_many_fields_are_labelled_in_order_by_the_engine_s_own_way_if_it_has_one
     fields = [Field(np.full((1, 2, 2), i, np.uint16), ("dna",), 0.5) for i in range(7)]
     assert [int(s.labels["nuclei"].max()) for s in segment_all(Slow(), fields)] == list(range(7))
     assert [s.engine for s in segment_all(Batched(), fields)] == [f"batch of {i}" for i in range(7)]
+
+
+@pytest.mark.parametrize("name", ["classical", "motornet"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_threshold_that_finds_everything_or_nothing_is_refused(name, value):
+    key = {"classical": "soma", "motornet": "neurite"}[name]
+    with pytest.raises(ValueError, match=says("threshold.not_positive", key=key)):
+        load(name, device="cpu").with_thresholds({key: value})
+    assert load(name, device="cpu").with_thresholds({key: 5.0}).thresholds is not None

@@ -12,6 +12,7 @@ from segmentation.filters.background import (
     noise_level,
 )
 from segmentation.phantoms.render import Culture, Optics, render
+from segmentation.valid_area import ValidArea
 from tests.messages import says
 
 OPTICS = Optics()
@@ -68,7 +69,8 @@ def test_correction_takes_the_background_off_and_divides_where_a_profile_applies
     shape = (160, 160)
     light = 1000 * CURVED.profile(0, shape)
     light[:, :80] = 0
-    field = Field(np.stack([light + 200, np.full(shape, 9, np.float32)]), ("dna", "neurite"), 0.5)
+    planes = np.stack([light + 200, np.full(shape, 9, np.float32)])
+    field = Field(planes, ("dna", "neurite"), 0.5, ValidArea())
     corrected = CURVED.correct(field)
     assert corrected.channel("dna")[:, 80:] == pytest.approx(np.full((160, 80), 1000), rel=1e-4)
     assert corrected.channel("dna")[:, :80] == pytest.approx(np.zeros((160, 80)), abs=0.01)
@@ -127,3 +129,14 @@ def test_illumination_of_phantoms_is_recovered():
         # What is left over the inner nine tenths is less than half of what was there.
         inner = np.s_[26:-26, 26:-26]
         assert np.ptp(left[inner]) < 0.5 * np.ptp(true[inner] / true.mean())
+
+
+def test_the_background_within_a_mask_is_that_of_its_blocks():
+    image = np.full((160, 160), 290, np.float32)
+    image[:, :48] = 200
+    assert background_level(image) == 200
+    inside = np.ones((160, 160), bool)
+    # A block that the mask cuts is left out whole.
+    inside[:, :50] = False
+    assert background_level(image, inside) == 290
+    assert background_level(image, np.zeros((160, 160), bool)) == 0
