@@ -104,10 +104,8 @@ def mark_fields(
         conditions.select("well", "control"), on="well", how="left", maintain_order="left"
     )
     judged = (pl.col("focus_dna").is_not_null()) & (pl.col("nuclei_count") >= _JUDGED_NUCLEI)
-    # Among the fields that may be judged by.
-    slopes = placed.filter(reference & judged & (pl.col("control") == "vehicle"))[
-        "focus_dna"
-    ].to_numpy()
+    vehicle = placed.filter(reference & judged & (pl.col("control") == "vehicle"))
+    slopes = vehicle["focus_dna"].to_numpy()
     blurred: pl.Expr = pl.lit(value=False)
     middle = 0.0
     if len(slopes) >= _MIN_VEHICLE:

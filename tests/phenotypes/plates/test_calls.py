@@ -68,7 +68,7 @@ def test_cells_are_judged_by_those_of_the_reference_only():
         nucleus_mean_dna=[1000.0] * 300 + [300.0] * 300,
         nc_log2_aggregate=np.concatenate([rng.normal(1, 0.1, 300), rng.normal(0, 0.1, 300)]),
     ).with_columns(field=pl.Series([1] * 300 + [2] * 300))
-    valid = table.filter(pl.col("field") == 1)
+    valid = pl.col("field") == 1
     assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].sum() == 300
     assert mark_pyknotic(table, CONDITIONS, None, valid)["is_pyknotic"].sum() == 0
     marked, words = mark_mislocalised(table, CONDITIONS, ["HC"], None, valid)
