@@ -47,7 +47,7 @@ def field(
         while len(placed) < per_soma:
             turn, reach = rng.uniform(0, 2 * np.pi), rng.uniform(radius / 2 + 1.2, radius - 1.2)
             place = middle + reach * np.array([np.sin(turn), np.cos(turn)])
-            if all(np.hypot(*(place - other)) > max(1.2, 2.5 * pixel) for other in placed):
+            if all(np.hypot(*(place - other)) > 1.2 for other in placed):
                 placed.append(place)
         spots += placed
     for py, px in spots:

@@ -45,7 +45,7 @@ def cells(pixel, nuclear, noise, seed, per_soma=0, ratio=5.0, side_um=125.0, blu
             while len(placed) < per_soma:
                 turn, reach = rng.uniform(0, 2 * np.pi), rng.uniform(radius / 2 + 1.2, radius - 1.2)
                 place = np.array([cy + dy + reach * np.sin(turn), cx + dx + reach * np.cos(turn)])
-                if all(np.hypot(*(place - other)) > max(1.2, 2.5 * pixel) for other in placed):
+                if all(np.hypot(*(place - other)) > 1.2 for other in placed):
                     placed.append(place)
             places += placed
             count += 1
