@@ -67,7 +67,7 @@ _STAINS = tuple(role for role in INTENSITY_ROLES if role != "dna")
 # Each numeric column that is not a place, a number or a condition is in exactly one group.
 # fmt: off
 GROUPS: tuple[Group, ...] = (
-    Group("area", (*_every("field", "area_mm2", "height_um", "width_um"), *_every("well", "area_mm2", "n_fields", "n_valid_fields")), share=0.01, accuracy=(0.01, 0), assays=BOTH),
+    Group("area", (*_every("field", "area_mm2", "valid_area_mm2", "height_um", "width_um"), *_every("well", "area_mm2", "n_fields", "n_valid_fields")), share=0.01, accuracy=(0.01, 0), assays=BOTH),
     Group("counts", (*_every("well", "nuclei_count", "neuron_count", "live_count", "nuclei_density", "live_density", "survival_fixed"), "field.nuclei_count"), share=0.03, accuracy=(0.03, 0)),
     Group("motor neurons", _every("well", "motor_neuron_count", "purity"), share=0.03, accuracy=(0.05, 0)),
     Group("pyknosis", ("well.pyknotic_fraction",), within=0.02, accuracy=(0, 0.03)),
@@ -91,7 +91,7 @@ GROUPS: tuple[Group, ...] = (
     Group("granules", ("cell.granule_count", "cell.granule_area_*", "cell.granule_largest_um2", "cell.granule_nuclear_count", "well.granule*"), share=0.1, within=0.05, accuracy=(0.1, 0.05)),
     Group("colocalisation", ("*.manders_*",), share=0.1, within=0.05),
     Group("rim", ("*.rim_*",), within=0.1),
-    Group("image", ("field.background_*", "field.saturated_*", "field.focus_*", "field.uneven_*", "field.debris_fraction", "*.nucleus_confidence", "field.engine_agreement", "field.exposed_h"), share=0.1, within=0.1),
+    Group("image", ("field.background_*", "field.saturated_*", "field.focus_*", "field.uneven_*", "field.debris_fraction", "field.outside_fraction", "field.clump_count", "*.nucleus_confidence", "field.engine_agreement", "field.exposed_h"), share=0.1, within=0.1),
     Group("tracked", _every("well", "n_tracked", "lost_fraction"), share=0.05, within=0.05, assays=("film",)),
     Group("deaths", ("well.n_deaths",), share=0.1, within=0.5, accuracy=(0.2, 0.5), assays=("film",)),
     Group("survival", ("well.survival_end",), within=0.1, accuracy=(0, 0.1), assays=("film",)),
