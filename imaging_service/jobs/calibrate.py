@@ -38,10 +38,14 @@ _NO_VEHICLE = (
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One field of the scan, and why it cannot be calibrated on (empty: it can)."""
+    """One field of the scan, and why it cannot be calibrated on (empty: it can).
+
+    `read` is False where its image could not be read.
+    """
 
     name: str
     fault: str
+    read: bool = True
     field: Field | None = None
     slopes: tuple[tuple[str, float], ...] = ()
 
@@ -58,7 +62,8 @@ def calibrate(folder: RunFolder) -> Calibration:
     Raises
     ------
     ScanError
-        Too few fields can be calibrated on; the message names the others.
+        Too few fields can be calibrated on, though the scan has some that can be read; the message
+        names the others.
     """
     if folder.calibration.is_file():
         return load(Calibration, folder.calibration)
@@ -94,7 +99,7 @@ def calibrate(folder: RunFolder) -> Calibration:
         elif not one.fault:
             blurred += 1
     needed = max(min(LEAST_FIELDS, tried), blurred // MOST_BLURRED)
-    if len(used) < needed:
+    if len(used) < needed and any(candidate(well).read for well in record.wells):
         kind = "vehicle fields" if vehicles else "fields"
         raise ScanError(
             f"scan {record.plate_name}: {len(used)} of {tried} {kind} can be calibrated on,"
@@ -107,9 +112,12 @@ def calibrate(folder: RunFolder) -> Calibration:
         else no_illumination(len(record.channels), "no field all over the plate could be used")
     )
     fields = [c.field for c in used if c.field is not None]
-    engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
-    described = engine.calibrate([illumination.correct(f) for f in fields]).describe()
-    thresholds = described.get("thresholds")
+    thresholds: object = None
+    # Without one field there is nothing to be wrong: every well fails by itself, with its reason.
+    if fields:
+        engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
+        described = engine.calibrate([illumination.correct(f) for f in fields]).describe()
+        thresholds = described.get("thresholds")
     calibration = Calibration(
         dict(thresholds) if isinstance(thresholds, dict) else {},
         illumination,
@@ -150,12 +158,13 @@ def _read(folder: RunFolder, well: str, position: int) -> _Candidate:
         pixels = read_planes(task, number, task.times[0])
         field = camera_field(pixels, task.roles, task.pixel_size_um, task.protocol)
     except (ImageError, ValueError) as error:
-        return _Candidate(name, str(error))
+        return _Candidate(name, str(error), read=False)
     fault = without_cells(field)
     if fault:
         return _Candidate(name, fault)
     slopes = {r: focus_slope(field.channel(r)) for r in ("dna", "neurite") if field.has(r)}
-    return _Candidate(name, "", field, tuple((r, s) for r, s in slopes.items() if s is not None))
+    known = tuple((r, s) for r, s in slopes.items() if s is not None)
+    return _Candidate(name, "", field=field, slopes=known)
 
 
 def _sharper(candidates: Sequence[_Candidate]) -> dict[str, float]:

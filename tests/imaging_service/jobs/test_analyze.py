@@ -198,7 +198,7 @@ def test_bad_data_fail_their_well_with_the_reason(broken, kind, status, sentence
     assert row["nuclei_count"] is None
     import re
 
-    assert re.search(says, row["reason"])
+    assert re.search(sentence, row["reason"])
 
 
 def test_the_rest_of_a_broken_plate_is_the_same(broken, analysed):
@@ -216,11 +216,14 @@ def test_a_lost_plane_of_a_stack_fails_its_well(tmp_path):
     scan = tmp_path / "scan"
     scan.mkdir()
     rng = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :128]
+    # four nuclei
+    nucleus = np.where(np.hypot(y % 64 - 32, x % 64 - 32) < 11, 900, 100)
     for well in ("B02", "B03"):
         for z in (1, 2, 3):
             tifffile.imwrite(
                 scan / f"x_{well}_T0001F001L01A01Z0{z}C01.tif",
-                rng.poisson(100, (64, 64)).astype(np.uint16),
+                rng.poisson(nucleus).astype(np.uint16),
             )
     (scan / "x_B03_T0001F001L01A01Z02C01.tif").unlink()
     (tmp_path / "map.csv").write_text(

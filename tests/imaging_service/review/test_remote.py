@@ -212,7 +212,7 @@ def test_corrections_that_are_none_are_refused(
     url = f"{running.url}/runs/{done.id}/fields/{path.format(well=well)}/labels"
     answer = httpx.patch(url, params={"author": "ann"}, content=content, headers=headers)
     assert answer.status_code == status, answer.text
-    assert says in answer.json()["detail"]
+    assert sentence in answer.json()["detail"]
     assert httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json() == []
 
 
