@@ -208,9 +208,11 @@ def spot_noise(fields: Sequence[Field], role: str) -> CameraNoise | None:
     first = fields[0]
     if not first.has(role) or first.pixel_size_um > COARSEST_PIXEL_UM:
         return None
-    # What lies outside of the culture has less noise than any medium.
-    whole = [f for f in fields if f.valid_area.inside is None] or fields
-    return camera_noise([f.channel(role) for f in whole], spot_scale(first.pixel_size_um))
+    return camera_noise(
+        [f.channel(role) for f in fields],
+        spot_scale(first.pixel_size_um),
+        [f.valid_area.inside for f in fields],
+    )
 
 
 def spot_noise_of(thresholds: object, role: str) -> CameraNoise | None:

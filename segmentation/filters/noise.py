@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.field import Image
+from segmentation.field import Image, Mask
 from segmentation.filters.background import background_level
 from segmentation.filters.curvature import derivatives, noise_gain
 
@@ -66,7 +66,9 @@ class CameraNoise:
         )
 
 
-def camera_noise(images: Sequence[Image], sigma: float) -> CameraNoise:
+def camera_noise(
+    images: Sequence[Image], sigma: float, within: Sequence[Mask | None] | None = None
+) -> CameraNoise:
     """Noise of a channel from some of its fields (Y, X), for spots sought at `sigma` pixels.
 
     Without light: the spread of the spot filter's response over the darkest 30 % of each field,
@@ -75,20 +77,30 @@ def camera_noise(images: Sequence[Image], sigma: float) -> CameraNoise:
     the latter. With light: how the 2 × 2 differences, which see the least of any structure, spread
     over ten classes of brightness where it is flat; a low increase per grey level counts, the
     tenth percentile of the classes, since edges and spots can only add to it. Medians over fields.
+    `within` restricts a field to a (Y, X) mask: what lies outside of the culture has less noise.
     """
     if not images:
         raise ValueError("no field to take the noise from")
-    each = [_noise(image, sigma) for image in images]
+    masks = [None] * len(images) if within is None else within
+    each = [_noise(image, sigma, mask) for image, mask in zip(images, masks, strict=True)]
     dark, shot = (float(np.median(values)) for values in zip(*each, strict=True))
     return CameraNoise(float(f"{dark:.6g}"), float(f"{shot:.6g}"))
 
 
-def _noise(image: Image, sigma: float) -> tuple[float, float]:
-    level = cv2.GaussianBlur(image - np.float32(background_level(image)), (0, 0), max(sigma, 1.0))
+def _noise(image: Image, sigma: float, within: Mask | None) -> tuple[float, float]:
+    background = np.float32(background_level(image, within))
+    level = cv2.GaussianBlur(image - background, (0, 0), max(sigma, 1.0))
+    inside = np.ones(image.shape, bool)
+    if within is not None:
+        # Off the edge of the culture by what is looked at around a pixel.
+        inside = cv2.erode(within.astype(np.uint8), np.ones((_AROUND, _AROUND), np.uint8)) > 0
+        inside = inside if inside.any() else within
+    inside = inside[1:, 1:]
     light = level[1:, 1:]
     # Chosen by the level around them: by their own, the noise itself would choose.
     around = cv2.blur(image, (_AROUND, _AROUND))[1:, 1:]
-    dark_pixels = around <= np.percentile(around[::2, ::2], 100 * _DARK)
+    darkest = np.percentile(around[inside][::4], 100 * _DARK)
+    dark_pixels = inside & (around <= darkest)
     dyy, dxx, *_ = derivatives(cv2.GaussianBlur(image, (0, 0), sigma))
     response = (dyy + dxx)[1:, 1:] * np.float32(sigma**2 / 2 / noise_gain(sigma)[0])
     upper, lower = image[:-1], image[1:]
@@ -100,7 +112,7 @@ def _noise(image: Image, sigma: float) -> tuple[float, float]:
     # Not at edges and flanks, where a pixel has not the light that is around it.
     dy, dx = (gradient[1:, 1:] for gradient in derivatives(level)[3:])
     flat = np.hypot(dy, dx) * np.float32(max(sigma, 1.0)) < _FLAT * light
-    lit = flat & (light > 5 * dark) & (around > np.percentile(around[::2, ::2], 100 * _DARK))
+    lit = flat & (light > 5 * dark) & inside & (around > darkest)
     values, differences = light[lit], fine[lit]
     if values.size < _BINS * _FEWEST:
         return dark, 0.0

@@ -84,6 +84,20 @@ def test_one_odd_field_of_five_does_not_move_the_plate():
     assert noise.dark == pytest.approx(5.0, rel=0.06)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.35])
+def test_what_lies_outside_of_the_culture_has_no_part(share):
+    """A margin at the camera's offset: without the photons of the medium it has less noise."""
+    image = exposed(lit(800) + 500, 3.0, 0.5, 6)
+    plain = camera_noise([image], 1.0)
+    inside = np.ones(SHAPE, bool)
+    inside[: round(share * SHAPE[0])] = False
+    margin = exposed(np.zeros(SHAPE, np.float32), 3.0, 0.5, 7)
+    noise = camera_noise([np.where(inside, image, margin)], 1.0, [inside])
+    assert noise.dark == pytest.approx(plain.dark, rel=0.05)
+    assert noise.shot == pytest.approx(plain.shot, rel=0.15)
+    assert plain.dark == pytest.approx(np.sqrt(3.0**2 + 0.5 * 500), rel=0.05)
+
+
 def test_no_field_is_refused():
     with pytest.raises(ValueError, match=says("noise.no_field")):
         camera_noise([], 1.0)
