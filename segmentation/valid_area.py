@@ -36,8 +36,11 @@ _RIM_UM = 1.0
 # A disc of this width fits into a clump and into no nucleus.
 _CLUMP_UM = 40.0
 _CLUMP_PIXEL_UM = 4.0
-# A clump is brighter than this share of a typical nucleus; dimmer ones are not taken for nuclei.
-_CLUMP_LEVEL = 0.1
+# A clump is brighter than this share of a typical nucleus; dimmer ones are not taken for nuclei,
+# and light between the cells of a real culture reaches 0.15.
+_CLUMP_LEVEL = 0.2
+# Peaks under this share of the brightest are no typical nuclei.
+_FAINT = 0.25
 # Its light falls to under this share of its half-height within twice this distance; that of haze
 # and of the lamp does not.
 _CLUMP_FALL = 0.4
@@ -278,7 +281,8 @@ def _clumps(
     if min(plane.shape) * px < 1.5 * _CLUMP_UM:
         return None, ()
     shape = tuple(max(1, round(n * px / _CLUMP_PIXEL_UM)) for n in plane.shape)
-    coarse = _shrunk(plane, shape)
+    # In float32: whole numbers would round the faint light of an 8-bit image.
+    coarse = _shrunk(plane.astype(np.float32), shape)
     if outside is not None:
         dark = _shrunk(outside.astype(np.uint8), shape)
         coarse[dark > 0] = np.percentile(coarse[dark == 0], 10)
@@ -287,8 +291,10 @@ def _clumps(
     body = cv2.morphologyEx(coarse, cv2.MORPH_OPEN, _disc(_CLUMP_UM / 2))
     nuclei = coarse - body
     spread = 1.4826 * float(np.median(np.abs(nuclei - np.median(nuclei))))
+    # Faint peaks (debris, light of other channels) are many in an image whose medium is clipped.
+    faint = max(8 * spread, _FAINT * float(np.percentile(nuclei, 99.8)))
     # What the disc leaves of a clump's rim is no nucleus: it stands on the clump.
-    single = (nuclei > 8 * spread) & (nuclei > body)
+    single = (nuclei > faint) & (nuclei > body)
     peaks = nuclei[single & (nuclei >= cv2.dilate(nuclei, _disc(8.0)))]
     typical = float(np.median(peaks)) if peaks.size else 0.0
     least = max(_CLUMP_LEVEL * typical, 8 * spread, 1e-6)

@@ -145,6 +145,19 @@ def test_neither_the_lamp_nor_a_lawn_is_a_clump(density):
     assert area_of(Field(np.stack(planes), drawn.ROLES, 0.65)) == ValidArea()
 
 
+def test_light_between_the_cells_of_an_8_bit_image_is_no_clump():
+    """Its medium is clipped to 0 and has no noise: faint light is then all that is not 0."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:512, :512]
+    image = np.zeros(x.shape)
+    for place in rng.uniform(0, 512, (120, 2)):
+        image += 80 * (np.hypot(y - place[0], x - place[1]) < 7)
+    image = cv2.GaussianBlur(image, (0, 0), 1.0)
+    between = 3 * np.exp(-((np.hypot(y - 250, x - 250) / 60) ** 8))
+    pixels = np.clip(image + between, 0, 255).astype(np.uint8)[None]
+    assert area_of(Field(pixels, ("dna",), 0.65)).inside is None
+
+
 def test_the_field_carries_its_area(cultured):
     inside = drawn.margin(SHAPE, 0.25, "left")
     field = drawn.outside_dark(cultured, inside, 0)
