@@ -152,6 +152,8 @@ def test_light_between_the_cells_of_an_8_bit_image_is_no_clump():
     image = np.zeros(x.shape)
     for place in rng.uniform(0, 512, (120, 2)):
         image += 80 * (np.hypot(y - place[0], x - place[1]) < 7)
+    for place in rng.uniform(0, 512, (700, 2)):
+        image += 4 * (np.hypot(y - place[0], x - place[1]) < 4)
     image = cv2.GaussianBlur(image, (0, 0), 1.0)
     between = 3 * np.exp(-((np.hypot(y - 250, x - 250) / 60) ** 8))
     pixels = np.clip(image + between, 0, 255).astype(np.uint8)[None]
