@@ -144,7 +144,7 @@ def _truth(wells: list[list[Truth]]) -> Values:
                 "well.n_fields": len(fields),
                 "well.n_valid_fields": len(fields),
                 "well.area_mm2": area,
-                "field.area_mm2": area / len(fields),
+                "field.valid_area_mm2": area / len(fields),
                 "well.nuclei_count": nuclei,
                 "field.nuclei_count": nuclei / len(fields),
                 "well.neuron_count": neurons,
