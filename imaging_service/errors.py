@@ -151,4 +151,6 @@ def damaged(raises: type[ServiceError], where: str) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
+        # Readers of damaged files raise what they like (struct, zlib, tifffile, zarr): whatever it
+        # is, the file cannot be read, and the cause stays attached.
         raise raises(f"{where}: cannot be read ({type(error).__name__}: {error})") from error

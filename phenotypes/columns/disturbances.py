@@ -205,7 +205,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("round well wall", (0.15, 0.25), "of the field", _WELL, _NO_CULTURE),
     Disturbance("haze", (120, 300), "photo-electrons", _WELL, _IMAGE),
     Disturbance("haze of one channel", (200,), "photo-electrons", _WELL, _IMAGE),
-    Disturbance("neurosphere", (150,), "µm", _WELL, {**_IMAGE, **_moves("the sphere is no part of the culture's area", "area", follows_truth=False), **_moves("the sphere hides cells", "counts", "motor neurons", "pyknosis", "crowding", *_NEURITES, slack=5)}),
+    Disturbance("neurosphere", (150,), "µm", _WELL, {**_IMAGE, **_moves("the sphere is left out of the culture's area", "area", follows_truth=False), **_moves("the sphere hides cells", "counts", "motor neurons", "pyknosis", "crowding", *_NEURITES, slack=5)}),
     Disturbance("debris", (100, 300), "per mm²", _WELL, _IMAGE),
     Disturbance("glia", (600,), "per mm²", _WELL, {**_IMAGE, **_moves("nuclei are counted", "counts", "pyknosis", "crowding")}),
     Disturbance("hardly any neurons", (20,), "per mm²", _WELL, {**_IMAGE, **_moves("a handful of neurons", "grey levels", "soma levels", "summed light", *_SPOTS, *_NEURITES, follows_truth=False), **_moves("neurons are counted", "counts", "motor neurons", "pyknosis", "crowding")}),
