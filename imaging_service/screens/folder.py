@@ -108,8 +108,8 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         plate_refusals(located_wells, usable).write_parquet(folder / "refusals.parquet")
         located_wells.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
         located_wells.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select(
-            "line", "compound", "dose_molar"
-        ).unique().sort("line", "compound", "dose_molar").write_parquet(folder / "planned.parquet")
+            "line", "compound", "dose_molar", "batch"
+        ).unique().sort(pl.all()).write_parquet(folder / "planned.parquet")
         quality = read_table(tables / "quality.parquet", ScreenError).select(
             "line", "phenotype", "z_prime", "ssmd"
         )
@@ -194,7 +194,7 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         )
     folders = [screen / "plates" / p.run_id for p in plates]
     conditions = _parts(folders, "conditions")
-    planned = _parts(folders, "planned").unique().sort("line", "compound", "dose_molar")
+    planned = _parts(folders, "planned").unique().sort(pl.all())
     registry = registry_of(screen)
     facts = facts_of(conditions, registry, file)
     tables = fit_screen(
@@ -468,8 +468,10 @@ def _parts(folders: list[Path], name: str) -> pl.DataFrame:
     Raises ScreenError that says how to restore a missing or damaged part.
     """
     try:
+        # Diagonally: a run that was added by an earlier version may lack a column.
         return pl.concat(
-            [read_table(folder / f"{name}.parquet", ScreenError) for folder in folders]
+            [read_table(folder / f"{name}.parquet", ScreenError) for folder in folders],
+            how="diagonal",
         )
     except ScreenError as error:
         raise ScreenError(

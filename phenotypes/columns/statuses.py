@@ -138,10 +138,28 @@ class DoseStatus(Status):
     NO_VARIATION = "no_variation"
 
 
+class ModerationStatus(Status):
+    """What became of a test with variances borrowed over rows."""
+
+    OK = "ok"
+    TOO_FEW_ROWS = "too_few_rows"
+    NOT_TESTED = "not_tested"
+
+
+class DonorModerationStatus(Status):
+    """What became of a test over donors with variances borrowed over compounds."""
+
+    OK = "ok"
+    TOO_FEW_ROWS = "too_few_rows"
+    NOT_TESTED = "not_tested"
+    BATCHES_NOT_SHARED = "batches_not_shared"
+
+
 class CompoundStatus(Status):
     """What became of a compound's effect over donors."""
 
     OK = "ok"
+    NO_VARIATION = "no_variation"
     TOO_FEW_DONORS = "too_few_donors"
     NO_COMMON_DOSE = "no_common_dose"
 
@@ -187,7 +205,10 @@ STATUSES: Mapping[tuple[Level, str], type[Status]] = MappingProxyType(
         ("screen", "curve_status"): ScreenCurveStatus,
         ("screen", "window_status"): LineWindowStatus,
         ("screen", "rescue_status"): RescueStatus,
+        ("screen", "moderation_status"): ModerationStatus,
         ("dose", "status"): DoseStatus,
+        ("dose", "moderation_status"): ModerationStatus,
+        ("compound", "moderation_status"): DonorModerationStatus,
         ("compound", "status"): CompoundStatus,
         ("compound", "mixed_status"): MixedModelStatus,
         ("compound", "association_status"): AssociationStatus,

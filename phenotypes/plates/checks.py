@@ -238,12 +238,12 @@ def plate_checks(
     (`phenotypes.plates.flatness`).
     """
     limits = limits or QualityLimits()
-    done = wells.filter(pl.col("status") == WellStatus.DONE)
     checks: list[Row] = []
     # Fields that are left out of their wells take no part in autofluorescence or drift.
     fields = fields.filter(pl.col("valid").fill_null(value=True))
     taken = fields.group_by("well").agg(pl.col("exposed_h").median().alias("taken_h")).drop_nulls()
-    checks += flatness_checks(done, taken, rows, columns, phenotypes, limits.trend_p)
+    checks += flatness_checks(wells, taken, rows, columns, phenotypes, limits.trend_p)
+    done = wells.filter(pl.col("status") == WellStatus.DONE)
     checks += _autofluorescence(done, fields, limits)
     return (
         conform(pl.DataFrame(checks, infer_schema_length=None), "check")

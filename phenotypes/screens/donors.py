@@ -1,16 +1,20 @@
 """Effects of compounds over donors: the mean, whether donors differ, whether genes explain it.
 
-Strategy. One effect per donor (lines of one person are averaged: they are not two people), with its
-sampling variance from batches. Donors are combined by `phenotypes.statistics.meta_analysis`. Genes
-are compared, by permuting donors over genes, only where donors are shown to differ and only genes
-with three donors or more. Where lines fall into groups that share no batch, a difference between
-lines may be one between batches: the mean over donors is still reported (each line was
-compared with its own vehicle), but differences between donors are not.
+Strategy. Lines of one person are averaged in each batch: they are not two people. Where donors
+share batches, a batch's deviation moves all of them: they are combined as donors crossed with
+batches (`phenotypes.statistics.crossed`), beside a test that borrows the variance of batches over
+compounds. Where every donor has batches of its own, their means are combined by
+`phenotypes.statistics.meta_analysis`. Genes are compared, by permuting donors over genes, only
+where donors are shown to differ and only genes with three donors or more. Where lines fall into
+groups that share no batch, a difference between lines may be one between batches: the mean over
+donors is still reported (each line was compared with its own vehicle), but differences between
+donors are not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -18,8 +22,23 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table
-from phenotypes.columns.statuses import AssociationStatus, CompoundStatus, DoseStatus
+from phenotypes.columns.statuses import (
+    AssociationStatus,
+    CompoundStatus,
+    DonorModerationStatus,
+    DoseStatus,
+)
 from phenotypes.screens.lines import MIN_BATCHES
+from phenotypes.statistics.crossed import (
+    CrossedMean,
+    Design,
+    MeanSquares,
+    SharedVariance,
+    crossed_design,
+    crossed_mean,
+    mean_squares,
+    shared_variance,
+)
 from phenotypes.statistics.meta_analysis import MIN_STUDIES, meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
 from phenotypes.statistics.multiple_testing import with_q_values
@@ -30,6 +49,39 @@ Row = dict[str, object]
 Real = NDArray[np.float64]
 ALPHA = 0.05
 DISEASE, HEALTHY = "disease lines", "healthy lines"
+CROSSED = "crossed"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Lines of one group under one compound: the effect of each donor in each batch.
+
+    `design` is None under three donors.
+    """
+
+    usable: pl.DataFrame
+    used: pl.DataFrame
+    donor: tuple[str, ...]
+    batch: tuple[str, ...]
+    effect: Real
+    design: Design | None
+
+    @property
+    def squares(self) -> MeanSquares | None:
+        return None if self.design is None else mean_squares(self.effect, self.design)
+
+    def donor_effects(self) -> list[float]:
+        """Effect of each donor, freed of the batches that it was seen in."""
+        return [] if self.design is None else list(self.design.effects @ self.effect)
+
+    def without(self, batch: str) -> _Group:
+        """The group without one batch."""
+        keep = np.array([b != batch for b in self.batch])
+        donor = tuple(d for d, k in zip(self.donor, keep, strict=True) if k)
+        names = tuple(b for b in self.batch if b != batch)
+        return _Group(
+            self.usable, self.used, donor, names, self.effect[keep], _design_of(donor, names)
+        )
 
 
 def across_lines_table(
@@ -61,6 +113,7 @@ def across_lines_table(
         (str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")
     }
     rows: list[Row] = []
+    members: list[_Group] = []
     for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by(
         "phenotype", "compound", maintain_order=True
     ):
@@ -82,33 +135,74 @@ def across_lines_table(
                 "group": group,
                 "effect_dose_molar": dose,
             }
-            group_batches = dose_batches.filter(pl.col("line").is_in(lines))
             usable = group_effects.filter(
                 (pl.col("status") == DoseStatus.OK) & pl.col("error").is_not_null()
             )
-            used = group_batches.filter(pl.col("line").is_in(usable["line"].implode()))
-            row |= _combine(usable, used, donors)
-            if group == DISEASE and row["status"] == CompoundStatus.OK:
-                row |= _association(usable, used, donors, genes, row.get("heterogeneity_p"))
-                if row["stable"] is not None:
-                    # The secondary analysis only confirms: it takes fifty times as long as the
-                    # primary one.
-                    row |= donor_model(
-                        used["effect"].to_numpy(), [donors.get(line, line) for line in used["line"]]
-                    )
+            used = dose_batches.filter(pl.col("line").is_in(usable["line"].implode()))
             rows.append(row)
+            members.append(_group(usable, used, donors))
     if not rows:
         return empty_table("compound")
+    shared = _shared_variances(rows, members)
+    for row, member in zip(rows, members, strict=True):
+        row |= _combine(member, shared.get((row["phenotype"], row["group"])))
+        if row["group"] == DISEASE and row["status"] == CompoundStatus.OK:
+            row |= _association(member, donors, genes, row.get("heterogeneity_p"))
+            if row["stable"] is not None:
+                # The secondary analysis only confirms: it takes fifty times as long as the
+                # primary one.
+                row |= donor_model(member.effect, member.donor, member.batch)
     table = conform(pl.DataFrame(rows, infer_schema_length=None), "compound")
-    return with_q_values(table, ["phenotype", "group"]).sort("phenotype", "compound", "group")
+    family = ["phenotype", "group"]
+    table = with_q_values(with_q_values(table, family), family, of="moderated_")
+    return table.sort("phenotype", "compound", "group")
 
 
-def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> Row:
-    """Combine one group: its lines' effects (`usable`), the batches behind them (`used`)."""
-    donor_of_line = [donors.get(line, line) for line in usable["line"]]
-    k = len(set(donor_of_line))
-    row: Row = {"n_lines": len(usable), "n_donors": k, "n_batches": used["batch"].n_unique()}
-    if k < MIN_STUDIES:
+def _group(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> _Group:
+    """Average lines to donors within each batch."""
+    cells = (
+        used.with_columns(
+            pl.col("line").replace_strict(dict(donors), default=pl.col("line")).alias("donor")
+        )
+        .group_by("donor", "batch")
+        .agg(pl.col("effect").mean())
+        .sort("donor", "batch")
+    )
+    donor, batch = tuple(cells["donor"].to_list()), tuple(cells["batch"].to_list())
+    return _Group(usable, used, donor, batch, cells["effect"].to_numpy(), _design_of(donor, batch))
+
+
+def _design_of(donor: Sequence[str], batch: Sequence[str]) -> Design | None:
+    return crossed_design(donor, batch) if len(set(donor)) >= MIN_STUDIES else None
+
+
+def _shared_variances(
+    rows: Sequence[Row], members: Sequence[_Group]
+) -> dict[tuple[object, object], SharedVariance]:
+    """(phenotype, group) ► what its compounds have in common."""
+    families: dict[tuple[object, object], list[_Group]] = {}
+    for row, group in zip(rows, members, strict=True):
+        families.setdefault((row["phenotype"], row["group"]), []).append(group)
+    shared = {}
+    for key, groups in families.items():
+        pairs = [(g.squares, g.design) for g in groups]
+        known = [(s, d) for s, d in pairs if s is not None and d is not None]
+        common = shared_variance([s for s, _ in known], [d for _, d in known])
+        if common is not None:
+            shared[key] = common
+    return shared
+
+
+def _combine(group: _Group, shared: SharedVariance | None) -> Row:
+    """Combine one group."""
+    k = len(set(group.donor))
+    row: Row = {
+        "n_lines": len(group.usable),
+        "n_donors": k,
+        "n_batches": group.used["batch"].n_unique(),
+        "moderation_status": DonorModerationStatus.NOT_TESTED,
+    }
+    if group.design is None:
         return row | {
             "status": CompoundStatus.TOO_FEW_DONORS,
             "reason": (
@@ -116,121 +210,133 @@ def _combine(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]
                 f" {MIN_STUDIES}"
             ),
         }
-    y, v, degrees = donor_estimates(
-        usable["effect"].to_numpy(),
-        usable["error"].to_numpy(),
-        usable["n_batches"].to_numpy(),
-        donor_of_line,
-    )
-    pooled = meta_analysis(y, v)
-    row |= {
-        "status": CompoundStatus.OK,
-        "reason": "",
-        "effect": pooled.mean,
-        "effect_low": pooled.low,
-        "effect_high": pooled.high,
-        "p_value": pooled.p_value,
-        "method": pooled.method,
-    }
-    separate_groups = confounded(used.select("line", "batch").unique(), "line", by=["batch"])
+    found = crossed_mean(group.effect, group.design)
+    if found is None:
+        return row | {
+            "status": CompoundStatus.NO_VARIATION,
+            "reason": (
+                "all donors gave the very same value in all batches: without scatter there is no"
+                " interval and no test"
+            ),
+        }
+    row |= {"status": CompoundStatus.OK, "reason": ""}
+    if group.design.shared:
+        row |= _crossed_columns(found) | {"method": CROSSED, "limited_by": found.limited_by}
+        row |= _moderated_columns(group, shared)
+    else:
+        row |= _separate_columns(group) | {"limited_by": found.limited_by}
+        row["moderation_status"] = DonorModerationStatus.BATCHES_NOT_SHARED
+    separate_groups = confounded(group.used.select("line", "batch").unique(), "line", by=["batch"])
     if separate_groups:
         row["reason"] = "nothing is said of differences between lines: " + "; ".join(
             separate_groups
         )
-    else:
-        # The variance within lines is estimated too: Q over its degrees of freedom follows F, and
-        # χ² would call donors different that are alike.
-        row |= {
-            "predicted_low": pooled.predicted_low,
-            "predicted_high": pooled.predicted_high,
-            "tau2": pooled.tau2,
-            "i2": pooled.i2,
-            "heterogeneity_p": float(stats.f.sf(pooled.q / (k - 1), k - 1, degrees)),
-        }
-    row["stable"] = (
-        _stable(usable, used, donors, pooled.tau2, pooled.mean) if pooled.p_value < ALPHA else None
-    )
+        for name in ("predicted_low", "predicted_high", "tau2", "i2", "heterogeneity_p"):
+            row[name] = None
+    row["stable"] = _stable(group, shared)
     return row
 
 
-def donor_estimates(
-    effect: Real, error: Real, n_batches: NDArray[np.int64], donors: Sequence[str]
-) -> tuple[Real, Real, int]:
-    """Average lines to donors.
-
-    Batches of all lines are assumed to have one variance: three batches determine their own only
-    within a factor of five.
-
-    Returns
-    -------
-    Effect and sampling variance of each donor, and the degrees of freedom of the pooled variance.
-    """
-    lines_of = {d: [i for i, name in enumerate(donors) if name == d] for d in dict.fromkeys(donors)}
-    pooled, degrees = pooled_variance(error, n_batches)
-    variance = np.maximum(pooled, 1e-12) / n_batches
-    return (
-        np.array([effect[i].mean() for i in lines_of.values()]),
-        np.array([variance[i].sum() / len(i) ** 2 for i in lines_of.values()]),
-        degrees,
-    )
+def _crossed_columns(found: CrossedMean) -> Row:
+    return {
+        "effect": found.mean,
+        "effect_low": found.low,
+        "effect_high": found.high,
+        "p_value": found.p_value,
+        "freedom": found.freedom,
+        "predicted_low": found.predicted_low,
+        "predicted_high": found.predicted_high,
+        "tau2": found.tau2,
+        "i2": found.i2,
+        "heterogeneity_p": found.heterogeneity_p,
+    }
 
 
-def pooled_variance(error: Real, n_batches: NDArray[np.int64]) -> tuple[float, int]:
-    """Variance between batches of a line, pooled over lines, and its degrees of freedom."""
-    degrees = n_batches - 1
-    return float((error**2 * n_batches * degrees).sum() / degrees.sum()), int(degrees.sum())
+def _moderated(group: _Group, shared: SharedVariance | None) -> CrossedMean | None:
+    """The mean with the variances of batches and of the rest borrowed over compounds."""
+    if shared is None or group.design is None or group.squares is None:
+        return None
+    return crossed_mean(group.effect, group.design, shared.moderated(group.squares, group.design))
 
 
-def _stable(
-    usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str], tau2: float, mean: float
-) -> bool:
+def _moderated_columns(group: _Group, shared: SharedVariance | None) -> Row:
+    found = _moderated(group, shared)
+    if found is None:
+        return {"moderation_status": DonorModerationStatus.TOO_FEW_ROWS}
+    return {
+        "moderation_status": DonorModerationStatus.OK,
+        "moderated_low": found.low,
+        "moderated_high": found.high,
+        "moderated_p_value": found.p_value,
+    }
+
+
+def _separate_columns(group: _Group) -> Row:
+    """Mean over donors that each have batches of their own."""
+    names = dict.fromkeys(group.donor)
+    values = [group.effect[[d == name for d in group.donor]] for name in names]
+    n = np.array([len(v) for v in values])
+    # Three batches determine a donor's own variance only within a factor of five: it is pooled.
+    degrees = n - 1
+    within = sum(float(((v - v.mean()) ** 2).sum()) for v in values) / max(degrees.sum(), 1)
+    pooled = meta_analysis([v.mean() for v in values], np.maximum(within, 1e-12) / n)
+    k = len(values)
+    return {
+        "effect": pooled.mean,
+        "effect_low": pooled.low,
+        "effect_high": pooled.high,
+        "p_value": pooled.p_value,
+        "freedom": float(k - 1),
+        "method": pooled.method,
+        "predicted_low": pooled.predicted_low,
+        "predicted_high": pooled.predicted_high,
+        "tau2": pooled.tau2,
+        "i2": pooled.i2,
+        # The variance within donors is estimated too: Q over its degrees of freedom follows F, and
+        # χ² would call donors different that are alike.
+        "heterogeneity_p": float(stats.f.sf(pooled.q / (k - 1), k - 1, degrees.sum())),
+    }
+
+
+def _stable(group: _Group, shared: SharedVariance | None) -> bool | None:
     """Whether sign and significance hold when any one batch is left out.
 
-    The variance between donors is held at `tau2`.
+    None where the effect is not significant.
     """
-    lines = usable["line"].to_list()
-    index = {line: i for i, line in enumerate(lines)}
-    line_index = np.array([index[n] for n in used["line"]])
-    y, names = used["effect"].to_numpy(), used["batch"].to_numpy()
-    variance, _ = pooled_variance(usable["error"].to_numpy(), usable["n_batches"].to_numpy())
-    donor = np.unique([donors.get(n, n) for n in lines], return_inverse=True)[1]
-    for left_out in np.unique(names):
-        keep = names != left_out
-        count = np.bincount(line_index[keep], minlength=len(lines))
-        there = count > 0
-        if len(set(donor[there])) < MIN_STUDIES:
-            return False
-        line = np.bincount(line_index[keep], y[keep], len(lines))[there] / count[there]
-        n = np.bincount(donor[there])
-        seen = n > 0
-        value = np.bincount(donor[there], line)[seen] / n[seen]
-        spread = np.bincount(donor[there], variance / count[there])[seen] / n[seen] ** 2
-        w = 1 / (tau2 + np.maximum(spread, 1e-12))
-        middle = float(np.average(value, weights=w))
-        error = float(np.sqrt((w * (value - middle) ** 2).sum() / (len(value) - 1) / w.sum()))
-        p = float(2 * stats.t.sf(abs(middle) / error, len(value) - 1)) if error > 0 else 0.0
-        if middle * mean <= 0 or p >= ALPHA:
+    whole = _tested(group, shared)
+    if whole is None or whole[1] >= ALPHA:
+        return None
+    for batch in dict.fromkeys(group.batch):
+        rest = _tested(group.without(batch), shared)
+        if rest is None or rest[0] * whole[0] <= 0 or rest[1] >= ALPHA:
             return False
     return True
 
 
+def _tested(group: _Group, shared: SharedVariance | None) -> tuple[float, float] | None:
+    """Mean and p of the group, moderated where that can be; None where there is no test."""
+    if group.design is None:
+        return None
+    if not group.design.shared:
+        row = _separate_columns(group)
+        return float(str(row["effect"])), float(str(row["p_value"]))
+    found = _moderated(group, shared) or crossed_mean(group.effect, group.design)
+    return None if found is None else (found.mean, found.p_value)
+
+
 def _association(
-    usable: pl.DataFrame,
-    used: pl.DataFrame,
+    group: _Group,
     donors: Mapping[str, str],
     genes: Mapping[str, str],
     differ_p: object,
 ) -> Row:
     """Test whether donors of different genes differ, or say why that cannot be tested."""
-    typed = usable.filter(pl.col("line").is_in([n for n in usable["line"] if genes.get(n)]))
-    gene_of = {donors.get(n, n): genes[n] for n in typed["line"]}
-    lines_of: dict[str, list[float]] = {}
-    for line, value in typed.select("line", "effect").rows():
-        lines_of.setdefault(donors.get(line, line), []).append(value)
+    gene_of = {donors.get(n, n): genes[n] for n in group.usable["line"] if genes.get(n)}
     sizes = {gene: sum(1 for g in gene_of.values() if g == gene) for gene in set(gene_of.values())}
     kept = [d for d in gene_of if sizes[gene_of[d]] >= MIN_STUDIES]
     if len({gene_of[d] for d in kept}) < 2:
         return {"association_status": AssociationStatus.TOO_FEW_DONORS}
+    used = group.used
     members = used.select(
         "line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)
     ).unique()
@@ -238,7 +344,10 @@ def _association(
         return {"association_status": AssociationStatus.CONFOUNDED_WITH_BATCH}
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
         return {"association_status": AssociationStatus.HOMOGENEOUS}
-    values = np.array([float(np.mean(lines_of[d])) for d in kept])
+    # A donor's effect freed of the batches it was seen in, for donors seen in other batches would
+    # not be exchangeable.
+    effects = dict(zip(dict.fromkeys(group.donor), group.donor_effects(), strict=True))
+    values = np.array([effects[d] for d in kept])
     return {
         "association_status": AssociationStatus.OK,
         "association_p": genes_differ_p(values, [gene_of[d] for d in kept]),

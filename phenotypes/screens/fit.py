@@ -2,13 +2,14 @@
 
 Strategy. Plates enter as conditions (`phenotypes.screens.conditions`), so that a screen never reads
 a well. They are averaged to batches; a line's effect is the mean of its batches at one dose that
-all lines were given, and its curve goes through all of them. Lines are combined by
+all lines were given, and its curve goes through all of them. Every dose is tested, with variances
+borrowed over the screen (`phenotypes.screens.moderated`). Lines are combined by
 `phenotypes.screens.donors`. Every row depends only on its own batches and carries a digest of them:
 a row with a known digest is not fitted again, so that a new plate refits only the rows it touches.
 
-A hit must be significant after correction, large enough to matter, and in the same direction in two
-batches; a rescue needs a phenotype that is shown to differ from the isogenic control in the same
-batches.
+A hit must be significant at some dose after correction, large enough to matter, and in the same
+direction in two batches (`phenotypes.screens.hits`); a rescue needs a phenotype that is shown to
+differ from the isogenic control in the same batches.
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table, phenotype
-from phenotypes.columns.statuses import LineWindowStatus, ScreenCurveStatus, ScreenStatus
+from phenotypes.columns.statuses import (
+    ScreenCurveStatus,
+    ScreenStatus,
+)
 from phenotypes.plates.normalise import unit_of
 from phenotypes.screens.donors import across_lines_table
+from phenotypes.screens.effect_doses import dose_ranges, effect_doses
+from phenotypes.screens.hits import judged_rows, with_screen_tests
 from phenotypes.screens.lines import batch_effects, line_effects
-from phenotypes.screens.rescue import responder_class
+from phenotypes.screens.moderated import best_doses, with_moderated_tests, with_tests_over_doses
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
 from phenotypes.screens.windows import windows_table
-from phenotypes.statistics.multiple_testing import with_q_values
 
-ALPHA = 0.05
-MIN_BATCHES = 2
 RATIO_FLOOR = float(np.log2(1.2))
+
+
+# Columns of the moderated test that the table of doses does not show.
+_OF_SCREEN = ("moderated_error", "moderated_freedom", "prior_freedom", "prior_sd")
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,8 @@ def fit_screen(
         Conditions of all plates, from `plate_effects`. `batch` must differ between differentiation
         batches, of all labs.
     planned
-        line, compound, dose_molar of all plate maps, whether or not the wells could be analysed.
+        line, compound, dose_molar of all plate maps, whether or not the wells could be analysed,
+        and `batch` where it is known: a dose that few batches have is not one to compare lines at.
     phenotypes
         Phenotypes that get rows, with or without values; those of `plates` if not given.
     refusals
@@ -141,8 +148,8 @@ def fit_screen(
     """
     facts, settings, known = facts or LineFacts(), settings or ScreenSettings(), known or {}
     batches = batch_effects(plates)
-    lines = line_effects(batches)
-    doses = _effect_doses(planned, settings)
+    lines = with_tests_over_doses(with_moderated_tests(line_effects(batches), batches))
+    doses = effect_doses(planned, settings.effect_dose)
     windows, gaps = windows_table(plates, facts.isogenic)
     pairs = (
         planned.filter(pl.col("compound") != "")
@@ -161,7 +168,7 @@ def fit_screen(
     ladders = cells_of(batches.filter(pl.col("control") == "none"))
     at_dose = _at_effect_dose(lines, doses)
     effects = {(r["phenotype"], r["line"], r["compound"]): r for r in at_dose.iter_rows(named=True)}
-    ranges = _ranges(planned)
+    ranges = dose_ranges(planned)
     fits: dict[str, Row] = {}
     rows: list[Row] = []
     refitted = 0
@@ -216,7 +223,7 @@ def fit_screen(
         else pl.DataFrame(schema={"line": pl.String})
     )
     table = conform(table, "screen")
-    table = _judged(with_q_values(table, ["phenotype"]), facts.healthy)
+    table = judged_rows(with_screen_tests(table, at_dose, best_doses(lines)), facts.healthy)
     table = _with_plates(table, plates, quality, provenance, software_version)
     compounds = across_lines_table(
         at_dose, batches, doses, donors=facts.donors, genes=facts.genes, healthy=facts.healthy
@@ -224,7 +231,7 @@ def fit_screen(
     described = lines.with_columns(
         pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"),
         pl.lit(1, pl.Int64).alias("n_donors"),
-    ).drop("error", "n_floored")
+    ).drop("error", "n_floored", "moderated", "n_doses", *_OF_SCREEN)
     return Screen(
         table,
         conform(described, "dose") if len(described) else empty_table("dose"),
@@ -278,34 +285,6 @@ def _unmeasured(name: str, line: str, compound: str, missing: Mapping[str, Seque
     }
 
 
-def _effect_doses(planned: pl.DataFrame, settings: ScreenSettings) -> dict[str, float]:
-    """Compound ► the dose at which its effect is read.
-
-    The screen's choice, or the highest dose that every line was meant to get.
-    """
-    doses = dict(settings.effect_dose)
-    given = planned.filter((pl.col("dose_molar") > 0) & (pl.col("compound") != ""))
-    for (compound,), part in given.group_by("compound"):
-        ladders = [set(p["dose_molar"]) for p in part.partition_by("line")]
-        common = set.intersection(*ladders)
-        if common:
-            doses.setdefault(str(compound), max(common))
-    return doses
-
-
-def _ranges(planned: pl.DataFrame) -> dict[str, tuple[float, float]]:
-    """Compound ► the dose range common to all lines; absent where there is none."""
-    ends = (
-        planned.filter(pl.col("dose_molar") > 0)
-        .group_by("compound", "line")
-        .agg(pl.col("dose_molar").min().alias("low"), pl.col("dose_molar").max().alias("high"))
-        .group_by("compound")
-        .agg(pl.col("low").max(), pl.col("high").min())
-        .filter(pl.col("high") > pl.col("low"))
-    )
-    return {c: (low, high) for c, low, high in ends.rows()}
-
-
 def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float | None:
     """Least effect of a hit.
 
@@ -325,63 +304,6 @@ def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float |
     # Vehicle wells that do not vary (no punctum in any) give no scale for an effect: then no row is
     # a hit.
     return typical if typical > 0 else None
-
-
-def _judged(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
-    """Fill `hit`, `responder` and its probability.
-
-    They compare a row with the whole screen, so they are not part of the row's fit.
-    """
-    better = {name: phenotype(name).better for name in table["phenotype"].unique()}
-    # The good direction is towards the isogenic state where that is known to differ, else that of
-    # the phenotype's definition.
-    towards = pl.when(pl.col("window_status") == LineWindowStatus.EXPRESSED).then(
-        pl.col("window").sign()
-    )
-    usual = pl.col("phenotype").replace_strict(
-        {n: {"higher": 1.0, "lower": -1.0}.get(b or "") for n, b in better.items()},
-        return_dtype=pl.Float64,
-    )
-    batches = pl.col("n_batches").cast(pl.Float64)
-    columns = table.select(
-        pl.coalesce(towards, usual).alias("sign"),
-        (
-            (pl.col("status") == ScreenStatus.OK)
-            & (
-                (pl.col("window_status") != LineWindowStatus.NOT_EXPRESSED)
-                | pl.col("line").is_in(list(healthy))
-            )
-        ).alias("classed"),
-        (pl.col("effect_high") - pl.col("effect_low")).alias("width"),
-        batches.alias("batches"),
-        (
-            (pl.col("window_status") == LineWindowStatus.NOT_EXPRESSED)
-            & ~pl.col("line").is_in(list(healthy))
-        ).alias("absent"),
-    )
-    degrees = np.maximum(columns["batches"].fill_null(2).to_numpy() - 1, 1)
-    error = columns["width"].fill_null(np.nan).to_numpy() / 2 / stats.t.ppf(0.975, degrees)
-    effect = (
-        columns["sign"].fill_null(np.nan).to_numpy() * table["effect"].fill_null(np.nan).to_numpy()
-    )
-    classes, probability = responder_class(
-        effect, error, degrees, table["effect_floor"].fill_null(np.nan).to_numpy()
-    )
-    usable = columns["classed"].fill_null(value=False).to_numpy() & np.isfinite(probability)
-    probability = np.where(usable, probability, np.nan)
-    responder = pl.Series(
-        [str(f) if u else None for f, u in zip(classes, usable, strict=True)], dtype=pl.String
-    )
-    table = table.with_columns(
-        pl.when(columns["absent"])
-        .then(pl.lit("phenotype_absent"))
-        .otherwise(responder)
-        .alias("responder"),
-        pl.Series("responder_probability", probability).fill_nan(None),
-    )
-    large = pl.col("effect").abs() >= pl.col("effect_floor")
-    hit = (pl.col("q_value") <= ALPHA) & large & (pl.col("same_direction") >= MIN_BATCHES)
-    return table.with_columns(pl.when(pl.col("status") == ScreenStatus.OK).then(hit).alias("hit"))
 
 
 def _at_effect_dose(lines: pl.DataFrame, doses: Mapping[str, float]) -> pl.DataFrame:

@@ -1,12 +1,14 @@
-"""Secondary analysis: a mixed model over batch means with the donor as random effect.
+"""Secondary analysis: a mixed model over batch means, donors crossed with batches.
 
-    y_db = µ + u_d + e_db
+    y_db = µ + u_d + s_b + e_db
+
+Where every donor has batches of its own, s_b and e_db are one.
 
 statsmodels' MixedLM, by restricted maximum likelihood, can end with a variance component of 0 and a
 fixed effect of exactly 0.0 while reporting convergence, and its optimisers raise where donors do
-not differ. Its estimate is therefore used only where the variance component is not 0 and the mean
-lies in the range of the donor means; else the mean over donor means is given, and the status says
-so.
+not differ. Its estimate is therefore used only where no variance component is 0 and the mean lies
+in the range of the donor means; else the interval of the primary analysis is given, and the status
+says so.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from phenotypes.columns.statuses import MixedModelStatus
+from phenotypes.statistics.crossed import CrossedMean, crossed_design, crossed_mean
 from phenotypes.statistics.meta_analysis import MIN_STUDIES
 
 Real = NDArray[np.float64]
@@ -26,24 +29,28 @@ Real = NDArray[np.float64]
 _LEAST_SHARE = 1e-4
 
 
-def donor_model(effects: Real, donors: Sequence[str]) -> dict[str, object]:
-    """Fit the mixed model to one effect per batch and line, with the donor of each.
+def donor_model(effects: Real, donors: Sequence[str], batches: Sequence[str]) -> dict[str, object]:
+    """Fit the mixed model to one effect per donor and batch.
 
     Returns
     -------
-    `mixed_status`, and `mixed_effect` with its 95 % interval (Student's t with donors − 1 degrees
-    of freedom). Status `ok`; `collapsed` or `not_converged`, with the mean over donor means;
-    `too_few_donors`, without a number.
+    `mixed_status`, and `mixed_effect` with its 95 % interval (Student's t with the degrees of
+    freedom of the primary analysis). Status `ok`; `collapsed` or `not_converged`, with the numbers
+    of the primary analysis; `too_few_donors`, without a number.
     """
-    names, donor = np.unique(donors, return_inverse=True)
-    k = len(names)
+    k = len(set(donors))
     if k < MIN_STUDIES:
         return {"mixed_status": MixedModelStatus.TOO_FEW_DONORS}
-    means = np.bincount(donor, effects) / np.bincount(donor)
-    status, mean, error = _fit(effects, donor, means)
+    design = crossed_design(donors, batches)
+    primary = crossed_mean(effects, design)
+    if primary is None:
+        return {"mixed_status": MixedModelStatus.COLLAPSED}
+    donor = np.unique(donors, return_inverse=True)[1]
+    batch = np.unique(batches, return_inverse=True)[1] if design.shared else None
+    status, mean, error = _fit(effects, donor, batch, primary)
     if status != MixedModelStatus.OK:
-        mean, error = float(means.mean()), float(means.std(ddof=1) / np.sqrt(k))
-    half_width = float(stats.t.ppf(0.975, k - 1)) * error
+        mean, error = primary.mean, primary.error
+    half_width = float(stats.t.ppf(0.975, primary.freedom)) * error
     return {
         "mixed_status": status,
         "mixed_effect": mean,
@@ -52,43 +59,38 @@ def donor_model(effects: Real, donors: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _component(effects: Real, donor: NDArray[np.int64], means: Real) -> float:
-    """Variance between donors over that within, by analysis of variance: the starting value.
+def _fit(
+    effects: Real,
+    donor: NDArray[np.int64],
+    batch: NDArray[np.int64] | None,
+    primary: CrossedMean,
+) -> tuple[str, float, float]:
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
-    Not positive where donors do not differ.
-    """
-    n = np.bincount(donor)
-    degrees = len(effects) - len(n)
-    within = float(((effects - means[donor]) ** 2).sum()) / degrees if degrees > 0 else 0.0
-    if within <= 0:
-        return 0.0
-    between = float((n * (means - effects.mean()) ** 2).sum()) / (len(n) - 1)
-    size = (len(effects) - float((n**2).sum()) / len(effects)) / (len(n) - 1)
-    return (between - within) / size / within
-
-
-def _fit(effects: Real, donor: NDArray[np.int64], means: Real) -> tuple[str, float, float]:
-    from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
-
-    start = _component(effects, donor, means)
-    if start <= 0:
+    if primary.tau2 <= 0:
         return MixedModelStatus.COLLAPSED, 0.0, 0.0
+    factors = {"donor": donor} if batch is None else {"donor": donor, "batch": batch}
+    names = list(factors)
+    indicators = [[np.eye(f.max() + 1)[f]] for f in factors.values()]
+    columns = [[[str(i) for i in range(f.max() + 1)]] for f in factors.values()]
+    one = np.ones(len(effects))
     with warnings.catch_warnings():
         # It warns of boundaries and gradients, which the checks below decide on.
         warnings.simplefilter("ignore")
         try:
-            start_params = MixedLMParams.from_components(
-                fe_params=np.array([means.mean()]), cov_re=np.array([[start]])
-            )
-            result = MixedLM(effects, np.ones((len(effects), 1)), groups=donor).fit(
-                reml=True, method="bfgs", start_params=start_params
-            )
+            result = MixedLM(
+                effects, one[:, None], groups=one, exog_vc=VCSpec(names, columns, indicators)
+            ).fit(reml=True, method="bfgs")
         except (np.linalg.LinAlgError, ValueError, ZeroDivisionError):
             return MixedModelStatus.NOT_CONVERGED, 0.0, 0.0
     mean, error = float(result.fe_params[0]), float(result.bse_fe[0])
-    between, within = float(result.cov_re[0, 0]), float(result.scale)
-    if not result.converged or not np.isfinite([mean, error, between]).all():
+    components, within = np.asarray(result.vcomp, float), float(result.scale)
+    if not result.converged or not np.isfinite([mean, error, *components]).all():
         return MixedModelStatus.NOT_CONVERGED, 0.0, 0.0
-    if between < _LEAST_SHARE * within or mean == 0.0 or not means.min() <= mean <= means.max():
+    means = np.bincount(donor, effects) / np.bincount(donor)
+    collapsed = (components < _LEAST_SHARE * within).any() or mean == 0.0
+    # Batches without scatter leave an error that is rounding.
+    collapsed |= within < _LEAST_SHARE * components.max()
+    if collapsed or not means.min() <= mean <= means.max():
         return MixedModelStatus.COLLAPSED, 0.0, 0.0
     return MixedModelStatus.OK, mean, error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from imaging_service.database.session import database_engine
 from imaging_service.review.crops import Crop, pack, unpack
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import FieldLabels
+from tests.messages import says
 
 FIELD = "/runs/RUN/fields/B04/1"
 VERDICT = {
@@ -132,6 +134,11 @@ def test_what_is_no_correction_is_refused(served, more, status, code):
     ), answer.text
     assert served.get(f"{FIELD}/history").json() == []
     assert jobs(served) == 0
+
+
+def test_a_negative_label_is_refused_for_what_it_is(served):
+    assert re.search(says("review.negative_label"), patch(served, body([[-1]])).text)
+    assert re.search(says("review.negative_label"), patch(served, body([[5, -2]])).text)
 
 
 def test_the_edge_of_the_field_belongs_to_it(served):

@@ -242,3 +242,24 @@ def test_a_glowing_compound_is_named():
     )
     assert glowing["subject"].to_list() == ["dye, aggregate"]
     assert glowing["status"].to_list() == ["warning"]
+
+
+def test_a_well_that_is_not_done_hides_no_glowing_compound():
+    """An excluded vehicle well with a bubble is brighter than the dye."""
+    table = wells([100.0] * 20, ["vehicle"] * 9 + ["none"] * 11).with_columns(
+        dose_molar=pl.Series([0.0] * 9 + [1e-7, 1e-6, 1e-5] * 3 + [1e-6, 1e-5]),
+        compound=pl.Series(["DMSO"] * 9 + ["dye"] * 3 + ["clear"] * 8),
+        status=pl.Series(["excluded"] + ["done"] * 19),
+    )
+    level = (
+        200
+        + np.random.default_rng(0).normal(0, 4, 20)
+        + np.array([900] + [0] * 10 + [400] + [0] * 8)
+    )
+    rows = pl.DataFrame(
+        {"well": NAMES[:20], "field": [1] * 20, "frame": [1] * 20, "background_aggregate": level}
+    )
+    glowing = plate_checks(table, conform(rows, "field"), 8, 12).filter(
+        pl.col("check") == "autofluorescence"
+    )
+    assert glowing["subject"].to_list() == ["dye, aggregate"]

@@ -183,3 +183,16 @@ def test_wells_that_all_read_the_same_are_flat_and_missing_values_are_left_out()
     assert one(checks((gone, hours)), "column_difference")["n_wells"] == 14
     nothing = checks((wells.with_columns(pl.lit("none").alias("control")), hours))
     assert set(nothing["status"]) == {"not_assessable"}
+
+
+def test_wells_that_are_not_done_and_treated_wells_take_no_part():
+    wells = [*TWO_COLUMNS, "A01", "P24", "H12"]
+    table, hours = plate(wells)
+    table = table.with_columns(
+        status=pl.Series(["done"] * len(TWO_COLUMNS) + ["failed", "excluded", "done"]),
+        control=pl.Series(["vehicle"] * (len(wells) - 1) + ["none"]),
+    )
+    absurd = pl.when(pl.col("well").is_in(["A01", "P24", "H12"]))
+    spoiled = table.with_columns(absurd.then(99.0).otherwise(pl.col(n)).alias(n) for n in ASKED)
+    of_the_rest = table.filter(~pl.col("well").is_in(["A01", "P24", "H12"]))
+    assert checks((spoiled, hours)).equals(checks((of_the_rest, hours)))

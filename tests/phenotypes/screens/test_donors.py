@@ -9,7 +9,6 @@ from phenotypes.screens.donors import (
     DISEASE,
     HEALTHY,
     across_lines_table,
-    donor_estimates,
     genes_differ_p,
     group_contrast,
 )
@@ -101,29 +100,99 @@ def test_confounding_leaves_the_mean_and_takes_the_differences():
     assert "F0, F1, F2, F3 only on batch Fb0" in row["reason"]
 
 
-def test_an_effect_of_one_batch_is_not_stable():
-    """All of it comes from batch b0; left out, nothing remains."""
-    wells = screen_wells(
-        np.random.default_rng(0), lines=[f"L{i}" for i in range(8)], effect=0.0, noise=0.03
+def by_batch(effects, donor=(0.02, -0.02, 0.01, -0.01, 0.0, 0.0)):
+    """Six donors that answer as their batch does: 0.02 between them."""
+    lines = [f"L{i}" for i in range(len(donor))]
+    wells = screen_wells(np.random.default_rng(0), lines=lines, batches=len(effects))
+    batches = batch_effects(plate_effects(wells, ["live_density"]))
+    rows = batches.select("line", "batch").rows()
+    batches = batches.with_columns(
+        effect=pl.Series([donor[int(line[1:])] + effects[int(b[1:])] for line, b in rows])
     )
-    lifted = wells.with_columns(
-        pl.when((pl.col("batch") == "b0") & (pl.col("control") == "none"))
-        .then(2 * pl.col("live_density"))
-        .otherwise(pl.col("live_density"))
-        .alias("live_density")
+    return of(
+        across_lines_table(
+            line_effects(batches), batches, {"x": 1e-6}, donors={}, genes={}, healthy=frozenset()
+        )
     )
-    row = of(across(lifted))
-    assert row["p_value"] < 0.05
+
+
+def test_six_donors_in_three_batches_are_the_evidence_of_three_batches():
+    """Donor means as n called this null p = 6e-7, stable, with an interval of ± 0.02."""
+    row = by_batch((-0.45, -0.05, -0.25))
+    assert (row["status"], row["method"], row["limited_by"]) == ("ok", "crossed", "batches")
+    assert row["effect"] == pytest.approx(-0.25, abs=0.01)
+    assert row["p_value"] == pytest.approx(0.16, abs=0.01)
+    assert row["effect_low"] == pytest.approx(-0.75, abs=0.02)
+    assert row["effect_high"] == pytest.approx(0.25, abs=0.02)
+    assert row["freedom"] == pytest.approx(2, abs=0.1)
+    assert row["predicted_low"] < -0.7
+    assert row["stable"] is row["mixed_effect"] is None
+
+
+def test_an_effect_that_rests_on_one_batch_is_not_stable():
+    """With four batches of 1, 0.5, 0.45 and 0.4 p is 0.02; without the last it is 0.07."""
+    row = by_batch((1.0, 0.5, 0.45, 0.4))
+    assert row["p_value"] == pytest.approx(0.024, abs=0.003)
     assert row["stable"] is False
+    assert by_batch((0.6, 0.5, 0.55, 0.5))["stable"] is True
+    # Without the first the sign turns.
+    assert by_batch((0.5, 0.4, 0.45, -0.1))["stable"] is not True
 
 
-def test_donor_estimates_average_lines_and_pool_the_scatter_of_batches():
-    effect, error = np.array([1.0, 3.0, 5.0]), np.array([0.1, 0.1, 0.3])
-    y, v, freedom = donor_estimates(effect, error, np.array([3, 3, 2]), ["A", "A", "B"])
-    assert y.tolist() == [2.0, 5.0]
-    pooled = (0.01 * 3 * 2 + 0.01 * 3 * 2 + 0.09 * 2 * 1) / 5
-    assert freedom == 5
-    assert v.tolist() == pytest.approx([2 * (pooled / 3) / 4, pooled / 2])
+def test_batches_of_their_own_are_combined_by_meta_analysis():
+    wells = screen_wells(
+        np.random.default_rng(2), lines=[f"L{i}" for i in range(6)], line_sd=0.2, batch_sd=0.1
+    )
+    separate = wells.with_columns(batch=pl.col("line") + pl.col("batch"))
+    row = of(across(separate))
+    assert (row["method"], row["freedom"], row["n_batches"]) == ("REML", 5.0, 18)
+    assert row["moderation_status"] == "batches_not_shared"
+    assert row["effect_low"] < 1.0 < row["effect_high"]
+
+
+def test_values_that_agree_to_the_last_digit_have_no_test():
+    """Lines that do not vary are no evidence; a screen of zeros is not an effect of zero ± zero."""
+    row = by_batch((0.0, 0.0, 0.0), donor=(0.0,) * 6)
+    assert row["status"] == "too_few_donors"
+    assert row["p_value"] is row["effect_low"] is None
+
+
+def test_ten_compounds_borrow_their_variance():
+    rng = np.random.default_rng(4)
+    lines = [f"L{i}" for i in range(6)]
+    parts = [
+        screen_wells(rng, lines=lines, effect=-0.8 * (i < 2), batch_sd=0.1).with_columns(
+            compound=pl.when(pl.col("control") == "none")
+            .then(pl.lit(f"x{i}"))
+            .otherwise(pl.col("compound")),
+            plate=pl.col("plate") + f"-{i}",
+        )
+        for i in range(12)
+    ]
+    batches = batch_effects(plate_effects(pl.concat(parts), ["live_density"]))
+    table = across_lines_table(
+        line_effects(batches),
+        batches,
+        {f"x{i}": 1e-6 for i in range(12)},
+        donors={},
+        genes={},
+        healthy=frozenset(),
+    )
+    assert table["moderation_status"].unique().to_list() == ["ok"]
+    active = pl.col("compound").is_in(["x0", "x1"])
+    assert (table.filter(active)["moderated_q_value"] < 0.05).all()
+    assert (table.filter(~active)["moderated_q_value"] > 0.05).all()
+    few = batches.filter(pl.col("compound").is_in(["DMSO", *(f"x{i}" for i in range(9))]))
+    table = across_lines_table(
+        line_effects(few),
+        few,
+        {f"x{i}": 1e-6 for i in range(9)},
+        donors={},
+        genes={},
+        healthy=frozenset(),
+    )
+    assert table["moderation_status"].unique().to_list() == ["too_few_rows"]
+    assert table["moderated_p_value"].null_count() == 9
 
 
 def test_alike_donors_are_called_different_as_often_as_the_level_says():
@@ -180,23 +249,3 @@ def test_two_genotypes_are_compared_by_their_donors():
     assert row["effect_low"] < -1.0 < row["effect_high"]
     assert group_contrast(effects[:6], ["SOD1"] * 4 + ["iso"] * 2)["status"] == "too_few_donors"
     assert group_contrast(effects[:4], ["SOD1"] * 4)["status"] == "no_two_groups"
-
-
-def test_an_effect_that_keeps_its_sign_but_not_its_significance_is_not_stable():
-    """Without batch b0 four donors answer 0.05, 0.6, −0.1 and 0.3: t = 1.4, p = 0.26."""
-    rest = {"L0": 0.05, "L1": 0.6, "L2": -0.1, "L3": 0.3}
-    batches = batch_effects(
-        plate_effects(screen_wells(np.random.default_rng(0), lines=list(rest)), ["live_density"])
-    )
-    rows = zip(batches["line"], batches["batch"], strict=True)
-    batches = batches.with_columns(
-        effect=pl.Series(
-            [3.0 if b == "b0" else rest[line] + (0.02 if b == "b1" else -0.02) for line, b in rows]
-        )
-    )
-    table = across_lines_table(
-        line_effects(batches), batches, {"x": 1e-6}, donors={}, genes={}, healthy=frozenset()
-    )
-    row = of(table)
-    assert row["p_value"] < 0.05
-    assert row["stable"] is False

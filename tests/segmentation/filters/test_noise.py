@@ -106,3 +106,9 @@ def test_no_field_is_refused():
 def test_level_under_the_background_has_the_dark_noise():
     noise = CameraNoise(4.0, 2.0)
     assert noise.at(np.float32([-50.0, 0.0])).tolist() == [4.0, 4.0]
+
+
+def test_noise_at_a_level_has_a_part_of_photons_and_a_part_of_the_flat_field():
+    """√(3² + 0.16 × 100 + (0.01 × 100)²) = √26."""
+    spread = CameraNoise(dark=3.0, shot=0.16).at(np.array([-5.0, 0.0, 100.0], np.float32))
+    assert spread == pytest.approx([3.0, 3.0, np.sqrt(26.0)], rel=1e-5)
