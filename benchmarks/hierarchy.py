@@ -15,7 +15,7 @@ import argparse
 import numpy as np
 from scipy import stats
 
-from phenotypes.screens.donors import donor_estimates, group_contrast
+from phenotypes.screens.donors import group_contrast
 from phenotypes.screens.rescue import rescue
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.hill import occupancy
@@ -53,13 +53,11 @@ def coverage(rng: np.random.Generator, count: int) -> None:
         # each.
         true = rng.normal(0.4, 0.15, DONORS)
         batches = true[:, None] + rng.normal(0, 0.12, (DONORS, BATCHES))
-        error = batches.std(axis=1, ddof=1) / np.sqrt(BATCHES)
-        half_width = stats.t.ppf(0.975, BATCHES - 1) * error[0]
+        error = batches[0].std(ddof=1) / np.sqrt(BATCHES)
+        half_width = stats.t.ppf(0.975, BATCHES - 1) * error
         line += abs(batches[0].mean() - true[0]) <= half_width
-        y, v, _ = donor_estimates(
-            batches.mean(axis=1), error, np.full(DONORS, BATCHES), [str(i) for i in range(DONORS)]
-        )
-        pooled = meta_analysis(y, v)
+        within = batches.var(axis=1, ddof=1).mean()
+        pooled = meta_analysis(batches.mean(axis=1), np.full(DONORS, within / BATCHES))
         across += pooled.low <= 0.4 <= pooled.high
         answer = rescue(0.4 + rng.normal(0, 0.08, 5), 0.8 + rng.normal(0, 0.08, 5))
         if answer.rho is not None:
@@ -106,10 +104,11 @@ def collapse(rng: np.random.Generator, count: int) -> None:
     Each of those must report it.
     """
     donors = [str(i) for i in range(DONORS) for _ in range(BATCHES)]
+    batches = [str(i) for i in range(DONORS * BATCHES)]
     statuses: dict[str, int] = {}
     wrong = 0
     for _ in range(count):
-        model = donor_model(0.5 + rng.normal(0, BATCH_SD, DONORS * BATCHES), donors)
+        model = donor_model(0.5 + rng.normal(0, BATCH_SD, DONORS * BATCHES), donors, batches)
         statuses[model["mixed_status"]] = statuses.get(model["mixed_status"], 0) + 1
         wrong += abs(model["mixed_effect"] - 0.5) > 5 * BATCH_SD / np.sqrt(DONORS * BATCHES)
     print(f"mixed model, donors alike: {statuses}, {wrong} false positives")

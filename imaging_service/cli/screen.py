@@ -223,7 +223,8 @@ def plot(
         Path, typer.Option("--out", help="Folder for the pictures.", show_default=False)
     ],
     kind: Annotated[
-        str, typer.Option(help="curve, forest, heatmap, window or plate; all if not given.")
+        str,
+        typer.Option(help="curve, forest, heatmap, window, variance or plate; all if not given."),
     ] = "",
     line: Annotated[str, typer.Option(help="Pictures of this line only.")] = "",
     compound: Annotated[str, typer.Option(help="Pictures of this compound only.")] = "",

@@ -12,6 +12,7 @@ import polars as pl
 from imaging_service.web import charts, screen_charts
 from imaging_service.web.charts import Spec
 from imaging_service.web.report import environment
+from imaging_service.web.variance_charts import variance_quantiles
 from phenotypes.columns.statuses import (
     AssociationStatus,
     CompoundStatus,
@@ -26,7 +27,7 @@ from phenotypes.screens.fit import Screen
 from phenotypes.screens.rows import Cells, cells_of, curve_of, points_of
 
 _MOST_HITS, _MOST_COMPOUNDS, _MOST_PICTURES = 300, 300, 12
-KINDS = ("curve", "forest", "heatmap", "window")
+KINDS = ("curve", "forest", "heatmap", "window", "variance")
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ def pictures(content: ScreenContent) -> Iterator[Picture]:
             "",
             partial(screen_charts.disease_windows, content.tables.windows, name),
         )
+    for name in names:
+        yield Picture("variance", name, "", "", partial(variance_quantiles, responses, name))
     strongest = responses.with_columns(pl.col("hit").fill_null(value=False)).sort(
         pl.col("hit"),
-        pl.col("q_value"),
+        pl.col("best_q_value"),
         "line",
         "compound",
         "phenotype",
@@ -143,7 +146,7 @@ def render_screen(content: ScreenContent) -> str:
             shown[picture.kind].append(spec)
     responses, compounds = content.tables.responses, content.tables.compounds
     hits = responses.filter(pl.col("hit").fill_null(value=False)).sort(
-        "q_value", "phenotype", "line", "compound"
+        "best_q_value", "phenotype", "line", "compound"
     )
     return (
         environment()
@@ -169,6 +172,7 @@ def render_screen(content: ScreenContent) -> str:
             n_forest=len(shown["forest"]),
             n_curve=len(shown["curve"]),
             n_windows=len(shown["window"]),
+            n_variance=len(shown["variance"]),
             # "</" would end the script element early; JSON may escape the slash.
             specs=json.dumps(shown, separators=(",", ":")).replace("</", "<\\/"),
             script=charts.page_script().replace("</script", "<\\/script"),

@@ -44,6 +44,7 @@ def test_the_page_has_its_pictures_in_it(page):
         "forest": 2,
         "curve": 12,
         "window": 0,
+        "variance": 0,
     }
 
 
