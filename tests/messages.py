@@ -150,6 +150,8 @@ SAYS = {
     "dose_response.not_finite": "a dose is negative or not finite, or a response is not finite",
     "meta_analysis.too_few_donors": "2 donors; a statement across donors needs 3",
     "review.negative_label": "nuclei has a negative label",
+    "potencies.no_pair": "names no isogenic pair among its lines",
+    "potencies.unknown_line": "has no line '{line}'; choose one of",
     "crossed.one_donor": "needs two donors",
     "crossed.two_values": "two values in one batch",
     "moderation.impossible_variances": "not finite, or its degrees of freedom are not positive",

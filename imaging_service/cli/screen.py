@@ -1,7 +1,8 @@
-"""Commands about screens: `screen add`, `remove`, `fit`, `table`, `plot`."""
+"""Commands about screens: `screen add`, `remove`, `fit`, `table`, `potency`, `plot`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -145,7 +146,7 @@ def table(
     elif fmt is TableFormat.JSON:
         typer.echo(rows.write_json())
     else:
-        _show(rows, kind)
+        _show(rows, _SHOWN[kind])
 
 
 _SHOWN = {
@@ -155,7 +156,10 @@ _SHOWN = {
         "phenotype",
         "status",
         "effect",
-        "q_value",
+        "moderated_q_value",
+        "best_dose_molar",
+        "best_effect",
+        "best_q_value",
         "hit",
         "n_batches",
         "curve_status",
@@ -172,6 +176,7 @@ _SHOWN = {
         "status",
         "effect",
         "p_value",
+        "p_over_doses",
         "n_batches",
     ),
     Kind.COMPOUNDS: (
@@ -181,6 +186,8 @@ _SHOWN = {
         "status",
         "effect",
         "q_value",
+        "moderated_q_value",
+        "limited_by",
         "n_donors",
         "i2",
         "stable",
@@ -191,7 +198,22 @@ _SHOWN = {
 }
 
 
-def _show(rows: pl.DataFrame, kind: Kind) -> None:
+_POTENCIES = (
+    "line",
+    "reference",
+    "compound",
+    "phenotype",
+    "status",
+    "ratio",
+    "p_value",
+    "q_value",
+    "n_batches",
+    "slope_p",
+    "reason",
+)
+
+
+def _show(rows: pl.DataFrame, columns: Sequence[str]) -> None:
     import sys
 
     from rich.console import Console
@@ -201,10 +223,10 @@ def _show(rows: pl.DataFrame, kind: Kind) -> None:
     from imaging_service.web.report import number
     from plate_maps.conditions import format_dose
 
-    view = Table(*_SHOWN[kind])
+    view = Table(*columns)
     for r in rows.iter_rows(named=True):
         cells = []
-        for name in _SHOWN[kind]:
+        for name in columns:
             shown = format_dose if name.endswith("_molar") else number
             text = "" if r[name] is None else shown(r[name])
             low, high = r.get(f"{name}_low"), r.get(f"{name}_high")
@@ -214,6 +236,26 @@ def _show(rows: pl.DataFrame, kind: Kind) -> None:
         view.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 220).print(view)
     typer.echo(f"{len(rows):,} rows")
+
+
+@screen.command("potency")
+def potency(
+    folder: Folder,
+    reference: Annotated[
+        str, typer.Option(help="Line to compare all others with; else isogenic pairs.")
+    ] = "",
+    phenotype: Annotated[str, typer.Option(help="Rows of this phenotype only.")] = "",
+) -> None:
+    """Compare EC50s between lines: the ratio, its interval, and whether the slopes are one."""
+    import polars as pl
+
+    from imaging_service.screens.potencies import potencies
+
+    rows = potencies(folder, reference)
+    if phenotype:
+        rows = rows.filter(pl.col("phenotype") == phenotype)
+    _show(rows, _POTENCIES)
+    typer.echo(f"Table   {folder / 'potencies.csv'}")
 
 
 @screen.command("plot")

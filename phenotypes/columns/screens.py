@@ -158,3 +158,18 @@ WINDOW = [
     *_interval("window", "ssmd", "", "SSMD of isogenic against disease vehicle wells of one batch, plates averaged."),
     *_interval("window", "gap", "", "Isogenic vehicle − disease vehicle on the effect's scale; with all batches together the interval is between batches."),
 ]
+
+POTENCY = [
+    Column("line", "potency", "", TEXT, "Line."),
+    Column("reference", "potency", "", TEXT, "Line that it is compared with: its isogenic control, or the one that was named."),
+    Column("compound", "potency", "", TEXT, "Compound."),
+    Column("phenotype", "potency", "", TEXT, "Well column that responds."),
+    Column("status", "potency", "", TEXT, "ok, slopes_differ, one_batch, no_curve, directions_differ, not_determined, too_few_batches."),
+    Column("reason", "potency", "", TEXT, "The status in words."),
+    Column("n_batches", "potency", "", INT, "Batches that hold both lines: n."),
+    *_interval("potency", "ratio", "", "EC50 of the line over that of its reference; over 1 the line needs more. One slope for both, an EC50 of its own for each batch; Student's t between batches."),
+    Column("p_value", "potency", "", REAL, "Of both needing the same dose. Null with one batch."),
+    Column("q_value", "potency", "", REAL, "Benjamini–Hochberg over the pairs and compounds of the same phenotype."),
+    Column("hill", "potency", "", REAL, "The slope of both; null where slopes differ."),
+    Column("slope_p", "potency", "", REAL, "F test of the slopes being one. Under 0.05 the ratio is that of half of the effect only."),
+]

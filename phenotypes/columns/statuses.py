@@ -130,6 +130,18 @@ class RescueStatus(Status):
     NO_PAIR = "no_pair"
 
 
+class PotencyStatus(Status):
+    """What became of the ratio of two lines' EC50s."""
+
+    OK = "ok"
+    SLOPES_DIFFER = "slopes_differ"
+    ONE_BATCH = "one_batch"
+    NO_CURVE = "no_curve"
+    DIRECTIONS_DIFFER = "directions_differ"
+    NOT_DETERMINED = "not_determined"
+    TOO_FEW_BATCHES = "too_few_batches"
+
+
 class DoseStatus(Status):
     """What became of an effect at one dose over batches."""
 
@@ -213,6 +225,7 @@ STATUSES: Mapping[tuple[Level, str], type[Status]] = MappingProxyType(
         ("compound", "mixed_status"): MixedModelStatus,
         ("compound", "association_status"): AssociationStatus,
         ("window", "status"): WindowStatus,
+        ("potency", "status"): PotencyStatus,
     }
 )
 
