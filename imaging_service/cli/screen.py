@@ -26,6 +26,7 @@ class Kind(StrEnum):
     DOSES = "doses"
     COMPOUNDS = "compounds"
     WINDOWS = "windows"
+    VEHICLES = "vehicles"
     HAZARDS = "hazards"
 
 
@@ -194,6 +195,17 @@ _SHOWN = {
         "association_status",
     ),
     Kind.WINDOWS: ("line", "isogenic", "phenotype", "batch", "status", "gap", "ssmd", "n_wells"),
+    Kind.VEHICLES: (
+        "line",
+        "phenotype",
+        "batch",
+        "status",
+        "shift",
+        "n_compounds",
+        "history_status",
+        "level",
+        "n_wells",
+    ),
     Kind.HAZARDS: ("line", "compound", "dose_molar", "status", "hazard_ratio", "q_value"),
 }
 

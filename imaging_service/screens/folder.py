@@ -6,7 +6,7 @@
         plates/RUN/…              what each run contributes: conditions, quality, tracks, origin
         fitted.json               the runs that the tables are made of, and remarks on them
         fits.parquet              rows as they were fitted, by the digest of their input
-        responses, doses, compounds, windows, hazards (.parquet, .csv), report.html
+        responses, doses, compounds, windows, vehicles, hazards (.parquet, .csv), report.html
 
 Adding a run copies what it contributes and fits nothing; `fit` then fits the rows that the new
 plates change.
@@ -46,7 +46,7 @@ from plate_maps.registry import Registry, RegistryError, read_batches, read_line
 
 # Columns that a plate's heat maps show with the phenotypes.
 _WELL_COLUMNS = ("well", "status", "reason", "line", "compound", "dose_molar", "control")
-TABLES = ("responses", "doses", "compounds", "windows", "hazards")
+TABLES = ("responses", "doses", "compounds", "windows", "vehicles", "hazards")
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,7 @@ def tables_of(fitted: FittedScreen) -> dict[str, pl.DataFrame]:
         "doses": fitted.tables.doses,
         "compounds": fitted.tables.compounds,
         "windows": fitted.tables.windows,
+        "vehicles": fitted.tables.vehicles,
         "hazards": fitted.hazards,
     }
 
@@ -312,6 +313,7 @@ def content_of(screen: str | PathLike[str]) -> ScreenContent:
         by_name["doses"],
         by_name["compounds"],
         by_name["windows"],
+        by_name["vehicles"],
         read_table(screen / "batches.parquet", ScreenError),
         {},
         0,

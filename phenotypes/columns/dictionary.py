@@ -13,7 +13,7 @@ import polars as pl
 from phenotypes.columns.column import INTENSITY_ROLES, SHOLL_UM, Column, Level
 from phenotypes.columns.images import CELL, FIELD, WELL
 from phenotypes.columns.responses import CHECK, GROWTH, HAZARD, QUALITY, RESPONSE, TRACK
-from phenotypes.columns.screens import COMPOUND, DOSE, POTENCY, SCREEN, WINDOW
+from phenotypes.columns.screens import COMPOUND, DOSE, POTENCY, SCREEN, VEHICLE, WINDOW
 
 __all__ = [
     "COLUMNS",
@@ -31,7 +31,7 @@ __all__ = [
 
 # In the order of the documentation: conclusions first, then what they rest on.
 LEVELS: tuple[Level, ...] = (
-    "response", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "well", "quality", "check", "field", "cell", "track"
+    "response", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "well", "quality", "check", "field", "cell", "track"
 )  # fmt: skip
 
 COLUMNS: tuple[Column, ...] = (
@@ -49,6 +49,7 @@ COLUMNS: tuple[Column, ...] = (
     *COMPOUND,
     *WINDOW,
     *POTENCY,
+    *VEHICLE,
 )
 
 

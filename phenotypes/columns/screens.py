@@ -173,3 +173,17 @@ POTENCY = [
     Column("hill", "potency", "", REAL, "The slope of both; null where slopes differ."),
     Column("slope_p", "potency", "", REAL, "F test of the slopes being one. Under 0.05 the ratio is that of half of the effect only."),
 ]
+
+VEHICLE = [
+    Column("line", "vehicle", "", TEXT, "Line."),
+    Column("phenotype", "vehicle", "", TEXT, "Well column."),
+    Column("batch", "vehicle", "", TEXT, "Differentiation batch, with its lab."),
+    Column("n_wells", "vehicle", "", INT, "Vehicle wells."),
+    Column("status", "vehicle", "", TEXT, "ok, odd, too_few_compounds (under 6)."),
+    Column("n_compounds", "vehicle", "", INT, "Compounds of the line in this batch."),
+    *_interval("vehicle", "shift", "", "Mean effect of these compounds, each at its lowest dose; Student's t from the scatter of compounds and of the vehicle wells that they share. Odd where it differs from 0 over all rows of the phenotype (Bonferroni) and by more than compounds scatter: then the vehicle, not the compounds, is off."),
+    Column("level", "vehicle", "", REAL, "Mean of the vehicle wells; log2 of it for counts, lengths and areas."),
+    Column("history_status", "vehicle", "", TEXT, "within, outside, too_few_batches (under 5 others)."),
+    Column("history_low", "vehicle", "", REAL, "Lower end of the tolerance band of the line's other batches: 95 % of batches with 95 % confidence (Howe)."),
+    Column("history_high", "vehicle", "", REAL, "Upper end."),
+]

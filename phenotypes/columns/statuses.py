@@ -130,6 +130,22 @@ class RescueStatus(Status):
     NO_PAIR = "no_pair"
 
 
+class VehicleStatus(Status):
+    """Whether all compounds of a batch are off together, as where its vehicle is."""
+
+    OK = "ok"
+    ODD = "odd"
+    TOO_FEW_COMPOUNDS = "too_few_compounds"
+
+
+class VehicleHistoryStatus(Status):
+    """Where a vehicle's level lies among those of the line's other batches."""
+
+    WITHIN = "within"
+    OUTSIDE = "outside"
+    TOO_FEW_BATCHES = "too_few_batches"
+
+
 class PotencyStatus(Status):
     """What became of the ratio of two lines' EC50s."""
 
@@ -226,6 +242,8 @@ STATUSES: Mapping[tuple[Level, str], type[Status]] = MappingProxyType(
         ("compound", "association_status"): AssociationStatus,
         ("window", "status"): WindowStatus,
         ("potency", "status"): PotencyStatus,
+        ("vehicle", "status"): VehicleStatus,
+        ("vehicle", "history_status"): VehicleHistoryStatus,
     }
 )
 

@@ -32,6 +32,7 @@ from phenotypes.screens.hits import judged_rows, with_screen_tests
 from phenotypes.screens.lines import batch_effects, line_effects
 from phenotypes.screens.moderated import best_doses, with_moderated_tests, with_tests_over_doses
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
+from phenotypes.screens.vehicles import odd_batches, vehicles_table
 from phenotypes.screens.windows import windows_table
 
 RATIO_FLOOR = float(np.log2(1.2))
@@ -80,7 +81,7 @@ class Screen:
     --------
     >>> from phenotypes import Screen
     >>> from phenotypes.columns import empty_table
-    >>> levels = ("screen", "dose", "compound", "window", "quality")
+    >>> levels = ("screen", "dose", "compound", "window", "vehicle", "quality")
     >>> tables = [empty_table(level) for level in levels]
     >>> Screen(*tables, fits={}, refitted=0)
     Screen(0 rows, 0 lines, 0 compounds; 0 rows fitted now)
@@ -90,6 +91,7 @@ class Screen:
     doses: pl.DataFrame
     compounds: pl.DataFrame
     windows: pl.DataFrame
+    vehicles: pl.DataFrame
     batches: pl.DataFrame
     fits: Mapping[str, Row]
     refitted: int
@@ -151,6 +153,8 @@ def fit_screen(
     lines = with_tests_over_doses(with_moderated_tests(line_effects(batches), batches))
     doses = effect_doses(planned, settings.effect_dose)
     windows, gaps = windows_table(plates, facts.isogenic)
+    vehicles = vehicles_table(plates, batches)
+    odd = odd_batches(vehicles)
     pairs = (
         planned.filter(pl.col("compound") != "")
         .select("line", "compound")
@@ -215,7 +219,18 @@ def fit_screen(
             rows.append(
                 row
                 | fitted
-                | {"reason": "; ".join(filter(None, (str(fitted["reason"]), *_sentences(missing))))}
+                | {
+                    "reason": "; ".join(
+                        filter(
+                            None,
+                            (
+                                str(fitted["reason"]),
+                                *_sentences(missing),
+                                *odd.get((name, line), []),
+                            ),
+                        )
+                    )
+                }
             )
     table = (
         pl.DataFrame(rows, infer_schema_length=None)
@@ -237,6 +252,7 @@ def fit_screen(
         conform(described, "dose") if len(described) else empty_table("dose"),
         compounds,
         windows,
+        vehicles,
         batches,
         fits,
         refitted,

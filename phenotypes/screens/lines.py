@@ -73,7 +73,7 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
             *(pl.col(c).sum() for c in ("n_plates", "n_wells", "n_cells", "n_floored", "freedom")),
             pl.col("effect").mean(),
             (pl.col("effect").std() / pl.len().sqrt()).alias("between"),
-            pl.col("error").first().alias("within"),
+            pl.col("error").first().alias("between_wells"),
             (pl.col("effect").sign() == pl.col("effect").mean().sign())
             .sum()
             .cast(pl.Int64)
@@ -85,7 +85,7 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
     error = np.where(
         several,
         table["between"].fill_null(np.nan).to_numpy(),
-        table["within"].fill_null(np.nan).to_numpy(),
+        table["between_wells"].fill_null(np.nan).to_numpy(),
     )
     effect = table["effect"].to_numpy()
     constant = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
@@ -102,7 +102,7 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
         "effect_high": effect + half_width,
         "p_value": p,
     }
-    return table.drop("between", "within", "freedom").with_columns(
+    return table.drop("between", "between_wells", "freedom").with_columns(
         pl.when(is_one_batch)
         .then(pl.lit(DoseStatus.ONE_BATCH))
         .when(is_constant)
