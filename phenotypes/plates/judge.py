@@ -14,6 +14,7 @@ from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.films.deaths import DeathSettings, plate_tracks
 from phenotypes.films.hazard import hazard_table, well_survival
+from phenotypes.films.observation import MIN_TRACKS
 from phenotypes.plates.calls import (
     CallSettings,
     mark_mislocalised,
@@ -179,6 +180,7 @@ def judge(
     table = well_table(cells.filter(last), fields.filter(last), conditions, ended, wells)
     if deaths is not None:
         survival = well_survival(tracks)
+        notes += _not_followed(survival)
         table = conform(
             table.drop(c for c in survival.columns if c != "well").join(
                 survival, on="well", how="left", maintain_order="left"
@@ -205,6 +207,26 @@ def judge(
         tracks,
         hazards,
     )
+
+
+def _not_followed(survival: pl.DataFrame) -> list[dict[str, object]]:
+    """A note where wells have tracks but no survival over the hours that the others share."""
+    unknown = survival.filter((pl.col("n_tracked") >= MIN_TRACKS) & pl.col("rmst_h").is_null())[
+        "well"
+    ]
+    if unknown.is_empty():
+        return []
+    return [
+        {
+            "check": "survival",
+            "subject": "rmst_h",
+            "status": CheckStatus.WARNING,
+            "reason": f"wells {', '.join(unknown)} were not followed over the hours that the other"
+            " wells share, and have no rmst_h and survival_end; hazard ratios use the hours in"
+            " which they were followed",
+            "n_wells": len(unknown),
+        }
+    ]
 
 
 def _valid_fields(
