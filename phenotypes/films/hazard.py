@@ -185,8 +185,8 @@ def _ratio_columns(
     if ratio.log_ratio.low is None:
         return row | _refusal(
             HazardStatus.TOO_FEW_WELLS,
-            "wells of one arm cannot be compared with each other: an interval needs two wells of"
-            " each arm on a plate, or several plates",
+            f"{_wells(both)} wells in both arms; 4 are needed for an interval between wells, and"
+            " one more for each further plate",
             *remarks,
         )
     died = lived = None

@@ -1,8 +1,8 @@
 """Hazard ratio of two arms, compared within plates, by Cox's model with entry times.
 
 lifelines fits the model (Efron's ties, a stratum per batch and plate) and gives its own error; the
-error between wells comes from the score residuals of wells, that between batches from each batch's
-own ratio.
+error between wells comes from their deaths beside those that the model expects of them, that
+between batches from each batch's own ratio.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ import polars as pl
 from phenotypes.films.intervals import (
     Interval,
     Spread,
-    WellDesign,
     between_batches,
+    between_wells,
     interval,
     spreads,
 )
-from phenotypes.films.risk_sets import Residuals, proportionality_p, residuals, risk_sets
+from phenotypes.films.risk_sets import (
+    RiskSets,
+    is_finite,
+    proportionality_p,
+    residuals,
+    risk_sets,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class HazardRatio:
 
 
 class NoFiniteRatioError(ValueError):
-    """The hazard ratio has no finite estimate: one arm dies at once, the other hardly."""
+    """The hazard ratio has no finite estimate: it says why."""
 
 
 def hazard_ratio(both: pl.DataFrame) -> HazardRatio:
@@ -46,27 +52,29 @@ def hazard_ratio(both: pl.DataFrame) -> HazardRatio:
 
     Raises NoFiniteRatioError.
     """
-    estimate, error = _fit(both)
     parts = both.sort("stratum").partition_by("stratum", maintain_order=True)
-    left_over = [_residuals(part, estimate) for part in parts]
+    estimate, error = _fit(both)
+    left_over = [residuals(_risk_sets(part), estimate) for part in parts]
     wells = pl.concat(
         [
             part.group_by("well")
             .agg(pl.col("treated").first(), pl.col("stratum").first())
             .sort("well")
-            .with_columns(pl.Series("score", r.score), pl.Series("expected", r.expected))
+            .with_columns(pl.Series("expected", r.expected), pl.Series("deaths", r.deaths))
             for part, r in zip(parts, left_over, strict=True)
         ]
     ).filter(pl.col("expected") > 0)
-    design = WellDesign.of(*(wells[c].to_numpy() for c in ("stratum", "treated", "expected")))
-    information = sum(r.information for r in left_over)
+    # The logarithm of a well's own hazard is off by about deaths / expected − 1.
+    wells = wells.with_columns((pl.col("deaths") / pl.col("expected") - 1).alias("off"))
     between = _of_batches(both)
     return HazardRatio(
         interval(
             estimate,
             spreads(
                 Spread(error),
-                design.spread(wells["score"].to_numpy() / information),
+                between_wells(
+                    *(wells[c].to_numpy() for c in ("off", "stratum", "treated", "expected"))
+                ),
                 between_batches([b for b, _ in between], [1 / e**2 for _, e in between]),
             ),
         ),
@@ -76,10 +84,9 @@ def hazard_ratio(both: pl.DataFrame) -> HazardRatio:
     )
 
 
-def _residuals(part: pl.DataFrame, log_ratio: float) -> Residuals:
+def _risk_sets(part: pl.DataFrame) -> RiskSets:
     cluster = part["well"].rank("dense").to_numpy() - 1
-    risk = risk_sets(part["entry_h"], part["exit_h"], part["event"], cluster, part["treated"])
-    return residuals(risk, log_ratio)
+    return risk_sets(part["entry_h"], part["exit_h"], part["event"], cluster, part["treated"])
 
 
 def _of_batches(both: pl.DataFrame) -> list[tuple[float, float]]:
@@ -95,15 +102,16 @@ def _of_batches(both: pl.DataFrame) -> list[tuple[float, float]]:
 
 
 def _fit(both: pl.DataFrame) -> tuple[float, float]:
-    """(log ratio, the model's error)."""
+    """(log ratio, the model's error). Raises NoFiniteRatioError."""
     import pandas as pd
     from lifelines import CoxPHFitter
     from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 
+    if not is_finite([_risk_sets(p) for p in both.partition_by("stratum")]):
+        raise NoFiniteRatioError("one arm has no death as long as the other is at risk")
     chosen = both.select("entry_h", "exit_h", pl.col("event").cast(pl.Int64), "treated", "stratum")
     with warnings.catch_warnings():
-        # lifelines warns of separation: where one arm dies at once and the other hardly, the ratio
-        # has no finite estimate.
+        # lifelines warns of a ratio that is nearly infinite.
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             model = CoxPHFitter().fit(

@@ -6,11 +6,11 @@ the interval is never narrower than the model's, which takes neurons as independ
 distribution). By simulation (`benchmarks/survival.py`) both cover 94 to 98 %; the widest of all
 three would cover 99 % of three batches that do not differ, and find less.
 
-Between wells: the values of wells are regressed on stratum and arm, and each squared residual is
-divided by one minus its leverage, so that wells may scatter unequally; the degrees of freedom are
-those of this estimate where wells scatter alike (Bell & McCaffrey, Survey Methodology 28:169,
-2002): two wells against two give 2. A well that is the only one of its arm on the only plate tells
-nothing of the scatter, and there is no error.
+Between wells: the values of wells are regressed on stratum and arm, each with its weight, and the
+error is that of the arm with wells − strata − 1 degrees of freedom: two wells against two leave 2.
+Wells of both arms are taken to scatter alike, since two treated wells beside eight of vehicle would
+not tell: an error that lets them differ covers 99 % there and is twice as wide. Under MIN_DEGREES
+there is no error.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-Real = NDArray[np.float64]
-# A leverage this near to 1 leaves no residual.
-_NONE_LEFT = 1e-9
+# Two wells against two on one plate.
+MIN_DEGREES = 2
+# Hours, or a logarithm: what is left of rounding where no neuron dies.
+_NO_WIDTH = 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference, its 95 % interval and p; open (None) where nothing tells the scatter."""
+    """A difference, its 95 % interval and p; None where nothing scatters, or nothing tells."""
 
     difference: float
     low: float | None = None
@@ -68,6 +69,8 @@ def interval(difference: float, spreads: Sequence[Spread]) -> Interval:
     if not spreads:
         return Interval(difference)
     half_width = max(s.half_width for s in spreads)
+    if half_width <= _NO_WIDTH:
+        return Interval(difference)
     return Interval(
         difference,
         difference - half_width,
@@ -76,45 +79,24 @@ def interval(difference: float, spreads: Sequence[Spread]) -> Interval:
     )
 
 
-@dataclass(frozen=True)
-class WellDesign:
-    """Regression of the values of wells on stratum and arm, with a weight for each well.
+def between_wells(
+    values: ArrayLike, stratum: ArrayLike, treated: ArrayLike, weight: ArrayLike
+) -> Spread | None:
+    """Spread of treated less vehicle within strata, from one value per well.
 
-    `leverage` of each well, its `pull` on the difference of the arms, and the matrix `residual`
-    that takes values to what the regression leaves of them.
+    A value with weight w scatters by σ² / w. None under MIN_DEGREES degrees of freedom.
     """
-
-    weight: Real
-    leverage: Real
-    pull: Real
-    residual: Real
-
-    @classmethod
-    def of(cls, stratum: ArrayLike, treated: ArrayLike, weight: ArrayLike) -> WellDesign:
-        """From one value per well each."""
-        group, z = np.asarray(stratum), np.asarray(treated, float)
-        w = np.asarray(weight, float)
-        design = np.column_stack([*((group == g).astype(float) for g in np.unique(group)), z])
-        solve = np.linalg.pinv(design * np.sqrt(w)[:, None]) * np.sqrt(w)
-        hat = design @ solve
-        return cls(w, np.diag(hat).copy(), solve[-1], np.eye(len(w)) - hat)
-
-    def contributions(self, values: ArrayLike) -> Real:
-        """What each well adds to the error of the difference."""
-        return np.asarray(self.pull * (self.residual @ np.asarray(values, float)), float)
-
-    def spread(self, contributions: ArrayLike) -> Spread | None:
-        """Spread of the difference; None where a well that matters has no other to scatter from."""
-        matters = np.abs(self.pull) > _NONE_LEFT
-        if not matters.any() or (self.leverage[matters] > 1 - _NONE_LEFT).any():
-            return None
-        inflation = np.where(matters, 1 / np.sqrt(np.where(matters, 1 - self.leverage, 1.0)), 0.0)
-        variance = float(((np.asarray(contributions, float) * inflation) ** 2).sum())
-        scaled = (inflation * self.pull)[:, None] * self.residual / np.sqrt(self.weight)
-        expected = scaled @ scaled.T
-        return Spread(
-            float(np.sqrt(variance)), float(np.trace(expected) ** 2 / (expected**2).sum())
-        )
+    group, z = np.asarray(stratum), np.asarray(treated, float)
+    root = np.sqrt(np.asarray(weight, float))
+    design = np.column_stack([*((group == g).astype(float) for g in np.unique(group)), z])
+    design *= root[:, None]
+    degrees = len(z) - design.shape[1]
+    if degrees < MIN_DEGREES:
+        return None
+    solve = np.linalg.pinv(design)
+    scaled = root * np.asarray(values, float)
+    variance = float(((scaled - design @ (solve @ scaled)) ** 2).sum()) / degrees
+    return Spread(float(np.sqrt(variance * (solve[-1] ** 2).sum())), degrees)
 
 
 def between_batches(differences: ArrayLike, weight: ArrayLike) -> Spread | None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from phenotypes.films.intervals import (
     Interval,
     Spread,
-    WellDesign,
     between_batches,
+    between_wells,
     interval,
     spreads,
 )
@@ -123,7 +123,6 @@ def _spreads(strata: Sequence[_Stratum], weight: Real) -> list[Spread]:
     wells = pl.concat(
         [s.wells.with_columns(pl.lit(n).alias("stratum")) for n, s in enumerate(strata)]
     )
-    design = WellDesign.of(*(wells[c].to_numpy() for c in ("stratum", "treated", "tracks")))
     batches = (
         pl.DataFrame(
             {
@@ -137,6 +136,6 @@ def _spreads(strata: Sequence[_Stratum], weight: Real) -> list[Spread]:
     )
     return spreads(
         model,
-        design.spread(design.contributions(wells["mean"].to_numpy())),
+        between_wells(*(wells[c].to_numpy() for c in ("mean", "stratum", "treated", "tracks"))),
         between_batches(batches["sum"] / batches["weight"], batches["weight"]),
     )

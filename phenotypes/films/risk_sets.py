@@ -1,13 +1,14 @@
 """Who was at risk and who died at each hour of death, by well, and what Cox's model leaves over.
 
-Subjects are at risk from after their entry to their exit. The score residual of a well is what its
-neurons add to the derivative of Efron's partial likelihood (Therneau & Grambsch, Modeling Survival
-Data, 2000, §3.4 and §4.6): Σ (z − z̄) over its deaths less what was expected of its neurons at risk.
-lifelines gives such residuals without ties and without entry times, and films have both.
+Subjects are at risk from after their entry to their exit. Expected deaths are those of Efron's
+partial likelihood (Therneau & Grambsch, Modeling Survival Data, 2000, §4.2): of d deaths at one
+hour, the one numbered l finds l/d of the dying gone. lifelines gives residuals without ties and
+without entry times, and films have both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +30,12 @@ class RiskSets:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Per well: `score` and `expected` deaths; over the stratum `information`.
+    """Per well: `deaths` and `expected` deaths; over the stratum `information`.
 
     `hours` and `schoenfeld`: time of each death, and treated less what was expected of it.
     """
 
-    score: Real
+    deaths: Real
     expected: Real
     information: float
     hours: Real
@@ -59,6 +60,21 @@ def risk_sets(
     return RiskSets(time, at_risk, deaths, arms)
 
 
+def is_finite(strata: Sequence[RiskSets]) -> bool:
+    """Whether Cox's likelihood has a maximum.
+
+    It has none where one arm has no death as long as the other is at risk: the ratio that fits best
+    is then 0 or infinite, and a search stops anywhere.
+    """
+    deaths = np.zeros(2)
+    for risk in strata:
+        for arm in (0, 1):
+            of_arm = risk.treated == arm
+            both = risk.at_risk[~of_arm].sum(axis=0) > 0
+            deaths[arm] += risk.deaths[of_arm][:, both].sum()
+    return bool((deaths > 0).all())
+
+
 def residuals(risk: RiskSets, log_ratio: float) -> Residuals:
     """What Cox's model with this log hazard ratio leaves over, with Efron's ties."""
     weight = np.exp(log_ratio * risk.treated)
@@ -67,36 +83,28 @@ def residuals(risk: RiskSets, log_ratio: float) -> Residuals:
         (weight * risk.treated) @ counts for counts in (risk.at_risk, risk.deaths)
     )
     count = risk.deaths.sum(axis=0).astype(int)
-    # Efron: of d deaths at one hour, the one numbered l finds l/d of the dying gone.
-    hour = np.repeat(np.arange(len(risk.time)), count)
-    share = np.concatenate([np.arange(d) / d for d in count]) if len(count) else np.zeros(0)
+    hour = np.repeat(np.arange(len(count)), count)
+    share = (np.arange(len(hour)) - np.repeat(np.cumsum(count) - count, count)) / count[hour]
     among = total[hour] - share * dying[hour]
     mean = (treated[hour] - share * dying_treated[hour]) / among
 
     def summed(values: Real) -> Real:
-        return np.bincount(hour, values, len(risk.time)).astype(float)
+        return np.bincount(hour, values, len(count)).astype(float)
 
-    hazard, pull = summed(1 / among), summed(mean / among)
-    hazard_dying, pull_dying = summed((1 - share) / among), summed((1 - share) * mean / among)
-    mean_at = summed(mean) / np.maximum(count, 1)
-    z = risk.treated[:, None]
-    alive = risk.at_risk - risk.deaths
-    expected = weight[:, None] * (alive * hazard + risk.deaths * hazard_dying)
-    drawn = weight[:, None] * (
-        alive * (z * hazard - pull) + risk.deaths * (z * hazard_dying - pull_dying)
-    )
-    score = (risk.deaths * (z - mean_at) - drawn).sum(axis=1)
-    per_hour = risk.deaths.astype(int)
-    schoenfeld = np.concatenate(
-        [np.repeat(row_z - mean_at, row) for row_z, row in zip(risk.treated, per_hour, strict=True)]
-    )
-    hours = np.concatenate([np.repeat(risk.time, row) for row in per_hour])
+    hazard, hazard_of_dying = summed(1 / among), summed((1 - share) / among)
+    expected = weight * ((risk.at_risk - risk.deaths) @ hazard + risk.deaths @ hazard_of_dying)
+    arm = np.repeat(risk.treated, risk.deaths.sum(axis=1).astype(int))
+    died = np.concatenate([np.repeat(np.arange(len(count)), d.astype(int)) for d in risk.deaths])
     return Residuals(
-        score, expected.sum(axis=1), float((mean * (1 - mean)).sum()), hours, schoenfeld
+        risk.deaths.sum(axis=1),
+        expected,
+        float((mean * (1 - mean)).sum()),
+        risk.time[died],
+        arm - (summed(mean) / count)[died],
     )
 
 
-def proportionality_p(parts: list[Residuals]) -> float:
+def proportionality_p(parts: Sequence[Residuals]) -> float:
     """P of proportional hazards over strata: Schoenfeld residuals against the rank of time.
 
     Grambsch & Therneau, Biometrika 81:515, 1994.
