@@ -104,7 +104,7 @@ HAZARD = [
     Column("status", "hazard", "", TEXT, "ok, one_batch, informative_censoring, no_vehicle, too_few_tracks, too_few_events, too_few_wells, not_converged."),
     Column("reason", "hazard", "", TEXT, "The status in words."),
     Column("hazard_ratio", "hazard", "", REAL, "Of death against vehicle wells of the same line: Cox with entry times, Efron ties, stratified by plate and batch."),
-    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval: between batches, or in one batch between wells and never narrower than the model's. Where loss is informative, it spans the intervals of both bounds."),
+    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval: between batches, or in one batch between wells and never narrower than the model's. Where loss is informative, it holds whatever became of the lost neurons of either arm."),
     Column("hr_high", "hazard", "", REAL, "Upper end."),
     Column("p_value", "hazard", "", REAL, "Between batches (Student's t, batches − 1 degrees of freedom). Null with one batch, where loss is informative, and where there is no ratio."),
     Column("schoenfeld_p", "hazard", "", REAL, "Test of proportional hazards; under 0.01 the ratio is an average over time."),

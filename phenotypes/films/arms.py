@@ -6,11 +6,15 @@ a plate without vehicle, tell of plates and not of the compound: they take no pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 LOST = ("lost", "identity_conflict", "focus_failure", "left_field")
 # A track seen in one frame only was at risk for an instant: Cox's model takes no time of 0.
 _INSTANT_H = 1e-3
+# Arms by `treated`.
+VEHICLE, TREATED = 0.0, 1.0
 _COLUMNS = ("well", "batch", "entry_h", "exit_h", "event", "reason")
 
 
@@ -34,7 +38,7 @@ def both_arms(vehicle: pl.DataFrame, arm: pl.DataFrame) -> pl.DataFrame:
     both = pl.concat(
         [
             with_plate(group).select(*_COLUMNS, "plate", pl.lit(z).alias("treated"))
-            for group, z in ((vehicle, 0.0), (arm, 1.0))
+            for group, z in ((vehicle, VEHICLE), (arm, TREATED))
         ]
     )
     both = both.with_columns(pl.col("batch").fill_null(""))
@@ -50,21 +54,20 @@ def at_risk(both: pl.DataFrame) -> pl.DataFrame:
     return both.filter(pl.col("exit_h") > pl.col("entry_h"))
 
 
-def lost_died(both: pl.DataFrame) -> pl.DataFrame:
-    """As if every lost neuron had died when it was last seen."""
+def supposed(both: pl.DataFrame, horizon_h: float, died: Sequence[float]) -> pl.DataFrame:
+    """Both arms as if the lost neurons of the arms in `died` had died when they were last seen.
+
+    Those of the other arms are taken to have lived to the end.
+    """
     lost = pl.col("reason").is_in(LOST)
+    dead = lost & pl.col("treated").is_in(list(died))
+    seen = pl.max_horizontal("exit_h", pl.col("entry_h") + _INSTANT_H)
     return both.with_columns(
-        (pl.col("event") | lost).alias("event"),
-        pl.max_horizontal("exit_h", pl.col("entry_h") + _INSTANT_H).alias("exit_h"),
-    )
-
-
-def lost_lived(both: pl.DataFrame, horizon_h: float) -> pl.DataFrame:
-    """As if every lost neuron had lived to the end."""
-    end = pl.max_horizontal("exit_h", pl.col("entry_h") + _INSTANT_H, pl.lit(horizon_h))
-    lost = pl.col("reason").is_in(LOST)
-    return at_risk(
-        both.with_columns(pl.when(lost).then(end).otherwise(pl.col("exit_h")).alias("exit_h"))
+        (pl.col("event") | dead).alias("event"),
+        pl.when(lost & ~dead)
+        .then(pl.max_horizontal(seen, pl.lit(horizon_h)))
+        .otherwise(seen)
+        .alias("exit_h"),
     )
 
 

@@ -6,13 +6,15 @@ a line the batch is n: intervals and p are between batches, and with one batch t
 between its wells, the status `one_batch`, and there is no p (`phenotypes.films.intervals`).
 
 Censoring is informative where one arm loses more tracks than the other. Then the row is flagged,
-two bounds are given with their intervals (all lost neurons died when last seen; all lived to the
-end), the row's interval spans both, and there is no p, since it would be that of a biased ratio.
+and has the values if all lost neurons had died when last seen, and if all had lived to the end,
+with their intervals. Those lost in one arm may have died and those in the other lived, so the row's
+own interval spans these two cases as well; and there is no p, since it would be that of a biased
+ratio.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -20,11 +22,12 @@ import polars as pl
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.columns.statuses import HazardStatus
 from phenotypes.films.arms import (
+    TREATED,
+    VEHICLE,
     at_risk,
     both_arms,
-    lost_died,
     lost_fraction,
-    lost_lived,
+    supposed,
     with_plate,
 )
 from phenotypes.films.hazard_ratio import HazardRatio, NoFiniteRatioError, hazard_ratio
@@ -97,7 +100,11 @@ def compare(vehicle: pl.DataFrame, arm: pl.DataFrame, horizon_h: float) -> Row:
     several.
     """
     both = both_arms(vehicle, arm)
-    groups = (both.filter(treated=0.0), both.filter(treated=1.0)) if len(both) else (vehicle, arm)
+    groups = (
+        (both.filter(treated=VEHICLE), both.filter(treated=TREATED))
+        if len(both)
+        else (vehicle, arm)
+    )
     row: Row = {"horizon_h": horizon_h, "n_batches": max(1, both["batch"].n_unique())}
     for name, group in zip(("vehicle", "treated"), groups, strict=True):
         row |= {
@@ -159,12 +166,11 @@ def _mean_columns(both: pl.DataFrame, horizon_h: float, means: Means, *, unequal
         "rmst_treated_h": means.treated,
         "rmst_difference_h": means.difference.difference,
     }
-    died = lived = None
+    cases: list[Interval | None] = [means.difference]
     if unequal:
-        died = restricted_means(lost_died(both), horizon_h).difference
-        lived = restricted_means(lost_lived(both, horizon_h), horizon_h).difference
-        row |= _ends("rmst_lost_died", died, _same) | _ends("rmst_lost_lived", lived, _same)
-    low, high = _span(means.difference, died, lived, unequal=unequal)
+        cases += (restricted_means(c, horizon_h).difference for c in _cases(both, horizon_h))
+        row |= _ends("rmst_lost_died", cases[1], _same) | _ends("rmst_lost_lived", cases[2], _same)
+    low, high = _span(cases)
     return row | {"rmst_difference_low": low, "rmst_difference_high": high}
 
 
@@ -189,17 +195,16 @@ def _ratio_columns(
             " one more for each further plate",
             *remarks,
         )
-    died = lived = None
+    cases: list[Interval | None] = [ratio.log_ratio]
     if unequal:
-        died, lived = (_log_ratio(part) for part in (lost_died(both), lost_lived(both, horizon_h)))
-        row |= _ends("hr_lost_died", died, _exp) | _ends("hr_lost_lived", lived, _exp)
-        bounded = died is not None and lived is not None
+        cases += (_log_ratio(at_risk(case)) for case in _cases(both, horizon_h))
+        row |= _ends("hr_lost_died", cases[1], _exp) | _ends("hr_lost_lived", cases[2], _exp)
         remarks.append(
-            "read the hazard ratio between its two bounds"
-            if bounded
-            else "a bound of the hazard ratio is not finite"
+            "a bound of the hazard ratio is not finite"
+            if None in cases
+            else "the interval holds whatever became of the lost neurons"
         )
-    low, high = _span(ratio.log_ratio, died, lived, unequal=unequal)
+    low, high = _span(cases)
     row |= {"hr_low": _exp(low), "hr_high": _exp(high)}
     if ratio.n_batches < ratio.in_batches:
         remarks.append(
@@ -249,17 +254,19 @@ def _ends(name: str, bound: Interval | None, scale: Callable[[float | None], flo
     }
 
 
-def _span(
-    middle: Interval, died: Interval | None, lived: Interval | None, *, unequal: bool
-) -> tuple[float | None, float | None]:
-    """Ends of an interval that holds what is true if all lost died, and if all lived."""
-    parts = [middle, died, lived] if unequal else [middle]
-    lows = [p.low if p is not None else None for p in parts]
-    highs = [p.high if p is not None else None for p in parts]
-    known_lows, known_highs = ([v for v in ends if v is not None] for ends in (lows, highs))
+def _cases(both: pl.DataFrame, horizon_h: float) -> list[pl.DataFrame]:
+    """What may have become of the lost: died, lived, and died in one arm only."""
+    died_in = ((VEHICLE, TREATED), (), (TREATED,), (VEHICLE,))
+    return [supposed(both, horizon_h, arms) for arms in died_in]
+
+
+def _span(cases: Sequence[Interval | None]) -> tuple[float | None, float | None]:
+    """The lowest and highest end of several intervals; None where one of them is open."""
+    lows = [c.low for c in cases if c is not None and c.low is not None]
+    highs = [c.high for c in cases if c is not None and c.high is not None]
     return (
-        min(known_lows) if len(known_lows) == len(parts) else None,
-        max(known_highs) if len(known_highs) == len(parts) else None,
+        min(lows) if len(lows) == len(cases) else None,
+        max(highs) if len(highs) == len(cases) else None,
     )
 
 

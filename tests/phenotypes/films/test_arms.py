@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 
 from phenotypes.films.arms import (
+    TREATED,
+    VEHICLE,
     at_risk,
     both_arms,
-    lost_died,
     lost_fraction,
-    lost_lived,
+    supposed,
     with_plate,
 )
 
@@ -67,9 +68,18 @@ def test_what_is_made_of_a_lost_neuron(reason):
         ("A01", "b", 0.0, 96.0, False, "end_of_study"),
     )
     assert lost_fraction(table) == 0.5
-    died, lived = lost_died(table), lost_lived(table, 72.0)
-    assert died["event"].to_list() == [True, True, True, False]
-    assert died["exit_h"].to_list() == pytest.approx([24, 12.001, 36, 96])
-    assert lived["event"].to_list() == [False, False, True, False]
-    assert lived["exit_h"].to_list() == [72, 72, 36, 96]
+    both = pl.concat([table.with_columns(treated=pl.lit(z)) for z in (VEHICLE, TREATED)])
+    died = ([24, 12.001, 36, 96], [True, True, True, False])
+    lived = ([72, 72, 36, 96], [False, False, True, False])
+    for arms, expected in (
+        ((VEHICLE, TREATED), (died, died)),
+        ((), (lived, lived)),
+        ((TREATED,), (lived, died)),
+        ((VEHICLE,), (died, lived)),
+    ):
+        case = supposed(both, 72.0, arms)
+        for z, (hours, events) in zip((VEHICLE, TREATED), expected, strict=True):
+            of_arm = case.filter(treated=z)
+            assert of_arm["exit_h"].to_list() == pytest.approx(hours)
+            assert of_arm["event"].to_list() == events
     assert at_risk(table)["exit_h"].to_list() == [24, 36, 96]
