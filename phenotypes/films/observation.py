@@ -19,8 +19,10 @@ UNKNOWN_SHARE = 0.10
 
 
 def study_end(tracks: pl.DataFrame) -> float:
-    """The earliest study end of any field."""
-    return float(tracks["study_end_h"].to_numpy().min())
+    """The earliest study end of any field that was followed at all."""
+    followed = tracks.filter(pl.col("study_end_h") > pl.col("entry_h"))
+    ends = (tracks if followed.is_empty() else followed)["study_end_h"]
+    return float(ends.to_numpy().min())
 
 
 def first_hour(entries: pl.Series) -> float:

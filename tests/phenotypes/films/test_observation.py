@@ -74,4 +74,8 @@ def test_wells_are_compared_over_the_hours_that_keep_most_of_them():
 def test_the_earliest_end_is_the_end():
     table = pl.concat([alive(0.0), alive(0.0, well="A02", study_end_h=60.0)])
     assert study_end(table) == 60.0
+    # A field with one usable frame was not followed, and ends no study.
+    once = tracks([0.0] * 5, [0.0] * 5, [False] * 5, "A03", 0.0)
+    assert study_end(pl.concat([table, once])) == 60.0
+    assert study_end(once) == 0.0
     assert survival_window(table) == Window(0.0, 60.0)

@@ -152,3 +152,23 @@ def test_a_well_that_is_seen_late_has_no_survival_and_a_check_names_it():
     assert row["hazard_ratio"] == pytest.approx(
         clean.hazards.filter(line="HC", compound="x")["hazard_ratio"][0], rel=0.25
     )
+
+
+def test_a_check_names_compounds_whose_wells_lose_more_neurons():
+    """Their rmst_h is that of the neurons that stayed; half of the treated leave after 12 h."""
+    cells, fields = drawn()
+    treated = pl.col("well").is_in(["B06", "B07", "B08"])
+    gone = treated & (pl.col("label") % 2 == 0) & (pl.col("frame") > 2)
+    clean = judged(cells, fields, deaths=DeathSettings("gedi"))
+    answer = judged(cells.filter(~gone), fields, deaths=DeathSettings("gedi"))
+    named = answer.checks.filter(check="survival").to_dicts()
+    assert clean.checks.filter(check="survival").is_empty()
+    assert [n["subject"] for n in named] == ["HC, x at 1e-06 mol/L"]
+    assert named[0]["status"] == "warning"
+    assert "the neurons that stayed" in named[0]["reason"]
+    row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]
+    assert named[0]["value"] == pytest.approx(
+        row["lost_fraction_treated"] - row["lost_fraction_vehicle"]
+    )
+    assert named[0]["value"] > 0.2
+    assert row["q_value"] is None
