@@ -76,6 +76,7 @@ def draw(rng, design, ratio):
                 hazard = np.exp(level + rng.normal(0, design.well_sd) + z * effect)
                 parts.append(
                     lives(rng, design, hazard, late=design.late and z, treated=z).with_columns(
+                        # A screen names wells by their plate and place.
                         well=pl.lit(f"{batch}-{plate} A{well + 1:02d}"),
                         batch=pl.lit(f"b{batch}"),
                         compound=pl.lit("x" if z else "DMSO"),
@@ -83,17 +84,15 @@ def draw(rng, design, ratio):
                         dose_molar=pl.lit(1e-6 if z else 0.0),
                     )
                 )
-    return conform(
-        pl.concat(parts).with_columns(
-            line=pl.lit("L"),
-            genotype=pl.lit(""),
-            field=pl.lit(1),
-            included=pl.lit(value=True),
-            study_end_h=pl.lit(END_H),
-            track=pl.int_range(1, pl.len() + 1),
-        ),
-        "track",
+    named = pl.concat(parts).with_columns(
+        line=pl.lit("L"),
+        genotype=pl.lit(""),
+        field=pl.lit(1),
+        included=pl.lit(value=True),
+        study_end_h=pl.lit(END_H),
+        track=pl.int_range(1, pl.len() + 1),
     )
+    return conform(named, "track")
 
 
 def lives(rng, design, hazard, *, late, treated, neurons=60):

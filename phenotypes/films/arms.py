@@ -21,13 +21,13 @@ _COLUMNS = ("well", "batch", "entry_h", "exit_h", "event", "reason")
 def with_plate(tracks: pl.DataFrame) -> pl.DataFrame:
     """Tracks with a column `plate`.
 
-    A screen names a well by its run and its place ("4f2a… B03"); in a run all are of one plate.
+    The tracks of a screen name a well by its run and its place ("4f2a… B03"); in a run there is
+    one plate.
     """
     if "plate" in tracks.columns:
         return tracks
-    return tracks.with_columns(
-        pl.col("well").str.extract(r"^(.*) ", 1).fill_null("").alias("plate")
-    )
+    plate = pl.col("well").str.extract(r"^(.+) [A-Z]{1,2}\d{1,2}$", 1)
+    return tracks.with_columns(plate.fill_null("").alias("plate"))
 
 
 def both_arms(vehicle: pl.DataFrame, arm: pl.DataFrame) -> pl.DataFrame:

@@ -22,24 +22,31 @@ def tracks(*rows):
     return pl.DataFrame([dict(zip(names, r, strict=True)) for r in rows])
 
 
+def on_plates(*rows):
+    """As `tracks`, of wells that are named by plate and place."""
+    return tracks(*rows).with_columns(
+        plate=pl.col("well").str.slice(0, 2), well=pl.col("well").str.slice(3)
+    )
+
+
 ALIVE = (0.0, 96.0, False, "end_of_study")
 
 
-def test_a_plate_is_named_by_its_column_or_before_the_well():
-    table = tracks(("4f2a B03", "b", *ALIVE), ("B03", "b", *ALIVE))
-    assert with_plate(table)["plate"].to_list() == ["4f2a", ""]
+def test_a_plate_is_named_by_its_column_or_before_the_place():
+    table = tracks(("4f2a B03", "b", *ALIVE), ("B03", "b", *ALIVE), ("vehicle 1", "b", *ALIVE))
+    assert with_plate(table)["plate"].to_list() == ["4f2a", "", ""]
     named = table.with_columns(plate=pl.lit("p"))
-    assert with_plate(named)["plate"].to_list() == ["p", "p"]
+    assert with_plate(named)["plate"].to_list() == ["p", "p", "p"]
 
 
 def test_plates_and_batches_with_one_arm_take_no_part():
-    vehicle = tracks(
+    vehicle = on_plates(
         ("p1 A01", "b1", *ALIVE),
         ("p2 A01", "b1", *ALIVE),
         ("p3 A01", "b2", *ALIVE),
         ("p1 A02", None, *ALIVE),
     )
-    arm = tracks(("p1 A03", "b1", *ALIVE), ("p4 A03", "b2", *ALIVE), ("p1 A04", None, *ALIVE))
+    arm = on_plates(("p1 A03", "b1", *ALIVE), ("p4 A03", "b2", *ALIVE), ("p1 A04", None, *ALIVE))
     both = both_arms(vehicle, arm)
     assert both.select("plate", "batch", "treated").rows() == [
         ("p1", "b1", 0.0),
@@ -49,7 +56,7 @@ def test_plates_and_batches_with_one_arm_take_no_part():
     ]
     assert both["stratum"].n_unique() == 2
     assert both["well"].n_unique() == 4
-    assert both_arms(vehicle, arm.filter(pl.col("well") == "p4 A03")).is_empty()
+    assert both_arms(vehicle, arm.filter(pl.col("plate") == "p4")).is_empty()
 
 
 def test_wells_of_one_name_on_two_plates_are_two():
