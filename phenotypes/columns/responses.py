@@ -114,7 +114,7 @@ HAZARD = [
     Column("hr_lost_lived", "hazard", "", REAL, "Ratio if all lost tracks had lived to the end."),
     Column("hr_lost_lived_low", "hazard", "", REAL, "Lower end of its 95 % interval."),
     Column("hr_lost_lived_high", "hazard", "", REAL, "Upper end."),
-    Column("rmst_start_h", "hazard", "h", REAL, "Hour from which the mean survival times are counted, of neurons alive then: the first at which both arms are followed on every plate."),
+    Column("rmst_start_h", "hazard", "h", REAL, "Hour from which the mean survival times are counted, of neurons alive then: the first at which both arms are followed, on the plates that this keeps longest."),
     Column("rmst_vehicle_h", "hazard", "h", REAL, "Restricted mean survival time of vehicle from rmst_start_h to horizon_h (Kaplan–Meier with entry times; mean over plates)."),
     Column("rmst_treated_h", "hazard", "h", REAL, "That of the treated wells."),
     Column("rmst_difference_h", "hazard", "h", REAL, "Treated − vehicle."),

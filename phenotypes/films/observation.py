@@ -6,10 +6,12 @@ not known to them, and a neuron that had died by then was never seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from phenotypes.films.kaplan_meier import KaplanMeier, kaplan_meier
 
@@ -80,6 +82,18 @@ def survival_window(tracks: pl.DataFrame) -> Window | None:
         for part in tracks.partition_by("well", maintain_order=True)
         if len(part) >= MIN_TRACKS
     ]
-    kept = {start: sum(f <= start for f in firsts) for start in sorted(set(firsts))}
-    start = max(kept, key=lambda s: kept[s] * (end - s), default=None)
-    return None if start is None or start >= end else Window(start, end)
+    start = shared_start(firsts, np.ones(len(firsts)), end)
+    return None if start is None else Window(start, end)
+
+
+def shared_start(firsts: Sequence[float], weights: ArrayLike, end: float) -> float | None:
+    """The hour from which most weight is followed for the longest time; None without such hours.
+
+    `firsts`: the hour from which each of several groups is followed.
+    """
+    w, first = np.asarray(weights, float), np.asarray(firsts, float)
+    starts = np.unique(first[first < end])
+    if not len(starts):
+        return None
+    kept = np.array([w[first <= s].sum() for s in starts])
+    return float(starts[np.argmax(kept * (end - starts))])

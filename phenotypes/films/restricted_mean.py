@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from phenotypes.films.arms import TREATED, VEHICLE
 from phenotypes.films.intervals import (
     Interval,
     Spread,
@@ -23,14 +24,17 @@ from phenotypes.films.intervals import (
     spreads,
 )
 from phenotypes.films.kaplan_meier import KaplanMeier
-from phenotypes.films.observation import curve_of, first_hour, observed
+from phenotypes.films.observation import curve_of, first_hour, observed, shared_start
 
 Real = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Means:
-    """Hours lived from `start_h` on by vehicle and treated; None with the reason."""
+    """Hours lived from `start_h` on by vehicle and treated.
+
+    `reason` says why there are none, or of which plates they are.
+    """
 
     start_h: float | None
     vehicle: float | None = None
@@ -40,39 +44,52 @@ class Means:
 
 
 def restricted_means(both: pl.DataFrame, horizon_h: float) -> Means:
-    """Compare two arms; `both` is a table of `both_arms`."""
-    groups = both.partition_by("stratum", "treated", maintain_order=True)
-    start = max(first_hour(g["entry_h"]) for g in groups)
-    if start >= horizon_h:
+    """Compare two arms; `both` is a table of `both_arms`.
+
+    Plates of which an arm is seen too late, or not to the end, are left out, and the reason says
+    so.
+    """
+    plates = both.sort("stratum", "treated").partition_by("stratum", maintain_order=True)
+    firsts = [max(first_hour(arm["entry_h"]) for arm in _arms(plate)) for plate in plates]
+    start = shared_start(firsts, [_weight(plate) for plate in plates], horizon_h)
+    if start is None:
         return Means(
             None,
             reason=(
-                f"one of the arms is followed from {start:g} h on, and a field ends at"
+                f"one of the arms is followed from {min(firsts):g} h on, and a field ends at"
                 f" {horizon_h:g} h: there is no common time"
             ),
         )
     length = horizon_h - start
     strata = []
-    for part in both.sort("stratum", "treated").partition_by("stratum", maintain_order=True):
-        seen = observed(part, start)
-        curves = [curve_of(seen.filter(pl.col("treated") == z), length) for z in (0.0, 1.0)]
+    for plate, first in zip(plates, firsts, strict=True):
+        seen = observed(plate, start)
+        curves = [curve_of(seen.filter(treated=z), length) for z in (VEHICLE, TREATED)]
         vehicle, treated = curves
-        if vehicle is None or treated is None:
-            arm = "vehicle" if vehicle is None else "treated"
-            return Means(
-                None,
-                reason=(
-                    f"survival of the {arm} neurons is not known from {start:g} to"
-                    f" {horizon_h:g} h: too few were followed all the time"
-                ),
-            )
-        strata.append(_Stratum.of(seen, (vehicle, treated), length))
+        if first <= start and vehicle is not None and treated is not None:
+            strata.append(_Stratum.of(seen, (vehicle, treated), length))
+    reason = ""
+    if len(strata) < len(plates):
+        reason = (
+            f"survival of both arms from {start:g} to {horizon_h:g} h is known on {len(strata)} of"
+            f" {len(plates)} plates, and mean survival times are of these"
+        )
+    if not strata:
+        return Means(None, reason=reason)
     weight = np.array([s.weight for s in strata])
     share = weight / weight.sum()
     vehicle_h, treated_h = (float(share @ np.array([s.means[z] for s in strata])) for z in (0, 1))
-    return Means(
-        start, vehicle_h, treated_h, interval(treated_h - vehicle_h, _spreads(strata, weight))
-    )
+    difference = interval(treated_h - vehicle_h, _spreads(strata, weight))
+    return Means(start, vehicle_h, treated_h, difference, reason)
+
+
+def _arms(plate: pl.DataFrame) -> list[pl.DataFrame]:
+    return [plate.filter(treated=z) for z in (VEHICLE, TREATED)]
+
+
+def _weight(plate: pl.DataFrame) -> float:
+    vehicle, treated = (len(arm) for arm in _arms(plate))
+    return vehicle * treated / (vehicle + treated)
 
 
 @dataclass(frozen=True)
@@ -89,12 +106,10 @@ class _Stratum:
     def of(
         cls, seen: pl.DataFrame, curves: tuple[KaplanMeier, KaplanMeier], length_h: float
     ) -> _Stratum:
-        counts, means, variances, wells = [], [], [], []
-        for z, curve in enumerate(curves):
-            arm = seen.filter(pl.col("treated") == float(z))
+        means, variances, wells = [], [], []
+        for z, arm, curve in zip((VEHICLE, TREATED), _arms(seen), curves, strict=True):
             mean, error = curve.rmst(length_h)
             influence = curve.influence(length_h, arm["exit"], arm["event"], arm["entry"])
-            counts.append(len(arm))
             means.append(mean)
             variances.append(error**2)
             wells.append(
@@ -102,14 +117,14 @@ class _Stratum:
                 .group_by("well", maintain_order=True)
                 .agg(pl.col("influence").sum(), pl.len().alias("tracks"))
                 .select(
-                    pl.lit(float(z)).alias("treated"),
+                    pl.lit(z).alias("treated"),
                     "tracks",
                     (mean + pl.col("influence") * len(arm) / pl.col("tracks")).alias("mean"),
                 )
             )
         return cls(
             seen["batch"][0],
-            counts[0] * counts[1] / sum(counts),
+            _weight(seen),
             (means[0], means[1]),
             float(sum(variances)),
             pl.concat(wells),

@@ -10,6 +10,7 @@ from phenotypes.films.observation import (
     curve_of,
     first_hour,
     observed,
+    shared_start,
     study_end,
     survival_window,
 )
@@ -69,6 +70,20 @@ def test_wells_are_compared_over_the_hours_that_keep_most_of_them():
     assert survival_window(few_tracks) == Window(0.0, 96.0)
     assert survival_window(alive(0.0, n=5)) is None
     assert survival_window(alive(96.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("firsts", "weights", "start"),
+    [
+        ([0, 24], [1, 1], 24.0),
+        ([0, 24], [4, 1], 0.0),
+        ([0, 60], [1, 1], 0.0),
+        ([96, 120], [1, 1], None),
+        ([], [], None),
+    ],
+)
+def test_the_start_keeps_most_for_longest(firsts, weights, start):
+    assert shared_start(firsts, weights, 96.0) == start
 
 
 def test_the_earliest_end_is_the_end():

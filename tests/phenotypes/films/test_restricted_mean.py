@@ -29,7 +29,7 @@ def arms(rng, plates=1, wells=(3, 3), cells=40, well_sd=0.3, late=0.0, levels=(0
                 )
                 .filter(pl.col("exit_h") > pl.col("entry_h"))
                 .with_columns(
-                    well=pl.lit(f"p{plate} {n}"),
+                    well=pl.lit(f"p{plate} A{n + 1:02d}"),
                     batch=pl.lit(f"b{plate % batches}"),
                     reason=pl.lit(""),
                     treated=pl.lit(n >= wells[0]),
@@ -74,7 +74,7 @@ def test_batches_are_a_t_test_of_their_differences():
     assert (whole.low, whole.high) == pytest.approx((ends.low, ends.high), rel=1e-9)
 
 
-def test_the_start_is_the_first_hour_of_both_arms_on_every_plate():
+def test_the_start_is_the_first_hour_of_both_arms_on_the_plates():
     both = arms(np.random.default_rng(3), plates=2)
     shifted = both.with_columns(
         entry_h=pl.when((pl.col("stratum") == 2) & (pl.col("treated") == 1))
@@ -84,7 +84,8 @@ def test_the_start_is_the_first_hour_of_both_arms_on_every_plate():
     answer = restricted_means(shifted, END)
     assert answer.start_h == 12.0
     assert answer.vehicle < 84
-    none = restricted_means(shifted, 12.0)
+    assert "known on 1 of 2 plates" in restricted_means(shifted, 12.0).reason
+    none = restricted_means(shifted.filter(stratum=2), 12.0)
     assert (none.start_h, none.difference) == (None, None)
     assert "from 12 h on" in none.reason
 
@@ -99,7 +100,25 @@ def test_an_arm_whose_survival_is_not_known_is_refused():
     )
     answer = restricted_means(lost, END)
     assert answer.difference is None
-    assert "survival of the treated neurons is not known from 0 to 96 h" in answer.reason
+    assert "from 0 to 96 h is known on 0 of 1 plates" in answer.reason
+
+
+def test_a_plate_that_is_seen_late_or_lost_is_left_out_and_the_others_are_compared():
+    both = arms(np.random.default_rng(5), plates=3)
+    third = pl.col("stratum") == 3
+    alone = restricted_means(both.filter(~third), END)
+    late = both.with_columns(
+        entry_h=pl.when(third & (pl.col("treated") == 1)).then(90.0).otherwise(0.0)
+    ).filter(pl.col("exit_h") > pl.col("entry_h"))
+    lost = both.with_columns(
+        exit_h=pl.when(third).then(pl.min_horizontal("exit_h", 10.0)).otherwise("exit_h"),
+        event=pl.col("event") & ~third,
+    )
+    for table in (late, lost):
+        answer = restricted_means(table, END)
+        assert answer.start_h == 0.0
+        assert answer.difference == alone.difference
+        assert "known on 2 of 3 plates" in answer.reason
 
 
 @pytest.mark.parametrize(
