@@ -206,6 +206,7 @@ SAYS = {
     "scan.image_missing": "well B02, field 2: the image of channel '2' is missing",
     "scan.planes_missing": "well B02, field 2: channel '2' has 1 of the 2 planes",
     "scan.type_of_pixels": "pixels of type int32",
+    "hazard.no_finite_ratio": "one arm has no death as long as the other is at risk",
     "film.cell_of_no_track": "is not in a track",
     "film.rejected_cell_removed": "which a later correction removed",
     "film.times_out_of_order": "well B02: .* time point 3 was taken 1.5 h before time",

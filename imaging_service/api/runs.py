@@ -225,7 +225,7 @@ def get_hazards(
     line: str | None = None,
     compound: str | None = None,
     status: Annotated[
-        str | None, Query(description="ok, informative_censoring, too_few_events, …")
+        str | None, Query(description="one_batch, informative_censoring, too_few_events, …")
     ] = None,
 ) -> Response:
     """One row per line × compound × dose of a longitudinal run; empty for a fixed end-point."""

@@ -223,9 +223,10 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         known=_known(screen / "fits.parquet"),
         software_version=__version__,
     )
+    # Survival is compared within plates, as every other phenotype.
     tracks = [
-        read_table(f / "tracks.parquet", ScreenError)
-        for f in folders
+        read_table(f / "tracks.parquet", ScreenError).with_columns(pl.lit(p.run_id).alias("plate"))
+        for f, p in zip(folders, plates, strict=True)
         if (f / "tracks.parquet").is_file()
     ]
     hazards = hazard_table(pl.concat(tracks)) if tracks else empty_table("hazard")

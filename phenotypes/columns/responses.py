@@ -68,7 +68,7 @@ RESPONSE = [
 ]
 
 CHECK = [
-    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, row_difference, column_difference, acquisition_drift (of vehicle wells, each phenotype asked for), position_correction, autofluorescence, pyknosis, identity, mislocalisation."),
+    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, row_difference, column_difference, acquisition_drift (of vehicle wells, each phenotype asked for), position_correction, autofluorescence, pyknosis, identity, mislocalisation, death, survival."),
     Column("subject", "check", "", TEXT, "Phenotype, or compound and channel."),
     Column("status", "check", "", TEXT, "ok, warning or not_assessable."),
     Column("reason", "check", "", TEXT, "The finding in words."),
@@ -101,24 +101,35 @@ TRACK = [
 
 HAZARD = [
     *condition("hazard", control=False),
-    Column("status", "hazard", "", TEXT, "ok, informative_censoring, too_few_tracks, too_few_events, too_few_wells, not_converged."),
+    Column("status", "hazard", "", TEXT, "ok, one_batch, informative_censoring, no_vehicle, too_few_tracks, too_few_events, too_few_wells, not_converged."),
     Column("reason", "hazard", "", TEXT, "The status in words."),
-    Column("hazard_ratio", "hazard", "", REAL, "Of death against vehicle wells of the same line: Cox, Efron ties, stratified by batch."),
-    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval, between wells, and no narrower than between batches where there are two or more."),
+    Column("hazard_ratio", "hazard", "", REAL, "Of death against vehicle wells of the same line: Cox with entry times, Efron ties, stratified by plate and batch."),
+    Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval: between batches, or in one batch between wells and never narrower than the model's. Where loss is informative, it holds whatever became of the lost neurons of either arm."),
     Column("hr_high", "hazard", "", REAL, "Upper end."),
-    Column("p_value", "hazard", "", REAL, "Wald test, variance clustered by well, Student's t with wells − 2 degrees of freedom."),
+    Column("p_value", "hazard", "", REAL, "Between batches (Student's t, batches − 1 degrees of freedom). Null with one batch, where loss is informative, and where there is no ratio."),
     Column("schoenfeld_p", "hazard", "", REAL, "Test of proportional hazards; under 0.01 the ratio is an average over time."),
     Column("hr_lost_died", "hazard", "", REAL, "Ratio if all lost tracks had died when last seen; given where the arms lose unequally."),
+    Column("hr_lost_died_low", "hazard", "", REAL, "Lower end of its 95 % interval."),
+    Column("hr_lost_died_high", "hazard", "", REAL, "Upper end."),
     Column("hr_lost_lived", "hazard", "", REAL, "Ratio if all lost tracks had lived to the end."),
-    Column("rmst_vehicle_h", "hazard", "h", REAL, "Restricted mean survival time of vehicle up to horizon_h."),
-    Column("rmst_treated_h", "hazard", "h", REAL, "Restricted mean survival time of the treated wells up to horizon_h."),
+    Column("hr_lost_lived_low", "hazard", "", REAL, "Lower end of its 95 % interval."),
+    Column("hr_lost_lived_high", "hazard", "", REAL, "Upper end."),
+    Column("rmst_start_h", "hazard", "h", REAL, "Hour from which the mean survival times are counted, of neurons alive then: the first at which both arms are followed, on the plates that this keeps longest."),
+    Column("rmst_vehicle_h", "hazard", "h", REAL, "Restricted mean survival time of vehicle from rmst_start_h to horizon_h (Kaplan–Meier with entry times; mean over plates)."),
+    Column("rmst_treated_h", "hazard", "h", REAL, "That of the treated wells."),
     Column("rmst_difference_h", "hazard", "h", REAL, "Treated − vehicle."),
-    Column("rmst_difference_low", "hazard", "h", REAL, "Lower end of its 95 % interval."),
+    Column("rmst_difference_low", "hazard", "h", REAL, "Lower end of its 95 % interval, as that of the hazard ratio."),
     Column("rmst_difference_high", "hazard", "h", REAL, "Upper end."),
+    Column("rmst_lost_died", "hazard", "h", REAL, "The difference if all lost tracks had died when last seen; given where the arms lose unequally."),
+    Column("rmst_lost_died_low", "hazard", "h", REAL, "Lower end of its 95 % interval."),
+    Column("rmst_lost_died_high", "hazard", "h", REAL, "Upper end."),
+    Column("rmst_lost_lived", "hazard", "h", REAL, "The difference if all lost tracks had lived to the end."),
+    Column("rmst_lost_lived_low", "hazard", "h", REAL, "Lower end of its 95 % interval."),
+    Column("rmst_lost_lived_high", "hazard", "h", REAL, "Upper end."),
     Column("horizon_h", "hazard", "h", REAL, "Time up to which survival is compared: the earliest study end of any field."),
     *[Column(f"{name}_{arm}", "hazard", "", dtype, meaning.format(arm)) for name, dtype, meaning in (("n_tracks", INT, "Included tracks, {} wells."), ("n_events", INT, "Deaths, {} wells."), ("n_wells", INT, "Number of {} wells."), ("lost_fraction", REAL, "Share of tracks whose end was not seen before the study's, {} wells.")) for arm in ("vehicle", "treated")],
     Column("n_batches", "hazard", "", INT, "Batches that have both arms and give a ratio by themselves."),
-    Column("q_value", "hazard", "", REAL, "Benjamini–Hochberg over the plate's ratios."),
+    Column("q_value", "hazard", "", REAL, "Benjamini–Hochberg over the rows of the table that have a p, positive controls left out."),
 ]
 
 GROWTH = [

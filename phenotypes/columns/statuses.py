@@ -68,7 +68,9 @@ class HazardStatus(Status):
     """What became of a hazard ratio."""
 
     OK = "ok"
+    ONE_BATCH = "one_batch"
     INFORMATIVE_CENSORING = "informative_censoring"
+    NO_VEHICLE = "no_vehicle"
     TOO_FEW_TRACKS = "too_few_tracks"
     TOO_FEW_EVENTS = "too_few_events"
     TOO_FEW_WELLS = "too_few_wells"

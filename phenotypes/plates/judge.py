@@ -13,7 +13,8 @@ import polars as pl
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.films.deaths import DeathSettings, plate_tracks
-from phenotypes.films.hazard import hazard_table, well_survival
+from phenotypes.films.hazard import LOSS_POINTS, hazard_table, well_survival
+from phenotypes.films.observation import MIN_TRACKS
 from phenotypes.plates.calls import (
     CallSettings,
     mark_mislocalised,
@@ -179,6 +180,7 @@ def judge(
     table = well_table(cells.filter(last), fields.filter(last), conditions, ended, wells)
     if deaths is not None:
         survival = well_survival(tracks)
+        notes += _not_followed(survival)
         table = conform(
             table.drop(c for c in survival.columns if c != "well").join(
                 survival, on="well", how="left", maintain_order="left"
@@ -190,6 +192,7 @@ def judge(
         kept = {w: (s, why) for w, s, why in table.select("well", "status", "reason").rows()}
         tracks = _without(tracks, kept)
         hazards = hazard_table(tracks)
+        notes += _unequal_loss(hazards)
     checks = plate_checks(table, fields.filter(last), *plate_shape, limits, phenotypes)
     table, corrections = correct_positions(table, list(position_corrected))
     notes += corrections
@@ -205,6 +208,47 @@ def judge(
         tracks,
         hazards,
     )
+
+
+def _not_followed(survival: pl.DataFrame) -> list[dict[str, object]]:
+    """A note where wells have tracks but no survival over the hours that the others share."""
+    unknown = survival.filter((pl.col("n_tracked") >= MIN_TRACKS) & pl.col("rmst_h").is_null())[
+        "well"
+    ]
+    if unknown.is_empty():
+        return []
+    return [
+        {
+            "check": "survival",
+            "subject": "rmst_h",
+            "status": CheckStatus.WARNING,
+            "reason": f"wells {', '.join(unknown)} were not followed over the hours that the other"
+            " wells share, and have no rmst_h and survival_end; hazard ratios use the hours in"
+            " which they were followed",
+            "n_wells": len(unknown),
+        }
+    ]
+
+
+def _unequal_loss(hazards: pl.DataFrame) -> list[dict[str, object]]:
+    """A note per line, compound and dose whose wells lose more or fewer tracks than vehicle."""
+    vehicle, treated = pl.col("lost_fraction_vehicle"), pl.col("lost_fraction_treated")
+    return [
+        {
+            "check": "survival",
+            "subject": f"{line}, {compound} at {dose:g} mol/L",
+            "status": CheckStatus.WARNING,
+            "reason": f"{lost:.0%} of treated and {lost_vehicle:.0%} of vehicle tracks were lost:"
+            " rmst_h and survival_end of these wells are those of the neurons that stayed; the"
+            " hazard table has bounds",
+            "value": lost - lost_vehicle,
+        }
+        for line, compound, dose, lost_vehicle, lost in hazards.filter(
+            (treated - vehicle).abs() > LOSS_POINTS
+        )
+        .select("line", "compound", "dose_molar", vehicle, treated)
+        .rows()
+    ]
 
 
 def _valid_fields(

@@ -24,7 +24,7 @@ from imaging_service.screens.folder import (
     settings_of,
 )
 from imaging_service.web.screen_charts import forest
-from phenotypes.columns.dictionary import columns, empty_table
+from phenotypes.columns.dictionary import columns, conform, empty_table
 from tests.imaging_service.written_runs import LINES, REGISTRY, four_runs, write_run
 from tests.messages import says
 from tests.phenotypes.drawn_screens import ladder_wells
@@ -320,3 +320,52 @@ def test_a_line_whose_gene_is_not_given_is_not_drawn_as_healthy(screen):
         "healthy or corrected",
     )
     assert "between its wells only" in spec["title"]["subtitle"]
+
+
+def written_tracks(rng, batch, hazard, *, treated):
+    """The track table of a run: vehicle wells A01 to A04 and treated wells A05 to A08."""
+    rows = []
+    for n in range(8 if treated else 4):
+        for i in range(40):
+            death = rng.exponential(1 / hazard)
+            rows.append(
+                {
+                    "well": f"A{n + 1:02d}",
+                    "field": 1,
+                    "track": i + 1,
+                    "line": LINES[0],
+                    "genotype": "SOD1",
+                    "compound": "x" if n > 3 else "DMSO",
+                    "dose_molar": 1e-6 if n > 3 else 0.0,
+                    "control": "none" if n > 3 else "vehicle",
+                    "batch": batch,
+                    "entry_h": 0.0,
+                    "exit_h": min(death, 96.0),
+                    "event": death <= 96,
+                    "reason": "" if death <= 96 else "end_of_study",
+                    "included": True,
+                    "study_end_h": 96.0,
+                }
+            )
+    return conform(pl.DataFrame(rows), "track")
+
+
+def test_survival_is_compared_within_plates(tmp_path):
+    """Three batches; in the first a second plate, whose neurons die ten times as fast and which
+    has vehicle wells only.
+    """
+    rng = np.random.default_rng(0)
+    wells = ladder_wells(np.random.default_rng(0), LINES[:1], batches=4)
+    for number, (batch, hazard) in enumerate([("b0", 0.1), ("b0", 0.01), ("b1", 0.01)]):
+        run = write_run(
+            tmp_path / f"r{number}", wells.filter(pl.col("batch") == f"b{number}"), number + 1
+        )
+        written_tracks(rng, batch, hazard, treated=number > 0).write_parquet(run / "tracks.parquet")
+        add_run(tmp_path / "s", run)
+    fit(tmp_path / "s")
+    row = read_screen_table(tmp_path / "s", "hazards").to_dicts()[0]
+    assert (row["n_wells_vehicle"], row["n_wells_treated"], row["n_batches"]) == (8, 8, 2)
+    assert row["status"] == "ok"
+    assert 0.6 < row["hazard_ratio"] < 1.7
+    assert abs(row["rmst_difference_h"]) < 12
+    assert row["p_value"] > 0.05

@@ -111,3 +111,38 @@ def test_greenwoods_variance_agrees_with_lifelines():
     v, log_s = ours.variance[alive] / ours.survival[alive] ** 2, np.log(ours.survival[alive])
     half_width = 1.959963985 * np.sqrt(v) / log_s
     assert np.log(-np.log(ends[:, 0])) - np.log(-log_s) == pytest.approx(-half_width, rel=1e-6)
+
+
+@pytest.mark.parametrize("until", [6.0, 40.0])
+def test_influences_add_up_to_nothing_and_their_squares_to_the_variance(until):
+    """With ties, censoring and late entries; without entries the two agree to the last digit."""
+    rng = np.random.default_rng(3)
+    for late in (0.0, 3.0):
+        entry = np.where(rng.random(200) < 0.3, late, 0.0)
+        leave = entry + rng.exponential(10, 200).round(0) + 1
+        event = rng.random(200) < 0.7
+        curve = kaplan_meier(leave, event, entry)
+        influence = curve.influence(until, leave, event, entry)
+        assert influence.sum() == pytest.approx(0, abs=1e-9)
+        assert np.sqrt((influence**2).sum()) == pytest.approx(curve.rmst(until)[1], rel=0.02)
+
+
+def test_the_influence_of_a_subject_is_what_the_mean_loses_without_it():
+    """To first order: n − 1 times what leaving it out changes."""
+    rng = np.random.default_rng(4)
+    entry = np.where(rng.random(400) < 0.3, 3.0, 0.0)
+    leave, event = entry + rng.exponential(10, 400) + 0.1, rng.random(400) < 0.7
+    curve = kaplan_meier(leave, event, entry)
+    influence = curve.influence(15.0, leave, event, entry)
+    for i in range(0, 400, 40):
+        kept = np.arange(400) != i
+        without = kaplan_meier(leave[kept], event[kept], entry[kept]).rmst(15.0)[0]
+        assert curve.rmst(15.0)[0] - without == pytest.approx(influence[i], abs=3e-4)
+
+
+def test_without_censoring_the_influence_is_the_life_beyond_the_mean():
+    times = np.array([1, 2, 2, 3, 3, 3, 5, 8.0])
+    curve = kaplan_meier(times, [True] * 8)
+    influence = curve.influence(4.0, times, [True] * 8, [0.0] * 8)
+    cut = np.minimum(times, 4.0)
+    assert influence == pytest.approx((cut - cut.mean()) / 8, rel=1e-12)

@@ -123,3 +123,52 @@ def test_a_vehicle_well_unlike_the_others_is_not_what_a_hazard_is_compared_with(
     assert set(tracks["excluded_reason"]) == {well["reason"]}
     row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]
     assert row["n_tracks_vehicle"] == 4 * 38
+
+
+def test_a_well_that_is_seen_late_has_no_survival_and_a_check_names_it():
+    """Its neurons that died in the first day were never seen; its hazard ratio uses the hours in
+    which it was.
+    """
+    cells, fields = drawn()
+    blind = (pl.col("well") == "B07") & (pl.col("frame") <= 2)
+    late = judged(
+        cells.with_columns(pl.when(~blind).then(pl.col("track")).alias("track")),
+        fields.with_columns(usable=pl.col("usable") & ~blind),
+        deaths=DeathSettings("gedi"),
+    )
+    clean = judged(cells, fields, deaths=DeathSettings("gedi"))
+    assert clean.checks.filter(check="survival").is_empty()
+    check = late.checks.filter(check="survival").to_dicts()[0]
+    assert (check["status"], check["n_wells"]) == ("warning", 1)
+    assert "wells B07 were not followed" in check["reason"]
+    well = late.wells.filter(well="B07").to_dicts()[0]
+    assert (well["rmst_h"], well["survival_end"], well["status"]) == (None, None, "done")
+    assert well["n_tracked"] >= 20
+    others = pl.col("well") != "B07"
+    same(clean.wells.filter(others), late.wells.filter(others))
+    assert late.tracks.filter(well="B07", included=True)["entry_h"].unique().to_list() == [24.0]
+    row = late.hazards.filter(line="HC", compound="x").to_dicts()[0]
+    assert row["n_wells_treated"] == 3
+    assert row["hazard_ratio"] == pytest.approx(
+        clean.hazards.filter(line="HC", compound="x")["hazard_ratio"][0], rel=0.25
+    )
+
+
+def test_a_check_names_compounds_whose_wells_lose_more_neurons():
+    """Their rmst_h is that of the neurons that stayed; half of the treated leave after 12 h."""
+    cells, fields = drawn()
+    treated = pl.col("well").is_in(["B06", "B07", "B08"])
+    gone = treated & (pl.col("label") % 2 == 0) & (pl.col("frame") > 2)
+    clean = judged(cells, fields, deaths=DeathSettings("gedi"))
+    answer = judged(cells.filter(~gone), fields, deaths=DeathSettings("gedi"))
+    named = answer.checks.filter(check="survival").to_dicts()
+    assert clean.checks.filter(check="survival").is_empty()
+    assert [n["subject"] for n in named] == ["HC, x at 1e-06 mol/L"]
+    assert named[0]["status"] == "warning"
+    assert "the neurons that stayed" in named[0]["reason"]
+    row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]
+    assert named[0]["value"] == pytest.approx(
+        row["lost_fraction_treated"] - row["lost_fraction_vehicle"]
+    )
+    assert named[0]["value"] > 0.2
+    assert row["q_value"] is None
