@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from plate_maps.conditions import Control
+from plate_maps.health import LineHealth, asked, genotypes_of, healths
 from plate_maps.plate_map import PlateMap
+from plate_maps.registry import Registry
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,11 +37,12 @@ class Finding:
     message: str
 
 
-def check(plate_map: PlateMap) -> list[Finding]:
+def check(plate_map: PlateMap, registry: Registry | None = None) -> list[Finding]:
     """Findings on controls, dose ladders and lines, errors first.
 
     An error means that some response cannot be computed (`no_vehicle`); the others still can, so it
-    does not refuse the plate: the rows concerned carry the status.
+    does not refuse the plate: the rows concerned carry the status. `registry` may know which lines
+    are healthy; where several lines are on the plate, those of unknown health are asked for.
 
     Examples
     --------
@@ -118,7 +121,22 @@ def check(plate_map: PlateMap) -> list[Finding]:
                 f"{source}: no positive control, so Z′ and SSMD cannot be computed",
             )
         )
+    judged = line_healths(plate_map, registry).values()
+    question = asked(judged)
+    if question and len(plate_map.lines) > 1:
+        findings.append(Finding("warning", "health_unknown", f"{source}: {question}"))
+    findings += [
+        Finding("warning", "health_contradicted", f"{source}: line {h} counts as a {h.health} line")
+        for h in judged
+        if h.contradicted
+    ]
     return sorted(findings, key=lambda f: f.severity)
+
+
+def line_healths(plate_map: PlateMap, registry: Registry | None = None) -> dict[str, LineHealth]:
+    """Who is taken for healthy on a plate, and why."""
+    pairs = [(c.line, c.genotype) for c in plate_map.conditions.values()]
+    return healths(genotypes_of(pairs), registry.lines if registry else None)
 
 
 def confounded(

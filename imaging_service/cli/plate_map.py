@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from plate_maps import PlateMap
+    from plate_maps.registry import Registry
 
 plate_map = typer.Typer(no_args_is_help=True, help="Check a plate map, or lay out a new one.")
 
@@ -30,14 +31,20 @@ def check_map(
         str, typer.Option(help="One plate of a map of several; all if not given.")
     ] = "",
     line: Annotated[str, typer.Option(help="Cell line of wells without one in the map.")] = "",
+    lines: Annotated[
+        Path | None, typer.Option(help="Line registry (TSV): which lines are healthy.")
+    ] = None,
 ) -> None:
     """Draw the plate and print what should be checked before the plate is used.
+
+    Says which lines are taken for healthy, and why.
 
     Exits with 1 where a response cannot be computed.
     """
     from imaging_service.errors import PlateMapRefused
     from plate_maps import PlateMapError, plate_format, plates_of_map, read_plate_map
 
+    registry = _registry(lines)
     try:
         names = [plate] if plate else plates_of_map(path) or [""]
         plates = {
@@ -48,16 +55,29 @@ def check_map(
         raise PlateMapRefused(str(error)) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    has_error = [_show(name, mapped) for name, mapped in plates.items()]
+    has_error = [_show(name, mapped, registry) for name, mapped in plates.items()]
     for sentence in _confounded(plates):
         typer.secho(f"warning: {sentence}", fg="yellow")
     if any(has_error):
         raise typer.Exit(1)
 
 
-def _show(name: str, mapped: PlateMap) -> bool:
+def _registry(lines: Path | None) -> Registry:
+    from plate_maps.registry import Registry, RegistryError, read_lines
+
+    if lines is None:
+        return Registry({}, {})
+    try:
+        return Registry(read_lines(lines.read_text(encoding="utf-8-sig"), lines.name), {})
+    except (OSError, UnicodeDecodeError, RegistryError) as error:
+        raise typer.BadParameter(f"{lines}: {error}") from error
+
+
+def _show(name: str, mapped: PlateMap, registry: Registry) -> bool:
     """Draw one plate and print its findings; returns whether one of them is an error."""
     from plate_maps import check
+    from plate_maps.check import line_healths
+    from plate_maps.genotypes import Health
     from plate_maps.layout import draw
 
     of = f", plate {name}" if name else ""
@@ -66,7 +86,16 @@ def _show(name: str, mapped: PlateMap) -> bool:
         f" lines, {len(mapped.compounds)} compounds at doses\n"
     )
     typer.echo(draw(mapped) + "\n")
-    findings = check(mapped)
+    judged = line_healths(mapped, registry).values()
+    for health, words in (
+        (Health.HEALTHY, "healthy or corrected"),
+        (Health.DISEASE, "disease"),
+        (Health.UNKNOWN, "not known to be healthy or diseased"),
+    ):
+        lines_of = [str(line) for line in judged if line.health is health]
+        if lines_of or health is Health.HEALTHY:
+            typer.echo(f"{words}: {', '.join(lines_of) or 'no line'}")
+    findings = check(mapped, registry)
     for finding in findings:
         typer.secho(
             f"{finding.severity}: {finding.message} [{finding.code}]",

@@ -248,7 +248,7 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         "software_version": __version__,
         "runs": [p.run_id for p in plates],
         "findings": fitted.findings,
-        "genes": dict(facts.genes),
+        "genes": dict(facts.genes) | dict.fromkeys(facts.unknown, "health not known"),
         "inputs": _inputs_digest(screen),
     }
     write_bytes(screen / "fitted.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from phenotypes.plates.calls import healthy_lines
 from phenotypes.screens.fit import LineFacts
 from plate_maps.check import confounded
+from plate_maps.genotypes import Health
+from plate_maps.health import LineHealth, asked, genotypes_of, healths
 from plate_maps.registry import Registry
 
 
@@ -17,8 +18,10 @@ class ScreenFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    healthy_lines: tuple[str, ...] = Field(
-        (), description="Lines without disease; from genotypes if not given."
+    healthy_lines: tuple[str, ...] | None = Field(
+        None,
+        description="All lines without disease; [] where there is none. If not given, from the"
+        " registry, else from genotypes.",
     )
     effect_dose_molar: dict[str, float] = Field(
         {}, description="Compound ► dose in mol/L at which lines are compared."
@@ -54,14 +57,13 @@ def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> 
     genotype = dict(
         conditions.select("line", "genotype").unique(subset="line", keep="first").rows()
     )
-    wild = {n for n, line in registry.lines.items() if line.zygosity == "wild type"}
-    named = file.healthy_lines or tuple(
-        sorted(set(healthy_lines(conditions)) | (wild & set(genotype)))
-    )
+    judged = line_healths(conditions, registry, file)
+    named = {n for n, line in judged.items() if line.health is Health.HEALTHY}
+    unknown = {n: str(line) for n, line in judged.items() if line.health is Health.UNKNOWN}
     pairs: dict[str, str] = {}
     for parent, edited in sorted(registry.isogenic_pairs()):
         sick = [n for n in (parent, edited) if n not in named]
-        if len(sick) == 1:
+        if len(sick) == 1 and sick[0] not in unknown:
             # Of several corrected clones the first that was plated; a remark names it.
             partner = edited if sick[0] == parent else parent
             if sick[0] not in pairs or (partner in genotype and pairs[sick[0]] not in genotype):
@@ -69,9 +71,18 @@ def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> 
     genes = {
         n: (registry.lines[n].gene if n in registry.lines else "") or genotype[n] or ""
         for n in genotype
-        if n not in named
+        if n not in named and n not in unknown
     }
-    return LineFacts(registry.donors(), genes, pairs, frozenset(named))
+    return LineFacts(registry.donors(), genes, pairs, frozenset(named), unknown)
+
+
+def line_healths(
+    conditions: pl.DataFrame, registry: Registry, file: ScreenFile
+) -> dict[str, LineHealth]:
+    """Who is taken for healthy, and why: lines of the plates and of the registry."""
+    pairs = conditions.select("line", "genotype").unique().rows()
+    of_registry = [(n, "") for n in registry.lines]
+    return healths(genotypes_of([*pairs, *of_registry]), registry.lines, file.healthy_lines)
 
 
 def remarks(
@@ -144,9 +155,13 @@ def remarks(
     ]
     findings += [
         f"screen.toml: healthy_lines names {n}, which no plate has"
-        for n in file.healthy_lines
+        for n in file.healthy_lines or ()
         if n not in set(lines)
     ]
-    if not facts.healthy:
+    judged = [h for h in line_healths(conditions, registry, file).values() if h.line in set(lines)]
+    if question := asked(judged):
+        findings.append(f"{question}. Until then no statement over donors is made of them")
+    findings += [f"line {h} counts as a {h.health} line" for h in judged if h.contradicted]
+    if not facts.healthy and file.healthy_lines is None and not question:
         findings.append("no line is known to be healthy or corrected: all count as disease lines")
     return findings

@@ -119,8 +119,8 @@ DOSE = [
 COMPOUND = [
     Column("compound", "compound", "", TEXT, "Compound."),
     Column("phenotype", "compound", "", TEXT, "Well column that responds."),
-    Column("group", "compound", "", TEXT, "Donors that are combined: all disease lines, healthy lines, or the disease lines of one gene."),
-    Column("status", "compound", "", TEXT, "ok, no_variation, too_few_donors, no_common_dose."),
+    Column("group", "compound", "", TEXT, "Donors that are combined: all disease lines, healthy lines, or the disease lines of one gene. Lines of unknown health are a group without numbers."),
+    Column("status", "compound", "", TEXT, "ok, no_variation, too_few_donors, health_unknown, no_common_dose."),
     Column("reason", "compound", "", TEXT, "The status in words; confounding by name."),
     Column("effect_dose_molar", "compound", "mol/L", REAL, "Dose of the effects that are combined."),
     Column("n_lines", "compound", "", INT, "Lines with two batches or more."),

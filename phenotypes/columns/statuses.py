@@ -191,6 +191,7 @@ class CompoundStatus(Status):
     OK = "ok"
     NO_VARIATION = "no_variation"
     TOO_FEW_DONORS = "too_few_donors"
+    HEALTH_UNKNOWN = "health_unknown"
     NO_COMMON_DOSE = "no_common_dose"
 
 

@@ -6,7 +6,6 @@ among them: those of a rejected field or an excluded well may not, and are calle
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -16,12 +15,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from phenotypes.plates.identity import IdentityThreshold, identity_threshold
+from plate_maps.genotypes import Health
+from plate_maps.health import LineHealth, asked, genotypes_of, healths
 from segmentation.settings import STRICT, Positive, meaning
 
 MIN_HEALTHY = 100
-# Words in the genotype of a plate map that make a line healthy or corrected, where the protocol
-# does not name lines.
-_HEALTHY = re.compile(r"\b(healthy|wild[ -]?type|isogenic|corrected|control)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -118,12 +116,18 @@ def mark_motor_neurons(
 def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[str]:
     """Lines that mislocalisation is judged by.
 
-    Those named, or else those with a healthy genotype in the plate map.
+    Those named, or else those with a healthy genotype in the plate map
+    (`plate_maps.health`).
     """
     if named:
         return sorted(named)
-    rows = conditions.select("line", "genotype").unique().sort("line").rows()
-    return [line for line, genotype in rows if _HEALTHY.search(genotype or "")]
+    return [n for n, line in _healths(conditions).items() if line.health is Health.HEALTHY]
+
+
+def _healths(conditions: pl.DataFrame) -> dict[str, LineHealth]:
+    # Stained or empty wells without a line are not asked about.
+    placed = conditions.filter(pl.col("line").fill_null("") != "")
+    return healths(genotypes_of(placed.select("line", "genotype").unique().rows()))
 
 
 def mark_mislocalised(
@@ -149,6 +153,7 @@ def mark_mislocalised(
             (
                 "no healthy or isogenic line is named in the protocol (reference.healthy_lines) or"
                 " by a genotype of the plate map"
+                + (f": {question}" if (question := asked(_healths(conditions).values())) else "")
             ),
         )
     placed = _placed(cells, conditions).filter(reference)

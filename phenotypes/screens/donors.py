@@ -44,11 +44,12 @@ from phenotypes.statistics.mixed_model import donor_model
 from phenotypes.statistics.multiple_testing import with_q_values
 from phenotypes.statistics.permutation import permutation_p
 from plate_maps.check import confounded
+from plate_maps.health import ASK
 
 Row = dict[str, object]
 Real = NDArray[np.float64]
 ALPHA = 0.05
-DISEASE, HEALTHY = "disease lines", "healthy lines"
+DISEASE, HEALTHY, UNKNOWN = "disease lines", "healthy lines", "lines of unknown health"
 CROSSED = "crossed"
 
 
@@ -92,6 +93,7 @@ def across_lines_table(
     donors: Mapping[str, str],
     genes: Mapping[str, str],
     healthy: frozenset[str],
+    unknown: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Combine lines: one row per compound × phenotype × group of lines.
 
@@ -105,7 +107,11 @@ def across_lines_table(
         Compound ► that dose.
     donors, genes, healthy
         Line ► donor, line ► gene, and the lines without disease.
+    unknown
+        Line ► what is known of it, for lines that may be healthy or not: no statement is made over
+        them, and they are in no other group.
     """
+    unknown = unknown or {}
     treated = batches.filter(pl.col("control") == "none").select(
         "phenotype", "compound", "line", "dose_molar", "batch", "effect"
     )
@@ -114,14 +120,16 @@ def across_lines_table(
     }
     rows: list[Row] = []
     members: list[_Group] = []
+    asked: list[Row] = []
     for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by(
         "phenotype", "compound", maintain_order=True
     ):
         dose = doses[str(compound)]
         dose_batches = treated_of[str(name), str(compound)].filter(pl.col("dose_molar") == dose)
         groups = {
-            DISEASE: [n for n in part["line"] if n not in healthy],
+            DISEASE: [n for n in part["line"] if n not in healthy and n not in unknown],
             HEALTHY: [n for n in part["line"] if n in healthy],
+            UNKNOWN: [n for n in part["line"] if n in unknown],
         }
         for gene in sorted({genes[n] for n in groups[DISEASE] if genes.get(n)}):
             groups[gene] = [n for n in groups[DISEASE] if genes.get(n) == gene]
@@ -135,13 +143,16 @@ def across_lines_table(
                 "group": group,
                 "effect_dose_molar": dose,
             }
+            if group == UNKNOWN:
+                asked.append(row | _unknown_health(lines, unknown, donors))
+                continue
             usable = group_effects.filter(
                 (pl.col("status") == DoseStatus.OK) & pl.col("error").is_not_null()
             )
             used = dose_batches.filter(pl.col("line").is_in(usable["line"].implode()))
             rows.append(row)
             members.append(_group(usable, used, donors))
-    if not rows:
+    if not rows and not asked:
         return empty_table("compound")
     shared = _shared_variances(rows, members)
     for row, member in zip(rows, members, strict=True):
@@ -152,10 +163,22 @@ def across_lines_table(
                 # The secondary analysis only confirms: it takes fifty times as long as the
                 # primary one.
                 row |= donor_model(member.effect, member.donor, member.batch)
-    table = conform(pl.DataFrame(rows, infer_schema_length=None), "compound")
+    table = conform(pl.DataFrame([*rows, *asked], infer_schema_length=None), "compound")
     family = ["phenotype", "group"]
     table = with_q_values(with_q_values(table, family), family, of="moderated_")
     return table.sort("phenotype", "compound", "group")
+
+
+def _unknown_health(
+    lines: Sequence[str], unknown: Mapping[str, str], donors: Mapping[str, str]
+) -> Row:
+    """Columns of lines that belong to the disease lines or to the healthy ones."""
+    return {
+        "status": CompoundStatus.HEALTH_UNKNOWN,
+        "reason": f"whether {', '.join(unknown[n] for n in lines)} is healthy is not known; {ASK}",
+        "n_lines": len(lines),
+        "n_donors": len({donors.get(n, n) for n in lines}),
+    }
 
 
 def _group(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> _Group:

@@ -60,14 +60,15 @@ class ScreenSettings:
 class LineFacts:
     """Facts about lines from the registry.
 
-    Line ► donor, line ► gene, disease line ► isogenic partner, and the lines that are healthy or
-    corrected.
+    Line ► donor, line ► gene, disease line ► isogenic partner, the lines that are healthy or
+    corrected, and those of unknown health with what is known of them.
     """
 
     donors: Mapping[str, str] = field(default_factory=dict)
     genes: Mapping[str, str] = field(default_factory=dict)
     isogenic: Mapping[str, str] = field(default_factory=dict)
     healthy: frozenset[str] = frozenset()
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,13 @@ def fit_screen(
     table = judged_rows(with_screen_tests(table, at_dose, best_doses(lines)), facts.healthy)
     table = _with_plates(table, plates, quality, provenance, software_version)
     compounds = across_lines_table(
-        at_dose, batches, doses, donors=facts.donors, genes=facts.genes, healthy=facts.healthy
+        at_dose,
+        batches,
+        doses,
+        donors=facts.donors,
+        genes=facts.genes,
+        healthy=facts.healthy,
+        unknown=facts.unknown,
     )
     described = lines.with_columns(
         pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"),

@@ -34,6 +34,7 @@ def test_findings_name_line_compound_and_wells_errors_first():
         "few_doses",
         "few_doses",
         "no_positive",
+        "health_unknown",
     ]
     assert "line L2" in findings[0].message
     assert "A01" in findings[1].message

@@ -84,6 +84,30 @@ def test_confounding_designs_and_doses_without_unit_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_check_says_who_is_taken_for_healthy_and_why(tmp_path):
+    rows = [("H1", "WT"), ("S1", "SOD1 p.A5V"), ("C1", "healthy carrier"), ("R1", "")]
+    (tmp_path / "map.csv").write_text(
+        "well,line,genotype,compound,dose,unit,control\n"
+        + "".join(f"B{i:02d},{n},{g},DMSO,,,vehicle\n" for i, (n, g) in enumerate(rows, start=2))
+    )
+    (tmp_path / "lines.tsv").write_text("line\tdonor\tzygosity\nR1\tD1\twild type\n")
+    given = run(
+        "plate-map", "check", str(tmp_path / "map.csv"), "--lines", str(tmp_path / "lines.tsv")
+    )
+    assert (
+        "healthy or corrected: H1 (genotype 'WT'), R1 (registry: zygosity wild type)"
+        in given.output
+    )
+    assert "disease: S1 (genotype 'SOD1 p.A5V')" in given.output
+    assert "not known to be healthy or diseased: C1 (genotype 'healthy carrier')" in given.output
+    assert "[health_unknown]" in given.output
+    (tmp_path / "lines.tsv").write_text("line\tdonor\tbirthday\nR1\tD1\t1970\n")
+    refused = run(
+        "plate-map", "check", str(tmp_path / "map.csv"), "--lines", str(tmp_path / "lines.tsv")
+    )
+    assert refused.exit_code == 2
+
+
 def test_check_names_what_is_wrong(tmp_path):
     (tmp_path / "map.csv").write_text(
         "well,line,compound,dose,unit,control\nB02,L1,DMSO,,,vehicle\nB03,L2,x,1,uM,\n"

@@ -71,6 +71,48 @@ def test_of_several_corrected_clones_the_plated_one_is_used():
     assert facts.isogenic == {"S1": "S1-b"}
 
 
+def test_words_for_health_are_matched_whole():
+    """Two healthy lines are not pooled with the disease lines, and what is unclear is asked for."""
+    table = conditions(
+        *[(f"S{i}", "SOD1", "r1", "b1") for i in (1, 2, 3)],
+        ("H1", "WT", "r1", "b1"),
+        ("H2", "CTRL", "r1", "b1"),
+        ("S1-iso", "SOD1 A4V corrected", "r1", "b1"),
+        ("C1", "healthy carrier of SOD1 A4V", "r1", "b1"),
+        ("N1", "C9orf72, not corrected", "r1", "b1"),
+    )
+    facts = facts_of(table, registry(), FILE)
+    assert facts.healthy == {"H1", "H2", "S1-iso"}
+    assert set(facts.unknown) == {"C1", "N1"}
+    assert set(facts.genes) == {"S1", "S2", "S3"}
+    (asked,) = [s for s in say(table, of=registry()) if "is healthy is not known" in s]
+    assert "C1 (genotype 'healthy carrier of SOD1 A4V')" in asked
+    assert "N1 (" in asked
+    named = ScreenFile(name="s", healthy_lines=())
+    assert facts_of(table, registry(), named).unknown == {}
+    assert facts_of(table, registry(), named).healthy == frozenset()
+    assert not [s for s in say(table, of=registry(), file=named) if "is not known" in s]
+
+
+def test_a_line_of_two_genotypes_on_two_plates_is_asked_for():
+    table = conditions(("S1", "SOD1", "r1", "b1"), ("S1", "WT", "r2", "b1"))
+    assert set(facts_of(table, registry(), FILE).unknown) == {"S1"}
+
+
+def test_a_pair_with_a_line_of_unknown_health_is_no_pair():
+    table = conditions(("S1", "carrier", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"))
+    of = registry("S1\tD1\t\t\t\nS1-iso\tD1\t\t\tS1\n")
+    assert facts_of(table, of, FILE).isogenic == {}
+    assert any("S1 (genotype 'carrier')" in s for s in say(table, of=of))
+
+
+def test_a_genotype_against_the_registry_is_remarked():
+    table = conditions(("S1", "healthy", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"))
+    (remark,) = [s for s in say(table) if "counts as" in s]
+    assert "line S1 (registry: zygosity heterozygous" in remark
+    assert "disease line" in remark
+
+
 def test_a_sound_screen_has_no_remarks():
     assert say() == []
 

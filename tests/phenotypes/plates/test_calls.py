@@ -139,3 +139,30 @@ def test_uncorrected_is_not_corrected():
         }
     )
     assert healthy_lines(table) == ["b", "c", "d"]
+
+
+def test_no_part_of_a_genotype_makes_a_line_healthy():
+    texts = [
+        "C9orf72, not corrected",
+        "C9orf72 (no isogenic available)",
+        "healthy carrier of SOD1 A4V",
+        "WT",
+        "CTRL",
+        "HC",
+        "Healthy donor 3",
+    ]
+    table = pl.DataFrame({"line": list("abcdefg"), "genotype": texts})
+    assert healthy_lines(table) == ["d", "e", "f", "g"]
+
+
+def test_without_a_healthy_line_those_not_known_are_asked_for():
+    carriers = CONDITIONS.with_columns(
+        pl.when(pl.col("line") == "HC")
+        .then(pl.lit("healthy carrier"))
+        .otherwise("genotype")
+        .alias("genotype")
+    )
+    table = cells(well=["A03"] * 10, nc_log2_aggregate=[0.0] * 10)
+    _, reason = mark_mislocalised(table, carriers, healthy_lines(carriers))
+    assert "HC (genotype 'healthy carrier')" in reason
+    assert "D (" not in reason

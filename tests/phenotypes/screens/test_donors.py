@@ -8,6 +8,7 @@ from phenotypes.screens.conditions import plate_effects
 from phenotypes.screens.donors import (
     DISEASE,
     HEALTHY,
+    UNKNOWN,
     across_lines_table,
     genes_differ_p,
     group_contrast,
@@ -16,7 +17,7 @@ from phenotypes.screens.lines import batch_effects, line_effects
 from tests.phenotypes.drawn_screens import screen_wells
 
 
-def across(wells, *, donors=None, genes=None, healthy=()):
+def across(wells, *, donors=None, genes=None, healthy=(), unknown=None):
     batches = batch_effects(plate_effects(wells, ["live_density"]))
     lines = line_effects(batches)
     return across_lines_table(
@@ -26,6 +27,7 @@ def across(wells, *, donors=None, genes=None, healthy=()):
         donors=donors or {},
         genes=genes or {},
         healthy=frozenset(healthy),
+        unknown=unknown,
     )
 
 
@@ -70,6 +72,27 @@ def test_healthy_lines_and_genes_are_groups_of_their_own():
     }
     # FUS has two, so there is nothing to compare SOD1 with
     assert of(table)["association_status"] == "too_few_donors"
+
+
+def test_lines_of_unknown_health_are_in_no_group_and_no_number_is_given_of_them():
+    """Two healthy lines that were taken for disease lines halved the effect."""
+    lines = [f"S{i}" for i in range(3)]
+    sick = screen_wells(np.random.default_rng(0), lines=lines, effect=-1.1)
+    other = screen_wells(np.random.default_rng(1), lines=["W1", "W2"], effect=0.0)
+    known = {"W1": "W1 (genotype 'carrier')", "W2": "W2 (no genotype)"}
+    table = across(pl.concat([sick, other]), unknown=known, genes={"W1": "SOD1"})
+    assert of(table)["n_donors"] == 3
+    assert of(table)["effect"] == pytest.approx(of(across(sick))["effect"])
+    assert set(table["group"]) == {DISEASE, UNKNOWN}
+    row = of(table, UNKNOWN)
+    assert (row["status"], row["n_lines"], row["effect"], row["p_value"], row["q_value"]) == (
+        "health_unknown",
+        2,
+        None,
+        None,
+        None,
+    )
+    assert "W1 (genotype 'carrier'), W2 (no genotype)" in row["reason"]
 
 
 def genes_apart(rng, apart):
