@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from plate_maps.names import shape
+
 # Factor to mol/L. The micro sign and the Greek letter mu are two characters; both are typed.
 _MOLAR = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9, "pm": 1e-12}
 _LONG = {
@@ -52,6 +54,29 @@ SOLVENTS = frozenset(
         "ctrl",
     ]
 )
+
+
+_FRACTION = re.compile(r"\b[0-9]+(?:[.,][0-9]+)? ?%(?: ?v/v)?")
+
+
+def is_solvent(name: str) -> bool:
+    """Whether a name in a compound's place means no compound: "DMSO", "0.1 % DMSO", "Medium only".
+
+    The whole name must be known, its fraction left out.
+
+    Examples
+    --------
+    >>> from plate_maps.conditions import is_solvent
+    >>> is_solvent("DMSO (0.1%)"), is_solvent("vehicle control"), is_solvent("riluzole in DMSO")
+    (True, True, False)
+    """
+    plain = _FRACTION.sub(" ", shape(name)).strip()
+    words = re.findall(r"[^\s()\[\]_,;:+-]+", plain)
+    # "no DMSO" is no solvent.
+    solvents = SOLVENTS - {"no", "none"}
+    return plain in SOLVENTS or (
+        any(w in solvents for w in words) and all(w in {*solvents, "only", "alone"} for w in words)
+    )
 
 
 class Control(StrEnum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from plate_maps.conditions import SOLVENTS, Condition, Control, format_dose, parse_dose
+from plate_maps.conditions import Condition, Control, format_dose, is_solvent, parse_dose
 from plate_maps.names import shape, tidy
 from plate_maps.readers.headers import HEADERS
 
@@ -129,7 +129,7 @@ def _part(cells: dict[str, str], suffix: str) -> tuple[str, float] | None:
     name, dose_text = cells.get(f"compound{suffix}", ""), cells.get(f"dose{suffix}", "")
     if not dose_text and suffix and (match := _WITH_DOSE.fullmatch(name)):
         name, dose_text = match.groups()
-    if shape(name) in SOLVENTS or (not name and not dose_text):
+    if is_solvent(name) or (not name and not dose_text):
         return None
     if not dose_text:
         raise ValueError(

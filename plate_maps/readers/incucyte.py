@@ -1,10 +1,10 @@
 """IncuCyte's plate maps (.PlateMap, XML).
 
-A well holds items, each a cell type, a compound at a concentration, or a growth condition. The
-vendor publishes no description of the format. What is read here is its outline as users' programs
-read it: `well` elements with `row` and `col` counted from 0, in them items with a `type` (Compound,
-CellType, GrowthCondition) and a referenced name. No file of the instrument was at hand; anything
-that does not fit is refused by name rather than passed over.
+The vendor publishes no description of the format. Files of the instrument have `well` elements with
+`row` and `col` counted from 0. Each holds `wellItem` elements of a `type` (Compound, CellType,
+GrowthCondition), and each of these the `referenceItem` that it refers to, which repeats the type
+and has the name. A library of reference items stands before the wells and is not read. Empty wells
+are listed too. Anything that does not fit is refused by well and item rather than passed over.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plate_maps.conditions import SOLVENTS, Condition
-from plate_maps.names import shape
+from plate_maps.conditions import Condition, is_solvent, parse_dose
+from plate_maps.names import shape, tidy
 from plate_maps.readers.grid import wells_from
 from plate_maps.wells import Well, whole_number
+
+_TYPES = {"compound": "Compound", "celltype": "CellType", "growthcondition": "GrowthCondition"}
+_KNOWN = ", ".join(_TYPES.values())
+_PLACES = ("", "_2", "_3", "_4")
 
 
 def read_incucyte(
@@ -29,6 +33,7 @@ def read_incucyte(
     cells: dict[Well, dict[str, str]] = {}
     places: dict[Well, dict[str, str]] = {}
     problems: list[str] = []
+    described: dict[tuple[str, str], dict[str, Well]] = {}
     for element in root.iter():
         if _local(element) != "well":
             continue
@@ -39,16 +44,30 @@ def read_incucyte(
         except ValueError:
             problems.append(f"{path.name}: a well element needs row and col, counted from 0")
             continue
+        items = list(_items(element))
+        if items and well in cells:
+            problems.append(f"{path.name}, well {well}: filled in twice; keep one")
+            continue
         well_cells: dict[str, str] = {}
-        for item in _items(element):
-            problems += [f"{path.name}, well {well}: {fault}" for fault in _take(item, well_cells)]
-        if well_cells:
-            names = [t for n, t in well_cells.items() if n.startswith("compound")]
-            if names and all(shape(name) in SOLVENTS for name in names):
-                well_cells["control"] = "vehicle"
+        faults: list[str] = []
+        for item in items:
+            faults += _take(item, well_cells)
+            for kind, name, description in _described(item):
+                described.setdefault((kind, name), {}).setdefault(description, well)
+        faults = faults or _vehicle(well_cells)
+        problems += [f"{path.name}, well {well}: {fault}" for fault in faults]
+        # A well with a fault is named once, not again for what the fault left out.
+        if items and not faults:
             cells[well] = well_cells
             places[well] = dict.fromkeys(well_cells, path.name)
-    if not cells:
+    problems += [
+        f"{path.name}: {kind} {name} has several descriptions: "
+        + ", ".join(f"{text!r} at {well}" for text, well in descriptions.items())
+        + "; give each its own display name"
+        for (kind, name), descriptions in described.items()
+        if len(descriptions) > 1
+    ]
+    if not cells and not problems:
         problems.append(f"{path.name}: no well is filled in")
     entries, more = wells_from(cells, places, line)
     return entries, problems + more
@@ -56,55 +75,127 @@ def read_incucyte(
 
 def _take(item: Any, well_cells: dict[str, str]) -> list[str]:
     """Put one item's content into the well's cells; returns what cannot be used."""
-    kind, name = item.get("type", ""), _name(item)
+    kinds = list(dict.fromkeys(e.get("type") for e in item.iter() if e.get("type")))
+    if len({_type(kind) for kind in kinds}) > 1:
+        return [f"item {_name(item)} has several types: {', '.join(kinds)}; keep one"]
+    kind, name = _type(kinds[0]) if kinds else "", _name(item)
+    if not kind:
+        what = f"unknown item type {kinds[0]!r}" if kinds else f"item {name!r} without a type"
+        return [f"{what}; known: {_KNOWN}"]
+    if not name:
+        return [f"item {kind} has no name (displayName or description of its referenceItem)"]
     if kind == "CellType":
-        if "line" in well_cells:
+        given = {
+            "line": name,
+            "passage": item.get("passage", ""),
+            "seeding_density": _amount(item, "seedingDensity"),
+        }
+        given = {key: value for key, value in given.items() if value}
+        if well_cells.get("line", name) != name:
             return [
                 f"two cell types, {well_cells['line']} and {name}; one line per well is analysed"
             ]
-        well_cells["line"] = name
-        well_cells |= {
-            kept: item.get(given)
-            for given, kept in (("passage", "passage"), ("seedingDensity", "seeding_density"))
-            if item.get(given)
-        }
+        well_cells |= given
         return []
     if kind == "Compound":
-        free = [s for s in ("", "_2", "_3", "_4") if f"compound{s}" not in well_cells]
-        if not free:
-            return [f"more than four compounds, the fifth is {name}"]
-        well_cells[f"compound{free[0]}"] = name
-        # A solvent's number is its fraction (0.1 %), not a dose.
-        if shape(name) not in SOLVENTS and item.get("concentration"):
-            well_cells |= {
-                f"dose{free[0]}": item.get("concentration"),
-                f"unit{free[0]}": item.get("concentrationUnits", ""),
-            }
+        return _take_compound(item, name, well_cells)
+    # Items stand in the order in which they were clicked.
+    conditions = {*filter(None, well_cells.get("growth_condition", "").split("; ")), name}
+    well_cells["growth_condition"] = "; ".join(sorted(conditions))
+    return []
+
+
+def _take_compound(item: Any, name: str, well_cells: dict[str, str]) -> list[str]:
+    free = [s for s in _PLACES if f"compound{s}" not in well_cells]
+    if not free:
+        return [f"more than four compounds, the fifth is {name}"]
+    well_cells[f"compound{free[0]}"] = name
+    # A solvent's number is its fraction (0.1 %), not a dose.
+    if is_solvent(name):
         return []
-    if kind == "GrowthCondition":
-        well_cells["growth_condition"] = "; ".join(
-            filter(None, (well_cells.get("growth_condition"), name))
-        )
+    amount, unit = item.get("concentration", "").strip(), tidy(item.get("concentrationUnits", ""))
+    if _is_zero(amount):
+        well_cells[f"dose{free[0]}"] = "0"
         return []
-    return [f"unknown item type {kind!r}; known: CellType, Compound, GrowthCondition"]
+    try:
+        if amount:
+            parse_dose(amount, unit)
+            well_cells |= {f"dose{free[0]}": amount, f"unit{free[0]}": unit}
+    except ValueError as error:
+        return [
+            f"item Compound {name}: {error}. Only the number of a solvent may be in %; a supplement"
+            " that all wells have is a growth condition"
+        ]
+    return []
+
+
+def _vehicle(well_cells: dict[str, str]) -> list[str]:
+    """Mark a well of solvents as vehicle; returns why a well without a compound cannot be used."""
+    names = {s: well_cells[f"compound{s}"] for s in _PLACES if f"compound{s}" in well_cells}
+    if not names and "line" in well_cells:
+        return [
+            f"cells ({well_cells['line']}) without a compound; add the solvent as a compound of the"
+            " well if it is vehicle (such as DMSO), or empty the well"
+        ]
+    given = [
+        s for s, n in names.items() if not is_solvent(n) and well_cells.get(f"dose{s}", "") != "0"
+    ]
+    solvents = sorted({n for n in names.values() if is_solvent(n)})
+    if not given and solvents:
+        # A compound at 0 beside its solvent is the ladder's vehicle.
+        for suffix in names:
+            for cell in ("compound", "dose", "unit"):
+                well_cells.pop(f"{cell}{suffix}", None)
+        well_cells |= {"compound": " + ".join(solvents), "control": "vehicle"}
+    elif not given and names:
+        return [
+            f"item Compound {', '.join(names.values())} at 0 without a solvent; add the solvent as"
+            " a compound of the well if it is vehicle"
+        ]
+    return []
+
+
+def _is_zero(amount: str) -> bool:
+    try:
+        return bool(amount) and float(amount.replace(",", ".")) == 0
+    except ValueError:
+        return False
+
+
+def _amount(item: Any, name: str) -> str:
+    """A number with its unit; empty for 0, which the instrument writes where none was given."""
+    amount = item.get(name, "").strip()
+    return "" if _is_zero(amount) else f"{amount} {item.get(f'{name}Units', '')}".strip()
 
 
 def _items(element: Any) -> Iterator[Any]:
-    """The outermost elements with a type: the item in the library repeats its well item's."""
+    """The outermost elements that are items: the reference item inside repeats its item's type."""
     for child in element:
-        if child.get("type"):
+        if child.get("type") or _local(child).lower() in ("wellitem", "referenceitem"):
             yield child
         else:
             yield from _items(child)
 
 
+def _type(text: str) -> str:
+    return _TYPES.get(shape(text).replace(" ", ""), "")
+
+
 def _name(item: Any) -> str:
     """The name of what an item refers to: its own, or that of the element inside it."""
-    for element in item.iter():
-        for key in ("displayName", "name", "description"):
-            if element.get(key):
-                return str(element.get(key)).strip()
+    for key in ("displayName", "name", "description"):
+        for element in item.iter():
+            if tidy(element.get(key, "")):
+                return tidy(element.get(key))
     return ""
+
+
+def _described(item: Any) -> Iterator[tuple[str, str, str]]:
+    """(type, display name, description) of the reference items with both."""
+    for element in item.iter():
+        shown, description = (tidy(element.get(key, "")) for key in ("displayName", "description"))
+        if shown and description:
+            yield element.get("type") or item.get("type", ""), shown, description
 
 
 def _local(element: Any) -> str:
