@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from plate_maps.compounds import Compounds, name_remarks
 from plate_maps.conditions import Control
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
 from plate_maps.plate_map import PlateMap
@@ -37,12 +38,15 @@ class Finding:
     message: str
 
 
-def check(plate_map: PlateMap, registry: Registry | None = None) -> list[Finding]:
+def check(
+    plate_map: PlateMap, registry: Registry | None = None, compounds: Compounds | None = None
+) -> list[Finding]:
     """Findings on controls, dose ladders and lines, errors first.
 
     An error means that some response cannot be computed (`no_vehicle`); the others still can, so it
     does not refuse the plate: the rows concerned carry the status. `registry` may know which lines
     are healthy; where several lines are on the plate, those of unknown health are asked for.
+    `compounds` may know which names are one compound.
 
     Examples
     --------
@@ -121,6 +125,13 @@ def check(plate_map: PlateMap, registry: Registry | None = None) -> list[Finding
                 f"{source}: no positive control, so Z′ and SSMD cannot be computed",
             )
         )
+    findings += [
+        Finding("warning", "compound_names", f"{source}: {sentence}")
+        for sentence in (
+            *name_remarks(plate_map.compounds, compounds),
+            *_synonyms(plate_map, compounds),
+        )
+    ]
     judged = line_healths(plate_map, registry).values()
     question = asked(judged)
     if question and len(plate_map.lines) > 1:
@@ -131,6 +142,19 @@ def check(plate_map: PlateMap, registry: Registry | None = None) -> list[Finding
         if h.contradicted
     ]
     return sorted(findings, key=lambda f: f.severity)
+
+
+def _synonyms(plate_map: PlateMap, compounds: Compounds | None) -> list[str]:
+    """Sentences on names of one plate that the registry has as one compound."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name in plate_map.compounds if compounds else ():
+        names[compounds.shown(name) if compounds else name].append(name)
+    return [
+        f"{' and '.join(map(repr, group))} are one compound, {shown}, and a plate's responses are"
+        " fitted by the names of its map; write one name"
+        for shown, group in names.items()
+        if len(group) > 1
+    ]
 
 
 def line_healths(plate_map: PlateMap, registry: Registry | None = None) -> dict[str, LineHealth]:

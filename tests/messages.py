@@ -266,6 +266,7 @@ SAYS = {
     "agreement.readings_of_two_runs": "are not of one run",
     "export.nothing_to_learn_from": "nothing to learn from",
     "screen.changed_since_fitted": "added to or removed from screen .* since it was fitted",
+    "screen.compound_twice_on_a_plate": r"has riluzole at one dose on line S1 under several names \(Riluzole, Riluzole HCl\)",
     "screen.conditions_unreadable": "conditions.parquet: cannot be read",
     "screen.fit_interrupted": "or a fit was interrupted",
     "screen.key_named": "healthy",

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from plate_maps import PlateMap
+    from plate_maps.compounds import Compounds
     from plate_maps.registry import Registry
 
 plate_map = typer.Typer(no_args_is_help=True, help="Check a plate map, or lay out a new one.")
@@ -34,17 +35,21 @@ def check_map(
     lines: Annotated[
         Path | None, typer.Option(help="Line registry (TSV): which lines are healthy.")
     ] = None,
+    compounds: Annotated[
+        Path | None,
+        typer.Option(help="Compound registry (TSV, CSV, TOML): which names are one compound."),
+    ] = None,
 ) -> None:
     """Draw the plate and print what should be checked before the plate is used.
 
-    Says which lines are taken for healthy, and why.
+    Says which lines are taken for healthy, and why, and which names may be one compound.
 
     Exits with 1 where a response cannot be computed.
     """
     from imaging_service.errors import PlateMapRefused
     from plate_maps import PlateMapError, plate_format, plates_of_map, read_plate_map
 
-    registry = _registry(lines)
+    registry, known = _registry(lines), _compounds(compounds)
     try:
         names = [plate] if plate else plates_of_map(path) or [""]
         plates = {
@@ -55,8 +60,8 @@ def check_map(
         raise PlateMapRefused(str(error)) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    has_error = [_show(name, mapped, registry) for name, mapped in plates.items()]
-    for sentence in _confounded(plates):
+    has_error = [_show(name, mapped, registry, known) for name, mapped in plates.items()]
+    for sentence in (*_confounded(plates), *_names_over_plates(plates, known)):
         typer.secho(f"warning: {sentence}", fg="yellow")
     if any(has_error):
         raise typer.Exit(1)
@@ -73,7 +78,29 @@ def _registry(lines: Path | None) -> Registry:
         raise typer.BadParameter(f"{lines}: {error}") from error
 
 
-def _show(name: str, mapped: PlateMap, registry: Registry) -> bool:
+def _compounds(path: Path | None) -> Compounds:
+    from plate_maps.compounds import CompoundError, Compounds, read_compounds
+
+    if path is None:
+        return Compounds({})
+    try:
+        return read_compounds(path.read_text(encoding="utf-8-sig"), path.name)
+    except (OSError, UnicodeDecodeError, CompoundError) as error:
+        raise typer.BadParameter(f"{path}: {error}") from error
+
+
+def _names_over_plates(plates: dict[str, PlateMap], known: Compounds) -> list[str]:
+    """Names that may be one compound, of which no plate has two."""
+    from plate_maps.compounds import name_remarks
+
+    if len(plates) == 1:
+        return []
+    every = {name for mapped in plates.values() for name in mapped.compounds}
+    said = {s for mapped in plates.values() for s in name_remarks(mapped.compounds, known)}
+    return [sentence for sentence in name_remarks(every, known) if sentence not in said]
+
+
+def _show(name: str, mapped: PlateMap, registry: Registry, known: Compounds) -> bool:
     """Draw one plate and print its findings; returns whether one of them is an error."""
     from plate_maps import check
     from plate_maps.check import line_healths
@@ -95,7 +122,7 @@ def _show(name: str, mapped: PlateMap, registry: Registry) -> bool:
         lines_of = [str(line) for line in judged if line.health is health]
         if lines_of or health is Health.HEALTHY:
             typer.echo(f"{words}: {', '.join(lines_of) or 'no line'}")
-    findings = check(mapped, registry)
+    findings = check(mapped, registry, known)
     for finding in findings:
         typer.secho(
             f"{finding.severity}: {finding.message} [{finding.code}]",

@@ -60,21 +60,31 @@ def add(
         Path | None, typer.Option(help="Line registry (TSV): donors, genes, isogenic pairs.")
     ] = None,
     batches: Annotated[Path | None, typer.Option(help="Differentiation batches (TSV).")] = None,
+    compounds: Annotated[
+        Path | None,
+        typer.Option(help="Compound registry (TSV, CSV, TOML): which names are one compound."),
+    ] = None,
 ) -> None:
-    """Put runs, or a line registry, into a screen, which is made if it does not exist.
+    """Put runs, or a registry, into a screen, which is made if it does not exist.
 
-    Nothing is fitted yet.
+    Nothing is fitted yet. Names that may be one compound are listed.
     """
-    from imaging_service.screens.folder import add_run, set_registry
+    from imaging_service.screens.compounds import compounds_of, set_compounds
+    from imaging_service.screens.folder import add_run, planned_compounds, set_registry
+    from plate_maps.compounds import name_remarks
 
-    if not runs and lines is None and batches is None:
-        raise typer.BadParameter("give run folders, --lines or --batches")
+    if not runs and lines is None and batches is None and compounds is None:
+        raise typer.BadParameter("give run folders, --lines, --batches or --compounds")
+    if compounds is not None:
+        set_compounds(folder, compounds)
     for run in runs or []:
         plate = add_run(folder, run, lab)
         typer.echo(
             f"added {plate.plate_name} (run {plate.run_id[:12]}): {', '.join(plate.phenotypes)}"
         )
     set_registry(folder, lines, batches)
+    for remark in name_remarks(planned_compounds(folder), compounds_of(folder)):
+        typer.secho(f"note: {remark}", err=True)
 
 
 @screen.command("remove")
@@ -104,6 +114,29 @@ def fit_screen(folder: Folder) -> None:
         + "\n".join(f"Table   {folder / name}.csv" for name in TABLES)
         + f"\nReport  {folder / 'report.html'}"
     )
+
+
+@screen.command("unblind")
+def unblind_screen(
+    folder: Folder,
+    compounds: Annotated[
+        Path,
+        typer.Option(help="Compound registry with blinded codes (TSV, CSV, TOML)."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tables.", show_default=False)],
+) -> None:
+    """Write the tables of a fitted screen with the names behind its compounds' codes.
+
+    The screen's own tables stay as they were fitted.
+    """
+    from imaging_service.screens.compounds import read_compound_file, unblind
+    from imaging_service.screens.folder import TABLES, read_screen_table
+
+    tables = {name: read_screen_table(folder, name) for name in TABLES}
+    for note in unblind(tables, read_compound_file(compounds), out):
+        typer.secho(f"note: {note}", err=True)
+    for name in tables:
+        typer.echo(str(out / f"{name}.csv"))
 
 
 @screen.command("table")

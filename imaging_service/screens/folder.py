@@ -3,6 +3,7 @@
     SCREEN/
         screen.toml               name, dose and floor choices; may be edited
         lines.tsv, batches.tsv    the registry, if given
+        compounds.tsv             the compound registry, if given
         plates/RUN/…              what each run contributes: conditions, quality, tracks, origin
         fitted.json               the runs that the tables are made of, and remarks on them
         fits.parquet              rows as they were fitted, by the digest of their input
@@ -32,6 +33,7 @@ from imaging_service import __version__
 from imaging_service.errors import ScreenError
 from imaging_service.files import staged, write_bytes
 from imaging_service.review.local import review_state
+from imaging_service.screens.compounds import compounds_of, named_tracks, renamed
 from imaging_service.screens.remarks import PlateFile, ScreenFile, facts_of, remarks
 from imaging_service.store.tables import read_table, write_table
 from imaging_service.web import charts
@@ -195,7 +197,8 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
     folders = [screen / "plates" / p.run_id for p in plates]
     conditions = _parts(folders, "conditions")
     planned = _parts(folders, "planned").unique().sort(pl.all())
-    registry = registry_of(screen)
+    registry, compounds = registry_of(screen), compounds_of(screen)
+    conditions, planned, file = renamed(conditions, planned, file, compounds)
     facts = facts_of(conditions, registry, file)
     tables = fit_screen(
         conditions,
@@ -229,13 +232,17 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         for f, p in zip(folders, plates, strict=True)
         if (f / "tracks.parquet").is_file()
     ]
-    hazards = hazard_table(pl.concat(tracks)) if tracks else empty_table("hazard")
+    hazards = (
+        hazard_table(named_tracks(pl.concat(tracks), compounds))
+        if tracks
+        else empty_table("hazard")
+    )
     fitted = FittedScreen(
         file.name,
         tuple(plates),
         tables,
         hazards,
-        tuple(remarks(conditions, planned, registry, plates, file, facts)),
+        tuple(remarks(conditions, planned, registry, plates, file, facts, compounds)),
     )
     # The record is the commit point: without it the tables of an interrupted fit are not read.
     (screen / "fitted.json").unlink(missing_ok=True)
@@ -298,7 +305,7 @@ def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
 def _inputs_digest(screen: Path) -> str:
     """SHA-256 of a screen's inputs other than its runs: settings, registry, software."""
     digest = hashlib.sha256(__version__.encode())
-    for name in ("screen.toml", "lines.tsv", "batches.tsv"):
+    for name in ("screen.toml", "lines.tsv", "batches.tsv", "compounds.tsv"):
         path = screen / name
         digest.update(name.encode() + (path.read_bytes() if path.is_file() else b""))
     return digest.hexdigest()
@@ -463,6 +470,12 @@ def _known(path: Path) -> dict[str, dict[str, object]]:
 def _keep(path: Path, tables: Screen) -> None:
     rows = [{"digest": digest, **row} for digest, row in sorted(tables.fits.items())]
     write_table(pl.DataFrame(rows, infer_schema_length=None), path.with_suffix(""), csv=False)
+
+
+def planned_compounds(screen: str | PathLike[str]) -> list[str]:
+    """Names of the compounds on the screen's plates, as their maps have them."""
+    folders = [Path(screen) / "plates" / p.run_id for p in plates_of(screen)]
+    return sorted(_parts(folders, "planned")["compound"].unique()) if folders else []
 
 
 def _parts(folders: list[Path], name: str) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phenotypes.screens.fit import LineFacts
 from plate_maps.check import confounded
+from plate_maps.compounds import Compounds, name_remarks
 from plate_maps.genotypes import Health
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
 from plate_maps.registry import Registry
@@ -92,9 +93,10 @@ def remarks(
     plates: list[PlateFile],
     file: ScreenFile,
     facts: LineFacts,
+    compounds: Compounds | None = None,
 ) -> list[str]:
     """Remarks on the screen as a whole: what may bias or weaken its results."""
-    findings = []
+    findings = name_remarks(planned["compound"].unique(), compounds)
     lines = conditions["line"].unique().sort()
     lab_of = {p.run_id: p.lab for p in plates}
     # (lab, batch as the plate map has it): a batch's own name may hold a "/".

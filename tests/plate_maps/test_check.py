@@ -5,6 +5,8 @@ import pytest
 
 from plate_maps import Condition, Control, PlateMap, Well, check, plate_format
 from plate_maps.check import confounded
+from plate_maps.compounds import read_compounds
+from plate_maps.registry import Registry, read_lines
 
 
 def plate(*conditions):
@@ -39,6 +41,31 @@ def test_findings_name_line_compound_and_wells_errors_first():
     assert "line L2" in findings[0].message
     assert "A01" in findings[1].message
     assert "ril on line L1 has 1 dose" in findings[2].message
+
+
+def test_names_that_may_be_one_compound_are_found():
+    vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * 3
+    positive = [Condition("L1", "ref", 1e-5, Control.POSITIVE)]
+    names = ("Riluzole", "Riluzole HCl")
+    treated = [Condition("L1", n, d * 1e-6) for n in names for d in (1, 2, 4, 8)]
+    plate_map = plate(*vehicle, *positive, *treated)
+    (finding,) = check(plate_map)
+    assert (finding.severity, finding.code) == ("warning", "compound_names")
+    assert "'Riluzole' and 'Riluzole HCl' may be one compound" in finding.message
+    apart = read_compounds("id\tname\nA\tRiluzole\nB\tRiluzole HCl\n")
+    assert check(plate_map, compounds=apart) == []
+    one = read_compounds("id\tname\tsynonyms\nA\tRiluzole\tRiluzole HCl\n")
+    (finding,) = check(plate_map, compounds=one)
+    assert "are one compound, Riluzole" in finding.message
+
+
+def test_a_genotype_against_the_registry_is_found():
+    vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE, genotype="WT")] * 3
+    registry = Registry(read_lines("line\tdonor\tzygosity\nL1\tD1\theterozygous\n"), {})
+    assert check(plate(*vehicle)) == []
+    (finding,) = check(plate(*vehicle), registry)
+    assert finding.code == "health_contradicted"
+    assert "disease line" in finding.message
 
 
 def mixed(findings):

@@ -108,6 +108,28 @@ def test_check_says_who_is_taken_for_healthy_and_why(tmp_path):
     assert refused.exit_code == 2
 
 
+HEAD = "plate,well,line,compound,dose,unit,control\n"
+
+
+def test_check_names_compounds_that_may_be_one(tmp_path):
+    path, key = tmp_path / "map.csv", tmp_path / "key.toml"
+    path.write_text(
+        HEAD + "p1,B02,L1,DMSO,,,vehicle\np1,B03,L1,Riluzole,1,uM,\np1,B04,L1,Riluzole HCl,1,uM,\n"
+        "p2,B02,L1,DMSO,,,vehicle\np2,B03,L1,riluzol,1,uM,\n"
+    )
+    given = run("plate-map", "check", str(path)).output
+    # On the first plate by itself, and over both.
+    assert "'Riluzole' and 'Riluzole HCl' may be one compound" in given
+    assert "'Riluzole' and 'Riluzole HCl' and 'riluzol' may be one compound" in given
+    key.write_text('[[compound]]\nid = "C1"\nname = "riluzole"\nsynonyms = ["Riluzole HCl"]\n')
+    known = run("plate-map", "check", str(path), "--compounds", str(key)).output
+    assert "'Riluzole' and 'Riluzole HCl' are one compound, riluzole" in known
+    assert "compound riluzol is not in the compound registry" in known
+    assert "'Riluzole' and 'Riluzole HCl' may be one" not in known
+    key.write_text('[[compound]]\nid = "C1"\n')
+    assert run("plate-map", "check", str(path), "--compounds", str(key)).exit_code == 2
+
+
 def test_check_names_what_is_wrong(tmp_path):
     (tmp_path / "map.csv").write_text(
         "well,line,compound,dose,unit,control\nB02,L1,DMSO,,,vehicle\nB03,L2,x,1,uM,\n"

@@ -18,6 +18,28 @@ def run(*arguments):
     return CliRunner().invoke(app, ["screen", *map(str, arguments)])
 
 
+def test_names_of_one_compound_are_noted_joined_and_unblinded(runs, tmp_path):
+    folder, key = tmp_path / "s", tmp_path / "key.csv"
+    key.write_text("id,name,blinded_code\nC1,riluzole,x\n", encoding="utf-8")
+    added = run("add", folder, runs[0], runs[1], "--compounds", key)
+    assert added.exit_code == 0, added.output
+    assert "note:" not in added.output
+    assert run("fit", folder).exit_code == 0
+    opened = run("unblind", folder, "--compounds", key, "--out", tmp_path / "open")
+    assert opened.exit_code == 0, opened.output
+    assert "responses.csv" in opened.output
+    head, first = (tmp_path / "open" / "responses.csv").read_text("utf-8-sig").splitlines()[:2]
+    row = dict(zip(head.split(","), first.split(","), strict=False))
+    assert (row["compound"], row["compound_id"], row["compound_name"]) == ("x", "C1", "riluzole")
+    key.write_text("id,name\nC1,riluzole\n", encoding="utf-8")
+    again = run("add", folder, "--compounds", key)
+    assert "note: compound x is not in the compound registry" in again.output
+    key.write_text("id,name\nC1,a\nC1,b\n", encoding="utf-8")
+    refused = run("add", folder, "--compounds", key)
+    assert refused.exit_code != 0
+    assert "id C1 was given before" in str(refused.exception or refused.output)
+
+
 def test_the_commands(runs, tmp_path):
     folder, registry = tmp_path / "s", tmp_path / "lines.tsv"
     registry.write_text(REGISTRY, encoding="utf-8")
