@@ -18,7 +18,7 @@ from imaging_service.screens.remarks import ScreenFile
 from imaging_service.store.tables import write_table
 from plate_maps.compounds import CompoundError, Compounds, read_compounds, write_compounds
 
-_FILE = "compounds.tsv"
+_FILE = "compound_registry.tsv"
 _CONDITION = ["plate", "batch", "line", "phenotype", "control", "dose_molar"]
 
 

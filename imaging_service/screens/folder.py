@@ -3,7 +3,7 @@
     SCREEN/
         screen.toml               name, dose and floor choices; may be edited
         lines.tsv, batches.tsv    the registry, if given
-        compounds.tsv             the compound registry, if given
+        compound_registry.tsv     the compound registry, if given
         plates/RUN/…              what each run contributes: conditions, quality, tracks, origin
         fitted.json               the runs that the tables are made of, and remarks on them
         fits.parquet              rows as they were fitted, by the digest of their input
@@ -305,7 +305,7 @@ def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
 def _inputs_digest(screen: Path) -> str:
     """SHA-256 of a screen's inputs other than its runs: settings, registry, software."""
     digest = hashlib.sha256(__version__.encode())
-    for name in ("screen.toml", "lines.tsv", "batches.tsv", "compounds.tsv"):
+    for name in ("screen.toml", "lines.tsv", "batches.tsv", "compound_registry.tsv"):
         path = screen / name
         digest.update(name.encode() + (path.read_bytes() if path.is_file() else b""))
     return digest.hexdigest()

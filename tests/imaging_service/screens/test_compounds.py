@@ -97,7 +97,7 @@ def test_tables_of_another_compound_registry_are_stale(runs, tmp_path):
     folder = screen_of(runs, tmp_path / "s", REGISTRY)
     fit(folder)
     assert set(read_screen_table(folder, "doses")["compound"]) == {"riluzole"}
-    (folder / "compounds.tsv").write_text(REGISTRY.replace("riluzole", "Rilutek"))
+    (folder / "compound_registry.tsv").write_text(REGISTRY.replace("riluzole", "Rilutek"))
     with pytest.raises(ScreenError, match=says("screen.settings_changed")):
         read_screen_table(folder, "doses")
 
@@ -140,7 +140,7 @@ def test_a_blinded_code_is_fitted_as_it_stands_and_unblinded_after(runs, tmp_pat
     assert "edaravone" not in (folder / "report.html").read_text(encoding="utf-8")
     assert not [f for f in fitted.findings if "edaravone" in f]
     tables = {name: read_screen_table(folder, name) for name in TABLES}
-    assert unblind(tables, read_compound_file(folder / "compounds.tsv"), tmp_path / "open") == []
+    assert unblind(tables, read_compound_file(folder / "compound_registry.tsv"), tmp_path / "open") == []
     opened = pl.read_parquet(tmp_path / "open" / "responses.parquet")
     assert opened.columns[:6] == [
         "line",
@@ -190,4 +190,4 @@ def test_a_registry_that_cannot_be_used_is_refused(tmp_path):
     (tmp_path / "bad.tsv").write_bytes(b"id\tname\n\xff\t\xff\n")
     with pytest.raises(ScreenError, match="is not UTF-8 text"):
         set_compounds(tmp_path, tmp_path / "bad.tsv")
-    assert not (tmp_path / "compounds.tsv").exists()
+    assert not (tmp_path / "compound_registry.tsv").exists()
