@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from plate_maps.compounds import Compounds, name_remarks
 from plate_maps.conditions import Control
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
+from plate_maps.layout import vehicles_apart
 from plate_maps.plate_map import PlateMap
 from plate_maps.registry import Registry
 
@@ -125,6 +126,18 @@ def check(
                 f"{source}: no positive control, so Z′ and SSMD cannot be computed",
             )
         )
+    findings += [
+        Finding(
+            "warning",
+            "vehicles_apart",
+            f"{source}: all vehicle wells of line {line} lie at the edge of the plate or in one row"
+            " or column, the treated ones do not: an effect of the place looks like one of every"
+            " compound; lay them among the treated wells (plate-map new)",
+        )
+        for line in vehicles_apart(
+            list(plate_map.conditions.values()), list(plate_map.conditions), plate_map.format
+        )
+    ]
     findings += [
         Finding("warning", "compound_names", f"{source}: {sentence}")
         for sentence in (

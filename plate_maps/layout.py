@@ -7,7 +7,7 @@ fits with all lines and their controls, the layout is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,15 +110,73 @@ def _plate(
             for r in range(design.replicates)
         ]
     drawn: list[Well] = []
-    least = np.inf
+    least = (len(design.lines) + 1, np.inf)
     for _ in range(_DRAWS):
         other = [places[i] for i in rng.permutation(len(places))[: len(conditions)]]
-        worst = _worst_correlation(conditions, other)
+        worst = (
+            len(_vehicles_together(conditions, other, fmt)),
+            _worst_correlation(conditions, other),
+        )
         if worst < least:
             least, drawn = worst, other
-        if worst <= _MOST_CORRELATION:
+        if worst <= (0, _MOST_CORRELATION):
             break
+    if least[0]:
+        lines = ", ".join(_vehicles_together(conditions, drawn, fmt))
+        raise LayoutError(
+            f"no layout was drawn in which the vehicle wells of {lines} lie inside the plate and in"
+            " several rows and columns; take more of them per line, fewer lines, or a larger plate"
+        )
     return PlateMap(fmt, dict(sorted(zip(drawn, conditions, strict=True))), source)
+
+
+def vehicles_apart(
+    conditions: Sequence[Condition], wells: Sequence[Well], fmt: PlateFormat
+) -> list[str]:
+    """Lines with vehicle wells that an effect of their place would part from the treated ones.
+
+    All of them, three or more, lie at the edge, or in one row or column, and most treated wells do
+    not.
+    """
+    placed = list(zip(conditions, wells, strict=True))
+    lines = []
+    for line in dict.fromkeys(c.line for c in conditions):
+        vehicle = [w for c, w in placed if c.line == line and c.is_vehicle]
+        treated = [w for c, w in placed if c.line == line and c.control is Control.NONE]
+        parted = [
+            2 * sum(not same(w) for w in treated) > len(treated) for same in _together(vehicle, fmt)
+        ]
+        if len(vehicle) > 2 and any(parted):
+            lines.append(line)
+    return lines
+
+
+def _together(vehicle: Sequence[Well], fmt: PlateFormat) -> list[Callable[[Well], bool]]:
+    """What all vehicle wells share of their place, as tests of a well."""
+
+    def outer(well: Well) -> bool:
+        return well.row in (1, fmt.rows) or well.column in (1, fmt.columns)
+
+    shared: list[Callable[[Well], bool]] = []
+    if all(map(outer, vehicle)):
+        shared.append(outer)
+    if len({w.row for w in vehicle}) == 1:
+        shared.append(lambda well: well.row == vehicle[0].row)
+    if len({w.column for w in vehicle}) == 1:
+        shared.append(lambda well: well.column == vehicle[0].column)
+    return shared
+
+
+def _vehicles_together(
+    conditions: Sequence[Condition], wells: Sequence[Well], fmt: PlateFormat
+) -> list[str]:
+    """Lines with all vehicle wells at the edge, or in one row or column."""
+    placed = list(zip(conditions, wells, strict=True))
+    vehicles = {
+        line: [w for c, w in placed if c.line == line and c.is_vehicle]
+        for line in dict.fromkeys(c.line for c in conditions)
+    }
+    return [line for line, lie in vehicles.items() if len(lie) > 1 and _together(lie, fmt)]
 
 
 def _worst_correlation(conditions: Sequence[Condition], wells: Sequence[Well]) -> float:

@@ -86,6 +86,7 @@ SAYS = {
     "harmony_layout.no_well_filled": r"no well is filled in \(layers: compound\)|Compound",
     "harmony_layout.not_xml": "cannot be read as XML",
     "harmony_layout.unknown_element": "the XML element Other is not known",
+    "layout.vehicles_apart": "no layout was drawn in which the vehicle wells of A lie inside",
     "incucyte.unknown_item": "B03: unknown item type 'Antibody'",
     "incucyte.cells_only": r"B03: cells \(SOD1-07\) without a compound; add the solvent",
     "incucyte.item_without_type": "B03: item 'riluzole' without a type",

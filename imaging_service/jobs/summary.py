@@ -90,6 +90,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         protocol.response.phenotypes,
         pixel_size_um=record.pixel_size_um,
         settings=protocol.measurement,
+        plate_shape=(record.plate_format.rows, record.plate_format.columns),
         provenance={
             "run_id": record.run_id,
             "plate_map_digest": record.plate_map_digest,

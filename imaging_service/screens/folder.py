@@ -34,7 +34,13 @@ from imaging_service.errors import ScreenError
 from imaging_service.files import staged, write_bytes
 from imaging_service.review.local import review_state
 from imaging_service.screens.compounds import compounds_of, named_tracks, renamed
-from imaging_service.screens.remarks import PlateFile, ScreenFile, facts_of, remarks
+from imaging_service.screens.remarks import (
+    PlateFile,
+    ScreenFile,
+    facts_of,
+    place_remarks,
+    remarks,
+)
 from imaging_service.store.tables import read_table, write_table
 from imaging_service.web import charts
 from imaging_service.web.screen_report import KINDS, Picture, ScreenContent, pictures, render_screen
@@ -242,7 +248,13 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         tuple(plates),
         tables,
         hazards,
-        tuple(remarks(conditions, planned, registry, plates, file, facts, compounds)),
+        (
+            *remarks(conditions, planned, registry, plates, file, facts, compounds),
+            *chain.from_iterable(
+                place_remarks(read_table(folder / "wells.parquet", ScreenError), plate)
+                for folder, plate in zip(folders, plates, strict=True)
+            ),
+        ),
     )
     # The record is the commit point: without it the tables of an interrupted fit are not read.
     (screen / "fitted.json").unlink(missing_ok=True)

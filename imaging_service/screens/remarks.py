@@ -5,6 +5,8 @@ from __future__ import annotations
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from phenotypes.columns.statuses import WellStatus
+from phenotypes.plates.vehicle_places import with_edge
 from phenotypes.screens.fit import LineFacts
 from plate_maps.check import confounded
 from plate_maps.compounds import Compounds, name_remarks
@@ -84,6 +86,27 @@ def line_healths(
     pairs = conditions.select("line", "genotype").unique().rows()
     of_registry = [(n, "") for n in registry.lines]
     return healths(genotypes_of([*pairs, *of_registry]), registry.lines, file.healthy_lines)
+
+
+def place_remarks(wells: pl.DataFrame, plate: PlateFile) -> list[str]:
+    """Lines of a plate that have all vehicle wells at the edge, and most treated wells inside.
+
+    An effect of the edge is then in every effect of the line on this plate.
+    """
+    placed = with_edge(wells, (plate.rows, plate.columns)).filter(
+        (pl.col("status") == WellStatus.DONE) & pl.col("at_edge").is_not_null()
+    )
+    at_edge = pl.col("at_edge").cast(pl.Float64)
+    shares = placed.group_by("line").agg(
+        at_edge.filter(pl.col("control") == "vehicle").mean().alias("vehicle"),
+        at_edge.filter(pl.col("control") == "none").mean().alias("treated"),
+    )
+    lines = shares.filter((pl.col("vehicle") == 1) & (pl.col("treated") < 0.5))["line"].sort()
+    return [
+        f"plate {plate.plate_name}: all vehicle wells of line {line} lie at the edge, treated wells"
+        " inside: an effect of the edge is in every effect of this line on this plate"
+        for line in lines
+    ]
 
 
 def remarks(

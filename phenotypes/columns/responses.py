@@ -34,7 +34,7 @@ RESPONSE = [
     Column("phenotype", "response", "", TEXT, "Well column that responds."),
     Column("population", "response", "", TEXT, "Cells that counts and means describe: motor neurons, neurons or nuclei."),
     Column("unit", "response", "", TEXT, "Unit of e0, emax, effect and auc: % of vehicle, or the phenotype's own as a difference to vehicle."),
-    Column("status", "response", "", TEXT, "ok, flat, below_tested_range, above_tested_range, not_determined, or why nothing was fitted."),
+    Column("status", "response", "", TEXT, "ok, flat, below_tested_range, above_tested_range, not_determined, confounded_with_position, or why nothing was fitted."),
     Column("reason", "response", "", TEXT, "The status in words."),
     Column("direction", "response", "", TEXT, "ascending or descending."),
     Column("model", "response", "", TEXT, "hill4 or constant."),

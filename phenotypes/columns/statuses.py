@@ -55,6 +55,7 @@ class ResponseStatus(Status):
     NOT_DETERMINED = "not_determined"
     NO_VEHICLE = "no_vehicle"
     VEHICLE_IS_ZERO = "vehicle_is_zero"
+    CONFOUNDED_WITH_POSITION = "confounded_with_position"
     TOO_FEW_DOSES = "too_few_doses"
     TOO_FEW_WELLS = "too_few_wells"
     TOO_FEW_CELLS = "too_few_cells"

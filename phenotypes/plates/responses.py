@@ -15,6 +15,7 @@ from phenotypes.columns.dictionary import conform, phenotype
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.controls import quality_table
 from phenotypes.plates.normalise import normalised, unit_of
+from phenotypes.plates.vehicle_places import apart, judged_by_place, with_edge
 from phenotypes.plates.wells import PER_NEURON, WellSettings
 from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import DoseResponse
@@ -96,6 +97,7 @@ def respond(
     seed: int = 0,
     lines: Collection[str] | None = None,
     settings: WellSettings | None = None,
+    plate_shape: tuple[int, int] | None = None,
 ) -> Responses:
     """Fit every line × compound × phenotype of a plate.
 
@@ -116,6 +118,9 @@ def respond(
         Fit these lines only; all if not given. The dose range of `auc` stays that of all lines.
     settings
         Settings that the well table was made with; refusals name their limits.
+    plate_shape
+        Rows and columns of the plate's format, which tell its edge; the smallest of 96 wells or
+        more that holds all wells if not given.
 
     Returns
     -------
@@ -131,7 +136,7 @@ def respond(
     >>> responses
     Responses(6 rows: 4 too_few_doses, 2 too_few_wells)
     """
-    settings = settings or WellSettings()
+    settings, wells = settings or WellSettings(), with_edge(wells, plate_shape)
     quality = quality_table(wells, phenotypes, seed=seed)
     windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
     treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
@@ -155,6 +160,7 @@ def respond(
             result = _refusal(
                 wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings
             ) or fit(used["dose_molar"].to_list(), used["response"].to_list(), seed=seed)
+            result = judged_by_place(result, used, apart(values, line, compound), unit_of(name))
             window = windows.get((line, name), {})
             rows.append(
                 {

@@ -59,6 +59,25 @@ def test_names_that_may_be_one_compound_are_found():
     assert "are one compound, Riluzole" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("vehicle", "treated", "lies_apart"),
+    [
+        # All at the edge, in one row, in one column.
+        (["A02", "B01", "H05"], ["B02", "C03", "D04"], True),
+        (["B02", "B03", "B04"], ["C02", "C03", "D04"], True),
+        (["B02", "C02", "D02"], ["C04", "C03", "D04"], True),
+        (["A02", "B01", "C03"], ["B02", "C04", "D04"], False),
+        (["A02", "B01", "H05"], ["A03", "C01", "D04"], False),
+        (["A02", "B01"], ["B02", "C03", "D04"], False),
+    ],
+)
+def test_vehicle_wells_that_lie_apart_are_found(vehicle, treated, lies_apart):
+    wells = {Well.parse(w): Condition("L1", "DMSO", 0.0, Control.VEHICLE) for w in vehicle}
+    wells |= {Well.parse(w): Condition("L1", "ril", 1e-6) for w in treated}
+    found = [f.code for f in check(PlateMap(plate_format(96), wells, "map.csv"))]
+    assert ("vehicles_apart" in found) == lies_apart
+
+
 def test_a_genotype_against_the_registry_is_found():
     vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE, genotype="WT")] * 3
     registry = Registry(read_lines("line\tdonor\tzygosity\nL1\tD1\theterozygous\n"), {})

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plate_maps import Control, check, plate_format, read_plate_map
-from plate_maps.layout import Design, LayoutError, draw, lay_out, to_csv
+from plate_maps import Control, PlateFormat, check, plate_format, read_plate_map
+from plate_maps.layout import Design, LayoutError, draw, lay_out, to_csv, vehicles_apart
 from tests.messages import says
 
 DESIGN = Design(
@@ -42,6 +42,33 @@ def test_doses_are_complete_and_the_outer_wells_empty():
     assert len(treated) == 3 * 5 * 4 * 2
     assert all(1 < w.row < 16 and 1 < w.column < 24 for w in plate)
     assert any(w.row == 1 for w in lay_out(DESIGN, PLATE, 1, edge=True)[0])
+
+
+@pytest.mark.parametrize(("wells", "vehicles"), [(96, 3), (96, 8), (384, 3)])
+def test_vehicle_wells_of_a_line_are_never_all_at_the_edge_or_in_one_row_or_column(wells, vehicles):
+    """Of 3 wells drawn on 96, all lie at the edge in one draw of 20, for every line."""
+    lines = {"A": "", "B": "", "C": ""}
+    small = Design(lines, ("a",), (1e-7, 1e-6, 1e-5, 1e-4), replicates=1, vehicles=vehicles)
+    fmt = plate_format(wells)
+    for seed in range(60):
+        (plate,) = lay_out(small, fmt, seed, edge=True)
+        assert vehicles_apart(list(plate.conditions.values()), list(plate), fmt) == []
+        for line in lines:
+            lie = plate.vehicle_wells(line)
+            inside = [w for w in lie if 1 < w.row < fmt.rows and 1 < w.column < fmt.columns]
+            assert inside
+            assert len({w.row for w in lie}) > 1
+            assert len({w.column for w in lie}) > 1
+
+
+def test_a_plate_without_inner_wells_for_vehicle_is_refused():
+    with pytest.raises(LayoutError, match=says("layout.vehicles_apart")):
+        lay_out(
+            Design({"A": ""}, ("a",), (1e-6,), replicates=3, vehicles=3),
+            PlateFormat(1, 6),
+            1,
+            edge=True,
+        )
 
 
 def test_no_line_and_no_dose_follows_rows_or_columns():

@@ -169,6 +169,7 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
         pixel_size_um=record.pixel_size_um,
         lines=lines,
         settings=record.inputs.protocol.measurement,
+        plate_shape=(record.plate_format.rows, record.plate_format.columns),
         provenance={
             "run_id": record.run_id,
             "plate_map_digest": record.plate_map_digest,

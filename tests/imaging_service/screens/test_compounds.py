@@ -140,7 +140,10 @@ def test_a_blinded_code_is_fitted_as_it_stands_and_unblinded_after(runs, tmp_pat
     assert "edaravone" not in (folder / "report.html").read_text(encoding="utf-8")
     assert not [f for f in fitted.findings if "edaravone" in f]
     tables = {name: read_screen_table(folder, name) for name in TABLES}
-    assert unblind(tables, read_compound_file(folder / "compound_registry.tsv"), tmp_path / "open") == []
+    assert (
+        unblind(tables, read_compound_file(folder / "compound_registry.tsv"), tmp_path / "open")
+        == []
+    )
     opened = pl.read_parquet(tmp_path / "open" / "responses.parquet")
     assert opened.columns[:6] == [
         "line",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from imaging_service.screens.remarks import PlateFile, ScreenFile, facts_of, remarks
+from imaging_service.screens.remarks import PlateFile, ScreenFile, facts_of, place_remarks, remarks
 from plate_maps.registry import Registry, read_lines
 
 
@@ -142,6 +142,29 @@ def test_a_sound_screen_has_no_remarks():
 )
 def test_each_weakness_is_one_remark(more, count):
     assert len(say(**more)) == count, say(**more)
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "treated", "said"),
+    [
+        (["A01", "B12"], ["C03", "D04"], True),
+        (["A01", "C05"], ["C03", "D04"], False),
+        (["A01", "B12"], ["A02", "H04"], False),
+        (["C05", "C06"], ["A02", "H04"], False),
+    ],
+)
+def test_vehicle_wells_at_the_edge_are_remarked(vehicle, treated, said):
+    wells = pl.DataFrame(
+        {
+            "well": [*vehicle, *treated, "D05"],
+            "line": ["S1"] * 5,
+            "control": ["vehicle"] * 2 + ["none"] * 2 + ["vehicle"],
+            "status": ["done"] * 4 + ["excluded"],
+        }
+    )
+    given = place_remarks(wells, plate())
+    assert len(given) == said
+    assert all(s.startswith("plate Plate r1: all vehicle wells of line S1") for s in given)
 
 
 def test_lines_that_share_no_batch_are_confounded_with_it():

@@ -1,0 +1,76 @@
+"""Plates whose outer wells, or whose vehicle column, read less: wells of one line by a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from phenotypes.columns.dictionary import conform
+from phenotypes.statistics.hill import occupancy
+from plate_maps.wells import Well, row_letters
+
+DOSES = np.geomspace(1e-8, 3e-5, 8)
+SHAPES = {96: (8, 12), 384: (16, 24)}
+
+
+def edge_plate(
+    rng: np.random.Generator,
+    design: str,
+    *,
+    lost: float = 0.0,
+    wells: int = 96,
+    compounds: int = 6,
+    replicates: int = 1,
+    cv: float = 0.10,
+    active: Mapping[str, tuple[float, float]] | None = None,
+) -> pl.DataFrame:
+    """A well table of `compounds` at eight doses.
+
+    `design` says where the vehicle wells lie: in the last "column" or the first "row", "inside" in
+    the second column, "mixed" (the last column and as many inside), at "random" inside. Wells in
+    the same place read `lost` less. `active` maps compound ► (effect, EC50).
+    """
+    rows, columns = SHAPES[wells]
+    inner = [Well(r, c) for r in range(2, rows) for c in range(2, columns)]
+    inner = [inner[i] for i in rng.permutation(len(inner))]
+    vehicle = {
+        "column": [Well(r, columns) for r in range(1, rows + 1)],
+        "row": [Well(1, c) for c in range(1, rows + 1)],
+        "inside": [Well(r, 2) for r in range(2, rows)],
+        "mixed": [Well(r, columns) for r in range(1, rows + 1)] + inner[:rows],
+        "random": inner[:rows],
+    }[design]
+    free = [w for w in inner if w not in vehicle and (design != "inside" or w.column != 2)]
+    conditions = [("vehicle", "DMSO", 0.0)] * len(vehicle) + [
+        ("none", f"c{i}", float(dose))
+        for i in range(compounds)
+        for dose in DOSES
+        for _ in range(replicates)
+    ]
+    table = []
+    for well, (control, compound, dose) in zip([*vehicle, *free], conditions, strict=False):
+        span, ec50 = (active or {}).get(compound, (0.0, 1e-6))
+        reads_less = (
+            well.column == 2
+            if design == "inside"
+            else well.row in (1, rows) or well.column in (1, columns)
+        )
+        level = 200 * (1 + span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0]))
+        table.append(
+            {
+                "well": f"{row_letters(well.row)}{well.column:02d}",
+                "line": "S1",
+                "genotype": "SOD1",
+                "compound": compound,
+                "dose_molar": dose,
+                "control": control,
+                "batch": "b1",
+                "status": "done",
+                "reason": "",
+                "nuclei_count": 100,
+                "live_density": level * (1 - lost * reads_less) * (1 + cv * rng.normal()),
+            }
+        )
+    return conform(pl.DataFrame(table), "well")
