@@ -185,12 +185,12 @@ def test_without_a_registry_nothing_is_renamed():
 
 
 def test_a_registry_that_cannot_be_used_is_refused(tmp_path):
-    with pytest.raises(ScreenError, match="there is no file"):
+    with pytest.raises(ScreenError, match=says("screen.file_missing")):
         set_compounds(tmp_path, tmp_path / "none.tsv")
     (tmp_path / "bad.tsv").write_text(REGISTRY + "C3\tRiluzole hcl\t\t\n", encoding="utf-8")
-    with pytest.raises(ScreenError, match="also belongs to compound riluzole"):
+    with pytest.raises(ScreenError, match=says("compounds.name_of_two")):
         set_compounds(tmp_path, tmp_path / "bad.tsv")
     (tmp_path / "bad.tsv").write_bytes(b"id\tname\n\xff\t\xff\n")
-    with pytest.raises(ScreenError, match="is not UTF-8 text"):
+    with pytest.raises(ScreenError, match=says("screen.not_utf8")):
         set_compounds(tmp_path, tmp_path / "bad.tsv")
     assert not (tmp_path / "compound_registry.tsv").exists()
