@@ -12,6 +12,7 @@ from plate_maps.check import confounded
 from plate_maps.compounds import Compounds, name_remarks
 from plate_maps.genotypes import Health
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
+from plate_maps.names import shape
 from plate_maps.registry import Registry
 
 
@@ -181,7 +182,7 @@ def remarks(
     findings += [
         f"screen.toml: healthy_lines names {n}, which no plate has"
         for n in file.healthy_lines or ()
-        if n not in set(lines)
+        if shape(n) not in set(map(shape, lines))
     ]
     judged = [h for h in line_healths(conditions, registry, file).values() if h.line in set(lines)]
     if question := asked(judged):

@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from phenotypes.plates.identity import IdentityThreshold, identity_threshold
 from plate_maps.genotypes import Health
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
+from plate_maps.names import shape
 from segmentation.settings import STRICT, Positive, meaning
 
 MIN_HEALTHY = 100
@@ -120,7 +121,8 @@ def healthy_lines(conditions: pl.DataFrame, named: Sequence[str] = ()) -> list[s
     (`plate_maps.health`).
     """
     if named:
-        return sorted(named)
+        lines = {shape(line): line for line in conditions["line"].drop_nulls().unique()}
+        return sorted({lines.get(shape(name), name) for name in named})
     return [n for n, line in _healths(conditions).items() if line.health is Health.HEALTHY]
 
 

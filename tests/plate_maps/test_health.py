@@ -60,6 +60,7 @@ def test_the_registry_comes_before_the_words_and_the_difference_is_named():
 def test_named_lines_come_before_everything_and_the_others_are_disease():
     record = Line("L", "D1", zygosity="heterozygous")
     assert one(record, ["SOD1"], ["L"]).health is Health.HEALTHY
+    assert one(record, ["SOD1"], ["l\u200b "]).health is Health.HEALTHY
     assert one(record, ["SOD1"], ["L"]).contradicted == "genotype 'SOD1'"
     assert one(None, ["healthy carrier"], ["M"]).health is Health.DISEASE
     assert one(None, ["healthy carrier"], []).health is Health.DISEASE

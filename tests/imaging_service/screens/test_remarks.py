@@ -127,6 +127,7 @@ def test_a_sound_screen_has_no_remarks():
         ({"file": ScreenFile(name="s", effect_dose_molar={"y": 1e-6})}, 1),
         ({"file": ScreenFile(name="s", effect_dose_molar={"x": 1e-6})}, 0),
         ({"file": ScreenFile(name="s", healthy_lines=("S1-iso", "nobody"))}, 1),
+        ({"file": ScreenFile(name="s", healthy_lines=("s1\u2011ISO",))}, 0),
         ({"table": conditions(("S1", "SOD1", "r1", ""), ("S1-iso", "corrected", "r1", ""))}, 1),
         (
             {

@@ -104,6 +104,7 @@ def test_refused_identity_leaves_nobody_called():
 def test_healthy_lines_are_named_or_read_from_the_genotype():
     assert healthy_lines(CONDITIONS) == ["HC"]
     assert healthy_lines(CONDITIONS, ["X", "D"]) == ["D", "X"]
+    assert healthy_lines(CONDITIONS, ["hc ", "HC"]) == ["HC"]
     assert healthy_lines(CONDITIONS.filter(pl.col("line") == "D")) == []
 
 
