@@ -367,6 +367,7 @@ CASES = [
     ),
     (WellSettings, "many_puncta", 5, {"puncta_many_fraction"}),
     (WellSettings, "min_cells", 61, MEANS | SINGLE | {"neurite_length_per_neuron", "response"}),
+    (WellSettings, "min_vehicle_wells", 13, {"response"}),
     (CallSettings, "pyknotic_area", 0.6, {"is_pyknotic"}),
     (CallSettings, "pyknotic_dna", 1.3, {"is_pyknotic"}),
     (CallSettings, "mislocalised_percentile", 10.0, {"is_mislocalised", "reason"}),
