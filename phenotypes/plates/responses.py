@@ -17,7 +17,7 @@ from phenotypes.plates.controls import quality_table
 from phenotypes.plates.normalise import normalised, unit_of
 from phenotypes.plates.wells import PER_NEURON, WellSettings
 from phenotypes.statistics.dose_response import fit
-from phenotypes.statistics.hill import DoseResponse, too_few_vehicles
+from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 from phenotypes.statistics.odd_vehicle import odd_vehicles
 
@@ -322,8 +322,6 @@ def _refusal(
             ResponseStatus.VEHICLE_IS_ZERO,
             f"{name} is 0 in the vehicle wells of line {line}; a percentage of it means nothing",
         )
-    if len(vehicle) < settings.min_vehicle_wells:
-        return too_few_vehicles(settings.min_vehicle_wells, {"n_vehicle": len(vehicle)})
     return None
 
 

@@ -94,7 +94,7 @@ CONDITIONS = pl.DataFrame(
         "genotype": ["healthy"] * 24,
         "compound": ["DMSO"] * 12 + ["x"] * 12,
         "batch": ["b"] * 24,
-        "dose_molar": [0.0] * 12 + [1e-6, 1e-5] * 6,
+        "dose_molar": [0.0] * 12 + [1e-8, 1e-7, 1e-6, 1e-5] * 3,
         "control": ["vehicle"] * 12 + ["none"] * 12,
     }
 )
