@@ -38,6 +38,7 @@ LATER = {
         "fragment_circularity",
         "max_conflict",
         "min_cells",
+        "min_vehicle_wells",
     ),
     "reference": ("pyknotic_area", "pyknotic_dna", "mislocalised_percentile"),
     "quality": ("uneven", "debris", "confluence", "trend_p", "autofluorescent_z"),

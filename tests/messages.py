@@ -158,7 +158,7 @@ SAYS = {
     "deaths.threshold_missing": "needs a threshold",
     "controls.too_few_wells": "2 positive and 8 vehicle wells; 3 of each",
     "dose_response.lengths_differ": "give two lists of the same length",
-    "dose_response.not_finite": "a dose is negative or not finite, or a response is not finite",
+    "dose_response.negative_dose": "a dose is negative or infinite; correct it in the plate map",
     "meta_analysis.too_few_donors": "2 donors; a statement across donors needs 3",
     "review.negative_label": "nuclei has a negative label",
     "potencies.no_pair": "names no isogenic pair among its lines",

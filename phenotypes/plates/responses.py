@@ -6,7 +6,7 @@ Each row has its uncertainty, or the reason why there is no number.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from phenotypes.plates.wells import PER_NEURON, WellSettings
 from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
+from phenotypes.statistics.odd_vehicle import odd_vehicles
 
 # Phenotypes of a whole well, which are given however few cells it has.
 _COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
@@ -137,6 +138,7 @@ def respond(
     Responses(6 rows: 4 too_few_doses, 2 too_few_wells)
     """
     settings, wells = settings or WellSettings(), with_edge(wells, plate_shape)
+    measured, wells = wells, _finite(wells, phenotypes)
     quality = quality_table(wells, phenotypes, seed=seed)
     windows = {(r["line"], r["phenotype"]): r for r in quality.iter_rows(named=True)}
     treated = wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
@@ -159,7 +161,7 @@ def respond(
             planned = treated.filter((pl.col("line") == line) & (pl.col("compound") == compound))
             result = _refusal(
                 wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings
-            ) or fit(used["dose_molar"].to_list(), used["response"].to_list(), seed=seed)
+            ) or _curve(used, seed, settings)
             result = judged_by_place(result, used, apart(values, line, compound), unit_of(name))
             window = windows.get((line, name), {})
             rows.append(
@@ -172,7 +174,16 @@ def respond(
                     "unit": unit_of(name),
                     **_result_columns(result),
                     "ec50_absolute_molar": _absolute(result, name, used["dose_molar"]),
-                    "reason": "; ".join(filter(None, (result.reason, _lost_doses(planned, used)))),
+                    "reason": "; ".join(
+                        filter(
+                            None,
+                            (
+                                result.reason,
+                                _lost_doses(planned, used),
+                                _not_finite(measured, name, line, compound),
+                            ),
+                        )
+                    ),
                     "n_cells": int(used["nuclei_count"].sum() or 0) if result.n_wells else 0,
                     "n_plates": 1,
                     "n_batches": planned["batch"].n_unique(),
@@ -215,6 +226,7 @@ def lines_to_fit(
     from the whole plate: the dose range that all lines were given, or the refusal of a phenotype.
     """
     settings = settings or WellSettings()
+    before, after = _finite(before, phenotypes), _finite(after, phenotypes)
     watched = ["well", "line", "status", "population", "nuclei_count", *phenotypes]
     same = before.select(watched).join(
         after.select(watched), on=watched, how="semi", nulls_equal=True
@@ -235,6 +247,52 @@ def _of_plate(
     return _plate_refusal(
         wells, name, phenotype(name).coarsest_pixel_um, pixel_size_um, settings
     ), _common_ranges(_values(wells, name))
+
+
+def _finite(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFrame:
+    """Wells with null in place of values that are not finite: these are no measurements."""
+    return wells.with_columns(
+        pl.when(pl.col(name).cast(pl.Float64).is_finite()).then(pl.col(name))
+        for name in dict.fromkeys(phenotypes)
+    )
+
+
+def _not_finite(wells: pl.DataFrame, name: str, line: str, compound: str) -> str:
+    """Name the wells of a row whose value is not finite, in words."""
+    treated = (pl.col("compound") == compound) & (pl.col("control") == "none")
+    of_row = (pl.col("status") == WellStatus.DONE) & (treated | (pl.col("control") == "vehicle"))
+    lost = wells.filter(
+        of_row & (pl.col("line") == line) & ~pl.col(name).cast(pl.Float64).is_finite()
+    )["well"].to_list()
+    if not lost:
+        return ""
+    return f"{name} is not a finite number in {len(lost)} well(s) left out: {', '.join(lost)}"
+
+
+def _curve(used: pl.DataFrame, seed: int, settings: WellSettings) -> DoseResponse:
+    """Fit the wells of a row, or refuse it where a vehicle well spoils what it is compared with."""
+    dose, response = used["dose_molar"].to_numpy(), used["response"].to_numpy()
+    odd = odd_vehicles(dose.astype(float), response)
+    n_vehicle = int((dose == 0).sum())
+    least = settings.min_vehicle_wells
+    if not len(odd):
+        return fit(dose.tolist(), response.tolist(), seed=seed, min_vehicles=least)
+    listed = ", ".join(f"{used['well'][int(i)]} at {response[i]:.3g}" for i in odd)
+    remark = f"far from the other vehicle wells: {listed}"
+    if n_vehicle - len(odd) < least <= n_vehicle:
+        reason = (
+            f"{remark}; without it {n_vehicle - len(odd)} are left, and a response needs {least}."
+            " Look at the well and exclude it, or keep more vehicle wells"
+        )
+        return DoseResponse(
+            ResponseStatus.TOO_FEW_VEHICLES,
+            reason,
+            n_wells=int((dose > 0).sum()),
+            n_vehicle=n_vehicle,
+            n_doses=len(set(dose[dose > 0].tolist())),
+        )
+    curve = fit(dose.tolist(), response.tolist(), seed=seed, min_vehicles=least)
+    return replace(curve, reason="; ".join(filter(None, (curve.reason, remark))))
 
 
 def _values(wells: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -36,6 +36,9 @@ class WellSettings(AttributionSettings):
         Count, meaning("Number of puncta from which a cell counts in puncta_many_fraction.")
     ] = 3
     min_cells: Annotated[Count, meaning("Means of a well over fewer cells are withheld.")] = 20
+    min_vehicle_wells: Annotated[
+        Count, meaning("Responses relative to fewer vehicle wells of the line are withheld.")
+    ] = 4
 
 
 def well_table(

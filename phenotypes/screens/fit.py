@@ -34,6 +34,7 @@ from phenotypes.screens.moderated import best_doses, with_moderated_tests, with_
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
 from phenotypes.screens.vehicles import odd_batches, vehicles_table
 from phenotypes.screens.windows import windows_table
+from phenotypes.statistics.multiple_testing import with_q_values
 
 RATIO_FLOOR = float(np.log2(1.2))
 
@@ -239,6 +240,7 @@ def fit_screen(
         else pl.DataFrame(schema={"line": pl.String})
     )
     table = conform(table, "screen")
+    table = with_q_values(table, ["phenotype"], of="curve_")
     table = judged_rows(with_screen_tests(table, at_dose, best_doses(lines)), facts.healthy)
     table = _with_plates(table, plates, quality, provenance, software_version)
     compounds = across_lines_table(

@@ -194,6 +194,7 @@ class ScreenRow:
         row |= {
             "curve_status": curve.status,
             "curve_reason": curve.reason,
+            "curve_p_value": curve.p_value,
             "direction": curve.direction or None,
             "model": curve.model or None,
             "ec50_molar": curve.ec50,

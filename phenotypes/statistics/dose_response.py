@@ -6,7 +6,10 @@ and so determine E0.
 
 A curve is tested against a constant. The F statistic does not follow F with 3 degrees of freedom,
 since EC50 and h are not identified under a constant (Davies, Biometrika 74:33, 1987). p is
-therefore taken from permutations of the wells over doses, which is exact for any design.
+therefore taken from permutations of the wells over doses, which is exact for any design. A
+response that no Hill curve follows (up and down again) is seen by the means at the doses.
+
+Where a curve does not fit these means, it is not published: they are.
 """
 
 from __future__ import annotations
@@ -19,16 +22,28 @@ import numpy as np
 from scipy import optimize, stats
 
 from phenotypes.columns.statuses import ResponseStatus
+from phenotypes.statistics.ec50_interval import Profile, ec50_interval
 from phenotypes.statistics.hill import (
     ALPHA,
     HILL_BOUNDS,
     MIN_DOSES,
+    MIN_VEHICLES,
     DoseResponse,
     Plane,
     Real,
+    at_slope_bound,
     hill_curve,
     occupancy,
     too_few_doses,
+    too_few_vehicles,
+)
+from phenotypes.statistics.lack_of_fit import (
+    FIT_ALPHA,
+    DoseMeans,
+    lack_of_fit,
+    means_of_wells,
+    response_score,
+    reversal,
 )
 from phenotypes.statistics.permutation import permutation_p
 
@@ -36,9 +51,18 @@ from phenotypes.statistics.permutation import permutation_p
 MIN_WELLS = 8
 _STEP_DECADES = 0.04
 _HILLS = np.geomspace(*HILL_BOUNDS, 28)
+# Shares of the sum of squares under which residuals, and differences, count as rounding.
+_ROUNDING = 1e-9
+_SAME = 1e-12
 
 
-def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> DoseResponse:
+def fit(
+    dose: Sequence[float],
+    response: Sequence[float],
+    *,
+    seed: int = 0,
+    min_vehicles: int = MIN_VEHICLES,
+) -> DoseResponse:
     """Fit one curve to the wells of one line and compound.
 
     Parameters
@@ -46,17 +70,22 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
     dose
         mol/L, 0 for vehicle wells.
     response
-        One value per well, normalised or not, in any unit.
+        One value per well, normalised or not, in any unit. Wells without a finite dose and
+        response are left out, and the reason counts them.
     seed
         Seed of the permutations.
+    min_vehicles
+        Fewer vehicle wells give the status "too_few_vehicles".
 
     Returns
     -------
     DoseResponse
         `status` is "ok"; "flat" (a constant fits as well); "below_tested_range" or
         "above_tested_range" (half of the effect is reached outside the tested doses; `ec50` is
-        None); "not_determined" (an end of the EC50's interval is open; the other is given, `ec50`
-        is None); "no_vehicle"; "too_few_doses"; "too_few_wells".
+        None); "not_determined" (the EC50 is not shown to lie among the tested doses; its interval
+        is given, `ec50` is None); "not_monotone" (the response rises and falls; effects are means
+        of wells); "lack_of_fit" (no Hill curve, nor both rise and fall); "no_vehicle";
+        "too_few_vehicles"; "too_few_doses"; "too_few_wells".
 
     Examples
     --------
@@ -74,11 +103,17 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
         raise ValueError(
             f"doses have shape {x.shape} and responses {y.shape}; give two lists of the same length"
         )
-    if not (np.isfinite(x).all() and np.isfinite(y).all() and (x >= 0).all()):
-        raise ValueError(
-            "a dose is negative or not finite, or a response is not finite; leave out wells"
-            " without a value first"
-        )
+    if (x < 0).any() or np.isinf(x).any():
+        raise ValueError("a dose is negative or infinite; correct it in the plate map")
+    finite = np.isfinite(x) & np.isfinite(y)
+    curve = _fit(x[finite], y[finite], seed, min_vehicles)
+    if finite.all():
+        return curve
+    remark = f"{int((~finite).sum())} well(s) without a finite dose and response left out"
+    return replace(curve, reason="; ".join(filter(None, (curve.reason, remark))))
+
+
+def _fit(x: Real, y: Real, seed: int, min_vehicles: int) -> DoseResponse:
     treated = np.unique(x[x > 0])
     counts: Any = {
         "n_wells": int((x > 0).sum()),
@@ -99,29 +134,42 @@ def fit(dose: Sequence[float], response: Sequence[float], *, seed: int = 0) -> D
             f"{len(y)} wells with values, vehicle included; a curve needs {MIN_WELLS}",
             **counts,
         )
+    if counts["n_vehicle"] < min_vehicles:
+        return too_few_vehicles(min_vehicles, counts)
     plane = Plane(x, _centred, _STEP_DECADES, _HILLS)
+    means = means_of_wells(x, y)
     total = float(((y - y.mean()) ** 2).sum())
-    if total <= 1e-12 * max(1.0, float((y**2).sum())):
+    if total <= _SAME * max(1.0, float((y**2).sum())):
         return _flat(x, y, counts, 1.0, "all wells have the same value")
-    p_value = _curve_p(plane, y, seed)
+    p_value = _response_p(plane, y, seed)
     if p_value >= ALPHA:
         return _flat(
             x, y, counts, p_value, f"a constant fits as well as a curve (p = {p_value:.2g})"
         )
-    return _hill(x, y, plane, counts, p_value)
+    return _hill(x, y, plane, means, counts, p_value)
 
 
 def _centred(y: Real) -> Real:
     return np.asarray(y - y.mean(-1, keepdims=True))
 
 
-def _curve_p(plane: Plane, y: Real, seed: int) -> float:
-    """Permutation p of the best curve, wells permuted over doses.
+def _response_p(plane: Plane, y: Real, seed: int) -> float:
+    """Permutation p of no response to the dose, wells permuted over doses.
 
     A coarser grid of shapes is used for the observed and the permuted wells alike.
     """
-    shapes = plane.unit[::3, ::3].reshape(-1, len(y))
-    return permutation_p(y, lambda v: np.asarray(((shapes @ v.T) ** 2).max(axis=0)), seed=seed)
+    shapes = plane.shapes(3, 3)
+    dose, number = np.unique(plane.x, return_inverse=True)
+    groups = np.eye(len(dose))[number].T
+    groups /= np.sqrt(groups.sum(axis=1, keepdims=True))
+
+    def score(v: Real) -> Real:
+        total = (v**2).sum(axis=-1)
+        curve = ((shapes @ v.T) ** 2).max(axis=0) / total
+        means = ((groups @ v.T) ** 2).sum(axis=0) / total
+        return response_score(curve, means, len(y), len(dose))
+
+    return permutation_p(y, score, seed=seed)
 
 
 def _flat(x: Real, y: Real, counts: Any, p_value: float, reason: str) -> DoseResponse:
@@ -166,8 +214,12 @@ def _linear(parameters: Real, x: Real, y: Real) -> tuple[float, float]:
     return float(y.mean() - span * f.mean()), span
 
 
-def _hill(x: Real, y: Real, plane: Plane, counts: Any, p_value: float) -> DoseResponse:
-    explained = plane.explained(_centred(y))
+def _hill(
+    x: Real, y: Real, plane: Plane, means: DoseMeans, counts: Any, p_value: float
+) -> DoseResponse:
+    centred = _centred(y)
+    total = float(centred @ centred)
+    explained = plane.explained(centred)
     start = np.array(plane.best(explained))
     bounds = [(float(plane.theta[0]), float(plane.theta[-1])), tuple(np.log(HILL_BOUNDS))]
     solution = optimize.minimize(
@@ -176,35 +228,49 @@ def _hill(x: Real, y: Real, plane: Plane, counts: Any, p_value: float) -> DoseRe
         (x, y),
         method="Nelder-Mead",
         bounds=bounds,
-        options={
-            "xatol": 1e-7,
-            "fatol": 1e-12 * float(((y - y.mean()) ** 2).sum()),
-            "maxiter": 2000,
-        },
+        options={"xatol": 1e-7, "fatol": 1e-12 * total, "maxiter": 2000},
     )
     theta, hill = float(solution.x[0]), float(np.exp(solution.x[1]))
     e0, span = _linear(solution.x, x, y)
     rss = float(solution.fun)
+    cost, steps = total - explained.max(axis=1), total - (plane.cliffs @ centred) ** 2
+    least = max(min(rss, float(cost.min()), float(steps.min())), 0.0)
+    fit_p = lack_of_fit(least, 4, means, len(means.dose))
+    if fit_p is not None and fit_p < FIT_ALPHA:
+        return _no_curve(means, counts, p_value, fit_p)
     degrees = len(y) - 4
     variance = rss / degrees
     covariance = _covariance(np.array([hill, e0, e0 + span, theta]), x, y, variance)
-    bound = rss + variance * float(stats.f.ppf(1 - ALPHA, 1, degrees))
-    ends = _interval(x, y, plane, explained, theta, bound)
+    profile = Profile(
+        plane.theta,
+        cost,
+        theta,
+        least,
+        max(least, _ROUNDING * total) / degrees,
+        degrees,
+        plane.gaps,
+        steps,
+        at_slope_bound(hill),
+        lambda t: total - plane.explained_at(centred, t),
+    )
+    tested = np.log10(x[x > 0])
     curve = hill_curve(
         x,
         theta,
         hill,
         e0,
         span,
-        ends,
+        ec50_interval(profile, float(tested.min()), float(tested.max())),
         counts,
         p_value=p_value,
         residual_sd=float(np.sqrt(variance)),
         covariance=covariance,
+        degrees=degrees,
     )
-    half_width = _effect_half_width(
-        covariance, theta, hill, span, float(np.log10(x.max())), degrees
-    )
+    if fit_p is None:
+        remark = "too few replicates to test whether the curve fits"
+        curve = replace(curve, reason="; ".join(filter(None, (curve.reason, remark))))
+    half_width = _effect_half_width(covariance, theta, hill, span, float(tested.max()), degrees)
     if half_width is None or curve.effect is None:
         return curve
     return replace(
@@ -212,37 +278,29 @@ def _hill(x: Real, y: Real, plane: Plane, counts: Any, p_value: float) -> DoseRe
     )
 
 
-def _interval(
-    x: Real, y: Real, plane: Plane, explained: Real, best: float, bound: float
-) -> tuple[float | None, float | None]:
-    """Ends of the profile-likelihood interval of log10 EC50.
-
-    None where the profile does not cross the likelihood-ratio bound on that side. The profile over
-    the grid has the grid's slopes only and so lies above the true one: it says where the search
-    begins, and each candidate is then checked with the best slope.
-    """
-
-    def excess(theta: float) -> float:
-        inner = optimize.minimize_scalar(
-            lambda log_h: _rss(np.array([theta, log_h]), x, y),
-            bounds=tuple(np.log(HILL_BOUNDS)),
-            method="bounded",
-            options={"xatol": 1e-4},
-        )
-        return float(inner.fun) - bound
-
-    rough = ((y - y.mean()) ** 2).sum() - explained.max(axis=1)
-    ends: list[float | None] = []
-    for side in (plane.theta[plane.theta < best][::-1], plane.theta[plane.theta > best]):
-        over = rough[np.searchsorted(plane.theta, side)] > bound
-        candidates = side[np.argmax(over) :] if over.any() else side[:0]
-        beyond = next((t for t in candidates if excess(float(t)) > 0), None)
-        ends.append(
-            None
-            if beyond is None
-            else float(optimize.brentq(excess, best, float(beyond), xtol=1e-4))
-        )
-    return ends[0], ends[1]
+def _no_curve(means: DoseMeans, counts: Any, p_value: float, fit_p: float) -> DoseResponse:
+    """Means of wells in place of a curve that does not fit them; the effect is at the top dose."""
+    turns = reversal(means)
+    reason = f"no Hill curve fits the means at the doses (lack of fit, p = {fit_p:.2g})"
+    effect = float(means.mean[-1] - means.mean[0])
+    half_width = float(
+        stats.t.ppf(1 - ALPHA / 2, means.degrees)
+        * np.sqrt(means.variance * (1 / means.weight[0] + 1 / means.weight[-1]))
+    )
+    return DoseResponse(
+        ResponseStatus.NOT_MONOTONE if turns else ResponseStatus.LACK_OF_FIT,
+        "; ".join(filter(None, (turns, reason, "e0, emax and effect are means of wells"))),
+        **counts,
+        model="means",
+        e0=float(means.mean[0]),
+        emax=float(means.mean[-1]),
+        effect=effect,
+        effect_low=effect - half_width,
+        effect_high=effect + half_width,
+        p_value=p_value,
+        residual_sd=float(np.sqrt(means.variance)),
+        means=means.points(),
+    )
 
 
 def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | None:
@@ -270,10 +328,10 @@ def _covariance(parameters: Real, x: Real, y: Real, variance: float) -> Real | N
             )
             hessian[a, b] = hessian[b, a] = difference / (4 * steps[a] * steps[b])
     try:
-        covariance: Real = np.asarray(np.linalg.inv(hessian / (2 * variance)), float)
+        covariance: Real = np.asarray(2 * variance * np.linalg.inv(hessian), float)
     except np.linalg.LinAlgError:
         return None
-    return covariance if (np.diag(covariance) > 0).all() else None
+    return covariance if (np.diag(covariance) >= 0).all() else None
 
 
 def _effect_half_width(
@@ -286,4 +344,4 @@ def _effect_half_width(
     slope = span * top * (1 - top) * np.log(10)
     gradient = np.array([slope * (log_top - theta), -top, top, -slope * hill])
     variance = float(gradient @ covariance @ gradient)
-    return float(stats.t.ppf(1 - ALPHA / 2, degrees) * np.sqrt(variance)) if variance > 0 else None
+    return float(stats.t.ppf(1 - ALPHA / 2, degrees) * np.sqrt(variance)) if variance >= 0 else None

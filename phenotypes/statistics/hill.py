@@ -21,12 +21,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from phenotypes.columns.statuses import ResponseStatus
+from phenotypes.statistics.ec50_interval import Ec50Interval
 
 Real = NDArray[np.float64]
 
 MIN_DOSES = 4
 ALPHA = 0.05
 HILL_BOUNDS = (0.3, 8.0)
+# Steeper curves, never published: they count in the EC50's interval and in the test of fit, since
+# a cliff between two doses does not say where it lies.
+STEEP = (12.0, 20.0, 50.0, 200.0)
+MIN_VEHICLES = 4
 # How far outside the tested doses, in decades, an EC50 is still searched for.
 MARGIN_DECADES = 1.0
 _REFINEMENTS = 6
@@ -37,8 +42,9 @@ class DoseResponse:
     """A fitted curve, or the reason why there is none.
 
     Doses in mol/L (or the unit given), responses in the unit given. Intervals are 95 %; None is an
-    open end. `covariance` belongs to (h, E0, Einf, log10 EC50). `fitted_log_ec50` is given also
-    where `ec50` is withheld: outside the tested doses, or not determined.
+    open end. `covariance` belongs to (h, E0, Einf, log10 EC50) and has `degrees` degrees of
+    freedom. `fitted_log_ec50` is given also where `ec50` is withheld: outside the tested doses, or
+    not determined. `means` are (dose, mean response), vehicle first, where no curve fits.
 
     Examples
     --------
@@ -69,6 +75,8 @@ class DoseResponse:
     residual_sd: float | None = None
     covariance: Real | None = field(default=None, repr=False, compare=False)
     fitted_log_ec50: float | None = None
+    degrees: float | None = None
+    means: tuple[tuple[float, float], ...] = ()
 
     def __repr__(self) -> str:
         ec50 = "" if self.ec50 is None else f", EC50 {self.ec50:.3g}"
@@ -79,8 +87,16 @@ class DoseResponse:
         )
 
     def predict(self, dose: Sequence[float] | Real) -> Real:
-        """Fitted response at doses; NaN where no model was fitted."""
+        """Fitted response at doses; NaN where no model was fitted.
+
+        Where no curve fits, the means of the wells, joined by straight lines over log dose.
+        """
         x = np.asarray(dose, float)
+        if self.means:
+            doses, means = np.array(self.means).T
+            with np.errstate(divide="ignore"):
+                between = np.interp(np.log(x), np.log(doses[1:]), means[1:])
+            return np.asarray(np.where(x > 0, between, means[0]))
         if self.model == "constant" and self.e0 is not None:
             return np.full(x.shape, self.e0)
         if (
@@ -131,11 +147,11 @@ class DoseResponse:
         None where the curve has no covariance.
         """
         gradient = self.gradient(dose)
-        if self.covariance is None or gradient is None:
+        if self.covariance is None or gradient is None or self.degrees is None:
             return None
         x = np.asarray(dose, float)
         variance = np.einsum("pi,ij,pj->p", gradient, self.covariance, gradient)
-        quantile = stats.t.ppf(1 - ALPHA / 2, self.n_wells + self.n_vehicle - 4)
+        quantile = stats.t.ppf(1 - ALPHA / 2, self.degrees)
         half_width = quantile * np.sqrt(np.maximum(variance, 0))
         curve = self.predict(x)
         return curve - half_width, curve + half_width
@@ -172,22 +188,49 @@ class Plane:
     """
 
     def __init__(self, x: Real, centre: Callable[[Real], Real], step: float, hills: Real) -> None:
-        self.x, self.centre, self.step, self.hills = x, centre, step, hills
+        self.x, self.centre, self.step = x, centre, step
+        self.n_hills, self.hills = len(hills), np.concatenate([hills, STEEP])
         tested = np.log10(np.unique(x[x > 0]))
         low, high = tested[0] - MARGIN_DECADES, tested[-1] + MARGIN_DECADES
-        self.theta = np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)
-        curves = centre(occupancy(x, self.theta[:, None, None], hills[None, :, None]))
+        even = np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)
+        self.theta = np.union1d(even, tested[[0, -1]])
+        curves = centre(occupancy(x, self.theta[:, None, None], self.hills[None, :, None]))
         norm = np.sqrt((curves**2).sum(-1, keepdims=True))
         # A curve that is constant over the design explains nothing.
         self.unit = np.divide(curves, norm, out=np.zeros_like(curves), where=norm > 1e-6)
+        # Cliffs between neighbouring doses, the first between vehicle and the lowest dose.
+        edges = np.concatenate([[-np.inf], tested])
+        self.gaps = np.stack([edges[:-1], edges[1:]], axis=1)
+        cliffs = centre((x[None, :] >= 10 ** (tested[:, None] - 1e-9)).astype(float))
+        norm = np.sqrt((cliffs**2).sum(-1, keepdims=True))
+        self.cliffs = np.divide(cliffs, norm, out=np.zeros_like(cliffs), where=norm > 1e-6)
+
+    def shapes(self, every_theta: int, every_hill: int) -> Real:
+        """Part of the curves (k, n), none of them steeper than what is published."""
+        part = self.unit[::every_theta, : self.n_hills : every_hill]
+        return np.asarray(part.reshape(-1, len(self.x)))
 
     def explained(self, centred: Real) -> Real:
         """Sums of squares (θ, h) of centred values that each curve explains."""
         return np.asarray((self.unit @ centred) ** 2)
 
+    def explained_at(self, centred: Real, theta: float) -> float:
+        """Sum of squares that the best curve with this log10 EC50 explains, steep ones included."""
+        slopes = np.log(self.hills)
+        for _ in range(_REFINEMENTS):
+            curves = self.centre(occupancy(self.x, theta, np.exp(slopes)[:, None]))
+            norm = (curves**2).sum(-1)
+            explained = np.divide(
+                (curves @ centred) ** 2, norm, out=np.zeros_like(norm), where=norm > 1e-12
+            )
+            j = int(explained.argmax())
+            slopes = np.linspace(slopes[max(j - 1, 0)], slopes[min(j + 1, len(slopes) - 1)], 9)
+        return float(explained.max())
+
     def best(self, explained: Real) -> tuple[float, float]:
-        """(log10 EC50, ln h) of the grid point that explains most."""
-        i, j = np.unravel_index(explained.argmax(), explained.shape)
+        """(log10 EC50, ln h) of the grid point that explains most, h within HILL_BOUNDS."""
+        within = explained[:, : self.n_hills]
+        i, j = np.unravel_index(within.argmax(), within.shape)
         return float(self.theta[i]), float(np.log(self.hills[j]))
 
     def refined(self, centred: Real, theta: float, log_hill: float) -> tuple[float, float, float]:
@@ -219,33 +262,42 @@ def too_few_doses(n_doses: int, counts: Mapping[str, Any]) -> DoseResponse:
     return DoseResponse(ResponseStatus.TOO_FEW_DOSES, reason, **counts)
 
 
+def too_few_vehicles(needed: int, counts: Mapping[str, Any]) -> DoseResponse:
+    """Refuse a curve whose response without compound rests on too few vehicle wells."""
+    n = counts["n_vehicle"]
+    reason = (
+        f"{n} vehicle well{'' if n == 1 else 's'} with a value; responses are relative to vehicle,"
+        f" which needs {needed}"
+    )
+    return DoseResponse(ResponseStatus.TOO_FEW_VEHICLES, reason, **counts)
+
+
 def hill_curve(
     x: Real,
     theta: float,
     hill: float,
     e0: float,
     span: float,
-    ends: tuple[float | None, float | None],
+    interval: Ec50Interval,
     counts: Mapping[str, Any],
     **more: Any,
 ) -> DoseResponse:
     """Result of a fitted curve, with its status.
 
-    `span` is Einf − E0, `ends` are the ends of the interval of log10 EC50, `more` are further
-    fields of the result.
+    `span` is Einf − E0, `more` are further fields of the result.
     """
-    low, high = ends
-    status, reason, inside = ec50_status(theta, np.log10(x[x > 0]), low, high)
+    status, reason = ec50_status(theta, np.log10(x[x > 0]), interval)
     effect = span * float(occupancy(np.array([x.max()]), theta, hill)[0])
+    low, high = interval.low, interval.high
     return DoseResponse(
         status,
-        reason,
+        "; ".join(filter(None, (reason, _slope_remark(hill)))),
         **counts,
         model="hill4",
         direction="ascending" if span > 0 else "descending",
         ec50=float(10**theta) if status == ResponseStatus.OK else None,
-        ec50_low=float(10**low) if inside and low is not None else None,
-        ec50_high=float(10**high) if inside and high is not None else None,
+        ec50_low=None if low is None else float(10**low),
+        ec50_high=None if high is None else float(10**high),
         hill=hill,
         e0=e0,
         einf=e0 + span,
@@ -256,25 +308,39 @@ def hill_curve(
     )
 
 
-def ec50_status(
-    theta: float, tested: Real, low: float | None, high: float | None
-) -> tuple[str, str, bool]:
-    """(status, reason, whether the interval may be shown) of a log10 EC50.
+def at_slope_bound(hill: float) -> bool:
+    """Whether the response changes between two doses, faster than a slope could say."""
+    return hill > 0.999 * HILL_BOUNDS[1]
 
-    `tested` are the log10 doses, `low` and `high` the ends of the interval, None where it is open.
-    """
+
+def _slope_remark(hill: float) -> str:
+    """Say that the slope is at a bound, where its value is that of the bound."""
+    if at_slope_bound(hill):
+        return (
+            f"the slope is at its bound of {HILL_BOUNDS[1]:g}: the response changes between two"
+            " doses, and the EC50 may lie anywhere between them"
+        )
+    if hill < 1.001 * HILL_BOUNDS[0]:
+        return f"the slope is at its bound of {HILL_BOUNDS[0]:g}: the true curve may be shallower"
+    return ""
+
+
+def ec50_status(theta: float, tested: Real, interval: Ec50Interval) -> tuple[str, str]:
+    """(status, reason) of a log10 EC50; `tested` are the log10 doses."""
+    lowest, highest = (f"{10**end:.3g} mol/L" for end in (tested.min(), tested.max()))
+    if interval.above_lowest and interval.below_highest:
+        return ResponseStatus.OK, ""
     if theta < tested.min():
-        dose = f"{10 ** tested.min():.3g} mol/L"
-        reason = f"half of the effect is reached below the lowest tested dose, {dose}"
-        return ResponseStatus.BELOW_TESTED_RANGE, reason, False
+        reason = f"half of the effect is reached below the lowest tested dose, {lowest}"
+        return ResponseStatus.BELOW_TESTED_RANGE, reason
     if theta > tested.max():
-        dose = f"{10 ** tested.max():.3g} mol/L"
-        reason = f"half of the effect is not reached at the highest tested dose, {dose}"
-        return ResponseStatus.ABOVE_TESTED_RANGE, reason, False
-    if low is None or high is None:
-        # There is an effect, but a point estimate without both bounds would be read as a potency.
-        side = "downwards" if low is None else "upwards"
-        side = "on both sides" if low is None and high is None else side
-        reason = f"there is an effect, but the EC50's interval is open {side}"
-        return ResponseStatus.NOT_DETERMINED, reason, True
-    return ResponseStatus.OK, "", True
+        reason = f"half of the effect is not reached at the highest tested dose, {highest}"
+        return ResponseStatus.ABOVE_TESTED_RANGE, reason
+    sides = [
+        "above the lowest tested dose, " + lowest if not interval.above_lowest else "",
+        "below the highest tested dose, " + highest if not interval.below_highest else "",
+    ]
+    reason = (
+        f"there is an effect, but the EC50 is not shown to lie {' or '.join(filter(None, sides))}"
+    )
+    return ResponseStatus.NOT_DETERMINED, reason

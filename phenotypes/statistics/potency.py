@@ -6,7 +6,7 @@ Strategy. Both lines are fitted at once, with one slope h for both, since only b
 curves one line needs the same multiple of a dose at every effect. Each batch has an EC50 of its
 own, of which the line's is the multiple ρ: what a batch's stock or day does to both lines leaves
 the ratio. Given the EC50s and the slope the model is linear, so that least squares search few
-parameters (variable projection: Golub & Pereyra, SIAM J. Numer. Anal. 10:413, 1973). Whether the
+parameters (variable projection: Golub & Pereyra, SIAM J. Numerical Anal. 10:413, 1973). Whether the
 slopes differ is tested by the extra sum of squares of a slope for each line.
 
 Batches are n: the interval is that of the batches' own ratios about the common one (one step of

@@ -94,7 +94,7 @@ CONDITIONS = pl.DataFrame(
         "genotype": ["healthy"] * 24,
         "compound": ["DMSO"] * 12 + ["x"] * 12,
         "batch": ["b"] * 24,
-        "dose_molar": [0.0] * 12 + [1e-6, 1e-5] * 6,
+        "dose_molar": [0.0] * 12 + [1e-8, 1e-7, 1e-6, 1e-5] * 3,
         "control": ["vehicle"] * 12 + ["none"] * 12,
     }
 )
@@ -367,6 +367,7 @@ CASES = [
     ),
     (WellSettings, "many_puncta", 5, {"puncta_many_fraction"}),
     (WellSettings, "min_cells", 61, MEANS | SINGLE | {"neurite_length_per_neuron", "response"}),
+    (WellSettings, "min_vehicle_wells", 13, {"response"}),
     (CallSettings, "pyknotic_area", 0.6, {"is_pyknotic"}),
     (CallSettings, "pyknotic_dna", 1.3, {"is_pyknotic"}),
     (CallSettings, "mislocalised_percentile", 10.0, {"is_mislocalised", "reason"}),

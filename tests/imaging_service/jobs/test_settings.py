@@ -55,6 +55,7 @@ CHANGES = {
     "measurement.min_soma_area_um2": (60.0, COUNTED),
     "measurement.many_puncta": (5, COUNTED),
     "measurement.min_cells": (50, COUNTED),
+    "measurement.min_vehicle_wells": (6, COUNTED),
     "reference.healthy_lines": (("HC",), ("judge",)),
     "reference.pyknotic_area": (0.6, ("judge.calls",)),
     "reference.pyknotic_dna": (1.7, ("judge.calls",)),

@@ -6,6 +6,7 @@ import pytest
 
 from phenotypes.columns.dictionary import columns, conform
 from phenotypes.plates.responses import lines_to_fit, respond
+from phenotypes.plates.wells import WellSettings
 from phenotypes.statistics.hill import occupancy
 
 DOSES = [1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5]
@@ -246,3 +247,70 @@ def test_what_is_kept_and_what_is_fitted_again_is_what_a_whole_fit_gives(edit, l
     assert (
         pl.concat([kept, again]).drop("q_value").sort(keys).equals(whole.drop("q_value").sort(keys))
     )
+
+
+def of(table, **changes):
+    """The table with other values in some wells: column ► {well: value}."""
+    return table.with_columns(
+        pl.col("well")
+        .replace_strict(values, default=pl.col(name), return_dtype=pl.Float64)
+        .alias(name)
+        for name, values in changes.items()
+    )
+
+
+def test_fewer_vehicle_wells_than_the_protocol_asks_for_have_no_response():
+    table = plate({"L1": (0.8, 4e-7)})
+    three = table.filter(~pl.col("well").is_in(["W0", "W1", "W2"]))
+    row = respond(three, ["live_density"], pixel_size_um=0.65).table.row(0, named=True)
+    assert (row["status"], row["n_vehicle"]) == ("too_few_vehicles", 3)
+    assert (row["ec50_molar"], row["effect"], row["p_value"], row["auc"]) == (None,) * 4
+    assert "3 vehicle wells with a value" in row["reason"]
+    fewer = WellSettings(min_vehicle_wells=3)
+    row = respond(three, ["live_density"], pixel_size_um=0.65, settings=fewer).table.row(
+        0, named=True
+    )
+    assert row["status"] == "ok"
+
+
+def test_one_bad_vehicle_well_among_few_is_named_and_withholds_the_response():
+    table = of(plate({"L1": (-0.8, 4e-7)}), live_density={"W3": 320.0})
+    few = table.filter(~pl.col("well").is_in(["W0", "W1"]))
+    row = respond(few, ["live_density"], pixel_size_um=0.65).table.row(0, named=True)
+    assert (row["status"], row["n_vehicle"], row["effect"]) == ("too_few_vehicles", 4, None)
+    assert "far from the other vehicle wells: W3 at 1" in row["reason"]
+    more = respond(table, ["live_density"], pixel_size_um=0.65).table.row(0, named=True)
+    assert more["n_vehicle"] == 6
+    assert "far from the other vehicle wells: W3 at 1" in more["reason"]
+
+
+def test_values_that_are_not_finite_are_no_measurements():
+    table = plate({"L1": (0.8, 4e-7)})
+    bad = of(table, live_density={"W0": float("nan"), "W12": float("inf")})
+    null = of(table, live_density={"W0": None, "W12": None})
+    holed, empty = (respond(t, ["live_density"], pixel_size_um=0.65).table for t in (bad, null))
+    assert holed["status"].to_list() == ["ok"]
+    assert holed.drop("reason").equals(empty.drop("reason"))
+    assert holed["reason"][0].endswith(
+        "live_density is not a finite number in 2 well(s) left out: W0, W12"
+    )
+    assert lines_to_fit(bad, null, ["live_density"], pixel_size_um=0.65) == []
+
+
+def test_a_bell_has_the_effect_and_the_mean_response_of_its_wells():
+    table = plate({"L1": (0.0, 1e-6)}).with_columns(
+        pl.col("live_density") * pl.when(pl.col("dose_molar").is_in([3e-7, 1e-6])).then(1.5)
+        .otherwise(1.0)
+    )  # fmt: skip
+    responses = respond(table, ["live_density"], pixel_size_um=0.65)
+    row = responses.table.row(0, named=True)
+    curve = responses.curves[0]
+    at = {d: np.mean([r for x, r in zip(curve.dose, curve.response, strict=True) if x == d])
+          for d in set(curve.dose)}  # fmt: skip
+    assert (row["status"], row["model"], row["ec50_molar"]) == ("not_monotone", "means", None)
+    assert row["effect"] == pytest.approx(at[1e-5] - at[0.0])
+    assert row["emax"] == pytest.approx(at[1e-5])
+    steps = np.log10(DOSES)
+    means = [at[d] for d in DOSES]
+    area = np.trapezoid(means, steps) / (steps[-1] - steps[0])
+    assert row["auc"] == pytest.approx(area, rel=1e-3)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from phenotypes.columns.dictionary import columns
 from phenotypes.screens import rows
@@ -287,3 +288,15 @@ def test_a_trophic_drug_is_told_from_a_rescue_also_where_the_isogenic_line_is_mi
     assert "interaction over 2 of 3 batches" in found["rescue_reason"]
     idle = row(fitted(table), "S1", "nc_log2_aggregate")
     assert "trophic" not in idle["rescue_reason"]
+
+
+def test_curves_carry_p_and_q_over_the_rows_of_their_phenotype():
+    screen = fitted(wells(span={"live_density": -0.6}))
+    table = screen.responses
+    for (_,), part in table.group_by("phenotype"):
+        known = part.drop_nulls("curve_p_value")
+        assert len(known) == len(part) >= 2
+        expected = stats.false_discovery_control(known["curve_p_value"].to_numpy())
+        assert known["curve_q_value"].to_list() == pytest.approx(expected.tolist())
+    active = table.filter(pl.col("phenotype") == "live_density")
+    assert active["curve_q_value"].to_numpy().max() < 0.01

@@ -174,3 +174,12 @@ def test_the_last_digits_of_a_sum_do_not_change_what_a_row_is():
     nudged = replace(own, effect=own.effect + 1e-12, response=own.response - 1e-11)
     assert row(nudged).digest() == row(own).digest()
     assert row(replace(own, effect=own.effect + 1e-6)).digest() != row(own).digest()
+
+
+def test_a_row_carries_the_p_of_its_curve_and_the_batches_left_out_of_it():
+    own = ladder("b0", "b1", "b2")
+    few = np.where(np.array(own.batch) == "b0", 2.0, own.n_vehicle)
+    short = replace(own, n_vehicle=few)
+    fitted, expected = row(short).fit(), curve_of(short, "live_density")
+    assert fitted["curve_p_value"] == expected.p_value
+    assert "1 of 3 batch(es) left out for fewer than 4" in str(fitted["curve_reason"])

@@ -33,8 +33,11 @@ def test_intervals_cover_in_both_directions_though_batches_differ(span):
     rng = np.random.default_rng(0)
     found = [fit_batches(*simulated(rng, span)) for _ in range(200)]
     assert sum(r.status == "ok" for r in found) >= 196
-    assert {r.direction for r in found} == {"ascending" if span > 0 else "descending"}
-    assert sum(r.ec50_low <= 1e-6 <= r.ec50_high for r in found if r.ec50) >= 0.92 * len(found)
+    fitted = [r for r in found if r.model == "hill4"]
+    assert {r.direction for r in fitted} == {"ascending" if span > 0 else "descending"}
+    # Batches that agree better than their points have the interval of the points: 94.4 % at the
+    # least, by `benchmarks/curves.py`; 95 % and less three standard errors of 200 here.
+    assert sum((r.ec50_low or 0) <= 1e-6 <= (r.ec50_high or 1) for r in fitted) >= 0.9 * len(found)
 
 
 def test_flat_is_called_flat_though_batches_have_levels_of_their_own():
@@ -58,11 +61,17 @@ def test_one_batch_agrees_with_the_fit_to_wells():
     x, y, w, _ = simulated(rng, batches=1)
     y = y + rng.normal(0, 1, len(y))
     ours = fit_batches(x, y, w, np.zeros(len(x), int))
-    wells = fit(np.repeat(x, w.astype(int)), np.repeat(y, w.astype(int)))
-    assert ours.ec50 == pytest.approx(wells.ec50, rel=5e-3)
+    # Wells whose means are these: their scatter about them is noise, and changes no estimate.
+    dose = np.repeat(x, w.astype(int))
+    noise = rng.normal(0, 5, len(dose))
+    for d in x:
+        noise[dose == d] -= noise[dose == d].mean()
+    wells = fit(dose, np.repeat(y, w.astype(int)) + noise)
+    assert 10**ours.fitted_log_ec50 == pytest.approx(10**wells.fitted_log_ec50, rel=5e-3)
     assert ours.hill == pytest.approx(wells.hill, rel=5e-3)
     assert ours.emax == pytest.approx(wells.emax, rel=5e-3)
     assert "says nothing of another batch" in ours.reason
+    assert "one batch does not show whether a curve fits" in ours.reason
 
 
 def test_refusals_are_statuses():
@@ -144,7 +153,7 @@ SHARED = ([0, 3], [0, 2])
 
 @pytest.mark.parametrize("span", [-60.0, 60.0])
 def test_three_batches_that_disagree_have_the_cluster_robust_interval(span):
-    x, y, w, b = simulated(np.random.default_rng(3), span, ec50_sd=0.25, sd=2.0)
+    x, y, w, b = simulated(np.random.default_rng(3), span, ec50_sd=0.06, sd=0.5)
     ours = fit_batches(x, y, w, b)
     p, variance, points, clustered = reference_fit(x, y, w, b)
     assert ours.status == "ok"
@@ -191,14 +200,114 @@ def test_the_interval_is_neither_too_narrow_nor_too_wide_where_batches_disagree(
     found = [fit_batches(*simulated(rng, ec50_sd=0.25, sd=2.0)) for _ in range(300)]
     closed = [r for r in found if r.ec50]
     covered = sum(r.ec50_low <= 1e-6 <= r.ec50_high for r in closed) / len(closed)
-    assert len(closed) >= 280
+    # Not all are shown to lie below the top dose, 1.5 decades away, with t of two degrees.
+    assert len(closed) >= 262
     assert 0.91 <= covered <= 0.988
 
 
 def test_a_batch_and_a_dose_without_weight_on_the_curve_leave_it_alone():
     """Levels of batches cancel: a shift of one batch by 1e6 changes no number but E0 and Einf."""
-    x, y, w, b = simulated(np.random.default_rng(3))
+    x, y, w, b = simulated(np.random.default_rng(3), ec50_sd=0.05)
     plain = fit_batches(x, y, w, b)
+    assert plain.status == "ok"
     moved = fit_batches(x, np.where(b == 1, y + 1e6, y), w, b)
     for name in ("ec50", "ec50_low", "ec50_high", "hill", "effect", "residual_sd"):
         assert getattr(moved, name) == pytest.approx(getattr(plain, name), rel=1e-4), name
+
+
+def means_of(rng, curve, batches=3, sd=5.0, shift=0.0):
+    """Batch means about a curve; treated doses of a batch are shifted alike by `shift`."""
+    x, _, w, b = simulated(rng, batches=batches)
+    moved = rng.normal(0, shift, batches)[b] * (x > 0)
+    y = np.tile(curve, batches) + moved + rng.normal(0, sd, len(x)) / np.sqrt(w)
+    return x, y, w, b
+
+
+@pytest.mark.parametrize("batches", [2, 3, 5])
+def test_a_shift_of_a_batch_is_no_curve(batches):
+    """10 % between batches: 0.2.0 called 35 to 42 % curves. Of 300, 5 % ± three standard errors."""
+    rng = np.random.default_rng(11)
+    flat = np.full(9, 100.0)
+    found = [fit_batches(*means_of(rng, flat, batches, shift=10.0)).p_value for _ in range(300)]
+    assert 0.005 <= np.mean(np.array(found) < 0.05) <= 0.088
+
+
+def test_a_weak_curve_is_found_though_batches_shift():
+    rng = np.random.default_rng(12)
+    curve = 100 - 15 * occupancy(LADDER, -6.0, 1.2)
+    found = [fit_batches(*means_of(rng, curve, shift=10.0)).status != "flat" for _ in range(60)]
+    assert np.mean(found) >= 0.95
+
+
+def test_a_bell_over_batches_is_not_monotone_and_has_its_means():
+    rng = np.random.default_rng(13)
+    bell = 100 + 50 * occupancy(LADDER, -7.2, 1.5) - 50 * occupancy(LADDER, -6.0, 2.0)
+    for _ in range(20):
+        x, y, w, b = means_of(rng, bell)
+        found = fit_batches(x, y, w, b)
+        assert (found.status, found.model, found.ec50) == ("not_monotone", "means", None)
+        assert found.emax == pytest.approx(y[x == x.max()].mean())
+        assert found.e0 == pytest.approx(y[x == 0].mean())
+        assert "rises from" in found.reason
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_cliff_over_batches_has_its_gap(place):
+    ec50 = DOSES[3] * (DOSES[4] / DOSES[3]) ** place
+    rng = np.random.default_rng(14)
+    cliff = np.where(ec50 < LADDER, 30.0, 100.0)
+    found = [fit_batches(*means_of(rng, cliff, sd=sd)) for sd in (0.0, *[4.0] * 30)]
+    assert (found[0].ec50_low, found[0].ec50_high) == (
+        pytest.approx(DOSES[3]),
+        pytest.approx(DOSES[4]),
+    )
+    covered = sum((r.ec50_low or 0) <= ec50 <= (r.ec50_high or 1) for r in found)
+    assert covered >= 0.9 * len(found)
+
+
+def test_batches_with_too_few_vehicle_wells_are_left_out_by_number():
+    x, y, w, b = simulated(np.random.default_rng(0), batches=4)
+    w[(x == 0) & (b == 2)] = 3.0
+    kept = b != 2
+    fewer, without = fit_batches(x, y, w, b), fit_batches(x[kept], y[kept], w[kept], b[kept])
+    assert (fewer.ec50, fewer.p_value) == (without.ec50, without.p_value)
+    assert "1 of 4 batch(es) left out for fewer than 4 vehicle wells" in fewer.reason
+    none = fit_batches(x, y, np.where(x == 0, 1.0, w), b)
+    assert (none.status, none.ec50, none.n_vehicle) == ("too_few_vehicles", None, 4)
+    assert fit_batches(x, y, w, b, min_vehicles=3).reason == ""
+
+
+def test_means_without_a_value_are_left_out_and_nothing_ends_the_run():
+    x, y, w, b = simulated(np.random.default_rng(0))
+    y[[3, 13]] = np.nan, np.inf
+    kept = np.isfinite(y)
+    holed, whole = fit_batches(x, y, w, b), fit_batches(x[kept], y[kept], w[kept], b[kept])
+    assert (holed.status, holed.ec50) == (whole.status, whole.ec50)
+    assert "2 mean(s) without a finite value left out" in holed.reason
+    assert fit_batches(x, np.full(len(x), np.nan), w, b).status == "too_few_vehicles"
+    for robust in (False, True):
+        exact = fit_batches(x, 100 - 80 * occupancy(x, -6.5, 1.0), w, b, robust=robust)
+        assert exact.status == "ok"
+        assert exact.ec50_low <= exact.ec50 <= exact.ec50_high
+        assert fit_batches(x, np.where(x > 1e-7, 1.0, 0.0), w, b, robust=robust).status == "ok"
+
+
+def test_batches_that_agree_have_the_interval_of_their_points():
+    """Twice as wide in 0.2.0: t of two degrees of freedom whatever the scatter."""
+    rng = np.random.default_rng(15)
+    found = [fit_batches(*simulated(rng, ec50_sd=0.0)) for _ in range(150)]
+    fitted = [r for r in found if r.ec50]
+    widths = [np.log10(r.ec50_high / r.ec50_low) for r in fitted]
+    covered = np.mean([r.ec50_low <= 1e-6 <= r.ec50_high for r in fitted])
+    assert 0.12 <= np.median(widths) <= 0.3
+    assert 0.9 <= covered <= 1
+
+
+def test_the_band_has_the_degrees_of_freedom_of_its_covariance():
+    agree = fit_batches(*simulated(np.random.default_rng(3), ec50_sd=0.0))
+    differ = fit_batches(*simulated(np.random.default_rng(3), ec50_sd=0.25, sd=2.0))
+    assert (agree.degrees, differ.degrees) == (27 - 3 - 3, 2)
+    low, high = differ.band([1e-6])
+    gradient = differ.gradient([1e-6])[0]
+    error = np.sqrt(gradient @ differ.covariance @ gradient)
+    assert (high - low)[0] / 2 == pytest.approx(4.3026527 * error, rel=1e-6)

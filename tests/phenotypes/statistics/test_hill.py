@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from phenotypes.statistics.hill import DoseResponse, Plane, ec50_status, occupancy
+from phenotypes.statistics.ec50_interval import Ec50Interval
+from phenotypes.statistics.hill import DoseResponse, Plane, hill_curve, occupancy
 
 X = np.array([0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4])
 CURVE = DoseResponse(
@@ -20,6 +21,7 @@ CURVE = DoseResponse(
     e0=100.0,
     einf=20.0,
     fitted_log_ec50=-6.2,
+    degrees=16,
 )
 
 
@@ -94,15 +96,47 @@ def test_a_plane_explains_all_of_its_own_curve():
 
 
 @pytest.mark.parametrize(
-    ("theta", "low", "high", "status", "inside"),
+    ("theta", "above", "below", "status", "says"),
     [
-        (-6.0, -6.5, -5.5, "ok", True),
-        (-8.1, -8.5, -7.5, "below_tested_range", False),
-        (-3.9, -4.5, -3.5, "above_tested_range", False),
-        (-6.0, None, -5.5, "not_determined", True),
-        (-6.0, -6.5, None, "not_determined", True),
+        (-6.0, True, True, "ok", ""),
+        (-8.1, False, True, "below_tested_range", "below the lowest tested dose, 1e-08"),
+        (-3.9, True, False, "above_tested_range", "not reached at the highest tested dose, 0.0001"),
+        (-6.0, False, True, "not_determined", "lie above the lowest tested dose, 1e-08 mol/L"),
+        (-6.0, True, False, "not_determined", "lie below the highest tested dose, 0.0001 mol/L"),
     ],
 )
-def test_an_ec50_is_shown_only_inside_the_doses_with_both_ends(theta, low, high, status, inside):
-    found = ec50_status(theta, np.array([-8.0, -4.0]), low, high)
-    assert (found[0], found[2]) == (status, inside)
+def test_an_ec50_is_published_only_where_it_lies_among_the_doses(theta, above, below, status, says):
+    interval = Ec50Interval(-6.5, -5.5, above, below)
+    curve = hill_curve(X, theta, 1.0, 100.0, -60.0, interval, {})
+    assert curve.status == status
+    assert curve.reason == "" if not says else says in curve.reason
+    assert curve.ec50 == (pytest.approx(1e-6) if status == "ok" else None)
+    # The interval is no estimate that luck could choose: it stands in every row.
+    assert (curve.ec50_low, curve.ec50_high) == (pytest.approx(10**-6.5), pytest.approx(10**-5.5))
+
+
+@pytest.mark.parametrize(("hill", "bound"), [(8.0, True), (0.3, True), (1.2, False)])
+def test_a_slope_at_its_bound_is_named(hill, bound):
+    curve = hill_curve(X, -6.0, hill, 100.0, -60.0, Ec50Interval(-6.5, -5.5, True, True), {})
+    assert ("the slope is at its bound" in curve.reason) == bound
+
+
+def test_means_that_no_curve_fits_are_joined_over_log_dose():
+    means = DoseResponse(
+        "not_monotone", "", model="means", means=((0.0, 100.0), (1e-8, 120.0), (1e-6, 80.0))
+    )
+    assert means.predict([0.0, 1e-8, 1e-7, 1e-6]).tolist() == pytest.approx([100, 120, 100, 80])
+    assert means.mean_response(1e-8, 1e-6) == pytest.approx(100)
+    assert means.band([1e-7]) is None
+
+
+def test_a_cliff_explains_all_of_a_cliff_and_slopes_beyond_the_bound_are_never_published():
+    x = np.concatenate([np.zeros(3), np.repeat(np.geomspace(1e-8, 1e-5, 7), 2)])
+    plane = Plane(x, lambda v: v - v.mean(-1, keepdims=True), 0.05, np.geomspace(0.3, 8, 20))
+    y = plane.centre(np.where(x > 2e-7, 5.0, 100.0))
+    steps = (plane.cliffs @ y) ** 2
+    assert steps.max() == pytest.approx(float(y @ y))
+    low, high = plane.gaps[steps.argmax()]
+    assert (10**low, 10**high) == (pytest.approx(10**-6.5 / 10**0.5), pytest.approx(10**-6.5))
+    assert np.exp(plane.best(plane.explained(y))[1]) <= 8.0000001
+    assert plane.explained_at(y, np.log10(2e-7)) == pytest.approx(float(y @ y), rel=1e-6)

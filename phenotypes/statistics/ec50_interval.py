@@ -1,0 +1,171 @@
+"""The interval of an EC50, and whether the EC50 is shown to lie among the tested doses.
+
+Interval: all log10 EC50 whose best curve costs no more residual variance than Student's t allows
+(profile likelihood). Curves steeper than any that is published take part: a cliff between two
+doses may lie anywhere between them, so its interval is the gap.
+
+Selection: an EC50 is published where the curve with half of its effect at the outermost tested
+dose is rejected. Estimates that pass such a rule by luck lie too far inside, and their ordinary
+interval misses. The end on that side is therefore the one that holds among the curves that pass:
+with `margin` by which the rule is passed (in standard errors), u solves Φ(−u) / Φ(margin − u) =
+0.025 (a normal estimate truncated at the rule). Far from the rule that is 1.96. Where that end is
+open, nothing is published but the ordinary interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+Real = NDArray[np.float64]
+ALPHA = 0.05
+# Standard errors between the EC50 and the outermost tested dose from which it is published; chosen
+# by `benchmarks/curves.py`.
+INSIDE = 1.5
+_FAR = 6.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Least residual sum of squares of all curves with a given log10 EC50.
+
+    `cost` belongs to the grid `theta`, `steps` to cliffs in the gaps (low, high) between doses.
+    `variance` is that of a point about its curve, on `degrees` degrees of freedom; `between` is the
+    standard error (decades) by the scatter of batches on `batch_degrees`, 0 where it is not used.
+    `cliff`: the slope is at its bound, so that the whole gap around the estimate is possible.
+    `exact` gives the cost between the points of the grid; without it the grid is interpolated.
+    """
+
+    theta: Real
+    cost: Real
+    best: float
+    least: float
+    variance: float
+    degrees: float
+    gaps: Real
+    steps: Real
+    cliff: bool
+    exact: Callable[[float], float] | None = None
+    between: float = 0.0
+    batch_degrees: float = 1.0
+
+    def errors(self, theta: Real, cost: Real) -> Real:
+        """Distance (n,) of log10 EC50s with these costs from the estimate, in standard errors.
+
+        The signed root of the likelihood ratio, or the distance by the scatter between batches
+        where that is less. Both count as normal: divided by how much wider Student's t is.
+        """
+        points = np.sqrt(np.maximum(cost - self.least, 0.0) / max(self.variance, 1e-300))
+        points = points / _wider(self.degrees)
+        if self.between <= 0:
+            return np.asarray(points)
+        batches = np.abs(theta - self.best) / self.between / _wider(self.batch_degrees)
+        return np.asarray(np.minimum(points, batches))
+
+    def end(self, side: int, level: float) -> float | None:
+        """Farthest log10 EC50 below (side −1) or above (1) the estimate within `level` SE of it.
+
+        Gaps that may hold a cliff belong to it whole. None where there is no end.
+        """
+        if not np.isfinite(level):
+            return None
+        beyond = self.theta > self.best if side > 0 else self.theta < self.best
+        grid, cost = self.theta[beyond][::side], self.cost[beyond][::side]
+        excess = self.errors(grid, cost) - level
+        inside = np.flatnonzero(excess <= 0)
+        first = int(inside[-1]) + 1 if len(inside) else 0
+        while first < len(grid) and self._excess(float(grid[first]), level, excess[first]) <= 0:
+            first += 1
+        if first == len(grid):
+            return None
+        inner = self.best if first == 0 else float(grid[first - 1])
+        outer = float(grid[first])
+        if self.exact is not None:
+            found = float(
+                optimize.brentq(lambda t: self._excess(t, level, 0.0), inner, outer, xtol=1e-5)
+            )
+        else:
+            least = -level if first == 0 else float(excess[first - 1])
+            found = inner + least / (least - float(excess[first])) * (outer - inner)
+        return self._with_gaps(side, found, level)
+
+    def _excess(self, theta: float, level: float, on_grid: float) -> float:
+        if self.exact is None:
+            return on_grid
+        if theta == self.best:
+            return -level
+        cost = np.array([self.exact(theta)])
+        return float(self.errors(np.array([theta]), cost)[0]) - level
+
+    def _with_gaps(self, side: int, end: float, level: float) -> float | None:
+        """Take in whole gaps between doses in which a cliff fits as well."""
+        around = (self.gaps[:, 0] <= self.best) & (self.best <= self.gaps[:, 1])
+        bound = self.variance * (level * _wider(self.degrees)) ** 2
+        possible = (self.steps - self.least <= bound) | (self.cliff & around)
+        if possible.any():
+            edges = self.gaps[possible, 1 if side > 0 else 0]
+            end = float(max(end, edges.max()) if side > 0 else min(end, edges.min()))
+        return end if np.isfinite(end) else None
+
+    def distance(self, side: int, tested: float) -> float:
+        """Standard errors from the estimate to an EC50 at or beyond the outermost tested dose."""
+        beyond = self.theta >= tested if side > 0 else self.theta <= tested
+        if (self.best >= tested) if side > 0 else (self.best <= tested):
+            return 0.0
+        return float(self.errors(self.theta[beyond], self.cost[beyond]).min())
+
+
+@dataclass(frozen=True)
+class Ec50Interval:
+    """Ends of the 95 % interval of log10 EC50 (None: open), and what is shown about its place.
+
+    `above_lowest` and `below_highest`: whether the EC50 is shown to lie above the lowest and below
+    the highest tested dose.
+    """
+
+    low: float | None
+    high: float | None
+    above_lowest: bool
+    below_highest: bool
+
+
+def ec50_interval(profile: Profile, lowest: float, highest: float) -> Ec50Interval:
+    """Interval of log10 EC50 with the log10 of the lowest and highest tested doses."""
+    margins = [
+        profile.distance(side, tested) - INSIDE for side, tested in ((-1, lowest), (1, highest))
+    ]
+    low, high = (
+        profile.end(side, _selected(margin)) for side, margin in zip((-1, 1), margins, strict=True)
+    )
+    above, below = low is not None, high is not None
+    if not (above and below):
+        low, high = (profile.end(side, _selected(_FAR)) for side in (-1, 1))
+    return Ec50Interval(low, high, above, below)
+
+
+@lru_cache(maxsize=256)
+def _wider(degrees: float) -> float:
+    """How much wider Student's t is than the normal distribution, at their 97.5 % quantiles."""
+    return float(special.stdtrit(degrees, 1 - ALPHA / 2) / special.ndtri(1 - ALPHA / 2))
+
+
+def _selected(margin: float) -> float:
+    """Normal deviate of the end among estimates that pass by `margin`; 1.96 far from the rule."""
+    margins, deviates = _truncated()
+    return float(np.interp(margin, margins, deviates, left=np.inf))
+
+
+@lru_cache(maxsize=1)
+def _truncated() -> tuple[Real, Real]:
+    """Margins, and for each the deviate u with Φ(−u) / Φ(margin − u) = 0.025."""
+    margins = np.linspace(0.2, _FAR, 59)
+
+    def excess(u: float, margin: float) -> float:
+        return float(special.log_ndtr(-u) - special.log_ndtr(margin - u) - np.log(ALPHA / 2))
+
+    return margins, np.array([optimize.brentq(excess, 0.5, 40.0, (m,)) for m in margins])
