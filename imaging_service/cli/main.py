@@ -14,6 +14,7 @@ from imaging_service.cli import review as review_commands
 from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
 from imaging_service.cli.registry import LOCAL_URL, Url
+from imaging_service.cli.screen_power import power
 from imaging_service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(segmentation_commands.models, name="models")
 app.add_typer(segmentation_commands.bench, name="bench")
 app.add_typer(plate_map_commands.plate_map, name="plate-map")
+screen_commands.screen.command("power")(power)
 app.add_typer(screen_commands.screen, name="screen")
 app.add_typer(registry_commands.registry, name="registry")
 app.add_typer(review_commands.review, name="review")

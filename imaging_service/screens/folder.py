@@ -408,6 +408,13 @@ def _plate_pictures(screen: Path) -> Iterator[Picture]:
             yield Picture("plate", name, f"{plate.plate_name}-{plate.run_id[:8]}", "", drawn)
 
 
+def conditions_of(screen: str | PathLike[str]) -> pl.DataFrame:
+    """Conditions of all plates with the names by which they are fitted. Raises ScreenError."""
+    folders = [Path(screen) / "plates" / p.run_id for p in plates_of(screen)]
+    conditions, planned = _parts(folders, "conditions"), _parts(folders, "planned")
+    return renamed(conditions, planned, settings_of(screen), compounds_of(Path(screen)))[0]
+
+
 def settings_of(screen: str | PathLike[str]) -> ScreenFile:
     """`screen.toml`, checked. Raises ScreenError."""
     screen = Path(screen)

@@ -60,7 +60,7 @@ def with_moderated_tests(lines: pl.DataFrame, batches: pl.DataFrame) -> pl.DataF
     for _, part in tested.group_by("phenotype", "rung"):
         n = part["n_batches"].to_numpy().astype(float)
         variance, own = part["error"].to_numpy() ** 2 * n, n - 1
-        prior = variance_prior(variance, own, most=_independent_freedom(part, batches))
+        prior = variance_prior(variance, own, most=independent_freedom(part, batches))
         if prior is None:
             continue
         drawn, freedom = prior.moderated(variance, own)
@@ -88,7 +88,7 @@ def with_moderated_tests(lines: pl.DataFrame, batches: pl.DataFrame) -> pl.DataF
     )
 
 
-def _independent_freedom(rows: pl.DataFrame, batches: pl.DataFrame) -> float:
+def independent_freedom(rows: pl.DataFrame, batches: pl.DataFrame) -> float:
     """Degrees of freedom of rows together.
 
     Rows are not independent: lines of a batch share what it does to a compound, and compounds of a

@@ -115,6 +115,38 @@ def variance_prior(
     return VariancePrior(variance, 2 * half, total, len(own))
 
 
+def estimated_freedom(prior_freedom: float, freedom: float, n_rows: float) -> tuple[float, float]:
+    """What screens make of the common variance's worth: its quartiles over screens.
+
+    The worth is told by the scatter of the logarithms of the rows' variances, which is itself
+    estimated: where rows do not differ at all, half of the screens find it infinite, and the other
+    half a finite one.
+
+    Parameters
+    ----------
+    prior_freedom
+        True degrees of freedom of the common variance; infinite where rows do not differ.
+    freedom, n_rows
+        Degrees of freedom of each row, and how many independent rows there are.
+
+    Examples
+    --------
+    >>> low, high = estimated_freedom(np.inf, 2.0, 40)
+    >>> round(low, 1), high
+    (6.6, inf)
+    """
+    half, common = freedom / 2, prior_freedom / 2
+    beyond = 0.0 if np.isinf(common) else float(special.polygamma(1, common))
+    fourth = float(special.polygamma(3, half))
+    fourth += 0.0 if np.isinf(common) else float(special.polygamma(3, common))
+    scatter = float(special.polygamma(1, half)) + beyond
+    # Variance of a sample variance, from the second and fourth cumulants of the logarithms.
+    error = float(np.sqrt((fourth + 2 * scatter**2) / n_rows))
+    ends = [beyond + special.ndtri(level) * error for level in (0.75, 0.25)]
+    low, high = (2 * _inverse_trigamma(end) if end > 0 else np.inf for end in ends)
+    return float(low), float(high)
+
+
 def _inverse_trigamma(value: float) -> float:
     """Solve trigamma(x) = value for x > 0."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from phenotypes.columns.dictionary import conform
-from tests.phenotypes.drawn_screens import ladder_wells
+from tests.phenotypes.drawn_screens import component_wells, ladder_wells
 
 LINES = ["S1", "S1-iso", "S2", "S2-iso", "S3", "S3-iso"]
 NAMES = ["live_density", "nc_log2_aggregate"]
@@ -62,6 +62,22 @@ def four_runs(root):
         isogenic=LINES[1::2],
         span={"nc_log2_aggregate": 0.4},
     )
+    return [
+        write_run(root / f"r{b}", wells.filter(pl.col("batch") == f"b{b}"), b + 1) for b in range(4)
+    ]
+
+
+def planned_runs(root):
+    """Four batches of four lines under twelve compounds, two of which do something."""
+    wells = component_wells(
+        np.random.default_rng(2),
+        lines=4,
+        compounds=12,
+        batches=4,
+        wells=3,
+        vehicles=8,
+        effects=[-1.0, -0.8] + 10 * [0.0],
+    ).with_columns(nc_log2_aggregate=pl.col("live_density").log(2) - 6)
     return [
         write_run(root / f"r{b}", wells.filter(pl.col("batch") == f"b{b}"), b + 1) for b in range(4)
     ]

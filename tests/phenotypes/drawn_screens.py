@@ -109,3 +109,54 @@ def planned_of(wells):
     return (
         wells.filter(pl.col("control") == "none").select("line", "compound", "dose_molar").unique()
     )
+
+
+def component_wells(
+    rng,
+    lines=12,
+    compounds=30,
+    batches=4,
+    wells=4,
+    vehicles=16,
+    donor_sd=0.0,
+    batch_sd=0.15,
+    line_sd=0.1,
+    well_sd=0.2,
+    vehicle_sd=None,
+    effects=None,
+):
+    """Density with known variance components of its log2 effects; donors differ where compounds
+    work (`effects`, of shape (compounds,)), a compound has one dose, and a line a plate per batch.
+    """
+    effects = np.zeros(compounds) if effects is None else np.asarray(effects, float)
+    works = effects != 0
+    donor = effects + works * rng.normal(0, donor_sd, (lines, compounds))
+    shared = rng.normal(0, batch_sd, (batches, compounds))
+    parts = []
+    for i in range(lines):
+        for b in range(batches):
+            own = donor[i] + shared[b] + rng.normal(0, line_sd, compounds)
+            noise = np.r_[
+                rng.normal(0, well_sd if vehicle_sd is None else vehicle_sd, vehicles),
+                rng.normal(0, well_sd, compounds * wells),
+            ]
+            level = np.r_[np.zeros(vehicles), np.repeat(own, wells)] + noise
+            n_treated = compounds * wells
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "plate": f"L{i:02d}-{b}",
+                        "batch": f"b{b}",
+                        "line": f"L{i:02d}",
+                        "genotype": "SOD1",
+                        "compound": ["DMSO"] * vehicles
+                        + [f"c{c:02d}" for c in range(compounds) for _ in range(wells)],
+                        "dose_molar": np.repeat([0.0, 1e-6], [vehicles, n_treated]),
+                        "control": ["vehicle"] * vehicles + ["none"] * n_treated,
+                        "status": "done",
+                        "nuclei_count": 300,
+                        "live_density": 200 * 2.0**level,
+                    }
+                )
+            )
+    return pl.concat(parts)

@@ -7,7 +7,12 @@ import polars as pl
 import pytest
 from scipy import special, stats
 
-from phenotypes.statistics.moderation import MIN_ROWS, VariancePrior, variance_prior
+from phenotypes.statistics.moderation import (
+    MIN_ROWS,
+    VariancePrior,
+    estimated_freedom,
+    variance_prior,
+)
 from tests.messages import says
 
 REFERENCE = Path("tests/reference/moderation/moderated_t.csv")
@@ -84,3 +89,21 @@ def test_trigamma_is_inverted(half):
     from phenotypes.statistics.moderation import _inverse_trigamma
 
     assert _inverse_trigamma(float(special.polygamma(1, half))) == pytest.approx(half, rel=1e-9)
+
+
+@pytest.mark.parametrize(("prior_freedom", "freedom", "rows"), [(np.inf, 2, 40), (6.0, 3, 200)])
+def test_screens_estimate_the_priors_worth_within_its_quartiles_half_of_the_time(
+    prior_freedom, freedom, rows
+):
+    rng = np.random.default_rng(4)
+    scale = (
+        1.0
+        if np.isinf(prior_freedom)
+        else prior_freedom / rng.chisquare(prior_freedom, (400, rows))
+    )
+    variances = 0.04 * scale * rng.chisquare(freedom, (400, rows)) / freedom
+    estimates = np.array([variance_prior(v, np.full(rows, freedom)).freedom for v in variances])
+    low, high = estimated_freedom(prior_freedom, freedom, rows)
+    assert 0.18 < (estimates < low).mean() < 0.32
+    assert 0.18 < (estimates > high).mean() < 0.32 or np.isinf(high)
+    assert 0.4 < (estimates < prior_freedom).mean() < 0.6
