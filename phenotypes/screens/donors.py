@@ -23,11 +23,11 @@ from scipy import stats
 
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.columns.statuses import (
-    AssociationStatus,
     CompoundStatus,
     DonorModerationStatus,
     DoseStatus,
 )
+from phenotypes.screens.genes import association
 from phenotypes.screens.lines import MIN_BATCHES
 from phenotypes.statistics.crossed import (
     CrossedMean,
@@ -42,7 +42,6 @@ from phenotypes.statistics.crossed import (
 from phenotypes.statistics.meta_analysis import MIN_STUDIES, meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
 from phenotypes.statistics.multiple_testing import with_q_values
-from phenotypes.statistics.permutation import permutation_p
 from plate_maps.check import confounded
 from plate_maps.health import ASK
 
@@ -57,11 +56,10 @@ CROSSED = "crossed"
 class _Group:
     """Lines of one group under one compound: the effect of each donor in each batch.
 
-    `design` is None under three donors.
+    `cells` are (line, batch) of the effects behind it. `design` is None under three donors.
     """
 
-    usable: pl.DataFrame
-    used: pl.DataFrame
+    cells: tuple[tuple[str, str], ...]
     donor: tuple[str, ...]
     batch: tuple[str, ...]
     effect: Real
@@ -70,6 +68,12 @@ class _Group:
     @property
     def squares(self) -> MeanSquares | None:
         return None if self.design is None else mean_squares(self.effect, self.design)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every line was measured in every batch."""
+        lines, batches = ({cell[i] for cell in self.cells} for i in (0, 1))
+        return len(set(self.cells)) == len(lines) * len(batches)
 
     def donor_effects(self) -> list[float]:
         """Effect of each donor, freed of the batches that it was seen in."""
@@ -80,9 +84,7 @@ class _Group:
         keep = np.array([b != batch for b in self.batch])
         donor = tuple(d for d, k in zip(self.donor, keep, strict=True) if k)
         names = tuple(b for b in self.batch if b != batch)
-        return _Group(
-            self.usable, self.used, donor, names, self.effect[keep], _design_of(donor, names)
-        )
+        return _Group(self.cells, donor, names, self.effect[keep], _design_of(donor, names))
 
 
 def across_lines_table(
@@ -112,53 +114,70 @@ def across_lines_table(
         them, and they are in no other group.
     """
     unknown = unknown or {}
-    treated = batches.filter(pl.col("control") == "none").select(
-        "phenotype", "compound", "line", "dose_molar", "batch", "effect"
+    # A screen has thousands of groups of a few dozen numbers: tables would cost more time than the
+    # statistics.
+    cells: dict[tuple[str, str, str], list[tuple[str, float]]] = {}
+    treated = batches.filter(pl.col("control") == "none").join(
+        pl.DataFrame(
+            {"compound": list(doses), "dose_molar": list(doses.values())},
+            schema={"compound": pl.String, "dose_molar": pl.Float64},
+        ),
+        on=["compound", "dose_molar"],
+        how="semi",
     )
-    treated_of = {
-        (str(k[0]), str(k[1])): part for k, part in treated.group_by("phenotype", "compound")
-    }
+    for name, compound, line, batch, effect in (
+        treated.sort("batch").select("phenotype", "compound", "line", "batch", "effect").iter_rows()
+    ):
+        cells.setdefault((name, compound, line), []).append((batch, effect))
     rows: list[Row] = []
     members: list[_Group] = []
     asked: list[Row] = []
     for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by(
         "phenotype", "compound", maintain_order=True
     ):
-        dose = doses[str(compound)]
-        dose_batches = treated_of[str(name), str(compound)].filter(pl.col("dose_molar") == dose)
+        present = part["line"].to_list()
+        tested = dict(
+            zip(
+                present,
+                (part["status"] == DoseStatus.OK) & part["error"].is_not_null(),
+                strict=True,
+            )
+        )
         groups = {
-            DISEASE: [n for n in part["line"] if n not in healthy and n not in unknown],
-            HEALTHY: [n for n in part["line"] if n in healthy],
-            UNKNOWN: [n for n in part["line"] if n in unknown],
+            DISEASE: [n for n in present if n not in healthy and n not in unknown],
+            HEALTHY: [n for n in present if n in healthy],
+            UNKNOWN: [n for n in present if n in unknown],
         }
         for gene in sorted({genes[n] for n in groups[DISEASE] if genes.get(n)}):
             groups[gene] = [n for n in groups[DISEASE] if genes.get(n) == gene]
         for group, lines in groups.items():
-            group_effects = part.filter(pl.col("line").is_in(lines))
-            if group_effects.is_empty():
+            if not lines:
                 continue
             row: Row = {
                 "compound": compound,
                 "phenotype": name,
                 "group": group,
-                "effect_dose_molar": dose,
+                "effect_dose_molar": doses[str(compound)],
             }
             if group == UNKNOWN:
                 asked.append(row | _unknown_health(lines, unknown, donors))
                 continue
-            usable = group_effects.filter(
-                (pl.col("status") == DoseStatus.OK) & pl.col("error").is_not_null()
-            )
-            used = dose_batches.filter(pl.col("line").is_in(usable["line"].implode()))
+            of_line = {n: cells[str(name), str(compound), n] for n in lines if tested[n]}
             rows.append(row)
-            members.append(_group(usable, used, donors))
+            members.append(_group(of_line, donors))
     if not rows and not asked:
         return empty_table("compound")
     shared = _shared_variances(rows, members)
     for row, member in zip(rows, members, strict=True):
         row |= _combine(member, shared.get((row["phenotype"], row["group"])))
         if row["group"] == DISEASE and row["status"] == CompoundStatus.OK:
-            row |= _association(member, donors, genes, row.get("heterogeneity_p"))
+            row |= association(
+                member.cells,
+                dict(zip(dict.fromkeys(member.donor), member.donor_effects(), strict=True)),
+                donors,
+                genes,
+                row.get("heterogeneity_p"),
+            )
             if row["stable"] is not None:
                 # The secondary analysis only confirms: it takes fifty times as long as the
                 # primary one.
@@ -181,18 +200,17 @@ def _unknown_health(
     }
 
 
-def _group(usable: pl.DataFrame, used: pl.DataFrame, donors: Mapping[str, str]) -> _Group:
-    """Average lines to donors within each batch."""
-    cells = (
-        used.with_columns(
-            pl.col("line").replace_strict(dict(donors), default=pl.col("line")).alias("donor")
-        )
-        .group_by("donor", "batch")
-        .agg(pl.col("effect").mean())
-        .sort("donor", "batch")
-    )
-    donor, batch = tuple(cells["donor"].to_list()), tuple(cells["batch"].to_list())
-    return _Group(usable, used, donor, batch, cells["effect"].to_numpy(), _design_of(donor, batch))
+def _group(of_line: Mapping[str, Sequence[tuple[str, float]]], donors: Mapping[str, str]) -> _Group:
+    """Average lines to donors within each batch. `of_line`: line ► its batches' effects."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for line, by_batch in of_line.items():
+        for batch, effect in by_batch:
+            values.setdefault((donors.get(line, line), batch), []).append(effect)
+    places = sorted(values)
+    donor_of, batch_of = tuple(d for d, _ in places), tuple(b for _, b in places)
+    cells = tuple((line, b) for line, by_batch in of_line.items() for b, _ in by_batch)
+    effects = np.array([float(np.mean(values[place])) for place in places])
+    return _Group(cells, donor_of, batch_of, effects, _design_of(donor_of, batch_of))
 
 
 def _design_of(donor: Sequence[str], batch: Sequence[str]) -> Design | None:
@@ -220,9 +238,9 @@ def _combine(group: _Group, shared: SharedVariance | None) -> Row:
     """Combine one group."""
     k = len(set(group.donor))
     row: Row = {
-        "n_lines": len(group.usable),
+        "n_lines": len({line for line, _ in group.cells}),
         "n_donors": k,
-        "n_batches": group.used["batch"].n_unique(),
+        "n_batches": len(set(group.batch)),
         "moderation_status": DonorModerationStatus.NOT_TESTED,
     }
     if group.design is None:
@@ -249,7 +267,8 @@ def _combine(group: _Group, shared: SharedVariance | None) -> Row:
     else:
         row |= _separate_columns(group) | {"limited_by": found.limited_by}
         row["moderation_status"] = DonorModerationStatus.BATCHES_NOT_SHARED
-    separate_groups = confounded(group.used.select("line", "batch").unique(), "line", by=["batch"])
+    pairs = pl.DataFrame(group.cells, schema=["line", "batch"], orient="row")
+    separate_groups = [] if group.complete else confounded(pairs, "line", by=["batch"])
     if separate_groups:
         row["reason"] = "nothing is said of differences between lines: " + "; ".join(
             separate_groups
@@ -345,72 +364,3 @@ def _tested(group: _Group, shared: SharedVariance | None) -> tuple[float, float]
         return float(str(row["effect"])), float(str(row["p_value"]))
     found = _moderated(group, shared) or crossed_mean(group.effect, group.design)
     return None if found is None else (found.mean, found.p_value)
-
-
-def _association(
-    group: _Group,
-    donors: Mapping[str, str],
-    genes: Mapping[str, str],
-    differ_p: object,
-) -> Row:
-    """Test whether donors of different genes differ, or say why that cannot be tested."""
-    gene_of = {donors.get(n, n): genes[n] for n in group.usable["line"] if genes.get(n)}
-    sizes = {gene: sum(1 for g in gene_of.values() if g == gene) for gene in set(gene_of.values())}
-    kept = [d for d in gene_of if sizes[gene_of[d]] >= MIN_STUDIES]
-    if len({gene_of[d] for d in kept}) < 2:
-        return {"association_status": AssociationStatus.TOO_FEW_DONORS}
-    used = group.used
-    members = used.select(
-        "line", "batch", pl.Series("gene", [genes.get(n) for n in used["line"]], dtype=pl.String)
-    ).unique()
-    if confounded(members, "line", by=["batch"]) or confounded(members, "gene", by=["batch"]):
-        return {"association_status": AssociationStatus.CONFOUNDED_WITH_BATCH}
-    if not isinstance(differ_p, float) or differ_p >= ALPHA:
-        return {"association_status": AssociationStatus.HOMOGENEOUS}
-    # A donor's effect freed of the batches it was seen in, for donors seen in other batches would
-    # not be exchangeable.
-    effects = dict(zip(dict.fromkeys(group.donor), group.donor_effects(), strict=True))
-    values = np.array([effects[d] for d in kept])
-    return {
-        "association_status": AssociationStatus.OK,
-        "association_p": genes_differ_p(values, [gene_of[d] for d in kept]),
-    }
-
-
-def genes_differ_p(values: Real, groups: Sequence[str], *, seed: int = 0) -> float:
-    """Permutation p of a difference between groups of donors (sum of squares between groups)."""
-    _, group_index = np.unique(groups, return_inverse=True)
-    member = np.eye(group_index.max() + 1)[group_index]
-
-    def between(v: Real) -> Real:
-        return np.asarray(((v @ member) ** 2 / member.sum(axis=0)).sum(axis=-1))
-
-    return permutation_p(values, between, seed=seed)
-
-
-def group_contrast(effects: Real, groups: Sequence[str]) -> Row:
-    """Compare two groups of donors by Student's t, one effect per donor.
-
-    Refused under three donors per group.
-    """
-    levels = sorted(set(groups))
-    if len(levels) != 2:
-        return {"status": "no_two_groups", "reason": f"{len(levels)} groups: {', '.join(levels)}"}
-    a, b = (effects[[g == level for g in groups]] for level in levels)
-    row: Row = {"contrast": f"{levels[1]} − {levels[0]}", "n_donors": len(a) + len(b)}
-    if min(len(a), len(b)) < MIN_STUDIES:
-        reason = (
-            f"{levels[0]} has {len(a)} and {levels[1]} {len(b)} donors; {MIN_STUDIES} of each are"
-            " needed"
-        )
-        return row | {"status": CompoundStatus.TOO_FEW_DONORS, "reason": reason}
-    test = stats.ttest_ind(b, a)
-    interval = test.confidence_interval()
-    return row | {
-        "status": CompoundStatus.OK,
-        "reason": "",
-        "effect": float(b.mean() - a.mean()),
-        "effect_low": float(interval.low),
-        "effect_high": float(interval.high),
-        "p_value": float(test.pvalue),
-    }

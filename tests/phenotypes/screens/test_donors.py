@@ -10,8 +10,6 @@ from phenotypes.screens.donors import (
     HEALTHY,
     UNKNOWN,
     across_lines_table,
-    genes_differ_p,
-    group_contrast,
 )
 from phenotypes.screens.lines import batch_effects, line_effects
 from tests.phenotypes.drawn_screens import screen_wells
@@ -255,20 +253,3 @@ def test_confounding_is_that_of_the_compound_not_of_the_screen():
     row = of(across(given, genes=genes))
     assert row["association_status"] == "confounded_with_batch"
     assert row["heterogeneity_p"] is None
-
-
-def test_permutation_p_of_four_against_four():
-    values = np.array([1.0, 1.1, 0.9, 1.05, 0.0, 0.1, -0.1, 0.05])
-    groups = ["a"] * 4 + ["b"] * 4
-    # exact: the two extreme ones of 70 splits
-    assert genes_differ_p(values, groups) == pytest.approx(2 / 70, abs=0.02)
-    assert genes_differ_p(np.random.default_rng(0).normal(size=8), groups) > 0.05
-
-
-def test_two_genotypes_are_compared_by_their_donors():
-    effects = np.random.default_rng(0).normal([1.0] * 4 + [0.0] * 4, 0.1)
-    row = group_contrast(effects, ["SOD1"] * 4 + ["iso"] * 4)
-    assert (row["status"], row["n_donors"], row["contrast"]) == ("ok", 8, "iso − SOD1")
-    assert row["effect_low"] < -1.0 < row["effect_high"]
-    assert group_contrast(effects[:6], ["SOD1"] * 4 + ["iso"] * 2)["status"] == "too_few_donors"
-    assert group_contrast(effects[:4], ["SOD1"] * 4)["status"] == "no_two_groups"
