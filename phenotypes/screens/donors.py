@@ -27,7 +27,7 @@ from phenotypes.columns.statuses import (
     DonorModerationStatus,
     DoseStatus,
 )
-from phenotypes.screens.genes import association
+from phenotypes.screens.genes import association, lines_apart
 from phenotypes.screens.lines import MIN_BATCHES
 from phenotypes.statistics.crossed import (
     CrossedMean,
@@ -42,7 +42,6 @@ from phenotypes.statistics.crossed import (
 from phenotypes.statistics.meta_analysis import MIN_STUDIES, meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
 from phenotypes.statistics.multiple_testing import with_q_values
-from plate_maps.check import confounded
 from plate_maps.health import ASK
 
 Row = dict[str, object]
@@ -68,12 +67,6 @@ class _Group:
     @property
     def squares(self) -> MeanSquares | None:
         return None if self.design is None else mean_squares(self.effect, self.design)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every line was measured in every batch."""
-        lines, batches = ({cell[i] for cell in self.cells} for i in (0, 1))
-        return len(set(self.cells)) == len(lines) * len(batches)
 
     def donor_effects(self) -> list[float]:
         """Effect of each donor, freed of the batches that it was seen in."""
@@ -267,8 +260,7 @@ def _combine(group: _Group, shared: SharedVariance | None) -> Row:
     else:
         row |= _separate_columns(group) | {"limited_by": found.limited_by}
         row["moderation_status"] = DonorModerationStatus.BATCHES_NOT_SHARED
-    pairs = pl.DataFrame(group.cells, schema=["line", "batch"], orient="row")
-    separate_groups = [] if group.complete else confounded(pairs, "line", by=["batch"])
+    separate_groups = lines_apart(group.cells)
     if separate_groups:
         row["reason"] = "nothing is said of differences between lines: " + "; ".join(
             separate_groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -18,8 +19,18 @@ Real = NDArray[np.float64]
 ALPHA = 0.05
 
 
+@lru_cache(maxsize=1024)
+def lines_apart(cells: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """What is confounded where lines fall into groups that share no batch; empty if they do not.
+
+    `cells` are (line, batch). Compounds of a screen share a few such patterns.
+    """
+    pairs = pl.DataFrame(cells, schema=["line", "batch"], orient="row")
+    return tuple(confounded(pairs, "line", by=["batch"]))
+
+
 def association(
-    cells: Sequence[tuple[str, str]],
+    cells: tuple[tuple[str, str], ...],
     effects: Mapping[str, float],
     donors: Mapping[str, str],
     genes: Mapping[str, str],
@@ -45,12 +56,8 @@ def association(
     kept = [d for d in gene_of if sizes[gene_of[d]] >= MIN_STUDIES]
     if len({gene_of[d] for d in kept}) < 2:
         return {"association_status": AssociationStatus.TOO_FEW_DONORS}
-    members = pl.DataFrame(
-        [(line, batch, genes.get(line)) for line, batch in cells],
-        schema={"line": pl.String, "batch": pl.String, "gene": pl.String},
-        orient="row",
-    )
-    if confounded(members, "line", by=["batch"]) or confounded(members, "gene", by=["batch"]):
+    of_genes = tuple(sorted({(genes[n], b) for n, b in cells if genes.get(n)}))
+    if lines_apart(cells) or lines_apart(of_genes):
         return {"association_status": AssociationStatus.CONFOUNDED_WITH_BATCH}
     if not isinstance(differ_p, float) or differ_p >= ALPHA:
         return {"association_status": AssociationStatus.HOMOGENEOUS}

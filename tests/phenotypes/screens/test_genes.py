@@ -7,7 +7,7 @@ from phenotypes.screens.genes import association, genes_differ_p
 
 LINES = [f"{gene}{i}" for gene in "SF" for i in range(4)]
 GENES = {n: {"S": "SOD1", "F": "FUS"}[n[0]] for n in LINES}
-CELLS = [(line, f"b{b}") for line in LINES for b in range(3)]
+CELLS = tuple((line, f"b{b}") for line in LINES for b in range(3))
 EFFECTS = dict(zip(LINES, [1.0, 1.1, 0.9, 1.05, 0.0, 0.1, -0.1, 0.05], strict=True))
 
 
@@ -24,7 +24,7 @@ def test_genes_are_compared_where_donors_differ_and_batches_are_shared():
     assert row["association_status"] == "ok"
     assert row["association_p"] == pytest.approx(2 / 70)
     assert association(CELLS, EFFECTS, {}, GENES, 0.3) == {"association_status": "homogeneous"}
-    apart = [(line, line[0] + batch) for line, batch in CELLS]
+    apart = tuple((line, line[0] + batch) for line, batch in CELLS)
     assert association(apart, EFFECTS, {}, GENES, 0.001) == {
         "association_status": "confounded_with_batch"
     }
