@@ -13,6 +13,7 @@ import pytest
 from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.plan import read_inputs
 from imaging_service.protocol import load_protocol
+from tests.messages import states
 
 pytestmark = pytest.mark.images
 
@@ -90,4 +91,4 @@ def test_operetta_is_read_and_refuses_what_it_cannot_carry(shared_data, reposito
     fields = pl.read_parquet(out / "fields.parquet")
     assert fields["warnings"].str.contains("pixel_size_too_coarse").all()
     assert pl.read_parquet(out / "responses.parquet").is_empty()
-    assert "no compound with doses" in (out / "report.html").read_text()
+    assert states("report.no_compound_with_doses", (out / "report.html").read_text())

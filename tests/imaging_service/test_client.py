@@ -96,7 +96,7 @@ def test_a_problem_document_becomes_the_error(client):
     with pytest.raises(ServiceRefused) as caught:
         client.run("x")
     assert (str(caught.value), caught.value.status, caught.value.problem) == (
-        "there is no run x",
+        problem["detail"],
         404,
         problem["type"],
     )

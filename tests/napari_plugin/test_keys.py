@@ -10,6 +10,7 @@ import pytest
 from napari_plugin import places
 from napari_plugin.keys import CorrectionKeys
 from napari_plugin.session import ReviewSession
+from tests.messages import states
 from tests.napari_plugin.cursor import point_at
 
 
@@ -66,7 +67,9 @@ def test_two_presses_of_x_split_a_cell_and_m_merges_it_again(review, run):
     second = int(nuclei.data.max())
     point_at(viewer, "nuclei", second)
     press("M")
-    assert "there is no cell 0 to merge" in widget.message.text()  # nothing was picked yet
+    assert states(
+        "edits.cell_to_merge_missing", widget.message.text(), label=0
+    )  # nothing was picked yet
     nuclei.selected_label = label
     press("M")
     assert (nuclei.data == label).sum() == area
@@ -82,15 +85,15 @@ def test_what_somebody_else_changed_is_shown_and_ones_own_strokes_are_kept(revie
     other.erase("nuclei", first)
     other.close()
     press("S")
-    assert "is not the newest any more" in widget.message.text()
-    assert "named “refused”" in widget.message.text()
+    assert states("log.version_not_newest", widget.message.text())
+    assert states("widget.refused_paint_kept", widget.message.text())
     assert not (viewer.layers["nuclei"].data == first).any()
     assert not (viewer.layers["nuclei"].data == 900).any()
     assert (viewer.layers[f"nuclei, refused ({well} field 1)"].data == 900).sum() == 9
     assert viewer.layers.selection.active.name == "nuclei"
     assert widget.session.run.review.head(well, 1) == 2
     press("N")  # the reviewer can go on
-    assert "field 2" in widget.caption.text()
+    assert states("session.number_of_field", widget.caption.text(), number=2, of=2)
 
 
 def test_paint_that_is_refused_can_be_taken_back(review, run):
@@ -99,15 +102,15 @@ def test_paint_that_is_refused_can_be_taken_back(review, run):
     before = viewer.layers["somas"].data.copy()
     viewer.layers["somas"].data[:4, :4] = 700
     press("N")
-    assert "soma 700 has no nucleus" in widget.message.text()
-    assert "field 1" in widget.caption.text()
+    assert states("log.soma_without_nucleus", widget.message.text(), label=700)
+    assert states("session.number_of_field", widget.caption.text(), number=1, of=2)
     press("Z")
     assert np.array_equal(viewer.layers["somas"].data, before)
-    assert widget.message.text() == "what was painted and not saved was taken back"
+    assert states("widget.paint_taken_back", widget.message.text())
     press("N")
-    assert "field 2" in widget.caption.text()
+    assert states("session.number_of_field", widget.caption.text(), number=2, of=2)
     press("Z")
-    assert "no correction of this field to take back" in widget.message.text()
+    assert states("widget.no_correction_to_take_back", widget.message.text())
 
 
 def test_keys_that_point_at_nothing_say_so(review, run):
@@ -117,10 +120,10 @@ def test_keys_that_point_at_nothing_say_so(review, run):
     viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
     for key in ("D", "M", "X"):
         press(key)
-        assert "no object of nuclei under the cursor" in widget.message.text(), key
+        assert states("widget.no_object", widget.message.text(), what="nuclei"), key
     viewer.layers.selection.active = viewer.layers[0]
     press("D")
-    assert "no object of dna (1)" in widget.message.text()
+    assert states("widget.no_object", widget.message.text(), what="dna (1)")
 
 
 def test_a_cell_that_is_selected_already_is_not_merged_into_itself(review, run):
@@ -142,16 +145,14 @@ def test_a_split_is_begun_anew_on_another_cell_and_on_another_field(review, run)
     for label in (first, second, first):
         point_at(viewer, "nuclei", label)
         press("X")
-        assert widget.message.text() == (
-            f"point at the other half of nuclei {label} and press X to split it"
-        )
+        assert states("widget.split_begun", widget.message.text(), what="nuclei", label=label)
     point_at(viewer, "somas", first)
     press("X")
-    assert f"the other half of somas {first}" in widget.message.text()
+    assert states("widget.split_begun", widget.message.text(), what="somas", label=first)
     press("N")
     press("P")
     press("X")
-    assert f"the other half of somas {first}" in widget.message.text()
+    assert states("widget.split_begun", widget.message.text(), what="somas", label=first)
     assert (log.history(well, 1), log.history(well, 2)) == ([], [])
 
 
@@ -166,7 +167,7 @@ def test_a_correction_of_a_field_that_another_reviewer_changed_shows_the_new_lab
     other.close()
     point_at(viewer, "nuclei", second)
     press("D")
-    assert "is not the newest any more" in widget.message.text()
+    assert states("log.version_not_newest", widget.message.text())
     labels = viewer.layers["nuclei"].data
     assert ((labels == first).any(), (labels == second).any()) == (False, True)
     assert log.head(well, 1) == 2
@@ -195,10 +196,7 @@ def test_a_new_cell_is_painted_on_the_selected_labels_or_else_on_the_first(
     layer = viewer.layers.selection.active
     assert (layer.name, layer.mode) == (drawn, "paint")
     assert {viewer.layers[n].selected_label for n in widget.session.shown.labels} == {number}
-    assert widget.message.text() == (
-        f"paint {drawn} {number}, and a neuron's soma with the same number on its own layer; S"
-        " saves"
-    )
+    assert states("widget.paint", widget.message.text(), what=drawn, number=number)
 
 
 def test_what_was_painted_is_saved_before_an_object_is_erased_and_undone_after_it(review, run):
@@ -216,7 +214,7 @@ def test_what_was_painted_is_saved_before_an_object_is_erased_and_undone_after_i
     assert ((nuclei.data == label).any(), (nuclei.data == 900).sum()) == (True, 9)
     press("Z")
     assert np.array_equal(nuclei.data, before)
-    assert "label version 5" in widget.caption.text()
+    assert states("session.label_version", widget.caption.text(), version=5)
 
 
 def test_of_a_very_large_field_the_labels_around_the_cursor_are_loaded(review, run, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from imaging_service.review.local import LocalRun
 from imaging_service.review.log import UNATTRIBUTED
 from napari_plugin.layers import GRAPH_LAYER, field_layers, get_reader
+from tests.messages import states
 from tests.napari_plugin.cursor import point_at
 
 CHANNELS, LABELS = (
@@ -103,9 +104,7 @@ def test_a_removed_layer_comes_back_with_what_was_painted(review, run, key):
     layer.data[5:9, 5:9] = 900
     viewer.layers.remove(layer)
     press(key)
-    assert (
-        "the layer of nuclei was removed with labels that were not saved" in widget.message.text()
-    )
+    assert states("widget.layer_removed", widget.message.text(), what="nuclei")
     assert layer in viewer.layers
     assert widget.session.run.review.standing() == {}
     assert (widget.session.number, widget.session.run.review.head(well, 1)) == (1, 1)
@@ -144,7 +143,7 @@ def test_paint_on_a_layer_that_is_not_the_fields_is_named(review, run, key, how)
         painted = viewer.layers["neurite graph"]
     painted.data[5:9, 5:9] = 900
     press(key)
-    assert f"“{painted.name}” is none of the field's layers" in widget.message.text()
+    assert states("widget.layer_of_no_field", widget.message.text(), layer=painted.name)
     assert own in viewer.layers
     assert widget.session.run.review.standing() == {}
     assert (widget.session.number, widget.session.run.review.head(well, 1)) == (1, 1)
@@ -168,12 +167,12 @@ def test_a_layer_whose_array_was_replaced_is_saved_or_refused(review, run):
     wraps[20:24, 5:9] = 2**32 + 900  # 900 in 32 bits
     layer.data = wraps
     press("S")
-    assert "a label is 4,294,968,196" in widget.message.text()
+    assert states("widget.label_too_high", widget.message.text(), label="4,294,968,196")
     assert number_painted(widget, "nuclei", 900, well) == 16
     press("Z")
     layer.data = np.zeros((50, 60), np.int32)
     press("A")
-    assert "the painted labels are 50 × 60 pixels" in widget.message.text()
+    assert states("widget.labels_of_another_size", widget.message.text(), size="50 × 60")
     assert widget.session.run.review.standing() == {}
     press("Z")
     press("A")
@@ -190,7 +189,7 @@ def test_a_layer_that_was_moved_is_put_back_before_its_paint_is_saved(review, ru
             setattr(layer, name, value)
         layer.data[5:9, 5:9] = 900
         press("S")
-        assert "the layer of nuclei was moved over the pixels" in widget.message.text(), move
+        assert states("widget.layer_moved", widget.message.text(), what="nuclei"), move
         assert widget.session.run.review.head(well, 1) == 1
         px = widget.session.shown.pixel_size_um
         assert np.allclose(layer.data_to_world((10, 20)), (10 * px, 20 * px))
@@ -207,10 +206,10 @@ def test_another_run_is_not_opened_over_paint_that_is_refused(review, run, tmp_p
     viewer.layers["somas"].data[:4, :4] = 700
     session = widget.session
     widget.open(run)
-    assert "soma 700 has no nucleus" in widget.message.text()
+    assert states("log.soma_without_nucleus", widget.message.text(), label=700)
     assert widget.session is session
     widget.apart.setChecked(True)
-    assert "soma 700 has no nucleus" in widget.message.text()
+    assert states("log.soma_without_nucleus", widget.message.text(), label=700)
     assert not widget.apart.isChecked()
     assert (viewer.layers["somas"].data == 700).sum() == 16
     press("Z")
@@ -226,7 +225,7 @@ def test_a_number_in_use_is_not_painted_on_another_cell(review, run):
     label = int(layer.data[80:, 80:].max())
     layer.data[:4, :4] = label
     press("A")
-    assert f"nuclei {label} lie in pieces" in widget.message.text()
+    assert states("pieces.of_one_number", widget.message.text(), what="nuclei", number=label)
     assert widget.session.run.review.standing() == {}
     press("Z")
     layer.data[:4, :4] = 900
@@ -267,4 +266,4 @@ def test_after_65535_comes_65536(review, run):
     # past the last number that can be measured, it is said
     nuclei.data[2:6, 2:6] = 1_000_000
     press("W")
-    assert "no number may be above 1,000,000" in widget.message.text()
+    assert states("widget.number_too_high", widget.message.text(), most="1,000,000")

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_plugin.panel import ReviewPanel
 from napari_plugin.plate_view import COLOURS
+from tests.messages import states
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_the_parts_go_from_what_to_open_down_to_what_the_well_is(panel):
 
 
 def test_before_a_run_is_open_the_panel_says_so_and_chooses_nothing(panel):
-    assert panel.caption.text() == "No run is open."
+    assert states("panel.no_run", panel.caption.text())
     assert (panel.progress.text(), panel.message.text()) == ("", "")
     assert (panel.wells.count(), panel.phenotype.count()) == (0, 0)
     assert not panel.apart.isChecked()

@@ -12,7 +12,7 @@ from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.local import LocalRun
 from napari_plugin import edits, places
 from napari_plugin.session import ReviewSession
-from tests.messages import says
+from tests.messages import says, states
 
 
 def test_stepping_through_fields_and_wells(session):
@@ -253,17 +253,18 @@ def test_the_panel_says_how_far_the_review_is_and_what_the_tables_lack(own):
     assert own.progress(own.standing()) == "0 of 48 fields judged"
     own.image()
     own.accept()
-    assert (
-        own.progress(own.standing())
-        == "1 of 48 fields judged · tables at revision 1 of 2: U brings them up to date"
+    assert states(
+        "session.progress", own.progress(own.standing()), judged=1, fields=48, tables=1, review=2
     )
     own.reject("bubble", whole=True)
-    assert own.said(own.standing()) == "well rejected by ann: bubble · accepted"
+    assert states(
+        "session.well_rejected", own.said(own.standing()), author="ann", reason="bubble · accepted"
+    )
     own.accept(whole=True)  # thought better of
     assert own.said(own.standing()) == "well accepted · accepted"
     apart = own.again("by_ann")
     assert (apart.run.reading, apart.said(apart.standing())) == ("by_ann", "")
-    assert "independent reading “by_ann”" in apart.progress(apart.standing())
+    assert states("session.reading", apart.progress(apart.standing()), reading="by_ann")
     apart.close()
 
 
@@ -317,7 +318,9 @@ def test_verdicts_stand_beside_the_field(own):
         own.reject("  ")
     own.reject("contaminated", whole=True)
     own.next()
-    assert own.said(own.standing()) == "well rejected by ann: contaminated"
+    assert states(
+        "session.well_rejected", own.said(own.standing()), author="ann", reason="contaminated"
+    )
 
 
 def test_the_queue_leads_from_one_urgent_field_to_the_next(own):
@@ -347,11 +350,13 @@ def test_the_tables_follow(own):
     own.reject("bubble")
     done = CliRunner().invoke(app, ["review", "apply", str(root)])
     assert done.exit_code == 0, done.output
-    assert f"corrected fields: {well} field 1" in done.output
+    assert states("review.corrected_fields", done.output, fields=f"{well} field 1")
     after = {r["well"]: r for r in ReviewSession.open(root).run.wells()}
     assert int(after[well]["nuclei_count"]) == int(before[well]["nuclei_count"]) - 1
     assert after[own.well]["n_valid_fields"] == "1"
     said = CliRunner().invoke(app, ["review", "history", str(root)]).output
-    assert f"ann: {well} field 1 version 2 of 1 (nuclei" in said
-    assert "erased nuclei" in said
-    assert f"ann: {own.well} field 1 rejected bubble" in said
+    assert states("history.corrected", said, author="ann", field=f"{well} field 1", version=2, of=1)
+    assert states("history.erased", said, what="nuclei")
+    assert states(
+        "history.rejected", said, author="ann", field=f"{own.well} field 1", reason="bubble"
+    )

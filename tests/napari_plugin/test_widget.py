@@ -16,7 +16,7 @@ from imaging_service.protocol import parse_protocol
 from imaging_service.review.local import LocalRun
 from segmentation.phantoms.films import Film, render_film
 from segmentation.phantoms.render import Optics
-from tests.messages import says
+from tests.messages import says, states
 from tests.napari_plugin.cursor import point_at
 
 LAYERS = [
@@ -116,7 +116,7 @@ def test_moving_through_a_film_shows_each_time_point_and_writes_nothing(
 def test_it_opens_steps_and_reports(review, run, tmp_path):
     viewer, widget, _ = review
     widget.open(tmp_path)
-    assert "no run.json" in widget.message.text()
+    assert states("run.no_run_json", widget.message.text())
     widget.open(run)
     assert [layer.name for layer in viewer.layers] == LAYERS
     assert viewer.layers.selection.active.name == "nuclei"  # D, M and X work at once
@@ -127,9 +127,9 @@ def test_it_opens_steps_and_reports(review, run, tmp_path):
     assert not np.array_equal(before, viewer.layers["nuclei"].data)
     assert tuple(viewer.layers[0].contrast_limits) == (100, 200)
     assert len(viewer.layers) == len(LAYERS)
-    assert "field 2 of 2" in widget.caption.text()
+    assert states("session.number_of_field", widget.caption.text(), number=2, of=2)
     widget.previous_button.click()
-    assert "field 1 of 2" in widget.caption.text()
+    assert states("session.number_of_field", widget.caption.text(), number=1, of=2)
 
 
 def test_keys_judge_and_correct(review, run, monkeypatch):
@@ -139,7 +139,7 @@ def test_keys_judge_and_correct(review, run, monkeypatch):
     point_at(viewer, "nuclei", label)
     press("D")
     assert not (viewer.layers["nuclei"].data == label).any()
-    assert "label version 2" in widget.caption.text()
+    assert states("session.label_version", widget.caption.text(), version=2)
     press("Z")
     assert (viewer.layers["nuclei"].data == label).any()
     viewer.layers["nuclei"].data[:2, :2] = 400
@@ -147,8 +147,8 @@ def test_keys_judge_and_correct(review, run, monkeypatch):
     assert widget.session.run.review.head(widget.session.well, 1) == 4
     monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("out of focus", True))
     press("R")
-    assert "out of focus" in widget.caption.text()
-    well = widget.session.well
+    author, well = widget.session.author, widget.session.well
+    assert states("review.rejected_by", widget.caption.text(), author=author, reason="out of focus")
     press("A")
     assert widget.session.number == 2
     assert widget.session.run.review.standing()[well, 1, None].accepted
@@ -190,7 +190,7 @@ def test_the_tables_follow_on_request(review, run, qtbot):
         press("U")
     assert said.args == [""]
     assert int(widget.session.table.rows[well]["nuclei_count"]) == int(before) - 1
-    assert widget.message.text() == "the tables are up to date with the review"
+    assert states("widget.tables_up_to_date", widget.message.text())
 
 
 def test_a_field_that_cannot_be_read_leaves_the_reviewer_where_they_are(review, run, monkeypatch):
@@ -239,14 +239,16 @@ def test_a_rejected_well_is_said_and_taken_back(review, run, monkeypatch):
     widget.open(run)
     monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("bubble", True))
     press("Shift+R")
-    assert f"well rejected by {widget.session.author}: bubble" in widget.caption.text()
+    author = widget.session.author
+    assert states("session.well_rejected", widget.caption.text(), author=author, reason="bubble")
     monkeypatch.setattr(QInputDialog, "getText", lambda *_: (" ", True))
     press("R")
-    assert "a rejection needs a reason" in widget.message.text()
+    assert states("session.rejection_without_reason", widget.message.text())
     press("Shift+A")
-    assert "well accepted" in widget.caption.text()
+    assert states("session.well_accepted", widget.caption.text())
     widget.apart.setChecked(True)
-    assert "independent reading" in widget.progress.text()
+    reading = widget.session.run.reading
+    assert states("session.reading", widget.progress.text(), reading=reading)
     assert "accepted" not in widget.caption.text()
 
 
@@ -255,7 +257,7 @@ def test_before_a_run_is_open_keys_do_nothing(review):
     for key in ("A", "R", "T", "N", "P", "Q", "U", "G", "O", "D", "M", "X", "W", "S", "Z", "C"):
         press(key)
         assert (len(viewer.layers), widget.message.text()) == (0, ""), key
-    assert widget.caption.text() == "No run is open."
+    assert states("panel.no_run", widget.caption.text())
 
 
 def test_a_track_is_rejected_only_where_the_cursor_is_on_a_cell(review, run):
@@ -264,7 +266,7 @@ def test_a_track_is_rejected_only_where_the_cursor_is_on_a_cell(review, run):
     nuclei = viewer.layers["nuclei"]
     viewer.cursor.position = tuple(nuclei.data_to_world(np.argwhere(nuclei.data == 0)[0]))
     press("T")
-    assert "no object of nuclei under the cursor" in widget.message.text()
+    assert states("widget.no_object", widget.message.text(), what="nuclei")
 
 
 def test_a_run_without_a_queue_says_how_to_make_one(review, run):
@@ -272,6 +274,4 @@ def test_a_run_without_a_queue_says_how_to_make_one(review, run):
     widget.open(run)
     (run / "review" / "queue.csv").unlink()
     press("Q")
-    assert widget.message.text() == (
-        "This run has no queue; make it with: imaging-service review queue"
-    )
+    assert states("widget.no_queue", widget.message.text())

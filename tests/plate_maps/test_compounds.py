@@ -10,6 +10,7 @@ from plate_maps.compounds import (
     read_compounds,
     write_compounds,
 )
+from tests.messages import states
 
 KEY = "FTALBRSUTCGOEG-UHFFFAOYSA-N"
 TSV = (
@@ -134,14 +135,14 @@ def test_a_cell_like_a_formula_comes_back():
 def test_names_that_may_be_one_are_remarked_unless_the_registry_knows_them_all():
     names = ["Riluzole", "riluzole HCl", "edaravone"]
     (remark,) = name_remarks(names)
-    assert "'Riluzole' and 'riluzole HCl' may be one compound" in remark
+    assert states("compounds.may_be_one", remark, names="'Riluzole' and 'riluzole HCl'")
     assert name_remarks(names, read_compounds(TSV)) == []
     # A row each says that they differ.
     apart = read_compounds("id\tname\nA\triluzole\nB\triluzole HCl\nC\tedaravone\n")
     assert name_remarks(names, apart) == []
     said = name_remarks([*names, "riluzol"], read_compounds(TSV))
     assert len(said) == 2
-    assert "compound riluzol is not in the compound registry" in said[1]
+    assert states("compounds.not_registered", said[1], compound="riluzol")
     assert name_remarks(["tofersen"], Compounds({})) == []
 
 

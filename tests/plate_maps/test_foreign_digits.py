@@ -13,7 +13,7 @@ from plate_maps import PlateMapError, Well, read_plate_map
 from plate_maps.conditions import parse_dose
 from plate_maps.registry import Batch, Line, RegistryError, read_batches, read_lines, write
 from plate_maps.wells import row_number, whole_number
-from tests.messages import says
+from tests.messages import says, states
 
 FOREIGN = ["10³", "²", "①", "٣", "1²", "๓"]
 LONG = "well,line,compound,dose,unit,control,note\nA01,L1,DMSO,,,vehicle,\nA02,L1,ril,{dose},uM,,{note}\n"
@@ -82,7 +82,7 @@ def test_a_dose_that_is_not_a_number_is_refused_with_file_row_and_well(form, row
         read(form.format(dose=dose, note=""))
     assert len(refused.value.problems) == 1
     assert refused.value.problems[0].startswith(f"map.csv, row {row},")
-    assert f"well A02: dose {dose!r}" in refused.value.problems[0]
+    assert states("dose.quoted", refused.value.problems[0], well="A02", dose=dose)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,8 @@ def test_a_place_in_xml_that_is_not_on_a_plate_is_refused(number):
                 f'<plate><well row="{number}" col="1"/><well row="0" col="0"/></plate>',
                 "m.PlateMap",
             )
-        assert refused.value.problems[0].startswith("m.PlateMap: a well element needs row and col")
+        assert refused.value.problems[0].startswith("m.PlateMap: ")
+        assert states("incucyte.well_without_place", refused.value.problems[0])
 
 
 @pytest.mark.parametrize("key", ["A٣", "A²"])

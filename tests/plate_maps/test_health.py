@@ -5,6 +5,7 @@ import pytest
 from plate_maps.genotypes import Health
 from plate_maps.health import asked, genotypes_of, healths
 from plate_maps.registry import Line
+from tests.messages import states
 
 
 def one(record=None, genotypes=(), named=None, others=()):
@@ -91,7 +92,8 @@ def test_the_name_of_a_line_says_nothing():
 def test_those_not_known_are_asked_for_by_name_in_one_sentence():
     judged = healths({"B": ["healthy carrier"], "A": ["WT"], "C": []})
     question = asked(judged.values())
-    assert "B (genotype 'healthy carrier'), C (no genotype)" in question
+    assert states("health.line", question, line="B", why="genotype 'healthy carrier'")
+    assert states("health.line", question, line="C", why="no genotype")
     assert "healthy_lines" in question
     assert "A (" not in question
     assert asked([judged["A"]]) == ""

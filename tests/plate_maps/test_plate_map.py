@@ -8,7 +8,7 @@ import pytest
 
 from plate_maps import Condition, Control, PlateFormat, PlateMap, PlateMapError, Well, plate_format
 from plate_maps.picture import picture
-from tests.messages import says
+from tests.messages import says, states
 
 CONDITIONS = {
     Well(2, 3): Condition("L2", "DMSO", 0.0, Control.VEHICLE, genotype="corrected", batch="d1"),
@@ -59,7 +59,8 @@ def test_of_a_large_map_twelve_wells_are_named():
     with pytest.raises(KeyError) as refused:
         row["B01"]
     names = ", ".join(f"A{c:02d}" for c in range(1, 13))
-    assert refused.value.args == (f"plate map has no well B01; it has 13 wells: {names}, …",)
+    (sentence,) = refused.value.args
+    assert states("map.no_such_well", sentence, well="B01", count=13, wells=f"{names}, …")
 
 
 def test_lines_and_compounds_are_in_the_order_of_the_alphabet_without_controls():
@@ -154,7 +155,7 @@ def test_an_error_shows_twenty_problems_and_holds_all(count, last):
     problems = [f"fault {i}" for i in range(1, count + 1)]
     error = PlateMapError("map.csv", problems)
     lines = str(error).split("\n  - ")
-    assert lines[0] == "plate map map.csv cannot be used:"
+    assert states("map.cannot_be_used", lines[0], source="map.csv")
     assert lines[1:21] == problems[:20]
     assert lines[-1] == last
     assert (error.source, error.problems) == ("map.csv", problems)

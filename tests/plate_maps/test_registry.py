@@ -13,7 +13,7 @@ from plate_maps.registry import (
     read_lines,
     write,
 )
-from tests.messages import says
+from tests.messages import says, states
 
 LINES = [
     Line(
@@ -43,10 +43,9 @@ def test_donors_and_isogenic_pairs():
     registry = Registry(read_lines(write(LINES, Line)), {})
     assert registry.donors() == {"SOD1-07": "D1", "SOD1-07-iso": "D1", "HC-01": "D2"}
     assert registry.isogenic_pairs() == [("SOD1-07", "SOD1-07-iso")]
-    assert registry.unknown(["HC-01", "X"], ["b1", ""]) == [
-        "line X is not in the registry",
-        "batch b1 is not in the registry",
-    ]
+    line, batch = registry.unknown(["HC-01", "X"], ["b1", ""])
+    assert states("registry.unknown", line, what="line X")
+    assert states("registry.unknown", batch, what="batch b1")
 
 
 @pytest.mark.parametrize(

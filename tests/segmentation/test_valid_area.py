@@ -11,7 +11,7 @@ from segmentation.phantoms.render import Culture, Optics, empty, render
 from segmentation.phantoms.scenes import scene
 from segmentation.valid_area import ValidArea, recognise
 from tests import drawn
-from tests.messages import says
+from tests.messages import says, states
 
 SHAPE = (512, 512)
 
@@ -106,9 +106,8 @@ def test_a_sphere_is_a_clump_of_its_area_however_dim(level, density):
     assert len(area.clumps_um2) == 1
     # 6 µm around it are left out too.
     assert area.clumps_um2[0] == pytest.approx(np.pi * 78**2, rel=0.1)
-    assert area.notes() == [
-        f"clump: 1 body wider than 40 µm, {area.clumps_um2[0]:.0f} µm² left out"
-    ]
+    (note,) = area.notes()
+    assert states("valid_area.clump", note, bodies=1, width=40, area=f"{area.clumps_um2[0]:.0f}")
 
 
 def test_spheres_at_the_edge_and_of_other_sizes():

@@ -9,6 +9,7 @@ from imaging_service.api.app import create_app
 from imaging_service.database.session import database_engine, upgrade
 from imaging_service.settings import Settings
 from plate_maps.registry import Line, write
+from tests.messages import states
 
 LINES = "line\tdonor\tgene\tisogenic_parent\tpassage\nS1-iso\tD1\t\tS1\t31\nS1\tD1\tSOD1\t\t28\nF1\tD2\tFUS\t\t\n"
 
@@ -51,7 +52,7 @@ def test_over_http(settings):
         422,
         "urn:imaging-service:registry_invalid",
     )
-    assert "row 2" in refused.json()["detail"]
+    assert states("registry.entry_unreadable", refused.json()["detail"], what="donor is missing")
     assert (
         ask(settings, "PUT", "/lines", content=b"\xff\xfe", headers=sheet["headers"]).status_code
         == 422

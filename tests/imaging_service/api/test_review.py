@@ -13,7 +13,7 @@ from imaging_service.database.session import database_engine
 from imaging_service.review.crops import Crop, pack, unpack
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import FieldLabels
-from tests.messages import says
+from tests.messages import says, states
 
 FIELD = "/runs/RUN/fields/B04/1"
 VERDICT = {
@@ -224,7 +224,7 @@ def test_a_number_in_use_painted_elsewhere_is_refused_and_writes_nothing(served)
         422,
         "urn:imaging-service:review_invalid",
     )
-    assert f"nuclei {number} lie in pieces" in refused.json()["detail"]
+    assert states("pieces.of_one_number", refused.json()["detail"], what="nuclei", number=number)
     assert served.get(f"{FIELD}/history").json() == []
     # Past 16 bits, through storing and reading back.
     assert patch(served, body(np.full((4, 4), 65_536))).status_code == 200

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
 from plate_maps import read_plate_map
+from tests.messages import states
 
 NEW = [
     "plate-map",
@@ -37,7 +38,7 @@ def test_a_new_map_is_drawn_written_and_clean(tmp_path):
     ) == pytest.approx([1e-7, 1e-6, 1e-5, 1e-4])
     checked = run("plate-map", "check", str(tmp_path / "plate_map_1.csv"))
     assert checked.exit_code == 0
-    assert "no errors or warnings" in checked.output
+    assert states("check.no_finding", checked.output)
     assert "A D, B I" in checked.output
 
 
@@ -94,12 +95,10 @@ def test_check_says_who_is_taken_for_healthy_and_why(tmp_path):
     given = run(
         "plate-map", "check", str(tmp_path / "map.csv"), "--lines", str(tmp_path / "lines.tsv")
     )
-    assert (
-        "healthy or corrected: H1 (genotype 'WT'), R1 (registry: zygosity wild type)"
-        in given.output
-    )
-    assert "disease: S1 (genotype 'SOD1 p.A5V')" in given.output
-    assert "not known to be healthy or diseased: C1 (genotype 'healthy carrier')" in given.output
+    healthy = "H1 (genotype 'WT'), R1 (registry: zygosity wild type)"
+    assert states("health.healthy", given.output, lines=healthy)
+    assert states("health.disease", given.output, lines="S1 (genotype 'SOD1 p.A5V')")
+    assert states("health.unknown", given.output, lines="C1 (genotype 'healthy carrier')")
     assert "[health_unknown]" in given.output
     (tmp_path / "lines.tsv").write_text("line\tdonor\tbirthday\nR1\tD1\t1970\n")
     refused = run(
@@ -119,13 +118,14 @@ def test_check_names_compounds_that_may_be_one(tmp_path):
     )
     given = run("plate-map", "check", str(path)).output
     # On the first plate by itself, and over both.
-    assert "'Riluzole' and 'Riluzole HCl' may be one compound" in given
-    assert "'Riluzole' and 'Riluzole HCl' and 'riluzol' may be one compound" in given
+    two = "'Riluzole' and 'Riluzole HCl'"
+    assert states("compounds.may_be_one", given, names=two)
+    assert states("compounds.may_be_one", given, names=f"{two} and 'riluzol'")
     key.write_text('[[compound]]\nid = "C1"\nname = "riluzole"\nsynonyms = ["Riluzole HCl"]\n')
     known = run("plate-map", "check", str(path), "--compounds", str(key)).output
-    assert "'Riluzole' and 'Riluzole HCl' are one compound, riluzole" in known
-    assert "compound riluzol is not in the compound registry" in known
-    assert "'Riluzole' and 'Riluzole HCl' may be one" not in known
+    assert states("compounds.are_one", known, names=two, compound="riluzole")
+    assert states("compounds.not_registered", known, compound="riluzol")
+    assert not states("compounds.may_be_one", known, names=two)
     key.write_text('[[compound]]\nid = "C1"\n')
     assert run("plate-map", "check", str(path), "--compounds", str(key)).exit_code == 2
 
@@ -136,4 +136,4 @@ def test_check_names_what_is_wrong(tmp_path):
     )
     found = run("plate-map", "check", str(tmp_path / "map.csv"))
     assert found.exit_code == 1
-    assert "L2 has treated wells but no vehicle well" in found.output
+    assert states("check.no_vehicle_for_line", found.output, line="L2")

@@ -12,6 +12,7 @@ from imaging_service.client import Client
 from imaging_service.database.session import database_engine, upgrade
 from imaging_service.settings import Settings
 from plate_maps.registry import read_lines
+from tests.messages import states
 
 LINES = "line\tdonor\tgene\tisogenic_parent\tpassage\nS1-iso\tD1\t\tS1\t31\nS1\tD1\tSOD1\t\t28\nF1\tD2\tFUS\t\t\n"
 
@@ -42,7 +43,7 @@ def test_the_commands_carry_files_both_ways(settings, tmp_path, monkeypatch):
     )
     (tmp_path / "lines.tsv").write_text("\ufeff" + LINES, encoding="utf-8")
     done = CliRunner().invoke(cli, ["registry", "import", "--lines", str(tmp_path / "lines.tsv")])
-    assert "lines: 3 added, 0 changed, 0 as before" in done.output
+    assert states("registry.imported", done.output, what="lines", added=3, changed=0, unchanged=0)
     CliRunner().invoke(cli, ["registry", "export", "--out", str(tmp_path / "out")])
     assert read_lines((tmp_path / "out" / "lines.tsv").read_text()) == dict(
         sorted(read_lines(LINES).items())

@@ -12,6 +12,7 @@ from imaging_service.cli.main import app
 from imaging_service.review.crops import Crop
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import Verdict
+from tests.messages import states
 
 
 def run(*arguments):
@@ -61,7 +62,7 @@ def test_what_was_said_is_listed_in_order(reviewed):
 def test_applying_measures_what_was_corrected_and_leaves_out_what_was_rejected(reviewed):
     done = run("apply", reviewed)
     assert done.exit_code == 0, done.output
-    assert "revision 3; corrected fields: B04 field 1; lines fitted again: L1" in done.output
+    assert states("review.applied", done.output, revision=3, fields="B04 field 1", lines="L1")
     before, after = (
         pl.read_parquet(f / "wells.parquet") for f in (reviewed, reviewed / "corrected")
     )

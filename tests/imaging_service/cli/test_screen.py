@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
 from tests.imaging_service.written_runs import REGISTRY, four_runs
+from tests.messages import states
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,11 @@ def test_names_of_one_compound_are_noted_joined_and_unblinded(runs, tmp_path):
     assert (row["compound"], row["compound_id"], row["compound_name"]) == ("x", "C1", "riluzole")
     key.write_text("id,name\nC1,riluzole\n", encoding="utf-8")
     again = run("add", folder, "--compounds", key)
-    assert "note: compound x is not in the compound registry" in again.output
+    assert states("compounds.not_registered", again.output, compound="x")
     key.write_text("id,name\nC1,a\nC1,b\n", encoding="utf-8")
     refused = run("add", folder, "--compounds", key)
     assert refused.exit_code != 0
-    assert "id C1 was given before" in str(refused.exception or refused.output)
+    assert states("compounds.given_before", str(refused.exception or refused.output), id="C1")
 
 
 def test_the_commands(runs, tmp_path):
@@ -45,10 +46,10 @@ def test_the_commands(runs, tmp_path):
     registry.write_text(REGISTRY, encoding="utf-8")
     added = run("add", folder, runs[0], runs[1], "--lab", "north", "--lines", registry)
     assert added.exit_code == 0, added.output
-    assert "added Plate-1 (run 000000000000)" in added.output
+    assert states("screen.run_added", added.output, plate="Plate-1", run="000000000000")
     fitted = run("fit", folder)
     assert fitted.exit_code == 0, fitted.output
-    assert "2 plates: 12 rows, 12 of them fitted now" in fitted.output
+    assert states("screen.fitted", fitted.output, plates=2, rows=12, refitted=12)
     shown = run(
         "table", folder, "--line", "S1", "--phenotype", "nc_log2_aggregate", "--format", "csv"
     )
@@ -57,11 +58,9 @@ def test_the_commands(runs, tmp_path):
         json.loads(run("table", folder, "--kind", "windows", "--format", "json").output)[0]["line"]
         == "S1"
     )
-    assert "36 rows" not in run("table", folder, "--kind", "doses", "--line", "S1").output
-    assert (
-        "table responses has no line 'X'; choose one of S1"
-        in run("table", folder, "--line", "X").output
-    )
+    assert "S1-iso" not in run("table", folder, "--kind", "doses", "--line", "S1").output
+    unknown = run("table", folder, "--line", "X")
+    assert states("screen.no_such_line", unknown.output, table="responses", line="X", lines="S1")
     assert run("plot", folder, "--out", tmp_path / "p", "--kind", "forest").exit_code == 0
     assert len(list((tmp_path / "p").glob("forest_*.svg"))) == 2
     assert run("add", folder).exit_code == 2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imaging_service.errors import ScanError
 from imaging_service.ingest import plan_scan
 from imaging_service.protocol import Acquisition
-from tests.messages import says
+from tests.messages import says, states
 
 OWN = r"(?P<row>[^_]+)_(?P<column>[^_]+)_(?P<field>[^_]+)_(?P<channel>[^_]+)\.tif"
 INDEX = (
@@ -77,7 +77,7 @@ def test_channels_of_any_name_are_put_in_order(tmp_path_factory, channels):
     try:
         found = plan_scan(folder, Acquisition(file_pattern=OWN)).channels
     except ScanError as error:  # 1 and 01 are one channel
-        assert "are the same plane by name" in str(error)
+        assert states("tiff_folder.one_plane_twice", str(error))
     else:
         numbers = [int(c) for c in found if c.isascii() and c.isdecimal()]
         assert [int(c) for c in found[: len(numbers)]] == sorted(numbers)

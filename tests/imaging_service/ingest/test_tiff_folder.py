@@ -12,7 +12,7 @@ from imaging_service.ingest.contract import PlateReaderContract
 from imaging_service.ingest.plan import Limits
 from imaging_service.ingest.tiff_folder import TiffFolderReader
 from imaging_service.protocol import Acquisition
-from tests.messages import says
+from tests.messages import says, states
 
 PLANE = np.arange(48, dtype=np.uint16).reshape(6, 8)
 
@@ -53,7 +53,7 @@ def test_own_pattern(tmp_path):
     own = Acquisition(file_pattern=r"(?P<row>[A-H])_(?P<column>\d+)_(?P<channel>gfp|dapi)\.tif")
     plan = plan_scan(tiffs(tmp_path, "A_1_gfp.tif", "A_1_dapi.tif", "notes_x.tif"), own)
     assert plan.channels == ("dapi", "gfp")
-    assert "1 TIFF(s) do not fit the file pattern" in plan.notes[0]
+    assert states("tiff_folder.left_out", plan.notes[0], count=1)
 
 
 def test_two_files_for_one_plane_are_refused(tmp_path):

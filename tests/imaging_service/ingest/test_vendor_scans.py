@@ -14,7 +14,7 @@ from imaging_service.ingest import plan_scan, reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat, Well
-from tests.messages import says
+from tests.messages import says, states
 from tests.vendor_scans import PIXELS, foreign_plate, operetta, tiff_folder
 
 
@@ -38,7 +38,7 @@ def test_operetta_with_an_image_lost(tmp_path):
     (scan / "Images" / "r03c03f02p01-ch1sk1fk1fl1.tiff").unlink()
     plan = plan_scan(scan, Acquisition())
     assert [i.field for i in plan.missing] == [2]
-    assert "not in the folder, the first: Images/r03c03f02p01" in plan.notes[0]
+    assert states("harmony.not_in_the_folder", plan.notes[0], first="Images/r03c03f02p01")
 
 
 def test_imagexpress_exports_have_time_points(tmp_path):
@@ -52,9 +52,7 @@ def test_imagexpress_stacks_come_without_thumbnails_and_projections(tmp_path):
     plan = plan_scan(tiff_folder("imagexpress", tmp_path), Acquisition())
     assert plan.wells == (Well(5, 8),)
     assert {i.z for i in plan.images} == set(range(1, 11))
-    assert [
-        note.split(" ")[0] for note in plan.notes if "projection(s) beside the planes" in note
-    ] == ["6"]
+    assert sum(states("tiff_folder.projections", note, count=6) for note in plan.notes) == 1
     taken = reader_named("tiff").exposed_s(plan, plan.images[0])
     assert datetime.fromtimestamp(taken, UTC).date().isoformat() == "2023-02-21"
 
@@ -68,7 +66,7 @@ def test_cellvoyager(tmp_path):
 def test_foreign_ome_zarr_04_is_read_with_remarks(tmp_path):
     plan = plan_scan(foreign_plate("plate_ones_mip.zarr", tmp_path, value=1), Acquisition())
     assert plan.pixel_size_um == pytest.approx(0.1625)
-    assert "no well metadata" in plan.notes[0]
+    assert states("ome_zarr.no_well_metadata", plan.notes[0])
     assert np.unique(reader_named("ome-zarr").read(plan, plan.images[0], Limits())).tolist() == [1]
 
 

@@ -20,7 +20,7 @@ from imaging_service.jobs.summary import TABLES
 from imaging_service.protocol import load_protocol, parse_protocol
 from phenotypes.columns.dictionary import columns
 from plate_maps import Well
-from tests.messages import says
+from tests.messages import says, states
 
 
 def table(folder, name):
@@ -208,8 +208,8 @@ def test_the_rest_of_a_broken_plate_is_the_same(broken, analysed):
     assert rest["well"].unique().sort().to_list() == whole["well"].unique().sort().to_list()
     assert len(table(out, "responses")) == len(table(analysed, "responses"))
     report = (out / "report.html").read_text()
-    assert "the image is blank" in report
-    assert "in the plate map, but not in the scan" in report
+    assert states("report.blank_image", report)
+    assert states("report.well_not_scanned", report)
 
 
 def test_a_lost_plane_of_a_stack_fails_its_well(tmp_path):
@@ -239,7 +239,10 @@ def test_a_lost_plane_of_a_stack_fails_its_well(tmp_path):
     )
     wells = {r["well"]: r for r in table(tmp_path / "out", "wells").to_dicts()}
     assert wells["B02"]["status"] == "done"
-    assert "2 of the 3 planes" in wells["B03"]["reason"]
+    assert wells["B03"]["status"] == "failed"
+    assert states(
+        "scan.planes_missing", wells["B03"]["reason"], well="B03", field=1, channel=1, there=2, of=3
+    )
 
 
 def test_a_plate_of_which_nothing_can_be_read_still_ends_in_a_report(tmp_path):
@@ -260,4 +263,4 @@ def test_a_plate_of_which_nothing_can_be_read_still_ends_in_a_report(tmp_path):
     )
     assert set(table(tmp_path / "out", "wells")["status"]) == {"failed"}
     assert set(table(tmp_path / "out", "responses")["status"]) == {"no_well_done"}
-    assert "2 failed" in (tmp_path / "out" / "report.html").read_text()
+    assert states("report.failed", (tmp_path / "out" / "report.html").read_text(), wells=2)

@@ -14,7 +14,7 @@ from imaging_service.errors import ScanError
 from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.records import Calibration, WellTask, load, save
 from plate_maps import PlateMap
-from tests.messages import says
+from tests.messages import says, states
 
 SIZE = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
 
@@ -90,10 +90,9 @@ def test_a_field_that_shows_no_cells_is_named_and_another_takes_its_place(uncali
     spoil(folder, [("B02", 1)], how)
     calibration = calibrate(folder)
     assert calibration.fields == ("B03 field 1", "C02 field 1", "B02 field 2")
-    assert [n.partition(":")[0] for n in calibration.notes] == [
-        "B02 field 1 was not used for calibration"
-    ]
-    assert says in calibration.notes[0]
+    (note,) = calibration.notes
+    assert states("calibration.field_not_used", note, field="B02 field 1")
+    assert says in note
 
 
 @pytest.mark.parametrize("how", [blank, dark, empty])
@@ -131,6 +130,5 @@ def test_a_map_without_a_vehicle_is_calibrated_all_over_the_plate(uncalibrated, 
     assert calibration.fields == tuple(
         f"{w} field 1" for w in ("B02", "B03", "B04", "B05", "C02", "C03")
     )
-    assert [n.partition(":")[0] for n in calibration.notes] == [
-        "the plate map has no vehicle well in this scan"
-    ]
+    (note,) = calibration.notes
+    assert states("calibration.no_vehicle_scanned", note)

@@ -25,7 +25,7 @@ from phenotypes.columns.dictionary import conform
 from segmentation.phantoms.films import Film, film_truth, render_film
 from segmentation.phantoms.render import Optics
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
-from tests.messages import says
+from tests.messages import says, states
 
 OPTICS = Optics(shape=(560, 560), pixel_size_um=0.9)
 FRAMES, INTERVAL = 7, 12.0
@@ -164,7 +164,7 @@ def test_the_well_table_and_the_report_speak_of_survival(analysed_film):
         wells.filter(pl.col("compound") == c)["rmst_h"].mean() for c in ("DMSO", "x")
     )
     assert vehicle > treated
-    assert "Survival over time" in (out / "report.html").read_text()
+    assert states("report.survival", (out / "report.html").read_text())
     assert (
         json.loads((out / "run.json").read_text())["inputs"]["protocol"]["survival"]["definition"]
         == definition
@@ -288,7 +288,7 @@ def test_a_missing_time_point_leaves_its_gap(reseated):
         assert frames.sort("frame")["time_h"].to_list() == hours
     assert table(reseated, "tracks")["study_end_h"].unique().to_list() == [72.0]
     run = json.loads((reseated / "run.json").read_text())
-    assert any("has no time point 3" in note for note in run["notes"])
+    assert any(states("hours.time_point_missing", note, missing=3) for note in run["notes"])
     assert run["hours"]["B02"] == hours
     image = LocalRun(reseated).read_pixels("B02", 1)
     assert image.hours == tuple(hours)
@@ -465,7 +465,7 @@ def test_a_copy_of_a_frame_takes_no_part(tmp_path, monkeypatch, pictures):
     tracked, described = follow_well(task, cells, fields, set())
     assert described["usable"].to_list() == [True, True, False, True, True]
     assert described["warnings"].is_not_null().to_list() == [False, False, True, False, False]
-    assert "copy of the one before" in described["warnings"][2]
+    assert states("film.frame_copied", described["warnings"][2])
     assert tracked.filter(pl.col("frame") == 3)["track"].null_count() == 25
     assert tracked.filter(pl.col("frame") != 3)["track"].null_count() == 0
     assert described["time_h"].to_list() == [0.0, 6.0, 12.0, 18.0, 24.0]

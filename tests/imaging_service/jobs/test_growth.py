@@ -13,7 +13,7 @@ from imaging_service.cli.main import app
 from imaging_service.errors import StoreError
 from imaging_service.jobs.growth import write_growth
 from imaging_service.store.tables import read_table, write_table
-from tests.messages import says
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_line_that_divides_has_growth_rates_and_the_other_a_reason(own_run, do
         ratio = wells[name]["live_density"] / rows[name]["density_at_dosing"]
         assert rows[name]["gr"] == pytest.approx(ratio**0.5 - 1)
     assert {rows[n]["status"] for n in ("C03", "C04")} == {"vehicle_does_not_grow"}
-    assert "2 wells  ok" in shown.output
+    assert states("growth.counted", shown.output, wells=2)
 
 
 def test_the_run_itself_and_counts_of_another_protocol_are_refused(own_run, dosing):

@@ -12,6 +12,7 @@ from imaging_service.ingest.plan import ImageRef, PlatePlan
 from imaging_service.jobs import hours as module
 from imaging_service.jobs.hours import numbered_hours, read_clock
 from plate_maps import Well
+from tests.messages import states
 
 START = datetime(2024, 1, 10, 8, tzinfo=ZoneInfo("UTC")).timestamp()
 
@@ -55,7 +56,9 @@ def test_numbers_keep_their_gaps(clock_of):
     times = (1, 2, 4, 5, 6)
     clock = clock_of(unknown(times), times)
     assert clock.hours == {"B02": (0.0, 12.0, 36.0, 48.0, 60.0)}
-    assert clock.notes == ("the scan has no time point 3: hours are 0, 12, 36, 48, 60",)
+    (note,) = clock.notes
+    assert states("hours.time_point_missing", note, missing=3)
+    assert states("hours.used", note, hours="0, 12, 36, 48, 60")
     assert clock_of(unknown((3, 4, 5)), (3, 4, 5)).hours == {"B02": (0.0, 12.0, 24.0)}
     assert clock_of(unknown((1, 2, 3)), (1, 2, 3)).notes == ()
 
@@ -63,8 +66,8 @@ def test_numbers_keep_their_gaps(clock_of):
 def test_numbers_that_all_step_by_more_than_one_are_an_assumption_with_a_note(clock_of):
     clock = clock_of(unknown((1, 7, 13)), (1, 7, 13), 0.2)
     assert clock.hours["B02"] == pytest.approx((0.0, 1.2, 2.4))
-    assert "numbered 1, 7, 13" in clock.notes[0]
-    assert "frame_interval_h (0.2 h) was taken as the hours between two numbers" in clock.notes[0]
+    assert states("hours.numbered", clock.notes[0], numbers="1, 7, 13")
+    assert states("hours.interval_between_numbers", clock.notes[0], interval=0.2)
 
 
 def test_the_instrument_s_unequal_dates_are_used_and_the_contradiction_is_a_note(clock_of):
@@ -72,8 +75,8 @@ def test_the_instrument_s_unequal_dates_are_used_and_the_contradiction_is_a_note
     clock = clock_of({"B02": since(START, *elapsed)}, range(1, 7))
     assert clock.hours == {"B02": elapsed}
     (note,) = clock.notes
-    assert "are 0, 10, 30, 60, 72, 96 h" in note
-    assert "frame_interval_h = 12 gives 0, 12, 24, 36, 48, 60 h" in note
+    assert states("hours.used", note, hours="0, 10, 30, 60, 72, 96")
+    assert states("hours.of_the_interval", note, interval=12, hours="0, 12, 24, 36, 48, 60")
 
 
 def test_times_within_a_tenth_of_a_step_contradict_nothing(clock_of):
@@ -101,15 +104,15 @@ def test_a_well_imaged_otherwise_has_hours_of_its_own(clock_of):
     clock = clock_of(seconds, (1, 2, 3))
     assert clock.hours["B06"] == (0.0, 14.0, 24.0)
     assert {clock.hours[w] for w in seconds if w != "B06"} == {(0.0, 12.0, 24.0)}
-    assert "1 well(s) have hours of their own" in clock.notes[0]
+    assert states("hours.of_single_wells", clock.notes[0], wells=1)
     assert "B06 (0, 14, 24 h)" in clock.notes[0]
-    assert "were given the plate's: B07" in clock.notes[1]
+    assert states("hours.of_the_plate", clock.notes[1], wells="B07")
 
 
 def test_dates_of_an_export_are_not_times_of_a_film(clock_of):
     clock = clock_of({"B02": [START, START + 2, START + 5]}, (1, 2, 3))
     assert clock.hours == {"B02": (0.0, 12.0, 24.0)}
-    assert "less than a minute apart" in clock.notes[0]
+    assert states("hours.too_close", clock.notes[0])
     same = clock_of({"B02": [START] * 3}, (1, 2, 4))
     assert same.hours == {"B02": (0.0, 12.0, 36.0)}
 
@@ -150,7 +153,7 @@ def test_clocks_that_are_changed_shift_no_frame(clock_of, zone, start, jump, ste
     clock = clock_of({"B02": shown}, times, step, local=True)
     assert clock.hours["B02"] == pytest.approx(numbered_hours(times, step))
     (note,) = clock.notes
-    assert f"jump by {jump} h" in note
+    assert states("hours.clock_changed", note, jump=jump)
     assert start[:7] in note
     assert note.endswith("B02")
     # The same times with a zone are what they are.
@@ -169,7 +172,7 @@ def test_uneven_local_times_over_the_change_have_a_note_that_they_are_unsure(clo
     shown = since(datetime(2024, 3, 30, 8, tzinfo=ZoneInfo("UTC")).timestamp(), 0, 10, 30, 60)
     clock = clock_of({"B02": shown}, (1, 2, 3, 4), local=True)
     assert clock.hours == {"B02": (0.0, 10.0, 30.0, 60.0)}
-    assert "may be an hour off: B02" in clock.notes[0]
+    assert states("hours.unsure", clock.notes[0], wells="B02")
 
 
 def test_the_machine_s_own_zone_moves_nothing(clock_of, monkeypatch):

@@ -11,7 +11,7 @@ from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, 
 from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
 from imaging_service.protocol import parse_protocol
-from tests.messages import says
+from tests.messages import says, states
 from tests.vendor_scans import tiff_folder
 
 
@@ -129,7 +129,7 @@ def test_wells_are_those_of_map_and_scan_and_what_is_left_out_is_said(inputs_wit
     (tmp_path / "map.csv").write_text("well,line,control\nB02,L1,vehicle\nB03,L1,vehicle\n")
     record, _ = identify(inputs_with(plate_map=tmp_path / "map.csv"))
     assert record.wells == ("B02", "B03")
-    assert "4 scanned well(s)" in record.notes[0]
+    assert states("plan.wells_not_in_map", record.notes[0], wells=4)
     assert "B04, B05, C02, C03" in record.notes[0]
 
 
@@ -280,7 +280,11 @@ def test_a_film_has_the_hours_of_its_instrument(tmp_path):
 
     record, plan = identified()
     assert record.hours == {"B02": (0.0, 10.0, 96.0)}
-    assert any("are 0, 10, 96 h" in n and "gives 0, 12, 24 h" in n for n in record.notes)
+    assert any(
+        states("hours.used", n, hours="0, 10, 96")
+        and states("hours.of_the_interval", n, interval=12, hours="0, 12, 24")
+        for n in record.notes
+    )
     folder = RunFolder(tmp_path / "out")
     lay_out(record, plan, folder)
     assert load(WellTask, folder.task("B02")).hours == (0.0, 10.0, 96.0)

@@ -43,7 +43,9 @@ def test_each_time_point_and_field_is_its_own(tmp_path):
 def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
     whole = {(f, 1, c, z): plane(1, 2) for f in (1, 2) for c in "12" for z in (1, 2)}
     lost = {k: v for k, v in whole.items() if k != (2, 1, "2", 2)}
-    with pytest.raises(ImageError, match=says("scan.planes_missing")):
+    with pytest.raises(
+        ImageError, match=says("scan.planes_missing", well="B02", field=2, channel=2, there=1, of=2)
+    ):
         read_planes(stack_task(tmp_path, lost), 2, 1)
     without = {k: v for k, v in whole.items() if k[:3] != (2, 1, "2")}
     with pytest.raises(ImageError, match=says("scan.image_missing")):

@@ -20,6 +20,7 @@ from imaging_service.store import plates
 from plate_maps import Well
 from segmentation.filters.background import no_illumination
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
+from tests.messages import states
 
 
 def test_each_time_point_and_field_is_stored_apart(tmp_path):
@@ -93,7 +94,9 @@ def test_a_plane_of_one_value_fails_its_well(uncalibrated):
     module.save(replace(task, plan=replace(task.plan, root=scan)), folder.task("B02"))
     outcome = process_well(folder.root, "B02")
     assert outcome.status == "failed"
-    assert "field 2: channel '3' (aggregate) has the single value 7" in outcome.reason
+    assert states(
+        "well.single_value", outcome.reason, field=2, channel=3, role="aggregate", value=7
+    )
     assert not (folder.labels / "B" / "2").exists()
 
 

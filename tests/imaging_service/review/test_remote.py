@@ -18,7 +18,7 @@ from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.crops import Crop, pack
 from imaging_service.review.remote import RemoteRun
 from napari_plugin.session import ReviewSession
-from tests.messages import says
+from tests.messages import says, states
 from tests.service import wait_for
 
 
@@ -272,7 +272,7 @@ def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(
     work.rename(work.with_name("away"))
     try:
         ann.erase("nuclei", cells(ann.image())[0])
-        assert "was deleted" in until(lambda: ann.run.state().reason)
+        assert states("plate_store.deleted", until(lambda: ann.run.state().reason))
         with pytest.raises(ServiceRefused, match=says("plate_store.deleted")):
             ann.run.apply()
     finally:
@@ -355,7 +355,7 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
     running.kill()
     assert ann.erase("nuclei", second).version == 3
     ann.reject("bubble")
-    assert ann.run.waiting() == "2 edits wait for the service"
+    assert states("remote.edits_wait", ann.run.waiting(), edits=2)
     assert (ann.said(ann.standing()), second in ann.shown.labels["nuclei"]) == (
         "rejected by ann: bubble · label version 3",
         False,
@@ -401,8 +401,8 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
     ann.run.sync()
     said = ann.run.waiting()
     assert said.count("refused: ") == 2
-    assert "version 1 is not the newest any more" in said
-    assert "field 1: an earlier correction, which this one builds on, was refused" in said
+    assert states("log.version_not_newest", said)
+    assert states("journal.built_on_refused", said, field=1)
     assert len(list((ann.run.journal.folder / "refused").glob("*.npz"))) == 2
     # what stands is bob's version, without a stroke of ann's laid over it unseen
     assert mine in ann.image().labels["nuclei"]

@@ -23,7 +23,7 @@ from imaging_service.screens.folder import (
 from imaging_service.screens.remarks import ScreenFile
 from plate_maps.compounds import Compounds, name_remarks, read_compounds
 from tests.imaging_service.written_runs import write_run
-from tests.messages import says
+from tests.messages import says, states
 from tests.phenotypes.drawn_screens import ladder_wells
 
 SPELLED = ("Riluzole", "riluzole\u200b", "Riluzole HCl")
@@ -108,7 +108,7 @@ def test_the_dose_of_a_synonym_is_that_of_its_compound(runs, tmp_path):
         stream.write('effect_dose_molar = {"RILUZOLE HCL" = 1e-7}\n')
     fitted = fit(folder)
     assert fitted.tables.responses["effect_dose_molar"].to_list() == pytest.approx([1e-7, 1e-7])
-    assert not [f for f in fitted.findings if "which no plate has" in f]
+    assert not any(states("screen.on_no_plate", f) for f in fitted.findings)
 
 
 def test_one_compound_under_two_names_on_one_plate_at_one_dose_is_refused(runs, tmp_path):
@@ -164,10 +164,9 @@ def test_a_blinded_code_is_fitted_as_it_stands_and_unblinded_after(runs, tmp_pat
 def test_unblinding_names_what_it_cannot_and_what_was_fitted_apart(tmp_path):
     tables = {"t": pl.DataFrame({"compound": ["BX-17", "edaravone", "x", None]})}
     notes = unblind(tables, read_compounds(REGISTRY), tmp_path)
-    assert notes == [
-        "compound x is not in the compound registry",
-        "BX-17 and edaravone are one compound, edaravone, and were fitted apart",
-    ]
+    unknown, apart = notes
+    assert states("compounds.not_registered", unknown, compound="x")
+    assert states("compounds.are_one", apart, names="BX-17 and edaravone", compound="edaravone")
     opened = pl.read_parquet(tmp_path / "t.parquet")
     assert opened["compound_name"].to_list() == ["edaravone", "edaravone", None, None]
 

@@ -26,7 +26,7 @@ from imaging_service.screens.folder import (
 from imaging_service.web.screen_charts import forest
 from phenotypes.columns.dictionary import columns, conform, empty_table
 from tests.imaging_service.written_runs import LINES, REGISTRY, four_runs, write_run
-from tests.messages import says
+from tests.messages import says, states
 from tests.phenotypes.drawn_screens import ladder_wells
 
 
@@ -114,7 +114,7 @@ def test_labs_keep_their_batches_apart(runs, tmp_path):
     add_run(folder, other, "south")
     fitted = fit(folder)
     assert set(fitted.tables.responses["n_batches"]) == {2}
-    assert any("no line registry" in f for f in fitted.findings)
+    assert any(states("screen.no_registry", f) for f in fitted.findings)
 
 
 def test_nameless_batches_are_one_and_said(runs, tmp_path):
@@ -127,7 +127,7 @@ def test_nameless_batches_are_one_and_said(runs, tmp_path):
         add_run(folder, copy)
     fitted = fit(folder)
     assert set(fitted.tables.responses["status"]) == {"one_batch"}
-    assert any("have no differentiation batch" in f for f in fitted.findings)
+    assert any(states("screen.no_batch", f) for f in fitted.findings)
 
 
 def test_one_plate_does_not_count_twice(screen, runs, tmp_path):
@@ -153,10 +153,7 @@ def test_confounded_lines_are_named(tmp_path):
                 i + 1,
             ),
         )
-    assert any(
-        "confounded_with_batch: line and batch share no common level" in f
-        for f in fit(folder).findings
-    )
+    assert any(f.startswith("confounded_with_batch:") for f in fit(folder).findings)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +182,8 @@ def test_settings_change_what_is_read(screen, tmp_path):
     )
     fitted = fit(folder)
     assert set(fitted.tables.responses["effect_dose_molar"]) == {1e-8}
-    assert any("healthy_lines names nobody" in f for f in fitted.findings)
-    assert any("effect_dose_molar names y" in f for f in fitted.findings)
+    assert any(states("screen.no_such_healthy_line", f, line="nobody") for f in fitted.findings)
+    assert any(states("screen.no_such_compound", f, compound="y") for f in fitted.findings)
     assert settings_of(folder).name == "als"
 
 
@@ -275,7 +272,7 @@ def test_two_clones_and_batches_with_and_without_a_lab_are_remarked(runs, tmp_pa
     findings = fit(
         folder,
     ).findings
-    assert any("batch b0 was added both with and without a lab" in f for f in findings)
+    assert any(states("screen.batch_of_two_labs", f, batch="b0") for f in findings)
 
 
 def test_tables_of_a_fit_that_was_cut_short_are_not_read(screen, runs, tmp_path, monkeypatch):
@@ -319,7 +316,7 @@ def test_a_line_whose_gene_is_not_given_is_not_drawn_as_healthy(screen):
         "SOD1",
         "healthy or corrected",
     )
-    assert "between its wells only" in spec["title"]["subtitle"]
+    assert states("forest.one_batch", spec["title"]["subtitle"])
 
 
 def written_tracks(rng, batch, hazard, *, treated):

@@ -11,7 +11,7 @@ from phenotypes.columns.dictionary import (
     markdown,
     phenotype,
 )
-from tests.messages import says
+from tests.messages import says, states
 
 
 def test_names_are_unique_within_a_table_and_everything_has_a_meaning():
@@ -54,4 +54,4 @@ def test_every_ratio_of_the_well_table_says_how_it_aggregates():
     }  # fmt: skip
     assert looks <= ratios, looks - ratios
     assert columns("well")["nc_log2_aggregate"].ratio == "mean_of_ratios"
-    assert "(mean of ratios)" in markdown()
+    assert states("columns.mean_of_ratios", markdown())

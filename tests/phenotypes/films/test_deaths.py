@@ -14,7 +14,7 @@ from phenotypes.films.deaths import (
     tracks_table,
     with_sensor,
 )
-from tests.messages import says
+from tests.messages import says, states
 
 FRAMES = 8
 FIELD = (600.0, 600.0)
@@ -124,7 +124,7 @@ def test_a_cell_that_comes_in_with_the_view_was_not_there_at_the_start():
     late = track([4, 5, 6, 7, 8], place=(-40.0, 300.0))
     row = tracks_table(late, reseated(4, (80.0, 0.0)), FIELD, DeathSettings(), None).to_dicts()[0]
     assert (row["included"], row["event"]) == (False, False)
-    assert row["excluded_reason"] == "not present in the first usable frame"
+    assert states("deaths.not_present", row["excluded_reason"])
 
 
 def test_a_copy_of_a_frame_hides_no_death():
@@ -211,14 +211,13 @@ def test_rounding_must_last():
 
 def test_only_those_alive_in_the_first_usable_frame_are_included():
     late = tracks_table(track([3, 4, 5]), frames(), FIELD, DeathSettings(), None).to_dicts()[0]
-    assert (late["included"], late["excluded_reason"]) == (
-        False,
-        "not present in the first usable frame",
-    )
+    assert late["included"] is False
+    assert states("deaths.not_present", late["excluded_reason"])
     dead = tracks_table(
         track([1, 2], sensor=[0.9, 0.9]), frames(), FIELD, DeathSettings("gedi"), 0.4
     ).to_dicts()[0]
-    assert (dead["included"], dead["excluded_reason"]) == (False, "dead in the first usable frame")
+    assert dead["included"] is False
+    assert states("deaths.dead_at_once", dead["excluded_reason"])
     assert tracks_table(track([2, 3]), frames(unusable=(1,)), FIELD, DeathSettings(), None)[
         "included"
     ][0]
@@ -230,8 +229,8 @@ def test_the_threshold_is_a_quarter_of_the_way_to_dead():
     found = sensor_threshold(live, dead)
     assert found.threshold == pytest.approx(0.25 * (dead.mean() - live.mean()) + live.mean())
     assert sensor_threshold(live, dead[:5]).threshold is None
-    assert "5 in killed" in sensor_threshold(live, dead[:5]).reason
-    assert "does not tell them apart" in sensor_threshold(live, live + 0.01).reason
+    assert states("deaths.few_killed", sensor_threshold(live, dead[:5]).reason, cells=5)
+    assert states("deaths.sensor_blind", sensor_threshold(live, live + 0.01).reason)
 
 
 def test_the_sensor_of_each_definition():

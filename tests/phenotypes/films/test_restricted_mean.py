@@ -11,6 +11,7 @@ from scipy import stats
 
 from phenotypes.films.arms import both_arms
 from phenotypes.films.restricted_mean import restricted_means
+from tests.messages import states
 
 END = 96.0
 
@@ -84,10 +85,10 @@ def test_the_start_is_the_first_hour_of_both_arms_on_the_plates():
     answer = restricted_means(shifted, END)
     assert answer.start_h == 12.0
     assert answer.vehicle < 84
-    assert "known on 1 of 2 plates" in restricted_means(shifted, 12.0).reason
+    assert states("means.known_on", restricted_means(shifted, 12.0).reason, known=1, of=2)
     none = restricted_means(shifted.filter(stratum=2), 12.0)
     assert (none.start_h, none.difference) == (None, None)
-    assert "from 12 h on" in none.reason
+    assert states("means.from", none.reason, start=12)
 
 
 def test_an_arm_whose_survival_is_not_known_is_refused():
@@ -100,7 +101,7 @@ def test_an_arm_whose_survival_is_not_known_is_refused():
     )
     answer = restricted_means(lost, END)
     assert answer.difference is None
-    assert "from 0 to 96 h is known on 0 of 1 plates" in answer.reason
+    assert states("means.known_on", answer.reason, known=0, of=1)
 
 
 def test_a_plate_that_is_seen_late_or_lost_is_left_out_and_the_others_are_compared():
@@ -118,7 +119,7 @@ def test_a_plate_that_is_seen_late_or_lost_is_left_out_and_the_others_are_compar
         answer = restricted_means(table, END)
         assert answer.start_h == 0.0
         assert answer.difference == alone.difference
-        assert "known on 2 of 3 plates" in answer.reason
+        assert states("means.known_on", answer.reason, known=2, of=3)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from phenotypes.plates.calls import (
     mark_motor_neurons,
     mark_pyknotic,
 )
+from tests.messages import states
 
 CONDITIONS = pl.DataFrame(
     [
@@ -72,7 +73,7 @@ def test_cells_are_judged_by_those_of_the_reference_only():
     assert mark_pyknotic(table, CONDITIONS)["is_pyknotic"].sum() == 300
     assert mark_pyknotic(table, CONDITIONS, None, valid)["is_pyknotic"].sum() == 0
     marked, words = mark_mislocalised(table, CONDITIONS, ["HC"], None, valid)
-    assert "percentile of 300 neurons" in words
+    assert states("calls.reference", words, neurons=300)
     assert marked.filter(pl.col("field") == 1)["is_mislocalised"].mean() == pytest.approx(
         0.05, abs=0.005
     )
@@ -121,7 +122,7 @@ def test_five_percent_of_healthy_vehicle_neurons_are_mislocalised_by_definition(
     )
     assert shares[0] == pytest.approx(0.05, abs=0.001)
     assert shares[1] > 0.9
-    assert "2000 neurons in vehicle wells of HC" in words
+    assert states("calls.reference_lines", words, neurons=2000, lines="HC")
 
 
 def test_without_healthy_lines_it_says_so():
@@ -165,5 +166,5 @@ def test_without_a_healthy_line_those_not_known_are_asked_for():
     )
     table = cells(well=["A03"] * 10, nc_log2_aggregate=[0.0] * 10)
     _, reason = mark_mislocalised(table, carriers, healthy_lines(carriers))
-    assert "HC (genotype 'healthy carrier')" in reason
+    assert states("health.line", reason, line="HC", why="genotype 'healthy carrier'")
     assert "D (" not in reason

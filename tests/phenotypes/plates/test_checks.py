@@ -12,6 +12,7 @@ from phenotypes.plates.checks import (
     mark_fields,
     plate_checks,
 )
+from tests.messages import states
 
 LIMITS = QualityLimits()
 NAMES = [f"{r}{c:02d}" for r in "ABCDEFGH" for c in range(1, 13)]
@@ -45,7 +46,7 @@ def test_a_blurred_field_is_left_out_and_a_well_of_them_excluded():
     outcomes = exclude_unfocused(marked, dict.fromkeys(slopes, ("done", "")), LIMITS)
     assert outcomes["H01"] == ("done", "")
     assert outcomes["H02"][0] == "excluded"
-    assert "1 of 3 fields are in focus" in outcomes["H02"][1]
+    assert states("checks.fields_in_focus", outcomes["H02"][1], sharp=1, of=3)
 
 
 @pytest.mark.parametrize("blurred", [1, 5, 6])
@@ -87,8 +88,8 @@ def test_warnings_do_not_make_a_field_invalid():
         LIMITS,
     )
     assert marked["valid"].all()
-    assert "saturated dna (0.2)" in marked["qc"][0]
-    assert "debris (3.0)" in marked["qc"][0]
+    assert states("checks.saturated", marked["qc"][0], role="dna", share=0.2)
+    assert states("checks.debris", marked["qc"][0], share=3.0)
 
 
 def wells(density, controls, **columns):
@@ -135,7 +136,7 @@ def test_empty_vehicle_wells_are_left_out_however_many_they_are():
         table = wells([*density, 50.0], ["vehicle"] * 8 + ["none"])
         marked = exclude_vehicle_outliers(table, LIMITS)
         assert marked["status"].to_list() == ["excluded"] * empty + ["done"] * (9 - empty)
-        assert marked["reason"][0].startswith("vehicle_empty: 0 live cells per mm², 100 in the")
+        assert states("checks.vehicle_empty", marked["reason"][0], density=0, others=100)
         assert marked["survival_fixed"][8] == 0.5
         assert marked["survival_fixed"][7] == 1.0
     # Few cells are not none, and a treated well without cells is toxicity.
@@ -206,16 +207,14 @@ def test_wells_that_fade_while_the_plate_is_imaged_are_seen():
 def test_drift_along_the_rows_is_said_to_look_like_a_row_trend():
     found = drift(plate(lambda row, column: 100.0 + 4 * row), np.arange(96) / 40)
     assert found["status"] == "warning"
-    assert "imaged row by row, so a trend over rows looks the same" in found["reason"]
+    assert states("drift.along_the_rows", found["reason"])
 
 
 def test_drift_without_times_is_not_assessable():
     flat = plate(lambda row, column: 100.0)
-    assert drift(flat, [None] * 96)["reason"] == "the scan does not say when its images were taken"
-    assert (
-        "5 times of 5 vehicle wells"
-        in drift(flat, [0.1, 0.2, 0.3, 0.4, 0.5] + [None] * 91)["reason"]
-    )
+    assert states("drift.no_times", drift(flat, [None] * 96)["reason"])
+    few = drift(flat, [0.1, 0.2, 0.3, 0.4, 0.5] + [None] * 91)
+    assert states("drift.few_times", few["reason"], times=5, wells=5)
 
 
 def test_too_few_controls_are_said_and_not_judged():

@@ -9,6 +9,7 @@ import pytest
 
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.flatness import STANDING, flatness_checks
+from tests.messages import states
 
 NC = "nc_log2_aggregate"
 ASKED = ("live_density", "neurite_length_density", NC, "puncta_per_neuron")
@@ -68,8 +69,10 @@ def test_a_column_that_reads_otherwise_is_found():
     assert np.mean([f["status"] == "warning" for f in found]) >= 0.9
     assert np.mean([f["effect"] for f in found]) == pytest.approx(0.26, abs=0.02)
     assert {f["unit"] for f in found} == {"Δ log2"}
-    assert "vehicle wells of column 20 read +0.305 Δ log2" in found[0]["reason"]
-    assert "beside those of column 4" in found[0]["reason"]
+    assert states(
+        "flatness.one_reads", found[0]["reason"], place="column 20", effect="+0.305 Δ log2"
+    )
+    assert states("flatness.beside", found[0]["reason"], place="column 4")
 
 
 def test_what_a_check_could_have_seen_is_found_four_times_of_five():
@@ -92,7 +95,7 @@ def test_one_column_of_many_is_found_though_there_is_no_trend():
     found = checks(plate(wells, **{NC: 0.3 * column(wells, 12)}))
     row = one(found, "column_difference")
     assert row["status"] == "warning"
-    assert "column 12" in row["reason"]
+    assert states("flatness.one_reads", row["reason"], place="column 12", effect="+0.3")
     assert one(found, "column_trend")["status"] == "ok"
 
 
@@ -124,9 +127,10 @@ def test_few_vehicle_wells_say_how_little_they_could_have_seen():
     four = ["E04", "F04", "E20", "F20"]
     row = one(checks(plate(four, **{NC: [0, 0, 1.0, 1.0]})), "column_difference")
     assert row["status"] == "not_assessable"
-    assert "4 vehicle wells can be placed in 6 ways, too few to tell" in row["reason"]
+    assert states("flatness.few_ways", row["reason"], wells=4, ways=6)
     assert row["could_see"] > 4 * SD
-    assert f"even an effect of {row['could_see']:.3g} Δ log2 could be missed" in row["reason"]
+    missed = f"{row['could_see']:.3g} Δ log2"
+    assert states("flatness.could_miss", row["reason"], effect=missed)
     assert row["p_adjusted"] is None
 
 
@@ -136,7 +140,7 @@ def test_lines_are_compared_with_themselves():
     nested = checks(plate(TWO_COLUMNS, lines=lines, **{NC: 5.0 * column(TWO_COLUMNS, 20)}))
     row = one(nested, "column_difference")
     assert row["status"] == "not_assessable"
-    assert row["reason"] == "within no line do vehicle wells differ in their column"
+    assert states("flatness.within_no_line", row["reason"], place="column")
     mixed = ["HC", "SOD1"] * 8
     apart = np.array([5.0 if line == "SOD1" else 0.0 for line in mixed])
     assert (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from phenotypes.plates.identity import identity_threshold
+from tests.messages import states
 
 
 def test_two_populations_are_parted_between_their_modes():
@@ -38,12 +39,12 @@ def test_negative_wells_stand_in():
     negative = rng.lognormal(3, 0.3, 500)
     found = identity_threshold(rng.lognormal(5, 0.8, 2000), negative)
     assert found.status == "ok"
-    assert "negative wells" in found.reason
+    assert states("identity.negative_wells", found.reason)
     assert (negative > found.threshold).mean() < 0.01
 
 
 def test_too_few_cells_are_refused():
-    assert "only 40 neurons" in identity_threshold(np.full(40, 100.0)).reason
+    assert states("identity.few_neurons", identity_threshold(np.full(40, 100.0)).reason, neurons=40)
 
 
 def test_order_changes_nothing():

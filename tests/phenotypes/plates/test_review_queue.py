@@ -8,6 +8,7 @@ from phenotypes.columns.dictionary import conform
 from phenotypes.plates.responses import respond
 from phenotypes.plates.review_queue import SCHEMA, leverage, rank_fields
 from phenotypes.statistics.hill import DoseResponse
+from tests.messages import states
 
 DOSES = np.geomspace(1e-8, 3e-5, 8)
 
@@ -72,8 +73,8 @@ def test_what_is_odd_comes_first_with_its_reason():
     )
     top = {r["well"]: r["why"] for r in table.head(4).iter_rows(named=True)}
     assert set(top) == {"A03", "A13", "A20", "A21"}
-    assert "vehicle well unlike the others of its line in live_density" in top["A03"]
-    assert "above the curve of x in live_density" in top["A13"]
+    assert states("queue.odd_vehicle", top["A03"], phenotype="live_density")
+    assert states("queue.above_the_curve", top["A13"], compound="x", phenotype="live_density")
     assert top["A20"] == "saturated dna (0.2)"
     assert top["A21"] == "left out: out_of_focus"
     assert table["score"].to_list() == sorted(table["score"], reverse=True)
@@ -93,10 +94,9 @@ def test_a_well_that_the_curve_hangs_on_is_remarked():
         .alias("live_density")
     )
     wells = wells.filter(pl.col("well") != "A24")
-    assert (
-        "depends on this well (leverage" in ranked(wells).filter(pl.col("well") == "A23")["why"][0]
-    )
-    assert ranked(plate()).filter(pl.col("why").str.contains("depends on this well")).is_empty()
+    why = dict(ranked(wells).select("well", "why").iter_rows())
+    assert states("queue.leverage", why["A23"])
+    assert not any(states("queue.leverage", words) for words in ranked(plate())["why"])
 
 
 def test_leverage_adds_up_to_the_parameters_and_is_one_where_a_well_decides_alone():
@@ -118,9 +118,6 @@ def test_doubtful_nuclei_are_remarked_where_there_are_enough_to_say_so():
         "A06": sure,
     }
     why = {r["well"]: r["why"] for r in ranked(plate(), **marks).iter_rows(named=True)}
-    assert why["A03"] == "another engine finds other nuclei (F1 0.55)"
-    assert (
-        why["A04"]
-        == "the engine is unsure of its nuclei (probability 0.80 of the least sure tenth)"
-    )
+    assert states("queue.other_engine", why["A03"], agreement="0.55")
+    assert states("queue.unsure_engine", why["A04"], probability="0.80")
     assert why["A05"] == why["A06"] == ""

@@ -15,6 +15,7 @@ from phenotypes.plates.vehicle_places import (
     with_edge,
 )
 from phenotypes.statistics.dose_response import fit
+from tests.messages import states
 from tests.phenotypes.drawn_edges import DOSES, edge_plate
 
 NAME = "live_density"
@@ -52,14 +53,14 @@ def test_inert_compounds_beside_an_edge_of_vehicle_are_no_clean_curves(design):
     withheld = rows.filter(pl.col("status") == "confounded_with_position")
     for name in ("ec50_molar", "effect", "effect_low", "emax", "e0", "p_value", "q_value"):
         assert withheld[name].null_count() == len(withheld), name
-    assert withheld["reason"].str.contains("of the vehicle wells of line S1 lie at the edge").all()
+    assert all(states("place.at_the_edge", why, line="S1") for why in withheld["reason"])
 
 
 def test_one_compound_alone_is_withheld_since_nothing_tells_it_from_the_edge():
     rows = rows_of(8, "column", lost=0.15, compounds=1, replicates=3)
     assert share(rows, PUBLISHED) <= 1 / 8
     assert share(rows, pl.col("status") == "confounded_with_position") > 0.6
-    assert rows["reason"].str.contains("too few other compounds to tell").any()
+    assert any(states("place.few_compounds", why) for why in rows["reason"])
 
 
 @pytest.mark.parametrize("design", ["column", "row", "inside", "mixed", "random"])
@@ -115,13 +116,13 @@ def test_where_vehicle_lies_inside_and_outside_it_tells_the_edge_itself():
     # Half of vehicle reads 20 % less: treated wells read 1 / 0.9 of it.
     assert np.mean([lie.shift.value for lie in found]) == pytest.approx(11.1, abs=1.5)
     assert np.mean([lie.shift.shown for lie in found]) > 0.9
-    assert "50% of the vehicle wells" in found[0].words
+    assert states("place.share", found[0].words, share="50%")
 
 
 def test_a_column_of_vehicle_inside_is_named_as_such():
     lie = apart(placed(0, "inside"), "S1", "c0")
     assert not lie.by_edge
-    assert lie.words == "vehicle wells of line S1 lie in column 2, treated wells do not"
+    assert states("place.in_a_column", lie.words, line="S1", column=2)
     assert apart(placed(0, "random"), "S1", "c0") is None
     assert apart(placed(0, "random"), "S2", "c0") is None
 
@@ -181,9 +182,9 @@ def test_an_effect_is_withheld_if_the_place_could_make_it(level, shift, status):
     used = used_wells(level + NOISE)
     result = fit(used["dose_molar"].to_list(), used["response"].to_list())
     assert result.status == "below_tested_range"
-    judged = judged_by_place(result, used, Apart("they lie apart", True, shift), "%")
+    judged = judged_by_place(result, used, Apart("apart", True, shift), "%")
     assert judged.status == status
-    assert ("they lie apart" in judged.reason) == (shift is None or shift.shown)
+    assert ("apart" in judged.reason) == (shift is None or shift.shown)
     assert judged_by_place(result, used, None, "%") is result
 
 

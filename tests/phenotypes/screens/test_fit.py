@@ -9,6 +9,7 @@ from phenotypes.columns.dictionary import columns
 from phenotypes.screens import rows
 from phenotypes.screens.conditions import plate_effects, plate_refusals
 from phenotypes.screens.fit import LineFacts, ScreenSettings, fit_screen
+from tests.messages import states
 from tests.phenotypes.drawn_screens import DOSES, ladder_wells, planned_of
 
 NAMES = ["live_density", "nc_log2_aggregate"]
@@ -98,7 +99,7 @@ def test_a_loss_of_cells_is_flagged_beside_a_rescue():
         "nc_log2_aggregate",
     )
     assert found["rescue_status"] == "ok"
-    assert "of live cells are lost" in found["rescue_reason"]
+    assert states("rescue.live_cells_lost", found["rescue_reason"], share="57%")
     toxic = row(fitted(wells(span={"live_density": -0.6})), "S1", "live_density")
     assert toxic["hit"] is True
     assert toxic["direction"] == "descending"
@@ -142,7 +143,7 @@ def test_lines_are_compared_at_a_dose_that_all_were_meant_to_get():
     screen = fitted(failed)
     assert set(screen.responses["effect_dose_molar"]) == {DOSES[-1]}
     assert row(screen, "S2", "live_density")["status"] == "not_measured"
-    assert "lines are compared at" in row(screen, "S2", "live_density")["reason"]
+    assert states("screen.not_at_the_dose", row(screen, "S2", "live_density")["reason"])
     chosen = fitted(table, settings=ScreenSettings(effect_dose={"x": DOSES[3]}))
     assert set(chosen.responses["effect_dose_molar"]) == {DOSES[3]}
 
@@ -160,7 +161,7 @@ def test_a_line_without_values_is_a_row_with_a_reason():
         "no_value",
         None,
     )
-    assert "no well of S3 with x has a value" in found["reason"]
+    assert states("screen.no_value", found["reason"], line="S3", compound="x")
 
 
 def test_adding_a_plate_fits_again_what_it_touches_and_nothing_else(monkeypatch):
@@ -242,10 +243,7 @@ def test_plates_without_vehicle_are_named_on_the_row():
     )
     found = row(fitted(gone, refusals=plate_refusals(gone, NAMES)), "S1", "live_density")
     assert found["n_batches"] == 2
-    assert (
-        "1 plate(s) of this line left out, there is no vehicle well of this line and batch: p2"
-        in found["reason"]
-    )
+    assert states("screen.plates_left_out", found["reason"], count=1, plates="p2")
     never = table.filter(~((pl.col("line") == "S1") & (pl.col("control") == "vehicle")))
     found = row(fitted(never, refusals=plate_refusals(never, NAMES)), "S1", "live_density")
     assert (found["status"], found["n_batches"]) == ("no_vehicle", 0)
@@ -264,10 +262,8 @@ def test_mixed_vehicles_are_said():
         .otherwise("compound")
         .alias("compound")
     )
-    assert (
-        "mixed vehicles: DMSO, water are averaged as one"
-        in row(fitted(mixed.drop("index")), "S1", "live_density")["reason"]
-    )
+    reason = row(fitted(mixed.drop("index")), "S1", "live_density")["reason"]
+    assert states("screen.mixed_vehicles", reason, vehicles="DMSO, water")
 
 
 def test_a_trophic_drug_is_told_from_a_rescue_also_where_the_isogenic_line_is_missing_in_a_batch():
@@ -279,13 +275,13 @@ def test_a_trophic_drug_is_told_from_a_rescue_also_where_the_isogenic_line_is_mi
     )
     trophic = table.with_columns(pl.col("nc_log2_aggregate") + lift)
     found = row(fitted(trophic), "S1", "nc_log2_aggregate")
-    assert "trophic: the drug does the isogenic line as much" in found["rescue_reason"]
+    assert states("rescue.trophic", found["rescue_reason"])
     part = trophic.filter(
         ~((pl.col("line") == "S1-iso") & (pl.col("batch") == "b0") & (pl.col("control") == "none"))
     )
     found = row(fitted(part), "S1", "nc_log2_aggregate")
     assert found["interaction"] is not None
-    assert "interaction over 2 of 3 batches" in found["rescue_reason"]
+    assert states("rescue.interaction_over", found["rescue_reason"], batches=2, of=3)
     idle = row(fitted(table), "S1", "nc_log2_aggregate")
     assert "trophic" not in idle["rescue_reason"]
 

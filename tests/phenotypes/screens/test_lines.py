@@ -6,6 +6,7 @@ import pytest
 
 from phenotypes.screens.conditions import plate_effects
 from phenotypes.screens.lines import batch_effects, line_effects
+from tests.messages import states
 from tests.phenotypes.drawn_screens import screen_wells
 
 
@@ -51,7 +52,7 @@ def test_one_batch_is_said_and_has_no_p():
     assert set(lines["status"]) == {"one_batch"}
     assert lines["error"].null_count() == 0
     assert lines["p_value"].null_count() == len(lines)
-    assert "says nothing of another batch" in lines["reason"][0]
+    assert states("lines.one_batch", lines["reason"][0])
 
 
 def test_a_ladder_of_single_wells_borrows_the_vehicles_spread():

@@ -10,6 +10,7 @@ import pytest
 
 from phenotypes.screens.rows import Cells, ScreenRow, cells_of, curve_of, points_of
 from phenotypes.statistics.batch_curves import fit_batches
+from tests.messages import states
 
 DOSES = [1e-8, 1e-7, 1e-6, 1e-5]
 
@@ -182,4 +183,4 @@ def test_a_row_carries_the_p_of_its_curve_and_the_batches_left_out_of_it():
     short = replace(own, n_vehicle=few)
     fitted, expected = row(short).fit(), curve_of(short, "live_density")
     assert fitted["curve_p_value"] == expected.p_value
-    assert "1 of 3 batch(es) left out for fewer than 4" in str(fitted["curve_reason"])
+    assert states("batch_curves.few_vehicles", str(fitted["curve_reason"]), out=1, of=3, least=4)

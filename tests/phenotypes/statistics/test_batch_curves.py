@@ -7,6 +7,7 @@ from scipy import optimize
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import occupancy
+from tests.messages import states
 from tests.phenotypes.drawn_screens import DOSES
 
 LADDER = np.r_[0.0, DOSES]
@@ -70,8 +71,8 @@ def test_one_batch_agrees_with_the_fit_to_wells():
     assert 10**ours.fitted_log_ec50 == pytest.approx(10**wells.fitted_log_ec50, rel=5e-3)
     assert ours.hill == pytest.approx(wells.hill, rel=5e-3)
     assert ours.emax == pytest.approx(wells.emax, rel=5e-3)
-    assert "says nothing of another batch" in ours.reason
-    assert "one batch does not show whether a curve fits" in ours.reason
+    assert states("lines.one_batch", ours.reason)
+    assert states("batch_curves.fit_not_shown", ours.reason)
 
 
 def test_refusals_are_statuses():
@@ -111,9 +112,9 @@ def test_outliers_weigh_less_on_request_and_are_counted():
     spoilt[[6, 16]] += 70
     plain, robust = fit_batches(x, spoilt, w, b), fit_batches(x, spoilt, w, b, robust=True)
     assert abs(np.log10(robust.ec50 / 1e-6)) < 0.1 < abs(np.log10((plain.ec50 or 1.0) / 1e-6))
-    assert "2 of 27 means weigh less than half" in robust.reason
+    assert states("batch_curves.few_doubted", robust.reason, few=2, of=27)
     assert (robust.n_wells, robust.n_vehicle) == (plain.n_wells, plain.n_vehicle)
-    assert "no mean was doubted" in fit_batches(x, y, w, b, robust=True).reason
+    assert states("batch_curves.none_doubted", fit_batches(x, y, w, b, robust=True).reason)
     assert fit_batches(x, np.full(len(x), 100.0), w, b, robust=True).status == "flat"
 
 
@@ -248,7 +249,7 @@ def test_a_bell_over_batches_is_not_monotone_and_has_its_means():
         assert (found.status, found.model, found.ec50) == ("not_monotone", "means", None)
         assert found.emax == pytest.approx(y[x == x.max()].mean())
         assert found.e0 == pytest.approx(y[x == 0].mean())
-        assert "rises from" in found.reason
+        assert states("fit.rises", found.reason)
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
@@ -271,7 +272,7 @@ def test_batches_with_too_few_vehicle_wells_are_left_out_by_number():
     kept = b != 2
     fewer, without = fit_batches(x, y, w, b), fit_batches(x[kept], y[kept], w[kept], b[kept])
     assert (fewer.ec50, fewer.p_value) == (without.ec50, without.p_value)
-    assert "1 of 4 batch(es) left out for fewer than 4 vehicle wells" in fewer.reason
+    assert states("batch_curves.few_vehicles", fewer.reason, out=1, of=4, least=4)
     none = fit_batches(x, y, np.where(x == 0, 1.0, w), b)
     assert (none.status, none.ec50, none.n_vehicle) == ("too_few_vehicles", None, 4)
     assert fit_batches(x, y, w, b, min_vehicles=3).reason == ""
@@ -283,7 +284,7 @@ def test_means_without_a_value_are_left_out_and_nothing_ends_the_run():
     kept = np.isfinite(y)
     holed, whole = fit_batches(x, y, w, b), fit_batches(x[kept], y[kept], w[kept], b[kept])
     assert (holed.status, holed.ec50) == (whole.status, whole.ec50)
-    assert "2 mean(s) without a finite value left out" in holed.reason
+    assert states("batch_curves.not_finite", holed.reason, means=2)
     assert fit_batches(x, np.full(len(x), np.nan), w, b).status == "too_few_vehicles"
     for robust in (False, True):
         exact = fit_batches(x, 100 - 80 * occupancy(x, -6.5, 1.0), w, b, robust=robust)

@@ -8,7 +8,7 @@ from scipy import optimize, stats
 
 from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import occupancy
-from tests.messages import says
+from tests.messages import says, states
 
 DOSES = np.array([1e-8, 3e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5])
 DESIGN = np.concatenate([np.zeros(8), np.repeat(DOSES, 2)])
@@ -84,7 +84,6 @@ def test_half_effects_outside_the_doses_have_no_number(ec50, sd, status):
     assert result.ec50 is None
     # The interval of what is not published holds, since no rule chose it.
     assert result.ec50_low <= ec50 <= (result.ec50_high or np.inf)
-    assert "tested dose" in result.reason
 
 
 def test_an_open_interval_withholds_the_estimate():
@@ -102,7 +101,6 @@ def test_too_little_to_fit():
     three = DESIGN[5:]
     few = fit(three, curve(100, 30, 4e-7, 1.2, sd=4, design=three))
     assert (few.status, few.n_vehicle, few.ec50, few.effect) == ("too_few_vehicles", 3, None, None)
-    assert "3 vehicle wells with a value" in few.reason
     assert fit(three, curve(100, 30, 4e-7, 1.2, sd=4, design=three), min_vehicles=3).status == "ok"
     assert fit(DESIGN, np.ones(len(DESIGN))).status == "flat"
     with pytest.raises(ValueError, match=says("dose_response.negative_dose")):
@@ -274,7 +272,7 @@ def test_wells_without_a_value_are_left_out_and_counted():
     y[[0, 20]] = np.nan, np.inf
     holed, whole = fit(CASE, y), fit(CASE[kept], y[kept])
     assert (holed.status, holed.ec50, holed.p_value) == ("ok", whole.ec50, whole.p_value)
-    assert "2 well(s) without a finite dose and response left out" in holed.reason
+    assert states("fit.not_finite", holed.reason, wells=2)
 
 
 @pytest.mark.parametrize("place", [0.02, 0.3, 0.7, 0.98])
@@ -295,7 +293,7 @@ def test_a_cliff_has_the_gap_between_its_doses_for_an_interval(place, sd):
                 pytest.approx(1e-7),
                 pytest.approx(10**-6.5),
             )
-            assert "the slope is at its bound of 8" in result.reason
+            assert states("fit.slope_at_its_bound", result.reason)
     assert covered >= 0.9 * count
 
 
@@ -316,15 +314,14 @@ def test_a_response_that_rises_and_falls_is_not_monotone_and_has_the_effect_of_i
         assert result.predict([1e-5])[0] == pytest.approx(y[CASE == 1e-5].mean())
         missed += not result.effect_low <= true <= result.effect_high
     assert missed <= 4
-    assert "rises from" in result.reason
-    assert "falls from" in result.reason
+    assert states("fit.rises", result.reason)
+    assert states("fit.falls", result.reason)
 
 
 def test_two_steps_in_one_direction_are_a_lack_of_fit():
     mean = 100 - 40 * share(CASE, 2e-8, 4.0) - 40 * share(CASE, 3e-6, 4.0)
     result = fit(CASE, mean + np.random.default_rng(0).normal(0, 4, len(CASE)))
     assert (result.status, result.ec50) == ("lack_of_fit", None)
-    assert "no Hill curve fits" in result.reason
 
 
 @pytest.mark.parametrize("hill", [0.7, 1.2, 3.0, 100.0])
@@ -343,7 +340,7 @@ def test_without_replicates_the_row_says_that_fit_was_not_tested():
     y = 100 - 80 * share(x, 3e-7, 1.2) + np.random.default_rng(0).normal(0, 0.5, len(x))
     result = fit(x, y, min_vehicles=1)
     assert result.status == "ok"
-    assert "too few replicates to test whether the curve fits" in result.reason
+    assert states("fit.few_replicates", result.reason)
 
 
 def test_ec50s_near_the_top_dose_are_not_published_for_being_low_by_luck():

@@ -8,6 +8,7 @@ from scipy import stats
 
 from phenotypes.statistics.ec50_interval import Ec50Interval
 from phenotypes.statistics.hill import DoseResponse, Plane, hill_curve, occupancy
+from tests.messages import states
 
 X = np.array([0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4])
 CURVE = DoseResponse(
@@ -118,7 +119,7 @@ def test_an_ec50_is_published_only_where_it_lies_among_the_doses(theta, above, b
 @pytest.mark.parametrize(("hill", "bound"), [(8.0, True), (0.3, True), (1.2, False)])
 def test_a_slope_at_its_bound_is_named(hill, bound):
     curve = hill_curve(X, -6.0, hill, 100.0, -60.0, Ec50Interval(-6.5, -5.5, True, True), {})
-    assert ("the slope is at its bound" in curve.reason) == bound
+    assert states("fit.slope_at_its_bound", curve.reason) == bound
 
 
 def test_means_that_no_curve_fits_are_joined_over_log_dose():

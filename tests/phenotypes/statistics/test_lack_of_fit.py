@@ -11,6 +11,7 @@ from phenotypes.statistics.lack_of_fit import (
     response_score,
     reversal,
 )
+from tests.messages import states
 
 DOSE = np.concatenate([np.zeros(6), np.repeat(np.geomspace(1e-8, 1e-5, 6), 3)])
 
@@ -62,9 +63,8 @@ def test_replicates_without_scatter_fit_or_do_not():
 
 def test_a_reversal_names_its_doses():
     found = reversal(means_of_wells(DOSE, wells([100, 110, 150, 150, 130, 110, 60], sd=2.0)))
-    assert found.startswith("the response rises from 1")
-    assert "at vehicle to 149" in found
-    assert "and falls from 149 at 3.98e-08 mol/L" in found
+    assert states("reversal.rises", found, top=149)
+    assert states("reversal.falls", found, top=149, dose="3.98e-08")
     assert found.endswith("at 1e-05 mol/L")
     valley = reversal(means_of_wells(DOSE, wells([100, 60, 60, 60, 60, 90, 120], sd=2.0)))
     assert valley.index("falls") < valley.index("rises")

@@ -8,7 +8,7 @@ from openpyxl import Workbook
 from plate_maps import Condition, Control, PlateMapError, Well, read_plate_map
 from plate_maps.readers.grid import find_blocks, read_grid
 from plate_maps.readers.sheets import Sheet
-from tests.messages import says
+from tests.messages import says, states
 from tests.plate_maps.written_maps import GRID, write
 
 PLATE = """line,1,2,3
@@ -103,9 +103,9 @@ def test_the_unit_of_a_dose_stands_in_brackets_behind_its_name(corner, molar):
 
 def test_a_unit_that_is_not_one_leaves_the_block_unread():
     entries, problems = read_grid([sheet("control,1,2\nA,pos,\n\ndose (mg/mL),1,2\nA,10,")], "L1")
-    assert problems == [
-        "map.csv, row 4: 'mg/mL' is not a concentration unit; write M, mM, µM (uM), nM or pM"
-    ]
+    (problem,) = problems
+    assert problem.startswith("map.csv, row 4: ")
+    assert states("map.unit_unknown", problem, unit="mg/mL")
     assert [c.dose_molar for _, _, c in entries] == [None]
 
 
@@ -115,13 +115,9 @@ def test_a_line_for_all_wells_stands_in_where_a_well_has_none():
 
 
 def test_a_plate_without_lines_is_refused_with_the_blocks_that_it_has():
-    assert read_grid([sheet("Compound,1,2\nA,ril,\n\ndose (uM),1,2\nA,1,")]) == (
-        [],
-        [
-            "map.csv: no block named line (blocks found: compound, dose); every well needs its"
-            " cell line: add the block, or name one line for all wells"
-        ],
-    )
+    entries, (problem,) = read_grid([sheet("Compound,1,2\nA,ril,\n\ndose (uM),1,2\nA,1,")])
+    assert entries == []
+    assert states("map.no_block_of_lines", problem, place="map.csv", blocks="compound, dose")
 
 
 def test_a_batch_for_the_whole_plate_fills_no_well_but_a_line_or_a_note_does():
@@ -132,18 +128,17 @@ def test_a_batch_for_the_whole_plate_fills_no_well_but_a_line_or_a_note_does():
         ("A01", "d1", "wt", "1")
     ]
     # What was written beside an empty well is not dropped in silence.
-    assert problems == [
-        "map.csv, row 5, column 2 (note block), well A02: neither a compound nor a control is"
-        " given; mark untreated vehicle wells as vehicle"
-    ]
+    (problem,) = problems
+    place = "map.csv, row 5, column 2 (note block), well A02"
+    assert states("map.neither_compound_nor_control", problem, place=place)
 
 
 def test_a_second_block_of_one_property_is_refused_and_the_first_is_kept():
     text = "line,1,2\nA,L1,\n\ncontrol,1,2\nA,vehicle,\n\nCell line,1,2\nA,L2,\n"
     entries, problems = read_grid([sheet(text)])
-    assert problems == [
-        "map.csv, row 7: block Cell line was given before, at map.csv, row 1; keep one"
-    ]
+    (problem,) = problems
+    places = {"place": "map.csv, row 7", "first": "map.csv, row 1"}
+    assert states("map.block_twice", problem, block="Cell line", **places)
     assert [c.line for _, _, c in entries] == ["L1"]
 
 
@@ -151,13 +146,16 @@ def test_a_block_ends_at_a_row_without_a_letter():
     text = "line,1,2\nA,L1,\n,L9,L9\nB,L9,L9\n\ncontrol,1,2\nA,vehicle,\n"
     entries, problems = read_grid([sheet(text)])
     assert [well.name for _, well, _ in entries] == ["A01"]
-    assert [p.split(";")[0] for p in problems] == ["map.csv, row 4: row B belongs to no block"]
+    (problem,) = problems
+    assert states("map.no_block", problem, place="map.csv, row 4", row="B")
 
 
 def test_a_row_that_is_not_one_is_named_and_ends_the_block():
     text = "line,1,2\nA,L1,\n1,L1,\nC,L1,\n\ncontrol,1,2\nA,vehicle,\n"
     entries, problems = read_grid([sheet(text)])
-    assert problems == ["map.csv, row 3: '1' is not a plate row; rows are letters, A to AF"]
+    (problem,) = problems
+    assert problem.startswith("map.csv, row 3: '1'")
+    assert states("plate.row_name_unreadable", problem)
     assert [well.name for _, well, _ in entries] == ["A01"]
 
 
@@ -165,19 +163,17 @@ def test_a_row_that_is_not_one_is_named_and_ends_the_block():
 def test_values_to_the_right_of_the_last_number_are_named(row):
     text = f"line,1,2\n{row}\nB,L1,,,\n\ncontrol,1,2\nA,vehicle,vehicle\nB,vehicle\n"
     entries, problems = read_grid([sheet(text)])
-    assert problems == [
-        "map.csv, row 2: 'L1' stands under no column number of block line; number its column or"
-        " delete it"
-    ]
+    (problem,) = problems
+    assert states("map.under_no_column_number", problem, place="map.csv, row 2", value="L1")
     assert [well.name for _, well, _ in entries] == ["A01", "A02", "B01"]
 
 
 def test_a_fault_is_placed_at_the_cell_that_its_message_quotes():
     text = "line,1,2\nA,L1,L1\n\ncontrol,1,2\nA,vehicle,postive\n"
     entries, problems = read_grid([sheet(text)])
-    assert [p.split(";")[0] for p in problems] == [
-        "map.csv, row 5, column 2 (control block), well A02: 'postive' is not a control"
-    ]
+    (problem,) = problems
+    place = "map.csv, row 5, column 2 (control block), well A02"
+    assert states("map.control_unknown_at", problem, place=place, control="postive")
     assert [well.name for _, well, _ in entries] == ["A01"]
 
 
@@ -217,7 +213,11 @@ def test_empty_columns_to_the_left_and_totals_do_not_matter(tmp_path):
         ("control,1,2,3", "control,1,1,2", says("map.no_block", place="row 14", row="A")),
         ("compound,1,2,3", "compound,1,2,x", says("map.no_block", place="row 6", row="A")),
         ("B,0,1,10", "\nB,0,1,10", says("map.no_block", place="row 12", row="B")),
-        ("compound,1,2,3", "compound,1,2,", says("map.under_no_column_number")),
+        (
+            "compound,1,2,3",
+            "compound,1,2,",
+            says("map.under_no_column_number", place="row 6", value="ril"),
+        ),
         ("B,0,1,10", "Bb,0,1,10", says("well.mixes_upper_and_lower_case")),
         ("dose (uM),1,2,3", "dose (%),1,2,3", says("map.unit_unknown", unit="%")),
     ],

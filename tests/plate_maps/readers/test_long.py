@@ -15,7 +15,7 @@ from plate_maps.readers.long import (
     unknown_plate,
 )
 from plate_maps.readers.sheets import Sheet
-from tests.messages import says
+from tests.messages import says, states
 from tests.plate_maps.written_maps import LONG, write
 
 
@@ -61,12 +61,18 @@ def test_one_row_per_well_is_read_with_all_that_it_says(tmp_path):
             ("riluzole,1,uM", "riluzole,,uM"),
             says("map.compound_without_dose", what="row 3, well B04: compound riluzole"),
         ),
-        (("positive", "postive"), says("map.control_unknown_at")),
-        (("b4,L1", "b4,"), says("map.line_missing", well="B04")),
+        (
+            ("positive", "postive"),
+            says("map.control_unknown_at", place="row 7, well C05", control="postive"),
+        ),
+        (("b4,L1", "b4,"), says("map.line_missing", row=3, well="B04")),
         (("b4,", "4b,"), says("map.well_name_unreadable_at")),
         (("line,genotype", "strain,genotype"), says("map.no_column_of_lines")),
         (("riluzole,1,uM", "riluzole,0,uM"), says("map.dose_zero_is_vehicle")),
-        (("riluzole,1,uM", ",1,uM"), says("map.neither_compound_nor_control")),
+        (
+            ("riluzole,1,uM", ",1,uM"),
+            says("map.neither_compound_nor_control", place="row 3, well B04"),
+        ),
         (("well,line", "well,well"), says("map.column_twice")),
     ],
 )
@@ -100,7 +106,9 @@ def test_the_header_is_the_first_row_with_a_well_or_with_row_and_column():
     assert find_header(sheet("line\n" * 49 + "well,line")) == 49
     assert find_header(sheet("line\n" * 50 + "well,line")) is None  # no map has a page of preface
     assert find_header(sheet("Position,says where the well is")) is None  # a readme
-    assert read_long(sheet("line,dose\nL1,1")) == ([], ["map.csv: no column named well"])
+    entries, (problem,) = read_long(sheet("line,dose\nL1,1"))
+    assert entries == []
+    assert states("map.no_column_of_wells", problem)
 
 
 def test_row_and_column_name_a_well_and_rows_without_text_are_passed_over():
@@ -108,7 +116,8 @@ def test_row_and_column_name_a_well_and_rows_without_text_are_passed_over():
     assert list(wells) == ["A03", "AA04"]
     entries, problems = read_long(sheet("row,column,line,control\n,,,\nA,3,L1,dmso,x\nB,1\n"))
     assert [place for place, _, _ in entries] == ["map.csv, row 3"]
-    assert problems == ["map.csv, row 4, well B01: the cell line is missing"]
+    (problem,) = problems
+    assert states("map.line_missing", problem, row=4, well="B01")
 
 
 def test_a_line_for_all_wells_stands_in_where_a_row_has_none():
@@ -152,13 +161,10 @@ def test_in_a_broad_platemap_a_well_without_a_sample_is_a_vehicle(sample, kind, 
 
 def test_in_a_broad_platemap_a_treated_well_without_a_sample_is_refused():
     text = "well_position,broad_sample,mmoles_per_liter,pert_type\nA1,,0.005,trt"
-    assert read_long(sheet(text), "L1") == (
-        [],
-        [
-            "map.csv, row 2, well A01: neither a compound nor a control is given; mark untreated"
-            " vehicle wells as vehicle"
-        ],
-    )
+    entries, (problem,) = read_long(sheet(text), "L1")
+    assert entries == []
+    place = "map.csv, row 2, well A01"
+    assert states("map.neither_compound_nor_control", problem, place=place)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +220,6 @@ def test_rows_are_counted_for_the_plate_that_is_read():
     assert entries[0][0] == f"map.csv, row {MOST_ROWS + 2}"
     entries, problems = read_long(sheet(both + "BC1,A1,L1,veh\n" * 2), plate="BC1")
     assert len(entries) == MOST_ROWS
-    assert problems == [
-        f"map.csv, row {2 * MOST_ROWS + 2}: more than 3,072 rows for one plate; the largest plate"
-        " has 1,536 wells"
-    ]
+    (problem,) = problems
+    assert problem.startswith(f"map.csv, row {2 * MOST_ROWS + 2}: ")
+    assert states("map.more_rows_than_wells", problem)

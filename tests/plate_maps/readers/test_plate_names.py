@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plate_maps.readers.plate_names import choose_plate, fitting_plates, unknown_plate
+from tests.messages import states
 
 NUMBERS = ["1", "2", "3"]
 
@@ -54,6 +55,6 @@ def test_a_plate_is_taken_where_it_alone_fits(known, wanted, chosen):
 
 def test_the_refusal_lists_the_plates_that_fit():
     assert fitting_plates(NUMBERS, "screen 1 plate 2") == ["1", "2"]
-    assert "'screen 1 plate 2': 1, 2;" in unknown_plate(NUMBERS, "screen 1 plate 2")
-    assert "'2' is too short" in unknown_plate(NUMBERS, "screen 2")
-    assert "none of them is called 'BC'" in unknown_plate(NUMBERS, "BC")
+    assert states("map.several_plates_fit", unknown_plate(NUMBERS, "screen 1 plate 2"))
+    assert states("map.plate_name_too_short", unknown_plate(NUMBERS, "screen 2"), plate="2")
+    assert states("map.no_plate_called", unknown_plate(NUMBERS, "BC"), plate="BC")

@@ -10,7 +10,7 @@ from openpyxl import Workbook
 from plate_maps import PlateMapError, Well, read_plate_map
 from plate_maps.readers import sheets
 from plate_maps.readers.sheets import MAX_BYTES, Sheet, check_size, parse_xml, read_sheets
-from tests.messages import says
+from tests.messages import says, states
 from tests.plate_maps.written_maps import LONG, write
 
 HEADER = ["well", "line", "compound", "dose", "unit", "control"]
@@ -88,15 +88,17 @@ def test_other_files_are_refused_with_what_is_wrong(tmp_path, name, content, pro
 
 @pytest.mark.parametrize("name", ["none.csv", "none.xlsx", "none.pdf"])
 def test_an_absent_file_is_refused(tmp_path, name):
-    assert refused(tmp_path / name) == ["the file does not exist"]
+    (absent,) = refused(tmp_path / name)
     (tmp_path / name).mkdir()
-    assert refused(tmp_path / name) == ["the file does not exist"]
+    (folder,) = refused(tmp_path / name)
+    assert states("map.no_file", absent)
+    assert states("map.no_file", folder)
 
 
 def test_a_cell_of_more_text_than_the_csv_reader_takes_is_refused_by_file(tmp_path):
     (tmp_path / "map.csv").write_text("well,line\nA01," + "x" * 200_000)
     (sentence,) = refused(tmp_path / "map.csv")
-    assert sentence == "line 2 cannot be read: field larger than field limit (131072)"
+    assert states("map.cell_too_long", sentence, line=2, most=131072)
 
 
 def test_a_file_may_have_as_many_bytes_as_the_limit(tmp_path, monkeypatch):
@@ -105,7 +107,8 @@ def test_a_file_may_have_as_many_bytes_as_the_limit(tmp_path, monkeypatch):
     check_size(path)
     assert read_sheets(path) == [Sheet("map.csv", [["x" * 1200]])]
     path.write_text("x" * 1201)
-    assert refused(path) == ["the file has 1,201 bytes; a plate map is at most 1,200"]
+    (sentence,) = refused(path)
+    assert states("map.bytes_too_many", sentence, bytes="1,201", most="1,200")
 
 
 def test_a_sheet_of_fifty_megabytes_is_refused_at_once_or_read_within_limits(tmp_path):
@@ -153,7 +156,7 @@ def test_merged_cells_are_named_and_never_carried_over(tmp_path):
         [HEADER, ["A01", "L1", "DMSO", "", "", "vehicle"], ["A02", "L1", "x", 1, "uM", ""]],
         "B2:B3",
     )
-    with pytest.raises(PlateMapError, match=says("map.line_missing", well="A02")):
+    with pytest.raises(PlateMapError, match=says("map.line_missing", row=3, well="A02")):
         read_plate_map(path)
 
 
@@ -162,11 +165,11 @@ def test_formulas_without_a_stored_value_are_all_named(tmp_path):
         tmp_path,
         [HEADER, ["A01", '="L"&1', "DMSO", "", "", "vehicle"], ["A02", "L1", "x", "=1*3", "uM"]],
     )
-    assert refused(path) == [
-        f"map.xlsx, sheet Sheet, row {row}: formula {formula} has no stored value; open and save"
-        " it in Excel"
-        for row, formula in ((2, '="L"&1'), (3, "=1*3"))
-    ]
+    place, formulas = "map.xlsx, sheet Sheet, row {}", {2: '="L"&1', 3: "=1*3"}
+    for sentence, (row, formula) in zip(refused(path), formulas.items(), strict=True):
+        assert states(
+            "map.formula_without_value", sentence, place=place.format(row), formula=formula
+        )
 
 
 def test_a_workbook_whose_sheet_breaks_off_is_refused_by_name(tmp_path):
@@ -212,10 +215,11 @@ def test_broken_xml_and_entities_are_refused_by_file(tmp_path, text):
     with pytest.raises(PlateMapError) as caught:
         parse_xml(write(tmp_path, text, "map.xml"))
     assert caught.value.source == "map.xml"
-    assert [p.split(":")[0] for p in caught.value.problems] == ["the file cannot be read as XML"]
+    (problem,) = caught.value.problems
+    assert states("map.not_xml", problem)
 
 
 def test_xml_beyond_the_limit_is_not_parsed(tmp_path, monkeypatch):
     monkeypatch.setattr(sheets, "MAX_BYTES", 3)
-    with pytest.raises(PlateMapError, match=says("map.bytes_too_many")):
+    with pytest.raises(PlateMapError, match=says("map.bytes_too_many", bytes=4, most=3)):
         parse_xml(write(tmp_path, "<a/>", "map.xml"))

@@ -4,6 +4,7 @@ import pytest
 
 from plate_maps import Condition, Control, Well
 from plate_maps.readers.treatments import divided_wells
+from tests.messages import states
 
 VEHICLE = ("L1", "DMSO", 0.0, Control.VEHICLE)
 RILUZOLE = ("L1", "riluzole", 1e-6, Control.NONE)
@@ -21,7 +22,7 @@ def divided(name, *wells):
 @pytest.mark.parametrize("name", ["density", "stimulus", "sirna", "background", "bdnf_(ng/ml)"])
 def test_a_treatment_that_differs_within_a_line_is_named_with_values_and_wells(name):
     [sentence] = divided(name, (VEHICLE, "a"), (RILUZOLE, "a"), (RILUZOLE, "b"))
-    assert f"column {name} differs between wells of line L1" in sentence
+    assert states("treatments.differs", sentence, column=name, line="L1")
     assert "a at A01, A02; b at A03" in sentence
 
 

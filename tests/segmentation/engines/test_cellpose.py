@@ -10,7 +10,7 @@ from segmentation import Field, load, segment_all
 from segmentation.engines.cellpose import halving
 from segmentation.engines.weights import WeightsError
 from segmentation.filters.labels import link_somas
-from tests.messages import says
+from tests.messages import says, states
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"
@@ -139,7 +139,7 @@ class TestCheckpoints:
         described = engine.describe()
         assert described["device"] == "cpu"
         assert described["checkpoint"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert "own checkpoint" in described["checkpoint"]["licence"]
+        assert states("weights.licence_not_stated", described["checkpoint"]["licence"])
         field = render(Culture(), Optics(shape=(224, 224)), 1).field
         labels = engine.segment(field).labels
         # Random weights find what they find; names, shapes and links must hold all the same.

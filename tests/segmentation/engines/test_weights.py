@@ -13,7 +13,7 @@ from segmentation.engines.weights import (
     sha256_of,
     verify_model,
 )
-from tests.messages import says
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_every_model_has_a_licence_and_says_whether_it_is_commercial(cellpose_fo
         "cellpose:cpdino-vitb",
     }
     assert all(
-        "no commercial use" in m.card.licence
+        states("weights.no_commercial_use", m.card.licence)
         for name, m in models.items()
         if name.startswith("cellpose")
     )
@@ -84,17 +84,17 @@ def test_pull_knows_what_can_be_pulled(cellpose_folder):
     assert pull_model("motornet").sha256 == weights.MOTORNET_SHA256
     with pytest.raises(
         WeightsError,
-        match=says("weights.cannot_be_pulled"),
+        match=says("weights.cannot_be_pulled", named="classical"),
     ):
         pull_model("classical")
 
 
 def test_verify(cellpose_folder, checkpoint):
     _, against = verify_model("motornet")
-    assert against == "is the pinned one"
+    assert states("weights.is_pinned", against)
     own, against = verify_model(str(checkpoint))
-    assert "was not compared" in against
-    assert verify_model(f"cellpose:{checkpoint}", own.sha256)[1] == "is the given one"
+    assert states("weights.not_compared", against)
+    assert states("weights.is_given", verify_model(f"cellpose:{checkpoint}", own.sha256)[1])
     with pytest.raises(WeightsError, match=says("weights.pinned")):
         verify_model(str(checkpoint), "0" * 64)
     with pytest.raises(

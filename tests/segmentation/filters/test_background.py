@@ -13,7 +13,7 @@ from segmentation.filters.background import (
 )
 from segmentation.phantoms.render import Culture, Optics, render
 from segmentation.valid_area import ValidArea
-from tests.messages import says
+from tests.messages import says, states
 
 OPTICS = Optics()
 
@@ -29,7 +29,7 @@ def test_background_and_noise_of_a_known_image():
 def test_few_fields_give_no_illumination():
     found = estimate_illumination([render(Culture(), OPTICS, 1).field])
     assert not any(found.applied)
-    assert "fewer than 8 fields" in found.reasons[0]
+    assert states("illumination.few_fields", found.reasons[0], least=8)
 
 
 def test_the_background_is_the_tenth_percentile_of_the_blocks():
@@ -108,12 +108,12 @@ def test_a_profile_is_found_to_its_coefficients():
 def test_what_no_optics_does_is_not_corrected():
     deep = estimate_illumination([drawn(np.exp(1.6 * Y), s) for s in range(8)])
     assert deep.applied == (False,)
-    assert "is cells, not optics" in deep.reasons[0]
+    assert states("illumination.of_cells", deep.reasons[0])
     even = estimate_illumination([drawn(np.ones_like(Y), s) for s in range(8)])
     assert even.applied == (False,)
-    assert "no profile beyond its uncertainty" in even.reasons[0]
+    assert states("illumination.no_profile", even.reasons[0])
     dark = Field(np.random.default_rng(0).normal(100, 3, (1, 256, 256)), ("dna",), 0.5)
-    assert "too little light" in estimate_illumination([dark] * 8).reasons[0]
+    assert states("illumination.dark", estimate_illumination([dark] * 8).reasons[0])
     with pytest.raises(ValueError, match=says("background.no_field")):
         estimate_illumination([])
 

@@ -17,7 +17,7 @@ from segmentation.filters.exposure import (
 from segmentation.phantoms.render import Optics, empty, render
 from segmentation.phantoms.scenes import scene
 from tests import drawn
-from tests.messages import says
+from tests.messages import says, states
 
 SHAPE = (320, 320)
 
@@ -46,7 +46,7 @@ def test_noise_has_no_cells(px, sigma):
     for field in (no_cells(1, px=px), drawn.dark(SHAPE, 2, px)):
         field = smoothed(field, sigma) if sigma else field
         assert not any(shows_cells(field.channel(r), px) for r in drawn.ROLES)
-        assert without_cells(field).startswith("channel dna and neurite shows no cells")
+        assert states("exposure.no_cells", without_cells(field), roles="dna and neurite")
 
 
 def test_haze_a_lamp_s_profile_and_bright_pixels_are_no_cells():
@@ -62,7 +62,8 @@ def test_haze_a_lamp_s_profile_and_bright_pixels_are_no_cells():
 def test_the_edge_of_an_empty_culture_is_no_cell():
     inside = drawn.round_well((512, 512), 0.15)
     field = drawn.culture((512, 512), per_mm2=0, seed=1).photograph(1)
-    assert "shows no cells" in without_cells(drawn.outside_dark(field, inside, 0))
+    reason = without_cells(drawn.outside_dark(field, inside, 0))
+    assert states("exposure.no_cells", reason, roles="dna and neurite")
 
 
 @pytest.mark.parametrize("px", [0.325, 0.65, 1.3])
@@ -84,8 +85,8 @@ def test_phantoms_show_cells(level):
 
 def test_dark_and_blank_fields_are_named(vehicles):
     light = plate_light(vehicles)
-    assert "never exposed" in unexposed(drawn.dark(SHAPE, 3), light)
-    assert unexposed(blank(), light).startswith("channel dna has the single value 7 in all pixels")
+    assert states("exposure.never", unexposed(drawn.dark(SHAPE, 3), light))
+    assert states("exposure.single_value", unexposed(blank(), light), role="dna", value=7)
     assert [unexposed(f, light) for f in vehicles] == ["", "", ""]
     level, noise = light["dna"]
     assert level == pytest.approx(290, abs=4)

@@ -12,7 +12,7 @@ from imaging_service.jobs.review.agreement import agreement
 from imaging_service.review.local import LocalRun
 from napari_plugin import edits
 from napari_plugin.session import ReviewSession
-from tests.messages import says
+from tests.messages import says, states
 
 
 def cells(image):
@@ -90,7 +90,7 @@ def test_two_readings_of_one_run_are_compared_as_copies_are(reviewers):
     n = found.fields[0].n_first
     assert (found.fields[0].n_second, found.fields[0].matched, found.n_judged) == (n, n - 1, 1)
     said = CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann,bob"])
-    assert "two reviewers, nuclei, 1 fields (1 judged by both)" in said.output
+    assert states("agreement.of_two", said.output, what="nuclei", fields=1, judged=1)
     assert (
         CliRunner().invoke(app, ["review", "agreement", str(root), "--readings", "ann"]).exit_code
         == 2

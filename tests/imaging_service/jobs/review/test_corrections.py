@@ -16,7 +16,7 @@ from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
 from plate_maps import Well
-from tests.messages import says
+from tests.messages import says, states
 
 TABLES = ("wells", "responses", "cells", "checks", "quality")
 
@@ -154,16 +154,14 @@ def test_rejected_fields_and_wells_leave_the_tables_with_their_reason(run):
     found = apply_review(folder)
     after = {r["well"]: r for r in table(found.folder, "wells").iter_rows(named=True)}
     assert (after[wells[0]]["status"], after[wells[0]]["n_valid_fields"]) == ("done", 1)
-    assert (
-        "rejected by ann: bubble" in after[wells[0]]["qc"]
-        or "rejected by ann" in table(found.folder, "fields").filter(~pl.col("valid"))["qc"][0]
-    )
+    rejected = table(found.folder, "fields").filter(~pl.col("valid"))["qc"][0]
+    assert states("review.rejected_by", rejected, author="ann", reason="bubble")
     assert (after[wells[1]]["status"], after[wells[1]]["reason"]) == (
         "excluded",
         "rejected by ann: bubble",
     )
     assert after[wells[2]]["status"] == "excluded"
-    assert "all fields were rejected" in after[wells[2]]["reason"]
+    assert states("review.all_fields_rejected", after[wells[2]]["reason"])
     assert after[wells[3]]["n_valid_fields"] == 2
 
 

@@ -13,7 +13,7 @@ from imaging_service.errors import StoreError
 from imaging_service.jobs.review.results import export_training
 from imaging_service.review.local import LocalRun
 from segmentation.engines.motornet.nuclei import part_of, read_nuclei
-from tests.messages import says
+from tests.messages import says, states
 
 
 def cells(image):
@@ -65,13 +65,13 @@ def test_the_commands(reviewers, tmp_path):
             str(tmp_path / "a.json"),
         ],
     )
-    assert (
-        "two reviewers, nuclei, 1 fields (1 judged by both): F1 at IoU 0.5 1.000, mean Dice 1.000,"
-        " kappa of verdicts 0.000, the engine's F1 against the objects of both 1.000" in said.output
+    assert states("agreement.of_two", said.output, what="nuclei", fields=1, judged=1)
+    assert states(
+        "agreement.scores", said.output, both="1.000", dice="1.000", kappa="0.000", engine="1.000"
     )
     assert json.loads((tmp_path / "a.json").read_text())["n_judged"] == 1
     done = CliRunner().invoke(
         app, ["review", "export", str(ann.run.root), "--out", str(tmp_path / "t")]
     )
-    assert "1 fields in" in done.output
+    assert states("export.fields_counted", done.output, fields=1)
     assert pl.read_csv(tmp_path / "t" / "manifest.csv").height == 1

@@ -16,7 +16,7 @@ from segmentation.phantoms.render import Culture, Optics, empty, render
 from segmentation.phantoms.scenery import Clutter
 from segmentation.phantoms.scenes import scene
 from segmentation.scoring.accuracy import line_counts, object_counts
-from tests.messages import says
+from tests.messages import says, states
 
 PIXEL = 0.325
 
@@ -131,7 +131,7 @@ def test_any_subset_of_channels_works_and_says_what_is_missing(engine, phantoms,
     wanted |= {"somas", "neurites"} if "neurite" in roles else set()
     wanted |= {"puncta"} if {"neurite", "aggregate"} <= set(roles) else set()
     assert set(found.labels) == wanted
-    assert any("no dna channel" in w for w in found.warnings) == ("dna" not in roles)
+    assert any(states("engine.no_dna", w) for w in found.warnings) == ("dna" not in roles)
     assert any("puncta" in w for w in found.warnings) == (roles == ("dna", "aggregate"))
     if "dna" in roles:
         assert (
@@ -216,7 +216,7 @@ def test_other_weights_are_taken_by_path_and_pinned(tmp_path):
     write_weights(MotorNet(), Plan(), path)
     described = load(f"motornet:{path}", device="cpu", sha256=sha256_of(path)).describe()
     assert described["engine"] == f"motornet:{path}"
-    assert "laboratory's own" in described["checkpoint"]["licence"]
+    assert states("weights.licence_not_stated", described["checkpoint"]["licence"])
     with pytest.raises(WeightsError, match=says("weights.pinned")):
         load(f"motornet:{path}", device="cpu", sha256="0" * 64)
 
