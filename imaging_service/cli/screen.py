@@ -132,7 +132,8 @@ def unblind_screen(
     from imaging_service.screens.compounds import read_compound_file, unblind
     from imaging_service.screens.folder import TABLES, read_screen_table
 
-    tables = {name: read_screen_table(folder, name) for name in TABLES}
+    optional = ["potencies"] if (folder / "potencies.parquet").is_file() else []
+    tables = {name: read_screen_table(folder, name) for name in (*TABLES, *optional)}
     for note in unblind(tables, read_compound_file(compounds), out):
         typer.secho(f"note: {note}", err=True)
     for name in tables:

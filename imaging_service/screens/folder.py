@@ -258,6 +258,9 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
     )
     # The record is the commit point: without it the tables of an interrupted fit are not read.
     (screen / "fitted.json").unlink(missing_ok=True)
+    # Potencies are of the fit that they were taken from.
+    for suffix in (".parquet", ".csv"):
+        (screen / "potencies").with_suffix(suffix).unlink(missing_ok=True)
     for name, table in tables_of(fitted).items():
         write_table(table, screen / name)
     _keep(screen / "fits.parquet", tables)

@@ -40,6 +40,30 @@ def test_all_lines_are_compared_with_the_one_that_is_named(screen):
     assert pl.read_csv(screen / "potencies.csv").columns == list(columns("potency"))
 
 
+def test_another_fit_leaves_no_table_of_the_last_one(screen):
+    responses = pl.read_parquet(screen / "responses.parquet")
+    potencies(screen, responses["line"][0])
+    fit(screen)
+    assert not list(screen.glob("potencies.*"))
+
+
+def test_potencies_are_unblinded_with_the_other_tables(screen, tmp_path):
+    responses = pl.read_parquet(screen / "responses.parquet")
+    potencies(screen, responses["line"][0])
+    compound = responses["compound"][0]
+    key = tmp_path / "key.tsv"
+    key.write_text(
+        f"id\tname\tsynonyms\tblinded_code\nC1\topened\t\t{compound}\n", encoding="utf-8"
+    )
+    out = tmp_path / "open"
+    answer = CliRunner().invoke(
+        app, ["screen", "unblind", str(screen), "--compounds", str(key), "--out", str(out)]
+    )
+    assert answer.exit_code == 0, answer.output
+    opened = pl.read_parquet(out / "potencies.parquet")
+    assert "opened" in set(opened["compound_name"])
+
+
 def test_pairs_of_the_registry_are_compared_by_the_command(screen, tmp_path):
     registry = tmp_path / "lines.tsv"
     registry.write_text(REGISTRY, encoding="utf-8")

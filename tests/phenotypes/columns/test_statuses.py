@@ -111,3 +111,10 @@ def test_a_member_in_a_table_is_plain_text():
     assert plain.equals(given)
     assert type(plain["status"][0]) is str
     assert repr(WellStatus.DONE) == "'done'"
+
+
+@pytest.mark.parametrize("place", STATUSES)
+def test_the_methods_tell_every_status_in_plain_words(place):
+    """`docs/methods.md` names each status as code, where it says what it means."""
+    told = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs/methods.md").read_text(encoding="utf-8")))
+    assert {s.value for s in STATUSES[place]} - told == set()
