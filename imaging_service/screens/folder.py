@@ -49,6 +49,7 @@ from phenotypes.columns.dictionary import phenotype as phenotype_column
 from phenotypes.films.hazard import hazard_table
 from phenotypes.screens.conditions import measurable, plate_effects, plate_refusals
 from phenotypes.screens.fit import Screen, ScreenSettings, fit_screen
+from phenotypes.statistics.hill import MIN_VEHICLES
 from plate_maps import PlateFormat
 from plate_maps.registry import Registry, RegistryError, read_batches, read_lines
 
@@ -112,8 +113,10 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         )
     located_wells = _located(wells, plate)
     with staged(screen / "plates" / plate.run_id) as folder:
-        plate_effects(located_wells, usable).write_parquet(folder / "conditions.parquet")
-        plate_refusals(located_wells, usable).write_parquet(folder / "refusals.parquet")
+        least = int(protocol.get("measurement", {}).get("min_vehicle_wells", MIN_VEHICLES))
+        for name, of_plate in (("conditions", plate_effects), ("refusals", plate_refusals)):
+            table = of_plate(located_wells, usable, min_vehicles=least)
+            table.write_parquet(folder / f"{name}.parquet")
         located_wells.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
         located_wells.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select(
             "line", "compound", "dose_molar", "batch"

@@ -50,7 +50,7 @@ SCREEN = [
     *_subject("screen"),
     Column("unit", "screen", "", TEXT, f"Unit of effect, effect_floor and interaction: {_SCALE}."),
     Column("response_unit", "screen", "", TEXT, "Unit of e0, emax and auc: % of vehicle, or a difference to it."),
-    Column("status", "screen", "", TEXT, "Of the effect: ok, one_batch, no_variation, not_measured, no_vehicle, vehicle_is_zero, no_common_dose."),
+    Column("status", "screen", "", TEXT, "Of the effect: ok, one_batch, no_variation, not_measured, no_vehicle, vehicle_is_zero, too_few_vehicles, no_common_dose."),
     Column("reason", "screen", "", TEXT, "The status in words, with all else that a reader must know."),
     *_counts("screen"),
     Column("n_curve_wells", "screen", "", INT, "Treated wells at all doses, which the curve is fitted to."),

@@ -100,6 +100,7 @@ class ScreenStatus(Status):
     NOT_MEASURED = "not_measured"
     NO_VEHICLE = "no_vehicle"
     VEHICLE_IS_ZERO = "vehicle_is_zero"
+    TOO_FEW_VEHICLES = "too_few_vehicles"
     NO_COMMON_DOSE = "no_common_dose"
 
 

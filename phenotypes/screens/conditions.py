@@ -7,6 +7,9 @@ response in % of vehicle (or as a difference), to which dose-response curves are
 Ratios are of means, not means of ratios, so that one empty well, treated or vehicle, weighs no more
 than any other well.
 
+A plate's own vehicle decides all of its effects, so under a least number of vehicle wells of the
+line (one may be a bad one) a plate gives none.
+
 Zero has no logarithm, yet a condition without a living cell is the strongest effect there is.
 Ratios are therefore floored at 1/64, and the wells behind such a mean are counted.
 """
@@ -20,6 +23,7 @@ import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WellStatus
+from phenotypes.statistics.hill import MIN_VEHICLES
 
 CONDITION = ("line", "compound", "dose_molar", "control")
 FLOOR_LOG2 = -6.0
@@ -62,7 +66,9 @@ def measurable(phenotypes: Sequence[str], pixel_size_um: float) -> list[str]:
     return [name for name, limit in coarsest.items() if limit is None or pixel_size_um <= limit]
 
 
-def plate_effects(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFrame:
+def plate_effects(
+    wells: pl.DataFrame, phenotypes: Sequence[str], *, min_vehicles: int = MIN_VEHICLES
+) -> pl.DataFrame:
     """Average wells to conditions: one row per plate × condition × phenotype, columns of SCHEMA.
 
     Parameters
@@ -72,6 +78,8 @@ def plate_effects(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFram
         a finite value are used. Wells of one batch have the same `batch`.
     phenotypes
         Well columns that can respond.
+    min_vehicles
+        Treated wells relative to fewer vehicle wells of their line, batch and plate have no effect.
 
     Returns
     -------
@@ -93,13 +101,16 @@ def plate_effects(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFram
     done = _done(wells)
     return pl.concat(
         [pl.DataFrame(schema=SCHEMA), *(_effects(_valued(done, name), name) for name in phenotypes)]
-    )
+    ).filter((pl.col("control") == "vehicle") | (pl.col("n_vehicle") >= min_vehicles))
 
 
-def plate_refusals(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFrame:
+def plate_refusals(
+    wells: pl.DataFrame, phenotypes: Sequence[str], *, min_vehicles: int = MIN_VEHICLES
+) -> pl.DataFrame:
     """List plate × batch × line × phenotype with treated wells but without an effect.
 
-    `status` is not_measured, no_vehicle or vehicle_is_zero.
+    `status` is not_measured, no_vehicle, vehicle_is_zero or too_few_vehicles; `min_vehicles` as for
+    `plate_effects`.
     """
     wanted = (
         wells.filter((pl.col("control") == "none") & (pl.col("line") != ""))
@@ -115,7 +126,7 @@ def plate_refusals(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFra
         vehicle = (
             valued.filter(pl.col("control") == "vehicle")
             .group_by(_GROUP)
-            .agg(pl.col(name).cast(pl.Float64).mean().alias("mean"))
+            .agg(pl.col(name).cast(pl.Float64).mean().alias("mean"), pl.len().alias("vehicles"))
         )
         status = (
             pl.when(pl.col("n").is_null())
@@ -125,6 +136,9 @@ def plate_refusals(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFra
         )
         if phenotype(name).scale == "percent":
             status = status.when(pl.col("mean") <= 0).then(pl.lit(ScreenStatus.VEHICLE_IS_ZERO))
+        status = status.when(pl.col("vehicles") < min_vehicles).then(
+            pl.lit(ScreenStatus.TOO_FEW_VEHICLES)
+        )
         counts = wanted.join(treated, on=_GROUP, how="left", nulls_equal=True).join(
             vehicle, on=_GROUP, how="left", nulls_equal=True
         )

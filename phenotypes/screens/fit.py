@@ -146,7 +146,8 @@ def fit_screen(
     >>> from phenotypes import fit_screen, plate_effects
     >>> wells = pl.read_parquet("results/wells.parquet").with_columns(plate=pl.lit("p1"))
     >>> treated = wells.filter(control="none").select("line", "compound", "dose_molar").unique()
-    >>> screen = fit_screen(plate_effects(wells, ["live_density"]), treated)
+    >>> effects = plate_effects(wells, ["live_density"], min_vehicles=1)
+    >>> screen = fit_screen(effects, treated)
     >>> screen
     Screen(6 rows, 3 lines, 2 compounds; 6 rows fitted now)
     """
@@ -272,6 +273,7 @@ def fit_screen(
 _REFUSED: Mapping[str, str] = {
     ScreenStatus.NOT_MEASURED: "no treated well has a value",
     ScreenStatus.NO_VEHICLE: "there is no vehicle well of this line and batch",
+    ScreenStatus.TOO_FEW_VEHICLES: "there are fewer vehicle wells than the protocol asks for",
     ScreenStatus.VEHICLE_IS_ZERO: "the vehicle is 0, and a ratio to it means nothing",
 }
 

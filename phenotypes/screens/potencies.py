@@ -45,7 +45,8 @@ def potency_table(
     >>> from phenotypes.screens.potencies import potency_table
     >>> wells = pl.read_parquet("results/wells.parquet").with_columns(plate=pl.lit("p1"))
     >>> treated = wells.filter(control="none").select("line", "compound", "dose_molar").unique()
-    >>> screen = fit_screen(plate_effects(wells, ["live_density"]), treated)
+    >>> effects = plate_effects(wells, ["live_density"], min_vehicles=1)
+    >>> screen = fit_screen(effects, treated)
     >>> lines = screen.responses["line"].unique(maintain_order=True).to_list()
     >>> table = potency_table(screen.responses, screen.batches, [(lines[1], lines[0])])
     >>> set(table["reference"]) == {lines[0]}

@@ -225,7 +225,12 @@ def test_a_run_through_pixels_joins_a_screen(analysed, tmp_path):
     plate = add_run(tmp_path / "s", analysed)
     fitted = fit(tmp_path / "s")
     assert set(fitted.tables.responses["phenotype"]) <= set(plate.phenotypes)
-    assert set(fitted.tables.responses["status"]) <= {"one_batch", "not_measured", "no_common_dose"}
+    assert set(fitted.tables.responses["status"]) <= {
+        "one_batch",
+        "not_measured",
+        "no_common_dose",
+        "too_few_vehicles",
+    }
     assert (tmp_path / "s" / "report.html").is_file()
 
 

@@ -72,14 +72,14 @@ def test_an_emptied_well_is_the_strongest_effect_and_not_lost():
 
 
 def test_wells_that_are_not_done_take_no_part():
-    wells = screen_wells(np.random.default_rng(0), lines=("L1",))
+    wells = screen_wells(np.random.default_rng(0), lines=("L1",), wells=8)
     odd = wells.with_row_index().with_columns(
         pl.when(pl.col("index") % 4 == 0)
         .then(pl.lit("failed"))
         .otherwise(pl.lit("done"))
         .alias("status")
     )
-    assert treated(odd)["n_wells"].to_list() == [3] * 3
+    assert treated(odd)["n_wells"].to_list() == [6] * 3
 
 
 def test_phenotypes_that_the_pixels_cannot_carry_are_left_out():
@@ -159,3 +159,21 @@ def test_what_gives_no_effect_is_said():
         plate_refusals(wells.with_columns(status=pl.lit("failed")), ["live_density"])["status"]
     ) == {"not_measured"}
     assert plate_refusals(wells, ["live_density"]).is_empty()
+
+
+@pytest.mark.parametrize(("vehicles", "refused"), [(1, True), (3, True), (4, False)])
+def test_under_four_vehicle_wells_a_plate_gives_no_effect(vehicles, refused):
+    """One vehicle well at 159 % made every compound of its plate a strong one."""
+    table = screen_wells(np.random.default_rng(0), lines=("L",), batches=1)
+    extra = table.filter(pl.col("control") == "vehicle").slice(vehicles)
+    few = table.join(extra, on=table.columns, how="anti")
+    assert (few["control"] == "vehicle").sum() == vehicles
+    effects = plate_effects(few, ["live_density"]).filter(pl.col("control") == "none")
+    assert effects.is_empty() is refused
+    assert plate_refusals(few, ["live_density"])["status"].to_list() == (
+        ["too_few_vehicles"] if refused else []
+    )
+    asked = plate_effects(few, ["live_density"], min_vehicles=vehicles)
+    assert not asked.filter(pl.col("control") == "none").is_empty()
+    # Vehicle wells stay: the disease window has a guard of its own.
+    assert len(asked.filter(pl.col("control") == "vehicle")) == 1

@@ -226,7 +226,7 @@ def test_alike_donors_are_called_different_as_often_as_the_level_says():
     called = 0
     for _ in range(120):
         wells = screen_wells(
-            rng, lines=[f"L{i}" for i in range(6)], wells=2, effect=0.5, batch_sd=0.15, noise=0.02
+            rng, lines=[f"L{i}" for i in range(6)], wells=4, effect=0.5, batch_sd=0.15, noise=0.02
         )
         called += of(across(wells))["heterogeneity_p"] < 0.05
     assert called <= 0.12 * 120

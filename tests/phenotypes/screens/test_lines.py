@@ -73,14 +73,14 @@ def test_a_ladder_of_single_wells_borrows_the_vehicles_spread():
 
 
 def test_vehicle_wells_of_other_plates_are_not_counted():
-    """One batch on ten plates of two vehicle wells each; the compound stands on one of them, and
+    """One batch on ten plates of four vehicle wells each; the compound stands on one of them, and
     its interval must know that.
     """
     rng, covered = np.random.default_rng(0), 0
     for _ in range(150):
         plates = [
             screen_wells(
-                rng, lines=("L1",), batches=1, wells=2, effect=0.0, noise=0.1
+                rng, lines=("L1",), batches=1, wells=4, effect=0.0, noise=0.1
             ).with_columns(plate=pl.lit(f"p{i}"))
             for i in range(10)
         ]
