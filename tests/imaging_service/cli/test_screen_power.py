@@ -4,6 +4,7 @@ from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
 from tests.imaging_service.written_runs import planned_runs
+from tests.messages import states
 
 
 def run(*arguments):
@@ -13,21 +14,24 @@ def run(*arguments):
 def test_power_prints_designs_and_writes_table_and_picture(tmp_path):
     folder = tmp_path / "s"
     assert run("add", folder, *planned_runs(tmp_path / "runs")).exit_code == 0
-    assert "was not fitted yet" in str(run("power", folder, "--effect", 0.5).exception)
+    refused = str(run("power", folder, "--effect", 0.5).exception)
+    assert states("screen.not_fitted", refused)
     assert run("fit", folder).exit_code == 0
     planned = run("power", folder, "--effect", 0.5, "--out", tmp_path / "p")
     assert planned.exit_code == 0, planned.output
-    assert "live_density: effect 0.5 (log2 ratio) in 10 % of rows" in planned.output
-    assert "per plate of a line with 12 arms of 3 wells" in planned.output
-    assert "one line" in planned.output
-    assert "mean over donors" in planned.output
+    assert states(
+        "power.question", planned.output, phenotype="live_density", effect=0.5, share="10 %"
+    )
+    assert states("power.vehicles", planned.output, arms=12, wells=3)
+    assert states("power.of_a_line", planned.output)
+    assert states("power.of_donors", planned.output)
     assert sorted(p.name for p in (tmp_path / "p").iterdir()) == [
         "power.csv",
         "power_live_density.svg",
     ]
     few = run("power", folder, "--effect", 0.265, "--out", tmp_path / "p", "--working", 0.001)
-    assert "one line: no design of the table reaches 80%" in few.output
-    assert "mean over donors: no design" not in few.output
+    assert states("power.no_design", few.output, of="one line")
+    assert not states("power.no_design", few.output, of="mean over donors")
     missing = run("power", folder)
     assert missing.exit_code == 2
     assert run("power", folder, "--effect", 0.1).exit_code == 1

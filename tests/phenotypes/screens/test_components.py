@@ -6,7 +6,7 @@ import pytest
 
 from phenotypes.screens.components import NotEstimableError, variance_components
 from phenotypes.screens.conditions import plate_effects
-from tests.messages import says
+from tests.messages import says, states
 from tests.phenotypes.drawn_screens import component_wells
 
 DOSES = {f"c{c:02d}": 1e-6 for c in range(60)}
@@ -30,7 +30,7 @@ def test_all_parts_are_recovered():
     assert 0.19 < parts.wells**0.5 < 0.21  # 0.20
     assert 0.28 < parts.vehicles**0.5 < 0.32  # 0.30
     assert 0.22 < parts.donors.variance**0.5 < 0.28  # 0.25
-    assert parts.donors.compounds == "compounds with a hit"
+    assert states("components.of_hits", parts.donors.compounds)
     total = 0.15**2 + 0.1**2 + 0.2**2 / 4 + 0.3**2 / 16
     assert 0.9 * total < parts.total < 1.1 * total
     assert (parts.arms, parts.doses, parts.n_wells, parts.n_vehicles) == (40, 1, 4, 16)
@@ -73,7 +73,7 @@ def test_batches_that_lines_do_not_share_leave_nothing_shared():
     assert parts.batch == 0
     assert 0.14 < parts.line**0.5 < 0.22  # √(0.15² + 0.10²) = 0.18
     assert parts.donors is None
-    assert "shared batches" in parts.no_donors
+    assert states("components.batches_not_shared", parts.no_donors)
 
 
 def test_donors_are_of_all_compounds_where_too_few_work():
@@ -90,7 +90,7 @@ def test_healthy_lines_and_lines_of_one_donor():
     same = {"L00": "D", "L01": "D"}
     parts = components(drawn, healthy=healthy, donors=same)
     assert parts.donors is None
-    assert parts.no_donors == "2 donors of disease lines; a mean over donors needs 3"
+    assert states("components.too_few_donors", parts.no_donors, n=2, least=3)
 
 
 def test_one_batch_is_refused():
