@@ -42,7 +42,7 @@ from phenotypes.statistics.hill import (
     too_few_doses,
     too_few_vehicles,
 )
-from phenotypes.statistics.lack_of_fit import FIT_ALPHA, DoseMeans, reversal
+from phenotypes.statistics.lack_of_fit import FIT_ALPHA, MATERIAL, DoseMeans, misses, reversal
 from phenotypes.statistics.robust import MAD_TO_SD
 
 # Least residual degrees of freedom beside three parameters and a level per batch.
@@ -168,12 +168,16 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
     p = response_p(x, y, w, b)
     if p >= ALPHA:
         return _constant(x, y, w, counts, p, f"a constant fits as well as a curve (p = {p:.2g})")
+    remark = ""
     if groups > 1:
-        means, fit_p = treated_means(x, y, w, b)
+        means, fit_p, share = treated_means(x, y, w, b)
         if fit_p is not None and fit_p < FIT_ALPHA:
-            level = float(np.average(y[x == 0], weights=w[x == 0]))
-            return _no_curve(means, level, counts, p, fit_p)
-    return _curve(design, y, scaled, b, groups, degrees, counts, p)
+            if share > MATERIAL:
+                level = float(np.average(y[x == 0], weights=w[x == 0]))
+                return _no_curve(means, level, counts, p, fit_p)
+            remark = misses(fit_p, share)
+    curve = _curve(design, y, scaled, b, groups, degrees, counts, p)
+    return replace(curve, reason="; ".join(filter(None, (curve.reason, remark))))
 
 
 def _no_curve(means: DoseMeans, level: float, counts: Any, p: float, fit_p: float) -> DoseResponse:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from phenotypes.statistics.hill import HILL_BOUNDS, Plane, Real
-from phenotypes.statistics.lack_of_fit import DoseMeans, lack_of_fit, response_score
+from phenotypes.statistics.lack_of_fit import DoseMeans, lack_of_fit, misfit, response_score
 from phenotypes.statistics.permutation import monte_carlo_p
 
 STEP_DECADES = 0.05
@@ -127,8 +127,8 @@ def _distance_p(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> float:
 
 def treated_means(
     x: Real, y: Real, w: Real, b: NDArray[np.int64]
-) -> tuple[DoseMeans, float | None]:
-    """Means of treated doses with their scatter between batches, and p of no lack of fit."""
+) -> tuple[DoseMeans, float | None, float]:
+    """Means of treated doses with their scatter between batches, p of no lack of fit, misfit."""
     t = x > 0
     design = design_of(
         np.ascontiguousarray(x[t]), np.ascontiguousarray(w[t]), np.ascontiguousarray(b[t])
@@ -143,4 +143,5 @@ def treated_means(
     explained = design.explained(scaled)
     cliffs = float(((design.cliffs @ scaled) ** 2).max())
     best = max(design.refined(scaled, *design.best(explained))[2], cliffs, float(explained.max()))
-    return means, lack_of_fit(max(total - best, 0.0), 3, means, len(design.contrasts))
+    rss, groups = max(total - best, 0.0), len(design.contrasts)
+    return means, lack_of_fit(rss, 3, means, groups), misfit(rss, 3, means, groups)

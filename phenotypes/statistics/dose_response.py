@@ -39,9 +39,12 @@ from phenotypes.statistics.hill import (
 )
 from phenotypes.statistics.lack_of_fit import (
     FIT_ALPHA,
+    MATERIAL,
     DoseMeans,
     lack_of_fit,
     means_of_wells,
+    misfit,
+    misses,
     response_score,
     reversal,
 )
@@ -236,7 +239,9 @@ def _hill(
     cost, steps = total - explained.max(axis=1), total - (plane.cliffs @ centred) ** 2
     least = max(min(rss, float(cost.min()), float(steps.min())), 0.0)
     fit_p = lack_of_fit(least, 4, means, len(means.dose))
-    if fit_p is not None and fit_p < FIT_ALPHA:
+    share = misfit(least, 4, means, len(means.dose))
+    off = fit_p is not None and fit_p < FIT_ALPHA
+    if fit_p is not None and off and share > MATERIAL:
         return _no_curve(means, counts, p_value, fit_p)
     degrees = len(y) - 4
     variance = rss / degrees
@@ -267,8 +272,10 @@ def _hill(
         covariance=covariance,
         degrees=degrees,
     )
-    if fit_p is None:
+    if fit_p is None or off:
         remark = "too few replicates to test whether the curve fits"
+        if fit_p is not None:
+            remark = misses(fit_p, share)
         curve = replace(curve, reason="; ".join(filter(None, (curve.reason, remark))))
     half_width = _effect_half_width(covariance, theta, hill, span, float(tested.max()), degrees)
     if half_width is None or curve.effect is None:

@@ -81,7 +81,7 @@ def test_lack_of_fit_has_its_level_and_its_power():
 
 def test_means_are_weighted_by_wells_and_their_scatter_is_between_batches():
     x, y, w, b = draw(np.random.default_rng(5), shift=4.0)
-    means, _ = treated_means(x, y, w, b)
+    means, *_ = treated_means(x, y, w, b)
     assert means.mean[0] == pytest.approx(np.average(y[x == 1e-8], weights=w[x == 1e-8]))
     table = y[x > 0].reshape(3, 8)
     left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()

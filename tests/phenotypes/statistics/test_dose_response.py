@@ -369,3 +369,19 @@ def test_ec50s_that_pass_the_rule_are_covered_though_it_selects():
             covered += result.ec50_low <= 1e-6 <= result.ec50_high
     assert 30 <= shown <= 80
     assert 0.87 <= covered / shown <= 1
+
+
+@pytest.mark.parametrize(("off", "status"), [(4.0, "ok"), (40.0, "lack_of_fit")])
+def test_a_misfit_that_changes_nothing_is_said_and_no_reason_to_withhold(off, status):
+    """Vehicle wells in a column of their own read 4 less than the lowest doses, which do nothing:
+    with wells that agree within 0.5 no curve fits, and the EC50 is what it was. At 40 it is not.
+    """
+    rng = np.random.default_rng(0)
+    dose = np.r_[np.zeros(8), np.repeat(np.geomspace(1e-11, 1e-6, 9), 4)]
+    y = 100 * dose / (dose + 2e-8) + rng.normal(0, 0.5, len(dose)) - off * (dose == 0)
+    found = fit(dose, y)
+    assert found.status == status
+    assert (found.ec50 is not None) is (status == "ok")
+    if status == "ok":
+        assert found.ec50 == pytest.approx(2e-8, rel=0.1)
+        assert states("fit.off_the_curve", found.reason)

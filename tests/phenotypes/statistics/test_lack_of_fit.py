@@ -8,6 +8,7 @@ from phenotypes.statistics.lack_of_fit import (
     DoseMeans,
     lack_of_fit,
     means_of_wells,
+    misfit,
     response_score,
     reversal,
 )
@@ -98,3 +99,15 @@ def test_the_variance_is_that_of_replicates():
     means = DoseMeans(np.array([0.0, 1.0]), np.zeros(2), np.ones(2), 8.0, 4)
     assert means.variance == 2.0
     assert means.points() == ((0.0, 0.0), (1.0, 0.0))
+
+
+def test_misfit_is_what_lies_beyond_chance_as_a_share_of_the_range():
+    """Means 0.3 off a curve in eight doses of four wells, range 10, replicates with an SD of 1."""
+    weight = np.full(8, 4.0)
+    means = DoseMeans(np.arange(8.0), np.linspace(0, 10, 8), weight, error=24.0, degrees=24)
+    beyond = 0.3**2 * weight.sum()
+    chance = 4 * means.variance
+    assert misfit(24.0 + chance + beyond, 4, means, 8) == pytest.approx(0.03)
+    assert misfit(24.0 + 0.5 * chance, 4, means, 8) == 0.0
+    assert misfit(1e9, 4, DoseMeans(np.arange(8.0), np.zeros(8), weight, 1.0, 24), 8) == 0.0
+    assert misfit(1e9, 4, DoseMeans(np.arange(8.0), np.arange(8.0), weight, 1.0, 2), 8) == 0.0
