@@ -63,7 +63,7 @@ SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def shapes(rng: np.random.Generator, plates: int) -> None:
-    """Which status do curves get that are none, and do effects at the top dose cover?"""
+    """Which status do bells and steps get, and do effects at the top dose cover?"""
     for noise in ("constant SD of 10", "SD of 10 % of the mean"):
         for name, mean in SHAPES.items():
             at_wells = mean(PLATE)

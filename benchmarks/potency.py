@@ -27,17 +27,24 @@ COMMON_SD, OWN_SD, WELL_SD, HILL = 0.15, 0.05, 5.0, 1.2
 
 
 def pair(
-    rng: np.random.Generator, batches: int, ratio: float, other_hill: float = HILL
+    rng: np.random.Generator,
+    batches: int = 3,
+    ratio: float = 3.0,
+    *,
+    common: float = COMMON_SD,
+    own: float = OWN_SD,
+    noise: float = WELL_SD,
+    hills: tuple[float, float] = (HILL, HILL),
 ) -> tuple[Ladder, Ladder]:
-    """Batch means of a line whose EC50 is `ratio` times that of its reference, 1 µM."""
-    common = rng.normal(0, COMMON_SD, batches)
+    """Batch means of a line whose EC50 is `ratio` times that of its reference, which is 1 µM."""
+    shifts = rng.normal(0, common, batches)
     parts = []
-    for middle, span, hill in ((np.log10(ratio) - 6, -60.0, other_hill), (-6.0, -50.0, HILL)):
+    for middle, span, hill in ((np.log10(ratio) - 6, -60.0, hills[0]), (-6.0, -50.0, hills[1])):
         y = [
             100
-            + span * occupancy(DOSES, middle + shift + rng.normal(0, OWN_SD), hill)
-            + rng.normal(0, WELL_SD, len(DOSES)) / np.sqrt(WELLS)
-            for shift in common
+            + span * occupancy(DOSES, middle + shift + rng.normal(0, own), hill)
+            + rng.normal(0, noise, len(DOSES)) / np.sqrt(WELLS)
+            for shift in shifts
         ]
         names = [f"b{b}" for b in range(batches) for _ in DOSES]
         parts.append(
@@ -78,7 +85,7 @@ def simulate(rng: np.random.Generator, count: int) -> None:
                 f" {width:.2f}-fold | {called:.1%} | {differ:.1%} | {apart:.1%} |",
                 flush=True,
             )
-    unlike = [potency_shift(*pair(rng, 3, 1.0, other_hill=2.5)) for _ in range(count)]
+    unlike = [potency_shift(*pair(rng, 3, 1.0, hills=(2.5, HILL))) for _ in range(count)]
     seen = np.mean([f.status == "slopes_differ" for f in unlike])
     print(f"slopes of 1.2 and 2.5 are called different in {seen:.1%} of pairs of three batches")
 

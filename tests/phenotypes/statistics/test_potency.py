@@ -4,37 +4,14 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from benchmarks.potency import DOSES, WELLS, pair
 from phenotypes.statistics.hill import occupancy
 from phenotypes.statistics.potency import Ladder, potency_shift
-
-DOSES = np.r_[0.0, np.geomspace(1e-8, 3e-5, 8)]
-WELLS = np.r_[8.0, np.full(8, 3.0)]
-
-
-def ladders(rng, batches=3, ratio=3.0, common=0.15, own=0.05, noise=5.0, hills=(1.2, 1.2)):
-    """A line whose EC50 is `ratio` µM and its reference of 1 µM; batches move both."""
-    shifts = rng.normal(0, common, batches)
-    parts = []
-    for middle, span, hill in (
-        (np.log10(ratio) - 6, -60.0, hills[0]),
-        (-6.0, -50.0, hills[1]),
-    ):
-        y = [
-            100
-            + span * occupancy(DOSES, middle + s + rng.normal(0, own), hill)
-            + rng.normal(0, noise, len(DOSES)) / np.sqrt(WELLS)
-            for s in shifts
-        ]
-        names = [f"b{b}" for b in range(batches) for _ in DOSES]
-        parts.append(
-            Ladder(np.tile(DOSES, batches), np.concatenate(y), np.tile(WELLS, batches), names)
-        )
-    return parts
 
 
 def test_agrees_with_a_general_solver_on_one_batch():
     """SciPy's curve_fit of the same seven parameters, with its Wald interval."""
-    line, reference = ladders(np.random.default_rng(5), batches=1)
+    line, reference = pair(np.random.default_rng(5), batches=1)
     x, y = np.r_[DOSES, DOSES], np.r_[line.response, reference.response]
     is_line = np.arange(len(x)) < len(DOSES)
 
@@ -57,7 +34,7 @@ def test_agrees_with_a_general_solver_on_one_batch():
 
 
 def test_the_slopes_are_tested_by_the_extra_sum_of_squares():
-    line, reference = ladders(np.random.default_rng(4), batches=1, hills=(1.0, 2.0))
+    line, reference = pair(np.random.default_rng(4), batches=1, hills=(1.0, 2.0))
     costs = []
     for slopes in (1, 2):
 
@@ -80,7 +57,7 @@ def test_the_slopes_are_tested_by_the_extra_sum_of_squares():
 @pytest.mark.parametrize(("batches", "ratio"), [(2, 3.0), (3, 1.0), (5, 3.0)])
 def test_interval_covers_and_is_no_wider_than_it_must(batches, ratio):
     rng = np.random.default_rng(5)
-    found = [potency_shift(*ladders(rng, batches, ratio)) for _ in range(80)]
+    found = [potency_shift(*pair(rng, batches, ratio)) for _ in range(80)]
     shown = [f for f in found if f.ratio is not None]
     assert len(shown) >= 78
     assert 0.88 <= np.mean([f.low <= ratio <= f.high for f in shown]) <= 0.99
@@ -90,7 +67,7 @@ def test_interval_covers_and_is_no_wider_than_it_must(batches, ratio):
 
 def test_what_a_batch_does_to_both_lines_leaves_the_ratio():
     """Batches that differ by half a decade, and lines that differ three-fold in each."""
-    found = potency_shift(*ladders(np.random.default_rng(6), 4, common=0.5, own=0.0, noise=1.0))
+    found = potency_shift(*pair(np.random.default_rng(6), 4, common=0.5, own=0.0, noise=1.0))
     assert found.status == "ok"
     assert found.high / found.low < 1.3
     assert found.low < 3 < found.high
@@ -98,7 +75,7 @@ def test_what_a_batch_does_to_both_lines_leaves_the_ratio():
 
 
 def test_slopes_that_differ_are_named_and_the_ratio_is_of_half_the_effect():
-    line, reference = ladders(np.random.default_rng(7), 3, noise=2.0, hills=(0.8, 2.5))
+    line, reference = pair(np.random.default_rng(7), 3, noise=2.0, hills=(0.8, 2.5))
     found = potency_shift(line, reference)
     assert (found.status, found.hill) == ("slopes_differ", None)
     assert found.slope_p < 1e-4
@@ -106,7 +83,7 @@ def test_slopes_that_differ_are_named_and_the_ratio_is_of_half_the_effect():
 
 
 def test_batches_that_one_line_lacks_take_no_part():
-    line, reference = ladders(np.random.default_rng(8), 4)
+    line, reference = pair(np.random.default_rng(8), 4)
     absurd = Ladder(
         line.dose, np.where(np.arange(36) < 27, line.response, 1e6), line.wells, line.batch
     )
@@ -123,15 +100,15 @@ def test_batches_that_one_line_lacks_take_no_part():
 
 def test_what_the_doses_do_not_determine_has_no_ratio():
     rng = np.random.default_rng(9)
-    assert potency_shift(*ladders(rng, ratio=1e4, noise=0.5)).status == "not_determined"
-    line, reference = ladders(rng, hills=(60.0, 60.0), noise=0.5, common=0.0, own=0.0)
+    assert potency_shift(*pair(rng, ratio=1e4, noise=0.5)).status == "not_determined"
+    line, reference = pair(rng, hills=(60.0, 60.0), noise=0.5, common=0.0, own=0.0)
     assert potency_shift(line, reference).status == "not_determined"
     few = [Ladder(DOSES[:3], np.array([100.0, 90.0, 50.0]), WELLS[:3], ["b"] * 3) for _ in range(2)]
     assert potency_shift(*few).status == "not_determined"
 
 
 def test_curves_without_noise_have_an_interval_of_no_width():
-    found = potency_shift(*ladders(np.random.default_rng(0), noise=0.0, own=0.0))
+    found = potency_shift(*pair(np.random.default_rng(0), noise=0.0, own=0.0))
     assert found.status == "ok"
     assert found.ratio == pytest.approx(3.0, rel=1e-6)
     assert found.high / found.low == pytest.approx(1.0, abs=1e-4)
