@@ -43,7 +43,10 @@ def condition_from(given: dict[str, str]) -> Condition:
                 " format the column as text and write it again"
             )
     if not tidy(cells.get("line", "")):
-        raise ValueError("the cell line is missing")
+        raise ValueError(
+            "the cell line is missing; fill it in, or name one for all wells without (protocol:"
+            " acquisition.line; plate-map check: --line)"
+        )
     if any(cells.get(f"{word}{s}") for word in ("compound", "dose") for s in _EXTRAS):
         compound, dose = _several(cells, control)
     else:
