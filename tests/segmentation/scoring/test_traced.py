@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.false_neurites import BODIES, KINDS, kinds
 from benchmarks.neurites import (
     Score,
     Skeleton,
@@ -132,6 +133,21 @@ def test_false_length_is_per_area():
     assert everything == pytest.approx(0.3 / 0.0225, rel=0.04)
     (nothing,) = false_density("tophat", [field, field], [1.5])
     assert nothing == 0
+
+
+def test_false_length_has_one_kind_each():
+    body = [[(90, 60), (90, 100), (130, 100), (130, 60)]]
+    lines = [
+        LINE,  # right, but for 41 px inside the body
+        [(133, 60), (133, 100)],  # 3 px under the body
+        [(106, 120), (106, 160)],  # 6 px beside the traced line
+        [(200, 50), (200, 60)],  # alone and short
+        [(250, 50), (250, 150)],  # elsewhere
+    ]
+    lengths = kinds(traced_field("drawn", "tuning", blank(), [LINE], somas=body), found(*lines))
+    px = [40, 40, 10, 100, 41]
+    for name, expected in zip((*KINDS, BODIES), px, strict=True):
+        assert lengths[name] == pytest.approx(expected * 0.980 * PX, abs=0.01), name
 
 
 def test_the_traced_fields_are_whole_and_small():
