@@ -24,7 +24,7 @@ from segmentation.engines.registry import checked_thresholds
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
 from segmentation.filters.background import background_level, noise_level
 from segmentation.filters.exposure import with_cells
-from segmentation.filters.labels import expand, remove_small
+from segmentation.filters.labels import expand, flood, remove_small
 from segmentation.filters.margins import clipped, keep_valid, levelled
 from segmentation.filters.noise import CameraNoise, camera_noise
 from segmentation.filters.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
@@ -307,8 +307,6 @@ def segment_nuclei(
 
     The threshold is the field's own, at least `floor`; without `own_threshold` it is `floor`.
     """
-    from skimage.segmentation import watershed
-
     mask = (image > (max(nuclei_threshold(image), floor) if own_threshold else floor)).astype(
         np.uint8
     )
@@ -325,7 +323,7 @@ def segment_nuclei(
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     peaks = ((distance >= cv2.dilate(distance, window) - 1e-4) & (mask > 0)).astype(np.uint8)
     _, seeds = cv2.connectedComponents(peaks, connectivity=8)
-    labels = np.asarray(watershed(-distance, seeds, mask=mask > 0), np.int32)
+    labels = flood(-distance, seeds, mask > 0)
     # Each nucleus ends at half of its own brightness: one threshold for all draws bright nuclei too
     # large.
     flat = labels.ravel()

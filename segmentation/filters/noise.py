@@ -59,11 +59,12 @@ class CameraNoise:
     def at(self, level: Image) -> Image:
         """Standard deviation at a level of light above the background, float32, same shape."""
         light = np.maximum(level, 0)
-        return np.sqrt(
-            np.float32(self.dark**2)
-            + np.float32(self.shot) * light
-            + np.float32(FIXED_PATTERN**2) * light**2
-        )
+        variance = np.float32(self.shot) * light
+        variance += np.float32(self.dark**2)
+        light *= light
+        light *= np.float32(FIXED_PATTERN**2)
+        variance += light
+        return np.asarray(np.sqrt(variance, out=variance), np.float32)
 
 
 def camera_noise(

@@ -9,6 +9,8 @@ has a say: not its other spots, nor haze, nor which wells are vehicle.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,11 @@ from scipy.stats import norm
 
 from segmentation.field import Image, Labels, Mask
 from segmentation.filters.curvature import derivatives, noise_gain
+from segmentation.filters.labels import flood
 from segmentation.filters.noise import CameraNoise
+
+# dyy, dxx, dxy, dy, dx of an image, or of some of its places
+Bend = Sequence[NDArray[np.float32]]
 
 RADIUS_UM = 0.6
 LARGEST_RADIUS_UM = 1.5
@@ -90,8 +96,6 @@ def segment_puncta(
     ValueError
         The pixels are coarser than COARSEST_PIXEL_UM.
     """
-    from skimage.segmentation import watershed
-
     if pixel_size_um > COARSEST_PIXEL_UM:
         raise ValueError(
             f"puncta need pixels of at most {COARSEST_PIXEL_UM} µm, these are"
@@ -101,8 +105,10 @@ def segment_puncta(
     smooth = cv2.GaussianBlur(image, (0, 0), sigma)
     limit = noise_limit(pixel_size_um)
     spread = noise.at(smooth)
-    # dyy, dxx, dxy, dy, dx: (5, Y, X), in grey levels
-    bend = np.stack(derivatives(smooth)) * np.float32(sigma**2)
+    # dyy, dxx, dxy, dy, dx in grey levels
+    bend = derivatives(smooth)
+    for part in bend:
+        part *= np.float32(sigma**2)
     rim = np.float32(pixel_size_um / RIM_RADIUS_UM)
     mean, excess = _excess(bend, spread, sigma, rim, limit)
     inside = np.ones(image.shape, bool) if within is None else within
@@ -119,7 +125,7 @@ def segment_puncta(
     # Where the weaker curvature is upward, or the largest punctum would end, a rim begins.
     reach = cv2.distanceTransform((seeds == 0).astype(np.uint8), cv2.DIST_L2, 5)
     near = (excess > 0) & (reach * pixel_size_um <= LARGEST_RADIUS_UM)
-    basins = np.asarray(watershed(-mean, seeds, mask=near | (seeds > 0)), np.int32)
+    basins = flood(-mean, seeds, near | (seeds > 0))
     return np.where((mean > heights[basins] / 2) | (seeds > 0), basins, 0).astype(np.int32)
 
 
@@ -128,7 +134,7 @@ def _maxima(image: Image) -> Mask:
 
 
 def _excess(
-    bend: NDArray[np.float32], spread: Image, sigma: float, rim: np.float32, limit: float
+    bend: Bend, spread: Image, sigma: float, rim: np.float32, limit: float
 ) -> tuple[Image, Image]:
     """Mean downward curvature, and how many times the spot exceeds what it must.
 
@@ -136,13 +142,17 @@ def _excess(
     share, over its own.
     """
     dyy, dxx, dxy, dy, dx = bend
-    mean = (dyy + dxx) * np.float32(-0.5)
-    weak = mean - np.hypot((dyy - dxx) * np.float32(0.5), dxy) - rim * np.hypot(dy, dx)
     of_mean, of_one = noise_gain(sigma)
-    return mean, np.minimum(
-        mean / (np.float32(limit * of_mean) * spread),
-        weak / (np.float32(_WEAK_SHARE * limit * of_one) * spread),
-    )
+    # In place: a large field's temporaries would take longer than the arithmetic.
+    mean = dyy + dxx
+    mean *= np.float32(-0.5)
+    half = dyy - dxx
+    half *= np.float32(0.5)
+    weak = mean - np.hypot(half, dxy, out=half)
+    weak -= np.multiply(rim, np.hypot(dy, dx, out=half), out=half)
+    weak /= np.multiply(np.float32(_WEAK_SHARE * limit * of_one), spread, out=half)
+    excess = mean / np.multiply(np.float32(limit * of_mean), spread, out=half)
+    return mean, np.minimum(excess, weak, out=excess)
 
 
 def _without_satellites(
@@ -163,7 +173,7 @@ def _without_satellites(
 def _with_hidden(
     places: NDArray[np.int64],
     hidden: NDArray[np.int64],
-    bend: NDArray[np.float32],
+    bend: Bend,
     spread: Image,
     sigma: float,
     pixel_size_um: float,
@@ -183,8 +193,8 @@ def _with_hidden(
     latest = places
     hidden = _apart(hidden, places, sigma)
     around = np.clip(hidden[:, None] + offsets, 0, (height - 1, width - 1))
-    left = bend[:, around[..., 0], around[..., 1]].astype(np.float64)
-    heights = _mean(bend[:, places[:, 0], places[:, 1]])
+    left = [part[around[..., 0], around[..., 1]].astype(np.float64) for part in bend]
+    heights = _mean(*(part[places[:, 0], places[:, 1]] for part in bend[:2]))
     brightest = np.zeros(len(hidden))
     for _ in range(_ROUNDS - 1):
         if not len(latest) or not len(hidden):
@@ -200,7 +210,7 @@ def _with_hidden(
                 share = heights[pairs.col] * total2 / sigma**2 * value
                 np.subtract.at(part[:, n], pairs.row, share)
         mean, excess = _excess(
-            left.astype(np.float32),
+            [part.astype(np.float32) for part in left],
             spread[around[..., 0], around[..., 1]],
             sigma,
             rim,
@@ -210,7 +220,8 @@ def _with_hidden(
         latest, heights = hidden[shown], mean[shown, 4].astype(np.float64)
         places = np.concatenate([places, latest])
         keep = ~shown
-        hidden, left, around, brightest = hidden[keep], left[:, keep], around[keep], brightest[keep]
+        hidden, around, brightest = hidden[keep], around[keep], brightest[keep]
+        left = [part[keep] for part in left]
     return places
 
 
@@ -221,8 +232,8 @@ def _apart(hidden: NDArray[np.int64], places: NDArray[np.int64], sigma: float) -
     return hidden[cKDTree(places).query(hidden)[0] > 1.5 * sigma]
 
 
-def _mean(bend: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(-0.5 * (bend[0].astype(np.float64) + bend[1]), np.float64)
+def _mean(dyy: Image, dxx: Image) -> NDArray[np.float64]:
+    return np.asarray(-0.5 * (dyy.astype(np.float64) + dxx), np.float64)
 
 
 def _gaussian_bend(

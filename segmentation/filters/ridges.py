@@ -35,7 +35,7 @@ def hysteresis(response: Image, low: float, high: float) -> Mask:
     weak = (response > low).astype(np.uint8)
     count, pieces = cv2.connectedComponents(weak, connectivity=8)
     keep = np.zeros(count, bool)
-    keep[np.unique(pieces[response > high])] = True
+    keep[pieces[response > high]] = True
     keep[0] = False
     return np.asarray(keep[pieces], bool)
 

@@ -2,8 +2,10 @@
 
 Tiles of several fields share a batch. Every output pixel comes from exactly one tile, which saw
 HALO pixels around it; nothing is blended, so neither the order of the tiles nor the size of a batch
-can change a label. A field smaller than a tile is one tile, padded to the multiple that the network
-needs. The device holds one batch at a time, whatever the size of the field.
+can change a label. Tiles are fitted to the field: as few as their largest edge allows, and no
+larger than they must be, so that little is computed twice. A field smaller than a tile is one tile,
+padded to the multiple that the network needs. The device holds one batch at a time, whatever the
+size of the field.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from numpy.typing import NDArray
 
 Planes = NDArray[np.floating[Any]]
 
-TILE = 544
+# Largest edge of a tile. Four tiles of a 2160² field read 1.11 times its pixels, and a field of
+# 1024² is one tile; larger tiles would save little more, and the network's memory grows with them.
+TILE = 1152
 HALO = 48
 
 
@@ -38,14 +42,18 @@ def padded_shape(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
 
 
 def tiles(
-    shape: tuple[int, int], size: int = TILE, halo: int = HALO
+    shape: tuple[int, int], size: int = TILE, halo: int = HALO, multiple: int = 16
 ) -> tuple[tuple[int, int], list[Tile]]:
-    """Shape of a tile, and the tiles that cover a padded field, in scan order."""
-    spans = [_spans(n, size, halo) for n in shape]
-    tile = (min(size, shape[0]), min(size, shape[1]))
+    """Shape of a tile, and the tiles that cover a padded field, in scan order.
+
+    The edges of the field, `size` and 2 × `halo` are multiples of `multiple`; so are then the
+    corners, and the blocks of pixels that the network pools are those of the whole field.
+    """
+    tile = (_edge(shape[0], size, halo, multiple), _edge(shape[1], size, halo, multiple))
+    rows, columns = (_spans(n, edge, halo) for n, edge in zip(shape, tile, strict=True))
     made = []
-    for y, y0, y1 in spans[0]:
-        for x, x0, x1 in spans[1]:
+    for y, y0, y1 in rows:
+        for x, x0, x1 in columns:
             made.append(
                 Tile(
                     (y, x),
@@ -56,15 +64,21 @@ def tiles(
     return tile, made
 
 
-def _spans(length: int, size: int, halo: int) -> list[tuple[int, int, int]]:
-    """(start of the tile, start and end of what it answers for) along one axis."""
+def _edge(length: int, size: int, halo: int, multiple: int) -> int:
+    """Edge of the tiles along one axis: of as few as `size` allows, the smallest."""
     if length <= size:
-        return [(0, 0, length)]
-    step = size - 2 * halo
-    count = -(-(length - 2 * halo) // step)
-    # Even: flows at half resolution need an even corner.
-    starts = [min(i * step, length - size) & ~1 for i in range(count)]
-    ends = [s + size - halo for s in starts[:-1]] + [length]
+        return length
+    count = -(-(length - 2 * halo) // (size - 2 * halo))
+    edge = -(-(length + 2 * halo * (count - 1)) // count)
+    return -(-edge // multiple) * multiple
+
+
+def _spans(length: int, edge: int, halo: int) -> list[tuple[int, int, int]]:
+    """(start of the tile, start and end of what it answers for) along one axis."""
+    step = edge - 2 * halo
+    count = 1 if length == edge else -(-(length - 2 * halo) // step)
+    starts = [min(i * step, length - edge) for i in range(count)]
+    ends = [s + edge - halo for s in starts[:-1]] + [length]
     return list(zip(starts, [0, *ends[:-1]], ends, strict=True))
 
 
@@ -118,7 +132,9 @@ class TileRunner:
         waiting: deque[tuple[_Pending, Tile, Planes]] = deque()
         for planes in images:
             padded = _pad(planes, padded_shape((planes.shape[1], planes.shape[2]), self.multiple))
-            tile_shape, cut = tiles((padded.shape[1], padded.shape[2]), self.size, self.halo)
+            tile_shape, cut = tiles(
+                (padded.shape[1], padded.shape[2]), self.size, self.halo, self.multiple
+            )
             if waiting and waiting[0][2].shape[1:] != tile_shape:
                 yield from self._evaluate(waiting, pending, len(waiting))
             pending.append(

@@ -61,7 +61,7 @@ def export_training(run: str | PathLike[str], out: str | PathLike[str]) -> int:
                 "id": name,
                 "height": labels.shape[0],
                 "width": labels.shape[1],
-                "n_nuclei": len(np.unique(labels)) - 1,
+                "n_nuclei": int(np.count_nonzero(np.bincount(labels.ravel())[1:])),
                 "pixel_size_um": image.pixel_size_um,
                 "run_id": folder.record["run_id"],
                 "well": well,

@@ -71,9 +71,9 @@ _DNA_FLOOR = 0.3
 # The network tells debris from nuclei itself, so only what is under this share of the smallest
 # nucleus is dropped by its size: pyknotic nuclei are small, and count.
 _SPECK = 0.4
-# On a CPU one tile at a time stays in its cache; a GPU wants many, and more threads that prepare
+# A CPU gains nothing from more than one tile; a GPU wants several, and more threads that prepare
 # and label for it.
-_BATCH = {"cpu": 1, "cuda": 16}
+_BATCH = {"cpu": 1, "cuda": 4}
 _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 
 

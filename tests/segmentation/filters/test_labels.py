@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-from skimage.segmentation import expand_labels
+from skimage.segmentation import expand_labels, watershed
 
-from segmentation.filters.labels import expand, link_somas, mean_probability, nearest, remove_small
+from segmentation.filters.labels import (
+    expand,
+    flood,
+    link_somas,
+    mean_probability,
+    nearest,
+    remove_small,
+)
 
 
 def test_expand_agrees_with_scikit_image():
@@ -17,6 +25,54 @@ def test_expand_agrees_with_scikit_image():
         ours, theirs = expand(labels, reach), expand_labels(labels, reach)
         assert (ours != theirs).mean() < 0.01
         assert np.array_equal(ours[labels > 0], labels[labels > 0])
+
+
+def test_flooding_agrees_with_scikit_image():
+    rng = np.random.default_rng(3)
+    landscape = rng.random((150, 170)).astype(np.float32)
+    mask = cv2.GaussianBlur(landscape, (0, 0), 3) > 0.5
+    seeds = np.zeros(mask.shape, np.int32)
+    places = np.argwhere(rng.random(mask.shape) < 0.004)  # outside of the mask, too
+    seeds[places[:, 0], places[:, 1]] = rng.permutation(len(places)) + 1
+    expected = watershed(landscape, seeds, mask=mask)
+    flooded = flood(landscape, seeds, mask)
+    assert flooded.dtype == np.int32
+    assert np.array_equal(flooded, expected)
+    pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
+    held = [len(np.unique(seeds[(pieces == k) & (seeds > 0)])) for k in range(1, pieces.max() + 1)]
+    assert {0, 1} < set(held)  # pieces without a seed, with one, and with several
+
+
+@pytest.mark.parametrize("seeds", [0, 1, 2])
+def test_only_pieces_with_several_seeds_are_flooded(seeds, monkeypatch):
+    flooded = []
+
+    def counted(landscape, markers, mask):
+        flooded.append(int(mask.sum()))
+        return watershed(landscape, markers, mask=mask)
+
+    monkeypatch.setattr("skimage.segmentation.watershed", counted)
+    mask = np.zeros((40, 40), bool)
+    mask[2:12, 2:12], mask[20:30, 20:26] = True, True
+    markers = np.zeros(mask.shape, np.int32)
+    markers[5, 5] = 1
+    markers[[22, 28][:seeds], 22] = [2, 3][:seeds]
+    labels = flood(np.zeros(mask.shape, np.float32), markers, mask)
+    assert (
+        np.bincount(labels.ravel(), minlength=4)[1:].tolist()
+        == [
+            [100, 0, 0],
+            [100, 60, 0],
+            [100, 36, 24],
+        ][seeds]
+    )
+    assert flooded == ([60] if seeds == 2 else [])
+
+
+def test_nothing_to_flood():
+    nothing = np.zeros((5, 5), np.int32)
+    assert not flood(nothing.astype(np.float32), nothing, nothing > 0).any()
+    assert not flood(nothing.astype(np.float32), nothing, nothing == 0).any()
 
 
 def test_nothing_to_expand():

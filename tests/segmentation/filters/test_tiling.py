@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segmentation.filters.tiling import OutOfDeviceMemory, TileRunner, tiles
+from segmentation.filters.tiling import TILE, OutOfDeviceMemory, TileRunner, tiles
 from tests.messages import says
 
 
@@ -31,6 +31,35 @@ def test_every_pixel_is_answered_for_once_and_far_from_the_tiles_rim(shape):
             assert start >= 48 or one.target[axis].start == 0
             assert tile[axis] - stop >= 48 or one.target[axis].stop == shape[axis]
     assert (count == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "share"),
+    [
+        (512, 1, 1.0),
+        (1024, 1, 1.0),
+        (1152, 1, 1.0),
+        (1168, 4, 1.21),
+        (2048, 4, 1.1),
+        (2160, 4, 1.11),
+    ],
+)
+def test_tiles_are_fitted_to_the_field(side, count, share):
+    """Of as few as their largest edge allows, the smallest: what is read twice costs as much as
+    what is new.
+    """
+    (height, width), made = tiles((side, side))
+    assert len(made) == count
+    assert count * height * width <= share * side**2
+    assert max(height, width) <= TILE
+    assert all(n % 16 == 0 for n in (height, width, *(y for t in made for y in t.corner)))
+
+
+@pytest.mark.parametrize("length", range(16, 4000, 112))
+def test_no_field_is_computed_half_as_much_again(length):
+    (height, _), made = tiles((length, 640))
+    assert height <= TILE
+    assert len(made) * height <= 1.2 * length
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from segmentation.scoring.accuracy import line_counts, object_counts
 from tests.messages import says, states
 
 PIXEL = 0.325
+SMALL_TILES = partial(tiling.TileRunner, size=544)
 
 
 def medium(number, shape=(512, 512)):
@@ -79,7 +81,11 @@ def test_it_finds_what_was_drawn(phantoms, segmentations):
 class TestTheSameLabels:
     """Nothing about how the work is cut up may change a label (one device)."""
 
-    FIELD = medium(11, (700, 620)).field  # four tiles
+    FIELD = medium(11, (700, 620)).field
+
+    @pytest.fixture(autouse=True)
+    def four_tiles(self, monkeypatch):
+        monkeypatch.setattr(module, "TileRunner", SMALL_TILES)
 
     def test_for_any_batch(self, engine, monkeypatch):
         expected = engine.segment(self.FIELD)
@@ -186,6 +192,7 @@ def test_a_dark_well_is_seen_with_the_plates_eyes(engine):
 
 
 def test_out_of_memory_is_retried_with_less_and_told(engine, phantoms, monkeypatch):
+    monkeypatch.setattr(module, "TileRunner", SMALL_TILES)
     monkeypatch.setitem(module._BATCH, engine.device, 8)
     evaluate = module.MotorNetSegmenter._evaluate
     sizes = []
