@@ -23,8 +23,8 @@ import numpy as np
 import polars as pl
 
 from imaging_service.cli import demo
-from imaging_service.jobs.analyze import start_worker
 from imaging_service.jobs.calibrate import ILLUMINATION_FIELDS, THRESHOLD_FIELDS
+from imaging_service.jobs.processes import start_worker
 from phenotypes.cells.measure import measure, with_well
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.plates.judge import judge

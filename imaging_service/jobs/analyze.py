@@ -6,19 +6,17 @@ stopped.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from importlib import import_module
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imaging_service.errors import MachineError
 from imaging_service.files import only_one, sweep
+from imaging_service.jobs.processes import start_worker, thread_count, warm, worker_count
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, load
 
 if TYPE_CHECKING:
@@ -26,39 +24,6 @@ if TYPE_CHECKING:
     from imaging_service.review.local import LocalRun
 
 Progress = Callable[[WellOutcome, int, int], None]
-
-
-def worker_count(device: str, wanted: int = 0) -> int:
-    """Number of processes for wells: one per core, or one where a GPU does the work."""
-    return wanted or (1 if device == "cuda" else os.cpu_count() or 1)
-
-
-def start_worker() -> None:
-    """Import slow modules in each worker process while the plate is planned."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name in (
-        "imaging_service.jobs.calibrate",
-        "imaging_service.jobs.well",
-        "imaging_service.ingest.tiff_folder",
-        "skimage.segmentation",
-        "skimage.morphology",
-    ):
-        import_module(name)
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent ends.
-
-    Otherwise it would write into the folder in which the next attempt works.
-    """
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def warm() -> None:
-    """Do nothing: as a first task, make the pool start a process."""
 
 
 def analyze_plate(
@@ -155,7 +120,12 @@ def _analyze(
     read: Callable[[], RunInputs], folder: RunFolder, workers: int, progress: Progress | None
 ) -> RunRecord:
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker)
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=start_worker,
+        initargs=(thread_count(workers),),
+    )
     try:
         # One process is enough until wells come; a second one's imports would compete with the
         # planning.
@@ -221,7 +191,7 @@ def _alone(folder: RunFolder, well: str) -> WellOutcome:
     from imaging_service.jobs.well import fail_well, process_well
 
     with ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), initializer=start_worker
+        1, mp_context=get_context("spawn"), initializer=start_worker, initargs=(thread_count(1),)
     ) as single:
         try:
             return single.submit(process_well, folder.root, well).result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,10 +14,6 @@ from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import AssayProtocol
 from segmentation import Field
 from segmentation.valid_area import recognise
-
-# Here, because calibration and wells both begin with it.
-# Processes already use all cores; threads of OpenCV would compete for them.
-cv2.setNumThreads(1)
 
 
 def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from imaging_service.errors import Forbidden, MachineError
+from imaging_service.jobs.processes import limit_threads, thread_count
 from imaging_service.settings import Settings
 
 
@@ -53,6 +55,9 @@ class Cluster:
                     silence_logs="ERROR",
                 )
                 self._client = Client(cluster, set_as_default=False)
+                # In each process, also in one that takes the place of another later.
+                threads = thread_count(self.processes)
+                self._client.register_worker_callbacks(partial(limit_threads, threads))
             return self._client
 
     def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:

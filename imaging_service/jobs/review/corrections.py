@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import cv2
 import numpy as np
 import polars as pl
 
@@ -43,9 +42,6 @@ from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.statistics.multiple_testing import with_q_values
 from plate_maps import Well
 from segmentation import Segmentation
-
-# As the wells were measured.
-cv2.setNumThreads(1)
 
 
 @dataclass(frozen=True)

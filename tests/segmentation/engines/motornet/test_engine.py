@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -100,14 +101,16 @@ class TestTheSameLabels:
         assert same(engine.segment(self.FIELD), expected)
 
     def test_for_any_number_of_threads(self, engine):
-        threads = torch.get_num_threads()
+        threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
         try:
             made = []
             for n in (1, 2):
                 torch.set_num_threads(n)
+                cv2.setNumThreads(n)
                 made.append(engine.segment(self.FIELD))
         finally:
             torch.set_num_threads(threads)
+            cv2.setNumThreads(of_opencv)
         assert same(*made)
 
     def test_alone_and_among_others(self, engine, phantoms, segmentations):

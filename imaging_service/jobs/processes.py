@@ -1,0 +1,77 @@
+"""Processes that analyse wells: how many there are, and how many threads each of them uses.
+
+Wells are independent, so one process per core with one thread is the fastest: two processes that
+each start a thread per core fight for the same cores. A process that works alone uses all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from importlib import import_module
+from multiprocessing import parent_process
+
+# What the libraries of numbers read when they are first imported.
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+
+def worker_count(device: str, wanted: int = 0) -> int:
+    """Number of processes for wells: one per core, or one where a GPU does the work."""
+    return wanted or (1 if device == "cuda" else os.cpu_count() or 1)
+
+
+def thread_count(processes: int) -> int:
+    """Threads of each of so many processes: together they use each core once."""
+    return max(1, (os.cpu_count() or 1) // processes)
+
+
+def limit_threads(count: int) -> None:
+    """Let this process compute with `count` threads, in every library that starts its own.
+
+    Libraries that are imported later read the environment; those that are loaded are told.
+    """
+    os.environ |= dict.fromkeys(VARIABLES, str(count))
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(count)
+    threadpool_limits(count)
+    if "torch" in sys.modules:
+        # Its own count hides what was told to OpenMP.
+        sys.modules["torch"].set_num_threads(count)
+
+
+def start_worker(threads: int = 1) -> None:
+    """Set a new process's threads, then import slow modules while the plate is planned."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    limit_threads(threads)
+    for name in (
+        "imaging_service.jobs.calibrate",
+        "imaging_service.jobs.well",
+        "imaging_service.ingest.tiff_folder",
+        "skimage.segmentation",
+        "skimage.morphology",
+    ):
+        import_module(name)
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent ends.
+
+    Otherwise it would write into the folder in which the next attempt works.
+    """
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def warm() -> None:
+    """Do nothing: as a first task, make the pool start a process."""

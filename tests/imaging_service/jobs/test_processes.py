@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from imaging_service.jobs.processes import VARIABLES, start_worker, thread_count, worker_count
+
+
+def threads_of_each_library() -> dict[str, int]:
+    """In a process for wells, once it has computed."""
+    import cv2
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((300, 300)) @ np.ones((300, 300))
+    loaded_before = "torch" in sys.modules
+    import torch
+
+    return {
+        "torch was loaded": loaded_before,
+        "torch": torch.get_num_threads(),
+        "cv2": cv2.getNumThreads(),
+        "most of BLAS and OpenMP": max(pool["num_threads"] for pool in threadpool_info()),
+    } | {name: int(os.environ[name]) for name in VARIABLES}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_worker_computes_with_the_threads_that_it_was_given(threads):
+    with ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=start_worker, initargs=(threads,)
+    ) as pool:
+        counts = pool.submit(threads_of_each_library).result()
+    assert not counts.pop("torch was loaded")
+    # Libraries take no more threads than there are cores.
+    assert {min(threads, os.cpu_count())} == {min(n, os.cpu_count()) for n in counts.values()}
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(2, 2, 1), (2, 1, 2), (16, 1, 16), (16, 16, 1), (4, 8, 1)]
+)
+def test_processes_share_the_cores(monkeypatch, cores, processes, threads):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert thread_count(processes) == threads
+
+
+def test_there_is_a_process_per_core(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert worker_count("cpu") == 12
+    assert worker_count("cpu", wanted=3) == 3
