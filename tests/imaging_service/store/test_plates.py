@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,45 @@ def test_opens_in_ngio_and_validates_with_ome_zarr_models(plate):
     image_ome = zarr.open_group(plate / "B/3/0", mode="r").attrs["ome"]
     assert [c["label"] for c in image_ome["omero"]["channels"]] == ["dna (w1)", "neurite (w2)"]
     assert [a["name"] for a in image_ome["multiscales"][0]["axes"]] == ["c", "y", "x"]
+
+
+def test_finishing_a_plate_opens_no_well(tmp_path, monkeypatch):
+    """What a well costs must not wait for the last one, and not be paid twice."""
+    root = tmp_path / "plate.zarr"
+    plates.begin_plate(root)
+    for column in range(1, 6):
+        with staged(root / plates.well_path(Well(2, column))) as scratch:
+            plates.write_well(scratch, [FIELD[:, :20, :20]], ["w1", "w2"], ["dna", None], 0.325)
+    opened = []
+    open_group = zarr.open_group
+
+    def counted(path, **more):
+        opened.append(Path(path).relative_to(root).as_posix())
+        return open_group(path, **more)
+
+    monkeypatch.setattr(zarr, "open_group", counted)
+    plates.finish_plate(root, "Plate 1", plate_format(96))
+    assert opened == [".", "B"]
+    ome = open_group(root, mode="r").attrs["ome"]
+    assert [w["path"] for w in ome["plate"]["wells"]] == [f"B/{c}" for c in range(1, 6)]
+    assert ome["plate"]["field_count"] == 1
+
+
+def test_a_plate_against_the_schema_is_not_written(tmp_path, monkeypatch):
+    """What other programs refuse to read must not be taken for a plate."""
+    import pydantic
+
+    root = tmp_path / "plate.zarr"
+    plates.begin_plate(root)
+    monkeypatch.setattr(plates, "VERSION", "0.9")
+    with pytest.raises(pydantic.ValidationError):
+        plates.write_well(root / "B" / "3", [FIELD[:, :20, :20]], ["w1"] * 2, [None] * 2, 0.325)
+    monkeypatch.undo()
+    with staged(root / plates.well_path(WELL)) as scratch:
+        plates.write_well(scratch, [FIELD[:, :20, :20]], ["w1"] * 2, [None] * 2, 0.325)
+    monkeypatch.setattr(plates, "VERSION", "0.9")
+    with pytest.raises(pydantic.ValidationError):
+        plates.finish_plate(root, "Plate 1", plate_format(96))
 
 
 def test_levels_halve_until_small_and_keep_brightness(plate):
