@@ -68,13 +68,17 @@ class PlatePlan:
         """Scanned wells in order, with those of which all files are absent."""
         return tuple(sorted({image.well for image in (*self.images, *self.missing)}))
 
-    def of(self, well: Well) -> tuple[ImageRef, ...]:
-        """Planes of a well, sorted by field, time, channel and z."""
-        return tuple(sorted(image for image in self.images if image.well == well))
-
     def files(self) -> tuple[str, ...]:
         """Relative paths of all files, sorted."""
         return tuple(sorted({image.path for image in self.images}))
+
+
+def by_well(images: Iterable[ImageRef]) -> dict[Well, tuple[ImageRef, ...]]:
+    """Planes of each well, sorted by field, time, channel and z."""
+    each: dict[Well, list[ImageRef]] = {}
+    for image in images:
+        each.setdefault(image.well, []).append(image)
+    return {well: tuple(sorted(planes)) for well, planes in each.items()}
 
 
 def plan_digest(plan: PlatePlan) -> str:

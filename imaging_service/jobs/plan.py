@@ -10,7 +10,7 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.plan import combine, file_digests, plan_digest
+from imaging_service.ingest.plan import by_well, combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.hours import Clock, read_clock
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
@@ -99,11 +99,17 @@ def lay_out(
     inputs = record.inputs
     times = _time_points(plan, inputs.protocol)
     planes = _planes(plan, times)
+    # Once for all wells: a search of the plan for each would take a large plate's time squared.
+    images, missing = by_well(plan.images), by_well(plan.missing)
+    root = plan.root.resolve()
     for name in record.wells:
         well = Well.parse(name)
-        missing = tuple(m for m in plan.missing if m.well == well)
         well_plan = replace(
-            plan, root=plan.root.resolve(), images=plan.of(well), missing=missing, notes=()
+            plan,
+            root=root,
+            images=images.get(well, ()),
+            missing=missing.get(well, ()),
+            notes=(),
         )
         task = WellTask(
             name,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cProfile
 import shutil
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, 
 from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
 from imaging_service.protocol import parse_protocol
+from plate_maps import Well
 from tests.messages import says, states
 from tests.vendor_scans import tiff_folder
 
@@ -179,6 +181,25 @@ def test_a_well_s_task_holds_its_own_planes_only(laid_out):
         record.roles,
         0.65,
     )
+
+
+def test_a_well_takes_the_same_work_on_a_small_plate_and_on_a_large_one(laid_out, tmp_path):
+    """Counted in calls of functions, since seconds depend on the machine."""
+    _, record, plan = laid_out
+    first = plan.wells[0]
+    one = [image for image in plan.images if image.well == first]
+
+    def calls(wells):
+        many = [Well(r, c) for r in range(1, 17) for c in range(1, 25)][:wells]
+        images = tuple(replace(image, well=well) for well in many for image in one)
+        large = replace(record, wells=tuple(w.name for w in many))
+        profile = cProfile.Profile()
+        profile.runcall(
+            lay_out, large, replace(plan, images=images), RunFolder(tmp_path / str(wells))
+        )
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(96) < 4.4 * calls(24)
 
 
 def test_a_run_that_is_laid_out_goes_on_and_another_is_refused(small_inputs, tmp_path):
