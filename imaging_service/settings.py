@@ -29,7 +29,7 @@ class Settings(BaseSettings):
         ),
     )
     workers: int = Field(
-        0, ge=0, description="Processes that analyse wells; 0 means one per core, or one per GPU."
+        0, ge=0, description="Processes that analyse wells; 0 means one per core."
     )
     dask_scheduler: str = Field(
         "",

@@ -80,7 +80,7 @@ def analyze(
     device: Device = "auto",
     plate: PlateOption = "",
     workers: Annotated[
-        int, typer.Option(help="Processes; 0 means one per core, or one for a GPU.")
+        int, typer.Option(help="Processes; 0 means one per core.")
     ] = 0,
 ) -> None:
     """Analyse a plate on this machine, without a server.

@@ -6,8 +6,9 @@ stopped.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 from os import PathLike
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from imaging_service.errors import MachineError
 from imaging_service.files import only_one, sweep
+from imaging_service.jobs.network import NetworkProcess, is_served, uses_gpu
 from imaging_service.jobs.processes import start_worker, thread_count, warm, worker_count
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, load
 
@@ -60,7 +62,7 @@ def analyze_plate(
     plate
         Barcode in a map of several plates; the name of the scan's folder if not given.
     workers
-        Processes; 0 means one per core, or one for a GPU.
+        Processes; 0 means one per core. With a GPU one more holds the network for all of them.
     progress
         Called after each well with its outcome, the number done and the number of all.
 
@@ -113,18 +115,23 @@ def analyze(
     errors of `read` and `identify`; bad wells are outcomes, not errors.
     """
     with only_one(out):
-        return _analyze(read, RunFolder(out), worker_count(device, workers), progress)
+        return _analyze(read, RunFolder(out), device, worker_count(workers), progress)
 
 
 def _analyze(
-    read: Callable[[], RunInputs], folder: RunFolder, workers: int, progress: Progress | None
+    read: Callable[[], RunInputs],
+    folder: RunFolder,
+    device: str,
+    workers: int,
+    progress: Progress | None,
 ) -> RunRecord:
+    network = NetworkProcess(device) if uses_gpu(device) else None
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
     pool = ProcessPoolExecutor(
         workers,
         mp_context=get_context("spawn"),
         initializer=start_worker,
-        initargs=(thread_count(workers),),
+        initargs=(thread_count(workers), None if network is None else network.address),
     )
     try:
         # One process is enough until wells come; a second one's imports would compete with the
@@ -135,7 +142,12 @@ def _analyze(
         identified, plan = identify(read())
         record = lay_out(identified, plan, folder)
         sweep(folder.root)
-        outcomes = run_wells(pool, folder, record, progress)
+        at_once = workers
+        if network is not None and is_served(record.inputs.engine):
+            network.start()
+        elif network is not None and record.inputs.engine != "classical":
+            at_once = 1  # each process would hold a network of its own on the GPU
+        outcomes = run_wells(pool, folder, record, progress, at_once)
     except BaseException:
         # A refused input must be answered at once, not after a worker has finished its imports or
         # its well.
@@ -143,6 +155,9 @@ def _analyze(
         for child in active_children():
             child.terminate()
         raise
+    finally:
+        if network is not None:
+            network.close()
     pool.shutdown()
     from imaging_service.jobs.summary import summarise
 
@@ -151,9 +166,13 @@ def _analyze(
 
 
 def run_wells(
-    pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord, progress: Progress | None
+    pool: ProcessPoolExecutor,
+    folder: RunFolder,
+    record: RunRecord,
+    progress: Progress | None,
+    at_once: int,
 ) -> dict[str, WellOutcome]:
-    """Calibrate, then analyse the wells that have no outcome yet.
+    """Calibrate, then analyse the wells that have no outcome yet, `at_once` at a time.
 
     A well at which the machine fails (its process is killed, the disk errs) is tried once more,
     alone. If its process is killed twice, the well has failed; an error of the disk ends the run,
@@ -175,13 +194,21 @@ def run_wells(
     if todo:
         pool.submit(begin, record.plate).result()
         pool.submit(calibrate, folder).result()
-    futures = {pool.submit(process_well, folder.root, w): w for w in todo}
-    again = []
-    for future in as_completed(futures):
-        try:
-            ended(future.result())
-        except (BrokenProcessPool, OSError, MemoryError):
-            again.append(futures[future])
+    again, waiting, running = [], deque(todo), dict[Future[WellOutcome], str]()
+    while waiting or running:
+        # One more than can run, so that no process waits for the next.
+        while waiting and len(running) < (at_once + 1 if at_once > 1 else 1):
+            well = waiting.popleft()
+            try:
+                running[pool.submit(process_well, folder.root, well)] = well
+            except BrokenProcessPool:
+                again.append(well)
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            well = running.pop(future)
+            try:
+                ended(future.result())
+            except (BrokenProcessPool, OSError, MemoryError):
+                again.append(well)
     for well in sorted(again):
         ended(_alone(folder, well))
     return outcomes

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import lru_cache
+from typing import Any
 
+from imaging_service.jobs.network import Address, RemoteNetwork, is_served
 from imaging_service.protocol import AssayProtocol, Segmentation
 from segmentation import Segmenter
 from segmentation import load as load_segmenter
 from segmentation.sizes import Sizes
+
+
+class Served:
+    """The network process that this process asks; none where it holds the network itself."""
+
+    network: Address | None = None
 
 
 def load_engine(protocol: AssayProtocol, name: str, device: str) -> Segmenter:
@@ -24,4 +32,9 @@ def _engine(part: Segmentation, name: str, device: str) -> Segmenter:
     # Engines describe themselves with their sizes, and with nothing else of the protocol.
     sizes = Sizes(**{f.name: getattr(part, f.name) for f in fields(Sizes)})
     pinned = {} if part.checkpoint_sha256 is None else {"sha256": part.checkpoint_sha256}
-    return load_segmenter(name, device=device, sizes=sizes, **pinned)
+    if Served.network is None or device == "cpu" or not is_served(name):
+        return load_segmenter(name, device=device, sizes=sizes, **pinned)
+    network = RemoteNetwork(Served.network, name, part.checkpoint_sha256)
+    engine: Any = load_segmenter(name, device="cpu", sizes=sizes, **pinned)
+    asking: Segmenter = engine.asking(network, **network.describe())
+    return asking

@@ -11,6 +11,10 @@ import sys
 import threading
 from importlib import import_module
 from multiprocessing import parent_process
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imaging_service.jobs.network import Address
 
 # What the libraries of numbers read when they are first imported.
 VARIABLES = (
@@ -22,9 +26,9 @@ VARIABLES = (
 )
 
 
-def worker_count(device: str, wanted: int = 0) -> int:
-    """Number of processes for wells: one per core, or one where a GPU does the work."""
-    return wanted or (1 if device == "cuda" else os.cpu_count() or 1)
+def worker_count(wanted: int = 0) -> int:
+    """Number of processes for wells: one per core if not given."""
+    return wanted or os.cpu_count() or 1
 
 
 def thread_count(processes: int) -> int:
@@ -48,10 +52,21 @@ def limit_threads(count: int) -> None:
         sys.modules["torch"].set_num_threads(count)
 
 
-def start_worker(threads: int = 1) -> None:
-    """Set a new process's threads, then import slow modules while the plate is planned."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def set_up(threads: int, network: Address | None) -> None:
+    """Set what a process for wells works with: its threads, and the network that it asks."""
+    from imaging_service.jobs import engine
+
     limit_threads(threads)
+    engine.Served.network = network
+
+
+def start_worker(threads: int = 1, network: Address | None = None) -> None:
+    """Set a new process's threads, then import slow modules while the plate is planned.
+
+    `network` is where the network process of the GPU listens, if there is one.
+    """
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    set_up(threads, network)
     for name in (
         "imaging_service.jobs.calibrate",
         "imaging_service.jobs.well",
@@ -62,7 +77,7 @@ def start_worker(threads: int = 1) -> None:
         import_module(name)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this worker when its parent ends.
 
     Otherwise it would write into the folder in which the next attempt works.

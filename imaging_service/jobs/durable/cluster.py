@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from imaging_service.errors import Forbidden, MachineError
-from imaging_service.jobs.processes import limit_threads, thread_count
+from imaging_service.jobs.network import NetworkProcess, uses_gpu
+from imaging_service.jobs.processes import set_up, thread_count, worker_count
 from imaging_service.settings import Settings
 
 
@@ -28,11 +29,14 @@ class Cluster:
         self._settings = settings
         self._client: Any = None
         self._lock = threading.Lock()
+        # One for all processes of this machine; a shared scheduler's machines have their own.
+        local = not settings.dask_scheduler
+        self._network = NetworkProcess("cuda") if local and uses_gpu("auto") else None
 
     @property
     def processes(self) -> int:
         """Worker processes of the local cluster."""
-        return self._settings.workers or os.cpu_count() or 1
+        return worker_count(self._settings.workers)
 
     def _connected(self) -> Any:
         from distributed import Client, LocalCluster
@@ -40,6 +44,8 @@ class Cluster:
         with self._lock:
             if self._client is not None and self._client.status == "running":
                 return self._client
+            if self._network is not None:
+                self._network.start()
             if self._settings.dask_scheduler:
                 self._client = Client(self._settings.dask_scheduler, set_as_default=False)
             else:
@@ -56,8 +62,10 @@ class Cluster:
                 )
                 self._client = Client(cluster, set_as_default=False)
                 # In each process, also in one that takes the place of another later.
-                threads = thread_count(self.processes)
-                self._client.register_worker_callbacks(partial(limit_threads, threads))
+                address = None if self._network is None else self._network.address
+                self._client.register_worker_callbacks(
+                    partial(set_up, thread_count(self.processes), address)
+                )
             return self._client
 
     def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:
@@ -90,3 +98,5 @@ class Cluster:
                 if self._client.cluster is not None:
                     self._client.cluster.close()
                 self._client = None
+            if self._network is not None:
+                self._network.close()

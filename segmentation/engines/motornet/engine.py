@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,13 @@ class MotorNetSegmenter:
     network: Any = field(repr=False)
     thresholds: Ranges = field(default_factory=Ranges)
     sizes: Sizes = field(default_factory=Sizes)
+    # The network of another process, where one holds it for many; labels are then made here.
+    asked: Callable[[Half], tuple[Half, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def _here(self) -> str:
+        """Device that follows the flows."""
+        return self.device if self.asked is None else "cpu"
 
     def describe(self) -> dict[str, object]:
         """Weights with sha256 and licence, device, precision, and all numbers that decide."""
@@ -227,7 +234,7 @@ class MotorNetSegmenter:
 
         Preparing, the network and labelling overlap, and tiles of several fields share a batch.
         """
-        workers = _LABELLERS[self.device]
+        workers = _LABELLERS[self._here]
         runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
         kept: deque[Field] = deque()
 
@@ -318,7 +325,7 @@ class MotorNetSegmenter:
         inside = np.asarray(logit > threshold, bool)
         blocks = inside[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2)
         half = np.asarray(blocks.any(axis=(1, 3)), bool)
-        coarse = objects(flows[:, : height // 2, : width // 2], half, self.device)
+        coarse = objects(flows[:, : height // 2, : width // 2], half, self._here)
         # In float32, which holds labels up to 16 million exactly and which OpenCV dilates.
         fine = cv2.resize(
             coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
@@ -334,7 +341,19 @@ class MotorNetSegmenter:
             )
         return labels
 
+    def asking(
+        self, network: Callable[[Half], tuple[Half, ...]], device: str, precision: str
+    ) -> MotorNetSegmenter:
+        """A copy that asks a network in another process, and needs no device for the rest."""
+        return replace(self, network=None, asked=network, device=device, precision=precision)
+
+    def evaluate(self, images: Half) -> tuple[Half, ...]:
+        """The network on tiles (N, 3, Y, X): flows and logits, as `MotorNet` gives them."""
+        return self._evaluate(images)
+
     def _evaluate(self, images: Half) -> tuple[Half, ...]:
+        if self.asked is not None:
+            return self.asked(images)
         import torch
 
         with torch.inference_mode():

@@ -49,5 +49,5 @@ def test_processes_share_the_cores(monkeypatch, cores, processes, threads):
 
 def test_there_is_a_process_per_core(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
-    assert worker_count("cpu") == 12
-    assert worker_count("cpu", wanted=3) == 3
+    assert worker_count() == 12
+    assert worker_count(3) == 3
