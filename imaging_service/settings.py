@@ -28,9 +28,7 @@ class Settings(BaseSettings):
             " empty means data_dir/scans only."
         ),
     )
-    workers: int = Field(
-        0, ge=0, description="Processes that analyse wells; 0 means one per core."
-    )
+    workers: int = Field(0, ge=0, description="Processes that analyse wells; 0 means one per core.")
     dask_scheduler: str = Field(
         "",
         description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster.",

@@ -23,6 +23,14 @@ REFERENCE = REPOSITORY / "tests" / "reference"
 SHARED = REPOSITORY.parent / "shared" / "data"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread in each of several processes, as wells are analysed: they share the cores."""
+    if hasattr(config, "workerinput"):
+        from imaging_service.jobs.processes import limit_threads
+
+        limit_threads(1)
+
+
 def pytest_report_header() -> str:
     """Say once what becomes of the image suite."""
     return (

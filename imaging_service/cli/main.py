@@ -79,9 +79,7 @@ def analyze(
     engine: Engine = None,
     device: Device = "auto",
     plate: PlateOption = "",
-    workers: Annotated[
-        int, typer.Option(help="Processes; 0 means one per core.")
-    ] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 means one per core.")] = 0,
 ) -> None:
     """Analyse a plate on this machine, without a server.
 

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING
 from imaging_service.errors import MachineError
 from imaging_service.files import only_one, sweep
 from imaging_service.jobs.network import NetworkProcess, is_served, uses_gpu
-from imaging_service.jobs.processes import start_worker, thread_count, warm, worker_count
+from imaging_service.jobs.processes import (
+    prepare_heaps,
+    start_worker,
+    thread_count,
+    warm,
+    worker_count,
+)
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellOutcome, load
 
 if TYPE_CHECKING:
@@ -126,6 +132,7 @@ def _analyze(
     progress: Progress | None,
 ) -> RunRecord:
     network = NetworkProcess(device) if uses_gpu(device) else None
+    prepare_heaps()
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
     pool = ProcessPoolExecutor(
         workers,

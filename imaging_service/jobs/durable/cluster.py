@@ -13,8 +13,11 @@ from typing import Any
 
 from imaging_service.errors import Forbidden, MachineError
 from imaging_service.jobs.network import NetworkProcess, uses_gpu
-from imaging_service.jobs.processes import set_up, thread_count, worker_count
+from imaging_service.jobs.processes import HEAP, set_up, thread_count, worker_count
 from imaging_service.settings import Settings
+
+# Of a process before it starts.
+_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 
 class Cluster:
@@ -39,6 +42,7 @@ class Cluster:
         return worker_count(self._settings.workers)
 
     def _connected(self) -> Any:
+        import dask
         from distributed import Client, LocalCluster
 
         with self._lock:
@@ -51,15 +55,17 @@ class Cluster:
             else:
                 # Loopback only, no dashboard: nothing listens that another user of the machine
                 # could call usefully.
-                cluster = LocalCluster(
-                    n_workers=self.processes,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address=None,
-                    memory_limit=0,
-                    silence_logs="ERROR",
-                )
+                environment = dask.config.get(_ENVIRONMENT) | HEAP
+                with dask.config.set({_ENVIRONMENT: environment}):
+                    cluster = LocalCluster(
+                        n_workers=self.processes,
+                        threads_per_worker=1,
+                        processes=True,
+                        host="127.0.0.1",
+                        dashboard_address=None,
+                        memory_limit=0,
+                        silence_logs="ERROR",
+                    )
                 self._client = Client(cluster, set_as_default=False)
                 # In each process, also in one that takes the place of another later.
                 address = None if self._network is None else self._network.address

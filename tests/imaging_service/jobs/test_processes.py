@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 
-from imaging_service.jobs.processes import VARIABLES, start_worker, thread_count, worker_count
+from imaging_service.jobs.processes import (
+    HEAP,
+    VARIABLES,
+    prepare_heaps,
+    start_worker,
+    thread_count,
+    worker_count,
+)
 
 
 def threads_of_each_library() -> dict[str, int]:
@@ -37,6 +45,37 @@ def test_a_worker_computes_with_the_threads_that_it_was_given(threads):
     assert not counts.pop("torch was loaded")
     # Libraries take no more threads than there are cores.
     assert {min(threads, os.cpu_count())} == {min(n, os.cpu_count()) for n in counts.values()}
+
+
+def faults_of_large_arrays() -> int:
+    """Pages that the system must fetch to fill the same large array again and again."""
+    import resource
+
+    import numpy as np
+
+    np.ones(20_000_000, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(20_000_000, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_a_worker_keeps_its_memory_between_two_fields(monkeypatch):
+    for name in HEAP:
+        monkeypatch.delenv(name, raising=False)
+    prepare_heaps()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        kept = pool.submit(faults_of_large_arrays).result()
+    assert kept < 20_000_000 // 4096  # of one filling, where twenty were made
+
+
+def test_what_the_user_has_set_for_the_heap_stays(monkeypatch):
+    for name in HEAP:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    prepare_heaps()
+    assert {name: os.environ[name] for name in HEAP} == HEAP | {"MALLOC_ARENA_MAX": "4"}
 
 
 @pytest.mark.parametrize(

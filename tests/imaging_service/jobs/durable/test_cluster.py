@@ -8,6 +8,7 @@ from distributed.scheduler import KilledWorker
 
 from imaging_service.errors import Forbidden, MachineError
 from imaging_service.jobs.durable.cluster import Cluster
+from imaging_service.jobs.processes import HEAP
 from imaging_service.settings import Settings
 from tests.messages import says
 
@@ -26,6 +27,22 @@ def test_a_scheduler_with_tls_is_taken():
 
 def test_processes_are_one_a_core_if_not_given():
     assert Cluster(Settings()).processes == os.cpu_count()
+
+
+def state_of_a_process() -> tuple[int, dict[str, str | None]]:
+    import cv2
+
+    return cv2.getNumThreads(), {name: os.environ.get(name) for name in HEAP}
+
+
+def test_a_single_process_of_the_cluster_uses_all_cores_and_keeps_its_memory():
+    cluster = Cluster(Settings(workers=1))
+    try:
+        threads, heap = cluster.run(state_of_a_process, key="state")
+    finally:
+        cluster.close()
+    assert threads == os.cpu_count()
+    assert heap == HEAP
 
 
 class Client:
