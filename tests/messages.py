@@ -327,6 +327,7 @@ SAYS = {
     "power.no_share": "is not over 0 and at most 1",
     "power.under_the_floor": r"effect -0\.2 is not over the screen's effect floor 0\.263",
     "mutations.unknown_table": "unknown tables",
+    "network.engine_not_loaded": "the network process: ValueError: no such weights",
     "own_error.cluster": "bad data",
     "own_error.pipeline": "two",
     "own_error.reading": "field 7 is damaged",
