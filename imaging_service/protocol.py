@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tomllib
 from dataclasses import field, fields, is_dataclass
 from os import PathLike
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.dataclasses import dataclass
 
 from imaging_service.errors import ProtocolError
+from imaging_service.file_pattern import FilePattern
 from phenotypes.cells.measure import MeasureSettings
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.films.deaths import DeathSettings, Definition
@@ -108,8 +108,8 @@ class Acquisition(_Part):
     def _compiles(cls, value: str) -> str:
         if "(" in value:
             try:
-                groups = set(re.compile(value).groupindex)
-            except re.error as error:
+                groups = FilePattern(value).groups
+            except ValueError as error:
                 raise ValueError(
                     f"the file pattern is not a regular expression: {error}"
                 ) from error

@@ -188,6 +188,8 @@ SAYS = {
     "protocol.no_such_key": "{named}: there is no such key; known: {known}",
     "protocol.not_toml": "not TOML",
     "protocol.pattern_not_a_regular_expression": "is not a regular expression",
+    "file_pattern.refused": "missing|invalid|bad|malformed",
+    "file_pattern.no_text": "surrogates not allowed",
     "protocol.pattern_without_well": "needs the named group well",
     "protocol.pixel_size_named": "acquisition.pixel_size_um",
     "protocol.role_named": "channels.soma",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ScanError, damaged
+from imaging_service.file_pattern import FilePattern
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 from plate_maps import Well
@@ -53,9 +53,10 @@ class TiffFolderReader:
 
         It is not 1: a vendor's index knows more than names.
         """
+        shipped = [FilePattern(pattern) for pattern in PATTERNS.values()]
         for path in _first_tiffs(root, 50):
             relative = path.relative_to(root).as_posix()
-            if any(re.match(pattern, relative, re.IGNORECASE) for pattern in PATTERNS.values()):
+            if any(pattern.match(relative) is not None for pattern in shipped):
                 return 0.5
         return 0.0
 
@@ -76,19 +77,17 @@ class TiffFolderReader:
         pattern = self._pattern(root, relative, acquisition.file_pattern)
         matches = {name: pattern.match(name) for name in relative}
         strays = [name for name, match in matches.items() if match is None]
-        stacked = any(m and m.groupdict().get("z") for m in matches.values())
+        stacked = any(m and m.get("z") for m in matches.values())
         # Among the planes of a stack, a file without plane number is the instrument's own
         # projection.
-        projections = [
-            n for n, m in matches.items() if m and stacked and "z" in m.groupdict() and not m["z"]
-        ]
+        projections = [n for n, m in matches.items() if m and stacked and "z" in m and not m["z"]]
         images: list[ImageRef] = []
         places: dict[tuple[object, ...], str] = {}
         for name, match in matches.items():
             if match is None or name in projections:
                 continue
             try:
-                image = _image(match.groupdict(), name)
+                image = _image(match, name)
             except ValueError as error:
                 raise ScanError(f"{root / name}: {error}") from error
             place = (image.well, image.field, image.time, image.channel, image.z)
@@ -135,7 +134,7 @@ class TiffFolderReader:
         return _exposed(plan.root / image.path)[1]
 
     @staticmethod
-    def _pattern(root: Path, names: list[str], wanted: str) -> re.Pattern[str]:
+    def _pattern(root: Path, names: list[str], wanted: str) -> FilePattern:
         if wanted in PATTERNS:
             candidates = {wanted: PATTERNS[wanted]}
         elif "(" in wanted:
@@ -147,8 +146,11 @@ class TiffFolderReader:
                 f"unknown file_pattern {wanted!r}; shipped: {', '.join(PATTERNS)}, or a regular"
                 " expression with named groups"
             )
-        compiled = {key: re.compile(text, re.IGNORECASE) for key, text in candidates.items()}
-        hits = {key: sum(1 for n in names[:2000] if p.match(n)) for key, p in compiled.items()}
+        compiled = {key: FilePattern(text) for key, text in candidates.items()}
+        hits = {
+            key: sum(1 for n in names[:2000] if p.match(n) is not None)
+            for key, p in compiled.items()
+        }
         best = max(hits, key=lambda key: hits[key])
         if hits[best] == 0:
             raise ScanError(
