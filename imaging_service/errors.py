@@ -126,6 +126,20 @@ class PreconditionRequired(ServiceError, ValueError):
     http_status = 428
 
 
+class TooLarge(ServiceError, ValueError):
+    """What was sent is too large, or takes too long or too much memory to be read."""
+
+    code = "too_large"
+    http_status = 413
+
+
+class Busy(ServiceError, RuntimeError):
+    """The service has no place for the request now; the same request may succeed later."""
+
+    code = "busy"
+    http_status = 503
+
+
 class NotReady(ServiceError, RuntimeError):
     """The table does not exist yet: the run is not finished, or it failed."""
 

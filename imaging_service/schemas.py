@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,7 +27,43 @@ class Problem(BaseModel):
     )
 
 
-class Submission(BaseModel):
+class Sent(BaseModel):
+    """What a request may hold.
+
+    No text in it has a NUL or half a pair of surrogates: databases and file systems take neither.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_text(cls, content: Any) -> Any:
+        for text in _texts(content):
+            if not is_text(text):
+                raise ValueError(f"{text[:40]!r} holds a character that cannot be written")
+        return content
+
+
+def is_text(value: str) -> bool:
+    """Whether a text can be stored: it has neither NUL nor half a pair of surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in value
+
+
+def _texts(content: Any) -> Iterator[str]:
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            waiting += [*part, *part.values()]
+        elif isinstance(part, list | tuple):
+            waiting += part
+
+
+class Submission(Sent):
     """A plate to analyse. Paths are on the server, under its scan roots."""
 
     model_config = ConfigDict(extra="forbid")
@@ -36,14 +73,16 @@ class Submission(BaseModel):
         description="Name of the plate map's file; its ending says the format.",
         examples=["plate_map.csv"],
     )
-    plate_map_base64: str = Field(description="The file's bytes.", max_length=70_000_000)
+    plate_map_base64: str = Field(description="The file's bytes.", max_length=28_000_000)
     protocol: dict[str, Any] = Field(description="The protocol file's content.")
     engine: str | None = Field(
         None, description="Overrides the protocol's engine.", examples=["classical"]
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     plate: str = Field(
-        "", description="Barcode in a map of several plates; the scan folder's name if not given."
+        "",
+        max_length=200,
+        description="Barcode in a map of several plates; the scan folder's name if not given.",
     )
 
 
@@ -130,7 +169,7 @@ class LabelVersion(BaseModel):
     regions: list[Region]
 
 
-class Verdict(BaseModel):
+class Verdict(Sent):
     """A reviewer's acceptance or rejection of a field, a well (no field) or a track."""
 
     well: str = Field(examples=["B03"])
@@ -176,7 +215,7 @@ class QueueEntry(BaseModel):
     claimed_by: str = Field("", description="The reviewer who is looking at it now.")
 
 
-class Claim(BaseModel):
+class Claim(Sent):
     """A reviewer's request for fields of the queue to look at."""
 
     model_config = ConfigDict(extra="forbid")
@@ -195,7 +234,7 @@ class ReviewState(BaseModel):
     reason: str = Field("", description="Why the tables could not follow.")
 
 
-class Revert(BaseModel):
+class Revert(Sent):
     """A request to go back to an earlier version of a field's labels."""
 
     model_config = ConfigDict(extra="forbid")

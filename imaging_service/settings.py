@@ -37,6 +37,10 @@ class Settings(BaseSettings):
         0.2, gt=0, description="How often the worker looks for queued wells."
     )
 
+    reading_minutes: float = Field(
+        60, gt=0, description="How long a submission may take to be read and hashed."
+    )
+
     @property
     def url(self) -> str:
         """Database URL with the default filled in."""

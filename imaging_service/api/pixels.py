@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.problems import described
 from imaging_service.api.review import finished, folder_of
 from imaging_service.errors import NotFound
 from imaging_service.review.local import LocalRun
 
-router = APIRouter(prefix="/runs/{run}", tags=["review"])
+router = APIRouter(prefix="/runs/{run}", tags=["review"], responses=described(409))
 
 
 @router.head("/plate.zarr/{path:path}", include_in_schema=False)

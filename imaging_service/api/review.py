@@ -19,6 +19,7 @@ from fastapi.responses import FileResponse
 from sqlmodel import Session
 
 from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.problems import described
 from imaging_service.database.session import find_run
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, NotReady, PreconditionRequired, ReviewRefused
@@ -31,7 +32,7 @@ from imaging_service.schemas import FieldLabels, LabelVersion, Region, Revert, R
 from imaging_service.settings import Settings
 from plate_maps.wells import is_whole_number, whole_number
 
-router = APIRouter(prefix="/runs/{run}", tags=["review"])
+router = APIRouter(prefix="/runs/{run}", tags=["review"], responses=described(409))
 _MOST_BYTES = 128 * 2**20
 _NPZ = "application/x-npz"
 
@@ -107,7 +108,7 @@ def get_cells(
 ) -> list[dict[str, object]]:
     """Rows of the cell table of all time points of a field, as corrected."""
     _known(reviewed.run, well, field)
-    return cell_rows(reviewed.run.root / reviewed.run.newest("cells.parquet"), well, field)
+    return cell_rows(reviewed.run.file("cells.parquet"), well, field)
 
 
 @router.get("/curves", summary="Dose-response curves", response_class=FileResponse)
@@ -116,9 +117,7 @@ def get_curves(reviewed: ReviewedDep) -> FileResponse:
 
     Each has its wells with dose and response, and the fitted curve with its band.
     """
-    return FileResponse(
-        reviewed.run.root / reviewed.run.newest("curves.json"), media_type="application/json"
-    )
+    return FileResponse(reviewed.run.file("curves.json"), media_type="application/json")
 
 
 @router.get(
@@ -158,7 +157,11 @@ def get_labels(
     )
 
 
-@router.patch("/fields/{well}/{field}/labels", summary="Correct a field's labels")
+@router.patch(
+    "/fields/{well}/{field}/labels",
+    summary="Correct a field's labels",
+    responses=described(412, 428),
+)
 def patch_labels(
     reviewed: ReviewedDep,
     well: str,
@@ -208,7 +211,11 @@ def get_history(reviewed: ReviewedDep, well: str, field: int) -> list[LabelVersi
     return reviewed.run.review.history(well, field)
 
 
-@router.post("/fields/{well}/{field}/revert", summary="Go back to an earlier version")
+@router.post(
+    "/fields/{well}/{field}/revert",
+    summary="Go back to an earlier version",
+    responses=described(412),
+)
 def revert(reviewed: ReviewedDep, well: str, field: int, wanted: Revert) -> LabelVersion:
     """A new version that holds what the earlier one held; nothing is lost."""
     _known(reviewed.run, well, field)

@@ -15,11 +15,12 @@ from fastapi import APIRouter
 from sqlmodel import Session, col, select
 
 from imaging_service.api.access import SessionDep
+from imaging_service.api.problems import described
 from imaging_service.api.review import Reviewed, ReviewedDep
 from imaging_service.database.tables import ClaimRow
 from imaging_service.schemas import Claim, QueueEntry
 
-router = APIRouter(prefix="/runs/{run}/queue", tags=["review"])
+router = APIRouter(prefix="/runs/{run}/queue", tags=["review"], responses=described(409))
 HELD_S = 15 * 60
 
 

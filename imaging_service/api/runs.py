@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
-from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.access import ApartDep, SessionDep, SettingsDep
+from imaging_service.api.problems import described
 from imaging_service.api.tables import (
     Format,
     FormatQuery,
@@ -23,9 +21,8 @@ from imaging_service.api.tables import (
 )
 from imaging_service.database.session import find_plate, find_run, well_counts, well_rows
 from imaging_service.database.tables import RunRow
-from imaging_service.errors import Forbidden, NotReady, PlateMapRefused
+from imaging_service.errors import NotReady
 from imaging_service.schemas import Progress, Run, Submission, WellState
-from imaging_service.settings import Settings
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -51,7 +48,7 @@ _TABLE_CONTENT: dict[int | str, dict[str, object]] = {
             "application/vnd.apache.parquet": {},
         },
     },
-    409: {"description": "The run is not done, so there is no table yet."},
+    **described(409),
 }
 
 
@@ -79,51 +76,20 @@ def read_run(session: Session, row: RunRow) -> Run:
 
 
 @router.post("", summary="Submit a plate", status_code=202)
-def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -> Run:
+def submit(
+    submission: Submission, settings: SettingsDep, session: SessionDep, apart: ApartDep
+) -> Run:
     """Check scan, plate map and protocol, and queue the run.
 
     The same plate, map, protocol and engine are the same run.
     """
-    from imaging_service.jobs.durable.queue import submit_run
-    from imaging_service.jobs.plan import read_inputs
-    from imaging_service.protocol import parse_protocol
+    from imaging_service.jobs.durable.queue import queue_run
+    from imaging_service.jobs.submitted import read_submission
 
-    scan = _allowed(Path(submission.scan), settings)
-    model = (submission.engine or "").partition(":")[2]
-    if "/" in model or "\\" in model:
-        _allowed(Path(model), settings)
-    protocol = parse_protocol(
-        submission.protocol, str(submission.protocol.get("name", "of the submission"))
+    record, plan = apart.call(
+        read_submission, submission, settings.roots, seconds=settings.reading_minutes * 60
     )
-    try:
-        content = base64.b64decode(submission.plate_map_base64, validate=True)
-    except ValueError as error:
-        raise PlateMapRefused(f"plate_map_base64 is not base64: {error}") from error
-    with tempfile.TemporaryDirectory() as folder:
-        # Only the last part of the name is used: it may come from another system, or be hostile.
-        plate_map = Path(folder) / (
-            Path(submission.plate_map_name.replace("\\", "/")).name or "plate_map.csv"
-        )
-        plate_map.write_bytes(content)
-        inputs = read_inputs(
-            scan, plate_map, protocol, submission.engine, submission.device, submission.plate
-        )
-    return read_run(session, find_run(session, submit_run(settings, inputs)))
-
-
-def _allowed(path: Path, settings: Settings) -> Path:
-    """The resolved path if it lies under a scan root.
-
-    Raises Forbidden, whether it exists or not.
-    """
-    resolved = path.resolve()
-    if not any(resolved.is_relative_to(root) for root in settings.roots):
-        raise Forbidden(
-            f"{path} is not under a scan root of this service"
-            f" ({', '.join(map(str, settings.roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move it"
-            " there"
-        )
-    return resolved
+    return read_run(session, find_run(session, queue_run(settings, record, plan)))
 
 
 @router.get("", summary="Runs, the newest first", response_model=list[Run])
@@ -258,7 +224,12 @@ def get_checks(
     return table_response(session, find_run(session, run), "checks", fmt, labels, status=status)
 
 
-@router.get("/{run}/report", summary="The report page", response_class=FileResponse)
+@router.get(
+    "/{run}/report",
+    summary="The report page",
+    response_class=FileResponse,
+    responses=described(409),
+)
 def get_report(run: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
     """One self-contained HTML file."""
     from imaging_service.jobs.durable.workflows import run_folder

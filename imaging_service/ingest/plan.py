@@ -16,11 +16,15 @@ from plate_maps import PlateFormat, Well
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that a hostile or broken scan reaches before memory is allocated."""
+    """Limits that a hostile or broken scan reaches before memory is allocated.
+
+    Links inside a scan may lead to places under `roots` only; anywhere where none is given.
+    """
 
     image_pixels: int = 2**28
     images: int = 2_000_000
     xml_bytes: int = 500 * 2**20
+    roots: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, order=True)

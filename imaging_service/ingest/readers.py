@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
+from imaging_service.gate import inspect
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 
@@ -87,6 +88,7 @@ def plan_scan(
     limits = limits or Limits()
     if not root.is_dir():
         raise ScanError(f"{root} is not a folder; give the folder of the plate's scan")
+    inspect(root, limits.roots)
     if acquisition.reader != "auto":
         return reader_named(acquisition.reader).plan(root, limits, acquisition)
     scores = {name: reader_named(name).sniff(root) for name in known()}

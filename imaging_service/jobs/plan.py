@@ -10,7 +10,7 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.plan import by_well, combine, file_digests, plan_digest
+from imaging_service.ingest.plan import Limits, by_well, combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.hours import Clock, read_clock
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
@@ -149,13 +149,13 @@ def plate_key(record: RunRecord) -> str:
     return combine(parts)
 
 
-def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
+def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord, PlatePlan]:
     """The run's record and the scan's plan; nothing is written.
 
     The same inputs give the same run id.
     """
     protocol = inputs.protocol
-    plan = plan_scan(inputs.scan, protocol.acquisition)
+    plan = plan_scan(inputs.scan, protocol.acquisition, limits)
     pixel_size = _pixel_size(plan, protocol)
     roles = _roles(plan, protocol)
     times = _time_points(plan, protocol)

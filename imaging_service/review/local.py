@@ -113,8 +113,23 @@ class LocalRun:
     def refresh(self) -> None:
         """Nothing to do: tables are read from the folder each time they are asked for."""
 
-    def _rows(self, name: str) -> list[Row]:
-        with (self.root / name).open(encoding="utf-8-sig", newline="") as stream:
+    def file(self, name: str) -> Path:
+        """A file of the run, corrected where `review apply` has run.
+
+        Raises NotFound where the run's version did not write it, or it was deleted.
+        """
+        path = self.root / self.newest(name)
+        if not path.is_file():
+            version = self.record.get("software_version", "unknown")
+            raise NotFound(
+                f"run {self.record['run_id'][:12]} has no {name}: version {version} of the service"
+                " did not write it, or it was deleted; submit the plate again"
+            )
+        return path
+
+    @staticmethod
+    def _rows(path: Path) -> list[Row]:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             return list(csv.DictReader(stream))
 
     def newest(self, name: str) -> str:
@@ -133,16 +148,16 @@ class LocalRun:
 
         Values are text, empty where there is no value.
         """
-        return self._rows(self.newest("wells.csv"))
+        return self._rows(self.file("wells.csv"))
 
     def responses(self) -> list[Row]:
         """The response table, likewise."""
-        return self._rows(self.newest("responses.csv"))
+        return self._rows(self.file("responses.csv"))
 
     def curves(self) -> list[dict[str, Any]]:
         """Dose-response curves with the wells behind them, likewise."""
         curves: list[dict[str, Any]] = json.loads(
-            (self.root / self.newest("curves.json")).read_text(encoding="utf-8")
+            self.file("curves.json").read_text(encoding="utf-8")
         )
         return curves
 
@@ -157,7 +172,7 @@ class LocalRun:
             QueueEntry(
                 well=row["well"], field=int(row["field"]), score=float(row["score"]), why=row["why"]
             )
-            for row in self._rows("review/queue.csv")
+            for row in self._rows(self.root / "review" / "queue.csv")
         ]
 
     def claim(self, reviewer: str, count: int) -> list[tuple[str, int]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import warnings
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
@@ -15,7 +17,11 @@ from typing import Any
 
 from plate_maps.plate_map import PlateMapError
 
-MAX_BYTES = 50 * 2**20
+MAX_BYTES = 20 * 2**20
+# More than any map that a laboratory keeps in one file: 130 plates of 384 wells, one row per well.
+MOST_ROWS, MOST_COLUMNS, MOST_CELLS = 50_000, 500, 1_000_000
+# A workbook is a zip, which a few kilobytes can fill without end.
+MOST_UNPACKED, MOST_SHEETS, _MOST_LINES = 48 * 2**20, 100, 200_000
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,12 @@ def _read_text(path: Path) -> Sheet:
     # text.
     delimiter = max("\t;,", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    size = _Size(path.name)
     try:
-        rows = [[cell.strip() for cell in row] for row in reader]
+        for row in reader:
+            size.add(row)
+            rows.append([cell.strip() for cell in row])
     except csv.Error as error:
         raise PlateMapError(
             path.name, [f"line {reader.line_num} cannot be read: {error}"]
@@ -99,8 +109,54 @@ def _read_text(path: Path) -> Sheet:
     return Sheet(path.name, rows, decimal_comma=delimiter == ";")
 
 
+class _Size:
+    """Counts rows and cells of a file while they are read. `add` raises PlateMapError."""
+
+    def __init__(self, source: str) -> None:
+        self._source, self._rows, self._cells = source, 0, 0
+
+    def add(self, row: Sequence[object]) -> None:
+        """Count a row that is not empty."""
+        self._rows += bool(row)
+        self._cells += len(row)
+        for count, most, what in (
+            (len(row), MOST_COLUMNS, "columns"),
+            (self._rows, MOST_ROWS, "rows"),
+            (self._cells, MOST_CELLS, "cells"),
+        ):
+            if count > most:
+                raise PlateMapError(
+                    self._source,
+                    [f"the file has more than {most:,} {what}; a plate map has fewer"],
+                )
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise PlateMapError for a workbook that is small only while it is packed."""
+    with zipfile.ZipFile(path) as packed:
+        parts = packed.infolist()
+    size = sum(part.file_size for part in parts)
+    if size > MOST_UNPACKED or len(parts) > 10 * MOST_SHEETS:
+        raise PlateMapError(
+            path.name,
+            [
+                f"the workbook unpacks to {size:,} bytes in {len(parts):,} parts; a plate map is at"
+                f" most {MOST_UNPACKED:,}"
+            ],
+        )
+
+
+def _filled(values: Sequence[object]) -> Sequence[object]:
+    """A row without the empty cells at its end, of which a spreadsheet may keep thousands."""
+    end = len(values)
+    while end and values[end - 1] is None:
+        end -= 1
+    return values[:end]
+
+
 def _read_excel(path: Path) -> list[Sheet]:
     try:
+        _check_unpacked(path)
         return _sheets_of_workbook(path)
     except (PlateMapError, OSError, MemoryError):
         raise  # our own words, or the machine's doing, not the sheet's
@@ -123,8 +179,12 @@ def _sheets_of_workbook(path: Path) -> list[Sheet]:
         book = load_workbook(path, read_only=True, data_only=True)
         formulas = load_workbook(path, read_only=True, data_only=False)
     sheets, problems = [], []
+    size, lines = _Size(path.name), 0
     try:
         for sheet, raw in zip(book.worksheets, formulas.worksheets, strict=True):
+            # The sheet's own word on its size may be wrong, and every row is filled up to it.
+            sheet.reset_dimensions()
+            raw.reset_dimensions()
             source = f"{path.name}, sheet {sheet.title}"
             rows: list[list[str]] = []
             for i, (values, texts) in enumerate(
@@ -133,13 +193,18 @@ def _sheets_of_workbook(path: Path) -> list[Sheet]:
                 ),
                 start=1,
             ):
+                lines += 1
+                if lines > _MOST_LINES:
+                    raise PlateMapError(path.name, [f"{source}: there are too many empty rows"])
+                filled = _filled(values)
+                size.add(_filled(texts))
                 for value, text in zip(values, texts, strict=True):
                     if value is None and isinstance(text, str) and text.startswith("="):
                         problems.append(
                             f"{source}, row {i}: formula {text} has no stored value; open and save"
                             " it in Excel"
                         )
-                rows.append([_cell_text(v) for v in values])
+                rows.append([_cell_text(v) for v in filled])
             if any(any(row) for row in rows):
                 sheets.append(Sheet(source, rows))
     finally:

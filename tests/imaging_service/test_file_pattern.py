@@ -20,9 +20,9 @@ from tests.messages import says
     ],
 )
 def test_no_pattern_takes_long_over_any_name(pattern, name):
-    started = time.perf_counter()
+    started = time.process_time()
     assert FilePattern(pattern).match(name) is None
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_groups_come_by_name_and_those_that_took_no_part_are_none():

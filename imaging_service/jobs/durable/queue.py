@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 
 from imaging_service.database.session import database_engine, upgrade
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
+from imaging_service.ingest.plan import PlatePlan
 from imaging_service.jobs.durable.workflows import PLATES, REVIEWS, run_folder
 from imaging_service.jobs.plan import identify, lay_out, plate_key
 from imaging_service.jobs.records import RunInputs, RunRecord
@@ -49,7 +50,11 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
     The same plate, map, protocol and engine are the same run, which is returned as it stands; one
     that failed is tried again. Raises the errors of `identify`.
     """
-    record, plan = identify(inputs)
+    return queue_run(settings, *identify(inputs))
+
+
+def queue_run(settings: Settings, record: RunRecord, plan: PlatePlan) -> str:
+    """Write an identified run's record and queue it, as `submit_run` does."""
     folder = run_folder(settings, record.run_id)
     record = lay_out(record, plan, folder, settings.data_dir.resolve() / "plates")
     with Session(database_engine(settings.url)) as session:

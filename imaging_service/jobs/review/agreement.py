@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.errors import ScanError, StoreError
+from imaging_service.errors import NotFound, NotReady, ScanError
 from imaging_service.review.local import LocalRun
 from segmentation.scoring.accuracy import Counts, object_counts
 from segmentation.scoring.consensus import beside_consensus, consensus
@@ -87,7 +87,7 @@ def agreement(
 ) -> Agreement:
     """Compare two reviewers on what both reviewed, or the engine with the one reviewer.
 
-    Raises ScanError where the two are of different runs, StoreError where nothing was reviewed.
+    Raises ScanError where the two are of different runs, NotReady where nothing was reviewed.
     """
     if other is not None and one.record["run_id"] != other.record["run_id"]:
         raise ScanError(
@@ -97,7 +97,7 @@ def agreement(
     seconds = None if other is None else set(reviewed(other))
     places = [p for p in reviewed(one) if seconds is None or p in seconds]
     if not places:
-        raise StoreError(
+        raise NotReady(
             f"no field of {_named(one)} was reviewed"
             + ("" if other is None else f" in {_named(other)} as well")
         )
@@ -128,7 +128,7 @@ def _field(
     well, number, frame = place
     base = one.engine_labels(well, number, frame)
     if compartment not in base:
-        raise StoreError(f"the run has no labels of {compartment}; it has {', '.join(base)}")
+        raise NotFound(f"the run has no labels of {compartment}; it has {', '.join(base)}")
     first = one.review.labels(base, well, number, frame=frame)[compartment]
     second = (
         base[compartment]

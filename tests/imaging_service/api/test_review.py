@@ -234,3 +234,38 @@ def test_a_number_in_use_painted_elsewhere_is_refused_and_writes_nothing(served)
     whole = nuclei.copy()
     whole[:4, :4] = number
     assert patch(served, body(whole), version='"2"', undoes=2).status_code == 200
+
+
+def test_agreement_before_any_review_is_not_ready(served):
+    answer = served.get("/runs/RUN/agreement")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:imaging-service:not_ready")
+
+
+def test_agreement_on_labels_that_the_run_has_not_is_not_found(served):
+    verdict = {
+        "well": "B02",
+        "field": 1,
+        "accepted": True,
+        "author": "a",
+        "time": "2026-01-01T00:00:00Z",
+    }
+    assert served.ask("POST", "/runs/RUN/verdicts", json=verdict).status_code == 201
+    answer = served.get("/runs/RUN/agreement?compartment=spines")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:imaging-service:not_found")
+    assert served.get("/runs/RUN/agreement").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("curves.json", "curves"),
+        ("cells.parquet", "cells?well=B02&field=1"),
+        ("wells.csv", "cells?well=B02&field=1"),
+        ("run.json", "record"),
+        ("run.json", "queue"),
+    ],
+)
+def test_a_file_that_an_older_version_did_not_write_is_not_found(served, file, path):
+    (served.folder / file).unlink()
+    answer = served.get(f"/runs/RUN/{path}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:imaging-service:not_found")

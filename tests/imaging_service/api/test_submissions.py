@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import shutil
+import time
 
 import pytest
 
@@ -118,3 +122,84 @@ def test_a_run_says_its_progress_and_its_wells(served):
     assert [(w["well"], w["status"], w["n_fields"]) for w in progress] == [
         (w, "done", 2) for w in ("B02", "B03", "B04", "B05", "C02", "C03")
     ]
+
+
+@pytest.mark.parametrize(
+    "engine",
+    ["cellpose:/etc/passwd", "motornet:../../x", "cellpose:C:\\weights", "cellpose:pyproject.toml"],
+)
+def test_a_checkpoint_inside_the_protocol_is_refused_as_well(open_scans, submission, engine):
+    protocol = PROTOCOL | {"segmentation": {"engine": engine}}
+    assert code(open_scans.ask("POST", "/runs", json=submission | {"protocol": protocol})) == (
+        403,
+        "forbidden",
+    )
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "/dev/zero"])
+def test_a_scan_whose_link_leaves_the_roots_is_refused_by_name(
+    served, submission, small_inputs, tmp_path, target
+):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "roots" / "Small-1")
+    (scan / "Index.idx.xml").symlink_to(target)
+    served.settings.scan_roots = str(tmp_path / "roots")
+    answer = served.ask("POST", "/runs", json=submission | {"scan": str(scan)})
+    assert code(answer) == (403, "forbidden")
+    assert "Index.idx.xml" in answer.text
+    assert "root:" not in answer.text
+
+
+def test_a_pipe_in_a_scan_is_refused_by_name(served, submission, small_inputs, tmp_path):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "roots" / "Small-1")
+    os.mkfifo(scan / "zarr.json")
+    served.settings.scan_roots = str(tmp_path / "roots")
+    answer = served.ask("POST", "/runs", json=submission | {"scan": str(scan)})
+    assert code(answer) == (422, "scan_unreadable")
+    assert "zarr.json" in answer.text
+
+
+def sheet(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"plate_map_name": ".."},
+        {"plate_map_name": "a/.."},
+        {"plate_map_name": "."},
+        {"plate_map_name": ""},
+        {"plate_map_name": "a\0.csv"},
+        {"plate_map_name": "a\n.csv"},
+        {"plate_map_name": 5000 * "a" + ".csv"},
+        {"plate_map_name": 150 * "µ" + ".csv"},
+        {"plate": "a\0"},
+        {"plate": 5000 * "a"},
+        {"protocol": PROTOCOL | {"name": "a\0"}},
+        {"protocol": {"\ud800": 1}},
+        {"engine": "cellpose:a\0"},
+        {"scan": "a\0"},
+        {"plate_map_base64": sheet("well,line\nB02," + 2**20 * "x")},
+        {"plate_map_base64": sheet(50 * 2**20 * "#")},
+        {"plate_map_base64": sheet(20 * 2**20 * "#")},
+        {"plate_map_base64": sheet("well,line" + 100_000 * ",x" + "\nB02,L1\n")},
+        {"plate_map_base64": sheet(2_000_000 * "B02,L1\n")},
+    ],
+)
+def test_a_hostile_map_is_refused_at_once(open_scans, submission, change):
+    open_scans.ask("POST", "/runs", json=submission)  # the processes that read are there already
+    body = json.dumps(submission | change)
+    started = time.perf_counter()
+    answer = open_scans.ask(
+        "POST", "/runs", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert 400 <= answer.status_code < 500, answer.text[:300]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert time.perf_counter() - started < 4  # less than 2 s where nothing else runs
+    assert len(answer.content) < 25_000
+
+
+def test_a_pattern_that_would_take_for_ever_is_answered(open_scans, submission):
+    pattern = {"acquisition": {"file_pattern": "(?P<well>(a|a|.)*)*x"}}
+    answer = open_scans.ask("POST", "/runs", json=submission | {"protocol": PROTOCOL | pattern})
+    assert code(answer) == (422, "scan_unreadable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 
 import pytest
@@ -111,15 +112,94 @@ def test_a_file_may_have_as_many_bytes_as_the_limit(tmp_path, monkeypatch):
     assert states("map.bytes_too_many", sentence, bytes="1,201", most="1,200")
 
 
-def test_a_sheet_of_fifty_megabytes_is_refused_at_once_or_read_within_limits(tmp_path):
-    row = "A01,L1,x,1,uM,," + "y" * 60 + "\n"
-    text = "well,line,compound,dose,unit,control,note\n" + row * (MAX_BYTES // len(row) - 10)
-    (tmp_path / "map.csv").write_text(text)
+ROW = "A01,L1,x,1,uM,," + "y" * 60 + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "what"),
+    [
+        (50_001 * "A01,L1\n", "50,000", "rows"),
+        ("well,line" + 100_000 * ",x" + "\nB02,L1\n", "500", "columns"),
+        (2_100 * (500 * "x,")[:-1].join(["", "\n"]), "1,000,000", "cells"),
+    ],
+)
+def test_a_sheet_larger_than_any_map_is_refused_at_once(tmp_path, text, most, what):
+    started = time.process_time()
+    (sentence,) = refused(write(tmp_path, text))
+    assert states("map.more_than", sentence, most=most, what=what)
+    assert time.process_time() - started < 2
+
+
+def test_a_sheet_as_large_as_allowed_is_read_in_seconds(tmp_path):
+    text = "well,line,compound,dose,unit,control,note\n" + ROW * (sheets.MOST_ROWS - 1)
+    started = time.process_time()
     with pytest.raises(PlateMapError, match=says("map.more_rows_than_wells")):
-        read_plate_map(tmp_path / "map.csv")
-    (tmp_path / "map.csv").write_text(text + row * 20)
+        read_plate_map(write(tmp_path, text))
+    assert time.process_time() - started < 10
+
+
+def test_a_file_of_more_bytes_is_refused_before_it_is_read(tmp_path):
     with pytest.raises(PlateMapError, match=says("map.file_too_large")):
-        read_plate_map(tmp_path / "map.csv")
+        read_plate_map(write(tmp_path, ROW * (MAX_BYTES // len(ROW) + 10)))
+
+
+def packed(tmp_path, sheet):
+    """A workbook whose first sheet's XML is `sheet`."""
+    whole = workbook(tmp_path, [["x"]])
+    made = tmp_path / "bomb.xlsx"
+    with (
+        zipfile.ZipFile(whole) as source,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            with target.open(name, "w") as part:
+                pieces = sheet if name.endswith("sheet1.xml") else [source.read(name)]
+                for piece in pieces:
+                    part.write(piece)
+    return made
+
+
+BEGIN = (
+    b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    b'<dimension ref="A1:XFD1048576"/><sheetData>'
+)
+END = b"</sheetData></worksheet>"
+
+
+@pytest.mark.parametrize(
+    ("sheet", "sentence"),
+    [
+        (
+            [BEGIN, *3_000 * [1_000 * b"<row><c><v>1</v></c></row>"], END],
+            says("map.unpacks_to", size="78,"),
+        ),
+        (
+            [BEGIN, *60 * [1_000 * b"<row><c><v>1</v></c></row>"], END],
+            says("map.more_than", most="50,000", what="rows"),
+        ),
+        (
+            [BEGIN, b"<row>", 501 * b"<c><v>1</v></c>", b"</row>", END],
+            says("map.more_than", most="500", what="columns"),
+        ),
+        (
+            [BEGIN, b'<row r="99999999999"><c><v>1</v></c></row>', END],
+            says("map.empty_rows"),
+        ),
+    ],
+)
+def test_a_workbook_that_swells_is_refused(tmp_path, sheet, sentence):
+    made = packed(tmp_path, sheet)
+    assert made.stat().st_size < 400_000
+    started = time.process_time()
+    with pytest.raises(PlateMapError, match=sentence):
+        read_sheets(made)
+    assert time.process_time() - started < 2
+
+
+def test_empty_cells_at_the_end_of_a_row_count_for_nothing(tmp_path):
+    row = b"<row><c><v>1</v></c>" + 900 * b"<c s='1'/>" + b"</row>"
+    made = packed(tmp_path, [BEGIN, row, END])
+    assert [s.rows for s in read_sheets(made)] == [[["1"]]]
 
 
 def test_a_workbook_of_numbers_gives_the_same_map_as_the_text(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
-from imaging_service.errors import ScanError, StoreError
+from imaging_service.errors import NotFound, NotReady, ScanError
 from imaging_service.jobs.review.agreement import agreement
 from imaging_service.review.local import LocalRun
 from napari_plugin import edits
@@ -57,9 +57,9 @@ def test_the_engine_against_the_reviewer(reviewers, monkeypatch):
     found = agreement(ann.run)
     assert found.fields[0].n_second == found.fields[0].n_first + 1
     assert found.f1 < 1
-    with pytest.raises(StoreError, match=says("agreement.no_field_reviewed")):
+    with pytest.raises(NotReady, match=says("agreement.no_field_reviewed")):
         agreement(bob.run)
-    with pytest.raises(StoreError, match=says("agreement.no_labels_of_the_compartment")):
+    with pytest.raises(NotFound, match=says("agreement.no_labels_of_the_compartment")):
         agreement(ann.run, compartment="granules")
 
 
