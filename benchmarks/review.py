@@ -101,7 +101,7 @@ def serve(folder: Path, run: Path) -> tuple[subprocess.Popen, str, str]:
 
     from imaging_service.database.session import database_engine
     from imaging_service.database.tables import PlateRow, RunRow
-    from imaging_service.jobs.durable.queue import prepare_database
+    from imaging_service.jobs.durable.opening import prepare_database
     from imaging_service.jobs.durable.workflows import _insert_tables, run_folder
     from imaging_service.settings import Settings
 

@@ -144,6 +144,18 @@ class Client:
         """One run with its progress."""
         return Run.model_validate(self.ask("GET", f"/runs/{run_id}").json())
 
+    def say(self, run_id: str, verb: str, body: dict[str, Any] | None = None) -> Run:
+        """Cancel, resume or retry a run: `verb` is one of the three words.
+
+        A retry may name wells: {"wells": ["B03"]}.
+        """
+        more = {} if body is None else {"json": body}
+        return Run.model_validate(self.ask("POST", f"/runs/{run_id}/{verb}", **more).json())
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run that has ended."""
+        self.ask("DELETE", f"/runs/{run_id}")
+
     def plates(self) -> list[Plate]:
         """All plates."""
         return [Plate.model_validate(p) for p in self.ask("GET", "/plates").json()]

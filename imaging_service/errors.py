@@ -86,6 +86,20 @@ class MachineError(ServiceError, RuntimeError):
     """The machine failed, not the data: another attempt may succeed."""
 
     code = "machine_failed"
+    http_status = 503
+
+
+class Unavailable(MachineError):
+    """The scan, the disk or the database is away or full: it may come back, so waiting helps."""
+
+    code = "machine_unavailable"
+
+
+class Cancelled(ServiceError, RuntimeError):
+    """The run was cancelled while its well was being analysed."""
+
+    code = "cancelled"
+    http_status = 409
 
 
 class NotFound(ServiceError, KeyError):
@@ -162,7 +176,10 @@ def damaged(raises: type[ServiceError], where: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise raises(f"{where}: there is no such file or array") from error
-    except OSError:
+    except OSError as error:
+        if error.errno is None:
+            # Not the machine's: libraries raise it in their own name, gzip for damaged bytes.
+            raise raises(f"{where}: cannot be read ({type(error).__name__}: {error})") from error
         raise
     except Exception as error:
         # Readers of damaged files raise what they like (struct, zlib, tifffile, zarr): whatever it

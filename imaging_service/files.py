@@ -70,10 +70,15 @@ def staged(target: Path, *, keep: bool = False) -> Iterator[Path]:
 def sweep(root: Path) -> None:
     """Remove scratch that a kill left under a folder that no other process writes to."""
     for scratch in list(root.rglob(".staged-*")):
-        if scratch.is_dir():
-            shutil.rmtree(scratch, ignore_errors=True)
-        else:
-            scratch.unlink(missing_ok=True)
+        remove(scratch)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, as far as it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

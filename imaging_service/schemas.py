@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-RunState = Literal["queued", "running", "done", "failed"]
+RunState = Literal["queued", "running", "waiting", "done", "failed", "cancelled"]
 
 _EXAMPLE_RUN = "3f0c9d2a41b7"
 
@@ -104,7 +104,13 @@ class Run(BaseModel):
     protocol_name: str = Field(examples=["phantom-fixed-endpoint"])
     engine: str = Field(examples=["classical"])
     state: RunState
-    reason: str = Field("", description="Why the run failed.")
+    reason: str = Field(
+        "",
+        description=(
+            "Why the run failed or what it waits for; of a run with failed wells, how to try them"
+            " again."
+        ),
+    )
     progress: Progress
     submitted_at: datetime
     notes: list[str] = Field(default_factory=list, description="Remarks on plate map and scan.")
@@ -245,8 +251,31 @@ class Revert(Sent):
     reason: str = ""
 
 
+class Retry(Sent):
+    """Which failed wells of a run are to be analysed again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wells: list[Annotated[str, Field(max_length=8)]] | None = Field(
+        None, max_length=3072, description="All that failed, if not given.", examples=[["B03"]]
+    )
+
+
+class WorkerState(BaseModel):
+    """One worker, as the database knows it."""
+
+    name: str
+    seen_s: float = Field(description="Seconds since it was last heard of.")
+    alive: bool
+    state: str = Field(description="working, or what it waits for.")
+
+
 class Health(BaseModel):
-    """Whether the service can take work."""
+    """Whether the service can take work, and what keeps it from that."""
 
     version: str
-    database: Literal["ok"]
+    ready: bool
+    database: str = Field(description="ok, or what is wrong.")
+    store: str = Field(description="ok, or why the data folder can take no work.")
+    workers: list[WorkerState] = Field(default_factory=list)
+    problems: list[str] = Field(default_factory=list, description="In words; empty where ready.")

@@ -29,6 +29,15 @@ class Settings(BaseSettings):
         ),
     )
     workers: int = Field(0, ge=0, description="Processes that analyse wells; 0 means one per core.")
+    worker_name: str = Field(
+        "",
+        max_length=60,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description=(
+            "Name of this worker, the same after each start; the machine's if not given. Several"
+            " workers on one database and data folder each need their own."
+        ),
+    )
     dask_scheduler: str = Field(
         "",
         description="Address of a shared Dask scheduler, tls:// only; empty means a local cluster.",
@@ -37,6 +46,14 @@ class Settings(BaseSettings):
         0.2, gt=0, description="How often the worker looks for queued wells."
     )
 
+    patience_hours: float = Field(
+        12,
+        ge=0,
+        description=(
+            "How long a run waits for a scan folder, disk or database that is away before its"
+            " wells fail."
+        ),
+    )
     reading_minutes: float = Field(
         60, gt=0, description="How long a submission may take to be read and hashed."
     )
@@ -51,6 +68,10 @@ class Settings(BaseSettings):
         """Resolved folders that scans may be in."""
         given = [Path(p) for p in self.scan_roots.split(os.pathsep) if p]
         return tuple(p.resolve() for p in [*given, self.data_dir / "scans"])
+
+    def run_root(self, run_id: str) -> Path:
+        """The folder of a run's files."""
+        return self.data_dir.resolve() / "runs" / run_id
 
 
 @lru_cache

@@ -24,7 +24,8 @@ def free_port() -> int:
 class Service:
     """Start, kill and stop `imaging-service serve`."""
 
-    def __init__(self, folder: Path, scans: Path) -> None:
+    def __init__(self, folder: Path, scans: Path, **settings: str) -> None:
+        """`settings` are those of the service, by the names of its environment variables."""
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -32,12 +33,14 @@ class Service:
             "IMAGING_SERVICE_DATA_DIR": str(folder / "data"),
             "IMAGING_SERVICE_SCAN_ROOTS": str(scans),
             "IMAGING_SERVICE_POLL_SECONDS": "0.1",
+            **{f"IMAGING_SERVICE_{name.upper()}": value for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Client:
+    def start(self, *, worker: bool = True) -> Client:
         log = (self.folder / "serve.log").open("ab")
         command = [sys.executable, "-m", "imaging_service.cli", "serve", "--port", str(self.port)]
+        command += [] if worker else ["--no-worker"]
         self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         log.close()
         deadline = time.monotonic() + 60
@@ -48,6 +51,20 @@ class Service:
             except httpx.HTTPError:
                 time.sleep(0.2)
         raise AssertionError(f"the service did not start:\n{self.log()}")
+
+    def start_worker(self, **settings: str) -> subprocess.Popen[bytes]:
+        """A worker of its own, beside the server; it is the caller's to end."""
+        more = {f"IMAGING_SERVICE_{name.upper()}": value for name, value in settings.items()}
+        with (self.folder / "worker.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "imaging_service.cli", "worker"],
+                env=self.environment | more,
+                stdout=log,
+                stderr=log,
+            )
+
+    def worker_log(self) -> str:
+        return (self.folder / "worker.log").read_text(errors="replace")[-5000:]
 
     def log(self) -> str:
         return (self.folder / "serve.log").read_text(errors="replace")[-5000:]
@@ -89,7 +106,7 @@ def wait_for(
     *,
     states: tuple[str, ...] = ("done", "failed"),
     at_least: int = 0,
-    seconds: float = 180,
+    seconds: float = 400,
 ):
     """The run once it is in one of the states, or has so many wells done."""
     deadline = time.monotonic() + seconds

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from imaging_service import __version__
 from imaging_service.api import (
+    health,
     pages,
     pixels,
     plates,
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(review.router)
     app.include_router(review_queue.router)
     app.include_router(pixels.router)
+    app.include_router(health.router)
     app.include_router(pages.router)
     problems.install(app)
     return app

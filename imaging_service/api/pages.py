@@ -6,7 +6,6 @@ import json
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
-from sqlalchemy import text
 from sqlmodel import col, select
 
 from imaging_service import __version__
@@ -14,17 +13,9 @@ from imaging_service.api.access import SessionDep
 from imaging_service.api.runs import read_run
 from imaging_service.database.session import find_run, table_content, well_rows
 from imaging_service.database.tables import RunRow
-from imaging_service.schemas import Health
-from imaging_service.web.report import environment
+from imaging_service.web.templating import environment
 
 router = APIRouter()
-
-
-@router.get("/health", tags=["service"], summary="Whether the service can take work")
-def health(session: SessionDep) -> Health:
-    """Ask the database, and answer with the version."""
-    session.connection().execute(text("SELECT 1"))
-    return Health(version=__version__, database="ok")
 
 
 @router.get("/", include_in_schema=False)

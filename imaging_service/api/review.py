@@ -74,9 +74,7 @@ def finished(run: str, session: Session) -> RunRow:
 
 def folder_of(row: RunRow, settings: Settings) -> Path:
     """The run's folder."""
-    from imaging_service.jobs.durable.workflows import run_folder
-
-    return run_folder(settings, row.id).root
+    return settings.run_root(row.id)
 
 
 ReviewedDep = Annotated[Reviewed, Depends()]

@@ -22,7 +22,7 @@ from imaging_service.api.tables import (
 from imaging_service.database.session import find_plate, find_run, well_counts, well_rows
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotReady
-from imaging_service.schemas import Progress, Run, Submission, WellState
+from imaging_service.schemas import Progress, Retry, Run, Submission, WellState
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -56,6 +56,13 @@ def read_run(session: Session, row: RunRow) -> Run:
     """A run with its progress."""
     counts = well_counts(session, row.id)
     done, failed = counts.get("done", 0), counts.get("failed", 0)
+    again = {
+        "done": f"{failed} well(s) failed; to try them again: imaging-service retry {row.id[:12]}"
+        if failed
+        else "",
+        "failed": f"{row.reason}; to try again: imaging-service retry {row.id[:12]}",
+        "cancelled": f"{row.reason}; to go on: imaging-service resume {row.id[:12]}",
+    }
     return Run(
         id=row.id,
         plate_id=row.plate_id,
@@ -63,7 +70,7 @@ def read_run(session: Session, row: RunRow) -> Run:
         protocol_name=row.protocol_name,
         engine=row.engine,
         state=row.state,
-        reason=row.reason,
+        reason=again.get(row.state, row.reason),
         progress=Progress(
             done=done,
             failed=failed,
@@ -107,6 +114,47 @@ def list_runs(
 def get_run(run: str, session: SessionDep) -> Run:
     """`run` is the id or an unambiguous beginning of it, 6 characters at least."""
     return read_run(session, find_run(session, run))
+
+
+@router.post("/{run}/cancel", summary="Stop a run", status_code=202, responses=described(409))
+def cancel_run(run: str, settings: SettingsDep, session: SessionDep) -> Run:
+    """Wells that are being analysed end before their next field; wells that are done stay done."""
+    from imaging_service.jobs.durable.verbs import cancel
+
+    return read_run(session, cancel(settings, session, run))
+
+
+@router.post(
+    "/{run}/resume", summary="Let a cancelled run go on", status_code=202, responses=described(409)
+)
+def resume_run(run: str, settings: SettingsDep, session: SessionDep) -> Run:
+    """With the wells that are not done."""
+    from imaging_service.jobs.durable.verbs import resume
+
+    return read_run(session, resume(settings, session, run))
+
+
+@router.post(
+    "/{run}/retry",
+    summary="Analyse failed wells again",
+    status_code=202,
+    responses=described(409),
+)
+def retry_run(
+    run: str, settings: SettingsDep, session: SessionDep, wanted: Retry | None = None
+) -> Run:
+    """All that failed, or those named; wells that are done stay done."""
+    from imaging_service.jobs.durable.verbs import retry
+
+    return read_run(session, retry(settings, session, run, wanted.wells if wanted else None))
+
+
+@router.delete("/{run}", summary="Remove a run", status_code=204, responses=described(409))
+def delete_run(run: str, settings: SettingsDep, session: SessionDep) -> None:
+    """With its tables, labels and review; 409 while it goes on."""
+    from imaging_service.jobs.durable.verbs import delete
+
+    delete(settings, session, run)
 
 
 @router.get("/{run}/progress", summary="How each well ended, so far")
@@ -232,10 +280,8 @@ def get_checks(
 )
 def get_report(run: str, session: SessionDep, settings: SettingsDep) -> FileResponse:
     """One self-contained HTML file."""
-    from imaging_service.jobs.durable.workflows import run_folder
-
     row = find_run(session, run)
-    path = run_folder(settings, row.id).root / "report.html"
+    path = settings.run_root(row.id) / "report.html"
     if row.state != "done" or not path.is_file():
         raise NotReady(f"run {row.id[:12]} is {row.state}; its report exists once it is done")
     return FileResponse(path, media_type="text/html")

@@ -7,9 +7,11 @@ import threading
 
 import uvicorn
 
+from imaging_service.api.access import apart
 from imaging_service.api.app import create_app
 from imaging_service.errors import Forbidden
-from imaging_service.jobs.durable.queue import prepare_database
+from imaging_service.jobs.durable.opening import prepare_database
+from imaging_service.jobs.durable.store import prove_store
 from imaging_service.jobs.durable.worker import supervise
 from imaging_service.settings import settings
 
@@ -24,8 +26,11 @@ def serve(host: str, port: int, *, with_worker: bool) -> None:
             f"refusing to listen on {host}: this version has no access keys, so anyone who can"
             " reach it could read every run and start new ones; use 127.0.0.1"
         )
+    print("starting …", flush=True)
     current = settings()
     prepare_database(current.url)
+    prove_store(current)
+    threading.Thread(target=apart().warm, daemon=True).start()
     stop = threading.Event()
     supervisor = threading.Thread(target=supervise, args=(current, stop), daemon=True)
     if with_worker:

@@ -232,10 +232,10 @@ def serve(
 
 @app.command("worker")
 def run_worker() -> None:
-    """Analyse queued plates until stopped."""
-    from imaging_service.jobs.durable.worker import work
+    """Analyse queued plates until stopped; started again by itself where it dies."""
+    from imaging_service.jobs.durable.worker import run_worker as run
 
-    work()
+    run()
 
 
 @app.command()
@@ -303,6 +303,54 @@ def status(
         Console().print(table)
 
 
+RunArgument = Annotated[
+    str, typer.Argument(help="A run's id or the beginning of one.", show_default=False)
+]
+
+
+@app.command()
+def cancel(run: RunArgument, url: Url = LOCAL_URL) -> None:
+    """Stop a run; wells that are done stay done."""
+    _said(url, run, "cancel")
+
+
+@app.command()
+def resume(run: RunArgument, url: Url = LOCAL_URL) -> None:
+    """Let a cancelled run go on."""
+    _said(url, run, "resume")
+
+
+@app.command()
+def retry(
+    run: RunArgument,
+    wells: Annotated[
+        str, typer.Option("--wells", help="Such as B03,B04; all that failed if not given.")
+    ] = "",
+    url: Url = LOCAL_URL,
+) -> None:
+    """Analyse the failed wells of a run again."""
+    named = [w.strip() for w in wells.split(",") if w.strip()]
+    _said(url, run, "retry", {"wells": named} if named else None)
+
+
+@app.command()
+def delete(run: RunArgument, url: Url = LOCAL_URL) -> None:
+    """Remove a run with its tables, labels and review."""
+    from imaging_service.client import Client
+
+    with Client(url) as client:
+        client.delete(run)
+    typer.echo(f"{run} deleted")
+
+
+def _said(url: str, run: str, verb: str, body: dict[str, Any] | None = None) -> None:
+    from imaging_service.client import Client
+
+    with Client(url) as client:
+        state = client.say(run, verb, body)
+    typer.echo(f"{state.id} {state.state} {state.reason}".rstrip())
+
+
 def follow(client: Client, run: str) -> None:
     """Show a run's progress until it has ended; exits with 1 if it failed."""
     import time
@@ -323,15 +371,18 @@ def follow(client: Client, run: str) -> None:
             ended = p.done + p.failed
             bar.update(
                 task,
-                description=state.state + (f", {p.failed} failed" if p.failed else ""),
+                description=(
+                    f"waiting: {state.reason}" if state.state == "waiting" else state.state
+                )
+                + (f", {p.failed} failed" if p.failed else ""),
                 completed=ended,
                 total=ended + p.left,
             )
-            if state.state in {"done", "failed"}:
+            if state.state in {"done", "failed", "cancelled"}:
                 break
             time.sleep(0.5)
     typer.echo(f"{state.id} {state.state} {state.reason}".rstrip())
-    if state.state == "failed":
+    if state.state in {"failed", "cancelled"}:
         raise typer.Exit(1)
 
 
@@ -347,7 +398,7 @@ def print_responses(table: pl.DataFrame) -> None:
     """Print the response table."""
     from rich.table import Table
 
-    from imaging_service.web.report import number
+    from imaging_service.web.templating import number
     from plate_maps.conditions import format_dose
 
     view = Table(

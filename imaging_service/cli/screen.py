@@ -266,7 +266,7 @@ def _show(rows: pl.DataFrame, columns: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from imaging_service.web.report import number
+    from imaging_service.web.templating import number
     from plate_maps.conditions import format_dose
 
     view = Table(*columns)

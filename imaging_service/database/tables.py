@@ -29,6 +29,9 @@ class PlateRow(SQLModel, table=True):
 class RunRow(SQLModel, table=True):
     """One run. `state` goes queued ► running ► done or failed.
 
+    It is "waiting" while something is away, for the `reason`, and "cancelled" until it is resumed;
+    `attempt` counts how often it was begun.
+
     `revision` is the one of the review that the tables include (1: labels of the segmentation
     engine); `review_reason` says why the tables could not be corrected.
     """
@@ -146,3 +149,24 @@ class ClaimRow(SQLModel, table=True):
     field: int
     reviewer: str
     until: float  # seconds since 1970
+
+
+class StoreRow(SQLModel, table=True):
+    """The data folder that this database belongs to; the folder's `store.id` holds the same."""
+
+    __tablename__ = "store"
+
+    id: str = Field(primary_key=True)
+
+
+class WorkerRow(SQLModel, table=True):
+    """A worker, by its executor's name, and when it was last heard of (seconds since 1970)."""
+
+    __tablename__ = "worker"
+
+    name: str = Field(primary_key=True)
+    host: str
+    process: int
+    version: str
+    seen: float
+    state: str

@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imaging_service.errors import MachineError
+from imaging_service.errors import MachineError, Unavailable
 from imaging_service.files import only_one, sweep
 from imaging_service.jobs.network import NetworkProcess, is_served, uses_gpu
 from imaging_service.jobs.processes import (
@@ -214,7 +214,7 @@ def run_wells(
             well = running.pop(future)
             try:
                 ended(future.result())
-            except (BrokenProcessPool, OSError, MemoryError):
+            except (BrokenProcessPool, OSError, MemoryError, MachineError):
                 again.append(well)
     for well in sorted(again):
         ended(_alone(folder, well))
@@ -236,7 +236,7 @@ def _alone(folder: RunFolder, well: str) -> WellOutcome:
                 f"well {well}: its process was killed twice, most likely for want of memory"
                 f" ({error})",
             )
-        except OSError as error:
+        except (OSError, Unavailable) as error:
             raise MachineError(
                 f"well {well}: {error}; repair this and give the same command again: it goes on"
                 " where it stopped"

@@ -171,6 +171,11 @@ class RunFolder:
         """Plate-wide constants."""
         return self.root / "work" / "calibration.json"
 
+    @property
+    def cancelled(self) -> Path:
+        """There while the run is cancelled; a well looks for it before each field."""
+        return self.root / "work" / "cancelled"
+
     def task(self, well: str) -> Path:
         """What a well needs."""
         return self.root / "work" / "tasks" / f"{well}.json"

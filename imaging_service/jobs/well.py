@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from imaging_service.errors import ImageError, ServiceError
+from imaging_service.errors import Cancelled, ImageError, MachineError, ServiceError
 from imaging_service.files import staged
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.film import follow_well, frame_hours
@@ -40,23 +40,27 @@ def begin(plate: Path) -> None:
     plates.begin_plate(plate)
 
 
-def convert_well(task: WellTask) -> int:
-    """Put the well into the plate's OME-Zarr unless it is there; returns its number of fields."""
+def convert_well(task: WellTask, before_field: Callable[[], None] = lambda: None) -> int:
+    """Put the well into the plate's OME-Zarr unless it is there; returns its number of fields.
+
+    `before_field` is called before each field, and may raise.
+    """
     well = Well.parse(task.well)
     stored = plates.field_count(task.plate, well)
     if stored:
         return stored
     numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
-        fields = (_read_field(task, n) for n in numbers)
+        fields = (_read_field(task, n, before_field) for n in numbers)
         plates.write_well(
             scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, frame_hours(task)
         )
     return len(numbers)
 
 
-def _read_field(task: WellTask, number: int) -> NDArray[np.generic]:
+def _read_field(task: WellTask, number: int, before: Callable[[], None]) -> NDArray[np.generic]:
     """(C, Y, X) of a fixed field, (T, C, Y, X) of a longitudinal one."""
+    before()
     frames = [read_planes(task, number, time) for time in task.times]
     if task.protocol.survival is None:
         return frames[0]
@@ -71,8 +75,9 @@ def _read_field(task: WellTask, number: int) -> NDArray[np.generic]:
 def process_well(root: Path, name: str) -> WellOutcome:
     """Convert, segment and measure one well; write labels, tables and outcome.
 
-    Bad data is an outcome ("failed", with the reason). Errors of the machine (disk, memory) are
-    raised: another attempt may succeed, and a well must not be marked as bad for them.
+    Bad data is an outcome ("failed", with the reason). Errors of the machine (disk, memory, a share
+    that is away) are raised: another attempt may succeed, and a well must not be marked as bad for
+    them. Raises Cancelled, before the next field, once the run is cancelled.
     """
     folder = RunFolder(root)
     task = load(WellTask, folder.task(name))
@@ -82,10 +87,10 @@ def process_well(root: Path, name: str) -> WellOutcome:
     )
     try:
         outcome = _process(folder, task, calibration, engine)
+    except (OSError, MemoryError, MachineError, Cancelled):
+        raise
     except ServiceError as error:
         return fail_well(folder, name, str(error))
-    except (OSError, MemoryError):
-        raise
     except Exception as error:  # noqa: BLE001 - machine errors were raised above
         # A fault in one well's data must not stop the plate; the type says where to look.
         return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
@@ -106,7 +111,12 @@ def _process(
     illumination, protocol = calibration.illumination, task.protocol
     settings = protocol.measurement
     well = Well.parse(task.well)
-    count = convert_well(task)
+
+    def unless_cancelled() -> None:
+        if folder.cancelled.is_file():
+            raise Cancelled(f"well {task.well}: the run was cancelled")
+
+    count = convert_well(task, unless_cancelled)
     frames = len(task.times)
     cells, fields = [], []
     warnings: list[str] = []
@@ -116,6 +126,7 @@ def _process(
     def read() -> Iterator[Field]:
         for number in range(1, count + 1):
             for frame in range(1, frames + 1):
+                unless_cancelled()
                 pixels, _, _ = plates.read_field(task.plate, well, number, frame)
                 raw = camera_field(pixels, task.roles, task.pixel_size_um, protocol)
                 try:

@@ -6,22 +6,19 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from imaging_service.web import charts
+from imaging_service.web.templating import environment, number
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
-from plate_maps.conditions import format_dose
 
-TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 420
 # Channel ► colour of its light in the thumbnails, BGR.
 _LIGHT = {
@@ -69,27 +66,6 @@ class ReportContent:
     hazards: pl.DataFrame
     thumbnails: list[Thumbnail] = field(default_factory=list)
     worst: list[Thumbnail] = field(default_factory=list)
-
-
-def environment() -> Environment:
-    """The templates; everything is escaped, and an undefined name is an error."""
-    env = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters["number"] = number
-    env.filters["dose"] = format_dose
-    return env
-
-
-def number(value: object, digits: int = 3) -> str:
-    """A number with three significant digits; "–" where there is none."""
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
-        return "–"
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def render_report(content: ReportContent) -> str:

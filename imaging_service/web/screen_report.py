@@ -11,7 +11,7 @@ import polars as pl
 
 from imaging_service.web import charts, screen_charts
 from imaging_service.web.charts import Spec
-from imaging_service.web.report import environment
+from imaging_service.web.templating import environment
 from imaging_service.web.variance_charts import variance_quantiles
 from phenotypes.columns.statuses import (
     AssociationStatus,

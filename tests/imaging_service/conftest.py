@@ -130,7 +130,7 @@ class Served:
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Settings of a service with an empty database."""
     from imaging_service.database.session import database_engine
-    from imaging_service.jobs.durable.queue import prepare_database
+    from imaging_service.jobs.durable.opening import prepare_database
     from imaging_service.settings import Settings
 
     monkeypatch.setenv("IMAGING_SERVICE_DATA_DIR", str(tmp_path / "data"))
@@ -161,5 +161,5 @@ def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch
         outcome = load(WellOutcome, RunFolder(small_run).outcome(name))
         workflows.commit_well.__wrapped__(run, workflows._plain(outcome))
     monkeypatch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
-    workflows.summarise_run.__wrapped__(run)
+    workflows.summarise_run.__wrapped__(run, 1)
     return Served(data_folder, run, folder.root)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,15 @@ def test_a_missing_file_is_the_plates_fault():
         Path("/no/such/B03.tif").read_bytes()
 
 
+def test_an_error_that_only_bears_the_system_s_name_is_the_file_s():
+    with pytest.raises(ImageError), damaged(ImageError, "B03.tif"):
+        raise gzip.BadGzipFile("not a gzipped file")
+
+
 @pytest.mark.parametrize(
     "error",
     [
-        PermissionError("disk"),
+        PermissionError(13, "disk"),
         OSError(5, "Input/output error"),
         MemoryError(),
         ScanError("own words"),

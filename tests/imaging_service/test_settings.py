@@ -23,8 +23,11 @@ def test_the_defaults(tmp_path, monkeypatch):
         "database_url": "",
         "scan_roots": "",
         "workers": 0,
+        "worker_name": "",
         "dask_scheduler": "",
         "poll_seconds": 0.2,
+        "patience_hours": 12,
+        "reading_minutes": 60,
     }
     assert found.url == f"sqlite:///{tmp_path / 'imaging-service-data' / 'service.db'}"
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from imaging_service.errors import Forbidden, MachineError
+from imaging_service.errors import Forbidden, MachineError, Unavailable
+from imaging_service.jobs.away import cause
 from imaging_service.jobs.network import NetworkProcess, uses_gpu
 from imaging_service.jobs.processes import HEAP, set_up, thread_count, worker_count
 from imaging_service.settings import Settings
@@ -77,13 +78,17 @@ class Cluster:
     def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:
         """Call a function on the cluster and wait.
 
-        Raises MachineError if a process was lost; other errors as they are.
+        Raises MachineError if a process was lost, Unavailable if a disk or the scheduler is away;
+        other errors as they are.
         """
         from distributed.client import FutureCancelledError
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
-        client = self._connected()
+        try:
+            client = self._connected()
+        except OSError as error:
+            raise Unavailable(f"Dask scheduler not reachable: {error}") from error
         # A random suffix, because a retry of the same key must run again and not get the old
         # result.
         future = client.submit(
@@ -91,8 +96,12 @@ class Cluster:
         )
         try:
             return future.result()
-        except (KilledWorker, CommClosedError, FutureCancelledError, OSError, MemoryError) as error:
-            raise MachineError(f"{key}: {type(error).__name__}: {error}") from error
+        except (KilledWorker, CommClosedError, FutureCancelledError, MemoryError) as error:
+            raise MachineError(
+                f"the process that computed it was lost ({type(error).__name__}: {error})"
+            ) from error
+        except OSError as error:
+            raise Unavailable(cause(error)) from error
         finally:
             future.release()
 

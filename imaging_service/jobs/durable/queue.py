@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
+from collections.abc import Sequence
 from functools import lru_cache
 
 import sqlalchemy as sa
@@ -11,31 +13,20 @@ from dbos import (
     DBOSClient,
     DBOSPortableJSONSerializer,
     EnqueueOptions,
-    run_dbos_database_migrations,
 )
 from sqlmodel import Session, col
 
-from imaging_service.database.session import database_engine, upgrade
+from imaging_service import __version__
+from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
+from imaging_service.errors import NotReady
 from imaging_service.ingest.plan import PlatePlan
-from imaging_service.jobs.durable.workflows import PLATES, REVIEWS, run_folder
+from imaging_service.jobs.durable.opening import APPLICATION_VERSION, PLATES, REVIEWS
+from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.plan import identify, lay_out, plate_key
-from imaging_service.jobs.records import RunInputs, RunRecord
+from imaging_service.jobs.records import RunInputs, RunRecord, load
 from imaging_service.review.log import ReviewLog
 from imaging_service.settings import Settings
-
-# A workflow belongs to the version of the workflows' code, not of the package: raised when their
-# steps change.
-APPLICATION_VERSION = "1"
-
-
-def prepare_database(url: str) -> None:
-    """Bring our tables and the job engine's to this version.
-
-    A submission may come before the first worker starts.
-    """
-    upgrade(url)
-    run_dbos_database_migrations(url)
 
 
 @lru_cache
@@ -48,7 +39,7 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
     """Check the inputs, write the run's record, and queue it; returns the run's id.
 
     The same plate, map, protocol and engine are the same run, which is returned as it stands; one
-    that failed is tried again. Raises the errors of `identify`.
+    that failed or was cancelled is tried again. Raises the errors of `identify`.
     """
     return queue_run(settings, *identify(inputs))
 
@@ -61,27 +52,51 @@ def queue_run(settings: Settings, record: RunRecord, plan: PlatePlan) -> str:
         row = session.get(RunRow, record.run_id)
         if row is None:
             row = _new_run(session, record)
-        elif row.state == "failed":
+            enqueue(settings, session, row)
+        elif row.state in ("failed", "cancelled"):
             # The cause may be gone by now. Wells that are done stay done; the others are tried
             # again.
-            session.execute(
-                sa.delete(WellRow).where(
-                    col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"
-                )
-            )
-            row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
-        else:
-            return record.run_id
-        session.flush()
-        options: EnqueueOptions = {
-            "queue_name": PLATES,
-            "workflow_name": "analyse_plate",
-            "workflow_id": f"{row.id}:{row.attempt}",
-            "app_version": APPLICATION_VERSION,
-        }
-        job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
-        session.commit()
+            begin_again(settings, session, row)
     return record.run_id
+
+
+def begin_again(
+    settings: Settings, session: Session, row: RunRow, wells: Sequence[str] | None = None
+) -> None:
+    """Queue a run once more, as its next attempt; commits.
+
+    Failed wells, all or those given, are analysed again; wells that are done stay done. Raises
+    NotReady for a run that another version began: wells of two versions are never mixed.
+    """
+    version = load(RunRecord, run_folder(settings, row.id).record).software_version
+    if version != __version__:
+        raise NotReady(
+            f"run {row.id[:12]} was begun by version {version}, this is {__version__}; submit the"
+            " plate again"
+        )
+    failed = sa.delete(WellRow).where(
+        col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"
+    )
+    session.execute(failed if wells is None else failed.where(col(WellRow.well).in_(wells)))
+    folder = run_folder(settings, row.id)
+    folder.cancelled.unlink(missing_ok=True)
+    # The tables that followed the review are of wells that will have changed.
+    shutil.rmtree(folder.root / "corrected", ignore_errors=True)
+    row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
+    enqueue(settings, session, row)
+
+
+def enqueue(settings: Settings, session: Session, row: RunRow) -> None:
+    """Queue the run's workflow and commit, in one transaction with the row."""
+    session.flush()
+    options: EnqueueOptions = {
+        "queue_name": PLATES,
+        "workflow_name": "analyse_plate",
+        "workflow_id": f"{row.id}:{row.attempt}",
+        "app_version": APPLICATION_VERSION,
+    }
+    job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
+    session.commit()
 
 
 def request_review(settings: Settings, run_id: str) -> int:
@@ -94,6 +109,8 @@ def request_review(settings: Settings, run_id: str) -> int:
     with Session(database_engine(settings.url)) as session:
         row = session.get_one(RunRow, run_id)
         key = f"{run_id}:review:{revision}"
+        if row.attempt > 1:
+            key = f"{key}:attempt-{row.attempt}"
         if row.review_reason:
             # The cause of the failure may be gone by now, and a failed job is not run again under
             # its own name.

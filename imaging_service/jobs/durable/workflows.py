@@ -3,7 +3,8 @@
 `analyse_plate` prepares, queues one `analyse_well` per well, waits and summarises; `follow_review`
 corrects a reviewed run's tables. Every step may run again after a kill and leaves the same: files
 are written whole under the same names, and a unique constraint refuses a second row. So a well has
-one row, no matter how often its step ran.
+one row, no matter how often its step ran. What is away or full is waited for; a run that was
+cancelled, or begun again as another attempt, is left alone by the workflows of the earlier one.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from sqlmodel import Session, col, select
 
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import TABLE_LEVELS, RunRow, TableRow, WellRow
-from imaging_service.errors import MachineError, ServiceError
+from imaging_service.errors import Cancelled, MachineError, ServiceError
 from imaging_service.jobs.durable.cluster import Cluster
+from imaging_service.jobs.durable.opening import WELLS
+from imaging_service.jobs.durable.patience import Patience, attempted, until_written
 from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, parse
-from imaging_service.review.log import ENGINE_VERSION
+from imaging_service.review.log import ENGINE_VERSION, ReviewLog
 from imaging_service.settings import Settings
 
-PLATES, WELLS, REVIEWS = "plates", "wells", "reviews"
 _OUTCOME = {"well", "status", "reason", "n_fields", "n_nuclei"}
 
 
@@ -38,7 +40,17 @@ class Context:
 
 def run_folder(settings: Settings, run_id: str) -> RunFolder:
     """The folder of a run's files."""
-    return RunFolder(settings.data_dir.resolve() / "runs" / run_id)
+    return RunFolder(settings.run_root(run_id))
+
+
+def data_folder() -> Path:
+    """Where plates and runs are stored."""
+    return Context.settings.data_dir.resolve()
+
+
+def patience_s() -> float:
+    """How long a run may wait."""
+    return Context.settings.patience_hours * 3600
 
 
 def worth_retrying(error: BaseException) -> bool:
@@ -56,69 +68,143 @@ def analyse_plate(run_id: str, attempt: int) -> str:
     An error that ends it early becomes the run's reason, so that no run stays "running".
     """
     try:
-        wells = begin(run_id)
-        handles = []
-        for well in wells:
-            with SetWorkflowID(f"{run_id}:{attempt}:{well}"):
-                handles.append(DBOS.enqueue_workflow(WELLS, analyse_well, run_id, well))
-        for handle in handles:
-            handle.get_result()
-        summarise_run(run_id)
+        return _analyse(run_id, attempt)
     except Exception as error:  # noqa: BLE001 - or the run would stay "running" for ever
-        fail(run_id, f"{type(error).__name__}: {error}")
+        fail(run_id, attempt, f"{type(error).__name__}: {error}")
         return "failed"
-    return "done"
+
+
+def _analyse(run_id: str, attempt: int) -> str:
+    began = begin(run_id, attempt)
+    patience = Patience(began["patience_s"])
+    while began["status"] == "waiting" and _waited(run_id, attempt, patience, began["reason"]):
+        began = begin(run_id, attempt)
+    if began["status"] != "running":
+        return _ended(run_id, attempt, began)
+    left: list[str] = began["wells"]
+    turn, waiting = 0, ""
+    while left:
+        # While something is away, one well asks for all: hundreds would fill the job engine's
+        # tables with attempts.
+        sent = left[:1] if waiting else left
+        statuses = _turn(run_id, attempt, sent, turn)
+        turn += 1
+        if "cancelled" in statuses.values():
+            return "cancelled"
+        reasons = [s.partition(": ")[2] for s in statuses.values() if s.startswith("waiting: ")]
+        left = [w for w in left if statuses.get(w, "waiting: ").startswith("waiting: ")]
+        if waiting and not reasons:
+            patience = Patience(began["patience_s"])
+            mark(run_id, attempt, "running", "")
+        elif waiting:
+            left = [*left[1:], left[0]]
+        waiting = (reasons or [""])[0]
+        if waiting and not _waited(run_id, attempt, patience, waiting):
+            if not mark(run_id, attempt, "running", ""):
+                return "cancelled"
+            for well in left:
+                commit_well(run_id, give_up(run_id, well, f"well {well}: {waiting}"))
+            left = []
+    patience = Patience(began["patience_s"])
+    ended = summarise_run(run_id, attempt)
+    while ended["status"] == "waiting" and _waited(run_id, attempt, patience, ended["reason"]):
+        ended = summarise_run(run_id, attempt)
+    return _ended(run_id, attempt, ended)
+
+
+def _turn(run_id: str, attempt: int, wells: list[str], turn: int) -> dict[str, str]:
+    """Send wells to the queue; well ► how it ended."""
+    handles = {}
+    for well in wells:
+        with SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"):
+            handles[well] = DBOS.enqueue_workflow(WELLS, analyse_well, run_id, attempt, well)
+    return {well: str(handle.get_result()) for well, handle in handles.items()}
+
+
+def _waited(run_id: str, attempt: int, patience: Patience, reason: str) -> bool:
+    """Show the run as waiting, and pause; False once its patience is used up, or it is stopped."""
+    pause = patience.pause()
+    if pause is None or not mark(run_id, attempt, "waiting", reason):
+        return False
+    DBOS.sleep(pause)
+    return True
+
+
+def _ended(run_id: str, attempt: int, how: dict[str, Any]) -> str:
+    if how["status"] in ("waiting", "failed"):
+        fail(run_id, attempt, str(how["reason"]))
+        return "failed"
+    return str(how["status"])
 
 
 @DBOS.workflow(name="analyse_well")
-def analyse_well(run_id: str, well: str) -> str:
-    """Compute one well, then commit its row."""
-    try:
-        outcome = compute_well(run_id, well)
-    except Exception as error:  # noqa: BLE001 - see below
-        # The machine failed at this well again and again: the plate goes on without it.
-        outcome = give_up(run_id, well, f"well {well}: {type(error).__name__}: {error}")
+def analyse_well(run_id: str, attempt: int, well: str) -> str:
+    """Compute one well, then commit its row unless it waits or was cancelled."""
+    outcome = compute_well(run_id, attempt, well)
+    if outcome["status"] == "waiting":
+        return f"waiting: {outcome['reason']}"
+    if outcome["status"] == "cancelled":
+        return "cancelled"
     return commit_well(run_id, outcome)
 
 
-@DBOS.step(name="begin", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
-def begin(run_id: str) -> list[str]:
-    """Mark the run as running, create the plate, calibrate; returns the wells to analyse."""
+@DBOS.step(name="begin")
+def begin(run_id: str, attempt: int) -> dict[str, Any]:
+    """Mark the run as running, create the plate, calibrate.
+
+    Gives the wells to analyse, or {"status": "waiting"} with what is away, or "cancelled".
+    """
     from imaging_service.jobs import calibrate, well
 
     folder = run_folder(Context.settings, run_id)
-    record = load(RunRecord, folder.record)
-    _set_state(run_id, "running")
-    well.begin(record.plate)
-    Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}")
-    with Session(database_engine(Context.settings.url)) as session:
-        ended = set(session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all())
-    return [w for w in record.wells if w not in ended]
+    more: dict[str, Any] = {"patience_s": patience_s(), "wells": [], "reason": ""}
+    if not _set_state(run_id, attempt, "running"):
+        return {"status": "cancelled", **more}
+
+    def prepare() -> list[str]:
+        record = load(RunRecord, folder.record)
+        well.begin(record.plate)
+        Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}")
+        with Session(database_engine(Context.settings.url)) as session:
+            rows = session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all()
+        return [w for w in record.wells if w not in set(rows)]
+
+    wells, how = attempted(prepare, data_folder())
+    return more | ({"status": "running", "wells": wells} if wells is not None else how)
 
 
-@DBOS.step(name="compute_well", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
-def compute_well(run_id: str, well: str) -> dict[str, Any]:
+@DBOS.step(name="compute_well")
+def compute_well(run_id: str, attempt: int, well: str) -> dict[str, Any]:
     """Analyse the well on the cluster.
 
-    Errors of the machine are tried again; bad data is an outcome.
+    Bad data is an outcome; what is away is {"status": "waiting"}, with the reason.
     """
     from imaging_service.jobs.well import process_well
 
-    outcome = Context.cluster.run(
-        process_well,
-        run_folder(Context.settings, run_id).root,
-        well,
-        key=f"well-{run_id[:12]}-{well}",
+    folder = run_folder(Context.settings, run_id)
+    if not _is_current(run_id, attempt):
+        return {"status": "cancelled"}
+    outcome, how = attempted(
+        lambda: Context.cluster.run(
+            process_well, folder.root, well, key=f"well-{run_id[:12]}-{well}"
+        ),
+        data_folder(),
     )
-    return _plain(outcome)
+    if outcome is not None:
+        return _plain(outcome)
+    if how["status"] == "failed":
+        return _given_up(folder, well, f"well {well}: {how['reason']}")
+    return how
 
 
 @DBOS.step(name="give_up")
 def give_up(run_id: str, well: str, reason: str) -> dict[str, Any]:
     """Record a well as failed."""
-    from imaging_service.jobs.well import fail_well
+    return _given_up(run_folder(Context.settings, run_id), well, reason)
 
-    return _plain(fail_well(run_folder(Context.settings, run_id), well, reason))
+
+def _given_up(folder: RunFolder, well: str, reason: str) -> dict[str, Any]:
+    return _plain(WellOutcome(well, "failed", reason))
 
 
 def _plain(outcome: WellOutcome) -> dict[str, Any]:
@@ -128,45 +214,73 @@ def _plain(outcome: WellOutcome) -> dict[str, Any]:
     }
 
 
-@DBOS.step(name="commit_well", retries_allowed=True, max_attempts=5)
+@DBOS.step(name="commit_well")
 def commit_well(run_id: str, outcome: dict[str, Any]) -> str:
     """Insert the well's row unless it is there."""
-    with Session(database_engine(Context.settings.url)) as session:
-        existing = session.exec(
-            select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])
-        ).first()
-        if existing is None:
-            session.add(WellRow(run_id=run_id, **outcome))
-            try:
-                session.commit()
-            except sa.exc.IntegrityError:
-                session.rollback()  # a second attempt was faster; both wrote the same files
+
+    def commit() -> None:
+        with Session(database_engine(Context.settings.url)) as session:
+            existing = session.exec(
+                select(WellRow).where(WellRow.run_id == run_id, WellRow.well == outcome["well"])
+            ).first()
+            if existing is None:
+                session.add(WellRow(run_id=run_id, **outcome))
+                try:
+                    session.commit()
+                except sa.exc.IntegrityError:
+                    # A second attempt was faster, and wrote the same files; or the run was deleted.
+                    session.rollback()
+
+    until_written(commit, patience_s())
     return str(outcome["status"])
 
 
-@DBOS.step(name="summarise_run", retries_allowed=True, max_attempts=4, should_retry=worth_retrying)
-def summarise_run(run_id: str) -> None:
+@DBOS.step(name="summarise_run")
+def summarise_run(run_id: str, attempt: int) -> dict[str, Any]:
     """Write tables and report, then put the tables' rows into the database, all or none."""
     from imaging_service.jobs.summary import write_summary
 
     folder = run_folder(Context.settings, run_id)
-    with Session(database_engine(Context.settings.url)) as session:
-        rows = session.exec(select(WellRow).where(WellRow.run_id == run_id)).all()
-        outcomes = {r.well: parse(WellOutcome, r.model_dump(include=_OUTCOME)) for r in rows}
-    Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
-    with Session(database_engine(Context.settings.url)) as session:
-        session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
-        _insert_tables(session, folder.root, run_id, ENGINE_VERSION)
-        session.execute(
-            sa.update(RunRow).where(col(RunRow.id) == run_id).values(state="done", reason="")
-        )
-        session.commit()
+    if not _is_current(run_id, attempt):
+        return {"status": "cancelled"}
+
+    def summarise() -> str:
+        with Session(database_engine(Context.settings.url)) as session:
+            rows = session.exec(select(WellRow).where(WellRow.run_id == run_id)).all()
+            outcomes = {r.well: parse(WellOutcome, r.model_dump(include=_OUTCOME)) for r in rows}
+        Context.cluster.run(write_summary, folder.root, outcomes, key=f"summarise-{run_id[:12]}")
+        with Session(database_engine(Context.settings.url)) as session:
+            session.execute(sa.delete(TableRow).where(col(TableRow.run_id) == run_id))
+            _insert_tables(session, folder.root, run_id, ENGINE_VERSION)
+            ended = session.connection().execute(
+                sa.update(RunRow)
+                .where(_of_attempt(run_id, attempt))
+                .values(state="done", reason="", revision=ENGINE_VERSION)
+            )
+            if not ended.rowcount:
+                raise Cancelled(f"run {run_id[:12]} was cancelled")
+            session.commit()
+        if ReviewLog(folder.root).revision() != ENGINE_VERSION:
+            # The wells were tried again after a review: the corrected tables follow once more.
+            from imaging_service.jobs.durable.queue import request_review
+
+            request_review(Context.settings, run_id)
+        return "done"
+
+    done, how = attempted(summarise, data_folder())
+    return {"status": "done", "reason": ""} if done else how
 
 
-@DBOS.step(name="fail", retries_allowed=True, max_attempts=5)
-def fail(run_id: str, reason: str) -> None:
+@DBOS.step(name="mark")
+def mark(run_id: str, attempt: int, state: str, reason: str) -> bool:
+    """Show the run's state; False where it was cancelled, or begun again, meanwhile."""
+    return _set_state(run_id, attempt, state, reason)
+
+
+@DBOS.step(name="fail")
+def fail(run_id: str, attempt: int, reason: str) -> None:
     """Mark the run as failed."""
-    _set_state(run_id, "failed", reason)
+    _set_state(run_id, attempt, "failed", reason)
 
 
 @DBOS.workflow(name="follow_review")
@@ -256,9 +370,35 @@ def table_rows(
     ]
 
 
-def _set_state(run_id: str, state: str, reason: str = "") -> None:
-    with Session(database_engine(Context.settings.url)) as session:
-        session.execute(
-            sa.update(RunRow).where(col(RunRow.id) == run_id).values(state=state, reason=reason)
-        )
-        session.commit()
+def _of_attempt(run_id: str, attempt: int) -> sa.ColumnElement[bool]:
+    """The run's row while it goes on by this attempt and was not cancelled."""
+    return sa.and_(
+        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.state) != "cancelled"
+    )
+
+
+def _is_current(run_id: str, attempt: int) -> bool:
+    def look() -> bool:
+        with Session(database_engine(Context.settings.url)) as session:
+            return (
+                session.exec(select(RunRow.id).where(_of_attempt(run_id, attempt))).first()
+                is not None
+            )
+
+    return until_written(look, patience_s())
+
+
+def _set_state(run_id: str, attempt: int, state: str, reason: str = "") -> bool:
+    """Change the run's state; False where it was cancelled, or begun again, meanwhile."""
+
+    def change() -> bool:
+        with Session(database_engine(Context.settings.url)) as session:
+            changed = session.connection().execute(
+                sa.update(RunRow)
+                .where(_of_attempt(run_id, attempt))
+                .values(state=state, reason=reason)
+            )
+            session.commit()
+            return bool(changed.rowcount)
+
+    return until_written(change, patience_s())

@@ -3,12 +3,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from imaging_service import __version__
 from imaging_service.database.session import database_engine
-
-
-def test_health_asks_the_database(served):
-    assert served.get("/health").json() == {"version": __version__, "database": "ok"}
 
 
 def test_the_list_of_runs_links_to_each(served):

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from imaging_service import errors
-from imaging_service.api import pages
+from imaging_service.api import health
 from imaging_service.api.problems import MEANINGS, problem
 
 
@@ -47,10 +47,10 @@ def test_whatever_is_quoted_can_be_sent(detail):
     ],
 )
 def test_a_fault_of_the_machine_is_not_the_caller_s(served, monkeypatch, error):
-    def fails(**_):
+    def fails(_):
         raise error
 
-    monkeypatch.setattr(pages, "Health", fails)
+    monkeypatch.setattr(health, "look", fails)
     answer = served.get("/health")
     assert (answer.status_code, answer.json()["type"]) == (
         503,

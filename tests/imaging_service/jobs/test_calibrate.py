@@ -111,6 +111,8 @@ def test_unreadable_vehicle_wells_are_refused_too(uncalibrated, tmp_path):
     folder, _record = uncalibrated
     for name in ("B02", "B03", "C02"):
         task = load(WellTask, folder.task(name))
+        for path in task.plan.files():
+            (tmp_path / path).write_bytes(b"II no image")
         save(replace(task, plan=replace(task.plan, root=tmp_path)), folder.task(name))
     with pytest.raises(ScanError, match=says("calibration.none_readable")):
         calibrate(folder)

@@ -102,3 +102,59 @@ def test_a_plane_of_one_value_fails_its_well(uncalibrated):
 
 def test_the_same_inputs_are_the_same_run(small_inputs, laid_out):
     assert identify(small_inputs)[0].run_id == laid_out[1].run_id
+
+
+def test_a_cancelled_run_s_well_ends_before_its_next_field(uncalibrated, monkeypatch):
+    from imaging_service.errors import Cancelled
+    from imaging_service.jobs import well
+    from imaging_service.jobs.calibrate import calibrate
+
+    folder, record = uncalibrated
+    well.begin(record.plate)
+    calibrate(folder)
+    read = []
+
+    def cancel_after_one(task, number, time):
+        read.append(number)
+        folder.cancelled.touch()
+        return read_planes(task, number, time)
+
+    read_planes = well.read_planes
+    monkeypatch.setattr(well, "read_planes", cancel_after_one)
+    with pytest.raises(Cancelled):
+        well.process_well(folder.root, "B02")
+    assert read == [1]
+    assert not folder.outcome("B02").exists()
+    assert not list(folder.root.rglob(".staged-*"))
+    folder.cancelled.unlink()
+    monkeypatch.setattr(well, "read_planes", read_planes)
+    assert well.process_well(folder.root, "B02").status == "done"
+
+
+def test_a_file_that_is_away_fails_no_well(uncalibrated, tmp_path):
+    from imaging_service.errors import Unavailable
+    from imaging_service.jobs import well
+    from imaging_service.jobs.calibrate import calibrate
+    from imaging_service.jobs.records import WellTask, load, save
+
+    folder, record = uncalibrated
+    well.begin(record.plate)
+    calibrate(folder)
+    task = load(WellTask, folder.task("B02"))
+    save(replace(task, plan=replace(task.plan, root=tmp_path / "away")), folder.task("B02"))
+    with pytest.raises(Unavailable):
+        well.process_well(folder.root, "B02")
+    assert not folder.outcome("B02").exists()
+
+
+def test_a_vehicle_well_that_is_away_is_not_calibrated_without(uncalibrated, tmp_path):
+    from imaging_service.errors import Unavailable
+    from imaging_service.jobs.calibrate import calibrate
+    from imaging_service.jobs.records import WellTask, load, save
+
+    folder, _ = uncalibrated
+    task = load(WellTask, folder.task("B03"))
+    save(replace(task, plan=replace(task.plan, root=tmp_path / "away")), folder.task("B03"))
+    with pytest.raises(Unavailable):
+        calibrate(folder)
+    assert not folder.calibration.exists()

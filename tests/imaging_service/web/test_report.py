@@ -6,16 +6,7 @@ import re
 import polars as pl
 
 from imaging_service.web import charts
-from imaging_service.web.report import number, outlines
-
-
-def test_numbers_for_people():
-    assert (number(None), number(0.123456), number(12), number(float("nan"))) == (
-        "–",
-        "0.123",
-        "12",
-        "–",
-    )
+from imaging_service.web.report import outlines
 
 
 def test_the_report_is_one_file_with_everything_in_it(analysed):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import subprocess
 import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
 from imaging_service.errors import Forbidden
 from imaging_service.jobs.durable import worker
@@ -14,13 +16,47 @@ from imaging_service.settings import Settings
 
 
 def test_a_data_folder_has_one_worker(tmp_path):
-    with worker.only_worker(tmp_path / "data"):
-        with pytest.raises(Forbidden), worker.only_worker(tmp_path / "data"):
+    mine, other = (Settings(data_dir=tmp_path / name) for name in ("data", "other"))
+    with worker.only_worker(mine):
+        with pytest.raises(Forbidden), worker.only_worker(mine):
             pass
-        with worker.only_worker(tmp_path / "other"):
+        with worker.only_worker(other):
             pass
-    with worker.only_worker(tmp_path / "data"):
+    with worker.only_worker(mine):
         pass
+
+
+def test_workers_on_one_postgres_are_told_apart_by_their_names(tmp_path):
+    a, b, again = (
+        Settings(data_dir=tmp_path, database_url="postgresql://x/y", worker_name=name)
+        for name in ("a", "b", "a")
+    )
+    with (
+        worker.only_worker(a),
+        worker.only_worker(b),
+        pytest.raises(Forbidden),
+        worker.only_worker(again),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("words", worker._UNWRITABLE)
+def test_a_database_that_cannot_be_written_is_noticed(words):
+    stumbled = worker.watch_database()
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("SELECT * FROM nowhere"))
+        assert not stumbled.is_set()
+
+        @sa.event.listens_for(engine, "do_execute")
+        def fail(*_):
+            raise sqlite3.OperationalError(words)
+
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("SELECT 1"))
+    assert stumbled.is_set()
+    engine.dispose()
 
 
 def test_a_worker_ends_with_the_server_s_end_of_the_pipe(monkeypatch):

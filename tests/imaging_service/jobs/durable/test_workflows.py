@@ -12,11 +12,11 @@ from sqlmodel import Session, select
 
 from imaging_service.database.session import database_engine, table_content
 from imaging_service.database.tables import RunRow, WellRow
-from imaging_service.errors import ImageError, MachineError
+from imaging_service.errors import Cancelled, ImageError, MachineError, Unavailable
 from imaging_service.jobs.durable import workflows
 from imaging_service.jobs.durable.queue import submit_run
 from tests.imaging_service.conftest import Here
-from tests.messages import says
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -53,7 +53,12 @@ def test_a_run_begins_with_the_wells_that_have_not_ended(data_folder, small_inpu
     with Session(database_engine(data_folder.url)) as session:
         session.add(WellRow(run_id=run, well="B04", status="done"))
         session.commit()
-    assert workflows.begin.__wrapped__(run) == ["B02", "B03", "B05", "C02", "C03"]
+    assert workflows.begin.__wrapped__(run, 1) == {
+        "status": "running",
+        "wells": ["B02", "B03", "B05", "C02", "C03"],
+        "reason": "",
+        "patience_s": 12 * 3600,
+    }
     assert calls == [("calibrate", f"calibrate-{run[:12]}")]
     with Session(database_engine(data_folder.url)) as session:
         assert session.get_one(RunRow, run).state == "running"
@@ -64,6 +69,130 @@ def test_a_well_has_one_row_however_often_its_step_ran(served, session):
     assert workflows.commit_well.__wrapped__(served.run, outcome) == "failed"
     rows = session.exec(select(WellRow).where(WellRow.well == "B02")).all()
     assert [(r.status, r.n_fields) for r in rows] == [("done", 2)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Unavailable("scan folder not reachable: /x"), "waiting"),
+        (OSError(28, "No space left on device"), "waiting"),
+        (sa.exc.OperationalError("x", None, Exception("away")), "waiting"),
+        (MachineError("the process that computed it was lost"), "failed"),
+        (Cancelled("x"), "cancelled"),
+    ],
+)
+def test_what_is_away_is_waited_for_and_a_lost_process_is_given_up(
+    served, monkeypatch, error, status
+):
+    class Cluster(Here):
+        def run(self, function, *args, key):
+            raise error
+
+    monkeypatch.setattr(workflows.Context, "cluster", Cluster(), raising=False)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    outcome = workflows.compute_well.__wrapped__(served.run, 1, "B02")
+    assert outcome["status"] == status
+    if status == "failed":
+        assert states("workflow.lost", outcome["reason"], well="B02")
+    began = workflows.begin.__wrapped__(served.run, 1)
+    assert (began["status"], began["wells"]) == (status, [])
+    assert workflows.summarise_run.__wrapped__(served.run, 1)["status"] == status
+
+
+def test_an_earlier_attempt_changes_nothing(served, session):
+    row = session.get_one(RunRow, served.run)
+    row.attempt = 2
+    session.commit()
+    assert workflows.begin.__wrapped__(served.run, 1)["status"] == "cancelled"
+    assert workflows.compute_well.__wrapped__(served.run, 1, "B02")["status"] == "cancelled"
+    assert workflows.summarise_run.__wrapped__(served.run, 1)["status"] == "cancelled"
+    assert not workflows.mark.__wrapped__(served.run, 1, "waiting", "x")
+    workflows.fail.__wrapped__(served.run, 1, "late")
+    session.refresh(row)
+    assert (row.state, row.reason) == ("done", "")
+
+
+class Engine:
+    """The job engine without a database: jobs run at once, pauses are kept."""
+
+    def __init__(self, monkeypatch, answers, begun=()):
+        """`answers`: well ► how its turns end, in order; the last is repeated."""
+        self.pauses, self.sent, self.marks, self.committed = [], [], [], {}
+        self.answers, self.begun = {w: list(a) for w, a in answers.items()}, list(begun)
+        for name in ("begin", "mark", "fail", "give_up", "commit_well", "summarise_run"):
+            monkeypatch.setattr(workflows, name, getattr(self, name))
+        monkeypatch.setattr(workflows, "_turn", self.turn)
+        monkeypatch.setattr(workflows.DBOS, "sleep", self.pauses.append)
+
+    def begin(self, run, attempt):
+        if self.begun:
+            return {
+                "status": "waiting",
+                "reason": self.begun.pop(0),
+                "wells": [],
+                "patience_s": 300,
+            }
+        return {"status": "running", "reason": "", "wells": list(self.answers), "patience_s": 300}
+
+    def turn(self, run, attempt, wells, turn):
+        self.sent.append(list(wells))
+        return {w: a.pop(0) if len(a := self.answers[w]) > 1 else a[0] for w in wells}
+
+    def mark(self, run, attempt, state, reason):
+        self.marks.append((state, reason))
+        return True
+
+    def fail(self, run, attempt, reason):
+        self.marks.append(("failed", reason))
+
+    def give_up(self, run, well, reason):
+        return {"well": well, "status": "failed", "reason": reason}
+
+    def commit_well(self, run, outcome):
+        self.committed[outcome["well"]] = outcome["reason"]
+
+    def summarise_run(self, run, attempt):
+        return {"status": "done", "reason": ""}
+
+
+AWAY = "waiting: scan folder not reachable: /x"
+
+
+def test_a_run_whose_scan_is_away_waits_and_goes_on(monkeypatch):
+    engine = Engine(monkeypatch, {"A": ["done"], "B": [AWAY, AWAY, "done"], "C": [AWAY, "done"]})
+    assert workflows._analyse("r", 1) == "done"
+    assert engine.sent == [["A", "B", "C"], ["B"], ["C"], ["B"]]
+    assert engine.pauses == [1.0, 2.0]
+    assert engine.marks == [
+        ("waiting", AWAY.removeprefix("waiting: ")),
+        ("waiting", AWAY.removeprefix("waiting: ")),
+        ("running", ""),
+    ]
+    assert engine.committed == {}
+
+
+def test_a_run_whose_patience_is_used_up_fails_its_wells_by_the_true_cause(monkeypatch):
+    engine = Engine(monkeypatch, {"A": ["done"], "B": [AWAY], "C": [AWAY]})
+    assert workflows._analyse("r", 1) == "done"
+    assert sum(engine.pauses) == 300
+    assert engine.pauses[:7] == [1, 2, 4, 8, 16, 32, 60]
+    assert engine.committed == {w: f"well {w}{AWAY.removeprefix('waiting')}" for w in ("B", "C")}
+
+
+def test_a_calibration_waits_or_fails_and_never_goes_on_without_its_wells(monkeypatch):
+    engine = Engine(monkeypatch, {"A": ["done"]}, begun=["file not reachable: /x/a.tif"])
+    assert workflows._analyse("r", 1) == "done"
+    assert engine.pauses == [1.0]
+    engine = Engine(monkeypatch, {"A": ["done"]}, begun=1000 * ["file not reachable: /x/a.tif"])
+    assert workflows._analyse("r", 1) == "failed"
+    assert engine.marks[-1] == ("failed", "file not reachable: /x/a.tif")
+    assert engine.sent == []
+
+
+def test_a_cancelled_run_is_not_summarised(monkeypatch):
+    engine = Engine(monkeypatch, {"A": ["done"], "B": ["cancelled"]})
+    assert workflows._analyse("r", 1) == "cancelled"
+    assert engine.marks == []
 
 
 def test_a_well_that_was_given_up_is_failed_with_the_reason(served):
@@ -135,6 +264,6 @@ def test_a_review_that_cannot_be_followed_says_why_and_the_tables_stay(served, s
 
 
 def test_a_run_that_fails_says_why(served, session):
-    workflows.fail.__wrapped__(served.run, "MachineError: disk")
+    workflows.fail.__wrapped__(served.run, 1, "MachineError: disk")
     row = session.get_one(RunRow, served.run)
     assert (row.state, row.reason) == ("failed", "MachineError: disk")

@@ -1,0 +1,87 @@
+"""Work that an older version left unfinished: begun again from pixels, never mixed.
+
+A run belongs to the version that began it, whose rules are part of its id. Wells of two versions
+beside each other in one table would differ for no reason that a reader could see.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlmodel import Session, col, select
+
+from imaging_service import __version__
+from imaging_service.database.session import database_engine
+from imaging_service.database.tables import RunRow
+from imaging_service.errors import ServiceError
+from imaging_service.jobs.durable.opening import APPLICATION_VERSION
+from imaging_service.jobs.durable.queue import begin_again, submit_run
+from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.jobs.records import RunRecord, load
+from imaging_service.settings import Settings
+
+_PENDING = (
+    "SELECT count(*) FROM {table} WHERE workflow_uuid = :id AND application_version = :version"
+)
+
+
+def adopt_older(settings: Settings) -> dict[str, str]:
+    """Look at every run that is not finished; run ► what became of those of other versions.
+
+    One of this version whose jobs are of an older job engine's version goes on as its next attempt.
+    """
+    with Session(database_engine(settings.url)) as session:
+        going_on = session.exec(
+            select(RunRow.id).where(col(RunRow.state).in_(("queued", "running", "waiting")))
+        ).all()
+    became = {}
+    for run in going_on:
+        version = _version(settings, run)
+        if version != __version__:
+            became[run] = _anew(settings, run, version)
+            continue
+        with Session(database_engine(settings.url)) as session:
+            row = session.get_one(RunRow, run)
+            if not _has_job(session, row):
+                begin_again(settings, session, row, wells=())
+                became[run] = "goes on"
+    return became
+
+
+def _version(settings: Settings, run: str) -> str:
+    """The version that began the run; empty where its record cannot be read by this one."""
+    try:
+        return load(RunRecord, run_folder(settings, run).record).software_version
+    except (ValidationError, FileNotFoundError):
+        return ""
+
+
+def _has_job(session: Session, row: RunRow) -> bool:
+    table = (
+        "dbos.workflow_status"
+        if session.get_bind().dialect.name == "postgresql"
+        else ("workflow_status")
+    )
+    count = session.connection().execute(
+        sa.text(_PENDING.format(table=table)),
+        {"id": f"{row.id}:{row.attempt}", "version": APPLICATION_VERSION},
+    )
+    return bool(count.scalar())
+
+
+def _anew(settings: Settings, run: str, version: str) -> str:
+    """Submit the run's inputs to this version, and end the old run with what became of it."""
+    began = f"it was begun by version {version or 'older than this'}"
+    try:
+        new = submit_run(settings, load(RunRecord, run_folder(settings, run).record).inputs)
+        reason = f"{began} and is begun again by {__version__} as run {new[:12]}"
+    except (ServiceError, ValidationError, FileNotFoundError) as error:
+        reason = (
+            f"{began}, and {__version__} cannot go on with it ({type(error).__name__}); submit the"
+            " plate again"
+        )
+    with Session(database_engine(settings.url)) as session:
+        row = session.get_one(RunRow, run)
+        row.state, row.reason, row.attempt = "failed", reason, row.attempt + 1
+        session.commit()
+    return reason

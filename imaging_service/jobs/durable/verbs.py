@@ -1,0 +1,99 @@
+"""What a user may do with a run after its submission: cancel, resume, retry, delete."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from imaging_service.database.session import find_run, well_rows
+from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow, WellRow
+from imaging_service.errors import NotFound, NotReady
+from imaging_service.files import write_bytes
+from imaging_service.jobs.durable.queue import begin_again
+from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.settings import Settings
+
+GOING_ON = ("queued", "running", "waiting")
+
+
+def cancel(settings: Settings, session: Session, run_id: str) -> RunRow:
+    """Stop a run that is going on; wells that are being analysed end before their next field.
+
+    Wells that are done stay done. Raises NotReady for a run that has ended.
+    """
+    row = find_run(session, run_id)
+    changed = session.connection().execute(
+        sa.update(RunRow)
+        .where(col(RunRow.id) == row.id, col(RunRow.state).in_(GOING_ON))
+        .values(state="cancelled", reason="cancelled by a user")
+    )
+    if not changed.rowcount and row.state != "cancelled":
+        raise NotReady(f"run {row.id[:12]} is {row.state}; only a run that goes on is cancelled")
+    # Before the commit: a worker that sees the row must see the file as well.
+    write_bytes(run_folder(settings, row.id).cancelled, b"")
+    session.commit()
+    session.refresh(row)
+    return row
+
+
+def resume(settings: Settings, session: Session, run_id: str) -> RunRow:
+    """Let a cancelled run go on with the wells that are not done.
+
+    Raises NotReady for a run that was not cancelled.
+    """
+    row = find_run(session, run_id)
+    if row.state != "cancelled":
+        raise NotReady(f"run {row.id[:12]} is {row.state}; only a cancelled run is resumed")
+    begin_again(settings, session, row, wells=())
+    return row
+
+
+def retry(
+    settings: Settings, session: Session, run_id: str, wells: Sequence[str] | None = None
+) -> RunRow:
+    """Analyse a run's failed wells again, all or those given.
+
+    Raises NotReady for a run that goes on, NotFound for wells that did not fail.
+    """
+    row = find_run(session, run_id)
+    if row.state in GOING_ON:
+        raise NotReady(
+            f"run {row.id[:12]} is {row.state}; its failed wells are tried again once it has ended"
+        )
+    failed = {w.well for w in well_rows(session, row.id) if w.status == "failed"}
+    strange = sorted(set(wells or ()) - failed)
+    if strange:
+        raise NotFound(
+            f"run {row.id[:12]}: {', '.join(strange)} did not fail; failed:"
+            f" {', '.join(sorted(failed)) or 'none'}"
+        )
+    if row.state == "done" and not failed:
+        raise NotReady(f"run {row.id[:12]} is done, and none of its wells failed")
+    begin_again(settings, session, row, wells)
+    return row
+
+
+def delete(settings: Settings, session: Session, run_id: str) -> None:
+    """Remove a run with its tables, labels and review, and its pixels where no other run has them.
+
+    Raises NotReady for a run that goes on.
+    """
+    row = find_run(session, run_id)
+    if row.state in GOING_ON:
+        raise NotReady(f"run {row.id[:12]} is {row.state}; cancel it before you delete it")
+    identity, plate = row.id, row.plate_id
+    for table in (TableRow, WellRow, ClaimRow):
+        session.execute(sa.delete(table).where(col(table.run_id) == identity))
+    session.delete(row)
+    session.flush()
+    others = session.exec(select(RunRow.id).where(RunRow.plate_id == plate).limit(1)).first()
+    if others is None:
+        session.execute(sa.delete(PlateRow).where(col(PlateRow.id) == plate))
+    session.commit()
+    # After the commit: a kill in between leaves files that no row names, never rows without files.
+    shutil.rmtree(run_folder(settings, identity).root, ignore_errors=True)
+    if others is None:
+        shutil.rmtree(settings.data_dir.resolve() / "plates" / f"{plate}.zarr", ignore_errors=True)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from imaging_service.errors import Forbidden, StoreError
+from imaging_service.jobs.durable.store import prove_store
+from imaging_service.settings import Settings
+
+
+def test_a_folder_and_its_database_know_each_other(data_folder):
+    first = prove_store(data_folder)
+    assert prove_store(data_folder) == first
+    assert (data_folder.data_dir / "store.id").read_text() == first
+
+
+def test_another_folder_is_refused_whether_it_is_new_or_another_database_s(data_folder, tmp_path):
+    prove_store(data_folder)
+    other = Settings(data_dir=tmp_path / "other", database_url=data_folder.url)
+    with pytest.raises(Forbidden):
+        prove_store(other)
+    (tmp_path / "other" / "store.id").write_text("f" * 32)
+    with pytest.raises(Forbidden):
+        prove_store(other)
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_in_one_sentence(data_folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError):
+        prove_store(Settings(data_dir=tmp_path / "file", database_url=data_folder.url))
