@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-images test-slow test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
+.PHONY: demo test test-images test-faults test-slow test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -42,6 +42,10 @@ test: $(VENV)/.dev
 # Photographs, and tables that may not be copied, in ../shared/data.
 test-images: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/images
+
+# Kills, full disks, lost shares, databases and workers, on SQLite and on a Postgres that the suite starts. Mounting a full disk needs root.
+test-faults: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/faults
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow and not images" --ignore tests/napari_plugin

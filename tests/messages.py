@@ -196,6 +196,7 @@ SAYS = {
     "away.file_in": "^file not reachable: {folder}/p_",
     "away.file_of_well": "^well {well}: file not reachable: {path}$",
     "resume.how": "to go on: imaging-service resume {run}$",
+    "alive.took_over": "took over [0-9]+ job.* of worker {dead}, which is gone",
     "retry.how": r"^1 well\(s\) failed; to try them again: imaging-service retry {run}$",
     "store.other": "imaging-service: the data folder {folder} is not the one of this database",
     "adopt.again": "^it was begun by version {old} and is begun again by {new} as run {run}",

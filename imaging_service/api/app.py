@@ -17,6 +17,7 @@ from imaging_service.api import (
     runs,
 )
 from imaging_service.api.guard import Guard
+from imaging_service.api.traced import Traced
 from imaging_service.settings import Settings
 
 DESCRIPTION = """
@@ -35,9 +36,15 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         responses=problems.EVERYWHERE,
+        # FastAPI's own pages load their scripts from the internet, which a microscope's machine
+        # may not reach.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings
     app.add_middleware(Guard)
+    # Added last, so the outermost.
+    app.add_middleware(Traced)
     app.include_router(runs.router)
     app.include_router(plates.router)
     app.include_router(registry.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlmodel import col, select
 
@@ -16,6 +16,13 @@ from imaging_service.database.tables import RunRow
 from imaging_service.web.templating import environment
 
 router = APIRouter()
+
+
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> HTMLResponse:
+    """The API's operations and messages; nothing is loaded from elsewhere."""
+    template = environment().get_template("docs.html")
+    return HTMLResponse(template.render(api=request.app.openapi()))
 
 
 @router.get("/", include_in_schema=False)

@@ -13,6 +13,7 @@ from imaging_service.errors import Forbidden
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.jobs.durable.store import prove_store
 from imaging_service.jobs.durable.worker import supervise
+from imaging_service.logs import configure
 from imaging_service.settings import settings
 
 
@@ -27,6 +28,7 @@ def serve(host: str, port: int, *, with_worker: bool) -> None:
             " reach it could read every run and start new ones; use 127.0.0.1"
         )
     print("starting …", flush=True)
+    configure()
     current = settings()
     prepare_database(current.url)
     prove_store(current)
@@ -36,7 +38,7 @@ def serve(host: str, port: int, *, with_worker: bool) -> None:
     if with_worker:
         supervisor.start()
     try:
-        uvicorn.run(create_app(current), host=host, port=port, log_level="info")
+        uvicorn.run(create_app(current), host=host, port=port, log_config=None)
     finally:
         stop.set()
         if with_worker:

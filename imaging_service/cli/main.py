@@ -239,6 +239,20 @@ def run_worker() -> None:
 
 
 @app.command()
+def doctor() -> None:
+    """Look at database, store, space, workers, weights, GPU, Dask; exits with 1 if one is ill."""
+    from imaging_service.jobs.durable.doctor import examine
+    from imaging_service.settings import settings
+
+    ill = 0
+    for finding in examine(settings()):
+        ill += not finding.well
+        typer.echo(f"{'ok ' if finding.well else 'NO '} {finding.part:<11} {finding.text}")
+    if ill:
+        raise typer.Exit(1)
+
+
+@app.command()
 def submit(
     scan: Scan,
     plate_map: MapOption,

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from imaging_service.jobs.summary import TABLES
 from tests.imaging_service.conftest import MAP, PROTOCOL, small_inputs, small_run
+from tests.postgres import Postgres
 from tests.service import Service
 
 __all__ = ["small_inputs", "small_run"]
@@ -73,6 +75,31 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def small(tmp_path, small_inputs):
     """A running server without a worker; tests start one when the fault is there."""
     made = Small(tmp_path, small_inputs.scan)
+    made.client = made.service.start(worker=False)
+    yield made
+    made.client.close()
+    made.service.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A Postgres that the session starts; its database is the tests' one after another."""
+    made = Postgres()
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def small_on_postgres(tmp_path, small_inputs, postgres):
+    """As `small`, on an empty Postgres."""
+    engine = sa.create_engine(postgres.url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA IF EXISTS dbos CASCADE"))
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    engine.dispose()
+    made = Small(tmp_path, small_inputs.scan, database_url=postgres.url)
     made.client = made.service.start(worker=False)
     yield made
     made.client.close()

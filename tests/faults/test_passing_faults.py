@@ -24,7 +24,9 @@ def test_a_scan_that_is_away_is_waited_for(small, small_run):
     small.tables_equal(run.id, small_run)
 
 
-@pytest.mark.parametrize("lost", ["vehicle wells", "one treated well"])
+@pytest.mark.parametrize(
+    "lost", ["vehicle wells", pytest.param("one treated well", marks=pytest.mark.slow)]
+)
 def test_files_that_are_away_change_no_number(small, small_run, tmp_path, lost):
     run = small.submit()
     wells = ("B02", "B03", "C02") if lost == "vehicle wells" else ("B05",)
@@ -43,6 +45,7 @@ def test_files_that_are_away_change_no_number(small, small_run, tmp_path, lost):
     small.tables_equal(run.id, small_run)
 
 
+@pytest.mark.slow
 def test_a_run_out_of_patience_fails_by_the_true_cause_and_is_tried_again(small, small_run):
     run = small.submit()
     path = next(iter(sorted(small.scan.glob("p_B05_*.tif"))))

@@ -25,7 +25,7 @@ def test_a_worker_with_another_data_folder_refuses_to_start(small):
         assert wait_for(small.client, run.id).state == "done"
 
 
-@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("readable", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_of_an_older_version_is_begun_again_and_never_mixed(small, small_run, readable):
     run = small.submit()
     record = small.folder / "data" / "runs" / run.id / "work" / "record.json"
@@ -54,6 +54,7 @@ def test_a_run_of_an_older_version_is_begun_again_and_never_mixed(small, small_r
             assert [r.id for r in small.client.runs()] == [old]
 
 
+@pytest.mark.slow
 def test_cancelled_resumed_and_deleted(small, small_run):
     run = small.submit()
     assert small.client.say(run.id, "cancel").state == "cancelled"

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.session import database_engine
+
+
+def test_the_api_is_described_without_the_internet(served):
+    page = served.get("/docs").text
+    assert all(text in page for text in ("/runs/{run}/retry", "if-match", "428"))
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses
+    assert all(a.startswith(("/", "#")) and not a.startswith("//") for a in addresses)
+    assert "<script" not in page
 
 
 def test_the_list_of_runs_links_to_each(served):
