@@ -65,7 +65,7 @@ class Cluster:
                         host="127.0.0.1",
                         dashboard_address=None,
                         memory_limit=0,
-                        silence_logs="ERROR",
+                        silence_logs="CRITICAL",
                     )
                 self._client = Client(cluster, set_as_default=False)
                 # In each process, also in one that takes the place of another later.
