@@ -13,7 +13,15 @@ from imaging_service.ingest import PlatePlan, plan_scan
 from imaging_service.ingest.plan import Limits, by_well, combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.hours import Clock, read_clock
-from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
+from imaging_service.jobs.records import (
+    RECORDS,
+    RunFolder,
+    RunInputs,
+    RunRecord,
+    WellTask,
+    load,
+    save,
+)
 from imaging_service.protocol import AssayProtocol
 from plate_maps import (
     PlateFormat,
@@ -183,6 +191,7 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
         "map": mapped.digest(),
         "protocol": protocol.digest(),
         "software": __version__,
+        "records": str(RECORDS),
         "engine": inputs.engine,
         "weights": str(engine.get("checkpoint", {}).get("sha256", "")),
     }
@@ -194,6 +203,7 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
         plate_map_digest=parts["map"],
         protocol_digest=parts["protocol"],
         software_version=__version__,
+        records=RECORDS,
         inputs=inputs,
         plate_name=plan.name,
         reader=plan.reader,

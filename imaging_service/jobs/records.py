@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
+from imaging_service import __version__
 from imaging_service.files import write_bytes
 from imaging_service.ingest import PlatePlan
 from imaging_service.protocol import AssayProtocol
@@ -17,6 +18,8 @@ from segmentation.filters.background import Illumination
 
 T = TypeVar("T")
 LABEL_VERSION = 1
+# Raised when a record, or a rule by which unfinished work goes on, changes; part of a run's id.
+RECORDS = 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,14 @@ class RunRecord:
     notes: tuple[str, ...]
     findings: tuple[str, ...] = ()
     plate: Path = field(default=Path("plate.zarr"))
+    # Records of releases before there was a number have none.
+    records: int = 1
     hours: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+def is_current(record: RunRecord) -> bool:
+    """Whether this version began the run, so that it may go on with it."""
+    return (record.software_version, record.records) == (__version__, RECORDS)
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

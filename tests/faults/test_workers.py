@@ -29,7 +29,9 @@ def test_a_worker_with_another_data_folder_refuses_to_start(small):
 def test_a_run_of_an_older_version_is_begun_again_and_never_mixed(small, small_run, readable):
     run = small.submit()
     record = small.folder / "data" / "runs" / run.id / "work" / "record.json"
-    content = json.loads(record.read_text()) | {"software_version": "0.2.0"}
+    content = json.loads(record.read_text())
+    # As a release wrote it whose records had no number.
+    del content["records"]
     if not readable:
         del content["inputs"]["scan"]
     record.write_text(json.dumps(content))
@@ -45,7 +47,7 @@ def test_a_run_of_an_older_version_is_begun_again_and_never_mixed(small, small_r
         assert (ended.state, ended.progress.done) == ("failed", 0)
         if readable:
             assert states(
-                "adopt.again", ended.reason, old="0.2.0", new=__version__, run=run.id[:12]
+                "adopt.again", ended.reason, old=__version__, new=__version__, run=run.id[:12]
             )
             assert wait_for(small.client, run.id).progress.done == 6
             small.tables_equal(run.id, small_run)

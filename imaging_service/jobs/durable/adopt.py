@@ -17,7 +17,7 @@ from imaging_service.errors import ServiceError
 from imaging_service.jobs.durable.opening import APPLICATION_VERSION
 from imaging_service.jobs.durable.queue import begin_again, submit_run
 from imaging_service.jobs.durable.workflows import run_folder
-from imaging_service.jobs.records import RunRecord, load
+from imaging_service.jobs.records import RunRecord, is_current, load
 from imaging_service.settings import Settings
 
 _PENDING = (
@@ -36,9 +36,9 @@ def adopt_older(settings: Settings) -> dict[str, str]:
         ).all()
     became = {}
     for run in going_on:
-        version = _version(settings, run)
-        if version != __version__:
-            became[run] = _anew(settings, run, version)
+        record = _record(settings, run)
+        if record is None or not is_current(record):
+            became[run] = _anew(settings, run, record)
             continue
         with Session(database_engine(settings.url)) as session:
             row = session.get_one(RunRow, run)
@@ -48,12 +48,12 @@ def adopt_older(settings: Settings) -> dict[str, str]:
     return became
 
 
-def _version(settings: Settings, run: str) -> str:
-    """The version that began the run; empty where its record cannot be read by this one."""
+def _record(settings: Settings, run: str) -> RunRecord | None:
+    """The run's record; None where this version cannot read it."""
     try:
-        return load(RunRecord, run_folder(settings, run).record).software_version
+        return load(RunRecord, run_folder(settings, run).record)
     except (ValidationError, FileNotFoundError):
-        return ""
+        return None
 
 
 def _has_job(session: Session, row: RunRow) -> bool:
@@ -69,17 +69,22 @@ def _has_job(session: Session, row: RunRow) -> bool:
     return bool(count.scalar())
 
 
-def _anew(settings: Settings, run: str, version: str) -> str:
+def _anew(settings: Settings, run: str, record: RunRecord | None) -> str:
     """Submit the run's inputs to this version, and end the old run with what became of it."""
-    began = f"it was begun by version {version or 'older than this'}"
-    try:
-        new = submit_run(settings, load(RunRecord, run_folder(settings, run).record).inputs)
-        reason = f"{began} and is begun again by {__version__} as run {new[:12]}"
-    except (ServiceError, ValidationError, FileNotFoundError) as error:
-        reason = (
-            f"{began}, and {__version__} cannot go on with it ({type(error).__name__}); submit the"
-            " plate again"
-        )
+    refused = "its record cannot be read"
+    began = "it was begun by an older version"
+    new = ""
+    if record is not None:
+        began = f"it was begun by version {record.software_version}, of other rules"
+        try:
+            new = submit_run(settings, record.inputs)
+        except ServiceError as error:
+            refused = str(error)
+    reason = (
+        f"{began}, and is begun again by {__version__} as run {new[:12]}"
+        if new
+        else f"{began}, and {__version__} cannot go on with it ({refused}); submit the plate again"
+    )
     with Session(database_engine(settings.url)) as session:
         row = session.get_one(RunRow, run)
         row.state, row.reason, row.attempt = "failed", reason, row.attempt + 1

@@ -24,7 +24,7 @@ from imaging_service.ingest.plan import PlatePlan
 from imaging_service.jobs.durable.opening import APPLICATION_VERSION, PLATES, REVIEWS
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.plan import identify, lay_out, plate_key
-from imaging_service.jobs.records import RunInputs, RunRecord, load
+from imaging_service.jobs.records import RunInputs, RunRecord, is_current, load
 from imaging_service.review.log import ReviewLog
 from imaging_service.settings import Settings
 
@@ -68,11 +68,11 @@ def begin_again(
     Failed wells, all or those given, are analysed again; wells that are done stay done. Raises
     NotReady for a run that another version began: wells of two versions are never mixed.
     """
-    version = load(RunRecord, run_folder(settings, row.id).record).software_version
-    if version != __version__:
+    record = load(RunRecord, run_folder(settings, row.id).record)
+    if not is_current(record):
         raise NotReady(
-            f"run {row.id[:12]} was begun by version {version}, this is {__version__}; submit the"
-            " plate again"
+            f"run {row.id[:12]} was begun by another version ({record.software_version}, this is"
+            f" {__version__}); submit the plate again"
         )
     failed = sa.delete(WellRow).where(
         col(WellRow.run_id) == row.id, col(WellRow.status) == "failed"

@@ -91,7 +91,7 @@ def test_a_retry_without_a_cause_is_refused(served, session):
 
 def test_a_run_of_another_version_is_not_gone_on_with(served, session, monkeypatch):
     fail(session, "B02")
-    monkeypatch.setattr("imaging_service.jobs.durable.queue.__version__", "9.9.9")
+    monkeypatch.setattr("imaging_service.jobs.records.RECORDS", 3)
     with pytest.raises(NotReady):
         verbs.retry(served.settings, session, served.run)
     session.rollback()
