@@ -52,13 +52,11 @@ def test_a_run_out_of_patience_fails_by_the_true_cause_and_is_tried_again(small,
     away = path.rename(small.folder / path.name)
     with small.worker(patience_hours="0.0005"):
         ended = wait_for(small.client, run.id)
-        assert (ended.state, ended.progress.done, ended.progress.failed) == ("done", 5, 1)
-        assert states("retry.how", ended.reason, run=run.id[:12])
-        assert states("retry.how", small.submit().reason, run=run.id[:12])
-        (well,) = [w for w in small.client.progress(run.id) if w.status == "failed"]
-        assert states("away.file_of_well", well.reason, well="B05", path=path)
+        assert (ended.state, ended.progress.done) == ("failed", 0)
+        assert states("away.file_in", ended.reason, folder=small.scan)
+        assert states("retry.again", ended.reason, run=run.id[:12])
         away.rename(path)
-        assert small.client.say(run.id, "retry", {"wells": ["B05"]}).state == "queued"
+        assert small.client.say(run.id, "retry").state == "queued"
         again = wait_for(small.client, run.id)
     assert (again.state, again.reason, again.progress.done) == ("done", "", 6)
     small.tables_equal(run.id, small_run)

@@ -35,6 +35,16 @@ def job_client(url: str) -> DBOSClient:
     return DBOSClient(system_database_url=url, serializer=DBOSPortableJSONSerializer())
 
 
+def forget_jobs(settings: Settings, run_id: str) -> None:
+    """Remove what the job engine keeps of a run's jobs."""
+    client = job_client(settings.url)
+    jobs = client.list_workflows(
+        workflow_id_prefix=f"{run_id}:", load_input=False, load_output=False
+    )
+    if jobs:
+        client.delete_workflows([job.workflow_id for job in jobs])
+
+
 def submit_run(settings: Settings, inputs: RunInputs) -> str:
     """Check the inputs, write the run's record, and queue it; returns the run's id.
 

@@ -12,7 +12,7 @@ from imaging_service.database.session import find_run, well_rows
 from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow, WellRow
 from imaging_service.errors import NotFound, NotReady
 from imaging_service.files import write_bytes
-from imaging_service.jobs.durable.queue import begin_again
+from imaging_service.jobs.durable.queue import begin_again, forget_jobs
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.settings import Settings
 
@@ -85,6 +85,8 @@ def delete(settings: Settings, session: Session, run_id: str) -> None:
     if row.state in GOING_ON:
         raise NotReady(f"run {row.id[:12]} is {row.state}; cancel it before you delete it")
     identity, plate = row.id, row.plate_id
+    # First: a job that is known by its name is not run again when the plate is submitted again.
+    forget_jobs(settings, identity)
     for table in (TableRow, WellRow, ClaimRow):
         session.execute(sa.delete(table).where(col(table.run_id) == identity))
     session.delete(row)

@@ -111,6 +111,7 @@ def test_a_deleted_run_leaves_nothing(served, session, state):
     verbs.delete(served.settings, session, served.run)
     assert not served.folder.exists()
     assert not stored.exists()
+    assert jobs(session) == []
     for table in (RunRow, WellRow, TableRow, ClaimRow, PlateRow):
         assert session.exec(select(table)).all() == [], table
 
