@@ -144,6 +144,9 @@ class Verdict(BaseModel):
     author: str
     reason: str = Field("", description="Why; required for a rejection.")
     time: datetime
+    label_version: int | None = Field(
+        None, description="The version of the field's labels that the reviewer saw."
+    )
 
     @model_validator(mode="after")
     def _a_rejection_says_why(self) -> Verdict:

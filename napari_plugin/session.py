@@ -445,6 +445,9 @@ class ReviewSession:
         return track
 
     def _judge(self, **verdict: Any) -> None:
+        seen = None
+        if self.shown is not None and self._seen == (self.position, self.number, self.frame):
+            seen = self.shown.label_version
         self.run.judge(
             Verdict(
                 **(
@@ -453,6 +456,7 @@ class ReviewSession:
                         "field": self.number,
                         "author": self.author,
                         "time": datetime.now(UTC),
+                        "label_version": seen,
                     }
                     | verdict
                 )
