@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imaging_service.review.field_image import FieldImage
 from imaging_service.review.local import LocalRun
+from imaging_service.review.neurites import NEURITES
 from napari_plugin.session import ReviewSession
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -191,6 +192,9 @@ class FieldLayers:
         faults = []
         for name, labels in image.labels.items():
             layer = self._of[name]
+            if name == NEURITES and (layer.data > 1).any():
+                # A mask, whichever number the brush had.
+                layer.data = (layer.data > 0).astype(layer.data.dtype)
             painted = not np.array_equal(layer.data, labels)
             if layer not in self._layers:
                 self._layers.append(layer)
@@ -281,6 +285,14 @@ class FieldLayers:
             if number > np.iinfo(layer.data.dtype).max:
                 layer.data = layer.data.astype(np.int32)
             layer.selected_label = number
+
+    def show_neurites(self) -> Any:
+        """Show the neurites as they are corrected, and hide the graph of the last measurement."""
+        layer = self.select(NEURITES)
+        layer.visible = True
+        if GRAPH_LAYER in self._of:
+            self._of[GRAPH_LAYER].visible = False
+        return layer
 
     def name_of(self, layer: Any) -> str:
         """The name that the field gives a layer; empty for one that is not the field's."""
