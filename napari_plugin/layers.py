@@ -25,9 +25,9 @@ _COLOURS = {
     "identity": "yellow",
     "death": "gray",
 }
-# Outlines leave the pixels to be judged; puncta are little more than an outline, and the neurites'
-# mask is shown by its graph.
-_OUTLINED = ("nuclei", "somas")
+# Outlines leave the pixels to be judged; puncta are little more than an outline. The neurites' mask
+# is shown by its graph until it is traced.
+_OUTLINED = {"nuclei": 2, "somas": 2, NEURITES: 1}
 
 
 def field_layers(
@@ -68,14 +68,11 @@ def field_layers(
             )
         )
     for name, labels in image.labels.items():
+        settings = {"name": name, **place, "opacity": 0.7, "visible": name != NEURITES}
+        if name == NEURITES:
+            settings |= {"colormap": _one_colour(), "opacity": 1.0}
         # A copy: napari paints into the array that it is given.
-        layers.append(
-            (
-                labels.copy(),
-                {"name": name, **place, "opacity": 0.7, "visible": name != "neurites"},
-                "labels",
-            )
-        )
+        layers.append((labels.copy(), settings, "labels"))
     blank = np.zeros(next(iter(image.labels.values())).shape, np.uint16)
     layers.append(
         (
@@ -98,6 +95,13 @@ def field_layers(
             )
         )
     return layers
+
+
+def _one_colour() -> Any:
+    """The colour of a mask, whichever number a brush paints it with."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    return DirectLabelColormap(color_dict={0: "transparent", None: "orange"})
 
 
 def drawable(tracks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,7 +149,7 @@ class FieldLayers:
             if layer is None or layer not in self._layers:
                 layer = self._of[name] = getattr(self._viewer, f"add_{kind}")(data, **settings)
                 if kind == "labels" and name in _OUTLINED:
-                    layer.contour = 2
+                    layer.contour = _OUTLINED[name]
                 if kind == "labels":
                     layer.selected_label = 0
                 self._added(layer)

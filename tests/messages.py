@@ -363,6 +363,7 @@ SAYS = {
     "review.corrected_fields": "corrected fields: {fields}",
     "review.rejected_by": "rejected by {author}: {reason}",
     "review.all_fields_rejected": "all fields were rejected",
+    "agreement.of_neurites": r"F1 of skeletons within 3 pixels {f1}",
     "agreement.of_two": r"two reviewers, {what}, {fields} fields \({judged} judged by both\)",
     "agreement.scores": r"F1 at IoU 0\.5 {both}, mean Dice {dice}, kappa of verdicts {kappa}, the engine's F1 against the objects of both {engine}",
     "export.fields_counted": "{fields} fields in",

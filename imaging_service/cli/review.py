@@ -122,8 +122,9 @@ def agree(
     second = LocalRun(run, names[1]) if names else LocalRun(other) if other is not None else None
     measured = agreement(one, second, compartment)
     against = "engine against reviewer" if second is None else "two reviewers"
+    what = "F1 of skeletons within 3 pixels" if compartment == "neurites" else "F1 at IoU 0.5"
     figures = {
-        "F1 at IoU 0.5": measured.f1,
+        what: measured.f1,
         "mean Dice": measured.dice,
         "kappa of verdicts": measured.kappa,
     }
