@@ -277,7 +277,6 @@ SAYS = {
     "agreement.readings_of_two_runs": "are not of one run",
     "corrections.beyond_culture": "neurites_outside_of_culture: {area} µm²",
     "keys.no_neurites": "no channel of it has the role neurite",
-    "keys.nothing_under_cursor": "there is no object of {layer} under the cursor",
     "tracing.begun": "click along a neurite",
     "strokes.adds_nothing": "the line adds nothing",
     "strokes.no_neurites": "the run has no neurites",

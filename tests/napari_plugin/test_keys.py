@@ -254,9 +254,7 @@ def test_with_neurites_selected_no_key_touches_a_cell(review, run):
     for key in ("M", "X", "T"):
         point_at(viewer, "neurites", 1)
         press(key)
-        assert states("keys.nothing_under_cursor", widget.message.text(), layer="neurites") or (
-            key == "X"
-        )
+        assert states("widget.no_object", widget.message.text(), what="neurites") or (key == "X")
     assert all(np.array_equal(viewer.layers[n].data, before[n]) for n in before)
     assert widget.session.run.review.revision() == 1
 

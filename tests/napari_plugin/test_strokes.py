@@ -79,13 +79,13 @@ def test_a_traced_neurite_joins_what_is_there_and_leaves_somas_alone():
 @pytest.mark.parametrize(
     ("shown", "message"),
     [
-        (field(np.ones(SHAPE, np.uint16)), "strokes.adds_nothing"),
-        (field(empty(), np.full(SHAPE, 3, np.uint16)), "strokes.adds_nothing"),
-        (field(), "strokes.no_neurites"),
+        (field(np.ones(SHAPE, np.uint16)), says("strokes.adds_nothing")),
+        (field(empty(), np.full(SHAPE, 3, np.uint16)), says("strokes.adds_nothing")),
+        (field(), says("strokes.no_neurites")),
     ],
 )
 def test_a_line_that_adds_nothing_is_refused(shown, message):
-    with pytest.raises(ValueError, match=says(message)):
+    with pytest.raises(ValueError, match=message):
         traced(shown, [(5, 5), (5, 60)])
 
 
