@@ -201,14 +201,15 @@ class CellposeSegmenter:
         if "somas" in flows:
             bodies = keep_valid(self._follow(*flows["somas"]), field)
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
-        labels |= neurites_and_puncta(field, labels, thresholds, warnings)
+        compartments, figures = neurites_and_puncta(field, labels, thresholds, self.sizes, warnings)
+        labels |= compartments
         warnings += field.valid_area.notes()
         sure = (
             {"nuclei": mean_probability(labels["nuclei"], flows["nuclei"][1])}
             if "nuclei" in labels
             else {}
         )
-        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
+        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure, figures)
 
     def _follow(self, flows: NDArray[np.float32], logits: NDArray[np.float32]) -> Labels:
         """Cellpose's dynamics with its own defaults, on the engine's device."""

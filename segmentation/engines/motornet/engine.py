@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from segmentation.engines.classical import (
     SPOTS,
     UNCALIBRATED,
+    smoothed,
     spot_noise,
     spot_noise_of,
     spots_in_somas,
@@ -49,11 +50,12 @@ from segmentation.engines.weights import (
     motornet_checkpoint,
 )
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
+from segmentation.filters.contrast import Stretches, drawn_neurites, stretches, typical_contrast
 from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import link_somas, mean_probability, remove_small
 from segmentation.filters.margins import clipped, keep_valid, levelled
 from segmentation.filters.pipeline import in_order
-from segmentation.filters.ridges import hysteresis, remove_short
+from segmentation.filters.ridges import hysteresis
 from segmentation.filters.tiling import TileRunner
 from segmentation.sizes import Sizes
 
@@ -164,6 +166,7 @@ class Ranges:
     aggregate_shot: float | None = None
     granule_dark: float | None = None
     granule_shot: float | None = None
+    neurite_contrast: float | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,13 @@ class MotorNetSegmenter:
         if ranges.aggregate is not None:
             units = [replace(self, thresholds=ranges)._detail(f)[1] for f in fields]
             ranges = replace(ranges, aggregate_detail=float(f"{np.median(units):.6g}"))
+        if ranges.neurite is not None:
+            # Without a floor: it is relative to all neurites that the network sees.
+            open_ = replace(self, thresholds=ranges)
+            labelled = zip(fields, open_.segment_all(fields), strict=True)
+            contrast = typical_contrast([self._stretches(f, s.labels) for f, s in labelled])
+            if contrast is not None:
+                ranges = replace(ranges, neurite_contrast=float(f"{contrast:.6g}"))
         for role, _ in SPOTS:
             if (noise := spot_noise(fields, role)) is not None:
                 levels = {f"{role}_dark": noise.dark, f"{role}_shot": noise.shot}
@@ -286,10 +296,15 @@ class MotorNetSegmenter:
         band = detail(linear)
         return band, detail_unit(linear, band)
 
+    def _stretches(self, field: Field, labels: Mapping[str, Labels]) -> Stretches:
+        image = smoothed(field, "neurite", 0.0)
+        return stretches(labels["neurites"] > 0, image, field.pixel_size_um)
+
     def label(self, field: Field, flows: Half, logits: Half) -> Segmentation:
         """From the network's answer over the whole field to labels at the field's own pixels."""
         warnings = [] if self.thresholds != Ranges() else [UNCALIBRATED]
         labels: dict[str, Labels] = {}
+        figures: dict[str, float] = {}
         by_name = {name: n for n, name in enumerate(PROBABILITIES)}
         least = _SPECK * self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
         if field.has("dna"):
@@ -306,7 +321,18 @@ class MotorNetSegmenter:
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
             chance = _at(field, logits[by_name["neurites"]])
             mask = hysteresis(chance, *NEURITE_CHANCE) & (labels["somas"] == 0)
-            neurites = remove_short(mask, field.pixel_size_um).astype(np.int32)
+            image = smoothed(field, "neurite", 0.0)
+            typical = self.thresholds.neurite_contrast
+            if self.thresholds == Ranges():
+                typical = typical_contrast([stretches(mask, image, field.pixel_size_um)])
+            neurites, figures = drawn_neurites(
+                mask,
+                image,
+                field.pixel_size_um,
+                labels["somas"],
+                typical=typical,
+                floor=self.sizes.neurite_contrast,
+            )
             labels["neurites"] = clipped(neurites, field)
         for role, compartment in SPOTS:
             noise = spot_noise_of(self.thresholds, role) or spot_noise([field], role)
@@ -315,7 +341,7 @@ class MotorNetSegmenter:
         sure = {}
         if "nuclei" in labels:
             sure["nuclei"] = mean_probability(labels["nuclei"], logits[by_name["nuclei"]])
-        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
+        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure, figures)
 
     def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
         """Labels at the field's pixels: followed at half, outlined at full resolution."""
