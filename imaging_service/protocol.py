@@ -30,6 +30,7 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # Keys that came after version 0.2.0. At their defaults they are left out of the digest, so that
 # older protocols keep their digest and older runs their id.
 LATER = {
+    "segmentation": ("neurite_contrast",),
     "measurement": (
         "primary_ring_um",
         "bead_length_um",

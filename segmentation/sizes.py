@@ -34,4 +34,4 @@ class Sizes:
             "Stretches of neurite with less than this share of the contrast of the plate's median"
             " one are left out, as a tracer leaves out what is dim or out of focus."
         ),
-    ] = 0.5
+    ] = 0.3

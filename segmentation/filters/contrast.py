@@ -21,7 +21,11 @@ from segmentation.filters.ridges import remove_short
 # Half the width of the disc: wider than the thickest neurite (2.5 µm), narrower than a soma.
 _RADIUS_UM = 2.5
 # What the read-out's sensitivity to the floor is told by.
-OTHER_FLOORS = {"neurite_length_floor_30": 0.3, "neurite_length_floor_70": 0.7}
+OTHER_FLOORS = {
+    "length_ratio_floor_0": 0.0,
+    "length_ratio_floor_30": 0.3,
+    "length_ratio_floor_70": 0.7,
+}
 # Skeleton pixels under which a plate has no typical neurite.
 _LEAST_LENGTH_PX = 200
 # A lens and a camera make no line narrower than this.

@@ -33,6 +33,7 @@ from segmentation.engines.classical import (
     spots_in_somas,
 )
 from segmentation.engines.motornet.fields import (
+    RANGE_IN_NOISE,
     compress,
     compress_detail,
     detail,
@@ -70,6 +71,9 @@ NEURITE_CHANCE = (0.5, 0.8)
 # Where vehicle wells are typically this bright, a field darker than this share of it is empty, not
 # dim.
 _DNA_FLOOR = 0.3
+# Nuclei are the brightest that a stain shows: where the DNA channel reaches no further above its
+# noise than this, it holds no nuclei, and stretched noise would be seen as neurites.
+_DNA_IN_NOISE = 24.0
 # The network tells debris from nuclei itself, so only what is under this share of the smallest
 # nucleus is dropped by its size: pyknotic nuclei are small, and count.
 _SPECK = 0.4
@@ -397,7 +401,8 @@ class MotorNetSegmenter:
 
 def _range(field: Field, role: str) -> tuple[float, float]:
     """Background and span of a channel in the field's valid area."""
-    return intensity_range(field.channel(role), field.valid_area.inside)
+    in_noise = _DNA_IN_NOISE if role == "dna" else RANGE_IN_NOISE
+    return intensity_range(field.channel(role), field.valid_area.inside, in_noise)
 
 
 def _at(field: Field, logit: Half) -> Image:

@@ -1,7 +1,7 @@
 """Training samples: crops at the network's scale with their truth.
 
-They come from annotated nuclei, from phantoms, from photographs of cells without neurites and from
-traced fields. A sample is an .npz of `image` (3, Y, X) float16, linear range of `fields.normalise`;
+They come from annotated nuclei, from phantoms, and from photographs of cells without neurites. A
+sample is an .npz of `image` (3, Y, X) float16, linear range of `fields.normalise`;
 `truth` (Y, X) uint8, one bit per probability in the order of `network.PROBABILITIES` and one more,
 UNSURE, where a tracer would hesitate to draw a neurite; `flows` (4, Y/2, X/2) float16; `known` (4,)
 bool, what of the truth may be learnt; `present` (3,) bool, channels. Making them takes longer than
@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skimage.measure import label, regionprops
-from skimage.morphology import skeletonize
 
 from segmentation.engines.motornet.fields import normalise, scaled_shape, to_scale
 from segmentation.engines.motornet.negatives import read_negatives
@@ -153,49 +152,6 @@ def negative_sample(image: Image, rng: np.random.Generator) -> dict[str, NDArray
     planes = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
     planes[1] = _reflected(scaled[_random_window(scaled.shape, rng)])
     return _sample(planes, {}, (False, False, True, False), (False, True, False))
-
-
-def traced_sample(
-    planes: dict[str, Image],
-    pixel_size_um: float,
-    neurites: Labels,
-    unsure: Mask,
-    rng: np.random.Generator,
-) -> dict[str, NDArray[np.generic]]:
-    """A crop of a field in which somebody has traced the neurites.
-
-    Parameters
-    ----------
-    planes
-        Channel of each role that the field has, (Y, X) grey levels each.
-    neurites
-        Traced centre lines, (Y, X), non-zero on the line.
-    unsure
-        Where the tracer would neither draw a neurite nor deny it, (Y, X) bool.
-    """
-    pixel = pixel_size_um * float(np.exp(rng.uniform(-0.35, 0.35)))
-    zoom = pixel / PIXEL_SIZE_UM
-    shape = scaled_shape(neurites.shape, zoom)
-    window = _random_window(shape, rng)
-    stack = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
-    present = []
-    for plane, role in zip(stack, INPUTS, strict=True):
-        present.append(role in planes)
-        if role in planes:
-            plane[:] = _reflected(to_scale(normalise(planes[role]), zoom)[window])
-    # A centre line is widened after resampling, else coarse pixels would make it a ribbon.
-    line = cv2.resize((neurites > 0).astype(np.float32), shape[::-1], cv2.INTER_LINEAR) > 0.5
-    lines = cv2.dilate(skeletonize(line).astype(np.uint8), np.ones((3, 3), np.uint8))
-    doubt = cv2.resize(unsure.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
-    # How wide a neurite is was not traced: beside the line the truth is open.
-    beside = cv2.dilate(lines, np.ones((7, 7), np.uint8)) - lines
-    return _sample(
-        stack,
-        {"neurites": _reflected(lines[window])},
-        (False, False, True, False),
-        tuple(present),
-        unsure=(_reflected(doubt[window]) > 0) | (_reflected(beside[window]) > 0),
-    )
 
 
 def _random_window(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, slice]:
@@ -359,7 +315,6 @@ def main() -> None:
         default=[],
         help="folders with pictures of cells without neurites, one channel a file",
     )
-    parser.add_argument("--traces", type=Path, help="folder of traced fields, see its README")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=2400)
     parser.add_argument("--crops", type=int, default=3, help="crops of each annotated image")

@@ -31,9 +31,9 @@ from segmentation.engines.motornet.network import PROBABILITIES, MotorNet
 from segmentation.engines.weights import sha256_of
 
 # What a batch is made of, in sixteenths. A kind without samples leaves its part to the phantoms.
-SHARES = {"phantom": 6, "nuclei": 5, "negative": 3, "traced": 2}
+SHARES = {"phantom": 8, "nuclei": 5, "negative": 3}
 # Kinds without which nothing would be learnt of nuclei, or of somas.
-_NEEDED = ("phantom", "nuclei")
+_NEEDED = ("nuclei", "phantom")
 # Thin structures are few of the pixels: a missed one must weigh.
 _POSITIVE_WEIGHT = (1.0, 1.0, 2.0, 10.0)
 _FLOW_SCALE = 5.0
@@ -78,7 +78,7 @@ class Batches:
     def __init__(self, samples: Mapping[str, Sequence[Sample]], plan: Plan) -> None:
         self.samples, self.plan = samples, plan
         kinds = [k for k, share in SHARES.items() for _ in range(share)]
-        self.kinds = [k if samples.get(k) else _NEEDED[0] for k in kinds]
+        self.kinds = [k if samples.get(k) else "phantom" for k in kinds]
 
     def __getitem__(self, step: int) -> tuple[Tensor, ...]:
         """The batch of step `step`."""

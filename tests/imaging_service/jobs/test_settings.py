@@ -41,6 +41,7 @@ CHANGES = {
     "segmentation.min_nucleus_area_um2": (40.0, ("engine.sizes",)),
     "segmentation.neurite_width_um": (2.0, ("engine.sizes",)),
     "segmentation.max_soma_reach_um": (9.0, ("engine.sizes",)),
+    "segmentation.neurite_contrast": (0.5, ("engine.sizes",)),
     "segmentation.engine": ("classical", ("inputs",)),
     "segmentation.checkpoint_sha256": ("0" * 64, ("engine",)),
     "measurement.ring_um": (2.0, MEASURED),
