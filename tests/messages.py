@@ -13,6 +13,7 @@ SAYS = {
     "calibration.one_field_left": "scan Small-1: 1 of 6 vehicle fields can be",
     "calibration.none_readable": "0 of 6 vehicle fields can be calibrated on, 2 are needed",
     "calibration.out_of_focus": "0 of 6 vehicle fields .* B02 field 1 .*: out of focus",
+    "traces.unknown_split": "split '{split}' is not one of tuning, test",
     "threshold.not_positive": "{key} = ",
     "field.valid_area_shape": "the valid area is",
     "well.mixes_upper_and_lower_case": "mixes upper and lower case",

@@ -126,7 +126,7 @@ def test_harder_pictures_keep_every_nucleus_and_its_place():
         hazy += np.median(outside) > 0.02
         dimmed += picture[labels == 1].mean() < 0.7
         # What was added has light of its own.
-        for extra in range(4, int(found.max()) + 1):
+        for extra in np.unique(found[found > 3]):
             assert picture[found == extra].mean() > 0.05
     assert 8 < crowded < 24
     assert 8 < hazy < 36
