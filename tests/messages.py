@@ -136,6 +136,7 @@ SAYS = {
     "engine.unknown": "unknown segmentation engine 'magic'; known: cellpose, classical",
     "engine.unknown_device": "unknown device",
     "classical.no_field": "no field to calibrate on",
+    "motornet.nothing_to_learn": "nothing can be learnt from labels of nuclei with channels neurite",
     "motornet.checkpoint_of_another_plan": "belongs to another plan",
     "motornet.no_samples": r"no nuclei samples.*motornet\.samples",
     "motornet.sample_missing": "00000003",

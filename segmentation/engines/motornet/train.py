@@ -188,7 +188,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        _follow(average, network, min(plan.average, step / (step + 10)))
+        follow(average, network, min(plan.average, step / (step + 10)))
         value = float(loss.detach())
         seen = 0.98 * seen + 0.02 * value if seen else value
         if step % 50 == 0:
@@ -202,7 +202,8 @@ def train(
     return average
 
 
-def _follow(average: MotorNet, network: MotorNet, keep: float) -> None:
+def follow(average: MotorNet, network: MotorNet, keep: float) -> None:
+    """Move the averaged network towards the trained one: `keep` of what it was stays."""
     with torch.no_grad():
         for mine, theirs in zip(
             average.state_dict().values(), network.state_dict().values(), strict=True
