@@ -61,6 +61,13 @@ class AnnotationError(ServiceError, ValueError):
     http_status = 422
 
 
+class ModelRefused(ServiceError, ValueError):
+    """A model's folder, the fields it is to learn from, or its promotion is refused."""
+
+    code = "model_refused"
+    http_status = 422
+
+
 class RegistryRefused(ServiceError, ValueError):
     """The line registry's file is wrong."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.cli import models as model_commands
 from imaging_service.cli import plate_map as plate_map_commands
 from imaging_service.cli import registry as registry_commands
 from imaging_service.cli import review as review_commands
@@ -35,6 +36,8 @@ app = typer.Typer(
     help="From a plate scan of iPSC motor neurons to per-line drug-response tables.",
 )
 
+for command in (model_commands.train, model_commands.show, model_commands.promote):
+    segmentation_commands.models.command(command.__name__)(command)
 app.add_typer(segmentation_commands.models, name="models")
 app.add_typer(segmentation_commands.bench, name="bench")
 app.add_typer(plate_map_commands.plate_map, name="plate-map")

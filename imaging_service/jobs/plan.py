@@ -202,7 +202,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
         roles=roles,
         pixel_size_um=pixel_size,
         engine=engine,
-        packages=_versions(),
+        packages=package_versions(),
         source_files=files,
         wells=tuple(w.name for w in join.matched),
         skipped={w.name: "in the plate map, but not in the scan" for w in join.only_in_map},
@@ -333,7 +333,8 @@ def _engine(inputs: RunInputs) -> dict[str, Any]:
         raise EngineError(f"engine {inputs.engine}: {error}") from error
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that numbers depend on, as far as they are installed."""
     versions = {}
     for name in PACKAGES:
         try:

@@ -31,6 +31,7 @@ from segmentation.engines.weights import (
     Checkpoint,
     WeightsError,
     cellpose_checkpoint,
+    inherited,
     local_checkpoint,
     refuse_pickle,
 )
@@ -77,9 +78,9 @@ def create(
         )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
-    is_path = "/" in name or "\\" in name or Path(name).is_file()
+    is_path = "/" in name or "\\" in name or Path(name).exists()
     checkpoint = (
-        local_checkpoint(Path(name), pinned_sha256=sha256)
+        inherited(local_checkpoint(Path(name), pinned_sha256=sha256))
         if is_path
         else cellpose_checkpoint(name, pinned_sha256=sha256)
     )

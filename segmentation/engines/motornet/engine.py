@@ -13,6 +13,7 @@ counted whatever their stain; the plate gives its floor.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -86,7 +87,9 @@ _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 def create(
     model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None
 ) -> MotorNetSegmenter:
-    """Registry entry: the shipped weights, or `model`, a .safetensors file of another training."""
+    """Registry entry: the shipped weights, or `model`: a promoted model's folder (`model_folder`),
+    or a .safetensors file of another training.
+    """
     try:
         import torch
         from safetensors import SafetensorError
@@ -119,12 +122,21 @@ def create(
         raise WeightsError(
             f"{checkpoint.name} does not hold motornet's weights: its parameters have other names"
         )
-    precision = _precision(chosen)
-    network = _fused(network.eval()).to(
-        chosen, getattr(torch, precision), memory_format=torch.channels_last
-    )
     name = f"motornet:{model}" if model else "motornet"
-    return MotorNetSegmenter(name, checkpoint, chosen, precision, network, sizes=sizes or Sizes())
+    return segmenter_of(network, checkpoint, chosen, name, sizes)
+
+
+def segmenter_of(
+    network: Any, checkpoint: Checkpoint, device: str, name: str, sizes: Sizes | None = None
+) -> MotorNetSegmenter:
+    """The engine of a network in memory, which is copied: one that is being trained stays so."""
+    import torch
+
+    precision = _precision(device)
+    ready = _fused(copy.deepcopy(network).eval()).to(
+        device, getattr(torch, precision), memory_format=torch.channels_last
+    )
+    return MotorNetSegmenter(name, checkpoint, device, precision, ready, sizes=sizes or Sizes())
 
 
 def _precision(device: str) -> str:

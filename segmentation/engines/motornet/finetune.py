@@ -70,11 +70,12 @@ def finetune(
     evaluate: Callable[[MotorNet], Evaluated],
     *,
     device: str = "cpu",
-    seen: Callable[[dict[str, float | None]], None] = lambda row: None,
+    seen: Callable[[Sequence[dict[str, float | None]]], None] = lambda curve: None,
 ) -> Trained:
     """Train from `start`; the weights with the best score are OUT/weights.safetensors.
 
-    The first row of the curve, step 0, is the network as it was. `seen` is called with each row.
+    The first row of the curve, step 0, is the network as it was. `seen` is called with
+    the curve after each evaluation.
     Raises ValueError for a checkpoint of another plan in `out`.
     """
     torch.manual_seed(plan.seed)
@@ -100,7 +101,7 @@ def finetune(
         best, best_step = state["best"], state["best_step"]
     else:
         curve.append({"step": 0, "loss": None} | dict(evaluate(average).row))
-        seen(curve[-1])
+        seen(curve)
     _frozen_statistics(network)
     losses: list[float] = []
     ended = _end(plan, first, best_step)
@@ -123,7 +124,7 @@ def finetune(
             continue
         answer = evaluate(average)
         curve.append({"step": step, "loss": float(np.mean(losses))} | dict(answer.row))
-        seen(curve[-1])
+        seen(curve)
         losses = []
         if answer.score > best:
             best, best_step = answer.score, step

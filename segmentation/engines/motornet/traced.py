@@ -26,7 +26,7 @@ _COVERED = 0.3
 def traced_samples(
     field: Field, labels: Mapping[str, Labels], side: int = SIDE
 ) -> list[dict[str, NDArray[np.generic]]]:
-    """Samples (side, side) that cover a field, with the truth of `labels` (nuclei, somas, neurites).
+    """Samples (side, side) that cover a field; `labels` are nuclei, somas and neurites.
 
     Raises ValueError where nothing of it can be learnt from the field's channels.
     """
