@@ -11,7 +11,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from imaging_service.errors import ProtocolError
@@ -30,7 +38,7 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # Keys that came after version 0.2.0. At their defaults they are left out of the digest, so that
 # older protocols keep their digest and older runs their id.
 LATER = {
-    "segmentation": ("neurite_contrast",),
+    "segmentation": ("neurite_contrast", "neurite_probability"),
     "measurement": (
         "primary_ring_um",
         "bead_length_um",
@@ -133,6 +141,19 @@ class Segmentation(Sizes):
         Field(pattern="^[0-9a-f]{64}$"),
         meaning("Refuse a checkpoint file with another digest."),
     ] = None
+    neurite_probability: Annotated[
+        float | None,
+        Field(gt=0, lt=1),
+        meaning(
+            "The network's probability at which a pixel is neurite; the engine's if not given."
+        ),
+    ] = None
+
+    def settings_digest(self) -> str:
+        """SHA-256 (hex) of what an accuracy holds for, apart from the engine and its weights."""
+        values = TypeAdapter(Segmentation).dump_python(self, mode="json")
+        kept = {k: v for k, v in values.items() if k not in ("engine", "checkpoint_sha256")}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -176,6 +197,26 @@ class Response(_Part):
     )
 
 
+Figure = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+
+
+class Accuracy(_Part):
+    """How well an engine agrees with traced fields of this assay; `calibrate` writes it.
+
+    It decides no number. A figure is (value, low, high), or (value,) where too few wells were
+    traced for an interval. It holds for one engine, its weights and the settings of
+    [segmentation], and for no other.
+    """
+
+    engine: str
+    weights_sha256: str = ""
+    settings_sha256: str
+    fields: int = Field(ge=1)
+    wells: int = Field(ge=1)
+    runs: tuple[str, ...] = Field(min_length=1, description="Runs whose fields were traced.")
+    figures: dict[str, Figure]
+
+
 class AssayProtocol(_Part):
     """A checked protocol. Equal content gives an equal digest.
 
@@ -199,6 +240,7 @@ class AssayProtocol(_Part):
     quality: QualityLimits = QualityLimits()
     survival: Survival | None = None
     response: Response = Response()
+    accuracy: Accuracy | None = None
 
     @model_validator(mode="after")
     def _what_survival_needs(self) -> AssayProtocol:
@@ -237,8 +279,8 @@ class AssayProtocol(_Part):
         return value
 
     def digest(self) -> str:
-        """SHA-256 (hex) of everything that decides numbers; the notes are left out."""
-        content = self.model_dump(mode="json", exclude={"notes"})
+        """SHA-256 (hex) of everything that decides numbers; notes and accuracy are left out."""
+        content = self.model_dump(mode="json", exclude={"notes", "accuracy"})
         for section, keys in LATER.items():
             part = getattr(self, section)
             defaults = {f.name: f.default for f in fields(part)} if part is not None else {}

@@ -8,6 +8,11 @@ from __future__ import annotations
 import re
 
 SAYS = {
+    "accuracy.other_engine": "but the run was segmented by {named}",
+    "calibrate.learnt_from": "{place}: the model learnt from this well",
+    "calibrate.one_well": r"1 traced fields of 1 well\(s\) cannot be cross-validated",
+    "calibrate.run_without_record": "without the run's record and calibration",
+    "calibrate.several_protocols": "different protocols",
     "calibration.fields_left_out": r"field 1 \(.*blank\); field 3 \(.*\); field 6 \(",
     "calibration.no_field_shows_cells": "none of the 2 fields can be calibrated on: field 1",
     "calibration.one_field_left": "scan Small-1: 1 of 6 vehicle fields can be",

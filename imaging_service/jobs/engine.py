@@ -31,10 +31,22 @@ def load_engine(protocol: AssayProtocol, name: str, device: str) -> Segmenter:
 def _engine(part: Segmentation, name: str, device: str) -> Segmenter:
     # Engines describe themselves with their sizes, and with nothing else of the protocol.
     sizes = Sizes(**{f.name: getattr(part, f.name) for f in fields(Sizes)})
-    pinned = {} if part.checkpoint_sha256 is None else {"sha256": part.checkpoint_sha256}
+    given: dict[str, Any] = {
+        option: value
+        for option, value in (
+            ("sha256", part.checkpoint_sha256),
+            ("neurite_probability", part.neurite_probability),
+        )
+        if value is not None
+    }
+    if "neurite_probability" in given and name.partition(":")[0] != "motornet":
+        raise ValueError(
+            "segmentation.neurite_probability is a number of the engine motornet; remove it from"
+            " the protocol, or choose motornet"
+        )
     if Served.network is None or device == "cpu" or not is_served(name):
-        return load_segmenter(name, device=device, sizes=sizes, **pinned)
+        return load_segmenter(name, device=device, sizes=sizes, **given)
     network = RemoteNetwork(Served.network, name, part.checkpoint_sha256)
-    engine: Any = load_segmenter(name, device="cpu", sizes=sizes, **pinned)
+    engine: Any = load_segmenter(name, device="cpu", sizes=sizes, **given)
     asking: Segmenter = engine.asking(network, **network.describe())
     return asking

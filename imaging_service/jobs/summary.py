@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from imaging_service.files import write_bytes
+from imaging_service.jobs.accuracy import accuracy_of
 from imaging_service.jobs.curves import write_curves
 from imaging_service.jobs.records import (
     LABEL_VERSION,
@@ -194,6 +195,7 @@ def run_json(
     content = dump(record)
     content["calibration"] = dump(calibration)
     content["label_version"] = LABEL_VERSION
+    content["accuracy"] = accuracy_of(record.inputs.protocol, record.engine)
     content["wells"] = {
         name: {"status": status, "reason": reason}
         for name, (status, reason) in sorted(ended.items())

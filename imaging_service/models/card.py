@@ -11,16 +11,7 @@ from typing import Any
 from imaging_service.errors import ModelRefused
 from imaging_service.files import write_bytes
 from segmentation.engines import model_folder
-
-_NAMES = {
-    "neurite_f1": "Neurites, F1 at 3 px",
-    "length_error": "Neurite length, median error of a field",
-    "length_bias": "Neurite length of all fields, bias",
-    "count_error": "Cells, median error of a field's count",
-    "nuclei_ap": "Nuclei, AP at IoU 0.5",
-    "soma_ap": "Somas, AP at IoU 0.5",
-}
-_PER_CENT = ("length_error", "length_bias", "count_error")
+from segmentation.scoring.figures import NAMES, figure_value
 
 
 def card_of(folder: Path) -> str:
@@ -62,10 +53,10 @@ def card(content: Mapping[str, Any], decided: Mapping[str, Any] | None) -> str:
         "|---|---|---|",
     ]
     before, after = evidence["before"], evidence["after"]
-    for name, words in _NAMES.items():
+    for name, words in NAMES.items():
         if name in after["held_out"]:
             old, new = before["held_out"][name], after["held_out"][name]
-            lines.append(f"| {words} | {_number(name, old['value'])} | {_figure(name, new)} |")
+            lines.append(f"| {words} | {figure_value(name, old['value'])} | {_figure(name, new)} |")
     lines += ["", "| Frozen benchmark (drawings) | before | after |", "|---|---|---|"]
     lines += [
         f"| {name} | {value:.3f} | {after['benchmark'][name]:.3f} |"
@@ -109,12 +100,8 @@ def _places(fields: list[Mapping[str, Any]]) -> str:
     )
 
 
-def _number(name: str, value: float) -> str:
-    return f"{100 * value:.1f} %" if name in _PER_CENT else f"{value:.3f}"
-
-
 def _figure(name: str, figure: Mapping[str, Any]) -> str:
-    value = _number(name, figure["value"])
+    value = figure_value(name, figure["value"])
     if figure["low"] is None:
         return f"{value} (no interval: {figure['wells']} well(s))"
-    return f"{value} ({_number(name, figure['low'])} … {_number(name, figure['high'])})"
+    return f"{value} ({figure_value(name, figure['low'])} … {figure_value(name, figure['high'])})"

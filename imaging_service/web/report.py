@@ -20,6 +20,7 @@ from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
 from plate_maps.conditions import format_dose
+from segmentation.scoring.figures import figure_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 420
@@ -82,6 +83,7 @@ def environment() -> Environment:
     )
     env.filters["number"] = number
     env.filters["dose"] = format_dose
+    env.filters["accuracy"] = figure_words
     return env
 
 

@@ -69,6 +69,8 @@ Half = NDArray[np.float16]
 NUCLEI_LOGIT = 0.25
 SOMA_LOGIT = 0.0
 NEURITE_CHANCE = (0.5, 0.8)
+# Where the lower one is another, the upper one is as far on the way from it to certainty.
+_SURE = 0.6
 # Where vehicle wells are typically this bright, a field darker than this share of it is empty, not
 # dim.
 _DNA_FLOOR = 0.3
@@ -85,10 +87,17 @@ _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 
 
 def create(
-    model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None
+    model: str,
+    *,
+    device: str = "auto",
+    sizes: Sizes | None = None,
+    sha256: str | None = None,
+    neurite_probability: float | None = None,
 ) -> MotorNetSegmenter:
-    """Registry entry: the shipped weights, or `model`: a promoted model's folder (`model_folder`),
-    or a .safetensors file of another training.
+    """Registry entry: the shipped weights, or a `model` of the laboratory's own.
+
+    That is a promoted model's folder (`model_folder`) or a .safetensors file. Above
+    `neurite_probability` (0.5) a pixel is neurite.
     """
     try:
         import torch
@@ -123,7 +132,8 @@ def create(
             f"{checkpoint.name} does not hold motornet's weights: its parameters have other names"
         )
     name = f"motornet:{model}" if model else "motornet"
-    return segmenter_of(network, checkpoint, chosen, name, sizes)
+    engine = segmenter_of(network, checkpoint, chosen, name, sizes)
+    return engine if neurite_probability is None else engine.with_neurites(neurite_probability)
 
 
 def segmenter_of(
@@ -198,11 +208,17 @@ class MotorNetSegmenter:
     sizes: Sizes = field(default_factory=Sizes)
     # The network of another process, where one holds it for many; labels are then made here.
     asked: Callable[[Half], tuple[Half, ...]] | None = field(default=None, repr=False)
+    neurite_chance: tuple[float, float] = NEURITE_CHANCE
 
     @property
     def _here(self) -> str:
         """Device that follows the flows."""
         return self.device if self.asked is None else "cpu"
+
+    def with_neurites(self, probability: float) -> MotorNetSegmenter:
+        """A copy that takes pixels above a probability for neurite, in pieces with a surer one."""
+        sure = round(probability + _SURE * (1 - probability), 6)
+        return replace(self, neurite_chance=(probability, sure))
 
     def describe(self) -> dict[str, object]:
         """Weights with sha256 and licence, device, precision, and all numbers that decide."""
@@ -214,7 +230,7 @@ class MotorNetSegmenter:
             "thresholds": vars(self.thresholds),
             "sizes": vars(self.sizes),
             "pixel_size_um": PIXEL_SIZE_UM,
-            "neurite_probability": list(NEURITE_CHANCE),
+            "neurite_probability": list(self.neurite_chance),
         }
 
     def calibrate(self, fields: Sequence[Field]) -> MotorNetSegmenter:
@@ -272,6 +288,12 @@ class MotorNetSegmenter:
         answers = runner.run(in_order(self.prepare, noted(), workers))
         paired = ((kept.popleft(), outputs) for outputs in answers)
         yield from in_order(lambda pair: self.label(pair[0], *pair[1]), paired, workers)
+
+    def answer(self, field: Field) -> tuple[Half, Half]:
+        """The network's flows and logits of a field, which `label` takes with any settings."""
+        runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
+        flows, logits = next(iter(runner.run([self.prepare(checked_field(field))])))
+        return flows, logits
 
     def prepare(self, field: Field) -> Half:
         """Network input (3, Y', X') float16 at PIXEL_SIZE_UM.
@@ -336,7 +358,7 @@ class MotorNetSegmenter:
             bodies = remove_small(keep_valid(bodies, field), least_body)
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
             chance = _at(field, logits[by_name["neurites"]])
-            mask = hysteresis(chance, *NEURITE_CHANCE) & (labels["somas"] == 0)
+            mask = hysteresis(chance, *self.neurite_chance) & (labels["somas"] == 0)
             image = smoothed(field, "neurite", 0.0)
             typical = self.thresholds.neurite_contrast
             if self.thresholds == Ranges():

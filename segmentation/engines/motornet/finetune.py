@@ -37,7 +37,7 @@ class FinePlan(Plan):
 
     steps: int = 600
     batch: int = 8
-    rate: float = 5e-4
+    rate: float = 2e-4
     average: float = 0.98
     samples: str = ""  # digest of what it is trained on
     every: int = 50
@@ -100,7 +100,7 @@ def finetune(
         curve, first = state["curve"], state["step"]
         best, best_step = state["best"], state["best_step"]
     else:
-        curve.append({"step": 0, "loss": None} | dict(evaluate(average).row))
+        curve.append(_row(0, None, evaluate(average)))
         seen(curve)
     _frozen_statistics(network)
     losses: list[float] = []
@@ -110,10 +110,10 @@ def finetune(
     ):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * _course(step, plan.steps)
-        images, wanted, wanted_flows, known = (part.to(device) for part in batch)
+        images, *truth = (part.to(device) for part in batch)
         with torch.autocast(device, torch.bfloat16):
             flows, logits = network(images.to(memory_format=torch.channels_last))
-        loss = loss_of(flows.float(), logits.float(), wanted, wanted_flows, known)
+        loss = loss_of(flows.float(), logits.float(), *truth)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -123,7 +123,7 @@ def finetune(
         if step % plan.every and step != plan.steps:
             continue
         answer = evaluate(average)
-        curve.append({"step": step, "loss": float(np.mean(losses))} | dict(answer.row))
+        curve.append(_row(step, float(np.mean(losses)), answer))
         seen(curve)
         losses = []
         if answer.score > best:
@@ -146,6 +146,11 @@ def finetune(
         if ended:
             break
     return Trained(tuple(curve), best_step, ended)
+
+
+def _row(step: int, loss: float | None, answer: Evaluated) -> dict[str, float | None]:
+    row: dict[str, float | None] = {"step": step, "loss": loss}
+    return row | dict(answer.row)
 
 
 def _end(plan: FinePlan, step: int, best_step: int) -> str:

@@ -19,14 +19,19 @@ from segmentation.field import Field, Labels, Mask
 
 # What a person can trace that the network gives, and the channel that it is seen in.
 TRACED = {"nuclei": "dna", "somas": "neurite", "neurites": "neurite"}
+# How wide a neurite is was not traced: this far (in pixels) beside its line the truth is open.
+_BESIDE = 3
 # A pixel at the network's scale belongs to a mask that covers this share of it.
 _COVERED = 0.3
 
 
 def traced_samples(
-    field: Field, labels: Mapping[str, Labels], side: int = SIDE
+    field: Field, labels: Mapping[str, Labels], side: int = SIDE, unsure: Mask | None = None
 ) -> list[dict[str, NDArray[np.generic]]]:
     """Samples (side, side) that cover a field; `labels` are nuclei, somas and neurites.
+
+    Where a pixel is `unsure` (Y, X), or outside the field's valid area, the truth of neurites is
+    open: a tracer would neither draw one nor deny it.
 
     Raises ValueError where nothing of it can be learnt from the field's channels.
     """
@@ -52,6 +57,14 @@ def traced_samples(
     }
     if "neurites" in truth and "somas" in truth:
         truth["neurites"][truth["somas"] > 0] = 0
+    inside = field.valid_area.inside
+    doubt = np.zeros(field.shape, bool) if unsure is None else unsure
+    truth["open"] = _resized((doubt if inside is None else doubt | ~inside).astype(np.int32), shape)
+    if "neurites" in truth:
+        beside = cv2.dilate(
+            (truth["neurites"] > 0).astype(np.uint8), np.ones((2 * _BESIDE + 1,) * 2, np.uint8)
+        )
+        truth["open"] = np.where(truth["neurites"] > 0, 0, truth["open"] | beside)
     present = np.array([field.has(role) for role in INPUTS])
     return [
         _piece(planes, truth, np.array(known), present, (y, x), side)
@@ -94,11 +107,12 @@ def _piece(
     corner: tuple[int, int],
     side: int,
 ) -> dict[str, NDArray[np.generic]]:
+    """One sample. The bit behind those of the probabilities is where neurites are open."""
     y, x = corner
     window = slice(y, y + side), slice(x, x + side)
     bits = np.zeros((side, side), np.uint8)
     labels_of: dict[str, Labels] = {}
-    for bit, name in enumerate(PROBABILITIES):
+    for bit, name in enumerate((*PROBABILITIES, "open")):
         if name in truth:
             labels_of[name] = _grown(truth[name][window].astype(np.float32), side).astype(np.int32)
             bits |= ((labels_of[name] > 0) << bit).astype(np.uint8)

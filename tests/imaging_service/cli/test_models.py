@@ -46,7 +46,9 @@ def test_train_leaves_out_what_consent_forbids_and_says_so(export, tmp_path, ask
     done = run("models", "train", "--fields", export, "--out", tmp_path / "m", "--steps", 7)
     assert done.exit_code == 0
     assert [f.record.line for f in asked["fields"]] == ["L2"]
-    assert states("models.consent_forbids", done.output, place="left out: Small-1 B02 field 1", line="L1")
+    assert states(
+        "models.consent_forbids", done.output, place="left out: Small-1 B02 field 1", line="L1"
+    )
     assert len(asked["left_out"]) == 1
     assert asked["effort"].steps == 7
 

@@ -20,7 +20,7 @@ def test_a_card_is_made_from_the_models_files(trained):
         "Not promoted",
         "L0: unknown",
         "Left out: P9: NMDS",
-        "| Neurites, F1 at 3 px |",
+        "| neurites, F1 at 3 px |",
         "| neurite_f1 |",
         "| live_density, fields held out |",
     ):

@@ -10,6 +10,7 @@ from segmentation.engines.motornet.traced import traced_samples
 from tests.messages import says
 
 NUCLEI, SOMAS, NEURITES, PUNCTA = (1 << i for i in range(len(PROBABILITIES)))
+OPEN = 1 << len(PROBABILITIES)
 
 
 def drawn(px, shape=(120, 200), width=1):
@@ -35,6 +36,10 @@ def test_the_truth_lies_where_it_was_drawn_at_any_pixel_size(px):
     drawn_rows = np.flatnonzero(truth[:100, column] & NEURITES)
     assert abs(drawn_rows.mean() - row) <= 1.5
     assert 3 <= len(drawn_rows) <= 4
+    # How wide it is was not traced; far from it there is none.
+    above, below = int(drawn_rows.min()), int(drawn_rows.max())
+    assert truth[above - 2, column] == truth[below + 2, column] == OPEN
+    assert truth[above - 6, column] == truth[below + 6, column] == 0
     assert truth[row, round(10 / 0.325)] == NUCLEI | SOMAS
 
 
@@ -48,6 +53,16 @@ def test_what_was_not_traced_is_not_known():
     without_dna = Field(field.pixels[1:], ("neurite",), 0.325)
     (somas,) = traced_samples(without_dna, labels, side=208)
     assert list(somas["known"]) == [False, True, True, False]
+
+
+def test_where_a_tracer_was_unsure_nothing_is_learnt():
+    field, labels = drawn(0.325)
+    unsure = np.zeros(field.shape, bool)
+    unsure[100:] = True
+    (sample,) = traced_samples(field, labels, side=208, unsure=unsure)
+    truth = np.asarray(sample["truth"])
+    assert (truth[100:120, 60:200] == OPEN).all()
+    assert (truth[60:100, 60:200] == 0).all()
 
 
 def test_pieces_cover_a_field():

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from imaging_service.jobs.accuracy import AccuracyStatus, accuracy_of
+from imaging_service.protocol import parse_protocol
+from tests.messages import states
+
+ENGINE = {"engine": "motornet", "checkpoint": {"sha256": "ab" * 32}}
+
+
+def protocol(**more):
+    """A protocol with the accuracy of its engine and settings."""
+    content = {"name": "p", "channels": {"dna": 1}, "segmentation": {"neurite_probability": 0.4}}
+    settings = parse_protocol(content, "p").segmentation.settings_digest()
+    accuracy = {
+        "engine": "motornet",
+        "weights_sha256": "ab" * 32,
+        "settings_sha256": settings,
+        "fields": 8,
+        "wells": 4,
+        "runs": ["r"],
+        "figures": {"neurite_f1": [0.91, 0.88, 0.93]},
+    }
+    return parse_protocol(content | {"accuracy": accuracy | more}, "p")
+
+
+def test_the_figure_of_this_assay_is_carried():
+    carried = accuracy_of(protocol(), ENGINE)
+    assert carried["status"] == AccuracyStatus.MEASURED
+    assert carried["figures"] == {"neurite_f1": [0.91, 0.88, 0.93]}
+    assert (carried["fields"], carried["wells"]) == (8, 4)
+
+
+def test_no_general_figure_stands_in_for_one_of_this_assay():
+    content = {"name": "p", "channels": {"dna": 1}}
+    carried = accuracy_of(parse_protocol(content, "p"), ENGINE)
+    assert (carried["status"], carried["figures"]) == (AccuracyStatus.NOT_MEASURED, {})
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"engine": "classical"},
+        {"engine": "motornet:x", "checkpoint": {"sha256": "ab" * 32}},
+        {"engine": "motornet", "checkpoint": {"sha256": "cd" * 32}},
+    ],
+)
+def test_a_figure_of_another_engine_is_not_carried(engine):
+    carried = accuracy_of(protocol(), engine)
+    assert (carried["status"], carried["figures"]) == (AccuracyStatus.OTHER_ENGINE, {})
+    assert states("accuracy.other_engine", carried["reason"], named=engine["engine"])
+
+
+def test_a_figure_of_other_settings_is_not_carried():
+    known = protocol()
+    other = replace(known.segmentation, neurite_probability=0.5)
+    carried = accuracy_of(known.model_copy(update={"segmentation": other}), ENGINE)
+    assert (carried["status"], carried["figures"]) == (AccuracyStatus.OTHER_SETTINGS, {})
+    # Which engine and which digest the protocol names is judged by what ran.
+    pinned = replace(known.segmentation, checkpoint_sha256="ab" * 32)
+    carried = accuracy_of(known.model_copy(update={"segmentation": pinned}), ENGINE)
+    assert carried["status"] == AccuracyStatus.MEASURED
+
+
+def test_a_figure_decides_no_number():
+    without = protocol().model_copy(update={"accuracy": None})
+    assert without.digest() == protocol().digest()
