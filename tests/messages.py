@@ -10,6 +10,7 @@ import re
 SAYS = {
     "accuracy.other_engine": "but the run was segmented by {named}",
     "calibrate.learnt_from": "{place}: the model learnt from this well",
+    "calibrate.no_sizes": "engine other takes no sizes",
     "calibrate.one_well": r"1 traced fields of 1 well\(s\) cannot be cross-validated",
     "calibrate.run_without_record": "without the run's record and calibration",
     "calibrate.several_protocols": "different protocols",

@@ -89,12 +89,14 @@ def submit(submission: Submission, settings: SettingsDep, session: SessionDep) -
     from imaging_service.protocol import parse_protocol
 
     scan = _allowed(Path(submission.scan), settings)
-    model = (submission.engine or "").partition(":")[2]
-    if "/" in model or "\\" in model:
-        _allowed(Path(model), settings)
     protocol = parse_protocol(
         submission.protocol, str(submission.protocol.get("name", "of the submission"))
     )
+    kind, _, model = (submission.engine or protocol.segmentation.engine).partition(":")
+    # A model of motornet is always a path; another engine's may be a published name.
+    is_path = "/" in model or "\\" in model or Path(model).exists()
+    if model and (kind == "motornet" or is_path):
+        _allowed(Path(model), settings)
     try:
         content = base64.b64decode(submission.plate_map_base64, validate=True)
     except ValueError as error:

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from imaging_service.errors import EngineError, ModelRefused, StoreError
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
 from imaging_service.jobs.review.reviewed import reviewed_fields
-from imaging_service.jobs.scan import camera_field
 from imaging_service.models.fields import TracedField, traced_fields
+from imaging_service.models.plate_engine import (
+    PROBABILITY,
+    Numbers,
+    PlateEngine,
+    Segment,
+    checkpoint_of,
+    learnt_from,
+)
 from imaging_service.models.scores import (
     FieldScore,
     Figure,
@@ -29,22 +35,15 @@ from imaging_service.models.scores import (
 )
 from imaging_service.protocol import Accuracy, AssayProtocol
 from imaging_service.review.local import LocalRun
-from imaging_service.store import plates
-from plate_maps import Well
 from plate_maps.registry import Line
 from segmentation import Segmenter
-from segmentation.engines import model_folder
-from segmentation.engines.motornet.engine import MotorNetSegmenter
-from segmentation.field import Labels
 
 # Values that are tried, in the order in which the numbers are chosen.
 CANDIDATES: dict[str, tuple[float, ...]] = {
-    "neurite_probability": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    "neurite_contrast": (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+    PROBABILITY: (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     "min_nucleus_area_um2": (10.0, 15.0, 20.0, 30.0, 40.0, 60.0),
 }
-_OF_MOTORNET = ("neurite_probability",)
-Numbers = tuple[tuple[str, float], ...]
-Segment = Callable[[Numbers], Mapping[str, Labels]]
 Loss = Callable[[Sequence[FieldScore]], float | None]
 
 
@@ -99,19 +98,20 @@ def calibrate_assay(
         raise ModelRefused("the runs have different engines; say which with --engine")
     loaded = _loaded(protocol, name, device)
     notes: list[str] = []
-    learnt = _learnt(name)
+    learnt = learnt_from(name)
     traced, segment_of = [], []
+    current: dict[str, float] = {}
     for run, record in zip(runs, records, strict=True):
         given, left_out = traced_fields(reviewed_fields(run, lines, registry), lines)
         notes += left_out
-        calibrated = _calibrated(loaded, record, load(Calibration, RunFolder(run.root).calibration))
+        plate = PlateEngine(loaded, record, load(Calibration, RunFolder(run.root).calibration))
+        current = plate.current()
         for one in given:
             if (one.record.plate_digest, one.record.well) in learnt:
                 notes.append(f"{one.name}: the model learnt from this well")
                 continue
-            truth = _as_measured(one, run, record)
-            traced.append(truth)
-            segment_of.append(_segment(calibrated, truth))
+            traced.append(plate.as_measured(one))
+            segment_of.append(plate.segment(traced[-1]))
     wells = list(dict.fromkeys(_well(t) for t in traced))
     if len(wells) < 2:
         why = "".join(f"\n  - {note}" for note in notes)
@@ -120,8 +120,7 @@ def calibrate_assay(
             f" correct or accept fields of at least two wells{why}"
         )
     scores = _Scores(traced, segment_of)
-    names = [n for n in CANDIDATES if n not in _OF_MOTORNET or _is_motornet(loaded)]
-    start: Numbers = tuple((n, _current(protocol, loaded, n)) for n in names)
+    start: Numbers = tuple((n, current[n]) for n in CANDIDATES if n in current)
     places = [_well(t) for t in traced]
     crossed = []
     for well in wells:
@@ -138,8 +137,9 @@ def calibrate_assay(
         )
         chosen, after = start, before
     moved = {n: v for (n, v), old in zip(chosen, start, strict=True) if (n, v) != old}
-    part = replace(protocol.segmentation, engine=name, **moved)
-    weights = str(_checkpoint(loaded).get("sha256", ""))
+    changes: dict[str, Any] = {"engine": name, **moved}
+    part = replace(protocol.segmentation, **changes)
+    weights = str(checkpoint_of(loaded).get("sha256", ""))
     if weights and ":" in name:
         part = replace(part, checkpoint_sha256=weights)
     accuracy = Accuracy(
@@ -202,7 +202,8 @@ def _nuclei_loss(scores: Sequence[FieldScore]) -> float | None:
 
 
 _LOSS: dict[str, Loss] = {
-    "neurite_probability": _neurite_loss,
+    "neurite_contrast": _neurite_loss,
+    PROBABILITY: _neurite_loss,
     "min_nucleus_area_um2": _nuclei_loss,
 }
 
@@ -226,83 +227,6 @@ def _loaded(protocol: AssayProtocol, name: str, device: str) -> Segmenter:
         return load_engine(protocol, name, device)
     except (ValueError, RuntimeError, ImportError) as error:
         raise EngineError(f"engine {name}: {error}") from error
-
-
-def _calibrated(engine: Segmenter, record: RunRecord, calibration: Calibration) -> Segmenter:
-    """The engine with the thresholds of a run's plate.
-
-    Those of the run where it was the same engine; else from the same fields.
-    """
-    same = record.engine["engine"] == engine.name and record.engine.get(
-        "checkpoint"
-    ) == engine.describe().get("checkpoint")
-    if same:
-        return engine.with_thresholds(calibration.thresholds)
-    fields = []
-    for named in calibration.fields:
-        well, _, number = named.rpartition(" field ")
-        pixels, roles, _ = plates.read_field(record.plate, Well.parse(well), int(number), 1)
-        raw = camera_field(pixels, roles, record.pixel_size_um, record.inputs.protocol)
-        fields.append(calibration.illumination.correct(raw))
-    return engine.calibrate(fields)
-
-
-def _as_measured(truth: TracedField, run: LocalRun, record: RunRecord) -> TracedField:
-    """A traced field with the illumination corrected, as the engine saw it in the run."""
-    calibration = load(Calibration, RunFolder(run.root).calibration)
-    raw = camera_field(
-        truth.field.pixels, truth.field.roles, record.pixel_size_um, record.inputs.protocol
-    )
-    return replace(truth, field=calibration.illumination.correct(raw))
-
-
-def _segment(engine: Segmenter, truth: TracedField) -> Segment:
-    """Labels of a field by numbers; the network runs once."""
-    if not isinstance(engine, MotorNetSegmenter):
-        return lambda numbers: _sized(engine, dict(numbers)).segment(truth.field).labels
-    flows, logits = engine.answer(truth.field)
-
-    def labels(numbers: Numbers) -> Mapping[str, Labels]:
-        given = dict(numbers)
-        sized = _sized(engine, given).with_neurites(given["neurite_probability"])
-        return sized.label(truth.field, flows, logits).labels
-
-    return labels
-
-
-def _sized(engine: Any, numbers: Mapping[str, float]) -> Any:
-    """The engine with another least area of nuclei. Raises ModelRefused where it has no sizes."""
-    if not hasattr(engine, "sizes"):
-        raise ModelRefused(f"engine {engine.name} takes no sizes, so there is nothing to calibrate")
-    least = numbers["min_nucleus_area_um2"]
-    return replace(engine, sizes=replace(engine.sizes, min_nucleus_area_um2=least))
-
-
-def _is_motornet(engine: Segmenter) -> bool:
-    return isinstance(engine, MotorNetSegmenter)
-
-
-def _current(protocol: AssayProtocol, engine: Segmenter, name: str) -> float:
-    if name in _OF_MOTORNET and isinstance(engine, MotorNetSegmenter):
-        return engine.neurite_chance[0]
-    return float(getattr(protocol.segmentation, name))
-
-
-def _checkpoint(engine: Segmenter) -> Mapping[str, Any]:
-    described = engine.describe().get("checkpoint")
-    return described if isinstance(described, dict) else {}
-
-
-def _learnt(engine: str) -> set[tuple[str, str]]:
-    """(plate digest, well) that a model of the laboratory learnt from."""
-    folder = Path(engine.partition(":")[2] or ".")
-    folder = folder.parent if folder.name == model_folder.WEIGHTS else folder
-    if not model_folder.is_model(folder):
-        return set()
-    return {
-        (f["plate_digest"], f["well"])
-        for f in model_folder.lineage(folder).get("split", {}).get("train", ())
-    }
 
 
 def _well(truth: TracedField) -> tuple[str, str]:

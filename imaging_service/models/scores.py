@@ -43,7 +43,9 @@ class FieldScore:
     def count(self) -> tuple[float, float] | None:
         """Objects that cells are counted by: (segmented, traced)."""
         objects = self.nuclei or self.somas
-        return objects and (objects.tp + objects.fp, objects.tp + objects.fn)
+        if objects is None:
+            return None
+        return objects.tp + objects.fp, objects.tp + objects.fn
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def figures(scores: Sequence[FieldScore], seed: int = 0) -> dict[str, Figure]:
         by_well.setdefault(one.well, []).append(one)
     wells = list(by_well.values())
     rng = np.random.default_rng(seed)
-    draws = rng.integers(len(wells), size=(_DRAWS, len(wells))) if wells else []
+    draws = rng.integers(max(1, len(wells)), size=(_DRAWS, len(wells)))
     made = {}
     for name, figure in FIGURES.items():
         value = figure(scores)

@@ -224,17 +224,17 @@ class _Judge:
         from segmentation.engines.motornet.engine import segmenter_of
         from segmentation.engines.motornet.finetune import Evaluated
 
-        engine = segmenter_of(network, self.parent, self.device, "candidate")
+        engine: Any = segmenter_of(network, self.parent, self.device, "candidate")
         scores = scores_of(engine, self.held_out)
         kept = benchmark_scores(engine, self.phantoms)
         self.before = self.before or kept
         value = accuracy(scores)
         forgot = any(self.before[n] - kept[n] > MOST_FORGOTTEN for n in kept)
-        row = {"held_out_accuracy": value}
+        row: dict[str, float | None] = {"held_out_accuracy": value}
         row |= {f"held_out_{n}": figure(scores) for n, figure in FIGURES.items()}
         row |= {f"frozen_{n}": v for n, v in kept.items()}
         # A network that forgot is kept only where every other one forgot as well.
-        return Evaluated(value - (1 if forgot else 0), row)
+        return Evaluated(value - (1 if forgot else 0), row, forgot)
 
     def evidence(self, old: Path, new: Path) -> dict[str, Any]:
         """What a promotion decides on, of the weights as they were and as they are."""
@@ -248,7 +248,7 @@ class _Judge:
             state = load_file(path)
             network = MotorNet.like(state)
             network.load_state_dict(state, strict=False)
-            engine = segmenter_of(network, self.parent, self.device, "candidate")
+            engine: Any = segmenter_of(network, self.parent, self.device, "candidate")
             answers[when] = segmented(engine, self.held_out)
             scores = [score(f, s.labels) for f, s in answers[when]]
             found[when] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from imaging_service.errors import ModelRefused, StoreError
 from imaging_service.jobs.analyze import Progress, analyze
-from imaging_service.jobs.records import RunFolder, RunRecord, load
+from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, load
 from imaging_service.models.shifts import Shift, run_shifts
 from imaging_service.review.local import LocalRun
 from imaging_service.store.tables import read_table
@@ -41,7 +42,7 @@ def whole_plates(
         protocol = inputs.protocol.model_copy(update={"segmentation": pinned})
         inputs = replace(inputs, protocol=protocol)
         out = folder / "plates" / record.run_id[:12]
-        analyze(lambda inputs=inputs: inputs, out, device=device, progress=progress)
+        analyze(partial(_same, inputs), out, device=device, progress=progress)
         # As the engine left them: a reviewer corrected the old labels only.
         old, new = (
             tuple(read_table(place / f"{name}.parquet") for name in ("wells", "responses"))
@@ -49,6 +50,10 @@ def whole_plates(
         )
         shifts[record.plate_name] = run_shifts((old[0], old[1]), (new[0], new[1]))
     return shifts
+
+
+def _same(inputs: RunInputs) -> RunInputs:
+    return inputs
 
 
 def checked_run(run: LocalRun, content: Mapping[str, Any]) -> RunRecord:

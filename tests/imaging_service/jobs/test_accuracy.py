@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -68,3 +69,42 @@ def test_a_figure_of_other_settings_is_not_carried():
 def test_a_figure_decides_no_number():
     without = protocol().model_copy(update={"accuracy": None})
     assert without.digest() == protocol().digest()
+
+
+def summarised(run, accuracy):
+    """The record and the report of a run whose protocol has an accuracy."""
+    from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, save
+    from imaging_service.jobs.summary import summarise
+
+    folder = RunFolder(run)
+    record = load(RunRecord, folder.record)
+    content = record.inputs.protocol.model_dump(mode="json", exclude_none=True)
+    settings = record.inputs.protocol.segmentation.settings_digest()
+    known = accuracy and {"settings_sha256": settings} | accuracy
+    changed = parse_protocol(content | ({"accuracy": known} if known else {}), "p")
+    save(replace(record, inputs=replace(record.inputs, protocol=changed)), folder.record)
+    summarise(run, {w: load(WellOutcome, folder.outcome(w)) for w in record.wells})
+    carried = json.loads((run / "run.json").read_text())["accuracy"]
+    return carried, (run / "report.html").read_text()
+
+
+def test_record_and_report_carry_the_figure_of_this_assay(own_run):
+    accuracy = {
+        "engine": "classical",
+        "fields": 8,
+        "wells": 4,
+        "runs": ["r"],
+        "figures": {"length_error": [0.042, 0.03, 0.05]},
+    }
+    carried, report = summarised(own_run, accuracy)
+    assert carried["status"] == "measured"
+    assert carried["figures"] == {"length_error": [0.042, 0.03, 0.05]}
+    assert "neurite length, median error of a field: 4.2 % (3.0 % … 5.0 %)" in report
+    assert "on 8 traced fields of 4 wells" in report
+
+
+def test_record_and_report_say_that_nothing_was_measured(own_run):
+    carried, report = summarised(own_run, None)
+    assert carried["status"] == "not_measured"
+    assert "not_measured" in report
+    assert "no fields of this assay were traced" in report

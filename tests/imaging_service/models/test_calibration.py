@@ -96,7 +96,7 @@ def test_a_run_without_its_record_is_refused(own_run):
 def test_wells_that_a_model_learnt_from_are_left_out(own_run, monkeypatch):
     accept(own_run, *WELLS)
     digest = LocalRun(own_run).record["plate_digest"]
-    monkeypatch.setattr(module, "_learnt", lambda engine: {(digest, "B04")})
+    monkeypatch.setattr(module, "learnt_from", lambda engine: {(digest, "B04")})
     fitted = calibrate_assay([LocalRun(own_run)], device="cpu")
     assert fitted.protocol.accuracy.wells == 2
     assert states("calibrate.learnt_from", fitted.notes[0], place="Small-1 B04 field 1")

@@ -63,6 +63,29 @@ def test_the_best_network_is_kept_and_the_curve_says_which(samples, start, tmp_p
     assert not torch.equal(kept["head.weight"], last["head.weight"])
 
 
+def test_a_network_that_forgot_is_drawn_back_to_where_it_began(samples, start, tmp_path):
+    networks, answers = [], [Evaluated(0.5, {})]
+    # Of the first evaluation the quarter keeps enough; of the others none does, the half is best.
+    for values in ((-0.1, -0.2, 0.6), (-0.3, -0.1, -0.2), (-0.3, -0.1, -0.2)):
+        answers += [Evaluated(v, {"score": v}, v < 0) for v in values]
+
+    def evaluate(network):
+        networks.append(network.head.weight.detach().clone())
+        return answers.pop(0)
+
+    done = finetune(samples, samples, PLAN, start, tmp_path, evaluate)
+    assert [(row["share"], row.get("score")) for row in done.curve] == [
+        (0.0, None),
+        (0.25, 0.6),
+        (0.5, -0.1),
+        (0.5, -0.1),
+    ]
+    began, whole, half, quarter = networks[:4]
+    assert torch.allclose(half - began, (whole - began) / 2, atol=1e-7)
+    assert torch.allclose(quarter - began, (whole - began) / 4, atol=1e-7)
+    assert torch.equal(load_file(tmp_path / BEST)["head.weight"], quarter)
+
+
 def test_it_stops_when_nothing_gets_better(samples, start, tmp_path):
     plan = replace(PLAN, steps=100)
     done = finetune(samples, samples, plan, start, tmp_path, scores(0.5, 0.6, 0.5, 0.4))
