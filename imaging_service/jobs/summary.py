@@ -117,7 +117,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     )
     content = ReportContent(
         title=record.plate_name,
-        record=dump(record),
+        record=dump(record) | {"accuracy": accuracy_of(record.inputs.protocol, record.engine)},
         calibration=dump(calibration),
         plate_format=record.plate_format,
         wells=wells,

@@ -8,6 +8,7 @@ from imaging_service.cli.main import app
 from imaging_service.protocol import load_protocol
 from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
+from tests.messages import states
 
 
 def run(*arguments):
@@ -21,8 +22,8 @@ def test_calibrate_prints_the_figures_and_writes_a_protocol(own_run, tmp_path):
     out = tmp_path / "protocol.toml"
     done = run("calibrate", own_run, "--out", out, "--device", "cpu")
     assert done.exit_code == 0
-    assert "3 traced fields of 3 wells, classical" in done.output
-    assert "neurites, F1 at 3 px: 1.000 (1.000 … 1.000); before: 1.000" in done.output
+    assert states("calibrate.what_was_traced", done.output)
+    assert states("calibrate.figure_before", done.output)
     protocol = load_protocol(out)
     assert protocol.name == "small"
     assert protocol.accuracy.figures["neurite_f1"] == (1, 1, 1)

@@ -99,7 +99,7 @@ def test_weights_of_another_kind_are_refused(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"encoder.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(ModelRefused, match=says("models.not_motornets_weights")):
+    with pytest.raises(ModelRefused, match=says("weights.not_of_motornet")):
         train_model(four_plates(), tmp_path / "m", start=tmp_path / "other.safetensors")
     with pytest.raises(ModelRefused, match=says("weights.no_checkpoint")):
         train_model(four_plates(), tmp_path / "m", start=tmp_path / "none.safetensors")

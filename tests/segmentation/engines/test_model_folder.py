@@ -16,6 +16,8 @@ from segmentation.engines.weights import (
 )
 from tests.messages import says, states
 
+PROMOTED = "promoted by ann on 2026-05-04"
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -49,14 +51,9 @@ def test_a_promoted_model_is_an_engine_with_its_card(folder):
     engine = segmentation.load(f"motornet:{folder}", device="cpu", sha256=MOTORNET_SHA256)
     described = engine.describe()
     assert described["engine"] == f"motornet:{folder}"
-    assert described["checkpoint"] == {
-        "name": "assay-1",
-        "sha256": MOTORNET_SHA256,
-        "licence": "BSD-3-Clause, of the weights that it began from",
-        "training_data": "phantoms; 8 traced fields",
-        "origin": "imaging-service models train",
-        "promotion": "promoted by ann on 2026-05-04",
-    }
+    lineage = json.loads((folder / "lineage.json").read_text())
+    lineage["sha256"] = lineage.pop("weights_sha256")
+    assert described["checkpoint"] == lineage | {"promotion": PROMOTED}
 
 
 @pytest.mark.parametrize("decision", [None, {"promoted": False}, {"weights_sha256": "0" * 64}])
@@ -86,7 +83,7 @@ def test_weights_that_were_exchanged_are_refused(folder):
 
 def test_a_damaged_folder_is_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WeightsError, match=says("weights.no_model")):
+    with pytest.raises(WeightsError, match=says("models.not_a_model")):
         local_checkpoint(tmp_path / "empty")
     (folder / "decision.json").write_text("{")
     with pytest.raises(WeightsError, match=says("weights.decision_unreadable")):
@@ -103,7 +100,7 @@ def test_own_models_are_listed_by_name(folder, tmp_path):
     listed = own_models(folder.parent)
     assert [(m.folder.name, m.promotion) for m in listed] == [
         ("assay-0", ""),
-        ("assay-1", "promoted by ann on 2026-05-04"),
+        ("assay-1", PROMOTED),
     ]
     assert own_models(tmp_path / "nowhere") == []
 

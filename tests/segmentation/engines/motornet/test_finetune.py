@@ -11,7 +11,7 @@ from segmentation.engines.motornet import finetune as module
 from segmentation.engines.motornet.finetune import BEST, Evaluated, FinePlan, finetune
 from segmentation.engines.motornet.network import MotorNet
 from segmentation.engines.motornet.train import Plan, write_weights
-from tests.messages import says
+from tests.messages import says, states
 
 PLAN = FinePlan(steps=6, batch=2, side=32, every=2, patience=2)
 
@@ -55,7 +55,7 @@ def test_the_best_network_is_kept_and_the_curve_says_which(samples, start, tmp_p
         (6, 0.7),
     ]
     assert done.best_step == 4
-    assert done.ended == "all steps were taken"
+    assert states("motornet.all_steps", done.ended)
     other = tmp_path / "last"
     other.mkdir()
     finetune(samples, samples, PLAN, start, other, scores(0.5, 0.6, 0.7, 0.9))
@@ -90,7 +90,7 @@ def test_it_stops_when_nothing_gets_better(samples, start, tmp_path):
     plan = replace(PLAN, steps=100)
     done = finetune(samples, samples, plan, start, tmp_path, scores(0.5, 0.6, 0.5, 0.4))
     assert (done.best_step, len(done.curve)) == (2, 4)
-    assert done.ended == "2 evaluations brought no better network"
+    assert states("motornet.no_better_network", done.ended)
     # Called again it is still at its end, and evaluates nothing.
     again = finetune(samples, samples, plan, start, tmp_path, scores())
     assert again == done
