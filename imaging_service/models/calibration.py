@@ -121,12 +121,7 @@ def calibrate_assay(
         )
     scores = _Scores(traced, segment_of)
     start: Numbers = tuple((n, current[n]) for n in CANDIDATES if n in current)
-    places = [_well(t) for t in traced]
-    crossed = []
-    for well in wells:
-        others = [i for i, w in enumerate(places) if w != well]
-        numbers = choose(scores, start, others)
-        crossed += [scores.of(numbers)[i] for i, w in enumerate(places) if w == well]
+    crossed = cross_validated(scores, start, [_well(t) for t in traced])
     everywhere = list(range(len(traced)))
     chosen = choose(scores, start, everywhere)
     before = figures(scores.of(start))
@@ -188,6 +183,17 @@ def choose(scores: _Scores, start: Numbers, fields: Sequence[int]) -> Numbers:
             if new is not None and best is not None and new < best:
                 best, numbers = new, tried
     return numbers
+
+
+def cross_validated(
+    scores: _Scores, start: Numbers, wells: Sequence[tuple[str, str]]
+) -> list[FieldScore]:
+    """Scores of every field by numbers that were chosen on all other wells, in order."""
+    numbers_of = {}
+    for well in dict.fromkeys(wells):
+        others = [i for i, w in enumerate(wells) if w != well]
+        numbers_of[well] = choose(scores, start, others)
+    return [scores.of(numbers_of[well])[i] for i, well in enumerate(wells)]
 
 
 def _neurite_loss(scores: Sequence[FieldScore]) -> float | None:

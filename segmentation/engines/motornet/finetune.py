@@ -41,7 +41,7 @@ class FinePlan(Plan):
 
     steps: int = 600
     batch: int = 8
-    rate: float = 1e-4
+    rate: float = 2e-4
     average: float = 0.98
     samples: str = ""  # digest of what it is trained on
     every: int = 50

@@ -9,7 +9,7 @@ import pytest
 
 from imaging_service.errors import ModelRefused, StoreError
 from imaging_service.models import calibration as module
-from imaging_service.models.calibration import calibrate_assay, choose
+from imaging_service.models.calibration import calibrate_assay, choose, cross_validated
 from imaging_service.models.scores import FieldScore
 from imaging_service.review.crops import Crop
 from imaging_service.review.local import LocalRun
@@ -145,6 +145,15 @@ def test_numbers_are_chosen_on_the_fields_that_are_named():
         ("min_nucleus_area_um2", 20.0),
     )
     assert dict(choose(scores, start, [2]))["neurite_probability"] == 0.8
+
+
+def test_a_well_is_measured_with_numbers_that_were_chosen_on_the_others():
+    scores = Known([0.3, 0.3, 0.8])
+    start = (("neurite_probability", 0.5),)
+    wells = [("p", "B02"), ("p", "B02"), ("p", "B03")]
+    # B02 with the 0.8 of B03, and the other way round: half a neurite is too long in each.
+    crossed = cross_validated(scores, start, wells)
+    assert [round(s.length_um[0]) for s in crossed] == [150, 150, 150]
 
 
 def test_what_was_not_traced_is_not_fitted():
