@@ -11,7 +11,7 @@ from tests.messages import states
 
 
 def run(*arguments):
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(a) for a in arguments])
+    return CliRunner(env={"COLUMNS": "400"}).invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture
