@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import field as declared
+from enum import StrEnum
 from pathlib import Path
 
 from imaging_service.errors import ScanError
@@ -21,15 +22,23 @@ class Limits:
     image_pixels: int = 2**28
     images: int = 2_000_000
     xml_bytes: int = 500 * 2**20
+    # Folders into which links of a scan may lead, besides the scan itself.
+    roots: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
 class ImageRef:
     """One plane of one channel.
 
-    `path` is relative to the scan; `index` finds the plane inside the file or array. `exposed_s` is
-    when the plane was taken, in seconds since 1970, where the scan's index says, and `local_time`
-    whether that is a local time without zone; neither is part of the plane's identity.
+    `path` is relative to the scan; `index` finds the plane inside the file or array, `window`
+    (first and last row, first and last column, the last ones excluded) the field inside a mosaic.
+    `exposed_s` is when the plane was taken, in seconds since 1970, where the scan's index says, and
+    `local_time` whether that is a local time without zone. `position_um` is the stage position of
+    the field's centre (x to the right, y up). `reason` is why the plane is missing, in the
+    instrument's own words where it gives any. None of these is part of the plane's identity.
+
+    A missing image with an empty channel stands for all channels of its field and time point; a
+    `broken` one is there and cannot be read, so that its well fails.
     """
 
     well: Well
@@ -39,17 +48,62 @@ class ImageRef:
     z: int
     path: str
     index: tuple[int, ...] = ()
+    window: tuple[int, int, int, int] | None = None
     exposed_s: float | None = declared(default=None, compare=False)
     local_time: bool = declared(default=False, compare=False)
+    position_um: tuple[float, float] | None = declared(default=None, compare=False)
+    reason: str = declared(default="", compare=False)
+    broken: bool = declared(default=False, compare=False)
+
+
+class FindingKind(StrEnum):
+    """What a finding about a scan is about."""
+
+    LOST = "lost"  # announced by the instrument, or there in other wells, and not there
+    INSTRUMENT = "instrument"  # an error that the instrument recorded
+    PIXEL_SIZE = "pixel_size"  # sizes that were doubted, contradicted or not stated
+    PIXELS = "pixels"  # types or ranges of intensity that differ between wells
+    COPIES = "copies"  # files that repeat another one's pixels
+    PROJECTIONS = "projections"  # projections that the instrument stored beside the planes
+    LEFT_OUT = "left_out"  # files that are not images of this plate
+    OVERLAP = "overlap"  # fields of a well that show the same place
+
+
+@dataclass(frozen=True)
+class ScanFinding:
+    """One remark about a scan, for people; `wells` are those that it concerns, none for all."""
+
+    kind: FindingKind
+    message: str
+    wells: tuple[Well, ...] = ()
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What the instrument says that it took; empty or 0 where it does not say.
+
+    `source` names the file that says so; `fields` counts fields per well, `planes` those of the
+    longest stack, `times` time points.
+    """
+
+    source: str = ""
+    wells: tuple[Well, ...] = ()
+    fields: int = 0
+    channels: tuple[str, ...] = ()
+    planes: int = 0
+    times: int = 0
 
 
 @dataclass(frozen=True)
 class PlatePlan:
     """All planes of a scan.
 
-    `pixel_size_um` is None where the scan does not say. `channels` are in the order of acquisition.
-    `notes` are remarks of the reader, such as files that its index names and that are absent.
-    `hours` are those of the time points by number, where the scan has them for the whole plate.
+    `pixel_size_um` is None where the scan does not say, and `pixel_size_source` says what did.
+    `channels` are all those that the instrument announces, in the order of acquisition, with those
+    of which no image is there; their numbers count from 1. `notes` are remarks of the reader;
+    `findings` are what is lost, doubted or left out. `hours` are those of the time points by
+    number, where the scan has them for the whole plate. `projections` are the instrument's own,
+    which are not planes. `pixel_types` are the types of intensity per channel that most wells have.
     """
 
     reader: str
@@ -62,11 +116,27 @@ class PlatePlan:
     notes: tuple[str, ...] = ()
     missing: tuple[ImageRef, ...] = ()
     hours: Mapping[int, float] = declared(default_factory=dict)
+    pixel_size_source: str = ""
+    announced: Announced = Announced()
+    findings: tuple[ScanFinding, ...] = ()
+    projections: tuple[ImageRef, ...] = ()
+    pixel_types: Mapping[str, str] = declared(default_factory=dict)
 
     @property
     def wells(self) -> tuple[Well, ...]:
         """Scanned wells in order, with those of which all files are absent."""
         return tuple(sorted({image.well for image in (*self.images, *self.missing)}))
+
+    def lost_fields(self) -> dict[tuple[Well, int], str]:
+        """(Well, field) ► reason, for fields of which no image at all is there."""
+        there = {(i.well, i.field) for i in self.images}
+        there |= {(i.well, i.field) for i in self.missing if i.broken}
+        lost: dict[tuple[Well, int], str] = {}
+        for image in sorted(self.missing):
+            place = (image.well, image.field)
+            if place not in there:
+                lost[place] = lost.get(place) or image.reason
+        return lost
 
     def files(self) -> tuple[str, ...]:
         """Relative paths of all files, sorted."""
@@ -87,7 +157,7 @@ def plan_digest(plan: PlatePlan) -> str:
     Vendors keep that in an index beside the images, so equal images do not mean an equal scan.
     """
     planes = [
-        (kind, i.well.name, i.field, i.time, i.channel, i.z, i.path, i.index)
+        (kind, i.well.name, i.field, i.time, i.channel, i.z, i.path, i.index, i.window)
         for kind, images in (("there", plan.images), ("missing", plan.missing))
         for i in images
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.plan import by_well, combine, file_digests, plan_digest
+from imaging_service.ingest.plan import Announced, by_well, combine, file_digests, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.hours import Clock, read_clock
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
@@ -26,6 +26,8 @@ from plate_maps import (
 )
 from plate_maps.wells import smallest_format
 
+# A size in a protocol is rounded by hand; up to this it is the scan's.
+_AGREES = 0.01
 PACKAGES = (
     "numpy",
     "scipy",
@@ -110,6 +112,9 @@ def lay_out(
             images=images.get(well, ()),
             missing=missing.get(well, ()),
             notes=(),
+            findings=(),
+            projections=(),
+            announced=Announced(),
         )
         task = WellTask(
             name,
@@ -156,18 +161,21 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     """
     protocol = inputs.protocol
     plan = plan_scan(inputs.scan, protocol.acquisition)
-    pixel_size = _pixel_size(plan, protocol)
-    roles = _roles(plan, protocol)
+    pixel_size, overridden = _pixel_size(plan, protocol)
+    plan, roles, without_role = _with_roles(plan, protocol)
     times = _time_points(plan, protocol)
     mapped = inputs.plate_map()
-    fmt = _format(plan, mapped, protocol)
+    try:
+        fmt = _format(plan, mapped, protocol)
+    except ValueError as error:
+        raise ScanError(f"scan {plan.name}: {error}; correct the names of its files") from error
     join = mapped.join(plan.wells)
     if not join.matched:
         raise PlateMapRefused(
             f"no well of the plate map {mapped.source} was scanned: the map names"
             f" {_named(join.only_in_map)}, the scan has {_named(join.only_in_scan)}"
         )
-    notes = list(plan.notes)
+    notes = [*plan.notes, *(f.message for f in plan.findings), *overridden, *without_role]
     if join.only_in_scan:
         notes.append(
             f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not"
@@ -201,6 +209,11 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
         channels=plan.channels,
         roles=roles,
         pixel_size_um=pixel_size,
+        pixel_size_source=(
+            f"acquisition.pixel_size_um of protocol {protocol.name}"
+            if overridden or plan.pixel_size_um is None
+            else plan.pixel_size_source
+        ),
         engine=engine,
         packages=package_versions(),
         source_files=files,
@@ -218,7 +231,8 @@ def _named(wells: tuple[Well, ...]) -> str:
     return ", ".join(map(str, wells)) or "none"
 
 
-def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
+def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> tuple[float, tuple[str, ...]]:
+    """The size that counts, and a note where the protocol overrides the scan's."""
     given, scanned = protocol.acquisition.pixel_size_um, plan.pixel_size_um
     if scanned is None:
         if given is None:
@@ -226,13 +240,54 @@ def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
                 f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol"
                 f" {protocol.name} (µm per pixel): lengths and areas need it"
             )
-        return float(given)
-    if given is not None and abs(given / scanned - 1) > 0.01:
-        raise ProtocolError(
-            f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says"
-            f" {scanned:.6g}; correct one of them"
+        return float(given), ()
+    if given is not None and abs(given / scanned - 1) > _AGREES:
+        return float(given), (
+            f"protocol {protocol.name} says {given} µm per pixel, and that is used; the scan"
+            f" {plan.name} says {scanned:.6g} µm ({plan.pixel_size_source})",
         )
-    return float(scanned)
+    return float(scanned), ()
+
+
+def _with_roles(
+    plan: PlatePlan, protocol: AssayProtocol
+) -> tuple[PlatePlan, tuple[str | None, ...], tuple[str, ...]]:
+    """The plan of the channels that are read, their roles, and notes of those left out.
+
+    A channel without a role is read where every field has it. One that some fields lack, or that
+    is announced and not there, would fail wells for an image that no number needs.
+    """
+    roles = _roles(plan, protocol)
+    by_channel: dict[str, set[tuple[Well, int, int]]] = {c: set() for c in plan.channels}
+    for image in plan.images:
+        by_channel[image.channel].add((image.well, image.field, image.time))
+    places = set().union(*by_channel.values())
+    for channel, role in zip(plan.channels, roles, strict=True):
+        if role is not None and not by_channel[channel]:
+            raise ScanError(
+                f"scan {plan.name}: there is no image of channel {channel!r}, which has the role"
+                f" {role} in protocol {protocol.name}"
+            )
+    kept = [
+        c
+        for c, role in zip(plan.channels, roles, strict=True)
+        if role is not None or by_channel[c] == places
+    ]
+    if len(kept) == len(plan.channels):
+        return plan, roles, ()
+    out = [c for c in plan.channels if c not in kept]
+    notes = tuple(
+        f"channel {c!r} has no role, and {len(places) - len(by_channel[c])} of {len(places)} fields"
+        " lack it: it was left out"
+        for c in out
+    )
+    reduced = replace(
+        plan,
+        channels=tuple(kept),
+        images=tuple(i for i in plan.images if i.channel in kept),
+        missing=tuple(i for i in plan.missing if i.channel in ("", *kept)),
+    )
+    return reduced, tuple(r for c, r in zip(plan.channels, roles, strict=True) if c in kept), notes
 
 
 def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:

@@ -111,6 +111,7 @@ class RunRecord:
     findings: tuple[str, ...] = ()
     plate: Path = field(default=Path("plate.zarr"))
     hours: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    pixel_size_source: str = ""
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

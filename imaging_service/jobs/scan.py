@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError
-from imaging_service.ingest import reader_named
+from imaging_service.ingest import PlatePlan, reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import AssayProtocol
@@ -36,8 +36,10 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
             if i.field == number and i.channel in (channel, "") and i.time == time
         ]
         if absent or not images:
-            named = f" ({absent[0].path})" if absent else ""
-            raise ImageError(f"{where}: the image of channel {channel!r} is missing{named}")
+            why = (absent[0].reason or absent[0].path) if absent else ""
+            raise ImageError(
+                f"{where}: the image of channel {channel!r} is missing{f' ({why})' if why else ''}"
+            )
         # A projection over fewer planes is darker, and its pixels do not show why.
         if len(images) < task.planes[channel]:
             raise ImageError(
@@ -58,6 +60,15 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
     return stack
 
 
+def stored_fields(plan: PlatePlan) -> list[int]:
+    """The instrument's numbers of a well's fields, in the order in which they are stored.
+
+    A field of which no image is there is lost, and not stored; one that lacks some fails its well.
+    """
+    lost = {field for _, field in plan.lost_fields()}
+    return sorted({i.field for i in (*plan.images, *plan.missing)} - lost)
+
+
 def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
     """(field, time point) ► hours since 1970 at which its first plane was taken.
 
@@ -65,7 +76,7 @@ def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
     stored.
     """
     reader = reader_named(task.plan.reader)
-    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
+    numbers = stored_fields(task.plan)
     first = {(i.field, i.time): i for i in reversed(task.plan.images)}
     hours = {}
     for position, number in enumerate(numbers, start=1):

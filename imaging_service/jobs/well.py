@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ServiceError
 from imaging_service.files import staged
+from imaging_service.ingest.losses import loss_of
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.film import follow_well, frame_hours
 from imaging_service.jobs.records import (
@@ -23,7 +24,7 @@ from imaging_service.jobs.records import (
     load,
     save,
 )
-from imaging_service.jobs.scan import camera_field, exposed_h, read_planes
+from imaging_service.jobs.scan import camera_field, exposed_h, read_planes, stored_fields
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter
@@ -46,7 +47,10 @@ def convert_well(task: WellTask) -> int:
     stored = plates.field_count(task.plate, well)
     if stored:
         return stored
-    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
+    numbers = stored_fields(task.plan)
+    if not numbers:
+        reasons = sorted({i.reason or i.path for i in task.plan.missing})
+        raise ImageError(f"well {task.well}: there is no image of any field: {'; '.join(reasons)}")
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         fields = (_read_field(task, n) for n in numbers)
         plates.write_well(
@@ -161,7 +165,12 @@ def _process(
     write_table(cell_table, folder.cells(task.well), csv=False)
     write_table(field_table, folder.fields(task.well), csv=False)
     return WellOutcome(
-        task.well, "done", "", count, len(cell_table), tuple(dict.fromkeys(warnings))
+        task.well,
+        "done",
+        loss_of(task.plan, well),
+        count,
+        len(cell_table),
+        tuple(dict.fromkeys(warnings)),
     )
 
 

@@ -139,7 +139,7 @@ FIELD = [
 WELL = [
     Column("well", "well", "", TEXT, "Well name."),
     Column("status", "well", "", TEXT, "done, failed, skipped, or excluded by quality control; only wells that are done are normalised to or fitted."),
-    Column("reason", "well", "", TEXT, "Why a well has no numbers."),
+    Column("reason", "well", "", TEXT, "Why a well has no numbers, or which of its fields are lost."),
     *condition("well"),
     Column("n_fields", "well", "", INT, "Fields measured."),
     Column("n_valid_fields", "well", "", INT, "Fields that passed quality control; all numbers of the well come from them."),
