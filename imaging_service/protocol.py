@@ -38,6 +38,7 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # Keys that came after version 0.2.0. At their defaults they are left out of the digest, so that
 # older protocols keep their digest and older runs their id.
 LATER = {
+    "acquisition": ("measurement",),
     "segmentation": ("neurite_contrast", "neurite_probability"),
     "measurement": (
         "primary_ring_um",
@@ -72,11 +73,16 @@ class Acquisition(_Part):
     pixel_size_um: Positive | None = Field(
         None,
         description=(
-            "Used where the scan carries no pixel size; must agree with it within 1 % where it"
-            " does."
+            "µm per pixel, where the scan states none or a wrong one; a note of the run names both."
         ),
     )
-    reader: str = Field("auto", description="tiff, harmony, ome-zarr, or auto.")
+    reader: str = Field("auto", description="tiff, harmony, cellvoyager, ome-zarr, or auto.")
+    measurement: str = Field(
+        "",
+        description=(
+            "Name of the plate, measurement or acquisition to read where the scan holds several."
+        ),
+    )
     file_pattern: str = Field(
         "auto",
         description=(
@@ -283,10 +289,16 @@ class AssayProtocol(_Part):
         content = self.model_dump(mode="json", exclude={"notes", "accuracy"})
         for section, keys in LATER.items():
             part = getattr(self, section)
-            defaults = {f.name: f.default for f in fields(part)} if part is not None else {}
+            defaults = {} if part is None else _defaults(part)
             for key in (k for k in keys if k in defaults and getattr(part, k) == defaults[k]):
                 del content[section][key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _defaults(part: Any) -> dict[str, Any]:
+    if isinstance(part, BaseModel):
+        return {name: info.default for name, info in type(part).model_fields.items()}
+    return {f.name: f.default for f in fields(part)}
 
 
 def load_protocol(path: str | PathLike[str]) -> AssayProtocol:

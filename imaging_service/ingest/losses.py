@@ -21,7 +21,10 @@ _NAMED = 20
 
 
 def with_losses(plan: PlatePlan) -> PlatePlan:
-    """The plan with lost wells and fields among its missing images, and its findings."""
+    """The plan with lost wells and fields among its missing images, and all its findings.
+
+    Its notes are the reader's remarks and every finding in words.
+    """
     plan = replace(plan, missing=tuple(sorted({*plan.missing, *_lost_places(plan)})))
     findings = (
         *plan.findings,
@@ -31,12 +34,12 @@ def with_losses(plan: PlatePlan) -> PlatePlan:
         *_incomplete(plan),
         *_counts(plan),
     )
-    return replace(plan, findings=findings)
+    return replace(plan, findings=findings, notes=(*plan.notes, *(f.message for f in findings)))
 
 
 def fields_of(plan: PlatePlan) -> int:
     """Number of fields that each well should have."""
-    numbers = {i.field for i in (*plan.images, *plan.missing)}
+    numbers = {i.field for i in (*plan.images, *plan.missing, *plan.broken)}
     return max(plan.announced.fields, len(numbers))
 
 
@@ -69,19 +72,13 @@ def _fields_named(numbers: Iterable[int]) -> str:
 
 
 def _lost_places(plan: PlatePlan) -> list[ImageRef]:
-    """Wells and fields that are announced, or that other wells have, and that no file is of."""
+    """Fields that other wells have, and that no file and no record of the instrument is of."""
     known: dict[Well, set[int]] = defaultdict(set)
-    for image in (*plan.images, *plan.missing):
+    for image in (*plan.images, *plan.missing, *plan.broken):
         known[image.well].add(image.field)
     expected = sorted({f for fields in known.values() for f in fields})
-    why = "the well is announced, and no image of it is there"
-    lost = [
-        ImageRef(well, field, 1, "", 1, "", reason=why)
-        for well in plan.announced.wells
-        if well not in known
-        for field in expected or [1]
-    ]
     why = "other wells have it"
+    lost: list[ImageRef] = []
     for well, fields in known.items():
         lost += [ImageRef(well, f, 1, "", 1, "", reason=why) for f in expected if f not in fields]
     return lost
@@ -107,7 +104,7 @@ def _fields(plan: PlatePlan) -> list[ScanFinding]:
     for well, field in sorted(plan.lost_fields()):
         by_well[well].append(field)
     together: dict[tuple[tuple[int, ...], bool], list[Well]] = defaultdict(list)
-    there = {i.well for i in plan.images}
+    there = {i.well for i in (*plan.images, *plan.broken)}
     for well, fields in by_well.items():
         together[tuple(fields), well in there].append(well)
     findings = []
@@ -126,7 +123,7 @@ def _files(plan: PlatePlan) -> list[ScanFinding]:
     for image in sorted(plan.missing):
         if image.path and image.channel:
             by_well[image.well].append(image.path)
-    there = {i.well for i in plan.images}
+    there = {i.well for i in (*plan.images, *plan.broken)}
     findings = []
     for well, names in by_well.items():
         listed = ", ".join(names[:_NAMED]) + (
@@ -202,6 +199,16 @@ def _counts(plan: PlatePlan) -> list[ScanFinding]:
         for what, wanted, held in counted
         if wanted > held
     ]
+    wells = sorted(set(told.wells) - set(plan.wells))
+    if wells:
+        findings.append(
+            ScanFinding(
+                FindingKind.LOST,
+                f"{told.source} announces {len(told.wells)} wells; there is no image of"
+                f" {_wells(wells)}",
+                tuple(wells),
+            )
+        )
     absent = [c for c in told.channels if c not in {i.channel for i in there}]
     if absent:
         findings.append(

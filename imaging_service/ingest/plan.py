@@ -30,15 +30,14 @@ class Limits:
 class ImageRef:
     """One plane of one channel.
 
-    `path` is relative to the scan; `index` finds the plane inside the file or array, `window`
-    (first and last row, first and last column, the last ones excluded) the field inside a mosaic.
-    `exposed_s` is when the plane was taken, in seconds since 1970, where the scan's index says, and
-    `local_time` whether that is a local time without zone. `position_um` is the stage position of
-    the field's centre (x to the right, y up). `reason` is why the plane is missing, in the
-    instrument's own words where it gives any. None of these is part of the plane's identity.
+    `path` is relative to the scan; `index` finds the plane inside the file or array. `exposed_s` is
+    when the plane was taken, in seconds since 1970, where the scan's index says, and `local_time`
+    whether that is a local time without zone. `position_um` is the stage position of the field's
+    centre (x to the right, y up), `z_um` the plane's height. `reason` is why the plane is missing,
+    in the instrument's own words where it gives any. None of these is part of the plane's identity.
 
-    A missing image with an empty channel stands for all channels of its field and time point; a
-    `broken` one is there and cannot be read, so that its well fails.
+    A missing or broken image with an empty channel stands for all channels of its field and time
+    point.
     """
 
     well: Well
@@ -48,12 +47,11 @@ class ImageRef:
     z: int
     path: str
     index: tuple[int, ...] = ()
-    window: tuple[int, int, int, int] | None = None
     exposed_s: float | None = declared(default=None, compare=False)
     local_time: bool = declared(default=False, compare=False)
     position_um: tuple[float, float] | None = declared(default=None, compare=False)
+    z_um: float | None = declared(default=None, compare=False)
     reason: str = declared(default="", compare=False)
-    broken: bool = declared(default=False, compare=False)
 
 
 class FindingKind(StrEnum):
@@ -100,10 +98,11 @@ class PlatePlan:
 
     `pixel_size_um` is None where the scan does not say, and `pixel_size_source` says what did.
     `channels` are all those that the instrument announces, in the order of acquisition, with those
-    of which no image is there; their numbers count from 1. `notes` are remarks of the reader;
-    `findings` are what is lost, doubted or left out. `hours` are those of the time points by
-    number, where the scan has them for the whole plate. `projections` are the instrument's own,
-    which are not planes. `pixel_types` are the types of intensity per channel that most wells have.
+    of which no image is there; their numbers count from 1. `notes` are remarks of the reader and,
+    once compared, the findings in words; `findings` are what is lost, doubted or left out. `hours`
+    are those of the time points by number, where the scan has them for the whole plate. `missing`
+    images are not there; `broken` ones are, and cannot be read or compared, so that their wells
+    fail with their reason. `projections` are the instrument's own, which are not planes.
     """
 
     reader: str
@@ -120,17 +119,17 @@ class PlatePlan:
     announced: Announced = Announced()
     findings: tuple[ScanFinding, ...] = ()
     projections: tuple[ImageRef, ...] = ()
-    pixel_types: Mapping[str, str] = declared(default_factory=dict)
+    broken: tuple[ImageRef, ...] = ()
 
     @property
     def wells(self) -> tuple[Well, ...]:
         """Scanned wells in order, with those of which all files are absent."""
-        return tuple(sorted({image.well for image in (*self.images, *self.missing)}))
+        return tuple(sorted({i.well for i in (*self.images, *self.missing, *self.broken)}))
 
     def lost_fields(self) -> dict[tuple[Well, int], str]:
         """(Well, field) ► reason, for fields of which no image at all is there."""
         there = {(i.well, i.field) for i in self.images}
-        there |= {(i.well, i.field) for i in self.missing if i.broken}
+        there |= {(i.well, i.field) for i in self.broken}
         lost: dict[tuple[Well, int], str] = {}
         for image in sorted(self.missing):
             place = (image.well, image.field)
@@ -157,7 +156,7 @@ def plan_digest(plan: PlatePlan) -> str:
     Vendors keep that in an index beside the images, so equal images do not mean an equal scan.
     """
     planes = [
-        (kind, i.well.name, i.field, i.time, i.channel, i.z, i.path, i.index, i.window)
+        (kind, i.well.name, i.field, i.time, i.channel, i.z, i.path, i.index)
         for kind, images in (("there", plan.images), ("missing", plan.missing))
         for i in images
     ]

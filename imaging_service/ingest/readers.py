@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.errors import ScanError
+from imaging_service.errors import ScanError, damaged
 from imaging_service.ingest.losses import with_losses
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
@@ -23,6 +23,7 @@ from imaging_service.protocol import Acquisition
 ENTRY_POINT_GROUP = "motor_neuron.readers"
 
 BUILT_IN: dict[str, str] = {
+    "cellvoyager": "imaging_service.ingest.cellvoyager:CellVoyagerReader",
     "harmony": "imaging_service.ingest.harmony:HarmonyReader",
     "ome-zarr": "imaging_service.ingest.ome_zarr:OmeZarrReader",
     "tiff": "imaging_service.ingest.tiff_folder:TiffFolderReader",
@@ -89,7 +90,9 @@ def plan_scan(
     limits = limits or Limits()
     if not root.is_dir():
         raise ScanError(f"{root} is not a folder; give the folder of the plate's scan")
-    return with_losses(_reader_of(root, acquisition).plan(root, limits, acquisition))
+    # Broken metadata are one sentence, whichever library they break.
+    with damaged(ScanError, f"scan {root}"):
+        return with_losses(_reader_of(root, acquisition).plan(root, limits, acquisition))
 
 
 def _reader_of(root: Path, acquisition: Acquisition) -> PlateReader:
@@ -99,8 +102,8 @@ def _reader_of(root: Path, acquisition: Acquisition) -> PlateReader:
     best = max(scores, key=lambda name: scores[name])
     if scores[best] == 0 and acquisition.file_pattern == "auto":
         raise ScanError(
-            f"no reader knows the folder {root}: it has no OME-Zarr plate, no Harmony"
-            " Index.idx.xml and no TIFF with a name that fits a shipped pattern; set"
+            f"no reader knows the folder {root}: it has no OME-Zarr plate, no index of Harmony or"
+            " CellVoyager and no TIFF with a name that fits a shipped pattern; set"
             f" acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
         )
     return reader_named(best if scores[best] else "tiff")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +25,7 @@ from plate_maps import (
     plate_format,
     read_plate_map,
 )
-from plate_maps.wells import smallest_format
+from plate_maps.wells import is_whole_number, smallest_format, whole_number
 
 # A size in a protocol is rounded by hand; up to this it is the scan's.
 _AGREES = 0.01
@@ -102,7 +103,7 @@ def lay_out(
     times = _time_points(plan, inputs.protocol)
     planes = _planes(plan, times)
     # Once for all wells: a search of the plan for each would take a large plate's time squared.
-    images, missing = by_well(plan.images), by_well(plan.missing)
+    images, missing, broken = map(by_well, (plan.images, plan.missing, plan.broken))
     root = plan.root.resolve()
     for name in record.wells:
         well = Well.parse(name)
@@ -111,6 +112,7 @@ def lay_out(
             root=root,
             images=images.get(well, ()),
             missing=missing.get(well, ()),
+            broken=broken.get(well, ()),
             notes=(),
             findings=(),
             projections=(),
@@ -161,6 +163,11 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     """
     protocol = inputs.protocol
     plan = plan_scan(inputs.scan, protocol.acquisition)
+    if not plan.images:
+        raise ScanError(
+            f"scan {plan.name}: none of its {len(plan.missing)} announced images is there; copy the"
+            " images beside the index, or give the folder that holds both"
+        )
     pixel_size, overridden = _pixel_size(plan, protocol)
     plan, roles, without_role = _with_roles(plan, protocol)
     times = _time_points(plan, protocol)
@@ -175,7 +182,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
             f"no well of the plate map {mapped.source} was scanned: the map names"
             f" {_named(join.only_in_map)}, the scan has {_named(join.only_in_scan)}"
         )
-    notes = [*plan.notes, *(f.message for f in plan.findings), *overridden, *without_role]
+    notes = [*plan.notes, *overridden, *without_role]
     if join.only_in_scan:
         notes.append(
             f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not"
@@ -280,12 +287,14 @@ def _with_roles(
         f"channel {c!r} has no role, and {len(places) - len(by_channel[c])} of {len(places)} fields"
         " lack it: it was left out"
         for c in out
+        if by_channel[c]
     )
     reduced = replace(
         plan,
         channels=tuple(kept),
         images=tuple(i for i in plan.images if i.channel in kept),
         missing=tuple(i for i in plan.missing if i.channel in ("", *kept)),
+        broken=tuple(i for i in plan.broken if i.channel in ("", *kept)),
     )
     return reduced, tuple(r for c, r in zip(plan.channels, roles, strict=True) if c in kept), notes
 
@@ -294,7 +303,7 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
     by_name = {name.lower(): i for i, name in enumerate(plan.channels)}
     roles: list[str | None] = [None] * len(plan.channels)
     for role, channel in protocol.channels.items():
-        index = channel - 1 if isinstance(channel, int) else by_name.get(channel.lower(), -1)
+        index = _place_of(channel, by_name)
         if not 0 <= index < len(roles):
             raise ProtocolError(
                 f"protocol {protocol.name}: channels.{role} = {channel!r} is not in the scan; its"
@@ -308,6 +317,21 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
             )
         roles[index] = role
     return tuple(roles)
+
+
+def _place_of(channel: str | int, by_name: Mapping[str, int]) -> int:
+    """Place of a channel by its name, or by its number from 1; -1 for none.
+
+    "1" and "w1" are numbers, too, where no channel is called so: names of an instrument replace
+    the numbers in the names of its files.
+    """
+    if isinstance(channel, int):
+        return channel - 1
+    name = channel.lower()
+    number = name.removeprefix("w")
+    if name not in by_name and is_whole_number(number):
+        return whole_number(number) - 1
+    return by_name.get(name, -1)
 
 
 def _planes(plan: PlatePlan, times: tuple[int, ...]) -> dict[str, int]:

@@ -26,6 +26,10 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
     where = f"well {task.well}, field {number}" + (
         f", time point {time}" if len(task.times) > 1 else ""
     )
+    for image in plan.broken:
+        if image.field == number and image.time == time:
+            of = f", channel {image.channel!r}" if image.channel else ""
+            raise ImageError(f"{where}{of}: {image.reason}")
     for channel in plan.channels:
         images = [
             i for i in plan.images if i.field == number and i.channel == channel and i.time == time
@@ -66,7 +70,7 @@ def stored_fields(plan: PlatePlan) -> list[int]:
     A field of which no image is there is lost, and not stored; one that lacks some fails its well.
     """
     lost = {field for _, field in plan.lost_fields()}
-    return sorted({i.field for i in (*plan.images, *plan.missing)} - lost)
+    return sorted({i.field for i in (*plan.images, *plan.missing, *plan.broken)} - lost)
 
 
 def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:

@@ -9,7 +9,7 @@ import pytest
 from imaging_service.ingest import plan_scan, reader_named
 from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
-from tests.vendor_scans import foreign_plate, operetta, tiff_folder
+from tests.vendor_scans import cellvoyager, foreign_plate, operetta, tiff_folder
 
 pytestmark = pytest.mark.images
 
@@ -24,7 +24,6 @@ def test_operetta_pixels(shared_data):
     [
         ("imagexpress_exported", "vendor/imagexpress/ImageXpress_exported/9987_Plate_3435"),
         ("imagexpress", "vendor/imagexpress/ImageXpress"),
-        ("cellvoyager", "vendor/cellvoyager"),
     ],
 )
 def test_drawn_tiffs_are_planned_as_the_real_ones(shared_data, tmp_path, name, place):
@@ -46,7 +45,12 @@ def test_drawn_tiffs_are_planned_as_the_real_ones(shared_data, tmp_path, name, p
 
 
 def test_drawn_plates_are_planned_as_the_real_ones(shared_data, tmp_path):
+    measured = "CV8000-Minimal-DataSet-2C-3W-4S-FP2-stack"
     pairs = [
+        (
+            cellvoyager("cellvoyager_cv8000", tmp_path, ["D08"]),
+            f"vendor/cellvoyager/{measured}_20230918_135839/{measured}",
+        ),
         (operetta(tmp_path), "vendor/operetta_v5/operetta_plate"),
         (foreign_plate("plate_ones_mip.zarr", tmp_path, value=1), "omezarr/plate_ones_mip.zarr"),
         (foreign_plate("hcs_example.ome.zarr", tmp_path), "omezarr/hcs_example.ome.zarr"),

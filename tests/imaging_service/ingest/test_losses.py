@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from imaging_service.ingest.losses import fields_of, loss_of, with_losses
 from imaging_service.ingest.plan import Announced, FindingKind, ImageRef, PlatePlan
 from plate_maps import Well
-from tests.messages import states
+from tests.messages import says, states
 
 B02, B03, C04 = Well(2, 2), Well(2, 3), Well(3, 4)
 ERROR = "AF Error at B02 No. 2"
@@ -44,8 +45,23 @@ def test_a_lost_field_is_named_with_its_well():
     assert states("losses.field_lost", finding.message, field=2, well="B03")
     assert states("losses.of_fields", loss_of(whole, B03), there=1, of=2)
     assert loss_of(whole, B02) == ""
-    assert whole.lost_fields() == {(B03, 2): "other wells have it"}
+    assert list(whole.lost_fields()) == [(B03, 2)]
     assert fields_of(whole) == 2
+
+
+def test_several_lost_fields_of_several_wells_are_one_finding():
+    whole = with_losses(
+        plan(lambda i: i.well != B02 and i.field > 1, fields=(1, 2, 3), wells=(B02, B03, C04))
+    )
+    (finding,) = whole.findings
+    assert finding.wells == (B03, C04)
+    assert states("losses.fields_lost", finding.message, fields="2, 3", wells="B03, C04")
+
+
+def test_a_well_all_of_whose_listed_files_are_absent_is_named():
+    lost = tuple(i for i in plan().images if i.well == B03)
+    (first, _) = messages(replace(plan(lambda i: i.well == B03), missing=lost))
+    assert states("losses.no_image_of", first, wells="B03")
 
 
 def test_an_error_of_the_instrument_is_the_field_s_reason():
@@ -55,15 +71,15 @@ def test_an_error_of_the_instrument_is_the_field_s_reason():
     kinds = {f.kind: f for f in whole.findings}
     assert states("losses.instrument", kinds[FindingKind.INSTRUMENT].message, text=ERROR)
     assert kinds[FindingKind.INSTRUMENT].wells == (B02,)
-    assert loss_of(whole, B02).endswith(f"field 2 is lost ({ERROR})")
+    assert states("losses.with_reason", loss_of(whole, B02), field=2, reason=ERROR)
 
 
 def test_wells_that_are_announced_and_not_there_are_named():
     told = Announced("p.HTD", wells=(B02, B03, C04))
     whole = with_losses(replace(plan(), announced=told))
-    assert whole.wells == (B02, B03, C04)
+    assert whole.wells == (B02, B03)
     assert [f.wells for f in whole.findings] == [(C04,)]
-    assert states("losses.no_image_of", whole.findings[0].message, wells="C04")
+    assert states("losses.announced_wells", whole.findings[0].message, count=3, wells="C04")
 
 
 def test_files_of_an_index_are_named():
@@ -75,33 +91,29 @@ def test_files_of_an_index_are_named():
 
 
 @pytest.mark.parametrize(
-    ("without", "name", "parts"),
+    ("without", "sentence"),
     [
         (
             lambda i: (i.well, i.field, i.channel) == (B03, 1, "2"),
-            "losses.channel_not_there",
-            {"channel": "2", "places": "B03 field 1"},
+            says("losses.channel_not_there", channel=2, places="B03 field 1"),
         ),
         (
             lambda i: (i.well, i.field, i.channel, i.z) == (B02, 2, "1", 3),
-            "losses.fewer_planes",
-            {"channel": "1", "planes": 3, "places": "B02 field 2"},
+            says("losses.fewer_planes", channel=1, planes=3, places="B02 field 2"),
         ),
         (
             lambda i: (i.well, i.field, i.time) == (B02, 1, 2),
-            "losses.time_not_there",
-            {"time": 2, "places": "B02 field 1"},
+            says("losses.time_not_there", time=2, places="B02 field 1"),
         ),
         (
             lambda i: i.channel == "2" and (i.well, i.field) != (B02, 1),
-            "losses.channel_in_few",
-            {"channel": "2", "there": 2, "of": 8},
+            says("losses.channel_in_few", channel=2, there=2, of=8),
         ),
     ],
 )
-def test_what_a_field_lacks_is_named(without, name, parts):
+def test_what_a_field_lacks_is_named(without, sentence):
     (message,) = messages(plan(without, planes=(1, 2, 3), times=(1, 2)))
-    assert states(name, message, **parts)
+    assert re.search(sentence, message)
 
 
 def test_numbers_that_are_announced_and_not_there():
@@ -119,6 +131,6 @@ def test_numbers_that_are_announced_and_not_there():
 
 
 def test_an_image_that_cannot_be_read_is_no_lost_field():
-    broken = ImageRef(B03, 2, 1, "", 1, "B/3/1", reason="cut short", broken=True)
+    broken = ImageRef(B03, 2, 1, "", 1, "B/3/1", reason="cut short")
     here = plan(lambda i: i.well == B03 and i.field == 2)
-    assert with_losses(replace(here, missing=(broken,))).lost_fields() == {}
+    assert with_losses(replace(here, broken=(broken,))).lost_fields() == {}

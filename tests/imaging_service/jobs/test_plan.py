@@ -16,7 +16,7 @@ from imaging_service.jobs.scan import stored_fields
 from imaging_service.protocol import parse_protocol
 from plate_maps import Well
 from tests.messages import says, states
-from tests.vendor_scans import tiff_folder
+from tests.vendor_scans import harmony, tiff_folder
 
 
 @pytest.fixture
@@ -101,6 +101,8 @@ def test_the_protocol_s_pixel_size_overrides_the_scan_s_with_a_note(inputs_with,
 
 
 def test_the_record_says_where_the_pixel_size_comes_from(inputs_with):
+    record, _ = identify(inputs_with())
+    assert states("plan.pixel_size_of_the_scan", record.pixel_size_source)
     given = identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.3}}))[0]
     assert states("plan.pixel_size_of_the_protocol", given.pixel_size_source)
 
@@ -117,6 +119,37 @@ def test_a_channel_that_no_number_needs_fails_no_well(inputs_with, small_inputs,
     )
     needed = inputs_with(scan=scan, protocol={"channels": {"dna": 1, "death": 4}})
     assert identify(needed)[0].roles == ("dna", None, None, "death")
+
+
+def test_a_role_s_channel_that_is_announced_and_not_there_is_refused(
+    inputs_with, small_inputs, tmp_path
+):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "Small-1")
+    for path in scan.glob("*_w2.tif"):
+        path.unlink()
+    with pytest.raises(
+        ScanError, match=says("plan.channel_without_image", channel=2, role="neurite")
+    ):
+        identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1, "neurite": 2}}))
+    # Without a role it is not needed, and the third channel is still the third.
+    record, _ = identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1, "neurite": 3}}))
+    assert (record.channels, record.roles) == (("1", "3"), ("dna", "neurite"))
+
+
+def test_an_index_without_any_image_is_refused(inputs_with, tmp_path):
+    scan = harmony(5, tmp_path / "scan")
+    for path in scan.rglob("*.tiff"):
+        path.unlink()
+    with pytest.raises(ScanError, match=says("plan.no_image", count=6)):
+        identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1}}))
+
+
+@pytest.mark.parametrize("channel", [2, "2", "w2", "fitc"])
+def test_channels_have_the_instrument_s_names_and_numbers(inputs_with, tmp_path, channel):
+    scan = tiff_folder("imagexpress_exported", tmp_path / "scan")
+    protocol = {"channels": {"dna": "DAPI", "neurite": channel}, "acquisition": {"time_point": 1}}
+    record, _ = identify(inputs_with(scan=scan, protocol=protocol))
+    assert (record.channels, record.roles) == (("DAPI", "FITC"), ("dna", "neurite"))
 
 
 def test_a_field_that_is_lost_is_one_field_less_and_named(inputs_with, small_inputs, tmp_path):
