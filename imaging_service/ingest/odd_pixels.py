@@ -52,11 +52,16 @@ def odd_pixels(
                     "its intensities are multiples of 16, as of a 12-bit camera whose values were"
                     " shifted to the left; those of other wells are not"
                 )
-    broken = tuple(sorted(replace(i, reason=f"{i.path}: {why}") for i, why in reasons.items()))
+    broken = tuple(sorted(replace(i, reason=_named(i.path, why)) for i, why in reasons.items()))
     findings = tuple(
         ScanFinding(FindingKind.PIXELS, f"well {i.well}: {i.reason}", (i.well,)) for i in broken
     )
     return broken, findings
+
+
+def _named(path: str, why: str) -> str:
+    """The reason with the file's name, which a damaged file's own reason has already."""
+    return why if why.startswith(path.rpartition("/")[2]) else f"{path}: {why}"
 
 
 def _most(values: Mapping[ImageRef, T]) -> T | None:

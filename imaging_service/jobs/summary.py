@@ -101,6 +101,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         },
     )
     plates.finish_plate(record.plate, record.plate_name, record.plate_format)
+    plates.finish_plate(folder.labels, record.plate_name, record.plate_format)
     write_table(cells, root / "cells", csv=False)
     write_table(fields, root / "fields", csv=False)
     write_table(wells, root / "wells")
