@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from imaging_service.errors import ImageError
+from imaging_service.ingest.plan import ImageRef
 from imaging_service.jobs import well as module
 from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.plan import identify
@@ -20,7 +21,7 @@ from imaging_service.store import plates
 from plate_maps import Well
 from segmentation.filters.background import no_illumination
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
-from tests.messages import states
+from tests.messages import says, states
 
 
 def test_each_time_point_and_field_is_stored_apart(tmp_path):
@@ -34,6 +35,22 @@ def test_each_time_point_and_field_is_stored_apart(tmp_path):
     assert plates.read_field(task.plate, Well(2, 2), 1, 2)[0].ravel().tolist() == [121, 122]
     # it is there: nothing is read
     assert convert_well(replace(task, plan=replace(task.plan, root=tmp_path / "away"))) == 2
+
+
+def test_a_lost_field_is_not_stored_and_one_that_cannot_be_read_fails_the_well(tmp_path):
+    planes = {(f, 1, c, 1): plane(10 * f + int(c)) for f in (1, 3) for c in "12"}
+    lost = ImageRef(Well(2, 2), 2, 1, "", 1, "p.mlf", reason="AF Error")
+    task = stack_task(tmp_path, planes, missing=(lost,))
+    assert convert_well(task) == 2
+    stored = [plates.read_field(task.plate, Well(2, 2), n)[0].ravel().tolist() for n in (1, 2)]
+    assert stored == [[11, 12], [31, 32]]
+    for broken in (replace(lost, reason="cut short"), replace(lost, channel="2", field=3)):
+        plan = replace(task.plan, missing=(), broken=(broken,))
+        with pytest.raises(ImageError, match=says("scan.broken", field=broken.field)):
+            convert_well(replace(task, plan=plan, plate=tmp_path / "again.zarr"))
+    nothing = replace(task.plan, images=(), missing=(lost,))
+    with pytest.raises(ImageError, match=says("well.no_field", reason="AF Error")):
+        convert_well(replace(task, plan=nothing, plate=tmp_path / "none.zarr"))
 
 
 def test_a_well_ends_with_labels_tables_and_outcome(small_run):
