@@ -285,6 +285,7 @@ SAYS = {
     "scan.broken": "well B02, field {field}(, channel '2')?: (cut short|AF Error)$",
     "well.no_field": "there is no image of any field: {reason}$",
     "judge.partly_scanned": "^well {well}: {why}$",
+    "flat_field.unreadable": "flat-field profile",
     "plan.no_image": "none of its {count} announced images is there",
     "plan.pixel_size_of_the_scan": r"OME-XML, p_B02_s1_w1\.tif",
     "plan.pixel_size_of_the_protocol": r"^acquisition\.pixel_size_um of protocol p$",

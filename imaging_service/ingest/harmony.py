@@ -17,9 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
+from imaging_service.ingest.flat_field import FlatField, read_flat_field
 from imaging_service.ingest.odd_pixels import odd_pixels
 from imaging_service.ingest.pixel_size import SizeStatement, decide, number_of
-from imaging_service.ingest.plan import Announced, ImageRef, Limits, PlatePlan
+from imaging_service.ingest.plan import (
+    Announced,
+    FindingKind,
+    ImageRef,
+    Limits,
+    PlatePlan,
+    ScanFinding,
+)
 from imaging_service.ingest.plate_size import plate_of
 from imaging_service.ingest.scan_files import ScanFiles, scan_files
 from imaging_service.ingest.several import one_of
@@ -68,6 +76,7 @@ class HarmonyReader:
         headers = survey(root, (i.path for i in images), limits, sizes=False)
         broken, odd = odd_pixels(images, headers)
         size = decide(_sizes(index, root / place, place))
+        light, unread = _flat_fields(index, names)
         every = (*images, *missing)
         return PlatePlan(
             self.name,
@@ -88,8 +97,9 @@ class HarmonyReader:
                 len({i.z for i in every}),
                 len({i.time for i in every}),
             ),
-            findings=(*size.findings, *odd, *files.junk_finding()),
+            findings=(*size.findings, *odd, *unread, *files.junk_finding()),
             broken=broken,
+            flat_fields=light,
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
@@ -135,6 +145,7 @@ _KEPT = (
     "PositionY",
     "AbsTime",
     "State",
+    "FlatfieldProfile",
 )
 
 
@@ -278,6 +289,22 @@ def _sizes(index: _Index, path: Path, place: str) -> list[SizeStatement]:
             well=_well(record, path),
         )
     return list(statements.values())
+
+
+def _flat_fields(
+    index: _Index, names: Mapping[str, str]
+) -> tuple[dict[str, FlatField], tuple[ScanFinding, ...]]:
+    """Channel ► the instrument's profile of its light, and findings of those that are none."""
+    light, unread = {}, []
+    for channel, texts in index.channels.items():
+        if "FlatfieldProfile" not in texts:
+            continue
+        try:
+            light[names[channel]] = read_flat_field(texts["FlatfieldProfile"])
+        except ValueError as error:
+            text = f"channel {names[channel]!r}: its flat-field profile was not read: {error}"
+            unread.append(ScanFinding(FindingKind.LEFT_OUT, text))
+    return light, tuple(unread)
 
 
 def _position(record: Mapping[str, str]) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from imaging_service.errors import ScanError
+from imaging_service.ingest.flat_field import FlatField
 from plate_maps import PlateFormat, Well
 
 
@@ -103,6 +104,7 @@ class PlatePlan:
     are those of the time points by number, where the scan has them for the whole plate. `missing`
     images are not there; `broken` ones are, and cannot be read or compared, so that their wells
     fail with their reason. `projections` are the instrument's own, which are not planes.
+    `flat_fields` are the instrument's profiles of the light, by channel.
     """
 
     reader: str
@@ -120,6 +122,7 @@ class PlatePlan:
     findings: tuple[ScanFinding, ...] = ()
     projections: tuple[ImageRef, ...] = ()
     broken: tuple[ImageRef, ...] = ()
+    flat_fields: Mapping[str, FlatField] = declared(default_factory=dict)
 
     @property
     def wells(self) -> tuple[Well, ...]:

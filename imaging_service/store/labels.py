@@ -106,7 +106,6 @@ class LabelWriter:
                     array[frame - 1] = np.zeros(array.shape[1:], array.dtype)
                 audit(array, f"labels {name}, field {field}, level {level}")
 
-
     def _show(self, field: int, name: str) -> None:
         """Make the field an image whose pixels are those of one compartment's labels."""
         shown = multiscales(
