@@ -20,7 +20,9 @@ PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
 _METAMORPH = (
     '<MetaData><PlaneInfo><prop id="spatial-calibration-x" type="float" value="{x}"/>'
     '<prop id="spatial-calibration-units" type="string" value="{units}"/>'
-    '<prop id="acquisition-time-local" type="time" value="{time}"/></PlaneInfo></MetaData>'
+    '<prop id="acquisition-time-local" type="time" value="{time}"/>'
+    '<prop id="stage-position-x" value="{stage_x}"/><prop id="stage-position-y" value="{stage_y}"/>'
+    "</PlaneInfo></MetaData>"
 )
 
 
@@ -40,7 +42,9 @@ def tiff_folder(name: str, folder: Path) -> Path:
                 row["spatial_calibration_units"],
                 row["acquisition_time_local"],
             )
-            description = _METAMORPH.format(x=x, units=units, time=time) if x else None
+            stage_x, stage_y = row["stage_position_x"], row["stage_position_y"]
+            words = _METAMORPH.format(x=x, units=units, time=time, stage_x=stage_x, stage_y=stage_y)
+            description = words if x else None
             # FITC was taken at the first time point only, and exported again at the second.
             copied = row["file"].replace("TimePoint_2", "TimePoint_1")
             key = copied if "_w2" in path.name else row["file"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
 from imaging_service.ingest.odd_pixels import odd_pixels
+from imaging_service.ingest.overlaps import overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide, number_of
 from imaging_service.ingest.plan import Announced, ImageRef, Limits, PlatePlan
 from imaging_service.ingest.plate_size import plate_of
@@ -57,7 +58,7 @@ class CellVoyagerReader:
         detail = _detail(files, place, limits)
         images, missing = _records(root / place, place, files, detail, limits)
         used = {i.channel for i in (*images, *missing)} - {""}
-        headers = survey(root, (i.path for i in images), limits, sizes=False)
+        headers = survey(root, (i.path for i in images), limits, words=False)
         broken, odd = odd_pixels(images, headers)
         size = decide(s for name, s in detail.sizes.items() if detail.channels[name] in used)
         return PlatePlan(
@@ -79,7 +80,12 @@ class CellVoyagerReader:
                 detail.counts.get("ZCount", 0),
                 detail.counts.get("TimePointCount", 0),
             ),
-            findings=(*size.findings, *odd, *files.junk_finding()),
+            findings=(
+                *size.findings,
+                *odd,
+                *overlaps(images, headers, size.um),
+                *files.junk_finding(),
+            ),
             broken=broken,
         )
 

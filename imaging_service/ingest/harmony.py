@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from imaging_service.errors import ScanError
 from imaging_service.ingest.flat_field import FlatField, read_flat_field
 from imaging_service.ingest.odd_pixels import odd_pixels
+from imaging_service.ingest.overlaps import overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide, number_of
 from imaging_service.ingest.plan import (
     Announced,
@@ -73,7 +74,7 @@ class HarmonyReader:
             raise ScanError(f"{root / place} names no plate or no images; export the plate again")
         names = _channel_names(index)
         images, missing = _images(index, names, root / place, place, files, fmt)
-        headers = survey(root, (i.path for i in images), limits, sizes=False)
+        headers = survey(root, (i.path for i in images), limits, words=False)
         broken, odd = odd_pixels(images, headers)
         size = decide(_sizes(index, root / place, place))
         light, unread = _flat_fields(index, names)
@@ -97,7 +98,13 @@ class HarmonyReader:
                 len({i.z for i in every}),
                 len({i.time for i in every}),
             ),
-            findings=(*size.findings, *odd, *unread, *files.junk_finding()),
+            findings=(
+                *size.findings,
+                *odd,
+                *overlaps(images, headers, size.um),
+                *unread,
+                *files.junk_finding(),
+            ),
             broken=broken,
             flat_fields=light,
         )

@@ -28,6 +28,7 @@ from imaging_service.ingest.names import (
     time_points,
 )
 from imaging_service.ingest.odd_pixels import odd_pixels
+from imaging_service.ingest.overlaps import overlaps
 from imaging_service.ingest.pixel_size import PixelSize, Trust, decide
 from imaging_service.ingest.plan import (
     FindingKind,
@@ -81,6 +82,12 @@ class TiffFolderReader:
         headers = survey(root, (i.path for i in stacked.images), limits)
         if any(groups.get("z") == "0" for groups in named.groups.values()):
             stacked = without_copies(root, stacked, headers)
+        stacked = replace(
+            stacked,
+            images=tuple(
+                replace(i, position_um=headers[i.path].position_um) for i in stacked.images
+            ),
+        )
         size = _pixel_size(stacked, headers, named, acquired)
         broken, odd = odd_pixels(stacked.images, headers)
         plan = PlatePlan(
@@ -97,6 +104,7 @@ class TiffFolderReader:
                 *stacked.findings,
                 *copies_in_time(root, stacked.images, headers),
                 *odd,
+                *overlaps(stacked.images, headers, size.um),
                 *_strays(named),
                 *files.junk_finding(),
             ),

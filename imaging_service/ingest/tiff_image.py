@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imaging_service.errors import ImageError, damaged
 from imaging_service.ingest.pixel_size import SizeStatement
 from imaging_service.ingest.plan import Limits
-from imaging_service.ingest.tiff_words import size_of
+from imaging_service.ingest.tiff_words import stated
 
 _THREADS = 8
 # Bytes of pixels that are compared before whole planes are: more than the noise of any camera
@@ -30,8 +30,9 @@ class Header:
     """What a TIFF says of itself.
 
     `fault` is why it cannot be read as one grey plane; then the rest is empty. `start` is a digest
-    of its first pixels. `left_aligned` is whether all of these are multiples of 16 and some above
-    4095, as of a 12-bit camera whose values were shifted; None where they are too few to tell.
+    of its first pixels, `position_um` where the stage was. `left_aligned` is whether all of the
+    first pixels are multiples of 16 and some above 4095, as of a 12-bit camera whose values were
+    shifted; None where they are too few to tell.
     """
 
     path: str
@@ -42,24 +43,25 @@ class Header:
     size: SizeStatement | None = None
     start: str = ""
     left_aligned: bool | None = None
+    position_um: tuple[float, float] | None = None
 
 
 def survey(
-    root: Path, paths: Iterable[str], limits: Limits, *, sizes: bool = True
+    root: Path, paths: Iterable[str], limits: Limits, *, words: bool = True
 ) -> dict[str, Header]:
     """Headers of many TIFFs by path, several at a time: a network drive answers slowly.
 
-    Without `sizes` no pixel size is read: an index knows it.
+    Without `words` no pixel size and position are read: an index knows them.
     """
 
     def one(path: str) -> tuple[str, Header]:
-        return path, read_header(root, path, limits, sizes=sizes)
+        return path, read_header(root, path, limits, words=words)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         return dict(pool.map(one, paths))
 
 
-def read_header(root: Path, path: str, limits: Limits, *, sizes: bool = True) -> Header:
+def read_header(root: Path, path: str, limits: Limits, *, words: bool = True) -> Header:
     """The header of one TIFF; a damaged one is a header with a fault."""
     import tifffile
 
@@ -71,15 +73,17 @@ def read_header(root: Path, path: str, limits: Limits, *, sizes: bool = True) ->
             if not isinstance(page, tifffile.TiffPage):
                 raise ImageError(f"{name}: the first page is not an image")
             start, values = _first_pixels(root / path, page)
+            size, position = stated(tiff, name, path) if words else (None, None)
             return Header(
                 path,
                 "",
                 tuple(page.shape),
                 str(page.dtype),
                 2 if _has_second_page(tiff) else 1,
-                size_of(tiff, name, path) if sizes else None,
+                size,
                 start,
                 _left_aligned(values),
+                position,
             )
     except ImageError as error:
         return Header(path, str(error))

@@ -5,6 +5,7 @@ The words are OME-XML, MetaMorph's XML or ImageJ's text in the description, and 
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -101,14 +102,23 @@ def seconds_of(text: str) -> tuple[float, bool]:
     return (taken.replace(tzinfo=UTC) if local else taken).timestamp(), local
 
 
-def size_of(tiff: Any, name: str, path: str) -> SizeStatement | None:
-    """The pixel size that a file states, by its strongest source; None where it states none."""
+def stated(
+    tiff: Any, name: str, path: str
+) -> tuple[SizeStatement | None, tuple[float, float] | None]:
+    """Pixel size by the file's strongest source, and stage position in µm; None where unsaid."""
     metadata = _metadata(tiff)
+    size, position = None, None
     if metadata is not None:
-        stated = _size_by_ome(metadata, name, path) or _size_by_metamorph(metadata, path)
-        if stated is not None:
-            return stated
-    return _size_by_imagej(tiff, path) or _size_by_tags(tiff, path)
+        size = _size_by_ome(metadata, name, path) or _size_by_metamorph(metadata, path)
+        position = _position(metadata)
+    return size or _size_by_imagej(tiff, path) or _size_by_tags(tiff, path), position
+
+
+def _position(metadata: Element) -> tuple[float, float] | None:
+    """MetaMorph's position of the stage, which is in µm."""
+    settings = _metamorph(metadata)
+    x, y = (_number(settings.get(f"stage-position-{axis}", "")) for axis in "xy")
+    return (x, y) if math.isfinite(x) and math.isfinite(y) else None
 
 
 def _size_by_ome(metadata: Element, name: str, path: str) -> SizeStatement | None:
