@@ -9,7 +9,7 @@ a projection, or over copies, is not the maximum over the planes: they are told 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,32 @@ class Stacked:
     images: tuple[ImageRef, ...]
     projections: tuple[ImageRef, ...] = ()
     findings: tuple[ScanFinding, ...] = ()
+
+
+def expanded(images: Iterable[ImageRef], headers: Mapping[str, Header]) -> list[ImageRef]:
+    """Each page of a file of several as an image of its own.
+
+    What the file's name says counts where the file has one channel, plane or time point.
+    """
+    every: list[ImageRef] = []
+    for image in images:
+        pages = headers[image.path].layout
+        channels, planes, times = (len({page[axis] for page in pages}) for axis in range(3))
+        every += (
+            [
+                replace(
+                    image,
+                    channel=channel if channels > 1 else image.channel,
+                    z=z if planes > 1 else image.z,
+                    time=time if times > 1 else image.time,
+                    index=(number,),
+                )
+                for number, (channel, z, time) in enumerate(pages, start=1)
+            ]
+            if pages
+            else [image]
+        )
+    return every
 
 
 def told_apart(planes: Sequence[ImageRef], without: Sequence[ImageRef]) -> Stacked:
@@ -112,6 +138,9 @@ def copies_in_time(
 
 
 def _copies(root: Path, images: Sequence[ImageRef], headers: Mapping[str, Header]) -> bool:
+    # Pages of one file are not compared: a camera's own stack holds no copies.
+    if any(i.index for i in images):
+        return False
     starts = {headers[i.path].start for i in images}
     if len(starts) > 1 or starts == {""}:
         return False

@@ -39,7 +39,13 @@ from imaging_service.ingest.plan import (
 )
 from imaging_service.ingest.scan_files import ScanFiles, scan_files
 from imaging_service.ingest.several import one_plate
-from imaging_service.ingest.stacks import Stacked, copies_in_time, told_apart, without_copies
+from imaging_service.ingest.stacks import (
+    Stacked,
+    copies_in_time,
+    expanded,
+    told_apart,
+    without_copies,
+)
 from imaging_service.ingest.tiff_image import Header, read_tiff, survey
 from imaging_service.ingest.tiff_words import exposed
 from imaging_service.protocol import Acquisition
@@ -85,16 +91,19 @@ class TiffFolderReader:
         stacked = replace(
             stacked,
             images=tuple(
-                replace(i, position_um=headers[i.path].position_um) for i in stacked.images
+                replace(i, position_um=headers[i.path].position_um)
+                for i in expanded(stacked.images, headers)
             ),
         )
+        waves = () if acquired is None else acquired.waves
+        waves = waves or _pages_channels(headers)
         size = _pixel_size(stacked, headers, named, acquired)
         broken, odd = odd_pixels(stacked.images, headers)
         plan = PlatePlan(
             self.name,
             measurement or root.name,
             root,
-            _channels(stacked.images, () if acquired is None else acquired.waves),
+            _channels(stacked.images, waves),
             size.um,
             None if acquired is None else acquired.format,
             tuple(sorted(stacked.images)),
@@ -115,7 +124,7 @@ class TiffFolderReader:
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane; the header is checked before memory is allocated."""
-        return read_tiff(plan.root / image.path, limits)
+        return read_tiff(plan.root / image.path, limits, *image.index)
 
     def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
         """From MetaMorph's or OME's description.
@@ -216,6 +225,13 @@ def _channels(images: tuple[ImageRef, ...], waves: tuple[str, ...]) -> tuple[str
         if int(names[0]) >= 1 and most <= _MOST_NUMBERED:
             return tuple(str(n) for n in range(1, most + 1))
     return tuple(names)
+
+
+def _pages_channels(headers: Mapping[str, Header]) -> tuple[str, ...]:
+    """Channels of files of several pages, in their order; none where files differ."""
+    orders = {tuple(dict.fromkeys(c for c, _, _ in h.layout)) for h in headers.values()} - {()}
+    order = orders.pop() if len(orders) == 1 else ()
+    return order if len(order) > 1 else ()
 
 
 def _pixel_size(

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, damaged
+from imaging_service.ingest.multipage import Page
 from imaging_service.ingest.pixel_size import SizeStatement
 from imaging_service.ingest.plan import Limits
-from imaging_service.ingest.tiff_words import stated
+from imaging_service.ingest.tiff_words import layout_of, stated
 
 _THREADS = 8
 # Bytes of pixels that are compared before whole planes are: more than the noise of any camera
@@ -28,6 +29,8 @@ _LEAST_VALUES = 16
 @dataclass(frozen=True)
 class Header:
     """What a TIFF says of itself.
+
+    `pages` is 2 for any number above 1, and `layout` says what each of them is.
 
     `fault` is why it cannot be read as one grey plane; then the rest is empty. `start` is a digest
     of its first pixels, `position_um` where the stage was. `left_aligned` is whether all of the
@@ -44,6 +47,7 @@ class Header:
     start: str = ""
     left_aligned: bool | None = None
     position_um: tuple[float, float] | None = None
+    layout: tuple[Page, ...] = ()
 
 
 def survey(
@@ -74,16 +78,18 @@ def read_header(root: Path, path: str, limits: Limits, *, words: bool = True) ->
                 raise ImageError(f"{name}: the first page is not an image")
             start, values = _first_pixels(root / path, page)
             size, position = stated(tiff, name, path) if words else (None, None)
+            several = _has_second_page(tiff)
             return Header(
                 path,
                 "",
                 tuple(page.shape),
                 str(page.dtype),
-                2 if _has_second_page(tiff) else 1,
+                2 if several else 1,
                 size,
                 start,
                 _left_aligned(values),
                 position,
+                layout_of(tiff, name) if several and words else (),
             )
     except ImageError as error:
         return Header(path, str(error))

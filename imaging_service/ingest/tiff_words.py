@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
 from imaging_service.errors import ImageError, damaged
+from imaging_service.ingest.multipage import Page, pages_of
 from imaging_service.ingest.pixel_size import SizeStatement, Trust
 
 # Far above any plane's own metadata; a longer description is not read.
@@ -112,6 +113,26 @@ def stated(
         size = _size_by_ome(metadata, name, path) or _size_by_metamorph(metadata, path)
         position = _position(metadata)
     return size or _size_by_imagej(tiff, path) or _size_by_tags(tiff, path), position
+
+
+def layout_of(tiff: Any, name: str) -> tuple[Page, ...]:
+    """What each page of a file of several is, by OME-XML; empty where it does not say."""
+    metadata = _metadata(tiff)
+    pages = () if metadata is None else pages_of(metadata, name)
+    return pages if len(pages) > 1 and _has_exactly(tiff, len(pages)) else ()
+
+
+def _has_exactly(tiff: Any, count: int) -> bool:
+    # Counting all pages would follow a hostile chain of a million.
+    try:
+        tiff.pages[count - 1]
+    except IndexError:
+        return False
+    try:
+        tiff.pages[count]
+    except IndexError:
+        return True
+    return False
 
 
 def _position(metadata: Element) -> tuple[float, float] | None:

@@ -85,6 +85,7 @@ CHANGES = {
     "survival.blurred_slope": (0.5, (*LINKED, *REGISTERED)),
     "acquisition.pixel_size_um": (0.65, ("scan",)),
     "acquisition.reader": ("tiff", ("scan",)),
+    "acquisition.measurement": ("plate 2", ("scan",)),
     "acquisition.file_pattern": ("bbbc013", ("scan",)),
     "acquisition.plate_wells": (384, ("scan", "map")),
     "acquisition.line": ("L1", ("scan", "map")),
