@@ -55,8 +55,7 @@ class LabelWriter:
             self._fields[field] = self._well.create_group(f"{field - 1}/labels")
         for name, image in labels.items():
             key = (field, name)
-            # Halving would break a line that is one pixel wide.
-            levels = [image] if name == GRAPH else levels_of(image, labels=True)
+            levels = _lines(image) if name == GRAPH else levels_of(image, labels=True)
             if key not in self._arrays:
                 group = self._fields[field].create_group(name)
                 lead = (self._frames,) if self._frames > 1 else ()
@@ -118,6 +117,20 @@ class LabelWriter:
         for dataset in shown[0]["datasets"]:
             dataset["path"] = f"labels/{name}/{dataset['path']}"
         self._well[str(field - 1)].attrs["ome"] = {"version": VERSION, "multiscales": shown}
+
+
+def _lines(image: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+    """Levels of lines that are one pixel wide: nearest pixels would break them, so maxima are kept.
+
+    There are as many as of every other label of the field, as its readers expect.
+    """
+    levels = [image]
+    for _ in levels_of(image, labels=True)[1:]:
+        height, width = levels[-1].shape
+        even = np.pad(levels[-1], ((0, height % 2), (0, width % 2)))
+        blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
+        levels.append(np.ascontiguousarray(blocks.max(axis=(1, 3))))
+    return levels
 
 
 def read_labels(
