@@ -288,6 +288,7 @@ SAYS = {
     "flat_field.unreadable": "flat-field profile",
     "overlaps.found": r"fields overlap in {wells} well\(s\), by up to {share} of a field \(well {well}, fields {first} and {second}\)",
     "multipage.several": "the file holds several pages",
+    "ome_zarr.not_readable": r"plate\.zarr as a zarr group: cannot be read",
     "plan.no_image": "none of its {count} announced images is there",
     "plan.pixel_size_of_the_scan": r"OME-XML, p_B02_s1_w1\.tif",
     "plan.pixel_size_of_the_protocol": r"^acquisition\.pixel_size_um of protocol p$",

@@ -28,6 +28,8 @@ from imaging_service.protocol import Acquisition
 from plate_maps import FORMATS, PlateFormat, Well
 from plate_maps.wells import row_number, whole_number
 
+# Files that make a folder a zarr group.
+_GROUPS = ("zarr.json", ".zgroup", ".zattrs")
 _HOURS = {"hour": 1.0, "minute": 1 / 60, "second": 1 / 3600, "millisecond": 1 / 3.6e6, "day": 24.0}
 _METRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
@@ -38,11 +40,11 @@ class OmeZarrReader:
     name = "ome-zarr"
 
     def sniff(self, root: Path) -> float:
-        """1 if the group's attributes name a plate."""
+        """1 if the group's attributes name a plate; a little if they cannot be read."""
         try:
             return 1.0 if "plate" in _attributes(root) else 0.0
         except ScanError:
-            return 0.0
+            return 0.1 if any((root / name).is_file() for name in _GROUPS) else 0.0
 
     def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
         """Walk plate ► wells ► fields by their metadata.

@@ -49,8 +49,13 @@ def convert_well(task: WellTask) -> int:
         return stored
     numbers = stored_fields(task.plan)
     if not numbers:
-        reasons = sorted({i.reason or i.path for i in task.plan.missing})
-        raise ImageError(f"well {task.well}: there is no image of any field: {'; '.join(reasons)}")
+        lost = task.plan.missing
+        reasons = sorted({i.reason for i in lost if i.reason})
+        why = (
+            "; ".join(reasons)
+            or f"{len(lost)} announced file(s) are absent, the first: {lost[0].path}"
+        )
+        raise ImageError(f"well {task.well}: there is no image of any field: {why}")
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         fields = (_read_field(task, n) for n in numbers)
         plates.write_well(

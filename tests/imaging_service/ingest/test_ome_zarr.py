@@ -334,3 +334,10 @@ def test_a_foreign_axis_in_seconds_and_fields_that_differ(tmp_path):
     group.attrs["ome"] = ome
     group.attrs["motor_neuron"] = {"roles": ["dna"]}
     assert plan_scan(tmp_path / "p", Acquisition()).hours == {1: 0.0, 2: 4.0, 3: 8.0}
+
+
+def test_a_plate_whose_own_metadata_are_cut_short_is_refused_by_name(two_wells):
+    text = (two_wells / "zarr.json").read_text()
+    (two_wells / "zarr.json").write_text(text[: len(text) // 2])
+    with pytest.raises(ScanError, match=says("ome_zarr.not_readable")):
+        plan_scan(two_wells, Acquisition())
