@@ -137,7 +137,7 @@ def _opened(path: Path, name: str) -> Any:
 
 def _refuse(page: Any, name: str, limits: Limits, available: int) -> None:
     """Refuse whatever is not one grey plane of which every byte is there."""
-    if int(page.photometric) == 3:
+    if int(page.photometric) == 3 and not _is_linear_grey(page.colormap):
         raise ImageError(
             f"{name}: the image has a palette, so that its numbers are colours and not intensities;"
             " export it in grey"
@@ -153,6 +153,17 @@ def _refuse(page: Any, name: str, limits: Limits, available: int) -> None:
             f"{name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are"
             " declared)"
         )
+
+
+def _is_linear_grey(palette: NDArray[np.generic] | None) -> bool:
+    """Whether a palette maps each number to the grey of that height, as picture editors write it.
+
+    Writers count greys in steps of 256 or of 257.
+    """
+    if palette is None or palette.ndim != 2 or palette.shape[0] != 3:
+        return False
+    ramp = np.linspace(0, 65535, palette.shape[1])
+    return bool((np.abs(palette.astype(np.float64) - ramp) < 257).all())
 
 
 def _has_second_page(tiff: Any) -> bool:

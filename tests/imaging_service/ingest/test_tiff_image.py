@@ -71,6 +71,19 @@ def test_a_palette_is_no_intensity(tmp_path):
     assert read_header(tmp_path, "a.tif", Limits()).fault
 
 
+@pytest.mark.parametrize(("step", "read"), [(257, True), (256, True), (-257, False), (128, False)])
+def test_a_palette_of_linear_greys_is_the_intensity_itself(tmp_path, step, read):
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    ramp = np.arange(256) * abs(step)
+    greys = np.stack([ramp if step > 0 else ramp[::-1]] * 3).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="palette", colormap=greys)
+    if read:
+        assert (read_tiff(tmp_path / "a.tif", Limits()) == pixels).all()
+        return
+    with pytest.raises(ImageError, match=says("tiff_image.palette")):
+        read_tiff(tmp_path / "a.tif", Limits())
+
+
 def test_pages_are_chosen_by_number(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([PLANE, PLANE + 1]), photometric="minisblack")
     assert (read_tiff(tmp_path / "a.tif", Limits(), 2) == PLANE + 1).all()
