@@ -162,7 +162,7 @@ def indices(files: ScanFiles) -> dict[str, str]:
     A measurement is called like its folder, without Harmony's own folder `Images`; two indices of
     one folder by their paths.
     """
-    paths = [p for p in files.named(*NAMES) if _is_index(files.root / p)]
+    paths = [p for p in files.named(*NAMES) if is_index(files.root / p)]
     folders = [re.sub(r"(?:^|/)images$", "", p.rpartition("/")[0], flags=re.I) for p in paths]
     return {
         (folder or ".") if folders.count(folder) == 1 else path: path
@@ -170,7 +170,8 @@ def indices(files: ScanFiles) -> dict[str, str]:
     }
 
 
-def _is_index(path: Path) -> bool:
+def is_index(path: Path) -> bool:
+    """Whether a file of such a name is Harmony's; other programs call files Index.xml, too."""
     if path.name.lower() != "index.xml":
         return True
     with path.open("rb") as stream:

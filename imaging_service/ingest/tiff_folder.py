@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
+from imaging_service.ingest import cellvoyager, harmony
 from imaging_service.ingest.incell import read_xdce
 from imaging_service.ingest.metaxpress import Acquired, read_htd
 from imaging_service.ingest.names import (
@@ -52,7 +53,7 @@ from imaging_service.protocol import Acquisition
 from plate_maps.wells import is_whole_number
 
 # Names of indices by which other readers know the very images that these names only hint at.
-INDICES = {"harmony": ("index.xml", "index.idx.xml"), "cellvoyager": ("measurementdata.mlf",)}
+INDICES = {"harmony": harmony.NAMES, "cellvoyager": (cellvoyager.INDEX,)}
 # Numbers of channels up to which those between are announced; above, they are wavelengths.
 _MOST_NUMBERED = 32
 
@@ -153,6 +154,8 @@ def _refuse_beside_an_index(files: ScanFiles) -> None:
         inside = [str(files.root / p) for p in files.named(*names)]
         outside = [str(p) for p in sorted(above.glob("*")) if p.name.lower() in names]
         for index in (*inside, *outside):
+            if reader == "harmony" and not harmony.is_index(Path(index)):
+                continue
             raise ScanError(
                 f"{index} says which image is which, and their pixel size; names alone do not: read"
                 f" the folder {Path(index).parent} with acquisition.reader = {reader!r} or 'auto'"

@@ -115,6 +115,12 @@ def test_names_are_not_read_beside_an_index(tmp_path, index, place, reader):
     assert reader in str(refused.value)
 
 
+def test_an_index_of_another_program_is_none(tmp_path):
+    scan = tiffs(tmp_path / "scan", "p_B02_s1_w1.tif")
+    (scan / "Index.xml").write_text("<html/>")
+    assert len(plan_scan(scan, Acquisition()).images) == 1
+
+
 def test_channels_keep_their_numbers(tmp_path):
     plan = plan_scan(tiffs(tmp_path, "p_B02_s1_w2.tif", "p_B02_s1_w4.tif"), Acquisition())
     assert plan.channels == ("1", "2", "3", "4")
