@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as declared
 from enum import StrEnum
 from pathlib import Path
 
-from imaging_service.errors import ScanError
 from imaging_service.ingest.flat_field import FlatField
 from plate_maps import PlateFormat, Well
 
@@ -166,38 +163,3 @@ def plan_digest(plan: PlatePlan) -> str:
     return hashlib.sha256(
         repr((plan.reader, plan.channels, plan.pixel_size_um, planes)).encode()
     ).hexdigest()
-
-
-def file_digests(plan: PlatePlan) -> dict[str, str]:
-    """SHA-256 of every source file, by relative path.
-
-    A directory (zarr) has the digest of its files' digests.
-    """
-
-    def one(relative: str) -> tuple[str, str]:
-        path = plan.root / relative
-        try:
-            if path.is_dir():
-                return relative, combine(
-                    (str(p.relative_to(path)), _sha256(p))
-                    for p in sorted(path.rglob("*"))
-                    if p.is_file()
-                )
-            return relative, _sha256(path)
-        except OSError as error:
-            raise ScanError(f"{path} cannot be read: {error.strerror or error}") from error
-
-    # One core stays free: the worker that will analyse the first well is being started meanwhile.
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1)) as pool:
-        return dict(pool.map(one, plan.files()))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def combine(digests: Iterable[tuple[str, str]]) -> str:
-    """One SHA-256 (hex) over sorted (name, digest) pairs."""
-    text = "\n".join(f"{name}\t{digest}" for name, digest in sorted(digests))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -115,7 +115,9 @@ def calibrate(folder: RunFolder) -> Calibration:
     thresholds: object = None
     # Without one field there is nothing to be wrong: every well fails by itself, with its reason.
     if fields:
-        engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
+        engine = load_engine(
+            record.inputs.protocol, record.inputs.engine, record.inputs.device, record.engine
+        )
         described = engine.calibrate([illumination.correct(f) for f in fields]).describe()
         thresholds = described.get("thresholds")
     calibration = Calibration(

@@ -11,7 +11,8 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.plan import Announced, by_well, combine, file_digests, plan_digest
+from imaging_service.ingest.digests import combine, file_digests, file_states
+from imaging_service.ingest.plan import Announced, by_well, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.hours import Clock, read_clock
 from imaging_service.jobs.records import RunFolder, RunInputs, RunRecord, WellTask, load, save
@@ -40,6 +41,9 @@ PACKAGES = (
     "cellpose",
     "torch",
 )
+# Raised when what is kept beside the pixels of a converted plate changes: runs of versions that
+# differ in it share no plate.
+_STORED = 2
 
 
 def read_inputs(
@@ -129,7 +133,9 @@ def lay_out(
             inputs.engine,
             inputs.device,
             record.plate,
+            {path: record.source_files[path] for path in well_plan.files()},
             tuple(record.hours.get(name, ())),
+            record.engine,
         )
         save(task, folder.task(name))
     save(record, folder.record)
@@ -148,6 +154,7 @@ def plate_key(record: RunRecord) -> str:
         acquisition.time_point,
         record.inputs.protocol.survival is None,
         acquisition.z_projection,
+        _STORED,
     )
     parts = [("plate", record.plate_digest), ("stored", repr(stored))]
     # A stored film says when its frames were taken.
@@ -168,6 +175,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
             f"scan {plan.name}: none of its {len(plan.missing)} announced images is there; copy the"
             " images beside the index, or give the folder that holds both"
         )
+    states = file_states(plan)
     pixel_size, overridden = _pixel_size(plan, protocol)
     plan, roles, without_role = _with_roles(plan, protocol)
     times = _time_points(plan, protocol)
@@ -191,7 +199,7 @@ def identify(inputs: RunInputs) -> tuple[RunRecord, PlatePlan]:
     clock = _clock(plan, protocol, times)
     notes += clock.notes
     engine = _engine(inputs)
-    files = file_digests(plan)
+    files = file_digests(plan, states)
     plate_digest = combine([*files.items(), ("", plan_digest(plan))])
     parts = {
         "plate": plate_digest,

@@ -67,7 +67,9 @@ class WellTask:
     """Everything that the analysis of one well needs.
 
     `plan` holds this well's planes only; `planes` is the largest number per channel that any field
-    of the plate has. `hours` are those of the time points of a time-lapse.
+    of the plate has. `digests` are those of its source files at the submission, by relative path.
+    `hours` are those of the time points of a time-lapse, `described_engine` is the engine as it was
+    at the submission.
     """
 
     well: str
@@ -80,7 +82,9 @@ class WellTask:
     engine: str
     device: str
     plate: Path
+    digests: Mapping[str, str] = field(default_factory=dict)
     hours: tuple[float, ...] = ()
+    described_engine: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

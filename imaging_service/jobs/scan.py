@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError
 from imaging_service.ingest import PlatePlan, reader_named
-from imaging_service.ingest.plan import Limits
+from imaging_service.ingest.digests import as_submitted
+from imaging_service.ingest.plan import ImageRef, Limits
 from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import AssayProtocol
 from segmentation import Field
@@ -19,9 +20,10 @@ from segmentation.valid_area import recognise
 def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
     """(C, Y, X) of one field and time point from the scan, planes projected by maximum.
 
-    Raises ImageError naming well, field, channel.
+    Raises ImageError naming well, field and channel, or the file that has changed since it was
+    submitted.
     """
-    reader, limits, plan = reader_named(task.plan.reader), Limits(), task.plan
+    plan = task.plan
     planes = []
     where = f"well {task.well}, field {number}" + (
         f", time point {time}" if len(task.times) > 1 else ""
@@ -50,7 +52,7 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
                 f"{where}: channel {channel!r} has {len(images)} of the {task.planes[channel]}"
                 " planes that other fields have"
             )
-        planes.append(_project(reader.read(plan, image, limits) for image in images))
+        planes.append(_project(_plane(task, image) for image in images))
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
         raise ImageError(f"{where}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
@@ -62,6 +64,13 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
             f"{where}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float"
         )
     return stack
+
+
+def _plane(task: WellTask, image: ImageRef) -> NDArray[np.generic]:
+    """One plane, of a file that is still the submitted one."""
+    plan = task.plan
+    with as_submitted(plan.root, image.path, task.digests):
+        return reader_named(plan.reader).read(plan, image, Limits())
 
 
 def stored_fields(plan: PlatePlan) -> list[int]:
@@ -79,20 +88,22 @@ def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
     Places for which the scan has no time are left out. Fields are numbered from 1 as they are
     stored.
     """
-    reader = reader_named(task.plan.reader)
     numbers = stored_fields(task.plan)
     first = {(i.field, i.time): i for i in reversed(task.plan.images)}
     hours = {}
     for position, number in enumerate(numbers, start=1):
         for frame, time in enumerate(task.times, start=1):
-            seconds = (
-                reader.exposed_s(task.plan, first[number, time])
-                if (number, time) in first
-                else None
-            )
+            image = first.get((number, time))
+            seconds = None if image is None else _exposed_s(task, image)
             if seconds is not None:
                 hours[position, frame] = seconds / 3600
     return hours
+
+
+def _exposed_s(task: WellTask, image: ImageRef) -> float | None:
+    """When a plane was taken, by a file that is still the submitted one."""
+    with as_submitted(task.plan.root, image.path, task.digests):
+        return reader_named(task.plan.reader).exposed_s(task.plan, image)
 
 
 def _project(planes: Any) -> NDArray[np.generic]:

@@ -59,8 +59,16 @@ def convert_well(task: WellTask) -> int:
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         fields = (_read_field(task, n) for n in numbers)
         plates.write_well(
-            scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, frame_hours(task)
+            scratch,
+            fields,
+            task.plan.channels,
+            task.roles,
+            task.pixel_size_um,
+            frame_hours(task),
+            task.well,
         )
+        # With the pixels, so that nothing is asked of the scan once they are stored.
+        plates.write_exposures(scratch, exposed_h(task))
     return len(numbers)
 
 
@@ -86,9 +94,9 @@ def process_well(root: Path, name: str) -> WellOutcome:
     folder = RunFolder(root)
     task = load(WellTask, folder.task(name))
     calibration = load(Calibration, folder.calibration)
-    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(
-        calibration.thresholds
-    )
+    engine = load_engine(
+        task.protocol, task.engine, task.device, task.described_engine
+    ).with_thresholds(calibration.thresholds)
     try:
         outcome = _process(folder, task, calibration, engine)
     except ServiceError as error:
@@ -162,7 +170,7 @@ def _process(
             warnings += segmentation.warnings
         writer.finish()
     cell_table, field_table = pl.concat(cells), pl.concat(fields)
-    hours = exposed_h(task)
+    hours = plates.read_exposures(task.plate, well)
     exposed = [hours.get(place) for place in field_table.select("field", "frame").rows()]
     field_table = field_table.with_columns(pl.Series("exposed_h", exposed, pl.Float64))
     if protocol.survival is not None:

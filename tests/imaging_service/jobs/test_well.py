@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from imaging_service.jobs.well import begin, convert_well, process_well
 from imaging_service.store import plates
 from plate_maps import Well
 from segmentation.filters.background import no_illumination
-from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
+from tests.imaging_service.drawn_tasks import SURVIVAL, as_if_submitted, plane, stack_task
 from tests.messages import says, states
 
 
@@ -101,6 +102,54 @@ def test_what_the_machine_does_is_no_outcome(uncalibrated, monkeypatch, raised):
     assert not folder.outcome("B02").exists()
 
 
+def test_a_well_whose_images_became_those_of_another_well_fails(uncalibrated):
+    folder, record = uncalibrated
+    begin(record.plate)
+    calibrate(folder)
+    task = load(WellTask, folder.task("B05"))
+    scan = shutil.copytree(task.plan.root, folder.root / "scan")
+    for image in task.plan.images:
+        stamp = (scan / image.path).stat()
+        shutil.copyfile(scan / image.path.replace("B05", "B04"), scan / image.path)
+        os.utime(scan / image.path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    module.save(replace(task, plan=replace(task.plan, root=scan)), folder.task("B05"))
+    outcome = process_well(folder.root, "B05")
+    assert (outcome.status, outcome.n_nuclei) == ("failed", 0)
+    assert states("scan.changed", outcome.reason, file="p_B05_s1_w1.tif")
+    assert not folder.cells("B05").with_suffix(".parquet").exists()
+    assert not plates.field_count(record.plate, Well(2, 5))
+
+
+def test_a_stored_field_that_took_another_ones_place_fails_its_well(uncalibrated):
+    folder, record = uncalibrated
+    begin(record.plate)
+    calibrate(folder)
+    assert process_well(folder.root, "B04").status == "done"
+    shutil.copytree(record.plate / "B/4", record.plate / "B/5")
+    outcome = process_well(folder.root, "B05")
+    assert (outcome.status, outcome.n_nuclei) == ("failed", 0)
+    assert states("store.not_as_converted", outcome.reason, well="B05", field=1)
+
+
+def test_nothing_is_asked_of_the_scan_once_the_pixels_are_stored(tmp_path):
+    planes = {(f, 1, c, 1): plane(10 * f + int(c)) for f in (2, 5) for c in "12"}
+    task = stack_task(tmp_path, planes)
+    stamps = {"acquisition-time-local": "20240503 10:00:00.000"}
+    for image in task.plan.images:
+        tifffile.imwrite(tmp_path / image.path, plane(1), description=metamorph(stamps))
+    task = as_if_submitted(task)
+    convert_well(task)
+    for image in task.plan.images:
+        (tmp_path / image.path).unlink()
+    hours = 476314.0  # 3 May 2024, 10:00
+    assert plates.read_exposures(task.plate, Well(2, 2)) == {(1, 1): hours, (2, 1): hours}
+
+
+def metamorph(properties):
+    listed = "".join(f'<prop id="{k}" value="{v}"/>' for k, v in properties.items())
+    return f"<MetaData>{listed}</MetaData>"
+
+
 def test_a_plane_of_one_value_fails_its_well(uncalibrated):
     folder, record = uncalibrated
     begin(record.plate)
@@ -108,7 +157,8 @@ def test_a_plane_of_one_value_fails_its_well(uncalibrated):
     task = load(WellTask, folder.task("B02"))
     scan = shutil.copytree(task.plan.root, folder.root / "scan")
     tifffile.imwrite(scan / "p_B02_s2_w3.tif", np.full((160, 160), 7, np.uint16))
-    module.save(replace(task, plan=replace(task.plan, root=scan)), folder.task("B02"))
+    moved = replace(task, plan=replace(task.plan, root=scan))
+    module.save(as_if_submitted(moved), folder.task("B02"))
     outcome = process_well(folder.root, "B02")
     assert outcome.status == "failed"
     assert states(
