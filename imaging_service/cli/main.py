@@ -14,6 +14,7 @@ from imaging_service.cli import registry as registry_commands
 from imaging_service.cli import review as review_commands
 from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
+from imaging_service.cli.inspection import inspect
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.registry import LOCAL_URL, Url
 from imaging_service.cli.screen_power import power
@@ -37,6 +38,7 @@ app = typer.Typer(
     help="From a plate scan of iPSC motor neurons to per-line drug-response tables.",
 )
 
+app.command("inspect")(inspect)
 app.command("calibrate")(calibrate)
 for command in (model_commands.train, model_commands.show, model_commands.promote):
     segmentation_commands.models.command(command.__name__)(command)
