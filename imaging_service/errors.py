@@ -133,6 +133,27 @@ class PreconditionRequired(ServiceError, ValueError):
     http_status = 428
 
 
+class UploadRefused(ServiceError, ValueError):
+    """An upload whose names, sizes or contents are wrong."""
+
+    code = "upload_invalid"
+    http_status = 422
+
+
+class UploadIncomplete(ServiceError, RuntimeError):
+    """A file of the upload has not arrived, or not wholly; going on with the upload helps."""
+
+    code = "upload_incomplete"
+    http_status = 409
+
+
+class NoSpace(ServiceError, RuntimeError):
+    """The service's disk cannot hold what is announced."""
+
+    code = "no_space"
+    http_status = 507
+
+
 class NotReady(ServiceError, RuntimeError):
     """The table does not exist yet: the run is not finished, or it failed."""
 

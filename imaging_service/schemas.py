@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imaging_service.manifest import ManifestFile
+
 RunState = Literal["queued", "running", "done", "failed"]
 
 _EXAMPLE_RUN = "3f0c9d2a41b7"
@@ -45,6 +47,34 @@ class Submission(BaseModel):
     plate: str = Field(
         "", description="Barcode in a map of several plates; the scan folder's name if not given."
     )
+
+
+class UploadManifest(BaseModel):
+    """A scan that is to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="Folder that the scan will have.", examples=["plate-12"])
+    files: list[ManifestFile]
+
+
+class UploadBegun(BaseModel):
+    """An upload, and the digests of the contents that it lacks."""
+
+    id: str
+    missing: list[str]
+
+
+class BlobState(BaseModel):
+    """How many bytes of a content have arrived."""
+
+    arrived: int
+
+
+class UploadedScan(BaseModel):
+    """An upload that is complete: the scan's folder on the server."""
+
+    scan: str = Field(examples=["/data/scans/plate-12"])
 
 
 class Progress(BaseModel):

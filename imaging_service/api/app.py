@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from imaging_service import __version__
-from imaging_service.api import pages, pixels, plates, registry, review, review_queue, runs
+from imaging_service.api import pages, pixels, plates, registry, review, review_queue, runs, uploads
 from imaging_service.errors import ServiceError
 from imaging_service.schemas import Problem
 from imaging_service.settings import Settings
@@ -56,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(review.router)
     app.include_router(review_queue.router)
     app.include_router(pixels.router)
+    app.include_router(uploads.router)
     app.include_router(pages.router)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(HTTPException, _http_error)

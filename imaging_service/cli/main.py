@@ -18,6 +18,7 @@ from imaging_service.cli.inspection import inspect
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.registry import LOCAL_URL, Url
 from imaging_service.cli.screen_power import power
+from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 
 app.command("inspect")(inspect)
+app.command("upload")(upload)
 app.command("calibrate")(calibrate)
 for command in (model_commands.train, model_commands.show, model_commands.promote):
     segmentation_commands.models.command(command.__name__)(command)

@@ -18,9 +18,9 @@ def residual_depths(fields: Sequence[Field]) -> tuple[float | None, ...]:
     """Depth, per channel, of what is left after a correction.
 
     Every second field gives a profile, the others are corrected by it, and a profile is estimated
-    from them again: 1 where none is seen beyond its uncertainty. The errors of both estimates are in
-    it, so that a correction by all fields leaves less. None for fewer than twice
-    MIN_FIELDS fields, and where the first half shows no profile to correct by.
+    from them again: 1 where none is seen beyond its uncertainty. The errors of both estimates are
+    in it, so that a correction by all fields leaves less. None for fewer than twice MIN_FIELDS
+    fields, and where the first half shows no profile to correct by.
 
     Examples
     --------
