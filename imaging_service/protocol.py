@@ -38,6 +38,7 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # Keys that came after version 0.2.0. At their defaults they are left out of the digest, so that
 # older protocols keep their digest and older runs their id.
 LATER = {
+    "acquisition": ("measurement", "flat_field"),
     "acquisition": ("measurement",),
     "segmentation": ("neurite_contrast", "neurite_probability"),
     "measurement": (
@@ -105,6 +106,13 @@ class Acquisition(_Part):
         ),
     )
     z_projection: Literal["max"] = Field("max", description="How several planes become one.")
+    flat_field: Literal["auto", "estimated", "none"] = Field(
+        "auto",
+        description=(
+            "How uneven light is corrected: by the instrument's profile where the scan has one and"
+            " by an estimated one elsewhere, always by an estimated one, or not."
+        ),
+    )
     time_point: int | None = Field(
         None,
         ge=1,

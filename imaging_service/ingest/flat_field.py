@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from segmentation.filters.light_profile import LightProfile
 
 _MOST_CHARACTERS = 100_000
 _MOST_DEPTH = 20
@@ -23,26 +21,7 @@ _WORD = re.compile(r'"([^"]*)"|([^,:{}\[\]"]*)')
 _MOST_DEGREE = 12
 
 
-@dataclass(frozen=True)
-class FlatField:
-    """Relative light of one channel; without coefficients it is flat."""
-
-    coefficients: tuple[tuple[float, ...], ...] = ()
-    origin: tuple[float, float] = (0.0, 0.0)
-    scale: tuple[float, float] = (1.0, 1.0)
-
-    def evaluate(self, shape: tuple[int, int]) -> NDArray[np.float32]:
-        """(Y, X) relative light, as the instrument scaled it."""
-        light = np.zeros(shape)
-        y = ((np.arange(shape[0]) - self.origin[1]) * self.scale[1])[:, None]
-        x = ((np.arange(shape[1]) - self.origin[0]) * self.scale[0])[None, :]
-        for degree, row in enumerate(self.coefficients):
-            for k, coefficient in enumerate(row):
-                light += coefficient * x ** (degree - k) * y**k
-        return np.asarray(light if self.coefficients else light + 1, np.float32)
-
-
-def read_flat_field(text: str) -> FlatField:
+def read_flat_field(text: str) -> LightProfile:
     """The background's profile of a `FlatfieldProfile` element.
 
     Raises ValueError saying what is not as it should be.
@@ -57,7 +36,7 @@ def read_flat_field(text: str) -> FlatField:
     if not isinstance(profile, dict):
         raise ValueError("the flat-field profile has no Background with a Profile")
     if profile.get("Type") == "Identity":
-        return FlatField()
+        return LightProfile()
     if profile.get("Type") != "Polynomial":
         raise ValueError(f"a flat-field profile of type {profile.get('Type')!r:.40} is not known")
     rows = profile.get("Coefficients")
@@ -67,7 +46,7 @@ def read_flat_field(text: str) -> FlatField:
         and all(isinstance(r, list) and len(r) == n + 1 for n, r in enumerate(rows))
     ):
         raise ValueError("the coefficients of a flat-field profile are not rows of 1, 2, 3 …")
-    return FlatField(
+    return LightProfile(
         tuple(tuple(_number(v) for v in row) for row in rows),
         _pair(profile.get("Origin")),
         _pair(profile.get("Scale")),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
-from imaging_service.ingest.flat_field import FlatField, read_flat_field
+from imaging_service.ingest.flat_field import read_flat_field
 from imaging_service.ingest.odd_pixels import odd_pixels
 from imaging_service.ingest.overlaps import overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide, number_of
@@ -38,6 +38,7 @@ from imaging_service.ingest.vendor_xml import attributes, children, elements
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import is_whole_number, whole_number
+from segmentation.filters.light_profile import LightProfile
 
 NAMES = ("index.xml", "index.idx.xml")
 # Words near the beginning of Harmony's index; other programs call files Index.xml, too.
@@ -301,7 +302,7 @@ def _sizes(index: _Index, path: Path, place: str) -> list[SizeStatement]:
 
 def _flat_fields(
     index: _Index, names: Mapping[str, str]
-) -> tuple[dict[str, FlatField], tuple[ScanFinding, ...]]:
+) -> tuple[dict[str, LightProfile], tuple[ScanFinding, ...]]:
     """Channel ► the instrument's profile of its light, and findings of those that are none."""
     light, unread = {}, []
     for channel, texts in index.channels.items():

@@ -9,8 +9,8 @@ from dataclasses import field as declared
 from enum import StrEnum
 from pathlib import Path
 
-from imaging_service.ingest.flat_field import FlatField
 from plate_maps import PlateFormat, Well
+from segmentation.filters.light_profile import LightProfile
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class PlatePlan:
     findings: tuple[ScanFinding, ...] = ()
     projections: tuple[ImageRef, ...] = ()
     broken: tuple[ImageRef, ...] = ()
-    flat_fields: Mapping[str, FlatField] = declared(default_factory=dict)
+    flat_fields: Mapping[str, LightProfile] = declared(default_factory=dict)
 
     @property
     def wells(self) -> tuple[Well, ...]:
@@ -160,6 +160,7 @@ def plan_digest(plan: PlatePlan) -> str:
         for kind, images in (("there", plan.images), ("missing", plan.missing))
         for i in images
     ]
-    return hashlib.sha256(
-        repr((plan.reader, plan.channels, plan.pixel_size_um, planes)).encode()
-    ).hexdigest()
+    meant: tuple[object, ...] = (plan.reader, plan.channels, plan.pixel_size_um, planes)
+    if plan.flat_fields:
+        meant = (*meant, sorted(plan.flat_fields.items()))
+    return hashlib.sha256(repr(meant).encode()).hexdigest()

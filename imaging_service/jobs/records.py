@@ -60,6 +60,11 @@ class Calibration:
     notes: tuple[str, ...] = ()
     # Role ► lowest background and noise of the medium: what an exposed field shows at least.
     light: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    # Per channel: what corrects its light (instrument, estimated, none), the brightest over the
+    # darkest place of that profile, and the same of what is left over; None where unknown.
+    light_sources: tuple[Literal["instrument", "estimated", "none"], ...] = ()
+    light_depths: tuple[float, ...] = ()
+    light_left: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)

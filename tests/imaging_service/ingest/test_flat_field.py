@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging_service.ingest import plan_scan
-from imaging_service.ingest.flat_field import FlatField, read_flat_field
+from imaging_service.ingest.flat_field import read_flat_field
 from imaging_service.protocol import Acquisition
+from segmentation.filters.light_profile import LightProfile
 from tests.messages import says
 from tests.vendor_scans import harmony
 
@@ -41,12 +42,12 @@ def test_real_profiles_are_bright_in_the_centre_and_dark_in_the_corners(referenc
 
 
 def test_x_is_the_column_and_comes_first():
-    light = FlatField(((1.0,), (0.1, 0.02)), (1.0, 0.0), (1.0, 1.0)).evaluate((2, 3))
+    light = LightProfile(((1.0,), (0.1, 0.02)), (1.0, 0.0), (1.0, 1.0)).evaluate((2, 3))
     assert light == pytest.approx(np.array([[0.9, 1.0, 1.1], [0.92, 1.02, 1.12]]))
 
 
 def test_a_profile_without_coefficients_is_flat():
-    assert (FlatField().evaluate((2, 3)) == 1).all()
+    assert (LightProfile().evaluate((2, 3)) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -77,5 +78,5 @@ def test_any_text_is_read_or_refused(text):
 def test_the_plan_of_a_harmony_scan_has_its_profiles(tmp_path):
     plan = plan_scan(harmony(7, tmp_path), Acquisition())
     assert set(plan.flat_fields) == set(plan.channels)
-    assert plan.flat_fields["Alexa 568"] == FlatField()
+    assert plan.flat_fields["Alexa 568"] == LightProfile()
     assert plan.flat_fields["Alexa 488"].coefficients[0] == (1.2132,)

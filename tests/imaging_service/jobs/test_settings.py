@@ -89,6 +89,7 @@ CHANGES = {
     "acquisition.file_pattern": ("bbbc013", ("scan",)),
     "acquisition.plate_wells": (384, ("scan", "map")),
     "acquisition.line": ("L1", ("scan", "map")),
+    "acquisition.flat_field": ("none", ("scan",)),
     "acquisition.time_point": (2, ("scan",)),
     "acquisition.frame_interval_h": (24.0, ("scan", "hours")),
     "response.phenotypes": (("nuclei_density",), ("names",)),

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from segmentation import Field
-from segmentation.filters.background import Illumination, no_illumination
-from segmentation.filters.flat_field import depth, residual_depths
+from segmentation.filters.background import (
+    Illumination,
+    estimate_illumination,
+    no_illumination,
+)
+from segmentation.filters.flat_field import depth, residual_depths, with_given
+from segmentation.filters.light_profile import LightProfile
 
 SHAPE = (128, 128)
 Y, X = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
@@ -48,3 +53,64 @@ def test_the_depth_of_a_profile_is_its_brightest_over_its_darkest_place():
     profile = Illumination(((0.0, 0.0, 0.25, 0.0, 0.0, 0.0),), (True,), ("",))
     assert depth(profile, 0, SHAPE) == pytest.approx(np.exp(0.5))
     assert depth(no_illumination(1, "none"), 0, SHAPE) == 1.0
+
+
+# The bowl to the fourth order, as an instrument states it: in pixels from the centre.
+CENTRE, PER_PIXEL = (63.5, 63.5), (1 / 63.5, 1 / 63.5)
+STATED = LightProfile(
+    (
+        (1.0,), (0.0, 0.0), (-0.3, 0.0, -0.3), (0.0,) * 4, (0.045, 0.0, 0.09, 0.0, 0.045),
+    ),
+    CENTRE,
+    PER_PIXEL,
+)  # fmt: skip
+
+
+def test_the_instrument_s_profile_stands_in_place_of_the_estimated_one():
+    assert np.abs(STATED.evaluate(SHAPE) / BOWL - 1).max() < 0.07
+    fields = [lit(seed, BOWL) for seed in range(12)]
+    estimated = estimate_illumination(fields)
+    light, reasons = with_given(estimated, [STATED, None], fields)
+    assert reasons == ("", "")
+    assert (light.given, light.applied) == ((STATED, None), (True, False))
+    assert np.allclose(light.profile(0, SHAPE), STATED.relative(SHAPE))
+    parts = {"centre": (slice(48, 80),) * 2, "corner": (slice(0, 24),) * 2}
+    rise = {name: [] for name in parts}
+    for seed, field in enumerate(fields):
+        plane = light.correct(field).pixels[0]
+        spots = lit(seed, np.ones(SHAPE)).pixels[0] > 300
+        for name, part in parts.items():
+            rise[name].append(plane[part][spots[part]].mean() - plane[part][~spots[part]].mean())
+    bright, dark = (np.mean(rise[name]) for name in parts)
+    assert bright / dark == pytest.approx(1, abs=0.07)
+    assert light.profile(1, SHAPE).tolist() == np.ones(SHAPE).tolist()
+
+
+def test_few_fields_are_corrected_by_the_instrument_s_profile():
+    fields = [lit(seed, BOWL) for seed in range(3)]
+    light, reasons = with_given(estimate_illumination(fields), [STATED, None], fields)
+    assert (light.applied, light.reasons[0], reasons) == ((True, False), "", ("", ""))
+
+
+@pytest.mark.parametrize(
+    ("profile", "part"),
+    [
+        (LightProfile(((1.0,), (0.0, 1.0)), CENTRE, PER_PIXEL), "above 0"),
+        (LightProfile(((1.0,), (0.7, 0.0)), CENTRE, PER_PIXEL), "5.7-fold"),
+        (LightProfile(((float("nan"),),)), "above 0"),
+    ],
+)
+def test_a_profile_that_is_not_one_of_light_is_not_used(profile, part):
+    fields = [lit(seed, BOWL) for seed in range(12)]
+    estimated = estimate_illumination(fields)
+    light, reasons = with_given(estimated, [profile, None], fields)
+    assert light == estimated
+    assert part in reasons[0]
+
+
+def test_an_export_that_is_corrected_already_is_not_corrected_again():
+    fields = [lit(seed, np.ones(SHAPE)) for seed in range(12)]
+    estimated = estimate_illumination(fields)
+    light, reasons = with_given(estimated, [STATED, None], fields)
+    assert light == estimated
+    assert [bool(why) for why in reasons] == [True, False]
