@@ -46,7 +46,7 @@ def describe(survey: Survey) -> list[str]:
     lines += ["", *plate(survey.format, survey.present), _LEGEND]
     if survey.missing:
         lines.append(f"{survey.missing:,} image(s) are missing.")
-    remarks = [f.message for f in plan.findings] + list(plan.notes)
+    remarks = [*(f.message for f in plan.findings), *survey.notes]
     if remarks:
         lines += ["", *(f"  - {remark}" for remark in remarks[:_SHOWN])]
         if len(remarks) > _SHOWN:

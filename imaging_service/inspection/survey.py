@@ -61,6 +61,12 @@ class Survey:
         return sum(share > 0 for share in self.present.values())
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """The reader's remarks that are not among the findings."""
+        findings = {finding.message for finding in self.plan.findings}
+        return tuple(note for note in self.plan.notes if note not in findings)
+
+    @property
     def can_be_analysed(self) -> bool:
         """Whether there are images, and the protocol need not state anything more."""
         return self.images > 0 and not self.needs
@@ -99,7 +105,7 @@ class Survey:
                 }
                 for finding in plan.findings
             ],
-            "notes": list(plan.notes),
+            "notes": list(self.notes),
             "needs": list(self.needs),
             "can_be_analysed": self.can_be_analysed,
         }

@@ -129,6 +129,7 @@ def test_it_is_plain_json(scan):
         6,
     )
     (finding,) = content["findings"]
+    assert content["notes"] == []  # the plan repeats its findings among its notes
     assert (finding["kind"], finding["wells"]) == ("lost", ["C05"])
     assert content["can_be_analysed"]
 
