@@ -137,7 +137,8 @@ def test_nothing_is_asked_of_the_scan_once_the_pixels_are_stored(tmp_path):
     stamps = {"acquisition-time-local": "20240503 10:00:00.000"}
     for image in task.plan.images:
         tifffile.imwrite(tmp_path / image.path, plane(1), description=metamorph(stamps))
-    task = as_if_submitted(task)
+    undated = tuple(replace(image, exposed_s=None) for image in task.plan.images)
+    task = as_if_submitted(replace(task, plan=replace(task.plan, images=undated)))
     convert_well(task)
     for image in task.plan.images:
         (tmp_path / image.path).unlink()
