@@ -44,6 +44,7 @@ SAYS = {
     "dose.unit_unknown": "not a concentration unit",
     "number.not_whole": "is not a whole number",
     "control.unknown": "'contrl' is not a control; write one of: .*vehicle",
+    "light.no_field": "^no field to estimate the illumination from",
     "light.not_used": "the instrument's flat-field profile of channel '{channel}' is not used:",
     "map.bytes_too_many": "the file has {bytes} bytes; a plate map is at most {most}",
     "map.column_differs": "column .* differs .* 10 at B03, B04; 20 at B05",

@@ -300,18 +300,18 @@ def link(name):
 
 
 @pytest.mark.parametrize(
-    ("entries", "sentence", "parts"),
+    ("entries", "sentence"),
     [
-        ([("../up", b"x")], "upload.not_a_path", {}),
-        ([("/etc/passwd", b"x")], "upload.not_a_path", {}),
-        ([("nul", b"x")], "upload.not_a_path", {}),
-        ([("a", b"x"), ("A", b"y")], "upload.same_file", {}),
-        ([("a", b"x"), ("a/b", b"y")], "upload.file_and_folder", {}),
-        ([(link("to"), b"/etc/passwd")], "upload.link_in_zip", {"file": "to"}),
+        ([("../up", b"x")], says("upload.not_a_path")),
+        ([("/etc/passwd", b"x")], says("upload.not_a_path")),
+        ([("nul", b"x")], says("upload.not_a_path")),
+        ([("a", b"x"), ("A", b"y")], says("upload.same_file")),
+        ([("a", b"x"), ("a/b", b"y")], says("upload.file_and_folder")),
+        ([(link("to"), b"/etc/passwd")], says("upload.link_in_zip", file="to")),
     ],
 )
-def test_a_hostile_zip_is_refused_before_anything_is_sent(tmp_path, entries, sentence, parts):
-    with pytest.raises(UploadRefused, match=says(sentence, **parts)):
+def test_a_hostile_zip_is_refused_before_anything_is_sent(tmp_path, entries, sentence):
+    with pytest.raises(UploadRefused, match=sentence):
         open_source(packed(tmp_path / "x.zip", entries))
 
 
