@@ -14,8 +14,8 @@ from imaging_service.cli import registry as registry_commands
 from imaging_service.cli import review as review_commands
 from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
-from imaging_service.cli.inspection import inspect
 from imaging_service.cli.calibrate import calibrate
+from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, Url
 from imaging_service.cli.screen_power import power
 from imaging_service.cli.upload import upload
