@@ -39,7 +39,6 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # older protocols keep their digest and older runs their id.
 LATER = {
     "acquisition": ("measurement", "flat_field"),
-    "acquisition": ("measurement",),
     "segmentation": ("neurite_contrast", "neurite_probability"),
     "measurement": (
         "primary_ring_um",
