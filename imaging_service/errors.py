@@ -61,6 +61,13 @@ class AnnotationError(ServiceError, ValueError):
     http_status = 422
 
 
+class ModelRefused(ServiceError, ValueError):
+    """A model's folder, the fields it is to learn from, or its promotion is refused."""
+
+    code = "model_refused"
+    http_status = 422
+
+
 class RegistryRefused(ServiceError, ValueError):
     """The line registry's file is wrong."""
 
@@ -152,6 +159,27 @@ class Busy(ServiceError, RuntimeError):
 
     code = "busy"
     http_status = 503
+
+
+class UploadRefused(ServiceError, ValueError):
+    """An upload whose names, sizes or contents are wrong."""
+
+    code = "upload_invalid"
+    http_status = 422
+
+
+class UploadIncomplete(ServiceError, RuntimeError):
+    """A file of the upload has not arrived, or not wholly; going on with the upload helps."""
+
+    code = "upload_incomplete"
+    http_status = 409
+
+
+class NoSpace(ServiceError, RuntimeError):
+    """The service's disk cannot hold what is announced."""
+
+    code = "no_space"
+    http_status = 507
 
 
 class NotReady(ServiceError, RuntimeError):

@@ -10,7 +10,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from imaging_service.errors import ProtocolError
@@ -30,6 +38,8 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # Keys that came after version 0.2.0. At their defaults they are left out of the digest, so that
 # older protocols keep their digest and older runs their id.
 LATER = {
+    "acquisition": ("measurement", "flat_field"),
+    "segmentation": ("neurite_contrast", "neurite_probability"),
     "measurement": (
         "primary_ring_um",
         "bead_length_um",
@@ -63,11 +73,16 @@ class Acquisition(_Part):
     pixel_size_um: Positive | None = Field(
         None,
         description=(
-            "Used where the scan carries no pixel size; must agree with it within 1 % where it"
-            " does."
+            "µm per pixel, where the scan states none or a wrong one; a note of the run names both."
         ),
     )
-    reader: str = Field("auto", description="tiff, harmony, ome-zarr, or auto.")
+    reader: str = Field("auto", description="tiff, harmony, cellvoyager, ome-zarr, or auto.")
+    measurement: str = Field(
+        "",
+        description=(
+            "Name of the plate, measurement or acquisition to read where the scan holds several."
+        ),
+    )
     file_pattern: str = Field(
         "auto",
         description=(
@@ -90,6 +105,13 @@ class Acquisition(_Part):
         ),
     )
     z_projection: Literal["max"] = Field("max", description="How several planes become one.")
+    flat_field: Literal["auto", "estimated", "none"] = Field(
+        "auto",
+        description=(
+            "How uneven light is corrected: by the instrument's profile where the scan has one and"
+            " by an estimated one elsewhere, always by an estimated one, or not."
+        ),
+    )
     time_point: int | None = Field(
         None,
         ge=1,
@@ -132,6 +154,19 @@ class Segmentation(Sizes):
         Field(pattern="^[0-9a-f]{64}$"),
         meaning("Refuse a checkpoint file with another digest."),
     ] = None
+    neurite_probability: Annotated[
+        float | None,
+        Field(gt=0, lt=1),
+        meaning(
+            "The network's probability at which a pixel is neurite; the engine's if not given."
+        ),
+    ] = None
+
+    def settings_digest(self) -> str:
+        """SHA-256 (hex) of what an accuracy holds for, apart from the engine and its weights."""
+        values = TypeAdapter(Segmentation).dump_python(self, mode="json")
+        kept = {k: v for k, v in values.items() if k not in ("engine", "checkpoint_sha256")}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -175,6 +210,26 @@ class Response(_Part):
     )
 
 
+Figure = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+
+
+class Accuracy(_Part):
+    """How well an engine agrees with traced fields of this assay; `calibrate` writes it.
+
+    It decides no number. A figure is (value, low, high), or (value,) where too few wells were
+    traced for an interval. It holds for one engine, its weights and the settings of
+    [segmentation], and for no other.
+    """
+
+    engine: str
+    weights_sha256: str = ""
+    settings_sha256: str
+    fields: int = Field(ge=1)
+    wells: int = Field(ge=1)
+    runs: tuple[str, ...] = Field(min_length=1, description="Runs whose fields were traced.")
+    figures: dict[str, Figure]
+
+
 class AssayProtocol(_Part):
     """A checked protocol. Equal content gives an equal digest.
 
@@ -198,6 +253,7 @@ class AssayProtocol(_Part):
     quality: QualityLimits = QualityLimits()
     survival: Survival | None = None
     response: Response = Response()
+    accuracy: Accuracy | None = None
 
     @model_validator(mode="after")
     def _what_survival_needs(self) -> AssayProtocol:
@@ -236,14 +292,20 @@ class AssayProtocol(_Part):
         return value
 
     def digest(self) -> str:
-        """SHA-256 (hex) of everything that decides numbers; the notes are left out."""
-        content = self.model_dump(mode="json", exclude={"notes"})
+        """SHA-256 (hex) of everything that decides numbers; notes and accuracy are left out."""
+        content = self.model_dump(mode="json", exclude={"notes", "accuracy"})
         for section, keys in LATER.items():
             part = getattr(self, section)
-            defaults = {f.name: f.default for f in fields(part)} if part is not None else {}
+            defaults = {} if part is None else _defaults(part)
             for key in (k for k in keys if k in defaults and getattr(part, k) == defaults[k]):
                 del content[section][key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _defaults(part: Any) -> dict[str, Any]:
+    if isinstance(part, BaseModel):
+        return {name: info.default for name, info in type(part).model_fields.items()}
+    return {f.name: f.default for f in fields(part)}
 
 
 def load_protocol(path: str | PathLike[str]) -> AssayProtocol:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imaging_service.manifest import ManifestFile
+
 RunState = Literal["queued", "running", "waiting", "done", "failed", "cancelled"]
 
 _EXAMPLE_RUN = "3f0c9d2a41b7"
@@ -84,6 +86,34 @@ class Submission(Sent):
         max_length=200,
         description="Barcode in a map of several plates; the scan folder's name if not given.",
     )
+
+
+class UploadManifest(BaseModel):
+    """A scan that is to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="Folder that the scan will have.", examples=["plate-12"])
+    files: list[ManifestFile]
+
+
+class UploadBegun(BaseModel):
+    """An upload, and the digests of the contents that it lacks."""
+
+    id: str
+    missing: list[str]
+
+
+class BlobState(BaseModel):
+    """How many bytes of a content have arrived."""
+
+    arrived: int
+
+
+class UploadedScan(BaseModel):
+    """An upload that is complete: the scan's folder on the server."""
+
+    scan: str = Field(examples=["/data/scans/plate-12"])
 
 
 class Progress(BaseModel):
@@ -189,6 +219,9 @@ class Verdict(Sent):
     author: str
     reason: str = Field("", description="Why; required for a rejection.")
     time: datetime
+    label_version: int | None = Field(
+        None, description="The version of the field's labels that the reviewer saw."
+    )
 
     @model_validator(mode="after")
     def _a_rejection_says_why(self) -> Verdict:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import FieldImage, compact
 from imaging_service.review.log import MOST_LABEL, UNATTRIBUTED
+from imaging_service.review.neurites import NEURITES, neurite_mask
 from imaging_service.review.pieces import APART_PX, box_around, box_gap
 
 Labels = NDArray[np.integer[Any]]
@@ -120,7 +121,7 @@ def new_label(shown: FieldImage) -> int:
 
 
 def checked(shown: FieldImage, painted: Mapping[str, Labels]) -> Painted:
-    """Painted labels that can be stored as they are.
+    """Painted labels that can be stored as they are; neurites become a mask outside somas.
 
     Raises ValueError where they have not the shape of the field's, or numbers out of range: they
     would begin again at 0, or become another object's, where they are stored.
@@ -137,7 +138,10 @@ def checked(shown: FieldImage, painted: Mapping[str, Labels]) -> Painted:
                 f"{name}: a label is {low if low < 0 else high:,}, and numbers go from 1 to"
                 f" {MOST_LABEL:,}; give the object a number in between that no other has"
             )
-    return dict(painted)
+    if NEURITES not in painted:
+        return dict(painted)
+    somas = painted.get("somas", shown.labels.get("somas"))
+    return {**painted, NEURITES: neurite_mask(painted[NEURITES], somas)}
 
 
 def changes(shown: FieldImage, painted: Mapping[str, Labels]) -> tuple[list[Crop], list[Crop]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from imaging_service.errors import ReviewConflict
 from imaging_service.review.field_image import FieldImage
+from imaging_service.review.neurites import NEURITES
+from napari_plugin.edits import CELL
 from napari_plugin.layers import FieldLayers
 from napari_plugin.session import ReviewSession
+from napari_plugin.strokes import ERASER_UM, stroke_width_px
+from napari_plugin.tracing import Tracer
 
 
 class CorrectionKeys:
@@ -31,6 +35,8 @@ class CorrectionKeys:
         Shows the session's field again.
     describe
         Describes the field in the panel, after its labels changed.
+    attempt
+        Acts on a click, and shows in the panel what went wrong.
     """
 
     def __init__(
@@ -42,30 +48,82 @@ class CorrectionKeys:
         say: Callable[[str], None],
         show: Callable[[], None],
         describe: Callable[[], None],
+        attempt: Callable[[Callable[[], None]], object],
     ) -> None:
         self._viewer, self._layers, self._session = viewer, layers, session
         self._say, self._show, self._describe = say, show, describe
         # The first point of a split: layer, label, place.
         self._first_half: tuple[str, int, tuple[float, float]] | None = None
+        self._tracer = Tracer(
+            viewer,
+            layers,
+            session,
+            say=say,
+            draw=lambda points: self._correct(lambda session: session.trace(points)),
+            attempt=attempt,
+        )
 
     @property
     def _shown(self) -> FieldImage | None:
         return self._session.shown
 
     def field_changed(self) -> None:
-        """Forget a split that was begun on the last field: another one is shown."""
+        """Forget a split and a line that were begun on the last field: another one is shown."""
         self._first_half = None
+        self._tracer.field_changed()
+
+    def close(self) -> None:
+        """Give the mouse back to napari."""
+        self._tracer.leave()
 
     def erase(self) -> None:
-        """Erase the object under the cursor from the selected labels layer."""
-        layer, label, _ = self.pointed_at()
-        if label:
-            name = self._layers.name_of(layer)
+        """Erase the object under the cursor from the selected labels layer.
+
+        Of the neurites, which are one mask, the piece from one tip or crossing to the next.
+        """
+        layer, label, place = self.pointed_at()
+        if not label:
+            return
+        name = self._layers.name_of(layer)
+        if name == NEURITES:
+            self._correct(lambda session: session.erase_neurite(place))
+        else:
             self._correct(lambda session: session.erase(name, label))
+
+    def trace(self) -> None:
+        """Begin to trace neurites by clicks, end the neurite that is drawn, or end tracing."""
+        if self._shown is None:
+            return
+        self._require_neurites()
+        if not self._tracer.active:
+            self.save()
+        self._tracer.press()
+
+    def wipe(self) -> None:
+        """Take a brush that takes neurites out, or lay it down."""
+        if self._shown is None:
+            return
+        self._require_neurites()
+        self.save()
+        self._tracer.leave()
+        # Selecting a layer gives its mouse back to the picture, so the brush is looked at before.
+        active = self._viewer.layers.selection.active
+        wiping = self._layers.name_of(active) == NEURITES and active.mode == "erase"
+        layer = self._layers.show_neurites()
+        if wiping:
+            layer.mode = "pan_zoom"
+            return
+        layer.mode = "erase"
+        layer.brush_size = max(3, round(ERASER_UM / self._shown.pixel_size_um))
+        self._say("drag over neurites to take them out; S saves, Shift-E lays the brush down")
+
+    def _require_neurites(self) -> None:
+        if NEURITES not in self._names():
+            raise ValueError("the run has no neurites: no channel of it has the role neurite")
 
     def merge(self) -> None:
         """Merge the cell under the cursor into the selected one."""
-        layer, label, _ = self.pointed_at()
+        layer, label, _ = self.pointed_at(CELL)
         if label and label != layer.selected_label:
             into = int(layer.selected_label)
             self._correct(lambda session: session.merge(into, label))
@@ -89,9 +147,16 @@ class CorrectionKeys:
             return
         self.save()
         chosen = self._layers.name_of(self._viewer.layers.selection.active)
+        if chosen == NEURITES:
+            self._layers.select_number([NEURITES], 1)
+            layer = self._layers.show_neurites()
+            layer.brush_size = round(stroke_width_px(self._shown.pixel_size_um))
+            layer.mode = "paint"
+            self._say("paint along neurites; S saves. E traces them by clicks")
+            return
         name = chosen if chosen in self._names() else self._names()[0]
         number = self._session.new_label()
-        self._layers.select_number(self._names(), number)
+        self._layers.select_number([n for n in self._names() if n != NEURITES], number)
         self._layers.select(name).mode = "paint"
         self._say(
             f"paint {name} {number}, and a neuron's soma with the same number on its own"
@@ -103,6 +168,7 @@ class CorrectionKeys:
 
         Raises ValueError where something that was painted would not be saved.
         """
+        self._tracer.finish()
         shown = self._shown
         if shown is None or self._layers.laid is not shown:
             return
@@ -116,14 +182,16 @@ class CorrectionKeys:
             raise ReviewConflict(
                 f"{error}. Your labels are kept in hidden layers named “refused”"
             ) from error
-        self._layers.laid = self._shown
-        if version is not None:
-            self._describe()
+        if version is None:
+            return
+        # What was painted under somas, or with another number, is shown as it was saved.
+        self._layers.relabel(self._shown)
+        self._describe()
 
     def undo(self) -> None:
-        """Take back what is painted and not saved yet, or else the field's last correction."""
+        """Take back the last click, what is painted and not saved, or the last correction."""
         shown = self._shown
-        if shown is None:
+        if shown is None or self._tracer.take_back():
             return
         if self._layers.painted(shown):
             self._layers.relabel(shown)
@@ -144,17 +212,19 @@ class CorrectionKeys:
         self._session.move_window(y, x)
         self._show()
 
-    def pointed_at(self) -> tuple[Any, int, tuple[float, float]]:
+    def pointed_at(self, of: Collection[str] | None = None) -> tuple[Any, int, tuple[float, float]]:
         """`FieldLayers.under_cursor`, which must be an object once a field is shown.
 
-        Raises ValueError where there is none.
+        It must be of one of the compartments `of`, if they are given. Raises ValueError where there
+        is none.
         """
-        layer, label, place = self._layers.under_cursor(self._names())
-        if not label and self._names():
+        names = [name for name in self._names() if of is None or name in of]
+        layer, label, place = self._layers.under_cursor(names)
+        if not label and names:
             named = "the selected layer" if layer is None else layer.name
             raise ValueError(
                 f"there is no object of {named} under the cursor; select one of the layers"
-                f" {', '.join(self._names())} and point at an object"
+                f" {', '.join(names)} and point at an object"
             )
         return layer, label, place
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imaging_service.review.field_image import FieldImage
 from imaging_service.review.local import LocalRun
+from imaging_service.review.neurites import NEURITES
 from napari_plugin.session import ReviewSession
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -24,9 +25,9 @@ _COLOURS = {
     "identity": "yellow",
     "death": "gray",
 }
-# Outlines leave the pixels to be judged; puncta are little more than an outline, and the neurites'
-# mask is shown by its graph.
-_OUTLINED = ("nuclei", "somas")
+# Outlines leave the pixels to be judged; puncta are little more than an outline. The neurites' mask
+# is shown by its graph until it is traced.
+_OUTLINED = {"nuclei": 2, "somas": 2, NEURITES: 1}
 
 
 def field_layers(
@@ -67,14 +68,11 @@ def field_layers(
             )
         )
     for name, labels in image.labels.items():
+        settings = {"name": name, **place, "opacity": 0.7, "visible": name != NEURITES}
+        if name == NEURITES:
+            settings |= {"colormap": _one_colour(), "opacity": 1.0}
         # A copy: napari paints into the array that it is given.
-        layers.append(
-            (
-                labels.copy(),
-                {"name": name, **place, "opacity": 0.7, "visible": name != "neurites"},
-                "labels",
-            )
-        )
+        layers.append((labels.copy(), settings, "labels"))
     blank = np.zeros(next(iter(image.labels.values())).shape, np.uint16)
     layers.append(
         (
@@ -97,6 +95,13 @@ def field_layers(
             )
         )
     return layers
+
+
+def _one_colour() -> Any:
+    """The colour of a mask, whichever number a brush paints it with."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    return DirectLabelColormap(color_dict={0: "transparent", None: "orange"})
 
 
 def drawable(tracks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -144,7 +149,7 @@ class FieldLayers:
             if layer is None or layer not in self._layers:
                 layer = self._of[name] = getattr(self._viewer, f"add_{kind}")(data, **settings)
                 if kind == "labels" and name in _OUTLINED:
-                    layer.contour = 2
+                    layer.contour = _OUTLINED[name]
                 if kind == "labels":
                     layer.selected_label = 0
                 self._added(layer)
@@ -191,6 +196,9 @@ class FieldLayers:
         faults = []
         for name, labels in image.labels.items():
             layer = self._of[name]
+            if name == NEURITES and (layer.data > 1).any():
+                # A mask, whichever number the brush had.
+                layer.data = (layer.data > 0).astype(layer.data.dtype)
             painted = not np.array_equal(layer.data, labels)
             if layer not in self._layers:
                 self._layers.append(layer)
@@ -281,6 +289,14 @@ class FieldLayers:
             if number > np.iinfo(layer.data.dtype).max:
                 layer.data = layer.data.astype(np.int32)
             layer.selected_label = number
+
+    def show_neurites(self) -> Any:
+        """Show the neurites as they are corrected, and hide the graph of the last measurement."""
+        layer = self.select(NEURITES)
+        layer.visible = True
+        if GRAPH_LAYER in self._of:
+            self._of[GRAPH_LAYER].visible = False
+        return layer
 
     def name_of(self, layer: Any) -> str:
         """The name that the field gives a layer; empty for one that is not the field's."""

@@ -28,7 +28,7 @@ from imaging_service.review.pieces import check_pieces
 from imaging_service.review.remote import RemoteRun
 from imaging_service.review.run import Run, Standing, plate_contrast
 from imaging_service.schemas import LabelVersion, Verdict
-from napari_plugin import places
+from napari_plugin import places, ridges, strokes
 from napari_plugin.edits import (
     Labels,
     changes,
@@ -334,6 +334,36 @@ class ReviewSession:
             erased(self._shown(), compartment, label), f"erased {compartment} {label}"
         )
 
+    def erase_neurite(self, point: tuple[float, float]) -> LabelVersion | None:
+        """Take out the neurite at a point, to its next tip or crossing."""
+        return self._write(strokes.without_branch(self._shown(), point), "erased a neurite")
+
+    def trace(self, points: Sequence[tuple[float, float]]) -> LabelVersion | None:
+        """Add a neurite along points (y, x) in pixels of the labels (`strokes.traced`)."""
+        return self._write(strokes.traced(self._shown(), points), "traced a neurite")
+
+    def way(self, start: tuple[float, float], end: tuple[float, float]) -> NDArray[np.float64]:
+        """Points (n, 2) along the neurite between two points in pixels of the labels.
+
+        Raises ValueError where no channel shows neurites.
+        """
+        shown = self._shown()
+        if "neurite" not in shown.roles:
+            raise ValueError(
+                "the run has no channel of neurites to follow; hold Shift and click for a straight"
+                " line"
+            )
+        origin, px = np.array(shown.origin, float), shown.pixel_size_um
+        first, last = np.array(start) + origin, np.array(end) + origin
+        place = ridges.around(shown.shape, tuple(first), tuple(last), px)
+        whole = shown.levels[0]
+        time = () if len(whole.shape) == 3 else (shown.frame - 1,)
+        with damaged(StoreError, f"well {self.well}, field {self.number}, pixels"):
+            pixels = np.asarray(whole[(*time, shown.roles.index("neurite"), *place)])
+        corner = np.array([place[0].start, place[1].start], float)
+        path = ridges.ridge_path(pixels, tuple(first - corner), tuple(last - corner), px)
+        return np.asarray(ridges.smoothed(path) + corner - origin)
+
     def merge(self, first: int, second: int) -> LabelVersion | None:
         """Make two cells one (`edits.merged`)."""
         return self._write(merged(self._shown(), first, second), f"merged {second} into {first}")
@@ -445,6 +475,9 @@ class ReviewSession:
         return track
 
     def _judge(self, **verdict: Any) -> None:
+        seen = None
+        if self.shown is not None and self._seen == (self.position, self.number, self.frame):
+            seen = self.shown.label_version
         self.run.judge(
             Verdict(
                 **(
@@ -453,6 +486,7 @@ class ReviewSession:
                         "field": self.number,
                         "author": self.author,
                         "time": datetime.now(UTC),
+                        "label_version": seen,
                     }
                     | verdict
                 )

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from imaging_service.errors import ServiceError
+from napari_plugin.edits import CELL
 from napari_plugin.keys import CorrectionKeys
 from napari_plugin.layers import FieldLayers
 from napari_plugin.panel import ReviewPanel
@@ -32,7 +33,8 @@ class ReviewWidget(ReviewPanel):
     Keys: N and P step, Q goes to the most urgent field; A accepts; R rejects with a reason, Shift-R
     the whole well, T the track under the cursor; D erases the object under the cursor, M merges it
     into the selected one, X pressed over two halves splits a cell, W begins a new one to be
-    painted, S saves what was painted (stepping on does as well), Z takes the last correction back;
+    painted, E traces neurites by clicks, Shift-E takes neurites out with a brush, S saves what was
+    painted (stepping on does as well), Z takes the last click or correction back;
     O turns outlines into areas, G hides the neurite graph, C loads the labels around the cursor of
     a very large field, U brings the tables up to date, Shift-A takes a well's rejection back.
     """
@@ -75,6 +77,8 @@ class ReviewWidget(ReviewPanel):
             "x": partial(self._correct, CorrectionKeys.split),
             "w": partial(self._correct, CorrectionKeys.draw),
             "s": self.save,
+            "e": partial(self._correct, CorrectionKeys.trace),
+            "Shift-E": partial(self._correct, CorrectionKeys.wipe),
             "z": partial(self._correct, CorrectionKeys.undo),
             "c": partial(self._correct, CorrectionKeys.load_here),
             "o": self._layers.toggle_outlines,
@@ -138,6 +142,7 @@ class ReviewWidget(ReviewPanel):
             say=self.message.setText,
             show=self._show,
             describe=self._describe,
+            attempt=self._try,
         )
         session.blinded = self.blinded.isChecked()
         self.wells.clear()
@@ -172,6 +177,8 @@ class ReviewWidget(ReviewPanel):
         """Save what was painted, and end the session."""
         if self.session is not None:
             self._try(self.save)
+            if self._keys is not None:
+                self._keys.close()
             self.session.close()
             self.session = self._keys = None
 
@@ -344,7 +351,7 @@ class ReviewWidget(ReviewPanel):
         """Ask why, and reject the track of the cell under the cursor."""
         if self.session is None or self._keys is None:
             return
-        _, label, _ = self._keys.pointed_at()
+        _, label, _ = self._keys.pointed_at(CELL)
         if label and (reason := self._ask_why("Why is this track not to be used?")):
             track = self.session.reject_track(label, reason)
             self.message.setText(f"track {track} rejected")

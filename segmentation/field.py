@@ -204,6 +204,8 @@ class Segmentation:
         from engines without probabilities.
     parameters
         All numbers that decided, thresholds included.
+    figures
+        What the engine can say of the field beside its labels, by name.
 
     Examples
     --------
@@ -220,6 +222,7 @@ class Segmentation:
     parameters: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     confidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         counts = [

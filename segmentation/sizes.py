@@ -1,4 +1,4 @@
-"""What engines may expect of cells' sizes."""
+"""What engines may expect of cells: their sizes, and how far a neurite stands out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic.dataclasses import dataclass
 
-from segmentation.settings import STRICT, Positive, meaning
+from segmentation.settings import STRICT, Positive, Share, meaning
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Sizes:
-    """Expected sizes in µm and µm². The defaults suit human iPSC motor neurons.
+    """Expected sizes in µm and µm², and the neurites' contrast.
+
+    The defaults suit human iPSC motor neurons.
 
     Examples
     --------
@@ -26,3 +28,10 @@ class Sizes:
     max_soma_reach_um: Annotated[
         Positive, meaning("How far a soma reaches beyond its nucleus.")
     ] = 14.0
+    neurite_contrast: Annotated[
+        Share,
+        meaning(
+            "Stretches of neurite with less than this share of the contrast of the plate's median"
+            " one are left out, as a tracer leaves out what is dim or out of focus."
+        ),
+    ] = 0.3

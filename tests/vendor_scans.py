@@ -5,7 +5,9 @@ own.
 from __future__ import annotations
 
 import csv
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,19 @@ PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
 _METAMORPH = (
     '<MetaData><PlaneInfo><prop id="spatial-calibration-x" type="float" value="{x}"/>'
     '<prop id="spatial-calibration-units" type="string" value="{units}"/>'
-    '<prop id="acquisition-time-local" type="time" value="{time}"/></PlaneInfo></MetaData>'
+    '<prop id="acquisition-time-local" type="time" value="{time}"/>'
+    '<prop id="stage-position-x" value="{stage_x}"/><prop id="stage-position-y" value="{stage_y}"/>'
+    "</PlaneInfo></MetaData>"
 )
 
 
 def tiff_folder(name: str, folder: Path) -> Path:
     """The files that `vendor/NAME.tsv` lists, each with the calibration and the time that the
-    instrument wrote.
+    instrument wrote, and what lies beside them. Values differ but where the instrument copied.
     """
+    if (REFERENCE / "vendor" / name).is_dir():
+        shutil.copytree(REFERENCE / "vendor" / name, folder, dirs_exist_ok=True)
+    values: dict[str, int] = {}
     with (REFERENCE / "vendor" / f"{name}.tsv").open(newline="") as stream:
         for row in csv.DictReader(stream, delimiter="\t"):
             path = folder / row["file"]
@@ -35,9 +42,52 @@ def tiff_folder(name: str, folder: Path) -> Path:
                 row["spatial_calibration_units"],
                 row["acquisition_time_local"],
             )
-            description = _METAMORPH.format(x=x, units=units, time=time) if x else None
-            tifffile.imwrite(path, PIXELS, description=description, metadata=None)
+            stage_x, stage_y = row["stage_position_x"], row["stage_position_y"]
+            words = _METAMORPH.format(x=x, units=units, time=time, stage_x=stage_x, stage_y=stage_y)
+            description = words if x else None
+            # FITC was taken at the first time point only, and exported again at the second.
+            copied = row["file"].replace("TimePoint_2", "TimePoint_1")
+            key = copied if "_w2" in path.name else row["file"]
+            value = values.setdefault(key, len(values))
+            tifffile.imwrite(path, PIXELS + value, description=description, metadata=None)
     return folder
+
+
+# The camera's pixel, 6.45 µm: what Harmony writes into the tags of its TIFFs, whatever the
+# objective.
+SENSOR = ((4294967295, 2770410), (4294967295, 2770410))
+
+
+def harmony(version: int, folder: Path, place: str = "Images") -> Path:
+    """The export of one well of an Opera Phenix, its index and images in `place`."""
+    name = {5: "Index.idx.xml", 7: "Index.xml"}[version]
+    images = folder / place
+    images.mkdir(parents=True)
+    source = REFERENCE / "vendor" / f"harmony_v{version}_phenix" / name
+    shutil.copy(source, images / name)
+    for n, url in enumerate(re.findall(r"<URL>(.+?)</URL>", source.read_text("utf-8-sig"))):
+        tifffile.imwrite(
+            images / url,
+            PIXELS + n,
+            resolution=SENSOR,
+            resolutionunit="CENTIMETER",
+            metadata=None,
+        )
+    return folder
+
+
+def cellvoyager(name: str, folder: Path, wells: Sequence[str] | None = None) -> Path:
+    """A CellVoyager measurement with its records, and the images of some of its wells.
+
+    Each image has its own value; that of F06, field 5 is not there where the instrument took none.
+    """
+    scan = folder / name
+    shutil.copytree(REFERENCE / "vendor" / name, scan)
+    records = (scan / "MeasurementData.mlf").read_text("utf-8")
+    for n, image in enumerate(re.findall(r">([^<>]+\.tif)<", records)):
+        if wells is None or any(f"_{well}_T" in image for well in wells):
+            tifffile.imwrite(scan / image, np.full((16, 16), 1000 + n, np.uint16), metadata=None)
+    return scan
 
 
 def operetta(folder: Path) -> Path:

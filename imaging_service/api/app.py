@@ -15,6 +15,7 @@ from imaging_service.api import (
     review,
     review_queue,
     runs,
+    uploads,
 )
 from imaging_service.api.guard import Guard
 from imaging_service.api.traced import Traced
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(review_queue.router)
     app.include_router(pixels.router)
     app.include_router(health.router)
+    app.include_router(uploads.router)
     app.include_router(pages.router)
     problems.install(app)
     return app

@@ -32,22 +32,23 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        streamed = _streamed(scope)
         refusal = (
             _unknown_host(headers)
             or _unwritable(scope)
             or _foreign(scope["method"], headers)
-            or self._declared_too_large(headers)
+            or self._declared_too_large(headers, streamed)
         )
         if refusal is not None:
             await problem(*refusal)(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        await self._app(scope, receive if streamed else self._counted(receive), send)
 
-    def _declared_too_large(self, headers: Headers) -> tuple[int, str, str] | None:
+    def _declared_too_large(self, headers: Headers, streamed: bool) -> tuple[int, str, str] | None:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or len(length) > 18:
             return 400, "request_invalid", f"Content-Length {length[:40]!r} is not a number"
-        if int(length) > self._most_bytes:
+        if not streamed and int(length) > self._most_bytes:
             return 413, "too_large", self._too_large(f"{int(length):,}")
         return None
 
@@ -67,6 +68,11 @@ class Guard:
             return message
 
         return counted
+
+
+def _streamed(scope: Scope) -> bool:
+    """Whether the body goes to disk as it comes, counted against the size that was announced."""
+    return scope["method"] == "PUT" and str(scope["path"]).startswith("/blobs/")
 
 
 def _unknown_host(headers: Headers) -> tuple[int, str, str] | None:

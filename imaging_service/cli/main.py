@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.cli import models as model_commands
 from imaging_service.cli import plate_map as plate_map_commands
 from imaging_service.cli import registry as registry_commands
 from imaging_service.cli import review as review_commands
 from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
+from imaging_service.cli.calibrate import calibrate
+from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, Url
 from imaging_service.cli.screen_power import power
+from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -35,6 +39,11 @@ app = typer.Typer(
     help="From a plate scan of iPSC motor neurons to per-line drug-response tables.",
 )
 
+app.command("inspect")(inspect)
+app.command("upload")(upload)
+app.command("calibrate")(calibrate)
+for command in (model_commands.train, model_commands.show, model_commands.promote):
+    segmentation_commands.models.command(command.__name__)(command)
 app.add_typer(segmentation_commands.models, name="models")
 app.add_typer(segmentation_commands.bench, name="bench")
 app.add_typer(plate_map_commands.plate_map, name="plate-map")

@@ -122,8 +122,9 @@ def agree(
     second = LocalRun(run, names[1]) if names else LocalRun(other) if other is not None else None
     measured = agreement(one, second, compartment)
     against = "engine against reviewer" if second is None else "two reviewers"
+    what = "F1 of skeletons within 3 pixels" if compartment == "neurites" else "F1 at IoU 0.5"
     figures = {
-        "F1 at IoU 0.5": measured.f1,
+        what: measured.f1,
         "mean Dice": measured.dice,
         "kappa of verdicts": measured.kappa,
     }
@@ -147,14 +148,30 @@ def export(
         Path,
         typer.Option("--out", help="Folder for images, labels and manifest.", show_default=False),
     ],
+    lines: Annotated[
+        Path | None,
+        typer.Option(
+            help="Line registry (TSV), for the consent of each line; else it is unknown.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
-    """Write corrected and accepted fields as annotated nuclei.
+    """Write corrected and accepted fields: pixels, all labels, who drew what, and consent.
 
-    Training and `bench segmentation --nuclei` read them.
+    `calibrate`, `models train` and `bench segmentation --nuclei` read them.
     """
-    from imaging_service.jobs.review.results import export_training
+    from imaging_service.jobs.review.export import export_training, read_registry
 
-    typer.echo(
-        f"{export_training(run, out)} fields in {out}; train on them: python -m"
-        f" segmentation.engines.motornet.samples --nuclei {out} --out SAMPLES"
-    )
+    known = None if lines is None else read_registry(lines)
+    done = export_training(run, out, known, "" if lines is None else lines.name)
+    typer.echo(f"{done.fields} fields in {out}, {done.nuclei} of them with nuclei to train on")
+    if done.unknown:
+        why = "; give the registry with --lines" if lines is None else ""
+        typer.secho(f"consent unknown: line {', '.join(done.unknown)}{why}", err=True)
+    if done.no_methods:
+        typer.secho(
+            "consent forbids methods research (DUO NMDS), so these may not be trained on: line"
+            f" {', '.join(done.no_methods)}",
+            err=True,
+        )

@@ -14,11 +14,20 @@ bench = typer.Typer(no_args_is_help=True, help="Measure accuracy, time and memor
 
 
 @models.command("list")
-def list_models() -> None:
-    """List every known model with its licence and SHA-256, and whether it is on this machine."""
+def list_models(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the laboratory keeps its own models.")
+    ] = Path("models"),
+) -> None:
+    """List every known model with its licence and SHA-256, and whether it is on this machine.
+
+    The laboratory's own models in a folder follow, with who promoted them.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    from segmentation.engines import model_folder
+    from segmentation.engines.model_folder import own_models
     from segmentation.engines.weights import known_models
 
     table = Table(title="models", title_justify="left")
@@ -32,6 +41,11 @@ def list_models() -> None:
             model.card.training_data,
             here,
             (model.sha256 or "")[:16],
+        )
+    for own in own_models(folder):
+        promoted = own.promotion or model_folder.CANDIDATE
+        table.add_row(
+            f"motornet:{own.folder}", own.licence, own.training_data, promoted, own.sha256[:16]
         )
     Console().print(table)
     typer.echo(

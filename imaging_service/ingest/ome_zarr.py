@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ScanError, damaged
-from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
+from imaging_service.ingest.mosaic import covered_by
+from imaging_service.ingest.pixel_size import SizeStatement, decide
+from imaging_service.ingest.plan import (
+    Announced,
+    FindingKind,
+    ImageRef,
+    Limits,
+    PlatePlan,
+    ScanFinding,
+)
+from imaging_service.ingest.several import one_of
 from imaging_service.protocol import Acquisition
 from plate_maps import FORMATS, PlateFormat, Well
 from plate_maps.wells import row_number, whole_number
 
+# Files that make a folder a zarr group.
+_GROUPS = ("zarr.json", ".zgroup", ".zattrs")
 _HOURS = {"hour": 1.0, "minute": 1 / 60, "second": 1 / 3600, "millisecond": 1 / 3.6e6, "day": 24.0}
 _METRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
@@ -24,119 +40,122 @@ class OmeZarrReader:
     name = "ome-zarr"
 
     def sniff(self, root: Path) -> float:
-        """1 if the group's attributes name a plate."""
+        """1 if the group's attributes name a plate; a little if they cannot be read."""
         try:
             return 1.0 if "plate" in _attributes(root) else 0.0
         except ScanError:
-            return 0.0
+            return 0.1 if any((root / name).is_file() for name in _GROUPS) else 0.0
 
     def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
-        """Walk plate ► wells ► fields by their metadata."""
+        """Walk plate ► wells ► fields by their metadata.
+
+        A field whose metadata cannot be read fails its well; one that is named and not there is
+        lost.
+        """
         import zarr
 
         plate = _attributes(root).get("plate")
         if not isinstance(plate, dict):
             raise ScanError(f"{root} is not an OME-Zarr plate: its attributes have no 'plate'")
         group = zarr.open_group(root, mode="r")
+        notes: list[str] = []
+        wells = _wells(root, group, plate, acquisition.measurement, notes)
+        # A well without fields is one that is lost, by its own path.
+        fields = [
+            (well, number, f"{path}/{name}" if name else path)
+            for well, path, listed in wells
+            for number, name in enumerate(listed or [""], start=1)
+        ]
         images: list[ImageRef] = []
         missing: list[ImageRef] = []
+        broken: list[ImageRef] = []
         channels: tuple[str, ...] = ()
-        size: float | None = None
-        notes: list[str] = []
+        sizes: list[SizeStatement] = []
         axes_h: set[tuple[float, ...] | None] = set()
-        for entry in plate.get("wells", []):
-            path = str(entry.get("path", ""))
-            letters, _, number = path.partition("/")
+        for well, number, where in fields:
+            if where.count("/") < 2 or not (root / where).is_dir():
+                missing.append(ImageRef(well, number, 1, "", 1, where))
+                continue
             try:
-                well = Well(row_number(letters), whole_number(number))
-            except ValueError as error:
-                raise ScanError(f"{root}: well path {path!r} is not ROW/COLUMN") from error
-            try:
-                attributes = _ome(group[path].attrs.asdict())
-                fields = [str(i["path"]) for i in attributes["well"]["images"]]
-            except KeyError:
-                # Seen in real stores: no `well` metadata. The image groups below are then the
-                # fields, and a note says so.
-                fields = sorted(k for k in group[path].group_keys()) if path in group else []
-                notes.append(f"well {well} has no well metadata; its groups were taken as fields")
-            if not fields:
-                missing.append(ImageRef(well, 1, 1, "", 1, path))
-            for position, name in enumerate(fields, start=1):
-                where = f"{path}/{name}"
-                try:
-                    layout, names, pixel, shape = _image_metadata(group, where, root)
-                except ScanError as error:
-                    missing.append(ImageRef(well, position, 1, "", 1, where))
-                    notes.append(str(error))
-                    continue
-                if shape[-1] * shape[-2] > limits.image_pixels:
-                    raise ScanError(
-                        f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels are more than the"
-                        f" limit of {limits.image_pixels:,} per plane"
+                with damaged(ScanError, f"{root}/{where}"):
+                    image = _image_metadata(group, where, root)
+            except ScanError as error:
+                broken.append(ImageRef(well, number, 1, "", 1, where, reason=str(error)))
+                continue
+            shape = image.shape
+            if shape[-1] * shape[-2] > limits.image_pixels:
+                raise ScanError(
+                    f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels are more than the"
+                    f" limit of {limits.image_pixels:,} per plane"
+                )
+            if channels and image.channels != channels:
+                raise ScanError(
+                    f"{root}/{where}: channels {', '.join(image.channels)} differ from those of"
+                    f" other wells, {', '.join(channels)}"
+                )
+            channels = image.channels
+            if image.pixel_um is not None:
+                x, y = image.pixel_um
+                sizes.append(SizeStatement(x, y, "OME-Zarr scale", where, well=well))
+            axes_h.add(image.hours)
+            if len(images) + math.prod(shape[:-2]) > limits.images:
+                raise ScanError(f"{root} has more than {limits.images:,} planes")
+            for index in np.ndindex(shape[:-2]):
+                t, c, z = _tcz(image.axes, index)
+                images.append(
+                    ImageRef(
+                        well,
+                        number,
+                        t + 1,
+                        channels[c],
+                        z + 1,
+                        f"{where}/{image.path}",
+                        tuple(index),
                     )
-                if channels and names != channels:
-                    raise ScanError(
-                        f"{root}/{where}: channels {', '.join(names)} differ from those of other"
-                        f" wells, {', '.join(channels)}"
-                    )
-                if size is not None and pixel is not None and abs(pixel / size - 1) > 0.01:
-                    raise ScanError(
-                        f"{root}/{where}: pixel size {pixel:.4g} µm differs from {size:.4g} µm of"
-                        " other wells"
-                    )
-                channels, size = names, size if size is not None else pixel
-                axes_h.add(layout["hours"])
-                for index in np.ndindex(shape[:-2]):
-                    t, c, z = _tcz(layout["axes"], index)
-                    images.append(
-                        ImageRef(
-                            well,
-                            position,
-                            t + 1,
-                            names[c],
-                            z + 1,
-                            f"{where}/{layout['path']}",
-                            index,
-                        )
-                    )
-                    if len(images) > limits.images:
-                        raise ScanError(f"{root} has more than {limits.images:,} planes")
+                )
+        size, hours = decide(sizes), _common_hours(axes_h, notes)
         if not images:
-            raise ScanError(f"{root}: the plate names no well with images")
-        rows, columns = len(plate.get("rows", [])), len(plate.get("columns", []))
-        declared = PlateFormat(rows, columns)
-        # Many writers list the used rows and columns only; such a grid says nothing of the plate's
-        # format.
-        fmt = (
-            declared
-            if declared in FORMATS.values() and all(i.well in declared for i in images)
-            else None
-        )
-        hours = _common_hours(axes_h, notes)
+            why = f": {broken[0].reason}" if broken else ""
+            raise ScanError(f"{root}: the plate names no well with images{why}")
         return PlatePlan(
             self.name,
             str(plate.get("name") or root.name),
             root,
             channels,
-            size,
-            fmt,
+            size.um,
+            _format(plate, {i.well for i in images}),
             tuple(sorted(images)),
             tuple(notes),
             tuple(missing),
             hours,
+            pixel_size_source=size.source,
+            announced=Announced(
+                "the plate's metadata", tuple(sorted({well for well, _, _ in wells}))
+            ),
+            findings=(
+                *size.findings,
+                *(
+                    ScanFinding(FindingKind.LOST, f"well {i.well}: {i.reason}", (i.well,))
+                    for i in broken
+                ),
+            ),
+            broken=tuple(broken),
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane of the highest resolution.
 
-        An array with missing chunks is refused: zarr would read them as zeros.
+        Zarr would read missing chunks as zeros: an array that lacks some is refused, unless they
+        are tiles of a mosaic that no field covers, by its table of fields.
         """
         import zarr
 
         with damaged(ImageError, image.path):
             array = zarr.open_array(plan.root / image.path, mode="r")
             # A shard may reach beyond the array, so more chunks than the array's can be there.
-            if array.nchunks_initialized < array.nchunks:
+            if array.nchunks_initialized < array.nchunks and not _outside_every_field(
+                array, plan.root, image
+            ):
                 raise ImageError(
                     f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are"
                     " there; the missing ones would read as zeros"
@@ -152,6 +171,12 @@ class OmeZarrReader:
         return False
 
 
+def _group(root: Path) -> Any:
+    import zarr
+
+    return zarr.open_group(root, mode="r")
+
+
 def _attributes(root: Path) -> dict[str, Any]:
     import zarr
 
@@ -165,9 +190,88 @@ def _ome(attributes: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else attributes
 
 
-def _image_metadata(
-    group: Any, where: str, root: Path
-) -> tuple[dict[str, Any], tuple[str, ...], float | None, tuple[int, ...]]:
+def _wells(
+    root: Path, group: Any, plate: dict[str, Any], wanted: str, notes: list[str]
+) -> list[tuple[Well, str, list[str]]]:
+    """(well, its path, paths of its fields), of one acquisition.
+
+    A well whose metadata cannot be read has the groups below it for fields, and a note says so.
+    Raises ScanError for a path that is no well, and listing acquisitions where several are there.
+    """
+    entries = plate.get("wells", [])
+    listed: list[tuple[Well, str, list[tuple[int, str]]]] = []
+    for entry in entries if isinstance(entries, list) else []:
+        path = str(entry.get("path", "")) if isinstance(entry, dict) else ""
+        letters, _, number = path.partition("/")
+        try:
+            well = Well(row_number(letters), whole_number(number))
+        except ValueError as error:
+            raise ScanError(f"{root}: well path {path!r} is not ROW/COLUMN") from error
+        listed.append((well, path, _fields(group, well, path, notes)))
+    names = _acquisitions(plate, {a for _, _, fields in listed for a, _ in fields})
+    chosen: int | None = None
+    if len(names) > 1 or wanted:
+        wanted = next((n for n, a in names.items() if str(a) == wanted), wanted)
+        chosen = names[one_of(names, wanted, str(root), "acquisition")]
+    return [
+        (well, path, [name for a, name in fields if chosen in (None, a)])
+        for well, path, fields in listed
+    ]
+
+
+def _fields(group: Any, well: Well, path: str, notes: list[str]) -> list[tuple[int, str]]:
+    """(acquisition, path) of a well's fields."""
+    try:
+        with damaged(ScanError, path):
+            entries = _ome(group[path].attrs.asdict())["well"]["images"]
+            return [(int(i.get("acquisition") or 0), str(i["path"])) for i in entries]
+    except ScanError:
+        # Seen in real stores: no `well` metadata. The image groups below are then the fields.
+        with suppress(ScanError), damaged(ScanError, path):
+            keys = sorted(group[path].group_keys())
+            notes.append(f"well {well} has no well metadata; its groups were taken as fields")
+            return [(0, key) for key in keys]
+        # Neither the well nor anything below it can be read: its first field is broken or lost.
+        return [(0, "0")]
+
+
+def _acquisitions(plate: dict[str, Any], used: set[int]) -> dict[str, int]:
+    """Name ► id of the acquisitions that wells have fields of; the id where names are not one's."""
+    listed = plate.get("acquisitions", [])
+    named = {
+        a.get("id"): str(a["name"])
+        for a in (listed if isinstance(listed, list) else [])
+        if isinstance(a, dict) and a.get("name")
+    }
+    names = [named.get(a, str(a)) for a in sorted(used)]
+    if len(set(names)) < len(names):
+        names = [str(a) for a in sorted(used)]
+    return dict(zip(names, sorted(used), strict=True))
+
+
+def _format(plate: dict[str, Any], wells: Iterable[Well]) -> PlateFormat | None:
+    """The plate's format; None where only used rows and columns are listed, as many writers do."""
+    rows, columns = plate.get("rows", []), plate.get("columns", [])
+    if not (isinstance(rows, list) and isinstance(columns, list)):
+        return None
+    declared = PlateFormat(len(rows), len(columns))
+    fits = declared in FORMATS.values() and all(well in declared for well in wells)
+    return declared if fits else None
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What a field's metadata say; `pixel_um` is (x, y), None where no scale or unit is given."""
+
+    axes: list[str]
+    path: str
+    channels: tuple[str, ...]
+    pixel_um: tuple[float, float] | None
+    shape: tuple[int, ...]
+    hours: tuple[float, ...] | None
+
+
+def _image_metadata(group: Any, where: str, root: Path) -> _Image:
     try:
         everything = group[where].attrs.asdict()
         attributes = _ome(everything)
@@ -178,32 +282,41 @@ def _image_metadata(
         array = group[f"{where}/{path}"]
         scale = _scale(dataset, len(axes))
         if "coordinateTransformations" in multiscale:
-            scale = [a * b for a, b in zip(scale, _scale(multiscale, len(axes)), strict=True)]
+            whole = _scale(multiscale, len(axes)) or [1.0] * len(axes)
+            scale = scale and [a * b for a, b in zip(scale, whole, strict=True)]
     except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
         raise ScanError(
             f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})"
         ) from error
     if axes[-2:] != ["y", "x"]:
         raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")
+    shape = tuple(array.shape)
+    if len(shape) != len(axes) or 0 in shape:
+        raise ScanError(f"{root}/{where}: an array of shape {shape} has not axes {', '.join(axes)}")
     units = [a.get("unit") if isinstance(a, dict) else None for a in multiscale["axes"]]
-    factor = _METRES.get(units[-1] or "")
-    if abs(scale[-1] / scale[-2] - 1) > 0.001:
-        raise ScanError(f"{root}/{where}: pixels are not square ({scale[-1]} × {scale[-2]})")
-    pixel = None if factor is None else float(scale[-1]) * factor
-    count = array.shape[axes.index("c")] if "c" in axes else 1
-    omero = attributes.get("omero", {}).get("channels", [])
-    names = tuple(
-        str(omero[i].get("label") or i + 1) if i < len(omero) else str(i + 1) for i in range(count)
+    of_y, of_x = (_METRES.get(str(unit)) for unit in units[-2:])
+    pixel = (
+        (scale[-1] * of_x, scale[-2] * of_y)
+        if scale is not None and of_x is not None and of_y is not None
+        else None
     )
-    if len(set(names)) < len(names):
-        names = tuple(str(i + 1) for i in range(count))
-    layout: dict[str, Any] = {"axes": axes, "path": path, "hours": None}
+    count = shape[axes.index("c")] if "c" in axes else 1
+    hours = None
     if "t" in axes:
         of_time = axes.index("t")
-        layout["hours"] = _hours(
-            everything, int(array.shape[of_time]), scale[of_time], units[of_time]
-        )
-    return layout, names, pixel, tuple(array.shape)
+        step = 1.0 if scale is None else scale[of_time]
+        hours = _hours(everything, shape[of_time], step, units[of_time])
+    return _Image(axes, path, _channel_names(attributes, count), pixel, shape, hours)
+
+
+def _channel_names(attributes: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Labels of the channels; their numbers where there are none, or one label twice."""
+    omero = attributes.get("omero")
+    listed = omero.get("channels", []) if isinstance(omero, dict) else []
+    labels = [c.get("label") if isinstance(c, dict) else None for c in listed[:count]]
+    labels += [None] * (count - len(labels))
+    names = tuple(str(label or n) for n, label in enumerate(labels, start=1))
+    return names if len(set(names)) == count else tuple(str(n + 1) for n in range(count))
 
 
 def _hours(
@@ -231,10 +344,31 @@ def _common_hours(axes: set[tuple[float, ...] | None], notes: list[str]) -> dict
     return {} if hours is None else dict(enumerate(hours, start=1))
 
 
-def _scale(holder: dict[str, Any], dimensions: int) -> list[float]:
-    """The scale of a dataset or multiscale; ones where only a translation is given."""
+def _scale(holder: dict[str, Any], dimensions: int) -> list[float] | None:
+    """The scale of a dataset or multiscale; None where none is given. Raises ValueError."""
     given = [t["scale"] for t in holder["coordinateTransformations"] if t["type"] == "scale"]
-    return [float(v) for v in given[0]] if given else [1.0] * dimensions
+    if not given:
+        return None
+    if not isinstance(given[0], list) or len(given[0]) != dimensions:
+        raise ValueError(f"scale {given[0]!r:.80} has not one number per axis")
+    return [float(v) for v in given[0]]
+
+
+def _outside_every_field(array: Any, root: Path, image: ImageRef) -> bool:
+    """Whether all chunks of the plane that are missing lie in no field of a mosaic."""
+    if array.shards is not None or array.fill_value is None:
+        return False
+    folder = root / image.path
+    lead = [i // c for i, c in zip(image.index, array.chunks, strict=False)]
+    height, width = array.chunks[-2:]
+    absent = [
+        (y * height, x * width, (y + 1) * height, (x + 1) * width)
+        for y in range(-(-array.shape[-2] // height))
+        for x in range(-(-array.shape[-1] // width))
+        if not (folder / array.metadata.encode_chunk_key((*lead, y, x))).is_file()
+    ]
+    scale = _image_metadata(_group(root), image.path.rpartition("/")[0], root).pixel_um
+    return scale is not None and covered_by(folder.parent / "tables", scale, absent) is False
 
 
 def _tcz(axes: list[str], index: tuple[int, ...]) -> tuple[int, int, int]:

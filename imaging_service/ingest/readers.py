@@ -15,14 +15,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging_service.errors import ScanError
+from imaging_service.errors import ScanError, damaged
 from imaging_service.gate import inspect
+from imaging_service.ingest.losses import with_losses
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 from imaging_service.protocol import Acquisition
 
 ENTRY_POINT_GROUP = "motor_neuron.readers"
 
 BUILT_IN: dict[str, str] = {
+    "cellvoyager": "imaging_service.ingest.cellvoyager:CellVoyagerReader",
     "harmony": "imaging_service.ingest.harmony:HarmonyReader",
     "ome-zarr": "imaging_service.ingest.ome_zarr:OmeZarrReader",
     "tiff": "imaging_service.ingest.tiff_folder:TiffFolderReader",
@@ -82,21 +84,28 @@ def plan_scan(
 ) -> PlatePlan:
     """Plan a scan with the protocol's reader, or with the one that is surest of the folder.
 
-    Raises ScanError.
+    Findings say what the instrument announces, or other wells have, and is not there. Raises
+    ScanError.
     """
     root = Path(root)
     limits = limits or Limits()
     if not root.is_dir():
         raise ScanError(f"{root} is not a folder; give the folder of the plate's scan")
     inspect(root, limits.roots)
+    # Broken metadata are one sentence, whichever library they break.
+    with damaged(ScanError, f"scan {root}"):
+        return with_losses(_reader_of(root, acquisition).plan(root, limits, acquisition))
+
+
+def _reader_of(root: Path, acquisition: Acquisition) -> PlateReader:
     if acquisition.reader != "auto":
-        return reader_named(acquisition.reader).plan(root, limits, acquisition)
+        return reader_named(acquisition.reader)
     scores = {name: reader_named(name).sniff(root) for name in known()}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] == 0 and acquisition.file_pattern == "auto":
         raise ScanError(
-            f"no reader knows the folder {root}: it has no OME-Zarr plate, no Harmony"
-            " Index.idx.xml and no TIFF with a name that fits a shipped pattern; set"
+            f"no reader knows the folder {root}: it has no OME-Zarr plate, no index of Harmony or"
+            " CellVoyager and no TIFF with a name that fits a shipped pattern; set"
             f" acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
         )
-    return reader_named(best if scores[best] else "tiff").plan(root, limits, acquisition)
+    return reader_named(best if scores[best] else "tiff")

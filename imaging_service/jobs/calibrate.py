@@ -14,12 +14,12 @@ import numpy as np
 
 from imaging_service.errors import ImageError, ScanError
 from imaging_service.jobs.engine import load_engine
+from imaging_service.jobs.light import correction
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, save
 from imaging_service.jobs.scan import camera_field, read_planes
 from phenotypes.cells.image_quality import focus_slope
 from phenotypes.plates.checks import BLURRED_SLOPE
 from segmentation import Field
-from segmentation.filters.background import estimate_illumination, no_illumination
 from segmentation.filters.exposure import plate_light, without_cells
 
 # Fields that the thresholds and the illumination are taken from: enough to be stable, few enough to
@@ -106,24 +106,31 @@ def calibrate(folder: RunFolder) -> Calibration:
             f" {needed} are needed: {'; '.join(unused.values())}; scan these wells again, or mark"
             " other wells as vehicle in the plate map"
         )
-    illumination = (
-        estimate_illumination([c.field for c in even if c.field is not None])
-        if even
-        else no_illumination(len(record.channels), "no field all over the plate could be used")
+    light = correction(
+        [c.field for c in even if c.field is not None],
+        record.channels,
+        load(WellTask, folder.task(record.wells[0])).plan.flat_fields,
+        record.inputs.protocol.acquisition.flat_field,
     )
+    illumination = light.illumination
     fields = [c.field for c in used if c.field is not None]
     thresholds: object = None
     # Without one field there is nothing to be wrong: every well fails by itself, with its reason.
     if fields:
-        engine = load_engine(record.inputs.protocol, record.inputs.engine, record.inputs.device)
+        engine = load_engine(
+            record.inputs.protocol, record.inputs.engine, record.inputs.device, record.engine
+        )
         described = engine.calibrate([illumination.correct(f) for f in fields]).describe()
         thresholds = described.get("thresholds")
     calibration = Calibration(
         dict(thresholds) if isinstance(thresholds, dict) else {},
         illumination,
         tuple(c.name for c in used),
-        (*unused.values(), *(() if vehicles else (_NO_VEHICLE,))),
+        (*unused.values(), *light.notes, *(() if vehicles else (_NO_VEHICLE,))),
         plate_light(fields),
+        light.sources,
+        light.depths,
+        light.left,
     )
     save(calibration, folder.calibration)
     return calibration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.plan import Limits, by_well, combine, file_digests, plan_digest
+from imaging_service.ingest.digests import combine, file_digests, file_states
+from imaging_service.ingest.plan import Announced, Limits, by_well, plan_digest
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.hours import Clock, read_clock
 from imaging_service.jobs.records import (
@@ -32,8 +34,10 @@ from plate_maps import (
     plate_format,
     read_plate_map,
 )
-from plate_maps.wells import smallest_format
+from plate_maps.wells import is_whole_number, smallest_format, whole_number
 
+# A size in a protocol is rounded by hand; up to this it is the scan's.
+_AGREES = 0.01
 PACKAGES = (
     "numpy",
     "scipy",
@@ -45,6 +49,9 @@ PACKAGES = (
     "cellpose",
     "torch",
 )
+# Raised when what is kept beside the pixels of a converted plate changes: runs of versions that
+# differ in it share no plate.
+_STORED = 2
 
 
 def read_inputs(
@@ -108,7 +115,7 @@ def lay_out(
     times = _time_points(plan, inputs.protocol)
     planes = _planes(plan, times)
     # Once for all wells: a search of the plan for each would take a large plate's time squared.
-    images, missing = by_well(plan.images), by_well(plan.missing)
+    images, missing, broken = map(by_well, (plan.images, plan.missing, plan.broken))
     root = plan.root.resolve()
     for name in record.wells:
         well = Well.parse(name)
@@ -117,7 +124,11 @@ def lay_out(
             root=root,
             images=images.get(well, ()),
             missing=missing.get(well, ()),
+            broken=broken.get(well, ()),
             notes=(),
+            findings=(),
+            projections=(),
+            announced=Announced(),
         )
         task = WellTask(
             name,
@@ -130,7 +141,9 @@ def lay_out(
             inputs.engine,
             inputs.device,
             record.plate,
+            {path: record.source_files[path] for path in well_plan.files()},
             tuple(record.hours.get(name, ())),
+            record.engine,
         )
         save(task, folder.task(name))
     save(record, folder.record)
@@ -149,6 +162,7 @@ def plate_key(record: RunRecord) -> str:
         acquisition.time_point,
         record.inputs.protocol.survival is None,
         acquisition.z_projection,
+        _STORED,
     )
     parts = [("plate", record.plate_digest), ("stored", repr(stored))]
     # A stored film says when its frames were taken.
@@ -164,18 +178,27 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
     """
     protocol = inputs.protocol
     plan = plan_scan(inputs.scan, protocol.acquisition, limits)
-    pixel_size = _pixel_size(plan, protocol)
-    roles = _roles(plan, protocol)
+    if not plan.images:
+        raise ScanError(
+            f"scan {plan.name}: none of its {len(plan.missing)} announced images is there; copy the"
+            " images beside the index, or give the folder that holds both"
+        )
+    states = file_states(plan)
+    pixel_size, overridden = _pixel_size(plan, protocol)
+    plan, roles, without_role = _with_roles(plan, protocol)
     times = _time_points(plan, protocol)
     mapped = inputs.plate_map()
-    fmt = _format(plan, mapped, protocol)
+    try:
+        fmt = _format(plan, mapped, protocol)
+    except ValueError as error:
+        raise ScanError(f"scan {plan.name}: {error}; correct the names of its files") from error
     join = mapped.join(plan.wells)
     if not join.matched:
         raise PlateMapRefused(
             f"no well of the plate map {mapped.source} was scanned: the map names"
             f" {_named(join.only_in_map)}, the scan has {_named(join.only_in_scan)}"
         )
-    notes = list(plan.notes)
+    notes = [*plan.notes, *overridden, *without_role]
     if join.only_in_scan:
         notes.append(
             f"{len(join.only_in_scan)} scanned well(s) are not in the plate map and were not"
@@ -184,7 +207,7 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
     clock = _clock(plan, protocol, times)
     notes += clock.notes
     engine = _engine(inputs)
-    files = file_digests(plan)
+    files = file_digests(plan, states)
     plate_digest = combine([*files.items(), ("", plan_digest(plan))])
     parts = {
         "plate": plate_digest,
@@ -211,8 +234,13 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
         channels=plan.channels,
         roles=roles,
         pixel_size_um=pixel_size,
+        pixel_size_source=(
+            f"acquisition.pixel_size_um of protocol {protocol.name}"
+            if overridden or plan.pixel_size_um is None
+            else plan.pixel_size_source
+        ),
         engine=engine,
-        packages=_versions(),
+        packages=package_versions(),
         source_files=files,
         wells=tuple(w.name for w in join.matched),
         skipped={w.name: "in the plate map, but not in the scan" for w in join.only_in_map},
@@ -228,7 +256,8 @@ def _named(wells: tuple[Well, ...]) -> str:
     return ", ".join(map(str, wells)) or "none"
 
 
-def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
+def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> tuple[float, tuple[str, ...]]:
+    """The size that counts, and a note where the protocol overrides the scan's."""
     given, scanned = protocol.acquisition.pixel_size_um, plan.pixel_size_um
     if scanned is None:
         if given is None:
@@ -236,20 +265,63 @@ def _pixel_size(plan: PlatePlan, protocol: AssayProtocol) -> float:
                 f"scan {plan.name} carries no pixel size; set acquisition.pixel_size_um in protocol"
                 f" {protocol.name} (µm per pixel): lengths and areas need it"
             )
-        return float(given)
-    if given is not None and abs(given / scanned - 1) > 0.01:
-        raise ProtocolError(
-            f"protocol {protocol.name} says {given} µm per pixel, the scan {plan.name} says"
-            f" {scanned:.6g}; correct one of them"
+        return float(given), ()
+    if given is not None and abs(given / scanned - 1) > _AGREES:
+        return float(given), (
+            f"protocol {protocol.name} says {given} µm per pixel, and that is used; the scan"
+            f" {plan.name} says {scanned:.6g} µm ({plan.pixel_size_source})",
         )
-    return float(scanned)
+    return float(scanned), ()
+
+
+def _with_roles(
+    plan: PlatePlan, protocol: AssayProtocol
+) -> tuple[PlatePlan, tuple[str | None, ...], tuple[str, ...]]:
+    """The plan of the channels that are read, their roles, and notes of those left out.
+
+    A channel without a role is read where every field has it. One that some fields lack, or that
+    is announced and not there, would fail wells for an image that no number needs.
+    """
+    roles = _roles(plan, protocol)
+    by_channel: dict[str, set[tuple[Well, int, int]]] = {c: set() for c in plan.channels}
+    for image in plan.images:
+        by_channel[image.channel].add((image.well, image.field, image.time))
+    places = set().union(*by_channel.values())
+    for channel, role in zip(plan.channels, roles, strict=True):
+        if role is not None and not by_channel[channel]:
+            raise ScanError(
+                f"scan {plan.name}: there is no image of channel {channel!r}, which has the role"
+                f" {role} in protocol {protocol.name}"
+            )
+    kept = [
+        c
+        for c, role in zip(plan.channels, roles, strict=True)
+        if role is not None or by_channel[c] == places
+    ]
+    if len(kept) == len(plan.channels):
+        return plan, roles, ()
+    out = [c for c in plan.channels if c not in kept]
+    notes = tuple(
+        f"channel {c!r} has no role, and {len(places) - len(by_channel[c])} of {len(places)} fields"
+        " lack it: it was left out"
+        for c in out
+        if by_channel[c]
+    )
+    reduced = replace(
+        plan,
+        channels=tuple(kept),
+        images=tuple(i for i in plan.images if i.channel in kept),
+        missing=tuple(i for i in plan.missing if i.channel in ("", *kept)),
+        broken=tuple(i for i in plan.broken if i.channel in ("", *kept)),
+    )
+    return reduced, tuple(r for c, r in zip(plan.channels, roles, strict=True) if c in kept), notes
 
 
 def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
     by_name = {name.lower(): i for i, name in enumerate(plan.channels)}
     roles: list[str | None] = [None] * len(plan.channels)
     for role, channel in protocol.channels.items():
-        index = channel - 1 if isinstance(channel, int) else by_name.get(channel.lower(), -1)
+        index = _place_of(channel, by_name)
         if not 0 <= index < len(roles):
             raise ProtocolError(
                 f"protocol {protocol.name}: channels.{role} = {channel!r} is not in the scan; its"
@@ -263,6 +335,21 @@ def _roles(plan: PlatePlan, protocol: AssayProtocol) -> tuple[str | None, ...]:
             )
         roles[index] = role
     return tuple(roles)
+
+
+def _place_of(channel: str | int, by_name: Mapping[str, int]) -> int:
+    """Place of a channel by its name, or by its number from 1; -1 for none.
+
+    "1" and "w1" are numbers, too, where no channel is called so: names of an instrument replace
+    the numbers in the names of its files.
+    """
+    if isinstance(channel, int):
+        return channel - 1
+    name = channel.lower()
+    number = name.removeprefix("w")
+    if name not in by_name and is_whole_number(number):
+        return whole_number(number) - 1
+    return by_name.get(name, -1)
 
 
 def _planes(plan: PlatePlan, times: tuple[int, ...]) -> dict[str, int]:
@@ -343,7 +430,8 @@ def _engine(inputs: RunInputs) -> dict[str, Any]:
         raise EngineError(f"engine {inputs.engine}: {error}") from error
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that numbers depend on, as far as they are installed."""
     versions = {}
     for name in PACKAGES:
         try:

@@ -63,6 +63,11 @@ class Calibration:
     notes: tuple[str, ...] = ()
     # Role ► lowest background and noise of the medium: what an exposed field shows at least.
     light: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    # Per channel: what corrects its light (instrument, estimated, none), the brightest over the
+    # darkest place of that profile, and the same of what is left over; None where unknown.
+    light_sources: tuple[Literal["instrument", "estimated", "none"], ...] = ()
+    light_depths: tuple[float, ...] = ()
+    light_left: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,9 @@ class WellTask:
     """Everything that the analysis of one well needs.
 
     `plan` holds this well's planes only; `planes` is the largest number per channel that any field
-    of the plate has. `hours` are those of the time points of a time-lapse.
+    of the plate has. `digests` are those of its source files at the submission, by relative path.
+    `hours` are those of the time points of a time-lapse, `described_engine` is the engine as it was
+    at the submission.
     """
 
     well: str
@@ -83,7 +90,9 @@ class WellTask:
     engine: str
     device: str
     plate: Path
+    digests: Mapping[str, str] = field(default_factory=dict)
     hours: tuple[float, ...] = ()
+    described_engine: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,7 @@ class RunRecord:
     # Records of releases before there was a number have none.
     records: int = 1
     hours: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    pixel_size_source: str = ""
 
 
 def is_current(record: RunRecord) -> bool:

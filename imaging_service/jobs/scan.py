@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError
-from imaging_service.ingest import reader_named
+from imaging_service.ingest import PlatePlan, reader_named
+from imaging_service.ingest.digests import as_submitted
 from imaging_service.ingest.plan import ImageRef, Limits
 from imaging_service.jobs.away import reachable
 from imaging_service.jobs.records import WellTask
@@ -20,13 +21,18 @@ from segmentation.valid_area import recognise
 def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
     """(C, Y, X) of one field and time point from the scan, planes projected by maximum.
 
-    Raises ImageError naming well, field, channel; Unavailable where a file is not there now.
+    Raises ImageError naming well, field and channel, or the file that has changed since it was
+    submitted; Unavailable where a file is not there now.
     """
     plan = task.plan
     planes = []
     where = f"well {task.well}, field {number}" + (
         f", time point {time}" if len(task.times) > 1 else ""
     )
+    for image in plan.broken:
+        if image.field == number and image.time == time:
+            of = f", channel {image.channel!r}" if image.channel else ""
+            raise ImageError(f"{where}{of}: {image.reason}")
     for channel in plan.channels:
         images = [
             i for i in plan.images if i.field == number and i.channel == channel and i.time == time
@@ -37,8 +43,10 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
             if i.field == number and i.channel in (channel, "") and i.time == time
         ]
         if absent or not images:
-            named = f" ({absent[0].path})" if absent else ""
-            raise ImageError(f"{where}: the image of channel {channel!r} is missing{named}")
+            why = (absent[0].reason or absent[0].path) if absent else ""
+            raise ImageError(
+                f"{where}: the image of channel {channel!r} is missing{f' ({why})' if why else ''}"
+            )
         # A projection over fewer planes is darker, and its pixels do not show why.
         if len(images) < task.planes[channel]:
             raise ImageError(
@@ -60,10 +68,19 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
 
 
 def _plane(task: WellTask, image: ImageRef) -> NDArray[np.generic]:
-    """One plane of a file that is there, as it was when the plate was submitted."""
+    """One plane of a file that is there, and is still the submitted one."""
     plan = task.plan
-    with reachable(plan.root, image.path):
+    with reachable(plan.root, image.path), as_submitted(plan.root, image.path, task.digests):
         return reader_named(plan.reader).read(plan, image, Limits())
+
+
+def stored_fields(plan: PlatePlan) -> list[int]:
+    """The instrument's numbers of a well's fields, in the order in which they are stored.
+
+    A field of which no image is there is lost, and not stored; one that lacks some fails its well.
+    """
+    lost = {field for _, field in plan.lost_fields()}
+    return sorted({i.field for i in (*plan.images, *plan.missing, *plan.broken)} - lost)
 
 
 def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
@@ -72,7 +89,7 @@ def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
     Places for which the scan has no time are left out. Fields are numbered from 1 as they are
     stored.
     """
-    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
+    numbers = stored_fields(task.plan)
     first = {(i.field, i.time): i for i in reversed(task.plan.images)}
     hours = {}
     for position, number in enumerate(numbers, start=1):
@@ -85,8 +102,9 @@ def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
 
 
 def _exposed_s(task: WellTask, image: ImageRef) -> float | None:
-    """When a plane was taken, by a file that is there."""
-    with reachable(task.plan.root, image.path):
+    """When a plane was taken, by a file that is there, and is still the submitted one."""
+    root = task.plan.root
+    with reachable(root, image.path), as_submitted(root, image.path, task.digests):
         return reader_named(task.plan.reader).exposed_s(task.plan, image)
 
 

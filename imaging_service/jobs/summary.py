@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from imaging_service.files import write_bytes
+from imaging_service.jobs.accuracy import accuracy_of
 from imaging_service.jobs.curves import write_curves
 from imaging_service.jobs.records import (
     LABEL_VERSION,
@@ -100,6 +101,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         },
     )
     plates.finish_plate(record.plate, record.plate_name, record.plate_format)
+    plates.finish_plate(folder.labels, record.plate_name, record.plate_format)
     write_table(cells, root / "cells", csv=False)
     write_table(fields, root / "fields", csv=False)
     write_table(wells, root / "wells")
@@ -116,7 +118,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     )
     content = ReportContent(
         title=record.plate_name,
-        record=dump(record),
+        record=dump(record) | {"accuracy": accuracy_of(record.inputs.protocol, record.engine)},
         calibration=dump(calibration),
         plate_format=record.plate_format,
         wells=wells,
@@ -194,6 +196,7 @@ def run_json(
     content = dump(record)
     content["calibration"] = dump(calibration)
     content["label_version"] = LABEL_VERSION
+    content["accuracy"] = accuracy_of(record.inputs.protocol, record.engine)
     content["wells"] = {
         name: {"status": status, "reason": reason}
         for name, (status, reason) in sorted(ended.items())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import Cancelled, ImageError, MachineError, ServiceError
 from imaging_service.files import staged
+from imaging_service.ingest.losses import loss_of
 from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.film import follow_well, frame_hours
 from imaging_service.jobs.records import (
@@ -23,7 +24,7 @@ from imaging_service.jobs.records import (
     load,
     save,
 )
-from imaging_service.jobs.scan import camera_field, exposed_h, read_planes
+from imaging_service.jobs.scan import camera_field, exposed_h, read_planes, stored_fields
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter
@@ -49,12 +50,28 @@ def convert_well(task: WellTask, before_field: Callable[[], None] = lambda: None
     stored = plates.field_count(task.plate, well)
     if stored:
         return stored
-    numbers = sorted({i.field for i in (*task.plan.images, *task.plan.missing)})
+    numbers = stored_fields(task.plan)
+    if not numbers:
+        lost = task.plan.missing
+        reasons = sorted({i.reason for i in lost if i.reason})
+        why = (
+            "; ".join(reasons)
+            or f"{len(lost)} announced file(s) are absent, the first: {lost[0].path}"
+        )
+        raise ImageError(f"well {task.well}: there is no image of any field: {why}")
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
         fields = (_read_field(task, n, before_field) for n in numbers)
         plates.write_well(
-            scratch, fields, task.plan.channels, task.roles, task.pixel_size_um, frame_hours(task)
+            scratch,
+            fields,
+            task.plan.channels,
+            task.roles,
+            task.pixel_size_um,
+            frame_hours(task),
+            task.well,
         )
+        # With the pixels, so that nothing is asked of the scan once they are stored.
+        plates.write_exposures(scratch, exposed_h(task))
     return len(numbers)
 
 
@@ -82,9 +99,9 @@ def process_well(root: Path, name: str) -> WellOutcome:
     folder = RunFolder(root)
     task = load(WellTask, folder.task(name))
     calibration = load(Calibration, folder.calibration)
-    engine = load_engine(task.protocol, task.engine, task.device).with_thresholds(
-        calibration.thresholds
-    )
+    engine = load_engine(
+        task.protocol, task.engine, task.device, task.described_engine
+    ).with_thresholds(calibration.thresholds)
     try:
         outcome = _process(folder, task, calibration, engine)
     except (OSError, MemoryError, MachineError, Cancelled):
@@ -164,7 +181,7 @@ def _process(
             warnings += segmentation.warnings
         writer.finish()
     cell_table, field_table = pl.concat(cells), pl.concat(fields)
-    hours = exposed_h(task)
+    hours = plates.read_exposures(task.plate, well)
     exposed = [hours.get(place) for place in field_table.select("field", "frame").rows()]
     field_table = field_table.with_columns(pl.Series("exposed_h", exposed, pl.Float64))
     if protocol.survival is not None:
@@ -172,7 +189,12 @@ def _process(
     write_table(cell_table, folder.cells(task.well), csv=False)
     write_table(field_table, folder.fields(task.well), csv=False)
     return WellOutcome(
-        task.well, "done", "", count, len(cell_table), tuple(dict.fromkeys(warnings))
+        task.well,
+        "done",
+        loss_of(task.plan, well),
+        count,
+        len(cell_table),
+        tuple(dict.fromkeys(warnings)),
     )
 
 

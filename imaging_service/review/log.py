@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from imaging_service.errors import ReviewConflict, ReviewRefused, StoreError
 from imaging_service.files import write_once
 from imaging_service.review.crops import Crop, pack, unpack, with_crops
+from imaging_service.review.neurites import NEURITES, with_neurite_mask
 from imaging_service.schemas import LabelVersion, Region, Verdict
 
 if TYPE_CHECKING:
@@ -188,8 +189,9 @@ class ReviewLog:
     ) -> dict[str, Labels]:
         """A field's labels at a version (the newest if not given). Raises StoreError.
 
-        They are the engine's with every correction up to that version. A compartment that was not
-        corrected is the engine's own array: copy it before writing to it.
+        They are the engine's with every correction up to that version, neurites as a mask outside
+        somas. A compartment that was not corrected is the engine's own array: copy it before
+        writing to it.
         """
         wanted = self.head(well, field) if version is None else version
         if wanted == ENGINE_VERSION:
@@ -197,9 +199,10 @@ class ReviewLog:
         paths = self._paths(well, field)
         if wanted not in {int(p.stem) for p in paths}:
             raise StoreError(f"well {well}, field {field} has no label version {wanted}")
-        return with_crops(
-            base, (c for p in paths if int(p.stem) <= wanted for c in self._read(p)[1]), frame
-        )
+        crops = [c for p in paths if int(p.stem) <= wanted for c in self._read(p)[1]]
+        labels = with_crops(base, crops, frame)
+        touched = {c.compartment for c in crops if c.frame == frame}
+        return with_neurite_mask(labels) if touched & {NEURITES, "somas"} else labels
 
     def judge(self, verdict: Verdict) -> None:
         """Write a verdict; a later one on the same field, well or track stands.

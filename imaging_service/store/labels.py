@@ -55,8 +55,7 @@ class LabelWriter:
             self._fields[field] = self._well.create_group(f"{field - 1}/labels")
         for name, image in labels.items():
             key = (field, name)
-            # Halving would break a line that is one pixel wide.
-            levels = [image] if name == GRAPH else levels_of(image, labels=True)
+            levels = _lines(image) if name == GRAPH else levels_of(image, labels=True)
             if key not in self._arrays:
                 group = self._fields[field].create_group(name)
                 lead = (self._frames,) if self._frames > 1 else ()
@@ -80,20 +79,58 @@ class LabelWriter:
             self._written.setdefault(key, set()).add(frame)
 
     def finish(self) -> None:
-        """Name the labels, fill missing time points with 0, and audit every array.
+        """Name fields and labels, fill missing time points with 0, and audit every array.
 
-        A time point is missing where a compartment was not segmented in it.
+        A time point is missing where a compartment was not segmented in it. A field without pixels
+        of its own shows its first compartment as its image: readers of OME-Zarr list the labels of
+        an image.
         """
         for field, group in self._fields.items():
             group.attrs["ome"] = {
                 "version": VERSION,
                 "labels": [name for f, name in self._arrays if f == field],
             }
+        fields = sorted({f for f, _ in self._arrays})
+        for field in fields:
+            names = [name for f, name in self._arrays if f == field]
+            first = next((name for name in names if name != GRAPH), names[0])
+            self._show(field, first)
+        self._well.attrs["ome"] = {
+            "version": VERSION,
+            "well": {"images": [{"path": str(f - 1), "acquisition": 0} for f in fields]},
+        }
         for (field, name), arrays in self._arrays.items():
             for level, array in enumerate(arrays):
                 for frame in set(range(1, self._frames + 1)) - self._written[field, name]:
                     array[frame - 1] = np.zeros(array.shape[1:], array.dtype)
                 audit(array, f"labels {name}, field {field}, level {level}")
+
+    def _show(self, field: int, name: str) -> None:
+        """Make the field an image whose pixels are those of one compartment's labels."""
+        shown = multiscales(
+            f"{name} of field {field}",
+            len(self._arrays[field, name]),
+            self._pixel_size_um,
+            "tyx"[-self._arrays[field, name][0].ndim :],
+            self._hours,
+        )
+        for dataset in shown[0]["datasets"]:
+            dataset["path"] = f"labels/{name}/{dataset['path']}"
+        self._well[str(field - 1)].attrs["ome"] = {"version": VERSION, "multiscales": shown}
+
+
+def _lines(image: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+    """Levels of lines that are one pixel wide: nearest pixels would break them, so maxima are kept.
+
+    There are as many as of every other label of the field, as its readers expect.
+    """
+    levels = [image]
+    for _ in levels_of(image, labels=True)[1:]:
+        height, width = levels[-1].shape
+        even = np.pad(levels[-1], ((0, height % 2), (0, width % 2)))
+        blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
+        levels.append(np.ascontiguousarray(blocks.max(axis=(1, 3))))
+    return levels
 
 
 def read_labels(

@@ -8,8 +8,9 @@ checksum say so.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,12 @@ def write_well(
     roles: Sequence[str | None],
     pixel_size_um: float,
     hours: Sequence[float] = (),
+    name: str = "",
 ) -> None:
     """Write one well as the OME-Zarr group `folder`, audit it and check it against the schema.
 
     `fields` gives (C, Y, X), or (T, C, Y, X) in a time-lapse with `hours` of its time points.
+    `name` is the well's, which `folder` does not carry while it is scratch.
     """
     from ome_zarr_models.v05.image import ImageAttrs
     from ome_zarr_models.v05.well import WellAttrs
@@ -159,13 +162,62 @@ def write_well(
         group.attrs["ome"] = image
         # OME-Zarr has no place for a channel's role or for hours that are not evenly spaced.
         timed = {"hours": list(hours)} if axes[0] == "t" and len(hours) else {}
-        group.attrs["motor_neuron"] = {"roles": list(roles), **timed}
+        group.attrs["motor_neuron"] = {
+            "roles": list(roles),
+            **timed,
+            "place": [name, i + 1],
+            "sha256": _digests(pixels),
+        }
     whole = {
         "version": VERSION,
         "well": {"images": [{"path": str(n), "acquisition": 0} for n in range(i + 1)]},
     }
     WellAttrs.model_validate(whole)
     well.attrs["ome"] = whole
+
+
+def _digests(pixels: NDArray[np.generic]) -> list[str]:
+    """SHA-256 (hex) of each plane, in the order of the array's leading axes.
+
+    A checksum of bytes does not see a shard that took another one's place.
+    """
+    return [
+        hashlib.sha256(
+            f"{plane.shape} {plane.dtype.str} ".encode() + np.ascontiguousarray(plane).tobytes()
+        ).hexdigest()
+        for plane in pixels.reshape(-1, *pixels.shape[-2:])
+    ]
+
+
+def _compare(pixels: NDArray[np.generic], kept: Mapping[str, Any], place: list[Any]) -> None:
+    """Raise StoreError unless (C, Y, X) of a well, field and time point are those converted there.
+
+    Plates that an earlier version converted have no digests to compare with.
+    """
+    if "sha256" not in kept:
+        return
+    well, field, frame = place
+    first = (frame - 1) * len(pixels)
+    converted = kept["sha256"][first : first + len(pixels)]
+    if kept["place"] not in (["", field], [well, field]) or converted != _digests(pixels):
+        raise StoreError(
+            f"well {well}, field {field}: the stored pixels are not those that were converted;"
+            " delete the converted plate and analyse the scan again"
+        )
+
+
+def write_exposures(folder: Path, exposed_h: Mapping[tuple[int, int], float]) -> None:
+    """Note with a stored well when its planes were taken: (field, time point) ► hours."""
+    listed = [[field, frame, hours] for (field, frame), hours in sorted(exposed_h.items())]
+    zarr.open_group(folder, mode="a").attrs["motor_neuron"] = {"exposed_h": listed}
+
+
+def read_exposures(folder: Path, well: Well) -> dict[tuple[int, int], float]:
+    """What `write_exposures` noted. Raises StoreError."""
+    where = well_path(well)
+    with damaged(StoreError, f"{folder.name}/{where}"):
+        listed: Any = zarr.open_group(folder / where, mode="r").attrs["motor_neuron"]
+        return {(int(f), int(t)): float(h) for f, t, h in listed["exposed_h"]}
 
 
 def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
@@ -253,9 +305,11 @@ def read_field(
         array: Any = group["0"]
         audit(array, where)
         ome: Any = group.attrs["ome"]
-        roles: Any = group.attrs["motor_neuron"]["roles"]
+        kept: Any = group.attrs["motor_neuron"]
         scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
-        return np.asarray(frame_of(array, 3, frame, where)), tuple(roles), float(scale[-1])
+        pixels = np.asarray(frame_of(array, 3, frame, where))
+        _compare(pixels, kept, [well.name, field, frame])
+        return pixels, tuple(kept["roles"]), float(scale[-1])
 
 
 def frame_of(array: Any, dimensions: int, frame: int, where: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from plate_maps.conditions import format_dose
+from segmentation.scoring.figures import figure_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -23,6 +24,7 @@ def environment() -> Environment:
     )
     env.filters["number"] = number
     env.filters["dose"] = format_dose
+    env.filters["accuracy"] = figure_words
     return env
 
 

@@ -298,6 +298,7 @@ def _neurites(
     somas = segmentation.labels.get("somas")
     traced = trace(mask > 0, somas, field.pixel_size_um, settings)
     row |= of_field(traced, mask > 0, field.pixel_size_um, settings)
+    row |= segmentation.figures
     graph = np.zeros(mask.shape, np.int32)
     graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NO_SOMA)
     if somas is None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from phenotypes.columns.arrival import CHANNEL, IMAGE
 from phenotypes.columns.column import INTENSITY_ROLES, SHOLL_UM, Column, Level
 from phenotypes.columns.images import CELL, FIELD, WELL
 from phenotypes.columns.responses import CHECK, GROWTH, HAZARD, QUALITY, RESPONSE, TRACK
@@ -31,7 +32,7 @@ __all__ = [
 
 # In the order of the documentation: conclusions first, then what they rest on.
 LEVELS: tuple[Level, ...] = (
-    "response", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "well", "quality", "check", "field", "cell", "track"
+    "response", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "well", "quality", "check", "field", "cell", "track", "image", "channel"
 )  # fmt: skip
 
 COLUMNS: tuple[Column, ...] = (
@@ -50,6 +51,8 @@ COLUMNS: tuple[Column, ...] = (
     *WINDOW,
     *POTENCY,
     *VEHICLE,
+    *IMAGE,
+    *CHANNEL,
 )
 
 

@@ -78,6 +78,7 @@ GROUPS: tuple[Group, ...] = (
     Group("neurite length", ("field.neurite_length_um", "well.neurite_length_*"), share=0.05, accuracy=(0.1, 0)),
     Group("neurite form", ("field.neurite_straightness", "field.neurite_width_um", "well.straightness_mean", "well.neurite_width_mean", "well.branch_points_per_100um", "well.tips_per_100um", "well.beads_per_100um", "well.fragmentation_index", "field.neurite_branch_points", "field.neurite_tips", "field.neurite_beads", "field.neurite_area_um2"), share=0.15, within=0.2),
     Group("neurites of a neuron", ("cell.neurite_length_um", "cell.primary_neurites", "cell.neurite_tips", "cell.branch_points", "cell.max_process_um", "cell.mean_process_um", "cell.sholl_*um", "well.primary_neurites_mean", "well.max_process_mean", "well.mean_process_mean", "well.sholl_*um_mean", "*.attribution_conflict_fraction"), share=0.15, within=0.2),
+    Group("contrast floor", ("*.length_ratio_floor_*",), within=0.15),
     Group("loose neurites", ("field.neurite_unattributed_um", "field.neurite_fragment_um2"), share=0.15, within=50),
     Group("DNA levels", ("*.nucleus_mean_dna", "cell.cytoplasm_mean_dna"), share=0.1, within=10),
     Group("grey levels", tuple(f"{c}_{r}" for c in ("*.nucleus_mean", "cell.cytoplasm_mean") for r in _STAINS), share=0.1, within=5),
@@ -165,7 +166,13 @@ def _either(words: str, *groups: str, slack: float = 1.0) -> dict[str, Expectati
 _IMAGE = _moves("describes the image", "image")
 _LEVELS = ("DNA levels", "grey levels", "soma levels", "summed light")
 _SPOTS = ("puncta", "puncta size", "granules", "colocalisation")
-_NEURITES = ("neurite length", "neurite form", "neurites of a neuron", "loose neurites")
+_NEURITES = (
+    "neurite length",
+    "neurite form",
+    "neurites of a neuron",
+    "loose neurites",
+    "contrast floor",
+)
 _OTHER_CELLS = {
     **_moves("other cells are in view", "area", "counts", "motor neurons", "pyknosis", "crowding"),
     **_moves("other neurites are in view", *_NEURITES),

@@ -29,6 +29,17 @@ class WellStatus(Status):
     EXCLUDED = "excluded"
 
 
+class ImageStatus(Status):
+    """How an image looks before it is analysed."""
+
+    OK = "ok"
+    UNREADABLE = "unreadable"
+    BLANK = "blank"
+    CLIPPED = "clipped"
+    OUT_OF_FOCUS = "out_of_focus"
+    NO_CELLS = "no_cells"
+
+
 class QualityStatus(Status):
     """Whether a plate's controls could be compared."""
 
@@ -255,6 +266,7 @@ STATUSES: Mapping[tuple[Level, str], type[Status]] = MappingProxyType(
         ("potency", "status"): PotencyStatus,
         ("vehicle", "status"): VehicleStatus,
         ("vehicle", "history_status"): VehicleHistoryStatus,
+        ("image", "status"): ImageStatus,
     }
 )
 

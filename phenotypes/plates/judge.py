@@ -97,7 +97,7 @@ def judge(
     conditions
         well, line, genotype, compound, dose_molar, control, batch; one row per well.
     outcomes
-        Well ► (status, reason).
+        Well ► (status, reason); that of a measured well says which fields are lost.
     plate_shape
         Rows and columns of the plate's format.
     rejected_fields, rejected_tracks
@@ -134,7 +134,7 @@ def judge(
         cells, conditions, healthy_of(conditions, healthy_lines), calls, COUNTED
     )
     tracks, hazards = empty_table("track"), empty_table("hazard")
-    notes = _without_vehicle(cells, conditions)
+    notes = _without_vehicle(cells, conditions) + _partly_scanned(outcomes)
     if identity is not None:
         status = (
             CheckStatus.OK if identity.status == IdentityStatus.OK else CheckStatus.NOT_ASSESSABLE
@@ -208,6 +208,24 @@ def judge(
         tracks,
         hazards,
     )
+
+
+def _partly_scanned(outcomes: Mapping[str, tuple[str, str]]) -> list[dict[str, object]]:
+    """A note where wells were measured without some of their fields, with the reason."""
+    partly = {
+        well: why for well, (status, why) in outcomes.items() if status == WellStatus.DONE and why
+    }
+    if not partly:
+        return []
+    return [
+        {
+            "check": "scan",
+            "subject": "fields",
+            "status": CheckStatus.WARNING,
+            "reason": "; ".join(f"well {well}: {why}" for well, why in partly.items()),
+            "n_wells": len(partly),
+        }
+    ]
 
 
 def _not_followed(survival: pl.DataFrame) -> list[dict[str, object]]:

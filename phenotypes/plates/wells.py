@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import INTENSITY_ROLES, SHOLL_UM, conform
 from phenotypes.columns.statuses import WellStatus
+from segmentation.filters.contrast import OTHER_FLOORS
 from segmentation.settings import STRICT, Count, Positive, meaning
 
 # Well columns of single neurons, which crossings of neurites can spoil.
@@ -221,6 +222,7 @@ def _over_fields() -> list[pl.Expr]:
         pl.coalesce("valid_area_mm2", "area_mm2").sum().alias("area_mm2"),
         pl.when(complete).then(length.sum()).alias("neurite_length_total"),
         weighted("attribution_conflict_fraction").alias("attribution_conflict_fraction"),
+        *(weighted(name).alias(name) for name in OTHER_FLOORS),
         pl.when(measured["neurite_branch_points"])
         .then(per_100um("neurite_branch_points"))
         .alias("branch_points_per_100um"),

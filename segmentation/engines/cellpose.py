@@ -31,6 +31,7 @@ from segmentation.engines.weights import (
     Checkpoint,
     WeightsError,
     cellpose_checkpoint,
+    inherited,
     local_checkpoint,
     refuse_pickle,
 )
@@ -77,9 +78,9 @@ def create(
         )
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     name = model or DEFAULT_MODEL
-    is_path = "/" in name or "\\" in name or Path(name).is_file()
+    is_path = "/" in name or "\\" in name or Path(name).exists()
     checkpoint = (
-        local_checkpoint(Path(name), pinned_sha256=sha256)
+        inherited(local_checkpoint(Path(name), pinned_sha256=sha256))
         if is_path
         else cellpose_checkpoint(name, pinned_sha256=sha256)
     )
@@ -201,14 +202,15 @@ class CellposeSegmenter:
         if "somas" in flows:
             bodies = keep_valid(self._follow(*flows["somas"]), field)
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
-        labels |= neurites_and_puncta(field, labels, thresholds, warnings)
+        compartments, figures = neurites_and_puncta(field, labels, thresholds, self.sizes, warnings)
+        labels |= compartments
         warnings += field.valid_area.notes()
         sure = (
             {"nuclei": mean_probability(labels["nuclei"], flows["nuclei"][1])}
             if "nuclei" in labels
             else {}
         )
-        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
+        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure, figures)
 
     def _follow(self, flows: NDArray[np.float32], logits: NDArray[np.float32]) -> Labels:
         """Cellpose's dynamics with its own defaults, on the engine's device."""

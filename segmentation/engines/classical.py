@@ -23,6 +23,13 @@ import numpy as np
 from segmentation.engines.registry import checked_thresholds
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
 from segmentation.filters.background import background_level, noise_level
+from segmentation.filters.contrast import (
+    Stretches,
+    drawn_neurites,
+    standing_out,
+    stretches,
+    typical_contrast,
+)
 from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import expand, flood, remove_small
 from segmentation.filters.margins import clipped, keep_valid, levelled
@@ -50,6 +57,7 @@ class Thresholds:
     aggregate_shot: float | None = None
     granule_dark: float | None = None
     granule_shot: float | None = None
+    neurite_contrast: float | None = None
 
 
 # Roles whose channel is searched for spots, with the compartment that they give.
@@ -64,6 +72,9 @@ _RIDGE_SHARE = (0.15, 0.35)
 # Somas are told from the opened neurite channel at this fraction of a typical soma's brightness
 # (full width, half maximum).
 _SOMA_FRACTION = 0.5
+# What stands on a cell is its edge, its fold or a fibre in it: a neurite's own light is at least
+# this share of all the light there.
+_OWN_LIGHT = 0.25
 # The nuclei's threshold in a field never falls under this share of a typical vehicle field's.
 _NUCLEI_FLOOR = 0.3
 
@@ -129,10 +140,11 @@ class ClassicalSegmenter:
             else:
                 bodies = segment_bodies(field, thresholds.soma, self.sizes)
                 labels["somas"] = keep_valid(bodies, field)
-        labels |= neurites_and_puncta(field, labels, thresholds, warnings)
+        compartments, figures = neurites_and_puncta(field, labels, thresholds, self.sizes, warnings)
+        labels |= compartments
         warnings += field.valid_area.notes()
         parameters = {"thresholds": asdict(thresholds), "sizes": asdict(self.sizes)}
-        return Segmentation(labels, self.name, parameters, tuple(warnings))
+        return Segmentation(labels, self.name, parameters, tuple(warnings), figures=figures)
 
 
 def complete_thresholds(
@@ -145,30 +157,48 @@ def complete_thresholds(
 
 
 def neurites_and_puncta(
-    field: Field, labels: dict[str, Labels], thresholds: Thresholds, warnings: list[str]
-) -> dict[str, Labels]:
-    """The compartments that the classical filters give to every engine without its own."""
+    field: Field,
+    labels: dict[str, Labels],
+    thresholds: Thresholds,
+    sizes: Sizes,
+    warnings: list[str],
+) -> tuple[dict[str, Labels], dict[str, float]]:
+    """The compartments that the classical filters give to every engine without its own.
+
+    The figures are those of `drawn_neurites`.
+    """
     compartments: dict[str, Labels] = {}
+    figures: dict[str, float] = {}
     somas, nuclei = labels.get("somas"), labels.get("nuclei")
     if (
         field.has("neurite")
         and thresholds.neurite_low is not None
         and thresholds.neurite_high is not None
     ):
-        neurites = segment_neurites(
-            smoothed(field, "neurite", 0.0),
+        image = smoothed(field, "neurite", 0.0)
+        ridges = segment_neurites(
+            image,
             field.pixel_size_um,
             low=thresholds.neurite_low,
             high=thresholds.neurite_high,
             somas=somas,
             exclude=None if nuclei is None else nuclei > 0,
         )
+        neurites, figures = drawn_neurites(
+            ridges > 0,
+            image,
+            field.pixel_size_um,
+            somas,
+            typical=thresholds.neurite_contrast,
+            floor=sizes.neurite_contrast,
+            light=_OWN_LIGHT,
+        )
         compartments["neurites"] = clipped(neurites, field)
     for role, compartment in SPOTS:
         compartments |= spots_in_somas(
             field, role, compartment, somas, spot_noise_of(thresholds, role), warnings
         )
-    return compartments
+    return compartments, figures
 
 
 def spots_in_somas(
@@ -244,7 +274,8 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     if not fields:
         raise ValueError("no field to calibrate on")
     first = fields[0]
-    nuclei = soma = low = high = None
+    nuclei = soma = low = high = contrast = None
+    excluded: list[Labels | None] = [None] * len(fields)
     if first.has("dna"):
         typical = float(np.median([nuclei_threshold(smoothed(f, "dna")) for f in fields]))
         nuclei = max(_NUCLEI_FLOOR * typical, _NOISE_FLOOR * _typical_noise(fields, "dna"), 1e-6)
@@ -258,6 +289,7 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
             somas = [
                 segment_somas(f, n, soma, sizes) for f, n in zip(fields, nuclei_labels, strict=True)
             ]
+            excluded = list(nuclei_labels)
         else:
             typical = float(np.median([_body_brightness(_opened(f, None, sizes)) for f in fields]))
             soma = max(
@@ -276,13 +308,36 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
         ridge = float(np.median(strong)) if strong.size >= 100 else 0.0
         low = max(_RIDGE_NOISE[0] * noise, _RIDGE_SHARE[0] * ridge)
         high = max(_RIDGE_NOISE[1] * noise, _RIDGE_SHARE[1] * ridge)
+        contrast = typical_contrast(
+            [
+                _stretches(f, low, high, s, n)
+                for f, s, n in zip(fields, somas, excluded, strict=True)
+            ]
+        )
     spots: list[float | None] = []
     for role, _ in SPOTS:
         camera = spot_noise(fields, role)
         spots += [None, None] if camera is None else [camera.dark, camera.shot]
     return Thresholds(
-        *(None if v is None else float(f"{v:.6g}") for v in (nuclei, soma, low, high, *spots))
+        *(
+            None if v is None else float(f"{v:.6g}")
+            for v in (nuclei, soma, low, high, *spots, contrast)
+        )
     )
+
+
+def _stretches(
+    field: Field, low: float, high: float, somas: Labels | None, nuclei: Labels | None
+) -> Stretches:
+    """The ridges of a field, without those that stand on a cell."""
+    image = smoothed(field, "neurite", 0.0)
+    exclude = None if nuclei is None else nuclei > 0
+    ridges = segment_neurites(
+        image, field.pixel_size_um, low=low, high=high, somas=somas, exclude=exclude
+    )
+    found = stretches(ridges > 0, image, field.pixel_size_um)
+    mask = standing_out(found, None, 0.0, _OWN_LIGHT)
+    return stretches(mask, image, field.pixel_size_um)
 
 
 def _typical_noise(fields: Sequence[Field], role: str) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
+
+from segmentation.engines import model_folder
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ MOTORNET = ModelCard(
     " segmentation/engines/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
-MOTORNET_SHA256 = "459096980c72fa183730ab7ae753ab04f34a397a882000755a4c0476c5d5f38f"
+MOTORNET_SHA256 = "b0d96be07bc53149b6a9dbe092f23631e1bce8917f6911dce57386b73f48a3d8"
 
 _NON_COMMERCIAL = "CC-BY-NC 4.0 (training data; no commercial use)"
 _COLLECTION = "the Cellpose-SAM training collection, parts of it non-commercial"
@@ -66,10 +68,15 @@ class Checkpoint:
     licence: str
     training_data: str
     origin: str
+    # Of a laboratory's own model (`model_folder`): who promoted it, or that it is a candidate.
+    promotion: str = ""
 
     def describe(self) -> dict[str, object]:
         """All but the path, which belongs to one machine."""
-        return {k: v for k, v in asdict(self).items() if k != "path"}
+        described = {k: v for k, v in asdict(self).items() if k != "path"}
+        if not self.promotion:
+            del described["promotion"]
+        return described
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,12 @@ def sha256_of(path: Path) -> str:
 
 
 def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpoint:
-    """A lab's own file. Raises WeightsError if it is absent or not the pinned one."""
+    """A lab's own file, or the weights of a model's folder that is promoted (`model_folder`).
+
+    Raises WeightsError if it is absent, not promoted or not the pinned one.
+    """
+    if path.is_dir():
+        return _model_checkpoint(path, pinned_sha256)
     if not path.is_file():
         raise WeightsError(
             f"no checkpoint at {path}; give the path of a checkpoint file, or a model's name"
@@ -140,6 +152,8 @@ def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpo
             f"{path.name} has sha256 {digest}, but {pinned_sha256} is pinned; it is another file or"
             " was damaged"
         )
+    if path.name == model_folder.WEIGHTS and model_folder.is_model(path.parent):
+        return _with_card(path, digest)
     return Checkpoint(
         path.name,
         str(path),
@@ -147,6 +161,45 @@ def local_checkpoint(path: Path, *, pinned_sha256: str | None = None) -> Checkpo
         "not stated: the laboratory's own checkpoint",
         "not stated",
         "local file",
+    )
+
+
+def _model_checkpoint(folder: Path, pinned_sha256: str | None) -> Checkpoint:
+    """The weights of a promoted model. Raises WeightsError."""
+    if not model_folder.is_model(folder):
+        raise WeightsError(
+            f"{folder} is not a model; give the --out folder of `imaging-service models train`, or"
+            " the path of a checkpoint file"
+        )
+    checkpoint = local_checkpoint(folder / model_folder.WEIGHTS, pinned_sha256=pinned_sha256)
+    if checkpoint.promotion == model_folder.CANDIDATE:
+        raise WeightsError(
+            f"{folder} is not promoted: let a named person decide with `imaging-service models"
+            f" promote {folder} --by NAME`, or name {folder / model_folder.WEIGHTS} to try the"
+            " candidate"
+        )
+    return checkpoint
+
+
+def _with_card(path: Path, digest: str) -> Checkpoint:
+    try:
+        known = model_folder.lineage(path.parent)
+        promoted = model_folder.promotion(path.parent, digest)
+    except ValueError as error:
+        raise WeightsError(str(error)) from error
+    if known["weights_sha256"] != digest:
+        raise WeightsError(
+            f"{path} has sha256 {digest}, but its lineage is that of {known['weights_sha256']}; it"
+            " is another file or was damaged"
+        )
+    return Checkpoint(
+        str(known["name"]),
+        str(path),
+        digest,
+        str(known["licence"]),
+        str(known["training_data"]),
+        str(known["origin"]),
+        promoted or model_folder.CANDIDATE,
     )
 
 
@@ -200,6 +253,15 @@ def cellpose_checkpoint(model: str, *, pinned_sha256: str | None = None) -> Chec
     return Checkpoint(
         model, checkpoint.path, checkpoint.sha256, card.licence, card.training_data, card.origin
     )
+
+
+def inherited(checkpoint: Checkpoint) -> Checkpoint:
+    """A laboratory's Cellpose checkpoint with the licence of the weights that it began from.
+
+    Cellpose 4 trains no network from nothing: each began from a published one, whose training data
+    allow no commercial use.
+    """
+    return replace(checkpoint, licence=f"{_NON_COMMERCIAL}, inherited from Cellpose's weights")
 
 
 def pull_model(engine: str) -> Checkpoint:

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.field import Field, Image, Mask
+from segmentation.filters.light_profile import LightProfile
 
 # No usable microscope is unevenly lit by more than this factor.
-_DEEPEST = 4.0
+DEEPEST = 4.0
 _BLOCKS = 16
 _FLAT = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 MIN_FIELDS = 8
@@ -72,6 +73,7 @@ class Illumination:
 
     `coefficients[c]` multiply 1, y, x, y², yx, x² with y and x in -1 … 1 and give the logarithm of
     the profile. `applied[c]` is False where no profile was found, with the reason in `reasons[c]`.
+    `given[c]` is the instrument's profile, which then stands in place of the estimated one.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class Illumination:
     coefficients: tuple[tuple[float, ...], ...]
     applied: tuple[bool, ...]
     reasons: tuple[str, ...]
+    given: tuple[LightProfile | None, ...] = ()
 
     def __repr__(self) -> str:
         return f"Illumination({sum(self.applied)} of {len(self.applied)} channels corrected)"
@@ -97,6 +100,9 @@ class Illumination:
         """
         if not self.applied[channel]:
             return np.ones(shape, np.float32)
+        given = self.given[channel] if self.given else None
+        if given is not None:
+            return given.relative(shape)
         return _surface(self.coefficients[channel], shape)
 
     def correct(self, field: Field) -> Field:
@@ -192,7 +198,7 @@ def _fit_profile(planes: list[Image], valid: list[Mask | None]) -> tuple[tuple[f
     surface = grid @ fit
     depth = float(np.exp(surface.max()) - np.exp(surface.min()))
     error = float(spread * np.sqrt(np.diag(grid @ np.linalg.inv(X.T @ X) @ grid.T).max() * 2))
-    if surface.max() - surface.min() > np.log(_DEEPEST):
+    if surface.max() - surface.min() > np.log(DEEPEST):
         return (
             _FLAT,
             f"a profile {np.exp(surface.max() - surface.min()):.1f} × deep is cells, not optics",

@@ -15,8 +15,11 @@ from segmentation.field import Image, Labels, Mask
 from segmentation.filters.curvature import curvatures
 
 SCALES_UM = (0.5, 0.9)
-# Stray ridges shorter than this many µm are noise or debris, not neurites.
+# Ridges shorter than this many µm are noise or debris, not neurites; what hangs on no soma must be
+# longer to be believed.
 MIN_LENGTH_UM = 8.0
+MIN_LOOSE_UM = 15.0
+_ROOT_UM = 1.5
 
 
 def ridge_response(image: Image, pixel_size_um: float) -> Image:
@@ -60,13 +63,24 @@ def segment_neurites(
         mask &= somas == 0
     if exclude is not None:
         mask &= ~exclude
-    return remove_short(mask, pixel_size_um).astype(np.int32)
+    return remove_short(mask, pixel_size_um, somas).astype(np.int32)
 
 
-def remove_short(mask: Mask, pixel_size_um: float) -> Mask:
-    """Drop 8-connected pieces with a bounding-box diagonal under MIN_LENGTH_UM."""
+def remove_short(mask: Mask, pixel_size_um: float, somas: Labels | None = None) -> Mask:
+    """Drop 8-connected pieces with a bounding-box diagonal under MIN_LENGTH_UM.
+
+    Under MIN_LOOSE_UM where `somas` are given and the piece reaches none of them.
+    """
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     extent = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) * pixel_size_um
-    keep = extent >= MIN_LENGTH_UM
+    least = np.full(len(stats), MIN_LENGTH_UM)
+    if somas is not None:
+        rooted = np.zeros(len(stats), bool)
+        # A neurite's mask may end a little before the soma's outline.
+        reach = 2 * max(1, round(_ROOT_UM / pixel_size_um)) + 1
+        near = cv2.dilate((somas > 0).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+        rooted[np.unique(pieces[near])] = True
+        least[~rooted] = MIN_LOOSE_UM
+    keep = extent >= least
     keep[0] = False
     return np.asarray(keep[pieces], bool)

@@ -22,6 +22,7 @@ from segmentation.phantoms.drawing import SHIFT, Points, add_spot, blob, draw_po
 from segmentation.phantoms.neurites import Neurites
 from segmentation.phantoms.scenery import (
     Clutter,
+    add_blurred_fibre,
     add_debris,
     add_flat_cell,
     add_haze,
@@ -287,6 +288,9 @@ def _strew(
         outline = add_spindle(wild, tubulin, dna, um)
         draw_polygon(nuclei, outline, cells + len(kinds) + 1)
         kinds.append("spindle")
+    if clutter.blurred_per_mm2:
+        for _ in range(int(wild.poisson(clutter.blurred_per_mm2 * area_mm2))):
+            add_blurred_fibre(wild, tubulin, um)
     for _ in range(int(wild.poisson(clutter.debris_per_mm2 * area_mm2))):
         add_debris(wild, list(planes), um)
     for _ in range(int(wild.poisson(clutter.lint_per_mm2 * area_mm2))):

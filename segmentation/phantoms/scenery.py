@@ -53,6 +53,7 @@ class Clutter:
     speckle: float = 0.0  # unresolved grains, relative to the haze
     haze_texture: float = 0.0  # unevenness of the haze, relative
     defocus: float = 0.0  # out-of-focus copy of the scene, relative
+    blurred_per_mm2: float = 0.0  # fibres above or below the plane of focus
 
 
 def add_spindle(rng: np.random.Generator, tubulin: Image, dna: Image, um: float) -> Points:
@@ -173,6 +174,21 @@ def add_lint(rng: np.random.Generator, planes: list[Image], um: float) -> None:
         lint = np.zeros_like(plane)
         draw_line(lint, line, thickness, level * rng.uniform(0.3, 1))
         plane += cv2.GaussianBlur(lint, (0, 0), rng.uniform(0.5, 3) * um)
+
+
+def add_blurred_fibre(rng: np.random.Generator, plane: Image, um: float) -> None:
+    """A fibre out of focus: wide, dim and without an edge. No tracer draws it."""
+    line = walk(
+        rng,
+        rng.uniform(-0.1, 1.1, 2) * plane.shape,
+        rng.uniform(0, 2 * np.pi),
+        rng.gamma(3.0, 50.0) * um,
+        2.0 * um,
+        rng.uniform(0.02, 0.1),
+    )
+    fibre = np.zeros_like(plane)
+    draw_line(fibre, line, max(1, round(rng.uniform(0.8, 2.0) * um)), rng.uniform(150, 600))
+    plane += cv2.GaussianBlur(fibre, (0, 0), rng.uniform(1.5, 4.0) * um)
 
 
 def add_haze(

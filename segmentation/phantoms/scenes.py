@@ -158,6 +158,7 @@ def _wild(
         speckle=upto(1.5),
         haze_texture=upto(1.2),
         defocus=upto(0.4),
+        blurred_per_mm2=upto(12 / field_mm2),
     )
     culture = Culture(
         neurons_per_mm2=min(700.0, upto(14 / field_mm2)),

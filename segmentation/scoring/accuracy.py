@@ -125,13 +125,14 @@ def line_counts(truth: Mask, found: Mask, tolerance_px: float) -> LineCounts:
     """Compare two one-pixel-wide skeletons."""
     return LineCounts(
         int(found.sum()),
-        int((found & _near(truth, tolerance_px)).sum()),
+        int((found & near(truth, tolerance_px)).sum()),
         int(truth.sum()),
-        int((truth & _near(found, tolerance_px)).sum()),
+        int((truth & near(found, tolerance_px)).sum()),
     )
 
 
-def _near(lines: Mask, tolerance_px: float) -> Mask:
+def near(lines: Mask, tolerance_px: float) -> Mask:
+    """Pixels within a distance of a line's."""
     if not lines.any():
         return np.zeros_like(lines)
     distance = cv2.distanceTransform((~lines).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from segmentation.field import Labels, Mask
-from segmentation.scoring.accuracy import Counts, overlaps
+from segmentation.scoring.accuracy import Counts, near, overlaps
 
 IOU = 0.5
 
@@ -39,6 +39,20 @@ def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
     tp = int((of_agreed > 0).sum())
     fp = int((present & (of_agreed[: len(present)] == 0) & ~doubtful).sum())
     return Counts(tp, fp, len(np.unique(agreed[agreed > 0])) - tp)
+
+
+def lines_beside_consensus(found: Mask, first: Mask, second: Mask, tolerance_px: float) -> Counts:
+    """Counts of an engine's skeleton pixels against lines that both people drew.
+
+    A pixel of a line that only one of them drew is disputed, and counts neither way.
+    """
+    near_first, near_second = near(first, tolerance_px), near(second, tolerance_px)
+    agreed = (first & near_second) | (second & near_first)
+    right = found & near(agreed, tolerance_px)
+    wrong = found & ~near_first & ~near_second
+    # Of the first's lines only: those of the second lie along the same neurites.
+    missed = first & near_second & ~near(found, tolerance_px)
+    return Counts(int(right.sum()), int(wrong.sum()), int(missed.sum()))
 
 
 def _matches(first: Labels, second: Labels) -> tuple[np.ndarray, np.ndarray]:

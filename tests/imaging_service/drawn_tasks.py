@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import tifffile
 
+from imaging_service.ingest.digests import file_digests
 from imaging_service.ingest.plan import ImageRef, PlatePlan
 from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import parse_protocol
@@ -52,7 +55,13 @@ def stack_task(folder, planes, *, more=None, times=(1,), missing=()):
         "classical",
         "cpu",
         folder / "plate.zarr",
+        file_digests(plan),
     )
+
+
+def as_if_submitted(task):
+    """The task with the digests of its files as they are now."""
+    return replace(task, digests=file_digests(task.plan))
 
 
 def plane(*values):

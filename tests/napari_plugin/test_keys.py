@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,8 @@ from tests.napari_plugin.cursor import point_at
 
 
 @pytest.mark.parametrize(
-    "action", ["erase", "merge", "split", "draw", "save", "undo", "load_here", "pointed_at"]
+    "action",
+    ["erase", "merge", "split", "draw", "trace", "wipe", "save", "undo", "load_here", "pointed_at"],
 )
 def test_before_a_field_is_shown_nothing_is_done(action):
     done = []
@@ -26,6 +28,7 @@ def test_before_a_field_is_shown_nothing_is_done(action):
         say=done.append,
         show=lambda: done.append("shown"),
         describe=lambda: done.append("described"),
+        attempt=lambda act: act(),
     )
     assert getattr(keys, action)() == ((None, 0, (0.0, 0.0)) if action == "pointed_at" else None)
     assert done == []
@@ -195,7 +198,9 @@ def test_a_new_cell_is_painted_on_the_selected_labels_or_else_on_the_first(
     press("W")
     layer = viewer.layers.selection.active
     assert (layer.name, layer.mode) == (drawn, "paint")
-    assert {viewer.layers[n].selected_label for n in widget.session.shown.labels} == {number}
+    cells = [n for n in widget.session.shown.labels if n != "neurites"]
+    assert {viewer.layers[n].selected_label for n in cells} == {number}
+    assert viewer.layers["neurites"].selected_label == 0
     assert states("widget.paint", widget.message.text(), what=drawn, number=number)
 
 
@@ -237,3 +242,75 @@ def test_of_a_very_large_field_the_labels_around_the_cursor_are_loaded(review, r
     saved = widget.session.run.read_field(widget.session.well, 1).labels["nuclei"]
     assert (saved[150:153, 150:153] == 900).all()
     assert (saved != whole).sum() == 9
+
+
+def test_with_neurites_selected_no_key_touches_a_cell(review, run):
+    """Neurites are one mask of ones: its 1 is not cell 1."""
+    viewer, widget, press = review
+    widget.open(run)
+    before = {n: viewer.layers[n].data.copy() for n in ("nuclei", "somas", "puncta")}
+    numbers = np.unique(before["nuclei"])
+    viewer.layers["nuclei"].selected_label = viewer.layers["neurites"].selected_label = numbers[2]
+    for key in ("M", "X", "T"):
+        point_at(viewer, "neurites", 1)
+        press(key)
+        assert states("widget.no_object", widget.message.text(), what="neurites") or (key == "X")
+    assert all(np.array_equal(viewer.layers[n].data, before[n]) for n in before)
+    assert widget.session.run.review.revision() == 1
+
+
+def test_d_takes_out_one_neurite_and_not_all_of_them(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    neurites = viewer.layers["neurites"]
+    before = neurites.data.copy()
+    y, x = point_at(viewer, "neurites", 1)
+    press("D")
+    gone = (before > 0) & (neurites.data == 0)
+    assert gone[y, x]
+    assert 0 < gone.sum() < 0.5 * (before > 0).sum()
+    assert not ((neurites.data > 0) & (before == 0)).any()
+    (version,) = widget.session.run.review.history(widget.session.well, 1)
+    assert version.reason == "erased a neurite"
+    press("Z")
+    assert np.array_equal(neurites.data, before)
+
+
+def test_neurites_are_painted_and_wiped_with_brushes(review, run):
+    viewer, widget, press = review
+    widget.open(run)
+    neurites, somas = viewer.layers["neurites"], viewer.layers["somas"]
+    px = widget.session.shown.pixel_size_um
+    before = neurites.data.copy()
+    viewer.layers.selection.active = neurites
+    press("W")
+    assert (neurites.mode, neurites.selected_label) == ("paint", 1)
+    assert neurites.brush_size == max(round(1.5 / px), 3)
+    y, x = np.argwhere((before == 0) & (somas.data == 0))[500]
+    inside = tuple(np.argwhere(somas.data > 0)[9])
+    neurites.selected_label = 9  # a mask has no numbers
+    neurites.paint((y, x), 9)
+    neurites.data[inside] = 9
+    press("S")
+    assert widget.message.text() == ""
+    assert neurites.data[y, x] == 1
+    assert neurites.data[inside] == 0  # somas are no neurites
+    press("Shift+E")
+    assert (neurites.mode, neurites.brush_size) == ("erase", max(3, round(5 / px)))
+    neurites.paint((y, x), 0)
+    press("S")
+    stored = widget.session.run.read_field(widget.session.well, 1).labels["neurites"]
+    assert stored[y, x] == 0
+    press("Shift+E")
+    assert (neurites.mode, widget.message.text()) == ("pan_zoom", "")
+    assert [v.version for v in widget.session.run.review.history(widget.session.well, 1)] == [2, 3]
+
+
+def test_a_run_without_neurites_says_that_none_can_be_traced(review, run):
+    _viewer, widget, press = review
+    widget.open(run)
+    labels = {n: i for n, i in widget.session.shown.labels.items() if n != "neurites"}
+    widget.session.shown = replace(widget.session.shown, labels=labels)
+    for key in ("E", "Shift+E"):
+        press(key)
+        assert states("keys.no_neurites", widget.message.text())

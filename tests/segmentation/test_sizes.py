@@ -12,12 +12,13 @@ from segmentation.phantoms.render import Culture, Optics, render
 from segmentation.phantoms.scenery import Clutter
 from segmentation.sizes import Sizes
 
-# Somas are grown from nuclei, so what decides nuclei decides them as well.
+# Somas are grown from nuclei, and neurites end at somas: what decides the first decides the rest.
 CASES = {
-    "nucleus_diameter_um": (20.0, {"nuclei", "somas"}),
-    "min_nucleus_area_um2": (80.0, {"nuclei", "somas"}),
-    "neurite_width_um": (6.0, {"somas"}),
-    "max_soma_reach_um": (4.0, {"somas"}),
+    "nucleus_diameter_um": (20.0, {"nuclei", "somas", "neurites"}),
+    "min_nucleus_area_um2": (80.0, {"nuclei", "somas", "neurites"}),
+    "neurite_width_um": (6.0, {"somas", "neurites"}),
+    "max_soma_reach_um": (4.0, {"somas", "neurites"}),
+    "neurite_contrast": (0.9, {"neurites"}),
 }
 
 
@@ -27,6 +28,7 @@ def test_the_defaults_are_those_of_human_motor_neurons():
         "min_nucleus_area_um2": 20.0,
         "neurite_width_um": 3.0,
         "max_soma_reach_um": 14.0,
+        "neurite_contrast": 0.3,
     }
 
 
@@ -36,7 +38,7 @@ def test_sizes_do_not_change_while_a_plate_is_analysed():
 
 
 def areas(sizes: Sizes) -> dict[str, float | list[int]]:
-    """Sizes of nuclei in order, and the area of somas outside nuclei."""
+    """Sizes of nuclei in order, the area of somas outside nuclei, and that of neurites."""
     culture = Culture(neurons_per_mm2=400, clutter=Clutter(clumping=0.5))
     field = render(culture, Optics(shape=(400, 400)), 3).field
     labels = load("classical", sizes=sizes).segment(field).labels
@@ -44,6 +46,7 @@ def areas(sizes: Sizes) -> dict[str, float | list[int]]:
     return {
         "nuclei": sorted(nuclei.tolist()),
         "somas": int(((labels["somas"] > 0) & (labels["nuclei"] == 0)).sum()),
+        "neurites": int(labels["neurites"].sum()),
     }
 
 

@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import NotFound, NotReady, ScanError
 from imaging_service.review.local import LocalRun
-from segmentation.scoring.accuracy import Counts, object_counts
-from segmentation.scoring.consensus import beside_consensus, consensus
+from imaging_service.review.neurites import NEURITES
+from phenotypes.cells.skeleton import skeletonize
+from segmentation.scoring.accuracy import Counts, LineCounts, line_counts, object_counts
+from segmentation.scoring.consensus import beside_consensus, consensus, lines_beside_consensus
 
 Labels = NDArray[np.int32]
 IOU = 0.5
+# Neurites are one mask, so their skeletons are compared: a pixel is right that lies so near a true
+# one, as in the figures on accuracy.
+LINE_PX = 3.0
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,10 @@ class FieldAgreement:
     """Agreement on one time point of a field.
 
     Objects of either side, those that match at IoU 0.5, and Dice of their pixels; both verdicts,
-    None where there is none. `engine`: true positives, false positives and false negatives of the
-    engine against the objects that both have; None without a second reviewer.
+    None where there is none. Of neurites, pixels of the skeletons in place of objects: those of the
+    first within 3 pixels of the second's match, and `lines` has both directions. `engine`: true
+    positives, false positives and false negatives of the engine against the objects (of neurites:
+    the lines) that both have; None without a second reviewer.
     """
 
     well: str
@@ -42,15 +49,16 @@ class FieldAgreement:
     first: bool | None
     second: bool | None
     engine: tuple[float, float, float] | None = None
+    lines: LineCounts | None = None
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Agreement over all fields.
 
-    F1 of objects, mean Dice of pixels, Cohen's kappa of accepting (None where it is not defined),
-    and the fields. `engine_f1` is the F1 of the engine against what two reviewers agree on; None
-    without a second reviewer.
+    F1 of objects (of neurites: of skeleton pixels within 3 pixels), mean Dice of pixels, Cohen's
+    kappa of accepting (None where it is not defined), and the fields. `engine_f1` is the F1 of the
+    engine against what two reviewers agree on; None without a second reviewer.
     """
 
     compartment: str
@@ -102,13 +110,20 @@ def agreement(
             + ("" if other is None else f" in {_named(other)} as well")
         )
     fields = [_field(one, other, place, compartment) for place in places]
-    counts = _sum(Counts(f.matched, f.n_first - f.matched, f.n_second - f.matched) for f in fields)
+    lines = [f.lines for f in fields if f.lines is not None]
+    f1 = (
+        sum(lines, LineCounts(0, 0, 0, 0)).f1
+        if lines
+        else _sum(
+            Counts(f.matched, f.n_first - f.matched, f.n_second - f.matched) for f in fields
+        ).f1
+    )
     engine = [Counts(*f.engine) for f in fields if f.engine is not None]
     dices = [f.dice for f in fields if f.dice is not None]
     judged = [(f.first, f.second) for f in fields if f.first is not None and f.second is not None]
     return Agreement(
         compartment,
-        counts.f1 if sum(f.n_first + f.n_second for f in fields) else None,
+        f1 if sum(f.n_first + f.n_second for f in fields) else None,
         float(np.mean(dices)) if dices else None,
         _kappa(judged),
         len(judged),
@@ -135,23 +150,32 @@ def _field(
         if other is None
         else other.review.labels(base, well, number, frame=frame)[compartment]
     )
-    objects = object_counts(second, first, (IOU,))[IOU]
     area = int((first > 0).sum() + (second > 0).sum())
     dice = 2 * int(((first > 0) & (second > 0)).sum()) / area if area else None
-    counts = (
-        None if other is None else beside_consensus(base[compartment], *consensus(first, second))
-    )
+    lines, engine = None, None
+    if compartment == NEURITES:
+        mine, theirs = skeletonize(first > 0), skeletonize(second > 0)
+        lines = line_counts(theirs, mine, LINE_PX)
+        numbers = lines.predicted, lines.true, lines.right
+        if other is not None:
+            drawn = skeletonize(base[compartment] > 0)
+            engine = lines_beside_consensus(drawn, mine, theirs, LINE_PX)
+    else:
+        objects = object_counts(second, first, (IOU,))[IOU]
+        tp = int(objects.tp)
+        numbers = tp + int(objects.fp), tp + int(objects.fn), tp
+        if other is not None:
+            engine = beside_consensus(base[compartment], *consensus(first, second))
     return FieldAgreement(
         well,
         number,
         frame,
-        int(objects.tp + objects.fp),
-        int(objects.tp + objects.fn),
-        int(objects.tp),
+        *numbers,
         dice,
         _verdict(one, well, number),
         None if other is None else _verdict(other, well, number),
-        None if counts is None else (counts.tp, counts.fp, counts.fn),
+        None if engine is None else (engine.tp, engine.fp, engine.fn),
+        lines,
     )
 
 

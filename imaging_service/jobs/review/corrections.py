@@ -31,6 +31,7 @@ from imaging_service.jobs.scan import camera_field
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate
 from imaging_service.review.local import review_state
 from imaging_service.review.log import ReviewLog, check_cells, verdict_words
+from imaging_service.review.neurites import NEURITES
 from imaging_service.schemas import Verdict
 from imaging_service.store import plates
 from imaging_service.store.labels import read_labels
@@ -41,7 +42,11 @@ from phenotypes.films.views import VIEW
 from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.statistics.multiple_testing import with_q_values
 from plate_maps import Well
-from segmentation import Segmentation
+from segmentation import Field, Segmentation
+from segmentation.field import Labels
+from segmentation.filters.margins import clipped
+
+OUTSIDE = "neurites_outside_of_culture"
 
 
 @dataclass(frozen=True)
@@ -233,9 +238,9 @@ def _measured(
     raw = camera_field(pixels, roles, record.pixel_size_um, protocol)
     labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
-    segmentation = Segmentation(labels, "reviewer")
+    field = calibration.illumination.correct(raw)
     measured = with_well(
-        measure(calibration.illumination.correct(raw), segmentation, protocol.measurement, raw),
+        measure(field, _on_culture(labels, field), protocol.measurement, raw),
         name,
         number,
         frame,
@@ -248,6 +253,22 @@ def _measured(
     for table, path in ((measured.cells, cells), (measured.field, fields)):
         write_table(table, path.with_suffix(""), csv=False)
     return measured.cells, measured.field
+
+
+def _on_culture(labels: dict[str, Labels], field: Field) -> Segmentation:
+    """A reviewer's labels, neurites on the culture only, as an engine leaves them.
+
+    Densities are relative to the culture's area, so length beyond it would be too much.
+    """
+    if NEURITES not in labels:
+        return Segmentation(labels, "reviewer")
+    kept = clipped(labels[NEURITES], field)
+    lost = int((labels[NEURITES] > 0).sum() - (kept > 0).sum())
+    notes = (
+        f"{OUTSIDE}: {lost * field.pixel_size_um**2:.0f} µm² of neurites that a reviewer drew lie"
+        " outside of the culture and were not measured",
+    )
+    return Segmentation({**labels, NEURITES: kept}, "reviewer", warnings=notes if lost else ())
 
 
 def _track_now(cells: pl.DataFrame, verdict: Verdict) -> int | None:

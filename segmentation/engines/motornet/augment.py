@@ -34,10 +34,11 @@ Sample = Mapping[str, NDArray[np.generic]]
 
 def augment(
     sample: Sample, rng: np.random.Generator, side: int
-) -> tuple[Image, Image, Image, Image]:
-    """(image (3, S, S), probabilities (4, S, S), flows (4, S/2, S/2), known (4,)), all float32.
+) -> tuple[Image, Image, Image, Image, Image]:
+    """(image (3, S, S), probabilities (4, S, S), flows (4, S/2, S/2), known (4,), sure (S, S)).
 
-    `side` is a multiple of 16, at most the sample's.
+    All are float32; `sure` is 0 where the truth of neurites is open. `side` is a multiple of 16, at
+    most the sample's.
     """
     size = sample["truth"].shape[0]
     y, x = (2 * int(rng.integers(0, (size - side) // 2 + 1)) for _ in range(2))
@@ -45,10 +46,10 @@ def augment(
     truth = np.asarray(sample["truth"], np.uint8)[y : y + side, x : x + side]
     half = slice(y // 2, (y + side) // 2), slice(x // 2, (x + side) // 2)
     flows = sample["flows"][:, half[0], half[1]].astype(np.float32)
-    probabilities = np.stack([(truth >> bit) & 1 for bit in range(len(PROBABILITIES))]).astype(
-        np.float32
-    )
-    planes, probabilities, flows = _turn(planes, probabilities, flows, rng)
+    # The bit behind the probabilities' says where the truth of neurites is open.
+    layers = np.stack([(truth >> bit) & 1 for bit in range(len(PROBABILITIES) + 1)])
+    planes, turned, flows = _turn(planes, layers.astype(np.float32), flows, rng)
+    probabilities, sure = turned[: len(PROBABILITIES)], 1 - turned[len(PROBABILITIES)]
     present = np.asarray(sample["present"], bool).copy()
     if present.all():
         subset = rng.choice(len(_SUBSETS), p=[p for _, p in _SUBSETS])
@@ -56,13 +57,13 @@ def augment(
     known = np.asarray(sample["known"], bool) & present[list(_NEEDS)]
     image = np.zeros_like(planes)
     for c in np.flatnonzero(present):
-        linear = _camera(planes[c], rng)
+        linear = _stripe(_camera(planes[c], rng), rng)
         if INPUTS[c] == "aggregate":
             band = detail(linear)
             image[c] = compress_detail(band, detail_unit(linear, band))
         else:
             image[c] = compress(linear)
-    return image, probabilities, flows, known.astype(np.float32)
+    return image, probabilities, flows, known.astype(np.float32), sure
 
 
 def _turn(
@@ -118,3 +119,20 @@ def _camera(linear: Image, rng: np.random.Generator) -> Image:
             image - cv2.GaussianBlur(image, (0, 0), 1.5)
         )
     return np.asarray(np.clip(image, -1, 30), np.float32)
+
+
+def _stripe(image: Image, rng: np.random.Generator) -> Image:
+    """Sometimes a camera's bright or dark line at the rim, or a step between its two halves."""
+    chance = rng.random()
+    if chance >= 0.1:
+        return image
+    image = image.copy()
+    view = image.T if rng.random() < 0.5 else image
+    level = np.float32(rng.uniform(-0.3, 0.8))
+    if chance < 0.07:
+        start, width = int(rng.integers(0, 8)), int(rng.integers(1, 5))
+        view = view[::-1] if rng.random() < 0.5 else view
+        view[start : start + width] += level
+    else:
+        view[int(rng.integers(0, len(view))) :] += np.float32(0.2) * level
+    return image

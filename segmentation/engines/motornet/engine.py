@@ -13,6 +13,7 @@ counted whatever their stain; the plate gives its floor.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,11 +28,13 @@ from numpy.typing import NDArray
 from segmentation.engines.classical import (
     SPOTS,
     UNCALIBRATED,
+    smoothed,
     spot_noise,
     spot_noise_of,
     spots_in_somas,
 )
 from segmentation.engines.motornet.fields import (
+    RANGE_IN_NOISE,
     compress,
     compress_detail,
     detail,
@@ -49,11 +52,12 @@ from segmentation.engines.weights import (
     motornet_checkpoint,
 )
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
+from segmentation.filters.contrast import Stretches, drawn_neurites, stretches, typical_contrast
 from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import link_somas, mean_probability, remove_small
 from segmentation.filters.margins import clipped, keep_valid, levelled
 from segmentation.filters.pipeline import in_order
-from segmentation.filters.ridges import hysteresis, remove_short
+from segmentation.filters.ridges import hysteresis
 from segmentation.filters.tiling import TileRunner
 from segmentation.sizes import Sizes
 
@@ -65,9 +69,14 @@ Half = NDArray[np.float16]
 NUCLEI_LOGIT = 0.25
 SOMA_LOGIT = 0.0
 NEURITE_CHANCE = (0.5, 0.8)
+# Where the lower one is another, the upper one is as far on the way from it to certainty.
+_SURE = 0.6
 # Where vehicle wells are typically this bright, a field darker than this share of it is empty, not
 # dim.
 _DNA_FLOOR = 0.3
+# Nuclei are the brightest that a stain shows: where the DNA channel reaches no further above its
+# noise than this, it holds no nuclei, and stretched noise would be seen as neurites.
+_DNA_IN_NOISE = 24.0
 # The network tells debris from nuclei itself, so only what is under this share of the smallest
 # nucleus is dropped by its size: pyknotic nuclei are small, and count.
 _SPECK = 0.4
@@ -78,9 +87,18 @@ _LABELLERS = {"cpu": 1, "cuda": min(12, os.cpu_count() or 1)}
 
 
 def create(
-    model: str, *, device: str = "auto", sizes: Sizes | None = None, sha256: str | None = None
+    model: str,
+    *,
+    device: str = "auto",
+    sizes: Sizes | None = None,
+    sha256: str | None = None,
+    neurite_probability: float | None = None,
 ) -> MotorNetSegmenter:
-    """Registry entry: the shipped weights, or `model`, a .safetensors file of another training."""
+    """Registry entry: the shipped weights, or a `model` of the laboratory's own.
+
+    That is a promoted model's folder (`model_folder`) or a .safetensors file. Above
+    `neurite_probability` (0.5) a pixel is neurite.
+    """
     try:
         import torch
         from safetensors import SafetensorError
@@ -113,12 +131,22 @@ def create(
         raise WeightsError(
             f"{checkpoint.name} does not hold motornet's weights: its parameters have other names"
         )
-    precision = _precision(chosen)
-    network = _fused(network.eval()).to(
-        chosen, getattr(torch, precision), memory_format=torch.channels_last
-    )
     name = f"motornet:{model}" if model else "motornet"
-    return MotorNetSegmenter(name, checkpoint, chosen, precision, network, sizes=sizes or Sizes())
+    engine = segmenter_of(network, checkpoint, chosen, name, sizes)
+    return engine if neurite_probability is None else engine.with_neurites(neurite_probability)
+
+
+def segmenter_of(
+    network: Any, checkpoint: Checkpoint, device: str, name: str, sizes: Sizes | None = None
+) -> MotorNetSegmenter:
+    """The engine of a network in memory, which is copied: one that is being trained stays so."""
+    import torch
+
+    precision = _precision(device)
+    ready = _fused(copy.deepcopy(network).eval()).to(
+        device, getattr(torch, precision), memory_format=torch.channels_last
+    )
+    return MotorNetSegmenter(name, checkpoint, device, precision, ready, sizes=sizes or Sizes())
 
 
 def _precision(device: str) -> str:
@@ -164,6 +192,7 @@ class Ranges:
     aggregate_shot: float | None = None
     granule_dark: float | None = None
     granule_shot: float | None = None
+    neurite_contrast: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,11 +208,17 @@ class MotorNetSegmenter:
     sizes: Sizes = field(default_factory=Sizes)
     # The network of another process, where one holds it for many; labels are then made here.
     asked: Callable[[Half], tuple[Half, ...]] | None = field(default=None, repr=False)
+    neurite_chance: tuple[float, float] = NEURITE_CHANCE
 
     @property
     def _here(self) -> str:
         """Device that follows the flows."""
         return self.device if self.asked is None else "cpu"
+
+    def with_neurites(self, probability: float) -> MotorNetSegmenter:
+        """A copy that takes pixels above a probability for neurite, in pieces with a surer one."""
+        sure = round(probability + _SURE * (1 - probability), 6)
+        return replace(self, neurite_chance=(probability, sure))
 
     def describe(self) -> dict[str, object]:
         """Weights with sha256 and licence, device, precision, and all numbers that decide."""
@@ -195,7 +230,7 @@ class MotorNetSegmenter:
             "thresholds": vars(self.thresholds),
             "sizes": vars(self.sizes),
             "pixel_size_um": PIXEL_SIZE_UM,
-            "neurite_probability": list(NEURITE_CHANCE),
+            "neurite_probability": list(self.neurite_chance),
         }
 
     def calibrate(self, fields: Sequence[Field]) -> MotorNetSegmenter:
@@ -215,6 +250,13 @@ class MotorNetSegmenter:
         if ranges.aggregate is not None:
             units = [replace(self, thresholds=ranges)._detail(f)[1] for f in fields]
             ranges = replace(ranges, aggregate_detail=float(f"{np.median(units):.6g}"))
+        if ranges.neurite is not None:
+            # Without a floor: it is relative to all neurites that the network sees.
+            open_ = replace(self, thresholds=ranges)
+            labelled = zip(fields, open_.segment_all(fields), strict=True)
+            contrast = typical_contrast([self._stretches(f, s.labels) for f, s in labelled])
+            if contrast is not None:
+                ranges = replace(ranges, neurite_contrast=float(f"{contrast:.6g}"))
         for role, _ in SPOTS:
             if (noise := spot_noise(fields, role)) is not None:
                 levels = {f"{role}_dark": noise.dark, f"{role}_shot": noise.shot}
@@ -246,6 +288,12 @@ class MotorNetSegmenter:
         answers = runner.run(in_order(self.prepare, noted(), workers))
         paired = ((kept.popleft(), outputs) for outputs in answers)
         yield from in_order(lambda pair: self.label(pair[0], *pair[1]), paired, workers)
+
+    def answer(self, field: Field) -> tuple[Half, Half]:
+        """The network's flows and logits of a field, which `label` takes with any settings."""
+        runner = TileRunner(self._evaluate, _BATCH[self.device], MULTIPLE, self._out_of_memory())
+        flows, logits = next(iter(runner.run([self.prepare(checked_field(field))])))
+        return flows, logits
 
     def prepare(self, field: Field) -> Half:
         """Network input (3, Y', X') float16 at PIXEL_SIZE_UM.
@@ -286,10 +334,15 @@ class MotorNetSegmenter:
         band = detail(linear)
         return band, detail_unit(linear, band)
 
+    def _stretches(self, field: Field, labels: Mapping[str, Labels]) -> Stretches:
+        image = smoothed(field, "neurite", 0.0)
+        return stretches(labels["neurites"] > 0, image, field.pixel_size_um)
+
     def label(self, field: Field, flows: Half, logits: Half) -> Segmentation:
         """From the network's answer over the whole field to labels at the field's own pixels."""
         warnings = [] if self.thresholds != Ranges() else [UNCALIBRATED]
         labels: dict[str, Labels] = {}
+        figures: dict[str, float] = {}
         by_name = {name: n for n, name in enumerate(PROBABILITIES)}
         least = _SPECK * self.sizes.min_nucleus_area_um2 / field.pixel_size_um**2
         if field.has("dna"):
@@ -305,8 +358,19 @@ class MotorNetSegmenter:
             bodies = remove_small(keep_valid(bodies, field), least_body)
             labels["somas"] = link_somas(bodies, labels["nuclei"]) if "nuclei" in labels else bodies
             chance = _at(field, logits[by_name["neurites"]])
-            mask = hysteresis(chance, *NEURITE_CHANCE) & (labels["somas"] == 0)
-            neurites = remove_short(mask, field.pixel_size_um).astype(np.int32)
+            mask = hysteresis(chance, *self.neurite_chance) & (labels["somas"] == 0)
+            image = smoothed(field, "neurite", 0.0)
+            typical = self.thresholds.neurite_contrast
+            if self.thresholds == Ranges():
+                typical = typical_contrast([stretches(mask, image, field.pixel_size_um)])
+            neurites, figures = drawn_neurites(
+                mask,
+                image,
+                field.pixel_size_um,
+                labels["somas"],
+                typical=typical,
+                floor=self.sizes.neurite_contrast,
+            )
             labels["neurites"] = clipped(neurites, field)
         for role, compartment in SPOTS:
             noise = spot_noise_of(self.thresholds, role) or spot_noise([field], role)
@@ -315,7 +379,7 @@ class MotorNetSegmenter:
         sure = {}
         if "nuclei" in labels:
             sure["nuclei"] = mean_probability(labels["nuclei"], logits[by_name["nuclei"]])
-        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure)
+        return Segmentation(labels, self.name, self.describe(), tuple(warnings), sure, figures)
 
     def _objects(self, field: Field, flows: Half, logit: Half, threshold: float) -> Labels:
         """Labels at the field's pixels: followed at half, outlined at full resolution."""
@@ -371,7 +435,8 @@ class MotorNetSegmenter:
 
 def _range(field: Field, role: str) -> tuple[float, float]:
     """Background and span of a channel in the field's valid area."""
-    return intensity_range(field.channel(role), field.valid_area.inside)
+    in_noise = _DNA_IN_NOISE if role == "dna" else RANGE_IN_NOISE
+    return intensity_range(field.channel(role), field.valid_area.inside, in_noise)
 
 
 def _at(field: Field, logit: Half) -> Image:

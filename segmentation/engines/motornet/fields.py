@@ -24,10 +24,12 @@ _DETAIL_UM = (0.3, 1.2)
 LIT = 0.2
 
 
-def intensity_range(image: Image, within: Mask | None = None) -> tuple[float, float]:
+def intensity_range(
+    image: Image, within: Mask | None = None, in_noise: float = RANGE_IN_NOISE
+) -> tuple[float, float]:
     """Background and span up to bright structures of a field, in grey levels.
 
-    The span is at least RANGE_IN_NOISE × noise. `within` (Y, X) restricts it to a mask.
+    The span is at least `in_noise` × noise. `within` (Y, X) restricts it to a mask.
     """
     background = background_level(image, within)
     step = max(1, int(np.sqrt(image.size / 2**18)))
@@ -35,7 +37,7 @@ def intensity_range(image: Image, within: Mask | None = None) -> tuple[float, fl
     if within is not None and within[::step, ::step].any():
         seen = seen[within[::step, ::step]]
     bright = float(np.percentile(seen, 99.5))
-    return background, max(bright - background, RANGE_IN_NOISE * noise_level(image, within), 1e-6)
+    return background, max(bright - background, in_noise * noise_level(image, within), 1e-6)
 
 
 def normalise(image: Image) -> Image:

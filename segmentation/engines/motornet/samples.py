@@ -1,32 +1,41 @@
 """Training samples: crops at the network's scale with their truth.
 
-They come from annotated nuclei and from phantoms. A sample is an .npz of `image` (3, Y, X) float16,
-linear range of `fields.normalise`; `truth` (Y, X) uint8, one bit per probability in the order of
-`network.PROBABILITIES`; `flows` (4, Y/2, X/2) float16; `known` (4,) bool, what of the truth may be
-learnt; `present` (3,) bool, channels. Making them takes longer than a training step, so they are
-kept on disk.
+They come from annotated nuclei, from phantoms, and from photographs of cells without neurites. A
+sample is an .npz of `image` (3, Y, X) float16, linear range of `fields.normalise`;
+`truth` (Y, X) uint8, one bit per probability in the order of `network.PROBABILITIES` and one more,
+UNSURE, where a tracer would hesitate to draw a neurite; `flows` (4, Y/2, X/2) float16; `known` (4,)
+bool, what of the truth may be learnt; `present` (3,) bool, channels. Making them takes longer than
+a training step, so they are kept on disk.
 
-    python -m segmentation.engines.motornet.samples --nuclei FOLDER --out SAMPLES --phantoms 2400
+    python -m segmentation.engines.motornet.samples --nuclei FOLDER --negatives FOLDER… \
+        --out SAMPLES --phantoms 2400
 """
 
 from __future__ import annotations
 
 import argparse
+import zlib
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
+from itertools import compress as compress_list
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.measure import label
+from skimage.measure import label, regionprops
 
 from segmentation.engines.motornet.fields import normalise, scaled_shape, to_scale
+from segmentation.engines.motornet.negatives import read_negatives
 from segmentation.engines.motornet.network import INPUTS, PIXEL_SIZE_UM, PROBABILITIES
 from segmentation.engines.motornet.nuclei import BLIND_PIXEL_UM, nuclei_pixel_size, read_nuclei
-from segmentation.field import Image, Labels
-from segmentation.phantoms.render import render
+from segmentation.field import Image, Labels, Mask
+from segmentation.filters.contrast import line_contrast
+from segmentation.filters.labels import expand
+from segmentation.phantoms.render import Truth, render
 from segmentation.phantoms.scenes import scene
 
 SIDE = 384
@@ -34,6 +43,16 @@ SIDE = 384
 _LEAST_NEURITE_PX = 3.0
 _PUNCTUM_UM = 0.6
 _COARSEST_PUNCTA_UM = 0.5
+# Bit of `truth` of pixels whose neurites are neither learnt nor held against the network.
+UNSURE = len(PROBABILITIES)
+# A neurite with less than this share of the contrast of the field's median one is not what a tracer
+# is sure to draw.
+LEAST_CONTRAST = 0.5
+# Annotated outlines that enclose less than this share of their convex hull are rings and crescents
+# that the annotator left unfilled.
+_LEAST_SOLIDITY = 0.7
+# Pixel sizes (µm) that photographs without a stated one are shown at.
+_PIXELS_UM = (0.3, 1.3)
 
 
 def flows_of(labels: Labels) -> NDArray[np.float16]:
@@ -54,32 +73,106 @@ def flows_of(labels: Labels) -> NDArray[np.float16]:
 def nuclei_sample(
     image: Image, labels: Labels, rng: np.random.Generator
 ) -> dict[str, NDArray[np.generic]]:
-    """A random crop of an annotated image, mostly at its true scale, sometimes at the blind one."""
+    """A random crop of an annotated image, mostly at its true scale, sometimes at the blind one.
+
+    Half of them are made harder: nuclei of uneven brightness, crowded, or in haze.
+    """
+    labels = filled(labels)
     pixel = (
         BLIND_PIXEL_UM
         if rng.random() < 0.2
         else nuclei_pixel_size(labels) * float(np.exp(rng.uniform(-0.35, 0.35)))
     )
     zoom = pixel / PIXEL_SIZE_UM
-    scaled = to_scale(normalise(image), zoom)
-    shape = scaled_shape(labels.shape, zoom)
+    linear = normalise(image)
+    if rng.random() < 0.5:
+        linear, labels = harder(linear, labels, rng)
+    scaled = to_scale(linear, zoom)
+    large = _labels_to_scale(labels, scaled_shape(labels.shape, zoom))
+    planes = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
+    window = _random_window(scaled.shape, rng)
+    planes[0] = _reflected(scaled[window])
+    # A mirror image is another nucleus: under one number the flows of both would lead to neither.
+    crop = np.asarray(label(_reflected(large[window]), connectivity=1), np.int32)
+    return _sample(planes, {"nuclei": crop}, (True, False, False, False), (True, False, False))
+
+
+def filled(labels: Labels) -> Labels:
+    """Annotations that are rings or crescents, as their convex hulls."""
+    out = labels.copy()
+    for one in regionprops(labels):
+        if one.area >= 20 and one.solidity < _LEAST_SOLIDITY:
+            window = out[one.slice]
+            window[one.image_convex & (window == 0)] = one.label
+    return out
+
+
+def harder(linear: Image, labels: Labels, rng: np.random.Generator) -> tuple[Image, Labels]:
+    """Nuclei that differ in brightness, that touch, and that lie in the haze of others.
+
+    `linear` (Y, X) has background 0. Returns the new picture and its labels.
+    """
+    image, labels = linear.copy(), labels.copy()
+    if rng.random() < 0.4 and labels.any():
+        # The same picture, mirrored and moved, fills the gaps: its nuclei come to touch others.
+        moved = tuple(int(rng.integers(0, n)) for n in labels.shape)
+        other = np.roll(labels[::-1], moved, (0, 1))
+        light = np.roll(image[::-1], moved, (0, 1))
+        taken = np.bincount(other[labels > 0], minlength=int(other.max()) + 1)
+        fits = taken == 0
+        fits[0] = False
+        new = fits[other]
+        soft = cv2.GaussianBlur(new.astype(np.float32), (0, 0), 0.7)
+        image = np.maximum(image, light * soft)
+        labels = np.where(new, other + labels.max(), labels).astype(np.int32)
+    if rng.random() < 0.6:
+        gain = np.exp(rng.normal(-0.4, 0.7, int(labels.max()) + 1)).astype(np.float32)
+        gain[0] = 1
+        image *= cv2.GaussianBlur(gain[expand(labels, 2)], (0, 0), 1.0)
+    if rng.random() < 0.6:
+        # Light of nuclei out of focus, and of what lies above the field.
+        across = float(np.sqrt(max(float((labels > 0).sum()), 1) / max(int(labels.max()), 1)))
+        far = np.roll(image[:, ::-1], int(rng.integers(0, image.shape[0])), 0)
+        haze = cv2.GaussianBlur(far, (0, 0), across * rng.uniform(0.3, 1.0))
+        glow = cv2.GaussianBlur(image, (0, 0), across * rng.uniform(0.8, 3.0))
+        image += np.float32(rng.uniform(0, 0.6)) * haze + np.float32(rng.uniform(0, 0.8)) * glow
+    if rng.random() < 0.3:
+        corners = rng.uniform(0, 0.6, (2, 2)).astype(np.float32)
+        image += cv2.resize(corners, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(image, np.float32), labels
+
+
+def negative_sample(image: Image, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+    """A crop of cells without neurites, as the neurite channel: whatever is drawn there is false.
+
+    Its pixel size is not known, so that it is shown at many.
+    """
+    pixel = float(np.exp(rng.uniform(*np.log(_PIXELS_UM))))
+    scaled = to_scale(normalise(image), pixel / PIXEL_SIZE_UM)
+    planes = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
+    planes[1] = _reflected(scaled[_random_window(scaled.shape, rng)])
+    return _sample(planes, {}, (False, False, True, False), (False, True, False))
+
+
+def _random_window(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, slice]:
+    y, x = (int(rng.integers(0, max(1, n - SIDE + 1))) for n in shape)
+    return slice(y, y + SIDE), slice(x, x + SIDE)
+
+
+def _reflected(piece: Any) -> Any:
+    """A piece filled up to SIDE × SIDE: reflection keeps statistics at the rim as inside a field.
+
+    A piece under half of SIDE is reflected more than once.
+    """
+    pad = [(0, SIDE - n) for n in piece.shape]
+    return np.pad(piece, pad, mode="symmetric")
+
+
+def _labels_to_scale(labels: Labels, shape: tuple[int, int]) -> Labels:
     large = cv2.resize(
         labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
-    ).astype(np.int32)
-    corner = [int(rng.integers(0, max(1, n - SIDE + 1))) for n in shape]
-    window = tuple(slice(c, c + SIDE) for c in corner)
-    planes = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
-    crop = np.zeros((SIDE, SIDE), np.int32)
-    piece = scaled[window]
-    # Reflection keeps statistics at the rim as a tile inside a field has them.
-    pad = [(0, SIDE - n) for n in piece.shape]
-    planes[0] = cv2.copyMakeBorder(piece, 0, pad[0][1], 0, pad[1][1], cv2.BORDER_REFLECT)
-    crop[:] = cv2.copyMakeBorder(
-        large[window].astype(np.float32), 0, pad[0][1], 0, pad[1][1], cv2.BORDER_REFLECT
     )
-    # A mirror image is another nucleus: under one number the flows of both would lead to neither.
-    crop = np.asarray(label(crop, connectivity=1), np.int32)
-    return _sample(planes, {"nuclei": crop}, (True, False, False, False), (True, False, False))
+    return np.asarray(large, np.int32)
 
 
 def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic]]:
@@ -92,7 +185,7 @@ def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic
         else (
             BLIND_PIXEL_UM
             if choice < 0.5
-            else float(np.exp(rng.uniform(np.log(0.18), np.log(1.1))))
+            else float(np.exp(rng.uniform(np.log(0.18), np.log(1.6))))
         )
     )
     zoom = pixel / PIXEL_SIZE_UM
@@ -109,13 +202,15 @@ def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic
     shape = scaled_shape((side, side), zoom)
     labels_of: dict[str, Labels] = {}
     for name, labels in (("nuclei", truth.nuclei), ("somas", truth.somas)):
-        large = cv2.resize(
-            labels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
-        )
-        labels_of[name] = large[:SIDE, :SIDE].astype(np.int32)
+        labels_of[name] = _labels_to_scale(labels, shape)[:SIDE, :SIDE]
     exact = shape[0] / side
-    neurites = truth.neurite_mask(pixel, zoom=exact, min_width_px=_LEAST_NEURITE_PX)[:SIDE, :SIDE]
-    labels_of["neurites"] = (neurites & (labels_of["somas"] == 0)).astype(np.int32)
+    faint = faint_lines(phantom.field.channel("neurite"), pixel, truth)
+    sure, unsure = (
+        Truth.neurite_mask(part, pixel, zoom=exact, min_width_px=_LEAST_NEURITE_PX)[:SIDE, :SIDE]
+        & (labels_of["somas"] == 0)
+        for part in (_part(truth, ~faint), _part(truth, faint))
+    )
+    labels_of["neurites"] = sure.astype(np.int32)
     puncta = np.zeros((SIDE, SIDE), np.uint8)
     for y, x in (truth.puncta_yx + 0.5) * exact - 0.5:
         cv2.circle(
@@ -129,14 +224,53 @@ def phantom_sample(seed: np.random.SeedSequence) -> dict[str, NDArray[np.generic
         )
     labels_of["puncta"] = puncta.astype(np.int32)
     return _sample(
-        planes, labels_of, (True, True, True, pixel <= _COARSEST_PUNCTA_UM), (True, True, True)
+        planes,
+        labels_of,
+        (True, True, True, pixel <= _COARSEST_PUNCTA_UM),
+        (True, True, True),
+        unsure=unsure & ~sure,
+    )
+
+
+def faint_lines(image: Image, pixel_size_um: float, truth: Truth) -> NDArray[np.bool_]:
+    """Which neurites have less than LEAST_CONTRAST of the median one's contrast, (n,) bool.
+
+    The median is over the length, and a neurite's contrast the mean along its line.
+    """
+    contrast = line_contrast(image, pixel_size_um)
+    means = np.zeros(len(truth.neurites_yx))
+    for n, line in enumerate(truth.neurites_yx):
+        index = np.round(line).astype(int)
+        inside = ((index >= 0) & (index < image.shape)).all(axis=1)
+        index = index[inside]
+        index = index[truth.somas[index[:, 0], index[:, 1]] == 0]
+        means[n] = contrast[index[:, 0], index[:, 1]].mean() if len(index) else 0.0
+    weights = np.array(truth.neurite_length_um, float)
+    if not weights.sum():
+        return np.zeros(len(means), bool)
+    order = np.argsort(means)
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return np.asarray(means < LEAST_CONTRAST * means[order[min(half, len(order) - 1)]], bool)
+
+
+def _part(truth: Truth, keep: NDArray[np.bool_]) -> Truth:
+    return replace(
+        truth,
+        neurites_yx=list(compress_list(truth.neurites_yx, keep)),
+        neurite_width_um=list(compress_list(truth.neurite_width_um, keep)),
     )
 
 
 def _sample(
-    planes: Image, labels: dict[str, Labels], known: tuple[bool, ...], present: tuple[bool, ...]
+    planes: Image,
+    labels: dict[str, Labels],
+    known: tuple[bool, ...],
+    present: tuple[bool, ...],
+    unsure: Mask | None = None,
 ) -> dict[str, NDArray[np.generic]]:
     truth = np.zeros(planes.shape[1:], np.uint8)
+    if unsure is not None:
+        truth |= (unsure << UNSURE).astype(np.uint8)
     for bit, name in enumerate(PROBABILITIES):
         if name in labels:
             truth |= ((labels[name] > 0) << bit).astype(np.uint8)
@@ -174,6 +308,13 @@ def main() -> None:
         required=True,
         help="folder of DSB2018: manifest.csv, images/, labels/",
     )
+    parser.add_argument(
+        "--negatives",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders with pictures of cells without neurites, one channel a file",
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=2400)
     parser.add_argument("--crops", type=int, default=3, help="crops of each annotated image")
@@ -189,6 +330,21 @@ def main() -> None:
                 (
                     partial(nuclei_sample, image, labels, rng),
                     arguments.out / f"nuclei-{name[:12]}-{crop}.npz",
+                )
+            )
+    # A picture of nuclei has no neurites either.
+    pictures = [(n, i) for n, i, _ in read_nuclei(arguments.nuclei, "training")]
+    crops = [1] * len(pictures)
+    for one in read_negatives(arguments.negatives, "training"):
+        pictures.append(one)
+        crops.append(2 * arguments.crops)
+    for (name, image), count in zip(pictures, crops, strict=True):
+        for crop in range(count):
+            rng = np.random.default_rng([arguments.seed, zlib.crc32(name.encode()), crop])
+            jobs.append(
+                (
+                    partial(negative_sample, image, rng),
+                    arguments.out / f"negative-{name[:40]}-{crop}.npz",
                 )
             )
     for i, seed in enumerate(np.random.SeedSequence(arguments.seed).spawn(arguments.phantoms)):

@@ -13,27 +13,31 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from segmentation.engines.motornet.augment import Sample, augment
 from segmentation.engines.motornet.network import PROBABILITIES, MotorNet
 from segmentation.engines.weights import sha256_of
 
-# Share of phantoms in a batch; the rest are photographs of nuclei.
-_PHANTOMS = 1 / 2
+# What a batch is made of, in sixteenths. A kind without samples leaves its part to the phantoms.
+SHARES = {"phantom": 8, "nuclei": 5, "negative": 3}
+# Kinds without which nothing would be learnt of nuclei, or of somas.
+_NEEDED = ("nuclei", "phantom")
 # Thin structures are few of the pixels: a missed one must weigh.
 _POSITIVE_WEIGHT = (1.0, 1.0, 2.0, 10.0)
 _FLOW_SCALE = 5.0
+_NEURITES = PROBABILITIES.index("neurites")
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,16 @@ class Plan:
 
 
 def load_samples(folder: Path) -> dict[str, list[Sample]]:
-    """Samples in memory, by kind ("nuclei", "phantom"), in name order.
+    """Samples in memory, by kind (see SHARES), in name order.
 
-    Raises FileNotFoundError if a kind is absent.
+    Raises FileNotFoundError if there are no phantoms or no nuclei.
     """
-    samples_of: dict[str, list[Sample]] = {"nuclei": [], "phantom": []}
+    samples_of: dict[str, list[Sample]] = {kind: [] for kind in SHARES}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
             samples_of[path.name.split("-")[0]].append(dict(stored))
-    for kind, samples in samples_of.items():
-        if not samples:
+    for kind in _NEEDED:
+        if not samples_of[kind]:
             raise FileNotFoundError(
                 f"no {kind} samples in {folder}; make them with python -m"
                 " segmentation.engines.motornet.samples"
@@ -68,42 +72,62 @@ def load_samples(folder: Path) -> dict[str, list[Sample]]:
     return samples_of
 
 
-def batches(
-    samples: dict[str, list[Sample]], plan: Plan, first: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Batches from step `first` on, made ahead in a thread of their own."""
+class Batches:
+    """Batch n of a plan: `augment`'s arrays, stacked; the same for every number of workers."""
 
-    def make(step: int) -> tuple[Tensor, ...]:
-        rng = np.random.default_rng([plan.seed, step])
+    def __init__(self, samples: Mapping[str, Sequence[Sample]], plan: Plan) -> None:
+        self.samples, self.plan = samples, plan
+        kinds = [k for k, share in SHARES.items() for _ in range(share)]
+        self.kinds = [k if samples.get(k) else "phantom" for k in kinds]
+
+    def __getitem__(self, step: int) -> tuple[Tensor, ...]:
+        """The batch of step `step`."""
+        rng = np.random.default_rng([self.plan.seed, step])
         chosen = []
-        for i in range(plan.batch):
-            kind = "phantom" if i < round(_PHANTOMS * plan.batch) else "nuclei"
-            chosen.append(
-                augment(samples[kind][int(rng.integers(len(samples[kind])))], rng, plan.side)
-            )
+        for i in range(self.plan.batch):
+            pool = self.samples[self.kinds[i * len(self.kinds) // self.plan.batch]]
+            chosen.append(augment(pool[int(rng.integers(len(pool)))], rng, self.plan.side))
         return tuple(torch.from_numpy(np.stack(parts)) for parts in zip(*chosen, strict=True))
 
-    with ThreadPoolExecutor(1) as ahead:
-        waiting = [ahead.submit(make, first), ahead.submit(make, first + 1)]
-        for step in range(first, plan.steps):
-            ready = waiting.pop(0).result()
-            if step + 2 < plan.steps:
-                waiting.append(ahead.submit(make, step + 2))
-            yield ready[0], ready[1], ready[2], ready[3]
+
+def batches(
+    samples: Mapping[str, Sequence[Sample]], plan: Plan, first: int, workers: int = 1
+) -> Iterable[tuple[Tensor, ...]]:
+    """Batches from step `first` on, made ahead by `workers` processes (0: in this one)."""
+    loader: Iterable[tuple[Tensor, ...]] = DataLoader(
+        Batches(samples, plan),
+        batch_size=None,
+        sampler=range(first, plan.steps),
+        num_workers=workers,
+        worker_init_fn=_alone,
+    )
+    return loader
+
+
+def _alone(_: int) -> None:
+    """A worker has one core: threads of its own would fight for those of the others."""
+    cv2.setNumThreads(1)
 
 
 def loss_of(
-    flows: Tensor, logits: Tensor, wanted: Tensor, wanted_flows: Tensor, known: Tensor
+    flows: Tensor,
+    logits: Tensor,
+    wanted: Tensor,
+    wanted_flows: Tensor,
+    known: Tensor,
+    sure: Tensor,
 ) -> Tensor:
     """Cellpose's loss for nuclei and somas; cross entropy and Dice for neurites and puncta.
 
-    Unknown truth has no weight.
+    Unknown truth has no weight, nor have pixels that are not `sure` to be neurite or not.
     """
+    counted = torch.ones_like(wanted)
+    counted[:, _NEURITES] = sure
     weight = torch.tensor(_POSITIVE_WEIGHT, device=logits.device)[None, :, None, None]
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, wanted, pos_weight=weight, reduction="none"
+        logits, wanted, weight=counted, pos_weight=weight, reduction="none"
     ).mean((2, 3))
-    chance = torch.sigmoid(logits)
+    chance, wanted = torch.sigmoid(logits) * counted, wanted * counted
     both, either = (chance * wanted).sum((2, 3)), (chance + wanted).sum((2, 3))
     dice = 1 - (2 * both + 2) / (either + 2)
     pull = ((flows - _FLOW_SCALE * wanted_flows) ** 2).mean((2, 3)).reshape(-1, 2, 2).mean(2) / 2
@@ -113,17 +137,18 @@ def loss_of(
 
 
 def train(
-    samples: dict[str, list[Sample]],
+    samples: Mapping[str, Sequence[Sample]],
     plan: Plan,
     out: Path,
     *,
     device: str,
     every: int = 250,
     start: Path | None = None,
+    workers: int = 1,
 ) -> MotorNet:
     """Train, from `start` if given; returns the averaged network.
 
-    A checkpoint is written to `out` every `every` steps.
+    A checkpoint is written to `out` every `every` steps. `workers` processes make the batches.
     """
     torch.manual_seed(plan.seed)
     network = MotorNet()
@@ -152,24 +177,18 @@ def train(
         first = state["step"]
     network.train()
     began, seen = time.monotonic(), 0.0
-    for step, (images, wanted, wanted_flows, known) in enumerate(
-        batches(samples, plan, first), start=first + 1
+    for step, (images, *truth) in enumerate(
+        batches(samples, plan, first, workers), start=first + 1
     ):
         with torch.autocast(device, torch.bfloat16):
             flows, logits = network(images.to(device, memory_format=torch.channels_last))
-        loss = loss_of(
-            flows.float(),
-            logits.float(),
-            wanted.to(device),
-            wanted_flows.to(device),
-            known.to(device),
-        )
+        loss = loss_of(flows.float(), logits.float(), *(part.to(device) for part in truth))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        _follow(average, network, min(plan.average, step / (step + 10)))
+        follow(average, network, min(plan.average, step / (step + 10)))
         value = float(loss.detach())
         seen = 0.98 * seen + 0.02 * value if seen else value
         if step % 50 == 0:
@@ -183,7 +202,8 @@ def train(
     return average
 
 
-def _follow(average: MotorNet, network: MotorNet, keep: float) -> None:
+def follow(average: MotorNet, network: MotorNet, keep: float) -> None:
+    """Move the averaged network towards the trained one: `keep` of what it was stays."""
     with torch.no_grad():
         for mine, theirs in zip(
             average.state_dict().values(), network.state_dict().values(), strict=True
@@ -242,6 +262,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=Plan.batch)
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--rate", type=float, default=Plan.rate, help="highest learning rate")
     parser.add_argument(
         "--start", type=Path, help="weights to go on from, such as the shipped ones"
@@ -262,6 +283,7 @@ def main() -> None:
         arguments.out,
         device=arguments.device,
         start=arguments.start,
+        workers=arguments.workers,
     )
     write_weights(network, plan, arguments.out / "motornet.safetensors")
 

@@ -269,3 +269,31 @@ def test_a_file_that_an_older_version_did_not_write_is_not_found(served, file, p
     (served.folder / file).unlink()
     answer = served.get(f"/runs/RUN/{path}")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:imaging-service:not_found")
+
+
+def test_neurites_are_corrected_as_cells_are_and_come_back_as_a_mask(served):
+    engine_s = LocalRun(served.folder).engine_labels("B04", 1)
+    y, x = np.argwhere((engine_s["somas"] == 0) & (engine_s["neurites"] == 0))[0]
+    inside = np.argwhere(engine_s["somas"] > 0)
+    answer = patch(served, body([[5]], y=y, x=x, compartment="neurites"), reason="traced")
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    assert answer.json()["regions"][0]["compartment"] == "neurites"
+    _, found = labels(served.get(f"{FIELD}/labels"))
+    assert found["neurites"][y, x] == 1
+    assert found["neurites"].sum() == engine_s["neurites"].sum() + 1
+    # Until the field is measured again, its skeleton is not known.
+    assert "neurite_graph" not in found
+    assert jobs(served) == 1
+    late = patch(served, body([[1]], compartment="neurites"))
+    assert (late.status_code, late.json()["type"]) == (412, "urn:imaging-service:review_conflict")
+    if len(inside):
+        content = body([[1]], *inside[0], compartment="neurites")
+        assert patch(served, content, version='"2"').status_code == 200
+        assert labels(served.get(f"{FIELD}/labels"))[1]["neurites"][tuple(inside[0])] == 0
+    undone = served.ask(
+        "POST", f"{FIELD}/revert", json={"to": 1, "author": "ann", "reason": "", "undoes": 2}
+    )
+    assert undone.status_code == 200
+    assert np.array_equal(
+        labels(served.get(f"{FIELD}/labels"))[1]["neurites"], engine_s["neurites"]
+    )

@@ -68,10 +68,23 @@ def test_a_link_that_leaves_the_roots_is_refused(served, submission, small_input
 
 
 @pytest.mark.parametrize(
-    "engine", ["cellpose:/etc/passwd", "motornet:../../x", "cellpose:C:\\weights"]
+    "engine",
+    [
+        "cellpose:/etc/passwd",
+        "motornet:../../x",
+        "cellpose:C:\\weights",
+        "motornet:models",
+        "cellpose:pyproject.toml",
+    ],
 )
 def test_a_checkpoint_outside_the_roots_is_refused(open_scans, submission, engine):
     assert code(open_scans.ask("POST", "/runs", json=submission | {"engine": engine})) == (
+        403,
+        "forbidden",
+    )
+    # The protocol's engine passes the same gate.
+    protocol = submission["protocol"] | {"segmentation": {"engine": engine}}
+    assert code(open_scans.ask("POST", "/runs", json=submission | {"protocol": protocol})) == (
         403,
         "forbidden",
     )

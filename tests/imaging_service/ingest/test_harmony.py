@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from imaging_service.errors import ScanError
 from imaging_service.ingest import plan_scan, reader_named
@@ -13,7 +16,7 @@ from imaging_service.ingest.harmony import HarmonyReader
 from imaging_service.ingest.plan import Limits
 from imaging_service.protocol import Acquisition
 from plate_maps import PlateFormat
-from tests.messages import says
+from tests.messages import says, states
 from tests.vendor_scans import operetta
 
 
@@ -161,3 +164,105 @@ def test_a_time_without_zone_is_local_and_not_the_machine_s(tmp_path, when, loca
     taken = datetime(2024, 3, 30, 8, 0, 0, 500_000, tzinfo=UTC).timestamp()
     assert reader.local_clock(plan, plane) is local
     assert reader.exposed_s(plan, plane) == (taken if local else taken - 3600)
+
+
+def test_two_measurements_are_listed_and_one_is_asked_for(tmp_path):
+    for n, name in enumerate(("P__1-Measurement 1", "P__2-Measurement 2")):
+        export(tmp_path / name, image("a.tiff", field=n + 1))
+    names = "'P__1-Measurement 1', 'P__2-Measurement 2'"
+    with pytest.raises(ScanError, match=says("several.measurements", count=2, names=names)):
+        plan_scan(tmp_path, Acquisition())
+    plan = plan_scan(tmp_path, Acquisition(measurement="P__2-Measurement 2"))
+    assert [i.field for i in plan.images] == [2]
+    assert [i.field for i in plan_scan(tmp_path / "P__1-Measurement 1", Acquisition()).images] == [
+        1
+    ]
+
+
+def channel_map(*entries):
+    return (
+        "<Maps><Map>"
+        + "".join(
+            f'<Entry ChannelID="{i}"><ChannelName>{name}</ChannelName>'
+            f"<ImageResolutionX>{size}</ImageResolutionX><ImageResolutionY>{size}</ImageResolutionY></Entry>"
+            for i, name, size in entries
+        )
+        + "</Map></Maps>"
+    )
+
+
+def test_what_a_channel_s_map_says_is_said_of_its_images(tmp_path):
+    bare = image("a.tiff", name="", size="", height="", channel=3, time=2)
+    export(tmp_path, channel_map((1, "DAPI", "2E-07"), (3, "FITC", "2E-07")), bare)
+    index = tmp_path / "Images" / "Index.idx.xml"
+    index.write_text(index.read_text().replace("HarmonyV5", "43B2A954/HarmonyV7"))
+    index.rename(index.with_name("Index.xml"))
+    plan = plan_scan(tmp_path, Acquisition())
+    # The first channel is announced, so that FITC stays channel 2; time points count from 1.
+    assert plan.channels == ("DAPI", "FITC")
+    assert [(i.channel, i.time) for i in plan.images] == [("FITC", 2)]
+    assert plan.pixel_size_um == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("size", ["abc", "NaN", "0", "-6E-07", "inf"])
+def test_a_resolution_that_is_no_size_is_refused_by_file(tmp_path, size):
+    with pytest.raises(ScanError, match=says("pixel_size.not_a_number")) as refused:
+        plan_scan(export(tmp_path, image("a.tiff", size=size, height=size)), Acquisition())
+    assert "Index.idx.xml" in str(refused.value)
+
+
+def test_without_any_resolution_no_size_is_known(tmp_path):
+    plan = plan_scan(export(tmp_path, image("a.tiff", size="", height="")), Acquisition())
+    assert plan.pixel_size_um is None
+
+
+def test_a_well_outside_the_plate_is_refused(tmp_path):
+    with pytest.raises(ScanError, match=says("harmony.outside_the_plate", well="Z99")):
+        plan_scan(export(tmp_path, image("a.tiff", row=26, column=99)), Acquisition())
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("eight", says("plate_size.not_a_number")),
+        ("-8", says("plate_size.not_a_number")),
+        ("1000000000", says("plate_size.too_large")),
+    ],
+)
+def test_rows_that_are_no_plate_s_are_refused(tmp_path, rows, sentence):
+    export(tmp_path, image("a.tiff"))
+    index = tmp_path / "Images" / "Index.idx.xml"
+    index.write_text(index.read_text().replace("<PlateRows>8<", f"<PlateRows>{rows}<"))
+    with pytest.raises(ScanError, match=sentence):
+        plan_scan(tmp_path, Acquisition())
+
+
+def test_a_state_other_than_ok_is_the_reason_of_a_lost_image(tmp_path):
+    lost = image("b.tiff", field=5).replace("</Image>", "<State>Timeout</State></Image>")
+    plan = plan_scan(export(tmp_path, image("a.tiff"), lost), Acquisition())
+    assert [
+        (i.field, states("harmony.state", i.reason, state="Timeout")) for i in plan.missing
+    ] == [(5, True)]
+
+
+TEXT = st.text(st.characters(codec="ascii", exclude_characters="<>&"), max_size=12)
+KEYS = ("row", "column", "field", "plane", "time", "channel", "name", "size", "height", "when")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.dictionaries(st.sampled_from(KEYS), TEXT, min_size=1),
+    )
+)
+def test_any_index_is_read_or_refused_by_name(tmp_path, content):
+    export(tmp_path, image("a.tiff", **(content if isinstance(content, dict) else {})))
+    if isinstance(content, bytes):
+        (tmp_path / "Images" / "Index.idx.xml").write_bytes(content)
+    try:
+        HarmonyReader().plan(tmp_path, Limits(), Acquisition())
+    except ScanError as error:
+        assert "Index.idx.xml" in str(error)
+    finally:
+        shutil.rmtree(tmp_path)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import zarr
@@ -146,10 +148,146 @@ def test_the_pixel_size_is_in_micrometres_and_of_all_scales(foreign, written, si
     )
 
 
-@pytest.mark.parametrize("written", [{"scale": (1.0, 1.0, 650.0, 700.0)}, {"axes": "czxy"}])
-def test_pixels_that_are_no_square_grid_are_not_read(foreign, written):
-    with pytest.raises(ScanError, match=says("ome_zarr.no_well_with_images")):
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ({"scale": (1.0, 1.0, 650.0, 700.0)}, says("pixel_size.not_square")),
+        ({"scale": (1.0, 1.0, 0.0, 0.0)}, says("pixel_size.not_a_number")),
+        ({"scale": (1.0, 1.0, float("nan"), 650.0)}, says("pixel_size.not_a_number")),
+        ({"axes": "czxy"}, says("ome_zarr.no_well_with_images")),
+        ({"axes": "zyx"}, says("ome_zarr.no_well_with_images")),
+        ({"scale": (650.0, 650.0)}, says("ome_zarr.no_well_with_images")),
+        ({"scale": (1.0, 1.0, "wide", "wide")}, says("ome_zarr.no_well_with_images")),
+    ],
+)
+def test_pixels_that_are_no_square_grid_are_not_read(foreign, written, sentence):
+    with pytest.raises(ScanError, match=sentence):
         plan_scan(foreign(**written)[0], Acquisition())
+
+
+def test_a_translation_alone_is_no_pixel_size(foreign):
+    moved = {"type": "translation", "translation": [0.0, 0.0, 3.0, 4.0]}
+    root, _ = foreign(unit="micrometer")
+    image = zarr.open_group(root / "B/3/0")
+    multiscale = image.attrs["multiscales"]
+    multiscale[0]["datasets"][0]["coordinateTransformations"] = [moved]
+    image.attrs["multiscales"] = multiscale
+    assert plan_scan(root, Acquisition()).pixel_size_um is None
+
+
+@pytest.fixture
+def two_wells(tmp_path):
+    """A plate of B03 and B04 with two fields each; values tell well and field."""
+    root = tmp_path / "plate.zarr"
+    plates.begin_plate(root)
+    for column in (3, 4):
+        fields = [PLANE[None] + 100 * column + 10 * f for f in (1, 2)]
+        plates.write_well(root / "B" / str(column), fields, ["a"], ["dna"], 0.5)
+    plates.finish_plate(root, "p", plate_format(96))
+    return root
+
+
+def rewritten(folder, change):
+    """Change the attributes of a group of version 0.5."""
+    group = zarr.open_group(folder, mode="a")
+    ome = group.attrs["ome"]
+    change(ome)
+    group.attrs["ome"] = ome
+
+
+def test_several_acquisitions_are_listed_and_one_is_asked_for(two_wells):
+    def apart(ome):
+        for n, image in enumerate(ome["well"]["images"]):
+            image["acquisition"] = n
+
+    for column in (3, 4):
+        rewritten(two_wells / "B" / str(column), apart)
+    with pytest.raises(ScanError, match=says("several.acquisitions", count=2, names="'0', '1'")):
+        plan_scan(two_wells, Acquisition())
+    plan = plan_scan(two_wells, Acquisition(measurement="1"))
+    assert [(i.well.name, i.field) for i in plan.images] == [("B03", 1), ("B04", 1)]
+    planes = [reader_named("ome-zarr").read(plan, i, Limits()) for i in plan.images]
+    assert [(p - PLANE).max() for p in planes] == [320, 420]
+    rewritten(two_wells, lambda o: o["plate"].update(acquisitions=[{"id": 0, "name": "day 1"}]))
+    assert len(plan_scan(two_wells, Acquisition(measurement="day 1")).images) == 2
+    with pytest.raises(
+        ScanError, match=says("several.none_of_that_name", what="acquisition", wanted="2")
+    ):
+        plan_scan(two_wells, Acquisition(measurement="2"))
+
+
+@pytest.mark.parametrize("how", ["cut short", "scale", "codec", "no metadata"])
+def test_one_field_that_cannot_be_read_fails_its_well_only(two_wells, how):
+    field = two_wells / "B" / "3" / "1"
+    if how == "cut short":
+        text = (field / "zarr.json").read_text()
+        (field / "zarr.json").write_text(text[: len(text) // 2])
+    elif how == "scale":
+        rewritten(field, lambda ome: ome["multiscales"][0]["datasets"][0].pop("path"))
+    elif how == "codec":
+        text = (field / "0" / "zarr.json").read_text()
+        (field / "0" / "zarr.json").write_text(text.replace('"sharding_indexed"', '"unheard_of"'))
+    else:
+        rewritten(field, lambda ome: ome.pop("multiscales"))
+    plan = plan_scan(two_wells, Acquisition())
+    assert [(i.well.name, i.field) for i in plan.broken] == [("B03", 2)]
+    assert "B/3/1" in plan.broken[0].reason
+    assert plan.lost_fields() == {}
+    assert any(
+        f.wells == plan.broken[0].well or plan.broken[0].well in f.wells for f in plan.findings
+    )
+    assert [(i.well.name, i.field) for i in plan.images] == [("B03", 1), ("B04", 1), ("B04", 2)]
+
+
+def test_a_field_that_is_named_and_not_there_is_lost(two_wells):
+    shutil.rmtree(two_wells / "B" / "4" / "1")
+    plan = plan_scan(two_wells, Acquisition())
+    assert [(w.name, f) for w, f in plan.lost_fields()] == [("B04", 2)]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("backend", ["anndata", "csv"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_tile_that_no_field_covers_needs_no_chunk(tmp_path, version, backend):
+    """The mosaic of three fields as ngio and Fractal write it: 2 × 2 tiles, one not covered."""
+    from ngio import ImageInWellPath, Roi, create_empty_plate, create_ome_zarr_from_array
+    from ngio.tables import RoiTable
+
+    root = tmp_path / "m.zarr"
+    create_empty_plate(
+        root,
+        name="m",
+        images=[ImageInWellPath(row="B", column="3", path="0")],
+        ngff_version=version,
+    )
+    whole = np.zeros((2, 1, 32, 32), np.uint16)
+    whole[:, 0, :16, :16], whole[:, 0, 16:, :16], whole[:, 0, :16, 16:] = 5, 6, 7
+    image = create_ome_zarr_from_array(
+        str(root / "B/03/0"),
+        whole,
+        pixelsize=0.5,
+        axes_names=["c", "z", "y", "x"],
+        levels=1,
+        chunks=(1, 1, 16, 16),
+        ngff_version=version,
+        overwrite=True,
+    )
+    plan = plan_scan(root, Acquisition())
+    with pytest.raises(ImageError, match=says("stores.chunks_counted", there=6, of=8)):
+        reader_named("ome-zarr").read(plan, plan.images[0], Limits())
+    places = [(0, 0), (0, 8), (8, 0)]
+    fields = [
+        Roi.from_values(name=f"FOV_{n}", slices={"x": (x, 8), "y": (y, 8), "z": (0, 1)})
+        for n, (x, y) in enumerate(places)
+    ]
+    image.add_table("FOV_ROI_table", RoiTable(rois=fields), backend=backend)
+    for i in plan.images:
+        assert (reader_named("ome-zarr").read(plan, i, Limits()) == whole[0, 0]).all()
+    # A chunk of a field is pixels that are lost.
+    chunk = next(p for p in sorted((root / "B/03/0/0").rglob("*")) if p.is_file() and p.name == "0")
+    chunk.unlink()
+    with pytest.raises(ImageError, match=says("stores.chunks_counted", there=5, of=8)):
+        reader_named("ome-zarr").read(plan, plan.images[0], Limits())
 
 
 def test_a_lost_chunk_is_an_image_error_and_no_zeros(foreign):
@@ -196,3 +334,10 @@ def test_a_foreign_axis_in_seconds_and_fields_that_differ(tmp_path):
     group.attrs["ome"] = ome
     group.attrs["motor_neuron"] = {"roles": ["dna"]}
     assert plan_scan(tmp_path / "p", Acquisition()).hours == {1: 0.0, 2: 4.0, 3: 8.0}
+
+
+def test_a_plate_whose_own_metadata_are_cut_short_is_refused_by_name(two_wells):
+    text = (two_wells / "zarr.json").read_text()
+    (two_wells / "zarr.json").write_text(text[: len(text) // 2])
+    with pytest.raises(ScanError, match=says("ome_zarr.not_readable")):
+        plan_scan(two_wells, Acquisition())

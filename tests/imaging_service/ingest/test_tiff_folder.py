@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 import tifffile
 
-from imaging_service.errors import ImageError, ScanError
+from imaging_service.errors import ScanError
 from imaging_service.ingest import plan_scan, reader_named
 from imaging_service.ingest.contract import PlateReaderContract
-from imaging_service.ingest.plan import Limits
 from imaging_service.ingest.tiff_folder import TiffFolderReader
 from imaging_service.protocol import Acquisition
 from tests.messages import says, states
@@ -58,136 +55,95 @@ def test_own_pattern(tmp_path):
 
 def test_two_files_for_one_plane_are_refused(tmp_path):
     with pytest.raises(ScanError, match=says("tiff_folder.one_plane_twice")):
-        plan_scan(tiffs(tmp_path, "a/p_B02_s1_w1.tif", "b/p_B02_s1_w1.tif"), Acquisition())
-
-
-def test_pixel_sizes_in_tiff_headers(tmp_path):
-    tifffile.imwrite(
-        tmp_path / "p_B02_s1_w1.tif",
-        PLANE,
-        ome=True,
-        metadata={"axes": "YX", "PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325},
-    )
-    assert plan_scan(tmp_path, Acquisition()).pixel_size_um == 0.325
-    tifffile.imwrite(
-        tmp_path / "p_B02_s1_w1.tif",
-        PLANE,
-        resolution=(20000, 20000),
-        resolutionunit="CENTIMETER",
-        metadata=None,
-    )
-    assert plan_scan(tmp_path, Acquisition()).pixel_size_um == pytest.approx(0.5)
-    tifffile.imwrite(
-        tmp_path / "p_B02_s1_w1.tif",
-        PLANE,
-        resolution=(72, 72),
-        resolutionunit="INCH",
-        metadata=None,
-    )
-    assert plan_scan(tmp_path, Acquisition()).pixel_size_um is None  # a printer's setting
-
-
-def test_when_a_tiff_was_taken(tmp_path):
-    """The instrument's own words count; TIFF's DateTime, which every editor rewrites, does not."""
-
-    def taken(**written):
-        tifffile.imwrite(tmp_path / "p_B02_s1_w1.tif", PLANE, **written)
-        plan = plan_scan(tmp_path, Acquisition())
-        return reader_named("tiff").exposed_s(plan, plan.images[0])
-
-    date = "2023-02-21T10:42:20"
-    assert (
-        taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": date})
-        == datetime(2023, 2, 21, 10, 42, 20, tzinfo=UTC).timestamp()
-    )
-    zoned = "2024-03-31T12:00:00+02:00"
-    assert (
-        taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": zoned})
-        == datetime(2024, 3, 31, 10, tzinfo=UTC).timestamp()
-    )
-    assert taken(datetime="2008:02:05 17:25:01", metadata=None) is None
-    assert taken(ome=True, metadata={"axes": "YX", "AcquisitionDate": "yesterday"}) is None
-    (tmp_path / "p_B02_s1_w1.tif").write_bytes(b"no TIFF")
-    plan = plan_scan(tmp_path, Acquisition())
-    assert reader_named("tiff").exposed_s(plan, plan.images[0]) is None
-
-
-OME = (
-    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{images}</OME>'.format,
-    '<Image ID="Image:{n}">{date}<Pixels ID="Pixels:{n}">{parts}</Pixels></Image>'.format,
-)
-DATE = "<AcquisitionDate>2024-03-30T08:00:00{zone}</AcquisitionDate>".format
-BEGAN = datetime(2024, 3, 30, 8, tzinfo=UTC).timestamp()
-
-
-def described(folder, images):
-    """(seconds, whether local) of a TIFF with an OME description of these images."""
-    path = folder / "p_B02_s1_w1.tif"
-    tifffile.imwrite(path, PLANE, description=OME[0](images=images).encode(), metadata=None)
-    plan = plan_scan(folder, Acquisition())
-    reader = reader_named("tiff")
-    return reader.exposed_s(plan, plan.images[0]), reader.local_clock(plan, plan.images[0])
-
-
-def plane(t, delta, unit=""):
-    place = " ".join(f'The{axis}="{n}"' for axis, n in (("Z", 0), ("C", 0), ("T", t)))
-    return f'<Plane {place} DeltaT="{delta}"{unit}/>'
+        plan_scan(tiffs(tmp_path, "p_B02_s1_w1.tif", "p_B02_s1_w1.tiff"), Acquisition())
 
 
 @pytest.mark.parametrize(
-    ("date", "planes", "taken"),
+    ("names", "listed"),
     [
-        (DATE(zone=""), "", (BEGAN, True)),
-        (DATE(zone="Z"), plane(0, 43200), (BEGAN + 43200, False)),
-        (DATE(zone="+02:00"), plane(0, 12, ' DeltaTUnit="h"'), (BEGAN + 36000, False)),
-        ("", plane(0, 36000.5), (36000.5, False)),
-        ("", plane(0, 0), (None, False)),
-        ("", plane(0, 1, ' DeltaTUnit="fortnight"'), (None, False)),
-        # Several planes, and no word of which is this file's: only the date counts.
-        (DATE(zone="Z"), plane(0, 0) + plane(1, 43200), (BEGAN, False)),
+        (("Plate_A/A_B02_s1_w1.tif", "Plate_B/B_B03_s1_w1.tif"), "'A', 'B'"),
+        (("A_B02_s1_w1.tif", "B_B03_s1_w1.tif"), "'A', 'B'"),
+        (("Plate_A/x_B02_s1_w1.tif", "Plate_B/x_B03_s1_w1.tif"), "'Plate_A', 'Plate_B'"),
+        (("a/p_B02_s1_w1.tif", "b/p_B02_s1_w1.tif"), "'a', 'b'"),
     ],
 )
-def test_ome_s_date_and_the_plane_s_time_after_it(tmp_path, date, planes, taken):
-    assert described(tmp_path, OME[1](n=0, date=date, parts=planes)) == taken
+def test_several_plates_are_listed_and_one_is_asked_for(tmp_path, names, listed):
+    tiffs(tmp_path, *names)
+    with pytest.raises(ScanError, match=says("several.plates", count=2, names=listed)):
+        plan_scan(tmp_path, Acquisition())
+    for name, file in zip(listed.replace("'", "").split(", "), names, strict=True):
+        plan = plan_scan(tmp_path, Acquisition(measurement=name))
+        assert [i.path for i in plan.images] == [file]
+        assert plan.name == name
+    with pytest.raises(
+        ScanError, match=says("several.none_of_that_name", what="plate", wanted="C")
+    ):
+        plan_scan(tmp_path, Acquisition(measurement="C"))
 
 
-def test_a_description_of_a_whole_series_says_which_plane_the_file_is(tmp_path):
-    def part(t, name):
-        return (
-            f'<TiffData FirstT="{t}" IFD="0"><UUID FileName="{name}">urn:uuid:{t}</UUID></TiffData>'
-        )
-
-    series = part(0, "p_B01_s1_w1.tif") + part(2, "p_B02_s1_w1.tif")
-    other = OME[1](n=0, date=DATE(zone="Z"), parts=part(0, "x.tif") + plane(0, 5))
-    mine = OME[1](n=1, date=DATE(zone="Z"), parts=series + plane(0, 0) + plane(2, 86400))
-    assert described(tmp_path, other + mine) == (BEGAN + 86400, False)
-
-
-def damaged(path, how):
-    content = path.read_bytes()
-    if how == "truncated":
-        path.write_bytes(content[: len(content) - 40])
-    elif how == "header only":
-        path.write_bytes(content[:6])
-    elif how == "text":
-        path.write_bytes(b"not a TIFF at all")
-    elif how == "pages":
-        tifffile.imwrite(path, np.stack([PLANE, PLANE]), photometric="minisblack")
-    elif how == "colour":
-        tifffile.imwrite(path, np.zeros((6, 8, 3), np.uint8), photometric="rgb")
-    elif how == "gone":
-        path.unlink()
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("B02/p_B02_s1_w1.tif", "B03/p_B03_s1_w1.tif"),
+        ("B - 2/p_B02_s1_w1.tif", "B - 3/p_B03_s1_w1.tif"),
+        ("B/p_B02_s1_w1.tif", "C/p_C03_s1_w1.tif"),
+        ("w1/p_B02_s1_w1.tif", "w2/p_B02_s1_w2.tif"),
+        ("TimePoint_1/p_B02_s1_w1.tif", "TimePoint_2/p_B02_s1_w1.tif"),
+        ("1/TimePoint_1/p_B02_s1_w1.tif", "1/TimePoint_2/p_B03_s1_w1.tif"),
+    ],
+)
+def test_folders_per_well_row_channel_or_time_are_one_plate(tmp_path, names):
+    assert len(plan_scan(tiffs(tmp_path, *names), Acquisition()).images) == 2
 
 
-@pytest.mark.parametrize("how", ["truncated", "header only", "text", "pages", "colour", "gone"])
-def test_damaged_tiffs_are_image_errors_that_name_the_file(tmp_path, how):
-    plan = plan_scan(tiffs(tmp_path, "p_B02_s1_w1.tif"), Acquisition())
-    damaged(tmp_path / "p_B02_s1_w1.tif", how)
-    with pytest.raises(ImageError, match=says("tiff_folder.file_named")):
-        reader_named("tiff").read(plan, plan.images[0], Limits())
+@pytest.mark.parametrize(
+    ("index", "place", "reader"),
+    [
+        ("Index.xml", "", "harmony"),
+        ("Index.idx.xml", "", "harmony"),
+        ("index.idx.xml", "above", "harmony"),
+        ("MeasurementData.mlf", "", "cellvoyager"),
+    ],
+)
+def test_names_are_not_read_beside_an_index(tmp_path, index, place, reader):
+    scan = tiffs(tmp_path / "above" / "images", "r02c03f01p01-ch1sk1fk1fl1.tiff")
+    (tmp_path / place / index if place else scan / index).write_text("<EvaluationInputData/>")
+    with pytest.raises(
+        ScanError, match=says("tiff_folder.beside_an_index", index=index)
+    ) as refused:
+        plan_scan(scan, Acquisition(reader="tiff"))
+    assert reader in str(refused.value)
 
 
-def test_declared_size_is_checked_before_memory_is_taken(tmp_path):
-    plan = plan_scan(tiffs(tmp_path, "p_B02_s1_w1.tif"), Acquisition())
-    with pytest.raises(ImageError, match=says("tiff_folder.not_a_camera_image")):
-        reader_named("tiff").read(plan, plan.images[0], Limits(image_pixels=10))
+def test_an_index_of_another_program_is_none(tmp_path):
+    scan = tiffs(tmp_path / "scan", "p_B02_s1_w1.tif")
+    (scan / "Index.xml").write_text("<html/>")
+    assert len(plan_scan(scan, Acquisition()).images) == 1
+
+
+def test_channels_keep_their_numbers(tmp_path):
+    plan = plan_scan(tiffs(tmp_path, "p_B02_s1_w2.tif", "p_B02_s1_w4.tif"), Acquisition())
+    assert plan.channels == ("1", "2", "3", "4")
+    own = Acquisition(file_pattern=r"(?P<well>[A-H]\d+)_(?P<channel>\d+)nm\.tif")
+    named = plan_scan(tiffs(tmp_path / "nm", "B2_405nm.tif", "B2_488nm.tif"), own)
+    assert named.channels == ("405", "488")
+
+
+def test_foreign_tiffs_hide_no_plate(tmp_path):
+    tiffs(tmp_path, *(f"aa_figure {n:03d}.tif" for n in range(60)), "p_B02_s1_w1.tif")
+    plan = plan_scan(tmp_path, Acquisition())
+    assert [i.well.name for i in plan.images] == ["B02"]
+    assert any(states("tiff_folder.left_out", n, count=60) for n in plan.notes)
+
+
+def test_incucyte_s_stamps_are_time_points(tmp_path):
+    names = [
+        f"VID7_B2_1_{stamp}.tif"
+        for stamp in ("2026y01m31d_23h30m", "2026y02m01d_05h30m", "2026y02m01d_11h30m")
+    ]
+    plan = plan_scan(tiffs(tmp_path, *names), Acquisition())
+    assert [(i.well.name, i.time) for i in plan.images] == [("B02", 1), ("B02", 2), ("B02", 3)]
+    reader = reader_named("tiff")
+    first, second, third = (reader.exposed_s(plan, i) for i in plan.images)
+    assert (second - first, third - second) == (6 * 3600, 6 * 3600)
+    assert reader.local_clock(plan, plan.images[0])

@@ -14,6 +14,7 @@ from imaging_service.errors import ScanError
 from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.records import Calibration, WellTask, load, save
 from plate_maps import PlateMap
+from tests.imaging_service.drawn_tasks import as_if_submitted
 from tests.messages import says, states
 
 SIZE = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
@@ -54,6 +55,7 @@ def spoil(folder, fields, how):
         paths = [scan / f"p_{well}_s{number}_w{c}.tif" for c in (1, 2, 3)]
         for path, plane in zip(paths, how([tifffile.imread(p) for p in paths]), strict=True):
             tifffile.imwrite(path, plane, ome=True, metadata=SIZE)
+        save(as_if_submitted(load(WellTask, folder.task(well))), folder.task(well))
 
 
 def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
@@ -93,6 +95,21 @@ def test_a_field_that_shows_no_cells_is_named_and_another_takes_its_place(uncali
     (note,) = calibration.notes
     assert states("calibration.field_not_used", note, field="B02 field 1")
     assert says in note
+
+
+def test_a_field_that_changed_after_the_submission_is_named_and_not_used(uncalibrated):
+    folder, record = uncalibrated
+    task = load(WellTask, folder.task("B02"))
+    scan = shutil.copytree(task.plan.root, folder.root / "scan")
+    for well in record.wells:
+        here = load(WellTask, folder.task(well))
+        save(replace(here, plan=replace(here.plan, root=scan)), folder.task(well))
+    shutil.copy2(scan / "p_B04_s1_w2.tif", scan / "p_B02_s1_w2.tif")
+    calibration = calibrate(folder)
+    assert calibration.fields == ("B03 field 1", "C02 field 1", "B02 field 2")
+    (note,) = calibration.notes
+    assert states("calibration.field_not_used", note, field="B02 field 1")
+    assert states("scan.changed", note, file="p_B02_s1_w2.tif")
 
 
 @pytest.mark.parametrize("how", [blank, dark, empty])

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from imaging_service.jobs.engine import load_engine
+from imaging_service.jobs.engine import _engine, load_engine
 from imaging_service.protocol import parse_protocol
+from segmentation.engines.weights import WeightsError, motornet_path
 from segmentation.sizes import Sizes
+from tests.messages import says
 
 
 def protocol(**more):
@@ -51,6 +55,19 @@ def test_a_pinned_checkpoint_goes_to_the_engine(monkeypatch):
     given.clear()
     load_engine(protocol(), "motornet:x", "cpu")
     assert "sha256" not in given
+    load_engine(protocol(), "motornet:x", "cpu", {"checkpoint": {"sha256": "b" * 64}})
+    assert given["sha256"] == "b" * 64
+
+
+def test_a_checkpoint_that_changed_after_the_submission_is_refused(tmp_path):
+    path = tmp_path / "lab.safetensors"
+    shutil.copyfile(motornet_path(), path)
+    submitted = load_engine(protocol(), f"motornet:{path}", "cpu").describe()
+    with path.open("ab") as stream:
+        stream.write(b" ")
+    _engine.cache_clear()
+    with pytest.raises(WeightsError, match=says("weights.pinned")):
+        load_engine(protocol(), f"motornet:{path}", "cpu", submitted)
 
 
 @pytest.mark.parametrize("name", ["magic", "classical:big"])

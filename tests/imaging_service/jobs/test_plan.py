@@ -9,12 +9,14 @@ import pytest
 import tifffile
 
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
+from imaging_service.ingest.losses import loss_of
 from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
+from imaging_service.jobs.scan import stored_fields
 from imaging_service.protocol import parse_protocol
 from plate_maps import Well
 from tests.messages import says, states
-from tests.vendor_scans import tiff_folder
+from tests.vendor_scans import harmony, tiff_folder
 
 
 @pytest.fixture
@@ -66,16 +68,6 @@ def inputs_with(small_inputs):
             ProtocolError,
             says("plan.channel_with_two_roles"),
         ),
-        (
-            {"acquisition": {"pixel_size_um": 0.3}},
-            ProtocolError,
-            says("plan.pixel_size_contradicts_scan", size="0.3"),
-        ),
-        (
-            {"acquisition": {"pixel_size_um": 0.657}},
-            ProtocolError,
-            says("plan.pixel_size_contradicts_scan", size="0.657"),
-        ),
         ({"acquisition": {"plate_wells": 6}}, PlateMapRefused, says("plan.map_outside_plate")),
         ({"acquisition": {"plate_wells": 95}}, ProtocolError, says("plan.no_such_plate")),
         ({"acquisition": {"time_point": 4}}, ProtocolError, says("plan.time_point_not_in_scan")),
@@ -97,6 +89,81 @@ def test_the_scan_s_own_pixel_size_is_used_where_it_has_one(inputs_with):
         identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.655}}))[0].pixel_size_um
         == 0.65
     )
+
+
+@pytest.mark.parametrize("size", [0.3, 0.657])
+def test_the_protocol_s_pixel_size_overrides_the_scan_s_with_a_note(inputs_with, size):
+    record, _ = identify(inputs_with(protocol={"acquisition": {"pixel_size_um": size}}))
+    assert record.pixel_size_um == size
+    assert any(
+        states("plan.pixel_size_overridden", note, size=size, scan="0.65") for note in record.notes
+    )
+
+
+def test_the_record_says_where_the_pixel_size_comes_from(inputs_with):
+    record, _ = identify(inputs_with())
+    assert states("plan.pixel_size_of_the_scan", record.pixel_size_source)
+    given = identify(inputs_with(protocol={"acquisition": {"pixel_size_um": 0.3}}))[0]
+    assert states("plan.pixel_size_of_the_protocol", given.pixel_size_source)
+
+
+def test_a_channel_that_no_number_needs_fails_no_well(inputs_with, small_inputs, tmp_path):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "Small-1")
+    shutil.copy(scan / "p_B02_s1_w1.tif", scan / "p_B02_s1_w4.tif")
+    record, plan = identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1, "neurite": 2}}))
+    assert (record.channels, record.roles) == (("1", "2", "3"), ("dna", "neurite", None))
+    assert {i.channel for i in plan.images} == {"1", "2", "3"}
+    assert any(
+        states("plan.channel_left_out", note, channel="4", lacking=11, of=12)
+        for note in record.notes
+    )
+    needed = inputs_with(scan=scan, protocol={"channels": {"dna": 1, "death": 4}})
+    assert identify(needed)[0].roles == ("dna", None, None, "death")
+
+
+def test_a_role_s_channel_that_is_announced_and_not_there_is_refused(
+    inputs_with, small_inputs, tmp_path
+):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "Small-1")
+    for path in scan.glob("*_w2.tif"):
+        path.unlink()
+    with pytest.raises(
+        ScanError, match=says("plan.channel_without_image", channel=2, role="neurite")
+    ):
+        identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1, "neurite": 2}}))
+    # Without a role it is not needed, and the third channel is still the third.
+    record, _ = identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1, "neurite": 3}}))
+    assert (record.channels, record.roles) == (("1", "3"), ("dna", "neurite"))
+
+
+def test_an_index_without_any_image_is_refused(inputs_with, tmp_path):
+    scan = harmony(5, tmp_path / "scan")
+    for path in scan.rglob("*.tiff"):
+        path.unlink()
+    with pytest.raises(ScanError, match=says("plan.no_image", count=6)):
+        identify(inputs_with(scan=scan, protocol={"channels": {"dna": 1}}))
+
+
+@pytest.mark.parametrize("channel", [2, "2", "w2", "fitc"])
+def test_channels_have_the_instrument_s_names_and_numbers(inputs_with, tmp_path, channel):
+    scan = tiff_folder("imagexpress_exported", tmp_path / "scan")
+    protocol = {"channels": {"dna": "DAPI", "neurite": channel}, "acquisition": {"time_point": 1}}
+    record, _ = identify(inputs_with(scan=scan, protocol=protocol))
+    assert (record.channels, record.roles) == (("DAPI", "FITC"), ("dna", "neurite"))
+
+
+def test_a_field_that_is_lost_is_one_field_less_and_named(inputs_with, small_inputs, tmp_path):
+    scan = shutil.copytree(small_inputs.scan, tmp_path / "Small-1")
+    for channel in (1, 2, 3):
+        (scan / f"p_B03_s2_w{channel}.tif").unlink()
+    record, plan = identify(inputs_with(scan=scan))
+    assert any(states("losses.field_lost", note, field=2, well="B03") for note in record.notes)
+    folder = RunFolder(tmp_path / "run")
+    lay_out(record, plan, folder)
+    task = load(WellTask, folder.task("B03"))
+    assert stored_fields(task.plan) == [1]
+    assert states("losses.of_fields", loss_of(task.plan, Well(2, 3)), there=1, of=2)
+    assert loss_of(load(WellTask, folder.task("B04")).plan, Well(2, 4)) == ""
 
 
 def test_the_protocol_s_pixel_size_is_used_where_the_scan_has_none_and_else_it_is_refused(

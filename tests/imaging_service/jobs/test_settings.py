@@ -41,8 +41,10 @@ CHANGES = {
     "segmentation.min_nucleus_area_um2": (40.0, ("engine.sizes",)),
     "segmentation.neurite_width_um": (2.0, ("engine.sizes",)),
     "segmentation.max_soma_reach_um": (9.0, ("engine.sizes",)),
+    "segmentation.neurite_contrast": (0.5, ("engine.sizes",)),
     "segmentation.engine": ("classical", ("inputs",)),
     "segmentation.checkpoint_sha256": ("0" * 64, ("engine",)),
+    "segmentation.neurite_probability": (0.4, ("engine",)),
     "measurement.ring_um": (2.0, MEASURED),
     "measurement.min_branch_um": (4.0, MEASURED),
     "measurement.min_primary_um": (12.0, MEASURED),
@@ -83,9 +85,11 @@ CHANGES = {
     "survival.blurred_slope": (0.5, (*LINKED, *REGISTERED)),
     "acquisition.pixel_size_um": (0.65, ("scan",)),
     "acquisition.reader": ("tiff", ("scan",)),
+    "acquisition.measurement": ("plate 2", ("scan",)),
     "acquisition.file_pattern": ("bbbc013", ("scan",)),
     "acquisition.plate_wells": (384, ("scan", "map")),
     "acquisition.line": ("L1", ("scan", "map")),
+    "acquisition.flat_field": ("none", ("scan",)),
     "acquisition.time_point": (2, ("scan",)),
     "acquisition.frame_interval_h": (24.0, ("scan", "hours")),
     "response.phenotypes": (("nuclei_density",), ("names",)),
@@ -96,7 +100,10 @@ SINGLE = {"acquisition.z_projection"}
 # What the place calls it, where that is not the key.
 NAMES = {
     "inputs": "engine",
-    "engine": "sha256",
+    "engine": {
+        "segmentation.checkpoint_sha256": "sha256",
+        "segmentation.neurite_probability": "neurite_probability",
+    },
     "names": "respond",
     "hours": "interval",
     "judge": {
@@ -108,6 +115,8 @@ NAMES = {
 
 def every_key() -> list[str]:
     nested = sections()
+    # The accuracy is a figure, not a setting (tests/imaging_service/test_protocol.py).
+    del nested["accuracy"]
     return [f"{section}.{key}" for section, part in nested.items() for key in keys_of(part)]
 
 
@@ -161,14 +170,15 @@ class Capture:
             plan.identify(inputs)
 
     def engine(self, protocol):
-        def load(name, *, device, sizes, sha256=None):
+        def load(name, *, device, sizes, sha256=None, neurite_probability=None):
             self.keep("engine.sizes", Sizes, sizes)
             assert type(sizes) is Sizes  # an engine describes itself with all that it is given
             self.values["engine.sha256"] = sha256
+            self.values["engine.neurite_probability"] = neurite_probability
 
         self.patch.setattr(engine, "load_segmenter", load)
         engine._engine.cache_clear()
-        engine.load_engine(protocol, "classical", "cpu")
+        engine.load_engine(protocol, "motornet", "cpu")
         engine._engine.cache_clear()
 
     def measure(self, protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 import tifffile
 
 from imaging_service.errors import ImageError
+from imaging_service.ingest.plan import ImageRef
 from imaging_service.jobs import well as module
 from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.plan import identify
@@ -19,8 +21,8 @@ from imaging_service.jobs.well import begin, convert_well, process_well
 from imaging_service.store import plates
 from plate_maps import Well
 from segmentation.filters.background import no_illumination
-from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
-from tests.messages import states
+from tests.imaging_service.drawn_tasks import SURVIVAL, as_if_submitted, plane, stack_task
+from tests.messages import says, states
 
 
 def test_each_time_point_and_field_is_stored_apart(tmp_path):
@@ -34,6 +36,22 @@ def test_each_time_point_and_field_is_stored_apart(tmp_path):
     assert plates.read_field(task.plate, Well(2, 2), 1, 2)[0].ravel().tolist() == [121, 122]
     # it is there: nothing is read
     assert convert_well(replace(task, plan=replace(task.plan, root=tmp_path / "away"))) == 2
+
+
+def test_a_lost_field_is_not_stored_and_one_that_cannot_be_read_fails_the_well(tmp_path):
+    planes = {(f, 1, c, 1): plane(10 * f + int(c)) for f in (1, 3) for c in "12"}
+    lost = ImageRef(Well(2, 2), 2, 1, "", 1, "p.mlf", reason="AF Error")
+    task = stack_task(tmp_path, planes, missing=(lost,))
+    assert convert_well(task) == 2
+    stored = [plates.read_field(task.plate, Well(2, 2), n)[0].ravel().tolist() for n in (1, 2)]
+    assert stored == [[11, 12], [31, 32]]
+    for broken in (replace(lost, reason="cut short"), replace(lost, channel="2", field=3)):
+        plan = replace(task.plan, missing=(), broken=(broken,))
+        with pytest.raises(ImageError, match=says("scan.broken", field=broken.field)):
+            convert_well(replace(task, plan=plan, plate=tmp_path / "again.zarr"))
+    nothing = replace(task.plan, images=(), missing=(lost,))
+    with pytest.raises(ImageError, match=says("well.no_field", reason="AF Error")):
+        convert_well(replace(task, plan=nothing, plate=tmp_path / "none.zarr"))
 
 
 def test_a_well_ends_with_labels_tables_and_outcome(small_run):
@@ -84,6 +102,55 @@ def test_what_the_machine_does_is_no_outcome(uncalibrated, monkeypatch, raised):
     assert not folder.outcome("B02").exists()
 
 
+def test_a_well_whose_images_became_those_of_another_well_fails(uncalibrated):
+    folder, record = uncalibrated
+    begin(record.plate)
+    calibrate(folder)
+    task = load(WellTask, folder.task("B05"))
+    scan = shutil.copytree(task.plan.root, folder.root / "scan")
+    for image in task.plan.images:
+        stamp = (scan / image.path).stat()
+        shutil.copyfile(scan / image.path.replace("B05", "B04"), scan / image.path)
+        os.utime(scan / image.path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    module.save(replace(task, plan=replace(task.plan, root=scan)), folder.task("B05"))
+    outcome = process_well(folder.root, "B05")
+    assert (outcome.status, outcome.n_nuclei) == ("failed", 0)
+    assert states("scan.changed", outcome.reason, file="p_B05_s1_w1.tif")
+    assert not folder.cells("B05").with_suffix(".parquet").exists()
+    assert not plates.field_count(record.plate, Well(2, 5))
+
+
+def test_a_stored_field_that_took_another_ones_place_fails_its_well(uncalibrated):
+    folder, record = uncalibrated
+    begin(record.plate)
+    calibrate(folder)
+    assert process_well(folder.root, "B04").status == "done"
+    shutil.copytree(record.plate / "B/4", record.plate / "B/5")
+    outcome = process_well(folder.root, "B05")
+    assert (outcome.status, outcome.n_nuclei) == ("failed", 0)
+    assert states("store.not_as_converted", outcome.reason, well="B05", field=1)
+
+
+def test_nothing_is_asked_of_the_scan_once_the_pixels_are_stored(tmp_path):
+    planes = {(f, 1, c, 1): plane(10 * f + int(c)) for f in (2, 5) for c in "12"}
+    task = stack_task(tmp_path, planes)
+    stamps = {"acquisition-time-local": "20240503 10:00:00.000"}
+    for image in task.plan.images:
+        tifffile.imwrite(tmp_path / image.path, plane(1), description=metamorph(stamps))
+    undated = tuple(replace(image, exposed_s=None) for image in task.plan.images)
+    task = as_if_submitted(replace(task, plan=replace(task.plan, images=undated)))
+    convert_well(task)
+    for image in task.plan.images:
+        (tmp_path / image.path).unlink()
+    hours = 476314.0  # 3 May 2024, 10:00
+    assert plates.read_exposures(task.plate, Well(2, 2)) == {(1, 1): hours, (2, 1): hours}
+
+
+def metamorph(properties):
+    listed = "".join(f'<prop id="{k}" value="{v}"/>' for k, v in properties.items())
+    return f"<MetaData>{listed}</MetaData>"
+
+
 def test_a_plane_of_one_value_fails_its_well(uncalibrated):
     folder, record = uncalibrated
     begin(record.plate)
@@ -91,7 +158,8 @@ def test_a_plane_of_one_value_fails_its_well(uncalibrated):
     task = load(WellTask, folder.task("B02"))
     scan = shutil.copytree(task.plan.root, folder.root / "scan")
     tifffile.imwrite(scan / "p_B02_s2_w3.tif", np.full((160, 160), 7, np.uint16))
-    module.save(replace(task, plan=replace(task.plan, root=scan)), folder.task("B02"))
+    moved = replace(task, plan=replace(task.plan, root=scan))
+    module.save(as_if_submitted(moved), folder.task("B02"))
     outcome = process_well(folder.root, "B02")
     assert outcome.status == "failed"
     assert states(

@@ -160,3 +160,21 @@ def test_a_soma_needs_its_nucleus():
     with pytest.raises(ReviewRefused, match=says("log.soma_without_nucleus", label=3)):
         check_cells(labels, "well B03")
     check_cells({"somas": labels["somas"]}, "a live assay")
+
+
+def test_neurites_are_a_mask_outside_somas_whatever_was_painted(tmp_path):
+    base = {**BASE, "somas": np.zeros((20, 30), np.int32)}
+    log = ReviewLog(tmp_path)
+    assert log.labels(base, "B03", 1)["neurites"] is base["neurites"]
+    painted = [Crop("neurites", 0, 0, np.array([[0, 9, 1]], np.int32))]
+    log.commit("B03", 1, 1, painted, "ann", "")
+    assert log.labels(base, "B03", 1)["neurites"][0, :4].tolist() == [0, 1, 1, 1]
+    soma = [Crop(n, 5, 5, np.full((4, 6), 3, np.int32)) for n in ("nuclei", "somas")]
+    log.commit("B03", 1, 2, soma, "ann", "a missed neuron")
+    now = log.labels(base, "B03", 1)
+    assert not now["neurites"][5:9, 5:11].any()
+    assert now["neurites"].sum() == 20 * 30 - 1 - 24
+    # Without the soma they are there again.
+    log.revert(lambda frame: base, "B03", 1, 2, "ann", "")
+    assert log.labels(base, "B03", 1)["neurites"].sum() == 20 * 30 - 1
+    assert (base["neurites"] == 1).all()

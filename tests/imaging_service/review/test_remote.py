@@ -449,3 +449,37 @@ def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewe
     ).json()
     assert (found["n_judged"], found["kappa"]) == (1, None)
     assert found["fields"][0]["n_second"] == found["fields"][0]["n_first"] + 1
+
+
+def test_neurites_are_traced_over_http_also_while_the_service_is_away(
+    service, done, reviewer, wells
+):
+    running, client = service
+    well = next(wells)
+    ann, bob = reviewer("ann", well), reviewer("bob", well)
+    engine_s = ann.shown.labels["neurites"].copy()
+    side = engine_s.shape[1] - 1
+    # A path along the brightest ridge needs pixels, which come over HTTP.
+    assert len(ann.way((5.0, 5.0), (5.0, 60.0))) >= 50
+    assert ann.trace([(2, 2), (2, side)]).version == 2
+    with pytest.raises(ReviewConflict, match=says("log.version_not_newest")):
+        bob.trace([(6, 2), (6, side)])
+    assert bob.image().labels["neurites"][2].sum() > engine_s[2].sum()
+    bob.trace([(6, 2), (6, side)])
+    ann.image()
+    running.kill()
+    ann.trace([(10, 2), (10, side)])
+    ann.erase_neurite(tuple(np.argwhere(ann.shown.labels["neurites"][9:12] > 0)[0] + (9, 0)))
+    assert len(ann.run.unsent_labels(well, 1)) == 2
+    assert ann.shown.label_version == 5
+    running.start().close()
+    ann.run.sync()
+    assert ann.run.waiting() == ""
+    history = client.ask("GET", f"/runs/{done.id}/fields/{well}/1/history").json()
+    assert [(v["author"], v["reason"]) for v in history] == [
+        ("ann", "traced a neurite"),
+        ("bob", "traced a neurite"),
+        ("ann", "traced a neurite"),
+        ("ann", "erased a neurite"),
+    ]
+    assert np.array_equal(bob.image().labels["neurites"], ann.shown.labels["neurites"])

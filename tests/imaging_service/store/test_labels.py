@@ -6,9 +6,10 @@ import zarr
 
 from imaging_service.errors import StoreError
 from imaging_service.files import staged
+from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter, read_labels
-from plate_maps import Well
+from plate_maps import Well, plate_format
 from tests.messages import says
 
 RNG = np.random.default_rng(0)
@@ -73,3 +74,31 @@ def test_a_lost_chunk_and_a_flipped_bit_are_said(tmp_path):
     chunk.unlink()
     with pytest.raises(StoreError, match=says("stores.chunks_missing")):
         read_labels(tmp_path, WELL, 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("frames", [1, 3])
+def test_the_labels_of_a_run_open_in_ngio_and_are_listed(tmp_path, frames):
+    from ngio import open_ome_zarr_plate
+
+    labels = np.arange(333 * 301, dtype=np.int32).reshape(333, 301)
+    lines = np.zeros_like(labels)
+    lines[101, 7:200] = 5
+    for n, well in enumerate(("B/3", "C/4")):
+        writer = LabelWriter(tmp_path / "labels.zarr" / well, 0.5, 1, frames)
+        for field in (1, 2):
+            for frame in range(1, frames + 1):
+                masks = {"nuclei": labels + 10 * n + field, "somas": labels, GRAPH: lines}
+                writer.write(field, masks, frame)
+        writer.finish()
+    plates.finish_plate(tmp_path / "labels.zarr", "p", plate_format(96))
+    images = open_ome_zarr_plate(tmp_path / "labels.zarr").get_images()
+    assert list(images) == ["B/3/0", "B/3/1", "C/4/0", "C/4/1"]
+    for n, image in enumerate(images.values()):
+        assert image.list_labels() == ["nuclei", "somas", GRAPH]
+        # A line one pixel wide is whole in every level.
+        coarse = image.get_label(GRAPH, path="1").get_as_numpy()
+        assert (coarse[..., 50, 4:99] == 5).all()
+        stored = image.get_label("nuclei").get_as_numpy()
+        assert (stored == labels + 10 * (n // 2) + n % 2 + 1).all()
+        assert image.get_image().pixel_size.x == 0.5

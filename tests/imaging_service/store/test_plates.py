@@ -47,6 +47,22 @@ def test_pixels_roles_and_size_come_back(plate):
     assert plates.field_count(plate, Well(1, 1)) == 0
 
 
+@pytest.mark.parametrize("swap", [("B/3/0/0/c/0", "B/3/0/0/c/1"), ("B/3/0", "B/3/1")])
+def test_pixels_that_took_each_others_place_are_refused(plate, swap):
+    one, other = (plate / name for name in swap)
+    one.rename(plate / "away")
+    other.rename(one)
+    (plate / "away").rename(other)
+    with pytest.raises(StoreError, match=says("store.not_as_converted", well="B03", field=1)):
+        plates.read_field(plate, WELL, 1)
+
+
+def test_a_plate_of_an_earlier_version_is_read_without_digests(plate):
+    group = zarr.open_group(plate / "B/3/0")
+    group.attrs["motor_neuron"] = {"roles": ["dna", "neurite"]}
+    assert np.array_equal(plates.read_field(plate, WELL, 1)[0], FIELD)
+
+
 def test_arrays_are_sharded_checked_and_hold_their_empty_chunks(plate):
     array = zarr.open_array(plate / "B/3/1/0", mode="r")  # all zeros
     assert array.shards == (1, 2048, 700)

@@ -158,3 +158,17 @@ def test_a_plate_without_any_measured_well_is_a_table_of_reasons():
     found = judge(cells, fields, CONDITIONS, outcomes, (8, 12))
     assert set(found.wells["status"]) == {"failed"}
     assert found.wells["live_count"].null_count() == 12
+
+
+def test_fields_that_are_lost_are_a_warning_with_the_reason_on_the_well_s_row():
+    cells, fields = measured()
+    first, why = next(iter(WELLS)), "1 of 2 fields: field 2 is lost (AF Error)"
+    outcomes = {well: ("done", why if well == first else "") for well in WELLS}
+    found = judge(cells, fields, CONDITIONS, outcomes, (8, 12))
+    row = found.wells.filter(pl.col("well") == first).to_dicts()[0]
+    assert (row["status"], row["reason"]) == ("done", why)
+    (check,) = found.checks.filter(pl.col("check") == "scan").to_dicts()
+    assert (check["status"], check["n_wells"]) == ("warning", 1)
+    assert states("judge.partly_scanned", check["reason"], well=first, why=why)
+    whole = judge(cells, fields, CONDITIONS, dict.fromkeys(WELLS, ("done", "")), (8, 12))
+    assert whole.checks.filter(pl.col("check") == "scan").is_empty()

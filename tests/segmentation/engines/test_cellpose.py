@@ -139,7 +139,7 @@ class TestCheckpoints:
         described = engine.describe()
         assert described["device"] == "cpu"
         assert described["checkpoint"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert states("weights.licence_not_stated", described["checkpoint"]["licence"])
+        assert states("weights.no_commercial_use", described["checkpoint"]["licence"])
         field = render(Culture(), Optics(shape=(224, 224)), 1).field
         labels = engine.segment(field).labels
         # Random weights find what they find; names, shapes and links must hold all the same.

@@ -187,6 +187,7 @@ def test_given_thresholds_decide_and_are_described():
             "aggregate_shot",
             "granule_dark",
             "granule_shot",
+            "neurite_contrast",
         )
     )
     assert engine.thresholds == Thresholds(nuclei_floor=300.0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segmentation.scoring.consensus import beside_consensus, consensus
+from segmentation.scoring.consensus import beside_consensus, consensus, lines_beside_consensus
 
 
 def squares(**places):
@@ -47,3 +47,20 @@ def test_two_who_agree_on_everything_dispute_nothing():
     agreed, disputed = consensus(FIRST, empty)
     assert not agreed.any()
     assert np.array_equal(disputed, FIRST > 0)
+
+
+def line(*rows):
+    image = np.zeros((40, 40), bool)
+    for row in rows:
+        image[row, 5:25] = True
+    return image
+
+
+def test_lines_that_only_one_drew_count_neither_way():
+    first, second = line(5, 20), line(6, 30)
+    counts = lines_beside_consensus(line(5, 20, 30), first, second, 2)
+    assert (counts.tp, counts.fp, counts.fn) == (20, 0, 0)
+    counts = lines_beside_consensus(line(12, 20), first, second, 2)
+    assert (counts.tp, counts.fp, counts.fn) == (0, 20, 20)
+    nothing = lines_beside_consensus(line(), line(), line(), 2)
+    assert (nothing.tp, nothing.fp, nothing.fn) == (0, 0, 0)

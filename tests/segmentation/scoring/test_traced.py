@@ -21,6 +21,7 @@ from benchmarks.traced import TRACES, drawn, read_traces, traced_field
 from phenotypes.cells.neurites import trace
 from phenotypes.cells.skeleton import skeleton_graph
 from segmentation import Field
+from tests.messages import says
 
 SIDE, PX = 300, 0.5
 LINE = [(100, 50), (100, 250)]
@@ -89,7 +90,7 @@ def test_inside_a_cell_body_nothing_is_judged():
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(ValueError, match="validation"):
+    with pytest.raises(ValueError, match=says("traces.unknown_split", split="validation")):
         traced_field("drawn", "validation", blank(), [LINE])
 
 

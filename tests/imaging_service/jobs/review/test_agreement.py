@@ -105,3 +105,31 @@ def test_reviewers_of_different_runs_are_not_compared(reviewers):
     other = LocalRun(bob.run.root)
     with pytest.raises(ScanError, match=says("agreement.readings_of_two_runs")):
         agreement(ann.run, other)
+
+
+def test_neurites_agree_by_their_skeletons_and_not_as_one_object(reviewers):
+    ann, bob = reviewers
+    side = ann.image().labels["neurites"].shape[1] - 1
+    bob.image()
+    for session in reviewers:
+        session.accept()
+    assert agreement(ann.run, bob.run, "neurites").f1 == 1.0
+    ann.trace([(3, 3), (3, side - 3)])
+    (field,) = agreement(ann.run, bob.run, "neurites").fields
+    assert field.n_first - field.n_second == pytest.approx(side, abs=12)
+    found = agreement(ann.run, bob.run, "neurites")
+    assert field.lines.recall == pytest.approx(1.0, abs=0.01)
+    assert found.f1 == field.lines.f1
+    assert 0.5 < found.f1 < 1.0
+    # Only ann drew it, so the engine is not blamed for it.
+    assert found.engine_f1 == pytest.approx(1.0, abs=0.01)
+    bob.trace([(4, 3), (4, side - 3)])
+    both = agreement(ann.run, bob.run, "neurites")
+    assert both.f1 == pytest.approx(1.0, abs=0.01)
+    assert both.engine_f1 < 0.97
+    said = CliRunner().invoke(
+        app, ["review", "agreement", str(ann.run.root), "--compartment", "neurites"]
+    )
+    assert states(
+        "agreement.of_neurites", said.output, f1=f"{agreement(ann.run, None, 'neurites').f1:.3f}"
+    )

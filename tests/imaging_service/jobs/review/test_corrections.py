@@ -12,10 +12,13 @@ from imaging_service.errors import NotFound, StoreError
 from imaging_service.jobs.review import corrections
 from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.crops import Crop
+from imaging_service.review.local import LocalRun
 from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
 from plate_maps import Well
+from segmentation import Field
+from segmentation.valid_area import ValidArea
 from tests.messages import says, states
 
 TABLES = ("wells", "responses", "cells", "checks", "quality")
@@ -191,3 +194,89 @@ def test_the_summary_is_the_commit_point(run):
     erase(folder, log, table(folder, "wells").filter(pl.col("status") == "done")["well"][0], 1)
     found = apply_review(folder)
     assert json.loads((found.folder / "corrected.json").read_text())["revision"] == 2
+
+
+def trace(run, log, well, field=1, author="ann"):
+    """Draw a straight neurite of 3 pixels' width where there is none; returns its length in µm."""
+    base = read_labels(run / "labels.zarr", Well.parse(well), field)
+    now = log.labels(base, well, field)
+    taken = (now["neurites"] > 0) | (now["somas"] > 0)
+    height, _width = taken.shape
+    # Rows at a distance from whatever is there, as long a stretch as there is.
+    best = (0, 0, 0)
+    for y in range(12, height - 12):
+        clear = ~taken[y - 8 : y + 9].any(axis=0)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], clear[8:-8].astype(int), [0]])))
+        for start, stop in edges.reshape(-1, 2):
+            best = max(best, (stop - start, y, start + 8))
+    length, y, x = best
+    assert length > 30, "the field is too crowded for this test"
+    line = np.ones((3, length), np.int32)
+    log.commit(well, field, log.head(well, field), [Crop("neurites", y - 1, x, line)], author, "")
+    return length * json.loads((run / "run.json").read_text())["pixel_size_um"]
+
+
+def test_a_traced_neurite_is_measured_with_its_field_and_its_line_only(run):
+    folder, log = run
+    before, fields = table(folder, "wells"), table(folder, "fields")
+    well = before.filter((pl.col("control") == "none") & (pl.col("nuclei_count") > 10))["well"][0]
+    line = before.filter(pl.col("well") == well)["line"][0]
+    drawn_um = trace(folder, log, well)
+    done = apply_review(folder)
+    assert (done.revision, done.measured, done.lines) == (2, ((well, 1, 1),), (line,))
+    now = table(done.folder, "fields")
+    mine = (pl.col("well") == well) & (pl.col("field") == 1)
+    old_row, row = fields.filter(mine).row(0, named=True), now.filter(mine).row(0, named=True)
+    added = row["neurite_length_um"] - old_row["neurite_length_um"]
+    assert added == pytest.approx(drawn_um, rel=0.1)
+    # It touches no soma.
+    assert row["neurite_unattributed_um"] - old_row["neurite_unattributed_um"] == pytest.approx(
+        added, abs=1e-6
+    )
+    assert (row["nuclei_count"], row["label_version"]) == (old_row["nuclei_count"], 2)
+    assert now.filter(~mine).equals(fields.filter(~mine))
+    assert LocalRun(folder).graph(well, 1) is not None
+    wells = table(done.folder, "wells")
+    moved = wells.filter(pl.col("well") == well).row(0, named=True)
+    assert moved["label_version"] == 2
+    log.revert(
+        lambda frame: read_labels(folder / "labels.zarr", Well.parse(well), 1, frame),
+        well,
+        1,
+        1,
+        "ann",
+        "",
+    )
+    back = table(apply_review(folder).folder, "fields").filter(mine).row(0, named=True)
+    assert back["neurite_length_um"] == pytest.approx(old_row["neurite_length_um"], rel=1e-9)
+
+
+def test_length_under_a_painted_soma_is_no_length(run):
+    folder, log = run
+    well = table(folder, "wells").filter(pl.col("nuclei_count") > 10)["well"][0]
+    base = read_labels(folder / "labels.zarr", Well.parse(well), 1)
+    nuclei, somas = base["nuclei"].copy(), base["somas"].copy()
+    lone = next(int(n) for n in np.unique(nuclei[nuclei > 0]) if not (somas == n).any())
+    # The soma of a cell that had none, over everything that is free of other somas.
+    somas[(somas == 0) & (nuclei == 0)] = lone
+    somas[nuclei == lone] = lone
+    log.commit(well, 1, 1, [Crop("somas", 0, 0, somas)], "ann", "")
+    fields = table(apply_review(folder).folder, "fields")
+    row = fields.filter((pl.col("well") == well) & (pl.col("field") == 1)).row(0, named=True)
+    assert row["neurite_length_um"] == 0.0
+
+
+def test_neurites_beyond_the_culture_are_left_out_and_named():
+    inside = np.ones((40, 60), bool)
+    inside[:, 40:] = False
+    field = Field(
+        np.ones((1, 40, 60), np.float32), ("neurite",), 0.5, known_area=ValidArea(inside, 1 / 3)
+    )
+    neurites = np.zeros((40, 60), np.int32)
+    neurites[10:13, 20:60] = 1
+    kept = corrections._on_culture({"neurites": neurites}, field)
+    assert kept.labels["neurites"].sum() == 3 * 20
+    assert states("corrections.beyond_culture", kept.warnings[0], area=15)
+    whole = corrections._on_culture({"neurites": neurites * inside}, field)
+    assert (whole.warnings, whole.labels["neurites"].sum()) == ((), 60)
+    assert "neurites" not in corrections._on_culture({"nuclei": neurites}, field).labels

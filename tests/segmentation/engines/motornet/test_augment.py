@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segmentation.engines.motornet.augment import augment
+from segmentation.engines.motornet.augment import _stripe, augment
 from segmentation.engines.motornet.dynamics import FLOW_SCALE, objects
 from segmentation.engines.motornet.samples import flows_of
 
@@ -34,7 +34,7 @@ def test_flows_turn_with_the_picture(sample):
     """
     orientations = set()
     for seed in range(48):
-        _, wanted, flows, _ = augment(sample, np.random.default_rng(seed), 96)
+        _, wanted, flows, _, _ = augment(sample, np.random.default_rng(seed), 96)
         inside = wanted[0, ::2, ::2] > 0
         found = objects(FLOW_SCALE * flows[:2], inside)
         assert found.max() == 1
@@ -55,7 +55,7 @@ def test_the_same_generator_gives_the_same_sample(sample):
 def test_what_cannot_be_seen_is_not_to_be_learnt(sample):
     seen = set()
     for seed in range(200):
-        image, _, _, known = augment(sample, np.random.default_rng(seed), 32)
+        image, _, _, known, _ = augment(sample, np.random.default_rng(seed), 32)
         present = image.any(axis=(1, 2))
         seen.add(tuple(known))
         assert known.any()
@@ -73,6 +73,31 @@ def test_a_photograph_of_nuclei_teaches_nuclei_only(sample):
         "known": np.array([True, False, False, False]),
         "present": np.array([True, False, False]),
     }
-    image, _, _, known = augment(alone, np.random.default_rng(0), 96)
+    image, _, _, known, _ = augment(alone, np.random.default_rng(0), 96)
     assert known.tolist() == [1, 0, 0, 0]
     assert not image[1:].any()
+
+
+def test_what_is_unsure_turns_with_the_picture(sample):
+    marked = sample | {"truth": sample["truth"] | (sample["truth"] << 4)}
+    for seed in range(16):
+        _, wanted, _, _, sure = augment(marked, np.random.default_rng(seed), 96)
+        assert np.array_equal(sure, 1 - wanted[0])
+
+
+def test_without_a_mark_all_is_sure(sample):
+    _, _, _, _, sure = augment(sample, np.random.default_rng(0), 64)
+    assert sure.shape == (64, 64)
+    assert sure.min() == 1
+
+
+def test_some_pictures_have_a_stripe_of_the_camera():
+    """Along a whole row or column, at the rim; or a step across the picture."""
+    striped = 0
+    for seed in range(400):
+        image = _stripe(np.zeros((64, 64), np.float32), np.random.default_rng(seed))
+        if image.any():
+            striped += 1
+            rows, columns = np.ptp(image, axis=1).max(), np.ptp(image, axis=0).max()
+            assert min(rows, columns) < 1e-6
+    assert 0.05 < striped / 400 < 0.15

@@ -9,7 +9,18 @@ import pytest
 
 from segmentation.engines.motornet.network import PROBABILITIES
 from segmentation.engines.motornet.nuclei import nuclei_pixel_size, part_of, read_nuclei
-from segmentation.engines.motornet.samples import SIDE, nuclei_sample, phantom_sample
+from segmentation.engines.motornet.samples import (
+    SIDE,
+    UNSURE,
+    faint_lines,
+    filled,
+    harder,
+    negative_sample,
+    nuclei_sample,
+    phantom_sample,
+)
+from segmentation.phantoms.render import Culture, Optics, render
+from segmentation.phantoms.scenery import Clutter
 
 
 @pytest.fixture
@@ -83,6 +94,81 @@ def test_a_phantom_sample_has_its_truth_where_its_light_is(number):
             )
 
 
+def test_a_ring_that_was_annotated_is_filled_and_a_nucleus_is_left_alone():
+    labels = np.zeros((80, 120), np.int32)
+    cv2.circle(labels, (30, 40), 15, 1, 2)
+    cv2.circle(labels, (80, 40), 12, 2, -1)
+    mended = filled(labels)
+    assert mended[40, 30] == 1
+    assert (mended == 1).sum() > 3 * (labels == 1).sum()
+    assert np.array_equal(mended == 2, labels == 2)
+
+
+def test_a_neighbour_inside_a_ring_is_not_painted_over():
+    labels = np.zeros((80, 80), np.int32)
+    cv2.circle(labels, (40, 40), 20, 1, 2)
+    cv2.circle(labels, (40, 40), 6, 2, -1)
+    assert np.array_equal(filled(labels) == 2, labels == 2)
+
+
+def test_harder_pictures_keep_every_nucleus_and_its_place():
+    labels = np.zeros((200, 200), np.int32)
+    for n, (y, x) in enumerate([(40, 40), (40, 120), (130, 60)], start=1):
+        cv2.circle(labels, (x, y), 14, n, -1)
+    image = (labels > 0).astype(np.float32)
+    crowded = hazy = dimmed = 0
+    for seed in range(40):
+        picture, found = harder(image, labels, np.random.default_rng(seed))
+        assert picture.shape == image.shape
+        assert np.array_equal(np.where(found <= 3, found, 0) * (labels > 0), labels)
+        crowded += found.max() > 3
+        outside = picture[(found == 0)]
+        hazy += np.median(outside) > 0.02
+        dimmed += picture[labels == 1].mean() < 0.7
+        # What was added has light of its own.
+        for extra in np.unique(found[found > 3]):
+            assert picture[found == extra].mean() > 0.05
+    assert 8 < crowded < 24
+    assert 8 < hazy < 36
+    assert 3 < dimmed < 30
+    assert np.array_equal(labels > 0, image > 0)
+
+
+def test_a_picture_without_neurites_teaches_that_there_are_none():
+    image = np.random.default_rng(0).normal(100, 3, (300, 300)).astype(np.float32)
+    cv2.circle(image, (150, 150), 40, 400.0, -1)
+    sample = negative_sample(image, np.random.default_rng(1))
+    assert sample["known"].tolist() == [False, False, True, False]
+    assert sample["present"].tolist() == [False, True, False]
+    assert not sample["truth"].any()
+    assert sample["image"][1].max() > 0.5
+    assert not sample["image"][[0, 2]].any()
+
+
+def test_neurites_dimmer_than_half_the_median_are_left_open():
+    """Brightness of neurites varies two-fold and more; what is faint is neither learnt nor denied."""
+    even = Culture(neurons_per_mm2=60, clutter=Clutter(wander=0.05))
+    uneven = Culture(neurons_per_mm2=60, clutter=Clutter(wander=0.05, neurite_spread=1.0))
+    optics = Optics(shape=(512, 512), pixel_size_um=0.325)
+    shares = []
+    for culture in (even, uneven):
+        phantom = render(culture, optics, 5)
+        faint = faint_lines(phantom.field.channel("neurite"), 0.325, phantom.truth)
+        length = np.array(phantom.truth.neurite_length_um)
+        shares.append(length[faint].sum() / length.sum())
+    assert shares[0] < 0.1
+    assert 0.1 < shares[1] < 0.5
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_open_pixels_of_a_phantom_are_no_neurites():
+    sample = phantom_sample(np.random.SeedSequence(0).spawn(20)[11])
+    unsure = (sample["truth"] >> UNSURE) & 1
+    neurites = (sample["truth"] >> PROBABILITIES.index("neurites")) & 1
+    assert unsure.sum() > 100
+    assert not (unsure & neurites).any()
+
+
 @pytest.mark.slow
 def test_samples_and_training_from_the_command_line(folder, tmp_path):
     """The documented commands, small: interrupted training goes on and ends with the same bytes as
@@ -99,7 +185,8 @@ def test_samples_and_training_from_the_command_line(folder, tmp_path):
         assert done.returncode == 0, done.stderr
 
     run("samples", "--nuclei", folder, "--out", samples, "--phantoms", 2, "--crops", 1)
-    assert len(list(samples.glob("*.npz"))) == 3
+    # Two phantoms, one crop of nuclei, and the same picture as one without neurites.
+    assert len(list(samples.glob("*.npz"))) == 4
     made = (samples / "phantom-00000.npz").stat().st_mtime_ns
     run("samples", "--nuclei", folder, "--out", samples, "--phantoms", 2, "--crops", 1)
     assert (samples / "phantom-00000.npz").stat().st_mtime_ns == made

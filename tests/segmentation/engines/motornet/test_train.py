@@ -6,7 +6,16 @@ import torch
 
 from segmentation.engines.motornet.network import MotorNet
 from segmentation.engines.motornet.samples import flows_of
-from segmentation.engines.motornet.train import Plan, load_samples, loss_of, train, write_weights
+from segmentation.engines.motornet.train import (
+    SHARES,
+    Batches,
+    Plan,
+    batches,
+    load_samples,
+    loss_of,
+    train,
+    write_weights,
+)
 from tests.messages import says
 
 PLAN = Plan(steps=4, batch=2, side=32)
@@ -84,10 +93,43 @@ def test_unknown_truth_weighs_nothing():
     wanted, known = torch.zeros(1, 4, 32, 32), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     changed = logits.clone()
     changed[:, 1:] += 3
-    base = loss_of(flows, logits, wanted, torch.zeros(1, 4, 16, 16), known)
-    assert loss_of(flows, changed, wanted, torch.zeros(1, 4, 16, 16), known) == base
+    no_flow, sure = torch.zeros(1, 4, 16, 16), torch.ones(1, 32, 32)
+    base = loss_of(flows, logits, wanted, no_flow, known, sure)
+    assert loss_of(flows, changed, wanted, no_flow, known, sure) == base
     changed[:, 0] += 3
-    assert loss_of(flows, changed, wanted, torch.zeros(1, 4, 16, 16), known) > base
+    assert loss_of(flows, changed, wanted, no_flow, known, sure) > base
+
+
+def test_pixels_that_are_not_sure_weigh_nothing_for_neurites_only():
+    generator = torch.Generator().manual_seed(0)
+    flows, logits = (
+        torch.randn(1, 4, 16, 16, generator=generator),
+        torch.randn(1, 4, 32, 32, generator=generator),
+    )
+    wanted, known, no_flow = torch.zeros(1, 4, 32, 32), torch.ones(1, 4), torch.zeros(1, 4, 16, 16)
+    sure = torch.ones(1, 32, 32)
+    sure[:, :16] = 0
+    base = loss_of(flows, logits, wanted, no_flow, known, sure)
+    for channel in range(4):
+        changed = logits.clone()
+        changed[:, channel, :16] += 3
+        moved = loss_of(flows, changed, wanted, no_flow, known, sure) != base
+        assert bool(moved) == (channel != 2)
+    # Nor has what is wanted there.
+    wanted[:, 2, :16] = 1
+    assert loss_of(flows, logits, wanted, no_flow, known, sure) == base
+
+
+def test_a_batch_is_made_of_all_kinds_and_is_the_same_in_any_process(samples):
+    with_negatives = samples | {"negative": samples["phantom"]}
+    plan = Plan(steps=2, batch=16, side=32)
+    kinds = Batches(with_negatives, plan).kinds
+    assert {kind: kinds.count(kind) for kind in SHARES} == SHARES
+    assert Batches(samples, plan).kinds.count("phantom") == SHARES["phantom"] + SHARES["negative"]
+    alone, apart = (list(batches(with_negatives, plan, 0, workers)) for workers in (0, 2))
+    assert len(alone) == len(apart) == 2
+    for one, other in zip(alone, apart, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_a_training_goes_on_from_weights_of_any_width(samples, tmp_path):

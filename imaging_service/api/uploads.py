@@ -1,0 +1,73 @@
+"""Uploads: a manifest, blobs by their content, a commit."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from starlette.requests import ClientDisconnect
+
+from imaging_service.api.access import SettingsDep
+from imaging_service.errors import UploadIncomplete, UploadRefused
+from imaging_service.schemas import BlobState, UploadBegun, UploadedScan, UploadManifest
+from imaging_service.store.uploads import UploadStore
+
+router = APIRouter(tags=["uploads"])
+
+
+@router.post("/uploads", summary="Begin or continue an upload", status_code=201)
+def begin_upload(manifest: UploadManifest, settings: SettingsDep) -> UploadBegun:
+    """Keep the list of a scan's files, and say which contents are missing.
+
+    The same list is the same upload. Contents that the service has already are not sent again.
+    """
+    store = UploadStore(settings.data_dir)
+    upload = store.begin(manifest.name, manifest.files)
+    return UploadBegun(id=upload, missing=store.missing(upload))
+
+
+@router.get("/blobs/{sha256}", summary="How much of a blob has arrived")
+def get_blob(sha256: str, settings: SettingsDep) -> BlobState:
+    """Bytes that are there; a sender whose connection was cut goes on from them."""
+    return BlobState(arrived=UploadStore(settings.data_dir).arrived(sha256))
+
+
+@router.put(
+    "/blobs/{sha256}",
+    summary="Send a blob, or the rest of it",
+    status_code=204,
+    response_class=Response,
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+            "required": True,
+        }
+    },
+    responses={409: {"description": "The content ended early: what has arrived is kept."}},
+)
+async def put_blob(
+    sha256: str,
+    request: Request,
+    settings: SettingsDep,
+    content_range: Annotated[
+        str | None, Header(description="bytes FIRST-LAST/SIZE; the whole blob if not given")
+    ] = None,
+) -> None:
+    """Write while hashing is not trusted: a blob counts once its content has its digest."""
+    offset = 0
+    if content_range is not None:
+        match = re.fullmatch(r"bytes ([0-9]{1,15})-[0-9]{1,15}/[0-9]{1,15}", content_range)
+        if match is None:
+            raise UploadRefused(f"Content-Range {content_range[:80]!r} is not bytes A-B/SIZE")
+        offset = int(match[1])
+    try:
+        await UploadStore(settings.data_dir).receive(sha256, request.stream(), offset)
+    except ClientDisconnect as error:
+        raise UploadIncomplete("the connection was cut; what has arrived is kept") from error
+
+
+@router.post("/uploads/{upload}/commit", summary="Make a complete upload a scan")
+def commit_upload(upload: str, settings: SettingsDep) -> UploadedScan:
+    """The scan's folder on the server, to be submitted. 409 while a file is missing."""
+    return UploadedScan(scan=str(UploadStore(settings.data_dir).commit(upload)))

@@ -1,0 +1,1 @@
+"""The laboratory's own network: fields that may be learnt from, training, and promotion."""

@@ -1,0 +1,161 @@
+"""How much brighter a line is than what lies beside it, against how bright it is at all.
+
+A neurite stands on its background: a white top-hat (Meyer 1979) with a disc wider than any neurite
+leaves its light and takes everything broad away. The edge, the folds and the tips of a spread cell
+stand on the cell, so that little of their light is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.field import Image, Labels, Mask
+from segmentation.filters.labels import nearest
+from segmentation.filters.ridges import remove_short
+
+# Half the width of the disc: wider than the thickest neurite (2.5 µm), narrower than a soma.
+_RADIUS_UM = 2.5
+# What the read-out's sensitivity to the floor is told by.
+OTHER_FLOORS = {
+    "length_ratio_floor_0": 0.0,
+    "length_ratio_floor_30": 0.3,
+    "length_ratio_floor_70": 0.7,
+}
+# Skeleton pixels under which a plate has no typical neurite.
+_LEAST_LENGTH_PX = 200
+# A lens and a camera make no line narrower than this.
+_LEAST_RADIUS_PX = 4
+# Noise would stand out of every opening.
+_SMOOTH_UM = 0.4
+
+
+def line_contrast(image: Image, pixel_size_um: float) -> Image:
+    """White top-hat of a (Y, X) image, in its own grey levels, ≥ 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segmentation.filters.contrast import line_contrast
+    >>> image = np.full((64, 64), 100, np.float32)
+    >>> image[30:34] = 300
+    >>> contrast = line_contrast(image, 0.5)
+    >>> int(contrast[20].max()), int(contrast[32].min()) > 150
+    (0, True)
+    """
+    smooth = cv2.GaussianBlur(image, (0, 0), max(0.6, _SMOOTH_UM / pixel_size_um))
+    side = 2 * max(_LEAST_RADIUS_PX, round(_RADIUS_UM / pixel_size_um)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, disc), np.float32)
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """The skeleton of a neurite mask, cut at its junctions.
+
+    `of` (Y, X): number of the stretch that each mask pixel is nearest to, 0 outside the mask.
+    `length_px` (n,): skeleton pixels of stretch 1…n. `contrast`, `light` (n,): mean along it of the
+    top-hat, and of the light above the background.
+    """
+
+    of: Labels
+    length_px: NDArray[np.int64]
+    contrast: NDArray[np.float64]
+    light: NDArray[np.float64]
+
+
+def stretches(mask: Mask, image: Image, pixel_size_um: float) -> Stretches:
+    """Cut a neurite mask (Y, X) into stretches and measure them on `image`, background 0."""
+    from skimage.morphology import skeletonize
+
+    line = skeletonize(mask).astype(np.uint8)
+    neighbours = cv2.filter2D(line, -1, np.ones((3, 3)), borderType=cv2.BORDER_CONSTANT)
+    junction = (line > 0) & (neighbours > 3)
+    parts = line & ~cv2.dilate(junction.astype(np.uint8), np.ones((3, 3), np.uint8))
+    # What is nothing but junction is a stretch as well.
+    lone = (line > 0) & (parts == 0)
+    count, numbered = cv2.connectedComponents(parts, connectivity=8)
+    of = np.zeros(mask.shape, np.int32)
+    if not line.any():
+        empty = np.zeros(0)
+        return Stretches(of, np.zeros(0, np.int64), empty, empty)
+    if count == 1:
+        count, numbered = cv2.connectedComponents(lone.astype(np.uint8), connectivity=8)
+    _, owner = nearest(np.asarray(numbered, np.int32))
+    of[mask] = owner[mask]
+    at = np.flatnonzero(numbered)
+    number = numbered.ravel()[at]
+    length = np.bincount(number, minlength=count)[1:]
+    contrast, light = (
+        np.bincount(number, plane.ravel()[at], count)[1:] / length
+        for plane in (line_contrast(image, pixel_size_um), image)
+    )
+    return Stretches(of, length, contrast, light)
+
+
+def typical_contrast(found: Sequence[Stretches]) -> float | None:
+    """The plate's median contrast over the length of its neurites, in grey levels.
+
+    None where there is too little of them for a median to mean anything.
+    """
+    if sum(int(s.length_px.sum()) for s in found) < _LEAST_LENGTH_PX:
+        return None
+    contrast = np.concatenate([s.contrast for s in found])
+    length = np.concatenate([s.length_px for s in found])
+    order = np.argsort(contrast, kind="stable")
+    half = np.searchsorted(np.cumsum(length[order]), length.sum() / 2)
+    return max(float(contrast[order[half]]), 1e-6)
+
+
+def standing_out(found: Stretches, typical: float | None, floor: float, light: float = 0.0) -> Mask:
+    """The neurite mask (Y, X) without stretches that a tracer would not draw.
+
+    Parameters
+    ----------
+    typical
+        Contrast of the plate's neurites, as `typical_contrast` gives it; None drops nothing for it.
+    floor
+        Least contrast as a share of `typical`.
+    light
+        Least contrast as a share of a stretch's own light.
+    """
+    least = 0.0 if typical is None else floor * typical
+    keep = (found.contrast >= least) & (found.contrast >= light * found.light)
+    return np.asarray(np.concatenate([[False], keep])[found.of], bool)
+
+
+def kept_length(found: Stretches, typical: float | None, floor: float) -> float:
+    """Skeleton pixels in stretches with at least `floor` of the typical contrast."""
+    if typical is None:
+        return float(found.length_px.sum())
+    return float(found.length_px[found.contrast >= floor * typical].sum())
+
+
+def drawn_neurites(
+    mask: Mask,
+    image: Image,
+    pixel_size_um: float,
+    somas: Labels | None,
+    *,
+    typical: float | None,
+    floor: float,
+    light: float = 0.0,
+) -> tuple[Labels, dict[str, float]]:
+    """What a tracer would draw of a candidate mask (Y, X), 0/1 int32, and how sure that is.
+
+    `image` is the neurite channel with background 0; the other numbers are those of
+    `standing_out`. The figures give the length that other floors would keep, relative to this one.
+    """
+    found = stretches(mask, image, pixel_size_um)
+    kept = standing_out(found, typical, floor, light)
+    here = kept_length(found, typical, floor)
+    figures = {
+        name: kept_length(found, typical, other) / here
+        for name, other in OTHER_FLOORS.items()
+        if here > 0
+    }
+    return remove_short(kept, pixel_size_um, somas).astype(np.int32), figures
