@@ -57,6 +57,11 @@ PATTERNS: dict[str, str] = {
 }
 
 
+# As instruments write them: lower-case letters before a number, upper-case ones in a well.
+_TOKEN = re.compile(r"[sfwctzp][0-9]{1,2}")
+_WELL_LIKE = re.compile(r"[A-Z]{1,2}[0-9]{1,2}", re.ASCII)
+
+
 @dataclass(frozen=True)
 class Named:
     """Files that fit one pattern, by path, and those that do not."""
@@ -96,7 +101,7 @@ def parse_names(root: object, names: Iterable[str], wanted: str) -> Named:
 def is_known(names: Iterable[str]) -> bool:
     """Whether any name fits a shipped pattern."""
     patterns = [FilePattern(text) for text in PATTERNS.values()]
-    return any(pattern.match(name) is not None for name in names for pattern in patterns)
+    return any(_match(pattern, name) is not None for name in names for pattern in patterns)
 
 
 @dataclass(frozen=True)
@@ -163,4 +168,20 @@ def channel_order(channel: str) -> tuple[bool, int, str]:
 
 
 def _matches(pattern: FilePattern, names: Iterable[str]) -> dict[str, dict[str, str | None]]:
-    return {name: groups for name in names if (groups := pattern.match(name)) is not None}
+    return {name: groups for name in names if (groups := _match(pattern, name)) is not None}
+
+
+def _match(pattern: FilePattern, name: str) -> dict[str, str | None] | None:
+    groups = pattern.match(name)
+    return None if groups is None or _token_for_well(groups) else groups
+
+
+def _token_for_well(groups: Mapping[str, str | None]) -> bool:
+    """Whether what was taken for the well is a wave or a site, behind a name that is the well.
+
+    In B02_x_w1 a word that no pattern knows stands between them: row W is not meant.
+    """
+    well, before = groups.get("well") or "", groups.get("plate") or ""
+    return bool(_TOKEN.fullmatch(well)) and any(
+        _WELL_LIKE.fullmatch(part) for part in before.split("_")
+    )

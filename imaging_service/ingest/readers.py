@@ -19,6 +19,7 @@ from imaging_service.errors import ScanError, damaged
 from imaging_service.gate import inspect
 from imaging_service.ingest.losses import with_losses
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
+from imaging_service.ingest.scan_files import scan_files
 from imaging_service.protocol import Acquisition
 
 ENTRY_POINT_GROUP = "motor_neuron.readers"
@@ -94,18 +95,20 @@ def plan_scan(
     inspect(root, limits.roots)
     # Broken metadata are one sentence, whichever library they break.
     with damaged(ScanError, f"scan {root}"):
-        return with_losses(_reader_of(root, acquisition).plan(root, limits, acquisition))
+        return with_losses(_reader_of(root, acquisition, limits).plan(root, limits, acquisition))
 
 
-def _reader_of(root: Path, acquisition: Acquisition) -> PlateReader:
+def _reader_of(root: Path, acquisition: Acquisition, limits: Limits) -> PlateReader:
     if acquisition.reader != "auto":
         return reader_named(acquisition.reader)
     scores = {name: reader_named(name).sniff(root) for name in known()}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] == 0 and acquisition.file_pattern == "auto":
+        tiffs = scan_files(root, limits).tiffs
+        first = f" (the first is called {tiffs[0]})" if tiffs else ""
         raise ScanError(
             f"no reader knows the folder {root}: it has no OME-Zarr plate, no index of Harmony or"
-            " CellVoyager and no TIFF with a name that fits a shipped pattern; set"
+            f" CellVoyager and no TIFF with a name that fits a shipped pattern{first}; set"
             f" acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
         )
     return reader_named(best if scores[best] else "tiff")

@@ -18,6 +18,7 @@ from imaging_service.web.templating import environment, number
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
+from segmentation.filters.contrast import OTHER_FLOORS
 
 _THUMBNAIL_PX = 420
 # Channel ► colour of its light in the thumbnails, BGR.
@@ -103,6 +104,7 @@ def render_report(content: ReportContent) -> str:
             unusable=unusable.to_dicts(),
             quality=content.responses.quality.to_dicts(),
             checks=content.checks.to_dicts(),
+            floors=_floors(content.wells),
             hazards=content.hazards.to_dicts(),
             too_coarse=_too_coarse(content.fields),
             warned=content.fields.with_columns(
@@ -142,6 +144,30 @@ _COARSE = r"pixel_size_too_coarse \([^)]*\) for [^;]*"
 
 # In a live assay without DNA stain every frame would carry this warning.
 _NO_DNA = r"nuclei: no dna channel(; )?"
+
+
+def _floors(wells: pl.DataFrame) -> list[dict[str, Any]]:
+    """Per line and arm, the neurite length that other contrast floors would give, relative to ours.
+
+    A mean over wells weighted by their length, as the sum of the lengths would be.
+    """
+    known = wells.filter(
+        (pl.col("status") == WellStatus.DONE)
+        & pl.all_horizontal(pl.col(name).is_not_null() for name in OTHER_FLOORS)
+        & (pl.col("neurite_length_total") > 0)
+    )
+    length = pl.col("neurite_length_total")
+    arm = pl.when(pl.col("control") == "vehicle").then(pl.lit("vehicle")).otherwise(pl.lit("other"))
+    return (
+        known.with_columns(arm.alias("arm"))
+        .group_by("line", "arm")
+        .agg(
+            pl.len().alias("wells"),
+            *((pl.col(name) * length).sum() / length.sum() for name in OTHER_FLOORS),
+        )
+        .sort("line", pl.col("arm") != "vehicle")
+        .to_dicts()
+    )
 
 
 def _too_coarse(fields: pl.DataFrame) -> list[str]:

@@ -51,7 +51,19 @@ def test_places_in_names(name, expected):
     assert (of.well.name, of.field, of.channel, of.z, of.time) == expected
 
 
-@pytest.mark.parametrize("name", ["B02_s1_w1_x.tif", "B02_s1_w123.tif", "figure 1.tif", "B002.tif"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "B02_s1_w1_x.tif",
+        "B02_s1_w123.tif",
+        "figure 1.tif",
+        "B002.tif",
+        # A wave behind an unknown word is not row W, nor a site row S.
+        "B02_x_w1.tif",
+        "p_B02_dapi_s1.tif",
+        "p_B02_s\u0663_w1.tif",
+    ],
+)
 def test_other_names_fit_no_pattern(name):
     assert not is_known([name])
     with pytest.raises(ScanError, match=says("names.none_fits")):

@@ -4,9 +4,10 @@ import json
 import re
 
 import polars as pl
+import pytest
 
 from imaging_service.web import charts
-from imaging_service.web.report import outlines
+from imaging_service.web.report import _floors, outlines
 
 
 def test_the_report_is_one_file_with_everything_in_it(analysed):
@@ -65,3 +66,38 @@ def test_outlines_are_the_inner_boundary():
     assert not edge[3:6, 3:6].any()
     labels[2:7, 4:7] = 2
     assert outlines(labels)[4, 3]
+
+
+def test_other_contrast_floors_are_summed_over_a_lines_wells():
+    """Per line, its vehicle wells first; one ratio per floor, weighted by the wells' length."""
+    wells = pl.DataFrame(
+        {
+            "status": ["done", "done", "done", "failed"],
+            "line": ["A", "A", "A", "A"],
+            "control": ["", "vehicle", "vehicle", "vehicle"],
+            "neurite_length_total": [100.0, 100.0, 300.0, 500.0],
+            "length_ratio_floor_0": [1.5, 1.0, 1.2, 9.0],
+            "length_ratio_floor_30": [1.0, 1.0, 1.0, 9.0],
+            "length_ratio_floor_70": [0.2, 0.6, 0.8, 9.0],
+        }
+    )
+    vehicle, other = _floors(wells)
+    assert (vehicle["arm"], vehicle["wells"], other["arm"], other["wells"]) == (
+        "vehicle",
+        2,
+        "other",
+        1,
+    )
+    assert vehicle["length_ratio_floor_0"] == pytest.approx(1.15)
+    assert vehicle["length_ratio_floor_70"] == pytest.approx(0.75)
+    assert other["length_ratio_floor_0"] == pytest.approx(1.5)
+
+
+def test_the_report_says_how_far_the_length_depends_on_the_contrast_floor(analysed):
+    html = (analysed / "report.html").read_text(encoding="utf-8")
+    measured = pl.read_parquet(analysed / "wells.parquet")
+    rows = _floors(measured)
+    assert len(rows) >= 2
+    section = html[html.index("Neurites: the contrast floor") :]
+    for row in rows:
+        assert f"<td>{row['line']}</td><td>{row['arm']}</td>" in section
