@@ -29,7 +29,7 @@ MOTORNET = ModelCard(
     " segmentation/engines/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
-MOTORNET_SHA256 = "b0d96be07bc53149b6a9dbe092f23631e1bce8917f6911dce57386b73f48a3d8"
+MOTORNET_SHA256 = "459096980c72fa183730ab7ae753ab04f34a397a882000755a4c0476c5d5f38f"
 
 _NON_COMMERCIAL = "CC-BY-NC 4.0 (training data; no commercial use)"
 _COLLECTION = "the Cellpose-SAM training collection, parts of it non-commercial"

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from imaging_service.file_pattern import FilePattern
-from imaging_service.ingest.tiff_folder import PATTERNS
+from imaging_service.ingest.names import PATTERNS
 from tests.messages import says
 
 

@@ -28,7 +28,12 @@ import torch
 from numpy.typing import NDArray
 from skimage.measure import label, regionprops
 
-from segmentation.engines.motornet.fields import normalise, scaled_shape, to_scale
+from segmentation.engines.motornet.fields import (
+    RANGE_IN_NOISE,
+    normalise,
+    scaled_shape,
+    to_scale,
+)
 from segmentation.engines.motornet.negatives import read_negatives
 from segmentation.engines.motornet.network import INPUTS, PIXEL_SIZE_UM, PROBABILITIES
 from segmentation.engines.motornet.nuclei import BLIND_PIXEL_UM, nuclei_pixel_size, read_nuclei
@@ -142,16 +147,26 @@ def harder(linear: Image, labels: Labels, rng: np.random.Generator) -> tuple[Ima
     return np.asarray(image, np.float32), labels
 
 
-def negative_sample(image: Image, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+def negative_sample(
+    image: Image, rng: np.random.Generator, dna: Image | None = None
+) -> dict[str, NDArray[np.generic]]:
     """A crop of cells without neurites, as the neurite channel: whatever is drawn there is false.
 
-    Its pixel size is not known, so that it is shown at many.
+    Their pixel size is not known, so that they are shown at many. Half of them have a DNA channel
+    (an empty one where there is no `dna`): that a channel is absent must say nothing of neurites.
     """
-    pixel = float(np.exp(rng.uniform(*np.log(_PIXELS_UM))))
-    scaled = to_scale(normalise(image), pixel / PIXEL_SIZE_UM)
+    zoom = float(np.exp(rng.uniform(*np.log(_PIXELS_UM)))) / PIXEL_SIZE_UM
+    with_dna = bool(rng.random() < 0.5)
+    scaled = to_scale(normalise(image), zoom)
+    window = _random_window(scaled.shape, rng)
     planes = np.zeros((len(INPUTS), SIDE, SIDE), np.float32)
-    planes[1] = _reflected(scaled[_random_window(scaled.shape, rng)])
-    return _sample(planes, {}, (False, False, True, False), (False, True, False))
+    planes[1] = _reflected(scaled[window])
+    if with_dna and dna is not None:
+        planes[0] = _reflected(to_scale(normalise(dna), zoom)[window])
+    elif with_dna:
+        grain = rng.standard_normal((SIDE, SIDE)).astype(np.float32)
+        planes[0] = grain / np.float32(RANGE_IN_NOISE * np.exp(rng.uniform(0, 1.5)))
+    return _sample(planes, {}, (False, False, True, False), (with_dna, True, False))
 
 
 def _random_window(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, slice]:
@@ -333,17 +348,19 @@ def main() -> None:
                 )
             )
     # A picture of nuclei has no neurites either.
-    pictures = [(n, i) for n, i, _ in read_nuclei(arguments.nuclei, "training")]
+    pictures: list[tuple[str, Image, Image | None]] = [
+        (n, i, None) for n, i, _ in read_nuclei(arguments.nuclei, "training")
+    ]
     crops = [1] * len(pictures)
     for one in read_negatives(arguments.negatives, "training"):
         pictures.append(one)
         crops.append(2 * arguments.crops)
-    for (name, image), count in zip(pictures, crops, strict=True):
+    for (name, image, dna), count in zip(pictures, crops, strict=True):
         for crop in range(count):
             rng = np.random.default_rng([arguments.seed, zlib.crc32(name.encode()), crop])
             jobs.append(
                 (
-                    partial(negative_sample, image, rng),
+                    partial(negative_sample, image, rng, dna),
                     arguments.out / f"negative-{name[:40]}-{crop}.npz",
                 )
             )

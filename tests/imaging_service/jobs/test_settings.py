@@ -154,7 +154,7 @@ class Capture:
         return self.values
 
     def scan(self, protocol):
-        def plan_scan(_, acquisition):
+        def plan_scan(_, acquisition, limits):
             self.values |= {f"scan.{k}": v for k, v in acquisition}
             raise ReachedError
 

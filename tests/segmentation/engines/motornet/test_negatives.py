@@ -25,7 +25,7 @@ def test_pictures_are_read_in_name_order_by_part(tmp_path):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((8, 8), n, np.uint8))
     (tmp_path / "README.md").write_text("no picture")
     read = {
-        part: {name: float(image[0, 0]) for name, image in read_negatives([tmp_path], part)}
+        part: {name: float(image[0, 0]) for name, image, _ in read_negatives([tmp_path], part)}
         for part in ("training", "test")
     }
     assert not set(read["training"]) & set(read["test"])
@@ -42,3 +42,27 @@ def test_a_broken_picture_is_named(tmp_path):
     (tmp_path / names[0]).write_bytes(b"no png")
     with pytest.raises(FileNotFoundError, match=names[0]):
         list(read_negatives([tmp_path], "training"))
+
+
+@pytest.mark.parametrize(
+    ("picture", "dna"),
+    [
+        ("Channel1-03-A-03.tif", "Channel2-03-A-03.tif"),
+        ("01_POS002_F.TIF", "01_POS002_D.TIF"),
+        ("01_POS002_R.TIF", "01_POS002_D.TIF"),
+        ("AS_09125_050116030001_D03f00d2.tif", "AS_09125_050116030001_D03f00d0.tif"),
+    ],
+)
+def test_a_picture_brings_its_dna_channel_which_is_no_picture_of_its_own(tmp_path, picture, dna):
+    cv2.imwrite(str(tmp_path / picture), np.full((8, 8), 3, np.uint8))
+    cv2.imwrite(str(tmp_path / dna), np.full((8, 8), 9, np.uint8))
+    ((name, image, other),) = [
+        one for part in ("training", "test") for one in read_negatives([tmp_path], part)
+    ]
+    assert (name, image[0, 0], other[0, 0]) == (picture.rpartition(".")[0], 3, 9)
+
+
+def test_a_picture_without_dna_has_none(tmp_path):
+    cv2.imwrite(str(tmp_path / "AS_09047_O07f00d2.png"), np.full((8, 8), 3, np.uint8))
+    read = [one for part in ("training", "test") for one in read_negatives([tmp_path], part)]
+    assert [dna for _, _, dna in read] == [None]

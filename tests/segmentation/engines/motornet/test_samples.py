@@ -135,14 +135,32 @@ def test_harder_pictures_keep_every_nucleus_and_its_place():
 
 
 def test_a_picture_without_neurites_teaches_that_there_are_none():
+    """With a DNA channel as often as without: its absence must say nothing of neurites."""
     image = np.random.default_rng(0).normal(100, 3, (300, 300)).astype(np.float32)
     cv2.circle(image, (150, 150), 40, 400.0, -1)
-    sample = negative_sample(image, np.random.default_rng(1))
-    assert sample["known"].tolist() == [False, False, True, False]
-    assert sample["present"].tolist() == [False, True, False]
-    assert not sample["truth"].any()
-    assert sample["image"][1].max() > 0.5
-    assert not sample["image"][[0, 2]].any()
+    with_dna = 0
+    for seed in range(60):
+        sample = negative_sample(image, np.random.default_rng(seed), image[::-1].copy())
+        assert sample["known"].tolist() == [False, False, True, False]
+        assert sample["present"][1:].tolist() == [True, False]
+        assert not sample["truth"].any()
+        assert sample["image"][1].max() > 0.5
+        assert sample["image"][0].any() == sample["present"][0]
+        with_dna += bool(sample["present"][0])
+    assert 18 < with_dna < 42
+
+
+def test_an_empty_dna_channel_is_noise_without_nuclei():
+    image = np.random.default_rng(0).normal(100, 3, (300, 300)).astype(np.float32)
+    planes = [
+        sample["image"][0].astype(float)
+        for seed in range(20)
+        if (sample := negative_sample(image, np.random.default_rng(seed)))["present"][0]
+    ]
+    assert len(planes) > 3
+    for plane in planes:
+        assert 0.01 < plane.std() < 0.1
+        assert abs(plane.mean()) < 0.01
 
 
 def test_neurites_dimmer_than_half_the_median_are_left_open():
