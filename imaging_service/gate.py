@@ -47,9 +47,12 @@ def checkpoint_of(engine: str) -> Path | None:
 
     A name without a slash is a file too where one of that name lies in the working folder.
     """
-    _, _, model = engine.partition(":")
+    kind, _, model = engine.partition(":")
     if not model:
         return None
+    # No model of motornet is published: what follows is always a path.
+    if kind == "motornet":
+        return Path(model)
     if "\x00" in model or len(model) > 255 or "/" in model or "\\" in model:
         return Path(model)
     return Path(model) if Path(model).exists() or "." in model else None

@@ -37,6 +37,7 @@ MEANINGS = {
     428: "The correction does not say in If-Match which version it corrects.",
     500: "The service failed unexpectedly; its log says where and why.",
     503: "The machine is at fault (database, disk, no free place); the same request may succeed.",
+    507: "The service's disk cannot hold what is announced.",
 }
 EVERYWHERE = described(400, 403, 404, 405, 413, 422, 500, 503)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.requests import ClientDisconnect
 
 from imaging_service.api.access import SettingsDep
+from imaging_service.api.problems import described
 from imaging_service.errors import UploadIncomplete, UploadRefused
 from imaging_service.schemas import BlobState, UploadBegun, UploadedScan, UploadManifest
 from imaging_service.store.uploads import UploadStore
@@ -16,7 +17,12 @@ from imaging_service.store.uploads import UploadStore
 router = APIRouter(tags=["uploads"])
 
 
-@router.post("/uploads", summary="Begin or continue an upload", status_code=201)
+@router.post(
+    "/uploads",
+    summary="Begin or continue an upload",
+    status_code=201,
+    responses=described(507),
+)
 def begin_upload(manifest: UploadManifest, settings: SettingsDep) -> UploadBegun:
     """Keep the list of a scan's files, and say which contents are missing.
 
@@ -44,7 +50,7 @@ def get_blob(sha256: str, settings: SettingsDep) -> BlobState:
             "required": True,
         }
     },
-    responses={409: {"description": "The content ended early: what has arrived is kept."}},
+    responses=described(409),
 )
 async def put_blob(
     sha256: str,
@@ -67,7 +73,11 @@ async def put_blob(
         raise UploadIncomplete("the connection was cut; what has arrived is kept") from error
 
 
-@router.post("/uploads/{upload}/commit", summary="Make a complete upload a scan")
+@router.post(
+    "/uploads/{upload}/commit",
+    summary="Make a complete upload a scan",
+    responses=described(409),
+)
 def commit_upload(upload: str, settings: SettingsDep) -> UploadedScan:
     """The scan's folder on the server, to be submitted. 409 while a file is missing."""
     return UploadedScan(scan=str(UploadStore(settings.data_dir).commit(upload)))

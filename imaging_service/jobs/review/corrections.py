@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from phenotypes.statistics.multiple_testing import with_q_values
 from plate_maps import Well
 from segmentation import Field, Segmentation
 from segmentation.field import Labels
+from segmentation.filters.contrast import OTHER_FLOORS
 from segmentation.filters.margins import clipped
 
 OUTSIDE = "neurites_outside_of_culture"
@@ -236,11 +237,15 @@ def _measured(
     well = Well.parse(name)
     pixels, roles, _ = plates.read_field(record.plate, well, number, frame)
     raw = camera_field(pixels, roles, record.pixel_size_um, protocol)
-    labels = log.labels(read_labels(folder.labels, well, number, frame), name, number, frame=frame)
+    engine_s = read_labels(folder.labels, well, number, frame)
+    labels = log.labels(engine_s, name, number, frame=frame)
     check_cells(labels, f"well {name}, field {number}")
     field = calibration.illumination.correct(raw)
+    segmentation = _on_culture(labels, field)
+    if NEURITES in labels and np.array_equal(labels[NEURITES], engine_s[NEURITES]):
+        segmentation = replace(segmentation, figures=_figures(folder, place))
     measured = with_well(
-        measure(field, _on_culture(labels, field), protocol.measurement, raw),
+        measure(field, segmentation, protocol.measurement, raw),
         name,
         number,
         frame,
@@ -253,6 +258,18 @@ def _measured(
     for table, path in ((measured.cells, cells), (measured.field, fields)):
         write_table(table, path.with_suffix(""), csv=False)
     return measured.cells, measured.field
+
+
+def _figures(folder: RunFolder, place: tuple[str, int, int]) -> dict[str, float]:
+    """What the engine said of the contrast of the neurites that it drew."""
+    name, number, frame = place
+    table = read_table(folder.root / "fields.parquet")
+    known = [column for column in OTHER_FLOORS if column in table.columns]
+    row = table.filter(
+        (pl.col("well") == name) & (pl.col("field") == number) & (pl.col("frame") == frame)
+    )
+    values = row.select(known).row(0, named=True) if len(row) else {}
+    return {column: value for column, value in values.items() if value is not None}
 
 
 def _on_culture(labels: dict[str, Labels], field: Field) -> Segmentation:

@@ -64,6 +64,7 @@ def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
     assert calibration.fields == ("B02 field 1", "B03 field 1", "C02 field 1")
     assert calibration.notes == ()
     assert set(calibration.thresholds) == {
+        "neurite_contrast",
         "nuclei_floor",
         "soma",
         "neurite_low",

@@ -410,6 +410,8 @@ def test_a_rejected_track_stays_the_neuron_that_was_pointed_at(reviewed):
         session.reject_track(10_000, "nobody")
 
 
+# napari's own colour maps.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_reviewer_sees_the_film_with_its_tracks(reviewed):
     session, _, labels = reviewed
     session.go_to_frame(3)

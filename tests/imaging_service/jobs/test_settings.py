@@ -205,11 +205,13 @@ class Capture:
 
         for module in (well, corrections):
             self.patch.setattr(module.plates, "read_field", lambda *_: (pixels, roles, 0.5))
-        self.patch.setattr(well, "convert_well", lambda _: 1)
+        self.patch.setattr(well, "convert_well", lambda *_: 1)
         self.patch.setattr(well, "segment_all", lambda _, f: (Segmentation({}, "t") for _ in f))
         self.patch.setattr(well, "measure", reach("measure"))
         self.patch.setattr(well, "_refuse_blank", lambda *_: None)
-        run = SimpleNamespace(labels=self.folder / "labels.zarr")
+        run = SimpleNamespace(
+            labels=self.folder / "labels.zarr", cancelled=self.folder / "cancelled"
+        )
         with pytest.raises(ReachedError):
             well._process(run, task, lit, None)
         self.patch.setattr(corrections, "measure", reach("remeasure"))
