@@ -120,7 +120,7 @@ notebooks: $(VENV)/.dev
 	cd docs/notebooks && ../../$(BIN)/jupyter nbconvert --log-level WARN --execute --to markdown --output-dir ../../build/notebooks *.ipynb
 
 # The pages lie under build/pages as in the repository, so that one link serves both.
-PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs examples benchmarks/README.md segmentation/engines/motornet/weights/README.md
+PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs examples benchmarks/README.md benchmarks/traces/README.md segmentation/engines/motornet/weights/README.md
 
 site: notebooks
 	rm -rf build/pages build/site
