@@ -113,6 +113,9 @@ class Cuts(httpx.BaseTransport):
         self.rng, self.cuts = np.random.default_rng(seed), 0
         self.lock = threading.Lock()
 
+    def close(self):
+        self.inner.close()
+
     def handle_request(self, request):
         with self.lock:
             cut = request.method == "PUT" and self.rng.random() < self.share
