@@ -12,7 +12,7 @@ XML = '<a:R xmlns:a="u"><a:I a:k="1"><a:T> text </a:T><a:T>second</a:T></a:I></a
 
 def test_namespaces_are_dropped(tmp_path):
     (tmp_path / "x.xml").write_text(XML)
-    read = {name: element for name, element in elements(tmp_path / "x.xml", Limits())}  # noqa: C416
+    read = dict(elements(tmp_path / "x.xml", Limits()))
     assert list(read) == ["T", "I", "R"]
     assert attributes(read["I"]) == {"k": "1"}
     assert children(read["I"]) == {"T": "text"}
