@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from imaging_service.file_pattern import FilePattern
@@ -19,10 +17,9 @@ from tests.messages import says
         (PATTERNS["cellvoyager"], 5_000 * "_A01_T1F1L1A1Z1C1"),
     ],
 )
-def test_no_pattern_takes_long_over_any_name(pattern, name):
-    started = time.process_time()
+def test_no_pattern_takes_for_ever_over_any_name(pattern, name):
+    # Where a pattern is tried backwards and forwards, as in Python's `re`, this never ends.
     assert FilePattern(pattern).match(name) is None
-    assert time.process_time() - started < 1
 
 
 def test_groups_come_by_name_and_those_that_took_no_part_are_none():
