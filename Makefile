@@ -106,9 +106,9 @@ NUCLEI := $(wildcard ../shared/data/nuclei_dsb2018)
 
 bench: $(VENV)/.dev
 	$(BIN)/imaging-service bench segmentation --out bench-output $(if $(NUCLEI),--nuclei $(NUCLEI))
-	$(BIN)/python benchmarks/latency.py
-	$(BIN)/python benchmarks/recovery.py --seeds 20
-	$(BIN)/python -m benchmarks.matrix --out bench-output
+	$(BIN)/python -m benchmarks.speed.latency
+	$(BIN)/python -m benchmarks.inference.recovery --seeds 20
+	$(BIN)/python -m benchmarks.masks.matrix --out bench-output
 
 docs: $(VENV)/.service
 	$(BIN)/python -c "from phenotypes.columns.dictionary import markdown; print(markdown(), end='')" > docs/columns.md

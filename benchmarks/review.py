@@ -1,6 +1,6 @@
 """How long a reviewer waits, and how much memory a long queue needs, in napari with the plug-in.
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/review.py [--wells 384]
+    xvfb-run -a -s "-screen 0 1600x1000x24" python -m benchmarks.review [--wells 384]
 
 Six wells with one 2160² field of four channels are drawn and analysed (engine `classical`); the
 other wells of the plate are links to them. Every figure is of the real widget, until Qt has nothing
@@ -219,7 +219,8 @@ def main() -> None:
         server, url, run_id = serve(folder, run)
         measure = [
             sys.executable,
-            __file__,
+            "-m",
+            "benchmarks.review",
             "--inside",
             str(run),
             url,

@@ -1,6 +1,6 @@
 """Do the queue's scores tell worse fields from better ones?
 
-    python benchmarks/review_queue.py ../shared/data/nuclei_dsb2018
+    python -m benchmarks.review_queue ../shared/data/nuclei_dsb2018
 
 On annotated nuclei that the engine was not trained on. For each image: the engine's F1 against the
 annotation, its F1 against the classical engine (the second opinion), and the 10th percentile of its

@@ -23,7 +23,8 @@ Point = tuple[float, float]
 Painted = dict[str, NDArray[np.integer[Any]]]
 
 # A stroke is this wide, and at least so many pixels: of a narrower line thinning would take the
-# corners off, of a wider one two neurites side by side would become one (`benchmarks/tracing.py`).
+# corners off, of a wider one two neurites side by side would become one
+# (`benchmarks/masks/tracing.py`).
 STROKE_UM, STROKE_LEAST_PX = 1.5, 3.0
 # The eraser is wide enough to hit a neurite, and narrow enough to spare the next.
 ERASER_UM = 5.0

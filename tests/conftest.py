@@ -26,7 +26,7 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 def pytest_configure(config: pytest.Config) -> None:
     """One thread in each of several processes, as wells are analysed: they share the cores."""
     if hasattr(config, "workerinput"):
-        from imaging_service.jobs.processes import limit_threads
+        from imaging_service.jobs.parallel.processes import limit_threads
 
         limit_threads(1)
 

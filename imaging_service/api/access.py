@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from sqlmodel import Session
 
 from imaging_service.database.session import database_engine
-from imaging_service.jobs.apart import Apart
+from imaging_service.jobs.parallel.apart import Apart
 from imaging_service.settings import Settings
 
 

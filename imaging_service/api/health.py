@@ -13,7 +13,7 @@ from imaging_service.api.access import SettingsDep
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import WorkerRow
 from imaging_service.errors import Busy
-from imaging_service.jobs.away import shortage
+from imaging_service.jobs.parallel.away import shortage
 from imaging_service.schemas import Health, WorkerState
 from imaging_service.settings import Settings
 

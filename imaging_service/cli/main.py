@@ -165,7 +165,7 @@ def growth(
     ],
 ) -> None:
     """Write RUN/growth.csv: growth-rate inhibition per well, for cells that divide."""
-    from imaging_service.jobs.growth import write_growth
+    from imaging_service.jobs.films.growth import write_growth
 
     table = write_growth(run, dosing)
     for status, count in table["status"].value_counts(sort=True).iter_rows():

@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError, damaged
 from imaging_service.gate import inspect
+from imaging_service.ingest.images.scan_files import scan_files
 from imaging_service.ingest.losses import with_losses
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
-from imaging_service.ingest.scan_files import scan_files
 from imaging_service.protocol import Acquisition
 
 ENTRY_POINT_GROUP = "motor_neuron.readers"
 
 BUILT_IN: dict[str, str] = {
-    "cellvoyager": "imaging_service.ingest.cellvoyager:CellVoyagerReader",
-    "harmony": "imaging_service.ingest.harmony:HarmonyReader",
-    "ome-zarr": "imaging_service.ingest.ome_zarr:OmeZarrReader",
-    "tiff": "imaging_service.ingest.tiff_folder:TiffFolderReader",
+    "cellvoyager": "imaging_service.ingest.formats.cellvoyager:CellVoyagerReader",
+    "harmony": "imaging_service.ingest.formats.harmony:HarmonyReader",
+    "ome-zarr": "imaging_service.ingest.formats.ome_zarr:OmeZarrReader",
+    "tiff": "imaging_service.ingest.formats.tiff_folder:TiffFolderReader",
 }
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from imaging_service.errors import MachineError, Unavailable
 from imaging_service.files import only_one, sweep
-from imaging_service.jobs.network import NetworkProcess, is_served, uses_gpu
-from imaging_service.jobs.processes import (
+from imaging_service.jobs.parallel.network import NetworkProcess, is_served, uses_gpu
+from imaging_service.jobs.parallel.processes import (
     prepare_heaps,
     start_worker,
     thread_count,

@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 
 from imaging_service.errors import ImageError, ScanError
-from imaging_service.jobs.engine import load_engine
 from imaging_service.jobs.light import correction
+from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, save
 from imaging_service.jobs.scan import camera_field, read_planes
 from phenotypes.cells.image_quality import focus_slope

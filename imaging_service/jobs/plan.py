@@ -11,10 +11,10 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.digests import combine, file_digests, file_states
+from imaging_service.ingest.images.digests import combine, file_digests, file_states
 from imaging_service.ingest.plan import Announced, Limits, by_well, plan_digest
-from imaging_service.jobs.engine import load_engine
-from imaging_service.jobs.hours import Clock, read_clock
+from imaging_service.jobs.films.hours import Clock, read_clock
+from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import (
     RECORDS,
     RunFolder,

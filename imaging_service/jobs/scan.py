@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError
 from imaging_service.ingest import PlatePlan, reader_named
-from imaging_service.ingest.digests import as_submitted
+from imaging_service.ingest.images.digests import as_submitted
 from imaging_service.ingest.plan import ImageRef, Limits
-from imaging_service.jobs.away import reachable
+from imaging_service.jobs.parallel.away import reachable
 from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import AssayProtocol
 from segmentation import Field

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from imaging_service.errors import Cancelled, ImageError, MachineError, ServiceError
 from imaging_service.files import staged
 from imaging_service.ingest.losses import loss_of
-from imaging_service.jobs.engine import load_engine
-from imaging_service.jobs.film import follow_well, frame_hours
+from imaging_service.jobs.films.film import follow_well, frame_hours
+from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,

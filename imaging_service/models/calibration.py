@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imaging_service.errors import EngineError, ModelRefused, StoreError
-from imaging_service.jobs.engine import load_engine
+from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
 from imaging_service.jobs.review.reviewed import reviewed_fields
 from imaging_service.models.fields import TracedField, traced_fields

@@ -24,8 +24,9 @@ from segmentation import Segmentation
 from segmentation.field import Labels
 
 # Bias up to which a phenotype has not moved, in the unit of its comparison: at least three times
-# what turning the same fields by a quarter moves (1.2 %, 0.005, 0.03: benchmarks/promotion.py), and
-# for an EC50 a factor of 1.26, well under the factor of 3 between usual doses.
+# what turning the same fields by a quarter moves (1.2 %, 0.005, 0.03:
+# benchmarks/masks/promotion.py), and for an EC50 a factor of 1.26, well under the factor of 3
+# between usual doses.
 MARGINS = {
     "live_density": (5.0, "%"),
     "neurite_length_density": (5.0, "%"),

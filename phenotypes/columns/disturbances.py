@@ -4,7 +4,7 @@ Strategy. Columns that rest on the same measurement are one group with one toler
 names the groups that it may move, and why, or that are withheld, and with which words; every other
 group must stay as it was. So a new column has an expectation as soon as it is in a group, and a new
 disturbance needs no more than what is right about it. The table is kept true by
-`benchmarks/matrix.py`, which draws a plate for each disturbance and measures it.
+`benchmarks/masks/matrix.py`, which draws a plate for each disturbance and measures it.
 """
 
 from __future__ import annotations

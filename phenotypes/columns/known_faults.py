@@ -1,6 +1,6 @@
 """Cells of the matrix of disturbances that are known not to hold yet, each with its fault.
 
-A mark goes once its fault is mended: `benchmarks/matrix.py` fails for a mark on a cell that holds,
+A mark goes once its fault is mended: `benchmarks/masks/matrix.py` fails for a mark on a cell that holds,
 as for a cell that does not hold and has no mark.
 """
 

@@ -3,8 +3,8 @@
 From two batches on the error is that between batches, as for every other phenotype of a line
 (Student's t): it holds what wells and neurons add. Within one batch it is that between wells, and
 the interval is never narrower than the model's, which takes neurons as independent (normal
-distribution). By simulation (`benchmarks/survival.py`) both cover 94 to 98 %; the widest of all
-three would cover 99 % of three batches that do not differ, and find less.
+distribution). By simulation (`benchmarks/inference/survival.py`) both cover 94 to 98 %; the widest
+of all three would cover 99 % of three batches that do not differ, and find less.
 
 Between wells: the values of wells are regressed on stratum and arm, each with its weight, and the
 error is that of the arm with wells − strata − 1 degrees of freedom: two wells against two leave 2.

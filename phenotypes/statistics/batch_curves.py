@@ -313,7 +313,7 @@ def _covariance(
         clustered = groups / (groups - 1) * scores.T @ scores
         # The scatter of batches that agree better than their points let them do is luck, and the t
         # of 2 degrees is twice as wide: then the interval is that of the points. It covers 94 %
-        # or more whatever three batches differ by (`benchmarks/curves.py`).
+        # or more whatever three batches differ by (`benchmarks/inference/curves.py`).
         if clustered[2, 2] > _AGREE * points[2, 2]:
             between = float(np.sqrt(clustered[2, 2]))
         # The larger of the two for each parameter; correlations from the points, since a few

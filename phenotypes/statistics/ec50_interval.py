@@ -25,7 +25,7 @@ from scipy import optimize, special
 Real = NDArray[np.float64]
 ALPHA = 0.05
 # Standard errors between the EC50 and the outermost tested dose from which it is published; chosen
-# by `benchmarks/curves.py`.
+# by `benchmarks/inference/curves.py`.
 INSIDE = 1.5
 _FAR = 6.0
 

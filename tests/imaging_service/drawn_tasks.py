@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import tifffile
 
-from imaging_service.ingest.digests import file_digests
+from imaging_service.ingest.images.digests import file_digests
 from imaging_service.ingest.plan import ImageRef, PlatePlan
 from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import parse_protocol

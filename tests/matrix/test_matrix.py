@@ -1,4 +1,4 @@
-"""A part of the matrix, measured on small drawn plates; `benchmarks/matrix.py` fills all of it."""
+"""A part of the matrix, measured on small drawn plates; `benchmarks/masks/matrix.py` fills all of it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from imaging_service import __version__
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import WorkerRow
 from imaging_service.files import remove
-from imaging_service.jobs.away import shortage
+from imaging_service.jobs.parallel.away import shortage
 from imaging_service.settings import Settings
 
 BEAT_S = 5.0

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from imaging_service.errors import Forbidden, MachineError, Unavailable
-from imaging_service.jobs.away import cause
-from imaging_service.jobs.network import NetworkProcess, uses_gpu
-from imaging_service.jobs.processes import HEAP, set_up, thread_count, worker_count
+from imaging_service.jobs.parallel.away import cause
+from imaging_service.jobs.parallel.network import NetworkProcess, uses_gpu
+from imaging_service.jobs.parallel.processes import HEAP, set_up, thread_count, worker_count
 from imaging_service.settings import Settings
 
 # Of a process before it starts.

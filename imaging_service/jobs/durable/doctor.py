@@ -13,9 +13,9 @@ from sqlmodel import Session, select
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import WorkerRow
 from imaging_service.errors import ServiceError
-from imaging_service.jobs.away import shortage
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.jobs.durable.store import prove_store
+from imaging_service.jobs.parallel.away import shortage
 from imaging_service.settings import Settings
 
 # A worker says every five seconds that it lives; clocks that differ by more mislead who reads it.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from imaging_service.errors import Cancelled, MachineError, Unavailable
-from imaging_service.jobs.away import cause, shortage
+from imaging_service.jobs.parallel.away import cause, shortage
 
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0

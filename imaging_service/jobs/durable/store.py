@@ -11,7 +11,7 @@ from imaging_service.database.session import database_engine
 from imaging_service.database.tables import StoreRow
 from imaging_service.errors import Forbidden, StoreError
 from imaging_service.files import write_bytes
-from imaging_service.jobs.away import cause
+from imaging_service.jobs.parallel.away import cause
 from imaging_service.settings import Settings
 
 

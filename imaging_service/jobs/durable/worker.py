@@ -13,7 +13,6 @@ import time
 import sqlalchemy as sa
 
 from imaging_service.files import locked
-from imaging_service.jobs.away import shortage
 from imaging_service.jobs.durable.alive import Beat, name_of, sweep_orphans
 from imaging_service.jobs.durable.opening import (
     APPLICATION_VERSION,
@@ -23,6 +22,7 @@ from imaging_service.jobs.durable.opening import (
     prepare_database,
 )
 from imaging_service.jobs.durable.store import prove_store
+from imaging_service.jobs.parallel.away import shortage
 from imaging_service.settings import Settings, settings
 
 _SUPERVISED = "IMAGING_SERVICE_SUPERVISED"

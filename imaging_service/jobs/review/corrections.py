@@ -25,7 +25,7 @@ import polars as pl
 from imaging_service.errors import NotFound, StoreError
 from imaging_service.files import only_one, write_bytes
 from imaging_service.jobs.curves import other_curves, write_curves
-from imaging_service.jobs.film import follow_again
+from imaging_service.jobs.films.film import follow_again
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
 from imaging_service.jobs.scan import camera_field
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate

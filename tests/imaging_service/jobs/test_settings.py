@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from imaging_service.jobs import engine, film, plan, summary, well
+from imaging_service.jobs import plan, summary, well
+from imaging_service.jobs.films import film
+from imaging_service.jobs.parallel import engine
 from imaging_service.jobs.review import corrections, results
 from imaging_service.protocol import AssayProtocol, keys_of, parse_protocol, sections
 from phenotypes.cells.measure import MeasureSettings

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.power import Design, components_of
+from benchmarks.inference.power import Design, components_of
 from imaging_service.web.charts import svg
 from imaging_service.web.power_charts import power_picture
 from phenotypes.screens.power import Question, power_table

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from benchmarks.power import (
+from benchmarks.inference.power import (
     Design,
     components_of,
     drawn_effects,

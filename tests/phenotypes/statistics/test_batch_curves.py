@@ -37,7 +37,7 @@ def test_intervals_cover_in_both_directions_though_batches_differ(span):
     fitted = [r for r in found if r.model == "hill4"]
     assert {r.direction for r in fitted} == {"ascending" if span > 0 else "descending"}
     # Batches that agree better than their points have the interval of the points: 94.4 % at the
-    # least, by `benchmarks/curves.py`; 95 % and less three standard errors of 200 here.
+    # least, by `benchmarks/inference/curves.py`; 95 % and less three standard errors of 200 here.
     assert sum((r.ec50_low or 0) <= 1e-6 <= (r.ec50_high or 1) for r in fitted) >= 0.9 * len(found)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from benchmarks.potency import DOSES, WELLS, pair
+from benchmarks.inference.potency import DOSES, WELLS, pair
 from phenotypes.statistics.hill import occupancy
 from phenotypes.statistics.potency import Ladder, potency_shift
 

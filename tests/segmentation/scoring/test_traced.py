@@ -1,4 +1,4 @@
-"""The honest metric of benchmarks/neurites.py, on lines of known length and place."""
+"""The honest metric of benchmarks/masks/neurites.py, on lines of known length and place."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.false_neurites import BODIES, KINDS, kinds
-from benchmarks.neurites import (
+from benchmarks.masks.false_neurites import BODIES, KINDS, kinds
+from benchmarks.masks.neurites import (
     Score,
     Skeleton,
     baseline,
@@ -17,7 +17,7 @@ from benchmarks.neurites import (
     score,
     skeleton,
 )
-from benchmarks.traced import TRACES, drawn, read_traces, traced_field
+from benchmarks.masks.traced import TRACES, drawn, read_traces, traced_field
 from phenotypes.cells.neurites import trace
 from phenotypes.cells.skeleton import skeleton_graph
 from segmentation import Field

@@ -8,7 +8,7 @@ from distributed.scheduler import KilledWorker
 
 from imaging_service.errors import Forbidden, MachineError
 from imaging_service.jobs.durable.cluster import Cluster
-from imaging_service.jobs.processes import HEAP
+from imaging_service.jobs.parallel.processes import HEAP
 from imaging_service.settings import Settings
 from tests.messages import says
 

@@ -1,0 +1,1 @@
+"""Level, coverage and power of what is published."""

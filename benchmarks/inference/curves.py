@@ -1,0 +1,158 @@
+"""Dose-response curves against generators of their own: level, coverage and power.
+
+    python -m benchmarks.inference.curves --plates 300            # all parts; --part NAME for one
+
+Every part prints one line per design. A design is 8 vehicle wells and 3 wells at each of 8 doses
+half a decade apart, or the means of such plates over batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+
+from phenotypes.statistics.batch_curves import fit_batches
+from phenotypes.statistics.dose_response import fit
+
+DOSES = 1e-5 / np.sqrt(10) ** np.arange(7, -1, -1)
+PLATE = np.concatenate([np.zeros(8), np.repeat(DOSES, 3)])
+LADDER = np.concatenate([[0.0], DOSES])
+WELLS = np.array([8.0, *[3.0] * 8])
+TOP = float(DOSES[-1])
+
+
+def hill(dose: np.ndarray, ec50: float, slope: float) -> np.ndarray:
+    """Share of the effect; infinite slopes are cliffs."""
+    x = np.where(dose > 0, dose, 1.0)
+    with np.errstate(over="ignore"):
+        return np.where(dose > 0, 1 / (1 + (ec50 / x) ** slope), 0.0)
+
+
+def cliffs(rng: np.random.Generator, plates: int) -> None:
+    """Does the interval cover an EC50 anywhere between two doses? Exact 0/1 data included."""
+    for sd in (0.0, 2.5, 10.0):
+        for share in (0.05, 0.5, 0.95):
+            ec50 = DOSES[2] * (DOSES[3] / DOSES[2]) ** share
+            covered = shown = 0
+            for _ in range(plates if sd else 1):
+                y = np.where(ec50 < PLATE, 0.0, 1.0) * 95 + 5 + rng.normal(0, sd, len(PLATE))
+                curve = fit(PLATE, y)
+                shown += curve.ec50 is not None
+                covered += (curve.ec50_low or 0) <= ec50 <= (curve.ec50_high or np.inf)
+            n = plates if sd else 1
+            print(
+                f"cliff at {share:.0%} of the gap, SD {sd:g}: interval covers"
+                f" {covered / n:.1%}, EC50 given {shown / n:.1%}"
+            )
+
+
+SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Hill, slope 1.2": lambda d: 100 - 70 * hill(d, 3e-7, 1.2),
+    "Hill, slope 3": lambda d: 100 - 70 * hill(d, 3e-7, 3.0),
+    "Hill, slope 0.6": lambda d: 100 + 70 * hill(d, 3e-7, 0.6),
+    "cliff": lambda d: 100 - 70.0 * (d > 3e-7),
+    "bell of 50": lambda d: 100 + 50 * hill(d, 3e-8, 1.5) - 50 * hill(d, 1e-6, 2.0),
+    "bell of 25": lambda d: 100 + 25 * hill(d, 3e-8, 1.5) - 25 * hill(d, 1e-6, 2.0),
+    "hormesis of 40": lambda d: 100 + 40 * hill(d, 5e-9, 1.5) - 110 * hill(d, 2e-6, 2.0),
+    "hormesis of 20": lambda d: 100 + 20 * hill(d, 1e-8, 1.5) - 90 * hill(d, 2e-6, 2.0),
+    "two steps down": lambda d: 100 - 40 * hill(d, 2e-8, 3.0) - 40 * hill(d, 3e-6, 3.0),
+    "nothing": lambda d: 100 + 0 * d,
+}
+
+
+def shapes(rng: np.random.Generator, plates: int) -> None:
+    """Which status do bells and steps get, and do effects at the top dose cover?"""
+    for noise in ("constant SD of 10", "SD of 10 % of the mean"):
+        for name, mean in SHAPES.items():
+            at_wells = mean(PLATE)
+            true = float(mean(LADDER)[-1] - 100)
+            counts: dict[str, int] = {}
+            missed = 0
+            for seed in range(plates):
+                sd = 10.0 if noise.startswith("constant") else 0.1 * at_wells
+                curve = fit(PLATE, at_wells + rng.normal(0, 1, len(PLATE)) * sd, seed=seed)
+                counts[curve.status] = counts.get(curve.status, 0) + 1
+                if curve.effect_low is not None and curve.effect_high is not None:
+                    missed += not curve.effect_low <= true <= curve.effect_high
+            shares = ", ".join(f"{s} {n / plates:.1%}" for s, n in sorted(counts.items()))
+            print(f"{noise}, {name}: {shares}; effect at the top missed {missed / plates:.1%}")
+
+
+def top_dose(rng: np.random.Generator, plates: int) -> None:
+    """EC50s near the top dose: are those that are published biased, and do intervals cover?"""
+    for slope, times in (
+        *((1.0, t) for t in (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0)),
+        *((2.0, t) for t in (0.1, 0.3, 1.0)),
+    ):
+        report(rng, plates, times * TOP, slope, f"slope {slope:g}, {times:g} × top dose")
+    for times in (0.5, 1.5):
+        report(rng, plates, times * DOSES[0], 1.0, f"slope 1, {times:g} × lowest dose")
+
+
+def report(rng: np.random.Generator, plates: int, ec50: float, slope: float, name: str) -> None:
+    """Share published, their bias and coverage, and coverage of all intervals, open ends too."""
+    published, covered, all_covered, curves = [], 0, 0, 0
+    for seed in range(plates):
+        y = 100 - 70 * hill(PLATE, ec50, slope) + rng.normal(0, 8, len(PLATE))
+        curve = fit(PLATE, y, seed=seed)
+        if curve.model != "hill4":
+            continue
+        curves += 1
+        inside = (curve.ec50_low or 0) <= ec50 <= (curve.ec50_high or np.inf)
+        all_covered += inside
+        if curve.ec50 is not None:
+            published.append(np.log10(curve.ec50 / ec50))
+            covered += inside
+    n = len(published)
+    bias = f"bias {np.mean(published):+.2f} decades, covered {covered / n:.1%}" if n else "–"
+    print(
+        f"{name}: {curves / plates:.1%} curves, all intervals cover"
+        f" {all_covered / max(curves, 1):.1%}; EC50 given {n / plates:.1%}, {bias}"
+    )
+
+
+def batch_means(
+    rng: np.random.Generator, batches: int, curve: np.ndarray, sd: float, shift: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Dose, response, wells and batch; treated doses of a batch are shifted alike by `shift` %."""
+    treated = (LADDER > 0) * rng.normal(0, shift, (batches, 1))
+    y = curve + treated + rng.normal(0, sd, (batches, len(LADDER))) / np.sqrt(WELLS)
+    number = np.repeat(np.arange(batches), len(LADDER))
+    return np.tile(LADDER, batches), y.ravel(), np.tile(WELLS, batches), number
+
+
+def batch_level(rng: np.random.Generator, plates: int) -> None:
+    """How often is a compound without effect a curve, and a weak one found?"""
+    for batches in (2, 3, 5):
+        for shift in (0.0, 5.0, 10.0, 20.0):
+            for span, ec50 in ((0, 1e-6), (-15, 1e-6), (-30, 1e-6), (-60, 1e-6), (-30, 2e-9)):
+                curve = 100 + span * hill(LADDER, ec50, 1.2)
+                found = sum(
+                    fit_batches(*batch_means(rng, batches, curve, 5.0, shift)).p_value < 0.05
+                    for _ in range(plates)
+                )
+                print(
+                    f"{batches} batches, shift {shift:g} %, span {span} at {ec50:g}:"
+                    f" {found / plates:.1%} curves"
+                )
+
+
+PARTS = {"cliffs": cliffs, "shapes": shapes, "top": top_dose, "batches": batch_level}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--plates", type=int, default=300)
+    parser.add_argument("--part", choices=sorted(PARTS))
+    arguments = parser.parse_args()
+    for name, part in PARTS.items():
+        if arguments.part in (None, name):
+            part(np.random.default_rng(0), arguments.plates)
+
+
+if __name__ == "__main__":
+    main()

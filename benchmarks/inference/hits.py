@@ -1,0 +1,195 @@
+"""Hits of a screen and statements across donors: level, coverage, false discoveries and power.
+
+    python -m benchmarks.inference.hits --screens 20
+
+The audit's designs with generators of this file's own. `screen`: 20 lines × 30 compounds in three
+batches that all lines share, 4 wells per condition and 16 vehicle wells, 0.15 log2 between well
+means of a batch × compound (all lines of the batch move alike), 0.08 of a line's own, wells of
+0.15; a fifth of the compounds do −0.8 log2 in every line. Beside the product: what people do
+instead. `donors`: level and coverage of the mean over donors in designs whose batches are own,
+shared or in part shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from phenotypes.screens.conditions import plate_effects
+from phenotypes.screens.fit import fit_screen
+from phenotypes.statistics.crossed import (
+    crossed_design,
+    crossed_mean,
+    mean_squares,
+    shared_variance,
+)
+from phenotypes.statistics.meta_analysis import meta_analysis
+
+LINES, COMPOUNDS, BATCHES, WELLS, VEHICLES = 20, 30, 3, 4, 16
+SHARED_SD, OWN_SD, WELL_SD, EFFECT = 0.15, 0.08, 0.15, -0.8
+FLOOR = np.log2(1.2)
+
+
+def screen_wells(rng: np.random.Generator, active: np.ndarray, noisy: np.ndarray) -> pl.DataFrame:
+    """Wells of one screen: density in log2 about its batch and line."""
+    size = np.where(noisy, 4.0, 1.0)
+    common = rng.normal(0, SHARED_SD, (BATCHES, COMPOUNDS)) * size
+    parts = []
+    for line in range(LINES):
+        for b in range(BATCHES):
+            own = common[b] + rng.normal(0, OWN_SD, COMPOUNDS) * size + EFFECT * active
+            level = np.r_[np.zeros(VEHICLES), np.repeat(own, WELLS)]
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "plate": f"b{b}-L{line}",
+                        "batch": f"b{b}",
+                        "line": f"L{line}",
+                        "genotype": "SOD1",
+                        "status": "done",
+                        "control": ["vehicle"] * VEHICLES + ["none"] * (WELLS * COMPOUNDS),
+                        "compound": ["DMSO"] * VEHICLES
+                        + [f"c{c:02d}" for c in range(COMPOUNDS) for _ in range(WELLS)],
+                        "dose_molar": np.r_[np.zeros(VEHICLES), np.full(WELLS * COMPOUNDS, 1e-6)],
+                        "nuclei_count": 300,
+                        "live_density": 200
+                        * 2 ** (level + rng.normal(0, 0.3) + rng.normal(0, WELL_SD, len(level))),
+                    }
+                )
+            )
+    return pl.concat(parts)
+
+
+def well_tests(wells: pl.DataFrame) -> dict[str, np.ndarray]:
+    """What people do instead, per line and compound: Welch's t over wells, and robust z of wells."""
+    p, z = [], []
+    for _, line in wells.sort("line").group_by("line", maintain_order=True):
+        y = line.with_columns(pl.col("live_density").log(2))
+        vehicle = pl.col("control") == "vehicle"
+        y = y.with_columns(
+            y=pl.col("live_density") - pl.col("live_density").filter(vehicle).mean().over("plate")
+        )
+        control = y.filter(vehicle)["y"].to_numpy()
+        scale = stats.median_abs_deviation(control, scale="normal")
+        for _, part in (
+            y.filter(~vehicle).sort("compound").group_by("compound", maintain_order=True)
+        ):
+            treated = part["y"].to_numpy()
+            p.append(stats.ttest_ind(treated, control, equal_var=False).pvalue)
+            z.append(abs(np.median(treated) - np.median(control)) / scale)
+    return {"p": np.array(p), "z": np.array(z)}
+
+
+def screens(rng: np.random.Generator, count: int, noisy_share: float) -> None:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(count):
+        active = np.isin(np.arange(COMPOUNDS), rng.choice(COMPOUNDS, COMPOUNDS // 5, replace=False))
+        chosen = rng.choice(COMPOUNDS, int(noisy_share * COMPOUNDS), replace=False)
+        wells = screen_wells(rng, active, np.isin(np.arange(COMPOUNDS), chosen))
+        planned = wells.filter(control="none").select("line", "compound", "dose_molar").unique()
+        tables = fit_screen(plate_effects(wells, ["live_density"]), planned)
+        rows = tables.responses.sort("line", "compound")
+        effect = rows["effect"].to_numpy()
+        large = np.abs(effect) >= FLOOR
+        truth = np.tile(active, LINES)
+        instead = well_tests(wells)
+        family = stats.false_discovery_control
+        called = {
+            "line, wells as n: Welch's t + BH": (family(instead["p"]) <= 0.05) & large,
+            "line, wells as n: robust z > 3": (instead["z"] > 3) & large,
+            "line, plain t over batches + BH": (rows["q_value"].to_numpy() <= 0.05) & large,
+            "line, the product's hit": rows["hit"].to_numpy(),
+        }
+        compounds = tables.compounds.sort("compound")
+        means = effect.reshape(LINES, COMPOUNDS)
+        by_donor = family(stats.ttest_1samp(means, 0, axis=0).pvalue)
+        of_all = np.abs(compounds["effect"].to_numpy()) >= FLOOR
+        called |= {
+            "donors, donor means as n + BH": (by_donor <= 0.05) & of_all,
+            "donors, crossed + BH": (compounds["q_value"].to_numpy() <= 0.05) & of_all,
+            "donors, crossed, moderated + BH": (
+                compounds["moderated_q_value"].fill_null(1.0).to_numpy() <= 0.05
+            )
+            & of_all,
+        }
+        for name, hits in called.items():
+            true = active if name.startswith("donors") else truth
+            false = float((hits & ~true).sum() / max(hits.sum(), 1))
+            found.setdefault(name, []).append((false, float(hits[true].mean())))
+    print(f"\nscreens, {noisy_share:.0%} of compounds four times noisier")
+    for name, pairs in found.items():
+        false, power = np.mean(pairs, axis=0)
+        print(f"| {name} | {false:.1%} | {power:.1%} |")
+
+
+def designs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(11)
+    chosen = [rng.choice(6, rng.integers(2, 5), replace=False) for _ in range(12)]
+    return {
+        "6 donors × 3 own batches": (np.repeat(np.arange(6), 3), np.arange(18)),
+        "3 donors × 3 shared": (np.repeat(np.arange(3), 3), np.tile(np.arange(3), 3)),
+        "6 donors × 3 shared": (np.repeat(np.arange(6), 3), np.tile(np.arange(3), 6)),
+        "20 donors × 3 shared": (np.repeat(np.arange(20), 3), np.tile(np.arange(3), 20)),
+        "12 donors × 6 shared": (np.repeat(np.arange(12), 6), np.tile(np.arange(6), 12)),
+        "12 donors, 2–4 of 6 batches": (
+            np.repeat(np.arange(12), [len(c) for c in chosen]),
+            np.concatenate(chosen),
+        ),
+    }
+
+
+def donors(rng: np.random.Generator, count: int) -> None:
+    """Level, and power at −0.5 log2, of 30 compounds; donors differ by 0.15, the rest is 0.1."""
+    print("\n| design | batch × compound SD | donor means as n | crossed | moderated | power |")
+    for name, (donor, batch) in designs().items():
+        design = crossed_design(donor, batch)
+        for batch_sd in (0.0, 0.1, 0.2, 0.4):
+            level: dict[str, list[bool]] = {"donors": [], "crossed": [], "moderated": []}
+            power: dict[str, list[bool]] = {"crossed": [], "moderated": []}
+            for _ in range(count):
+                effects = [
+                    rng.normal(0, 0.15, donor.max() + 1)[donor]
+                    + rng.normal(0, batch_sd, batch.max() + 1)[batch]
+                    + rng.normal(0, 0.1, len(donor))
+                    for _ in range(COMPOUNDS)
+                ]
+                squares = [mean_squares(y, design) for y in effects]
+                common = shared_variance(squares, [design] * COMPOUNDS)
+                for y, own in zip(effects, squares, strict=True):
+                    means = np.bincount(donor, y) / np.bincount(donor)
+                    level["donors"].append(stats.ttest_1samp(means, 0).pvalue < 0.05)
+                    if not design.shared:
+                        n = np.bincount(donor)
+                        within = ((y - means[donor]) ** 2).sum() / (len(y) - len(n))
+                        level["crossed"].append(meta_analysis(means, within / n).p_value < 0.05)
+                        continue
+                    found = crossed_mean(y, design)
+                    level["crossed"].append(found.p_value < 0.05)
+                    power["crossed"].append(crossed_mean(y - 0.5, design).p_value < 0.05)
+                    if common is not None:
+                        borrowed = common.moderated(own, design)
+                        found = crossed_mean(y, design, borrowed)
+                        level["moderated"].append(found.p_value < 0.05)
+                        found = crossed_mean(y - 0.5, design, borrowed)
+                        power["moderated"].append(found.p_value < 0.05)
+            shown = [f"{np.mean(v):.1%}" if v else "–" for v in (*level.values(), *power.values())]
+            print(f"| {name} | {batch_sd} | " + " | ".join(shown) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--screens", type=int, default=20)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    screens(rng, arguments.screens, 0.0)
+    screens(rng, arguments.screens, 0.2)
+    donors(rng, arguments.screens)
+
+
+if __name__ == "__main__":
+    main()

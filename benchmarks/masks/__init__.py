@@ -1,0 +1,1 @@
+"""How good the masks are, on drawn, traced and annotated fields."""

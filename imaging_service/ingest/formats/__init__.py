@@ -1,0 +1,1 @@
+"""One module per format of a scan: the instruments' own, folders of TIFFs, OME-Zarr."""

@@ -1,0 +1,376 @@
+"""OME-Zarr plates, versions 0.4 (zarr 2) and 0.5 (zarr 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging_service.errors import ImageError, ScanError, damaged
+from imaging_service.ingest.formats.mosaic import covered_by
+from imaging_service.ingest.pixel_size import SizeStatement, decide
+from imaging_service.ingest.plan import (
+    Announced,
+    FindingKind,
+    ImageRef,
+    Limits,
+    PlatePlan,
+    ScanFinding,
+)
+from imaging_service.ingest.several import one_of
+from imaging_service.protocol import Acquisition
+from plate_maps import FORMATS, PlateFormat, Well
+from plate_maps.wells import row_number, whole_number
+
+# Files that make a folder a zarr group.
+_GROUPS = ("zarr.json", ".zgroup", ".zattrs")
+_HOURS = {"hour": 1.0, "minute": 1 / 60, "second": 1 / 3600, "millisecond": 1 / 3.6e6, "day": 24.0}
+_METRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
+
+
+class OmeZarrReader:
+    """Reader "ome-zarr"."""
+
+    name = "ome-zarr"
+
+    def sniff(self, root: Path) -> float:
+        """1 if the group's attributes name a plate; a little if they cannot be read."""
+        try:
+            return 1.0 if "plate" in _attributes(root) else 0.0
+        except ScanError:
+            return 0.1 if any((root / name).is_file() for name in _GROUPS) else 0.0
+
+    def plan(self, root: Path, limits: Limits, acquisition: Acquisition) -> PlatePlan:
+        """Walk plate ► wells ► fields by their metadata.
+
+        A field whose metadata cannot be read fails its well; one that is named and not there is
+        lost.
+        """
+        import zarr
+
+        plate = _attributes(root).get("plate")
+        if not isinstance(plate, dict):
+            raise ScanError(f"{root} is not an OME-Zarr plate: its attributes have no 'plate'")
+        group = zarr.open_group(root, mode="r")
+        notes: list[str] = []
+        wells = _wells(root, group, plate, acquisition.measurement, notes)
+        # A well without fields is one that is lost, by its own path.
+        fields = [
+            (well, number, f"{path}/{name}" if name else path)
+            for well, path, listed in wells
+            for number, name in enumerate(listed or [""], start=1)
+        ]
+        images: list[ImageRef] = []
+        missing: list[ImageRef] = []
+        broken: list[ImageRef] = []
+        channels: tuple[str, ...] = ()
+        sizes: list[SizeStatement] = []
+        axes_h: set[tuple[float, ...] | None] = set()
+        for well, number, where in fields:
+            if where.count("/") < 2 or not (root / where).is_dir():
+                missing.append(ImageRef(well, number, 1, "", 1, where))
+                continue
+            try:
+                with damaged(ScanError, f"{root}/{where}"):
+                    image = _image_metadata(group, where, root)
+            except ScanError as error:
+                broken.append(ImageRef(well, number, 1, "", 1, where, reason=str(error)))
+                continue
+            shape = image.shape
+            if shape[-1] * shape[-2] > limits.image_pixels:
+                raise ScanError(
+                    f"{root}/{where}: {shape[-2]} × {shape[-1]} pixels are more than the"
+                    f" limit of {limits.image_pixels:,} per plane"
+                )
+            if channels and image.channels != channels:
+                raise ScanError(
+                    f"{root}/{where}: channels {', '.join(image.channels)} differ from those of"
+                    f" other wells, {', '.join(channels)}"
+                )
+            channels = image.channels
+            if image.pixel_um is not None:
+                x, y = image.pixel_um
+                sizes.append(SizeStatement(x, y, "OME-Zarr scale", where, well=well))
+            axes_h.add(image.hours)
+            if len(images) + math.prod(shape[:-2]) > limits.images:
+                raise ScanError(f"{root} has more than {limits.images:,} planes")
+            for index in np.ndindex(shape[:-2]):
+                t, c, z = _tcz(image.axes, index)
+                images.append(
+                    ImageRef(
+                        well,
+                        number,
+                        t + 1,
+                        channels[c],
+                        z + 1,
+                        f"{where}/{image.path}",
+                        tuple(index),
+                    )
+                )
+        size, hours = decide(sizes), _common_hours(axes_h, notes)
+        if not images:
+            why = f": {broken[0].reason}" if broken else ""
+            raise ScanError(f"{root}: the plate names no well with images{why}")
+        return PlatePlan(
+            self.name,
+            str(plate.get("name") or root.name),
+            root,
+            channels,
+            size.um,
+            _format(plate, {i.well for i in images}),
+            tuple(sorted(images)),
+            tuple(notes),
+            tuple(missing),
+            hours,
+            pixel_size_source=size.source,
+            announced=Announced(
+                "the plate's metadata", tuple(sorted({well for well, _, _ in wells}))
+            ),
+            findings=(
+                *size.findings,
+                *(
+                    ScanFinding(FindingKind.LOST, f"well {i.well}: {i.reason}", (i.well,))
+                    for i in broken
+                ),
+            ),
+            broken=tuple(broken),
+        )
+
+    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
+        """One plane of the highest resolution.
+
+        Zarr would read missing chunks as zeros: an array that lacks some is refused, unless they
+        are tiles of a mosaic that no field covers, by its table of fields.
+        """
+        import zarr
+
+        with damaged(ImageError, image.path):
+            array = zarr.open_array(plan.root / image.path, mode="r")
+            # A shard may reach beyond the array, so more chunks than the array's can be there.
+            if array.nchunks_initialized < array.nchunks and not _outside_every_field(
+                array, plan.root, image
+            ):
+                raise ImageError(
+                    f"{image.path}: {array.nchunks_initialized} of {array.nchunks} chunks are"
+                    " there; the missing ones would read as zeros"
+                )
+            return np.asarray(array[image.index])
+
+    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
+        """None: OME-Zarr has no place for the time of an exposure."""
+        return None
+
+    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
+        """False: there is no time of an exposure."""
+        return False
+
+
+def _group(root: Path) -> Any:
+    import zarr
+
+    return zarr.open_group(root, mode="r")
+
+
+def _attributes(root: Path) -> dict[str, Any]:
+    import zarr
+
+    with damaged(ScanError, f"{root} as a zarr group"):
+        return _ome(zarr.open_group(root, mode="r").attrs.asdict())
+
+
+def _ome(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Version 0.5 keeps its metadata under "ome", 0.4 at the top."""
+    inner = attributes.get("ome")
+    return inner if isinstance(inner, dict) else attributes
+
+
+def _wells(
+    root: Path, group: Any, plate: dict[str, Any], wanted: str, notes: list[str]
+) -> list[tuple[Well, str, list[str]]]:
+    """(well, its path, paths of its fields), of one acquisition.
+
+    A well whose metadata cannot be read has the groups below it for fields, and a note says so.
+    Raises ScanError for a path that is no well, and listing acquisitions where several are there.
+    """
+    entries = plate.get("wells", [])
+    listed: list[tuple[Well, str, list[tuple[int, str]]]] = []
+    for entry in entries if isinstance(entries, list) else []:
+        path = str(entry.get("path", "")) if isinstance(entry, dict) else ""
+        letters, _, number = path.partition("/")
+        try:
+            well = Well(row_number(letters), whole_number(number))
+        except ValueError as error:
+            raise ScanError(f"{root}: well path {path!r} is not ROW/COLUMN") from error
+        listed.append((well, path, _fields(group, well, path, notes)))
+    names = _acquisitions(plate, {a for _, _, fields in listed for a, _ in fields})
+    chosen: int | None = None
+    if len(names) > 1 or wanted:
+        wanted = next((n for n, a in names.items() if str(a) == wanted), wanted)
+        chosen = names[one_of(names, wanted, str(root), "acquisition")]
+    return [
+        (well, path, [name for a, name in fields if chosen in (None, a)])
+        for well, path, fields in listed
+    ]
+
+
+def _fields(group: Any, well: Well, path: str, notes: list[str]) -> list[tuple[int, str]]:
+    """(acquisition, path) of a well's fields."""
+    try:
+        with damaged(ScanError, path):
+            entries = _ome(group[path].attrs.asdict())["well"]["images"]
+            return [(int(i.get("acquisition") or 0), str(i["path"])) for i in entries]
+    except ScanError:
+        # Seen in real stores: no `well` metadata. The image groups below are then the fields.
+        with suppress(ScanError), damaged(ScanError, path):
+            keys = sorted(group[path].group_keys())
+            notes.append(f"well {well} has no well metadata; its groups were taken as fields")
+            return [(0, key) for key in keys]
+        # Neither the well nor anything below it can be read: its first field is broken or lost.
+        return [(0, "0")]
+
+
+def _acquisitions(plate: dict[str, Any], used: set[int]) -> dict[str, int]:
+    """Name ► id of the acquisitions that wells have fields of; the id where names are not one's."""
+    listed = plate.get("acquisitions", [])
+    named = {
+        a.get("id"): str(a["name"])
+        for a in (listed if isinstance(listed, list) else [])
+        if isinstance(a, dict) and a.get("name")
+    }
+    names = [named.get(a, str(a)) for a in sorted(used)]
+    if len(set(names)) < len(names):
+        names = [str(a) for a in sorted(used)]
+    return dict(zip(names, sorted(used), strict=True))
+
+
+def _format(plate: dict[str, Any], wells: Iterable[Well]) -> PlateFormat | None:
+    """The plate's format; None where only used rows and columns are listed, as many writers do."""
+    rows, columns = plate.get("rows", []), plate.get("columns", [])
+    if not (isinstance(rows, list) and isinstance(columns, list)):
+        return None
+    declared = PlateFormat(len(rows), len(columns))
+    fits = declared in FORMATS.values() and all(well in declared for well in wells)
+    return declared if fits else None
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What a field's metadata say; `pixel_um` is (x, y), None where no scale or unit is given."""
+
+    axes: list[str]
+    path: str
+    channels: tuple[str, ...]
+    pixel_um: tuple[float, float] | None
+    shape: tuple[int, ...]
+    hours: tuple[float, ...] | None
+
+
+def _image_metadata(group: Any, where: str, root: Path) -> _Image:
+    try:
+        everything = group[where].attrs.asdict()
+        attributes = _ome(everything)
+        multiscale = attributes["multiscales"][0]
+        dataset = multiscale["datasets"][0]
+        axes = [a["name"] if isinstance(a, dict) else str(a) for a in multiscale["axes"]]
+        path = str(dataset["path"])
+        array = group[f"{where}/{path}"]
+        scale = _scale(dataset, len(axes))
+        if "coordinateTransformations" in multiscale:
+            whole = _scale(multiscale, len(axes)) or [1.0] * len(axes)
+            scale = scale and [a * b for a, b in zip(scale, whole, strict=True)]
+    except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
+        raise ScanError(
+            f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})"
+        ) from error
+    if axes[-2:] != ["y", "x"]:
+        raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")
+    shape = tuple(array.shape)
+    if len(shape) != len(axes) or 0 in shape:
+        raise ScanError(f"{root}/{where}: an array of shape {shape} has not axes {', '.join(axes)}")
+    units = [a.get("unit") if isinstance(a, dict) else None for a in multiscale["axes"]]
+    of_y, of_x = (_METRES.get(str(unit)) for unit in units[-2:])
+    pixel = (
+        (scale[-1] * of_x, scale[-2] * of_y)
+        if scale is not None and of_x is not None and of_y is not None
+        else None
+    )
+    count = shape[axes.index("c")] if "c" in axes else 1
+    hours = None
+    if "t" in axes:
+        of_time = axes.index("t")
+        step = 1.0 if scale is None else scale[of_time]
+        hours = _hours(everything, shape[of_time], step, units[of_time])
+    return _Image(axes, path, _channel_names(attributes, count), pixel, shape, hours)
+
+
+def _channel_names(attributes: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Labels of the channels; their numbers where there are none, or one label twice."""
+    omero = attributes.get("omero")
+    listed = omero.get("channels", []) if isinstance(omero, dict) else []
+    labels = [c.get("label") if isinstance(c, dict) else None for c in listed[:count]]
+    labels += [None] * (count - len(labels))
+    names = tuple(str(label or n) for n, label in enumerate(labels, start=1))
+    return names if len(set(names)) == count else tuple(str(n + 1) for n in range(count))
+
+
+def _hours(
+    attributes: dict[str, Any], count: int, step: float, unit: str | None
+) -> tuple[float, ...] | None:
+    """Hours of the time points; None where the time axis has no unit.
+
+    A list of this service's own stores comes before the axis, whose scale is one number.
+    """
+    listed = attributes.get("motor_neuron", {}).get("hours", [])
+    if len(listed) == count:
+        return tuple(float(h) for h in listed)
+    factor = _HOURS.get(unit or "")
+    return None if factor is None else tuple(i * step * factor for i in range(count))
+
+
+def _common_hours(axes: set[tuple[float, ...] | None], notes: list[str]) -> dict[int, float]:
+    """Time point ► hours, if all fields have the same; otherwise none, and a note says so."""
+    if len(axes) > 1:
+        notes.append(
+            f"the fields have {len(axes)} different time axes, and none of them was used: hours"
+            " follow the numbers of the time points"
+        )
+    hours = next(iter(axes)) if len(axes) == 1 else None
+    return {} if hours is None else dict(enumerate(hours, start=1))
+
+
+def _scale(holder: dict[str, Any], dimensions: int) -> list[float] | None:
+    """The scale of a dataset or multiscale; None where none is given. Raises ValueError."""
+    given = [t["scale"] for t in holder["coordinateTransformations"] if t["type"] == "scale"]
+    if not given:
+        return None
+    if not isinstance(given[0], list) or len(given[0]) != dimensions:
+        raise ValueError(f"scale {given[0]!r:.80} has not one number per axis")
+    return [float(v) for v in given[0]]
+
+
+def _outside_every_field(array: Any, root: Path, image: ImageRef) -> bool:
+    """Whether all chunks of the plane that are missing lie in no field of a mosaic."""
+    if array.shards is not None or array.fill_value is None:
+        return False
+    folder = root / image.path
+    lead = [i // c for i, c in zip(image.index, array.chunks, strict=False)]
+    height, width = array.chunks[-2:]
+    absent = [
+        (y * height, x * width, (y + 1) * height, (x + 1) * width)
+        for y in range(-(-array.shape[-2] // height))
+        for x in range(-(-array.shape[-1] // width))
+        if not (folder / array.metadata.encode_chunk_key((*lead, y, x))).is_file()
+    ]
+    scale = _image_metadata(_group(root), image.path.rpartition("/")[0], root).pixel_um
+    return scale is not None and covered_by(folder.parent / "tables", scale, absent) is False
+
+
+def _tcz(axes: list[str], index: tuple[int, ...]) -> tuple[int, int, int]:
+    place = dict(zip(axes, index, strict=False))
+    return place.get("t", 0), place.get("c", 0), place.get("z", 0)

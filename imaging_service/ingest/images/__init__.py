@@ -1,0 +1,1 @@
+"""What an image file holds, and whether it is the file that was read before."""

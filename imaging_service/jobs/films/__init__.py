@@ -1,0 +1,1 @@
+"""Wells with time points: frames, hours and growth."""
