@@ -43,7 +43,10 @@ class RunInputs:
 
 @dataclass(frozen=True)
 class WellOutcome:
-    """How a well ended. `failed` and `skipped` carry the reason; `done` carries the counts."""
+    """How a well ended. `failed` and `skipped` carry the reason; `done` carries the counts.
+
+    `measured_by` is the id of the earlier run that its labels and tables were taken from.
+    """
 
     well: str
     status: Literal["done", "failed", "skipped"]
@@ -51,6 +54,7 @@ class WellOutcome:
     n_fields: int = 0
     n_nuclei: int = 0
     warnings: tuple[str, ...] = ()
+    measured_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imaging_service.errors import Cancelled, ImageError, MachineError, ServiceError
 from imaging_service.files import staged
 from imaging_service.ingest.losses import loss_of
+from imaging_service.jobs import reuse
 from imaging_service.jobs.films.film import follow_well, frame_hours
 from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import (
@@ -103,7 +104,9 @@ def process_well(root: Path, name: str) -> WellOutcome:
         task.protocol, task.engine, task.device, task.described_engine
     ).with_thresholds(calibration.thresholds)
     try:
-        outcome = _process(folder, task, calibration, engine)
+        outcome = reuse.take(folder, task, calibration)
+        if outcome is None:
+            outcome = _process(folder, task, calibration, engine)
     except (OSError, MemoryError, MachineError, Cancelled):
         raise
     except ServiceError as error:
@@ -112,6 +115,7 @@ def process_well(root: Path, name: str) -> WellOutcome:
         # A fault in one well's data must not stop the plate; the type says where to look.
         return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
     save(outcome, folder.outcome(name))
+    reuse.note(folder, task, calibration)
     return outcome
 
 

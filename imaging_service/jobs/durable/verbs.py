@@ -14,6 +14,7 @@ from imaging_service.errors import NotFound, NotReady
 from imaging_service.files import write_bytes
 from imaging_service.jobs.durable.queue import begin_again, forget_jobs
 from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.jobs.reuse import measured_folder
 from imaging_service.settings import Settings
 
 GOING_ON = ("queued", "running", "waiting")
@@ -98,4 +99,6 @@ def delete(settings: Settings, session: Session, run_id: str) -> None:
     # After the commit: a kill in between leaves files that no row names, never rows without files.
     shutil.rmtree(run_folder(settings, identity).root, ignore_errors=True)
     if others is None:
-        shutil.rmtree(settings.data_dir.resolve() / "plates" / f"{plate}.zarr", ignore_errors=True)
+        stored = settings.data_dir.resolve() / "plates" / f"{plate}.zarr"
+        shutil.rmtree(stored, ignore_errors=True)
+        shutil.rmtree(measured_folder(stored), ignore_errors=True)
