@@ -1,1 +1,1 @@
-"""HTTP: one router per noun."""
+"""HTTP: the application, what surrounds it, its pages; the routes are in `routes`."""

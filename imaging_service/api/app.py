@@ -5,19 +5,18 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from imaging_service import __version__
-from imaging_service.api import (
+from imaging_service.api import pages, problems
+from imaging_service.api.guard import Guard
+from imaging_service.api.routes import (
     health,
-    pages,
     pixels,
     plates,
-    problems,
     registry,
     review,
     review_queue,
     runs,
     uploads,
 )
-from imaging_service.api.guard import Guard
 from imaging_service.api.traced import Traced
 from imaging_service.settings import Settings
 

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from imaging_service import __version__
 from imaging_service.api.access import SessionDep
-from imaging_service.api.runs import read_run
+from imaging_service.api.routes.runs import read_run
 from imaging_service.database.session import find_run, table_content, well_rows
 from imaging_service.database.tables import RunRow
 from imaging_service.web.templating import environment

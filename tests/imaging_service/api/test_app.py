@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging_service.api import health
+from imaging_service.api.routes import health
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from imaging_service import errors
-from imaging_service.api import health
 from imaging_service.api.problems import MEANINGS, problem
+from imaging_service.api.routes import health
 
 
 def every_error(kind=errors.ServiceError):

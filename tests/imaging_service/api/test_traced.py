@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from imaging_service.api import health
+from imaging_service.api.routes import health
 
 
 def test_a_request_s_id_is_in_its_answer_and_on_its_line(served, caplog):

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from imaging_service.api.access import ApartDep, SessionDep, SettingsDep
 from imaging_service.api.problems import described
-from imaging_service.api.tables import (
+from imaging_service.api.routes.tables import (
     Format,
     FormatQuery,
     LabelSource,

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from imaging_service import __version__
-from imaging_service.api import health
+from imaging_service.api.routes import health
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import WorkerRow
 

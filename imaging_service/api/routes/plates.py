@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlmodel import col, select
 
 from imaging_service.api.access import SessionDep
-from imaging_service.api.tables import Format, FormatQuery, list_response
+from imaging_service.api.routes.tables import Format, FormatQuery, list_response
 from imaging_service.database.session import find_plate
 from imaging_service.database.tables import PlateRow
 from imaging_service.schemas import Plate
