@@ -161,6 +161,20 @@ class Busy(ServiceError, RuntimeError):
     http_status = 503
 
 
+class SelectionRefused(ServiceError, ValueError):
+    """Rows are asked for by a condition, column or page that the table does not have."""
+
+    code = "selection_invalid"
+    http_status = 422
+
+
+class Outdated(ServiceError, RuntimeError):
+    """A table changed between two of its pages."""
+
+    code = "outdated"
+    http_status = 409
+
+
 class UploadRefused(ServiceError, ValueError):
     """An upload whose names, sizes or contents are wrong."""
 

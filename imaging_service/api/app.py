@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from imaging_service import __version__
-from imaging_service.api import pages, problems
+from imaging_service.api import answers, metrics, pages, problems
 from imaging_service.api.guard import Guard
 from imaging_service.api.routes import (
     health,
+    measured,
     pixels,
     plates,
     registry,
@@ -42,16 +43,20 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
+    answers.install(app)
+    metrics.install(app, settings)
     app.add_middleware(Guard)
     # Added last, so the outermost.
     app.add_middleware(Traced)
     app.include_router(runs.router)
+    app.include_router(measured.router)
     app.include_router(plates.router)
     app.include_router(registry.router)
     app.include_router(review.router)
     app.include_router(review_queue.router)
     app.include_router(pixels.router)
     app.include_router(health.router)
+    app.include_router(health.metrics)
     app.include_router(uploads.router)
     app.include_router(pages.router)
     problems.install(app)

@@ -53,4 +53,6 @@ class Traced:
                 "status": status,
                 "ms": round(1000 * (time.perf_counter() - started), 1),
             }
+            if "app" in scope:
+                scope["app"].state.metrics.count(scope, status, time.perf_counter() - started)
             log.info("%s %s %s", scope["method"], scope["path"], status, extra={"more": more})

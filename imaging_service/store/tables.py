@@ -21,6 +21,23 @@ def parquet_bytes(table: pl.DataFrame) -> bytes:
     return stream.getvalue()
 
 
+def arrow_bytes(table: pl.DataFrame) -> bytes:
+    """Arrow IPC stream, Zstandard; text as Arrow's plain strings, which every reader knows."""
+    stream = io.BytesIO()
+    table.write_ipc_stream(stream, compression="zstd", compat_level=pl.CompatLevel.oldest())
+    return stream.getvalue()
+
+
+def json_bytes(table: pl.DataFrame) -> bytes:
+    """A list of objects; JSON has no word for a number that is not finite, so it is null."""
+    finite = table.with_columns(
+        pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name)
+        for name, kind in table.schema.items()
+        if kind.is_float()
+    )
+    return finite.write_json().encode()
+
+
 def csv_bytes(table: pl.DataFrame) -> bytes:
     """UTF-8 CSV; text that a spreadsheet would run as a formula gets a leading apostrophe.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -113,10 +114,8 @@ class Served:
 
         import httpx
 
-        from imaging_service.api.app import create_app
-
         async def one():
-            transport = httpx.ASGITransport(create_app(self.settings), raise_app_exceptions=False)
+            transport = httpx.ASGITransport(self.application, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
                 return await http.request(method, path.replace("RUN", self.run), **more)
 
@@ -125,17 +124,39 @@ class Served:
     def get(self, path: str, **more):
         return self.ask("GET", path, **more)
 
+    @cached_property
+    def application(self):
+        """Made once: describing its routes takes longer than most requests."""
+        from imaging_service.api.app import create_app
 
-@pytest.fixture
-def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """Settings of a service with an empty database."""
+        return create_app(self.settings)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of this version without a row; a copy of it takes a hundredth of making it."""
     from imaging_service.database.session import database_engine
     from imaging_service.jobs.durable.opening import prepare_database
+
+    path = tmp_path_factory.mktemp("empty") / "service.db"
+    prepare_database(f"sqlite:///{path}")
+    database_engine(f"sqlite:///{path}").dispose()
+    return path
+
+
+@pytest.fixture
+def data_folder(
+    empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[object]:
+    """Settings of a service with an empty database."""
+    from imaging_service.database.session import database_engine
     from imaging_service.settings import Settings
 
     monkeypatch.setenv("IMAGING_SERVICE_DATA_DIR", str(tmp_path / "data"))
     settings = Settings()
-    prepare_database(settings.url)
+    file = settings.url.removeprefix("sqlite:///")
+    Path(file).parent.mkdir(parents=True)
+    shutil.copy(empty_database, file)
     yield settings
     database_engine(settings.url).dispose()
 

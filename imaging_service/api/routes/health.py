@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 import sqlalchemy as sa
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlmodel import Session, select
 
 from imaging_service import __version__
 from imaging_service.api.access import SettingsDep
+from imaging_service.api.metrics import SILENT_S
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import WorkerRow
 from imaging_service.errors import Busy
@@ -18,8 +21,7 @@ from imaging_service.schemas import Health, WorkerState
 from imaging_service.settings import Settings
 
 router = APIRouter(prefix="/health", tags=["service"])
-# A worker says every five seconds that it lives.
-SILENT_S = 30.0
+metrics = APIRouter(tags=["service"])
 
 
 @router.get("/live", summary="Whether the server answers")
@@ -35,6 +37,12 @@ def ready(settings: SettingsDep) -> Health:
     if not known.ready:
         raise Busy("; ".join(known.problems))
     return known
+
+
+@metrics.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+def get_metrics(request: Request) -> Response:
+    """Requests by route, seconds, runs by state, wells by status, workers, free space."""
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("", summary="Whether the service can take work, and what keeps it from that")

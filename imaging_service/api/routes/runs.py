@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
 from imaging_service.api.access import ApartDep, SessionDep, SettingsDep
+from imaging_service.api.answers import AskedDep
 from imaging_service.api.problems import described
 from imaging_service.api.routes.tables import (
     Format,
@@ -46,8 +47,10 @@ _TABLE_CONTENT: dict[int | str, dict[str, object]] = {
             },
             "text/csv": {},
             "application/vnd.apache.parquet": {},
+            "application/vnd.apache.arrow.stream": {},
         },
     },
+    304: {"description": "You have it: the ETag in If-None-Match is that of the table."},
     **described(409),
 }
 
@@ -102,6 +105,7 @@ def submit(
 @router.get("", summary="Runs, the newest first", response_model=list[Run])
 def list_runs(
     session: SessionDep,
+    asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Response:
@@ -175,6 +179,7 @@ def get_progress(run: str, session: SessionDep) -> list[WellState]:
 def get_wells(
     run: str,
     session: SessionDep,
+    asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     labels: LabelsQuery = LabelSource.NEWEST,
     line: str | None = None,
@@ -187,6 +192,7 @@ def get_wells(
         find_run(session, run),
         "wells",
         fmt,
+        asked,
         labels,
         line=line,
         compound=compound,
@@ -203,6 +209,7 @@ def get_wells(
 def get_responses(
     run: str,
     session: SessionDep,
+    asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     labels: LabelsQuery = LabelSource.NEWEST,
     line: str | None = None,
@@ -217,6 +224,7 @@ def get_responses(
         row,
         "responses",
         fmt,
+        asked,
         labels,
         line=line,
         compound=compound,
@@ -234,6 +242,7 @@ def get_responses(
 def get_hazards(
     run: str,
     session: SessionDep,
+    asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     labels: LabelsQuery = LabelSource.NEWEST,
     line: str | None = None,
@@ -248,6 +257,7 @@ def get_hazards(
         find_run(session, run),
         "hazards",
         fmt,
+        asked,
         labels,
         line=line,
         compound=compound,
@@ -264,12 +274,14 @@ def get_hazards(
 def get_checks(
     run: str,
     session: SessionDep,
+    asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     labels: LabelsQuery = LabelSource.NEWEST,
     status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
 ) -> Response:
     """Edge, row and column effects, fluorescent compounds, and the source of the thresholds."""
-    return table_response(session, find_run(session, run), "checks", fmt, labels, status=status)
+    row = find_run(session, run)
+    return table_response(session, row, "checks", fmt, asked, labels, status=status)
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""A run's tables as JSON, CSV or Parquet."""
+"""A run's tables as JSON, CSV, Parquet or Arrow."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel
 from sqlmodel import Session
 
+from imaging_service.api.answers import Asked
 from imaging_service.database.session import table_content
 from imaging_service.database.tables import TABLE_LEVELS, RunRow
 from imaging_service.errors import NotReady
@@ -26,9 +27,18 @@ class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+    ARROW = "arrow"
 
 
-FormatQuery = Annotated[Format, Query(alias="format", description="json, csv or parquet")]
+MEDIA = {
+    Format.JSON: "application/json",
+    Format.CSV: "text/csv",
+    Format.PARQUET: "application/vnd.apache.parquet",
+    Format.ARROW: "application/vnd.apache.arrow.stream",
+}
+
+
+FormatQuery = Annotated[Format, Query(alias="format", description="json, csv, parquet or arrow")]
 
 
 class LabelSource(StrEnum):
@@ -49,6 +59,7 @@ def table_response(
     run: RunRow,
     kind: str,
     fmt: Format,
+    asked: Asked,
     labels: LabelSource = LabelSource.NEWEST,
     **filters: str | None,
 ) -> Response:
@@ -60,27 +71,28 @@ def table_response(
         why = f": {run.reason}" if run.reason else ""
         raise NotReady(f"run {run.id[:12]} is {run.state}{why}; its {kind} exist once it is done")
     revision = ENGINE_VERSION if labels is LabelSource.ENGINE else run.revision
-    content = table_content(
-        session,
-        run,
-        kind,
-        {name: value for name, value in filters.items() if value is not None},
-        revision,
-    )
-    # The rows are JSON already: joining them costs a hundredth of parsing and encoding them again.
-    body = "[" + ",".join(content) + "]"
-    if fmt is Format.JSON:
-        return Response(body, media_type="application/json")
-    import polars as pl
+    wanted = {name: value for name, value in filters.items() if value is not None}
 
-    from phenotypes.columns.dictionary import Level, columns, conform, empty_table
+    def make() -> bytes:
+        content = table_content(session, run, kind, wanted, revision)
+        # The rows are JSON already: joining them costs a hundredth of parsing and encoding them.
+        body = ("[" + ",".join(content) + "]").encode()
+        if fmt is Format.JSON:
+            return body
+        import polars as pl
 
-    level = cast(Level, TABLE_LEVELS[kind])
-    table = empty_table(level)
-    if content:
-        schema = {c.name: c.dtype for c in columns(level).values()}
-        table = conform(pl.read_json(body.encode(), schema=schema), level)
-    return _download(table, f"{run.id[:12]}-{kind}", fmt)
+        from phenotypes.columns.dictionary import Level, columns, conform, empty_table
+
+        level = cast(Level, TABLE_LEVELS[kind])
+        table = empty_table(level)
+        if content:
+            schema = {c.name: c.dtype for c in columns(level).values()}
+            table = conform(pl.read_json(body, schema=schema), level)
+        return table_bytes(table, fmt)
+
+    # A retry of failed wells is another attempt; a review is another revision.
+    parts = (run.id, run.attempt, revision, kind, sorted(wanted.items()), fmt.value)
+    return asked.answer(parts, make, MEDIA[fmt], attached(f"{run.id[:12]}-{kind}", fmt))
 
 
 def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response:
@@ -105,15 +117,25 @@ def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response
                 else {key: json.dumps(value) if isinstance(value, list) else value}
             )
         flat.append(record)
-    return _download(pl.DataFrame(flat, infer_schema_length=None), name, fmt)
+    table = pl.DataFrame(flat, infer_schema_length=None)
+    return Response(table_bytes(table, fmt), media_type=MEDIA[fmt], headers=attached(name, fmt))
 
 
-def _download(table: pl.DataFrame, name: str, fmt: Format) -> Response:
-    from imaging_service.store.tables import csv_bytes, parquet_bytes
+def table_bytes(table: pl.DataFrame, fmt: Format) -> bytes:
+    """A table in a format; equal tables give equal bytes."""
+    from imaging_service.store.tables import arrow_bytes, csv_bytes, json_bytes, parquet_bytes
 
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{fmt.value}"'}
-    if fmt is Format.CSV:
-        return Response(csv_bytes(table), media_type="text/csv", headers=headers)
-    return Response(
-        parquet_bytes(table), media_type="application/vnd.apache.parquet", headers=headers
-    )
+    written = {
+        Format.JSON: json_bytes,
+        Format.CSV: csv_bytes,
+        Format.PARQUET: parquet_bytes,
+        Format.ARROW: arrow_bytes,
+    }
+    return written[fmt](table)
+
+
+def attached(name: str, fmt: Format) -> dict[str, str]:
+    """Headers that give a download its file's name; none for JSON, which programs read."""
+    if fmt is Format.JSON:
+        return {}
+    return {"Content-Disposition": f'attachment; filename="{name}.{fmt.value}"'}
