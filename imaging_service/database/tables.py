@@ -12,6 +12,19 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class Moment(sa.TypeDecorator[datetime]):
+    """A time in UTC. SQLite stores it without its zone, and Postgres gives it in its own."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """The stored time, with its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
 class PlateRow(SQLModel, table=True):
     """A scan that was submitted, by its digest and how it is stored."""
 
@@ -23,7 +36,7 @@ class PlateRow(SQLModel, table=True):
     columns: int
     channels: str  # JSON list
     pixel_size_um: float
-    created_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))
+    created_at: datetime = Field(default_factory=_now, sa_type=Moment)
 
 
 class RunRow(SQLModel, table=True):
@@ -50,7 +63,7 @@ class RunRow(SQLModel, table=True):
     n_wells: int
     n_skipped: int
     notes: str = "[]"  # JSON list
-    submitted_at: datetime = Field(default_factory=_now, sa_type=sa.DateTime(timezone=True))
+    submitted_at: datetime = Field(default_factory=_now, sa_type=Moment)
 
 
 class WellRow(SQLModel, table=True):

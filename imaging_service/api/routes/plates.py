@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlmodel import col, select
 
 from imaging_service.api.access import SessionDep
-from imaging_service.api.routes.tables import Format, FormatQuery, list_response
+from imaging_service.api.routes.tables import LIST_CONTENT, Format, FormatQuery, list_response
 from imaging_service.database.session import find_plate
 from imaging_service.database.tables import PlateRow
 from imaging_service.schemas import Plate
@@ -27,7 +27,12 @@ def _plate(row: PlateRow) -> Plate:
     )
 
 
-@router.get("", summary="Plates that were submitted, the newest first", response_model=list[Plate])
+@router.get(
+    "",
+    summary="Plates that were submitted, the newest first",
+    response_model=list[Plate],
+    responses=LIST_CONTENT,
+)
 def list_plates(session: SessionDep, fmt: FormatQuery = Format.JSON) -> Response:
     """All plates."""
     rows = session.exec(select(PlateRow).order_by(col(PlateRow.created_at).desc())).all()

@@ -13,6 +13,7 @@ from imaging_service.api.access import ApartDep, SessionDep, SettingsDep
 from imaging_service.api.answers import AskedDep
 from imaging_service.api.problems import described
 from imaging_service.api.routes.tables import (
+    LIST_CONTENT,
     Format,
     FormatQuery,
     LabelSource,
@@ -102,10 +103,9 @@ def submit(
     return read_run(session, find_run(session, queue_run(settings, record, plan)))
 
 
-@router.get("", summary="Runs, the newest first", response_model=list[Run])
+@router.get("", summary="Runs, the newest first", response_model=list[Run], responses=LIST_CONTENT)
 def list_runs(
     session: SessionDep,
-    asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Response:

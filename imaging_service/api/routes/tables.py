@@ -38,6 +38,11 @@ MEDIA = {
 }
 
 
+# What a list of records is sent as, for a route's part of the OpenAPI document.
+LIST_CONTENT: dict[int | str, dict[str, object]] = {
+    200: {"content": {media: {} for fmt, media in MEDIA.items() if fmt is not Format.JSON}}
+}
+
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv, parquet or arrow")]
 
 

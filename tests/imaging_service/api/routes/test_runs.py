@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -208,3 +209,8 @@ def test_no_service_is_said_in_words():
         pytest.raises(ServiceRefused, match=says("client.no_answer")),
     ):
         client.runs()
+
+
+def test_times_are_told_with_their_zone(served):
+    run = served.get("/runs/RUN").json()
+    assert datetime.fromisoformat(run["submitted_at"]).utcoffset() == timedelta(0)
