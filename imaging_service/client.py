@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import tomllib
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,9 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from imaging_service.accounts import Caller
 from imaging_service.errors import ServiceError
+from imaging_service.key_file import key_for, may_carry
 from imaging_service.schemas import Plate, RegistryChange, Run, Submission, WellState
 
 __all__ = ["Client", "ServiceRefused"]
@@ -47,7 +50,11 @@ class Client:
 
     Use it as a context manager. Every method raises ServiceRefused with the service's own
     explanation. `read_seconds` is how long an answer may take; there is no limit if not given,
-    because a submission is answered once all its files are hashed.
+    because a submission is answered once all its files are hashed. The key comes from
+    `IMAGING_SERVICE_KEY`, the file that `IMAGING_SERVICE_KEY_FILE` names, or what
+    `imaging-service login` kept; a service without keys on this machine has left its own. A key is
+    sent over https:// or to this machine only. `project` is needed where the key can submit or
+    upload to several.
 
     Examples
     --------
@@ -58,10 +65,25 @@ class Client:
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8765", read_seconds: float | None = None
+        self,
+        url: str = "http://127.0.0.1:8765",
+        read_seconds: float | None = None,
+        *,
+        key: str | None = None,
+        project: str = "",
     ) -> None:
+        key = key_for(url) if key is None else key
+        if key and not may_carry(url):
+            raise ServiceRefused(
+                f"a key is not sent to {url}: without TLS everyone on the way could read it; use"
+                " the service's https:// address"
+            )
+        # Not in `__repr__`, and not in what httpx logs.
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(
             base_url=url,
+            headers=self.headers,
+            params={"project": project} if project else {},
             timeout=httpx.Timeout(
                 10.0, read=read_seconds, connect=min(10.0, (read_seconds or 100) / 10)
             ),
@@ -102,6 +124,14 @@ class Client:
                 str(problem.get("type", "")),
             )
         return answer
+
+    def whoami(self) -> Caller:
+        """Who the service takes this client for, with the role in each project."""
+        return Caller.model_validate(self.ask("GET", "/session").json())
+
+    def audit(self, after: int = 0, fmt: str = "jsonl") -> Iterator[str]:
+        """The audit log as lines of "jsonl" or "csv", from the entry after `after` on."""
+        yield from self.ask("GET", "/audit", params={"after": after, "format": fmt}).iter_text()
 
     def submit(
         self,

@@ -120,10 +120,24 @@ class NotFound(ServiceError, KeyError):
 
 
 class Forbidden(ServiceError, PermissionError):
-    """A path outside the configured roots, or an address that the service must not bind."""
+    """A path outside the roots, a role that is missing, or an address that must not be bound."""
 
     code = "forbidden"
     http_status = 403
+
+
+class Unauthorized(ServiceError, PermissionError):
+    """A request without a key, or with one that is wrong, expired or revoked."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class AccessRefused(ServiceError, ValueError):
+    """A laboratory, member, project or key that cannot be made or changed as asked."""
+
+    code = "access_invalid"
+    http_status = 422
 
 
 class ReviewConflict(ServiceError, RuntimeError):

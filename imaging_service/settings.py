@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# The project of all that was not given another.
+LOCAL_PROJECT = "default"
 
 
 class Settings(BaseSettings):
@@ -58,6 +62,48 @@ class Settings(BaseSettings):
         60, gt=0, description="How long a submission may take to be read and hashed."
     )
 
+    public_url: str = Field(
+        "",
+        pattern=r"^(https://[A-Za-z0-9.:\[\]-]+)?$",
+        description=(
+            "https:// address under which people reach the service; needed to listen on any but"
+            " loopback."
+        ),
+    )
+    tls_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM), where the service itself speaks TLS."
+    )
+    tls_key: Path | None = Field(None, description="The certificate's private key (PEM).")
+    proxy: str = Field(
+        "",
+        description=(
+            "Addresses or networks, separated by commas, of the proxy that speaks TLS in place of"
+            " the service; requests from any other address are refused."
+        ),
+    )
+    oidc_issuer: str = Field(
+        "", description="Address of the OpenID Connect provider that members sign in at."
+    )
+    oidc_client_id: str = Field("", description="The service's name at the provider.")
+    oidc_client_secret_file: Path | None = Field(
+        None, description="File with the service's secret at the provider."
+    )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Host names under which the service is reached, besides those of loopback."""
+        host = urlsplit(self.public_url).hostname
+        return frozenset() if host is None else frozenset({host})
+
+    def project_root(self, project: str) -> Path:
+        """The folder of a project's uploads, scans and plates.
+
+        What a service without keys works on, and earlier releases wrote, lies in the data folder
+        itself.
+        """
+        root = self.data_dir.resolve()
+        return root if project == LOCAL_PROJECT else root / "projects" / project
+
     @property
     def url(self) -> str:
         """Database URL with the default filled in."""
@@ -68,6 +114,17 @@ class Settings(BaseSettings):
         """Resolved folders that scans may be in."""
         given = [Path(p) for p in self.scan_roots.split(os.pathsep) if p]
         return tuple(p.resolve() for p in [*given, self.data_dir / "scans"])
+
+    def roots_of(self, project: str, lab: str) -> tuple[Path, ...]:
+        """Resolved folders that scans of a project may be in.
+
+        Of a scan root a laboratory reaches only the folder that is named after it: `ROOT/LAB`. The
+        local project reaches all.
+        """
+        if project == LOCAL_PROJECT:
+            return self.roots
+        given = [Path(p) / lab for p in self.scan_roots.split(os.pathsep) if p]
+        return tuple(p.resolve() for p in [*given, self.project_root(project) / "scans"])
 
     def run_root(self, run_id: str) -> Path:
         """The folder of a run's files."""

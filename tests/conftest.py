@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,11 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread in each of several processes, as wells are analysed: they share the cores."""
+    """One thread in each of several processes, as wells are analysed: they share the cores.
+
+    Keys of the services that tests start are not kept in the developer's own folder.
+    """
+    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="imaging-service-tests-")
     if hasattr(config, "workerinput"):
         from imaging_service.jobs.parallel.processes import limit_threads
 

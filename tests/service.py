@@ -36,6 +36,14 @@ class Service:
             **{f"IMAGING_SERVICE_{name.upper()}": value for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self._http: httpx.Client | None = None
+
+    @property
+    def http(self) -> httpx.Client:
+        """Plain HTTP with the key that the started service left for its user."""
+        if self._http is None:
+            self._http = httpx.Client(headers=Client(self.url).headers)
+        return self._http
 
     def start(self, *, worker: bool = True) -> Client:
         log = (self.folder / "serve.log").open("ab")
@@ -82,6 +90,8 @@ class Service:
         self.process.wait()
 
     def stop(self) -> None:
+        if self._http is not None:
+            self._http.close()
         if self.process is not None:
             everything = (
                 psutil.Process(self.process.pid).children(recursive=True)

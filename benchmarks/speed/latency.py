@@ -101,12 +101,15 @@ def table_milliseconds(folder: Path) -> dict[str, float]:
             )
         session.commit()
     medians = {}
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=8799, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings, "token"), port=8799, log_level="error")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    with httpx.Client(base_url="http://127.0.0.1:8799") as client:
+    headers = {"Authorization": "Bearer token"}
+    with httpx.Client(base_url="http://127.0.0.1:8799", headers=headers) as client:
         for fmt in ("json", "csv", "parquet"):
             times = []
             for _ in range(60):

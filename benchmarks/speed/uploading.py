@@ -26,8 +26,11 @@ SERVER = """
 import sys
 import uvicorn
 from imaging_service.api.app import create_app
+from imaging_service.database.session import upgrade
 from imaging_service.settings import Settings
-uvicorn.run(create_app(Settings(data_dir=sys.argv[2])), port=int(sys.argv[1]), log_level="error")
+settings = Settings(data_dir=sys.argv[2])
+upgrade(settings.url)
+uvicorn.run(create_app(settings, "token"), port=int(sys.argv[1]), log_level="error")
 """
 
 
@@ -124,7 +127,7 @@ def main() -> None:
                 killers[-1].start()
 
         start = time.perf_counter()
-        with Client(f"http://127.0.0.1:{service.port}", read_seconds=60) as client:
+        with Client(f"http://127.0.0.1:{service.port}", read_seconds=60, key="token") as client:
             cuts = Cuts(client._http._transport, given.cut, given.size)
             client._http._transport = cuts
             sent = upload(open_source(scan), client, progress=show)

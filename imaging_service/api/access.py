@@ -1,4 +1,4 @@
-"""What routes need: the settings, a database session, processes that read what was sent."""
+"""What routes need: settings, the caller, a database session, processes that read what was sent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from sqlmodel import Session
 
-from imaging_service.database.session import database_engine
+from imaging_service.access.roles import Caller
+from imaging_service.database.session import ProjectSession, database_engine
 from imaging_service.jobs.parallel.apart import Apart
 from imaging_service.settings import Settings
 
@@ -20,9 +21,38 @@ def current_settings(request: Request) -> Settings:
     return settings
 
 
-def session(settings: Annotated[Settings, Depends(current_settings)]) -> Iterator[Session]:
-    """A session for one request."""
-    with Session(database_engine(settings.url)) as opened:
+def current_caller(request: Request) -> Caller:
+    """The caller, whom the door has let in."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def current_project(
+    request: Request,
+    project: Annotated[
+        str, Query(max_length=40, description="The project; not needed where it is the only one.")
+    ] = "",
+) -> str:
+    """The project that the request is about; the door has resolved its name."""
+    known: str = request.state.project or project
+    return known
+
+
+def current_lab(
+    request: Request,
+    lab: Annotated[str, Query(max_length=40, description="The caller's own if not given.")] = "",
+) -> str:
+    """The laboratory that the request is about; the door has resolved its name."""
+    known: str = request.state.lab or lab
+    return known
+
+
+def session(
+    settings: Annotated[Settings, Depends(current_settings)],
+    caller: Annotated[Caller, Depends(current_caller)],
+) -> Iterator[Session]:
+    """A session for one request, in which only the caller's plates and runs exist."""
+    with ProjectSession(database_engine(settings.url), caller.roles) as opened:
         yield opened
 
 
@@ -32,6 +62,9 @@ def apart() -> Apart:
     return Apart()
 
 
+CallerDep = Annotated[Caller, Depends(current_caller)]
+LabDep = Annotated[str, Depends(current_lab)]
+ProjectDep = Annotated[str, Depends(current_project)]
 SettingsDep = Annotated[Settings, Depends(current_settings)]
 SessionDep = Annotated[Session, Depends(session)]
 ApartDep = Annotated[Apart, Depends(apart)]

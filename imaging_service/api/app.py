@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from hashlib import sha256
+
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.routing import Route
 
 from imaging_service import __version__
+from imaging_service.access.secret_files import SESSION_KEY, secret
 from imaging_service.api import answers, metrics, pages, problems
+from imaging_service.api.accounts import audit, keys, members, projects, signin
+from imaging_service.api.door import Door
 from imaging_service.api.guard import Guard
+from imaging_service.api.permissions import unlisted
 from imaging_service.api.routes import (
     health,
     measured,
@@ -21,6 +30,8 @@ from imaging_service.api.routes import (
 from imaging_service.api.traced import Traced
 from imaging_service.settings import Settings
 
+# A working day: a reviewer signs in once in the morning.
+SESSION_S = 12 * 3600
 DESCRIPTION = """
 A plate scan of iPSC motor neurons goes in, per-line drug-response tables come out.
 
@@ -30,34 +41,74 @@ Submit a plate with `POST /runs`, follow it with `GET /runs/{run}`, and read `we
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The API over one data folder and database."""
+ROUTERS = (
+    runs.router,
+    measured.router,
+    plates.router,
+    registry.router,
+    review.router,
+    review_queue.router,
+    pixels.router,
+    health.router,
+    health.metrics,
+    uploads.router,
+    members.router,
+    projects.router,
+    keys.router,
+    audit.router,
+    signin.router,
+    pages.router,
+)
+
+
+def create_app(settings: Settings, local_token: str = "") -> FastAPI:
+    """The API over one data folder and database.
+
+    Parameters
+    ----------
+    local_token
+        What opens a service that has no members yet. Without it, and without members, every
+        request is refused.
+
+    Raises RuntimeError for a route that the table of permissions does not hold.
+    """
     app = FastAPI(
         title="Motor neuron imaging service",
         version=__version__,
         description=DESCRIPTION,
         responses=problems.EVERYWHERE,
+        dependencies=[Security(HTTPBearer(auto_error=False, description="An API key."))],
         # FastAPI's own pages load their scripts from the internet, which a microscope's machine
         # may not reach.
         docs_url=None,
         redoc_url=None,
     )
-    app.state.settings = settings
+    app.state.settings, app.state.local_token = settings, local_token
     answers.install(app)
     metrics.install(app, settings)
-    app.add_middleware(Guard)
+    key = secret(settings.data_dir, SESSION_KEY)
+    app.add_middleware(Door, settings=settings, local_token=local_token)
+    app.add_middleware(
+        SessionMiddleware,
+        secret_key=key,
+        # Cookies do not know ports: two services on one machine must not sign each other out.
+        session_cookie=f"imaging_service_{sha256(key.encode()).hexdigest()[:8]}",
+        max_age=SESSION_S,
+        same_site="lax",
+        https_only=settings.public_url.startswith("https://"),
+    )
+    app.add_middleware(Guard, names=settings.names)
     # Added last, so the outermost.
     app.add_middleware(Traced)
-    app.include_router(runs.router)
-    app.include_router(measured.router)
-    app.include_router(plates.router)
-    app.include_router(registry.router)
-    app.include_router(review.router)
-    app.include_router(review_queue.router)
-    app.include_router(pixels.router)
-    app.include_router(health.router)
-    app.include_router(health.metrics)
-    app.include_router(uploads.router)
-    app.include_router(pages.router)
+    for router in ROUTERS:
+        app.include_router(router)
+    if forgotten := unlisted(
+        (method, route.path)
+        for router in (*ROUTERS, app)
+        for route in router.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+    ):
+        raise RuntimeError(f"no row in imaging_service.api.permissions: {forgotten}")
     problems.install(app)
     return app

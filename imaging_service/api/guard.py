@@ -23,8 +23,10 @@ MOST_BYTES = 130 * 2**20
 class Guard:
     """Middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES) -> None:
-        self._app, self._most_bytes = app, most_bytes
+    def __init__(
+        self, app: ASGIApp, most_bytes: int = MOST_BYTES, *, names: frozenset[str] = frozenset()
+    ) -> None:
+        self._app, self._most_bytes, self._names = app, most_bytes, HOSTS | names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with a problem."""
@@ -34,7 +36,7 @@ class Guard:
         headers = Headers(scope=scope)
         streamed = _streamed(scope)
         refusal = (
-            _unknown_host(headers)
+            _unknown_host(headers, self._names)
             or _unwritable(scope)
             or _foreign(scope["method"], headers)
             or self._declared_too_large(headers, streamed)
@@ -75,15 +77,15 @@ def _streamed(scope: Scope) -> bool:
     return scope["method"] == "PUT" and str(scope["path"]).startswith("/blobs/")
 
 
-def _unknown_host(headers: Headers) -> tuple[int, str, str] | None:
+def _unknown_host(headers: Headers, names: frozenset[str]) -> tuple[int, str, str] | None:
     """A page of a foreign site can make a browser call loopback by its own name (DNS rebinding)."""
     try:
         host = urlsplit(f"//{headers.get('host', '')}").hostname
     except ValueError:
         host = None
-    if host in HOSTS:
+    if host in names:
         return None
-    return 400, "request_invalid", f"this service has no name but {', '.join(sorted(HOSTS))}"
+    return 400, "request_invalid", f"this service has no name but {', '.join(sorted(names))}"
 
 
 def _unwritable(scope: Scope) -> tuple[int, str, str] | None:

@@ -27,8 +27,12 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 MEANINGS = {
     400: "The request's address or length cannot be read.",
-    403: "A path outside the scan roots, or a request that a page of another site made.",
-    404: "No such plate, run, well or file.",
+    401: "No key, or one that is wrong, expired or revoked.",
+    403: (
+        "The caller's role is too small, a path lies outside the scan roots, or a page of another"
+        " site made the request."
+    ),
+    404: "No such plate, run, well or file, or none that the caller may see.",
     405: "The address does not know this method.",
     409: "Not now: the run is in another state than the request needs.",
     412: "Another reviewer changed the labels since the version that was corrected.",
@@ -39,7 +43,7 @@ MEANINGS = {
     503: "The machine is at fault (database, disk, no free place); the same request may succeed.",
     507: "The service's disk cannot hold what is announced.",
 }
-EVERYWHERE = described(400, 403, 404, 405, 413, 422, 500, 503)
+EVERYWHERE = described(400, 401, 403, 404, 405, 413, 422, 500, 503)
 
 
 def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
@@ -89,8 +93,12 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 
 
 async def _machine_error(request: Request, error: Exception) -> Response:
+    return machine_problem(request.method, request.url.path, error)
+
+
+def machine_problem(method: str, path: str, error: Exception) -> Response:
     """The database or the disk is away or full: not the caller's fault, and it may pass."""
-    log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    log.error("%s %s: %s", method, path, error, exc_info=error)
     cause = error.orig if isinstance(error, sa.exc.OperationalError) else error
     return problem(
         503,

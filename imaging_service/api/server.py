@@ -2,53 +2,121 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
+from sqlmodel import Session
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from imaging_service.access.keys import have_keys
+from imaging_service.access.secret_files import LOCAL_TOKEN, secret
 from imaging_service.api.access import apart
 from imaging_service.api.app import create_app
+from imaging_service.api.proxy import OnlyFrom, networks
+from imaging_service.database.session import database_engine
 from imaging_service.errors import Forbidden
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.jobs.durable.store import prove_store
 from imaging_service.jobs.durable.worker import supervise
+from imaging_service.key_file import forget_key, is_loopback, keep_key
 from imaging_service.logs import configure
-from imaging_service.settings import settings
+from imaging_service.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 
 def serve(host: str, port: int, *, with_worker: bool) -> None:
     """Run the API, with a worker that is started again whenever it dies.
 
-    Raises Forbidden for any but a loopback address.
+    On loopback, a service without members is for the user who started it: a link with a token opens
+    it, and that user's clients find the token by themselves. Any other address needs members with
+    keys, and TLS: the service's own or a named proxy's.
+
+    Raises Forbidden for an address that is not safe to listen on, with what is missing.
     """
-    if not _is_loopback(host):
-        raise Forbidden(
-            f"refusing to listen on {host}: this version has no access keys, so anyone who can"
-            " reach it could read every run and start new ones; use 127.0.0.1"
-        )
+    current = settings()
+    _check_address(host, current)
     print("starting …", flush=True)
     configure()
-    current = settings()
     prepare_database(current.url)
     prove_store(current)
+    with Session(database_engine(current.url)) as session:
+        members = have_keys(session)
+    if not members and (current.public_url or not is_loopback(host)):
+        raise Forbidden(
+            "refusing to listen for others: the service has no members, so no caller could be"
+            " known; make the first with: imaging-service keys first-administrator"
+        )
+    token = "" if members else secret(current.data_dir, LOCAL_TOKEN)
+    app = create_app(current, token)
     threading.Thread(target=apart().warm, daemon=True).start()
     stop = threading.Event()
     supervisor = threading.Thread(target=supervise, args=(current, stop), daemon=True)
     if with_worker:
         supervisor.start()
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        uvicorn.run(create_app(current), host=host, port=port, log_config=None)
+        if token:
+            _open_to_its_user(url, token)
+        uvicorn.run(
+            cast(Any, _behind_proxy(app, current)),
+            host=host,
+            port=port,
+            log_config=None,
+            proxy_headers=False,
+            ssl_certfile=current.tls_certificate,
+            ssl_keyfile=current.tls_key,
+        )
     finally:
         stop.set()
+        if token:
+            forget_key(url)
         if with_worker:
             supervisor.join(timeout=15)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _check_address(host: str, current: Settings) -> None:
+    """Raises Forbidden, before anything is started."""
+    tls = (current.tls_certificate, current.tls_key)
+    if any(tls) and not all(tls):
+        raise Forbidden(
+            "TLS needs both IMAGING_SERVICE_TLS_CERTIFICATE and IMAGING_SERVICE_TLS_KEY"
+        )
+    if missing := [str(p) for p in tls if p is not None and not p.is_file()]:
+        raise Forbidden(f"there is no file {' and no file '.join(missing)}, which TLS needs")
+    networks(current.proxy)
+    if is_loopback(host):
+        return
+    if not (all(tls) or current.proxy):
+        raise Forbidden(
+            f"refusing to listen on {host} without TLS: keys and results would cross the network in"
+            " the clear; set IMAGING_SERVICE_TLS_CERTIFICATE and _TLS_KEY, or name the proxy that"
+            " speaks TLS in IMAGING_SERVICE_PROXY, or use 127.0.0.1"
+        )
+    if not current.public_url:
+        raise Forbidden(
+            f"refusing to listen on {host} under no name: set IMAGING_SERVICE_PUBLIC_URL to the"
+            " address that people type, such as https://imaging.example.org"
+        )
+
+
+def _open_to_its_user(url: str, token: str) -> None:
+    print(f"open this link in a browser: {url}/open?token={token}", flush=True)
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        keep_key(url, token)
+    except OSError as error:
+        print(
+            f"note: clients on this machine need IMAGING_SERVICE_KEY_FILE=DATA/secrets/local.token:"
+            f" the user's own file of keys cannot be written ({error})",
+            flush=True,
+        )
+
+
+def _behind_proxy(app: ASGIApp, current: Settings) -> ASGIApp:
+    if not current.proxy:
+        return app
+    # What a proxy says of the client is believed of the named proxy only; others get no further.
+    trusted = ProxyHeadersMiddleware(cast(Any, app), trusted_hosts=current.proxy.replace(" ", ""))
+    return OnlyFrom(cast(Any, trusted), networks(current.proxy))

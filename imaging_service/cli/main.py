@@ -14,9 +14,12 @@ from imaging_service.cli import registry as registry_commands
 from imaging_service.cli import review as review_commands
 from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
+from imaging_service.cli.access import keys as key_commands
+from imaging_service.cli.access import members as member_commands
+from imaging_service.cli.access import signin as signin_commands
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.inspection import inspect
-from imaging_service.cli.registry import LOCAL_URL, Url
+from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
 from imaging_service.cli.screen_power import power
 from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
@@ -44,6 +47,12 @@ app.command("upload")(upload)
 app.command("calibrate")(calibrate)
 for command in (model_commands.train, model_commands.show, model_commands.promote):
     segmentation_commands.models.command(command.__name__)(command)
+app.add_typer(key_commands.keys, name="keys")
+app.add_typer(member_commands.labs, name="labs")
+app.add_typer(member_commands.members, name="members")
+app.add_typer(member_commands.projects, name="projects")
+for signin in ("login", "logout", "whoami", "audit"):
+    app.command(signin)(getattr(signin_commands, signin))
 app.add_typer(segmentation_commands.models, name="models")
 app.add_typer(segmentation_commands.bench, name="bench")
 app.add_typer(plate_map_commands.plate_map, name="plate-map")
@@ -226,7 +235,7 @@ def demo(
 @app.command()
 def serve(
     host: Annotated[
-        str, typer.Option(help="Loopback only: this version has no keys.")
+        str, typer.Option(help="Any but loopback needs members with keys, and TLS.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 8765,
     worker: Annotated[
@@ -270,6 +279,7 @@ def submit(
     device: Device = "auto",
     plate: PlateOption = "",
     url: Url = LOCAL_URL,
+    project: ProjectOption = "",
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
     ] = False,
@@ -280,7 +290,7 @@ def submit(
     """
     from imaging_service.client import Client
 
-    with Client(url) as client:
+    with Client(url, project=project) as client:
         run = client.submit(scan, plate_map, protocol, engine=engine, device=device, plate=plate)
         typer.echo(run.id)
         if wait:

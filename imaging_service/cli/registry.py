@@ -14,6 +14,14 @@ registry = typer.Typer(
 Url = Annotated[
     str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")
 ]
+ProjectOption = Annotated[
+    str,
+    typer.Option(
+        "--project",
+        envvar="IMAGING_SERVICE_PROJECT",
+        help="The project; not needed where your key can be used in only one.",
+    ),
+]
 
 
 @registry.command("import")

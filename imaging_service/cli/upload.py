@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imaging_service.cli.registry import LOCAL_URL, Url
+from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
 
 
 def upload(
@@ -15,6 +15,7 @@ def upload(
         Path, typer.Argument(help="Folder of the plate's scan, or a zip of it.", show_default=False)
     ],
     url: Url = LOCAL_URL,
+    project: ProjectOption = "",
     name: Annotated[
         str, typer.Option(help="Folder on the service; the scan's own name if not given.")
     ] = "",
@@ -42,7 +43,7 @@ def upload(
     source = open_source(scan)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
-        Client(url, read_seconds=120) as client,
+        Client(url, read_seconds=120, project=project) as client,
         Progress(*columns, console=Console(stderr=True)) as bar,
     ):
         task = bar.add_task("", total=None)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from imaging_service.database.tables import BatchRow, DonorRow, LineRow
+from imaging_service.database.tenants import LOCAL_LAB
 from imaging_service.errors import RegistryRefused
 from imaging_service.schemas import RegistryChange
 from plate_maps.registry import (
@@ -23,22 +24,22 @@ from plate_maps.registry import (
 )
 
 
-def load_registry(session: Session) -> Registry:
-    """All lines and batches, by name."""
-    lines = {r.line: Line(**json.loads(r.content)) for r in session.exec(select(LineRow)).all()}
-    batches = {
-        r.batch: Batch(**json.loads(r.content)) for r in session.exec(select(BatchRow)).all()
-    }
+def load_registry(session: Session, lab: str = LOCAL_LAB) -> Registry:
+    """All lines and batches of a laboratory, by name."""
+    of_lines = select(LineRow).where(LineRow.lab_id == lab)
+    of_batches = select(BatchRow).where(BatchRow.lab_id == lab)
+    lines = {r.line: Line(**json.loads(r.content)) for r in session.exec(of_lines).all()}
+    batches = {r.batch: Batch(**json.loads(r.content)) for r in session.exec(of_batches).all()}
     return Registry(dict(sorted(lines.items())), dict(sorted(batches.items())))
 
 
-def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
+def merge_lines(session: Session, text: str, source: str, lab: str = LOCAL_LAB) -> RegistryChange:
     """Add the lines of a TSV, and replace those of the same name.
 
     A line may name an isogenic parent that the registry holds already, so the merged registry is
     checked. Raises RegistryRefused with every fault; then nothing is changed.
     """
-    known = dict(load_registry(session).lines)
+    known = dict(load_registry(session, lab).lines)
     try:
         given = read_lines(text, source, known)
         merged = known | given
@@ -48,11 +49,12 @@ def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
         raise RegistryRefused(str(error)) from error
     change = _change(known, given)
     for donor in {line.donor for line in given.values()}:
-        session.merge(DonorRow(id=donor))
+        session.merge(DonorRow(lab_id=lab, id=donor))
     session.flush()
     # Parents first: a foreign key asks for the row of a child's parent.
     for line in sorted(given.values(), key=lambda line: _depth(line, merged)):
         row = LineRow(
+            lab_id=lab,
             line=line.line,
             donor=line.donor,
             gene=line.gene,
@@ -62,23 +64,26 @@ def merge_lines(session: Session, text: str, source: str) -> RegistryChange:
         session.merge(row)
         session.flush()
     # Donors without a line are removed.
-    session.execute(sa.delete(DonorRow).where(col(DonorRow.id).not_in(select(LineRow.donor))))
+    with_lines = select(LineRow.donor).where(LineRow.lab_id == lab)
+    session.execute(
+        sa.delete(DonorRow).where(col(DonorRow.lab_id) == lab, col(DonorRow.id).not_in(with_lines))
+    )
     session.commit()
     return change
 
 
-def merge_batches(session: Session, text: str, source: str) -> RegistryChange:
+def merge_batches(session: Session, text: str, source: str, lab: str = LOCAL_LAB) -> RegistryChange:
     """Add the batches of a TSV, and replace those of the same name.
 
     Raises RegistryRefused; then nothing is changed.
     """
-    known = dict(load_registry(session).batches)
+    known = dict(load_registry(session, lab).batches)
     try:
         given = read_batches(text, source)
     except RegistryError as error:
         raise RegistryRefused(str(error)) from error
     for batch in given.values():
-        session.merge(BatchRow(batch=batch.batch, content=json.dumps(asdict(batch))))
+        session.merge(BatchRow(lab_id=lab, batch=batch.batch, content=json.dumps(asdict(batch))))
     session.commit()
     return _change(known, given)
 

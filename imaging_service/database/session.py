@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, SQLModel, col, select
 
 from imaging_service.database.tables import PlateRow, RunRow, TableRow, WellRow
@@ -34,6 +37,35 @@ def database_engine(url: str) -> sa.Engine:
     return created
 
 
+class ProjectSession(Session):
+    """A session for which plates and runs of other projects do not exist.
+
+    Queries written without a thought of laboratories are safe in it: the condition is added to
+    every statement on these tables, counts and changes included.
+
+    Parameters
+    ----------
+    projects
+        Ids of the projects whose plates and runs are seen.
+    """
+
+    def __init__(self, engine: sa.Engine, projects: Iterable[str]) -> None:
+        super().__init__(engine)
+        self.projects = sorted(projects)
+
+
+@sa.event.listens_for(ProjectSession, "do_orm_execute")
+def _only_of_projects(state: ORMExecuteState) -> None:
+    session = state.session
+    if isinstance(session, ProjectSession):
+        state.statement = state.statement.options(
+            *(
+                with_loader_criteria(table, col(table.project_id).in_(session.projects))
+                for table in (PlateRow, RunRow)
+            )
+        )
+
+
 def upgrade(url: str) -> None:
     """Bring the database to this version's schema."""
     from alembic import command
@@ -46,7 +78,8 @@ def alembic_config(url: str) -> Any:
     """Alembic's configuration without a file, so that an installed package can migrate."""
     from alembic.config import Config
 
-    config = Config()
+    # Its default is what standard output was when alembic was imported.
+    config = Config(stdout=sys.stdout)
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["engine"] = database_engine(url)
     config.attributes["metadata"] = SQLModel.metadata

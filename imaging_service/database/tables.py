@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from imaging_service.database.tenants import LOCAL_LAB, LOCAL_PROJECT
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -31,6 +33,7 @@ class PlateRow(SQLModel, table=True):
     __tablename__ = "plate"
 
     id: str = Field(primary_key=True)
+    project_id: str = Field(default=LOCAL_PROJECT, foreign_key="project.id", index=True)
     name: str
     rows: int
     columns: int
@@ -52,6 +55,7 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
 
     id: str = Field(primary_key=True)
+    project_id: str = Field(default=LOCAL_PROJECT, foreign_key="project.id", index=True)
     plate_id: str = Field(foreign_key="plate.id", index=True)
     protocol_name: str
     engine: str
@@ -83,33 +87,40 @@ class WellRow(SQLModel, table=True):
 
 
 class DonorRow(SQLModel, table=True):
-    """A donor of reprogrammed cells, by the lab's code and nothing else."""
+    """A donor of reprogrammed cells, by the laboratory's code and nothing else."""
 
     __tablename__ = "donor"
 
+    lab_id: str = Field(default=LOCAL_LAB, primary_key=True, foreign_key="lab.id")
     id: str = Field(primary_key=True)
 
 
 class LineRow(SQLModel, table=True):
-    """A cell line of the registry.
+    """A cell line of a laboratory's registry.
 
     Columns hold what queries ask for, `content` the whole record (`plate_maps.registry.Line`).
     """
 
     __tablename__ = "line"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["lab_id", "donor"], ["donor.lab_id", "donor.id"]),
+        sa.ForeignKeyConstraint(["lab_id", "isogenic_parent"], ["line.lab_id", "line.line"]),
+    )
 
+    lab_id: str = Field(default=LOCAL_LAB, primary_key=True, foreign_key="lab.id")
     line: str = Field(primary_key=True)
-    donor: str = Field(foreign_key="donor.id", index=True)
+    donor: str = Field(index=True)
     gene: str = Field(default="", index=True)
-    isogenic_parent: str | None = Field(default=None, foreign_key="line.line")
+    isogenic_parent: str | None = Field(default=None)
     content: str  # JSON object
 
 
 class BatchRow(SQLModel, table=True):
-    """A differentiation batch of the registry (`plate_maps.registry.Batch`)."""
+    """A differentiation batch of a laboratory's registry (`plate_maps.registry.Batch`)."""
 
     __tablename__ = "differentiation_batch"
 
+    lab_id: str = Field(default=LOCAL_LAB, primary_key=True, foreign_key="lab.id")
     batch: str = Field(primary_key=True)
     content: str  # JSON object
 

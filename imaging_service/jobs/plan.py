@@ -92,12 +92,12 @@ def read_inputs(
 
 
 def lay_out(
-    record: RunRecord, plan: PlatePlan, folder: RunFolder, plates: Path | None = None
+    record: RunRecord, plan: PlatePlan, folder: RunFolder, plate: Path | None = None
 ) -> RunRecord:
     """Write the record and one task per well, once `identify` has found nothing wrong.
 
     A record of the same run that is there already is kept: the run goes on where it stopped.
-    Converted plates go to `plates`, where runs share them, or to `plate.zarr` in the run's own
+    The converted plate goes to `plate`, which runs may share, or to `plate.zarr` in the run's own
     folder. Raises ScanError if the folder holds another run.
     """
     if folder.record.is_file():
@@ -109,8 +109,7 @@ def lay_out(
                 " --out, or delete it"
             )
         return before
-    plate = folder.root / "plate.zarr" if plates is None else plates / f"{plate_key(record)}.zarr"
-    record = replace(record, plate=plate.resolve())
+    record = replace(record, plate=(plate or folder.root / "plate.zarr").resolve())
     inputs = record.inputs
     times = _time_points(plan, inputs.protocol)
     planes = _planes(plan, times)

@@ -187,7 +187,9 @@ class RemoteRun:
 
         if store not in self._stores:
             self._stores[store] = FsspecStore.from_url(
-                f"{self.client.url}{self._path}/{store}", read_only=True
+                f"{self.client.url}{self._path}/{store}",
+                storage_options={"client_kwargs": {"headers": self.client.headers}},
+                read_only=True,
             )
         try:
             return zarr.open_group(self._stores[store], path=where, mode="r")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +54,11 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
         for name in text
     )
     return safe.write_csv(include_bom=True).encode()
+
+
+def neutral_cell(text: str) -> str:
+    """Text of one CSV cell, made harmless as in `csv_bytes`."""
+    return f"'{text}" if re.match(_FORMULA, text) else text
 
 
 def read_table(path: Path, raises: type[ServiceError] = StoreError) -> pl.DataFrame:

@@ -91,6 +91,9 @@ def own_run(small_run, tmp_path: Path) -> Path:
     return shutil.copytree(small_run, tmp_path / "own", ignore=shutil.ignore_patterns("*.lock"))
 
 
+LOCAL_TOKEN = "the token of a service without keys"
+
+
 class Here:
     """Stands for the cluster: computes in this process."""
 
@@ -108,8 +111,8 @@ class Served:
     run: str
     folder: Path
 
-    def ask(self, method: str, path: str, **more):
-        """One request."""
+    def ask(self, method: str, path: str, *, headers=None, **more):
+        """One request of the local user, unless it shows a key of its own."""
         import asyncio
 
         import httpx
@@ -117,7 +120,9 @@ class Served:
         async def one():
             transport = httpx.ASGITransport(self.application, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-                return await http.request(method, path.replace("RUN", self.run), **more)
+                shown = {"Authorization": f"Bearer {LOCAL_TOKEN}"} | (headers or {})
+                place = path.replace("RUN", self.run)
+                return await http.request(method, place, headers=shown, **more)
 
         return asyncio.run(one())
 
@@ -129,7 +134,7 @@ class Served:
         """Made once: describing its routes takes longer than most requests."""
         from imaging_service.api.app import create_app
 
-        return create_app(self.settings)
+        return create_app(self.settings, LOCAL_TOKEN)
 
 
 @pytest.fixture(scope="session")
@@ -184,3 +189,21 @@ def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
     workflows.summarise_run.__wrapped__(run, 1)
     return Served(data_folder, run, folder.root)
+
+
+@pytest.fixture(scope="session")
+def made_labs(tmp_path_factory: pytest.TempPathFactory):
+    """Two laboratories; not to be written to."""
+    from tests.imaging_service.tenants import make_two_labs
+
+    made = make_two_labs(tmp_path_factory.mktemp("labs"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def two_labs(made_labs, tmp_path: Path):
+    """A copy of the two laboratories, to be written to."""
+    copy = made_labs.copy(tmp_path / "labs")
+    yield copy
+    copy.close()

@@ -120,3 +120,22 @@ def test_files_that_cannot_be_read_are_said_before_anything_is_sent(client, tmp_
     with pytest.raises(ServiceRefused):
         client.submit(tmp_path, tmp_path / "none.csv", tmp_path / "none.toml")
     assert client.asked == []
+
+
+def test_a_key_is_sent_over_tls_or_to_this_machine_only(monkeypatch):
+    monkeypatch.setenv("IMAGING_SERVICE_KEY", "mns_secret")
+    with pytest.raises(ServiceRefused) as refused:
+        Client("http://imaging.example.org")
+    assert "mns_secret" not in str(refused.value)
+    for url in ("https://imaging.example.org", "http://127.0.0.1:1"):
+        with Client(url, project="als") as client:
+            assert client.headers == {"Authorization": "Bearer mns_secret"}
+            assert "mns_secret" not in repr(client)
+            sent = client._http.build_request("GET", "/runs", params={"limit": "1"})
+            assert sent.headers["authorization"] == "Bearer mns_secret"
+            assert dict(sent.url.params) == {"project": "als", "limit": "1"}
+
+
+def test_a_client_without_a_key_sends_none():
+    with Client("http://127.0.0.1:9", key="") as client:
+        assert "authorization" not in client._http.headers

@@ -28,6 +28,13 @@ def test_the_defaults(tmp_path, monkeypatch):
         "poll_seconds": 0.2,
         "patience_hours": 12,
         "reading_minutes": 60,
+        "public_url": "",
+        "tls_certificate": None,
+        "tls_key": None,
+        "proxy": "",
+        "oidc_issuer": "",
+        "oidc_client_id": "",
+        "oidc_client_secret_file": None,
     }
     assert found.url == f"sqlite:///{tmp_path / 'imaging-service-data' / 'service.db'}"
 
@@ -67,3 +74,28 @@ def test_the_environment_sets_them(monkeypatch, tmp_path):
 def test_impossible_values_are_refused(wrong):
     with pytest.raises(ValidationError):
         Settings(**wrong)
+
+
+def test_a_laboratory_reaches_only_its_own_folder_of_a_scan_root(tmp_path):
+    settings = Settings(data_dir=tmp_path / "data", scan_roots=str(tmp_path / "share"))
+    of_local = {tmp_path / "share", tmp_path / "data" / "scans"}
+    assert set(settings.roots_of("default", "local")) == of_local == set(settings.roots)
+    assert set(settings.roots_of("als", "alpha")) == {
+        tmp_path / "share" / "alpha",
+        tmp_path / "data" / "projects" / "als" / "scans",
+    }
+    assert settings.project_root("als") != settings.project_root("ftd")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://imaging.example.org", "imaging.example.org", "https://a/b"]
+)
+def test_a_public_address_is_of_a_host_over_tls(url):
+    with pytest.raises(ValidationError):
+        Settings(public_url=url)
+
+
+def test_the_names_of_a_service_are_those_of_its_public_address():
+    assert Settings().names == frozenset()
+    named = Settings(public_url="https://imaging.example.org:8443")
+    assert named.names == {"imaging.example.org"}

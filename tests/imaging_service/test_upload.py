@@ -28,8 +28,11 @@ SERVER = """
 import sys
 import uvicorn
 from imaging_service.api.app import create_app
+from imaging_service.database.session import upgrade
 from imaging_service.settings import Settings
-uvicorn.run(create_app(Settings(data_dir=sys.argv[2])), port=int(sys.argv[1]), log_level="error")
+settings = Settings(data_dir=sys.argv[2])
+upgrade(settings.url)
+uvicorn.run(create_app(settings, "token"), port=int(sys.argv[1]), log_level="error")
 """
 
 
@@ -73,7 +76,7 @@ def service(tmp_path_factory):
 
 @pytest.fixture
 def client(service):
-    with Client(service.url, read_seconds=30) as opened:
+    with Client(service.url, read_seconds=30, key="token") as opened:
         yield opened
 
 
@@ -178,7 +181,7 @@ def test_random_kills_of_the_service_corrupt_nothing(tmp_path, monkeypatch):
             due.release()
 
     try:
-        with Client(service.url, read_seconds=30) as client:
+        with Client(service.url, read_seconds=30, key="token") as client:
             sent = upload(open_source(scan), client, progress=show)
     finally:
         ended.set()
@@ -196,7 +199,7 @@ def test_a_killed_sender_goes_on_where_it_stopped(tmp_path, service):
     code = (
         "import sys\nfrom imaging_service.client import Client\n"
         "from imaging_service.upload import open_source, upload\n"
-        f"with Client({service.url!r}) as client:\n"
+        f"with Client({service.url!r}, key='token') as client:\n"
         "    upload(open_source(sys.argv[1]), client,"
         " progress=lambda n, total: print(n, flush=True))\n"
     )
@@ -206,7 +209,7 @@ def test_a_killed_sender_goes_on_where_it_stopped(tmp_path, service):
     arrived = [int(process.stdout.readline()) for _ in range(60)][-1]
     process.kill()
     process.communicate()
-    with Client(service.url, read_seconds=30) as client:
+    with Client(service.url, read_seconds=30, key="token") as client:
         sent = upload(open_source(scan), client)
     assert content(sent.scan) == content(scan)
     assert sent.sent <= sent.bytes - arrived

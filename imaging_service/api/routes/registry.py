@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
-from imaging_service.api.access import SessionDep
+from imaging_service.api.access import LabDep, SessionDep
 from imaging_service.database.registry import load_registry, merge_batches, merge_lines
 from imaging_service.errors import RegistryRefused
 from imaging_service.schemas import RegistryChange
@@ -34,31 +34,33 @@ Sheet = Annotated[
 
 
 @router.get("/lines", summary="Cell lines", response_class=Response)
-def get_lines(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
+def get_lines(session: SessionDep, lab: LabDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
     """All lines by name.
 
     Each with its donor, genotype, clone, passage, isogenic parent, consent and the rest of its
     record.
     """
-    return _sent(load_registry(session).lines.values(), Line, fmt)
+    return _sent(load_registry(session, lab).lines.values(), Line, fmt)
 
 
 @router.put("/lines", summary="Add or replace cell lines")
-def put_lines(sheet: Sheet, session: SessionDep) -> RegistryChange:
+def put_lines(sheet: Sheet, session: SessionDep, lab: LabDep) -> RegistryChange:
     """Replace lines of the same name and add the others; after any fault nothing is changed."""
-    return merge_lines(session, _text(sheet), "lines.tsv")
+    return merge_lines(session, _text(sheet), "lines.tsv", lab)
 
 
 @router.get("/batches", summary="Differentiation batches", response_class=Response)
-def get_batches(session: SessionDep, fmt: FormatQuery = RegistryFormat.JSON) -> Response:
+def get_batches(
+    session: SessionDep, lab: LabDep, fmt: FormatQuery = RegistryFormat.JSON
+) -> Response:
     """All batches by name."""
-    return _sent(load_registry(session).batches.values(), Batch, fmt)
+    return _sent(load_registry(session, lab).batches.values(), Batch, fmt)
 
 
 @router.put("/batches", summary="Add or replace differentiation batches")
-def put_batches(sheet: Sheet, session: SessionDep) -> RegistryChange:
+def put_batches(sheet: Sheet, session: SessionDep, lab: LabDep) -> RegistryChange:
     """Replace batches of the same name and add the others; after any fault nothing is changed."""
-    return merge_batches(session, _text(sheet), "batches.tsv")
+    return merge_batches(session, _text(sheet), "batches.tsv", lab)
 
 
 def _sent(records: Iterable[Record], kind: type[Record], fmt: RegistryFormat) -> Response:

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.responses import FileResponse
 from sqlmodel import Session
 
-from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.problems import described
 from imaging_service.database.session import find_run
 from imaging_service.database.tables import RunRow
@@ -45,6 +45,7 @@ class Reviewed:
         run: str,
         session: SessionDep,
         settings: SettingsDep,
+        caller: CallerDep,
         reading: Annotated[
             str,
             Query(
@@ -55,6 +56,11 @@ class Reviewed:
     ) -> None:
         self.row, self.settings, self.reading = finished(run, session), settings, reading
         self.run = LocalRun(folder_of(self.row, settings), reading)
+        self._caller = caller
+
+    def author(self, named: str) -> str:
+        """The author of a change; `named` is what the client says, which counts without keys."""
+        return self._caller.author(named)
 
     def changed(self) -> None:
         """Let the tables follow, unless this is a reading apart."""
@@ -165,7 +171,15 @@ def patch_labels(
     well: str,
     field: int,
     content: Annotated[bytes, Body(media_type=_NPZ)],
-    author: Annotated[str, Query(min_length=1, max_length=100)],
+    author: Annotated[
+        str,
+        Query(
+            max_length=100,
+            description=(
+                "Only where the service has no keys: elsewhere the author is the key's owner."
+            ),
+        ),
+    ] = "",
     reason: Annotated[str, Query(max_length=1000)] = "",
     if_match: Annotated[
         str | None, Header(description="The version that was corrected, in quotes.")
@@ -197,7 +211,9 @@ def patch_labels(
             # What is taken back was there before, in as many pieces as it may have been.
             if undoes is None:
                 check_pieces(before, after, where)
-    version = run.review.commit(well, field, parent, crops, author, reason, idempotency_key, undoes)
+    version = run.review.commit(
+        well, field, parent, crops, reviewed.author(author), reason, idempotency_key, undoes
+    )
     reviewed.changed()
     return version
 
@@ -218,7 +234,7 @@ def revert(reviewed: ReviewedDep, well: str, field: int, wanted: Revert) -> Labe
     """A new version that holds what the earlier one held; nothing is lost."""
     _known(reviewed.run, well, field)
     version = reviewed.run.revert(
-        well, field, wanted.to, wanted.author, wanted.reason, wanted.undoes
+        well, field, wanted.to, reviewed.author(wanted.author), wanted.reason, wanted.undoes
     )
     reviewed.changed()
     return version
@@ -234,6 +250,7 @@ def get_verdicts(reviewed: ReviewedDep) -> list[Verdict]:
 def post_verdict(reviewed: ReviewedDep, verdict: Verdict) -> Verdict:
     """A rejection needs a reason."""
     _known(reviewed.run, verdict.well, verdict.field or 1)
+    verdict = verdict.model_copy(update={"author": reviewed.author(verdict.author)})
     reviewed.run.review.judge(verdict)
     reviewed.changed()
     return verdict

@@ -41,14 +41,15 @@ def claim(reviewed: ReviewedDep, session: SessionDep, wanted: Claim) -> list[Que
     left.
     """
     session.execute(sa.delete(ClaimRow).where(col(ClaimRow.until) < time.time()))
+    reviewer = reviewed.author(wanted.reviewer)
     taken: list[QueueEntry] = []
-    for entry in sorted(_entries(reviewed, session), key=lambda e: e.claimed_by != wanted.reviewer):
+    for entry in sorted(_entries(reviewed, session), key=lambda e: e.claimed_by != reviewer):
         if len(taken) == wanted.count:
             break
-        if entry.judged or entry.claimed_by not in ("", wanted.reviewer):
+        if entry.judged or entry.claimed_by not in ("", reviewer):
             continue
-        if _hold(session, reviewed, entry, wanted.reviewer):
-            taken.append(entry.model_copy(update={"claimed_by": wanted.reviewer}))
+        if _hold(session, reviewed, entry, reviewer):
+            taken.append(entry.model_copy(update={"claimed_by": reviewer}))
     session.commit()
     return taken
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
-from imaging_service.api.access import ApartDep, SessionDep, SettingsDep
+from imaging_service.api.access import ApartDep, LabDep, ProjectDep, SessionDep, SettingsDep
 from imaging_service.api.answers import AskedDep
 from imaging_service.api.problems import described
 from imaging_service.api.routes.tables import (
@@ -88,7 +88,13 @@ def read_run(session: Session, row: RunRow) -> Run:
 
 @router.post("", summary="Submit a plate", status_code=202)
 def submit(
-    submission: Submission, settings: SettingsDep, session: SessionDep, apart: ApartDep
+    submission: Submission,
+    settings: SettingsDep,
+    session: SessionDep,
+    apart: ApartDep,
+    project: ProjectDep,
+    lab: LabDep,
+    request: Request,
 ) -> Run:
     """Check scan, plate map and protocol, and queue the run.
 
@@ -98,9 +104,14 @@ def submit(
     from imaging_service.jobs.submitted import read_submission
 
     record, plan = apart.call(
-        read_submission, submission, settings.roots, seconds=settings.reading_minutes * 60
+        read_submission,
+        submission,
+        settings.roots_of(project, lab),
+        seconds=settings.reading_minutes * 60,
     )
-    return read_run(session, find_run(session, queue_run(settings, record, plan)))
+    run = queue_run(settings, record, plan, project)
+    request.state.subject = run
+    return read_run(session, find_run(session, run))
 
 
 @router.get("", summary="Runs, the newest first", response_model=list[Run], responses=LIST_CONTENT)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from starlette.requests import ClientDisconnect
 
-from imaging_service.api.access import SettingsDep
+from imaging_service.api.access import ProjectDep, SettingsDep
 from imaging_service.api.problems import described
 from imaging_service.errors import UploadIncomplete, UploadRefused
 from imaging_service.schemas import BlobState, UploadBegun, UploadedScan, UploadManifest
@@ -23,20 +23,22 @@ router = APIRouter(tags=["uploads"])
     status_code=201,
     responses=described(507),
 )
-def begin_upload(manifest: UploadManifest, settings: SettingsDep) -> UploadBegun:
+def begin_upload(
+    manifest: UploadManifest, settings: SettingsDep, project: ProjectDep
+) -> UploadBegun:
     """Keep the list of a scan's files, and say which contents are missing.
 
     The same list is the same upload. Contents that the service has already are not sent again.
     """
-    store = UploadStore(settings.data_dir)
+    store = UploadStore(settings.project_root(project))
     upload = store.begin(manifest.name, manifest.files)
     return UploadBegun(id=upload, missing=store.missing(upload))
 
 
 @router.get("/blobs/{sha256}", summary="How much of a blob has arrived")
-def get_blob(sha256: str, settings: SettingsDep) -> BlobState:
+def get_blob(sha256: str, settings: SettingsDep, project: ProjectDep) -> BlobState:
     """Bytes that are there; a sender whose connection was cut goes on from them."""
-    return BlobState(arrived=UploadStore(settings.data_dir).arrived(sha256))
+    return BlobState(arrived=UploadStore(settings.project_root(project)).arrived(sha256))
 
 
 @router.put(
@@ -56,6 +58,7 @@ async def put_blob(
     sha256: str,
     request: Request,
     settings: SettingsDep,
+    project: ProjectDep,
     content_range: Annotated[
         str | None, Header(description="bytes FIRST-LAST/SIZE; the whole blob if not given")
     ] = None,
@@ -68,7 +71,7 @@ async def put_blob(
             raise UploadRefused(f"Content-Range {content_range[:80]!r} is not bytes A-B/SIZE")
         offset = int(match[1])
     try:
-        await UploadStore(settings.data_dir).receive(sha256, request.stream(), offset)
+        await UploadStore(settings.project_root(project)).receive(sha256, request.stream(), offset)
     except ClientDisconnect as error:
         raise UploadIncomplete("the connection was cut; what has arrived is kept") from error
 
@@ -78,6 +81,6 @@ async def put_blob(
     summary="Make a complete upload a scan",
     responses=described(409),
 )
-def commit_upload(upload: str, settings: SettingsDep) -> UploadedScan:
+def commit_upload(upload: str, settings: SettingsDep, project: ProjectDep) -> UploadedScan:
     """The scan's folder on the server, to be submitted. 409 while a file is missing."""
-    return UploadedScan(scan=str(UploadStore(settings.data_dir).commit(upload)))
+    return UploadedScan(scan=str(UploadStore(settings.project_root(project)).commit(upload)))

@@ -6,7 +6,9 @@ import json
 import shutil
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import sqlalchemy as sa
 from dbos import (
@@ -20,13 +22,14 @@ from imaging_service import __version__
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.errors import NotReady
+from imaging_service.ingest.digests import combine
 from imaging_service.ingest.plan import PlatePlan
 from imaging_service.jobs.durable.opening import APPLICATION_VERSION, PLATES, REVIEWS
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.plan import identify, lay_out, plate_key
 from imaging_service.jobs.records import RunInputs, RunRecord, is_current, load
 from imaging_service.review.log import ReviewLog
-from imaging_service.settings import Settings
+from imaging_service.settings import LOCAL_PROJECT, Settings
 
 
 @lru_cache
@@ -54,14 +57,23 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
     return queue_run(settings, *identify(inputs))
 
 
-def queue_run(settings: Settings, record: RunRecord, plan: PlatePlan) -> str:
-    """Write an identified run's record and queue it, as `submit_run` does."""
+def queue_run(
+    settings: Settings, record: RunRecord, plan: PlatePlan, project: str = LOCAL_PROJECT
+) -> str:
+    """Write an identified run's record and queue it in a project, as `submit_run` does.
+
+    The same plate in two projects is two runs with two copies of the pixels: what one laboratory
+    does to its run must not be seen, or undone, by another.
+    """
+    if project != LOCAL_PROJECT:
+        record = replace(record, run_id=in_project(record.run_id, project))
     folder = run_folder(settings, record.run_id)
-    record = lay_out(record, plan, folder, settings.data_dir.resolve() / "plates")
+    key = in_project(plate_key(record), project)
+    record = lay_out(record, plan, folder, stored_plate(settings, project, key))
     with Session(database_engine(settings.url)) as session:
         row = session.get(RunRow, record.run_id)
         if row is None:
-            row = _new_run(session, record)
+            row = _new_run(session, record, project, key)
             enqueue(settings, session, row)
         elif row.state in ("failed", "cancelled"):
             # The cause may be gone by now. Wells that are done stay done; the others are tried
@@ -138,13 +150,23 @@ def request_review(settings: Settings, run_id: str) -> int:
     return revision
 
 
-def _new_run(session: Session, record: RunRecord) -> RunRow:
+def stored_plate(settings: Settings, project: str, plate: str) -> Path:
+    """The converted plate of that id."""
+    return settings.project_root(project) / "plates" / f"{plate}.zarr"
+
+
+def in_project(digest: str, project: str) -> str:
+    """The id that a run or plate has in a project; in the local one its digest."""
+    return digest if project == LOCAL_PROJECT else combine([("", digest), ("project", project)])
+
+
+def _new_run(session: Session, record: RunRecord, project: str, key: str) -> RunRow:
     """Add the run's row, and its plate's if it is new."""
-    key = plate_key(record)
     if session.get(PlateRow, key) is None:
         session.add(
             PlateRow(
                 id=key,
+                project_id=project,
                 name=record.plate_name,
                 rows=record.plate_format.rows,
                 columns=record.plate_format.columns,
@@ -155,6 +177,7 @@ def _new_run(session: Session, record: RunRecord) -> RunRow:
         session.flush()
     row = RunRow(
         id=record.run_id,
+        project_id=project,
         plate_id=key,
         protocol_name=record.inputs.protocol.name,
         engine=record.inputs.engine,

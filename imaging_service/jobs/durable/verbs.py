@@ -12,7 +12,7 @@ from imaging_service.database.session import find_run, well_rows
 from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow, WellRow
 from imaging_service.errors import NotFound, NotReady
 from imaging_service.files import write_bytes
-from imaging_service.jobs.durable.queue import begin_again, forget_jobs
+from imaging_service.jobs.durable.queue import begin_again, forget_jobs, stored_plate
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.reuse import measured_folder
 from imaging_service.settings import Settings
@@ -85,7 +85,7 @@ def delete(settings: Settings, session: Session, run_id: str) -> None:
     row = find_run(session, run_id)
     if row.state in GOING_ON:
         raise NotReady(f"run {row.id[:12]} is {row.state}; cancel it before you delete it")
-    identity, plate = row.id, row.plate_id
+    identity, plate, project = row.id, row.plate_id, row.project_id
     # First: a job that is known by its name is not run again when the plate is submitted again.
     forget_jobs(settings, identity)
     for table in (TableRow, WellRow, ClaimRow):
@@ -99,6 +99,6 @@ def delete(settings: Settings, session: Session, run_id: str) -> None:
     # After the commit: a kill in between leaves files that no row names, never rows without files.
     shutil.rmtree(run_folder(settings, identity).root, ignore_errors=True)
     if others is None:
-        stored = settings.data_dir.resolve() / "plates" / f"{plate}.zarr"
+        stored = stored_plate(settings, project, plate)
         shutil.rmtree(stored, ignore_errors=True)
         shutil.rmtree(measured_folder(stored), ignore_errors=True)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import sqlalchemy as sa
 
+from imaging_service.access.roles import Caller, Role
 from imaging_service.api.access import current_settings, session
 from imaging_service.database.session import database_engine
 from imaging_service.settings import Settings
@@ -17,10 +18,11 @@ def test_the_settings_are_those_of_the_application(tmp_path):
 
 def test_a_request_has_a_session_on_its_settings_database_and_it_is_closed(tmp_path):
     settings = Settings(data_dir=tmp_path)
-    opened = session(settings)
+    opened = session(settings, Caller(member="", name="ann", lab="", roles={"als": Role.VIEWER}))
     mine = next(opened)
     assert mine.connection().execute(sa.text("SELECT 1")).scalar() == 1
     assert str(mine.get_bind().url) == settings.url
+    assert mine.projects == ["als"]
     assert mine.in_transaction()
     opened.close()
     assert not mine.in_transaction()

@@ -45,7 +45,7 @@ def test_the_openapi_document_names_every_operation(served):
     operations = [o for path in document["paths"].values() for o in path.values()]
     assert len(operations) >= 20
     assert all(o.get("summary") for o in operations)
-    everywhere = {"400", "403", "404", "405", "413", "422", "500", "503"}
+    everywhere = {"400", "401", "403", "404", "405", "413", "422", "500", "503"}
     assert all(everywhere <= set(o["responses"]) for o in operations)
     patch = document["paths"]["/runs/{run}/fields/{well}/{field}/labels"]["patch"]["responses"]
     assert set(patch) == everywhere | {"200", "409", "412", "428"}

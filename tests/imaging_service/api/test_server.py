@@ -4,44 +4,139 @@ from types import SimpleNamespace
 
 import pytest
 
+from imaging_service.access.secret_files import LOCAL_TOKEN, secret
 from imaging_service.api import server
+from imaging_service.api.proxy import OnlyFrom
+from imaging_service.database.session import database_engine, upgrade
 from imaging_service.errors import Forbidden
+from imaging_service.key_file import key_for
 from imaging_service.settings import Settings
+
+PUBLIC = {"public_url": "https://imaging.example.org"}
 
 
 @pytest.fixture
-def started(monkeypatch, tmp_path):
-    """What `serve` would start, in order."""
+def started(monkeypatch, two_labs):
+    """`serve` with some settings; what it would start, in order."""
     calls = []
-    monkeypatch.setattr(server, "settings", lambda: Settings(data_dir=tmp_path))
-    monkeypatch.setattr(server, "prepare_database", lambda url: calls.append(("database", url)))
+
+    def configured(**settings):
+        current = Settings(**({"data_dir": two_labs.folder} | settings))
+        monkeypatch.setattr(server, "settings", lambda: current)
+
+    def run(app, **more):
+        calls.append(("api", more["host"], more["port"]))
+        calls.append(more | {"app": app, "key": key_for("http://localhost:8765")})
+
+    configured()
+    monkeypatch.setattr(server, "configure", lambda: None)
+    monkeypatch.setattr(
+        server, "prepare_database", lambda url: (upgrade(url), calls.append(("database", url)))
+    )
     monkeypatch.setattr(server, "prove_store", lambda settings: calls.append("store"))
     monkeypatch.setattr(server, "apart", lambda: SimpleNamespace(warm=lambda: None))
     monkeypatch.setattr(
         server, "supervise", lambda current, stop: (calls.append("worker"), stop.wait())
     )
-    monkeypatch.setattr(
-        server.uvicorn, "run", lambda app, **more: calls.append(("api", more["host"], more["port"]))
-    )
-    return calls
+    monkeypatch.setattr(server.uvicorn, "run", run)
+    return SimpleNamespace(calls=calls, configured=configured)
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.evil.example", "localhost.evil"],
-)
+@pytest.fixture
+def tls(tmp_path):
+    files = {"tls_certificate": tmp_path / "chain.pem", "tls_key": tmp_path / "key.pem"}
+    for path in files.values():
+        path.write_text("")
+    return files
+
+
+@pytest.fixture
+def without_members(tmp_path):
+    folder = tmp_path / "alone"
+    yield {"data_dir": folder}
+    database_engine(Settings(data_dir=folder).url).dispose()
+
+
+OUTSIDE = ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.evil.example"]
+
+
+@pytest.mark.parametrize("host", [*OUTSIDE, "localhost.evil"])
 def test_any_address_but_loopback_is_refused_before_anything_starts(started, host):
     with pytest.raises(Forbidden):
         server.serve(host, 1, with_worker=True)
-    assert started == []
+    assert started.calls == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_loopback_is_served_once_the_database_is_ready(started, host, tmp_path):
+def test_loopback_is_served_once_the_database_is_ready(started, host, two_labs):
     server.serve(host, 8765, with_worker=False)
-    assert started == [("database", Settings(data_dir=tmp_path).url), "store", ("api", host, 8765)]
+    assert started.calls[:3] == [
+        ("database", two_labs.settings.url),
+        "store",
+        ("api", host, 8765),
+    ]
 
 
 def test_the_worker_runs_beside_the_api_and_ends_with_it(started):
     server.serve("127.0.0.1", 8765, with_worker=True)
-    assert started.count("worker") == 1
+    assert started.calls.count("worker") == 1
+
+
+def test_others_are_served_over_the_service_s_own_tls(started, tls):
+    started.configured(**PUBLIC, **tls)
+    server.serve("0.0.0.0", 8443, with_worker=False)
+    run = started.calls[-1]
+    assert (run["host"], run["ssl_certfile"], run["ssl_keyfile"]) == ("0.0.0.0", *tls.values())
+    assert run["proxy_headers"] is False
+    assert run["app"].state.local_token == ""
+
+
+def test_others_are_served_through_a_named_proxy_and_through_no_other(started):
+    started.configured(**PUBLIC, proxy="10.0.0.5")
+    server.serve("0.0.0.0", 8765, with_worker=False)
+    assert isinstance(started.calls[-1]["app"], OnlyFrom)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"proxy": "10.0.0.5"},
+        {"tls_certificate": "chain.pem", **PUBLIC},
+        {"tls_certificate": "absent.pem", "tls_key": "absent.pem", **PUBLIC},
+        {"proxy": "any", **PUBLIC},
+        PUBLIC,
+    ],
+)
+def test_half_a_configuration_is_refused_before_anything_starts(started, tls, given):
+    given = {k: tls["tls_certificate"] if v == "chain.pem" else v for k, v in given.items()}
+    started.configured(**given)
+    with pytest.raises(Forbidden):
+        server.serve("0.0.0.0", 8443, with_worker=True)
+    assert started.calls == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_a_service_without_members_is_for_its_user_only(started, tls, without_members, host):
+    started.configured(**without_members, **PUBLIC, **tls)
+    with pytest.raises(Forbidden):
+        server.serve(host, 8443, with_worker=True)
+    assert [c for c in started.calls if c[0] == "api" or c == "worker"] == []
+
+
+def test_a_service_without_members_prints_its_link_and_leaves_its_token_to_its_user(
+    started, without_members, capsys
+):
+    started.configured(**without_members)
+    server.serve("127.0.0.1", 8765, with_worker=False)
+    token = secret(without_members["data_dir"], LOCAL_TOKEN)
+    assert f"http://127.0.0.1:8765/open?token={token}" in capsys.readouterr().out
+    run = started.calls[-1]
+    assert run["key"] == run["app"].state.local_token == token
+    # It goes with the service.
+    assert key_for("http://127.0.0.1:8765") == ""
+
+
+def test_a_service_with_members_prints_no_link(started, capsys):
+    server.serve("127.0.0.1", 8765, with_worker=False)
+    assert "token" not in capsys.readouterr().out
+    assert started.calls[-1]["key"] == ""

@@ -30,8 +30,9 @@ def ask(settings, method, path, **more):
     """One request to the application, without a server."""
 
     async def one():
-        transport = httpx.ASGITransport(create_app(settings))
+        transport = httpx.ASGITransport(create_app(settings, "token"))
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+            http.headers["Authorization"] = "Bearer token"
             return await http.request(method, path, **more)
 
     return asyncio.run(one())

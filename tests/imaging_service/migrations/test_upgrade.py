@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from sqlmodel import Session
+from sqlmodel import Session, select
 
-from imaging_service.database.registry import load_registry
+from imaging_service.access.audit import note
+from imaging_service.access.keys import have_keys
+from imaging_service.access.members import add_lab
+from imaging_service.database.registry import load_registry, merge_lines
 from imaging_service.database.session import (
     alembic_config,
     database_engine,
@@ -18,7 +21,7 @@ from imaging_service.database.session import (
     upgrade,
     well_counts,
 )
-from imaging_service.database.tables import ClaimRow, TableRow
+from imaging_service.database.tables import ClaimRow, LineRow, PlateRow, TableRow
 
 DUMPS = Path(__file__).parents[2] / "reference" / "database"
 RELEASES = ("0.1.0", "0.2.0")
@@ -115,3 +118,43 @@ def test_a_claim_is_kept(tmp_path):
         assert claim is not None
         assert (claim.well, claim.field, claim.reviewer) == ("C04", 1, "reviewer-1")
     database_engine(url).dispose()
+
+
+def test_what_there_was_belongs_to_the_local_laboratory_s_project(upgraded):
+    release, url = upgraded
+    with Session(database_engine(url)) as session:
+        run = find_run(session, RUN)
+        plate = session.get(PlateRow, run.plate_id)
+        assert plate is not None
+        assert (run.project_id, plate.project_id) == ("default", "default")
+        lines = session.exec(select(LineRow)).all()
+        assert {line.lab_id for line in lines} == ({"local"} if release == "0.2.0" else set())
+        # No member, so the service is still its one user's.
+        assert not have_keys(session)
+
+
+def test_the_audit_log_of_an_upgraded_database_is_append_only(upgraded):
+    _, url = upgraded
+    with Session(database_engine(url)) as session:
+        note(session, "ann", "upgrade")
+        session.commit()
+        for statement in ("UPDATE audit SET actor = 'eve'", "DELETE FROM audit"):
+            with pytest.raises(sa.exc.DatabaseError):
+                session.execute(sa.text(statement))
+            session.rollback()
+
+
+def test_two_laboratories_may_have_lines_of_one_name(upgraded):
+    release, url = upgraded
+    lines = "line\tdonor\tisogenic_parent\nHC-01\tother\t\nSOD1-07-iso\tother\tHC-01\n"
+    with Session(database_engine(url)) as session:
+        add_lab(session, "beta")
+        before = load_registry(session)
+        merge_lines(session, lines, "lines.tsv", "beta")
+        assert load_registry(session) == before
+        of_beta = load_registry(session, "beta").lines
+        assert {name: line.donor for name, line in of_beta.items()} == {
+            "HC-01": "other",
+            "SOD1-07-iso": "other",
+        }
+        assert ("HC-01" in before.lines) is (release == "0.2.0")

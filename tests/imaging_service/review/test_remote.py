@@ -6,7 +6,6 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import numpy as np
 import polars as pl
 import pytest
@@ -140,7 +139,7 @@ def test_of_eight_corrections_of_one_version_one_is_written(service, done, wells
 
     def patch(i):
         content = body(np.full((2, 2), 900))
-        return httpx.patch(
+        return running.http.patch(
             url, params={"author": f"r{i}"}, content=content, headers={"If-Match": '"1"'}
         ).status_code
 
@@ -153,13 +152,13 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
     url = f"{running.url}/runs/{done.id}/fields/{next(wells)}/1"
     headers = {"If-Match": '"1"', "Idempotency-Key": "k-1"}
     answers = [
-        httpx.patch(
+        running.http.patch(
             f"{url}/labels", params={"author": "ann"}, content=body([[900]]), headers=headers
         ).json()
         for _ in range(2)
     ]
     assert answers[0] == answers[1]
-    assert len(httpx.get(f"{url}/history").json()) == 1
+    assert len(running.http.get(f"{url}/history").json()) == 1
 
 
 @pytest.mark.parametrize(
@@ -210,10 +209,10 @@ def test_corrections_that_are_none_are_refused(
     running, client = service
     well = [row["well"] for row in client.wells(done.id) if row["status"] == "done"][-1]
     url = f"{running.url}/runs/{done.id}/fields/{path.format(well=well)}/labels"
-    answer = httpx.patch(url, params={"author": "ann"}, content=content, headers=headers)
+    answer = running.http.patch(url, params={"author": "ann"}, content=content, headers=headers)
     assert answer.status_code == status, answer.text
     assert sentence in answer.json()["detail"]
-    assert httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json() == []
+    assert running.http.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json() == []
 
 
 def test_a_rejection_without_a_reason_is_refused(service, done):
@@ -225,7 +224,7 @@ def test_a_rejection_without_a_reason_is_refused(service, done):
         "author": "ann",
         "time": "2026-01-01T00:00:00Z",
     }
-    assert httpx.post(f"{running.url}/runs/{done.id}/verdicts", json=said).status_code == 422
+    assert running.http.post(f"{running.url}/runs/{done.id}/verdicts", json=said).status_code == 422
 
 
 def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
@@ -246,7 +245,9 @@ def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
     assert after[well]["nuclei_count"] == before[well]["nuclei_count"] - 3
     assert (before[well]["label_version"], after[well]["label_version"]) == (1, 4)
     assert {r["label_version"] for r in client.responses(done.id)} == {state.revision}
-    engine = httpx.get(f"{running.url}/runs/{done.id}/wells", params={"labels": "engine"}).json()
+    engine = running.http.get(
+        f"{running.url}/runs/{done.id}/wells", params={"labels": "engine"}
+    ).json()
     assert (
         next(r for r in engine if r["well"] == well)["nuclei_count"] == before[well]["nuclei_count"]
     )
@@ -255,7 +256,7 @@ def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
     ann.read_tables()
     assert str(after[well]["nuclei_count"]) == ann.table.rows[well]["nuclei_count"]
     assert ann.image().graph is not None  # the skeleton, as it was measured again
-    rows = httpx.get(
+    rows = running.http.get(
         f"{running.url}/runs/{done.id}/cells", params={"well": well, "field": 1}
     ).json()
     assert {r["label"] for r in rows} == set(cells(ann.image()))
@@ -367,7 +368,9 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
         ann.image()
     running.start().close()
     assert (
-        httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()[-1]["version"]
+        running.http.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()[-1][
+            "version"
+        ]
         == 2
     )
     again = reviewer("ann", well)
@@ -377,7 +380,7 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
         again.shown.labels["nuclei"] == second,
         ann.run.read_field(well, 1).labels["nuclei"] == second,
     )
-    history = httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
+    history = running.http.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
     assert [(v["version"], v["parent"], v["author"]) for v in history] == [
         (2, 1, "ann"),
         (3, 2, "ann"),
@@ -406,7 +409,7 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
     assert len(list((ann.run.journal.folder / "refused").glob("*.npz"))) == 2
     # what stands is bob's version, without a stroke of ann's laid over it unseen
     assert mine in ann.image().labels["nuclei"]
-    history = httpx.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
+    history = running.http.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json()
     assert [v["author"] for v in history] == ["bob"]
 
 
@@ -415,13 +418,13 @@ def test_the_plate_is_read_in_ranges_and_nothing_beside_it(service, done):
     base = f"{running.url}/runs/{done.id}"
     well = client.wells(done.id)[0]["well"]
     chunk = f"{base}/plate.zarr/{well[0]}/{int(well[1:])}/0/0/c/0/0/0"
-    whole = httpx.get(chunk)
+    whole = running.http.get(chunk)
     assert whole.status_code == 200
-    part = httpx.get(chunk, headers={"Range": "bytes=-20"})
+    part = running.http.get(chunk, headers={"Range": "bytes=-20"})
     assert (part.status_code, part.content) == (206, whole.content[-20:])
-    assert httpx.head(chunk).headers["content-length"] == str(len(whole.content))
+    assert running.http.head(chunk).headers["content-length"] == str(len(whole.content))
     for path in ("../run.json", "%2e%2e/run.json", "..%2Frun.json", "nothing/here", ""):
-        assert httpx.get(f"{base}/plate.zarr/{path}").status_code == 404, path
+        assert running.http.get(f"{base}/plate.zarr/{path}").status_code == 404, path
     with pytest.raises(StoreError, match=says("remote.well_not_there")):
         RemoteRun(client, done.id).read_pixels("Z9", 1)
 
@@ -440,11 +443,12 @@ def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewe
     assert reviewer("eve", well, reading="bob").shown.label_version == 2
     for params in ({"reading": "../x"}, {"reading": "bob", "second": "../x"}):
         assert (
-            httpx.get(f"{running.url}/runs/{done.id}/agreement", params=params).status_code == 422
+            running.http.get(f"{running.url}/runs/{done.id}/agreement", params=params).status_code
+            == 422
         )
     eve = reviewer("eve", well, reading="eve")
     eve.accept()
-    found = httpx.get(
+    found = running.http.get(
         f"{running.url}/runs/{done.id}/agreement", params={"reading": "bob", "second": "eve"}
     ).json()
     assert (found["n_judged"], found["kappa"]) == (1, None)

@@ -9,7 +9,6 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import httpx
 import polars as pl
 import pytest
 
@@ -98,12 +97,12 @@ def test_plates_runs_and_beginnings_of_ids(service, done):
 def test_lists_as_csv_and_parquet(service, done):
     running, _ = service
     for noun, column, value in (("runs", "id", done.id), ("plates", "name", "Phantom-1")):
-        csv = pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/{noun}?format=csv").content))
+        csv = pl.read_csv(io.BytesIO(running.http.get(f"{running.url}/{noun}?format=csv").content))
         parquet = pl.read_parquet(
-            io.BytesIO(httpx.get(f"{running.url}/{noun}?format=parquet").content)
+            io.BytesIO(running.http.get(f"{running.url}/{noun}?format=parquet").content)
         )
         assert csv[column].to_list() == parquet[column].to_list() == [value]
-    assert pl.read_csv(io.BytesIO(httpx.get(f"{running.url}/runs?format=csv").content))[
+    assert pl.read_csv(io.BytesIO(running.http.get(f"{running.url}/runs?format=csv").content))[
         "done"
     ].to_list() == [24]
 
@@ -120,7 +119,7 @@ def test_lists_as_csv_and_parquet(service, done):
 )
 def test_every_error_is_a_problem_document(service, done, path, status, code):
     running, _ = service
-    answer = httpx.get(running.url + path.format(run=done.id))
+    answer = running.http.get(running.url + path.format(run=done.id))
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -153,24 +152,26 @@ def test_refused_submissions_say_why(service, phantom_plate, tmp_path):
 
 def test_a_foreign_host_name_is_refused(service):
     running, _ = service
-    assert httpx.get(running.url + "/runs", headers={"Host": "evil.example"}).status_code == 400
+    assert (
+        running.http.get(running.url + "/runs", headers={"Host": "evil.example"}).status_code == 400
+    )
 
 
 def test_pages_show_runs_and_responses(service, done):
     running, _ = service
-    index = httpx.get(running.url + "/").text
+    index = running.http.get(running.url + "/").text
     assert done.id[:12] in index
-    page = httpx.get(f"{running.url}/view/{done.id}").text
+    page = running.http.get(f"{running.url}/view/{done.id}").text
     assert "SOD1-07" in page
     assert "responses?format=csv" in page
-    report = httpx.get(f"{running.url}/runs/{done.id}/report")
+    report = running.http.get(f"{running.url}/runs/{done.id}/report")
     assert report.headers["content-type"].startswith("text/html")
     assert "vegaEmbed" in report.text
 
 
 def test_openapi_has_descriptions_and_examples(service):
     running, _ = service
-    document = httpx.get(running.url + "/openapi.json").json()
+    document = running.http.get(running.url + "/openapi.json").json()
     operations = [o for path in document["paths"].values() for o in path.values()]
     assert len(operations) >= 9
     assert all(o.get("summary") for o in operations)

@@ -1,0 +1,1 @@
+"""Routes of laboratories, members, projects, keys, sign-in and the audit log."""

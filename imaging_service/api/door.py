@@ -1,0 +1,299 @@
+"""The door: who asks, and whether the table of permissions lets the caller in.
+
+It stands before every route, so that a request without a right is refused before its body is read,
+and a route that forgets to ask is closed. What a caller may not see is answered as if it did not
+exist. A change is written to the audit log before it is carried out, and once more with its
+outcome.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, quote
+
+import sqlalchemy as sa
+from sqlmodel import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imaging_service.access.audit import BEGUN, note
+from imaging_service.access.callers import (
+    caller_of_session,
+    caller_with_key,
+    local_caller,
+    token_digest,
+)
+from imaging_service.access.keys import have_keys
+from imaging_service.access.members import find_lab
+from imaging_service.access.roles import Caller, Role
+from imaging_service.api.guard import SAFE
+from imaging_service.api.permissions import PERMISSIONS, Asked, Need, Of, asked
+from imaging_service.api.problems import machine_problem, problem
+from imaging_service.database.session import (
+    ProjectSession,
+    database_engine,
+    find_plate,
+    find_run,
+)
+from imaging_service.database.tenants import LOCAL_PROJECT
+from imaging_service.errors import (
+    AccessRefused,
+    Forbidden,
+    NotFound,
+    ServiceError,
+    Unauthorized,
+)
+from imaging_service.logs import REQUEST
+from imaging_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A caller who was let in, and what the request is about."""
+
+    caller: Caller
+    lab: str
+    project: str
+    action: str
+    subject: str
+    audited: bool
+
+
+class Door:
+    """Middleware inside the guard and the session's cookie.
+
+    `local_token` opens a service that has no members yet; empty, it is closed without a key.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, local_token: str) -> None:
+        self._app, self._engine_url, self._token = app, settings.url, local_token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or answer with a problem, or lead a browser to the sign-in."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        route = asked(scope["method"], scope["path"])
+        if route is not None and route.need.of is Of.OPEN:
+            await self._app(scope, receive, send)
+            return
+        try:
+            entry = await run_in_threadpool(self._entered, scope, route)
+        except (ServiceError, sa.exc.OperationalError) as error:
+            await _refusal(scope, error)(scope, receive, send)
+            return
+        if entry is None:
+            await _no_such_route(scope)(scope, receive, send)
+            return
+        scope.setdefault("state", {}).update(
+            caller=entry.caller, lab=entry.lab, project=entry.project, subject=entry.subject
+        )
+        if not entry.audited:
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answered)
+        finally:
+            await run_in_threadpool(self._ended, entry, scope["state"]["subject"], status)
+
+    def _entered(self, scope: Scope, route: Asked | None) -> Entry | None:
+        with Session(database_engine(self._engine_url)) as session:
+            caller = self._caller(session, scope)
+            if caller.by_browser:
+                _from_own_page(scope)
+            if route is None:
+                return None
+            lab, project = self._seen(session, caller, scope, route)
+            entry = Entry(
+                caller,
+                lab,
+                project,
+                f"{scope['method']} {route.template}",
+                " ".join(route.parts.values()),
+                route.need.audited and scope["method"] not in SAFE,
+            )
+            if entry.audited:
+                self._note(session, entry, entry.subject, BEGUN)
+            return entry
+
+    def _caller(self, session: Session, scope: Scope) -> Caller:
+        """Raises Unauthorized, with the same words for every wrong key."""
+        sent = Headers(scope=scope).get("authorization", "")
+        if sent:
+            scheme, _, key = sent.partition(" ")
+            caller = None
+            if scheme.lower() == "bearer":
+                key = key.strip()
+                caller = self._local(session, token_digest(key)) or caller_with_key(session, key)
+            if caller is None:
+                raise Unauthorized(
+                    "this key is not valid: it is wrong, expired or revoked; ask for a new one, and"
+                    " keep it with: imaging-service login"
+                )
+            return caller
+        kept = scope.get("session", {})
+        if "local" in kept:
+            caller = self._local(session, kept["local"])
+        else:
+            caller = caller_of_session(session, kept.get("member", ""), kept.get("key", ""))
+        if caller is None:
+            raise Unauthorized(
+                "this needs a key: imaging-service login keeps one for this address; a service"
+                " without keys is opened by the link that it printed when it started"
+            )
+        return replace(caller, by_browser=True)
+
+    def _local(self, session: Session, digest: str) -> Caller | None:
+        """The one user of a service without members; the first member closes this way in."""
+        right = hmac.compare_digest(digest, token_digest(self._token))
+        if not self._token or not right or have_keys(session):
+            return None
+        return local_caller(session)
+
+    def _seen(
+        self, session: Session, caller: Caller, scope: Scope, route: Asked
+    ) -> tuple[str, str]:
+        """Laboratory and project of the request.
+
+        Raises NotFound for what the caller may not see, Forbidden where the role is too small.
+        """
+        need, parts = route.need, route.parts
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        named = {name: query[name][-1] for name in ("project", "lab") if query.get(name)}
+        if need.of is Of.SERVICE:
+            if not caller.everywhere:
+                raise Forbidden(
+                    "only an administrator of the service, with a key of that role, may do this"
+                )
+            return caller.lab, ""
+        if need.of is Of.LAB:
+            return _lab(session, caller, named.get("lab", ""), need), ""
+        if need.of is Of.CALLER:
+            return caller.lab, ""
+        if need.of is Of.PROJECT:
+            project = _project(caller, parts.get("project") or named.get("project", ""), need)
+        else:
+            with ProjectSession(database_engine(self._engine_url), caller.roles) as seen:
+                row = (
+                    find_run(seen, parts["run"])
+                    if need.of is Of.RUN
+                    else find_plate(seen, parts["plate"])
+                )
+                project = row.project_id
+        _has(caller, project, need.role)
+        return caller.lab, project
+
+    def _ended(self, entry: Entry, subject: str, status: int) -> None:
+        try:
+            with Session(database_engine(self._engine_url)) as session:
+                self._note(session, entry, subject, str(status))
+        except sa.exc.SQLAlchemyError as error:
+            # The change stands, and its beginning is in the log.
+            log.error("the outcome of %s is not in the audit log", entry.action, exc_info=error)
+
+    @staticmethod
+    def _note(session: Session, entry: Entry, subject: str, outcome: str) -> None:
+        caller = entry.caller
+        note(
+            session,
+            caller.name,
+            entry.action,
+            subject,
+            outcome=outcome,
+            lab=entry.lab,
+            project=entry.project,
+            key=caller.key,
+            request=REQUEST.get(),
+        )
+        session.commit()
+
+
+def _no_such_route(scope: Scope) -> Response:
+    """404 or 405. The application is not asked: it might know a route that the table does not."""
+    methods = sorted({m for m, _ in PERMISSIONS if asked(m, scope["path"]) is not None})
+    if methods:
+        allow = {"Allow": ", ".join(methods)}
+        return problem(405, "method_not_allowed", "Method Not Allowed", allow)
+    return problem(404, "not_found", "Not Found")
+
+
+def _project(caller: Caller, named: str, need: Need) -> str:
+    """The project that a request names, or the only one that it can mean."""
+    if named:
+        if named not in caller.roles:
+            raise NotFound(f"there is no project {named}")
+        return named
+    if caller.local:
+        return LOCAL_PROJECT
+    usable = sorted(p for p, role in caller.roles.items() if role.includes(need.role))
+    if len(usable) == 1:
+        return usable[0]
+    if not usable:
+        raise Forbidden(
+            f"this needs the role {need.role} in a project; {caller.name} has it in none"
+        )
+    raise AccessRefused(f"name the project, as in ?project={usable[0]}: {', '.join(usable)}")
+
+
+def _lab(session: Session, caller: Caller, named: str, need: Need) -> str:
+    if named and named != caller.lab:
+        # The same words for a laboratory that does not exist.
+        if not caller.everywhere:
+            raise NotFound(f"there is no laboratory {named}")
+        return find_lab(session, named).id
+    if caller.lab_role is None:
+        raise Forbidden(f"key {caller.key} is bound to one project, and may not do this")
+    if not caller.lab_role.includes(need.role):
+        raise Forbidden(_too_small(caller, caller.lab_role, f"laboratory {caller.lab}", need.role))
+    return caller.lab
+
+
+def _has(caller: Caller, project: str, role: Role) -> None:
+    has = caller.roles[project]
+    if not has.includes(role):
+        raise Forbidden(_too_small(caller, has, f"project {project}", role))
+
+
+def _too_small(caller: Caller, has: Role, place: str, needs: Role) -> str:
+    key = f" with key {caller.key}" if caller.key else ""
+    return f"this needs the role {needs} in {place}; {caller.name}{key} is {has} there"
+
+
+def _from_own_page(scope: Scope) -> None:
+    """Refuse a change that carries a session's cookie and no sign of which page sent it.
+
+    The guard has refused pages of other sites already; every browser of today says one of the two.
+    """
+    headers = Headers(scope=scope)
+    if scope["method"] in SAFE or headers.get("sec-fetch-site") == "same-origin":
+        return
+    if headers.get("origin") is None:
+        raise Forbidden(
+            "a change with a browser's session must come from a page of this service; programs show"
+            " a key instead"
+        )
+
+
+def _refusal(scope: Scope, error: ServiceError | sa.exc.OperationalError) -> Response:
+    if isinstance(error, sa.exc.OperationalError):
+        return machine_problem(scope["method"], scope["path"], error)
+    if isinstance(error, Unauthorized):
+        wants_page = "text/html" in Headers(scope=scope).get("accept", "")
+        if scope["method"] == "GET" and wants_page:
+            return RedirectResponse(f"/login?to={quote(scope['path'])}", 303)
+        return problem(401, error.code, str(error), {"WWW-Authenticate": "Bearer"})
+    return problem(error.http_status, error.code, str(error))

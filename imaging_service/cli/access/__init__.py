@@ -1,0 +1,1 @@
+"""Commands about laboratories, members, projects, keys, sign-in and the audit log."""

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+
+def test_an_administrator_adds_changes_and_ends_members_of_the_own_laboratory(two_labs):
+    added = two_labs.ask(
+        "administrator", "POST", "/members", json={"name": "ann", "role": "reviewer"}
+    )
+    assert added.status_code == 201
+    member = added.json()
+    assert (member["lab_id"], member["role"], member["everywhere"]) == ("alpha", "reviewer", False)
+    path = f"/members/{member['id']}"
+    changed = two_labs.ask("administrator", "PATCH", path, json={"role": "operator"})
+    assert changed.json()["role"] == "operator"
+    assert two_labs.ask("administrator", "DELETE", path).status_code == 204
+    listed = {m["name"]: m for m in two_labs.ask("viewer", "GET", "/members").json()}
+    assert listed["ann"]["ended_at"] is not None
+    assert "other lab" not in listed
+
+
+def test_a_changed_role_holds_from_the_next_request_on(two_labs):
+    run = "/runs/aaaaaaaa/cancel"
+    assert two_labs.ask("viewer", "POST", run).status_code == 403
+    path = f"/members/{two_labs.members['viewer']}"
+    two_labs.ask("administrator", "PATCH", path, json={"role": "operator"})
+    assert two_labs.ask("viewer", "POST", run).status_code == 202
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_member_of_another_laboratory_is_as_good_as_none(two_labs, method):
+    more = {"json": {"role": "viewer"}} if method == "PATCH" else {}
+    foreign = two_labs.members["other lab"]
+    answers = [
+        two_labs.ask("administrator", method, f"/members/{m}", **more)
+        for m in (foreign, "000000000000")
+    ]
+    assert [a.status_code for a in answers] == [404, 404]
+    assert answers[0].text.replace(foreign, "000000000000") == answers[1].text
+
+
+def test_who_may_know_and_add_laboratories(two_labs):
+    assert [lab["id"] for lab in two_labs.ask("viewer", "GET", "/labs").json()] == ["alpha"]
+    everything = [lab["id"] for lab in two_labs.ask("service", "GET", "/labs").json()]
+    assert everything == ["alpha", "beta", "core", "local"]
+    added = two_labs.ask("service", "POST", "/labs", json={"id": "gamma", "name": "Third"})
+    assert (added.status_code, added.json()) == (201, {"id": "gamma", "name": "Third"})
+    member = two_labs.ask("service", "POST", "/members?lab=gamma", json={"name": "gus"}).json()
+    assert (member["lab_id"], member["role"]) == ("gamma", "viewer")
+
+
+def test_a_member_cannot_make_itself_administrator_of_the_service(two_labs):
+    answer = two_labs.ask(
+        "administrator", "POST", "/members", json={"name": "eve", "everywhere": True}
+    )
+    assert answer.status_code == 422

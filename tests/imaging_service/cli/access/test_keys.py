@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+from sqlmodel import Session, select
+from typer.testing import CliRunner
+
+from imaging_service.access.callers import caller_with_key
+from imaging_service.access.roles import Role
+from imaging_service.cli.main import app as cli
+from imaging_service.database.session import database_engine
+from imaging_service.database.tenants import AuditRow
+from imaging_service.errors import AccessRefused, NotFound
+from imaging_service.settings import Settings
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """One command on a service that is new."""
+    settings = Settings(data_dir=tmp_path / "data")
+    monkeypatch.setattr("imaging_service.settings.settings", lambda: settings)
+
+    def command(*words):
+        done = CliRunner().invoke(cli, words)
+        if done.exception is not None:
+            raise done.exception
+        return done.stdout
+
+    command.settings = settings
+    yield command
+    database_engine(settings.url).dispose()
+
+
+def caller(run, key):
+    with Session(database_engine(run.settings.url)) as session:
+        return caller_with_key(session, key.strip())
+
+
+def test_from_the_first_administrator_to_the_last_key(run, tmp_path):
+    first = run("keys", "first-administrator", "ann", "--lab", "smith-lab", "--lab-name", "Smith")
+    assert caller(run, first).everywhere
+    with pytest.raises(AccessRefused):
+        run("keys", "first-administrator", "eve")
+    run("members", "add", "bob", "--lab", "smith-lab", "--role", "operator")
+    run("projects", "add", "als", "--lab", "smith-lab")
+    out = tmp_path / "bob.key"
+    more = ("--role", "reviewer", "--project", "als", "--days", "30", "--out", str(out))
+    printed = run("keys", "add", "--member", "bob", "--name", "laptop", *more)
+    key = out.read_text().strip()
+    assert key not in printed
+    assert caller(run, key).roles == {"als": Role.REVIEWER}
+    identity = key.split("_")[1]
+    listed = run("keys", "list")
+    assert f"{identity}  valid    smith-lab/bob  laptop  reviewer  project als" in listed
+    assert key.split("_", 2)[2] not in listed
+    fresh = run("keys", "rotate", identity)
+    assert caller(run, key) is not None
+    run("keys", "revoke", identity)
+    assert caller(run, key) is None
+    assert caller(run, fresh).name == "bob"
+    assert f"{identity}  revoked" in run("keys", "list")
+    run("members", "end", "bob")
+    assert caller(run, fresh) is None
+    assert f"{fresh.split('_')[1]}  ended" in run("keys", "list")
+    with Session(database_engine(run.settings.url)) as session:
+        log = [row.action for row in session.exec(select(AuditRow).order_by(AuditRow.id)).all()]
+    assert log == [
+        "first administrator",
+        "member added",
+        "project added",
+        "key added",
+        "key rotated",
+        "key revoked",
+        "membership ended",
+    ]
+
+
+def test_an_unknown_key_is_named(run):
+    run("keys", "first-administrator", "ann")
+    for verb in ("rotate", "revoke"):
+        with pytest.raises(NotFound):
+            run("keys", verb, "000000000000")
+    with pytest.raises(NotFound):
+        run("keys", "add", "--member", "eve", "--name", "x")
+
+
+def test_no_command_takes_a_key_as_an_argument():
+    """Every user of the machine could read it in the list of processes."""
+    import typer
+
+    def commands(group):
+        for command in group.commands.values():
+            yield from commands(command) if hasattr(command, "commands") else [command]
+
+    names = {
+        option
+        for command in commands(typer.main.get_command(cli))
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for option in parameter.opts
+    }
+    assert "--url" in names
+    assert {
+        n for n in names if "secret" in n or "token" in n or "password" in n or n == "--key"
+    } == set()

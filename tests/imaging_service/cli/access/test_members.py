@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from imaging_service.cli.main import app as cli
+from imaging_service.errors import AccessRefused, NotFound
+
+
+@pytest.fixture
+def run(two_labs, monkeypatch):
+    """One command on the service of two laboratories."""
+    monkeypatch.setattr("imaging_service.settings.settings", lambda: two_labs.settings)
+
+    def command(*words):
+        done = CliRunner().invoke(cli, words)
+        if done.exception is not None:
+            raise done.exception
+        return done.stdout.splitlines()
+
+    return command
+
+
+def test_laboratories_are_added_and_listed(run):
+    run("labs", "add", "gamma", "--name", "Third laboratory")
+    assert "gamma  Third laboratory" in run("labs", "list")
+    with pytest.raises(AccessRefused):
+        run("labs", "add", "gamma")
+
+
+def test_members_are_listed_with_those_who_have_left(run, two_labs):
+    listed = run("members", "list")
+    assert f"{two_labs.members['service']}  core/service  administrator  everywhere" in listed
+    assert [line for line in listed if "alpha/former" in line and "left 2" in line]
+    with pytest.raises(NotFound):
+        run("members", "add", "ann", "--lab", "xyz")
+
+
+def test_projects_are_shared_and_listed(run, two_labs):
+    run("projects", "share", "als", "--lab", "beta", "--role", "reviewer")
+    assert "als  alpha  als  shared: beta as reviewer" in run("projects", "list")
+    assert two_labs.ask("other lab", "GET", "/projects").json()[0]["role"] == "reviewer"
