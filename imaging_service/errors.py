@@ -210,6 +210,13 @@ class NoSpace(ServiceError, RuntimeError):
     http_status = 507
 
 
+class BackupError(ServiceError, RuntimeError):
+    """A backup that cannot be made, is not whole, or cannot be restored here."""
+
+    code = "backup_failed"
+    http_status = 500
+
+
 class NotReady(ServiceError, RuntimeError):
     """The table does not exist yet: the run is not finished, or it failed."""
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imaging_service.errors import Forbidden
@@ -33,6 +33,20 @@ def write_once(target: Path, content: bytes) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def write_through(target: Path, blocks: Iterable[bytes]) -> None:
+    """Write a large file whole, block by block: scratch file, fsync, rename."""
+    scratch = _scratch(target)
+    try:
+        with scratch.open("wb") as stream:
+            for block in blocks:
+                stream.write(block)
+            stream.flush()
+            os.fsync(stream.fileno())
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from imaging_service.cli import segmentation as segmentation_commands
 from imaging_service.cli.access import keys as key_commands
 from imaging_service.cli.access import members as member_commands
 from imaging_service.cli.access import signin as signin_commands
+from imaging_service.cli.backup import backup, restore
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
@@ -44,6 +45,8 @@ app = typer.Typer(
 
 app.command("inspect")(inspect)
 app.command("upload")(upload)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("calibrate")(calibrate)
 for command in (model_commands.train, model_commands.show, model_commands.promote):
     segmentation_commands.models.command(command.__name__)(command)

@@ -22,8 +22,9 @@ from imaging_service import __version__
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.errors import NotReady
-from imaging_service.ingest.digests import combine
+from imaging_service.ingest.images.digests import combine
 from imaging_service.ingest.plan import PlatePlan
+from imaging_service.jobs.durable.holding import no_backup
 from imaging_service.jobs.durable.opening import APPLICATION_VERSION, PLATES, REVIEWS
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.plan import identify, lay_out, plate_key
@@ -78,7 +79,8 @@ def queue_run(
         elif row.state in ("failed", "cancelled"):
             # The cause may be gone by now. Wells that are done stay done; the others are tried
             # again.
-            begin_again(settings, session, row)
+            with no_backup(settings):
+                begin_again(settings, session, row)
     return record.run_id
 
 

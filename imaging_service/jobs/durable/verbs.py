@@ -12,6 +12,7 @@ from imaging_service.database.session import find_run, well_rows
 from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow, WellRow
 from imaging_service.errors import NotFound, NotReady
 from imaging_service.files import write_bytes
+from imaging_service.jobs.durable.holding import no_backup
 from imaging_service.jobs.durable.queue import begin_again, forget_jobs, stored_plate
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.reuse import measured_folder
@@ -73,18 +74,24 @@ def retry(
         )
     if row.state == "done" and not failed:
         raise NotReady(f"run {row.id[:12]} is done, and none of its wells failed")
-    begin_again(settings, session, row, wells)
+    with no_backup(settings):
+        begin_again(settings, session, row, wells)
     return row
 
 
 def delete(settings: Settings, session: Session, run_id: str) -> None:
     """Remove a run with its tables, labels and review, and its pixels where no other run has them.
 
-    Raises NotReady for a run that goes on.
+    Raises NotReady for a run that goes on, Busy while a backup is being made.
     """
     row = find_run(session, run_id)
     if row.state in GOING_ON:
         raise NotReady(f"run {row.id[:12]} is {row.state}; cancel it before you delete it")
+    with no_backup(settings):
+        _delete(settings, session, row)
+
+
+def _delete(settings: Settings, session: Session, row: RunRow) -> None:
     identity, plate, project = row.id, row.plate_id, row.project_id
     # First: a job that is known by its name is not run again when the plate is submitted again.
     forget_jobs(settings, identity)

@@ -1,0 +1,1 @@
+"""Backups of a service: made while it works, checked and restored."""
