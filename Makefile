@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-images test-faults test-slow test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
+.PHONY: demo test test-images test-exchange test-faults test-slow test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -25,7 +25,7 @@ DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1600x10
 # napari and npe2 use deprecated parts of what they import.
 WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
 
-FAST := -m "not slow and not images" -n 2 --dist loadscope --ignore tests/napari_plugin
+FAST := -m "not slow and not images" -n 2 --dist loadscope --ignore tests/napari_plugin --ignore tests/exchange
 NAPARI := -m "not slow and not images" -n 2 --dist loadscope $(WITH_NAPARI) tests/napari_plugin
 
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
@@ -46,6 +46,17 @@ test-images: $(VENV)/.dev
 # Kills, full disks, lost shares, databases and workers, on SQLite and on a Postgres that the suite starts. Mounting a full disk needs root.
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/faults
+
+# The validators of RO-Crates and of k need older libraries than this project: an environment of their own, no network.
+VALIDATORS := build/validators
+$(VALIDATORS)/.installed: tests/exchange/validators.lock | $(VENV)/.service
+	rm -rf $(VALIDATORS) && mkdir -p build
+	$(PYTHON) -m venv $(VALIDATORS)
+	$(BIN)/uv pip install --quiet --require-hashes --python $(VALIDATORS)/bin/python -r tests/exchange/validators.lock
+	touch $@
+
+test-exchange: $(VENV)/.dev $(VALIDATORS)/.installed
+	$(BIN)/python -m pytest tests/exchange
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow and not images" --ignore tests/napari_plugin

@@ -82,6 +82,20 @@ class ScreenError(ServiceError, ValueError):
     http_status = 422
 
 
+class ReleaseRefused(ServiceError, ValueError):
+    """A release that consent, protection of people, the ledger or a secret in a file forbids."""
+
+    code = "release_refused"
+    http_status = 422
+
+
+class SummaryRefused(ServiceError, ValueError):
+    """A site's summary that is forged, altered, or cannot be pooled with the others."""
+
+    code = "summary_refused"
+    http_status = 422
+
+
 class StoreError(ServiceError, RuntimeError):
     """A store is incomplete, damaged, or belongs to another run."""
 

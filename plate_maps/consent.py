@@ -37,6 +37,8 @@ DUO = {
 }
 # "No general methods research": the data may not be used to develop methods, software among them.
 NO_METHODS = DUO["NMDS"]
+# What the data may be used for at all; every other code restricts one of these.
+PERMISSIONS = frozenset(DUO[name] for name in ("NRES", "HMB", "DS", "POA", "GRU"))
 _ID = re.compile(r"DUO[:_][0-9]{7}", re.IGNORECASE)
 # "DS" names its disease: "DS (MONDO:0004976)".
 _DISEASE = re.compile(r"MONDO[:_][0-9]{7}", re.IGNORECASE)
@@ -58,6 +60,20 @@ def duo_codes(consent: str) -> tuple[str, ...]:
     if all(word in DUO for word in words):
         ids += [(m.start(), DUO[m.group()]) for m in _WORD.finditer(rest) if m.group() in DUO]
     return tuple(dict.fromkeys(code for _, code in sorted(ids)))
+
+
+def holds_other_text(consent: str) -> bool:
+    """Whether a consent holds words or codes that are not DUO's: a restriction that no code says.
+
+    A disease (MONDO id) and numbers belong to the codes.
+
+    >>> holds_other_text("HMB-NMDS"), holds_other_text("DUO:0000042, not for companies")
+    (False, True)
+    """
+    rest = _DISEASE.sub(" ", consent)
+    ids = {m.group().upper().replace("_", ":") for m in _ID.finditer(rest)}
+    words = [w for w in _WORD.findall(_ID.sub(" ", rest)) if not w.isdigit()]
+    return any(word not in DUO for word in words) or not ids <= set(DUO.values())
 
 
 def forbids_methods(consent: str) -> bool:

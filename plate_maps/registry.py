@@ -16,12 +16,16 @@ from typing import TypeVar
 
 from plate_maps.wells import is_whole_number
 
-_AGE = re.compile(r"^([0-9]{1,2})-([0-9]{1,2})$|^90\+$")
+_AGE = re.compile(r"^([0-9]{1,2})-([0-9]{1,2})$|^[89]0\+$")
+# Ranges of 5 to 10 years, and those of 20 that a release makes of them.
+_SPANS = (4, 5, 6, 7, 8, 9, 19)
 _YEAR = re.compile(r"^(19|20)[0-9]{2}$")
 _RRID = re.compile(r"^(RRID:)?CVCL_[A-Z0-9]{4}$")
 _MONDO = re.compile(r"^MONDO:[0-9]{7}$")
 _DOI = re.compile(r"^10\.[0-9]{4,9}/\S+$")
 SEXES = ("female", "male", "unknown")
+SCOPES = ("open", "controlled", "none")
+_COUNTRY = re.compile(r"^[A-Z]{2}$")
 ZYGOSITIES = ("heterozygous", "homozygous", "hemizygous", "wild type")
 
 
@@ -32,7 +36,9 @@ class Line:
     `line` is the name that plate maps use; `donor` is the lab's code of the person, never a name.
     `disease` is a MONDO id, `hpscreg` and `rrid` the public registries' names, `hgvs` the variant.
     `age_at_sampling` and `age_at_onset` are ranges such as 50-59, or 90+. `isogenic_parent` is the
-    line it was edited from, `edit` what was done to it.
+    line it was edited from, `edit` what was done to it. `consent` holds DUO codes, `consent_scope`
+    how far data may travel (open, controlled or none), `withdrawn` is yes once the donor has
+    withdrawn. `country` is an ISO 3166 code of two letters, the finest place that is kept.
     """
 
     line: str
@@ -62,6 +68,9 @@ class Line:
     rrid: str = ""
     bank: str = ""
     consent: str = ""
+    consent_scope: str = ""
+    withdrawn: str = ""
+    country: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,11 +250,11 @@ def _faults(line: Line) -> list[str]:
         match = _AGE.match(value)
         if value and (
             match is None
-            or (match.group(1) and not 4 <= int(match.group(2)) - int(match.group(1)) <= 9)
+            or (match.group(1) and int(match.group(2)) - int(match.group(1)) not in _SPANS)
         ):
             faults.append(
-                f"{name} {value!r} is not a range of 5 to 10 years such as 50-59, or 90+; exact"
-                " ages identify people"
+                f"{name} {value!r} is not a range of 5 to 10 years such as 50-59, of 20, or 90+;"
+                " exact ages identify people"
             )
     if line.karyotype_year and not _YEAR.match(line.karyotype_year):
         faults.append(
@@ -255,11 +264,18 @@ def _faults(line: Line) -> list[str]:
     for name, pattern, example in (
         ("rrid", _RRID, "CVCL_B5P3"),
         ("disease", _MONDO, "MONDO:0004976"),
+        ("country", _COUNTRY, "NL"),
     ):
         value = getattr(line, name)
         if value and not pattern.match(value):
             faults.append(f"{name} {value!r} is not of the form {example}")
-    for name, known in (("sex", SEXES), ("zygosity", ZYGOSITIES), ("sporadic", ("yes", "no"))):
+    for name, known in (
+        ("sex", SEXES),
+        ("zygosity", ZYGOSITIES),
+        ("sporadic", ("yes", "no")),
+        ("consent_scope", SCOPES),
+        ("withdrawn", ("yes", "no")),
+    ):
         value = getattr(line, name)
         if value and value not in known:
             faults.append(f"{name} {value!r} is not one of {', '.join(known)}")

@@ -50,7 +50,10 @@ def add(
     folder: Folder,
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders of finished runs (--out of analyze).", show_default=False),
+        typer.Argument(
+            help="Folders of finished runs (--out of analyze), or of release bundles.",
+            show_default=False,
+        ),
     ] = None,
     lab: Annotated[
         str,
@@ -69,6 +72,7 @@ def add(
 
     Nothing is fitted yet. Names that may be one compound are listed.
     """
+    from imaging_service.release.reading import add_bundle, is_bundle
     from imaging_service.screens.compounds import compounds_of, set_compounds
     from imaging_service.screens.folder import add_run, planned_compounds, set_registry
     from plate_maps.compounds import name_remarks
@@ -78,10 +82,11 @@ def add(
     if compounds is not None:
         set_compounds(folder, compounds)
     for run in runs or []:
-        plate = add_run(folder, run, lab)
-        typer.echo(
-            f"added {plate.plate_name} (run {plate.run_id[:12]}): {', '.join(plate.phenotypes)}"
-        )
+        bundle = is_bundle(run)
+        for plate in add_bundle(folder, run, lab) if bundle else [add_run(folder, run, lab)]:
+            typer.echo(
+                f"added {plate.plate_name} (run {plate.run_id[:12]}): {', '.join(plate.phenotypes)}"
+            )
     set_registry(folder, lines, batches)
     for remark in name_remarks(planned_compounds(folder), compounds_of(folder)):
         typer.secho(f"note: {remark}", err=True)

@@ -81,7 +81,7 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
     screen, run = Path(screen), Path(run)
     record = _record(run)
     protocol = record["inputs"]["protocol"]
-    tables, label_version = _reviewed(run)
+    tables, label_version = reviewed_tables(run)
     wells = read_table(tables / "wells.parquet", ScreenError)
     named = tuple(protocol["response"]["phenotypes"])
     usable = measurable(named, float(record["pixel_size_um"]))
@@ -93,7 +93,8 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         plate_map_digest=record["plate_map_digest"],
         protocol_digest=record["protocol_digest"],
         software_version=record["software_version"],
-        label_version=label_version,
+        # A plate of a release has its corrected tables and no review of its own.
+        label_version=max(label_version, int(record.get("label_version", label_version))),
         rows=record["plate_format"]["rows"],
         columns=record["plate_format"]["columns"],
         phenotypes=named,
@@ -454,7 +455,7 @@ def _record(run: Path) -> dict[str, Any]:
     return record
 
 
-def _reviewed(run: Path) -> tuple[Path, int]:
+def reviewed_tables(run: Path) -> tuple[Path, int]:
     """Folder of the run's newest tables, and the revision of the review that they follow.
 
     Raises ScreenError where the review has a later revision.

@@ -5,6 +5,7 @@ Plain dictionaries: the same picture in a page, as PNG or as SVG.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -293,6 +294,7 @@ def svg(spec: Spec) -> str:
     return str(vl_convert.vegalite_to_svg(spec))
 
 
+@lru_cache(maxsize=1)
 def page_script() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, so that a page needs no network."""
     import vl_convert

@@ -1,0 +1,1 @@
+"""Sites that send signed estimates while cells and pixels stay where they are."""

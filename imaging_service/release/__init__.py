@@ -1,0 +1,1 @@
+"""Release bundles: what may leave the laboratory, and the gate that it passes."""

@@ -1,0 +1,168 @@
+"""One plate of a bundle: a run's folder, written anew from a white list.
+
+`screen add` reads it as it reads any run, so a bundle gives back the rows that it shows. Nothing is
+copied: of a table only known columns are written, of `run.json` only known keys, and every sentence
+is freed of names, paths and files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.files import write_bytes
+from imaging_service.release.contents.pixels import copy_pixels
+from imaging_service.release.material import Material, SourceRun
+from imaging_service.release.scan.known import redacted
+from imaging_service.store.tables import read_table, write_table
+from phenotypes.columns.column import Level
+from phenotypes.columns.dictionary import columns, conform
+
+# Text columns whose words are this service's, or what the release is about.
+_PLAIN = ("well", "status", "control", "compound", "phenotype")
+_SENTENCES = ("reason", "qc", "warnings", "excluded_reason", "population")
+_SECTIONS = ("segmentation", "measurement", "quality", "survival", "response")
+_ACQUISITION = ("pixel_size_um", "z_projection", "flat_field", "time_point", "frame_interval_h")
+_ENGINE = (
+    "engine",
+    "thresholds",
+    "sizes",
+    "weights",
+    "sha256",
+    "weights_sha256",
+    "licence",
+    "seed",
+)
+_LEVELS: Mapping[str, Level] = {
+    "wells": "well",
+    "quality": "quality",
+    "cells": "cell",
+    "fields": "field",
+    "tracks": "track",
+}
+
+
+@dataclass(frozen=True)
+class ReleasedPlate:
+    """A plate as the forms of repositories describe it."""
+
+    plate: str
+    wells: pl.DataFrame
+    n_left_out: int
+    record: Mapping[str, Any]
+    images: Mapping[str, Any]
+
+
+def write_plate(material: Material, run: SourceRun, bundle: Path) -> ReleasedPlate:
+    """Write plates/PLATE of a bundle; returns what the forms need. Raises ReleaseRefused."""
+    plate = material.ids.of("plate", run.key)
+    folder = bundle / "plates" / plate
+    wells = exported(run.wells, "well", material, run)
+    kept = set(wells["well"])
+    for name, level in _LEVELS.items():
+        path = run.tables / f"{name}.parquet"
+        if not path.is_file():
+            path = run.folder / f"{name}.parquet"
+        if path.is_file():
+            table = exported(read_table(path, ReleaseRefused), level, material, run)
+            if "well" in table.columns:
+                table = table.filter(pl.col("well").is_in(sorted(kept)))
+            write_table(table, folder / name, csv=False)
+    record = _record(material, run, plate)
+    write_bytes(folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False).encode())
+    images: Mapping[str, Any] = {}
+    if material.form.pixels and (run.folder / "plate.zarr").is_dir():
+        images = copy_pixels(run.folder, folder, kept, plate, (record["plate_format"]))
+    named = {n for n in run.wells["line"] if n}
+    left_out = run.wells.filter(pl.col("line").is_in(sorted(named - set(material.lines))))
+    return ReleasedPlate(plate, wells, len(left_out), record, images)
+
+
+def exported(table: pl.DataFrame, level: Level, material: Material, run: SourceRun) -> pl.DataFrame:
+    """A table of a run with the lines that are released, under their export ids."""
+    known = columns(level)
+    if "line" in table.columns:
+        table = table.filter(pl.col("line").is_in(list(material.lines)))
+    written = []
+    for name, column in known.items():
+        if name not in table.columns:
+            continue
+        if column.dtype != pl.String or name in _PLAIN:
+            written.append(table[name])
+            continue
+        values = table[name].to_list()
+        if name == "line":
+            values = [material.ids.of("line", v) for v in values]
+        elif name == "genotype":
+            values = [material.genotype(line) for line in table["line"]]
+        elif name == "batch":
+            # Plates without a batch stay without one.
+            values = [material.ids.of("batch", run.batch(v)) if v else v for v in values]
+        elif name in _SENTENCES:
+            sentences = {v: redacted(v, material.secrets) for v in set(values) if v}
+            values = [sentences.get(v, v) for v in values]
+        else:
+            continue
+        written.append(pl.Series(name, values, dtype=pl.String))
+    return conform(pl.DataFrame(written), level)
+
+
+def _record(material: Material, run: SourceRun, plate: str) -> dict[str, Any]:
+    """`run.json` by its white list."""
+    source, ids = run.record, material.ids
+    protocol = source["inputs"]["protocol"]
+    healthy = protocol.get("reference", {}).get("healthy_lines", ())
+    return {
+        "run_id": ids.digest("run", str(source["run_id"])),
+        "plate_digest": ids.digest("plate", str(source["plate_digest"])),
+        "plate_name": plate,
+        "plate_map_digest": ids.digest("map", str(source["plate_map_digest"])),
+        "protocol_digest": source["protocol_digest"],
+        "software_version": source["software_version"],
+        "label_version": max(run.label_version, int(source.get("label_version", 1))),
+        "pixel_size_um": source["pixel_size_um"],
+        "plate_format": source["plate_format"],
+        "channels": list(source.get("channels", ())),
+        "roles": list(source.get("roles", ())),
+        "engine": _engine(source.get("engine", {})),
+        "thresholds": _numbers(source.get("calibration", {}).get("thresholds", {})),
+        "packages": dict(source.get("packages", {})),
+        "inputs": {
+            "protocol": {
+                **{name: protocol[name] for name in _SECTIONS if name in protocol},
+                "acquisition": {
+                    name: protocol["acquisition"][name]
+                    for name in _ACQUISITION
+                    if name in protocol.get("acquisition", {})
+                },
+                "segmentation": _engine(protocol.get("segmentation", {})),
+                "reference": {
+                    **_numbers(protocol.get("reference", {})),
+                    "healthy_lines": [ids.of("line", n) for n in healthy if n in material.lines],
+                },
+            }
+        },
+    }
+
+
+def _engine(described: Mapping[str, Any]) -> dict[str, Any]:
+    """An engine without the path of its checkpoint: its digest says which it is."""
+    kept = {
+        name: value
+        for name, value in described.items()
+        if name in _ENGINE or isinstance(value, int | float) or name == "checkpoint_sha256"
+    }
+    if "engine" in kept:
+        name, _, checkpoint = str(kept["engine"]).partition(":")
+        kept["engine"] = name if "/" in checkpoint or "\\" in checkpoint else str(kept["engine"])
+    return kept
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if v is None or isinstance(v, int | float)}

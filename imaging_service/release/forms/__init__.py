@@ -1,0 +1,1 @@
+"""The same facts in the forms that repositories ask for."""

@@ -1,0 +1,1 @@
+"""The gate: consent, people, dates, identifiers, and the ledger of earlier releases."""

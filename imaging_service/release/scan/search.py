@@ -1,0 +1,181 @@
+"""The search of a bundle: every file, for every secret, in plain, in hex and in base64.
+
+One hit stops a release. In texts a secret is found as a whole word from two characters on; in other
+bytes, where short texts stand by chance, from eight. In hex and in base64 it is found inside longer
+runs from five bytes on, at each of base64's three alignments, across line breaks, as it is written
+and in capitals; of four bytes where the run holds nothing else. Plain texts are also looked for as
+UTF-16, as Windows programs write them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.release.scan.known import Secret
+from imaging_service.release.scan.unpack import Piece, array_pieces, pieces
+
+# Endings of what a bundle is made of; "" are the chunks of zarr arrays, which have no ending.
+ENDINGS = frozenset(
+    {".json", ".tsv", ".parquet", ".html", ".xlsx", ".md", ".txt", ".toml", ".csv", ".png", ""}
+)
+_LONG, _PACKED, _RUN, _EITHER_CASE = 8, 5, 4, 4
+_RUN_LETTERS = 6  # of base64, without the two that fill it up
+_WHOLE_RUN = re.compile(rb"[A-Za-z0-9+/_-]+")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+@dataclass(frozen=True, order=True)
+class Hit:
+    """A secret in a file: where, what kind of secret, and how it is written there."""
+
+    file: str
+    where: str
+    kind: str
+    text: str
+    written: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: holds the {self.kind} {self.text!r}, {self.written}"
+
+
+class SecretSearch:
+    """Looks for secrets in pieces of files.
+
+    Examples
+    --------
+    >>> search = SecretSearch([Secret("operator", "mkeller")])
+    >>> [hit.written for hit in search.in_piece("a.txt", Piece("a.txt", b"6d6b656c6c6572"))]
+    ['in hex']
+    """
+
+    def __init__(self, secrets: Sequence[Secret]) -> None:
+        self._kinds = {s.text.casefold(): s for s in secrets if s.searchable}
+        words = sorted((s.text for s in self._kinds.values()), key=lambda t: (-len(t), t))
+        self._words = _words(words)
+        self._long = _literals([w.encode() for w in words if len(w.encode()) >= _LONG])
+        # Encoded letters ► the secret.
+        self._hex = {form: word for word in words for form in _hex_forms(word)}
+        self._base64 = {form: word for word in words for form in _base64_forms(word)}
+        self._in_hex, self._in_base64 = _literals(self._hex), _literals(self._base64, case=True)
+        self._runs = {
+            run: word
+            for word in words
+            if len(word.encode()) == _RUN
+            for run in (
+                word.encode().hex().encode(),
+                base64.b64encode(word.encode())[:_RUN_LETTERS],
+            )
+        }
+
+    def in_piece(self, file: str, piece: Piece) -> Iterator[Hit]:
+        """Hits in one piece, each secret and way of writing once."""
+        for word, written in dict.fromkeys(self._matches(piece)):
+            secret = self._kinds.get(word.casefold(), Secret("text", word))
+            yield Hit(file, piece.where, secret.kind, secret.text, written)
+
+    def _matches(self, piece: Piece) -> Iterator[tuple[str, str]]:
+        text, content = piece.text, piece.content
+        if text is not None:
+            yield from ((m[0].casefold(), "in plain") for m in self._words.finditer(text))
+            content = content.replace(b"\n", b"").replace(b"\r", b"")
+        else:
+            yield from ((w.casefold(), "in plain") for w in _search(self._long, content))
+            # Every second byte of UTF-16 is the letter, whichever of the two comes first.
+            for half in (content[::2], content[1::2]):
+                yield from ((w.casefold(), "in UTF-16") for w in _search(self._long, half))
+        # Without line breaks two numbers may join: the lines are looked at one by one as well.
+        for part in (piece.content, content) if text is not None else (content,):
+            for form in _search(self._in_hex, part):
+                yield self._hex[form.lower().encode()], "in hex"
+            for form in _search(self._in_base64, part):
+                yield self._base64[form.encode()], "in base64"
+        if self._runs and text is not None:
+            for run in _WHOLE_RUN.findall(piece.content):
+                for letters in (run, run.lower()):
+                    if letters in self._runs:
+                        yield self._runs[letters], "in hex or base64"
+
+
+def _hex_forms(word: str) -> Iterator[bytes]:
+    for spelled in (word, word.lower(), word.upper()):
+        if len(spelled.encode()) >= _PACKED:
+            yield spelled.encode().hex().encode()
+
+
+def _base64_forms(word: str) -> Iterator[bytes]:
+    """The letters of base64 that a secret alone decides, at each alignment, in both alphabets."""
+    for spelled in (word, word.lower(), word.upper()):
+        content = spelled.encode()
+        if len(content) < _PACKED:
+            continue
+        for before in range(3):
+            letters = base64.b64encode(b"\0" * before + content)
+            # Letters that hold bits of a neighbour are left out.
+            first, last = -(-8 * before // 6), 8 * (before + len(content)) // 6
+            yield letters[first:last]
+            yield letters[first:last].translate(_URL_SAFE)
+
+
+def _words(words: Sequence[str]) -> re.Pattern[str]:
+    if not words:
+        return re.compile(r"(?!)")
+    # Of two or three characters the case counts: "b2" is a batch, "B2" a place on a plate.
+    either = [f"(?i:{re.escape(w)})" if len(w) >= _EITHER_CASE else re.escape(w) for w in words]
+    return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(either)})(?![A-Za-z0-9])")
+
+
+def _literals(words: Collection[bytes], *, case: bool = False) -> Any:
+    """One automaton for all words: its time does not grow with their number."""
+    import re2
+
+    if not words:
+        return None
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.case_sensitive = case
+    options.max_mem = 1 << 28
+    return re2.compile(b"|".join(map(re.escape, sorted(words, key=len, reverse=True))), options)
+
+
+def _search(automaton: Any, content: bytes) -> Iterator[str]:
+    if automaton is None:
+        return
+    for match in automaton.finditer(content):
+        yield match.group(0).decode("utf-8", "replace")
+
+
+def search_bundle(bundle: Path, search: SecretSearch, shipped: Collection[str] = ()) -> list[Hit]:
+    """All hits in a bundle's files, and in the names of its files and folders.
+
+    `shipped` are programs of this service that pages hold: they are taken out before the search,
+    because a program's variables are not names of lines. Raises ReleaseRefused for a file that the
+    bundle has no reason to hold, or that cannot be looked into.
+    """
+    hits: list[Hit] = []
+    for path in sorted(bundle.rglob("*")):
+        name = path.relative_to(bundle).as_posix()
+        hits += search.in_piece(name, Piece(f"the name {name}", name.encode()))
+        if path.is_symlink():
+            raise ReleaseRefused(f"{name}: is a link; a bundle holds files only")
+        if path.is_dir():
+            continue
+        if path.suffix.lower() not in ENDINGS and not path.name.isdigit():
+            raise ReleaseRefused(
+                f"{name}: files of this kind are not part of a bundle; take it out of the folder"
+            )
+        content = path.read_bytes()
+        for program in shipped:
+            content = content.replace(program.encode(), b" ")
+        for piece in pieces(name, content):
+            hits += search.in_piece(name, piece)
+        if path.name == "zarr.json" and json.loads(content).get("node_type") == "array":
+            for piece in array_pieces(name, path.parent):
+                hits += search.in_piece(name, piece)
+    return hits

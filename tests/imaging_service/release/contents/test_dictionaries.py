@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import csv
+import json
+
+from imaging_service.release.contents.dictionaries import columns_dictionary, models_dictionary
+from phenotypes.columns.dictionary import COLUMNS
+
+
+def test_every_column_of_every_table_is_explained():
+    rows = list(csv.DictReader(columns_dictionary().splitlines(), delimiter="\t"))
+    assert [(r["table"], r["column"], r["unit"]) for r in rows] == [
+        (c.level, c.name, c.unit) for c in COLUMNS
+    ]
+
+
+def test_each_plate_has_engine_digests_parameters_and_versions(released):
+    models = json.loads((released.bundle / "dictionaries" / "models.json").read_text())["plates"]
+    assert len(models) == 3
+    for model in models.values():
+        assert model["engine"] == {"engine": "motornet", "weights_sha256": "ab" * 32}
+        assert model["thresholds"] == {"soma": 120.5}
+        assert model["parameters"]["segmentation"]["nucleus_diameter_um"] == 11.0
+        assert model["packages"] == {"numpy": "2.4.6"}
+    assert models_dictionary({}) == '{\n "plates": {}\n}'

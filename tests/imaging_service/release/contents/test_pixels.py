@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.release.contents.pixels import copy_pixels
+from imaging_service.store.labels import read_labels
+from imaging_service.store.plates import field_count, read_field
+from plate_maps import Well
+from tests.imaging_service.release.drawn_release import PLATES, write_pixels
+from tests.messages import says
+
+FORMAT = {"rows": 16, "columns": 24}
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_pixels(tmp_path / "run", ["A01", "A02"], PLATES[0])
+    return tmp_path / "run"
+
+
+def test_pixels_and_labels_are_those_of_the_run_and_only_of_released_wells(run, tmp_path):
+    facts = copy_pixels(run, tmp_path / "out", {"A01", "B05"}, "P-1", FORMAT)
+    assert facts["channels"] == ["dna (DAPI)", "neurite (A488)"]
+    assert (facts["wells"], facts["fields"], facts["labels"], facts["shape"]) == (
+        1,
+        2,
+        ["nuclei"],
+        [2, 24, 16],
+    )
+    well = Well.parse("A01")
+    for field in (1, 2):
+        ours, roles, size = read_field(tmp_path / "out" / "plate.zarr", well, field)
+        theirs, *_ = read_field(run / "plate.zarr", well, field)
+        np.testing.assert_array_equal(ours, theirs)
+        assert (roles, size) == (("dna", "neurite"), 0.65)
+        labels = read_labels(tmp_path / "out" / "labels.zarr", well, field)
+        np.testing.assert_array_equal(labels["nuclei"], np.eye(24, 16))
+    assert field_count(tmp_path / "out" / "plate.zarr", Well.parse("A02")) == 0
+
+
+def test_attributes_are_written_anew(run, tmp_path):
+    copy_pixels(run, tmp_path / "out", {"A01"}, "P-1", FORMAT)
+    text = "".join(p.read_text() for p in (tmp_path / "out").rglob("zarr.json"))
+    assert PLATES[0] in "".join(p.read_text() for p in run.rglob("zarr.json"))
+    assert PLATES[0] not in text
+    assert "/mnt" not in text
+    assert (
+        json.loads((tmp_path / "out" / "plate.zarr" / "zarr.json").read_text())["attributes"][
+            "ome"
+        ]["plate"]["name"]
+        == "P-1"
+    )
+
+
+def test_an_array_with_attributes_of_another_program_is_refused(run, tmp_path):
+    path = run / "plate.zarr" / "A" / "1" / "0" / "0" / "zarr.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"attributes": {"user": "mkeller"}}))
+    with pytest.raises(ReleaseRefused, match=says("release.array_attributes")):
+        copy_pixels(run, tmp_path / "out", {"A01"}, "P-1", FORMAT)
+
+
+def test_a_file_among_the_chunks_is_refused(run, tmp_path):
+    (run / "plate.zarr" / "A" / "1" / "0" / "0" / "notes").write_text("x")
+    with pytest.raises(ReleaseRefused, match=says("release.not_a_chunk")):
+        copy_pixels(run, tmp_path / "out", {"A01"}, "P-1", FORMAT)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+
+from imaging_service.release.contents.plates import write_plate
+from imaging_service.release.material import examine
+from tests.imaging_service.release.drawn_release import AT_HOME, NAMES, OPERATOR, PLATES, WITHDRAWN
+
+
+@pytest.fixture(scope="module")
+def plate(released, tmp_path_factory):
+    material = examine(released.folder)
+    out = tmp_path_factory.mktemp("plate")
+    return material, write_plate(material, material.runs[0], out), out
+
+
+def test_wells_keep_their_numbers_and_lose_their_names(plate):
+    material, written, _ = plate
+    source = material.runs[0].wells.filter(~pl.col("line").is_in([WITHDRAWN, AT_HOME]))
+    assert written.wells.select("well", "dose_molar", "control", *NAMES).equals(
+        source.select("well", "dose_molar", "control", *NAMES)
+    )
+    assert written.n_left_out == 40
+    assert set(written.wells["line"]) == {material.ids.of("line", n) for n in material.lines}
+    assert set(written.wells["genotype"]) == {"SOD1 missense", "corrected"}
+    assert written.wells["batch"].unique().to_list() == [material.ids.of("batch", "okafor-lab/b0")]
+
+
+def test_excluded_wells_are_there_with_a_reason_that_names_nothing(plate):
+    _, written, _ = plate
+    (row,) = written.wells.filter(pl.col("status") == "failed").to_dicts()
+    assert row["well"] == "A05"
+    assert not any(s in row["reason"] for s in (OPERATOR, PLATES[0], "/"))
+    assert "[file]" in row["reason"]
+
+
+def test_the_record_is_a_white_list(plate):
+    material, written, out = plate
+    (path,) = out.glob("plates/*/run.json")
+    record = json.loads(path.read_text())
+    assert record == json.loads(json.dumps(written.record))
+    assert record["engine"]["engine"] == "motornet"
+    assert record["run_id"] != material.runs[0].record["run_id"]
+    assert set(record["inputs"]) == {"protocol"}
+    assert "notes" not in record["inputs"]["protocol"]
+    assert set(record["inputs"]["protocol"]["reference"]["healthy_lines"]) < set(
+        written.wells["line"]
+    )
+
+
+def test_cells_of_lines_that_stay_at_home_stay_there(plate):
+    _, written, out = plate
+    (path,) = out.glob("plates/*/cells.parquet")
+    assert set(pl.read_parquet(path)["well"]) == set(written.wells["well"])

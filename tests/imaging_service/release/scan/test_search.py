@@ -1,0 +1,189 @@
+"""Every kind of secret, in every way of writing, inside every type of file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import polars as pl
+import pytest
+import tifffile
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.release.scan.known import Secret
+from imaging_service.release.scan.search import SecretSearch, search_bundle
+from imaging_service.release.scan.unpack import Piece, pieces
+from tests.messages import says
+
+SECRETS = {
+    "line": "MND-107",
+    "donor": "don-188",
+    "operator": "mkeller",
+    "date": "2025-11-01",
+    "plate name": "Okafor-pl31",
+    "path": "/mnt/screens/Okafor",
+    "batch": "diff9",
+}
+SEARCH = SecretSearch([Secret(kind, text) for kind, text in SECRETS.items()])
+
+
+def base64_at(shift):
+    return lambda text: base64.b64encode(b";" * shift + text + b";;").decode()
+
+
+WRITTEN = {
+    "in plain": lambda text: text.decode(),
+    "in capitals": lambda text: text.decode().upper(),
+    "in hex": lambda text: text.hex(),
+    "in capital hex": lambda text: text.hex().upper(),
+    **{f"in base64, {shift}": base64_at(shift) for shift in (0, 1, 2)},
+    "in base64 of links": lambda text: base64.urlsafe_b64encode(b"???>" + text + b";").decode(),
+}
+
+
+def png(kind, content):
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    head = struct.pack(">IIBBBBB", 8, 1, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + bytes(8)) if kind != b"IDAT" else content
+    extra = chunk(kind, content) if kind != b"IDAT" else b""
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + extra
+        + chunk(b"IDAT", pixels)
+        + chunk(b"IEND", b"")
+    )
+
+
+def parquet(**more):
+    stream = io.BytesIO()
+    pl.DataFrame(
+        {"n": list(range(9)), **{k: [v] * 9 for k, v in more.items() if k != "metadata"}}
+    ).write_parquet(stream, compression="zstd", metadata=more.get("metadata"))
+    return stream.getvalue()
+
+
+def tiff(**more):
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream, more.pop("pixels", np.zeros((16, 16), np.uint8)), compression="zlib", **more
+    )
+    return stream.getvalue()
+
+
+def archive(name, content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr(name, content)
+    return stream.getvalue()
+
+
+def as_pixels(text):
+    return np.frombuffer(text.encode().ljust(256, b"\0"), np.uint8).reshape(16, 16)
+
+
+FILES = {
+    "a text": lambda t: f"x\t{t}\ty\n".encode(),
+    "a page": lambda t: f"<p title='{t}'>&nbsp;</p>".encode(),
+    "JSON": lambda t: json.dumps({"attributes": {"source": t}}).encode(),
+    "JSON, escaped": lambda t: ('{"a": "' + "".join(f"\\u{ord(c):04x}" for c in t) + '"}').encode(),
+    "HTML, escaped": lambda t: "".join(f"&#{ord(c)};" for c in t).encode(),
+    "Parquet's cells": lambda t: parquet(note=t),
+    "Parquet's lists": lambda t: parquet(note=[t]),
+    "Parquet's bytes": lambda t: parquet(note=t.encode()),
+    "Parquet's metadata": lambda t: parquet(metadata={"by": t}),
+    "Parquet's column names": lambda t: parquet(**{t: 1}),
+    "PNG's tEXt": lambda t: png(b"tEXt", b"Author\0" + t.encode()),
+    "PNG's zTXt": lambda t: png(b"zTXt", b"Author\0\0" + zlib.compress(t.encode())),
+    "PNG's iTXt": lambda t: png(b"iTXt", b"Author\0\1\0en\0\0" + zlib.compress(t.encode())),
+    "PNG's eXIf": lambda t: png(b"eXIf", b"MM\0" + t.encode()),
+    "PNG's pixels": lambda t: png(b"IDAT", zlib.compress(b"\0" + t.encode().ljust(64, b"\0"))),
+    "behind PNG": lambda t: png(b"tEXt", b"A\0b") + t.encode(),
+    "TIFF's description": lambda t: tiff(description=t),
+    "TIFF's software": lambda t: tiff(software=t),
+    "TIFF's pixels": lambda t: tiff(pixels=as_pixels(t)),
+    "a workbook": lambda t: archive("xl/sharedStrings.xml", f"<t>{t}</t>"),
+    "a name in a zip": lambda t: archive(t.replace("/", "_"), b"\0"),
+    "gzip": lambda t: gzip.compress(t.encode()),
+    "gzip in a zip": lambda t: archive("x.gz", gzip.compress(t.encode())),
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_secret_is_found_however_it_is_written(file):
+    for kind, text in SECRETS.items():
+        for written, write in WRITTEN.items():
+            if file == "a name in a zip" and kind == "path":
+                continue
+            # A word of under eight letters stands in pixels by chance: it counts where it is packed.
+            if "pixels" in file and len(text) < 8 and written in ("in plain", "in capitals"):
+                continue
+            content = FILES[file](write(text.encode()))
+            hits = [h for piece in pieces("f", content) for h in SEARCH.in_piece("f", piece)]
+            assert kind in {h.kind for h in hits}, (kind, written)
+
+
+def test_texts_of_windows_are_found():
+    piece = Piece("f", b"\0\1" + "Okafor-pl31".encode("utf-16-le"))
+    assert [h.written for h in SEARCH.in_piece("f", piece)] == ["in UTF-16"]
+
+
+def test_arrays_and_names_of_a_bundle_are_searched(tmp_path):
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(2, 16, 16), dtype="uint8", chunks=(1, 16, 16)
+    )
+    array[1] = as_pixels("Okafor-pl31")
+    (tmp_path / "MND-107").mkdir()
+    assert {(h.file, h.kind) for h in search_bundle(tmp_path, SEARCH)} == {
+        ("a.zarr/zarr.json", "plate name"),
+        ("a.zarr/c/1/0/0", "plate name"),
+        ("MND-107", "line"),
+    }
+
+
+def test_short_names_are_words_and_not_letters():
+    search = SecretSearch([Secret("batch", "b2"), Secret("operator", "mk")])
+
+    def found(text):
+        return {h.text for h in search.in_piece("f", Piece("f", text.encode()))}
+
+    assert found("b2\tmk\n") == {"b2", "mk"}
+    assert found("ab2 B2 b22 mkeller amk MK") == set()
+    assert found('<c r="A1">mk</c>') == {"mk"}
+
+
+@given(st.binary(min_size=0, max_size=400))
+def test_bytes_by_chance_are_no_hit(content):
+    assert list(SEARCH.in_piece("f", Piece("f", content))) == []
+
+
+@pytest.mark.parametrize("name", ["run.log", "db.sqlite", "x.py"])
+def test_a_file_that_a_bundle_has_no_reason_to_hold_stops_it(tmp_path, name):
+    (tmp_path / name).write_text("harmless")
+    with pytest.raises(ReleaseRefused, match=says("release.strange_file", file=name)):
+        search_bundle(tmp_path, SEARCH)
+
+
+def test_a_link_stops_it(tmp_path):
+    (tmp_path / "a.tsv").symlink_to("/etc/hostname")
+    with pytest.raises(ReleaseRefused, match=says("release.link", file="a.tsv")):
+        search_bundle(tmp_path, SEARCH)
+
+
+def test_programs_of_this_service_are_not_searched(tmp_path):
+    (tmp_path / "report.html").write_text("<script>var mkeller=1;</script><p>x</p>")
+    assert len(search_bundle(tmp_path, SEARCH)) == 1
+    assert search_bundle(tmp_path, SEARCH, ["var mkeller=1;"]) == []

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.release.bundle import check_release, search_for_secrets, write_release
+from imaging_service.release.gate.ledger import read_ledger
+from imaging_service.release.material import examine
+from imaging_service.screens.folder import set_registry
+from tests.imaging_service.release.drawn_release import (
+    AT_HOME,
+    CORRECTED,
+    OPERATOR,
+    PATIENTS,
+    filled_form,
+    registry,
+    write_registry,
+)
+from tests.messages import says
+
+
+@pytest.fixture
+def next_lab(released, tmp_path):
+    """The laboratory after its first release: a copy, with the ledger."""
+    lab = shutil.copytree(released.lab, tmp_path / "own")
+    shutil.copy(released.folder.parent / "ledger.jsonl", lab / "ledger.jsonl")
+    return lab
+
+
+def with_registry(lab, lines):
+    set_registry(lab / "als", *write_registry(lab, lines))
+
+
+def test_a_bundle_holds_what_it_says(released):
+    report = json.loads((released.bundle / "deidentification.json").read_text())
+    assert (report["k"], report["donors"], report["lines"]) == (6, 6, 12)
+    assert report["lines_left_out"] == {"restricted": 1, "withdrawn": 1}
+    assert report["steps"][-1] == {"fact": "sex", "left": "removed", "k": 6}
+    assert report["search"]["hits"] == 0
+    verdicts = json.loads((released.bundle / "validation.json").read_text())
+    assert "accepted" in {v["verdict"] for v in verdicts}
+    page = (released.bundle / "report.html").read_text()
+    assert page.count('class="chart"') > 8
+    assert len(list(released.bundle.glob("plates/*/*.zarr"))) == 2
+    (entry,) = read_ledger(released.folder.parent / "ledger.jsonl")
+    assert (entry.release, entry.k, set(entry.lines)) == ("first", 6, {*PATIENTS, *CORRECTED})
+    assert {row.donors for row in entry.rows} == {examine(released.folder).donors}
+
+
+def test_no_secret_is_in_it_and_a_planted_one_is_found(released, tmp_path):
+    material = examine(released.folder)
+    assert search_for_secrets(material, released.bundle) == []
+    copy = shutil.copytree(released.bundle, tmp_path / "copy")
+    cells = next(copy.glob("plates/*/cells.parquet"))
+    pl.read_parquet(cells).with_columns(note=pl.lit(PATIENTS[0])).write_parquet(cells)
+    with (copy / "report.html").open("a") as page:
+        page.write(f"<!-- {OPERATOR.encode().hex()} -->")
+    assert {h.kind for h in search_for_secrets(material, copy)} == {"line", "operator"}
+
+
+def test_one_secret_stops_the_release_and_nothing_is_left(released, tmp_path):
+    title = f"Neurites of six patients, by {OPERATOR}"
+    folder = filled_form(tmp_path / "r", released.lab, title=title, pixels=False)
+    with pytest.raises(
+        ReleaseRefused, match=says("release.secret_in_file", kind="operator", text=OPERATOR)
+    ):
+        write_release(folder, tmp_path / "out")
+    assert not (released.lab / "ledger.jsonl").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+    with pytest.raises(ReleaseRefused, match=says("release.bundle_exists")):
+        write_release(folder, released.bundle)
+
+
+def test_a_withdrawn_donor_leaves_everything_and_the_ledger_says_so(next_lab, tmp_path):
+    gone = [replace(x, withdrawn="yes") if x.line == PATIENTS[0] else x for x in registry()]
+    with_registry(next_lab, gone)
+    folder = filled_form(tmp_path / "second", next_lab, pixels=False)
+    written = write_release(folder, tmp_path / "bundle")
+    material = examine(folder)
+    lost = {material.ids.of("line", n) for n in (PATIENTS[0], CORRECTED[0])}
+    lost |= {material.ids.of("donor", "don-188")}
+    text = "".join(p.read_text() for p in written.bundle.rglob("*.tsv"))
+    assert material.ids.of("line", PATIENTS[1]) in text
+    assert not [name for name in lost if name in text]
+    for path in written.bundle.rglob("*.parquet"):
+        table = pl.read_parquet(path)
+        if "line" in table.columns:
+            assert lost.isdisjoint(table["line"])
+    for plate in written.bundle.glob("plates/*"):
+        wells = pl.read_parquet(plate / "wells.parquet")
+        assert len(wells) == 200
+        assert set(pl.read_parquet(plate / "cells.parquet")["well"]) == set(wells["well"])
+    # Means over the five that are left would give the one who went.
+    assert written.tables.tables["compounds"].is_empty()
+    assert {r.code.value for r in written.tables.refused} == {"withdrawn"}
+    first, second = read_ledger(next_lab / "ledger.jsonl")
+    assert "don-188" in first.donors
+    assert second.withdrawn == ("don-188", "don-w9")
+    assert second.left_out[PATIENTS[0]] == second.left_out[CORRECTED[0]] == "withdrawn"
+    assert "don-188" not in second.donors
+    report = json.loads((written.bundle / "deidentification.json").read_text())
+    assert {r["code"] for r in report["rows_over_donors"]["not_released"]} == {"withdrawn"}
+
+
+def test_one_more_donor_is_refused_unless_rows_over_donors_are_left_out(next_lab, tmp_path):
+    joined = [replace(x, consent="GRU") if x.line == AT_HOME else x for x in registry()]
+    with_registry(next_lab, joined)
+    with pytest.raises(ReleaseRefused, match=says("release.differencing")):
+        check_release(filled_form(tmp_path / "second", next_lab))
+    folder = filled_form(tmp_path / "third", next_lab, cross_donor_rows=False)
+    material, tables = check_release(folder)
+    assert len(material.donors) == 7
+    assert tables.tables["compounds"].is_empty()
+    assert not (folder / "checked").exists()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.release.gate.consent import Tier
+from imaging_service.release.material import examine, remarks_on
+from imaging_service.screens.folder import set_registry
+from tests.imaging_service.release.drawn_release import (
+    AT_HOME,
+    CORRECTED,
+    OPERATOR,
+    PATIENTS,
+    PLATES,
+    WITHDRAWN,
+    filled_form,
+    registry,
+    write_registry,
+)
+from tests.messages import says
+
+
+@pytest.fixture
+def own_lab(lab, tmp_path):
+    return shutil.copytree(lab, tmp_path / "own")
+
+
+def with_registry(lab, lines):
+    set_registry(lab / "als", *write_registry(lab, lines))
+
+
+def test_what_may_leave_is_decided_line_by_line(released):
+    material = examine(released.folder)
+    assert set(material.lines) == {*PATIENTS, *CORRECTED}
+    assert {d.line: d.code.value for d in material.decisions if not d.allowed} == {
+        WITHDRAWN: "withdrawn",
+        AT_HOME: "restricted",
+    }
+    assert (material.people.k, len(material.donors), material.duo) == (6, 6, ("DUO:0000042",))
+    assert material.withdrawn == ("don-w9",)
+
+
+def test_secrets_are_those_of_all_lines_also_of_those_that_stay(released):
+    texts = {s.text for s in examine(released.folder).secrets}
+    assert texts >= {
+        WITHDRAWN,
+        AT_HOME,
+        "don-w9",
+        *PLATES,
+        OPERATOR,
+        "p.A5V",
+        "2025-11-01",
+        "Okafor",
+    }
+    assert "SOD1" not in texts  # all donors have it, and the ladder left it
+
+
+def test_an_open_release_of_few_donors_is_refused_and_a_controlled_one_says_k(own_lab, tmp_path):
+    few = [line for line in registry() if line.donor not in ("don-188", "don-288")]
+    with_registry(own_lab, [replace(line, consent="GRU") for line in few])
+    left = [f"{n}{end}" for n in PATIENTS[:2] for end in ("", "-iso")] + [AT_HOME]
+    with pytest.raises(ReleaseRefused, match=says("release.few_donors", k=4)):
+        examine(filled_form(tmp_path / "open", own_lab, exclude_lines=left))
+    folder = filled_form(tmp_path / "c", own_lab, Tier.CONTROLLED, exclude_lines=left)
+    material = examine(folder)
+    assert material.people.k == 4
+    assert len(remarks_on(material)) > len(left)
+
+
+def test_no_allowed_line_and_unknown_health_are_refused(own_lab, tmp_path):
+    folder = filled_form(tmp_path / "r", own_lab)
+    with_registry(own_lab, [replace(line, consent_scope="none") for line in registry()])
+    with pytest.raises(ReleaseRefused, match=says("release.no_line")):
+        examine(folder)
+    unclear = [replace(x, zygosity="", genotype="carrier", gene="", hgvs="") for x in registry()]
+    with_registry(own_lab, unclear)
+    settings = own_lab / "als" / "screen.toml"
+    conditions = list(own_lab.glob("als/plates/*/conditions.parquet"))
+    assert settings.is_file()
+    assert conditions
+
+
+def test_a_run_that_is_not_in_the_screen_is_refused(own_lab, tmp_path):
+    folder = filled_form(tmp_path / "r", own_lab)
+    for plate in (own_lab / "als" / "plates").iterdir():
+        shutil.rmtree(plate)
+    with pytest.raises(ReleaseRefused, match=says("release.run_not_in_screen")):
+        examine(folder)
+
+
+def test_exported_lines_keep_pairs_and_lose_what_leads_to_a_person(released):
+    material = examine(released.folder)
+    line = material.exported_line(CORRECTED[0])
+    assert line.isogenic_parent == material.ids.of("line", PATIENTS[0])
+    assert (line.genotype, line.gene, line.hpscreg, line.bank, line.withdrawn) == (
+        "corrected",
+        "",
+        "",
+        "",
+        "",
+    )
+    assert material.exported_line(PATIENTS[0]).genotype == "SOD1 missense"

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from imaging_service.errors import ScreenError
+from imaging_service.release.reading import add_bundle, is_bundle
+from imaging_service.screens.folder import TABLES, fit, read_screen_table
+from imaging_service.store.tables import read_table
+from tests.messages import says
+
+
+def test_a_bundle_reads_back_to_the_same_rows(released, tmp_path):
+    assert is_bundle(released.bundle)
+    assert not is_bundle(released.bundle / "plates")
+    added = add_bundle(tmp_path / "screen", released.bundle)
+    assert len(added) == 3
+    fit(tmp_path / "screen")
+    for name in TABLES:
+        ours = read_table(released.bundle / "tables" / f"{name}.parquet")
+        again = read_screen_table(tmp_path / "screen", name)
+        left_out = ["stable"] if name == "compounds" else []
+        assert again.drop(left_out).equals(ours.drop(left_out)), name
+    with pytest.raises(ScreenError, match=says("release.screen_there_already")):
+        add_bundle(tmp_path / "screen", released.bundle)
+
+
+def test_a_stranger_computes_an_ec50_with_public_tools_alone(released, repository):
+    program = repository / "examples" / "release" / "ec50.py"
+    done = subprocess.run(
+        [sys.executable, "-I", str(program), str(released.bundle)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(done.stdout)
+    rows = csv.DictReader(
+        (released.bundle / "tables" / "responses.tsv").read_text(encoding="utf-8").splitlines(),
+        delimiter="\t",
+    )
+    (ours,) = [
+        r
+        for r in rows
+        if (r["line"], r["compound"], r["phenotype"])
+        == (answer["line"], answer["compound"], answer["phenotype"])
+    ]
+    assert ours["curve_status"] == "ok"
+    assert answer["ec50_molar"] == pytest.approx(float(ours["ec50_molar"]), rel=0.1)
+    assert answer["image_shape"] == [2, 24, 16]
+    assert answer["labels"] == ["nuclei"]
+
+
+def test_images_open_in_ngio(released):
+    from ngio import open_ome_zarr_plate
+
+    (store,) = released.bundle.glob("plates/*/plate.zarr")
+    plate = open_ome_zarr_plate(store)
+    assert plate.wells_paths() == ["A/1", "A/2"]
+    image = plate.get_image(row="A", column="1", image_path="0")
+    assert image.get_image().get_as_numpy().shape == (2, 24, 16)
