@@ -17,10 +17,10 @@ from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 import tifffile
 
 from imaging_service.errors import ReleaseRefused, damaged
-from imaging_service.ingest.harmony import indices
+from imaging_service.ingest.formats.harmony import indices
+from imaging_service.ingest.formats.vendor_xml import attributes, elements, local
+from imaging_service.ingest.images.scan_files import scan_files
 from imaging_service.ingest.plan import Limits
-from imaging_service.ingest.scan_files import scan_files
-from imaging_service.ingest.vendor_xml import attributes, elements, local
 
 # FBbi, the Biological Imaging Methods Ontology, of Harmony's and OME's words.
 _METHODS = {
