@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlmodel import Session, col, select
 
 from imaging_service.database.session import database_engine
@@ -113,10 +113,14 @@ def _analyse(run_id: str, attempt: int) -> str:
 
 
 def _turn(run_id: str, attempt: int, wells: list[str], turn: int) -> dict[str, str]:
-    """Send wells to the queue; well ► how it ended."""
+    """Send wells to the queue; well ► how it ended.
+
+    Runs take turns: the first wells of all runs come before the second ones, so that a small plate
+    does not wait for all of a large one, nor one laboratory for another.
+    """
     handles = {}
-    for well in wells:
-        with SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"):
+    for place, well in enumerate(wells, start=1):
+        with SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"), SetEnqueueOptions(priority=place):
             handles[well] = DBOS.enqueue_workflow(WELLS, analyse_well, run_id, attempt, well)
     return {well: str(handle.get_result()) for well, handle in handles.items()}
 

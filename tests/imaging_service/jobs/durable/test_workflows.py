@@ -267,3 +267,35 @@ def test_a_run_that_fails_says_why(served, session):
     workflows.fail.__wrapped__(served.run, 1, "MachineError: disk")
     row = session.get_one(RunRow, served.run)
     assert (row.state, row.reason) == ("failed", "MachineError: disk")
+
+
+def test_runs_take_turns_well_by_well(monkeypatch):
+    """With one place, wells of a large plate and of a small one that came later alternate."""
+    sent = []
+
+    class Handle:
+        def __init__(self, well):
+            self.get_result = lambda: f"done {well}"
+
+    class Places:
+        def __init__(self, *, priority):
+            self.priority = priority
+
+        def __enter__(self):
+            sent.append([self.priority])
+
+        def __exit__(self, *_):
+            return False
+
+    def enqueue(_queue, _workflow, run, _attempt, well):
+        sent[-1] += [run, well]
+        return Handle(well)
+
+    monkeypatch.setattr(workflows, "SetEnqueueOptions", Places)
+    monkeypatch.setattr(workflows.DBOS, "enqueue_workflow", enqueue)
+    ended = workflows._turn("large", 1, ["A01", "A02", "A03", "A04"], 0)
+    workflows._turn("small", 1, ["B01", "B02"], 0)
+    assert ended["A03"] == "done A03"
+    order = [(run, well) for _, run, well in sorted(sent, key=lambda s: s[0])]
+    assert order[:4] == [("large", "A01"), ("small", "B01"), ("large", "A02"), ("small", "B02")]
+    assert all(place >= 1 for place, *_ in sent)
