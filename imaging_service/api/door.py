@@ -80,6 +80,9 @@ class Door:
             await self._app(scope, receive, send)
             return
         route = asked(scope["method"], scope["path"])
+        if route is not None:
+            # What counts requests by their routes also counts those that get no further.
+            scope["template"] = route.template
         if route is not None and route.need.of is Of.OPEN:
             await self._app(scope, receive, send)
             return

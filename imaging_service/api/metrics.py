@@ -50,7 +50,7 @@ class Metrics:
 
     def count(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
         """Count one request by the route that the application found for it."""
-        route = str(getattr(scope.get("route"), "path", "none"))
+        route = str(getattr(scope.get("route"), "path", scope.get("template", "none")))
         self._seconds.labels(scope["method"], route).observe(seconds)
         self._requests.labels(scope["method"], route, str(status)).inc()
 
