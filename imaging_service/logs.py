@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+# A key that a user pasted into an address, or that a library quotes; its id may be read.
+_KEY = re.compile(r"\b(mns_[0-9a-f]{12}_)[A-Za-z0-9_-]+")
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 RUN: ContextVar[str] = ContextVar("run", default="")
@@ -15,7 +19,8 @@ RUN: ContextVar[str] = ContextVar("run", default="")
 class JsonLines(logging.Formatter):
     """Time, level, logger, message; request and run where there is one; the traceback of an error.
 
-    A message may quote what was sent: its line breaks are escaped, so it cannot forge a line.
+    A message may quote what was sent: its line breaks are escaped, so it cannot forge a line, and
+    of an API key only the id is written.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,7 +36,12 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "more", {})
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=True)
+        return without_keys(json.dumps(line, ensure_ascii=True))
+
+
+def without_keys(text: str) -> str:
+    """The text with the ids of API keys in place of the keys."""
+    return _KEY.sub(r"\1…", text)
 
 
 def configure() -> None:

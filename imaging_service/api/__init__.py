@@ -1,1 +1,1 @@
-"""HTTP: the application, what surrounds it, its pages; the routes are in `routes`."""
+"""HTTP: the application, its pages and what all routes share."""

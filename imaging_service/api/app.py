@@ -13,9 +13,10 @@ from imaging_service import __version__
 from imaging_service.access.secret_files import SESSION_KEY, secret
 from imaging_service.api import answers, metrics, pages, problems
 from imaging_service.api.accounts import audit, keys, members, projects, signin
-from imaging_service.api.door import Door
-from imaging_service.api.guard import Guard
-from imaging_service.api.permissions import unlisted
+from imaging_service.api.entrance.door import Door
+from imaging_service.api.entrance.guard import Guard
+from imaging_service.api.entrance.permissions import unlisted
+from imaging_service.api.entrance.traced import Traced
 from imaging_service.api.routes import (
     health,
     measured,
@@ -27,7 +28,6 @@ from imaging_service.api.routes import (
     runs,
     uploads,
 )
-from imaging_service.api.traced import Traced
 from imaging_service.settings import Settings
 
 # A working day: a reviewer signs in once in the morning.
@@ -109,6 +109,6 @@ def create_app(settings: Settings, local_token: str = "") -> FastAPI:
         if isinstance(route, Route)
         for method in route.methods or ()
     ):
-        raise RuntimeError(f"no row in imaging_service.api.permissions: {forgotten}")
+        raise RuntimeError(f"no row in imaging_service.api.entrance.permissions: {forgotten}")
     problems.install(app)
     return app

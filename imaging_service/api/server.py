@@ -13,7 +13,7 @@ from imaging_service.access.keys import have_keys
 from imaging_service.access.secret_files import LOCAL_TOKEN, secret
 from imaging_service.api.access import apart
 from imaging_service.api.app import create_app
-from imaging_service.api.proxy import OnlyFrom, networks
+from imaging_service.api.entrance.proxy import OnlyFrom, networks
 from imaging_service.database.session import database_engine
 from imaging_service.errors import Forbidden
 from imaging_service.jobs.durable.opening import prepare_database

@@ -34,3 +34,14 @@ def test_an_error_has_its_traceback():
     except ValueError as error:
         made = line("x", error=(type(error), error, error.__traceback__))
     assert made["error"].endswith("ValueError: x")
+
+
+def test_of_a_key_only_the_id_is_written():
+    secret = 43 * "s"
+    record = logging.LogRecord(
+        "x", logging.INFO, "f", 1, f"GET /runs/mns_0123456789ab_{secret}", (), None
+    )
+    record.more = {"path": f"/runs/mns_0123456789ab_{secret}"}
+    line = JsonLines().format(record)
+    assert secret not in line
+    assert line.count("mns_0123456789ab_") == 2

@@ -6,7 +6,7 @@ import pytest
 
 from imaging_service.access.secret_files import LOCAL_TOKEN, secret
 from imaging_service.api import server
-from imaging_service.api.proxy import OnlyFrom
+from imaging_service.api.entrance.proxy import OnlyFrom
 from imaging_service.database.session import database_engine, upgrade
 from imaging_service.errors import Forbidden
 from imaging_service.key_file import key_for

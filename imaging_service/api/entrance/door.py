@@ -30,8 +30,8 @@ from imaging_service.access.callers import (
 from imaging_service.access.keys import have_keys
 from imaging_service.access.members import find_lab
 from imaging_service.access.roles import Caller, Role
-from imaging_service.api.guard import SAFE
-from imaging_service.api.permissions import PERMISSIONS, Asked, Need, Of, asked
+from imaging_service.api.entrance.guard import SAFE
+from imaging_service.api.entrance.permissions import PERMISSIONS, Asked, Need, Of, asked
 from imaging_service.api.problems import machine_problem, problem
 from imaging_service.database.session import (
     ProjectSession,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging_service.api import guard
+from imaging_service.api.entrance import guard
 
 
 def code(answer):

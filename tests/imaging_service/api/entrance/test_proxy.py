@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.responses import PlainTextResponse
 
-from imaging_service.api.proxy import OnlyFrom, networks
+from imaging_service.api.entrance.proxy import OnlyFrom, networks
 from imaging_service.errors import Forbidden
 
 

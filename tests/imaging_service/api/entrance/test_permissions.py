@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 
 from imaging_service.api import app as application
-from imaging_service.api.door import Door
-from imaging_service.api.permissions import PERMISSIONS, asked, unlisted
+from imaging_service.api.entrance.door import Door
+from imaging_service.api.entrance.permissions import PERMISSIONS, asked, unlisted
 from tests.imaging_service.tenants import MISSING, PLATE, RUN, ask
 
 VIEWER, REVIEWER, OPERATOR, ADMINISTRATOR = "viewer", "reviewer", "operator", "administrator"

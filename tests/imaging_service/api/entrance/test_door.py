@@ -9,8 +9,8 @@ from sqlmodel import select
 from imaging_service.access.keys import revoke
 from imaging_service.access.members import find_project, share
 from imaging_service.access.roles import Role
-from imaging_service.api import door
 from imaging_service.api.app import create_app
+from imaging_service.api.entrance import door
 from imaging_service.database.tenants import AuditRow, KeyRow
 from tests.imaging_service.conftest import LOCAL_TOKEN
 from tests.imaging_service.tenants import FOREIGN_RUN, RUN, ask
