@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,19 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+class PlainHttp:
+    """`httpx.get` and the others, each on a connection of its own, with a key."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    def __getattr__(self, verb: str):
+        def ask(url: str, *, headers=None, **more) -> httpx.Response:
+            return httpx.request(verb.upper(), url, headers=self._headers | (headers or {}), **more)
+
+        return ask
 
 
 class Service:
@@ -36,14 +50,17 @@ class Service:
             **{f"IMAGING_SERVICE_{name.upper()}": value for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
-        self._http: httpx.Client | None = None
 
     @property
-    def http(self) -> httpx.Client:
+    def key(self) -> str:
+        """The header `Authorization` of the user who started the service."""
+        with Client(self.url) as client:
+            return client.headers["Authorization"]
+
+    @cached_property
+    def http(self) -> PlainHttp:
         """Plain HTTP with the key that the started service left for its user."""
-        if self._http is None:
-            self._http = httpx.Client(headers=Client(self.url).headers)
-        return self._http
+        return PlainHttp({"Authorization": self.key})
 
     def start(self, *, worker: bool = True) -> Client:
         log = (self.folder / "serve.log").open("ab")
@@ -90,8 +107,6 @@ class Service:
         self.process.wait()
 
     def stop(self) -> None:
-        if self._http is not None:
-            self._http.close()
         if self.process is not None:
             everything = (
                 psutil.Process(self.process.pid).children(recursive=True)

@@ -30,7 +30,17 @@ class AuditFormat(StrEnum):
     CSV = "csv"
 
 
-@router.get("/audit", summary="The audit log", response_class=Response)
+@router.get(
+    "/audit",
+    summary="The audit log",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Entries, one per line.",
+            "content": {"application/jsonl": {}, "text/csv": {}},
+        }
+    },
+)
 def get_audit(
     caller: CallerDep,
     settings: SettingsDep,

@@ -10,7 +10,7 @@ from imaging_service.access.roles import Role
 from imaging_service.accounts import Lab, Member, MemberChange, NewLab, NewMember
 from imaging_service.api.access import CallerDep, LabDep, SessionDep
 from imaging_service.database.tenants import LabRow, MemberRow
-from imaging_service.errors import NotFound
+from imaging_service.errors import AccessRefused, NotFound
 
 router = APIRouter(tags=["accounts"])
 
@@ -43,8 +43,17 @@ def list_members(lab: LabDep, session: SessionDep) -> list[Member]:
 
 
 @router.post("/members", summary="Add a member", status_code=201)
-def post_member(wanted: NewMember, lab: LabDep, session: SessionDep, request: Request) -> Member:
+def post_member(
+    wanted: NewMember, lab: LabDep, session: SessionDep, caller: CallerDep, request: Request
+) -> Member:
     """The member's keys are made by the member, or by `imaging-service keys add`."""
+    if caller.local:
+        # The first member closes the way in without keys: another than an administrator would
+        # lock everyone out.
+        raise AccessRefused(
+            "the first member of a service is its administrator; run on its machine:"
+            " imaging-service keys first-administrator"
+        )
     row = add_member(session, lab, wanted.name, Role(wanted.role), email=wanted.email)
     request.state.subject = row.id
     session.commit()

@@ -52,6 +52,7 @@ def test_no_request_has_the_server_fail_or_answer_what_its_document_does_not_say
                 str(Path(sys.executable).with_name("schemathesis")),
                 "run",
                 f"{service.url}/openapi.json",
+                f"--header=Authorization: {service.key}",
                 f"--checks={','.join(CHECKS)}",
                 "--phases=examples,coverage,fuzzing,stateful",
                 "--max-examples=10",

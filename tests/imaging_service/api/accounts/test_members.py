@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from imaging_service.api.app import create_app
+from tests.imaging_service.conftest import LOCAL_TOKEN
+from tests.imaging_service.tenants import ask
+
 
 def test_an_administrator_adds_changes_and_ends_members_of_the_own_laboratory(two_labs):
     added = two_labs.ask(
@@ -54,3 +58,11 @@ def test_a_member_cannot_make_itself_administrator_of_the_service(two_labs):
         "administrator", "POST", "/members", json={"name": "eve", "everywhere": True}
     )
     assert answer.status_code == 422
+
+
+def test_the_user_of_a_service_without_members_is_not_locked_out(data_folder):
+    app = create_app(data_folder, LOCAL_TOKEN)
+    shown = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
+    answer = ask(app, "POST", "/members", shown, json={"name": "ann"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:imaging-service:access_invalid")
+    assert ask(app, "GET", "/members", shown).json() == []
