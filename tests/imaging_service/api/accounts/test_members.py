@@ -64,5 +64,8 @@ def test_the_user_of_a_service_without_members_is_not_locked_out(data_folder):
     app = create_app(data_folder, LOCAL_TOKEN)
     shown = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
     answer = ask(app, "POST", "/members", shown, json={"name": "ann"})
-    assert (answer.status_code, answer.json()["type"]) == (422, "urn:imaging-service:access_invalid")
+    assert (answer.status_code, answer.json()["type"]) == (
+        422,
+        "urn:imaging-service:access_invalid",
+    )
     assert ask(app, "GET", "/members", shown).json() == []

@@ -8,8 +8,13 @@ import re
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from sqlmodel import Session, select
 
+from imaging_service.access.keys import make_key
+from imaging_service.access.members import add_member
+from imaging_service.access.roles import Role
 from imaging_service.database.session import database_engine
+from imaging_service.database.tenants import AuditRow
 from imaging_service.review.crops import Crop, pack, unpack
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import FieldLabels
@@ -297,3 +302,34 @@ def test_neurites_are_corrected_as_cells_are_and_come_back_as_a_mask(served):
     assert np.array_equal(
         labels(served.get(f"{FIELD}/labels"))[1]["neurites"], engine_s["neurites"]
     )
+
+
+def test_the_author_is_the_key_s_owner_whatever_the_client_says(served):
+    with Session(database_engine(served.settings.url)) as session:
+        member = add_member(session, "local", "Ann Smith", Role.REVIEWER)
+        key = make_key(session, member, "laptop").secret
+        viewer = add_member(session, "local", "Vic", Role.VIEWER)
+        weak = make_key(session, viewer, "laptop").secret
+        session.commit()
+
+    def ask(method, path, shown=key, **more):
+        headers = more.pop("headers", {}) | {"Authorization": f"Bearer {shown}"}
+        return served.ask(method, path, headers=headers, **more)
+
+    correction = {"content": body(), "headers": {"If-Match": '"1"'}, "params": {"author": "eve"}}
+    assert ask("PATCH", f"{FIELD}/labels", weak, **correction).status_code == 403
+    assert ask("PATCH", f"{FIELD}/labels", **correction).json()["author"] == "Ann Smith"
+    unsigned = {"content": body(((901,),)), "headers": {"If-Match": '"2"'}}
+    assert ask("PATCH", f"{FIELD}/labels", **unsigned).json()["author"] == "Ann Smith"
+    back = ask("POST", f"{FIELD}/revert", json={"to": 1, "author": "eve"})
+    assert back.json()["author"] == "Ann Smith"
+    ask("POST", "/runs/RUN/verdicts", json=VERDICT | {"author": "eve"})
+    assert [v["author"] for v in ask("GET", "/runs/RUN/verdicts").json()] == ["Ann Smith"]
+    claimed = ask("POST", "/runs/RUN/queue/claims", json={"reviewer": "eve", "count": 1}).json()
+    assert {entry["claimed_by"] for entry in claimed} <= {"Ann Smith"}
+    written = LocalRun(served.folder).review
+    assert [v.author for v in written.history("B04", 1)] == 3 * ["Ann Smith"]
+    with Session(database_engine(served.settings.url)) as session:
+        log = session.exec(select(AuditRow).where(AuditRow.outcome == "200")).all()
+        assert {(row.actor, row.project_id) for row in log} == {("Ann Smith", "default")}
+        assert f"{served.run} B04 1" in {row.object for row in log}
