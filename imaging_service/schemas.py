@@ -104,6 +104,17 @@ class UploadBegun(BaseModel):
     missing: list[str]
 
 
+class UploadState(BaseModel):
+    """An upload, and how much of it has arrived."""
+
+    id: str
+    name: str = Field(description="Folder that the scan has or will have.", examples=["plate-12"])
+    files: int
+    bytes: int
+    missing: int = Field(description="Files whose content has not arrived.")
+    committed: bool = Field(description="Whether it is a scan, to be submitted.")
+
+
 class BlobState(BaseModel):
     """How many bytes of a content have arrived."""
 
@@ -144,6 +155,17 @@ class Run(BaseModel):
     progress: Progress
     submitted_at: datetime
     notes: list[str] = Field(default_factory=list, description="Remarks on plate map and scan.")
+
+
+class RunEvent(BaseModel):
+    """What of a run has changed; `GET /runs/{id}` has the rest."""
+
+    id: str = Field(examples=[_EXAMPLE_RUN])
+    state: RunState
+    reason: str = ""
+    done: int = Field(description="Wells.")
+    failed: int
+    revision: int = Field(description="The one of the review that the tables stand at.")
 
 
 class Plate(BaseModel):

@@ -35,6 +35,7 @@ from imaging_service.manifest import (
     check_paths,
     manifest_id,
 )
+from imaging_service.schemas import UploadState
 
 # Of the disk, so that runs and the database go on beside uploads.
 _KEPT_FREE = 2**30
@@ -91,6 +92,24 @@ class UploadStore:
         if not self._manifest(upload).is_file():
             write_bytes(self._manifest(upload), _STORED.dump_json(StoredUpload(name, tuple(files))))
         return upload
+
+    def listed(self) -> list[UploadState]:
+        """Uploads by name, with what has arrived of each."""
+        states = []
+        for path in sorted(self.root.glob("manifests/*/*.json")):
+            stored = self._load(path.stem)
+            absent = set(self.missing(path.stem))
+            states.append(
+                UploadState(
+                    id=path.stem,
+                    name=stored.name,
+                    files=len(stored.files),
+                    bytes=sum(f.size for f in stored.files),
+                    missing=sum(f.sha256 in absent for f in stored.files),
+                    committed=self._committed(path.stem, stored.name),
+                )
+            )
+        return sorted(states, key=lambda state: (state.name, state.id))
 
     def missing(self, upload: str) -> list[str]:
         """Digests of the upload whose content has not arrived, in the order of its files."""

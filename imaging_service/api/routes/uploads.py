@@ -11,7 +11,13 @@ from starlette.requests import ClientDisconnect
 from imaging_service.api.access import ProjectDep, SettingsDep
 from imaging_service.api.problems import described
 from imaging_service.errors import UploadIncomplete, UploadRefused
-from imaging_service.schemas import BlobState, UploadBegun, UploadedScan, UploadManifest
+from imaging_service.schemas import (
+    BlobState,
+    UploadBegun,
+    UploadedScan,
+    UploadManifest,
+    UploadState,
+)
 from imaging_service.store.uploads import UploadStore
 
 router = APIRouter(tags=["uploads"])
@@ -33,6 +39,12 @@ def begin_upload(
     store = UploadStore(settings.project_root(project))
     upload = store.begin(manifest.name, manifest.files)
     return UploadBegun(id=upload, missing=store.missing(upload))
+
+
+@router.get("/uploads", summary="Uploads of a project")
+def list_uploads(settings: SettingsDep, project: ProjectDep) -> list[UploadState]:
+    """By name, with what has arrived of each."""
+    return UploadStore(settings.project_root(project)).listed()
 
 
 @router.get("/blobs/{sha256}", summary="How much of a blob has arrived")

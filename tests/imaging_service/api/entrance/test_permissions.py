@@ -22,7 +22,7 @@ ROUTES = {
         GET /docs | GET /login | GET /open | GET /login/oidc | GET /login/oidc/callback
         POST /session""",
     "any caller": """
-        GET /session | GET /metrics | POST /logout | GET / | GET /plates | GET /runs | GET /labs | GET /projects
+        GET /session | GET /events | GET /metrics | POST /logout | GET / | GET /plates | GET /runs | GET /labs | GET /projects
         GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}""",
     "viewer of the run": """
         GET /view/{run} | GET /runs/{run} | GET /runs/{run}/progress | GET /runs/{run}/wells
@@ -40,6 +40,7 @@ ROUTES = {
         DELETE /runs/{run} | POST /runs/{run}/cancel | POST /runs/{run}/resume
         POST /runs/{run}/retry""",
     "viewer of the plate": "GET /plates/{plate}",
+    "viewer of the project": "GET /uploads",
     "operator of the project": """
         POST /runs | POST /uploads | GET /blobs/{sha256} | PUT /blobs/{sha256}
         POST /uploads/{upload}/commit""",

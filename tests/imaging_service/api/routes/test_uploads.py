@@ -6,6 +6,8 @@ import hashlib
 
 import pytest
 
+from imaging_service.api.access import apart
+from imaging_service.gate import allowed
 from tests.imaging_service.conftest import Served
 
 CONTENT = b"an image of sixteen" * 3
@@ -68,3 +70,51 @@ def test_a_hostile_manifest_is_refused(service, change):
     hostile = {"name": "plate", "files": [{**MANIFEST["files"][0], **change}]}
     assert service.ask("POST", "/uploads", json=hostile).status_code == 422
     assert service.ask("POST", "/uploads/0/commit").status_code == 404
+
+
+def test_a_laboratory_learns_nothing_of_what_another_has_uploaded(two_labs):
+    """Who names a content without having it must not be given it, nor told that it is there."""
+    content = b"pixels of alpha"
+    digest = hashlib.sha256(content).hexdigest()
+    manifest = {
+        "name": "plate-1",
+        "files": [{"path": "a.tif", "size": len(content), "sha256": digest}],
+    }
+    begun = two_labs.ask("operator", "POST", "/uploads", json=manifest).json()
+    assert two_labs.ask("operator", "PUT", f"/blobs/{digest}", content=content).status_code == 204
+    assert two_labs.ask("operator", "GET", f"/blobs/{digest}").json() == {"arrived": len(content)}
+    assert two_labs.ask("other lab", "GET", f"/blobs/{digest}").status_code == 404
+    again = two_labs.ask("other lab", "POST", "/uploads", json=manifest).json()
+    assert again == {"id": begun["id"], "missing": [digest]}
+    assert two_labs.ask("other lab", "GET", f"/blobs/{digest}").json() == {"arrived": 0}
+    commit = f"/uploads/{begun['id']}/commit"
+    assert two_labs.ask("other lab", "POST", commit).status_code == 409
+    scan = two_labs.ask("operator", "POST", commit).json()["scan"]
+    assert scan == str(two_labs.folder / "projects" / "als" / "scans" / "plate-1")
+    assert two_labs.ask("other lab", "POST", commit).status_code == 409
+    of_alpha, of_beta = (
+        two_labs.ask(c, "GET", "/uploads").json() for c in ("viewer", "other viewer")
+    )
+    known = {"id": begun["id"], "name": "plate-1", "files": 1, "bytes": len(content)}
+    assert of_alpha == [known | {"missing": 0, "committed": True}]
+    assert of_beta == [known | {"missing": 1, "committed": False}]
+
+
+def test_a_scan_of_another_laboratory_is_not_submitted_by_its_path(two_labs, monkeypatch):
+    asked = []
+
+    class Here:
+        def call(self, function, submission, roots, seconds):
+            asked.append(roots)
+            return allowed(submission.scan, roots)
+
+    two_labs.app.dependency_overrides[apart] = Here
+    body = {
+        "scan": str(two_labs.folder / "projects" / "als" / "scans" / "plate-1"),
+        "plate_map_name": "m.csv",
+        "plate_map_base64": "",
+        "protocol": {},
+    }
+    answer = two_labs.ask("other lab", "POST", "/runs", json=body)
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:imaging-service:forbidden")
+    assert asked == [(two_labs.folder / "projects" / "ftd" / "scans",)]
