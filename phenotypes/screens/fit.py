@@ -29,11 +29,12 @@ from phenotypes.plates.normalise import unit_of
 from phenotypes.screens.donors import across_lines_table
 from phenotypes.screens.effect_doses import dose_ranges, effect_doses
 from phenotypes.screens.hits import judged_rows, with_screen_tests
-from phenotypes.screens.lines import batch_effects, line_effects
+from phenotypes.screens.lines import line_effects
 from phenotypes.screens.moderated import best_doses, with_moderated_tests, with_tests_over_doses
+from phenotypes.screens.parts import ScreenParts, parts_of
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
-from phenotypes.screens.vehicles import odd_batches, vehicles_table
-from phenotypes.screens.windows import windows_table
+from phenotypes.screens.vehicles import odd_batches, vehicles_of
+from phenotypes.screens.windows import windows_of
 from phenotypes.statistics.multiple_testing import with_q_values
 
 RATIO_FLOOR = float(np.log2(1.2))
@@ -151,12 +152,41 @@ def fit_screen(
     >>> screen
     Screen(6 rows, 3 lines, 2 compounds; 6 rows fitted now)
     """
+    facts = facts or LineFacts()
+    return fit_parts(
+        parts_of(plates, facts.isogenic),
+        planned,
+        phenotypes=phenotypes,
+        refusals=refusals,
+        facts=facts,
+        settings=settings,
+        quality=quality,
+        provenance=provenance,
+        known=known,
+        software_version=software_version,
+    )
+
+
+def fit_parts(
+    parts: ScreenParts,
+    planned: pl.DataFrame,
+    *,
+    phenotypes: Sequence[str] | None = None,
+    refusals: pl.DataFrame | None = None,
+    facts: LineFacts | None = None,
+    settings: ScreenSettings | None = None,
+    quality: pl.DataFrame | None = None,
+    provenance: pl.DataFrame | None = None,
+    known: Mapping[str, Row] | None = None,
+    software_version: str = "",
+) -> Screen:
+    """`fit_screen` from averages of batches, of plates that lie here or at several sites."""
     facts, settings, known = facts or LineFacts(), settings or ScreenSettings(), known or {}
-    batches = batch_effects(plates)
+    batches, plates = parts.batches, parts.placed
     lines = with_tests_over_doses(with_moderated_tests(line_effects(batches), batches))
     doses = effect_doses(planned, settings.effect_dose)
-    windows, gaps = windows_table(plates, facts.isogenic)
-    vehicles = vehicles_table(plates, batches)
+    windows, gaps = windows_of(parts.gaps)
+    vehicles = vehicles_of(parts.levels, batches)
     odd = odd_batches(vehicles)
     pairs = (
         planned.filter(pl.col("compound") != "")
@@ -170,7 +200,7 @@ def fit_screen(
         else plates["phenotype"].unique(maintain_order=True).to_list()
     )
     left_out = _left_out(refusals)
-    floors = {name: _floor(plates, name, settings) for name in wanted}
+    floors = {name: _floor(parts.spreads, name, settings) for name in wanted}
     genotype = dict(plates.select("line", "genotype").unique(subset="line", keep="first").rows())
     ladders = cells_of(batches.filter(pl.col("control") == "none"))
     at_dose = _at_effect_dose(lines, doses)
@@ -312,7 +342,7 @@ def _unmeasured(name: str, line: str, compound: str, missing: Mapping[str, Seque
     }
 
 
-def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float | None:
+def _floor(spreads: pl.DataFrame, name: str, settings: ScreenSettings) -> float | None:
     """Least effect of a hit.
 
     The screen's choice; 1.2-fold for ratios; else the median standard deviation of vehicle wells
@@ -322,11 +352,7 @@ def _floor(plates: pl.DataFrame, name: str, settings: ScreenSettings) -> float |
         return float(settings.effect_floor[name])
     if phenotype(name).scale == "percent":
         return RATIO_FLOOR
-    spread = (
-        plates.filter((pl.col("phenotype") == name) & (pl.col("control") == "vehicle"))["level_sd"]
-        .drop_nulls()
-        .to_numpy()
-    )
+    spread = spreads.filter(pl.col("phenotype") == name)["level_sd"].drop_nulls().to_numpy()
     typical = float(np.median(spread)) if len(spread) else 0.0
     # Vehicle wells that do not vary (no punctum in any) give no scale for an effect: then no row is
     # a hit.

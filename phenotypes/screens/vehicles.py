@@ -27,13 +27,13 @@ _CONTENT = 0.95
 _GROUP = ["phenotype", "line", "batch"]
 
 
-def vehicles_table(plates: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
+def vehicles_of(levels: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
     """Judge vehicles: one row per phenotype × line × batch.
 
     Parameters
     ----------
-    plates, batches
-        Tables of `plate_effects` and `batch_effects`.
+    levels, batches
+        Tables of `vehicle_levels` and `batch_effects`.
 
     Returns
     -------
@@ -42,11 +42,9 @@ def vehicles_table(plates: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
     their median scatter; `history_status` is `outside` where the level lies outside the band of the
     line's other batches.
     """
-    shifts = _shifts(batches)
-    levels = _levels(plates)
     if levels.is_empty():
         return empty_table("vehicle")
-    table = levels.join(shifts, on=_GROUP, how="left", maintain_order="left")
+    table = levels.join(_shifts(batches), on=_GROUP, how="left", maintain_order="left")
     rows = [_judged(part) for part in table.partition_by("phenotype", maintain_order=True)]
     return conform(pl.concat(rows), "vehicle")
 
@@ -64,8 +62,12 @@ def _shifts(batches: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _levels(plates: pl.DataFrame) -> pl.DataFrame:
-    """Level of the vehicle: its wells' mean, as a logarithm for phenotypes that are ratios."""
+def vehicle_levels(plates: pl.DataFrame) -> pl.DataFrame:
+    """Level of the vehicle per phenotype × line × batch, of the table of `plate_effects`.
+
+    Its wells' mean, as a logarithm for phenotypes that are ratios, with the standard error and
+    degrees of freedom of its wells.
+    """
     names = plates["phenotype"].unique().to_list()
     ratios = [n for n in names if phenotype(n).scale == "percent"]
     vehicle = plates.filter((pl.col("control") == "vehicle") & pl.col("level").is_finite())

@@ -20,12 +20,25 @@ from phenotypes.screens.rescue import mean_interval
 
 Row = dict[str, object]
 MIN_WELLS = 3
+# Columns of the table of gaps: sums over the plates of a batch, "_i" of the isogenic line.
+GAPS = {
+    "line": pl.String(),
+    "isogenic": pl.String(),
+    "phenotype": pl.String(),
+    "batch": pl.String(),
+    "gap": pl.Float64(),
+    "difference": pl.Float64(),
+    "squares": pl.Float64(),
+    "squares_i": pl.Float64(),
+    "degrees": pl.Int64(),
+    "degrees_i": pl.Int64(),
+    "n": pl.Int64(),
+    "n_i": pl.Int64(),
+}
 
 
-def windows_table(
-    plates: pl.DataFrame, isogenic: Mapping[str, str]
-) -> tuple[pl.DataFrame, dict[tuple[str, str], dict[str, float]]]:
-    """Estimate windows per batch and over batches.
+def batch_gaps(plates: pl.DataFrame, isogenic: Mapping[str, str]) -> pl.DataFrame:
+    """Vehicles of pairs, averaged over the plates of each batch: what windows are made of.
 
     Parameters
     ----------
@@ -36,10 +49,10 @@ def windows_table(
 
     Returns
     -------
-    The window table, and (disease line, phenotype) ► batch ► gap.
+    One row per line × phenotype × batch with both lines on a plate, columns of GAPS.
     """
     if not isogenic:
-        return empty_table("window"), {}
+        return pl.DataFrame(schema=GAPS)
     pairs = pl.DataFrame({"line": list(isogenic), "isogenic": list(isogenic.values())})
     keys = ["plate", "batch", "phenotype"]
     degrees = pl.col("n_wells") - 1
@@ -58,12 +71,10 @@ def windows_table(
     partner = vehicle.rename(
         {c: "isogenic" if c == "line" else f"{c}_i" for c in vehicle.columns if c not in keys}
     )
-    both = disease.join(partner, on=[*keys, "isogenic"], how="inner")
-    if both.is_empty():
-        return empty_table("window"), {}
-    both = both.with_columns(_gap())
-    per_batch = (
-        both.group_by("line", "isogenic", "phenotype", "batch")
+    both = disease.join(partner, on=[*keys, "isogenic"], how="inner").sort(keys)
+    return (
+        both.with_columns(_gap())
+        .group_by("line", "isogenic", "phenotype", "batch", maintain_order=True)
         .agg(
             pl.col("gap").mean(),
             (pl.col("level_i") - pl.col("level")).mean().alias("difference"),
@@ -72,20 +83,33 @@ def windows_table(
                 for c in ("squares", "squares_i", "degrees", "degrees_i", "n", "n_i")
             ),
         )
+        .select(pl.col(name).cast(dtype) for name, dtype in GAPS.items())
         .sort("line", "phenotype", "batch")
     )
+
+
+def windows_of(
+    gaps: pl.DataFrame,
+) -> tuple[pl.DataFrame, dict[tuple[str, str], dict[str, float]]]:
+    """Estimate windows per batch and over batches.
+
+    `gaps` is the table of `batch_gaps`. Returns the window table, and (disease line, phenotype) ►
+    batch ► gap.
+    """
+    if gaps.is_empty():
+        return empty_table("window"), {}
     rows: list[Row] = []
-    gaps: dict[tuple[str, str], dict[str, float]] = {}
-    for (line, partner, name), part in per_batch.group_by(
+    known: dict[tuple[str, str], dict[str, float]] = {}
+    for (line, partner, name), part in gaps.group_by(
         "line", "isogenic", "phenotype", maintain_order=True
     ):
         keys_of_row: Row = {"line": line, "isogenic": partner, "phenotype": name}
         rows += [keys_of_row | _of_batch(r) for r in part.iter_rows(named=True)]
         usable = part.filter(pl.col("gap").is_not_null())
         if len(usable):
-            gaps[str(line), str(name)] = dict(usable.select("batch", "gap").rows())
+            known[str(line), str(name)] = dict(usable.select("batch", "gap").rows())
         rows.append(keys_of_row | _overall(usable))
-    return conform(pl.DataFrame(rows, infer_schema_length=None), "window"), gaps
+    return conform(pl.DataFrame(rows, infer_schema_length=None), "window"), known
 
 
 def _gap() -> pl.Expr:

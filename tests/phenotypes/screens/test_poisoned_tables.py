@@ -17,7 +17,7 @@ from phenotypes.screens.donors import HEALTHY, across_lines_table
 from phenotypes.screens.fit import LineFacts, fit_screen
 from phenotypes.screens.lines import batch_effects, line_effects
 from phenotypes.screens.rescue import rescue
-from phenotypes.screens.windows import windows_table
+from phenotypes.screens.windows import batch_gaps, windows_of
 from phenotypes.statistics.multiple_testing import with_q_values
 from tests.phenotypes.drawn_screens import DOSES, ladder_wells, planned_of
 
@@ -171,7 +171,7 @@ def test_vehicle_rows_are_no_effect_of_a_line(value):
 
 
 def windows(table):
-    return windows_table(table, PAIRS)
+    return windows_of(batch_gaps(table, PAIRS))
 
 
 @pytest.mark.parametrize("value", POISONS)

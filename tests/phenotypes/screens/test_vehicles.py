@@ -7,7 +7,7 @@ import pytest
 from phenotypes.screens.conditions import plate_effects
 from phenotypes.screens.fit import fit_screen
 from phenotypes.screens.lines import batch_effects
-from phenotypes.screens.vehicles import odd_batches, tolerance_factor, vehicles_table
+from phenotypes.screens.vehicles import odd_batches, tolerance_factor, vehicle_levels, vehicles_of
 
 
 def wells(rng, lines=("L",), batches=3, compounds=12, off=None, level=None, active=0, sd=0.1):
@@ -45,7 +45,7 @@ def wells(rng, lines=("L",), batches=3, compounds=12, off=None, level=None, acti
 
 def table_of(table):
     plates = plate_effects(table, ["live_density"])
-    return vehicles_table(plates, batch_effects(plates))
+    return vehicles_of(vehicle_levels(plates), batch_effects(plates))
 
 
 def test_a_vehicle_that_is_off_is_named_with_its_size_and_on_the_rows():
@@ -83,7 +83,7 @@ def test_the_interval_of_the_shift_covers():
         table = wells(rng, compounds=8, sd=0.3)
         lowest = 1e-8 if i % 2 else 0.5
         plates = plate_effects(table.filter(pl.col("dose_molar") != lowest), ["live_density"])
-        found = vehicles_table(plates, batch_effects(plates))
+        found = vehicles_of(vehicle_levels(plates), batch_effects(plates))
         covered += found.select((pl.col("shift_low") <= 0) & (pl.col("shift_high") >= 0))[
             "shift_low"
         ].to_list()

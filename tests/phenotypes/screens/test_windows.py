@@ -5,7 +5,7 @@ import pytest
 
 from phenotypes.plates.controls import ssmd
 from phenotypes.screens.conditions import plate_effects
-from phenotypes.screens.windows import ssmd_interval, windows_table
+from phenotypes.screens.windows import batch_gaps, ssmd_interval, windows_of
 from tests.phenotypes.drawn_screens import ladder_wells
 
 PAIR = {"S": "S-iso"}
@@ -15,7 +15,9 @@ def windows(gap, **more):
     wells = ladder_wells(
         np.random.default_rng(0), ["S", "S-iso"], gap=gap, isogenic=["S-iso"], **more
     )
-    table, gaps = windows_table(plate_effects(wells, ["nc_log2_aggregate", "live_density"]), PAIR)
+    table, gaps = windows_of(
+        batch_gaps(plate_effects(wells, ["nc_log2_aggregate", "live_density"]), PAIR)
+    )
     return {(r["phenotype"], r["batch"]): r for r in table.to_dicts()}, gaps
 
 
@@ -44,7 +46,7 @@ def test_one_batch_and_few_wells_are_said():
 
 def test_lines_on_different_plates_have_no_window():
     wells = ladder_wells(np.random.default_rng(0), ["S"], gap=1.0)
-    table, gaps = windows_table(plate_effects(wells, ["nc_log2_aggregate"]), PAIR)
+    table, gaps = windows_of(batch_gaps(plate_effects(wells, ["nc_log2_aggregate"]), PAIR))
     assert table.is_empty()
     assert gaps == {}
 
@@ -69,5 +71,5 @@ def test_single_vehicle_wells_and_wells_that_do_not_vary_have_no_ssmd():
     wells = ladder_wells(
         np.random.default_rng(0), ["S", "S-iso"], gap=0.5, isogenic=["S-iso"], noise=0.0
     )
-    still = windows_table(plate_effects(wells, ["nc_log2_aggregate"]), PAIR)[0]
+    still = windows_of(batch_gaps(plate_effects(wells, ["nc_log2_aggregate"]), PAIR))[0]
     assert set(still["status"]) == {"no_variation"}
