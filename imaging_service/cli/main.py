@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.cli import federation as federation_commands
 from imaging_service.cli import models as model_commands
 from imaging_service.cli import plate_map as plate_map_commands
 from imaging_service.cli import registry as registry_commands
@@ -61,6 +62,9 @@ app.add_typer(segmentation_commands.models, name="models")
 app.add_typer(segmentation_commands.bench, name="bench")
 app.add_typer(plate_map_commands.plate_map, name="plate-map")
 screen_commands.screen.command("power")(power)
+screen_commands.screen.command("keys")(federation_commands.keys)
+screen_commands.screen.command("summary")(federation_commands.summary)
+screen_commands.screen.command("add-summary")(federation_commands.add_summary)
 app.add_typer(screen_commands.screen, name="screen")
 app.add_typer(registry_commands.registry, name="registry")
 app.add_typer(review_commands.review, name="review")

@@ -19,7 +19,7 @@ import hashlib
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
@@ -41,14 +41,35 @@ from imaging_service.screens.remarks import (
     place_remarks,
     remarks,
 )
+from imaging_service.screens.sites import (
+    Site,
+    bridges_of,
+    pooled_hazards,
+    pooled_parts,
+    pooled_table,
+    refusals_of,
+    site_of_batches,
+    sites_digest,
+    sites_of,
+)
 from imaging_service.store.tables import read_table, write_table
 from imaging_service.web import charts
-from imaging_service.web.screen_report import KINDS, Picture, ScreenContent, pictures, render_screen
+from imaging_service.web.screen_report import (
+    KINDS,
+    Picture,
+    ScreenContent,
+    SitePage,
+    pictures,
+    render_screen,
+)
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.columns.dictionary import phenotype as phenotype_column
 from phenotypes.films.hazard import hazard_table
 from phenotypes.screens.conditions import measurable, plate_effects, plate_refusals
-from phenotypes.screens.fit import Screen, ScreenSettings, fit_screen
+from phenotypes.screens.effect_doses import effect_doses
+from phenotypes.screens.fit import Screen, ScreenSettings, fit_parts
+from phenotypes.screens.parts import parts_of
+from phenotypes.screens.sites import sites_table
 from phenotypes.statistics.hill import MIN_VEHICLES
 from plate_maps import PlateFormat
 from plate_maps.registry import Registry, RegistryError, read_batches, read_lines
@@ -81,6 +102,7 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
     screen, run = Path(screen), Path(run)
     record = _record(run)
     protocol = record["inputs"]["protocol"]
+    engine = record.get("engine", {})
     tables, label_version = reviewed_tables(run)
     wells = read_table(tables / "wells.parquet", ScreenError)
     named = tuple(protocol["response"]["phenotypes"])
@@ -99,6 +121,8 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
         columns=record["plate_format"]["columns"],
         phenotypes=named,
         too_coarse=tuple(n for n in named if n not in usable),
+        engine=str(engine.get("engine", "")).partition(":")[0],
+        weights_sha256=str((engine.get("checkpoint") or {}).get("sha256") or ""),
     )
     for other in plates_of(screen):
         if other.plate_digest == plate.plate_digest:
@@ -190,6 +214,9 @@ def registry_of(screen: str | PathLike[str]) -> Registry:
     """The screen's registry; empty without files."""
     screen = Path(screen)
     lines, batches = screen / "lines.tsv", screen / "batches.tsv"
+    sites = sites_of(screen)
+    if sites:
+        return Registry({n: line for site in sites for n, line in site.lines.items()}, {})
     return Registry(
         read_lines(_text(lines)) if lines.is_file() else {},
         read_batches(_text(batches)) if batches.is_file() else {},
@@ -199,29 +226,37 @@ def registry_of(screen: str | PathLike[str]) -> Registry:
 def fit(screen: str | PathLike[str]) -> FittedScreen:
     """Fit the rows that changed, and write tables, report and record. Raises ScreenError."""
     screen = Path(screen)
-    file, plates = settings_of(screen), plates_of(screen)
-    if not plates:
+    file, plates, sites = settings_of(screen), plates_of(screen), sites_of(screen)
+    if not plates and not sites:
         raise ScreenError(
             f"screen {screen} has no run; add one: imaging-service screen add {screen} RUN_FOLDER"
         )
     folders = [screen / "plates" / p.run_id for p in plates]
-    conditions = _parts(folders, "conditions")
-    planned = _parts(folders, "planned").unique().sort(pl.all())
     registry, compounds = registry_of(screen), compounds_of(screen)
-    conditions, planned, file = renamed(conditions, planned, file, compounds)
-    facts = facts_of(conditions, registry, file)
-    tables = fit_screen(
-        conditions,
+    if sites:
+        plates = sorted((p for site in sites for p in site.plates), key=lambda p: p.run_id)
+        parts, planned = pooled_parts(sites), pooled_table(sites, "planned").unique().sort(pl.all())
+        refusals, quality = pooled_table(sites, "refusals"), pooled_table(sites, "quality")
+        facts = facts_of(parts.placed, registry, file)
+    else:
+        conditions = _parts(folders, "conditions")
+        planned = _parts(folders, "planned").unique().sort(pl.all())
+        conditions, planned, file = renamed(conditions, planned, file, compounds)
+        facts = facts_of(conditions, registry, file)
+        parts = parts_of(conditions, facts.isogenic)
+        refusals, quality = _parts(folders, "refusals"), _parts(folders, "quality")
+    tables = fit_parts(
+        parts,
         planned,
         facts=facts,
         phenotypes=list(dict.fromkeys(n for p in plates for n in p.phenotypes)),
-        refusals=_parts(folders, "refusals"),
+        refusals=refusals,
         settings=ScreenSettings(
             effect_dose=file.effect_dose_molar,
             effect_floor=file.effect_floor,
             robust_curves=file.robust_curves,
         ),
-        quality=_parts(folders, "quality"),
+        quality=quality,
         provenance=pl.DataFrame(
             [
                 {
@@ -239,24 +274,22 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
     # Survival is compared within plates, as every other phenotype.
     tracks = [
         read_table(f / "tracks.parquet", ScreenError).with_columns(pl.lit(p.run_id).alias("plate"))
-        for f, p in zip(folders, plates, strict=True)
+        for f, p in zip(folders, plates if not sites else (), strict=True)
         if (f / "tracks.parquet").is_file()
     ]
-    hazards = (
-        hazard_table(named_tracks(pl.concat(tracks), compounds))
-        if tracks
-        else empty_table("hazard")
-    )
+    hazards = pooled_hazards(sites) if sites else empty_table("hazard")
+    if tracks:
+        hazards = hazard_table(named_tracks(pl.concat(tracks), compounds))
     fitted = FittedScreen(
         file.name,
         tuple(plates),
         tables,
         hazards,
         (
-            *remarks(conditions, planned, registry, plates, file, facts, compounds),
+            *remarks(parts.placed, planned, registry, plates, file, facts, compounds),
             *chain.from_iterable(
                 place_remarks(read_table(folder / "wells.parquet", ScreenError), plate)
-                for folder, plate in zip(folders, plates, strict=True)
+                for folder, plate in zip(folders, plates if not sites else (), strict=True)
             ),
         ),
     )
@@ -269,6 +302,16 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         write_table(table, screen / name)
     _keep(screen / "fits.parquet", tables)
     tables.batches.write_parquet(screen / "batches.parquet")
+    if sites:
+        compared = sites_table(
+            tables.batches,
+            effect_doses(planned, file.effect_dose_molar),
+            site_of_batches(sites),
+            donors=facts.donors,
+            healthy=facts.healthy,
+            unknown=list(facts.unknown),
+        )
+        write_table(compared, screen / "sites")
     summary = {
         "name": file.name,
         "software_version": __version__,
@@ -308,7 +351,8 @@ def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
             f" imaging-service screen fit {screen}"
         )
     record = json.loads(_text(screen / "fitted.json"))
-    if record["runs"] != [p.run_id for p in plates_of(screen)]:
+    sited = sorted(p.run_id for site in sites_of(screen) for p in site.plates)
+    if record["runs"] != (sited or [p.run_id for p in plates_of(screen)]):
         raise ScreenError(
             f"plates were added to or removed from screen {screen} since it was fitted; fit it"
             f" again: imaging-service screen fit {screen}"
@@ -327,6 +371,8 @@ def _inputs_digest(screen: Path) -> str:
     for name in ("screen.toml", "lines.tsv", "batches.tsv", "compound_registry.tsv"):
         path = screen / name
         digest.update(name.encode() + (path.read_bytes() if path.is_file() else b""))
+    if sites := sites_of(screen):
+        digest.update(sites_digest(sites))
     return digest.hexdigest()
 
 
@@ -345,9 +391,34 @@ def content_of(screen: str | PathLike[str]) -> ScreenContent:
         {},
         0,
     )
-    plates = [p.model_dump() for p in plates_of(screen)]
+    sites = sites_of(screen)
+    plates = [p for site in sites for p in site.plates] or plates_of(screen)
     return ScreenContent(
-        summary["name"], plates, tables, by_name["hazards"], summary["findings"], summary["genes"]
+        summary["name"],
+        [p.model_dump() for p in plates],
+        tables,
+        by_name["hazards"],
+        summary["findings"],
+        summary["genes"],
+        _site_page(screen, sites) if sites or refusals_of(screen) else None,
+    )
+
+
+def _site_page(screen: Path, sites: Sequence[Site]) -> SitePage:
+    compared = screen / "sites.parquet"
+    return SitePage(
+        [
+            {
+                **site.manifest,
+                "plates": len(site.plates),
+                "lines": len(site.lines),
+                "donors": len({line.donor for line in site.lines.values()}),
+            }
+            for site in sites
+        ],
+        refusals_of(screen),
+        bridges_of(screen).to_dicts(),
+        read_table(compared, ScreenError).to_dicts() if compared.is_file() else [],
     )
 
 
@@ -420,6 +491,11 @@ def conditions_of(screen: str | PathLike[str]) -> pl.DataFrame:
     folders = [Path(screen) / "plates" / p.run_id for p in plates_of(screen)]
     conditions, planned = _parts(folders, "conditions"), _parts(folders, "planned")
     return renamed(conditions, planned, settings_of(screen), compounds_of(Path(screen)))[0]
+
+
+def screen_part(screen: str | PathLike[str], name: str) -> pl.DataFrame:
+    """One of the tables that runs contribute (planned, refusals, quality), of all runs."""
+    return _parts([Path(screen) / "plates" / p.run_id for p in plates_of(screen)], name)
 
 
 def settings_of(screen: str | PathLike[str]) -> ScreenFile:

@@ -51,6 +51,9 @@ class PlateFile(BaseModel):
     columns: int
     phenotypes: tuple[str, ...]
     too_coarse: tuple[str, ...]
+    # Plates that were added before version 0.3 do not say.
+    engine: str = ""
+    weights_sha256: str = ""
 
 
 def facts_of(conditions: pl.DataFrame, registry: Registry, file: ScreenFile) -> LineFacts:

@@ -31,10 +31,20 @@ KINDS = ("curve", "forest", "heatmap", "window", "variance")
 
 
 @dataclass(frozen=True)
+class SitePage:
+    """What came from which site, what was refused, bridges, and how sites differ; plain values."""
+
+    sites: Sequence[Mapping[str, object]]
+    refused: Sequence[Mapping[str, object]]
+    bridges: Sequence[Mapping[str, object]]
+    compared: Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True)
 class ScreenContent:
     """Content of the report: tables, origin of the plates, remarks, and line ► gene or genotype.
 
-    The plates are plain values.
+    The plates are plain values. `sites` is None for a screen of one laboratory's plates.
     """
 
     title: str
@@ -43,6 +53,7 @@ class ScreenContent:
     hazards: pl.DataFrame
     findings: Sequence[str]
     genes: Mapping[str, str]
+    sites: SitePage | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,7 @@ def render_screen(content: ScreenContent) -> str:
             hits_left_out=max(0, len(hits) - _MOST_HITS),
             hazards=content.hazards.to_dicts(),
             refused=_refused(content.tables, content.hazards),
+            sites=content.sites,
             pictures_left_out=left_out,
             n_heatmap=len(shown["heatmap"]),
             n_forest=len(shown["forest"]),

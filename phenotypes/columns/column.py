@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 Level = Literal[
-    "cell", "field", "well", "quality", "response", "check", "track", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "image", "channel"
+    "cell", "field", "well", "quality", "response", "check", "track", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "site", "bridge", "image", "channel"
 ]  # fmt: skip
 Scale = Literal["percent", "difference"]
 # The direction of a healthier motor neuron; None where biology does not tell.

@@ -15,6 +15,7 @@ from phenotypes.columns.column import INTENSITY_ROLES, SHOLL_UM, Column, Level
 from phenotypes.columns.images import CELL, FIELD, WELL
 from phenotypes.columns.responses import CHECK, GROWTH, HAZARD, QUALITY, RESPONSE, TRACK
 from phenotypes.columns.screens import COMPOUND, DOSE, POTENCY, SCREEN, VEHICLE, WINDOW
+from phenotypes.columns.sites import BRIDGE, SITE
 
 __all__ = [
     "COLUMNS",
@@ -32,7 +33,7 @@ __all__ = [
 
 # In the order of the documentation: conclusions first, then what they rest on.
 LEVELS: tuple[Level, ...] = (
-    "response", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "well", "quality", "check", "field", "cell", "track", "image", "channel"
+    "response", "hazard", "growth", "screen", "dose", "compound", "window", "potency", "vehicle", "site", "bridge", "well", "quality", "check", "field", "cell", "track", "image", "channel"
 )  # fmt: skip
 
 COLUMNS: tuple[Column, ...] = (
@@ -51,6 +52,8 @@ COLUMNS: tuple[Column, ...] = (
     *WINDOW,
     *POTENCY,
     *VEHICLE,
+    *SITE,
+    *BRIDGE,
     *IMAGE,
     *CHANNEL,
 )

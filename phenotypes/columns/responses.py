@@ -101,7 +101,7 @@ TRACK = [
 
 HAZARD = [
     *condition("hazard", control=False),
-    Column("status", "hazard", "", TEXT, "ok, one_batch, informative_censoring, no_vehicle, too_few_tracks, too_few_events, too_few_wells, not_converged."),
+    Column("status", "hazard", "", TEXT, "ok, one_batch, informative_censoring, no_vehicle, several_sites, too_few_tracks, too_few_events, too_few_wells, not_converged."),
     Column("reason", "hazard", "", TEXT, "The status in words."),
     Column("hazard_ratio", "hazard", "", REAL, "Of death against vehicle wells of the same line: Cox with entry times, Efron ties, stratified by plate and batch."),
     Column("hr_low", "hazard", "", REAL, "Lower end of its 95 % interval: between batches, or in one batch between wells and never narrower than the model's. Where loss is informative, it holds whatever became of the lost neurons of either arm."),

@@ -86,6 +86,7 @@ class HazardStatus(Status):
     ONE_BATCH = "one_batch"
     INFORMATIVE_CENSORING = "informative_censoring"
     NO_VEHICLE = "no_vehicle"
+    SEVERAL_SITES = "several_sites"
     TOO_FEW_TRACKS = "too_few_tracks"
     TOO_FEW_EVENTS = "too_few_events"
     TOO_FEW_WELLS = "too_few_wells"
@@ -214,6 +215,22 @@ class CompoundStatus(Status):
     NO_COMMON_DOSE = "no_common_dose"
 
 
+class SiteStatus(Status):
+    """What became of the comparison of sites."""
+
+    OK = "ok"
+    ONE_SITE = "one_site"
+    TOO_FEW_DONORS = "too_few_donors"
+
+
+class BridgeStatus(Status):
+    """Whether a joining site measured on the bridge what the others did."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    TOO_FEW_BATCHES = "too_few_batches"
+
+
 class MixedModelStatus(Status):
     """What became of the mixed model that confirms a compound's effect."""
 
@@ -266,6 +283,8 @@ STATUSES: Mapping[tuple[Level, str], type[Status]] = MappingProxyType(
         ("potency", "status"): PotencyStatus,
         ("vehicle", "status"): VehicleStatus,
         ("vehicle", "history_status"): VehicleHistoryStatus,
+        ("site", "status"): SiteStatus,
+        ("bridge", "status"): BridgeStatus,
         ("image", "status"): ImageStatus,
     }
 )

@@ -29,16 +29,8 @@ _PLAIN = ("well", "status", "control", "compound", "phenotype")
 _SENTENCES = ("reason", "qc", "warnings", "excluded_reason", "population")
 _SECTIONS = ("segmentation", "measurement", "quality", "survival", "response")
 _ACQUISITION = ("pixel_size_um", "z_projection", "flat_field", "time_point", "frame_interval_h")
-_ENGINE = (
-    "engine",
-    "thresholds",
-    "sizes",
-    "weights",
-    "sha256",
-    "weights_sha256",
-    "licence",
-    "seed",
-)
+_ENGINE = ("engine", "thresholds", "sizes", "precision", "neurite_probability")
+_CHECKPOINT = ("sha256", "licence")
 _LEVELS: Mapping[str, Level] = {
     "wells": "well",
     "quality": "quality",
@@ -158,9 +150,12 @@ def _engine(described: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in described.items()
         if name in _ENGINE or isinstance(value, int | float) or name == "checkpoint_sha256"
     }
+    checkpoint = described.get("checkpoint")
+    if isinstance(checkpoint, Mapping):
+        kept["checkpoint"] = {name: checkpoint.get(name) for name in _CHECKPOINT}
     if "engine" in kept:
-        name, _, checkpoint = str(kept["engine"]).partition(":")
-        kept["engine"] = name if "/" in checkpoint or "\\" in checkpoint else str(kept["engine"])
+        name, _, path = str(kept["engine"]).partition(":")
+        kept["engine"] = name if "/" in path or "\\" in path else str(kept["engine"])
     return kept
 
 

@@ -131,7 +131,11 @@ def laboratory(root: Path) -> Path:
             plate_map_digest=f"{number + 7:x}" * 40,
             channels=["DAPI", "A488"],
             roles=["dna", "neurite"],
-            engine={"engine": f"motornet:/models/{OPERATOR}/best.pt", "weights_sha256": "ab" * 32},
+            engine={
+                "engine": f"motornet:/models/{OPERATOR}/best.pt",
+                "device": "cuda:1",
+                "checkpoint": {"sha256": "ab" * 32, "licence": "BSD", "origin": f"by {OPERATOR}"},
+            },
             packages={"numpy": "2.4.6"},
             calibration={"thresholds": {"soma": 120.5}},
             source_files={f"{plate}_B02_s{s}.tif": "0" for s in (1, 2)},

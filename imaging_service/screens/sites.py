@@ -1,0 +1,142 @@
+"""Sites of a screen: what each sent, as tables that a screen is fitted from.
+
+    SCREEN/sites/SITE/
+        manifest.json, signature      what was signed, and by whom
+        plates.json                   the plates' digests
+        lines.tsv                     registry rows that consent allows, donors as keyed hashes
+        batches, gaps, levels, spreads, placed, planned, refusals, quality, hazards (.parquet)
+    SCREEN/sites/bridge_SITE.parquet  whether the site agreed with the others when it joined
+    SCREEN/sites/refused.jsonl        what was refused, and why
+
+A screen has plates of its own or sites, not both: a laboratory that pools adds its own summary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from imaging_service.errors import ScreenError
+from imaging_service.screens.remarks import PlateFile
+from imaging_service.store.tables import read_table
+from phenotypes.columns.dictionary import empty_table
+from phenotypes.columns.statuses import HazardStatus
+from phenotypes.screens.parts import ScreenParts, pooled
+from phenotypes.statistics.multiple_testing import with_q_values
+from plate_maps.registry import Line, read_lines
+
+PARTS = tuple(f.name for f in fields(ScreenParts))
+MORE = ("planned", "refusals", "quality", "hazards")
+_HAZARD = ["line", "compound", "dose_molar"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site's summary in a screen."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """What the site signed."""
+        content: Mapping[str, Any] = json.loads((self.folder / "manifest.json").read_bytes())
+        return content
+
+    @cached_property
+    def plates(self) -> tuple[PlateFile, ...]:
+        """Its plates."""
+        listed = json.loads((self.folder / "plates.json").read_bytes())
+        return tuple(PlateFile.model_validate(plate) for plate in listed)
+
+    @cached_property
+    def lines(self) -> dict[str, Line]:
+        """Its lines."""
+        text = (self.folder / "lines.tsv").read_text(encoding="utf-8")
+        return read_lines(text, f"{self.name}/lines.tsv")
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One of its tables. Raises ScreenError."""
+        return read_table(self.folder / f"{name}.parquet", ScreenError)
+
+    @cached_property
+    def parts(self) -> ScreenParts:
+        """The averages of its batches."""
+        return ScreenParts(**{name: self.table(name) for name in PARTS})
+
+
+def sites_of(screen: Path) -> list[Site]:
+    """Sites of a screen in alphabetical order; none in a screen of its own plates."""
+    return [Site(p.parent.name, p.parent) for p in sorted(screen.glob("sites/*/manifest.json"))]
+
+
+def sites_digest(sites: Sequence[Site]) -> bytes:
+    """SHA-256 of what all sites signed."""
+    digest = hashlib.sha256()
+    for site in sites:
+        digest.update(site.name.encode() + (site.folder / "manifest.json").read_bytes())
+    return digest.digest()
+
+
+def pooled_parts(sites: Sequence[Site]) -> ScreenParts:
+    """The averages of all sites' batches."""
+    return pooled(site.parts for site in sites)
+
+
+def pooled_table(sites: Sequence[Site], name: str) -> pl.DataFrame:
+    """One table of all sites."""
+    return pl.concat([site.table(name) for site in sites], how="diagonal")
+
+
+def pooled_hazards(sites: Sequence[Site]) -> pl.DataFrame:
+    """Hazard ratios of all sites, with q over all of them.
+
+    A line, compound and dose at two sites cannot be pooled from ratios: `several_sites`.
+    """
+    table = pooled_table(sites, "hazards").sort(_HAZARD, maintain_order=True)
+    if table.is_empty():
+        return empty_table("hazard")
+    several = pl.len().over(_HAZARD) > 1
+    numbers = [n for n, t in table.schema.items() if t.is_numeric() and n != "dose_molar"]
+    reason = "measured at several sites, whose ratios are in their summaries: they are not pooled"
+    # Without a q a row is a positive control, and no part of the family.
+    table = table.with_columns((pl.col("q_value").is_null()).alias("known"))
+    table = table.with_columns(
+        *(pl.when(several).then(None).otherwise(pl.col(n)).alias(n) for n in numbers),
+        pl.when(several)
+        .then(pl.lit(HazardStatus.SEVERAL_SITES.value))
+        .otherwise("status")
+        .alias("status"),
+        pl.when(several).then(pl.lit(reason)).otherwise("reason").alias("reason"),
+    ).unique(_HAZARD, keep="first", maintain_order=True)
+    tested = table.with_columns(pl.when(~pl.col("known")).then("p_value").alias("p_value"))
+    return table.with_columns(with_q_values(tested.drop("known"))["q_value"]).drop("known")
+
+
+def site_of_batches(sites: Sequence[Site]) -> dict[str, str]:
+    """Batch ► its site."""
+    return {b: site.name for site in sites for b in site.parts.batches["batch"].unique().sort()}
+
+
+def refusals_of(screen: Path) -> list[dict[str, str]]:
+    """Summaries that were refused: site, code and reason, oldest first."""
+    path = screen / "sites" / "refused.jsonl"
+    return [json.loads(r) for r in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+
+def bridges_of(screen: Path) -> pl.DataFrame:
+    """Bridges of all sites that joined over one, with the column `site`."""
+    tables = [
+        read_table(p, ScreenError).select(
+            pl.lit(p.stem.removeprefix("bridge_")).alias("site"), pl.all()
+        )
+        for p in sorted(screen.glob("sites/bridge_*.parquet"))
+    ]
+    return pl.concat(tables) if tables else pl.DataFrame()
