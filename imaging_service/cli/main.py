@@ -13,6 +13,7 @@ from imaging_service.cli import models as model_commands
 from imaging_service.cli import plate_map as plate_map_commands
 from imaging_service.cli import registry as registry_commands
 from imaging_service.cli import release as release_commands
+from imaging_service.cli import release_requests as request_commands
 from imaging_service.cli import review as review_commands
 from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
@@ -68,6 +69,7 @@ screen_commands.screen.command("add-summary")(federation_commands.add_summary)
 app.add_typer(screen_commands.screen, name="screen")
 app.add_typer(registry_commands.registry, name="registry")
 app.add_typer(review_commands.review, name="review")
+release_commands.release.add_typer(request_commands.request, name="request")
 app.add_typer(release_commands.release, name="release")
 
 Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]

@@ -15,7 +15,7 @@ SITE = [
     Column("n_sites", "site", "", INT, "Sites with an effect at the dose that lines are compared at."),
     Column("n_donors", "site", "", INT, "Distinct donors; one at two sites counts once."),
     Column("site_effects", "site", "", TEXT, "Mean over the donors of each site."),
-    Column("site_sd", "site", "", REAL, "Standard deviation between sites, beyond what their donors explain; 0 where that is enough."),
+    Column("site_sd", "site", "", REAL, "Standard deviation between sites, beyond what their donors explain; 0 where that is enough. What a site's batches share is part of it."),
     Column("donor_sd", "site", "", REAL, "Standard deviation between donors of one site, with the scatter of their batches."),
     Column("site_share", "site", "", REAL, "Share of the two variances that lies between sites."),
     Column("site_p", "site", "", REAL, "F test of sites being alike, donors as n."),

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imaging_service.errors import ReleaseRefused
+from imaging_service.release.contents.manifest import write_manifest
+from imaging_service.release.requests.audit import entries
+from imaging_service.release.requests.records import (
+    decide,
+    hand_over,
+    make_request,
+    opens,
+    read_request,
+    requests_of,
+    revoke,
+)
+from plate_maps.consent import DUO
+from plate_maps.registry import Line, write
+from tests.messages import says
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+ANSWERS = {
+    "who": "Ada Lee",
+    "institution": "A university",
+    "email": "ada@example.org",
+    "purpose": "HMB",
+    "use": "compare neurites",
+    "ethics": "METC 2026-1",
+    "days": 30,
+}
+
+
+def bundle_of(folder, consent="HMB IRB COL"):
+    """As much of a bundle as a request is compared with."""
+    folder.mkdir()
+    codes = " ".join(DUO[name] for name in consent.split())
+    (folder / "lines.tsv").write_text(write([Line("L-1", "D-1", consent=codes)], Line))
+    write_manifest(folder)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "r").mkdir()
+    return tmp_path / "r", bundle_of(tmp_path / "bundle")
+
+
+def approved(folder, bundle, **more):
+    made = make_request(folder, bundle, NOW, **ANSWERS | more)
+    return decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=True, reason="fits")
+
+
+def test_an_approved_request_has_a_key_for_its_release_and_its_days(place, tmp_path):
+    request, key = approved(*place)
+    assert request.decision.expires_at == NOW + timedelta(days=30)
+    assert [c.split(":")[0] for c in request.decision.conditions] == ["COL"]
+    assert key not in "".join(p.read_text() for p in (place[0] / "requests").iterdir())
+    assert opens(place[0], key, NOW).id == request.id
+    assert opens(place[0], key, NOW + timedelta(days=30)) is None
+    assert opens(place[0], key + "x", NOW) is None
+    assert opens(tmp_path / "other", key, NOW) is None
+
+
+def test_the_holder_of_a_key_gets_that_bundle_and_no_other(place, tmp_path):
+    folder, bundle = place
+    _, key = approved(folder, bundle)
+    hand_over(folder, bundle, key, tmp_path / "copy", NOW)
+    assert (tmp_path / "copy" / "lines.tsv").read_bytes() == (bundle / "lines.tsv").read_bytes()
+    other = bundle_of(tmp_path / "other", "GRU")
+    with pytest.raises(ReleaseRefused, match=says("release.another_bundle")):
+        hand_over(folder, other, key, tmp_path / "copy2", NOW)
+    with pytest.raises(ReleaseRefused, match=says("release.key_opens_nothing")):
+        hand_over(folder, bundle, "mnr_x", tmp_path / "copy2", NOW)
+    assert not (tmp_path / "copy2").exists()
+
+
+def test_a_revoked_key_opens_nothing(place, tmp_path):
+    request, key = approved(*place)
+    revoke(place[0], request.id, NOW, by="Jan Smit", reason="left the institution")
+    assert opens(place[0], key, NOW) is None
+    with pytest.raises(ReleaseRefused, match=says("release.no_key_to_revoke")):
+        revoke(place[0], request.id, NOW, by="Jan Smit", reason="again")
+
+
+def test_no_approval_overrides_a_consent(place):
+    folder, bundle = place
+    made = make_request(folder, bundle, NOW, **ANSWERS | {"purpose": "GRU"})
+    with pytest.raises(ReleaseRefused, match=says("release.consents_forbid")):
+        decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=True, reason="fits")
+    assert read_request(folder, made.id).decision is None
+    decided, key = decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=False, reason="no")
+    assert (decided.decision.approved, key) == (False, "")
+
+
+def test_a_named_person_decides_once_and_not_on_the_own_request(place):
+    folder, bundle = place
+    made = make_request(folder, bundle, NOW, **ANSWERS)
+    for by, sentence in (
+        ("ada lee", says("release.own_request")),
+        (" ", says("release.needs_a_name")),
+    ):
+        with pytest.raises(ReleaseRefused, match=sentence):
+            decide(folder, bundle, made.id, NOW, by=by, approve=True, reason="fits")
+    decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=False, reason="no")
+    with pytest.raises(ReleaseRefused, match=says("release.decided_already")):
+        decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=True, reason="fits")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"purpose": "fun"}, {"days": 5000}, {"email": "x"}, {"who": ""}, {"disease": "ALS"}]
+)
+def test_an_incomplete_request_is_refused(place, wrong):
+    with pytest.raises(
+        ReleaseRefused, match=says("release.request_incomplete", key=next(iter(wrong)))
+    ):
+        make_request(*place, NOW, **ANSWERS | wrong)
+    assert requests_of(place[0]) == []
+
+
+def test_all_that_happened_stands_in_the_log(place, tmp_path):
+    folder, bundle = place
+    request, key = approved(folder, bundle)
+    hand_over(folder, bundle, key, tmp_path / "copy", NOW)
+    revoke(folder, request.id, NOW, by="Jan Smit", reason="ended")
+    with pytest.raises(ReleaseRefused):
+        hand_over(folder, bundle, key, tmp_path / "copy2", NOW)
+    assert [(e.actor, e.action) for e in entries(folder)] == [
+        ("Ada Lee", "requested"),
+        ("Jan Smit", "approved"),
+        ("Ada Lee", "handed over"),
+        ("Jan Smit", "revoked"),
+        ("unknown", "key refused"),
+    ]
+    with pytest.raises(ReleaseRefused, match=says("release.no_such_request")):
+        read_request(folder, "../A-1")
