@@ -59,7 +59,7 @@ ROUTERS = (
     keys.router,
     audit.router,
     signin.router,
-    pages.router,
+    *pages.ROUTERS,
 )
 
 

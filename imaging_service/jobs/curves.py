@@ -7,13 +7,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imaging_service.errors import StoreError, damaged
 from imaging_service.files import write_bytes
+from imaging_service.web.specifications.curves import curve_row
 from phenotypes.plates.responses import Curve
-
-_POINTS = 60
 
 
 def write_curves(
@@ -24,7 +21,7 @@ def write_curves(
     They are sorted by phenotype, line and compound.
     """
     rows = sorted(
-        [*kept, *(_row(c) for c in curves)],
+        [*kept, *(curve_row(c) for c in curves)],
         key=lambda r: (r["phenotype"], r["line"], r["compound"]),
     )
     write_bytes(
@@ -39,32 +36,3 @@ def other_curves(folder: Path, lines: Collection[str]) -> list[dict[str, Any]]:
         return [
             row for row in json.loads(path.read_text(encoding="utf-8")) if row["line"] not in lines
         ]
-
-
-def _row(curve: Curve) -> dict[str, Any]:
-    result = curve.result
-    treated = [d for d in curve.dose if d > 0]
-    row: dict[str, Any] = {
-        "line": curve.line,
-        "compound": curve.compound,
-        "phenotype": curve.phenotype,
-        "unit": curve.unit,
-        "status": result.status,
-        "reason": result.reason,
-        "ec50_molar": result.ec50,
-        "wells": list(curve.well),
-        "dose_molar": list(curve.dose),
-        "response": list(curve.response),
-        "fit_dose_molar": [],
-        "fit_response": [],
-        "fit_low": [],
-        "fit_high": [],
-    }
-    if not result.model or not treated:
-        return row
-    doses = np.geomspace(min(treated), max(treated), _POINTS)
-    row |= {"fit_dose_molar": doses.tolist(), "fit_response": result.predict(doses).tolist()}
-    band = result.band(doses)
-    if band is not None and all(np.isfinite(side).all() for side in band):
-        row |= {"fit_low": band[0].tolist(), "fit_high": band[1].tolist()}
-    return row

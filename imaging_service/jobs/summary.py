@@ -12,6 +12,7 @@ import polars as pl
 from imaging_service.files import write_bytes
 from imaging_service.jobs.accuracy import accuracy_of
 from imaging_service.jobs.curves import write_curves
+from imaging_service.jobs.floor import floor_examples
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,
@@ -116,6 +117,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         root / "run.json",
         json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode(),
     )
+    examples, no_examples = floor_examples(folder, record, calibration, fields)
     content = ReportContent(
         title=record.plate_name,
         record=dump(record) | {"accuracy": accuracy_of(record.inputs.protocol, record.engine)},
@@ -128,6 +130,8 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         hazards=judged.hazards,
         thumbnails=_thumbnails(folder, record, wells),
         worst=_worst(folder, record, fields),
+        floor_examples=examples,
+        no_floor_examples=no_examples,
     )
     write_bytes(root / "report.html", render_report(content).encode())
     return responses

@@ -14,6 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from imaging_service.web import charts
+from imaging_service.web.findings import by_evidence, findings
+from imaging_service.web.pages.drawn_plate import contents_plate
+from imaging_service.web.specifications.curves import curve_row, dose_response
 from imaging_service.web.templating import environment, number
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.responses import Responses
@@ -22,7 +25,7 @@ from segmentation.filters.contrast import OTHER_FLOORS
 
 _THUMBNAIL_PX = 420
 # Channel ► colour of its light in the thumbnails, BGR.
-_LIGHT = {
+LIGHT = {
     "dna": (1.0, 0.35, 0.2),
     "neurite": (0.1, 0.9, 0.1),
     "aggregate": (0.25, 0.15, 1.0),
@@ -31,7 +34,7 @@ _LIGHT = {
     "envelope": (0.9, 0.8, 0.4),
     "death": (0.8, 0.8, 0.8),
 }
-_OUTLINES = {
+OUTLINES = {
     "nuclei": (255, 255, 255),
     "somas": (0, 215, 255),
     "neurites": (255, 0, 255),
@@ -53,6 +56,22 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
+class FloorExample:
+    """A field's neurite channel (Y, X), and what the contrast floor kept and dropped of it.
+
+    `ratio` is the neurite length without a floor, relative to the length that was measured.
+    """
+
+    well: str
+    field: int
+    neurite: NDArray[np.generic]
+    kept: NDArray[np.bool_]
+    dropped: NDArray[np.bool_]
+    ratio: float
+    pixel_size_um: float
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """Everything that the report shows."""
 
@@ -67,6 +86,8 @@ class ReportContent:
     hazards: pl.DataFrame
     thumbnails: list[Thumbnail] = field(default_factory=list)
     worst: list[Thumbnail] = field(default_factory=list)
+    floor_examples: list[FloorExample] = field(default_factory=list)
+    no_floor_examples: str = ""
 
 
 def render_report(content: ReportContent) -> str:
@@ -79,17 +100,14 @@ def render_report(content: ReportContent) -> str:
         )
         if content.wells[name].null_count() < len(content.wells)
     ]
-    groups: dict[tuple[str, str], list[Any]] = {}
-    for curve in content.responses.curves:
-        if curve.result.model or curve.response:
-            groups.setdefault((curve.phenotype, curve.compound), []).append(curve)
-    lines = sorted({c.line for c in content.responses.curves})
-    curves = [spec for group in groups.values() if (spec := charts.dose_response(group, lines))]
+    curves = _ranked_curves(content.responses)
     limits = _contrast(content.thumbnails or content.worst)
     refused = content.responses.table.filter(
         ~pl.col("status").is_in([ResponseStatus.OK, ResponseStatus.FLAT])
     )
     unusable = content.wells.filter(pl.col("status") != WellStatus.DONE)
+    rows = content.responses.table.to_dicts()
+    wells = content.wells.select(_OF_A_WELL).to_dicts()
     return (
         environment()
         .get_template("report.html")
@@ -99,12 +117,19 @@ def render_report(content: ReportContent) -> str:
             calibration=content.calibration,
             counts={s: int((content.wells["status"] == s).sum()) for s in sorted(WellStatus)},
             n_cells=int(content.wells["nuclei_count"].sum() or 0),
-            rows=content.responses.table.to_dicts(),
+            rows=rows,
+            findings=findings(
+                rows, wells, content.checks.to_dicts(), content.record.get("accuracy")
+            ),
+            contents=contents_plate(wells, content.plate_format),
+            lines=sorted({w["line"] for w in wells if w["line"]}),
             refused=refused.to_dicts(),
             unusable=unusable.to_dicts(),
             quality=content.responses.quality.to_dicts(),
             checks=content.checks.to_dicts(),
             floors=_floors(content.wells),
+            floor_examples=[_floor_figure(e) for e in content.floor_examples],
+            no_floor_examples=content.no_floor_examples,
             hazards=content.hazards.to_dicts(),
             too_coarse=_too_coarse(content.fields),
             warned=content.fields.with_columns(
@@ -136,6 +161,31 @@ def render_report(content: ReportContent) -> str:
             script=charts.page_script().replace("</script", "<\\/script"),
         )
     )
+
+
+# Columns that say what is in a well and what became of it.
+_OF_A_WELL = ("well", "line", "compound", "dose_molar", "control", "status", "reason")
+
+
+def _ranked_curves(responses: Responses) -> list[charts.Spec]:
+    """One chart per compound and phenotype, that of the strongest evidence first."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for curve in responses.curves:
+        if curve.result.model or curve.response:
+            groups.setdefault((curve.phenotype, curve.compound), []).append(curve_row(curve))
+    rows = by_evidence(responses.table.to_dicts())
+    lines = sorted({c.line for c in responses.curves})
+    ranked = dict.fromkeys((r["phenotype"], r["compound"]) for r in rows)
+    specs = []
+    for key in (k for k in ranked if k in groups):
+        intervals = {
+            r["line"]: (r["ec50_low"], r["ec50_high"])
+            for r in rows
+            if (r["phenotype"], r["compound"]) == key
+        }
+        if spec := dose_response(groups[key], lines, intervals):
+            specs.append(spec)
+    return specs
 
 
 # One sentence for the plate instead of one per field: all pixels have the same size.
@@ -244,10 +294,10 @@ def draw_thumbnail(t: Thumbnail, limits: Mapping[str, tuple[float, float]]) -> b
         if role is not None:
             low, high = limits[role]
             plane = np.clip((t.pixels[i][window].astype(np.float32) - low) / (high - low), 0, 1)
-            image += plane[..., None] * np.array(_LIGHT[role], np.float32)
+            image += plane[..., None] * np.array(LIGHT[role], np.float32)
     raw = (np.clip(image, 0, 1) * 255).astype(np.uint8)
     marked = (raw * 0.75).astype(np.uint8)
-    for name, colour in _OUTLINES.items():
+    for name, colour in OUTLINES.items():
         if name in t.labels:
             marked[outlines(t.labels[name][window])] = colour
     bar = round(50 / t.pixel_size_um)
@@ -255,6 +305,40 @@ def draw_thumbnail(t: Thumbnail, limits: Mapping[str, tuple[float, float]]) -> b
     both = np.hstack([raw, np.full((side, 4, 3), 255, np.uint8), marked])
     _, encoded = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, 85])
     return encoded.tobytes()
+
+
+# Blue and orange of the charts, which people with red-green blindness tell apart, BGR.
+_KEPT, _DROPPED = (233, 180, 86), (0, 159, 230)
+
+
+def _floor_figure(example: FloorExample) -> dict[str, str]:
+    image = base64.b64encode(draw_floor(example)).decode()
+    return {
+        "well": example.well,
+        "field": str(example.field),
+        "ratio": number(example.ratio),
+        "image": f"data:image/jpeg;base64,{image}",
+    }
+
+
+def draw_floor(example: FloorExample) -> bytes:
+    """JPEG of the field's middle: its neurite channel, and beside it what was kept and dropped."""
+    height, width = example.neurite.shape
+    side = min(height, width, _THUMBNAIL_PX)
+    y, x = (height - side) // 2, (width - side) // 2
+    window = np.s_[y : y + side, x : x + side]
+    plane = example.neurite.astype(np.float32)
+    low, high = np.percentile(plane[::4, ::4], [5, 99.7])
+    light = np.clip((plane[window] - low) / max(float(high - low), 1.0), 0, 1)
+    raw = np.repeat((light * 255).astype(np.uint8)[..., None], 3, axis=2)
+    marked = (raw * 0.6).astype(np.uint8)
+    marked[outlines(example.kept[window].astype(np.int32))] = _KEPT
+    # Filled, as it is thin and what one looks for.
+    marked[example.dropped[window]] = _DROPPED
+    bar = round(50 / example.pixel_size_um)
+    cv2.rectangle(raw, (10, side - 16), (10 + bar, side - 12), (255, 255, 255), cv2.FILLED)
+    both = np.hstack([raw, np.full((side, 4, 3), 255, np.uint8), marked])
+    return cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
 def outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
+from imaging_service.web.specifications.matrix import certainty, matrix
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WindowStatus
 from phenotypes.statistics.hill import DoseResponse
@@ -300,8 +301,7 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
     """
     rows = []
     for r in responses.filter(pl.col("phenotype") == name).iter_rows(named=True):
-        half = None if r["effect_low"] is None else (r["effect_high"] - r["effect_low"]) / 2
-        sure = 0.0 if not half or r["effect"] is None else min(abs(r["effect"]) / half, 3.0) / 3
+        sure = certainty(r["effect"], r["effect_low"], r["effect_high"])
         rows.append(
             {
                 "line": r["line"],
@@ -316,66 +316,11 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
                 "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
             }
         )
-    known = [abs(r["effect"]) for r in rows if r["effect"] is not None]
-    if not known:
-        return {}
-    top = float(np.percentile(known, 98)) or 1.0
-    step = 24
-    x = {
-        "field": "compound",
-        "type": "nominal",
-        "title": None,
-        "axis": {"orient": "top", "labelAngle": -45},
-    }
-    y = {"field": "line", "type": "nominal", "title": None}
-    tooltip = [
-        {"field": f, "type": "nominal"} for f in ("line", "compound", "status", "responder")
-    ] + [{"field": f, **_NUMBER} for f in ("effect", "low", "high")]
-    colour = {
-        "field": "effect",
-        "type": "quantitative",
-        "title": effect_title(name),
-        "scale": {"scheme": "blueorange", "domain": [-top, top], "clamp": True, "reverse": True},
-    }
-    layers: list[Spec] = [
-        {"mark": {"type": "rect", "color": "#f4f4f4", "stroke": "white"}},
-        {
-            "transform": [{"filter": "!datum.nothing"}],
-            "mark": {"type": "square", "opacity": 1, "filled": True},
-            "encoding": {
-                "color": colour,
-                "size": {
-                    "field": "sure",
-                    "type": "quantitative",
-                    "scale": {"domain": [0, 1], "range": [8, (step - 4) ** 2]},
-                    "legend": None,
-                },
-            },
-        },
-        {
-            "transform": [{"filter": "datum.hit"}],
-            "mark": {
-                "type": "point",
-                "shape": "circle",
-                "filled": False,
-                "color": "#111",
-                "size": 70,
-                "strokeWidth": 1.6,
-            },
-        },
-        {
-            "transform": [{"filter": "datum.nothing"}],
-            "mark": {"type": "text", "text": "×", "color": "#999", "fontSize": 13},
-        },
-    ]
-    return _chart(
+    return matrix(
+        rows,
         name,
         "colour: effect · size: effect / its 95 % half-interval · ring: hit · ×: refused",
-        width={"step": step},
-        height={"step": step},
-        data={"values": rows},
-        encoding={"x": x, "y": y, "tooltip": tooltip},
-        layer=layers,
+        effect_title(name),
     )
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from imaging_service.review.field_image import well_group
+from imaging_service.web.assets import STATIC, asset
 from plate_maps.conditions import format_dose
 from segmentation.scoring.figures import figure_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@lru_cache
 def environment() -> Environment:
-    """The templates; everything is escaped, and an undefined name is an error."""
+    """The templates, compiled once; everything is escaped, an undefined name is an error."""
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, STATIC]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -25,6 +30,9 @@ def environment() -> Environment:
     env.filters["number"] = number
     env.filters["dose"] = format_dose
     env.filters["accuracy"] = figure_words
+    env.filters["asset"] = asset
+    env.filters["query"] = query
+    env.filters["zarr_path"] = well_group
     return env
 
 
@@ -33,3 +41,13 @@ def number(value: object, digits: int = 3) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def query(given: dict[str, object]) -> str:
+    """The query of an address, without what is empty.
+
+    >>> query({"line": "a&b", "page": None, "status": ""})
+    '?line=a%26b'
+    """
+    kept = {k: v for k, v in given.items() if v not in (None, "", False)}
+    return f"?{urlencode(kept)}" if kept else ""

@@ -166,29 +166,55 @@ def data_folder(
     database_engine(settings.url).dispose()
 
 
-@pytest.fixture
-def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch) -> Served:
+def finished_service(settings, inputs, finished_run: Path, patch: pytest.MonkeyPatch) -> Served:
     """A service whose one run is done: every step of its workflow was called in this process."""
     from imaging_service.jobs.durable import workflows
     from imaging_service.jobs.durable.queue import submit_run
     from imaging_service.jobs.records import RunFolder, WellOutcome, load
 
-    run = submit_run(data_folder, small_inputs)
-    monkeypatch.setattr(workflows.Context, "settings", data_folder, raising=False)
-    monkeypatch.setattr(workflows.Context, "cluster", Here(), raising=False)
-    folder = workflows.run_folder(data_folder, run)
+    run = submit_run(settings, inputs)
+    patch.setattr(workflows.Context, "settings", settings, raising=False)
+    patch.setattr(workflows.Context, "cluster", Here(), raising=False)
+    folder = workflows.run_folder(settings, run)
     shutil.copytree(
-        small_run,
+        finished_run,
         folder.root,
         ignore=shutil.ignore_patterns("*.lock", "record.json"),
         dirs_exist_ok=True,
     )
     for name in WELLS:
-        outcome = load(WellOutcome, RunFolder(small_run).outcome(name))
+        outcome = load(WellOutcome, RunFolder(finished_run).outcome(name))
         workflows.commit_well.__wrapped__(run, workflows._plain(outcome))
-    monkeypatch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
+    patch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
     workflows.summarise_run.__wrapped__(run, 1)
-    return Served(data_folder, run, folder.root)
+    return Served(settings, run, folder.root)
+
+
+@pytest.fixture
+def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """A service of its own, whose one run is done."""
+    return finished_service(data_folder, small_inputs, small_run, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def site(
+    empty_database: Path, small_inputs, small_run, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A service with one finished run, of which a line has a curve; not to be written to."""
+    from imaging_service.database.session import database_engine
+    from imaging_service.settings import Settings
+    from tests.imaging_service.drawn_answers import give_a_curve
+
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("site") / "data", scan_roots=str(small_inputs.scan.parent)
+    )
+    settings.data_dir.mkdir()
+    shutil.copy(empty_database, settings.data_dir / "service.db")
+    with pytest.MonkeyPatch.context() as patch:
+        served = finished_service(settings, small_inputs, small_run, patch)
+    give_a_curve(served)
+    yield served
+    database_engine(settings.url).dispose()
 
 
 @pytest.fixture(scope="session")

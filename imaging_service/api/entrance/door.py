@@ -32,6 +32,7 @@ from imaging_service.access.members import find_lab
 from imaging_service.access.roles import Caller, Role
 from imaging_service.api.entrance.guard import SAFE
 from imaging_service.api.entrance.permissions import PERMISSIONS, Asked, Need, Of, asked
+from imaging_service.api.pages.page import error_page
 from imaging_service.api.problems import machine_problem, problem
 from imaging_service.database.session import (
     ProjectSession,
@@ -294,9 +295,12 @@ def _from_own_page(scope: Scope) -> None:
 def _refusal(scope: Scope, error: ServiceError | sa.exc.OperationalError) -> Response:
     if isinstance(error, sa.exc.OperationalError):
         return machine_problem(scope["method"], scope["path"], error)
+    accepted = Headers(scope=scope).get("accept", "")
+    wants_page = scope["method"] == "GET" and "text/html" in accepted
     if isinstance(error, Unauthorized):
-        wants_page = "text/html" in Headers(scope=scope).get("accept", "")
-        if scope["method"] == "GET" and wants_page:
+        if wants_page:
             return RedirectResponse(f"/login?to={quote(scope['path'])}", 303)
         return problem(401, error.code, str(error), {"WWW-Authenticate": "Bearer"})
+    if wants_page:
+        return error_page(error.http_status, str(error))
     return problem(error.http_status, error.code, str(error))

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from imaging_service.web import charts
+from imaging_service.web.findings import ANSWERED, by_evidence
 from imaging_service.web.report import _floors, outlines
 
 
@@ -101,3 +102,32 @@ def test_the_report_says_how_far_the_length_depends_on_the_contrast_floor(analys
     section = html[html.index("Neurites: the contrast floor") :]
     for row in rows:
         assert f"<td>{row['line']}</td><td>{row['arm']}</td>" in section
+
+
+def test_the_first_screen_says_what_was_found_and_draws_the_plate(analysed):
+    html = (analysed / "report.html").read_text(encoding="utf-8")
+    first = html[html.index('id="found"') : html.index('id="responses"')]
+    table = pl.read_parquet(analysed / "responses.parquet")
+    wells = pl.read_parquet(analysed / "wells.parquet")
+    assert int(re.search(r'"headline">[^\d]*(\d+)', first)[1]) == len(table)
+    assert '<p class="notice bad">' in first
+    for status in set(table["status"]) - {s.value for s in ANSWERED}:
+        refused = int((table["status"] == status).sum())
+        assert (
+            f"<li>{refused} response{'' if refused == 1 else 's'}: {status.replace('_', ' ')},"
+            in first
+        )
+    assert first.count('<g class="line line-') == len(wells)
+    assert all(f"</span>{line}</li>" in first for line in wells["line"].unique())
+
+
+def test_curves_stand_by_evidence(analysed):
+    html = (analysed / "report.html").read_text(encoding="utf-8")
+    specs = json.loads(re.search(r"const specs = (\{.*\});", html).group(1))
+    drawn = [(s["title"]["text"], s["title"]["subtitle"]) for s in specs["curve"]]
+    ranked = [
+        (r["phenotype"], r["compound"])
+        for r in by_evidence(pl.read_parquet(analysed / "responses.parquet").to_dicts())
+    ]
+    assert drawn == [key for key in dict.fromkeys(ranked) if key in drawn]
+    assert len(set(drawn)) == len(drawn)

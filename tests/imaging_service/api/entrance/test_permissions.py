@@ -20,9 +20,10 @@ ROUTES = {
     "open": """
         GET /health | GET /health/live | GET /health/ready | GET /openapi.json | HEAD /openapi.json
         GET /docs | GET /login | GET /open | GET /login/oidc | GET /login/oidc/callback
-        POST /session""",
+        POST /session | GET /assets/{name:path}""",
     "any caller": """
         GET /session | GET /events | GET /metrics | POST /logout | GET / | GET /plates | GET /runs | GET /labs | GET /projects
+        GET /models | GET /quality | GET /submit | GET /screens
         GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}""",
     "viewer of the run": """
         GET /view/{run} | GET /runs/{run} | GET /runs/{run}/progress | GET /runs/{run}/wells
@@ -31,19 +32,27 @@ ROUTES = {
         GET /runs/{run}/curves | GET /runs/{run}/agreement | GET /runs/{run}/plate.zarr/{path:path}
         HEAD /runs/{run}/plate.zarr/{path:path} | GET /runs/{run}/fields/{well}/{field}/labels
         GET /runs/{run}/fields/{well}/{field}/history | GET /runs/{run}/verdicts
-        GET /runs/{run}/review | GET /runs/{run}/queue | GET /runs/{run}/tables/{name}""",
+        GET /runs/{run}/review | GET /runs/{run}/queue | GET /runs/{run}/tables/{name}
+        GET /runs/{run}/charts/{name} | GET /view/{run}/progress | GET /view/{run}/plate
+        GET /view/{run}/quality | GET /view/{run}/review | GET /view/{run}/responses
+        GET /view/{run}/curve | GET /view/{run}/line | GET /view/{run}/compound
+        GET /view/{run}/wells/{well} | GET /view/{run}/wells/{well}/fields/{field}/cell
+        GET /view/{run}/wells/{well}/fields/{field}/{layer}/{level}/{row}/{column}.png""",
     "reviewer of the run": """
         PATCH /runs/{run}/fields/{well}/{field}/labels
         POST /runs/{run}/fields/{well}/{field}/revert | POST /runs/{run}/verdicts
         POST /runs/{run}/review | POST /runs/{run}/queue/claims""",
     "operator of the run": """
         DELETE /runs/{run} | POST /runs/{run}/cancel | POST /runs/{run}/resume
-        POST /runs/{run}/retry""",
+        POST /runs/{run}/retry | POST /view/{run}/retry | POST /view/{run}/cancel
+        POST /view/{run}/resume""",
+    "viewer of the project": """
+        GET /screens/{screen} | GET /screens/{screen}/report
+        GET /screens/{screen}/tables/{table}.{fmt} | GET /uploads""",
     "viewer of the plate": "GET /plates/{plate}",
-    "viewer of the project": "GET /uploads",
     "operator of the project": """
         POST /runs | POST /uploads | GET /blobs/{sha256} | PUT /blobs/{sha256}
-        POST /uploads/{upload}/commit""",
+        POST /uploads/{upload}/commit | GET /submit/scan | POST /submit/map | POST /submit/run""",
     "administrator of the project": """
         GET /projects/{project}/shares | PUT /projects/{project}/shares
         DELETE /projects/{project}/shares/{lab}""",
@@ -69,6 +78,14 @@ PARTS = {
     "well": "B03",
     "field": "1",
     "path:path": "B/3/zarr.json",
+    "name:path": "pages.css",
+    "layer": "pixels",
+    "level": "0",
+    "row": "0",
+    "column": "0",
+    "screen": "als",
+    "table": "responses",
+    "fmt": "csv",
     "sha256": "0" * 64,
     "upload": "u",
     "member": "m",

@@ -1,0 +1,26 @@
+"""Pages for people, one module per noun; each needs nothing but the id of a run or screen."""
+
+from __future__ import annotations
+
+from imaging_service.api.pages import (
+    charts,
+    index,
+    plates,
+    responses,
+    runs,
+    screens,
+    submit,
+    wells,
+)
+
+ROUTERS = (
+    index.router,
+    runs.router,
+    plates.router,
+    wells.router,
+    responses.router,
+    screens.router,
+    submit.router,
+    submit.asked,
+    charts.router,
+)

@@ -1,0 +1,119 @@
+"""The plate: any phenotype as a heat map, its quality, and plates over time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.responses import HTMLResponse
+from sqlmodel import col, select
+
+from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.reading import Reading, ReadingDep
+from imaging_service.database.tables import RunRow
+from imaging_service.errors import NotFound, StoreError
+from imaging_service.web.pages.drawn_plate import contents_plate, phenotype_plate
+from imaging_service.web.pages.plates import measured_phenotypes, ranked_wells
+from imaging_service.web.pages.quality import (
+    checks_by_finding,
+    odd_vehicles,
+    plate_summary,
+    vehicle_means,
+)
+from imaging_service.web.specifications.quality import control_windows, vehicle_drift
+from phenotypes.columns.dictionary import columns
+
+router = page_router()
+# Plates that are put beside each other.
+_PLATES = 40
+
+
+@router.get("/view/{run}/plate")
+def view_plate(
+    reading: ReadingDep,
+    phenotype: Annotated[str, Query(max_length=100)] = "",
+    order: Annotated[str, Query(max_length=10, pattern="^(well|low|high)?$")] = "",
+) -> HTMLResponse:
+    """One phenotype over the plate, and its wells as a table from the lowest or highest."""
+    wells = reading.table("wells")
+    known = measured_phenotypes(wells)
+    name = phenotype or next((p for p in reading.phenotypes if p in known), next(iter(known), ""))
+    if phenotype and phenotype not in known:
+        raise NotFound(
+            f"phenotype {phenotype} has no number on this plate; measured: {', '.join(known)}"
+        )
+    unit = known.get(name, "")
+    return show(
+        "plate.html",
+        title=f"{reading.run.plate_name}: {name.replace('_', ' ') or 'plate'}",
+        tab="plate",
+        reading=reading,
+        run=reading.run,
+        phenotype=name,
+        unit=unit,
+        known=known,
+        wanted=reading.phenotypes,
+        order=order or "well",
+        plate=phenotype_plate(wells, name, unit, reading.plate_format, reading.well_page),
+        contents=contents_plate(wells, reading.plate_format, page=reading.well_page),
+        rows=ranked_wells(wells, name, order),
+    )
+
+
+@router.get("/view/{run}/quality")
+def view_quality(reading: ReadingDep) -> HTMLResponse:
+    """Controls, checks and odd vehicle wells of one plate."""
+    wells = reading.table("wells")
+    return show(
+        "quality.html",
+        title=f"{reading.run.plate_name}: quality",
+        tab="quality",
+        reading=reading,
+        run=reading.run,
+        quality=reading.quality,
+        windows=control_windows(reading.quality),
+        checks=checks_by_finding(reading.table("checks")),
+        odd=odd_vehicles(wells),
+        counts={
+            status: sum(w["status"] == status for w in wells)
+            for status in ("done", "excluded", "failed", "skipped")
+        },
+    )
+
+
+@router.get("/quality")
+def view_plates(
+    session: SessionDep,
+    settings: SettingsDep,
+    phenotype: Annotated[str, Query(max_length=100)] = "",
+) -> HTMLResponse:
+    """The newest plates beside each other: controls, warnings, and vehicle wells over time."""
+    done = select(RunRow).where(RunRow.state == "done").order_by(col(RunRow.submitted_at).desc())
+    plates: list[dict[str, Any]] = []
+    for row in session.exec(done.limit(_PLATES)).all():
+        reading = Reading(row.id, session, settings)
+        try:
+            quality, why = reading.quality, ""
+        except (NotFound, StoreError) as error:
+            quality, why = [], str(error)
+        summary = plate_summary(quality, reading.table("checks"))
+        plates.append({"run": reading.run, "quality": quality, "why": why, **summary})
+    names = sorted({q["phenotype"] for p in plates for q in p["quality"]})
+    name = phenotype or next(iter(names), "")
+    means = [
+        mean
+        for p in plates
+        for mean in vehicle_means(
+            p["run"].plate_name, p["run"].submitted_at.isoformat(), p["quality"], name
+        )
+    ]
+    known = columns("well")
+    return show(
+        "plates.html",
+        title="Quality over plates",
+        plates=plates,
+        names=names,
+        phenotype=name,
+        drift=vehicle_drift(means, name, known[name].unit if name in known else ""),
+    )

@@ -1,0 +1,140 @@
+"""One run as its pages read it: rows of the database, and files of its folder."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import Depends
+from sqlmodel import Session
+
+from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.routes.runs import read_run
+from imaging_service.database.session import find_plate, find_run, table_content
+from imaging_service.errors import NotReady
+from imaging_service.review.local import LocalRun
+from imaging_service.schemas import Run
+from imaging_service.settings import Settings
+from imaging_service.web.specifications.registry import RunTables
+from plate_maps import PlateFormat
+
+Rows = list[dict[str, Any]]
+
+
+class Reading:
+    """A run by its id, or the beginning of it. Raises NotFound.
+
+    Tables are those of the newest labels; they raise NotReady until the run is done.
+    """
+
+    def __init__(self, run: str, session: SessionDep, settings: SettingsDep) -> None:
+        self.session: Session = session
+        self.settings: Settings = settings
+        self.row = find_run(session, run)
+        self.root = settings.run_root(self.row.id)
+
+    @cached_property
+    def run(self) -> Run:
+        """The run and its progress."""
+        return read_run(self.session, self.row)
+
+    @cached_property
+    def plate_format(self) -> PlateFormat:
+        """Rows and columns of the plate."""
+        plate = find_plate(self.session, self.row.plate_id)
+        return PlateFormat(plate.rows, plate.columns)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The run's record without its list of source files; empty where it is not written yet."""
+        for path in (self.root / "run.json", self.root / "work" / "record.json"):
+            if path.is_file():
+                return _record(path, path.stat().st_mtime_ns)
+        return {}
+
+    @cached_property
+    def local(self) -> LocalRun:
+        """The run's folder: pixels, labels, review. Raises NotReady until the run is done."""
+        self.must_be_done()
+        path = self.root / "run.json"
+        return _local(self.root, path.stat().st_mtime_ns)
+
+    def must_be_done(self) -> None:
+        """Raise NotReady for a run that has no tables yet."""
+        if self.row.state != "done":
+            why = f": {self.row.reason}" if self.row.reason else ""
+            raise NotReady(
+                f"run {self.row.id[:12]} is {self.row.state}{why}; its tables and pictures are"
+                " there once it is done"
+            )
+
+    def table(self, kind: str, **filters: str) -> Rows:
+        """Rows of wells, responses, hazards or checks, in order; a filter that is "" passes all."""
+        self.must_be_done()
+        given = {name: value for name, value in filters.items() if value}
+        content = table_content(self.session, self.row, kind, given)
+        rows: Rows = orjson.loads(f"[{','.join(content)}]")
+        return rows
+
+    @cached_property
+    def quality(self) -> Rows:
+        """Rows of the quality table, from its file: the database does not have it."""
+        return self.local.table("quality").to_dicts()
+
+    @cached_property
+    def curves(self) -> Rows:
+        """Curves as plain values."""
+        path = self.local.file("curves.json")
+        return _curves(path, path.stat().st_mtime_ns)
+
+    @cached_property
+    def phenotypes(self) -> list[str]:
+        """Phenotypes of the response table or the protocol, in the protocol's order."""
+        protocol = self.record.get("inputs", {}).get("protocol", {})
+        return list(protocol.get("response", {}).get("phenotypes", ()))
+
+    def tables(self, *, curves: bool = False, quality: bool = False) -> RunTables:
+        """What charts are drawn from."""
+        return RunTables(
+            self.plate_format,
+            self.table("wells"),
+            self.table("responses"),
+            self.quality if quality else (),
+            self.curves if curves else (),
+        )
+
+    def well_page(self, well: str, field: int = 1) -> str:
+        """Address of a well's page."""
+        tail = f"?field={field}" if field > 1 else ""
+        return f"/view/{self.row.id}/wells/{well}{tail}"
+
+    def address(self, *parts: str) -> str:
+        """Address of one of the run's pages."""
+        return "/".join([f"/view/{self.row.id}", *(quote(p, safe="") for p in parts)])
+
+
+@lru_cache(maxsize=64)
+def _record(path: Path, written_ns: int) -> dict[str, Any]:
+    del written_ns  # part of the key: a run that was begun again has another record
+    record: dict[str, Any] = orjson.loads(path.read_bytes())
+    record.pop("source_files", None)
+    return record
+
+
+@lru_cache(maxsize=16)
+def _local(root: Path, written_ns: int) -> LocalRun:
+    del written_ns
+    return LocalRun(root)
+
+
+@lru_cache(maxsize=16)
+def _curves(path: Path, written_ns: int) -> Rows:
+    del written_ns  # a review writes the file anew
+    rows: Rows = orjson.loads(path.read_bytes())
+    return rows
+
+
+ReadingDep = Annotated[Reading, Depends()]

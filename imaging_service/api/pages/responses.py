@@ -1,0 +1,208 @@
+"""Responses: matrix and table, one row with its curve, one line, one compound."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Query
+from fastapi.responses import HTMLResponse
+from sqlmodel import Session
+
+from imaging_service.access.roles import Caller
+from imaging_service.api.access import CallerDep, SessionDep
+from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.reading import Reading, ReadingDep
+from imaging_service.database.tables import LineRow
+from imaging_service.database.tenants import ProjectRow
+from imaging_service.errors import NotFound
+from imaging_service.web.findings import by_evidence, sentence
+from imaging_service.web.pages.responses import (
+    FILTERS,
+    ORDERS,
+    curve_wells,
+    matrix_phenotype,
+    response_page,
+    statuses,
+)
+from imaging_service.web.specifications.registry import Choice, RunTables, chart
+from imaging_service.web.templating import query
+
+router = page_router()
+Text = Annotated[str, Query(max_length=200)]
+_MOST_CHARTS = 12
+
+
+@router.get("/view/{run}/responses")
+def view_responses(
+    reading: ReadingDep,
+    line: Text = "",
+    compound: Text = "",
+    phenotype: Text = "",
+    status: Text = "",
+    order: Annotated[str, Query(max_length=20)] = "evidence",
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+) -> HTMLResponse:
+    """Lines × compounds, and the table with its filters in the address."""
+    responses = reading.table("responses")
+    chosen = dict(zip(FILTERS, (line, compound, phenotype, status), strict=True))
+    shown = matrix_phenotype(responses, phenotype, reading.phenotypes)
+    tables = RunTables(reading.plate_format, (), responses)
+    return show(
+        "responses.html",
+        title=f"{reading.run.plate_name}: responses",
+        tab="responses",
+        reading=reading,
+        run=reading.run,
+        chosen=chosen,
+        order=order,
+        orders=ORDERS,
+        shown=response_page(responses, chosen, order, page),
+        statuses=statuses(responses),
+        phenotype=shown,
+        matrix=_drawn(reading, tables, "matrix", shown, curve_page=_to_curve(reading, shown)),
+    )
+
+
+@router.get("/view/{run}/curve")
+def view_curve(reading: ReadingDep, line: Text, compound: Text, phenotype: Text) -> HTMLResponse:
+    """One row of the response table: why it has its status, its curve, and the wells behind it."""
+    tables = reading.tables(curves=True)
+    of = {"line": line, "compound": compound, "phenotype": phenotype}
+    row = _one(tables.responses, of)
+    if row is None:
+        raise NotFound(
+            f"the response table has no row of {compound} on {line}, {phenotype}; choose one in"
+            " the table of responses"
+        )
+    curve = _one(tables.curves, of)
+    return show(
+        "curve.html",
+        title=f"{compound} on {line}: {phenotype}",
+        tab="responses",
+        reading=reading,
+        run=reading.run,
+        row=row,
+        sentence=sentence(row),
+        wells=curve_wells(curve) if curve else [],
+        drawn=[
+            c
+            for c in (
+                _drawn(reading, tables, "curve", phenotype, compound, line),
+                _drawn(reading, tables, "curve", phenotype, compound),
+                _drawn(reading, tables, "forest", phenotype, compound),
+            )
+            if c
+        ],
+        others=[
+            r
+            for r in tables.responses
+            if (r["line"], r["compound"]) == (line, compound) and r is not row
+        ],
+    )
+
+
+@router.get("/view/{run}/line")
+def view_line(
+    reading: ReadingDep, session: SessionDep, caller: CallerDep, name: Text
+) -> HTMLResponse:
+    """A line: its record in the registry, and all compounds on it by evidence."""
+    tables = reading.tables(curves=True)
+    rows = by_evidence(r for r in tables.responses if r["line"] == name)
+    wells = [w for w in tables.wells if w["line"] == name]
+    if not wells:
+        raise NotFound(f"no well of this plate has line {name}")
+    drawn = [
+        _drawn(reading, tables, "curve", r["phenotype"], r["compound"], name)
+        for r in rows[:_MOST_CHARTS]
+    ]
+    return show(
+        "subject.html",
+        title=f"Line {name}",
+        tab="responses",
+        kind="line",
+        other="compound",
+        name=name,
+        reading=reading,
+        run=reading.run,
+        rows=rows,
+        wells=wells,
+        record=_registered(session, reading, caller, name),
+        drawn=[c for c in drawn if c],
+    )
+
+
+@router.get("/view/{run}/compound")
+def view_compound(reading: ReadingDep, name: Text) -> HTMLResponse:
+    """A compound: all lines, as curves and as a forest for each phenotype."""
+    tables = reading.tables(curves=True)
+    rows = by_evidence(r for r in tables.responses if r["compound"] == name)
+    wells = [w for w in tables.wells if w["compound"] == name]
+    if not wells:
+        raise NotFound(f"no well of this plate has compound {name}")
+    names = list(dict.fromkeys(r["phenotype"] for r in rows))
+    drawn = [
+        _drawn(reading, tables, kind, phenotype, name)
+        for phenotype in names[: _MOST_CHARTS // 2]
+        for kind in ("curve", "forest")
+    ]
+    return show(
+        "subject.html",
+        title=f"Compound {name}",
+        tab="responses",
+        kind="compound",
+        other="line",
+        name=name,
+        reading=reading,
+        run=reading.run,
+        rows=rows,
+        wells=wells,
+        record={},
+        drawn=[c for c in drawn if c],
+    )
+
+
+def _registered(session: Session, reading: Reading, caller: Caller, line: str) -> dict[str, Any]:
+    """The line's record in the registry of the run's laboratory, for its own members."""
+    project = session.get(ProjectRow, reading.row.project_id)
+    if project is None or not (caller.everywhere or caller.lab == project.lab_id):
+        return {}
+    row = session.get(LineRow, (project.lab_id, line))
+    record: dict[str, Any] = orjson.loads(row.content) if row else {}
+    return record
+
+
+def _one(rows: Any, of: dict[str, str]) -> dict[str, Any] | None:
+    return next((r for r in rows if all(r[k] == v for k, v in of.items())), None)
+
+
+def _drawn(
+    reading: Reading,
+    tables: RunTables,
+    kind: str,
+    phenotype: str,
+    compound: str = "",
+    line: str = "",
+    curve_page: Any = None,
+) -> dict[str, Any] | None:
+    """A chart with its name and the address of the API that gives it; None with nothing to draw."""
+    choice = Choice(phenotype, compound, line, reading.well_page, curve_page)
+    try:
+        spec = chart(kind, tables, choice)
+    except NotFound:
+        return None
+    of = {"phenotype": phenotype, "compound": compound, "line": line}
+    name = " of ".join([kind, ", ".join(v for v in of.values() if v)])
+    return {
+        "spec": spec,
+        "name": name,
+        "address": f"/runs/{reading.row.id}/charts/{kind}{query(dict(of))}",
+    }
+
+
+def _to_curve(reading: Reading, phenotype: str) -> Any:
+    def page(line: str, compound: str) -> str:
+        of: dict[str, object] = {"line": line, "compound": compound, "phenotype": phenotype}
+        return f"{reading.address('curve')}{query(of)}"
+
+    return page

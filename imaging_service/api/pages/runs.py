@@ -1,0 +1,138 @@
+"""A run: what it found, how far it is, which wells failed, what can be done, and its review."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.reading import Reading, ReadingDep
+from imaging_service.database.session import well_rows
+from imaging_service.web.findings import findings
+from imaging_service.web.pages.drawn_plate import contents_plate, progress_plate
+from imaging_service.web.pages.review import queued_fields, reviewers
+
+router = page_router()
+# Fields of the queue on one page.
+_PER_PAGE = 50
+_GOING_ON = ("queued", "running", "waiting")
+WellsQuery = Annotated[list[str] | None, Query(alias="well", max_length=3072)]
+
+
+@router.get("/view/{run}")
+def view_run(reading: ReadingDep) -> HTMLResponse:
+    """The run's first page."""
+    done = reading.row.state == "done"
+    found, plan = None, None
+    if done:
+        wells = reading.table("wells")
+        found = findings(
+            reading.table("responses"),
+            wells,
+            reading.table("checks"),
+            reading.record.get("accuracy"),
+        )
+        plan = contents_plate(wells, reading.plate_format, page=reading.well_page)
+    return show(
+        "run.html",
+        title=reading.run.plate_name,
+        findings=found,
+        contents=plan,
+        tab="run",
+        **_progress(reading),
+    )
+
+
+@router.get("/view/{run}/progress")
+def view_progress(reading: ReadingDep) -> Response:
+    """How far the run is, to be put into its page; sends the page anew once the run has ended."""
+    if reading.row.state not in _GOING_ON:
+        return Response(headers={"HX-Refresh": "true"})
+    return show("progress.html", **_progress(reading))
+
+
+@router.post("/view/{run}/retry")
+def retry_wells(
+    reading: ReadingDep, settings: SettingsDep, session: SessionDep, wells: WellsQuery = None
+) -> RedirectResponse:
+    """Try failed wells again, all or those given, and show the run."""
+    from imaging_service.jobs.durable.verbs import retry
+
+    return _back(retry(settings, session, reading.row.id, wells).id)
+
+
+@router.post("/view/{run}/cancel")
+def cancel_run(reading: ReadingDep, settings: SettingsDep, session: SessionDep) -> RedirectResponse:
+    """Stop the run, and show it."""
+    from imaging_service.jobs.durable.verbs import cancel
+
+    return _back(cancel(settings, session, reading.row.id).id)
+
+
+@router.post("/view/{run}/resume")
+def resume_run(reading: ReadingDep, settings: SettingsDep, session: SessionDep) -> RedirectResponse:
+    """Let the run go on, and show it."""
+    from imaging_service.jobs.durable.verbs import resume
+
+    return _back(resume(settings, session, reading.row.id).id)
+
+
+@router.get("/view/{run}/review")
+def view_review(
+    reading: ReadingDep, page: Annotated[int, Query(ge=1, le=100_000)] = 1
+) -> HTMLResponse:
+    """How far the review is, and which fields are worth a look."""
+    log = reading.local.review
+    versions = [v for place in log.corrected() for v in log.history(*place)]
+    verdicts = log.verdicts()
+    fields = queued_fields(reading.local.queue(), log.standing(), versions)
+    pages = max(1, -(-len(fields) // _PER_PAGE))
+    page = min(page, pages)
+    return show(
+        "review.html",
+        title=f"{reading.run.plate_name}: review",
+        tab="review",
+        reading=reading,
+        run=reading.run,
+        revision=log.revision(),
+        judged=sum(bool(f.outcome) for f in fields),
+        total=len(fields),
+        fields=fields[(page - 1) * _PER_PAGE : page * _PER_PAGE],
+        page=page,
+        pages=pages,
+        reviewers=reviewers(verdicts, versions),
+        versions=sorted(versions, key=lambda v: v.time, reverse=True)[:100],
+        rejected=[v for v in log.standing().values() if not v.accepted],
+    )
+
+
+def _back(run: str) -> RedirectResponse:
+    return RedirectResponse(f"/view/{run}", status_code=303)
+
+
+def _progress(reading: Reading) -> dict[str, Any]:
+    """State, drawn plate and failed wells."""
+    rows = well_rows(reading.session, reading.row.id)
+    ended = {r.well: (r.status, r.reason) for r in rows}
+    record = reading.record
+    skipped = record.get("skipped", {})
+    planned = sorted({*record.get("wells", ()), *ended, *skipped})
+    known = ended | {w: ("skipped", reason) for w, reason in skipped.items()}
+    page = reading.well_page if reading.row.state == "done" else None
+    return {
+        "reading": reading,
+        "run": reading.run,
+        "record": record,
+        "plate": progress_plate(
+            f"{reading.run.plate_name}, {reading.run.state}",
+            reading.plate_format,
+            planned,
+            known,
+            page,
+        ),
+        "failed": [r for r in rows if r.status == "failed"],
+        "going_on": reading.row.state in _GOING_ON,
+    }

@@ -1,0 +1,30 @@
+"""Files that pages load: styles, scripts, and scripts of others with licence and digest."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
+
+
+@lru_cache
+def assets() -> dict[str, Path]:
+    """Name ► file of everything that may be sent; licences and lists are not."""
+    return {
+        path.relative_to(STATIC).as_posix(): path
+        for path in sorted(STATIC.rglob("*"))
+        if path.suffix in MEDIA_TYPES
+    }
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """Address of a file, with its digest: a browser keeps it until it changes.
+
+    Raises KeyError where there is no such file, so that a template with a wrong name fails.
+    """
+    digest = hashlib.sha256(assets()[name].read_bytes()).hexdigest()
+    return f"/assets/{name}?v={digest[:12]}"

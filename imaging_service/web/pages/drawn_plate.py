@@ -1,0 +1,201 @@
+"""A plate as it is drawn: one square per well, with a sign, so that colour is never alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from plate_maps import PlateFormat, Well
+from plate_maps.conditions import format_dose
+from plate_maps.wells import row_letters
+
+Row = Mapping[str, Any]
+# Viridis (van der Walt & Smith 2015) at nine places: monotone in lightness, so that it is read
+# without colour vision and in print.
+_VIRIDIS = (
+    (68, 1, 84),
+    (71, 44, 122),
+    (59, 81, 139),
+    (44, 113, 142),
+    (33, 144, 141),
+    (39, 173, 129),
+    (92, 200, 99),
+    (170, 220, 50),
+    (253, 231, 37),
+)
+# How a well ended ► sign; "left" and "empty" are not in the well table.
+SIGNS = {"done": "", "failed": "×", "excluded": "⊘", "skipped": "–", "left": "·"}
+
+
+@dataclass(frozen=True)
+class PlateWell:
+    """One square: place from 0, class of its look, fill ("" by class), sign, words, address."""
+
+    name: str
+    row: int
+    column: int
+    kind: str
+    fill: str
+    sign: str
+    words: str
+    page: str
+
+
+@dataclass(frozen=True)
+class DrawnPlate:
+    """A plate to draw: names of rows and columns, squares, and ends of the colour scale."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[int, ...]
+    wells: tuple[PlateWell, ...]
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    scale: tuple[str, ...] = ()
+
+
+def condition_words(well: Row) -> str:
+    """What a well holds: line, compound with its dose, or its control."""
+    dose = well.get("dose_molar")
+    held = well["compound"] or well["control"]
+    parts = [well["line"], f"{held} {format_dose(dose)}" if dose else held]
+    return " · ".join(p for p in parts if p)
+
+
+def progress_plate(
+    title: str,
+    fmt: PlateFormat,
+    planned: Sequence[str],
+    ended: Mapping[str, tuple[str, str]],
+    page: Callable[[str], str] | None = None,
+) -> DrawnPlate:
+    """How each well ended so far.
+
+    `planned` are the wells of the run, `ended` has well ► (status, reason).
+    """
+    wells = []
+    for name in planned:
+        status, reason = ended.get(name, ("left", "not analysed yet"))
+        words = f"{name}: {status}" + (f", {reason}" if reason and status != "left" else "")
+        wells.append(_well(name, status, "", SIGNS.get(status, "?"), words, page))
+    return _plate(title, fmt, wells)
+
+
+def phenotype_plate(
+    rows: Sequence[Row],
+    name: str,
+    unit: str,
+    fmt: PlateFormat,
+    page: Callable[[str], str] | None = None,
+) -> DrawnPlate:
+    """A phenotype over the plate; wells without a number carry a sign and say why.
+
+    Colours reach from the 2nd to the 98th percentile of the wells: one odd well does not make the
+    others alike.
+    """
+    values = sorted(v for r in rows if (v := _finite(r.get(name))) is not None)
+    low, high = (_percentile(values, 0.02), _percentile(values, 0.98)) if values else (None, None)
+    wells = []
+    for row in rows:
+        value = _finite(row.get(name))
+        held = condition_words(row)
+        if value is None:
+            why = row["reason"] or f"{name} was not measured"
+            words = f"{row['well']}: {held}; {row['status']}: {why}"
+            sign = SIGNS.get(row["status"], "?") or "×"
+            wells.append(_well(row["well"], "nothing", "", sign, words, page))
+            continue
+        share = 0.5 if high == low else (value - (low or 0.0)) / ((high or 0.0) - (low or 0.0))
+        words = f"{row['well']}: {held}; {name} {value:.4g} {unit}".rstrip()
+        sign = "" if row["status"] == "done" else SIGNS.get(row["status"], "?")
+        wells.append(_well(row["well"], "value", viridis(share), sign, words, page))
+    scale = tuple(viridis(i / 8) for i in range(9)) if values else ()
+    return _plate(name, fmt, wells, low, high, unit, scale)
+
+
+def contents_plate(
+    rows: Sequence[Row],
+    fmt: PlateFormat,
+    title: str = "What is in each well",
+    page: Callable[[str], str] | None = None,
+) -> DrawnPlate:
+    """What is in each well: a colour per line, and the first letters of compound or control.
+
+    Of vehicle wells the sign is V, of positive controls P, of empty ones E; of treated wells the
+    place of the dose among those of its compound, from 1.
+    """
+    lines = sorted({r["line"] for r in rows if r["line"]})
+    ladders: dict[str, list[float]] = {}
+    for r in rows:
+        if r["dose_molar"]:
+            ladders.setdefault(r["compound"], []).append(r["dose_molar"])
+    places = {c: {d: i for i, d in enumerate(sorted(set(v)), 1)} for c, v in ladders.items()}
+    signs = {"vehicle": "V", "positive": "P", "empty": "E", "negative": "N"}
+    wells = []
+    for r in rows:
+        kind = f"line line-{lines.index(r['line']) % 7}" if r["line"] else "nothing"
+        ladder = places.get(r["compound"], {})
+        sign = signs.get(str(r["control"]), str(ladder.get(r["dose_molar"], "")))
+        words = f"{r['well']}: {condition_words(r)}"
+        wells.append(_well(r["well"], kind, "", sign, words, page))
+    return _plate(title, fmt, wells)
+
+
+def viridis(share: float) -> str:
+    """A colour from dark blue (0) to yellow (1); shares outside are clipped.
+
+    >>> viridis(0), viridis(0.5), viridis(2)
+    ('#440154', '#21908d', '#fde725')
+    """
+    place = min(max(share, 0.0), 1.0) * (len(_VIRIDIS) - 1)
+    first = min(int(place), len(_VIRIDIS) - 2)
+    part = place - first
+    mixed = (
+        round(a + part * (b - a)) for a, b in zip(_VIRIDIS[first], _VIRIDIS[first + 1], strict=True)
+    )
+    return "#" + "".join(f"{c:02x}" for c in mixed)
+
+
+def _well(
+    name: str, kind: str, fill: str, sign: str, words: str, page: Callable[[str], str] | None
+) -> PlateWell:
+    well = Well.parse(name)
+    address = page(name) if page else ""
+    return PlateWell(name, well.row - 1, well.column - 1, kind, fill, sign, words, address)
+
+
+def _plate(
+    title: str,
+    fmt: PlateFormat,
+    wells: Sequence[PlateWell],
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    scale: tuple[str, ...] = (),
+) -> DrawnPlate:
+    return DrawnPlate(
+        title,
+        tuple(row_letters(i) for i in range(1, fmt.rows + 1)),
+        tuple(range(1, fmt.columns + 1)),
+        tuple(sorted(wells, key=lambda w: (w.row, w.column))),
+        low,
+        high,
+        unit,
+        scale,
+    )
+
+
+def _finite(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    first = min(int(place), len(ordered) - 1)
+    after = min(first + 1, len(ordered) - 1)
+    return ordered[first] + (place - first) * (ordered[after] - ordered[first])

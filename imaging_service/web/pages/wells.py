@@ -1,0 +1,103 @@
+"""What a well's page shows: values beside vehicle, fields, corrections, and the cell at a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from phenotypes.columns.column import Level
+from phenotypes.columns.dictionary import columns
+
+Row = Mapping[str, Any]
+_MAD = 1.4826
+
+
+@dataclass(frozen=True)
+class BesideVehicle:
+    """A phenotype of a well, and the vehicle wells of its line.
+
+    `away` is the distance from their median in robust standard deviations; None below four wells
+    or where they do not vary.
+    """
+
+    phenotype: str
+    unit: str
+    value: float | None
+    vehicle: float | None
+    low: float | None
+    high: float | None
+    n: int
+    away: float | None
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """One column of a row: name, value, unit and meaning."""
+
+    name: str
+    value: object
+    unit: str
+    meaning: str
+
+
+def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> list[BesideVehicle]:
+    """Each phenotype of a well beside the vehicle wells of its line, itself left out.
+
+    `low` and `high` are the lowest and highest vehicle well.
+    """
+    known = columns("well")
+    vehicles = [
+        w
+        for w in wells
+        if w["line"] == well["line"]
+        and w["control"] == "vehicle"
+        and w["status"] == "done"
+        and w["well"] != well["well"]
+    ]
+    rows = []
+    for name in names:
+        values = [w[name] for w in vehicles if w.get(name) is not None]
+        middle = median(values) if values else None
+        value, away = well.get(name), None
+        if value is not None and middle is not None and len(values) >= 4:
+            spread = _MAD * median(abs(v - middle) for v in values)
+            away = (value - middle) / spread if spread > 0 else None
+        column = known[name]
+        rows.append(
+            BesideVehicle(
+                name,
+                column.unit,
+                value,
+                middle,
+                min(values, default=None),
+                max(values, default=None),
+                len(values),
+                away,
+                column.meaning,
+            )
+        )
+    return rows
+
+
+def measured_values(row: Row, level: Level, without: Sequence[str] = ()) -> list[Value]:
+    """Every column of a row that has a value, with unit and meaning, in the dictionary's order."""
+    return [
+        Value(c.name, row[c.name], c.unit, c.meaning)
+        for c in columns(level).values()
+        if row.get(c.name) not in (None, "") and c.name not in without
+    ]
+
+
+def neighbours(wells: Sequence[Row], name: str) -> tuple[str, str]:
+    """The analysed wells before and after one in plate order; "" at the ends."""
+    names = [w["well"] for w in wells if w["n_fields"]]
+    if name not in names:
+        return "", ""
+    place = names.index(name)
+    return (
+        names[place - 1] if place else "",
+        names[place + 1] if place + 1 < len(names) else "",
+    )

@@ -1,0 +1,79 @@
+"use strict";
+// Drawn plates: one stop of the tabulator, arrows from well to well.
+function steer(plate) {
+  const wells = [...plate.querySelectorAll("a[data-row]")];
+  if (!wells.length) return;
+  const at = new Map(wells.map((a) => [`${a.dataset.row}.${a.dataset.column}`, a]));
+  wells.forEach((a, i) => a.setAttribute("tabindex", i ? "-1" : "0"));
+  plate.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const here = event.target.closest("a[data-row]");
+    if (!step || !here) return;
+    event.preventDefault();
+    let [row, column] = [Number(here.dataset.row), Number(here.dataset.column)];
+    for (let i = 0; i < 48; i++) {
+      row += step[0]; column += step[1];
+      const next = at.get(`${row}.${column}`);
+      if (next) {
+        here.setAttribute("tabindex", "-1"); next.setAttribute("tabindex", "0"); next.focus();
+        return;
+      }
+    }
+  });
+}
+// Charts: Vega without eval, its colours those of the page.
+const dark = () => matchMedia("(prefers-color-scheme: dark)").matches && !matchMedia("print").matches;
+function theme() {
+  if (!dark()) return { background: null };
+  const ink = "#dfe5ea", soft = "#aab4bf", line = "#38424d";
+  return {
+    background: null, title: { color: ink, subtitleColor: soft },
+    axis: { labelColor: soft, titleColor: ink, gridColor: line, domainColor: soft, tickColor: soft },
+    legend: { labelColor: ink, titleColor: ink, symbolBaseFillColor: soft, symbolBaseStrokeColor: soft }, header: { labelColor: ink, titleColor: ink }, view: { stroke: line },
+  };
+}
+const INKS = { "#222": "#e4e9ee", "#111": "#f2f5f7", "#000000": "#ffffff", "#f4f4f4": "#272f38", "#ddd": "#3a434d", white: "#1b2128" };
+function inked(part) {
+  if (Array.isArray(part)) return part.map(inked);
+  if (part && typeof part === "object") {
+    return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, key === "values" ? value : inked(value)]));
+  }
+  return INKS[part] ?? part;
+}
+function tip() {
+  let box = document.getElementById("vg-tip");
+  if (!box) {
+    box = document.body.appendChild(document.createElement("div"));
+    box.id = "vg-tip"; box.hidden = true; box.setAttribute("aria-hidden", "true");
+  }
+  return box;
+}
+function hint(_, event, __, value) {
+  const box = tip();
+  box.hidden = value == null || value === "";
+  if (box.hidden) return;
+  box.textContent = typeof value === "object" ? Object.entries(value).filter(([, v]) => v !== "").map(([k, v]) => `${k}: ${v}`).join("\n") : String(value);
+  box.style.left = `${Math.min(event.clientX + 14, innerWidth - box.offsetWidth - 8)}px`;
+  box.style.top = `${Math.min(event.clientY + 14, innerHeight - box.offsetHeight - 8)}px`;
+}
+async function draw(figure) {
+  const spec = JSON.parse(figure.querySelector("script").textContent);
+  const shown = figure.querySelector(".drawing");
+  const mixed = dark() ? inked(spec) : spec;
+  mixed.config = vega.mergeConfig(spec.config ?? {}, theme());
+  const compiled = vegaLite.compile(mixed).spec;
+  const view = new vega.View(vega.parse(compiled, null, { ast: true }), {
+    expr: vega.expressionInterpreter, renderer: "svg", container: shown, hover: true, tooltip: hint, logLevel: vega.Error,
+  });
+  await view.runAsync();
+  const svg = shown.querySelector("svg");
+  if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", figure.dataset.name); }
+  figure.dataset.drawn = "yes";
+}
+function start(part) {
+  part.querySelectorAll(".plate").forEach(steer);
+  if (window.vega) part.querySelectorAll("figure.chart").forEach(draw);
+}
+document.addEventListener("DOMContentLoaded", () => start(document));
+document.addEventListener("htmx:load", (event) => { if (event.target !== document.body) start(event.target); });
+document.addEventListener("change", (event) => { if (event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import re
+
+
+def test_each_well_of_the_heat_map_leads_to_its_page(site):
+    page = site.get("/view/RUN/plate?phenotype=nc_log2_aggregate").text
+    squares = re.findall(
+        r'<a class="(value|nothing)" href="([^"]+)"[^>]*aria-label="([^"]+)"', page
+    )
+    assert len(squares) == 7
+    assert all(s[1].startswith(f"/view/{site.run}/wells/") for s in squares)
+    assert {s[0] for s in squares if "C04" in s[1]} == {"nothing"}
+    assert f"/runs/{site.run}/charts/plate?phenotype=nc_log2_aggregate&amp;format=svg" in page
+
+
+def test_wells_stand_from_the_lowest(site):
+    page = site.get("/view/RUN/plate?phenotype=live_density&order=low").text
+    table = page[page.index("<tbody>") :]
+    values = [float(v) for v in re.findall(r'<td class="n">([\d.]+)</td><td><span', table)]
+    assert len(values) == 6
+    assert values == sorted(values)
+
+
+def test_a_phenotype_without_a_number_is_refused(site):
+    answer = site.get("/view/RUN/plate?phenotype=none_such")
+    assert answer.status_code == 404
+    assert "live_density" in answer.text
+
+
+def test_a_plate_s_controls_and_checks_are_shown_with_their_reason(site):
+    page = site.get("/view/RUN/quality").text
+    assert "too_few_control_wells" in page
+    assert "not_assessable" in page
+
+
+def test_plates_stand_beside_each_other(site):
+    page = site.get("/quality").text
+    assert f'href="/view/{site.run}/quality"' in page
+    assert site.get("/quality?phenotype=nc_log2_aggregate").status_code == 200

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+from sqlmodel import Session
+
+from imaging_service.api.pages.reading import Reading
+from imaging_service.database.session import database_engine
+from imaging_service.errors import NotFound, NotReady
+
+
+@pytest.fixture
+def reading(site):
+    with Session(database_engine(site.settings.url)) as session:
+        yield Reading(site.run[:12], session, site.settings)
+
+
+def test_a_run_is_read_once_for_all_of_its_page(reading, site):
+    assert reading.row.id == site.run
+    assert (reading.plate_format.rows, reading.plate_format.columns) == (4, 6)
+    assert reading.phenotypes == ["live_density", "nc_log2_aggregate"]
+    assert "source_files" not in reading.record
+    assert len(reading.table("wells")) == 7
+    assert {r["line"] for r in reading.table("responses", line="L1", status="")} == {"L1"}
+    assert reading.local is reading.local
+    assert {q["phenotype"] for q in reading.quality} == set(reading.phenotypes)
+    assert reading.curves[0]["ec50_molar"] == 3e-6
+
+
+def test_addresses_are_quoted(reading, site):
+    assert reading.well_page("B02") == f"/view/{site.run}/wells/B02"
+    assert reading.well_page("B02", 2).endswith("/wells/B02?field=2")
+    assert reading.address("a/b").endswith("/a%2Fb")
+
+
+def test_a_run_that_goes_on_has_no_tables_yet(reading):
+    reading.session.expunge(reading.row)
+    reading.row.state = "running"
+    with pytest.raises(NotReady):
+        reading.table("wells")
+    with pytest.raises(NotReady):
+        _ = reading.local
+
+
+def test_an_unknown_run_is_not_found(reading, site):
+    with pytest.raises(NotFound):
+        Reading("zzzzzz", reading.session, site.settings)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from imaging_service.database.session import database_engine
+from imaging_service.review.local import LocalRun
+
+
+def change(served, statement):
+    with database_engine(served.settings.url).begin() as connection:
+        connection.execute(sa.text(statement))
+
+
+def test_a_finished_run_says_what_it_found_with_effect_interval_and_link(site):
+    page = site.get("/view/RUN").text
+    found = re.search(r'<a href="(/view/[^"]+/curve[^"]+)">([^<]+)</a>', page)
+    assert all(n in found[2] for n in ("L1", "60 (40 … 80)", "3 µM (1 µM … open)", "0.004"))
+    assert site.get(found[1].replace("&amp;", "&")).status_code == 200
+    assert "not_measured" not in page
+    assert page.count('<a class="line line-') == 7
+
+
+def test_a_failed_well_is_shown_with_its_reason_and_a_retry(served):
+    change(served, "UPDATE well_result SET status='failed', reason='<b>blank</b>' WHERE well='B02'")
+    page = served.get("/view/RUN").text
+    assert "&lt;b&gt;blank&lt;/b&gt;" in page
+    assert "<b>blank</b>" not in page
+    assert f'action="/view/{served.run}/retry?well=B02"' in page
+    answer = served.ask("POST", "/view/RUN/retry?well=B02")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/view/{served.run}")
+    assert served.get("/runs/RUN").json()["state"] == "queued"
+
+
+def test_a_well_that_did_not_fail_is_not_tried_again(site):
+    answer = site.ask("POST", "/view/RUN/retry?well=B02")
+    assert answer.status_code == 404
+    assert "B02" in answer.text
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume"])
+def test_what_a_finished_run_refuses_is_a_page(site, verb):
+    answer = site.ask("POST", f"/view/RUN/{verb}")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        409,
+        "text/html; charset=utf-8",
+    )
+
+
+def test_a_run_that_goes_on_asks_for_its_progress_until_it_has_ended(served):
+    change(served, "UPDATE run SET state='running'")
+    change(served, "DELETE FROM well_result WHERE well='C03'")
+    page = served.get("/view/RUN").text
+    assert f'hx-get="/view/{served.run}/progress"' in page
+    part = served.get("/view/RUN/progress").text
+    assert part.lstrip().startswith('<div id="progress"')
+    assert len(re.findall(r'<g class="done">', part)) == 5
+    assert len(re.findall(r'<g class="left">', part)) == 1
+    assert len(re.findall(r'<g class="skipped">', part)) == 1
+    assert served.ask("POST", "/view/RUN/cancel").status_code == 303
+    assert served.get("/view/RUN/progress").headers["hx-refresh"] == "true"
+    assert served.ask("POST", "/view/RUN/resume").status_code == 303
+
+
+def test_a_run_that_failed_says_why_and_can_be_tried_again(served):
+    change(served, "UPDATE run SET state='failed', reason='no two vehicle fields'")
+    page = served.get("/view/RUN").text
+    assert '<p class="notice bad">' in page
+    assert f'action="/view/{served.run}/retry"' in page
+    answer = served.get("/view/RUN/plate")
+    assert answer.status_code == 409
+
+
+def test_pages_of_a_run_that_goes_on_are_refused_with_words(served):
+    change(served, "UPDATE run SET state='queued'")
+    for path in ("plate", "responses", "quality", "review", "wells/B04"):
+        assert served.get(f"/view/RUN/{path}").status_code == 409
+
+
+def test_the_queue_leads_to_its_fields(site):
+    page = site.get("/view/RUN/review").text
+    queue = LocalRun(site.folder).queue()
+    assert '<progress max="12" value="0"' in page
+    listed = re.findall(rf'<td><a href="/view/{site.run}/wells/([^"]+)">', page)
+    assert listed == [e.well + (f"?field={e.field}" if e.field > 1 else "") for e in queue]
+
+
+def test_a_page_beyond_the_last_is_the_last(site):
+    assert site.get("/view/RUN/review?page=99").text == site.get("/view/RUN/review").text

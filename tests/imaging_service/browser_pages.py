@@ -1,0 +1,97 @@
+"""Pages in the system's Chromium: a server in a thread, a browser, and what a page must not do."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import pytest
+import uvicorn
+
+from tests.imaging_service.conftest import LOCAL_TOKEN
+from tests.service import free_port
+
+# What kind of screen, and in which light.
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def chromium() -> str:
+    """The system's Chromium, which CI installs."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    raise pytest.UsageError("no Chromium: the tests of the pages need one (apt install chromium)")
+
+
+@contextmanager
+def serving(application) -> Iterator[str]:
+    """The application on a free port of this machine; gives its address."""
+    config = uvicorn.Config(application, port=free_port(), log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{config.port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def browsing() -> Iterator[object]:
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Tab:
+    """One tab, and everything that went wrong in it."""
+
+    def __init__(self, browser, address: str, viewport=DESK, scheme: str = "light") -> None:
+        self.context = browser.new_context(
+            viewport=viewport,
+            color_scheme=scheme,
+            accept_downloads=True,
+            base_url=address,
+        )
+        # As the user of a service without keys: the cookie that its link gives.
+        self.context.request.get(f"/open?token={quote(LOCAL_TOKEN)}")
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on(
+            "response",
+            lambda r: r.status >= 400 and self.faults.append(f"{r.status}: {r.url}"),
+        )
+
+    def _console(self, message) -> None:
+        # Violations of the policy are messages of the console as well.
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong, with the elements; run apart from the page's own policy."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{v['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+            for v in found
+            for node in v["nodes"][:3]
+        ]
+
+    def close(self) -> None:
+        self.context.close()

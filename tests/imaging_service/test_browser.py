@@ -1,0 +1,143 @@
+"""Every page in a browser: no error, no breach of its policy, clean to axe-core, on two screens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.imaging_service.browser_pages import DESK, PHONE, Tab, browsing, serving
+
+OF = "line=L1&compound=x&phenotype=live_density"
+PAGES = (
+    "/",
+    "/docs",
+    "/models",
+    "/quality",
+    "/screens",
+    "/submit",
+    "/view/RUN",
+    "/view/RUN/plate",
+    "/view/RUN/quality",
+    "/view/RUN/responses",
+    f"/view/RUN/curve?{OF}",
+    "/view/RUN/line?name=L1",
+    "/view/RUN/compound?name=x",
+    "/view/RUN/wells/B04",
+    "/view/RUN/review",
+)
+# A look that the others share.
+DARK = ("/view/RUN", "/view/RUN/wells/B04", f"/view/RUN/curve?{OF}", "/view/RUN/responses")
+
+
+@pytest.fixture(scope="module")
+def opened(site):
+    """(open a tab, the site) with one browser for the module."""
+    with serving(site.application) as address, browsing() as browser:
+        yield lambda **more: Tab(browser, address, **more), site
+
+
+def settled(tab, path) -> None:
+    tab.page.goto(path)
+    for chart in tab.page.locator("figure.chart").all():
+        chart.locator("svg").first.wait_for(timeout=10_000)
+
+
+@pytest.mark.parametrize(
+    ("viewport", "scheme", "pages"),
+    [(DESK, "light", PAGES), (PHONE, "light", PAGES), (DESK, "dark", DARK)],
+    ids=["desk", "phone", "dark"],
+)
+def test_pages_keep_their_policy_and_are_clean_to_axe(opened, viewport, scheme, pages):
+    open_tab, site = opened
+    tab = open_tab(viewport=viewport, scheme=scheme)
+    wrong = {}
+    for path in pages:
+        settled(tab, path.replace("RUN", site.run))
+        wide = tab.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        # What axe sees hardly depends on the screen, and takes most of the time.
+        seen = tab.violations() if viewport is DESK or path in DARK else []
+        faults = [*tab.faults, *seen, *(["wider than the screen"] if wide > 1 else [])]
+        if faults:
+            wrong[path] = faults
+        tab.faults.clear()
+    tab.close()
+    assert wrong == {}
+
+
+def test_from_a_number_to_its_pixels_and_back(opened):
+    """A response's row ► its curve ► a well: two clicks, and the pixels are there."""
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/view/{site.run}/responses")
+    page.locator("#table tr.ok a").first.click()
+    page.locator('td a[href*="/wells/B04"]').click()
+    page.locator('#viewer[data-drawn="yes"]').wait_for()
+    assert page.url.endswith("/wells/B04")
+    page.get_by_role("link", name="Row of live_density").click()
+    assert OF in page.url
+    # A point of the curve leads to its well as well.
+    page.locator("figure.chart svg g.role-mark.layer_2_marks path").first.click()
+    page.wait_for_url("**/wells/*")
+    assert tab.faults == []
+    tab.close()
+
+
+def test_outlines_and_channels_are_switched_and_a_cell_gives_its_row(opened):
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    with page.expect_response("**/nuclei/0/0/0.png*"):
+        page.goto(f"/view/{site.run}/wells/B04")
+    with page.expect_response("**/neurites/0/0/0.png*"):
+        page.get_by_label("neurites").check()
+    shown = "window.fieldViewer.world.getItemCount()"
+    page.wait_for_function(f"{shown} === 4")
+    with page.expect_response("**/pixels/0/0/0.png*channels=0,1"):
+        page.get_by_label("aggregate (3)").uncheck()
+    cells = tab.context.request.get(f"/runs/{site.run}/cells?well=B04&field=1")
+    place = cells.json()[0]
+    point = page.evaluate(
+        "([x, y]) => { const p = fieldViewer.world.getItemAt(0).imageToViewerElementCoordinates("
+        "new OpenSeadragon.Point(x, y)); return [p.x, p.y]; }",
+        [place["x_um"] / 0.65, place["y_um"] / 0.65],
+    )
+    page.locator("#viewer").click(position={"x": point[0], "y": point[1]})
+    page.locator("#cell strong").wait_for()
+    assert page.locator("#cell strong").inner_text() == f"Cell {place['label']}"
+    assert tab.faults == []
+    tab.close()
+
+
+def test_a_plate_is_walked_with_arrows(opened):
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/view/{site.run}/plate")
+    first = page.locator(".plate a[tabindex='0']").first
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert label.startswith("C03:")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/wells/C03")
+    assert tab.faults == []
+    tab.close()
+
+
+def test_the_table_that_is_seen_is_downloaded(opened):
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/view/{site.run}/responses")
+    page.locator("#table select[name=line]").select_option("L1")
+    page.get_by_role("button", name="Filter").click()
+    assert "line=L1" in page.url
+    with page.expect_download() as download:
+        page.locator("#table").get_by_role("link", name="CSV").click()
+    rows = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert len(rows) == 3
+    assert all(row.startswith("L1,") for row in rows[1:])
+    tab.close()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from imaging_service.web.pages.drawn_plate import (
+    contents_plate,
+    phenotype_plate,
+    progress_plate,
+    viridis,
+)
+from plate_maps import plate_format
+
+FORMAT = plate_format(96)
+
+
+def well(name, **more):
+    return {
+        "well": name,
+        "line": "L1",
+        "compound": "x",
+        "control": "none",
+        "dose_molar": 1e-6,
+        "status": "done",
+        "reason": "",
+        "value": 1.0,
+    } | more
+
+
+def test_a_plate_that_is_analysed_has_a_sign_per_end():
+    plate = progress_plate(
+        "p", FORMAT, ["B02", "A01", "C03"], {"A01": ("done", ""), "B02": ("failed", "blank")}
+    )
+    assert [(w.name, w.kind, w.sign) for w in plate.wells] == [
+        ("A01", "done", ""),
+        ("B02", "failed", "×"),
+        ("C03", "left", "·"),
+    ]
+    assert "blank" in plate.wells[1].words
+    assert (plate.rows, plate.columns[-1]) == (tuple("ABCDEFGH"), 12)
+    assert plate.wells[0].page == ""
+
+
+def test_one_odd_well_does_not_make_the_others_alike():
+    rows = [well(f"A{i:02d}", value=float(i)) for i in range(1, 12)] + [well("A12", value=1e6)]
+    plate = phenotype_plate(rows, "value", "µm", FORMAT, "/w/{}".format)
+    assert plate.low == pytest.approx(1.22)
+    assert plate.wells[0].fill == viridis(0)
+    assert plate.wells[-1].fill == viridis(1)
+    assert plate.wells[0].page == "/w/A01"
+    assert plate.wells[1].words.endswith("value 2 µm")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, True])
+def test_a_well_without_a_number_says_why(value):
+    plate = phenotype_plate(
+        [well("A01", value=value, status="failed", reason="blank"), well("A02")],
+        "value",
+        "",
+        FORMAT,
+    )
+    first, second = plate.wells
+    assert (first.kind, first.sign, first.fill) == ("nothing", "×", "")
+    assert first.words.endswith("failed: blank")
+    assert second.fill == viridis(0.5)
+
+
+def test_a_plate_without_numbers_has_no_scale():
+    assert phenotype_plate([well("A01", value=None)], "value", "", FORMAT).scale == ()
+
+
+def test_a_well_that_is_left_out_keeps_its_number_and_carries_a_sign():
+    plate = phenotype_plate([well("A01", status="excluded")], "value", "", FORMAT)
+    assert (plate.wells[0].kind, plate.wells[0].sign) == ("value", "⊘")
+
+
+def test_doses_are_numbered_within_their_compound():
+    rows = [
+        well("A01", dose_molar=1e-5),
+        well("A02"),
+        well("A03", compound="y", dose_molar=1e-3),
+        well("A04", compound="DMSO", control="vehicle", dose_molar=0.0),
+        well("A05", compound="z", control="positive", line="L2"),
+        well("A06", line="", compound="", control="none", dose_molar=None),
+    ]
+    plate = contents_plate(rows, FORMAT)
+    assert [w.sign for w in plate.wells] == ["2", "1", "1", "V", "P", ""]
+    assert [w.kind for w in plate.wells][-2:] == ["line line-1", "nothing"]
+    assert plate.wells[0].words == "A01: L1 · x 10 µM"
+
+
+def test_lightness_rises_with_the_value():
+    """By the weights of sRGB's luminance: the order is read without colour vision."""
+    colours = [viridis(i / 20) for i in range(21)]
+    light = [
+        0.2126 * int(c[1:3], 16) + 0.7152 * int(c[3:5], 16) + 0.0722 * int(c[5:], 16)
+        for c in colours
+    ]
+    assert light == sorted(light)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from imaging_service.web.pages.wells import beside_vehicle, measured_values, neighbours
+
+
+def well(name, value, control="vehicle", line="L1", status="done"):
+    return {
+        "well": name,
+        "line": line,
+        "control": control,
+        "status": status,
+        "live_density": value,
+        "n_fields": 2,
+    }
+
+
+WELLS = [
+    well("A01", 100.0),
+    well("A02", 110.0),
+    well("A03", 120.0),
+    well("A04", 130.0),
+    well("A05", 999.0, status="excluded"),
+    well("A06", 999.0, line="L2"),
+    well("A07", 999.0, control="none"),
+    well("B01", 55.0, control="none"),
+]
+
+
+def test_a_well_is_compared_with_vehicle_wells_of_its_line_that_count():
+    (value,) = beside_vehicle(WELLS[-1], WELLS, ["live_density"])
+    assert (value.vehicle, value.low, value.high, value.n) == (115.0, 100.0, 130.0, 4)
+    assert value.away == pytest.approx((55 - 115) / (1.4826 * 10))
+    assert value.unit == "1/mm²"
+
+
+def test_a_vehicle_well_is_not_compared_with_itself():
+    (value,) = beside_vehicle(WELLS[0], WELLS, ["live_density"])
+    assert (value.n, value.away) == (3, None)
+
+
+def test_without_vehicle_there_is_no_comparison():
+    (value,) = beside_vehicle(well("C01", 1.0, "none", "L3"), WELLS, ["live_density"])
+    assert (value.vehicle, value.low, value.n, value.away) == (None, None, 0, None)
+
+
+def test_values_have_unit_and_meaning_in_the_dictionary_s_order():
+    values = measured_values({"live_density": 0.0, "line": "L1", "reason": ""}, "well", ["well"])
+    assert [(v.name, v.value) for v in values] == [("line", "L1"), ("live_density", 0.0)]
+    assert values[1].unit == "1/mm²"
+    assert values[1].meaning
+
+
+def test_neighbours_are_analysed_wells():
+    wells = [well("A01", 1.0), well("A02", 1.0) | {"n_fields": 0}, well("A03", 1.0)]
+    assert neighbours(wells, "A01") == ("", "A03")
+    assert neighbours(wells, "A03") == ("A01", "")
+    assert neighbours(wells, "A02") == ("", "")

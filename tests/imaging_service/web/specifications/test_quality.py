@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from imaging_service.web.charts import svg
+from imaging_service.web.specifications.quality import control_windows, vehicle_drift
+
+
+def quality(line, ssmd):
+    return {
+        "line": line,
+        "phenotype": "p",
+        "ssmd": ssmd,
+        "ssmd_low": -8.0,
+        "ssmd_high": -4.0,
+        "robust_z_prime": 0.4,
+    }
+
+
+def test_only_lines_with_both_controls_are_drawn():
+    spec = control_windows([quality("A", -6.0), quality("B", None)])
+    assert spec["data"]["values"] == [
+        {"line": "A", "phenotype": "p", "ssmd": -6.0, "low": -8.0, "high": -4.0, "z": 0.4}
+    ]
+    assert "<svg" in svg(spec)
+    assert control_windows([quality("B", None)]) == {}
+
+
+def test_drift_needs_two_plates():
+    first = {"plate": "P", "submitted": "2026-01-01T00:00:00", "line": "A", "mean": 1.0}
+    second = first | {"plate": "Q", "submitted": "2026-01-02T00:00:00"}
+    assert vehicle_drift([first, first | {"line": "B"}], "p", "µm") == {}
+    spec = vehicle_drift([first, second], "p", "µm")
+    assert len(spec["data"]["values"]) == 2
+    assert spec["title"]["subtitle"] == "µm"
+    assert "<svg" in svg(spec)
