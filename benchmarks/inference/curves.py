@@ -12,7 +12,10 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
+import polars as pl
 
+from phenotypes.screens.curve_tests import dose_response_p
+from phenotypes.screens.rows import cells_of, curve_of
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.dose_response import fit
 
@@ -82,34 +85,45 @@ def shapes(rng: np.random.Generator, plates: int) -> None:
 
 def top_dose(rng: np.random.Generator, plates: int) -> None:
     """EC50s near the top dose: are those that are published biased, and do intervals cover?"""
-    for slope, times in (
-        *((1.0, t) for t in (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0)),
-        *((2.0, t) for t in (0.1, 0.3, 1.0)),
-    ):
-        report(rng, plates, times * TOP, slope, f"slope {slope:g}, {times:g} × top dose")
+    designs = [
+        (sd, slope, times)
+        for sd, slope in ((8.0, 1.0), (4.0, 1.0), (8.0, 2.0))
+        for times in (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0)
+    ]
+    for sd, slope, times in designs:
+        report(rng, plates, times * TOP, slope, sd, f"SD {sd:g}, slope {slope:g}, {times:g} × top")
     for times in (0.5, 1.5):
-        report(rng, plates, times * DOSES[0], 1.0, f"slope 1, {times:g} × lowest dose")
+        report(rng, plates, times * DOSES[0], 1.0, 8.0, f"SD 8, slope 1, {times:g} × lowest dose")
 
 
-def report(rng: np.random.Generator, plates: int, ec50: float, slope: float, name: str) -> None:
-    """Share published, their bias and coverage, and coverage of all intervals, open ends too."""
-    published, covered, all_covered, curves = [], 0, 0, 0
+def report(
+    rng: np.random.Generator, plates: int, ec50: float, slope: float, sd: float, name: str
+) -> None:
+    """Share published, their bias and misses on either side, and coverage of all intervals."""
+    published, low, high, all_covered, curves = [], 0, 0, 0, 0
     for seed in range(plates):
-        y = 100 - 70 * hill(PLATE, ec50, slope) + rng.normal(0, 8, len(PLATE))
+        y = 100 - 70 * hill(PLATE, ec50, slope) + rng.normal(0, sd, len(PLATE))
         curve = fit(PLATE, y, seed=seed)
         if curve.model != "hill4":
             continue
         curves += 1
-        inside = (curve.ec50_low or 0) <= ec50 <= (curve.ec50_high or np.inf)
-        all_covered += inside
+        is_low, is_high = ec50 < (curve.ec50_low or 0), ec50 > (curve.ec50_high or np.inf)
+        all_covered += not (is_low or is_high)
         if curve.ec50 is not None:
             published.append(np.log10(curve.ec50 / ec50))
-            covered += inside
+            low += is_low
+            high += is_high
     n = len(published)
-    bias = f"bias {np.mean(published):+.2f} decades, covered {covered / n:.1%}" if n else "–"
+    shown = (
+        f"bias {np.mean(published):+.2f} decades, covered {1 - (low + high) / n:.1%}"
+        f" (true EC50 below {low / n:.1%}, above {high / n:.1%})"
+        if n
+        else "–"
+    )
     print(
         f"{name}: {curves / plates:.1%} curves, all intervals cover"
-        f" {all_covered / max(curves, 1):.1%}; EC50 given {n / plates:.1%}, {bias}"
+        f" {all_covered / max(curves, 1):.1%}; EC50 given {n / plates:.1%}, {shown}",
+        flush=True,
     )
 
 
@@ -139,7 +153,80 @@ def batch_level(rng: np.random.Generator, plates: int) -> None:
                 )
 
 
-PARTS = {"cliffs": cliffs, "shapes": shapes, "top": top_dose, "batches": batch_level}
+# What a batch does to the log2 effects of a compound along the ladder, times a normal number.
+DEVIATIONS: dict[str, np.ndarray | None] = {
+    "nothing": np.zeros(8),
+    "all doses alike": np.ones(8),
+    "from the lowest to the highest dose": np.linspace(0, 1, 8),
+    "at the highest dose": np.eye(8)[7],
+    "each dose by itself": None,
+}
+
+
+def screen_batches(
+    rng: np.random.Generator, shape: np.ndarray | None, sd: float, batches: int, curve: np.ndarray
+) -> pl.DataFrame:
+    """Batch effects of two lines that share batches and 30 compounds; the first six work."""
+    lines, compounds = 2, 30
+    drawn = rng.normal(size=(compounds, batches, 8 if shape is None else 1))
+    common = sd * drawn * (1.0 if shape is None else shape)
+    effects = (
+        common
+        + rng.normal(0, 0.15 / 4, (lines, 1, batches, 1))
+        + rng.normal(0, 0.15 / 2, (lines, compounds, batches, 8))
+        + (np.arange(compounds) < 6)[:, None, None] * curve
+    )
+    i, j, b, d = (axis.ravel() for axis in np.indices(effects.shape))
+    return pl.DataFrame(
+        {
+            "phenotype": "live_density",
+            "line": [f"L{n}" for n in i],
+            "compound": [f"c{n:02d}" for n in j],
+            "batch": [f"b{n}" for n in b],
+            "dose_molar": DOSES[d],
+            "control": "none",
+            "effect": effects.ravel(),
+            "response": 100 * 2 ** effects.ravel(),
+            "error": 0.05,
+            "n_wells": 4,
+            "n_cells": 100,
+            "n_floored": 0,
+            "n_vehicle": 16,
+            "vehicles": "DMSO",
+        }
+    )
+
+
+def screen(rng: np.random.Generator, plates: int) -> None:
+    """How often does what batches do to a compound pass for a curve, alone and in a screen?"""
+    designs = [("nothing", 0.0, 3), *((name, 0.15, 3) for name in list(DEVIATIONS)[1:])]
+    rise = "from the lowest to the highest dose"
+    designs += [(rise, 0.3, 3), (rise, 0.15, 2), (rise, 0.15, 5)]
+    for name, sd, batches in designs:
+        false: list[tuple[bool, bool]] = []
+        found: dict[float, list[tuple[bool, bool]]] = {}
+        for span in (-0.15, -0.43):
+            curve = np.log2(1 + span * hill(DOSES, 1e-6, 1.2))
+            for _ in range(max(plates // 30, 1)):
+                table = screen_batches(rng, DEVIATIONS[name], sd, batches, curve)
+                ladders = cells_of(table)
+                of_screen = dose_response_p(ladders, table)
+                for key, cells in ladders.items():
+                    own = curve_of(cells, key[0]).p_value
+                    called = (own < 0.05, max(own, of_screen[key]) < 0.05)
+                    (found.setdefault(span, []) if key[2] < "c06" else false).append(called)
+        shares = [np.mean(false, axis=0), *(np.mean(v, axis=0) for v in found.values())]
+        shown = " | ".join(f"{alone:.0%} | {both:.0%}" for alone, both in shares)
+        print(f"| {name}, SD {sd:g} | {batches} | {shown} |", flush=True)
+
+
+PARTS = {
+    "screen": screen,
+    "cliffs": cliffs,
+    "shapes": shapes,
+    "top": top_dose,
+    "batches": batch_level,
+}
 
 
 def main() -> None:

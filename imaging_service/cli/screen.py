@@ -206,6 +206,7 @@ _SHOWN = {
         "ec50_molar",
         "rescue_status",
         "rescue",
+        "rescue_dose_molar",
         "responder",
     ),
     Kind.DOSES: (

@@ -139,9 +139,13 @@ def add_run(screen: str | PathLike[str], run: str | PathLike[str], lab: str = ""
     located_wells = _located(wells, plate)
     with staged(screen / "plates" / plate.run_id) as folder:
         least = int(protocol.get("measurement", {}).get("min_vehicle_wells", MIN_VEHICLES))
-        for name, of_plate in (("conditions", plate_effects), ("refusals", plate_refusals)):
-            table = of_plate(located_wells, usable, min_vehicles=least)
-            table.write_parquet(folder / f"{name}.parquet")
+        shape = (plate.rows, plate.columns)
+        plate_effects(located_wells, usable, min_vehicles=least, plate_shape=shape).write_parquet(
+            folder / "conditions.parquet"
+        )
+        plate_refusals(located_wells, usable, min_vehicles=least).write_parquet(
+            folder / "refusals.parquet"
+        )
         located_wells.select(*_WELL_COLUMNS, *named).write_parquet(folder / "wells.parquet")
         located_wells.filter((pl.col("control") == "none") & (pl.col("compound") != "")).select(
             "line", "compound", "dose_molar", "batch"

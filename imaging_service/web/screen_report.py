@@ -25,6 +25,7 @@ from phenotypes.columns.statuses import (
 )
 from phenotypes.screens.fit import Screen
 from phenotypes.screens.rows import Cells, cells_of, curve_of, points_of
+from phenotypes.statistics.hill import DoseResponse
 
 _MOST_HITS, _MOST_COMPOUNDS, _MOST_PICTURES = 300, 300, 12
 KINDS = ("curve", "forest", "heatmap", "window", "variance")
@@ -139,7 +140,10 @@ def _curve(cells: Cells, row: Mapping[str, str]) -> Spec:
             "n_wells": [int(n) for n in points["wells"]],
         }
     )
-    curve = curve_of(cells, row["phenotype"])
+    if row["curve_status"] == ScreenCurveStatus.BATCHES_DISAGREE:
+        curve = DoseResponse(row["curve_status"], row["curve_reason"])
+    else:
+        curve = curve_of(cells, row["phenotype"])
     return screen_charts.batch_curves(
         table, curve, row["line"], row["compound"], row["phenotype"], row["response_unit"]
     )

@@ -25,7 +25,7 @@ QUALITY = [
             ("signal_window", "Signal window = (|µp − µn| − 3(σp + σn))/σn, n the vehicle"),
             ("v_factor", "V-factor = 1 − 6σ̄/|µp − µn|, σ̄ the mean SD over all replicated conditions of the line"),
         )
-        for part, tail in (("", "."), ("_low", ", lower end of its 95 % bootstrap interval."), ("_high", ", upper end."))
+        for part, tail in (("", "."), ("_low", ", lower end of its 95 % interval (generalised, of normal wells); null where a group of wells does not vary."), ("_high", ", upper end."))
     ],
 ]
 

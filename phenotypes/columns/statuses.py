@@ -114,6 +114,7 @@ class ScreenStatus(Status):
     VEHICLE_IS_ZERO = "vehicle_is_zero"
     TOO_FEW_VEHICLES = "too_few_vehicles"
     NO_COMMON_DOSE = "no_common_dose"
+    CONFOUNDED_WITH_POSITION = "confounded_with_position"
 
 
 class ScreenCurveStatus(Status):
@@ -126,6 +127,8 @@ class ScreenCurveStatus(Status):
     NOT_DETERMINED = "not_determined"
     NOT_MONOTONE = "not_monotone"
     LACK_OF_FIT = "lack_of_fit"
+    BATCHES_DISAGREE = "batches_disagree"
+    CONFOUNDED_WITH_POSITION = "confounded_with_position"
     TOO_FEW_VEHICLES = "too_few_vehicles"
     TOO_FEW_DOSES = "too_few_doses"
     NO_VALUE = "no_value"
@@ -150,6 +153,7 @@ class RescueStatus(Status):
     UNBOUNDED = "unbounded"
     TOO_FEW_BATCHES = "too_few_batches"
     NO_PAIR = "no_pair"
+    CONFOUNDED_WITH_POSITION = "confounded_with_position"
 
 
 class VehicleStatus(Status):
@@ -213,6 +217,7 @@ class CompoundStatus(Status):
     TOO_FEW_DONORS = "too_few_donors"
     HEALTH_UNKNOWN = "health_unknown"
     NO_COMMON_DOSE = "no_common_dose"
+    CONFOUNDED_WITH_POSITION = "confounded_with_position"
 
 
 class SiteStatus(Status):

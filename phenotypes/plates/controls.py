@@ -5,13 +5,17 @@ the same with median and 1.4826 MAD, SSMD = (µp − µn)/√(σp² + σn²) (X.
 2007). Sample standard deviations with n − 1. For equal σ: Z′ = 1 − (6/√2)/|SSMD|. Signal window =
 (|µp − µn| − 3(σp + σn))/σn (Sittampalam, Iversen, Boadt et al., J. Biomol. Screen. 2:159, 1997).
 V-factor = 1 − 6σ̄/|µp − µn| with σ̄ the mean SD over all replicated conditions (Ravkin, Soc.
-Biomol. Screen. 2004): Z′ uses the two ends of a curve only, V its middle too. Intervals are
-bootstrap intervals.
+Biomol. Screen. 2004): Z′ uses the two ends of a curve only, V its middle too.
+
+Intervals are generalised confidence intervals of normal wells (Weerahandi, J. Am. Stat. Assoc.
+88:899, 1993): the locations and scales of the groups that could have given the ones seen are drawn,
+by samples of as many normal wells. A bootstrap of 4 to 16 wells finds too little scatter: its
+intervals of Z′ cover 63 to 89 %, and miss on the side of the better assay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +27,7 @@ from phenotypes.columns.statuses import QualityStatus, WellStatus
 from phenotypes.statistics.robust import MAD_TO_SD, mad
 
 MIN_WELLS = 3
-_BOOTSTRAPS = 1000
+_DRAWS = 2000
 
 Real = NDArray[np.float64]
 
@@ -78,35 +82,68 @@ def v_factor(groups: Sequence[ArrayLike], positive: ArrayLike, negative: ArrayLi
     return 1 - 6 * float(np.mean(spreads)) / gap if spreads and gap > 0 else None
 
 
-def _v_estimate(
-    groups: Sequence[Real], positive: Real, negative: Real, rng: np.random.Generator
-) -> Estimate:
-    """V-factor with its interval: wells are drawn again within each condition."""
-    value = v_factor(groups, positive, negative)
-    if value is None:
-        return Estimate(None, None, None)
-    drawn = [
-        g[rng.integers(0, len(g), (_BOOTSTRAPS, len(g)))] for g in (positive, negative, *groups)
-    ]
-    gap = np.abs(drawn[0].mean(-1) - drawn[1].mean(-1))
-    # A bootstrap of k wells has a standard deviation too small by √((k − 1)/k).
-    spread = np.mean(
-        [d.std(-1, ddof=1) * np.sqrt(d.shape[-1] / (d.shape[-1] - 1)) for d in drawn[2:]], axis=0
-    )
-    draws = 1 - 6 * spread[gap > 0] / gap[gap > 0]
-    low, high = (
-        np.percentile(draws, [2.5, 97.5]) if len(draws) >= _BOOTSTRAPS // 2 else (np.nan, np.nan)
-    )
-    return Estimate(value, *(float(v) if np.isfinite(v) else None for v in (low, high)))
-
-
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the ends of its 95 % bootstrap interval; None where it is not defined."""
+    """A number with the ends of its 95 % interval; None where it is not defined."""
 
     value: float | None
     low: float | None
     high: float | None
+
+
+def _estimate(value: float | None, draws: Real) -> Estimate:
+    """The number and the middle 95 % of its draws; no ends where these are not all defined."""
+    if value is None or not np.isfinite(value):
+        return Estimate(None, None, None)
+    if not np.isfinite(draws).all():
+        return Estimate(value, None, None)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Estimate(value, float(low), float(high))
+
+
+def _mean_and_sd(x: Real) -> tuple[Real, Real]:
+    return x.mean(-1), x.std(-1, ddof=1)
+
+
+def _median_and_mad(x: Real) -> tuple[Real, Real]:
+    return np.median(x, -1), MAD_TO_SD * mad(x)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Locations and scales (draws,) that could have given a group of wells."""
+
+    location: Real
+    scale: Real
+
+    @classmethod
+    def drawn(
+        cls,
+        wells: Real,
+        estimate: Callable[[Real], tuple[Real, Real]],
+        rng: np.random.Generator,
+    ) -> _Group:
+        """From the wells' own location and scale, and those of standard normal samples.
+
+        NaN where the wells do not vary: they say nothing of their scale.
+        """
+        location, scale = estimate(wells)
+        centre, spread = estimate(rng.normal(size=(_DRAWS, len(wells))))
+        drawn = np.where(scale > 0, scale, np.nan) / np.maximum(spread, 1e-9)
+        return cls(location - centre * drawn, drawn)
+
+
+def v_estimate(
+    groups: Sequence[Real], positive: Real, negative: Real, rng: np.random.Generator
+) -> Estimate:
+    """V-factor with its interval, for conditions of one standard deviation."""
+    value = v_factor(groups, positive, negative)
+    if value is None:
+        return Estimate(None, None, None)
+    p, n = (_Group.drawn(g, _mean_and_sd, rng) for g in (positive, negative))
+    normal = [rng.normal(size=(_DRAWS, len(g))).std(-1, ddof=1) for g in groups]
+    spread = np.mean([g.std(ddof=1) for g in groups]) / np.mean(normal, axis=0)
+    return _estimate(value, 1 - 6 * spread / np.abs(p.location - n.location))
 
 
 def assay_window(
@@ -122,26 +159,20 @@ def assay_window(
             f"{len(p)} positive and {len(n)} vehicle wells; {MIN_WELLS} of each are needed"
         )
     rng = np.random.default_rng(seed)
-    ps = p[rng.integers(0, len(p), (_BOOTSTRAPS, len(p)))]
-    ns = n[rng.integers(0, len(n), (_BOOTSTRAPS, len(n)))]
-    result = {}
-    for name, statistic in (
-        ("z_prime", z_prime),
-        ("robust_z_prime", robust_z_prime),
-        ("ssmd", ssmd),
-        ("signal_window", signal_window),
-    ):
-        value = float(statistic(p, n))
-        draws = statistic(ps, ns)
-        # Resamples of one repeated well have no spread and no defined statistic.
-        draws = draws[np.isfinite(draws)]
-        low, high = (
-            np.percentile(draws, [2.5, 97.5])
-            if len(draws) >= _BOOTSTRAPS // 2
-            else (np.nan, np.nan)
-        )
-        result[name] = Estimate(*(float(v) if np.isfinite(v) else None for v in (value, low, high)))
-    return result
+    a, b = (_Group.drawn(g, _mean_and_sd, rng) for g in (p, n))
+    c, d = (_Group.drawn(g, _median_and_mad, rng) for g in (p, n))
+    gap = np.abs(a.location - b.location)
+    draws = {
+        "z_prime": 1 - 3 * (a.scale + b.scale) / gap,
+        "robust_z_prime": 1 - 3 * (c.scale + d.scale) / np.abs(c.location - d.location),
+        "ssmd": (a.location - b.location) / np.hypot(a.scale, b.scale),
+        "signal_window": (gap - 3 * (a.scale + b.scale)) / b.scale,
+    }
+    values = (z_prime, robust_z_prime, ssmd, signal_window)
+    return {
+        name: _estimate(float(statistic(p, n)), draws[name])
+        for name, statistic in zip(draws, values, strict=True)
+    }
 
 
 def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int = 0) -> pl.DataFrame:
@@ -190,7 +221,7 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                     .agg(name)
                 )
                 replicated = [np.asarray(g, float) for g in conditions[name] if len(g) >= 2]
-                window["v_factor"] = _v_estimate(
+                window["v_factor"] = v_estimate(
                     replicated,
                     positive.astype(float),
                     vehicle.astype(float),

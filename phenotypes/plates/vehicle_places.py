@@ -31,6 +31,7 @@ _LEAST_DIFFERENCE = 0.1
 _LOW_DOSES = 0.25
 # Other compounds of the line from which a shift that all of them share is known.
 _LEAST_COMPOUNDS = 3
+_ON_A_PLATE = ["plate", "batch", "line"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,47 @@ def apart(values: pl.DataFrame, line: str, compound: str) -> Apart | None:
             words = f"vehicle wells of line {line} lie in {axis} {named}, treated wells do not"
             return Apart(words, False, _shared(of_line, compound))
     return None
+
+
+def lie_apart(wells: pl.DataFrame, plate_shape: tuple[int, int] | None = None) -> pl.DataFrame:
+    """How treated wells lie beside the vehicle wells of their line: one row per compound and plate.
+
+    Parameters
+    ----------
+    wells
+        Well table with `plate`; without a column `well` nothing is known of places.
+    plate_shape
+        Rows and columns of the plates; the smallest that hold all wells if not given.
+
+    Returns
+    -------
+    plate, batch, line, compound and `apart`: "edge" where the shares of wells at the edge differ by
+    half or more, "column" or "row" where vehicle and treated wells share none, else "".
+    """
+    keys = [*_ON_A_PLATE, "compound"]
+    schema = pl.Schema(dict.fromkeys((*keys, "apart"), pl.String()))
+    if "well" not in wells.columns or wells.is_empty():
+        return pl.DataFrame(schema=schema)
+    placed = with_edge(wells, plate_shape).filter(pl.col("at_edge").is_not_null())
+    lie = [Well.parse(name) for name in placed["well"]]
+    placed = placed.with_columns(
+        pl.Series("row", [w.row for w in lie], dtype=pl.Int64),
+        pl.Series("column", [w.column for w in lie], dtype=pl.Int64),
+        pl.col("at_edge").cast(pl.Float64),
+    )
+    parts = (pl.col("at_edge").mean(), pl.col("row").unique(), pl.col("column").unique())
+    vehicle = placed.filter(control="vehicle").group_by(_ON_A_PLATE).agg(parts)
+    treated = placed.filter(control="none").group_by(keys).agg(parts)
+    joined = treated.join(vehicle, on=_ON_A_PLATE, how="inner", suffix="_vehicle", nulls_equal=True)
+    kinds = [
+        "edge"
+        if abs(r["at_edge"] - r["at_edge_vehicle"]) >= _APART
+        else next(
+            (axis for axis in ("column", "row") if not {*r[axis]} & {*r[f"{axis}_vehicle"]}), ""
+        )
+        for r in joined.iter_rows(named=True)
+    ]
+    return joined.select(*keys, pl.Series("apart", kinds, dtype=pl.String)).cast(schema)
 
 
 def _place(name: str) -> Well | None:

@@ -23,6 +23,7 @@ import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WellStatus
+from phenotypes.plates.vehicle_places import lie_apart
 from phenotypes.statistics.hill import MIN_VEHICLES
 
 CONDITION = ("line", "compound", "dose_molar", "control")
@@ -48,6 +49,7 @@ SCHEMA = {
     "n_vehicle": pl.Int64(),
     "n_floored": pl.Int64(),
     "vehicles": pl.String(),
+    "apart": pl.String(),
 }
 REFUSED = {
     "plate": pl.String(),
@@ -67,7 +69,11 @@ def measurable(phenotypes: Sequence[str], pixel_size_um: float) -> list[str]:
 
 
 def plate_effects(
-    wells: pl.DataFrame, phenotypes: Sequence[str], *, min_vehicles: int = MIN_VEHICLES
+    wells: pl.DataFrame,
+    phenotypes: Sequence[str],
+    *,
+    min_vehicles: int = MIN_VEHICLES,
+    plate_shape: tuple[int, int] | None = None,
 ) -> pl.DataFrame:
     """Average wells to conditions: one row per plate × condition × phenotype, columns of SCHEMA.
 
@@ -80,13 +86,17 @@ def plate_effects(
         Well columns that can respond.
     min_vehicles
         Treated wells relative to fewer vehicle wells of their line, batch and plate have no effect.
+    plate_shape
+        Rows and columns of the plates, for what lies at the edge; the smallest that hold all wells
+        if not given.
 
     Returns
     -------
     Table with `response` (% of vehicle, or difference), `effect` (log2 ratio, or difference) with
     its standard `error` between wells of both arms (delta method; the vehicle's scatter where there
     is one well; null where there is neither), `level` and `level_sd` (the phenotype itself),
-    counts, and `vehicles`, the names of what was averaged as vehicle. `plate_refusals` lists what
+    counts, `vehicles`, the names of what was averaged as vehicle, and `apart`, how vehicle and
+    treated wells lie apart (`phenotypes.plates.vehicle_places`). `plate_refusals` lists what
     has no row.
 
     Examples
@@ -99,8 +109,14 @@ def plate_effects(
     {100.0}
     """
     done = _done(wells)
+    # Only one plate has a shape that can be guessed from its wells.
+    plates = done.partition_by("plate") if "plate" in done.columns else []
+    apart = pl.concat([lie_apart(done.clear()), *(lie_apart(p, plate_shape) for p in plates)])
     return pl.concat(
-        [pl.DataFrame(schema=SCHEMA), *(_effects(_valued(done, name), name) for name in phenotypes)]
+        [
+            pl.DataFrame(schema=SCHEMA),
+            *(_effects(_valued(done, name), name, apart) for name in phenotypes),
+        ]
     ).filter((pl.col("control") == "vehicle") | (pl.col("n_vehicle") >= min_vehicles))
 
 
@@ -158,7 +174,7 @@ def _valued(done: pl.DataFrame, name: str) -> pl.DataFrame:
     return done.filter(pl.col(name).is_not_null() & pl.col(name).cast(pl.Float64).is_finite())
 
 
-def _effects(done: pl.DataFrame, name: str) -> pl.DataFrame:
+def _effects(done: pl.DataFrame, name: str, apart: pl.DataFrame) -> pl.DataFrame:
     value = pl.col(name).cast(pl.Float64)
     cells = (
         pl.col("nuclei_count").sum() if "nuclei_count" in done.columns else pl.lit(None, pl.Int64)
@@ -181,7 +197,7 @@ def _effects(done: pl.DataFrame, name: str) -> pl.DataFrame:
     )
     joined = conditions.join(
         vehicle, on=_GROUP, how="inner", maintain_order="left", nulls_equal=True
-    )
+    ).join(apart, on=[*_GROUP, "compound"], how="left", maintain_order="left", nulls_equal=True)
     treated_error = pl.coalesce("level_sd", "sd") / pl.col("n_wells").sqrt()
     vehicle_error = pl.col("sd") / pl.col("n_vehicle").sqrt()
     effect = response = pl.col("level") - pl.col("mean")
@@ -203,4 +219,5 @@ def _effects(done: pl.DataFrame, name: str) -> pl.DataFrame:
         error.alias("error"),
         floored.alias("n_floored"),
         pl.lit(name).alias("phenotype"),
+        pl.when(pl.col("control") == "none").then("apart").fill_null("").alias("apart"),
     ).select(pl.col(column).cast(dtype) for column, dtype in SCHEMA.items())

@@ -13,7 +13,7 @@ donors are not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,7 @@ def across_lines_table(
     genes: Mapping[str, str],
     healthy: frozenset[str],
     unknown: Mapping[str, str] | None = None,
+    placed: Set[tuple[str, str, str]] = frozenset(),
 ) -> pl.DataFrame:
     """Combine lines: one row per compound × phenotype × group of lines.
 
@@ -105,6 +106,9 @@ def across_lines_table(
     unknown
         Line ► what is known of it, for lines that may be healthy or not: no statement is made over
         them, and they are in no other group.
+    placed
+        (phenotype, line, compound) whose effect may be that of the vehicle's place. Where most
+        lines of a group are among them, no number is given.
     """
     unknown = unknown or {}
     # A screen has thousands of groups of a few dozen numbers: tables would cost more time than the
@@ -155,6 +159,10 @@ def across_lines_table(
             if group == UNKNOWN:
                 asked.append(row | _unknown_health(lines, unknown, donors))
                 continue
+            held = [n for n in lines if (name, n, compound) in placed]
+            if 2 * len(held) > len(lines):
+                asked.append(row | _place_unknown(lines, held, donors))
+                continue
             of_line = {n: cells[str(name), str(compound), n] for n in lines if tested[n]}
             rows.append(row)
             members.append(_group(of_line, donors))
@@ -188,6 +196,17 @@ def _unknown_health(
     return {
         "status": CompoundStatus.HEALTH_UNKNOWN,
         "reason": f"whether {', '.join(unknown[n] for n in lines)} is healthy is not known; {ASK}",
+        "n_lines": len(lines),
+        "n_donors": len({donors.get(n, n) for n in lines}),
+    }
+
+
+def _place_unknown(lines: Sequence[str], held: Sequence[str], donors: Mapping[str, str]) -> Row:
+    """Columns of lines whose vehicle wells lie apart from the treated ones."""
+    return {
+        "status": CompoundStatus.CONFOUNDED_WITH_POSITION,
+        "reason": f"in {len(held)} of {len(lines)} lines the place of the vehicle wells could have"
+        " made the effect; lay vehicle among the treated wells (plate-map new)",
         "n_lines": len(lines),
         "n_donors": len({donors.get(n, n) for n in lines}),
     }

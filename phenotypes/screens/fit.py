@@ -26,12 +26,14 @@ from phenotypes.columns.statuses import (
     ScreenStatus,
 )
 from phenotypes.plates.normalise import unit_of
+from phenotypes.screens.curve_tests import with_curve_tests
 from phenotypes.screens.donors import across_lines_table
 from phenotypes.screens.effect_doses import dose_ranges, effect_doses
 from phenotypes.screens.hits import judged_rows, with_screen_tests
 from phenotypes.screens.lines import line_effects
 from phenotypes.screens.moderated import best_doses, with_moderated_tests, with_tests_over_doses
 from phenotypes.screens.parts import ScreenParts, parts_of
+from phenotypes.screens.places import judged_places
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
 from phenotypes.screens.vehicles import odd_batches, vehicles_of
 from phenotypes.screens.windows import windows_of
@@ -242,6 +244,7 @@ def fit_parts(
                 partner,
                 settings.robust_curves,
                 software_version,
+                compound in settings.effect_dose,
             )
             digest = screen_row.digest()
             fitted = known.get(digest)
@@ -271,8 +274,15 @@ def fit_parts(
         else pl.DataFrame(schema={"line": pl.String})
     )
     table = conform(table, "screen")
+    table, best = judged_places(
+        with_curve_tests(table, ladders, batches), best_doses(lines), ladders
+    )
     table = with_q_values(table, ["phenotype"], of="curve_")
-    table = judged_rows(with_screen_tests(table, at_dose, best_doses(lines)), facts.healthy)
+    placed = table.filter(pl.col("status") == ScreenStatus.CONFOUNDED_WITH_POSITION).select(
+        "phenotype", "line", "compound"
+    )
+    tested = at_dose.join(placed, on=placed.columns, how="anti")
+    table = judged_rows(with_screen_tests(table, tested, best), facts.healthy)
     table = _with_plates(table, plates, quality, provenance, software_version)
     compounds = across_lines_table(
         at_dose,
@@ -282,6 +292,7 @@ def fit_parts(
         genes=facts.genes,
         healthy=facts.healthy,
         unknown=facts.unknown,
+        placed=set(placed.rows()),
     )
     described = lines.with_columns(
         pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"),

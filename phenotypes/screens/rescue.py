@@ -6,10 +6,15 @@ batch means. Where the interval of the window, µ(isogenic, vehicle) − µ(dise
 0, the phenotype is `not_expressed` and ρ is undefined, not 0. ρ is reported with the interaction,
 the effect on the disease line less that on the isogenic line: a drug that moves both alike is
 trophic.
+
+A drug may rescue at a middle dose and kill at the highest, so ρ is of the dose that moves the
+disease line most towards its control (`best_dose`). It was chosen for its effect: its intervals
+hold for all doses that were looked at at once (Šidák, as for effects).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +24,7 @@ from scipy import stats
 from phenotypes.columns.statuses import RescueStatus
 
 OVERSHOOT, LOST_CELLS = 1.2, 0.20
+MIN_BATCHES = 2
 LIKELY = 0.9
 
 
@@ -71,6 +77,7 @@ def rescue(
     window: ArrayLike,
     isogenic: ArrayLike | None = None,
     live_ratio: float | None = None,
+    n_doses: int = 1,
 ) -> Rescue:
     """Estimate the rescue from batch means, one entry per batch in which all were measured.
 
@@ -86,9 +93,13 @@ def rescue(
     live_ratio
         Live cells under the drug / under vehicle, for the flag; None where they were not counted,
         which is flagged too.
+    n_doses
+        Doses of which this one was chosen for its effect. The intervals of ρ and of the interaction
+        hold for all of them at once.
     """
+    confidence = 0.95 ** (1 / n_doses)
     effect, gap = np.asarray(drug, float), np.asarray(window, float)
-    if len(effect) < 2:
+    if len(effect) < MIN_BATCHES:
         return Rescue(
             RescueStatus.TOO_FEW_BATCHES,
             f"{len(effect)} batch in which drug, vehicle and isogenic control were all measured; 2"
@@ -128,7 +139,7 @@ def rescue(
         )
     else:
         difference = (effect - isogenic_effect)[both]
-        least, most = mean_interval(difference)
+        least, most = mean_interval(difference, confidence)
         result = replace(
             result,
             interaction=float(difference.mean()),
@@ -149,12 +160,13 @@ def rescue(
         flags.append("loss of cells not assessed: live_density is not among the phenotypes")
     elif live_ratio < 1 - LOST_CELLS:
         flags.append(f"{1 - live_ratio:.0%} of live cells are lost")
-    ratio = fieller(effect, gap)
+    ratio = fieller(effect, gap, confidence)
     if ratio is None:
         return replace(
             result,
             status=RescueStatus.UNBOUNDED,
-            reason="the window is too uncertain for a ratio to it",
+            reason="the window is too uncertain for a ratio to it"
+            + (f" that holds at all of {n_doses} doses" if n_doses > 1 else ""),
             flags=tuple(flags),
         )
     rho, low, high = ratio
@@ -163,11 +175,54 @@ def rescue(
     return replace(result, status=RescueStatus.OK, rho=rho, low=low, high=high, flags=tuple(flags))
 
 
-def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean of batch values, by Student's t."""
-    half_width = float(
-        stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    )
+def best_dose(
+    effects: Mapping[float, Mapping[str, float]],
+    gaps: Mapping[str, float],
+    live: Mapping[float, float],
+) -> tuple[float, int, int] | None:
+    """Find the dose that moves a disease line most towards its isogenic control.
+
+    Parameters
+    ----------
+    effects
+        Dose ► batch ► effect on the disease line.
+    gaps
+        Batch ► isogenic vehicle − disease vehicle.
+    live
+        Dose ► live cells under the drug / under vehicle, where they were counted. Doses that lose
+        more than LOST_CELLS are left out as long as there are others.
+
+    Returns
+    -------
+    (dose, doses looked at, doses left out), or None without a dose in two batches with a gap. The
+    mean effect counts times the root of its batches: all doses are taken to scatter alike, since
+    few batches hardly tell.
+
+    Examples
+    --------
+    >>> effects = {1e-6: {"b1": 0.5, "b2": 0.4}, 1e-5: {"b1": -0.2, "b2": -0.3}}
+    >>> best_dose(effects, {"b1": 1.0, "b2": 1.0}, {})
+    (1e-06, 2, 0)
+    """
+    measured = {
+        dose: values
+        for dose, by_batch in effects.items()
+        if len(values := [e for b, e in by_batch.items() if b in gaps]) >= MIN_BATCHES
+    }
+    alive = {d: v for d, v in measured.items() if live.get(d, 1.0) >= 1 - LOST_CELLS}
+    looked_at = alive or measured
+    if not looked_at:
+        return None
+    batches = {b for d in looked_at for b in effects[d] if b in gaps}
+    towards = np.sign(np.mean([gaps[b] for b in sorted(batches)]))
+    score = {d: towards * float(np.mean(v)) * np.sqrt(len(v)) for d, v in looked_at.items()}
+    return max(score, key=lambda d: (score[d], -d)), len(looked_at), len(measured) - len(looked_at)
+
+
+def mean_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of batch values, by Student's t."""
+    quantile = stats.t.ppf(0.5 + confidence / 2, len(values) - 1)
+    half_width = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
     return float(values.mean() - half_width), float(values.mean() + half_width)
 
 

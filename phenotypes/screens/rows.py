@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import LineWindowStatus, RescueStatus, ScreenStatus
-from phenotypes.screens.rescue import Rescue, rescue
+from phenotypes.screens.rescue import LOST_CELLS, Rescue, best_dose, rescue
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.hill import DoseResponse
 
@@ -34,6 +34,7 @@ class Cells:
 
     vehicles: tuple[str, ...]
     batch: tuple[str, ...]
+    apart: tuple[str, ...]
     dose: Real
     effect: Real
     response: Real
@@ -46,6 +47,10 @@ class Cells:
     def effects_at(self, dose: float) -> dict[str, float]:
         """Batch ► effect at a dose."""
         return {self.batch[i]: float(self.effect[i]) for i in np.flatnonzero(self.dose == dose)}
+
+    def by_dose(self) -> dict[float, dict[str, float]]:
+        """Dose ► batch ► effect."""
+        return {float(d): self.effects_at(float(d)) for d in np.unique(self.dose)}
 
     def fingerprint(self) -> bytes:
         """Bytes to digest: rounded, since the order of plates changes the last digits of a sum."""
@@ -78,6 +83,8 @@ def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
     )
     names = ordered.select(keys).rows()
     batch, vehicles = ordered["batch"].to_list(), ordered["vehicles"].to_list()
+    known = "apart" in ordered.columns
+    apart = ordered["apart"].to_list() if known else [""] * len(ordered)
     columns = [
         ordered[c].cast(pl.Float64).fill_null(np.nan).to_numpy()
         for c in (
@@ -93,7 +100,10 @@ def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
     ]
     return {
         names[i]: Cells(
-            tuple(sorted(set(vehicles[i:j]))), tuple(batch[i:j]), *(c[i:j] for c in columns)
+            tuple(sorted(set(vehicles[i:j]))),
+            tuple(batch[i:j]),
+            tuple(apart[i:j]),
+            *(c[i:j] for c in columns),
         )
         for i, j in pairwise(edges)
     }
@@ -152,6 +162,8 @@ class ScreenRow:
     partner: str
     robust: bool = False
     version: str = ""
+    # Whether `dose` is the screen's own choice, made without looking at effects.
+    chosen: bool = False
 
     def digest(self) -> str:
         """SHA-256 of the inputs."""
@@ -164,6 +176,7 @@ class ScreenRow:
             self.dose_range,
             self.partner,
             self.robust,
+            self.chosen,
         )
         digest = hashlib.sha256(repr(parts).encode())
         for cells in (self.ladder, self.isogenic, self.live):
@@ -253,30 +266,41 @@ class ScreenRow:
                 "rescue_status": RescueStatus.NO_PAIR,
                 "rescue_reason": "the registry names no isogenic partner",
             }
-        if self.gaps is None or self.dose is None:
-            reason = (
-                f"no plate has vehicle wells with a value of both {self.partner} and this line, or"
-                " the value is 0"
-            )
-            reason = reason if self.gaps is None else "lines were given no dose in common"
+        if self.gaps is None:
             return {
                 "window_status": LineWindowStatus.TOO_FEW_BATCHES,
                 "rescue_status": RescueStatus.TOO_FEW_BATCHES,
-                "rescue_reason": reason,
+                "rescue_reason": f"no plate has vehicle wells with a value of both {self.partner}"
+                " and this line, or the value is 0",
             }
-        drug, gaps = self.ladder.effects_at(self.dose), self.gaps
-        other = {} if self.isogenic is None else self.isogenic.effects_at(self.dose)
-        shared = [b for b in drug if b in gaps]
-        live_effects = (
-            list(self.live.effects_at(self.dose).values()) if self.live is not None else []
-        )
+        live = {} if self.live is None else self.live.by_dose()
+        ratios = {d: float(2 ** np.mean(list(v.values()))) for d, v in live.items()}
+        dose, looked_at, left_out = self._rescue_dose(ratios)
+        drug = self.ladder.effects_at(dose)
+        other = {} if self.isogenic is None else self.isogenic.effects_at(dose)
+        shared = [b for b in drug if b in self.gaps]
         outcome = rescue(
             [drug[b] for b in shared],
-            [gaps[b] for b in shared],
+            [self.gaps[b] for b in shared],
             [other.get(b, np.nan) for b in shared],
-            float(2 ** np.mean(live_effects)) if live_effects else None,
+            ratios.get(dose),
+            looked_at,
         )
-        return _rescue_columns(outcome)
+        columns = _rescue_columns(outcome)
+        if left_out:
+            remark = f"{left_out} dose(s) that lose over {LOST_CELLS:.0%} of live cells left out"
+            columns["rescue_reason"] = "; ".join(
+                filter(None, (str(columns["rescue_reason"]), remark))
+            )
+        return columns | {"rescue_dose_molar": dose if outcome.rho is not None else None}
+
+    def _rescue_dose(self, live: Mapping[float, float]) -> tuple[float, int, int]:
+        """(dose, doses looked at, doses left out): the screen's choice, or the best of all."""
+        if self.dose is not None and self.chosen:
+            return self.dose, 1, 0
+        best = best_dose(self.ladder.by_dose(), self.gaps or {}, live)
+        # Without a dose in two batches with a gap: any one, for the reason.
+        return best or (float(self.ladder.dose.max()), 1, 0)
 
 
 def _rescue_columns(outcome: Rescue) -> Row:

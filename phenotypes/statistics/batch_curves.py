@@ -248,6 +248,7 @@ def _curve(
         design.gaps,
         steps,
         at_slope_bound(hill),
+        lambda side, tested: design.separation(scaled, side, tested),
         between=between,
         batch_degrees=max(groups - 1, 1),
     )

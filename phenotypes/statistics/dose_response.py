@@ -256,6 +256,7 @@ def _hill(
         plane.gaps,
         steps,
         at_slope_bound(hill),
+        lambda side, tested: plane.separation(centred, side, tested),
         lambda t: total - plane.explained_at(centred, t),
     )
     tested = np.log10(x[x > 0])

@@ -5,11 +5,11 @@ Interval: all log10 EC50 whose best curve costs no more residual variance than S
 doses may lie anywhere between them, so its interval is the gap.
 
 Selection: an EC50 is published where the curve with half of its effect at the outermost tested
-dose is rejected. Estimates that pass such a rule by luck lie too far inside, and their ordinary
-interval misses. The end on that side is therefore the one that holds among the curves that pass:
-with `margin` by which the rule is passed (in standard errors), u solves Φ(−u) / Φ(margin − u) =
-0.025 (a normal estimate truncated at the rule). Far from the rule that is 1.96. Where that end is
-open, nothing is published but the ordinary interval.
+dose, or beyond, lies INSIDE standard errors or more away. Estimates that pass such a rule by luck
+lie too far inside, and so does the distance that they show. The end on that side is therefore the
+one that holds among the estimates that pass: an EC50 is possible whose estimate lies r standard
+errors away if Φ(−r) / Φ(δ − INSIDE) ≥ 0.025, where δ is the distance to the outermost dose that
+this EC50 would show without noise, not the distance that was seen. Far from the rule r is 1.96.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ Real = NDArray[np.float64]
 ALPHA = 0.05
 # Standard errors between the EC50 and the outermost tested dose from which it is published; chosen
 # by `benchmarks/inference/curves.py`.
-INSIDE = 1.5
+INSIDE = 2.5
+# Distance from which the rule changes nothing any more.
 _FAR = 6.0
+_PLAIN = float(special.ndtri(1 - ALPHA / 2))
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Profile:
     `variance` is that of a point about its curve, on `degrees` degrees of freedom; `between` is the
     standard error (decades) by the scatter of batches on `batch_degrees`, 0 where it is not used.
     `cliff`: the slope is at its bound, so that the whole gap around the estimate is possible.
+    `separation(side, tested)` gives for each point of the grid the sum of squares between its best
+    curve and the nearest one whose log10 EC50 is `tested` or beyond it.
     `exact` gives the cost between the points of the grid; without it the grid is interpolated.
     """
 
@@ -50,6 +54,7 @@ class Profile:
     gaps: Real
     steps: Real
     cliff: bool
+    separation: Callable[[int, float], Real]
     exact: Callable[[float], float] | None = None
     between: float = 0.0
     batch_degrees: float = 1.0
@@ -60,51 +65,66 @@ class Profile:
         The signed root of the likelihood ratio, or the distance by the scatter between batches
         where that is less. Both count as normal: divided by how much wider Student's t is.
         """
-        points = np.sqrt(np.maximum(cost - self.least, 0.0) / max(self.variance, 1e-300))
+        return self._scaled(cost - self.least, theta - self.best)
+
+    def _scaled(self, squares: Real, decades: Real) -> Real:
+        """Standard errors (n,) of sums of squares and distances between curves."""
+        points = np.sqrt(np.maximum(squares, 0.0) / max(self.variance, 1e-300))
         points = points / _wider(self.degrees)
         if self.between <= 0:
             return np.asarray(points)
-        batches = np.abs(theta - self.best) / self.between / _wider(self.batch_degrees)
+        batches = np.abs(decades) / self.between / _wider(self.batch_degrees)
         return np.asarray(np.minimum(points, batches))
 
-    def end(self, side: int, level: float) -> float | None:
-        """Farthest log10 EC50 below (side −1) or above (1) the estimate within `level` SE of it.
+    def levels(self, side: int, tested: float) -> Real:
+        """Standard errors (n,) within which each EC50 of the grid is possible, having passed."""
+        expected = self._scaled(self.separation(side, tested), self.theta - tested)
+        beyond = self.theta >= tested if side > 0 else self.theta <= tested
+        passes = special.ndtr(np.where(beyond, 0.0, expected) - INSIDE)
+        return np.asarray(-special.ndtri(ALPHA / 2 * passes))
 
-        Gaps that may hold a cliff belong to it whole. None where there is no end.
+    def end(self, side: int, levels: Real) -> float | None:
+        """Farthest possible log10 EC50 below (side −1) or above (1) the estimate.
+
+        `levels` (n,) are standard errors per point of the grid. Gaps that may hold a cliff belong
+        to it whole. None where there is no end.
         """
-        if not np.isfinite(level):
-            return None
         beyond = self.theta > self.best if side > 0 else self.theta < self.best
         grid, cost = self.theta[beyond][::side], self.cost[beyond][::side]
-        excess = self.errors(grid, cost) - level
+        excess = self.errors(grid, cost) - levels[beyond][::side]
         inside = np.flatnonzero(excess <= 0)
         first = int(inside[-1]) + 1 if len(inside) else 0
-        while first < len(grid) and self._excess(float(grid[first]), level, excess[first]) <= 0:
+        while first < len(grid) and self._excess(float(grid[first]), levels, excess[first]) <= 0:
             first += 1
         if first == len(grid):
             return None
         inner = self.best if first == 0 else float(grid[first - 1])
         outer = float(grid[first])
         if self.exact is not None:
-            found = float(
-                optimize.brentq(lambda t: self._excess(t, level, 0.0), inner, outer, xtol=1e-5)
+            end = float(
+                optimize.brentq(lambda t: self._excess(t, levels, 0.0), inner, outer, xtol=1e-5)
             )
         else:
-            least = -level if first == 0 else float(excess[first - 1])
-            found = inner + least / (least - float(excess[first])) * (outer - inner)
-        return self._with_gaps(side, found, level)
+            least = -self._level(inner, levels) if first == 0 else float(excess[first - 1])
+            end = inner + least / (least - float(excess[first])) * (outer - inner)
+        return self._with_gaps(side, end, levels)
 
-    def _excess(self, theta: float, level: float, on_grid: float) -> float:
+    def _level(self, theta: float, levels: Real) -> float:
+        return float(np.interp(theta, self.theta, levels))
+
+    def _excess(self, theta: float, levels: Real, on_grid: float) -> float:
         if self.exact is None:
             return on_grid
+        level = self._level(theta, levels)
         if theta == self.best:
             return -level
         cost = np.array([self.exact(theta)])
         return float(self.errors(np.array([theta]), cost)[0]) - level
 
-    def _with_gaps(self, side: int, end: float, level: float) -> float | None:
+    def _with_gaps(self, side: int, end: float, levels: Real) -> float | None:
         """Take in whole gaps between doses in which a cliff fits as well."""
         around = (self.gaps[:, 0] <= self.best) & (self.best <= self.gaps[:, 1])
+        level = np.interp(self.gaps[:, 1 if side > 0 else 0], self.theta, levels)
         bound = self.variance * (level * _wider(self.degrees)) ** 2
         possible = (self.steps - self.least <= bound) | (self.cliff & around)
         if possible.any():
@@ -136,36 +156,19 @@ class Ec50Interval:
 
 def ec50_interval(profile: Profile, lowest: float, highest: float) -> Ec50Interval:
     """Interval of log10 EC50 with the log10 of the lowest and highest tested doses."""
-    margins = [
-        profile.distance(side, tested) - INSIDE for side, tested in ((-1, lowest), (1, highest))
-    ]
-    low, high = (
-        profile.end(side, _selected(margin)) for side, margin in zip((-1, 1), margins, strict=True)
-    )
-    above, below = low is not None, high is not None
+    plain = np.full(len(profile.theta), _PLAIN)
+    ends: list[float | None] = []
+    for side, tested in ((-1, lowest), (1, highest)):
+        distance = profile.distance(side, tested)
+        levels = profile.levels(side, tested) if distance < _FAR else plain
+        ends.append(profile.end(side, levels) if distance >= INSIDE else None)
+    above, below = ends[0] is not None, ends[1] is not None
     if not (above and below):
-        low, high = (profile.end(side, _selected(_FAR)) for side in (-1, 1))
-    return Ec50Interval(low, high, above, below)
+        ends = [profile.end(side, plain) for side in (-1, 1)]
+    return Ec50Interval(ends[0], ends[1], above, below)
 
 
 @lru_cache(maxsize=256)
 def _wider(degrees: float) -> float:
     """How much wider Student's t is than the normal distribution, at their 97.5 % quantiles."""
     return float(special.stdtrit(degrees, 1 - ALPHA / 2) / special.ndtri(1 - ALPHA / 2))
-
-
-def _selected(margin: float) -> float:
-    """Normal deviate of the end among estimates that pass by `margin`; 1.96 far from the rule."""
-    margins, deviates = _truncated()
-    return float(np.interp(margin, margins, deviates, left=np.inf))
-
-
-@lru_cache(maxsize=1)
-def _truncated() -> tuple[Real, Real]:
-    """Margins, and for each the deviate u with Φ(−u) / Φ(margin − u) = 0.025."""
-    margins = np.linspace(0.2, _FAR, 59)
-
-    def excess(u: float, margin: float) -> float:
-        return float(special.log_ndtr(-u) - special.log_ndtr(margin - u) - np.log(ALPHA / 2))
-
-    return margins, np.array([optimize.brentq(excess, 0.5, 40.0, (m,)) for m in margins])

@@ -227,6 +227,19 @@ class Plane:
             slopes = np.linspace(slopes[max(j - 1, 0)], slopes[min(j + 1, len(slopes) - 1)], 9)
         return float(explained.max())
 
+    def separation(self, centred: Real, side: int, tested: float) -> Real:
+        """Sum of squares (θ,) between the best curve of each log10 EC50 and the nearest outside.
+
+        Outside: EC50s at `tested` or beyond it, above (side 1) or below (−1). 0 for these.
+        """
+        projected = self.unit @ centred
+        best = np.abs(projected).argmax(axis=1)
+        rows = np.arange(len(self.theta))
+        curves = projected[rows, best][:, None] * self.unit[rows, best]
+        outside = self.theta >= tested if side > 0 else self.theta <= tested
+        shared = (curves @ self.unit[outside].reshape(-1, len(self.x)).T) ** 2
+        return np.asarray(np.maximum((curves**2).sum(axis=1) - shared.max(axis=1), 0.0))
+
     def best(self, explained: Real) -> tuple[float, float]:
         """(log10 EC50, ln h) of the grid point that explains most, h within HILL_BOUNDS."""
         within = explained[:, : self.n_hills]

@@ -93,12 +93,15 @@ def test_donors_are_combined(rescued):
 
 
 def test_a_loss_of_cells_is_flagged_beside_a_rescue():
-    found = row(
-        fitted(wells(span={"nc_log2_aggregate": 0.4, "live_density": -0.6})),
-        "S1",
-        "nc_log2_aggregate",
-    )
+    """Doses that lose over a fifth of live cells are not asked, unless the screen names one."""
+    table = wells(span={"nc_log2_aggregate": 0.4, "live_density": -0.6})
+    found = row(fitted(table), "S1", "nc_log2_aggregate")
     assert found["rescue_status"] == "ok"
+    assert found["rescue_dose_molar"] < 1e-6
+    assert states("rescue.doses_left_out", found["rescue_reason"], count=4)
+    named = ScreenSettings(effect_dose={"x": DOSES[-1]})
+    found = row(fitted(table, settings=named), "S1", "nc_log2_aggregate")
+    assert (found["rescue_status"], found["rescue_dose_molar"]) == ("ok", DOSES[-1])
     assert states("rescue.live_cells_lost", found["rescue_reason"], share="57%")
     toxic = row(fitted(wells(span={"live_density": -0.6})), "S1", "live_density")
     assert toxic["hit"] is True

@@ -88,7 +88,7 @@ def test_vehicle_wells_of_other_plates_are_not_counted():
             pl.concat([plates[0], *(p.filter(pl.col("control") == "vehicle") for p in plates[1:])])
         ).to_dicts()[0]
         covered += row["effect_low"] <= 0 <= row["effect_high"]
-    assert covered >= 0.90 * 150
+    assert 0.90 * 150 <= covered <= 0.99 * 150
 
 
 def test_batches_without_scatter_are_no_test():

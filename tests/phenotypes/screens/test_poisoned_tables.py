@@ -222,8 +222,8 @@ def fit(table, **more):
 
 def same_screen(clean, spoiled, where=None):
     """But for what compares a row with all others of its phenotype: q, hit, borrowed variances."""
-    compared = cs.starts_with("moderat", "prior_", "best_", "responder") | cs.by_name(
-        "q_value", "curve_q_value", "hit"
+    compared = cs.starts_with("moderat", "prior_", "best_", "responder", "curve_") | cs.by_name(
+        "q_value", "hit"
     )
     rows = [table.responses.select(~compared) for table in (clean, spoiled)]
     same(*rows, where)

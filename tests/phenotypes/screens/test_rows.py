@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from phenotypes.screens.rows import Cells, ScreenRow, cells_of, curve_of, points_of
 from phenotypes.statistics.batch_curves import fit_batches
@@ -131,10 +132,10 @@ def test_a_line_without_a_partner_or_a_gap_has_no_rescue_and_says_why():
 
     assert status() == ("no_pair", "no_pair")
     assert status(partner="S1-iso") == ("too_few_batches", "too_few_batches")
-    assert status(partner="S1-iso", gaps={"b0": 1.0}, dose=None) == (
-        "too_few_batches",
-        "too_few_batches",
-    )
+    assert status(partner="S1-iso", gaps={"b0": 1.0}) == ("too_few_batches", "too_few_batches")
+    # Lines without a common dose have a rescue each.
+    own = status(partner="S1-iso", gaps={"b0": -0.6, "b1": -0.61}, dose=None)
+    assert own == ("expressed", "ok")
 
 
 def test_a_rescue_is_over_the_batches_that_have_a_gap():
@@ -147,6 +148,54 @@ def test_a_rescue_is_over_the_batches_that_have_a_gap():
         assert fitted[name] == without[name]
     # Effects of −0.30, −0.31, −0.32 of gaps of −0.60, −0.62, −0.64: half of each.
     assert fitted["rescue"] == pytest.approx(0.5)
+    assert fitted["rescue_dose_molar"] == DOSES[-1]
+
+
+def bell(*batches, top=-2.0):
+    """Works at the third of four doses and harms at the highest; the vehicles differ by 0.6."""
+    own = ladder(*batches)
+    levels = {DOSES[0]: 0.0, DOSES[1]: 0.1, DOSES[2]: 0.5, DOSES[3]: top}
+    noise = np.random.default_rng(1).normal(0, 0.01, len(own.dose))
+    return replace(own, effect=np.array([levels[d] for d in own.dose]) + noise)
+
+
+GAPS = {f"b{i}": g for i, g in enumerate((0.6, 0.61, 0.59, 0.6, 0.62))}
+
+
+def test_a_rescue_at_a_middle_dose_is_seen_although_the_highest_harms():
+    own = bell(*GAPS)
+    fitted = row(own, partner="S1-iso", gaps=GAPS).fit()
+    assert (fitted["rescue_status"], fitted["rescue_dose_molar"]) == ("ok", DOSES[2])
+    assert fitted["rescue"] == pytest.approx(0.5 / 0.604, rel=0.02)
+    # The dose was chosen for its effect: the interval is that of four doses at once.
+    chosen = row(own, partner="S1-iso", gaps=GAPS, dose=DOSES[2], chosen=True).fit()
+    width = [f["rescue_high"] - f["rescue_low"] for f in (fitted, chosen)]
+    assert chosen["rescue"] == fitted["rescue"]
+    # Student's t of 4 degrees of freedom at 1 − 0.95^(1/4) over that at 5 %: 4.3026 / 2.7764.
+    quantiles = stats.t.isf((1 - 0.95 ** np.array([0.25, 1.0])) / 2, 4)
+    assert width[0] / width[1] == pytest.approx(quantiles[0] / quantiles[1], rel=0.02)
+
+
+def test_the_screens_own_dose_is_the_rescues_too():
+    fitted = row(bell(*GAPS), partner="S1-iso", gaps=GAPS, chosen=True).fit()
+    assert fitted["rescue_dose_molar"] == DOSES[3]
+    assert fitted["rescue"] < -3
+
+
+def test_doses_that_lose_cells_are_left_out_of_the_choice_and_counted():
+    own = bell(*GAPS, top=0.9)
+    live = ladder(*GAPS)
+    dying = replace(live, effect=np.where(live.dose == DOSES[3], -2.0, 0.0))
+    fitted = row(own, partner="S1-iso", gaps=GAPS, live=dying).fit()
+    assert fitted["rescue_dose_molar"] == DOSES[2]
+    assert states("rescue.doses_left_out", str(fitted["rescue_reason"]), count=1)
+    without = row(own, partner="S1-iso", gaps=GAPS).fit()
+    assert without["rescue_dose_molar"] == DOSES[3]
+    # Where all doses kill there is nothing to choose from, and the row says so.
+    all_die = row(own, partner="S1-iso", gaps=GAPS, live=replace(live, effect=live.dose * 0 - 2))
+    found = all_die.fit()
+    assert found["rescue_dose_molar"] == DOSES[3]
+    assert states("rescue.live_cells_lost", str(found["rescue_reason"]), share="75%")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +208,7 @@ def test_a_rescue_is_over_the_batches_that_have_a_gap():
         {"dose_range": (DOSES[0], DOSES[1])},
         {"partner": "S1-iso"},
         {"robust": True},
+        {"chosen": True},
         {"isogenic": ladder("b0")},
         {"live": ladder("b0")},
         {"ladder": ladder("b0", "b1", n_wells=4)},

@@ -114,7 +114,8 @@ def test_level_and_moderated_level_hold_where_batches_are_shared(design, batch_s
             moderated.append(crossed_mean(y, ready, common.moderated(own, ready)).p_value < 0.05)
     assert 0.008 <= np.mean(plain) <= 0.085
     assert 0.03 <= np.mean(moderated) <= 0.075
-    assert np.mean(predicted) >= 0.92
+    # With three or four donors it is Student's t of one or two degrees: on the safe side.
+    assert 0.92 <= np.mean(predicted) <= (0.99 if ready.n_donors > 4 else 0.999)
 
 
 def test_donors_as_n_would_call_most_of_these_nulls():

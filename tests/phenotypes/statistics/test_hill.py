@@ -75,6 +75,28 @@ def test_the_mean_response_is_the_integral():
     assert flat.mean_response(1e-8, 1e-4) == pytest.approx(7.0)
 
 
+def test_curves_lie_apart_by_what_no_curve_beyond_the_dose_explains():
+    """Each curve of the grid against all those with half of their effect at 10 µM or beyond."""
+    x = np.concatenate([np.zeros(3), np.repeat(np.geomspace(1e-8, 1e-5, 7), 2)])
+    plane = Plane(x, lambda v: v - v.mean(-1, keepdims=True), 0.2, np.geomspace(0.3, 8, 6))
+    y = plane.centre(5 - 3 * occupancy(x, -6.3, 1.4) + np.random.default_rng(0).normal(0, 0.3, 17))
+    apart = plane.separation(y, 1, -5.0)
+    assert apart[plane.theta >= -5.0] == pytest.approx(0, abs=1e-9)
+    assert (apart >= 0).all()
+    i = int(np.searchsorted(plane.theta, -6.3))
+    fits = [np.polyfit(c, y, 1) for c in plane.unit[i]]
+    best = min(
+        (a * c + b for (a, b), c in zip(fits, plane.unit[i], strict=True)),
+        key=lambda f: float(((y - f) ** 2).sum()),
+    )
+    outside = plane.unit[plane.theta >= -5.0].reshape(-1, len(x))
+    left = min(float(((best - c * (c @ best)) ** 2).sum()) for c in outside)
+    assert apart[i] == pytest.approx(left, rel=1e-6)
+    below = plane.separation(y, -1, -8.0)
+    assert below[0] == pytest.approx(0, abs=1e-9)
+    assert below[i] > 1
+
+
 def test_doses_of_a_share_of_the_effect():
     assert CURVE.effective_dose(0.5) == pytest.approx(10**-6.2)
     assert CURVE.effective_dose(0.9) == pytest.approx(10**-6.2 * 9 ** (1 / 1.4))
