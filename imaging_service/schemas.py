@@ -88,6 +88,29 @@ class Submission(Sent):
     )
 
 
+class NewPlateMap(Sent):
+    """Another map of a plate that was analysed already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plate_map_name: str = Field(
+        description="Name of the file; its ending says the format.", examples=["plate_map.csv"]
+    )
+    plate_map_base64: str = Field(description="The file's bytes.", max_length=28_000_000)
+    plate: str = Field("", max_length=200, description="Barcode in a map of several plates.")
+
+
+class PlateMapVersion(BaseModel):
+    """A version of a plate's map, with the runs that were analysed with it."""
+
+    version: int = Field(description="From 1.")
+    source: str = Field(examples=["plate_map.csv"])
+    author: str
+    created_at: datetime
+    wells: int
+    runs: list[str]
+
+
 class UploadManifest(BaseModel):
     """A scan that is to be uploaded."""
 

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from imaging_service.database.tenants import LOCAL_LAB, LOCAL_PROJECT
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Moment(sa.TypeDecorator[datetime]):
-    """A time in UTC. SQLite stores it without its zone, and Postgres gives it in its own."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """The stored time, with its zone."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+from imaging_service.database.tenants import LOCAL_LAB, LOCAL_PROJECT, Moment, now
 
 
 class PlateRow(SQLModel, table=True):
@@ -39,7 +22,7 @@ class PlateRow(SQLModel, table=True):
     columns: int
     channels: str  # JSON list
     pixel_size_um: float
-    created_at: datetime = Field(default_factory=_now, sa_type=Moment)
+    created_at: datetime = Field(default_factory=now, sa_type=Moment)
 
 
 class RunRow(SQLModel, table=True):
@@ -49,7 +32,8 @@ class RunRow(SQLModel, table=True):
     `attempt` counts how often it was begun.
 
     `revision` is the one of the review that the tables include (1: labels of the segmentation
-    engine); `review_reason` says why the tables could not be corrected.
+    engine); `review_reason` says why the tables could not be corrected. `map_version` is the
+    version of the plate's map; 0 in runs from before versions were counted.
     """
 
     __tablename__ = "run"
@@ -64,10 +48,30 @@ class RunRow(SQLModel, table=True):
     attempt: int = 1
     revision: int = 1
     review_reason: str = ""
+    map_version: int = 0
     n_wells: int
     n_skipped: int
     notes: str = "[]"  # JSON list
-    submitted_at: datetime = Field(default_factory=_now, sa_type=Moment)
+    submitted_at: datetime = Field(default_factory=now, sa_type=Moment)
+
+
+class MapRow(SQLModel, table=True):
+    """A version of what is in a plate's wells: the map's records as JSON, and who gave it."""
+
+    __tablename__ = "plate_map"
+    __table_args__ = (
+        sa.UniqueConstraint("plate_id", "version", name="one_map_a_version"),
+        sa.UniqueConstraint("plate_id", "digest", name="one_version_a_map"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    plate_id: str = Field(foreign_key="plate.id", index=True)
+    version: int
+    digest: str
+    source: str
+    author: str = ""
+    created_at: datetime = Field(default_factory=now, sa_type=Moment)
+    records: str  # JSON list of objects
 
 
 class WellRow(SQLModel, table=True):

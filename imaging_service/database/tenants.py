@@ -21,7 +21,7 @@ def now() -> datetime:
 
 
 class Moment(sa.TypeDecorator[datetime]):
-    """A moment in UTC: SQLite forgets the zone that it was given."""
+    """A time in UTC. SQLite stores it without its zone, and Postgres gives it in its own."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -32,7 +32,9 @@ class Moment(sa.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
         """With its zone."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class LabRow(SQLModel, table=True):

@@ -15,7 +15,7 @@ from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.answers import AskedDep
 from imaging_service.api.problems import described
 from imaging_service.api.routes.review import finished, folder_of
-from imaging_service.api.routes.tables import (
+from imaging_service.api.tables import (
     MEDIA,
     Format,
     FormatQuery,

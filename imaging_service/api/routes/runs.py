@@ -9,10 +9,17 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
-from imaging_service.api.access import ApartDep, LabDep, ProjectDep, SessionDep, SettingsDep
+from imaging_service.api.access import (
+    ApartDep,
+    CallerDep,
+    LabDep,
+    ProjectDep,
+    SessionDep,
+    SettingsDep,
+)
 from imaging_service.api.answers import AskedDep
 from imaging_service.api.problems import described
-from imaging_service.api.routes.tables import (
+from imaging_service.api.tables import (
     LIST_CONTENT,
     Format,
     FormatQuery,
@@ -92,6 +99,7 @@ def submit(
     settings: SettingsDep,
     session: SessionDep,
     apart: ApartDep,
+    caller: CallerDep,
     project: ProjectDep,
     lab: LabDep,
     request: Request,
@@ -109,7 +117,7 @@ def submit(
         settings.roots_of(project, lab),
         seconds=settings.reading_minutes * 60,
     )
-    run = queue_run(settings, record, plan, project)
+    run = queue_run(settings, record, plan, project, caller.name)
     request.state.subject = run
     return read_run(session, find_run(session, run))
 

@@ -19,6 +19,7 @@ from dbos import (
 from sqlmodel import Session, col
 
 from imaging_service import __version__
+from imaging_service.database.maps import map_version
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.errors import NotReady
@@ -59,9 +60,15 @@ def submit_run(settings: Settings, inputs: RunInputs) -> str:
 
 
 def queue_run(
-    settings: Settings, record: RunRecord, plan: PlatePlan, project: str = LOCAL_PROJECT
+    settings: Settings,
+    record: RunRecord,
+    plan: PlatePlan,
+    project: str = LOCAL_PROJECT,
+    author: str = "",
 ) -> str:
     """Write an identified run's record and queue it in a project, as `submit_run` does.
+
+    A map that the plate has not had becomes its next version, given by `author`.
 
     The same plate in two projects is two runs with two copies of the pixels: what one laboratory
     does to its run must not be seen, or undone, by another.
@@ -75,6 +82,14 @@ def queue_run(
         row = session.get(RunRow, record.run_id)
         if row is None:
             row = _new_run(session, record, project, key)
+            row.map_version = map_version(
+                session,
+                key,
+                record.plate_map_digest,
+                record.inputs.plate_map_records,
+                source=record.inputs.plate_map_source,
+                author=author,
+            )
             enqueue(settings, session, row)
         elif row.state in ("failed", "cancelled"):
             # The cause may be gone by now. Wells that are done stay done; the others are tried

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from imaging_service.database.session import find_run, well_rows
-from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow, WellRow
+from imaging_service.database.tables import ClaimRow, MapRow, PlateRow, RunRow, TableRow, WellRow
 from imaging_service.errors import NotFound, NotReady
 from imaging_service.files import write_bytes
 from imaging_service.jobs.durable.holding import no_backup
@@ -101,6 +101,7 @@ def _delete(settings: Settings, session: Session, row: RunRow) -> None:
     session.flush()
     others = session.exec(select(RunRow.id).where(RunRow.plate_id == plate).limit(1)).first()
     if others is None:
+        session.execute(sa.delete(MapRow).where(col(MapRow.plate_id) == plate))
         session.execute(sa.delete(PlateRow).where(col(PlateRow.id) == plate))
     session.commit()
     # After the commit: a kill in between leaves files that no row names, never rows without files.

@@ -213,3 +213,40 @@ def test_a_pattern_that_would_take_for_ever_is_answered(open_scans, submission):
     pattern = {"acquisition": {"file_pattern": "(?P<well>(a|a|.)*)*x"}}
     answer = open_scans.ask("POST", "/runs", json=submission | {"protocol": PROTOCOL | pattern})
     assert code(answer) == (422, "scan_unreadable")
+
+
+def test_a_corrected_map_is_the_plate_s_next_version_and_a_run_of_its_own(open_scans, submission):
+    plate = open_scans.get("/runs/RUN").json()["plate_id"]
+    maps = f"/plates/{plate}/maps"
+    (first,) = open_scans.get(maps).json()
+    assert (first["version"], first["source"], first["runs"]) == (1, "map.csv", [open_scans.run])
+    assert first["wells"] == MAP.count("\n") - 1
+    corrected = MAP.replace("B04,L1,SOD1,x,1,uM", "B04,L1,SOD1,x,3,uM")
+    assert corrected != MAP
+
+    def sent(text):
+        content = base64.b64encode(text.encode()).decode()
+        return {"plate_map_name": "corrected.csv", "plate_map_base64": content}
+
+    answer = open_scans.ask("POST", maps, json=sent(corrected))
+    assert answer.status_code == 202, answer.text
+    made = answer.json()
+    assert (made["version"], made["source"], made["author"]) == (2, "corrected.csv", "local user")
+    (run,) = made["runs"]
+    assert run != open_scans.run
+    assert open_scans.get(f"/runs/{run}").json()["state"] == "queued"
+    # The same content in another file is the version that there was, and its run.
+    again = open_scans.ask("POST", maps, json=sent(MAP)).json()
+    assert (again["version"], again["source"], again["runs"]) == (1, "map.csv", [open_scans.run])
+    assert [v["version"] for v in open_scans.get(maps).json()] == [1, 2]
+    doses = {
+        version: {w["well"]: w["dose_molar"] for w in open_scans.get(f"{maps}/{version}").json()}[
+            "B04"
+        ]
+        for version in (1, 2)
+    }
+    assert doses == {1: pytest.approx(1e-6), 2: pytest.approx(3e-6)}
+    assert open_scans.get(f"{maps}/3").status_code == 404
+    refused = open_scans.ask("POST", maps, json=sent("well,line\nB99,L1\n"))
+    assert code(refused) == (422, "plate_map_invalid")
+    assert [v["version"] for v in open_scans.get(maps).json()] == [1, 2]

@@ -49,7 +49,9 @@ ROUTES = {
     "viewer of the project": """
         GET /screens/{screen} | GET /screens/{screen}/report
         GET /screens/{screen}/tables/{table}.{fmt} | GET /uploads""",
-    "viewer of the plate": "GET /plates/{plate}",
+    "viewer of the plate": """
+        GET /plates/{plate} | GET /plates/{plate}/maps | GET /plates/{plate}/maps/{version}""",
+    "operator of the plate": "POST /plates/{plate}/maps",
     "operator of the project": """
         POST /runs | POST /uploads | GET /blobs/{sha256} | PUT /blobs/{sha256}
         POST /uploads/{upload}/commit | GET /submit/scan | POST /submit/map | POST /submit/run""",
@@ -75,6 +77,7 @@ PARTS = {
     "plate": PLATE,
     "project": "als",
     "name": "cells",
+    "version": "1",
     "well": "B03",
     "field": "1",
     "path:path": "B/3/zarr.json",

@@ -1,0 +1,81 @@
+"""Keys, the audit log and backups on Postgres."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from sqlmodel import Session
+
+from imaging_service.access.audit import note
+from imaging_service.access.callers import caller_with_key
+from imaging_service.access.keys import make_key
+from imaging_service.access.members import add_lab, add_member
+from imaging_service.access.roles import Role
+from imaging_service.backups.backup import back_up
+from imaging_service.backups.restore import restore
+from imaging_service.database.session import alembic_config, database_engine
+from imaging_service.errors import BackupError
+from imaging_service.jobs.durable.opening import prepare_database
+from imaging_service.settings import Settings
+from tests.postgres import Postgres, programs
+
+
+@pytest.fixture
+def postgres():
+    running = Postgres()
+    running.start()
+    prepare_database(running.url)
+    yield running
+    database_engine(running.url).dispose()
+    running.remove()
+
+
+def test_the_schema_is_that_of_the_models(postgres):
+    command.check(alembic_config(postgres.url))
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit SET actor = 'eve'", "DELETE FROM audit", "TRUNCATE audit"]
+)
+def test_the_audit_log_is_append_only(postgres, statement):
+    with Session(database_engine(postgres.url)) as session:
+        note(session, "ann", "a")
+        session.commit()
+        with pytest.raises(sa.exc.DatabaseError):
+            session.execute(sa.text(statement))
+        session.rollback()
+        assert session.execute(sa.text("SELECT count(*) FROM audit")).scalar() == 1
+
+
+def test_a_backup_is_restored_into_an_empty_database_and_keys_work(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{programs()}:/usr/bin:/bin")
+    settings = Settings(data_dir=tmp_path / "data", database_url=postgres.url)
+    settings.data_dir.mkdir()
+    (settings.data_dir / "store.id").write_text("id")
+    with Session(database_engine(postgres.url)) as session:
+        add_lab(session, "alpha")
+        key = make_key(session, add_member(session, "alpha", "ann", Role.VIEWER), "x").secret
+        note(session, "ann", "a")
+        session.commit()
+    back_up(settings, tmp_path / "out")
+    shutil.rmtree(settings.data_dir)
+    with pytest.raises(BackupError):
+        restore(settings, tmp_path / "out")
+    shutil.rmtree(settings.data_dir)
+    with (
+        database_engine(postgres.url)
+        .connect()
+        .execution_options(isolation_level="AUTOCOMMIT") as connection
+    ):
+        connection.execute(sa.text("CREATE DATABASE restored"))
+    url = sa.engine.make_url(postgres.url).set(database="restored").render_as_string(False)
+    again = Settings(data_dir=settings.data_dir, database_url=url)
+    restore(again, tmp_path / "out")
+    with Session(database_engine(url)) as session:
+        assert caller_with_key(session, key).name == "ann"
+        with pytest.raises(sa.exc.DatabaseError):
+            session.execute(sa.text("DELETE FROM audit"))
+    database_engine(url).dispose()
