@@ -18,7 +18,16 @@ import httpx
 from imaging_service.accounts import Caller
 from imaging_service.errors import ServiceError
 from imaging_service.key_file import key_for, may_carry
-from imaging_service.schemas import Plate, RegistryChange, Run, Submission, WellState
+from imaging_service.schemas import (
+    NewPlateMap,
+    Plate,
+    PlateMapVersion,
+    RegistryChange,
+    Run,
+    RunEvent,
+    Submission,
+    WellState,
+)
 
 __all__ = ["Client", "ServiceRefused"]
 
@@ -114,15 +123,7 @@ class Client:
                 f"no answer from {self.url} ({error}); is `imaging-service serve` running there?"
             ) from error
         if answer.is_error:
-            try:
-                problem = answer.json()
-            except ValueError:
-                problem = {}
-            raise ServiceRefused(
-                str(problem.get("detail") or answer.text[:500]),
-                answer.status_code,
-                str(problem.get("type", "")),
-            )
+            raise _refusal(answer)
         return answer
 
     def whoami(self) -> Caller:
@@ -190,6 +191,48 @@ class Client:
         """All plates."""
         return [Plate.model_validate(p) for p in self.ask("GET", "/plates").json()]
 
+    def plate_maps(self, plate_id: str) -> list[PlateMapVersion]:
+        """Versions of a plate's map, the oldest first, each with its runs."""
+        answer = self.ask("GET", f"/plates/{plate_id}/maps").json()
+        return [PlateMapVersion.model_validate(version) for version in answer]
+
+    def correct_map(
+        self, plate_id: str, plate_map: str | PathLike[str], plate: str = ""
+    ) -> PlateMapVersion:
+        """Give a plate its next map; the runs that follow it are in the answer.
+
+        `plate` names the plate in a map of several.
+        """
+        path = Path(plate_map)
+        try:
+            sheet = path.read_bytes()
+        except OSError as error:
+            raise ServiceRefused(f"{path} cannot be read: {error}") from error
+        body = NewPlateMap(
+            plate_map_name=path.name,
+            plate_map_base64=base64.b64encode(sheet).decode(),
+            plate=plate,
+        )
+        answer = self.ask("POST", f"/plates/{plate_id}/maps", json=body.model_dump())
+        return PlateMapVersion.model_validate(answer.json())
+
+    def events(self, run_id: str = "") -> Iterator[RunEvent]:
+        """Changes of runs as they happen, of one run or of all; first the runs as they are.
+
+        Ends when the service ends the connection, after ten minutes at most.
+        """
+        params = {"run": run_id} if run_id else {}
+        try:
+            with self._http.stream("GET", "/events", params=params) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _refusal(answer)
+                for line in answer.iter_lines():
+                    if line.startswith("data: "):
+                        yield RunEvent.model_validate_json(line.removeprefix("data: "))
+        except httpx.HTTPError as error:
+            raise ServiceRefused(f"the events of {self.url} ended ({error})") from error
+
     def progress(self, run_id: str) -> list[WellState]:
         """How each well ended, so far."""
         return [
@@ -240,3 +283,15 @@ class Client:
     def table_bytes(self, run_id: str, kind: str, fmt: str) -> bytes:
         """A table ("wells", "responses", "hazards" or "checks") as "csv" or "parquet" bytes."""
         return self.ask("GET", f"/runs/{run_id}/{kind}", params={"format": fmt}).content
+
+
+def _refusal(answer: httpx.Response) -> ServiceRefused:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    return ServiceRefused(
+        str(problem.get("detail") or answer.text[:500]),
+        answer.status_code,
+        str(problem.get("type", "")),
+    )

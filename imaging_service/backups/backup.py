@@ -80,6 +80,7 @@ def _folders(settings: Settings, session: Session) -> Iterator[Path]:
     for project in session.exec(select(ProjectRow.id)).all():
         yield settings.project_root(project) / "uploads"
         yield settings.project_root(project) / "scans"
+        yield settings.project_root(project) / "screens"
     for plate in session.exec(select(PlateRow)).all():
         stored = stored_plate(settings, plate.project_id, plate.id)
         yield from (stored, measured_folder(stored))

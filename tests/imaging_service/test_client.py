@@ -139,3 +139,50 @@ def test_a_key_is_sent_over_tls_or_to_this_machine_only(monkeypatch):
 def test_a_client_without_a_key_sends_none():
     with Client("http://127.0.0.1:9", key="") as client:
         assert "authorization" not in client._http.headers
+
+
+VERSION = {
+    "version": 2,
+    "source": "map.csv",
+    "author": "ann",
+    "created_at": "2026-01-01T00:00:00Z",
+    "wells": 60,
+    "runs": ["r"],
+}
+
+
+def test_a_corrected_map_is_sent_with_its_name(client, tmp_path):
+    (tmp_path / "map.csv").write_bytes(b"well,line\n")
+    client.answer = lambda _: httpx.Response(202, json=VERSION)
+    assert client.correct_map("p", tmp_path / "map.csv", "P-7").runs == ["r"]
+    (sent,) = client.asked
+    assert (sent.method, sent.url.path) == ("POST", "/plates/p/maps")
+    assert json.loads(sent.content) == {
+        "plate_map_name": "map.csv",
+        "plate_map_base64": base64.b64encode(b"well,line\n").decode(),
+        "plate": "P-7",
+    }
+    client.answer = lambda _: httpx.Response(200, json=[VERSION])
+    assert [version.version for version in client.plate_maps("p")] == [2]
+    with pytest.raises(ServiceRefused):
+        client.correct_map("p", tmp_path / "absent.csv")
+
+
+def test_events_come_as_they_are_sent_and_end_with_the_connection(client):
+    event = {"id": "r", "state": "running", "reason": "", "done": 1, "failed": 0, "revision": 1}
+    text = f"retry: 3000\n\nevent: run\ndata: {json.dumps(event)}\n\n: still here\n\n"
+    client.answer = lambda _: httpx.Response(200, text=text)
+    assert [(e.id, e.done) for e in client.events("r")] == [("r", 1)]
+    assert client.asked[-1].url.params["run"] == "r"
+    client.answer = lambda _: httpx.Response(401, json={"detail": "this needs a key"})
+    with pytest.raises(ServiceRefused) as refused:
+        list(client.events())
+    assert (refused.value.status, str(refused.value)) == (401, "this needs a key")
+
+    def cut(request):
+        raise httpx.ReadError("cut")
+
+    client.answer = cut
+    with pytest.raises(ServiceRefused) as ended:
+        list(client.events())
+    assert ended.value.status is None

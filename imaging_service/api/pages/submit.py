@@ -134,6 +134,7 @@ def submit_run(
     settings: SettingsDep,
     session: SessionDep,
     apart: ApartDep,
+    caller: CallerDep,
     project: ProjectDep,
     lab: LabDep,
     request: Request,
@@ -146,7 +147,7 @@ def submit_run(
         protocol=_protocol(sent.protocol),
         plate=sent.plate,
     )
-    run = submit(submission, settings, session, apart, project, lab, request)
+    run = submit(submission, settings, session, apart, caller, project, lab, request)
     return JSONResponse({"page": f"/view/{run.id}"}, 202)
 
 

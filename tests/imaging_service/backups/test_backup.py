@@ -42,6 +42,7 @@ def labs(two_labs):
         f"runs/{'f' * 20}/run.json": b"a run that no row names",
         f"projects/als/plates/{'d' * 20}.zarr/zarr.json": b"{}",
         "projects/als/scans/plate-1/a.tif": b"pixels",
+        "projects/als/screens/first/screen.toml": b"name",
         "projects/als/uploads/blobs/00": b"blob",
         "projects/als/uploads/.staged-1": b"half",
         "store.id": b"id",
