@@ -553,6 +553,7 @@ SAYS = {
     "federation.file_wrong": r"federation\.toml cannot be used",
     "federation.not_matched": "line {line}: no hPSCreg name",
     "federation.added": "added site {site}: {plates} plates, {lines} lines",
+    "release.withdrawn_since": r"{count} donor\(s\) of release .* have withdrawn since",
     "release.another_bundle": "and this is another bundle",
     "release.key_opens_nothing": "this key opens nothing here",
     "release.no_key_to_revoke": "has no key to revoke",

@@ -167,6 +167,14 @@ def _poolable(federation: Federation, screen: Path, site: Site, others: Sequence
                     f"line {line} has another donor than at site {other.name}: two lines have one"
                     " name, or its hPSCreg name is missing at one of them",
                 )
+            for fact in ("gene", "genotype", "zygosity", "sporadic", "isogenic_parent"):
+                pair = {getattr(s.lines[line], fact) for s in (site, other)} - {""}
+                if len(pair) > 1:
+                    raise _Refusal(
+                        "line_differs",
+                        f"line {line} has {fact} {' and '.join(sorted(pair))} at sites {site.name}"
+                        f" and {other.name}; correct the registry of one",
+                    )
     known = compounds_of(screen)
     for compound in sorted(set(site.parts.batches["compound"]) - {""}):
         if known and known.shown(compound) != compound:

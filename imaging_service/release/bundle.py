@@ -213,7 +213,9 @@ def _write_forms(
             + "\n  - ".join(f"{v.file} ({v.standard}): {'; '.join(v.problems)}" for v in refused)
         )
     write_bytes(bundle / "validation.json", validation_json(validations))
-    put("ro-crate-metadata.json", ro_crate(facts, bundle))
+    # Without the profile's validator the crate does not say that it conforms to the profile.
+    checked = any(v.validator == "roc-validator" and v.verdict == "accepted" for v in validations)
+    put("ro-crate-metadata.json", ro_crate(facts, bundle, claim=checked))
     return validations
 
 

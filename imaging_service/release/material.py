@@ -18,6 +18,7 @@ from imaging_service.release.gate.identifiers import ExportIds
 from imaging_service.release.gate.ledger import Entry, read_ledger
 from imaging_service.release.gate.people import K, People, generalise, genotype
 from imaging_service.release.scan.known import Secret, known_secrets
+from imaging_service.review.log import ReviewLog
 from imaging_service.screens.compounds import compounds_of
 from imaging_service.screens.folder import (
     plates_of,
@@ -146,6 +147,13 @@ class Material:
         for card in self.cards.values():
             for kind, texts in card.secrets.items():
                 named.setdefault(kind, []).extend(texts)
+        public = {f"{a.first_name} {a.last_name}".casefold() for a in self.form.authors}
+        named["reviewer"] = [
+            name
+            for run in self.runs
+            for name in reviewers_of(run.folder)
+            if name.casefold() not in public
+        ]
         level = self.people.levels["genotype"]
         known = self.registry.lines.values()
         if level > 0:
@@ -226,6 +234,13 @@ def _runs(form: ReleaseForm) -> Sequence[SourceRun]:
     return runs
 
 
+def reviewers_of(run: Path) -> list[str]:
+    """Names under which corrections and verdicts of a run were kept, in alphabetical order."""
+    log = ReviewLog(run)
+    authors = {v.author for place in log.corrected() for v in log.history(*place)}
+    return sorted(authors | {v.author for v in log.verdicts()})
+
+
 def remarks_on(material: Material) -> list[str]:
     """What a person should know before the release is written."""
     hidden = [s for s in material.secrets if not s.searchable]
@@ -233,8 +248,8 @@ def remarks_on(material: Material) -> list[str]:
     return [
         *(f"not released: {d.reason}" for d in left),
         *(
-            f"{s.kind} {s.text!r} is too short to be searched for; it is replaced where it is"
-            " known, and nowhere else"
+            f"{s.kind} {s.text!r} cannot be searched for: it is too short, a well's name or a word"
+            " of every bundle. It is replaced where it is known, and nowhere else"
             for s in hidden
         ),
         *(

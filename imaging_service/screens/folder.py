@@ -19,7 +19,7 @@ import hashlib
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
@@ -42,13 +42,12 @@ from imaging_service.screens.remarks import (
     remarks,
 )
 from imaging_service.screens.sites import (
-    Site,
-    bridges_of,
+    merged_lines,
     pooled_hazards,
     pooled_parts,
     pooled_table,
-    refusals_of,
     site_of_batches,
+    site_page,
     sites_digest,
     sites_of,
 )
@@ -58,7 +57,6 @@ from imaging_service.web.screen_report import (
     KINDS,
     Picture,
     ScreenContent,
-    SitePage,
     pictures,
     render_screen,
 )
@@ -220,7 +218,7 @@ def registry_of(screen: str | PathLike[str]) -> Registry:
     lines, batches = screen / "lines.tsv", screen / "batches.tsv"
     sites = sites_of(screen)
     if sites:
-        return Registry({n: line for site in sites for n, line in site.lines.items()}, {})
+        return Registry(merged_lines(sites), {})
     return Registry(
         read_lines(_text(lines)) if lines.is_file() else {},
         read_batches(_text(batches)) if batches.is_file() else {},
@@ -404,25 +402,7 @@ def content_of(screen: str | PathLike[str]) -> ScreenContent:
         by_name["hazards"],
         summary["findings"],
         summary["genes"],
-        _site_page(screen, sites) if sites or refusals_of(screen) else None,
-    )
-
-
-def _site_page(screen: Path, sites: Sequence[Site]) -> SitePage:
-    compared = screen / "sites.parquet"
-    return SitePage(
-        [
-            {
-                **site.manifest,
-                "plates": len(site.plates),
-                "lines": len(site.lines),
-                "donors": len({line.donor for line in site.lines.values()}),
-            }
-            for site in sites
-        ],
-        refusals_of(screen),
-        bridges_of(screen).to_dicts(),
-        read_table(compared, ScreenError).to_dicts() if compared.is_file() else [],
+        site_page(screen),
     )
 
 

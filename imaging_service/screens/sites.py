@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import polars as pl
 from imaging_service.errors import ScreenError
 from imaging_service.screens.remarks import PlateFile
 from imaging_service.store.tables import read_table
+from imaging_service.web.screen_report import SitePage
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.columns.statuses import HazardStatus
 from phenotypes.screens.parts import ScreenParts, pooled
@@ -75,6 +76,16 @@ class Site:
 def sites_of(screen: Path) -> list[Site]:
     """Sites of a screen in alphabetical order; none in a screen of its own plates."""
     return [Site(p.parent.name, p.parent) for p in sorted(screen.glob("sites/*/manifest.json"))]
+
+
+def merged_lines(sites: Sequence[Site]) -> dict[str, Line]:
+    """Lines of all sites; what one site leaves empty about a line, another may know."""
+    merged: dict[str, Line] = {}
+    for site in sites:
+        for name, line in site.lines.items():
+            known = asdict(merged[name]) if name in merged else {}
+            merged[name] = Line(**{k: known.get(k) or v for k, v in asdict(line).items()})
+    return merged
 
 
 def sites_digest(sites: Sequence[Site]) -> bytes:
@@ -140,3 +151,24 @@ def bridges_of(screen: Path) -> pl.DataFrame:
         for p in sorted(screen.glob("sites/bridge_*.parquet"))
     ]
     return pl.concat(tables) if tables else pl.DataFrame()
+
+
+def site_page(screen: Path) -> SitePage | None:
+    """What the report shows of a screen's sites; None for a screen that never had any."""
+    sites, refused, compared = sites_of(screen), refusals_of(screen), screen / "sites.parquet"
+    if not sites and not refused:
+        return None
+    return SitePage(
+        [
+            {
+                **site.manifest,
+                "plates": len(site.plates),
+                "lines": len(site.lines),
+                "donors": len({line.donor for line in site.lines.values()}),
+            }
+            for site in sites
+        ],
+        refused,
+        bridges_of(screen).to_dicts(),
+        read_table(compared, ScreenError).to_dicts() if compared.is_file() else [],
+    )

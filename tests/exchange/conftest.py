@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.imaging_service.release.conftest import lab, released
+from imaging_service.release.bundle import write_release
+from tests.imaging_service.release.conftest import lab
+from tests.imaging_service.release.drawn_release import filled_form
 
-__all__ = ["lab", "released"]
+__all__ = ["lab"]
 TOOLS = Path(__file__).parent.parent.parent / "build" / "validators" / "bin"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 # Fills the HTTP cache of rocrate-validator from a file, as if it had been online once.
@@ -63,6 +65,15 @@ def cache(tool_python: Path, reference: Path, tmp_path_factory: pytest.TempPathF
         [tool_python, "-c", SEED, path, CONTEXT, context], check=True, capture_output=True
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def bundle(lab: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that was written where the validator is installed."""
+    root = tmp_path_factory.mktemp("checked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
+        return write_release(filled_form(root / "r", lab, pixels=False), root / "b", cache).bundle
 
 
 @pytest.fixture(autouse=True)

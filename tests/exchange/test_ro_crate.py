@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from imaging_service.release.forms.crate import claims_profile
 from imaging_service.release.forms.validators import validate
 
 
@@ -14,10 +15,25 @@ def verdict(bundle, cache):
     return next(v for v in validate(bundle, cache) if v.file == "ro-crate-metadata.json")
 
 
-def test_the_bundle_is_accepted_without_a_network(released, cache):
-    found = verdict(released.bundle, cache)
+def changed(bundle, tmp_path, change):
+    copy = shutil.copytree(bundle, tmp_path / "b")
+    path = copy / "ro-crate-metadata.json"
+    crate = json.loads(path.read_text())
+    change(crate)
+    path.write_text(json.dumps(crate))
+    return copy
+
+
+def test_the_bundle_is_accepted_without_a_network_and_says_so(bundle, cache):
+    found = verdict(bundle, cache)
     assert (found.verdict, found.validator, found.problems) == ("accepted", "roc-validator", ())
     assert found.version.startswith("0.13")
+    assert claims_profile(json.loads((bundle / "ro-crate-metadata.json").read_text()))
+
+
+def test_a_crate_that_claims_no_profile_is_compared_with_ro_crate_alone(bundle, cache, tmp_path):
+    found = verdict(changed(bundle, tmp_path, without_the_claim), cache)
+    assert (found.verdict, found.standard) == ("accepted", "RO-Crate 1.1")
 
 
 def entity(crate, name):
@@ -36,21 +52,18 @@ def without_a_licence(crate):
     del entity(crate, "./")["license"]
 
 
-def without_the_profile(crate):
-    entity(crate, "./")["conformsTo"] = [{"@id": "https://example.org/other"}]
+def without_a_date(crate):
+    del entity(crate, "./")["datePublished"]
+
+
+def without_the_claim(crate):
+    del entity(crate, "./")["conformsTo"]
 
 
 @pytest.mark.parametrize(
-    "broken", [without_the_instrument, without_the_root, without_a_licence, without_the_profile]
+    "broken", [without_the_instrument, without_the_root, without_a_licence, without_a_date]
 )
-def test_a_broken_crate_is_refused_with_reasons(released, cache, tmp_path, broken):
-    bundle = shutil.copytree(
-        released.bundle, tmp_path / "b", ignore=shutil.ignore_patterns("*.zarr", "forms")
-    )
-    path = bundle / "ro-crate-metadata.json"
-    crate = json.loads(path.read_text())
-    broken(crate)
-    path.write_text(json.dumps(crate))
-    found = verdict(bundle, cache)
+def test_a_broken_crate_is_refused_with_reasons(bundle, cache, tmp_path, broken):
+    found = verdict(changed(bundle, tmp_path, broken), cache)
     assert found.verdict == "refused"
     assert found.problems

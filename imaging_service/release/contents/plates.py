@@ -17,6 +17,7 @@ import polars as pl
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import write_bytes
+from imaging_service.release.contents.corrected import write_corrected
 from imaging_service.release.contents.pixels import copy_pixels
 from imaging_service.release.material import Material, SourceRun
 from imaging_service.release.scan.known import redacted
@@ -65,12 +66,19 @@ def write_plate(material: Material, run: SourceRun, bundle: Path) -> ReleasedPla
             table = exported(read_table(path, ReleaseRefused), level, material, run)
             if "well" in table.columns:
                 table = table.filter(pl.col("well").is_in(sorted(kept)))
-            write_table(table, folder / name, csv=False)
-    record = _record(material, run, plate)
+            # The reviewer reads the wells of a run from its CSV.
+            write_table(table, folder / name, csv=name == "wells")
+    record = _record(material, run, plate) | {
+        "wells": {
+            well: {"status": status, "reason": reason}
+            for well, status, reason in wells.select("well", "status", "reason").iter_rows()
+        }
+    }
     write_bytes(folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False).encode())
     images: Mapping[str, Any] = {}
     if material.form.pixels and (run.folder / "plate.zarr").is_dir():
-        images = copy_pixels(run.folder, folder, kept, plate, (record["plate_format"]))
+        images = copy_pixels(run.folder, folder, kept, plate, record["plate_format"])
+        write_corrected(run.folder, folder / "labels.zarr", kept)
     named = {n for n in run.wells["line"] if n}
     left_out = run.wells.filter(pl.col("line").is_in(sorted(named - set(material.lines))))
     return ReleasedPlate(plate, wells, len(left_out), record, images)
@@ -84,6 +92,11 @@ def exported(table: pl.DataFrame, level: Level, material: Material, run: SourceR
     written = []
     for name, column in known.items():
         if name not in table.columns:
+            continue
+        if name == "compound" and material.compounds:
+            # A bundle has no registry of synonyms: one compound has one name in it.
+            names = {v: material.compounds.shown(v) for v in table[name].unique() if v}
+            written.append(table[name].replace_strict(names, default=table[name]))
             continue
         if column.dtype != pl.String or name in _PLAIN:
             written.append(table[name])
@@ -114,6 +127,7 @@ def _record(material: Material, run: SourceRun, plate: str) -> dict[str, Any]:
         "run_id": ids.digest("run", str(source["run_id"])),
         "plate_digest": ids.digest("plate", str(source["plate_digest"])),
         "plate_name": plate,
+        "plate": "plate.zarr",
         "plate_map_digest": ids.digest("map", str(source["plate_map_digest"])),
         "protocol_digest": source["protocol_digest"],
         "software_version": source["software_version"],

@@ -169,6 +169,8 @@ def _settings(material: Material) -> str:
     ]
     for table in ("effect_dose_molar", "effect_floor"):
         values: Mapping[str, float] = getattr(settings, table)
+        if table == "effect_dose_molar":
+            values = {material.compounds.shown(name): dose for name, dose in values.items()}
         if values:
             parts.append(f"[{table}]")
             parts += [f"{json.dumps(k, ensure_ascii=False)} = {v!r}" for k, v in values.items()]

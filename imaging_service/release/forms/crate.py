@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from plate_maps.consent import DUO
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 _KINDS = {
     ".tsv": "text/tab-separated-values",
+    ".csv": "text/csv",
     ".json": "application/json",
     ".html": "text/html",
     ".parquet": "application/vnd.apache.parquet",
@@ -27,8 +28,11 @@ _KINDS = {
 _SOFTWARE = "#motor-neuron-imaging-service"
 
 
-def ro_crate(facts: BundleFacts, bundle: Path) -> dict[str, Any]:
-    """The crate of a bundle whose other files are written."""
+def ro_crate(facts: BundleFacts, bundle: Path, *, claim: bool = True) -> dict[str, Any]:
+    """The crate of a bundle whose other files are written.
+
+    `claim` says that it conforms to the profile: kept only where the profile's validator agreed.
+    """
     form = facts.form
     files = list(_parts(bundle))
     authors = [
@@ -71,7 +75,7 @@ def ro_crate(facts: BundleFacts, bundle: Path) -> dict[str, Any]:
             "license": {"@id": _licence(facts)},
             "publisher": {"@id": "#publisher"},
             "author": [{"@id": a["@id"]} for a in authors],
-            "conformsTo": [{"@id": PROFILE}],
+            **({"conformsTo": [{"@id": PROFILE}]} if claim else {}),
             "mentions": [{"@id": "#analysis"}],
             "usageInfo": [{"@id": code["@id"]} for code in codes],
             "hasPart": [{"@id": part["@id"]} for part in files],
@@ -140,3 +144,9 @@ def _parts(bundle: Path) -> Iterable[dict[str, Any]]:
                 "encodingFormat": _KINDS[path.suffix],
                 "contentSize": str(path.stat().st_size),
             }
+
+
+def claims_profile(crate: Mapping[str, Any]) -> bool:
+    """Whether a crate says that it conforms to the Process Run Crate profile."""
+    roots = [e for e in crate.get("@graph", ()) if e.get("@id") == "./"]
+    return any({"@id": PROFILE} in (root.get("conformsTo") or ()) for root in roots)

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.forms.amp_als import SCHEMA
-from imaging_service.release.forms.crate import PROFILE
+from imaging_service.release.forms.crate import PROFILE, claims_profile
 
 Verdict = Literal["accepted", "refused", "not_checked"]
 _MOST_SECONDS = 300
@@ -133,13 +133,17 @@ def _amp(path: Path) -> Iterator[str]:
 
 
 def _ro_crate(bundle: Path, cache: Path | None) -> Validation:
-    file, standard = "ro-crate-metadata.json", f"RO-Crate 1.1, {PROFILE}"
+    file = "ro-crate-metadata.json"
+    path = bundle / file
+    claimed = path.is_file() and claims_profile(json.loads(path.read_bytes()))
+    standard = f"RO-Crate 1.1, {PROFILE}" if claimed else "RO-Crate 1.1"
     program = shutil.which("rocrate-validator")
     if program is None:
         why = "rocrate-validator is not on the PATH"
         return Validation(file, standard, "roc-validator", "", "not_checked", (why,))
     offline = ["--offline", "--cache-path", str(cache)] if cache else []
-    command = [program, "-y", "--disable-color", "validate", "-p", "process-run-crate"]
+    command = [program, "-y", "--disable-color", "validate", "-p"]
+    command.append("process-run-crate" if claimed else "ro-crate-1.1")
     command += ["--no-paging", "-f", "json", "--skip-availability-check", *offline, str(bundle)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False

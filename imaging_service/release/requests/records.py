@@ -22,8 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import staged, write_bytes
 from imaging_service.release.contents.manifest import check_manifest
+from imaging_service.release.form import read_form
+from imaging_service.release.gate.ledger import read_ledger
 from imaging_service.release.requests.audit import note
 from imaging_service.release.requests.purpose import PURPOSES, Purpose, Verdict, judge
+from imaging_service.screens.folder import registry_of
 from plate_maps.registry import read_lines
 
 Text = Annotated[str, Field(min_length=1)]
@@ -201,8 +204,8 @@ def opens(folder: Path, key: str, when: datetime) -> Request | None:
 def hand_over(folder: Path, bundle: Path, key: str, out: Path, when: datetime) -> Request:
     """Copy a bundle for the holder of a valid key, and note it.
 
-    Raises ReleaseRefused for any other key, for another bundle than the one that was asked for, and
-    where `out` exists.
+    Raises ReleaseRefused for any other key, for another bundle than the one that was asked for,
+    where a donor has withdrawn since, and where `out` exists.
     """
     request = opens(folder, key, when)
     if request is None:
@@ -212,12 +215,32 @@ def hand_over(folder: Path, bundle: Path, key: str, out: Path, when: datetime) -
     digest = hashlib.sha256((bundle / "manifest-sha256.txt").read_bytes()).hexdigest()
     if digest != request.manifest_sha256:
         raise ReleaseRefused(f"the key is for {request.release}, and this is another bundle")
+    gone = withdrawn_since(folder, digest)
+    if gone:
+        note(folder, when, request.who, "hand-over refused", request.id, "withdrawn donors")
+        raise ReleaseRefused(
+            f"{gone} donor(s) of release {request.release} have withdrawn since it was written;"
+            " begin and write a new release, and decide on the request anew"
+        )
     if out.exists():
         raise ReleaseRefused(f"{out} exists; give another --out")
     with staged(out) as scratch:
         shutil.copytree(bundle, scratch, dirs_exist_ok=True)
     note(folder, when, request.who, "handed over", request.id, out.name)
     return request
+
+
+def withdrawn_since(folder: Path, manifest_sha256: str) -> int:
+    """Donors of a written release who have withdrawn by now, by the ledger and the registry.
+
+    Raises ReleaseRefused for a bundle that the ledger does not know.
+    """
+    form = read_form(folder)
+    written = [e for e in read_ledger(form.ledger) if e.manifest_sha256 == manifest_sha256]
+    if not written:
+        raise ReleaseRefused(f"the ledger {form.ledger} does not know this bundle")
+    lines = registry_of(form.screen).lines.values()
+    return len({x.donor for x in lines if x.withdrawn == "yes"} & set(written[0].donors))
 
 
 def _digest(key: str) -> str:

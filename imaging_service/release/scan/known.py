@@ -6,13 +6,49 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from phenotypes.columns.dictionary import COLUMNS
+from phenotypes.columns.statuses import STATUSES
 from plate_maps.registry import Batch, Line
 
 # A shorter text, or a number, is in every file by chance.
 _LEAST, _LEAST_DIGITS = 2, 6
+# What every bundle holds: names of columns, statuses, and of wells.
+_EVERYWHERE = frozenset(
+    {c.name for c in COLUMNS}
+    | {status.value for statuses in STATUSES.values() for status in statuses}
+    | {
+        "none",
+        "vehicle",
+        "positive",
+        "negative",
+        "healthy",
+        "corrected",
+        "familial",
+        "sporadic",
+        "disease",
+    }
+)
+_WELL = re.compile(r"^[A-P][0-4][0-9]$")
+# Folders of systems and of this service, whose names are words of any text.
+_COMMON = frozenset(
+    [
+        "home",
+        "data",
+        "users",
+        "results",
+        "images",
+        "imaging",
+        "screens",
+        "screen",
+        "plates",
+        "labels",
+        "motor_neuron",
+    ]
+)
 _REGISTRY = ("hpscreg", "rrid", "bank", "str_profile", "clone")
 _FILE = re.compile(
     r"(?i)\S*[\\/]\S+|\S+\.(?:tiff?|png|jpe?g|xml|flex|htd|c01|dib|zip|csv|tsv|xlsx|toml|json)\b"
@@ -30,7 +66,8 @@ class Secret:
     def searchable(self) -> bool:
         """Whether a file that holds it can be told from one that does not."""
         least = _LEAST_DIGITS if self.text.isdigit() else _LEAST
-        return len(self.text) >= least
+        everywhere = self.text.casefold() in _EVERYWHERE or _WELL.match(self.text)
+        return len(self.text) >= least and not everywhere
 
 
 def known_secrets(
@@ -103,13 +140,13 @@ def _of_batch(batch: Batch) -> Iterator[tuple[str, str]]:
 
 
 def _of_path(path: Path) -> Iterator[tuple[str, str]]:
-    """The path, and each of its folders' names."""
+    """The path, and names of its folders that are no words: the last, an account's, a plate's."""
     if path.is_absolute():
         yield "path", str(path)
-        # Names of system folders are words of any text.
-        common = {"/", "home", "data", "mnt", "media", "tmp", "var", "users", "results", "images"}
-        for part in path.parts[1:]:
-            if len(part) >= _LEAST_DIGITS and part.lower() not in common:
+        for before, part in pairwise(path.parts):
+            named = not part.islower() or any(c.isdigit() for c in part)
+            account = before.casefold() in ("home", "users")
+            if (named or account or part == path.name) and part.casefold() not in _COMMON:
                 yield "folder", part
     elif path.stem:
         yield "file name", path.name

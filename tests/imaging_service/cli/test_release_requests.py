@@ -3,6 +3,7 @@ from __future__ import annotations
 from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
+from imaging_service.release.requests import records
 from tests.imaging_service.release.requests.test_records import bundle_of
 
 
@@ -12,7 +13,8 @@ def run(*arguments):
     return done.output
 
 
-def test_from_a_request_to_the_copy(tmp_path):
+def test_from_a_request_to_the_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "withdrawn_since", lambda folder, digest: 0)
     (tmp_path / "r").mkdir()
     bundle = bundle_of(tmp_path / "bundle")
     who = ("--who", "Ada Lee", "--institution", "A university", "--email", "ada@example.org")

@@ -188,6 +188,16 @@ def test_a_plate_at_two_sites_and_a_line_of_two_donors_are_refused(empty, sites,
     assert refused(empty, as_west) == "plate_twice"
 
 
+def test_a_line_of_two_genes_is_refused(empty, sites, tmp_path):
+    add_summary(empty, sites.sent["north"])
+    lines = [replace(x, gene="FUS") if x.line == SHARED else x for x in registry_of("south")]
+    folder, key = send(
+        tmp_path, "south", site_screen(tmp_path, "south", sites.runs["south"], lines)
+    )
+    hub_file(empty, sites.keys | {"south": key})
+    assert refused(empty, folder) == "line_differs"
+
+
 def test_a_new_summary_takes_the_place_of_the_old(empty, sites):
     for _ in range(2):
         add_summary(empty, sites.sent["north"])

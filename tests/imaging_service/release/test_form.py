@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import shutil
+import tomllib
+
 import pytest
 
 from imaging_service.errors import ReleaseRefused
@@ -22,6 +26,19 @@ def test_a_filled_form_is_read_and_its_channels_are_the_scans(lab, tmp_path):
     assert [c.channel for c in form.acquisition.channels] == ["DAPI", "A488"]
     assert list(form.acquired) == list(PLATES)
     assert form.ledger == lab / "ledger.jsonl"
+
+
+def test_what_the_vendor_says_is_filled_in(lab, reference, tmp_path):
+    run = shutil.copytree(lab / PLATES[0], tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    record["inputs"]["scan"] = str(reference / "vendor" / "harmony_v5_phenix")
+    (run / "run.json").write_text(json.dumps(record))
+    path = new_release(tmp_path / "r", lab / "als", [run], Tier.OPEN)
+    form = tomllib.loads(path.read_text())
+    card = form["acquisition"]
+    assert (card["objective"], card["fbbi"]) == ("20×", "FBbi:00000253")
+    assert card["plate_type"].startswith("384 PerkinElmer")
+    assert [d.date().isoformat() for d in form["acquired"].values()] == ["2023-03-23"]
 
 
 def test_a_licence_fits_the_tier(lab, tmp_path):

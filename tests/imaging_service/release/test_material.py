@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.gate.consent import Tier
-from imaging_service.release.material import examine, remarks_on
+from imaging_service.release.material import examine, remarks_on, reviewers_of
+from imaging_service.review.crops import Crop
+from imaging_service.review.log import ReviewLog
+from imaging_service.schemas import Verdict
 from imaging_service.screens.folder import set_registry
 from tests.imaging_service.release.drawn_release import (
     AT_HOME,
@@ -70,17 +75,11 @@ def test_an_open_release_of_few_donors_is_refused_and_a_controlled_one_says_k(ow
     assert len(remarks_on(material)) > len(left)
 
 
-def test_no_allowed_line_and_unknown_health_are_refused(own_lab, tmp_path):
+def test_a_release_without_an_allowed_line_is_refused(own_lab, tmp_path):
     folder = filled_form(tmp_path / "r", own_lab)
     with_registry(own_lab, [replace(line, consent_scope="none") for line in registry()])
     with pytest.raises(ReleaseRefused, match=says("release.no_line")):
         examine(folder)
-    unclear = [replace(x, zygosity="", genotype="carrier", gene="", hgvs="") for x in registry()]
-    with_registry(own_lab, unclear)
-    settings = own_lab / "als" / "screen.toml"
-    conditions = list(own_lab.glob("als/plates/*/conditions.parquet"))
-    assert settings.is_file()
-    assert conditions
 
 
 def test_a_run_that_is_not_in_the_screen_is_refused(own_lab, tmp_path):
@@ -89,6 +88,23 @@ def test_a_run_that_is_not_in_the_screen_is_refused(own_lab, tmp_path):
         shutil.rmtree(plate)
     with pytest.raises(ReleaseRefused, match=says("release.run_not_in_screen")):
         examine(folder)
+
+
+def test_reviewers_are_known_by_their_corrections_and_verdicts(own_lab):
+    run = own_lab / PLATES[0]
+    crop = Crop("nuclei", 2, 3, np.full((4, 5), 7, np.int32), 1)
+    ReviewLog(run).commit("A01", 1, 1, [crop], "Jo Marsh", "")
+    ReviewLog(run).judge(
+        Verdict(
+            well="A02",
+            field=1,
+            accepted=True,
+            author="Ada Lee",
+            reason="",
+            time=datetime(2026, 3, 1, tzinfo=UTC),
+        )
+    )
+    assert reviewers_of(run) == ["Ada Lee", "Jo Marsh"]
 
 
 def test_exported_lines_keep_pairs_and_lose_what_leads_to_a_person(released):

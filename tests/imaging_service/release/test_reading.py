@@ -9,6 +9,7 @@ import pytest
 
 from imaging_service.errors import ScreenError
 from imaging_service.release.reading import add_bundle, is_bundle
+from imaging_service.review.local import LocalRun
 from imaging_service.screens.folder import TABLES, fit, read_screen_table
 from imaging_service.store.tables import read_table
 from tests.messages import says
@@ -52,6 +53,14 @@ def test_a_stranger_computes_an_ec50_with_public_tools_alone(released, repositor
     assert answer["ec50_molar"] == pytest.approx(float(ours["ec50_molar"]), rel=0.1)
     assert answer["image_shape"] == [2, 24, 16]
     assert answer["labels"] == ["nuclei"]
+
+
+def test_a_plate_opens_where_runs_are_reviewed(released):
+    (store,) = released.bundle.glob("plates/*/plate.zarr")
+    run = LocalRun(store.parent)
+    field = run.read_field("A01", 2)
+    assert (field.roles, field.labels["nuclei"].shape) == (("dna", "neurite"), (24, 16))
+    assert len(run.wells()) == 240
 
 
 def test_images_open_in_ngio(released):

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
-from imaging_service.release.contents.plates import write_plate
+from imaging_service.release.contents.plates import exported, write_plate
 from imaging_service.release.material import examine
-from tests.imaging_service.release.drawn_release import AT_HOME, NAMES, OPERATOR, PLATES, WITHDRAWN
+from phenotypes.columns.dictionary import columns, conform
+from plate_maps.compounds import read_compounds
+from tests.imaging_service.release.drawn_release import (
+    AT_HOME,
+    NAMES,
+    OPERATOR,
+    PATIENTS,
+    PLATES,
+    WITHDRAWN,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +59,40 @@ def test_the_record_is_a_white_list(plate):
     assert set(record["inputs"]["protocol"]["reference"]["healthy_lines"]) < set(
         written.wells["line"]
     )
+
+
+def test_one_compound_has_one_name(plate):
+    material, written, _ = plate
+    known = read_compounds("id\tname\tsynonyms\nC1\triluzole\tx\n")
+    named = exported(
+        material.runs[0].wells, "well", replace(material, compounds=known), material.runs[0]
+    )
+    assert set(named["compound"]) == {"riluzole", "DMSO"}
+    assert set(written.wells["compound"]) == {"x", "DMSO"}
+
+
+def test_tracks_keep_their_hours_and_lose_their_names(plate):
+    material, *_ = plate
+    rows = [
+        {
+            "well": "A01",
+            "line": name,
+            "batch": "b0",
+            "entry_h": 6.0,
+            "exit_h": 90.0,
+            "reason": f"by {OPERATOR}",
+        }
+        for name in (PATIENTS[0], WITHDRAWN)
+    ]
+    kept = [c for c in rows[0] if c in columns("track")]
+    table = conform(pl.DataFrame(rows).select(kept), "track")
+    (row,) = exported(table, "track", material, material.runs[0]).to_dicts()
+    assert row["line"] == material.ids.of("line", PATIENTS[0])
+    assert row["genotype"] is None or row["genotype"] == "SOD1 missense"
+    assert OPERATOR not in str(row)
+    assert [row[c] for c in kept if c.endswith("_h")] == [
+        rows[0][c] for c in kept if c.endswith("_h")
+    ]
 
 
 def test_cells_of_lines_that_stay_at_home_stay_there(plate):

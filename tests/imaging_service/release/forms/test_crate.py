@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from imaging_service.release.forms.crate import PROFILE
+from imaging_service.release.forms.crate import claims_profile
 
 
 def test_the_crate_lists_every_file_and_says_what_made_the_tables(released):
@@ -17,7 +17,9 @@ def test_the_crate_lists_every_file_and_says_what_made_the_tables(released):
     }
     # The manifest holds the digest of the crate, so it comes after it.
     assert files - listed == {"ro-crate-metadata.json", "manifest-sha256.txt"}
-    assert entities["./"]["conformsTo"] == [{"@id": PROFILE}]
+    # Of the profile nothing is said unless its validator was there and agreed.
+    verdicts = {v.file: v.verdict for v in released.written.validations}
+    assert claims_profile(crate) == (verdicts["ro-crate-metadata.json"] == "accepted")
     action = entities["#analysis"]
     assert entities[action["instrument"]["@id"]]["@type"] == "SoftwareApplication"
     assert {"@id": "tables/responses.tsv"} in action["result"]

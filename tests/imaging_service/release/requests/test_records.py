@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.contents.manifest import write_manifest
+from imaging_service.release.requests import records
 from imaging_service.release.requests.audit import entries
 from imaging_service.release.requests.records import (
     decide,
@@ -16,8 +19,10 @@ from imaging_service.release.requests.records import (
     requests_of,
     revoke,
 )
+from imaging_service.screens.folder import set_registry
 from plate_maps.consent import DUO
 from plate_maps.registry import Line, write
+from tests.imaging_service.release.drawn_release import PATIENTS, registry, write_registry
 from tests.messages import says
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -42,7 +47,9 @@ def bundle_of(folder, consent="HMB IRB COL"):
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    """A release folder without a form, so that its donors are not asked for."""
+    monkeypatch.setattr(records, "withdrawn_since", lambda folder, digest: 0)
     (tmp_path / "r").mkdir()
     return tmp_path / "r", bundle_of(tmp_path / "bundle")
 
@@ -74,6 +81,24 @@ def test_the_holder_of_a_key_gets_that_bundle_and_no_other(place, tmp_path):
     with pytest.raises(ReleaseRefused, match=says("release.key_opens_nothing")):
         hand_over(folder, bundle, "mnr_x", tmp_path / "copy2", NOW)
     assert not (tmp_path / "copy2").exists()
+
+
+def test_a_donor_who_withdrew_since_is_not_handed_over(released, tmp_path):
+    lab = shutil.copytree(released.lab, tmp_path / "lab")
+    folder = shutil.copytree(released.folder, tmp_path / "first")
+    form = (
+        (folder / "release.toml").read_text().replace(str(released.lab / "als"), str(lab / "als"))
+    )
+    (folder / "release.toml").write_text(form)
+    asked = make_request(folder, released.bundle, NOW, **ANSWERS)
+    _, key = decide(folder, released.bundle, asked.id, NOW, by="Jan", approve=True, reason="fits")
+    hand_over(folder, released.bundle, key, tmp_path / "copy", NOW)
+    gone = [replace(x, withdrawn="yes") if x.line == PATIENTS[0] else x for x in registry()]
+    set_registry(lab / "als", *write_registry(lab, gone))
+    with pytest.raises(ReleaseRefused, match=says("release.withdrawn_since", count=1)):
+        hand_over(folder, released.bundle, key, tmp_path / "copy2", NOW)
+    assert not (tmp_path / "copy2").exists()
+    assert entries(folder)[-1].action == "hand-over refused"
 
 
 def test_a_revoked_key_opens_nothing(place, tmp_path):

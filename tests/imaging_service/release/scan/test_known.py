@@ -27,7 +27,7 @@ def test_all_that_the_laboratory_calls_things_is_known():
         named={"operator": ["ada lee"]},
     )
     texts = {s.text for s in found}
-    assert texts >= {"Okafor-pl31", "a" * 64, "/mnt/screens/Okafor-pl31", "screens", "map 31.csv"}
+    assert texts >= {"Okafor-pl31", "a" * 64, "/mnt/screens/Okafor-pl31", "map 31.csv", "run-31"}
     assert texts >= {
         "Okafor31_B02_s",
         "MND-107",
@@ -47,17 +47,20 @@ def test_all_that_the_laboratory_calls_things_is_known():
         "ada lee",
     }
     assert texts >= {"2026-03-01", "20260301", "01.03.2026", "03/01/2026", "01 Mar 2026"}
-    assert not texts & {"", "/", "mnt", "results"}
+    assert not texts & {"", "/", "mnt", "results", "screens"}
+
+
+def test_folders_that_name_somebody_or_something_are_known():
+    texts = {
+        s.text for s in known_secrets([], [], [], runs=[Path("/home/mkeller/work/MN_2025/out")])
+    }
+    assert texts == {"/home/mkeller/work/MN_2025/out", "mkeller", "MN_2025", "out"}
 
 
 def test_what_is_in_every_file_by_chance_is_not_searched_for():
-    assert [Secret("batch", t).searchable for t in ("1", "b", "12345", "b2", "123456")] == [
-        False,
-        False,
-        False,
-        True,
-        True,
-    ]
+    texts = ("1", "b", "12345", "A01", "P24", "control", "Healthy", "status")
+    assert [t for t in texts if Secret("line", t).searchable] == []
+    assert all(Secret("line", t).searchable for t in ("b2", "123456", "HC-01", "A01-iso"))
 
 
 def test_sentences_lose_secrets_paths_and_files():
