@@ -137,6 +137,30 @@ def batch_means(
     return np.tile(LADDER, batches), y.ravel(), np.tile(WELLS, batches), number
 
 
+def top_of_batches(rng: np.random.Generator, plates: int) -> None:
+    """As `top_dose`, over batches whose EC50s differ by 0.1 decades and whose levels by 5 %."""
+    for batches in (3, 5):
+        for sd in (5.0, 10.0):
+            for times in (0.03, 0.1, 0.2, 0.3, 1.0, 3.0):
+                given, low, high = [], 0, 0
+                for _ in range(plates):
+                    ec50 = times * TOP * 10 ** rng.normal(0, 0.1, batches)
+                    curves = np.array([100 - 70 * hill(LADDER, e, 1.0) for e in ec50])
+                    curve = fit_batches(*batch_means(rng, batches, curves, sd, 5.0))
+                    if curve.ec50 is None:
+                        continue
+                    given.append(np.log10(curve.ec50 / times / TOP))
+                    low += times * TOP < (curve.ec50_low or 0)
+                    high += times * TOP > (curve.ec50_high or np.inf)
+                bias = f"{np.mean(given):+.2f}" if given else "–"
+                print(
+                    f"{batches} batches, SD {sd:g}, {times:g} × top: EC50 given"
+                    f" {len(given) / plates:.0%}, bias {bias}, true EC50 below {low}, above {high}"
+                    f" of {len(given)}",
+                    flush=True,
+                )
+
+
 def batch_level(rng: np.random.Generator, plates: int) -> None:
     """How often is a compound without effect a curve, and a weak one found?"""
     for batches in (2, 3, 5):
@@ -225,6 +249,7 @@ PARTS = {
     "cliffs": cliffs,
     "shapes": shapes,
     "top": top_dose,
+    "top_batches": top_of_batches,
     "batches": batch_level,
 }
 
