@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.int32]
 
+# Fields that are kept open: a server keeps a run for as long as it lives.
+_MOST_OPEN = 500
 # Tables of a run, each a Parquet file.
 TABLES = ("wells", "responses", "cells", "fields", "quality", "checks", "tracks", "hazards")
 
@@ -71,6 +73,7 @@ class LocalRun:
         # The folder may have been moved or sent since: the plate beside the record comes first.
         self.plate = root / "plate.zarr" if (root / "plate.zarr").is_dir() else plate
         self._pixels: dict[tuple[str, int], FieldPixels] = {}
+        self._labels: dict[tuple[str, int], dict[str, tuple[Any, ...]]] = {}
         # Opening a group reads its metadata again, and that never changes.
         self._group = lru_cache(maxsize=64)(_open_group)
 
@@ -200,6 +203,8 @@ class LocalRun:
                 pixels = read_pixels(self._group(self.plate, well, f"{number - 1}"))
                 for level, array in enumerate(pixels.levels):
                     audit(array, f"{where}, pixels, level {level}")
+            if len(self._pixels) >= _MOST_OPEN:
+                self._pixels.clear()
             self._pixels[well, number] = pixels
         return self._pixels[well, number]
 
@@ -256,6 +261,27 @@ class LocalRun:
                 audit(group[f"{name}/0"], f"{where}, {name}")
                 labels[name] = read_window(group[f"{name}/0"], frame, window)
             return labels
+
+    def label_levels(self, well: str, number: int) -> dict[str, tuple[Any, ...]]:
+        """Lazy levels (Y, X), or (T, Y, X), of the engine's labels of a field, by compartment.
+
+        Each is half as large as the one before; nothing is read before it is indexed. Raises
+        StoreError.
+        """
+        if (well, number) not in self._labels:
+            where = f"well {well}, field {number}"
+            with damaged(StoreError, f"{where}, labels"):
+                group = self._group(self.root / "labels.zarr", well, f"{number - 1}/labels")
+                levels = {}
+                for name in (n for n in group.attrs["ome"]["labels"] if n != GRAPH):
+                    datasets = group[name].attrs["ome"]["multiscales"][0]["datasets"]
+                    levels[name] = tuple(group[f"{name}/{d['path']}"] for d in datasets)
+                    for level, array in enumerate(levels[name]):
+                        audit(array, f"{where}, {name}, level {level}")
+            if len(self._labels) >= _MOST_OPEN:
+                self._labels.clear()
+            self._labels[well, number] = levels
+        return self._labels[well, number]
 
     def graph(
         self, well: str, number: int, frame: int = 1, window: Window | None = None

@@ -59,7 +59,9 @@ def browsing() -> Iterator[object]:
 class Tab:
     """One tab, and everything that went wrong in it."""
 
-    def __init__(self, browser, address: str, viewport=DESK, scheme: str = "light") -> None:
+    def __init__(
+        self, browser, address: str, viewport=DESK, scheme: str = "light", token=LOCAL_TOKEN
+    ) -> None:
         self.context = browser.new_context(
             viewport=viewport,
             color_scheme=scheme,
@@ -67,7 +69,8 @@ class Tab:
             base_url=address,
         )
         # As the user of a service without keys: the cookie that its link gives.
-        self.context.request.get(f"/open?token={quote(LOCAL_TOKEN)}")
+        if token:
+            self.context.request.get(f"/open?token={quote(token)}")
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.page.on("console", self._console)

@@ -13,7 +13,7 @@ from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, StoreError
-from imaging_service.web.pages.drawn_plate import contents_plate, phenotype_plate
+from imaging_service.web.pages.drawn_plate import phenotype_plate
 from imaging_service.web.pages.plates import measured_phenotypes, ranked_wells
 from imaging_service.web.pages.quality import (
     checks_by_finding,
@@ -56,7 +56,6 @@ def view_plate(
         wanted=reading.phenotypes,
         order=order or "well",
         plate=phenotype_plate(wells, name, unit, reading.plate_format, reading.well_page),
-        contents=contents_plate(wells, reading.plate_format, page=reading.well_page),
         rows=ranked_wells(wells, name, order),
     )
 

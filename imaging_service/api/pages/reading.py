@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import orjson
+from cachetools import LRUCache
 from fastapi import Depends
 from sqlmodel import Session
 
@@ -22,6 +24,10 @@ from imaging_service.web.specifications.registry import RunTables
 from plate_maps import PlateFormat
 
 Rows = list[dict[str, Any]]
+# Tables that were read last, as rows: reading one takes longer than most pages. A table of 384
+# wells takes 10 MB.
+_TABLES: LRUCache[tuple[object, ...], Rows] = LRUCache(24)
+_LOCK = threading.Lock()
 
 
 class Reading:
@@ -71,13 +77,20 @@ class Reading:
                 " there once it is done"
             )
 
-    def table(self, kind: str, **filters: str) -> Rows:
-        """Rows of wells, responses, hazards or checks, in order; a filter that is "" passes all."""
+    def table(self, kind: str) -> Rows:
+        """Rows of wells, responses, hazards or checks, in order; not to be changed."""
         self.must_be_done()
-        given = {name: value for name, value in filters.items() if value}
-        content = table_content(self.session, self.row, kind, given)
-        rows: Rows = orjson.loads(f"[{','.join(content)}]")
-        return rows
+        # A retry of failed wells is another attempt; a review is another revision.
+        row = self.row
+        key = (self.settings.url, row.id, row.attempt, row.revision, kind)
+        with _LOCK:
+            kept = _TABLES.get(key)
+        if kept is None:
+            content = table_content(self.session, row, kind, {})
+            kept = orjson.loads(f"[{','.join(content)}]")
+            with _LOCK:
+                _TABLES[key] = kept
+        return kept
 
     @cached_property
     def quality(self) -> Rows:

@@ -121,7 +121,6 @@ def _progress(reading: Reading) -> dict[str, Any]:
     skipped = record.get("skipped", {})
     planned = sorted({*record.get("wells", ()), *ended, *skipped})
     known = ended | {w: ("skipped", reason) for w, reason in skipped.items()}
-    page = reading.well_page if reading.row.state == "done" else None
     return {
         "reading": reading,
         "run": reading.run,
@@ -131,7 +130,6 @@ def _progress(reading: Reading) -> dict[str, Any]:
             reading.plate_format,
             planned,
             known,
-            page,
         ),
         "failed": [r for r in rows if r.status == "failed"],
         "going_on": reading.row.state in _GOING_ON,

@@ -81,10 +81,7 @@ def get_tile(
         limits = _contrast(run)
         png = pixels.pixel_tile(stored.levels, stored.roles, wanted, limits, place, frame)
     else:
-        of_field = pixels.outline_levels(run, well, field, frame)
-        if layer not in of_field:
-            raise NotFound(f"the run has no labels of {layer}; it has {', '.join(of_field)}")
-        png = pixels.outline_tile(of_field[layer], layer, place)
+        png = pixels.outline_tile(run, well, field, layer, place, frame)
     # The address names the label version and the run: what it gives does not change.
     return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
@@ -171,7 +168,7 @@ def _shown(reading: Reading, well: str, field: int, frame: int) -> dict[str, Any
     height, width = stored.levels[0].shape[-2:]
     limits = _contrast(run)
     version = run.label_version(well, field)
-    compartments = list(pixels.outline_levels(run, well, field, frame))
+    compartments = list(run.label_levels(well, field))
     return {
         "base": f"{reading.well_page(well)}/fields/{field}",
         "height": int(height),

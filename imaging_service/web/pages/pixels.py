@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import NotFound
 from imaging_service.review.local import LocalRun
+from imaging_service.review.log import ENGINE_VERSION
 from imaging_service.web.report import LIGHT, OUTLINES, outlines
 
-TILE = 512
+# That of the stored chunks: a chunk is unpacked for one tile, and no other.
+TILE = 1024
 # Wells that the plate's contrast is read from, spread over the plate.
 _SPREAD = 24
 _OTHER_LIGHT = (0.7, 0.7, 0.7)
@@ -71,46 +73,74 @@ def pixel_tile(
         raise NotFound(f"the field has no tile {row}, {column} at level {level}")
     lead = (frame - 1,) if array.ndim == 4 else ()
     height, width = min(TILE, array.shape[-2] - y), min(TILE, array.shape[-1] - x)
-    image = np.zeros((height, width, 3), np.float32)
+    # Plane by plane: one array of colours would be walked through in the wrong order.
+    image = [np.zeros((height, width), np.float32) for _ in range(3)]
     for channel in channels:
         plane = np.asarray(array[(*lead, channel, slice(y, y + TILE), slice(x, x + TILE))])
         low, high = limits[channel]
-        light = np.clip((plane.astype(np.float32) - low) / (high - low), 0, 1)
+        light = cv2.min(cv2.max((plane.astype(np.float32) - low) / (high - low), 0.0), 1.0)
         role = roles[channel]
         colour = LIGHT.get(role, _OTHER_LIGHT) if role else _OTHER_LIGHT
         # One channel alone is grey: the eye sees more in it.
-        image += light[..., None] * np.array((1, 1, 1) if len(channels) == 1 else colour)
-    return _png((np.clip(image, 0, 1) * 255).astype(np.uint8))
+        for part, share in zip(image, (1, 1, 1) if len(channels) == 1 else colour, strict=True):
+            cv2.scaleAdd(light, share, part, part)
+    return _png(cv2.merge([cv2.convertScaleAbs(cv2.min(part, 1.0), alpha=255) for part in image]))
 
 
-def outline_tile(levels: Levels, compartment: str, place: tuple[int, int, int]) -> bytes:
-    """One tile of a compartment's outlines, transparent between them."""
+def outline_tile(
+    run: LocalRun, well: str, field: int, compartment: str, place: tuple[int, int, int], frame: int
+) -> bytes:
+    """One tile of the outlines of a field's newest labels as PNG, transparent between them.
+
+    Raises NotFound for a compartment that the run has no labels of, or a place outside the field.
+    """
+    levels = run.label_levels(well, field)
+    if compartment not in levels:
+        raise NotFound(f"the run has no labels of {compartment}; it has {', '.join(levels)}")
     level, row, column = place
-    if not 0 <= level < len(levels):
-        raise NotFound(f"the field has no level {level}")
     y, x = row * TILE, column * TILE
-    part = levels[level][y : y + TILE, x : x + TILE]
-    if not part.size or min(row, column) < 0:
+    shape = levels[compartment][level].shape[-2:] if 0 <= level < len(levels[compartment]) else ()
+    if not shape or y >= shape[0] or x >= shape[1] or min(row, column) < 0:
         raise NotFound(f"the field has no tile {row}, {column} at level {level}")
-    image = np.zeros((*part.shape, 4), np.uint8)
-    image[part] = (*OUTLINES.get(compartment, (255, 255, 255)), 255)
+    version = run.label_version(well, field)
+    if version == ENGINE_VERSION:
+        edge = _edge_of_window(levels[compartment][level], y, x, frame)
+    else:
+        count = len(levels[compartment])
+        corrected = _corrected_levels(
+            run, run.root, well, field, compartment, frame, version, count
+        )
+        edge = corrected[level][y : y + TILE, x : x + TILE]
+    image = np.zeros((*edge.shape, 4), np.uint8)
+    image[edge] = (*OUTLINES.get(compartment, (255, 255, 255)), 255)
     return _png(image)
 
 
-def outline_levels(run: LocalRun, well: str, field: int, frame: int) -> dict[str, Levels]:
-    """Compartment ► outlines of the newest labels, at every level of the field's pixels."""
-    count = len(run.read_pixels(well, field).levels)
-    version = run.label_version(well, field)
-    return _outline_levels(run, run.root, well, field, frame, version, count)
+def _edge_of_window(array: Any, y: int, x: int, frame: int) -> NDArray[np.bool_]:
+    """Outlines within a tile of stored labels; only this window of them is read."""
+    lead = (frame - 1,) if array.ndim == 3 else ()
+    # A pixel beyond the tile's edge tells whether an object ends there.
+    top, left = max(0, y - 1), max(0, x - 1)
+    window = (slice(top, y + TILE + 1), slice(left, x + TILE + 1))
+    edge = outlines(np.asarray(array[(*lead, *window)]))
+    return edge[y - top : y - top + TILE, x - left : x - left + TILE]
 
 
-@lru_cache(maxsize=6)
-def _outline_levels(
-    run: LocalRun, root: Path, well: str, field: int, frame: int, version: int, count: int
-) -> dict[str, Levels]:
+@lru_cache(maxsize=12)
+def _corrected_levels(
+    run: LocalRun,
+    root: Path,
+    well: str,
+    field: int,
+    compartment: str,
+    frame: int,
+    version: int,
+    count: int,
+) -> Levels:
+    """Outlines of a corrected compartment at every level: corrections are stored in one only."""
     del root, version  # parts of the key: a correction makes new labels
-    labels = run.read_field(well, field, frame).labels
-    return {name: _halved(outlines(np.asarray(image)), count) for name, image in labels.items()}
+    labels = run.read_field(well, field, frame).labels[compartment]
+    return _halved(outlines(np.asarray(labels)), count)
 
 
 def _halved(edge: NDArray[np.bool_], count: int) -> Levels:
@@ -123,6 +153,6 @@ def _halved(edge: NDArray[np.bool_], count: int) -> Levels:
     return tuple(levels)
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def _png(image: Any) -> bytes:
     # Little compression: a tile that is read once is worth no more of the processor's time.
     return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())

@@ -121,3 +121,12 @@ def test_lost_parts_are_said(own_run):
     (own_run / "cells.parquet").unlink()
     with pytest.raises(StoreError, match=says("run.cells_not_there")):
         run.cells("B04", 1)
+
+
+def test_levels_of_labels_are_lazy_and_those_of_the_engine(small_run):
+    run = LocalRun(small_run)
+    levels = run.label_levels("B02", 1)
+    whole = run.engine_labels("B02", 1)
+    assert set(levels) == set(whole)
+    assert all(np.array_equal(levels[name][0][...], image) for name, image in whole.items())
+    assert {len(arrays) for arrays in levels.values()} == {len(run.read_pixels("B02", 1).levels)}

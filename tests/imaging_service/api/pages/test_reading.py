@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from sqlmodel import Session
 
+from imaging_service.api.pages import reading as module
 from imaging_service.api.pages.reading import Reading
 from imaging_service.database.session import database_engine
 from imaging_service.errors import NotFound, NotReady
@@ -20,10 +21,26 @@ def test_a_run_is_read_once_for_all_of_its_page(reading, site):
     assert reading.phenotypes == ["live_density", "nc_log2_aggregate"]
     assert "source_files" not in reading.record
     assert len(reading.table("wells")) == 7
-    assert {r["line"] for r in reading.table("responses", line="L1", status="")} == {"L1"}
+    assert len(reading.table("responses")) == 4
     assert reading.local is reading.local
     assert {q["phenotype"] for q in reading.quality} == set(reading.phenotypes)
     assert reading.curves[0]["ec50_molar"] == 3e-6
+
+
+def test_a_table_is_read_once_until_a_review_or_retry_makes_another(reading, monkeypatch):
+    reads = []
+    read = module.table_content
+    monkeypatch.setattr(module, "table_content", lambda *a: reads.append(a) or read(*a))
+    reading.session.expunge(reading.row)
+    first = reading.table("checks")
+    before = len(reads)
+    assert reading.table("checks") is first
+    assert len(reads) == before
+    for name in ("attempt", "revision"):
+        setattr(reading.row, name, 99)
+        assert reading.table("checks") is not first
+        before += 1
+        assert len(reads) == before
 
 
 def test_addresses_are_quoted(reading, site):

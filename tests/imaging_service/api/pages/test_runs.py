@@ -83,7 +83,7 @@ def test_the_queue_leads_to_its_fields(site):
     page = site.get("/view/RUN/review").text
     queue = LocalRun(site.folder).queue()
     assert '<progress max="12" value="0"' in page
-    listed = re.findall(rf'<td><a href="/view/{site.run}/wells/([^"]+)">', page)
+    listed = re.findall(rf'<td class="name"><a href="/view/{site.run}/wells/([^"]+)">', page)
     assert listed == [e.well + (f"?field={e.field}" if e.field > 1 else "") for e in queue]
 
 

@@ -14,9 +14,9 @@ def read(png):
     return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def levels(height=700, width=600):
+def levels(height=TILE + 188, width=TILE + 88):
     first = np.zeros((2, height, width), np.uint16)
-    first[0, 512:, 512:] = 1000
+    first[0, TILE:, TILE:] = 1000
     first[1, :10] = 500
     return [first, first[:, ::2, ::2]]
 
@@ -29,14 +29,14 @@ def test_a_tile_is_a_window_of_its_level_in_the_plate_s_contrast():
     assert tile.shape == (188, 88, 3)
     assert (tile == 255).all()
     tile = read(pixel_tile(levels(), ("dna", "neurite"), [0, 1], LIMITS, (1, 0, 0)))
-    assert tile.shape == (350, 300, 3)
-    blue, green, red = tile[300, 280]
+    assert tile.shape == ((TILE + 188) // 2, (TILE + 88) // 2, 3)
+    blue, green, red = tile[-10, -10]
     assert blue > green > red
 
 
 def test_light_between_the_limits_is_in_proportion():
     tile = read(pixel_tile(levels(), ("dna", "neurite"), [1], LIMITS, (0, 0, 0)))
-    assert set(np.unique(tile)) == {0, 127}
+    assert set(np.unique(tile)) == {0, 128}
 
 
 def test_a_time_point_is_chosen():
@@ -50,15 +50,48 @@ def test_a_place_outside_of_the_field_is_not_found(place):
     with pytest.raises(NotFound):
         pixel_tile(levels(), ("dna", "neurite"), [0], LIMITS, place)
     with pytest.raises(NotFound):
-        outline_tile((np.ones((700, 600), bool), np.ones((350, 300), bool)), "nuclei", place)
+        outline_tile(Labelled(np.ones((TILE + 188, TILE + 88), int)), "B02", 1, "nuclei", place, 1)
 
 
-def test_outlines_are_opaque_lines_on_nothing():
-    edge = np.zeros((TILE, TILE), bool)
-    edge[3] = True
-    tile = read(outline_tile((edge,), "somas", (0, 0, 0)))
-    assert (tile[3] == (0, 215, 255, 255)).all()
-    assert (tile[4:] == 0).all()
+class Labelled:
+    """A run of which one field has labels."""
+
+    root = "run"
+
+    def __init__(self, image, version=1):
+        self.image, self.version = image, version
+
+    def label_levels(self, well, field):
+        return {"nuclei": (self.image, self.image[::2, ::2])}
+
+    def label_version(self, well, field):
+        return self.version
+
+    def read_field(self, well, field, frame):
+        return SimpleNamespace(labels={"nuclei": self.image})
+
+
+def squares():
+    image = np.zeros((TILE + 20, TILE + 20), np.int32)
+    image[10:20, TILE - 5 : TILE + 5] = 1
+    return image
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_outlines_go_on_over_the_edge_of_a_tile(version):
+    run = Labelled(squares(), version)
+    left = read(outline_tile(run, "B02", 1, "nuclei", (0, 0, 0), 1))
+    right = read(outline_tile(run, "B02", 1, "nuclei", (0, 0, 1), 1))
+    whole = np.hstack([left, right])[..., 3] > 0
+    assert whole.sum() == 36
+    assert not whole[11:19, TILE - 4 : TILE + 4].any()
+    assert (left[10, TILE - 1] == (255, 255, 255, 255)).all()
+    assert (left[11, TILE - 1] == 0).all()
+
+
+def test_a_compartment_without_labels_is_not_found():
+    with pytest.raises(NotFound, match="nuclei"):
+        outline_tile(Labelled(squares()), "B02", 1, "somas", (0, 0, 0), 1)
 
 
 def test_a_line_of_one_pixel_stays_a_line_when_it_is_halved():
