@@ -706,6 +706,7 @@ SAYS = {
     "places.over_donors": "in . of 3 lines the place of the vehicle wells could have made the",
     "places.makes": "which makes .+ of the effect",
     "places.too_few_compounds": "too few other compounds tell",
+    "fit.reaches_beyond": "its interval reaches beyond the highest tested dose, {dose} mol/L$",
     "curve_tests.disagree": "compounds of this phenotype differ as much from batch to batch",
     "curve_tests.too_few_rows": "too few rows to borrow from",
     "batch_curves.fit_not_shown": "one batch does not show whether a curve fits",

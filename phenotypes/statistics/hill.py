@@ -321,6 +321,24 @@ def hill_curve(
     )
 
 
+def _reach(tested: Real, interval: Ec50Interval, lowest: str, highest: str) -> str:
+    """Name the outermost doses that the interval of a published EC50 reaches beyond."""
+    ends = [
+        f"the lowest tested dose, {lowest}"
+        if interval.low is not None and interval.low < tested.min()
+        else "",
+        f"the highest tested dose, {highest}"
+        if interval.high is not None and interval.high > tested.max()
+        else "",
+    ]
+    beyond = " and ".join(filter(None, ends))
+    return (
+        f"the EC50 is only just shown to lie among the doses: its interval reaches beyond {beyond}"
+        if beyond
+        else ""
+    )
+
+
 def at_slope_bound(hill: float) -> bool:
     """Whether the response changes between two doses, faster than a slope could say."""
     return hill > 0.999 * HILL_BOUNDS[1]
@@ -342,7 +360,7 @@ def ec50_status(theta: float, tested: Real, interval: Ec50Interval) -> tuple[str
     """(status, reason) of a log10 EC50; `tested` are the log10 doses."""
     lowest, highest = (f"{10**end:.3g} mol/L" for end in (tested.min(), tested.max()))
     if interval.above_lowest and interval.below_highest:
-        return ResponseStatus.OK, ""
+        return ResponseStatus.OK, _reach(tested, interval, lowest, highest)
     if theta < tested.min():
         reason = f"half of the effect is reached below the lowest tested dose, {lowest}"
         return ResponseStatus.BELOW_TESTED_RANGE, reason

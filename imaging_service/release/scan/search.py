@@ -27,7 +27,8 @@ ENDINGS = frozenset(
 )
 _LONG, _PACKED, _RUN, _EITHER_CASE = 8, 5, 4, 4
 _RUN_LETTERS = 6  # of base64, without the two that fill it up
-_WHOLE_RUN = re.compile(rb"[A-Za-z0-9+/_-]+")
+_OF_RUN = re.compile(rb"[A-Za-z0-9+/_-]")
+_MARGIN = 8  # bytes around a place, enough for a letter of any alphabet
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -59,6 +60,8 @@ class SecretSearch:
         self._kinds = {s.text.casefold(): s for s in secrets if s.searchable}
         words = sorted((s.text for s in self._kinds.values()), key=lambda t: (-len(t), t))
         self._words = _words(words)
+        self._any_word = _literals([w.encode() for w in words], encoding="UTF8")
+        self._longest = max((len(w.encode()) for w in words), default=0)
         self._long = _literals([w.encode() for w in words if len(w.encode()) >= _LONG])
         # Encoded letters ► the secret.
         self._hex = {form: word for word in words for form in _hex_forms(word)}
@@ -73,6 +76,7 @@ class SecretSearch:
                 base64.b64encode(word.encode())[:_RUN_LETTERS],
             )
         }
+        self._any_run = _literals(self._runs)
 
     def in_piece(self, file: str, piece: Piece) -> Iterator[Hit]:
         """Hits in one piece, each secret and way of writing once."""
@@ -83,7 +87,7 @@ class SecretSearch:
     def _matches(self, piece: Piece) -> Iterator[tuple[str, str]]:
         text, content = piece.text, piece.content
         if text is not None:
-            yield from ((m[0].casefold(), "in plain") for m in self._words.finditer(text))
+            yield from ((word, "in plain") for word in self._whole_words(content))
             content = content.replace(b"\n", b"").replace(b"\r", b"")
         else:
             yield from ((w.casefold(), "in plain") for w in _search(self._long, content))
@@ -96,11 +100,31 @@ class SecretSearch:
                 yield self._hex[form.lower().encode()], "in hex"
             for form in _search(self._in_base64, part):
                 yield self._base64[form.encode()], "in base64"
-        if self._runs and text is not None:
-            for run in _WHOLE_RUN.findall(piece.content):
-                for letters in (run, run.lower()):
-                    if letters in self._runs:
-                        yield self._runs[letters], "in hex or base64"
+        if self._any_run is not None and text is not None:
+            for match in self._any_run.finditer(piece.content):
+                first, last = match.span()
+                beside = piece.content[max(0, first - 1) : first] + piece.content[last : last + 1]
+                run = match.group(0)
+                word = self._runs.get(run) or self._runs.get(run.lower())
+                if word is not None and not _OF_RUN.search(beside):
+                    yield word, "in hex or base64"
+
+    def _whole_words(self, content: bytes) -> Iterator[str]:
+        """Secrets that stand as whole words in a text.
+
+        One automaton finds the places at which a secret may stand; each is looked at by itself.
+        """
+        place = 0
+        while self._any_word is not None and (match := self._any_word.search(content, place)):
+            low = max(0, match.start() - _MARGIN)
+            high = match.start() + self._longest + _MARGIN
+            window = content[low:high].decode("utf-8", "ignore")
+            # What begins or ends the window may be a part of a longer word.
+            for word in self._words.finditer(window):
+                begins = word.start() > 0 or low == 0
+                if begins and (word.end() < len(window) or high >= len(content)):
+                    yield word[0].casefold()
+            place = match.start() + 1
 
 
 def _hex_forms(word: str) -> Iterator[bytes]:
@@ -131,14 +155,14 @@ def _words(words: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(either)})(?![A-Za-z0-9])")
 
 
-def _literals(words: Collection[bytes], *, case: bool = False) -> Any:
+def _literals(words: Collection[bytes], *, case: bool = False, encoding: str = "LATIN1") -> Any:
     """One automaton for all words: its time does not grow with their number."""
     import re2
 
     if not words:
         return None
     options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
+    options.encoding = getattr(re2.Options.Encoding, encoding)
     options.case_sensitive = case
     options.max_mem = 1 << 28
     return re2.compile(b"|".join(map(re.escape, sorted(words, key=len, reverse=True))), options)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from phenotypes.statistics.ec50_interval import Ec50Interval
-from phenotypes.statistics.hill import DoseResponse, Plane, hill_curve, occupancy
+from phenotypes.statistics.hill import DoseResponse, Plane, ec50_status, hill_curve, occupancy
 from tests.messages import states
 
 X = np.array([0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4])
@@ -163,3 +163,12 @@ def test_a_cliff_explains_all_of_a_cliff_and_slopes_beyond_the_bound_are_never_p
     assert (10**low, 10**high) == (pytest.approx(10**-6.5 / 10**0.5), pytest.approx(10**-6.5))
     assert np.exp(plane.best(plane.explained(y))[1]) <= 8.0000001
     assert plane.explained_at(y, np.log10(2e-7)) == pytest.approx(float(y @ y), rel=1e-6)
+
+
+@pytest.mark.parametrize(("high", "named"), [(-5.1, False), (-4.2, True)])
+def test_an_interval_that_reaches_beyond_the_doses_says_so(high, named):
+    interval = Ec50Interval(-7.0, high, above_lowest=True, below_highest=True)
+    status, reason = ec50_status(-6.2, np.log10(X[X > 0])[:-1], interval)
+    assert status == "ok"
+    assert states("fit.reaches_beyond", reason, dose="1e-05") == named
+    assert named or reason == ""

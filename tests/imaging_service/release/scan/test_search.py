@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import json
+import re
 import struct
 import zipfile
 import zlib
@@ -187,3 +188,41 @@ def test_programs_of_this_service_are_not_searched(tmp_path):
     (tmp_path / "report.html").write_text("<script>var mkeller=1;</script><p>x</p>")
     assert len(search_bundle(tmp_path, SEARCH)) == 1
     assert search_bundle(tmp_path, SEARCH, ["var mkeller=1;"]) == []
+
+
+def test_words_of_other_alphabets_and_overlapping_ones_are_found():
+    secrets = [Secret("operator", t) for t in ("Müller", "S1-iso", "S1x", "Ян")]
+    search = SecretSearch([*secrets, Secret("line", "MND-1")])
+
+    def found(text):
+        return {h.text for h in search.in_piece("f", Piece("f", text.encode()))}
+
+    assert found("MÜLLER") == {"Müller"}
+    assert found("é" * 50 + " müller " + "é" * 50) == {"Müller"}
+    # The longer one is cut off by a letter; the shorter one inside it stands.
+    assert found("MND-1-isoX, S1-isoX") == {"MND-1"}
+    assert found("xMND-1 MND-12 Ян.") == {"Ян"}
+
+
+@pytest.mark.parametrize("between", range(30))
+def test_the_beginning_of_a_longer_word_is_no_hit(between):
+    search = SecretSearch([Secret("batch", "b1"), Secret("line", "MND-107")])
+    text = "xMND-107" + "-" * between + "b1f3 " + "0" * 40
+    assert list(search.in_piece("f", Piece("f", text.encode()))) == []
+    text = "0" * 40 + " 3b1" + "-" * between + "MND-107x"
+    assert list(search.in_piece("f", Piece("f", text.encode()))) == []
+
+
+@given(st.text(alphabet="abB1-é ", max_size=200))
+def test_no_whole_word_is_missed_in_any_text(text):
+    words = ("ab", "ab-1", "b1b1", "B1", "é-ab")
+    search = SecretSearch([Secret("line", w) for w in words])
+    ours = {
+        h.text for h in search.in_piece("f", Piece("f", text.encode())) if h.written == "in plain"
+    }
+    for word in words:
+        flags = re.IGNORECASE if len(word) >= 4 else 0
+        stands = re.search(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", text, flags)
+        # Where a longer secret begins at the same place, it is the one that is told.
+        longer = [o for o in ours if o != word and word in o]
+        assert (word in ours) == bool(stands) or (stands and longer)
