@@ -77,6 +77,10 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or answer with a problem, or lead a browser to the sign-in."""
+        if scope["type"] == "websocket":
+            # The table of permissions has none, so there is none that a caller may open.
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import sqlalchemy as sa
 from sqlmodel import select
@@ -11,6 +13,7 @@ from imaging_service.access.members import find_project, share
 from imaging_service.access.roles import Role
 from imaging_service.api.app import create_app
 from imaging_service.api.entrance import door
+from imaging_service.api.entrance.door import Door
 from imaging_service.database.tenants import AuditRow, KeyRow
 from tests.imaging_service.conftest import LOCAL_TOKEN
 from tests.imaging_service.tenants import FOREIGN_RUN, RUN, ask
@@ -167,3 +170,17 @@ def test_a_caller_of_a_route_that_changes_state_names_the_project(two_labs):
         "operator", "POST", "/uploads?project=ftd", json={"name": "x", "files": []}
     )
     assert named.json()["type"] == "urn:imaging-service:upload_invalid"
+
+
+def test_a_websocket_is_closed_before_the_application(two_labs):
+    sent = []
+
+    async def application(scope, receive, send):
+        raise AssertionError("let in")
+
+    async def send(message):
+        sent.append(message)
+
+    opened = Door(application, two_labs.settings, "")
+    asyncio.run(opened({"type": "websocket", "path": "/runs", "headers": []}, None, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]

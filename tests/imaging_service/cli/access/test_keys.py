@@ -95,7 +95,9 @@ def test_no_command_takes_a_key_as_an_argument():
         option
         for command in commands(typer.main.get_command(cli))
         for parameter in command.params
+        # A file may be named: what is in it is not in the list of processes.
         if parameter.param_type_name == "option"
+        and "Path" not in str(parameter.type_descriptor.annotation)
         for option in parameter.opts
     }
     assert "--url" in names
