@@ -174,10 +174,10 @@ def test_events_come_as_they_are_sent_and_end_with_the_connection(client):
     client.answer = lambda _: httpx.Response(200, text=text)
     assert [(e.id, e.done) for e in client.events("r")] == [("r", 1)]
     assert client.asked[-1].url.params["run"] == "r"
-    client.answer = lambda _: httpx.Response(401, json={"detail": "this needs a key"})
+    client.answer = lambda _: httpx.Response(401, json={"detail": "no-key"})
     with pytest.raises(ServiceRefused) as refused:
         list(client.events())
-    assert (refused.value.status, str(refused.value)) == (401, "this needs a key")
+    assert (refused.value.status, str(refused.value)) == (401, "no-key")
 
     def cut(request):
         raise httpx.ReadError("cut")

@@ -17,6 +17,7 @@ from imaging_service.api.entrance.door import Door
 from imaging_service.database.tenants import AuditRow, KeyRow
 from tests.imaging_service.conftest import LOCAL_TOKEN
 from tests.imaging_service.tenants import FOREIGN_RUN, RUN, ask
+from tests.messages import states
 
 
 def ids(answer):
@@ -165,7 +166,7 @@ def test_a_caller_of_a_route_that_changes_state_names_the_project(two_labs):
         422,
         "urn:imaging-service:access_invalid",
     )
-    assert "als, ftd" in answer.json()["detail"]
+    assert states("door.name_the_project", answer.json()["detail"])
     named = two_labs.ask(
         "operator", "POST", "/uploads?project=ftd", json={"name": "x", "files": []}
     )

@@ -11,6 +11,7 @@ from imaging_service.database.session import database_engine
 from imaging_service.database.tenants import AuditRow
 from imaging_service.errors import AccessRefused, NotFound
 from imaging_service.settings import Settings
+from tests.messages import states
 
 
 @pytest.fixture
@@ -50,17 +51,17 @@ def test_from_the_first_administrator_to_the_last_key(run, tmp_path):
     assert caller(run, key).roles == {"als": Role.REVIEWER}
     identity = key.split("_")[1]
     listed = run("keys", "list")
-    assert f"{identity}  valid    smith-lab/bob  laptop  reviewer  project als" in listed
+    assert states("keys.valid", listed, key=identity)
     assert key.split("_", 2)[2] not in listed
     fresh = run("keys", "rotate", identity)
     assert caller(run, key) is not None
     run("keys", "revoke", identity)
     assert caller(run, key) is None
     assert caller(run, fresh).name == "bob"
-    assert f"{identity}  revoked" in run("keys", "list")
+    assert states("keys.ended", run("keys", "list"), key=identity, how="revoked")
     run("members", "end", "bob")
     assert caller(run, fresh) is None
-    assert f"{fresh.split('_')[1]}  ended" in run("keys", "list")
+    assert states("keys.ended", run("keys", "list"), key=fresh.split("_")[1], how="ended")
     with Session(database_engine(run.settings.url)) as session:
         log = [row.action for row in session.exec(select(AuditRow).order_by(AuditRow.id)).all()]
     assert log == [

@@ -7,6 +7,7 @@ from imaging_service.cli.main import app as cli
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.key_file import key_for
 from tests.imaging_service.tenants import ask
+from tests.messages import states
 
 URL = "https://imaging.example.org"
 
@@ -41,8 +42,8 @@ def test_a_key_is_kept_once_the_service_has_known_it(run, two_labs):
     said = run("login", stdin=f"{key}\n")
     assert key_for(URL) == key
     assert key not in said
-    assert "reviewer of alpha" in said
-    assert "als  reviewer" in run("whoami")
+    assert states("signin.known_as", said)
+    assert states("signin.role_in_project", run("whoami"))
     run("logout")
     assert key_for(URL) == ""
     with pytest.raises(ServiceRefused):

@@ -8,6 +8,7 @@ import pytest
 
 from imaging_service.errors import NotFound
 from imaging_service.web.pages.pixels import TILE, _halved, outline_tile, pixel_tile, plate_contrast
+from tests.messages import says
 
 
 def read(png):
@@ -90,7 +91,7 @@ def test_outlines_go_on_over_the_edge_of_a_tile(version):
 
 
 def test_a_compartment_without_labels_is_not_found():
-    with pytest.raises(NotFound, match="nuclei"):
+    with pytest.raises(NotFound, match=says("pages.no_such_labels")):
         outline_tile(Labelled(squares()), "B02", 1, "somas", (0, 0, 0), 1)
 
 
