@@ -53,7 +53,7 @@ def test_images_are_of_a_named_version(compose):
 def test_every_password_comes_from_the_environment(deploy):
     for path in deploy.rglob("*"):
         if path.is_file():
-            for value in re.findall(r"(?i)password[=:]\s*\"?([^\s\"}]+)", path.read_text()):
+            for value in re.findall(r"(?i)password(?:=|: )\"?([^\s\"}]+)", path.read_text()):
                 assert value.startswith(("${POSTGRES_PASSWORD", "$(openssl")), (path, value)
 
 
