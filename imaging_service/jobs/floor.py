@@ -28,14 +28,16 @@ def floor_examples(
 ) -> tuple[list[FloorExample], str]:
     """The fields of which the floor drops least, as much as in the middle, and most.
 
+    Of fields with at least the median length of neurites: in a bare one there is little to see.
+
     None, with the reason, where there is no floor, no neurite, or no engine here to be asked.
     """
     inputs = record.inputs
     if not inputs.protocol.segmentation.neurite_contrast:
         return [], "the protocol sets no contrast floor"
-    ranked = fields.filter(
-        pl.col("valid") & (pl.col("frame") == 1) & pl.col(_RATIO).is_not_null()
-    ).sort(_RATIO, "well", "field")
+    usable = fields.filter(pl.col("valid") & (pl.col("frame") == 1) & pl.col(_RATIO).is_not_null())
+    full = pl.col("neurite_length_um") >= pl.col("neurite_length_um").median()
+    ranked = usable.filter(full.fill_null(value=True)).sort(_RATIO, "well", "field")
     if ranked.is_empty():
         return [], "no field has neurites to which the floor was applied"
     chosen = sorted({0, len(ranked) // 2, len(ranked) - 1})

@@ -7,6 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
+# For a report, one file with its scripts inside: they may run, and reach nothing of the service.
+REPORT_POLICY = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'"
+    " 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
+)
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 

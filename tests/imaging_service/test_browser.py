@@ -141,3 +141,14 @@ def test_the_table_that_is_seen_is_downloaded(opened):
     assert len(rows) == 3
     assert all(row.startswith("L1,") for row in rows[1:])
     tab.close()
+
+
+def test_a_report_draws_its_charts_apart_from_the_service(opened):
+    """Its scripts run, and the cookie of the one who looks at it is not theirs."""
+    open_tab, site = opened
+    tab = open_tab()
+    tab.page.goto(f"/runs/{site.run}/report")
+    tab.page.locator("#heatmap-0 svg.marks").wait_for()
+    assert tab.page.evaluate("self.origin") == "null"
+    assert [f for f in tab.faults if not f.startswith("warning")] == []
+    tab.close()

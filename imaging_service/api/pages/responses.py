@@ -59,6 +59,11 @@ def view_responses(
         orders=ORDERS,
         shown=response_page(responses, chosen, order, page),
         statuses=statuses(responses),
+        hazards=[
+            h
+            for h in reading.table("hazards")
+            if line in ("", h["line"]) and compound in ("", h["compound"])
+        ],
         phenotype=shown,
         matrix=_drawn(reading, tables, "matrix", shown, curve_page=_to_curve(reading, shown)),
     )

@@ -12,13 +12,9 @@ from imaging_service.api.access import CallerDep, ProjectDep, SettingsDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.errors import NotFound, ScreenError
 from imaging_service.settings import Settings
+from imaging_service.web.assets import REPORT_POLICY
 
 router = page_router()
-# The report is one file with its scripts inside: it may run them, and reach nothing.
-_REPORT_POLICY = (
-    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'"
-    " 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
-)
 Text = Annotated[str, Query(max_length=200)]
 
 
@@ -114,7 +110,7 @@ def get_report(screen: str, settings: SettingsDep, project: ProjectDep) -> FileR
     path = _folder(screen, settings, project) / "report.html"
     if not path.is_file():
         raise NotFound(f"screen {screen} has no report; fit it: imaging-service screen fit")
-    headers = {"Content-Security-Policy": _REPORT_POLICY}
+    headers = {"Content-Security-Policy": REPORT_POLICY}
     return FileResponse(path, media_type="text/html", headers=headers)
 
 

@@ -32,6 +32,7 @@ from imaging_service.database.session import find_plate, find_run, well_counts, 
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotReady
 from imaging_service.schemas import Progress, Retry, Run, Submission, WellState
+from imaging_service.web.assets import REPORT_POLICY
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -315,4 +316,5 @@ def get_report(run: str, session: SessionDep, settings: SettingsDep) -> FileResp
     path = settings.run_root(row.id) / "report.html"
     if row.state != "done" or not path.is_file():
         raise NotReady(f"run {row.id[:12]} is {row.state}; its report exists once it is done")
-    return FileResponse(path, media_type="text/html")
+    headers = {"Content-Security-Policy": REPORT_POLICY}
+    return FileResponse(path, media_type="text/html", headers=headers)

@@ -26,7 +26,10 @@ document.addEventListener("DOMContentLoaded", () => {
     input.addEventListener("change", () => outline(input));
   });
   viewer.addOnceHandler("open", () => document.querySelectorAll("[data-outline]").forEach(outline));
-  viewer.addHandler("tile-loaded", () => { box.dataset.drawn = "yes"; });
+  viewer.addHandler("tile-drawn", () => {
+    box.dataset.drawn = "yes";
+    box.querySelector(":scope > img")?.remove();
+  });
   document.querySelectorAll("[data-channel]").forEach((input) => input.addEventListener("change", () => {
     if (!channels()) { input.checked = true; return; }
     viewer.addTiledImage({ tileSource: source("pixels", `&channels=${channels()}`), index: 0, replace: true });

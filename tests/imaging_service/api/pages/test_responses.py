@@ -4,6 +4,15 @@ import json
 import re
 
 import pytest
+from sqlmodel import Session
+
+from imaging_service.access.roles import Caller
+from imaging_service.api.pages.reading import Reading
+from imaging_service.api.pages.responses import _registered
+from imaging_service.database.session import database_engine
+from imaging_service.database.tables import DonorRow, LineRow, TableRow
+from imaging_service.database.tenants import LOCAL_LAB
+from phenotypes.columns.dictionary import columns
 
 BASE = "/view/RUN"
 OF = "line=L1&compound=x&phenotype=live_density"
@@ -81,6 +90,47 @@ def test_a_registered_line_shows_its_record(served):
     assert served.ask("PUT", "/lines", content=sheet, headers=headers).status_code == 200
     page = served.get(f"{BASE}/line?name=L1").text
     assert "<dt>donor</dt><dd>D1</dd>" in page
+
+
+def test_a_line_s_record_is_for_its_own_laboratory(site):
+    with Session(database_engine(site.settings.url)) as session:
+        reading = Reading(site.run, session, site.settings)
+        session.add(DonorRow(id="D9"))
+        session.flush()
+        session.add(LineRow(line="L9", donor="D9", content='{"donor": "D9"}'))
+        session.flush()
+        seen = {
+            lab: _registered(session, reading, Caller("m", "n", lab, everywhere=everywhere), "L9")
+            for lab, everywhere in (("beta", False), (LOCAL_LAB, False), ("core", True))
+        }
+        session.rollback()
+    assert seen == {"beta": {}, LOCAL_LAB: {"donor": "D9"}, "core": {"donor": "D9"}}
+
+
+def test_survival_is_shown_with_its_interval_and_both_ends_of_what_was_lost(served):
+    hazard = dict.fromkeys(columns("hazard")) | {
+        "line": "L1",
+        "compound": "x",
+        "dose_molar": 1e-6,
+        "status": "one_batch",
+        "reason": "",
+        "hazard_ratio": 2.5,
+        "hr_low": 1.25,
+        "hr_high": 5.0,
+        "hr_lost_died": 3.5,
+        "hr_lost_lived": 1.75,
+    }
+    with Session(database_engine(served.settings.url)) as session:
+        session.add(
+            TableRow(
+                run_id=served.run, kind="hazards", position=0, content=json.dumps(hazard), line="L1"
+            )
+        )
+        session.commit()
+    page = served.get(f"{BASE}/responses?line=L1").text
+    survival = page[page.index('id="survival"') :]
+    assert all(n in survival for n in ("2.5", "1.25 … 5", "3.5, 1.75", "one_batch"))
+    assert 'id="survival"' not in served.get(f"{BASE}/responses?line=L2").text
 
 
 def test_a_compound_shows_all_its_lines(site):

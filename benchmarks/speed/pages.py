@@ -1,9 +1,9 @@
 """How long pages of a 384-well plate with 100,000 cells take, alone and with 20 users.
 
-    python -m benchmarks.pages
+    python -m benchmarks.speed.pages
 
 Tables are drawn at random with every column filled; all wells share one stored field of 2048² px and
-four channels. Each user opens a page of the list, reads it for 2 to 6 seconds, and opens the next.
+four channels. Each user opens a page of the list, reads it for 2 to 4.5 seconds, and opens the next.
 Times are those of the whole answer on loopback; `cpu` is what the server's process worked for a page
 that is asked for alone, which a busy machine does not lengthen.
 """
@@ -284,7 +284,7 @@ def user(number: int, token: str, until: float, times: dict[str, list[float]]) -
             times[kind].append(1000 * (time.perf_counter() - start))
             if answer.status_code != 200:
                 raise SystemExit(f"{answer.status_code}: {address}\n{answer.text[:500]}")
-            time.sleep(rng.uniform(2, 6))
+            time.sleep(rng.uniform(2, 4.5))
 
 
 def alone(token: str, process: psutil.Process) -> dict[str, tuple[float, float, int]]:
