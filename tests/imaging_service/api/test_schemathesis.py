@@ -55,7 +55,9 @@ def test_no_request_has_the_server_fail_or_answer_what_its_document_does_not_say
                 f"--header=Authorization: {service.key}",
                 f"--checks={','.join(CHECKS)}",
                 "--phases=examples,coverage,fuzzing,stateful",
-                "--max-examples=10",
+                # Its answer has no end; tests/imaging_service/api/routes/test_events.py reads it.
+                "--exclude-path=/events",
+                "--max-examples=5",
                 "--request-timeout=60",
                 "--seed=1",
                 "--continue-on-failure",
@@ -70,6 +72,6 @@ def test_no_request_has_the_server_fail_or_answer_what_its_document_does_not_say
     finally:
         service.stop()
     assert ended.returncode == 0, ended.stdout[-6000:]
-    # Nothing was left out: as many routes were tested as the document has.
+    # Nothing else was left out: as many routes were tested as the document has.
     selected, described = map(int, re.search(r"Selected: (\d+)/(\d+)", ended.stdout).groups())
-    assert selected == described > 40
+    assert selected == described - 1 > 60
