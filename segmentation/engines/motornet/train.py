@@ -13,7 +13,7 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,21 +92,25 @@ class Batches:
 
 def batches(
     samples: Mapping[str, Sequence[Sample]], plan: Plan, first: int, workers: int = 1
-) -> Iterable[tuple[Tensor, ...]]:
-    """Batches from step `first` on, made ahead by `workers` processes (0: in this one)."""
+) -> Iterator[tuple[Tensor, ...]]:
+    """Batches from step `first` on, made ahead by `workers` processes (0: in this one).
+
+    OpenCV's threads are ended before the processes are forked: a process has none of the threads
+    of the one that it comes from, and waits for ever when it asks OpenCV to end them.
+    """
     loader: Iterable[tuple[Tensor, ...]] = DataLoader(
         Batches(samples, plan),
         batch_size=None,
         sampler=range(first, plan.steps),
         num_workers=workers,
-        worker_init_fn=_alone,
     )
-    return loader
-
-
-def _alone(_: int) -> None:
-    """A worker has one core: threads of its own would fight for those of the others."""
+    threads = cv2.getNumThreads()
+    # What the processes inherit: threads of their own would fight for the others' cores.
     cv2.setNumThreads(1)
+    try:
+        return iter(loader)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def loss_of(

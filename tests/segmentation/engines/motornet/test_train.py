@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from segmentation.engines.motornet.network import MotorNet
 from segmentation.engines.motornet.samples import flows_of
@@ -130,6 +132,21 @@ def test_a_batch_is_made_of_all_kinds_and_is_the_same_in_any_process(samples):
     assert len(alone) == len(apart) == 2
     for one, other in zip(alone, apart, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_no_process_is_forked_while_opencv_has_threads(samples, monkeypatch):
+    """A forked process would wait for threads that it does not have, now and then for ever."""
+    at_fork, start = [], DataLoader.__iter__
+
+    def noted(loader):
+        at_fork.append(cv2.getNumThreads())
+        return start(loader)
+
+    monkeypatch.setattr(DataLoader, "__iter__", noted)
+    cv2.setNumThreads(2)
+    made = batches(samples, Plan(steps=1, batch=2, side=32), 0, 1)
+    assert (at_fork, cv2.getNumThreads()) == ([1], 2)
+    assert len(list(made)) == 1
 
 
 def test_a_training_goes_on_from_weights_of_any_width(samples, tmp_path):
