@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imaging_service.web.templating import number
-from phenotypes.columns.statuses import ResponseStatus, WellStatus
+from phenotypes.columns.statuses import CheckStatus, ResponseStatus, WellStatus
 from plate_maps.conditions import format_dose
 from segmentation.scoring.figures import figure_words
 
@@ -104,7 +104,7 @@ def findings(
         tuple(
             f"{c['check'].replace('_', ' ')}, {c['subject']}: {c['reason']}"
             for c in checks
-            if c["status"] == "warning"
+            if c["status"] == CheckStatus.WARNING
         ),
     )
 

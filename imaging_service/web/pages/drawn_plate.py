@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phenotypes.columns.statuses import WellStatus
 from plate_maps import PlateFormat, Well
 from plate_maps.conditions import format_dose
 from plate_maps.wells import row_letters
@@ -26,7 +27,13 @@ _VIRIDIS = (
     (253, 231, 37),
 )
 # How a well ended ► sign; "left" and "empty" are not in the well table.
-SIGNS = {"done": "", "failed": "×", "excluded": "⊘", "skipped": "–", "left": "·"}
+SIGNS = {
+    WellStatus.DONE: "",
+    WellStatus.FAILED: "×",
+    WellStatus.EXCLUDED: "⊘",
+    WellStatus.SKIPPED: "–",
+    "left": "·",
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def phenotype_plate(
             continue
         share = 0.5 if high == low else (value - (low or 0.0)) / ((high or 0.0) - (low or 0.0))
         words = f"{row['well']}: {held}; {name} {value:.4g} {unit}".rstrip()
-        sign = "" if row["status"] == "done" else SIGNS.get(row["status"], "?")
+        sign = "" if row["status"] == WellStatus.DONE else SIGNS.get(row["status"], "?")
         wells.append(_well(row["well"], "value", viridis(share), sign, words, page))
     scale = tuple(viridis(i / 8) for i in range(9)) if values else ()
     return _plate(name, fmt, wells, low, high, unit, scale)

@@ -15,6 +15,7 @@ from imaging_service.errors import NotFound
 from imaging_service.review.local import LocalRun
 from imaging_service.review.log import ENGINE_VERSION
 from imaging_service.web.report import LIGHT, OUTLINES, outlines
+from phenotypes.columns.statuses import WellStatus
 
 # That of the stored chunks: a chunk is unpacked for one tile, and no other.
 TILE = 1024
@@ -33,7 +34,7 @@ def plate_contrast(run: LocalRun) -> Limits:
     90th percentile of their upper ends, so that one well of debris does not darken the others.
     Raises NotFound where no well of the run is stored.
     """
-    done = [w for w, how in run.record["wells"].items() if how["status"] == "done"]
+    done = [w for w, how in run.record["wells"].items() if how["status"] == WellStatus.DONE]
     step = max(1, len(done) // _SPREAD)
     ranges = np.array([run.read_pixels(w, 1).contrast for w in done[::step][:_SPREAD]])
     if not ranges.size:

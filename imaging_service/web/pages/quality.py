@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from phenotypes.columns.statuses import CheckStatus, WellStatus
+
 Row = Mapping[str, Any]
-_ORDER = {"warning": 0, "not_assessable": 1, "ok": 2}
+_ORDER = {CheckStatus.WARNING: 0, CheckStatus.NOT_ASSESSABLE: 1, CheckStatus.OK: 2}
 
 
 def checks_by_finding(checks: Sequence[Row]) -> list[Row]:
@@ -16,7 +18,7 @@ def checks_by_finding(checks: Sequence[Row]) -> list[Row]:
 
 def odd_vehicles(wells: Sequence[Row]) -> list[Row]:
     """Vehicle wells that were left out or failed."""
-    return [w for w in wells if w["control"] == "vehicle" and w["status"] != "done"]
+    return [w for w in wells if w["control"] == "vehicle" and w["status"] != WellStatus.DONE]
 
 
 def plate_summary(quality: Sequence[Row], checks: Sequence[Row]) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def plate_summary(quality: Sequence[Row], checks: Sequence[Row]) -> dict[str, An
     return {
         "lowest_z": min(z, default=None),
         "lowest_ssmd": min(ssmd, default=None),
-        "warnings": sum(c["status"] == "warning" for c in checks),
+        "warnings": sum(c["status"] == CheckStatus.WARNING for c in checks),
         "lines": len({q["line"] for q in quality}),
     }
 

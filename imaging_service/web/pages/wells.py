@@ -9,6 +9,7 @@ from typing import Any
 
 from phenotypes.columns.column import Level
 from phenotypes.columns.dictionary import columns
+from phenotypes.columns.statuses import WellStatus
 
 Row = Mapping[str, Any]
 _MAD = 1.4826
@@ -54,7 +55,7 @@ def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> lis
         for w in wells
         if w["line"] == well["line"]
         and w["control"] == "vehicle"
-        and w["status"] == "done"
+        and w["status"] == WellStatus.DONE
         and w["well"] != well["well"]
     ]
     rows = []

@@ -32,6 +32,7 @@ def test_what_the_stages_hand_on_comes_back_equal(laid_out, tmp_path):
         "n_fields": 2,
         "n_nuclei": 31,
         "warnings": ["w"],
+        "measured_by": "",
     }
 
 
