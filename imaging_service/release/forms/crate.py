@@ -101,7 +101,6 @@ def ro_crate(facts: BundleFacts, bundle: Path, *, claim: bool = True) -> dict[st
             "@type": "SoftwareApplication",
             "name": "motor neuron imaging service",
             "softwareVersion": ", ".join(versions),
-            "url": "https://pypi.org/project/motor-neuron-imaging-service/",
         },
         {
             "@id": "#analysis",

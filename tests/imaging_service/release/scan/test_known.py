@@ -52,9 +52,9 @@ def test_all_that_the_laboratory_calls_things_is_known():
 
 def test_folders_that_name_somebody_or_something_are_known():
     texts = {
-        s.text for s in known_secrets([], [], [], runs=[Path("/home/mkeller/work/MN_2025/out")])
+        s.text for s in known_secrets([], [], [], runs=[Path("/home/mkeller/scans/MN_2025/out")])
     }
-    assert texts == {"/home/mkeller/work/MN_2025/out", "mkeller", "MN_2025", "out"}
+    assert texts == {"/home/mkeller/scans/MN_2025/out", "mkeller", "MN_2025", "out"}
 
 
 def test_what_is_in_every_file_by_chance_is_not_searched_for():
