@@ -33,7 +33,7 @@ router = APIRouter(prefix="/runs/{run}/tables", tags=["runs"])
 PAGE, LARGEST_PAGE = 1000, 10_000
 
 Where = Annotated[
-    list[str],
+    list[str] | None,
     Query(description="column==value; also !=, <, <=, >, >=; null is no value. All must hold."),
 ]
 
@@ -63,8 +63,10 @@ def get_table(
     asked: AskedDep,
     fmt: FormatQuery = Format.JSON,
     labels: LabelsQuery = LabelSource.NEWEST,
-    where: Where = [],  # noqa: B006 - FastAPI copies it
-    sort: Annotated[list[str], Query(description="Column, or -column for the largest first.")] = [],  # noqa: B006
+    where: Where = None,
+    sort: Annotated[
+        list[str] | None, Query(description="Column, or -column for the largest first.")
+    ] = None,
     columns: Annotated[str, Query(description="Columns, by commas; all if not given.")] = "",
     limit: Annotated[int | None, Query(ge=1, le=LARGEST_PAGE)] = None,
     cursor: Annotated[str, Query(description="From the Link header of the page before.")] = "",
@@ -87,7 +89,7 @@ def get_table(
     first = _first(cursor, version) if cursor else 0
     paged = fmt in (Format.JSON, Format.CSV)
     count = limit or (PAGE if paged else None)
-    selection = Selection(where, sort, [c for c in columns.split(",") if c])
+    selection = Selection(where or (), sort or (), [c for c in columns.split(",") if c])
     parts = (row.id, name, version, where, sort, columns, first, count, fmt.value)
     headers = attached(f"{row.id[:12]}-{name}", fmt)
     if paged and count:

@@ -462,8 +462,10 @@ def test_fields_that_are_no_reference_of_focus_condemn_no_other(where, value):
         .otherwise(pl.col("nuclei_count"))
         .alias("nuclei_count")
     )
-    marked = lambda t: mark_fields(t, CONDITIONS, QualityLimits())  # noqa: E731
-    clean, spoiled = marked(table), marked(poisoned(table, where, value, ["focus_dna"]))
+    clean, spoiled = (
+        mark_fields(t, CONDITIONS, QualityLimits())
+        for t in (table, poisoned(table, where, value, ["focus_dna"]))
+    )
     same(clean, spoiled, ~where)
     assert exclude_unfocused(clean.filter(~where), OUTCOMES, QualityLimits()) == exclude_unfocused(
         spoiled.filter(~where), OUTCOMES, QualityLimits()
