@@ -59,7 +59,8 @@ def read_card(scan: Path) -> AcquisitionCard:
     with damaged(ReleaseRefused, str(scan)):
         files = scan_files(scan, Limits())
         for index in indices(files).values():
-            return _card(elements(scan / index, Limits()))
+            with elements(scan / index, Limits()) as parts:
+                return _card(parts)
         for path in sorted(scan.rglob("*.tif*")):
             with tifffile.TiffFile(path) as opened:
                 description = opened.ome_metadata

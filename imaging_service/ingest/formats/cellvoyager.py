@@ -131,13 +131,14 @@ def _detail(files: ScanFiles, place: str, limits: Limits) -> _Detail:
     for path in of(".mes"):
         _read_setting(detail, files.root / path, limits)
     for path in of(".wpi"):
-        for name, element in elements(files.root / path, limits):
-            if name == "WellPlate":
-                values = attributes(element)
-                detail.plate = values.get("Name", "")
-                detail.format = detail.format or plate_of(
-                    values.get("Rows", ""), values.get("Columns", ""), path
-                )
+        with elements(files.root / path, limits) as parts:
+            for name, element in parts:
+                if name == "WellPlate":
+                    values = attributes(element)
+                    detail.plate = values.get("Name", "")
+                    detail.format = detail.format or plate_of(
+                        values.get("Rows", ""), values.get("Columns", ""), path
+                    )
     doubled = list(detail.channels.values())
     detail.channels = {
         ch: name if doubled.count(name) == 1 else f"{name} ({ch})"
@@ -147,35 +148,37 @@ def _detail(files: ScanFiles, place: str, limits: Limits) -> _Detail:
 
 
 def _read_detail(detail: _Detail, path: Path, place: str, limits: Limits) -> None:
-    for name, element in elements(path, limits):
-        values = attributes(element)
-        if name == "MeasurementChannel" and values.get("Ch"):
-            ch = values["Ch"]
-            detail.channels.setdefault(ch, ch)
-            width, height = (
-                number_of(values.get(key), f"{path}: channel {ch}: {key}")
-                for key in ("HorizontalPixelDimension", "VerticalPixelDimension")
-            )
-            detail.sizes[ch] = SizeStatement(
-                width, height, "CellVoyager measurement detail", f"{place}, channel {ch}"
-            )
-        elif name == "MeasurementDetail":
-            detail.source = place
-            detail.format = plate_of(
-                values.get("RowCount", ""), values.get("ColumnCount", ""), str(path)
-            )
-            detail.counts = {k: _whole(values.get(k) or "0", f"{path}: {k}") for k in _COUNTS}
+    with elements(path, limits) as parts:
+        for name, element in parts:
+            values = attributes(element)
+            if name == "MeasurementChannel" and values.get("Ch"):
+                ch = values["Ch"]
+                detail.channels.setdefault(ch, ch)
+                width, height = (
+                    number_of(values.get(key), f"{path}: channel {ch}: {key}")
+                    for key in ("HorizontalPixelDimension", "VerticalPixelDimension")
+                )
+                detail.sizes[ch] = SizeStatement(
+                    width, height, "CellVoyager measurement detail", f"{place}, channel {ch}"
+                )
+            elif name == "MeasurementDetail":
+                detail.source = place
+                detail.format = plate_of(
+                    values.get("RowCount", ""), values.get("ColumnCount", ""), str(path)
+                )
+                detail.counts = {k: _whole(values.get(k) or "0", f"{path}: {k}") for k in _COUNTS}
 
 
 def _read_setting(detail: _Detail, path: Path, limits: Limits) -> None:
     """Names of channels by their fluorophore, or by light and filter; wells to be visited."""
-    for name, element in elements(path, limits):
-        values = attributes(element)
-        if name == "Channel" and values.get("Ch"):
-            light = " ".join(v for v in (values.get("Target"), values.get("Acquisition")) if v)
-            detail.channels[values["Ch"]] = values.get("Fluorophore") or light or values["Ch"]
-        elif name == "TargetWell" and (element.text or "").strip().lower() == "true":
-            detail.wells.append(_well(values, str(path)))
+    with elements(path, limits) as parts:
+        for name, element in parts:
+            values = attributes(element)
+            if name == "Channel" and values.get("Ch"):
+                light = " ".join(v for v in (values.get("Target"), values.get("Acquisition")) if v)
+                detail.channels[values["Ch"]] = values.get("Fluorophore") or light or values["Ch"]
+            elif name == "TargetWell" and (element.text or "").strip().lower() == "true":
+                detail.wells.append(_well(values, str(path)))
 
 
 def _records(
@@ -187,33 +190,36 @@ def _records(
     missing: list[ImageRef] = []
     errors: list[ImageRef] = []
     seen: set[tuple[object, ...]] = set()
-    for name, element in elements(path, limits):
-        if name != "MeasurementRecord":
-            continue
-        values, text = attributes(element), (element.text or "").strip()
-        element.clear()
-        where = f"{path}: record {text!r:.120}"
-        kind = values.get("Type")
-        if kind not in ("IMG", "ERR"):
-            raise ScanError(f"{where}: type {kind!r:.40} is not known; export the plate again")
-        image = _image(values, where, detail, kind == "ERR")
-        if detail.format is not None and image.well not in detail.format:
-            raise ScanError(f"{where}: well {image.well} lies outside the {detail.format} plate")
-        if kind == "ERR":
-            errors.append(_taken(image, values, place, text))
-            continue
-        key = (image.well, image.field, image.time, image.channel, image.z)
-        if key in seen:
-            raise ScanError(
-                f"{where}: well {image.well}, field {image.field}, channel {image.channel!r} is"
-                " listed twice; give the folder of one measurement"
-            )
-        seen.add(key)
-        image = _taken(image, values, f"{folder}/{text}" if folder else text, "")
-        inside = bool(text) and Path(text).name == text
-        (images if inside and image.path in there else missing).append(image)
-        if len(seen) > limits.images:
-            raise ScanError(f"{path} has more than {limits.images:,} images")
+    with elements(path, limits) as parts:
+        for name, element in parts:
+            if name != "MeasurementRecord":
+                continue
+            values, text = attributes(element), (element.text or "").strip()
+            element.clear()
+            where = f"{path}: record {text!r:.120}"
+            kind = values.get("Type")
+            if kind not in ("IMG", "ERR"):
+                raise ScanError(f"{where}: type {kind!r:.40} is not known; export the plate again")
+            image = _image(values, where, detail, kind == "ERR")
+            if detail.format is not None and image.well not in detail.format:
+                raise ScanError(
+                    f"{where}: well {image.well} lies outside the {detail.format} plate"
+                )
+            if kind == "ERR":
+                errors.append(_taken(image, values, place, text))
+                continue
+            key = (image.well, image.field, image.time, image.channel, image.z)
+            if key in seen:
+                raise ScanError(
+                    f"{where}: well {image.well}, field {image.field}, channel {image.channel!r} is"
+                    " listed twice; give the folder of one measurement"
+                )
+            seen.add(key)
+            image = _taken(image, values, f"{folder}/{text}" if folder else text, "")
+            inside = bool(text) and Path(text).name == text
+            (images if inside and image.path in there else missing).append(image)
+            if len(seen) > limits.images:
+                raise ScanError(f"{path} has more than {limits.images:,} images")
     if not images and not missing and not errors:
         raise ScanError(f"{path} names no image; export the plate again")
     return images, [*missing, *errors]

@@ -181,30 +181,31 @@ def is_index(path: Path) -> bool:
 
 def _parse(path: Path, limits: Limits) -> _Index:
     index = _Index()
-    for name, element in elements(path, limits):
-        if name == "Plate" and not index.plate:
-            index.plate = children(element)
-            index.from_zero = bool(re.search(r"HarmonyV[1-5]\}", element.tag))
-        elif name == "Well" and len(element):
-            texts = children(element)
-            if texts.get("Row") and texts.get("Col"):
-                index.wells.append(_well(texts, path))
-        elif name == "Entry" and "ChannelID" in attributes(element):
-            texts = {k: v for k, v in children(element).items() if k in _KEPT}
-            channel = index.channels.setdefault(attributes(element)["ChannelID"], {})
-            channel |= {k: v for k, v in texts.items() if v}
-            element.clear()
-        # Lists of wells hold elements called Image too, without content.
-        elif name == "Image" and len(element):
-            texts = children(element)
-            absent = [key for key in _REQUIRED if not texts.get(key)]
-            if absent:
-                raise ScanError(
-                    f"{path}: image {texts.get('id') or len(index.records) + 1} has no"
-                    f" {', '.join(absent)}; versions 4 to 7 of the index are read"
-                )
-            index.records.append({k: v for k, v in texts.items() if k in _KEPT})
-            element.clear()
+    with elements(path, limits) as parts:
+        for name, element in parts:
+            if name == "Plate" and not index.plate:
+                index.plate = children(element)
+                index.from_zero = bool(re.search(r"HarmonyV[1-5]\}", element.tag))
+            elif name == "Well" and len(element):
+                texts = children(element)
+                if texts.get("Row") and texts.get("Col"):
+                    index.wells.append(_well(texts, path))
+            elif name == "Entry" and "ChannelID" in attributes(element):
+                texts = {k: v for k, v in children(element).items() if k in _KEPT}
+                channel = index.channels.setdefault(attributes(element)["ChannelID"], {})
+                channel |= {k: v for k, v in texts.items() if v}
+                element.clear()
+            # Lists of wells hold elements called Image too, without content.
+            elif name == "Image" and len(element):
+                texts = children(element)
+                absent = [key for key in _REQUIRED if not texts.get(key)]
+                if absent:
+                    raise ScanError(
+                        f"{path}: image {texts.get('id') or len(index.records) + 1} has no"
+                        f" {', '.join(absent)}; versions 4 to 7 of the index are read"
+                    )
+                index.records.append({k: v for k, v in texts.items() if k in _KEPT})
+                element.clear()
     return index
 
 

@@ -36,17 +36,18 @@ def read_xdce(files: ScanFiles, limits: Limits) -> Acquired | None:
     size: SizeStatement | None = None
     images: list[ImageRef] = []
     waves: dict[str, int] = {}
-    for name, element in elements(path, limits):
-        values = attributes(element)
-        if name == "Plate" and "rows" in values:
-            fmt = plate_of(values["rows"], values.get("columns", ""), str(path))
-        elif name == "ObjectiveCalibration" and "pixel_width" in values:
-            size = _size(values, paths[0])
-        elif name == "Image" and values.get("filename"):
-            image = _image(pattern, values["filename"], folder, str(path))
-            images.append(image)
-            waves.setdefault(image.channel, _wave(element, len(waves)))
-            element.clear()
+    with elements(path, limits) as parts:
+        for name, element in parts:
+            values = attributes(element)
+            if name == "Plate" and "rows" in values:
+                fmt = plate_of(values["rows"], values.get("columns", ""), str(path))
+            elif name == "ObjectiveCalibration" and "pixel_width" in values:
+                size = _size(values, paths[0])
+            elif name == "Image" and values.get("filename"):
+                image = _image(pattern, values["filename"], folder, str(path))
+                images.append(image)
+                waves.setdefault(image.channel, _wave(element, len(waves)))
+                element.clear()
     if not images:
         raise ScanError(f"{path} names no image; export the plate again")
     return Acquired(

@@ -6,31 +6,38 @@ Whatever is wrong with it is one sentence that names the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError  # the types only; defusedxml parses
 
 from imaging_service.errors import ScanError
 from imaging_service.ingest.plan import Limits
 
 
-def elements(path: Path, limits: Limits) -> Iterator[tuple[str, Element]]:
+@contextmanager
+def elements(path: Path, limits: Limits) -> Iterator[Iterator[tuple[str, Element]]]:
     """(local name, element) in the order in which elements end; namespaces are dropped.
 
-    The index of a full plate has hundreds of megabytes: clear what was used. Raises ScanError.
+    The index of a full plate has hundreds of megabytes: clear what was used. The file is closed
+    where the block ends, also by an error of what reads it. Raises ScanError.
     """
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import iterparse
-
     size = path.stat().st_size
     if size > limits.xml_bytes:
         raise ScanError(f"{path} has {size:,} bytes, more than the limit of {limits.xml_bytes:,}")
+    with path.open("rb") as stream:
+        yield _parsed(stream, path)
+
+
+def _parsed(stream: BinaryIO, path: Path) -> Iterator[tuple[str, Element]]:
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
     try:
-        for _, element in iterparse(str(path), events=("end",), forbid_dtd=True):
+        for _, element in iterparse(stream, events=("end",), forbid_dtd=True):
             yield local(element.tag), element
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         # ValueError and LookupError: bytes and names of encodings that are none.
-        if isinstance(error, ScanError):
-            raise
         raise ScanError(f"{path} is not readable XML: {error}") from error
 
 
