@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,10 +18,18 @@ from benchmarks.masks.neurites import (
     score,
     skeleton,
 )
-from benchmarks.masks.traced import TRACES, drawn, read_traces, traced_field
+from benchmarks.masks.traced import (
+    SCALES,
+    TRACES,
+    drawn,
+    read_traces,
+    traced_field,
+    training_samples,
+)
 from phenotypes.cells.neurites import trace
 from phenotypes.cells.skeleton import skeleton_graph
 from segmentation import Field
+from segmentation.engines.motornet.samples import UNSURE
 from tests.messages import says
 
 SIDE, PX = 300, 0.5
@@ -175,3 +184,32 @@ def test_the_traced_fields_are_whole_and_small():
     assert sum(p.stat().st_size for p in TRACES.iterdir()) < 4e6
     assert [f.name for f in read_traces("test", dna=False)] == [f.name for f in fields[-3:]]
     assert read_traces("test", dna=False)[0].field.roles == ("neurite",)
+
+
+def test_only_neurites_of_tuning_fields_are_learnt_and_no_body(tmp_path):
+    cv2.imwrite(str(tmp_path / "n.png"), np.arange(60 * 60, dtype=np.uint16).reshape(60, 60))
+    body = [(20, 20), (20, 30), (30, 30), (30, 20)]
+    for name, split in (("one", "tuning"), ("other", "test")):
+        described = {
+            "split": split,
+            "channels": {"neurite": "n.png", "dna": "n.png"},
+            "pixel_size_um": 0.325,
+            "neurites": [[(5, 5), (5, 55)], [(25, 25), (25, 50)]],
+            "somas": [body],
+            "unknown": [],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(described))
+    samples = dict(training_samples(tmp_path))
+    assert len(samples) == 2 * len(SCALES)
+    assert {n.split("-")[0] for n in samples} == {"one"}
+    for name, sample in samples.items():
+        assert sample["known"].tolist() == [False, False, True, False]
+        assert sample["present"].tolist() == ["dna" in name, True, False]
+    truth = samples["one-alone-1.0-0"]["truth"][:60, :60]
+    neurite, unsure = ((truth >> bit & 1) > 0 for bit in (2, UNSURE))
+    assert neurite[5, 10:50].all()
+    assert neurite[25, 40:49].all()
+    assert not neurite[21:30, 21:30].any()
+    assert unsure[20:31, 20:30].all()
+    assert not unsure[5, 10:50].any()
+    assert not unsure[45:, :].any()

@@ -123,12 +123,13 @@ def test_pixels_that_are_not_sure_weigh_nothing_for_neurites_only():
 
 
 def test_a_batch_is_made_of_all_kinds_and_is_the_same_in_any_process(samples):
-    with_negatives = samples | {"negative": samples["phantom"]}
+    every_kind = samples | dict.fromkeys(("negative", "traced"), samples["phantom"])
     plan = Plan(steps=2, batch=16, side=32)
-    kinds = Batches(with_negatives, plan).kinds
+    kinds = Batches(every_kind, plan).kinds
     assert {kind: kinds.count(kind) for kind in SHARES} == SHARES
-    assert Batches(samples, plan).kinds.count("phantom") == SHARES["phantom"] + SHARES["negative"]
-    alone, apart = (list(batches(with_negatives, plan, 0, workers)) for workers in (0, 2))
+    assert Batches(samples, plan).kinds.count("nuclei") == SHARES["nuclei"]
+    assert Batches(samples, plan).kinds.count("phantom") == 16 - SHARES["nuclei"]
+    alone, apart = (list(batches(every_kind, plan, 0, workers)) for workers in (0, 2))
     assert len(alone) == len(apart) == 2
     for one, other in zip(alone, apart, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
