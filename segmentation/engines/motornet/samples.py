@@ -1,11 +1,12 @@
 """Training samples: crops at the network's scale with their truth.
 
-They come from annotated nuclei, from phantoms, and from photographs of cells without neurites; those
-of photographs with traced neurites (`traced-….npz`) are added by `benchmarks.masks.traced`. A sample is an .npz of `image` (3, Y, X) float16, linear range of `fields.normalise`;
-`truth` (Y, X) uint8, one bit per probability in the order of `network.PROBABILITIES` and one more,
-UNSURE, where a tracer would hesitate to draw a neurite; `flows` (4, Y/2, X/2) float16; `known` (4,)
-bool, what of the truth may be learnt; `present` (3,) bool, channels. Making them takes longer than
-a training step, so they are kept on disk.
+They come from annotated nuclei, from phantoms, and from photographs of cells without neurites;
+those of photographs with traced neurites are added by `benchmarks.masks.traced`. A sample is an
+.npz of `image` (3, Y, X) float16, linear range of `fields.normalise`; `truth` (Y, X) uint8, one bit
+per probability in the order of `network.PROBABILITIES` and one more, UNSURE, where a tracer would
+hesitate to draw a neurite; `flows` (4, Y/2, X/2) float16; `known` (4,) bool, what of the truth may
+be learnt; `present` (3,) bool, channels. Making them takes longer than a training step, so they are
+kept on disk.
 
     python -m segmentation.engines.motornet.samples --nuclei FOLDER --negatives FOLDER… \
         --out SAMPLES --phantoms 2400
