@@ -22,7 +22,7 @@ class KnownFault:
 
 FAULTS: dict[str, str] = {
     "M1": "a cytoplasm too thin for the optics is given a level, and its neuron may be lost",
-    "M2": "spots at rims and among many others are missed, and the photon noise of a field's own haze is not in the plate's threshold",
+    "M2": "spots at rims, among many others and under haze are missed",
     "M4": "a margin outside the culture is taken for background and for imaged area",
     "M5": "vehicle wells that are blank, dark or out of focus calibrate the plate",
     "M7": "beside a neurosphere densities and levels are not those of the field without it",
@@ -81,11 +81,8 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     KnownFault("illumination", "illumination profile", (0.6,), ("classical",), ("neurite length", "DNA levels", "soma levels", "summed light", "N:C of other stains")),
     KnownFault("illumination", "illumination profile", (0.6,), ("motornet",), ("DNA levels", "soma levels", "summed light", "N:C of other stains")),
     KnownFault("M4", "round well wall", (0.15, 0.25), ("motornet",), ("area", "counts", "neurite length", "DNA levels", "grey levels", "soma levels", "summed light", "N:C", "N:C of other stains")),
-    KnownFault("M2", "haze", (120, 300), ("motornet",), ("puncta",)),
-    KnownFault("M2", "haze", (120, 300), ("classical",), ("granules",)),
-    KnownFault("M2", "haze", (300,), ("motornet",), ("puncta size",)),
-    KnownFault("M2", "haze", (300,), ("classical",), ("puncta", "puncta size", "colocalisation")),
-    KnownFault("M2", "haze of one channel", (200,), ("classical", "motornet"), ("puncta", "puncta size")),
+    KnownFault("M2", "haze", (120, 300), ("classical", "motornet"), ("puncta",)),
+    KnownFault("M2", "haze of one channel", (200,), ("classical", "motornet"), ("puncta",)),
     KnownFault("M7", "neurosphere", (150,), ("classical", "motornet"), ("counts", "grey levels")),
     KnownFault("M2", "debris", (300,), ("motornet",), ("colocalisation",)),
     KnownFault("debris", "debris", (300,), ("classical",), ("neurite form",)),

@@ -55,8 +55,10 @@ class Thresholds:
     neurite_high: float | None = None
     aggregate_dark: float | None = None
     aggregate_shot: float | None = None
+    aggregate_background: float | None = None
     granule_dark: float | None = None
     granule_shot: float | None = None
+    granule_background: float | None = None
     neurite_contrast: float | None = None
 
 
@@ -225,9 +227,16 @@ def spots_in_somas(
         return {}
     # A spot at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
     within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return {
-        compartment: segment_puncta(smoothed(field, role, 0.0), field.pixel_size_um, noise, within)
-    }
+    image = levelled(field, role)
+    background = background_level(image, field.valid_area.inside)
+    spots = segment_puncta(
+        image - np.float32(background),
+        field.pixel_size_um,
+        noise,
+        within,
+        noise.haze_of(background),
+    )
+    return {compartment: spots}
 
 
 def spot_noise(fields: Sequence[Field], role: str) -> CameraNoise | None:
@@ -247,8 +256,10 @@ def spot_noise(fields: Sequence[Field], role: str) -> CameraNoise | None:
 
 def spot_noise_of(thresholds: object, role: str) -> CameraNoise | None:
     """The noise of a role as an engine's thresholds keep it; None where not calibrated."""
-    dark, shot = (getattr(thresholds, f"{role}_{part}") for part in ("dark", "shot"))
-    return None if dark is None or shot is None else CameraNoise(dark, shot)
+    dark, shot, background = (
+        getattr(thresholds, f"{role}_{part}") for part in ("dark", "shot", "background")
+    )
+    return None if dark is None or shot is None else CameraNoise(dark, shot, background)
 
 
 def smoothed(field: Field, role: str, sigma_um: float = 0.5) -> Image:
@@ -317,7 +328,9 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     spots: list[float | None] = []
     for role, _ in SPOTS:
         camera = spot_noise(fields, role)
-        spots += [None, None] if camera is None else [camera.dark, camera.shot]
+        spots += (
+            [None, None, None] if camera is None else [camera.dark, camera.shot, camera.background]
+        )
     return Thresholds(
         *(
             None if v is None else float(f"{v:.6g}")

@@ -72,13 +72,12 @@ def checked_thresholds(thresholds: Mapping[str, float | None]) -> dict[str, floa
     """Thresholds that can be used: positive, or None for a role that is absent.
 
     Raises ValueError that names the others. At 0 all noise is a cell. Only the noise that comes
-    with light (`…_shot`) may be 0.
+    with light (`…_shot`) may be 0, and a camera's level (`…_background`) any number.
     """
     faults = [
         f"{name} = {value}"
         for name, value in thresholds.items()
-        if value is not None
-        and not (math.isfinite(value) and (value > 0 or (value == 0 and name.endswith("_shot"))))
+        if value is not None and not (math.isfinite(value) and value >= _least(name))
     ]
     if faults:
         raise ValueError(
@@ -86,6 +85,12 @@ def checked_thresholds(thresholds: Mapping[str, float | None]) -> dict[str, floa
             " that show cells"
         )
     return dict(thresholds)
+
+
+def _least(name: str) -> float:
+    if name.endswith("_background"):
+        return -math.inf
+    return 0.0 if name.endswith("_shot") else math.ulp(0.0)
 
 
 def segment_all(engine: Segmenter, fields: Iterable[Field]) -> Iterator[Segmentation]:

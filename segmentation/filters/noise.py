@@ -43,18 +43,30 @@ class CameraNoise:
         Standard deviation without light, in grey levels.
     shot
         Variance per grey level of light above the background, in grey levels.
+    background
+        Level of the background that `dark` was seen at, in grey levels. None where it is not known.
 
     Examples
     --------
     >>> import numpy as np
     >>> from segmentation.filters.noise import CameraNoise
-    >>> noise = CameraNoise(dark=3.0, shot=0.16)
+    >>> noise = CameraNoise(dark=3.0, shot=0.16, background=100.0)
     >>> [f"{spread:.1f}" for spread in noise.at(np.array([-5.0, 0.0, 100.0], np.float32))]
     ['3.0', '3.0', '5.1']
+
+    A field in haze has more noise between its cells as well:
+
+    >>> noise.haze_of(200.0)
+    100.0
     """
 
     dark: float
     shot: float
+    background: float | None = None
+
+    def haze_of(self, background: float) -> float:
+        """Light that lies over a whole field with that background, in grey levels; at least 0."""
+        return 0.0 if self.background is None else max(0.0, background - self.background)
 
     def at(self, level: Image) -> Image:
         """Standard deviation at a level of light above the background, float32, same shape."""
@@ -76,7 +88,7 @@ def camera_noise(
     divided by what it would be for white noise of 1. An image that was smoothed, binned or
     compressed has less noise between neighbours and more of it at the scale of a spot; this sees
     the latter. With light: how the 2 × 2 differences, which see the least of any structure, spread
-    over ten classes of brightness where it is flat; a low increase per grey level counts, the
+    over up to ten classes of brightness where it is flat; a low increase per grey level counts, the
     tenth percentile of the classes, since edges and spots can only add to it. Medians over fields.
     `within` restricts a field to a (Y, X) mask: what lies outside of the culture has less noise.
     """
@@ -84,11 +96,11 @@ def camera_noise(
         raise ValueError("no field to take the noise from")
     masks = [None] * len(images) if within is None else within
     each = [_noise(image, sigma, mask) for image, mask in zip(images, masks, strict=True)]
-    dark, shot = (float(np.median(values)) for values in zip(*each, strict=True))
-    return CameraNoise(float(f"{dark:.6g}"), float(f"{shot:.6g}"))
+    return CameraNoise(*(float(f"{np.median(values):.6g}") for values in zip(*each, strict=True)))
 
 
-def _noise(image: Image, sigma: float, within: Mask | None) -> tuple[float, float]:
+def _noise(image: Image, sigma: float, within: Mask | None) -> tuple[float, float, float]:
+    """Spread without light, variance per grey level of light, and the background."""
     background = np.float32(background_level(image, within))
     level = cv2.GaussianBlur(image - background, (0, 0), max(sigma, 1.0))
     inside = np.ones(image.shape, bool)
@@ -115,16 +127,19 @@ def _noise(image: Image, sigma: float, within: Mask | None) -> tuple[float, floa
     flat = np.hypot(dy, dx) * np.float32(max(sigma, 1.0)) < _FLAT * light
     lit = flat & (light > 5 * dark) & inside & (around > darkest)
     values, differences = light[lit], fine[lit]
-    if values.size < _BINS * _FEWEST:
-        return dark, 0.0
-    edges = np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1])
+    bins = min(_BINS, values.size // _FEWEST)
+    if not bins:
+        return dark, 0.0, float(background)
+    edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
     classes = np.digitize(values, edges)
     slopes = [
         (_spread(differences[inside]) ** 2 - fine_dark**2) / float(values[inside].mean())
-        for inside in (classes == k for k in range(_BINS))
-        if inside.sum() >= _FEWEST
+        for inside in (classes == k for k in range(bins))
+        # Equal levels fall into one class and leave others empty.
+        if inside.sum() >= _FEWEST / 2
     ]
-    return dark, max(0.0, shared * float(np.percentile(slopes, 10)) if slopes else 0.0)
+    shot = max(0.0, shared * float(np.percentile(slopes, 10)) if slopes else 0.0)
+    return dark, shot, float(background)
 
 
 def _spread(values: NDArray[np.floating]) -> float:

@@ -3,8 +3,8 @@
 A spot bends down in both directions, a line or a rim in one. The rim of a round body bends a little
 in the other direction too, by its slope over its radius: as much as a rim of RIM_RADIUS_UM would is
 taken off everywhere, so that nuclei and somas, which are wider, give no spots. What is left is
-compared with the noise of the camera at the light of the place. Nothing else that is in the channel
-has a say: not its other spots, nor haze, nor which wells are vehicle.
+compared with the noise of the camera at the light of the place, that of haze included. Nothing else
+that is in the channel has a say: not its other spots, nor which wells are vehicle.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ def noise_limit(pixel_size_um: float) -> float:
 
 
 def segment_puncta(
-    image: Image, pixel_size_um: float, noise: CameraNoise, within: Mask | None
+    image: Image,
+    pixel_size_um: float,
+    noise: CameraNoise,
+    within: Mask | None,
+    haze: float = 0.0,
 ) -> Labels:
     """Puncta labels 1…m (int32).
 
@@ -84,6 +88,8 @@ def segment_puncta(
         Of the plate's camera, as `camera_noise` gives it.
     within
         (Y, X) mask of the somas: only peaks inside count. None for the whole image.
+    haze
+        Grey levels of the background that are light, and so have noise: see `CameraNoise.haze_of`.
 
     Returns
     -------
@@ -104,7 +110,7 @@ def segment_puncta(
     sigma = spot_scale(pixel_size_um)
     smooth = cv2.GaussianBlur(image, (0, 0), sigma)
     limit = noise_limit(pixel_size_um)
-    spread = noise.at(smooth)
+    spread = noise.at(smooth + np.float32(haze))
     # dyy, dxx, dxy, dy, dx in grey levels
     bend = derivatives(smooth)
     for part in bend:

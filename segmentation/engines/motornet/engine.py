@@ -190,8 +190,10 @@ class Ranges:
     aggregate_detail: float | None = None
     aggregate_dark: float | None = None
     aggregate_shot: float | None = None
+    aggregate_background: float | None = None
     granule_dark: float | None = None
     granule_shot: float | None = None
+    granule_background: float | None = None
     neurite_contrast: float | None = None
 
 
@@ -259,7 +261,7 @@ class MotorNetSegmenter:
                 ranges = replace(ranges, neurite_contrast=float(f"{contrast:.6g}"))
         for role, _ in SPOTS:
             if (noise := spot_noise(fields, role)) is not None:
-                levels = {f"{role}_dark": noise.dark, f"{role}_shot": noise.shot}
+                levels = {f"{role}_{part}": value for part, value in vars(noise).items()}
                 ranges = replace(ranges, **levels)
         return self.with_thresholds(vars(ranges))
 

@@ -71,8 +71,10 @@ def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
         "neurite_high",
         "aggregate_dark",
         "aggregate_shot",
+        "aggregate_background",
         "granule_dark",
         "granule_shot",
+        "granule_background",
     }
     assert calibration.thresholds["granule_dark"] is None
     assert set(calibration.light) == {"dna", "neurite", "aggregate"}

@@ -170,6 +170,7 @@ def test_the_noise_of_a_spots_channel_is_kept_with_the_thresholds():
     noise = spot_noise([noisy(s) for s in range(4)], "aggregate")
     assert noise.dark == pytest.approx(10, rel=0.03)
     assert noise.shot == 0
+    assert noise.background == pytest.approx(200, abs=3)
     assert spot_noise([noisy(0)], "granule") is None
     thresholds = calibrate_thresholds([noisy(s) for s in range(4)])
     assert spot_noise_of(thresholds, "aggregate") == noise
@@ -185,8 +186,10 @@ def test_given_thresholds_decide_and_are_described():
             "neurite_high",
             "aggregate_dark",
             "aggregate_shot",
+            "aggregate_background",
             "granule_dark",
             "granule_shot",
+            "granule_background",
             "neurite_contrast",
         )
     )

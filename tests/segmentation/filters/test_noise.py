@@ -66,6 +66,30 @@ def test_dense_bright_spots_add_little():
     assert plain.at(np.float32([400.0])) == pytest.approx(dotted.at(np.float32([400.0])), rel=0.12)
 
 
+@pytest.mark.parametrize(("side", "expected"), [(15, 0.0), (60, 0.5)])
+def test_few_cells_are_enough_to_see_photon_noise(side, expected):
+    """A channel in which little is lit: taken for one without photon noise, it was full of spots."""
+    light = np.zeros(SHAPE, np.float32)
+    light[100 : 100 + side, 128 : 128 + side] = 400.0
+    noise = camera_noise([exposed(light, 5.0, 0.5, s) for s in range(4)], 1.0)
+    assert noise.shot == pytest.approx(expected, rel=0.15, abs=1e-9)
+
+
+@pytest.mark.parametrize("haze", [0.0, 100.0, 1000.0])
+def test_light_over_a_whole_field_is_told_from_the_cameras_offset(haze):
+    plate = camera_noise([exposed(lit(800) + 50, 5.0, 0.5, s) for s in range(4)], 1.0)
+    field = camera_noise([exposed(lit(800) + 50 + haze, 5.0, 0.5, 9)], 1.0)
+    over = plate.haze_of(field.background)
+    assert over == pytest.approx(haze, abs=3)
+    assert plate.haze_of(plate.background - 40) == 0
+    # The plate's noise at that light is what the field itself shows without any more.
+    assert plate.at(np.float32([over]))[0] == pytest.approx(field.dark, rel=0.08)
+
+
+def test_where_the_plates_background_is_not_known_no_haze_is_assumed():
+    assert CameraNoise(3.0, 0.5).haze_of(1e4) == 0
+
+
 def test_an_image_without_noise_keeps_the_share_of_its_light():
     noise = camera_noise([lit(500) + 100], 1.0)
     assert 0 < noise.dark < 0.01

@@ -190,3 +190,20 @@ def test_pixels_over_0_7_um_are_refused():
     assert segment_puncta(spots((20, 20)), 0.7, QUIET, None).max() == 1
     with pytest.raises(ValueError, match=says("puncta.pixels_too_coarse")):
         segment_puncta(spots((20, 20)), 0.71, QUIET, None)
+
+
+@pytest.mark.parametrize("haze", [0.0, 300.0, 2000.0])
+@pytest.mark.parametrize("drawn", [0, 4])
+def test_haze_has_noise_and_gives_no_spots(haze, drawn):
+    """The same somas under light over the whole field: its photons are no granules."""
+    camera, pixel = CameraNoise(4.0, 1.5, background=100.0), 0.325
+    # Spots of 8 × the noise of a soma in haze, drawn without noise.
+    height = 8 * np.sqrt(camera.dark**2 + camera.shot * (400 + haze))
+    scene, within, places, count = cells(pixel, 100, 1e-3, 5, drawn, ratio=1e3 * height)
+    spread = np.sqrt(camera.dark**2 + camera.shot * np.maximum(scene + haze, 0))
+    noise = spread * np.random.default_rng(6).standard_normal(scene.shape)
+    over = camera.haze_of(100.0 + haze)
+    labels = segment_puncta((scene + noise).astype(np.float32), pixel, camera, within, over)
+    f1, wrong = scores(labels, places, pixel)
+    assert wrong <= 0.1 * count
+    assert f1 >= 0.95 or not drawn
