@@ -225,6 +225,8 @@ SAYS = {
     "accuracy.shapes_differ": "truth has shape",
     "measure.labels_of_another_shape": "labels of nuclei are",
     "measure.nothing_segmented": "neither nuclei nor somas were segmented",
+    "measure.channel_shifted": "channel_shifted: {role} lies {distance} µm from the cells' outlines; it was moved back",
+    "measure.channel_too_far": "channel_shifted: {role} lies {distance} µm .*its levels and ratios are null",
     "columns.unknown_phenotype": "unknown phenotype '{named}'; known: .*live_density",
     "columns.unknown_disturbance": "unknown disturbance 'rain'; known: nothing, camera",
     "columns.without_definition": "cell table has columns without a definition: mystery",

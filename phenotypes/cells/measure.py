@@ -7,6 +7,7 @@ labels at once (`bincount`): there is no loop over objects. Calls that need the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,13 +18,14 @@ import pydantic
 from numpy.typing import NDArray
 
 from phenotypes.cells import localisation
+from phenotypes.cells.channel_shift import MOST_UM, channel_shift
 from phenotypes.cells.image_quality import channel_quality, clump_fraction, covered, debris_fraction
 from phenotypes.cells.morphology import perimeters, place, shapes
 from phenotypes.cells.neurites import NeuriteSettings, of_field, per_soma, trace
-from phenotypes.cells.partial_volume import mixture
+from phenotypes.cells.partial_volume import Mixture, mixture
 from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
-from segmentation.field import Labels, Pixels, checked_field
+from segmentation.field import Image, Labels, Pixels, checked_field
 from segmentation.filters.background import background_level, noise_level
 from segmentation.filters.margins import levelled
 from segmentation.settings import STRICT, Positive, meaning
@@ -201,6 +203,7 @@ def _cells(
                 f" {shares.thin.sum()} of {neuron.sum()} neurons, so their cytoplasm_mean and"
                 " nc_log2 are null"
             )
+        images |= _taken_back(images, shares, px, warnings)
     for role, image in images.items():
         noise = levels[role][1]
         if soma is not None:
@@ -217,9 +220,9 @@ def _cells(
             ("granule", "granules", "granule"),
         ):
             if compartment in labels and role in images:
-                measured = localisation.spots(
-                    labels[compartment], somas, nuclei, images[role], n, px
-                )
+                # Labels of spots lie where the channel shows them.
+                there = field.channel(role) - np.float32(levels[role][0])
+                measured = localisation.spots(labels[compartment], somas, nuclei, there, n, px)
                 # Granules lie in the cytoplasm; the soma's area includes its nucleus.
                 space = soma_area - (
                     0 if name == "puncta" or nuclei is None else pixels.count[1:] * px**2
@@ -243,6 +246,29 @@ def _cells(
             for part, value in localisation.rim(nuclei, images["envelope"], n, px).items()
         }
     return table
+
+
+def _taken_back(
+    images: Mapping[str, Image], shares: Mixture, px: float, warnings: list[str]
+) -> dict[str, Image]:
+    """The channels that lay beside the outlines of the DNA and neurite stains, where those are."""
+    moved: dict[str, Image] = {}
+    for role, image in images.items():
+        if role in ("dna", "neurite"):
+            continue
+        shift = channel_shift(shares, image, px)
+        if shift is None or not shift.sure:
+            continue
+        where = f"channel_shifted: {role} lies {shift.distance_um:.2g} µm from the cells' outlines"
+        if shift.distance_um > MOST_UM:
+            warnings.append(
+                f"{where}, too far to say whose light is whose: its levels and ratios are null"
+            )
+            moved[role] = np.full_like(image, np.nan)
+        else:
+            warnings.append(f"{where}; it was moved back before it was measured")
+            moved[role] = shift.taken_back(image, px)
+    return moved
 
 
 def _field_row(

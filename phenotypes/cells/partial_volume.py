@@ -73,6 +73,18 @@ class Mixture:
         cytoplasm = np.where(self.thin, np.nan, (cl * nn - nl * nc) / safe)
         return nucleus, cytoplasm
 
+    def unexplained(self, light: Real) -> Real:
+        """What two levels per cell leave of a value per pixel; 0 where they cannot be told."""
+        nn, nc, cc = self._products
+        nl, cl = self._sum(self.nucleus * light), self._sum(self.cytoplasm * light)
+        determinant = nn * cc - nc**2
+        solved = (determinant > 1e-9 * nn * np.maximum(cc, 1e-12)) & ~self.thin
+        safe = np.where(solved, determinant, 1.0)
+        nucleus, cytoplasm = (nl * cc - cl * nc) / safe, (cl * nn - nl * nc) / safe
+        cell = self.of - 1
+        left = light - nucleus[cell] * self.nucleus - cytoplasm[cell] * self.cytoplasm
+        return np.where(solved[cell], left, 0.0)
+
     @cached_property
     def _products(self) -> tuple[Real, Real, Real]:
         """Sums over each cell of products of the shares: the same for every channel."""

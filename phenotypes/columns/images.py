@@ -73,7 +73,7 @@ CELL = [
     *per_role("cell", "nucleus_mean", "grey level", "{role} intensity above background in the nucleus, corrected for the blur of its edge (partial volume)."),
     *per_role("cell", "nucleus_sum", "grey level", "Summed {role} intensity above background in the whole nucleus."),
     *per_role("cell", "cytoplasm_mean", "grey level", "{role} intensity above background in the cytoplasm, corrected for the blur of its edges (partial volume): around the nucleus up to the protocol's width, inside the soma where there is one. Null where the cytoplasm is too thin for the optics (cytoplasm_too_thin)."),
-    *per_role("cell", "nc_log2", "log2", "log2(nucleus_mean / cytoplasm_mean) of {role}. Null where either is not above the noise, or the cytoplasm is too thin for the optics (cytoplasm_too_thin).", coarsest_pixel_um=NC_UM),
+    *per_role("cell", "nc_log2", "log2", "log2(nucleus_mean / cytoplasm_mean) of {role}. Null where either is not above the noise, the cytoplasm is too thin for the optics (cytoplasm_too_thin), or the channel lies more than 3 µm from the outlines (channel_shifted).", coarsest_pixel_um=NC_UM),
     *_spots("puncta", "Puncta of the aggregate channel", "soma"),
     *_spots("granule", "Granules of the granule channel", "cytoplasm"),
     Column("manders_m1", "cell", "", REAL, "Manders' M1: share of the aggregate intensity in the soma that lies in granules. Null without granules.", coarsest_pixel_um=PUNCTA_UM),
