@@ -19,6 +19,19 @@ class Lab(BaseModel):
 
     id: str = _ID
     name: str
+    most_runs: int | None = Field(None, description="Runs that may go on at once.")
+    most_upload_bytes: int | None = Field(None, description="Bytes of all its uploads together.")
+
+
+class LabLimits(Sent):
+    """What a laboratory may use at once; null is no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    most_runs: int | None = Field(ge=0, le=1_000_000, description="Runs that go on at once.")
+    most_upload_bytes: int | None = Field(
+        ge=0, le=2**62, description="Bytes of all its uploads together."
+    )
 
 
 class NewLab(Sent):

@@ -28,8 +28,12 @@ from imaging_service.schemas import (
     Submission,
     WellState,
 )
+from imaging_service.screen_orders import NewScreen, ScreenState
 
 __all__ = ["Client", "ServiceRefused"]
+
+
+RegistryKind = Literal["lines", "batches", "compounds"]
 
 
 class ServiceRefused(ServiceError):
@@ -97,7 +101,7 @@ class Client:
                 10.0, read=read_seconds, connect=min(10.0, (read_seconds or 100) / 10)
             ),
         )
-        self.url = url.rstrip("/")
+        self.url, self.project = url.rstrip("/"), project
 
     def __enter__(self) -> Self:
         return self
@@ -221,15 +225,19 @@ class Client:
 
         Ends when the service ends the connection, after ten minutes at most.
         """
-        params = {"run": run_id} if run_id else {}
+        for data in self._told("/events", {"run": run_id} if run_id else {}):
+            yield RunEvent.model_validate_json(data)
+
+    def _told(self, path: str, params: dict[str, str]) -> Iterator[str]:
+        """The data of server-sent events."""
         try:
-            with self._http.stream("GET", "/events", params=params) as answer:
+            with self._http.stream("GET", path, params=params) as answer:
                 if answer.is_error:
                     answer.read()
                     raise _refusal(answer)
                 for line in answer.iter_lines():
                     if line.startswith("data: "):
-                        yield RunEvent.model_validate_json(line.removeprefix("data: "))
+                        yield line.removeprefix("data: ")
         except httpx.HTTPError as error:
             raise ServiceRefused(f"the events of {self.url} ended ({error})") from error
 
@@ -266,12 +274,61 @@ class Client:
         rows: list[dict[str, Any]] = self.ask("GET", f"/runs/{run_id}/checks").json()
         return rows
 
-    def registry(self, kind: Literal["lines", "batches"]) -> str:
-        """The registry's lines or batches as TSV."""
+    def order_screen(self, wanted: NewScreen) -> ScreenState:
+        """Order a screen of runs of the project, to be built and fitted by the service.
+
+        The same runs, settings and registries are the same screen; one that failed is tried again.
+        """
+        body = wanted.model_dump(mode="json")
+        return ScreenState.model_validate(self.ask("POST", self.screens_path(), json=body).json())
+
+    def screens(self) -> list[ScreenState]:
+        """Screens of the project, the newest first."""
+        return [ScreenState.model_validate(s) for s in self.ask("GET", self.screens_path()).json()]
+
+    def screen(self, screen: str) -> ScreenState:
+        """One screen with its progress."""
+        return ScreenState.model_validate(self.ask("GET", self.screens_path(screen)).json())
+
+    def screen_events(self, screen: str) -> Iterator[ScreenState]:
+        """A screen as it is, and then whenever it changes, until it is done or has failed."""
+        for data in self._told(f"{self.screens_path(screen)}/events", {}):
+            yield ScreenState.model_validate_json(data)
+
+    def delete_screen(self, screen: str) -> None:
+        """Remove a screen that has ended; its runs stay."""
+        self.ask("DELETE", self.screens_path(screen))
+
+    def screen_table_bytes(self, screen: str, table: str, fmt: str, **params: Any) -> bytes:
+        """A table of a screen as "csv", "parquet" or "arrow" bytes; `params` are those of a run's.
+
+        The whole table for Parquet and Arrow, its first page for CSV.
+        """
+        path = f"{self.screens_path(screen)}/tables/{table}"
+        return self.ask("GET", path, params={"format": fmt, **params}).content
+
+    def screen_report(self, screen: str) -> bytes:
+        """A screen's report, one HTML file."""
+        return self.ask("GET", f"{self.screens_path(screen)}/report").content
+
+    def screens_path(self, screen: str = "") -> str:
+        """The address of the project's screens, or of one of them."""
+        if not self.project:
+            projects = [project.id for project in self.whoami().projects]
+            if len(projects) != 1:
+                raise ServiceRefused(
+                    "name the project of the screen, as in Client(url, project=…): "
+                    + (", ".join(projects) or "this key can be used in none")
+                )
+            self.project = projects[0]
+        return f"/projects/{self.project}/screens" + (f"/{screen}" if screen else "")
+
+    def registry(self, kind: RegistryKind) -> str:
+        """The laboratory's lines, batches or compounds as TSV; codes for administrators only."""
         return self.ask("GET", f"/{kind}", params={"format": "tsv"}).text
 
-    def put_registry(self, kind: Literal["lines", "batches"], text: str) -> RegistryChange:
-        """Add or replace lines or batches from TSV text."""
+    def put_registry(self, kind: RegistryKind, text: str) -> RegistryChange:
+        """Add or replace lines, batches or compounds from TSV text."""
         answer = self.ask(
             "PUT",
             f"/{kind}",

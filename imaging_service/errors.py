@@ -231,6 +231,13 @@ class BackupError(ServiceError, RuntimeError):
     http_status = 500
 
 
+class QuotaReached(ServiceError, RuntimeError):
+    """A laboratory uses as much as it may: runs in the queue, or bytes of uploads."""
+
+    code = "quota_reached"
+    http_status = 429
+
+
 class NotReady(ServiceError, RuntimeError):
     """The table does not exist yet: the run is not finished, or it failed."""
 

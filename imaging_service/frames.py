@@ -16,6 +16,8 @@ _PAUSES_S = (0.5, 2.0, 8.0)
 _PASSING = (None, 502, 503, 504)
 
 Table = Literal["wells", "responses", "cells", "fields", "quality", "checks", "tracks", "hazards"]
+ScreenTable = Literal["responses", "doses", "compounds", "windows", "vehicles", "hazards"]
+Query = list[tuple[str, str | int | float | bool | None]]
 
 
 def read_table(
@@ -57,17 +59,44 @@ def read_table(
 
         cells = read_table(client, "3f0c9d2a41b7", "cells", where=["well==B03"])
     """
-    query: list[tuple[str, str | int | float | bool | None]] = [
+    query: Query = [
         ("format", "arrow"),
         ("labels", labels),
         *(("where", condition) for condition in where),
     ]
     if columns:
         query.append(("columns", ",".join(columns)))
+    return _read(client, f"/runs/{run}/tables/{table}", query)
 
+
+def read_screen_table(
+    client: Client,
+    screen: str,
+    table: ScreenTable,
+    *,
+    where: Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> pl.DataFrame:
+    """A table of a screen that the service fitted, as `read_table` reads one of a run.
+
+    One row per line × compound × phenotype in `responses`; `screen` is the screen's id, and the
+    client's project that of the screen.
+
+    Examples
+    --------
+    With a client of a service::
+
+        hits = read_screen_table(client, "5b0e9d2a41b7c3d0", "responses", where=["hit==true"])
+    """
+    query: Query = [("format", "arrow"), *(("where", condition) for condition in where)]
+    if columns:
+        query.append(("columns", ",".join(columns)))
+    return _read(client, f"{client.screens_path(screen)}/tables/{table}", query)
+
+
+def _read(client: Client, path: str, query: Query) -> pl.DataFrame:
     def ask() -> pl.DataFrame:
-        answer = client.ask("GET", f"/runs/{run}/tables/{table}", params=query)
-        return pl.read_ipc_stream(io.BytesIO(answer.content))
+        return pl.read_ipc_stream(io.BytesIO(client.ask("GET", path, params=query).content))
 
     for pause in _PAUSES_S:
         try:

@@ -111,6 +111,17 @@ class PlateMapVersion(BaseModel):
     runs: list[str]
 
 
+class ProtocolVersion(BaseModel):
+    """A protocol that a project's runs were analysed with."""
+
+    digest: str
+    name: str = Field(examples=["phantom-fixed-endpoint"])
+    version: int = Field(description="From 1, by name.")
+    author: str
+    created_at: datetime
+    runs: int = Field(description="How many of the project's runs have it.")
+
+
 class UploadManifest(BaseModel):
     """A scan that is to be uploaded."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from html import escape
 
-from plate_maps.conditions import Condition, Control
+from plate_maps.conditions import Condition, Control, format_dose
 from plate_maps.plate_map import PlateMap
 from plate_maps.wells import Well, row_letters
 
@@ -107,7 +107,7 @@ def _well(
 
 def _words(well: Well, condition: Condition) -> str:
     """What a well holds, in one line."""
-    dose = "" if condition.dose_molar is None else f"{condition.dose_molar:.3g} mol/L"
+    dose = "" if condition.dose_molar is None else format_dose(condition.dose_molar)
     control = "" if condition.control is Control.NONE else condition.control.value
     parts = (
         well.name,

@@ -39,6 +39,7 @@ MEANINGS = {
     413: "The request is too large, or took too long or too much memory to be read.",
     422: "The request cannot be used; the detail says why and what to do.",
     428: "The correction does not say in If-Match which version it corrects.",
+    429: "The laboratory uses as much as it may; the detail says of what, and what to do.",
     500: "The service failed unexpectedly; its log says where and why.",
     503: "The machine is at fault (database, disk, no free place); the same request may succeed.",
     507: "The service's disk cannot hold what is announced.",

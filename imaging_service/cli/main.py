@@ -24,6 +24,7 @@ from imaging_service.cli.backup import backup, restore
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.screen_order import order
 from imaging_service.cli.screen_power import power
 from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
@@ -62,6 +63,7 @@ for signin in ("login", "logout", "whoami", "audit"):
 app.add_typer(segmentation_commands.models, name="models")
 app.add_typer(segmentation_commands.bench, name="bench")
 app.add_typer(plate_map_commands.plate_map, name="plate-map")
+screen_commands.screen.command("order")(order)
 screen_commands.screen.command("power")(power)
 screen_commands.screen.command("keys")(federation_commands.keys)
 screen_commands.screen.command("summary")(federation_commands.summary)

@@ -1,15 +1,18 @@
-"""Commands about the line registry of a service: `registry import` and `registry export`."""
+"""Commands about the registry of a service: `registry import` and `registry export`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from imaging_service.client import RegistryKind
+
 LOCAL_URL = "http://127.0.0.1:8765"
 registry = typer.Typer(
-    no_args_is_help=True, help="Lines, donors and differentiation batches that the service knows."
+    no_args_is_help=True, help="Lines, donors, batches and compounds that the service knows."
 )
 Url = Annotated[
     str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")
@@ -33,22 +36,28 @@ def import_files(
         Path | None,
         typer.Option(help="Differentiation batches (TSV).", exists=True, dir_okay=False),
     ] = None,
+    compounds: Annotated[
+        Path | None, typer.Option(help="Compounds (TSV).", exists=True, dir_okay=False)
+    ] = None,
     url: Url = LOCAL_URL,
 ) -> None:
-    """Add lines and batches to the registry; those of the same name are replaced.
+    """Add lines, batches and compounds to the registry; those of the same name are replaced.
 
     A file with any fault changes nothing.
     """
     from imaging_service.client import Client
 
-    if lines is None and batches is None:
-        raise typer.BadParameter("give --lines or --batches")
+    files: dict[RegistryKind, Path | None] = {
+        "lines": lines,
+        "batches": batches,
+        "compounds": compounds,
+    }
+    if not any(files.values()):
+        raise typer.BadParameter("give --lines, --batches or --compounds")
     with Client(url) as client:
-        for kind, path in (("lines", lines), ("batches", batches)):
+        for kind, path in files.items():
             if path is not None:
-                change = client.put_registry(
-                    "lines" if kind == "lines" else "batches", path.read_text(encoding="utf-8-sig")
-                )
+                change = client.put_registry(kind, path.read_text(encoding="utf-8-sig"))
                 typer.echo(
                     f"{kind}: {len(change.added)} added, {len(change.changed)} changed,"
                     f" {len(change.unchanged)} as before"
@@ -61,18 +70,17 @@ def import_files(
 def export_files(
     out: Annotated[
         Path,
-        typer.Option("--out", help="Folder for lines.tsv and batches.tsv.", show_default=False),
+        typer.Option("--out", help="Folder for the registry's files.", show_default=False),
     ],
     url: Url = LOCAL_URL,
 ) -> None:
-    """Write the registry as TSV: what `registry import` and `screen add --lines` read."""
+    """Write the registry as TSV: what `registry import` and `screen add` read."""
     from imaging_service.client import Client
 
     with Client(url) as client:
         out.mkdir(parents=True, exist_ok=True)
-        for path, text in (
-            (out / "lines.tsv", client.registry("lines")),
-            (out / "batches.tsv", client.registry("batches")),
-        ):
+        kinds: tuple[RegistryKind, ...] = ("lines", "batches", "compounds")
+        for kind in kinds:
+            path, text = out / f"{kind}.tsv", client.registry(kind)
             path.write_text(text.removeprefix("\ufeff"), encoding="utf-8-sig")
             typer.echo(str(path))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.cli.registry import ProjectOption
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -17,6 +19,12 @@ screen = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the screen.", show_default=False)]
+
+
+ServiceUrl = Annotated[
+    str | None,
+    typer.Option("--url", help="Address of a service, to read from it.", show_default=False),
+]
 
 
 class Kind(StrEnum):
@@ -51,7 +59,8 @@ def add(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Folders of finished runs (--out of analyze), or of release bundles.",
+            help="Folders of finished runs (--out of analyze), or of release bundles; with --url"
+            " ids of a service's runs.",
             show_default=False,
         ),
     ] = None,
@@ -67,6 +76,7 @@ def add(
         Path | None,
         typer.Option(help="Compound registry (TSV, CSV, TOML): which names are one compound."),
     ] = None,
+    url: ServiceUrl = None,
 ) -> None:
     """Put runs, or a registry, into a screen, which is made if it does not exist.
 
@@ -81,6 +91,9 @@ def add(
         raise typer.BadParameter("give run folders, --lines, --batches or --compounds")
     if compounds is not None:
         set_compounds(folder, compounds)
+    if url is not None:
+        _add_from_service(folder, url, [str(run) for run in runs or []], lab)
+        runs = []
     for run in runs or []:
         bundle = is_bundle(run)
         for plate in add_bundle(folder, run, lab) if bundle else [add_run(folder, run, lab)]:
@@ -90,6 +103,21 @@ def add(
     set_registry(folder, lines, batches)
     for remark in name_remarks(planned_compounds(folder), compounds_of(folder)):
         typer.secho(f"note: {remark}", err=True)
+
+
+def _add_from_service(folder: Path, url: str, runs: Sequence[str], lab: str) -> None:
+    import tempfile
+
+    from imaging_service.client import Client
+    from imaging_service.screens.folder import add_run
+    from imaging_service.screens.remote import fetch_run
+
+    with Client(url) as client, tempfile.TemporaryDirectory() as scratch:
+        for number, run in enumerate(runs):
+            plate = add_run(folder, fetch_run(client, run, Path(scratch, str(number))), lab)
+            typer.echo(
+                f"added {plate.plate_name} (run {plate.run_id[:12]}): {', '.join(plate.phenotypes)}"
+            )
 
 
 @screen.command("remove")
@@ -147,7 +175,9 @@ def unblind_screen(
 
 @screen.command("table")
 def table(
-    folder: Folder,
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the screen; with --url its id.", show_default=False)
+    ],
     kind: Annotated[Kind, typer.Option(help="Which table.")] = Kind.RESPONSES,
     line: Annotated[str, typer.Option(help="Rows of this line only.")] = "",
     compound: Annotated[str, typer.Option(help="Rows of this compound only.")] = "",
@@ -157,14 +187,22 @@ def table(
         TableFormat,
         typer.Option("--format", help="text shows the main columns; csv and json show all."),
     ] = TableFormat.TEXT,
+    url: ServiceUrl = None,
+    project: ProjectOption = "",
 ) -> None:
     """Print one of a screen's tables."""
     import polars as pl
 
+    from imaging_service.client import Client
+    from imaging_service.frames import read_screen_table as read_from_service
     from imaging_service.screens.folder import read_screen_table
     from imaging_service.store.tables import csv_bytes
 
-    rows = read_screen_table(folder, kind.value)
+    if url is None:
+        rows = read_screen_table(folder, kind.value)
+    else:
+        with Client(url, project=project) as client:
+            rows = read_from_service(client, str(folder), kind.value)
     for name, value in (("line", line), ("compound", compound), ("phenotype", phenotype)):
         if value:
             if name not in rows.columns:

@@ -33,7 +33,8 @@ class RunRow(SQLModel, table=True):
 
     `revision` is the one of the review that the tables include (1: labels of the segmentation
     engine); `review_reason` says why the tables could not be corrected. `map_version` is the
-    version of the plate's map; 0 in runs from before versions were counted.
+    version of the plate's map; 0 in runs from before versions were counted. `protocol_digest` is
+    empty in runs from before protocols were kept.
     """
 
     __tablename__ = "run"
@@ -42,6 +43,7 @@ class RunRow(SQLModel, table=True):
     project_id: str = Field(default=LOCAL_PROJECT, foreign_key="project.id", index=True)
     plate_id: str = Field(foreign_key="plate.id", index=True)
     protocol_name: str
+    protocol_digest: str = ""
     engine: str
     state: str = Field(default="queued", index=True)
     reason: str = ""
@@ -72,6 +74,46 @@ class MapRow(SQLModel, table=True):
     author: str = ""
     created_at: datetime = Field(default_factory=now, sa_type=Moment)
     records: str  # JSON list of objects
+
+
+class ProtocolRow(SQLModel, table=True):
+    """A protocol that a project's runs were analysed with, by its digest, and its version."""
+
+    __tablename__ = "protocol"
+    __table_args__ = (
+        sa.UniqueConstraint("project_id", "name", "version", name="one_protocol_a_version"),
+    )
+
+    project_id: str = Field(primary_key=True, foreign_key="project.id")
+    digest: str = Field(primary_key=True)
+    name: str
+    version: int
+    content: str  # JSON object
+    author: str = ""
+    created_at: datetime = Field(default_factory=now, sa_type=Moment)
+
+
+class ScreenRow(SQLModel, table=True):
+    """A screen that the service builds and fits; `id` is the digest of what it is made of.
+
+    `state` goes queued ► running ► done or failed, and is "waiting" while something is away.
+    `gathered` counts the plates that were taken in, `attempt` how often it was begun.
+    """
+
+    __tablename__ = "screen"
+
+    id: str = Field(primary_key=True)
+    project_id: str = Field(default=LOCAL_PROJECT, foreign_key="project.id", index=True)
+    name: str
+    state: str = Field(default="queued", index=True)
+    reason: str = ""
+    attempt: int = 1
+    n_plates: int
+    gathered: int = 0
+    n_rows: int | None = None
+    n_hits: int | None = None
+    author: str = ""
+    submitted_at: datetime = Field(default_factory=now, sa_type=Moment)
 
 
 class WellRow(SQLModel, table=True):
@@ -126,6 +168,16 @@ class BatchRow(SQLModel, table=True):
 
     lab_id: str = Field(default=LOCAL_LAB, primary_key=True, foreign_key="lab.id")
     batch: str = Field(primary_key=True)
+    content: str  # JSON object
+
+
+class CompoundRow(SQLModel, table=True):
+    """A compound of a laboratory's registry (`plate_maps.compounds.Compound`)."""
+
+    __tablename__ = "compound"
+
+    lab_id: str = Field(default=LOCAL_LAB, primary_key=True, foreign_key="lab.id")
+    id: str = Field(primary_key=True)
     content: str  # JSON object
 
 

@@ -38,12 +38,18 @@ class Moment(sa.TypeDecorator[datetime]):
 
 
 class LabRow(SQLModel, table=True):
-    """A laboratory: the owner of projects and of a line registry, with members."""
+    """A laboratory: the owner of projects and of a line registry, with members.
+
+    `most_runs` is how many of its runs may go on at once, `most_upload_bytes` how large its
+    uploads may be together; None is no limit.
+    """
 
     __tablename__ = "lab"
 
     id: str = Field(primary_key=True)
     name: str
+    most_runs: int | None = None
+    most_upload_bytes: int | None = Field(default=None, sa_type=sa.BigInteger)
     created_at: datetime = Field(default_factory=now, sa_type=Moment)
 
 

@@ -19,7 +19,7 @@ import hashlib
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
@@ -339,11 +339,10 @@ def tables_of(fitted: FittedScreen) -> dict[str, pl.DataFrame]:
     }
 
 
-def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
-    """A table that `fit` wrote.
+def fitted_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
+    """A table that `fit` wrote, whatever changed since.
 
-    Raises ScreenError where there was no fit, or where plates, settings, registry or software
-    changed since.
+    Raises ScreenError where there was no fit.
     """
     screen = Path(screen)
     path = screen / f"{name}.parquet"
@@ -352,6 +351,17 @@ def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
             f"screen {screen} was not fitted yet, or a fit was interrupted; fit it:"
             f" imaging-service screen fit {screen}"
         )
+    return read_table(path, ScreenError)
+
+
+def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
+    """A table that `fit` wrote.
+
+    Raises ScreenError where there was no fit, or where plates, settings, registry or software
+    changed since.
+    """
+    screen = Path(screen)
+    table = fitted_table(screen, name)
     record = json.loads(_text(screen / "fitted.json"))
     sited = sorted(p.run_id for site in sites_of(screen) for p in site.plates)
     if record["runs"] != (sited or [p.run_id for p in plates_of(screen)]):
@@ -364,7 +374,7 @@ def read_screen_table(screen: str | PathLike[str], name: str) -> pl.DataFrame:
             f"settings, registry or software of screen {screen} changed since it was fitted; fit it"
             f" again: imaging-service screen fit {screen}"
         )
-    return read_table(path, ScreenError)
+    return table
 
 
 def _inputs_digest(screen: Path) -> str:
@@ -378,10 +388,16 @@ def _inputs_digest(screen: Path) -> str:
     return digest.hexdigest()
 
 
-def content_of(screen: str | PathLike[str]) -> ScreenContent:
-    """What report and pictures show, from what `fit` wrote. Raises ScreenError."""
+def content_of(
+    screen: str | PathLike[str],
+    read: Callable[[Path, str], pl.DataFrame] = read_screen_table,
+) -> ScreenContent:
+    """What report and pictures show, from what `fit` wrote. Raises ScreenError.
+
+    `read` gives a table by its name: as `read_screen_table`, or as `fitted_table` does.
+    """
     screen = Path(screen)
-    by_name = {name: read_screen_table(screen, name) for name in TABLES}
+    by_name = {name: read(screen, name) for name in TABLES}
     summary = json.loads(_text(screen / "fitted.json"))
     tables = Screen(
         by_name["responses"],

@@ -5,6 +5,8 @@ Plain dictionaries: the same picture in a page, as PNG or as SVG.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,6 +15,7 @@ import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
 from plate_maps import PlateFormat, Well
+from plate_maps.conditions import format_dose
 from plate_maps.wells import row_letters
 
 Spec = dict[str, Any]
@@ -49,7 +52,7 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
                 "value": r[name],
                 "condition": (
                     f"{r['line']} · {r['compound'] or r['control']}"
-                    + (f" {dose:.3g} M" if dose else "")
+                    + (f" {format_dose(dose)}" if dose else "")
                 ),
                 "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
                 "nothing": r[name] is None,
@@ -120,6 +123,46 @@ def svg(spec: Spec) -> str:
     import vl_convert
 
     return str(vl_convert.vegalite_to_svg(spec))
+
+
+def titled(title: str, subtitle: str, **more: object) -> Spec:
+    """A specification with its title, in the house's style."""
+    return {
+        "$schema": SCHEMA,
+        "config": CONFIG,
+        "title": {"text": title, "subtitle": subtitle, "anchor": "start"},
+        **more,
+    }
+
+
+def effect_title(name: str) -> str:
+    """Title of the axis of effects."""
+    scale = phenotype(name).scale
+    return (
+        "effect (log2 ratio to vehicle)"
+        if scale == "percent"
+        else f"effect (difference to vehicle{unit_part(name)})"
+    )
+
+
+def unit_part(name: str) -> str:
+    """A phenotype's unit after a comma, as it stands in a title; empty without one."""
+    unit = phenotype(name).unit
+    return f", {unit}" if unit else ""
+
+
+def dose_axis(lowest: float, highest: float) -> Spec:
+    """The axis of doses between two, in mol/L: a label per power of ten, such as 10 nM.
+
+    Vega writes numbers only, so each label stands in the axis by its power.
+    """
+    first, last = math.ceil(math.log10(lowest)), math.floor(math.log10(highest))
+    powers = range(first, last + 1)
+    labels = json.dumps([format_dose(10.0**power) for power in powers], ensure_ascii=False)
+    return {
+        "values": [10.0**power for power in powers],
+        "labelExpr": f"{labels}[round(log(datum.value) / LN10) - {first}]",
+    }
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
 """Pictures of a screen as Vega-Lite specifications.
 
-Curves by batch, forest over lines, lines × compounds, disease windows.
+Curves by batch, lines × compounds, disease windows.
 """
 
 from __future__ import annotations
@@ -8,38 +8,15 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
+from imaging_service.web.charts import PALETTE, Spec, dose_axis, effect_title, titled, unit_part
 from imaging_service.web.specifications.matrix import certainty, matrix
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WindowStatus
 from phenotypes.statistics.hill import DoseResponse
+from plate_maps.conditions import format_dose
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}
 _GENE_SCALE = {"range": PALETTE}
-
-
-def _chart(title: str, subtitle: str, **more: object) -> Spec:
-    return {
-        "$schema": SCHEMA,
-        "config": CONFIG,
-        "title": {"text": title, "subtitle": subtitle, "anchor": "start"},
-        **more,
-    }
-
-
-def effect_title(name: str) -> str:
-    """Title of the axis of effects."""
-    scale = phenotype(name).scale
-    return (
-        "effect (log2 ratio to vehicle)"
-        if scale == "percent"
-        else f"effect (difference to vehicle{_unit(name)})"
-    )
-
-
-def _unit(name: str) -> str:
-    unit = phenotype(name).unit
-    return f", {unit}" if unit else ""
 
 
 def batch_curves(
@@ -59,7 +36,14 @@ def batch_curves(
     if not tested:
         return {}
     left = min(tested) / 10**0.5
-    shown = [{**r, "dose": r["dose_molar"] or left} for r in points.iter_rows(named=True)]
+    shown = [
+        {
+            **r,
+            "dose": r["dose_molar"] or left,
+            "given": format_dose(r["dose_molar"]) if r["dose_molar"] else "vehicle",
+        }
+        for r in points.iter_rows(named=True)
+    ]
     fits: list[Spec] = []
     if curve.model:
         xs = np.geomspace(left, max(tested), 80)
@@ -72,15 +56,11 @@ def batch_curves(
         ]
     values = points["response"].to_list()
     margin = 0.12 * ((max(values) - min(values)) or 1.0)
-    decades = [
-        10.0**d
-        for d in range(int(np.ceil(np.log10(left))), int(np.floor(np.log10(max(tested)))) + 1)
-    ]
     x = {
         "field": "dose",
         "type": "quantitative",
-        "title": f"{compound} (mol/L)",
-        "axis": {"format": ".0e", "values": decades},
+        "title": compound,
+        "axis": dose_axis(left, max(tested)),
         "scale": {"type": "log", "domain": [left * 0.9, max(tested) * 1.15], "nice": False},
     }
     y = {
@@ -96,7 +76,7 @@ def batch_curves(
     batch = {"field": "batch", "type": "nominal", "title": "batch", "scale": {"range": PALETTE}}
     tooltip = [
         {"field": "batch", "type": "nominal"},
-        {"field": "dose", **_NUMBER},
+        {"field": "given", "type": "nominal", "title": "dose"},
         {"field": "response", **_NUMBER},
         {"field": "n_wells", "type": "quantitative"},
     ]
@@ -164,133 +144,7 @@ def batch_curves(
             },
         ]
     subtitle = curve.status if not curve.reason else f"{curve.status}: {curve.reason}"
-    return _chart(f"{line} · {compound} · {name}", subtitle, width=330, height=220, layer=layers)
-
-
-def forest(
-    responses: pl.DataFrame, pooled: pl.DataFrame, compound: str, name: str, genes: dict[str, str]
-) -> Spec:
-    """Forest plot: effects of a compound on each line, and the mean over donors.
-
-    Lines with their intervals, the mean with its prediction interval, for one phenotype.
-
-    `responses` are rows of the response table of this compound and phenotype, `pooled` those of the
-    compound table; `genes` has an entry, which may be empty, for every disease line.
-    """
-    floor = next((f for f in responses["effect_floor"] if f is not None), None)
-    lines = [
-        {
-            "label": r["line"] + (" *" if r["status"] == ScreenStatus.ONE_BATCH else ""),
-            "group": (
-                (genes[r["line"]] or "gene not given")
-                if r["line"] in genes
-                else "healthy or corrected"
-            ),
-            "effect": r["effect"],
-            "low": r["effect_low"],
-            "high": r["effect_high"],
-            "n": f"{r['n_batches']} batches",
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
-            "hit": bool(r["hit"]),
-        }
-        for r in responses.sort("line").iter_rows(named=True)
-        if r["effect"] is not None
-    ]
-    lines.sort(key=lambda r: (str(r["group"]), str(r["label"])))
-    means = [
-        {
-            "label": f"mean of {r['group']} ({r['n_donors']} donors)",
-            "effect": r["effect"],
-            "low": r["effect_low"],
-            "high": r["effect_high"],
-            "predicted_low": r["predicted_low"],
-            "predicted_high": r["predicted_high"],
-        }
-        for r in pooled.iter_rows(named=True)
-        if r["effect"] is not None
-    ]
-    if not lines:
-        return {}
-    order = [str(r["label"]) for r in (*lines, *means)]
-    y = {
-        "field": "label",
-        "type": "nominal",
-        "sort": order,
-        "title": None,
-        "axis": {"labelLimit": 320},
-        "scale": {"domain": order},
-    }
-    x = {"field": "effect", "type": "quantitative", "title": effect_title(name)}
-    colour = {"field": "group", "type": "nominal", "title": None, "scale": _GENE_SCALE}
-    tooltip = [{"field": f, "type": "nominal"} for f in ("label", "n", "status")] + [
-        {"field": f, **_NUMBER} for f in ("effect", "low", "high")
-    ]
-    zero = [{"at": 0.0}] + ([{"at": floor}, {"at": -floor}] if floor else [])
-    layers: list[Spec] = [
-        {
-            "data": {"values": zero},
-            "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]},
-            "encoding": {
-                "x": {"field": "at", "type": "quantitative"},
-                "opacity": {"condition": {"test": "datum.at == 0", "value": 1}, "value": 0.4},
-            },
-        },
-        {
-            "data": {"values": lines},
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {
-                "y": y,
-                "x": {**x, "field": "low"},
-                "x2": {"field": "high"},
-                "color": colour,
-            },
-        },
-        {
-            "data": {"values": lines},
-            "mark": {"type": "point", "filled": True, "size": 70},
-            "encoding": {
-                "y": y,
-                "x": x,
-                "color": colour,
-                "shape": {
-                    "field": "hit",
-                    "type": "nominal",
-                    "title": "hit",
-                    "scale": {"domain": [True, False], "range": ["diamond", "circle"]},
-                },
-                "tooltip": tooltip,
-            },
-        },
-        {
-            "data": {"values": means},
-            "mark": {"type": "rule", "strokeWidth": 1, "color": "#777", "strokeDash": [2, 2]},
-            "encoding": {
-                "y": y,
-                "x": {"field": "predicted_low", "type": "quantitative"},
-                "x2": {"field": "predicted_high"},
-            },
-        },
-        {
-            "data": {"values": means},
-            "mark": {"type": "bar", "height": 9, "color": "#222"},
-            "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
-        },
-        {
-            "data": {"values": means},
-            "mark": {"type": "tick", "color": "white", "thickness": 2, "size": 9},
-            "encoding": {"y": y, "x": x},
-        },
-    ]
-    dose = next((d for d in responses["effect_dose_molar"] if d is not None), None)
-    where = (
-        f"at {dose:.3g} mol/L · lines: 95 % between batches · bars: mean over donors · dashed: next"
-        " donor"
-        if dose
-        else ""
-    )
-    if any(r["status"] == ScreenStatus.ONE_BATCH for r in responses.iter_rows(named=True)):
-        where += " · * one batch: between its wells only"
-    return _chart(f"{compound} · {name}", where, width=330, height={"step": 19}, layer=layers)
+    return titled(f"{line} · {compound} · {name}", subtitle, width=330, height=220, layer=layers)
 
 
 def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
@@ -352,7 +206,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
     single = [r for r in rows if r["low"] is None]
     y = {"field": "pair", "type": "nominal", "title": None, "axis": {"labelLimit": 260}}
     title = "isogenic − disease vehicle " + (
-        "(log2 ratio)" if phenotype(name).scale == "percent" else f"(difference{_unit(name)})"
+        "(log2 ratio)" if phenotype(name).scale == "percent" else f"(difference{unit_part(name)})"
     )
     x = {"field": "gap", "type": "quantitative", "title": title}
     tooltip = [{"field": f, "type": "nominal"} for f in ("pair", "batch", "status")] + [
@@ -387,7 +241,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
             "encoding": {"y": y, "x": x, "tooltip": tooltip},
         },
     ]
-    return _chart(
+    return titled(
         f"Disease window · {name}",
         "points: batches · bars: 95 % over batches · grey: not expressed",
         width=330,

@@ -11,6 +11,7 @@ import polars as pl
 
 from imaging_service.web import charts, screen_charts
 from imaging_service.web.charts import Spec
+from imaging_service.web.specifications.forest import screen_forest
 from imaging_service.web.templating import environment
 from imaging_service.web.variance_charts import variance_quantiles
 from phenotypes.columns.statuses import (
@@ -121,7 +122,7 @@ def pictures(content: ScreenContent) -> Iterator[Picture]:
 
 def _forest(content: ScreenContent, name: str, compound: str) -> Spec:
     chosen = (pl.col("phenotype") == name) & (pl.col("compound") == compound)
-    return screen_charts.forest(
+    return screen_forest(
         content.tables.responses.filter(chosen),
         content.tables.compounds.filter(chosen),
         compound,

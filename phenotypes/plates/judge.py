@@ -32,6 +32,7 @@ from phenotypes.plates.checks import (
 from phenotypes.plates.identity import IdentityStatus
 from phenotypes.plates.position import correct_positions
 from phenotypes.plates.wells import WellSettings, well_table
+from plate_maps.conditions import format_dose
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def _unequal_loss(hazards: pl.DataFrame) -> list[dict[str, object]]:
     return [
         {
             "check": "survival",
-            "subject": f"{line}, {compound} at {dose:g} mol/L",
+            "subject": f"{line}, {compound} at {format_dose(dose)}",
             "status": CheckStatus.WARNING,
             "reason": f"{lost:.0%} of treated and {lost_vehicle:.0%} of vehicle tracks were lost:"
             " rmst_h and survival_end of these wells are those of the neurons that stayed; the"

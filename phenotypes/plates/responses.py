@@ -21,6 +21,7 @@ from phenotypes.statistics.dose_response import fit
 from phenotypes.statistics.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 from phenotypes.statistics.odd_vehicle import odd_vehicles
+from plate_maps.conditions import format_dose
 
 # Phenotypes of a whole well, which are given however few cells it has.
 _COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
@@ -430,10 +431,10 @@ def _lost_doses(planned: pl.DataFrame, used: pl.DataFrame) -> str:
     lost = sorted(given - set(used["dose_molar"]))
     if not lost or lost == sorted(given):
         return ""
-    doses = ", ".join(f"{d:.3g}" for d in lost)
+    doses = ", ".join(map(format_dose, lost))
     return (
-        f"no well has a value at {len(lost)} of {len(given)} doses ({doses} mol/L): they failed or"
-        " have too few cells"
+        f"no well has a value at {len(lost)} of {len(given)} doses ({doses}): they failed or have"
+        " too few cells"
     )
 
 

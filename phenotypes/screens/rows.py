@@ -21,6 +21,7 @@ from phenotypes.columns.statuses import LineWindowStatus, RescueStatus, ScreenSt
 from phenotypes.screens.rescue import LOST_CELLS, Rescue, best_dose, rescue
 from phenotypes.statistics.batch_curves import fit_batches
 from phenotypes.statistics.hill import DoseResponse
+from plate_maps.conditions import format_dose
 
 Row = dict[str, object]
 Real = NDArray[np.float64]
@@ -229,9 +230,8 @@ class ScreenRow:
             )
             return no_counts | {"status": ScreenStatus.NO_COMMON_DOSE, "reason": reason}
         if self.effect is None:
-            reason = (
-                f"no well has a value at {self.dose:.3g} mol/L, the dose that lines are compared at"
-            )
+            dose = format_dose(self.dose)
+            reason = f"no well has a value at {dose}, the dose that lines are compared at"
             return no_counts | {"status": ScreenStatus.NOT_MEASURED, "reason": reason}
         columns = (
             "status",

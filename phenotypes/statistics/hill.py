@@ -22,6 +22,7 @@ from scipy import stats
 
 from phenotypes.columns.statuses import ResponseStatus
 from phenotypes.statistics.ec50_interval import Ec50Interval
+from plate_maps.conditions import format_dose
 
 Real = NDArray[np.float64]
 
@@ -358,7 +359,7 @@ def _slope_remark(hill: float) -> str:
 
 def ec50_status(theta: float, tested: Real, interval: Ec50Interval) -> tuple[str, str]:
     """(status, reason) of a log10 EC50; `tested` are the log10 doses."""
-    lowest, highest = (f"{10**end:.3g} mol/L" for end in (tested.min(), tested.max()))
+    lowest, highest = (format_dose(float(10**end)) for end in (tested.min(), tested.max()))
     if interval.above_lowest and interval.below_highest:
         return ResponseStatus.OK, _reach(tested, interval, lowest, highest)
     if theta < tested.min():

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from plate_maps.conditions import format_dose
+
 Real = NDArray[np.float64]
 # The means disagree with a curve where chance would do so once in a hundred true curves.
 FIT_ALPHA = 0.01
@@ -139,7 +141,7 @@ def _range_limit(n: int, degrees: float) -> float:
 
 
 def _name(dose: float) -> str:
-    return f"{dose:.3g} mol/L" if dose > 0 else "vehicle"
+    return format_dose(dose) if dose > 0 else "vehicle"
 
 
 def response_score(curve: Real, means: Real, points: int, doses: int) -> Real:

@@ -7,7 +7,7 @@ import pytest
 
 import imaging_service
 
-NOTEBOOKS = ("plate", "reviewing", "screen")
+NOTEBOOKS = ("client", "plate", "reviewing", "screen")
 
 
 def test_each_notebook_is_known(repository):

@@ -218,6 +218,22 @@ def site(
 
 
 @pytest.fixture(scope="session")
+def three_written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders of three runs as far as a screen reads them; not to be written to."""
+    from tests.imaging_service.written_runs import three_runs
+
+    return three_runs(tmp_path_factory.mktemp("written"))
+
+
+@pytest.fixture
+def screened(data_folder, three_written, monkeypatch: pytest.MonkeyPatch):
+    """A service with three finished runs to make screens of."""
+    from tests.imaging_service.screened import screened_service
+
+    return screened_service(data_folder, three_written, monkeypatch)
+
+
+@pytest.fixture(scope="session")
 def made_labs(tmp_path_factory: pytest.TempPathFactory):
     """Two laboratories; not to be written to."""
     from tests.imaging_service.tenants import make_two_labs

@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from imaging_service.client import Client, ServiceRefused
+from imaging_service.screen_orders import NewScreen
+from tests.messages import says
 
 RUN = {
     "id": "a" * 12,
@@ -186,3 +188,54 @@ def test_events_come_as_they_are_sent_and_end_with_the_connection(client):
     with pytest.raises(ServiceRefused) as ended:
         list(client.events())
     assert ended.value.status is None
+
+
+SCREEN = {
+    "id": "5b0e9d2a41b7c3d0",
+    "name": "als",
+    "project": "als",
+    "state": "queued",
+    "progress": {"gathered": 0, "plates": 2},
+    "author": "Ada",
+    "submitted_at": "2026-01-01T00:00:00Z",
+}
+
+
+def whoami(*projects):
+    listed = [{"id": p, "name": p, "lab_id": "x", "role": "viewer"} for p in projects]
+    return {"name": "Ada", "lab_id": "x", "key": "", "everywhere": False, "projects": listed}
+
+
+def test_screens_are_those_of_the_only_project_and_it_is_asked_for_once(client):
+    client.answer = lambda request: httpx.Response(
+        200, json=whoami("als") if request.url.path == "/session" else SCREEN
+    )
+    wanted = NewScreen(name="als", runs=[{"run": "3f0c9d2a41b7"}])
+    assert client.order_screen(wanted).progress.plates == 2
+    assert client.screen("5b0e").name == "als"
+    client.screen_table_bytes("5b0e", "doses", "csv", where=["line==L1"])
+    client.screen_report("5b0e")
+    client.delete_screen("5b0e")
+    text = f"event: screen\ndata: {json.dumps(SCREEN)}\n\n: still here\n\n"
+    client.answer = lambda _: httpx.Response(200, text=text)
+    assert [event.id for event in client.screen_events("5b0e")] == [SCREEN["id"]]
+    assert [(r.method, r.url.raw_path.decode()) for r in client.asked] == [
+        ("GET", "/session"),
+        ("POST", "/projects/als/screens"),
+        ("GET", "/projects/als/screens/5b0e"),
+        ("GET", "/projects/als/screens/5b0e/tables/doses?format=csv&where=line%3D%3DL1"),
+        ("GET", "/projects/als/screens/5b0e/report"),
+        ("DELETE", "/projects/als/screens/5b0e"),
+        ("GET", "/projects/als/screens/5b0e/events"),
+    ]
+    assert NewScreen.model_validate_json(client.asked[1].content) == wanted
+
+
+@pytest.mark.parametrize("projects", [(), ("als", "ftd")])
+def test_a_screen_of_several_projects_needs_the_name_of_one(client, projects):
+    client.answer = lambda _: httpx.Response(200, json=whoami(*projects))
+    with pytest.raises(ServiceRefused, match=says("client.name_the_project")) as refused:
+        client.screens()
+    assert all(project in str(refused.value) for project in projects)
+    client.project, client.answer = "als", lambda _: httpx.Response(200, json=[SCREEN])
+    assert [screen.id for screen in client.screens()] == [SCREEN["id"]]

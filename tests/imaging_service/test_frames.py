@@ -6,8 +6,9 @@ import pytest
 
 from imaging_service import frames
 from imaging_service.client import Client, ServiceRefused
-from imaging_service.frames import Table, read_table
+from imaging_service.frames import ScreenTable, Table, read_screen_table, read_table
 from imaging_service.review.local import TABLES
+from imaging_service.screens import folder as screens
 from imaging_service.store.tables import arrow_bytes
 
 TABLE = pl.DataFrame({"well": ["B02", "B03"], "n": [1, None]}, schema={"well": str, "n": pl.Int64})
@@ -39,6 +40,20 @@ def good():
 
 def test_the_tables_are_those_of_a_run():
     assert Table.__args__ == TABLES
+    assert ScreenTable.__args__ == screens.TABLES
+
+
+def test_a_screen_s_table_comes_from_its_project(client):
+    client.answers, client.project = [httpx.ConnectError("away"), good()], "als"
+    got = read_screen_table(client, "5b0e", "responses", where=["hit==true"], columns=["line"])
+    assert got.equals(TABLE)
+    sent = client.asked[-1]
+    assert sent.url.path == "/projects/als/screens/5b0e/tables/responses"
+    assert sent.url.params.multi_items() == [
+        ("format", "arrow"),
+        ("where", "hit==true"),
+        ("columns", "line"),
+    ]
 
 
 def test_a_table_comes_typed_and_the_service_selects(client):

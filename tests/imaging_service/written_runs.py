@@ -67,6 +67,21 @@ def four_runs(root):
     ]
 
 
+def three_runs(root):
+    """Three plates, a batch each, of one disease line and its isogenic partner: fitted at once."""
+    wells = ladder_wells(
+        np.random.default_rng(0),
+        LINES[:2],
+        batches=3,
+        gap=0.6,
+        isogenic=LINES[1:2],
+        span={"nc_log2_aggregate": 0.4},
+    )
+    return [
+        write_run(root / f"r{b}", wells.filter(pl.col("batch") == f"b{b}"), b + 1) for b in range(3)
+    ]
+
+
 def planned_runs(root):
     """Four batches of four lines under twelve compounds, two of which do something."""
     wells = component_wells(

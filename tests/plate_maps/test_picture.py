@@ -115,7 +115,7 @@ def test_a_tooltip_holds_everything_that_is_known_and_nothing_that_is_not():
     known = Condition("L1", "x", 2.5e-7, genotype="SOD1", batch="diff-2")
     bare = Condition("L1", "medium", None, Control.NEGATIVE)
     _, wells = drawn(1, 2, {Well(1, 1): known, Well(1, 2): bare})
-    assert wells["A01"][2] == "A01 · L1 · SOD1 · x · 2.5e-07 mol/L · diff-2"
+    assert wells["A01"][2] == "A01 · L1 · SOD1 · x · 250 nM · diff-2"
     assert wells["A02"][2] == "A02 · L1 · medium · negative"
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlmodel import Session
 
-from imaging_service.access.audit import entries
+from imaging_service.access.audit import Wanted, entries
 from imaging_service.access.roles import Caller
 from imaging_service.accounts import AuditEntry
 from imaging_service.api.access import CallerDep, SettingsDep
@@ -30,6 +31,22 @@ class AuditFormat(StrEnum):
     CSV = "csv"
 
 
+def wanted_entries(
+    actor: Annotated[str, Query(max_length=200, description="Name of who did it, whole.")] = "",
+    project: Annotated[str, Query(max_length=200, description="Id of the project.")] = "",
+    action: Annotated[str, Query(max_length=200, description="A part of method and route.")] = "",
+    subject: Annotated[str, Query(max_length=200, description="A part of the object's id.")] = "",
+    since: Annotated[date | Literal[""], Query(description="First day, UTC.")] = "",
+    until: Annotated[date | Literal[""], Query(description="Last day, UTC.")] = "",
+) -> Wanted:
+    """What of the log the request wants."""
+    # The empty field of a form is no day.
+    return Wanted(actor, project, action, subject, since or None, until or None)
+
+
+WantedDep = Annotated[Wanted, Depends(wanted_entries)]
+
+
 @router.get(
     "/audit",
     summary="The audit log",
@@ -44,6 +61,7 @@ class AuditFormat(StrEnum):
 def get_audit(
     caller: CallerDep,
     settings: SettingsDep,
+    wanted: WantedDep,
     after: Annotated[
         int, Query(ge=0, le=2**62, description="Id of the last entry that was read before.")
     ] = 0,
@@ -52,16 +70,16 @@ def get_audit(
     """Every change that concerns the caller's laboratory and projects, oldest first."""
     lines = _csv if fmt is AuditFormat.CSV else _jsonl
     return StreamingResponse(
-        lines(_read(settings, caller, after)),
+        lines(_read(settings, caller, after, wanted)),
         media_type="text/csv" if fmt is AuditFormat.CSV else "application/jsonl",
         headers={"Content-Disposition": f'attachment; filename="audit.{fmt.value}"'},
     )
 
 
-def _read(settings: Settings, caller: Caller, after: int) -> Iterator[AuditEntry]:
+def _read(settings: Settings, caller: Caller, after: int, wanted: Wanted) -> Iterator[AuditEntry]:
     # A session of its own: the request's is closed before the last line is sent.
     with Session(database_engine(settings.url)) as session:
-        yield from entries(session, caller, after)
+        yield from entries(session, caller, after, wanted)
 
 
 def _jsonl(log: Iterator[AuditEntry]) -> Iterator[str]:

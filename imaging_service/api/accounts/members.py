@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from sqlmodel import Session, col, select
 
-from imaging_service.access.members import add_lab, add_member, end_member
+from imaging_service.access.members import add_lab, add_member, end_member, find_lab
 from imaging_service.access.roles import Role
-from imaging_service.accounts import Lab, Member, MemberChange, NewLab, NewMember
+from imaging_service.accounts import Lab, LabLimits, Member, MemberChange, NewLab, NewMember
 from imaging_service.api.access import CallerDep, LabDep, SessionDep
 from imaging_service.database.tenants import LabRow, MemberRow
 from imaging_service.errors import AccessRefused, NotFound
@@ -29,6 +29,15 @@ def post_lab(wanted: NewLab, session: SessionDep, request: Request) -> Lab:
     """For administrators of the service."""
     row = add_lab(session, wanted.id, wanted.name)
     request.state.subject = row.id
+    session.commit()
+    return Lab.model_validate(row, from_attributes=True)
+
+
+@router.patch("/labs/{lab}", summary="Limit what a laboratory may use")
+def patch_lab(lab: str, limits: LabLimits, session: SessionDep) -> Lab:
+    """Runs that go on at once, and bytes of uploads; what is there already stays."""
+    row = find_lab(session, lab)
+    row.most_runs, row.most_upload_bytes = limits.most_runs, limits.most_upload_bytes
     session.commit()
     return Lab.model_validate(row, from_attributes=True)
 

@@ -12,8 +12,13 @@ from imaging_service.api.pages import (
     submit,
     wells,
 )
+from imaging_service.api.pages.account import audit, keys, members, projects
 
 ROUTERS = (
+    keys.router,
+    members.router,
+    projects.router,
+    audit.router,
     index.router,
     runs.router,
     plates.router,

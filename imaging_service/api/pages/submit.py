@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import tomllib
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -20,9 +21,10 @@ from imaging_service.api.access import (
     SettingsDep,
 )
 from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.routes.protocols import list_protocols
 from imaging_service.api.routes.runs import submit
 from imaging_service.errors import PlateMapRefused, ProtocolError, ServiceError
-from imaging_service.schemas import Sent, Submission
+from imaging_service.schemas import ProtocolVersion, Sent, Submission
 from imaging_service.settings import Settings
 from imaging_service.web.pages.drawn_plate import contents_plate
 from imaging_service.web.pages.submit import not_in_both, scan_plate
@@ -59,6 +61,7 @@ def view_submit(caller: CallerDep, settings: SettingsDep) -> HTMLResponse:
 @router.get("/submit/scan")
 def view_scan(
     settings: SettingsDep,
+    session: SessionDep,
     apart: ApartDep,
     project: ProjectDep,
     lab: LabDep,
@@ -72,7 +75,8 @@ def view_scan(
         looked = apart.call(look_at_scan, scan, roots, seconds=settings.reading_minutes * 60)
     except ServiceError as error:
         return _page(settings, lab, [project], project, scan, fault=str(error))
-    return _page(settings, lab, [project], project, scan, looked)
+    known = list_protocols(project, session)
+    return _page(settings, lab, [project], project, scan, looked, protocols=known)
 
 
 def _page(
@@ -83,6 +87,7 @@ def _page(
     scan: str,
     looked: dict[str, Any] | None = None,
     fault: str = "",
+    protocols: Sequence[ProtocolVersion] = (),
 ) -> HTMLResponse:
     plate = None
     if looked:
@@ -99,6 +104,7 @@ def _page(
         survey=looked,
         plate=plate,
         fault=fault,
+        protocols=protocols,
     )
 
 

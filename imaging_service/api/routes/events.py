@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from imaging_service.api.access import CallerDep, SettingsDep
 from imaging_service.database.session import ProjectSession, database_engine
 from imaging_service.database.tables import RunRow, WellRow
 from imaging_service.schemas import RunEvent
+from imaging_service.screen_orders import ScreenState
 
 router = APIRouter(tags=["runs"])
 EVERY_S = 1.0
@@ -28,7 +29,8 @@ LONGEST_S = 600.0
 _SIGN_OF_LIFE_S = 15.0
 _MOST_RUNS = 500
 
-Read = Callable[[], list[RunEvent] | None]
+# A proxy that collects an answer before it passes it on would hold the events back.
+NOT_HELD_BACK = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @router.get(
@@ -53,17 +55,14 @@ async def get_events(
     def read() -> list[RunEvent] | None:
         return look(settings.url, caller, run)
 
-    return StreamingResponse(
-        stream(read),
-        media_type="text/event-stream",
-        # A proxy that collects an answer before it passes it on would hold the events back.
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return StreamingResponse(stream(read), media_type="text/event-stream", headers=NOT_HELD_BACK)
 
 
-async def stream(read: Read) -> AsyncIterator[str]:
+async def stream(
+    read: Callable[[], Sequence[RunEvent | ScreenState] | None], name: str = "run"
+) -> AsyncIterator[str]:
     """Events, a sign of life where nothing happens, until the caller may read no more."""
-    known: dict[str, RunEvent] = {}
+    known: dict[str, RunEvent | ScreenState] = {}
     began = spoke = time.monotonic()
     yield "retry: 3000\n\n"
     while time.monotonic() - began < LONGEST_S:
@@ -73,7 +72,7 @@ async def stream(read: Read) -> AsyncIterator[str]:
         for event in events:
             if known.get(event.id) != event:
                 known[event.id] = event
-                yield f"event: run\ndata: {event.model_dump_json()}\n\n"
+                yield f"event: {name}\ndata: {event.model_dump_json()}\n\n"
                 spoke = time.monotonic()
         if time.monotonic() - spoke > _SIGN_OF_LIFE_S:
             yield ": still here\n\n"

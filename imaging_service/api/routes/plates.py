@@ -73,7 +73,7 @@ def get_map(
     "/{plate}/maps",
     summary="Correct a plate's map",
     status_code=202,
-    responses=described(409),
+    responses=described(409, 429),
 )
 def post_map(
     plate: str,

@@ -1,4 +1,4 @@
-"""The line registry: lines with their donors and isogenic parents, and differentiation batches."""
+"""The registry of a laboratory: lines with their donors, differentiation batches, compounds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
-from imaging_service.api.access import LabDep, SessionDep
+from imaging_service.access.roles import Role
+from imaging_service.api.access import CallerDep, LabDep, SessionDep
+from imaging_service.database.compounds import load_compounds, merge_compounds
 from imaging_service.database.registry import load_registry, merge_batches, merge_lines
 from imaging_service.errors import RegistryRefused
 from imaging_service.schemas import RegistryChange
+from plate_maps.compounds import write_compounds
 from plate_maps.registry import Batch, Line, Record, write
 
 router = APIRouter(tags=["registry"])
@@ -61,6 +64,30 @@ def get_batches(
 def put_batches(sheet: Sheet, session: SessionDep, lab: LabDep) -> RegistryChange:
     """Replace batches of the same name and add the others; after any fault nothing is changed."""
     return merge_batches(session, _text(sheet), "batches.tsv", lab)
+
+
+@router.get("/compounds", summary="Compounds", response_class=Response)
+def get_compounds(
+    session: SessionDep, caller: CallerDep, lab: LabDep, fmt: FormatQuery = RegistryFormat.JSON
+) -> Response:
+    """All compounds by id, with synonyms, vendor, lot and stock.
+
+    Blinded codes are sent to administrators of the laboratory only.
+    """
+    codes = caller.everywhere or caller.lab_role is Role.ADMINISTRATOR
+    compounds = load_compounds(session, lab, codes=codes).records.values()
+    if fmt is RegistryFormat.TSV:
+        return Response(write_compounds(compounds), media_type="text/tab-separated-values")
+    return JSONResponse([asdict(compound) for compound in compounds])
+
+
+@router.put("/compounds", summary="Add or replace compounds")
+def put_compounds(sheet: Sheet, session: SessionDep, lab: LabDep) -> RegistryChange:
+    """Replace compounds of the same id and add the others; after any fault nothing is changed.
+
+    A blinded code that the sheet leaves empty stays as it is.
+    """
+    return merge_compounds(session, _text(sheet), "compounds.tsv", lab)
 
 
 def _sent(records: Iterable[Record], kind: type[Record], fmt: RegistryFormat) -> Response:

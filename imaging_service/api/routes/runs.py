@@ -94,7 +94,7 @@ def read_run(session: Session, row: RunRow) -> Run:
     )
 
 
-@router.post("", summary="Submit a plate", status_code=202)
+@router.post("", summary="Submit a plate", status_code=202, responses=described(429))
 def submit(
     submission: Submission,
     settings: SettingsDep,

@@ -6,11 +6,16 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
+from sqlmodel import Session
 from starlette.requests import ClientDisconnect
 
+from imaging_service.access.limits import check_uploads, projects_of_lab
+from imaging_service.access.members import find_project
 from imaging_service.api.access import ProjectDep, SettingsDep
 from imaging_service.api.problems import described
+from imaging_service.database.session import database_engine
 from imaging_service.errors import UploadIncomplete, UploadRefused
+from imaging_service.manifest import manifest_id
 from imaging_service.schemas import (
     BlobState,
     UploadBegun,
@@ -27,7 +32,7 @@ router = APIRouter(tags=["uploads"])
     "/uploads",
     summary="Begin or continue an upload",
     status_code=201,
-    responses=described(507),
+    responses=described(429, 507),
 )
 def begin_upload(
     manifest: UploadManifest, settings: SettingsDep, project: ProjectDep
@@ -36,6 +41,16 @@ def begin_upload(
 
     The same list is the same upload. Contents that the service has already are not sent again.
     """
+    # Of all the laboratory's projects, also of those that the caller may not see.
+    with Session(database_engine(settings.url)) as session:
+        known = manifest_id(manifest.name, manifest.files)
+        held = sum(
+            upload.bytes
+            for other in projects_of_lab(session, find_project(session, project).lab_id)
+            for upload in UploadStore(settings.project_root(other)).listed()
+            if (other, upload.id) != (project, known)
+        )
+        check_uploads(session, project, held, sum(file.size for file in manifest.files))
     store = UploadStore(settings.project_root(project))
     upload = store.begin(manifest.name, manifest.files)
     return UploadBegun(id=upload, missing=store.missing(upload))

@@ -42,6 +42,34 @@ def list_labs() -> None:
             typer.echo(f"{row.id}  {row.name}")
 
 
+@labs.command("limit")
+def limit_lab(
+    lab: ID,
+    runs: Annotated[
+        int | None, typer.Option(help="Runs that may go on at once.", min=0, show_default=False)
+    ] = None,
+    upload_gib: Annotated[
+        float | None,
+        typer.Option(help="GiB of all uploads together.", min=0, show_default=False),
+    ] = None,
+) -> None:
+    """Limit what a laboratory may use at once; what is not given has no limit."""
+    from imaging_service.access.audit import note
+    from imaging_service.access.members import find_lab
+
+    with database() as session:
+        row = find_lab(session, lab)
+        row.most_runs = runs
+        row.most_upload_bytes = None if upload_gib is None else round(upload_gib * 2**30)
+        session.add(row)
+        words = (
+            f"runs: {'no limit' if runs is None else runs},"
+            f" uploads: {'no limit' if upload_gib is None else f'{upload_gib} GiB'}"
+        )
+        note(session, operator(), "laboratory limited", words, lab=lab)
+    typer.echo(f"{lab}  {words}")
+
+
 @members.command("add")
 def add_member(
     name: Annotated[str, typer.Argument(help="Signs the member's reviews.", show_default=False)],

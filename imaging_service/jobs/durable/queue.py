@@ -19,7 +19,9 @@ from dbos import (
 from sqlmodel import Session, col
 
 from imaging_service import __version__
+from imaging_service.access.limits import check_runs, turn
 from imaging_service.database.maps import map_version
+from imaging_service.database.protocols import keep_protocol
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.errors import NotReady
@@ -71,10 +73,14 @@ def queue_run(
     A map that the plate has not had becomes its next version, given by `author`.
 
     The same plate in two projects is two runs with two copies of the pixels: what one laboratory
-    does to its run must not be seen, or undone, by another.
+    does to its run must not be seen, or undone, by another. Raises QuotaReached for a new run of a
+    laboratory that has as many as it may.
     """
     if project != LOCAL_PROJECT:
         record = replace(record, run_id=in_project(record.run_id, project))
+    with Session(database_engine(settings.url)) as session:
+        if session.get(RunRow, record.run_id) is None:
+            check_runs(session, project)
     folder = run_folder(settings, record.run_id)
     key = in_project(plate_key(record), project)
     record = lay_out(record, plan, folder, stored_plate(settings, project, key))
@@ -89,6 +95,14 @@ def queue_run(
                 record.inputs.plate_map_records,
                 source=record.inputs.plate_map_source,
                 author=author,
+            )
+            row.protocol_digest = record.protocol_digest
+            keep_protocol(
+                session,
+                project,
+                record.protocol_digest,
+                record.inputs.protocol.model_dump(mode="json", exclude_none=True),
+                author,
             )
             enqueue(settings, session, row)
         elif row.state in ("failed", "cancelled"):
@@ -126,13 +140,17 @@ def begin_again(
 
 
 def enqueue(settings: Settings, session: Session, row: RunRow) -> None:
-    """Queue the run's workflow and commit, in one transaction with the row."""
+    """Queue the run's workflow and commit, in one transaction with the row.
+
+    The first run of a laboratory comes before the second one of another.
+    """
     session.flush()
     options: EnqueueOptions = {
         "queue_name": PLATES,
         "workflow_name": "analyse_plate",
         "workflow_id": f"{row.id}:{row.attempt}",
         "app_version": APPLICATION_VERSION,
+        "priority": turn(session, row.project_id),
     }
     job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
     session.commit()

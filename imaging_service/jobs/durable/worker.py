@@ -18,6 +18,7 @@ from imaging_service.jobs.durable.opening import (
     APPLICATION_VERSION,
     PLATES,
     REVIEWS,
+    SCREENS,
     WELLS,
     prepare_database,
 )
@@ -69,12 +70,14 @@ def work() -> None:
     from imaging_service.jobs.durable.adopt import adopt_older
     from imaging_service.jobs.durable.cluster import Cluster
     from imaging_service.jobs.durable.workflows import Context
+    from imaging_service.jobs.screens.queue import adopt_screens
 
     current = settings()
     with only_worker(current):
         prepare_database(current.url)
         prove_store(current)
         adopt_older(current)
+        adopt_screens(current)
         stumbled = watch_database()
         Context.settings = current
         Context.cluster = Cluster(current)
@@ -103,6 +106,9 @@ def work() -> None:
         # One at a time: two on one run would write the same tables.
         DBOS.register_queue(
             REVIEWS, worker_concurrency=1, polling_interval_sec=current.poll_seconds
+        )
+        DBOS.register_queue(
+            SCREENS, worker_concurrency=1, polling_interval_sec=current.poll_seconds
         )
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

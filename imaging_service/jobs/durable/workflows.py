@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlmodel import Session, col, select
 
+from imaging_service.access import limits
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import TABLE_LEVELS, RunRow, TableRow, WellRow
 from imaging_service.errors import Cancelled, MachineError, ServiceError
@@ -87,7 +88,7 @@ def _analyse(run_id: str, attempt: int) -> str:
         # While something is away, one well asks for all: hundreds would fill the job engine's
         # tables with attempts.
         sent = left[:1] if waiting else left
-        statuses = _turn(run_id, attempt, sent, turn)
+        statuses = _turn(run_id, attempt, sent, turn, began.get("every", 1))
         turn += 1
         if "cancelled" in statuses.values():
             return "cancelled"
@@ -112,15 +113,19 @@ def _analyse(run_id: str, attempt: int) -> str:
     return _ended(run_id, attempt, ended)
 
 
-def _turn(run_id: str, attempt: int, wells: list[str], turn: int) -> dict[str, str]:
+def _turn(run_id: str, attempt: int, wells: list[str], turn: int, every: int = 1) -> dict[str, str]:
     """Send wells to the queue; well ► how it ended.
 
     Runs take turns: the first wells of all runs come before the second ones, so that a small plate
-    does not wait for all of a large one, nor one laboratory for another.
+    does not wait for all of a large one. Each run of a laboratory that has n takes every n-th
+    turn, so that one laboratory does not wait for another.
     """
     handles = {}
     for place, well in enumerate(wells, start=1):
-        with SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"), SetEnqueueOptions(priority=place):
+        with (
+            SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"),
+            SetEnqueueOptions(priority=place * every),
+        ):
             handles[well] = DBOS.enqueue_workflow(WELLS, analyse_well, run_id, attempt, well)
     return {well: str(handle.get_result()) for well, handle in handles.items()}
 
@@ -161,7 +166,7 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
     from imaging_service.jobs import calibrate, well
 
     folder = run_folder(Context.settings, run_id)
-    more: dict[str, Any] = {"patience_s": patience_s(), "wells": [], "reason": ""}
+    more: dict[str, Any] = {"patience_s": patience_s(), "wells": [], "reason": "", "every": 1}
     if not _set_state(run_id, attempt, "running"):
         return {"status": "cancelled", **more}
 
@@ -171,6 +176,7 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
         Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}")
         with Session(database_engine(Context.settings.url)) as session:
             rows = session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all()
+            more["every"] = limits.turn(session, session.get_one(RunRow, run_id).project_id)
         return [w for w in record.wells if w not in set(rows)]
 
     wells, how = attempted(prepare, data_folder())

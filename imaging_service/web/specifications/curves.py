@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imaging_service.web.charts import CONFIG, SCHEMA, Spec, colours_of
+from imaging_service.web.charts import CONFIG, SCHEMA, Spec, colours_of, dose_axis
+from plate_maps.conditions import format_dose
 
 if TYPE_CHECKING:
     from phenotypes.plates.responses import Curve
@@ -93,13 +94,12 @@ def dose_response(
         # The layers share one legend; without this its symbols are as faint as the bands.
         "legend": {"symbolOpacity": 1, "symbolType": "circle"},
     }
-    decades = range(int(np.ceil(np.log10(vehicle_at))), int(np.floor(np.log10(top))) + 1)
     x = {
         "field": "dose",
         "type": "quantitative",
         "scale": {"type": "log", "domain": [vehicle_at * 0.9, top * 1.15], "nice": False},
-        "title": f"{first['compound']} (mol/L)",
-        "axis": {"format": ".0e", "values": [10.0**d for d in decades]},
+        "title": first["compound"],
+        "axis": dose_axis(vehicle_at, top),
     }
     # The axis follows the wells: the band of a curve with a cliff between two doses would flatten
     # everything else.
@@ -137,6 +137,7 @@ def _point(
         "line": curve["line"],
         "well": well,
         "dose": dose or vehicle_at,
+        "given": format_dose(dose) if dose else "vehicle",
         "response": curve["response"][index],
         "kind": "treated" if dose else "vehicle",
     }
@@ -165,9 +166,11 @@ def _ec50(
         return {}
     low, high = intervals.get(curve["line"], (None, None))
     doses = np.log10(curve["fit_dose_molar"])
+    ends = ["open" if end is None else format_dose(end) for end in (low, high)]
     return {
         "line": curve["line"],
         "ec50": ec50,
+        "shown": f"{format_dose(ec50)} ({ends[0]} … {ends[1]})",
         "response": float(np.interp(np.log10(ec50), doses, curve["fit_response"])),
         "low": low or vehicle_at,
         "high": high or top,
@@ -218,7 +221,8 @@ def _points_layer(points: Sequence[Spec], x: Spec, y: Spec, color: Spec, linked:
         },
         "tooltip": (
             [{"field": f, "type": "nominal"} for f in ("well", "line", "kind")]
-            + [{"field": f, "type": "quantitative", "format": ".3~g"} for f in ("dose", "response")]
+            + [{"field": "given", "type": "nominal", "title": "dose"}]
+            + [{"field": "response", "type": "quantitative", "format": ".3~g"}]
         ),
     }
     if linked:
@@ -261,10 +265,7 @@ def _ec50_layers(marks: Sequence[Spec], x: Spec, y: Spec, color: Spec) -> list[S
                 "x": {**x, "field": "ec50"},
                 "y": y,
                 "color": color,
-                "tooltip": [
-                    {"field": f, "type": "quantitative", "format": ".3~g"}
-                    for f in ("ec50", "low", "high")
-                ],
+                "tooltip": {"field": "shown", "type": "nominal", "title": "EC50"},
             },
         },
     ]

@@ -68,6 +68,8 @@ async function draw(figure) {
   await view.runAsync();
   const svg = shown.querySelector("svg");
   if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", figure.dataset.name); }
+  // A layer without a mark is a picture without a name.
+  shown.querySelectorAll('g[role="graphics-symbol"]:empty').forEach((layer) => layer.removeAttribute("role"));
   figure.dataset.drawn = "yes";
 }
 function start(part) {

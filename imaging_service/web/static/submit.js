@@ -103,5 +103,11 @@ document.addEventListener("DOMContentLoaded", () => {
   part("check").addEventListener("click", check);
   part("submission").addEventListener("submit", run);
   part("protocol-file").addEventListener("change", async (event) => { part("protocol").value = await event.target.files[0].text(); });
+  const begun = part("protocol").value, earlier = part("protocol-earlier");
+  if (earlier) earlier.addEventListener("change", async () => {
+    const answer = earlier.value ? await fetch(earlier.value) : null;
+    part("protocol").value = answer === null ? begun : answer.ok ? await answer.text() : begun;
+    part("submit").disabled = true;
+  });
   for (const id of ["plate-map", "plate", "protocol"]) part(id).addEventListener("input", () => { part("submit").disabled = true; });
 });

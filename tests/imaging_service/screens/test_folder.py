@@ -23,7 +23,7 @@ from imaging_service.screens.folder import (
     set_registry,
     settings_of,
 )
-from imaging_service.web.screen_charts import forest
+from imaging_service.web.specifications.forest import screen_forest
 from phenotypes.columns.dictionary import columns, conform, empty_table
 from tests.imaging_service.written_runs import LINES, REGISTRY, four_runs, write_run
 from tests.messages import says, states
@@ -314,7 +314,7 @@ def test_a_line_whose_gene_is_not_given_is_not_drawn_as_healthy(screen):
         .with_columns(status=pl.lit("one_batch"))
     )
     pooled = read_screen_table(screen, "compounds").clear()
-    spec = forest(responses, pooled, "x", "live_density", {"S1": "", "S2": "SOD1"})
+    spec = screen_forest(responses, pooled, "x", "live_density", {"S1": "", "S2": "SOD1"})
     drawn = {r["label"]: r["group"] for r in spec["layer"][2]["data"]["values"]}
     assert (drawn["S1 *"], drawn["S2 *"], drawn["S1-iso *"]) == (
         "gene not given",

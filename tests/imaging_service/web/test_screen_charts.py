@@ -9,8 +9,6 @@ import pytest
 from imaging_service.web.screen_charts import (
     batch_curves,
     disease_windows,
-    effect_title,
-    forest,
     line_compound_heatmap,
 )
 
@@ -31,17 +29,6 @@ RESPONSES = pl.DataFrame(
         "responder": ["yes", None, None],
     }
 )
-POOLED = pl.DataFrame(
-    {
-        "group": ["SOD1", "all"],
-        "n_donors": [3, 4],
-        "effect": [0.8, None],
-        "effect_low": [0.6, None],
-        "effect_high": [1.0, None],
-        "predicted_low": [0.1, None],
-        "predicted_high": [1.5, None],
-    }
-)
 WINDOWS = pl.DataFrame(
     {
         "line": ["S1"] * 3,
@@ -56,27 +43,6 @@ WINDOWS = pl.DataFrame(
         "ssmd": [3.0, 2.5, 3.5],
     }
 )
-
-
-def test_effects_are_named_by_their_scale():
-    assert effect_title("live_density") == "effect (log2 ratio to vehicle)"
-    assert effect_title("nc_log2_aggregate").startswith("effect (difference to vehicle")
-
-
-def test_a_forest_has_a_row_per_line_by_gene_and_one_per_mean():
-    spec = forest(RESPONSES, POOLED, "x", "live_density", {"S1": "", "S2": "SOD1"})
-    lines, means = spec["layer"][2]["data"]["values"], spec["layer"][4]["data"]["values"]
-    assert [
-        (r["label"], r["group"], r["effect"], r["low"], r["high"], r["hit"]) for r in lines
-    ] == [
-        ("S2", "SOD1", 1.0, 0.5, 1.5, True),
-        ("S1 *", "gene not given", -0.5, -1.5, 0.5, False),
-    ]
-    assert [(m["label"], m["effect"], m["predicted_low"]) for m in means] == [
-        ("mean of SOD1 (3 donors)", 0.8, 0.1)
-    ]
-    assert [z["at"] for z in spec["layer"][0]["data"]["values"]] == [0.0, 0.26, -0.26]
-    assert forest(RESPONSES.filter(pl.col("line") == "H1"), POOLED, "x", "live_density", {}) == {}
 
 
 def test_a_square_is_as_large_as_the_effect_is_sure():

@@ -164,7 +164,7 @@ def test_a_check_names_compounds_whose_wells_lose_more_neurons():
     answer = judged(cells.filter(~gone), fields, deaths=DeathSettings("gedi"))
     named = answer.checks.filter(check="survival").to_dicts()
     assert clean.checks.filter(check="survival").is_empty()
-    assert [n["subject"] for n in named] == ["HC, x at 1e-06 mol/L"]
+    assert [n["subject"] for n in named] == ["HC, x at 1 µM"]
     assert named[0]["status"] == "warning"
     assert states("survival.of_those_that_stayed", named[0]["reason"])
     row = answer.hazards.filter(line="HC", compound="x").to_dicts()[0]

@@ -122,10 +122,10 @@ def test_a_plane_explains_all_of_its_own_curve():
     ("theta", "above", "below", "status", "says"),
     [
         (-6.0, True, True, "ok", ""),
-        (-8.1, False, True, "below_tested_range", "below the lowest tested dose, 1e-08"),
-        (-3.9, True, False, "above_tested_range", "not reached at the highest tested dose, 0.0001"),
-        (-6.0, False, True, "not_determined", "lie above the lowest tested dose, 1e-08 mol/L"),
-        (-6.0, True, False, "not_determined", "lie below the highest tested dose, 0.0001 mol/L"),
+        (-8.1, False, True, "below_tested_range", "below the lowest tested dose, 10 nM"),
+        (-3.9, True, False, "above_tested_range", "not reached at the highest tested dose, 100 µM"),
+        (-6.0, False, True, "not_determined", "lie above the lowest tested dose, 10 nM"),
+        (-6.0, True, False, "not_determined", "lie below the highest tested dose, 100 µM"),
     ],
 )
 def test_an_ec50_is_published_only_where_it_lies_among_the_doses(theta, above, below, status, says):
@@ -170,5 +170,5 @@ def test_an_interval_that_reaches_beyond_the_doses_says_so(high, named):
     interval = Ec50Interval(-7.0, high, above_lowest=True, below_highest=True)
     status, reason = ec50_status(-6.2, np.log10(X[X > 0])[:-1], interval)
     assert status == "ok"
-    assert states("fit.reaches_beyond", reason, dose="1e-05") == named
+    assert states("fit.reaches_beyond", reason, dose="10 µM") == named
     assert named or reason == ""

@@ -65,8 +65,8 @@ def test_replicates_without_scatter_fit_or_do_not():
 def test_a_reversal_names_its_doses():
     found = reversal(means_of_wells(DOSE, wells([100, 110, 150, 150, 130, 110, 60], sd=2.0)))
     assert states("reversal.rises", found, top=149)
-    assert states("reversal.falls", found, top=149, dose="3.98e-08")
-    assert found.endswith("at 1e-05 mol/L")
+    assert states("reversal.falls", found, top=149, dose="39.8 nM")
+    assert found.endswith("at 10 µM")
     valley = reversal(means_of_wells(DOSE, wells([100, 60, 60, 60, 60, 90, 120], sd=2.0)))
     assert valley.index("falls") < valley.index("rises")
 

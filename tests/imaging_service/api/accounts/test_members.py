@@ -49,7 +49,10 @@ def test_who_may_know_and_add_laboratories(two_labs):
     everything = [lab["id"] for lab in two_labs.ask("service", "GET", "/labs").json()]
     assert everything == ["alpha", "beta", "core", "local"]
     added = two_labs.ask("service", "POST", "/labs", json={"id": "gamma", "name": "Third"})
-    assert (added.status_code, added.json()) == (201, {"id": "gamma", "name": "Third"})
+    assert (added.status_code, added.json()) == (
+        201,
+        {"id": "gamma", "name": "Third", "most_runs": None, "most_upload_bytes": None},
+    )
     member = two_labs.ask("service", "POST", "/members?lab=gamma", json={"name": "gus"}).json()
     assert (member["lab_id"], member["role"]) == ("gamma", "viewer")
 
@@ -70,3 +73,25 @@ def test_the_user_of_a_service_without_members_is_not_locked_out(data_folder):
         "urn:imaging-service:access_invalid",
     )
     assert ask(app, "GET", "/members", shown).json() == []
+
+
+def test_an_administrator_of_the_service_limits_what_a_laboratory_may_use(two_labs):
+    limits = {"most_runs": 1, "most_upload_bytes": 1000}
+    changed = two_labs.ask("service", "PATCH", "/labs/alpha", json=limits)
+    assert changed.json() == {"id": "alpha", "name": "Laboratory alpha", **limits}
+    manifest = {
+        "name": "plate",
+        "files": [{"path": "a.tif", "size": 1001, "sha256": "0" * 64}],
+    }
+    refused = two_labs.ask("operator", "POST", "/uploads", json=manifest)
+    assert (refused.status_code, refused.json()["type"]) == (
+        429,
+        "urn:imaging-service:quota_reached",
+    )
+    manifest["files"][0]["size"] = 1000
+    for _ in range(2):
+        assert two_labs.ask("operator", "POST", "/uploads", json=manifest).status_code == 201
+    other = manifest | {"name": "another"}
+    assert two_labs.ask("operator", "POST", "/uploads", json=other).status_code == 429
+    assert two_labs.ask("other lab", "POST", "/uploads?project=ftd", json=other).status_code == 201
+    assert two_labs.ask("service", "PATCH", "/labs/xyz", json=limits).status_code == 404

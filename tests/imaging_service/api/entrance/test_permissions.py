@@ -24,7 +24,9 @@ ROUTES = {
     "any caller": """
         GET /session | GET /events | GET /metrics | POST /logout | GET / | GET /plates | GET /runs | GET /labs | GET /projects
         GET /models | GET /quality | GET /submit | GET /screens
-        GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}""",
+        GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}
+        GET /account/keys | POST /account/keys | POST /account/keys/{key}/rotate
+        POST /account/keys/{key}/revoke | GET /account/projects""",
     "viewer of the run": """
         GET /view/{run} | GET /runs/{run} | GET /runs/{run}/progress | GET /runs/{run}/wells
         GET /runs/{run}/responses | GET /runs/{run}/hazards | GET /runs/{run}/checks
@@ -47,23 +49,31 @@ ROUTES = {
         POST /runs/{run}/retry | POST /view/{run}/retry | POST /view/{run}/cancel
         POST /view/{run}/resume""",
     "viewer of the project": """
-        GET /screens/{screen} | GET /screens/{screen}/report
-        GET /screens/{screen}/tables/{table}.{fmt} | GET /uploads""",
+        GET /screens/{screen} | GET /screens/{screen}/report | GET /screens/{screen}/progress
+        GET /screens/{screen}/tables/{table}.{fmt} | GET /uploads
+        GET /projects/{project}/protocols | GET /projects/{project}/protocols/{digest}
+        GET /projects/{project}/screens | GET /projects/{project}/screens/{screen}
+        GET /projects/{project}/screens/{screen}/events
+        GET /projects/{project}/screens/{screen}/tables/{name}
+        GET /projects/{project}/screens/{screen}/report""",
     "viewer of the plate": """
         GET /plates/{plate} | GET /plates/{plate}/maps | GET /plates/{plate}/maps/{version}""",
     "operator of the plate": "POST /plates/{plate}/maps",
     "operator of the project": """
         POST /runs | POST /uploads | GET /blobs/{sha256} | PUT /blobs/{sha256}
-        POST /uploads/{upload}/commit | GET /submit/scan | POST /submit/map | POST /submit/run""",
+        POST /uploads/{upload}/commit | GET /submit/scan | POST /submit/map | POST /submit/run | POST /screens/order
+        POST /projects/{project}/screens | DELETE /projects/{project}/screens/{screen}""",
     "administrator of the project": """
         GET /projects/{project}/shares | PUT /projects/{project}/shares
-        DELETE /projects/{project}/shares/{lab}""",
-    "viewer of the lab": "GET /lines | GET /batches | GET /members",
-    "operator of the lab": "PUT /lines | PUT /batches",
+        DELETE /projects/{project}/shares/{lab} | POST /account/projects/{project}/shares
+        POST /account/projects/{project}/shares/{lab}/end""",
+    "viewer of the lab": "GET /lines | GET /batches | GET /compounds | GET /members | GET /account/members",
+    "operator of the lab": "PUT /lines | PUT /batches | PUT /compounds",
     "administrator of the lab": """
         POST /members | PATCH /members/{member} | DELETE /members/{member} | POST /projects
-        GET /audit""",
-    "the service": "POST /labs",
+        GET /audit | GET /account/audit | POST /account/projects | POST /account/members
+        POST /account/members/{member}/role | POST /account/members/{member}/end""",
+    "the service": "POST /labs | PATCH /labs/{lab} | POST /account/labs",
 }
 ASKED = {
     tuple(route.split()): need
@@ -94,6 +104,7 @@ PARTS = {
     "member": "m",
     "key": "k",
     "lab": "beta",
+    "digest": "0" * 64,
 }
 
 

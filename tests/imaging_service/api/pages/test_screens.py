@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
+from imaging_service.database.tables import ScreenRow
 from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.screens.folder import add_run, fit, set_registry
+from tests.imaging_service.screened import screened_service
 from tests.imaging_service.written_runs import REGISTRY, four_runs
+from tests.messages import states
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def screened(site, tmp_path_factory):
 
 def test_every_screen_is_listed_with_its_plates(screened):
     page = screened.get("/screens").text
-    row = f'{LOCAL_PROJECT}">als</a></td><td>{LOCAL_PROJECT}</td><td class="n">2</td>'
+    row = f'{LOCAL_PROJECT}">als</a></td><td>{LOCAL_PROJECT}</td><td>put together by command</td>'
     assert row in page
 
 
@@ -71,3 +75,58 @@ def test_a_report_runs_apart_from_the_service(screened):
     answer = screened.get("/screens/als/report")
     assert answer.status_code == 200
     assert answer.headers["content-security-policy"].startswith("sandbox")
+
+
+class TestOrdered:
+    """Screens that a worker builds; `screened` is here a service of three finished runs."""
+
+    @pytest.fixture
+    def service(self, data_folder, three_written, monkeypatch):
+        return screened_service(data_folder, three_written, monkeypatch)
+
+    def order(self, service, runs, name="ALS"):
+        return service.ask("POST", "/screens/order", data={"name": name, "run": runs})
+
+    def test_a_form_orders_a_screen_of_the_runs_that_were_ticked(self, service):
+        page = service.get("/screens").text
+        assert page.count('type="checkbox" name="run"') == 3
+        answer = self.order(service, service.runs[:2])
+        assert answer.status_code == 303
+        place = answer.headers["location"]
+        page = service.get(place).text
+        assert states("order.progress", page, gathered=0, plates=2)
+        assert 'hx-get="/screens/' in page
+        screen = place.partition("?")[0].removeprefix("/screens/")
+        assert "HX-Refresh" not in service.get(f"/screens/{screen}/progress").headers
+        service.work(screen)
+        assert service.get(f"/screens/{screen}/progress").headers["HX-Refresh"] == "true"
+        page = service.get(place).text
+        assert page.count("Plate-") == 2
+        assert f'href="/projects/{LOCAL_PROJECT}/screens/{screen}"' in page
+        row = f'{screen}?project={LOCAL_PROJECT}">ALS</a>'
+        assert row in service.get("/screens").text
+        csv = service.get(f"/screens/{screen}/tables/responses.csv?line=S1").text
+        assert csv.count("\n") == 3
+
+    def test_a_screen_that_failed_shows_why_and_what_to_do(self, service):
+        screen = self.order(service, service.runs[:1]).headers["location"].split("/")[-1]
+        with service.session() as session:
+            session.exec(sa.update(ScreenRow).values(state="failed", reason="1<was>removed"))
+            session.commit()
+        page = service.get(f"/screens/{screen}").text
+        assert page.count("1&lt;was&gt;removed") == 1
+        assert 'href="/screens"' in page.split('class="notice bad"')[1]
+
+    def test_tables_of_an_ordered_screen_outlive_the_version_that_fitted_them(
+        self, service, monkeypatch
+    ):
+        screen = self.order(service, service.runs[:2]).headers["location"].split("/")[-1]
+        service.work(screen.partition("?")[0])
+        monkeypatch.setattr("imaging_service.screens.folder.__version__", "99.0.0")
+        assert service.get(f"/screens/{screen}").status_code == 200
+
+    @pytest.mark.parametrize(("name", "ticked"), [("ALS", 0), ("", 1)])
+    def test_an_order_without_runs_or_name_says_so(self, service, name, ticked):
+        answer = self.order(service, service.runs[:ticked], name)
+        assert answer.status_code == 422
+        assert '<p class="notice' in answer.text

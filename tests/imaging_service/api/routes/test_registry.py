@@ -62,3 +62,20 @@ def test_over_http(settings):
         settings, "PUT", "/batches", content=b"batch\nb1\n", headers=sheet["headers"]
     ).json()["added"] == ["b1"]
     assert ask(settings, "GET", "/batches").json()[0]["batch"] == "b1"
+
+
+COMPOUNDS = b"id\tname\tblinded_code\nC1\triluzole\tB-7\n"
+
+
+def test_compounds_are_kept_and_their_codes_shown_to_administrators_only(two_labs):
+    sheet = {"content": COMPOUNDS, "headers": {"Content-Type": "text/tab-separated-values"}}
+    assert two_labs.ask("operator", "PUT", "/compounds", **sheet).json()["added"] == ["C1"]
+    codes = {
+        caller: two_labs.ask(caller, "GET", "/compounds").json()[0]["blinded_code"]
+        for caller in ("viewer", "reviewer", "operator", "administrator")
+    }
+    assert codes == {"viewer": "", "reviewer": "", "operator": "", "administrator": "B-7"}
+    assert b"B-7" not in two_labs.ask("viewer", "GET", "/compounds?format=tsv").content
+    assert two_labs.ask("other lab", "GET", "/compounds").json() == []
+    wrong = sheet | {"content": b"id\tname\nC1\ta\nC1\tb\n"}
+    assert two_labs.ask("operator", "PUT", "/compounds", **wrong).status_code == 422

@@ -41,3 +41,13 @@ def test_projects_are_shared_and_listed(run, two_labs):
     run("projects", "share", "als", "--lab", "beta", "--role", "reviewer")
     assert states("projects.shared", run("projects", "list"))
     assert two_labs.ask("other lab", "GET", "/projects").json()[0]["role"] == "reviewer"
+
+
+def test_a_laboratory_is_limited_and_set_free(run, two_labs):
+    limited = run("labs", "limit", "alpha", "--runs", "3", "--upload-gib", "1.5")
+    assert states("labs.limited", limited, lab="alpha", runs="3", uploads="1.5 GiB")
+    shown = {lab["id"]: lab for lab in two_labs.ask("service", "GET", "/labs").json()}
+    assert (shown["alpha"]["most_runs"], shown["alpha"]["most_upload_bytes"]) == (3, 3 * 2**29)
+    assert shown["beta"]["most_runs"] is None
+    free = run("labs", "limit", "alpha")
+    assert states("labs.limited", free, lab="alpha", runs="no limit", uploads="no limit")

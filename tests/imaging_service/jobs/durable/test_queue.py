@@ -7,8 +7,10 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
+from imaging_service.access.members import find_lab
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
+from imaging_service.errors import QuotaReached
 from imaging_service.jobs.durable.queue import request_review, submit_run
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.review.log import ReviewLog
@@ -116,3 +118,18 @@ def test_a_review_that_could_not_be_followed_is_asked_for_under_a_new_name(
     assert job[0].startswith(f"{run}:review:1:")
     session.expire_all()
     assert session.get_one(RunRow, run).review_reason == ""
+
+
+def test_a_new_run_of_a_laboratory_at_its_limit_is_refused_and_leaves_nothing(
+    data_folder, small_inputs, session
+):
+    find_lab(session, "local").most_runs = 0
+    session.commit()
+    with pytest.raises(QuotaReached):
+        submit_run(data_folder, small_inputs)
+    assert queued(session) == []
+    assert not (data_folder.data_dir / "runs").exists()
+    find_lab(session, "local").most_runs = 1
+    session.commit()
+    # The same run again is no new one.
+    assert submit_run(data_folder, small_inputs) == submit_run(data_folder, small_inputs)

@@ -58,6 +58,7 @@ def test_a_run_begins_with_the_wells_that_have_not_ended(data_folder, small_inpu
         "wells": ["B02", "B03", "B05", "C02", "C03"],
         "reason": "",
         "patience_s": 12 * 3600,
+        "every": 1,
     }
     assert calls == [("calibrate", f"calibrate-{run[:12]}")]
     with Session(database_engine(data_folder.url)) as session:
@@ -134,7 +135,7 @@ class Engine:
             }
         return {"status": "running", "reason": "", "wells": list(self.answers), "patience_s": 300}
 
-    def turn(self, run, attempt, wells, turn):
+    def turn(self, run, attempt, wells, turn, every):
         self.sent.append(list(wells))
         return {w: a.pop(0) if len(a := self.answers[w]) > 1 else a[0] for w in wells}
 
@@ -299,3 +300,7 @@ def test_runs_take_turns_well_by_well(monkeypatch):
     order = [(run, well) for _, run, well in sorted(sent, key=lambda s: s[0])]
     assert order[:4] == [("large", "A01"), ("small", "B01"), ("large", "A02"), ("small", "B02")]
     assert all(place >= 1 for place, *_ in sent)
+    # A run of a laboratory with three takes every third turn.
+    sent.clear()
+    workflows._turn("third", 1, ["A01", "A02"], 0, 3)
+    assert [place for place, *_ in sent] == [3, 6]

@@ -58,7 +58,14 @@ def test_a_curve_s_points_fit_band_and_interval():
         (f["response"] - f["low"], f["high"] - f["response"]) == pytest.approx((1, 2)) for f in fits
     )
     assert intervals == [
-        {"line": "L1", "ec50": 1e-7, "response": pytest.approx(7), "low": 3e-8, "high": 1e-6}
+        {
+            "line": "L1",
+            "ec50": 1e-7,
+            "shown": "100 nM (30 nM … open)",
+            "response": pytest.approx(7),
+            "low": 3e-8,
+            "high": 1e-6,
+        }
     ]
     assert spec["layer"][1]["encoding"]["y"]["scale"]["domain"] == pytest.approx(
         [10 - 2.4, 30 + 2.4]

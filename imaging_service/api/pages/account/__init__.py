@@ -1,0 +1,1 @@
+"""Pages of keys, members, projects and the audit log."""
