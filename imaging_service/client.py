@@ -22,6 +22,7 @@ from imaging_service.schemas import (
     NewPlateMap,
     Plate,
     PlateMapVersion,
+    Priority,
     RegistryChange,
     Run,
     RunEvent,
@@ -147,10 +148,11 @@ class Client:
         engine: str | None = None,
         device: str = "auto",
         plate: str = "",
+        priority: str = "normal",
     ) -> Run:
         """Submit a plate; the service must reach the scan by the same path.
 
-        `plate` names the plate in a map of several.
+        `plate` names the plate in a map of several, `priority` is high, normal or low.
         """
         scan, plate_map, protocol = Path(scan), Path(plate_map), Path(protocol)
         try:
@@ -166,6 +168,7 @@ class Client:
             engine=engine,
             device=device,
             plate=plate,
+            priority=priority,
         )
         return Run.model_validate(
             self.ask("POST", "/runs", json=body.model_dump(mode="json")).json()
@@ -186,6 +189,11 @@ class Client:
         """
         more = {} if body is None else {"json": body}
         return Run.model_validate(self.ask("POST", f"/runs/{run_id}/{verb}", **more).json())
+
+    def prefer(self, run_id: str, priority: str) -> Run:
+        """Change the priority of a run that is queued: high, normal or low."""
+        body = Priority.model_validate({"priority": priority}).model_dump()
+        return Run.model_validate(self.ask("PUT", f"/runs/{run_id}/priority", json=body).json())
 
     def delete(self, run_id: str) -> None:
         """Remove a run that has ended."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from imaging_service.manifest import ManifestFile
 
 RunState = Literal["queued", "running", "waiting", "done", "failed", "cancelled"]
+RunPriority = Literal["high", "normal", "low"]
 
 _EXAMPLE_RUN = "3f0c9d2a41b7"
 
@@ -85,6 +86,9 @@ class Submission(Sent):
         "",
         max_length=200,
         description="Barcode in a map of several plates; the scan folder's name if not given.",
+    )
+    priority: RunPriority = Field(
+        "normal", description="Of a new run, among those that are going on."
     )
 
 
@@ -179,6 +183,7 @@ class Run(BaseModel):
     protocol_name: str = Field(examples=["phantom-fixed-endpoint"])
     engine: str = Field(examples=["classical"])
     state: RunState
+    priority: RunPriority = "normal"
     reason: str = Field(
         "",
         description=(
@@ -348,6 +353,14 @@ class Retry(Sent):
     wells: list[Annotated[str, Field(max_length=8)]] | None = Field(
         None, max_length=3072, description="All that failed, if not given.", examples=[["B03"]]
     )
+
+
+class Priority(Sent):
+    """How soon a run's wells have their turn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    priority: RunPriority
 
 
 class WorkerState(BaseModel):

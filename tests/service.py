@@ -62,13 +62,13 @@ class Service:
         """Plain HTTP with the key that the started service left for its user."""
         return PlainHttp({"Authorization": self.key})
 
-    def start(self, *, worker: bool = True) -> Client:
+    def start(self, *, worker: bool = True, seconds: float = 60, processes: int = 0) -> Client:
         log = (self.folder / "serve.log").open("ab")
         command = [sys.executable, "-m", "imaging_service.cli", "serve", "--port", str(self.port)]
-        command += [] if worker else ["--no-worker"]
+        command += ["--processes", str(processes)] + ([] if worker else ["--no-worker"])
         self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         log.close()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
                 if httpx.get(f"{self.url}/health", timeout=1).status_code == 200:

@@ -6,15 +6,17 @@ with the number of runs.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlmodel import Session, col, select
 
@@ -26,25 +28,32 @@ from imaging_service.settings import Settings
 SILENT_S = 30.0
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.5, 1, 2.5, 10)
 _ROUTE = ("method", "route")
+# The library's own name for the folder in which several processes count together.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Metrics:
-    """What one server counts, beside what all share."""
+    """What the processes of one server count, beside what all servers share."""
 
     def __init__(self, settings: Settings) -> None:
         self.registry = CollectorRegistry()
+        counted = self.registry
+        if os.environ.get(SHARED_FOLDER):
+            # All processes' figures are read from the folder; this one's alone are shown nowhere.
+            counted = CollectorRegistry()
+            cast(Any, MultiProcessCollector)(self.registry)
         self._seconds = Histogram(
             "imaging_service_request_seconds",
             "Seconds until a request was answered whole",
             _ROUTE,
             buckets=_SECONDS,
-            registry=self.registry,
+            registry=counted,
         )
         self._requests = Counter(
             "imaging_service_requests",
             "Requests that were answered",
             (*_ROUTE, "status"),
-            registry=self.registry,
+            registry=counted,
         )
         self.registry.register(_Shared(settings))
 

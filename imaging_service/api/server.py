@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import uvicorn
-from sqlmodel import Session
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from imaging_service.access.keys import have_keys
-from imaging_service.access.secret_files import LOCAL_TOKEN, secret
-from imaging_service.api.access import apart
-from imaging_service.api.app import create_app
-from imaging_service.api.entrance.proxy import OnlyFrom, networks
-from imaging_service.database.session import database_engine
+from imaging_service.api.entrance.proxy import networks
+from imaging_service.api.processes import (
+    assembled,
+    counted_together,
+    local_token,
+    process_count,
+)
 from imaging_service.errors import Forbidden
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.jobs.durable.store import prove_store
@@ -23,12 +22,15 @@ from imaging_service.key_file import forget_key, is_loopback, keep_key
 from imaging_service.logs import configure
 from imaging_service.settings import Settings, settings
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+# A busy machine answers late; a process that is ended for it would only start, and be late, again.
+_SILENT_S = 60
+_APPLICATION = "imaging_service.api.processes:application"
 
 
-def serve(host: str, port: int, *, with_worker: bool) -> None:
+def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> None:
     """Run the API, with a worker that is started again whenever it dies.
+
+    The API has `processes` processes, or as many as the machine's cores suggest.
 
     On loopback, a service without members is for the user who started it: a link with a token opens
     it, and that user's clients find the token by themselves. Any other address needs members with
@@ -38,20 +40,15 @@ def serve(host: str, port: int, *, with_worker: bool) -> None:
     """
     current = settings()
     _check_address(host, current)
-    print("starting …", flush=True)
     configure()
     prepare_database(current.url)
     prove_store(current)
-    with Session(database_engine(current.url)) as session:
-        members = have_keys(session)
-    if not members and (current.public_url or not is_loopback(host)):
+    token = local_token(current)
+    if token and (current.public_url or not is_loopback(host)):
         raise Forbidden(
             "refusing to listen for others: the service has no members, so no caller could be"
             " known; make the first with: imaging-service keys first-administrator"
         )
-    token = "" if members else secret(current.data_dir, LOCAL_TOKEN)
-    app = create_app(current, token)
-    threading.Thread(target=apart().warm, daemon=True).start()
     stop = threading.Event()
     supervisor = threading.Thread(target=supervise, args=(current, stop), daemon=True)
     if with_worker:
@@ -60,21 +57,35 @@ def serve(host: str, port: int, *, with_worker: bool) -> None:
     try:
         if token:
             _open_to_its_user(url, token)
-        uvicorn.run(
-            cast(Any, _behind_proxy(app, current)),
-            host=host,
-            port=port,
-            log_config=None,
-            proxy_headers=False,
-            ssl_certfile=current.tls_certificate,
-            ssl_keyfile=current.tls_key,
-        )
+        _run(current, token, host, port, process_count(processes))
     finally:
         stop.set()
         if token:
             forget_key(url)
         if with_worker:
             supervisor.join(timeout=15)
+
+
+def _run(current: Settings, token: str, host: str, port: int, processes: int) -> None:
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "log_config": None,
+        "proxy_headers": False,
+        "ssl_certfile": current.tls_certificate,
+        "ssl_keyfile": current.tls_key,
+    }
+    if processes == 1:
+        uvicorn.run(cast(Any, assembled(current, token)), **options)
+        return
+    with counted_together():
+        uvicorn.run(
+            _APPLICATION,
+            factory=True,
+            workers=processes,
+            timeout_worker_healthcheck=_SILENT_S,
+            **options,
+        )
 
 
 def _check_address(host: str, current: Settings) -> None:
@@ -112,11 +123,3 @@ def _open_to_its_user(url: str, token: str) -> None:
             f" the user's own file of keys cannot be written ({error})",
             flush=True,
         )
-
-
-def _behind_proxy(app: ASGIApp, current: Settings) -> ASGIApp:
-    if not current.proxy:
-        return app
-    # What a proxy says of the client is believed of the named proxy only; others get no further.
-    trusted = ProxyHeadersMiddleware(cast(Any, app), trusted_hosts=current.proxy.replace(" ", ""))
-    return OnlyFrom(cast(Any, trusted), networks(current.proxy))

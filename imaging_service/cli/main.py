@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,6 +97,14 @@ PlateOption = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+class Priority(StrEnum):
+    """How soon a run's wells have their turn."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
 
 
 @app.command()
@@ -254,11 +263,17 @@ def serve(
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Keep one worker running beside the API.")
     ] = True,
+    processes: Annotated[
+        int,
+        typer.Option(min=0, max=64, help="Processes of the API; 0 means one per four cores."),
+    ] = 0,
 ) -> None:
     """Serve API and pages, with one supervised worker."""
+    # Before the imports, which take a second or two.
+    typer.echo("starting …")
     from imaging_service.api.server import serve as run
 
-    run(host, port, with_worker=worker)
+    run(host, port, with_worker=worker, processes=processes)
 
 
 @app.command("worker")
@@ -291,6 +306,9 @@ def submit(
     engine: Engine = None,
     device: Device = "auto",
     plate: PlateOption = "",
+    priority: Annotated[
+        Priority, typer.Option("--priority", help="Four wells in each turn, one, or a quarter.")
+    ] = Priority.NORMAL,
     url: Url = LOCAL_URL,
     project: ProjectOption = "",
     wait: Annotated[
@@ -304,7 +322,15 @@ def submit(
     from imaging_service.client import Client
 
     with Client(url, project=project) as client:
-        run = client.submit(scan, plate_map, protocol, engine=engine, device=device, plate=plate)
+        run = client.submit(
+            scan,
+            plate_map,
+            protocol,
+            engine=engine,
+            device=device,
+            plate=plate,
+            priority=priority.value,
+        )
         typer.echo(run.id)
         if wait:
             follow(client, run.id)
@@ -358,6 +384,20 @@ RunArgument = Annotated[
 def cancel(run: RunArgument, url: Url = LOCAL_URL) -> None:
     """Stop a run; wells that are done stay done."""
     _said(url, run, "cancel")
+
+
+@app.command()
+def prefer(
+    run: RunArgument,
+    priority: Annotated[Priority, typer.Argument(show_default=False)],
+    url: Url = LOCAL_URL,
+) -> None:
+    """Change the priority of a run that is queued: high, normal or low."""
+    from imaging_service.client import Client
+
+    with Client(url) as client:
+        state = client.prefer(run, priority.value)
+    typer.echo(f"{state.id} {state.state} {state.priority}")
 
 
 @app.command()

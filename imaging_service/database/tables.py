@@ -34,7 +34,7 @@ class RunRow(SQLModel, table=True):
     `revision` is the one of the review that the tables include (1: labels of the segmentation
     engine); `review_reason` says why the tables could not be corrected. `map_version` is the
     version of the plate's map; 0 in runs from before versions were counted. `protocol_digest` is
-    empty in runs from before protocols were kept.
+    empty in runs from before protocols were kept. `priority` is high, normal or low.
     """
 
     __tablename__ = "run"
@@ -51,6 +51,7 @@ class RunRow(SQLModel, table=True):
     revision: int = 1
     review_reason: str = ""
     map_version: int = 0
+    priority: str = "normal"
     n_wells: int
     n_skipped: int
     notes: str = "[]"  # JSON list

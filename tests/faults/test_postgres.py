@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import psutil
 import pytest
 import sqlalchemy as sa
@@ -57,6 +60,29 @@ def test_a_lost_worker_s_run_is_taken_over_within_two_minutes(
             assert states("alive.took_over", small.service.worker_log(), dead="a")
     assert one_row_a_well(postgres.url)
     small.tables_equal(run.id, small_run)
+
+
+def test_two_processes_of_the_api_answer_as_one(small_on_postgres, small_run):
+    small = small_on_postgres
+    small.client.close()
+    small.service.stop()
+    small.client = small.service.start(worker=False, processes=2)
+
+    def answers(path):
+        url, headers = f"{small.service.url}{path}", {"Authorization": small.service.key}
+        with ThreadPoolExecutor(12) as pool:
+            return list(pool.map(lambda _: httpx.get(url, headers=headers, timeout=60), range(24)))
+
+    run = small.submit()
+    assert {a.json()["state"] for a in answers(f"/runs/{run.id}")} == {"queued"}
+    with small.worker():
+        assert wait_for(small.client, run.id).state == "done", small.service.worker_log()
+        small.tables_equal(run.id, small_run)
+        assert {a.json()["state"] for a in answers(f"/runs/{run.id}")} == {"done"}
+        (table,) = {(a.headers["ETag"], a.text) for a in answers(f"/runs/{run.id}/wells")}
+        assert len(json.loads(table[1])) == 7
+        small.client.delete(run.id)
+        assert {a.status_code for a in answers(f"/runs/{run.id}/wells")} == {404}
 
 
 def test_a_database_that_crashes_in_the_middle_is_waited_for(

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from imaging_service import __version__
+from imaging_service.client import ServiceRefused
+from imaging_service.jobs.records import RunFolder, WellOutcome, load
+from tests.faults.conftest import Small
 from tests.messages import states
 from tests.service import wait_for
+
+MIDWAY = Path(__file__).parents[1] / "reference" / "database" / "0.2.0-midway"
+MIDWAY_RUN = "13c062e8b97ceb670dcdfa2ae2f756971e54962b4670e1bb2bb4fc98b252d838"
+
+
+def outcomes(folder: Path, run: str) -> list[WellOutcome]:
+    paths = RunFolder(folder / "data" / "runs" / run).outcome("any").parent.glob("*.json")
+    return [load(WellOutcome, path) for path in paths]
 
 
 def test_a_worker_with_another_data_folder_refuses_to_start(small):
@@ -25,35 +38,56 @@ def test_a_worker_with_another_data_folder_refuses_to_start(small):
         assert wait_for(small.client, run.id).state == "done"
 
 
-@pytest.mark.parametrize("readable", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_run_of_an_older_version_is_begun_again_and_never_mixed(small, small_run, readable):
+@pytest.fixture
+def left_by_0_2_0(tmp_path, small_inputs):
+    """A service of this version on what 0.2.0 left when it was killed: three of six wells done."""
+    made = Small(tmp_path, small_inputs.scan)
+    data = tmp_path / "data"
+    work = data / "runs" / MIDWAY_RUN / "work"
+    shutil.copytree(MIDWAY / "outcomes", work / "outcomes")
+    record = (MIDWAY / "record.json").read_text()
+    (work / "record.json").write_text(
+        record.replace('"SCAN"', json.dumps(str(made.scan))).replace('"DATA/', f'"{data}/')
+    )
+    connection = sqlite3.connect(data / "service.db")
+    connection.executescript((MIDWAY / "service.sql").read_text(encoding="utf-8"))
+    connection.close()
+    made.client = made.service.start(worker=False)
+    yield made
+    made.client.close()
+    made.service.stop()
+
+
+def test_a_run_that_an_older_release_left_half_done_is_begun_again(left_by_0_2_0, small_run):
+    old = left_by_0_2_0.client.run(MIDWAY_RUN)
+    assert (old.state, old.progress.done, old.progress.left) == ("running", 3, 3)
+    with left_by_0_2_0.worker():
+        ended = wait_for(left_by_0_2_0.client, MIDWAY_RUN)
+        # Its wells stay as they were, and none joined them.
+        assert (ended.state, ended.progress.done, ended.progress.failed) == ("failed", 3, 0)
+        (again,) = [r.id for r in left_by_0_2_0.client.runs() if r.id != MIDWAY_RUN]
+        assert states("adopt.again", ended.reason, old="0.2.0", new=__version__, run=again[:12])
+        assert wait_for(left_by_0_2_0.client, again).progress.done == 6
+    assert {o.measured_by for o in outcomes(left_by_0_2_0.folder, again)} == {""}
+    left_by_0_2_0.tables_equal(again, small_run)
+    with pytest.raises(ServiceRefused) as refused:
+        left_by_0_2_0.client.say(MIDWAY_RUN, "retry")
+    assert states("adopt.other", str(refused.value), old="0.2.0", new=__version__)
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_begun_again_is_ended_with_its_reason(small):
     run = small.submit()
     record = small.folder / "data" / "runs" / run.id / "work" / "record.json"
     content = json.loads(record.read_text())
-    # As a release wrote it whose records had no number.
-    del content["records"]
-    if not readable:
-        del content["inputs"]["scan"]
+    # As a release wrote it whose records had no number, and one of its keys is unknown.
+    del content["records"], content["inputs"]["scan"]
     record.write_text(json.dumps(content))
-    old = "5d1f0c3a9e7b42680f11" + 44 * "0"
-    engine = sa.create_engine(f"sqlite:///{small.folder / 'data' / 'service.db'}")
-    # The older version gave the run another id, since the version is part of it.
-    record.parents[1].rename(record.parents[2] / old)
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE run SET id=:old, state='running'"), {"old": old})
-    engine.dispose()
     with small.worker():
-        ended = wait_for(small.client, old)
-        assert (ended.state, ended.progress.done) == ("failed", 0)
-        if readable:
-            assert states(
-                "adopt.again", ended.reason, old=__version__, new=__version__, run=run.id[:12]
-            )
-            assert wait_for(small.client, run.id).progress.done == 6
-            small.tables_equal(run.id, small_run)
-        else:
-            assert states("adopt.submit", ended.reason, new=__version__)
-            assert [r.id for r in small.client.runs()] == [old]
+        ended = wait_for(small.client, run.id)
+    assert (ended.state, ended.progress.done) == ("failed", 0)
+    assert states("adopt.submit", ended.reason, new=__version__)
+    assert [r.id for r in small.client.runs()] == [run.id]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.screen_orders import NewScreen
@@ -38,12 +39,28 @@ def client():
         yield made
 
 
+def test_another_priority_is_put_and_one_that_does_not_exist_is_not_sent(client):
+    client.answer = lambda _: httpx.Response(200, json=RUN | {"priority": "low"})
+    assert client.prefer("abcdef", "low").priority == "low"
+    (asked,) = client.asked
+    assert (asked.method, asked.url.path) == ("PUT", "/runs/abcdef/priority")
+    assert json.loads(asked.content) == {"priority": "low"}
+    with pytest.raises(ValidationError):
+        client.prefer("abcdef", "first")
+    assert len(client.asked) == 1
+
+
 def test_a_submission_carries_the_files_contents(client, tmp_path):
     (tmp_path / "map.csv").write_bytes(b"well,line\n\xff")
     (tmp_path / "p.toml").write_text('name = "x"\nchannels = {dna = 1}\n')
     client.answer = lambda _: httpx.Response(202, json=RUN)
     run = client.submit(
-        tmp_path / "scan", tmp_path / "map.csv", tmp_path / "p.toml", device="cpu", plate="P-7"
+        tmp_path / "scan",
+        tmp_path / "map.csv",
+        tmp_path / "p.toml",
+        device="cpu",
+        plate="P-7",
+        priority="high",
     )
     body = json.loads(client.asked[0].content)
     assert (client.asked[0].method, client.asked[0].url.path) == ("POST", "/runs")
@@ -55,6 +72,7 @@ def test_a_submission_carries_the_files_contents(client, tmp_path):
         "engine": None,
         "device": "cpu",
         "plate": "P-7",
+        "priority": "high",
     }
     assert (run.id, run.progress.left) == ("a" * 12, 3)
 

@@ -116,6 +116,7 @@ PERMISSIONS: dict[tuple[str, str], Need] = {
     ("POST", "/runs/{run}/cancel"): _OPERATE,
     ("POST", "/runs/{run}/resume"): _OPERATE,
     ("POST", "/runs/{run}/retry"): _OPERATE,
+    ("PUT", "/runs/{run}/priority"): _OPERATE,
     ("GET", "/runs/{run}/progress"): _RUN,
     ("GET", "/runs/{run}/wells"): _RUN,
     ("GET", "/runs/{run}/responses"): _RUN,

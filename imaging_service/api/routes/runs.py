@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 
+from imaging_service.access.roles import Caller
 from imaging_service.api.access import (
     ApartDep,
     CallerDep,
@@ -30,8 +31,9 @@ from imaging_service.api.tables import (
 )
 from imaging_service.database.session import find_plate, find_run, well_counts, well_rows
 from imaging_service.database.tables import RunRow
-from imaging_service.errors import NotReady
-from imaging_service.schemas import Progress, Retry, Run, Submission, WellState
+from imaging_service.database.tenants import ProjectRow
+from imaging_service.errors import Forbidden, NotReady
+from imaging_service.schemas import Priority, Progress, Retry, Run, Submission, WellState
 from imaging_service.web.assets import REPORT_POLICY
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -82,6 +84,7 @@ def read_run(session: Session, row: RunRow) -> Run:
         protocol_name=row.protocol_name,
         engine=row.engine,
         state=row.state,
+        priority=row.priority,
         reason=again.get(row.state, row.reason),
         progress=Progress(
             done=done,
@@ -107,18 +110,20 @@ def submit(
 ) -> Run:
     """Check scan, plate map and protocol, and queue the run.
 
-    The same plate, map, protocol and engine are the same run.
+    The same plate, map, protocol and engine are the same run, with the priority that it has.
     """
     from imaging_service.jobs.durable.queue import queue_run
     from imaging_service.jobs.submitted import read_submission
 
+    if submission.priority != "normal":
+        of_own_laboratory(session, caller, project)
     record, plan = apart.call(
         read_submission,
         submission,
         settings.roots_of(project, lab),
         seconds=settings.reading_minutes * 60,
     )
-    run = queue_run(settings, record, plan, project, caller.name)
+    run = queue_run(settings, record, plan, project, caller.name, submission.priority)
     request.state.subject = run
     return read_run(session, find_run(session, run))
 
@@ -171,6 +176,28 @@ def retry_run(
     from imaging_service.jobs.durable.verbs import retry
 
     return read_run(session, retry(settings, session, run, wanted.wells if wanted else None))
+
+
+@router.put(
+    "/{run}/priority",
+    summary="Change how soon a run has its turn",
+    responses=described(409),
+)
+def put_priority(run: str, wanted: Priority, session: SessionDep, caller: CallerDep) -> Run:
+    """While it is queued; only members of the laboratory whose project it is may do so."""
+    from imaging_service.jobs.durable.verbs import prefer
+
+    of_own_laboratory(session, caller, find_run(session, run).project_id)
+    return read_run(session, prefer(session, run, wanted.priority))
+
+
+def of_own_laboratory(session: Session, caller: Caller, project: str) -> None:
+    """Raise Forbidden for a project of another laboratory: its priorities are not the caller's."""
+    lab = session.get_one(ProjectRow, project).lab_id
+    if caller.lab != lab and not caller.everywhere:
+        raise Forbidden(
+            f"project {project} is of laboratory {lab}, whose members alone set priorities in it"
+        )
 
 
 @router.delete("/{run}", summary="Remove a run", status_code=204, responses=described(409))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,12 +20,18 @@ from imaging_service.settings import Settings
 
 # Of a process before it starts.
 _ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
+# Between two looks at the processes while a result is waited for, and how long one may be missing
+# that Dask starts again by itself.
+LOOK_S, LOST_S = 15.0, 90.0
+_LOST = "a process that analyses wells was lost and did not start again"
+# Any free port: the one that Dask takes by default may be another worker's.
+_PAGES = "127.0.0.1:0"
 
 
 class Cluster:
     """One Dask client per worker process; started on first use, and again after it was lost."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         if settings.dask_scheduler and not settings.dask_scheduler.startswith("tls://"):
             raise Forbidden(
                 f"dask_scheduler {settings.dask_scheduler!r} is refused: any program that"
@@ -33,6 +40,7 @@ class Cluster:
         self._settings = settings
         self._client: Any = None
         self._lock = threading.Lock()
+        self._clock, self._short_since = clock, -1.0
         # One for all processes of this machine; a shared scheduler's machines have their own.
         local = not settings.dask_scheduler
         self._network = NetworkProcess("cuda") if local and uses_gpu("auto") else None
@@ -54,8 +62,7 @@ class Cluster:
             if self._settings.dask_scheduler:
                 self._client = Client(self._settings.dask_scheduler, set_as_default=False)
             else:
-                # Loopback only, no dashboard: nothing listens that another user of the machine
-                # could call usefully.
+                # Loopback only: nothing listens for other machines.
                 environment = dask.config.get(_ENVIRONMENT) | HEAP
                 with dask.config.set({_ENVIRONMENT: environment}):
                     cluster = LocalCluster(
@@ -63,7 +70,8 @@ class Cluster:
                         threads_per_worker=1,
                         processes=True,
                         host="127.0.0.1",
-                        dashboard_address=None,
+                        dashboard_address=_PAGES,
+                        worker_dashboard_address=_PAGES,
                         memory_limit=0,
                         silence_logs="CRITICAL",
                     )
@@ -95,7 +103,7 @@ class Cluster:
             function, *args, key=f"{key}-{os.urandom(4).hex()}", pure=False, retries=1
         )
         try:
-            return future.result()
+            return self._result(client, future)
         except (KilledWorker, CommClosedError, FutureCancelledError, MemoryError) as error:
             raise MachineError(
                 f"the process that computed it was lost ({type(error).__name__}: {error})"
@@ -104,6 +112,44 @@ class Cluster:
             raise Unavailable(cause(error)) from error
         finally:
             future.release()
+
+    def _result(self, client: Any, future: Any) -> Any:
+        while True:
+            try:
+                return future.result(timeout=LOOK_S)
+            except TimeoutError:
+                # One that the function raised is its outcome.
+                if future.done():
+                    raise
+            except RuntimeError as error:
+                # Dask's word where another caller has ended the cluster meanwhile.
+                if client.status != "closed":
+                    raise
+                raise MachineError(_LOST) from error
+            self._end_short(client)
+
+    def _end_short(self, client: Any) -> None:
+        """End a local cluster that has been short of processes for long; the next call starts anew.
+
+        Dask gives a process up for good that is lost while it starts, and its work would be waited
+        for without end. Raises MachineError for all who wait for the cluster's results.
+        """
+        if client.cluster is None:
+            return
+        with self._lock:
+            if client is not self._client:
+                return
+            if len(client.nthreads()) >= self.processes:
+                self._short_since = -1.0
+                return
+            if self._short_since < 0:
+                self._short_since = self._clock()
+            if self._clock() - self._short_since < LOST_S:
+                return
+            self._client, self._short_since = None, -1.0
+        client.close()
+        client.cluster.close()
+        raise MachineError(_LOST)
 
     def close(self) -> None:
         """Stop the local cluster."""

@@ -67,10 +67,12 @@ def queue_run(
     plan: PlatePlan,
     project: str = LOCAL_PROJECT,
     author: str = "",
+    priority: str = "normal",
 ) -> str:
     """Write an identified run's record and queue it in a project, as `submit_run` does.
 
-    A map that the plate has not had becomes its next version, given by `author`.
+    A map that the plate has not had becomes its next version, given by `author`. A run that is
+    there already keeps its priority.
 
     The same plate in two projects is two runs with two copies of the pixels: what one laboratory
     does to its run must not be seen, or undone, by another. Raises QuotaReached for a new run of a
@@ -88,6 +90,7 @@ def queue_run(
         row = session.get(RunRow, record.run_id)
         if row is None:
             row = _new_run(session, record, project, key)
+            row.priority = priority
             row.map_version = map_version(
                 session,
                 key,

@@ -1,4 +1,4 @@
-"""What a user may do with a run after its submission: cancel, resume, retry, delete."""
+"""What a user may do with a run after its submission: cancel, resume, retry, delete, prefer."""
 
 from __future__ import annotations
 
@@ -76,6 +76,26 @@ def retry(
         raise NotReady(f"run {row.id[:12]} is done, and none of its wells failed")
     with no_backup(settings):
         begin_again(settings, session, row, wells)
+    return row
+
+
+def prefer(session: Session, run_id: str, priority: str) -> RunRow:
+    """Change the priority of a run that has not begun.
+
+    Raises NotReady for any other: its wells have their places already.
+    """
+    row = find_run(session, run_id)
+    changed = session.connection().execute(
+        sa.update(RunRow)
+        .where(col(RunRow.id) == row.id, col(RunRow.state) == "queued")
+        .values(priority=priority)
+    )
+    session.commit()
+    session.refresh(row)
+    if not changed.rowcount:
+        raise NotReady(
+            f"run {row.id[:12]} is {row.state}; a priority is changed while the run is queued"
+        )
     return row
 
 

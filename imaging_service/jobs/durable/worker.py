@@ -78,7 +78,8 @@ def work() -> None:
         prove_store(current)
         adopt_older(current)
         adopt_screens(current)
-        stumbled = watch_database()
+        stumbled = Context.stumbled
+        watch_database(stumbled)
         Context.settings = current
         Context.cluster = Cluster(current)
         DBOS(
@@ -149,19 +150,16 @@ def _take_over(dead: str) -> int:
     return len(left)
 
 
-def watch_database() -> threading.Event:
-    """An event that is set once any of this process's databases cannot be written.
+def watch_database(stumbled: threading.Event) -> None:
+    """Set the event once any of this process's databases cannot be written.
 
     The job engine loses the workflows that it could not note down then, until it is started again.
     """
-    stumbled = threading.Event()
 
     @sa.event.listens_for(sa.Engine, "handle_error")
     def _notice(context: sa.ExceptionContext) -> None:
         if any(words in str(context.original_exception) for words in _UNWRITABLE):
             stumbled.set()
-
-    return stumbled
 
 
 def database_writable(current: Settings) -> bool:

@@ -9,9 +9,12 @@ cancelled, or begun again as another attempt, is left alone by the workflows of 
 
 from __future__ import annotations
 
+import functools
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import polars as pl
 import sqlalchemy as sa
@@ -29,14 +32,48 @@ from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load
 from imaging_service.review.log import ENGINE_VERSION, ReviewLog
 from imaging_service.settings import Settings
 
+# Places in the queue from one well of a run to its next.
+_APART = {"high": 1, "normal": 4, "low": 16}
 _OUTCOME = {"well", "status", "reason", "n_fields", "n_nuclei"}
 
 
 class Context:
-    """What the steps need besides their arguments; the worker sets it before it launches DBOS."""
+    """What the steps need besides their arguments; the worker sets it before it launches DBOS.
+
+    `stumbled` is set once only a new start of the worker helps.
+    """
 
     settings: Settings
     cluster: Cluster
+    stumbled = threading.Event()
+
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def outlasting(workflow: Callable[_Arguments, str]) -> Callable[_Arguments, str]:
+    """Let a workflow stand still where the job engine's journal cannot be written.
+
+    An error that left the workflow would be its outcome once the disk has space again: a failed
+    well or run, by a fault of the machine. So it waits for the worker's next start, which goes on
+    from the last step that was written down.
+    """
+
+    @functools.wraps(workflow)
+    def standing(*args: _Arguments.args, **more: _Arguments.kwargs) -> str:
+        try:
+            return workflow(*args, **more)
+        except sa.exc.OperationalError:
+            Context.stumbled.set()
+            stand_still()
+            raise
+
+    return standing
+
+
+def stand_still() -> None:
+    """Wait until the process ends."""
+    threading.Event().wait()
 
 
 def run_folder(settings: Settings, run_id: str) -> RunFolder:
@@ -63,6 +100,7 @@ def worth_retrying(error: BaseException) -> bool:
 
 
 @DBOS.workflow(name="analyse_plate")
+@outlasting
 def analyse_plate(run_id: str, attempt: int) -> str:
     """Analyse one run, from its record to its tables.
 
@@ -70,6 +108,8 @@ def analyse_plate(run_id: str, attempt: int) -> str:
     """
     try:
         return _analyse(run_id, attempt)
+    except sa.exc.OperationalError:
+        raise
     except Exception as error:  # noqa: BLE001 - or the run would stay "running" for ever
         fail(run_id, attempt, f"{type(error).__name__}: {error}")
         return "failed"
@@ -88,7 +128,15 @@ def _analyse(run_id: str, attempt: int) -> str:
         # While something is away, one well asks for all: hundreds would fill the job engine's
         # tables with attempts.
         sent = left[:1] if waiting else left
-        statuses = _turn(run_id, attempt, sent, turn, began.get("every", 1))
+        # A run that was begun before there were limits and priorities has neither in its journal.
+        statuses = _turn(
+            run_id,
+            attempt,
+            sent,
+            turn,
+            began.get("every", 1),
+            began.get("priority", "normal"),
+        )
         turn += 1
         if "cancelled" in statuses.values():
             return "cancelled"
@@ -113,19 +161,20 @@ def _analyse(run_id: str, attempt: int) -> str:
     return _ended(run_id, attempt, ended)
 
 
-def _turn(run_id: str, attempt: int, wells: list[str], turn: int, every: int = 1) -> dict[str, str]:
+def _turn(
+    run_id: str, attempt: int, wells: list[str], turn: int, every: int = 1, priority: str = "normal"
+) -> dict[str, str]:
     """Send wells to the queue; well ► how it ended.
 
     Runs take turns: the first wells of all runs come before the second ones, so that a small plate
     does not wait for all of a large one. Each run of a laboratory that has n takes every n-th
-    turn, so that one laboratory does not wait for another.
+    turn, so that one laboratory does not wait for another. In a turn a run of high priority has
+    four wells, one of low priority a quarter of one: none is kept from its turn.
     """
     handles = {}
-    for place, well in enumerate(wells, start=1):
-        with (
-            SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"),
-            SetEnqueueOptions(priority=place * every),
-        ):
+    for number, well in enumerate(wells, start=1):
+        place = _APART[priority] * every * number
+        with SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"), SetEnqueueOptions(priority=place):
             handles[well] = DBOS.enqueue_workflow(WELLS, analyse_well, run_id, attempt, well)
     return {well: str(handle.get_result()) for well, handle in handles.items()}
 
@@ -147,6 +196,7 @@ def _ended(run_id: str, attempt: int, how: dict[str, Any]) -> str:
 
 
 @DBOS.workflow(name="analyse_well")
+@outlasting
 def analyse_well(run_id: str, attempt: int, well: str) -> str:
     """Compute one well, then commit its row unless it waits or was cancelled."""
     outcome = compute_well(run_id, attempt, well)
@@ -169,6 +219,8 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
     more: dict[str, Any] = {"patience_s": patience_s(), "wells": [], "reason": "", "every": 1}
     if not _set_state(run_id, attempt, "running"):
         return {"status": "cancelled", **more}
+    # After the run has begun, when it is changed no more.
+    more["priority"] = _priority(run_id)
 
     def prepare() -> list[str]:
         record = load(RunRecord, folder.record)
@@ -294,6 +346,7 @@ def fail(run_id: str, attempt: int, reason: str) -> None:
 
 
 @DBOS.workflow(name="follow_review")
+@outlasting
 def follow_review(run_id: str) -> str:
     """Measure corrected fields, fit the curves that moved, and store the corrected tables' rows.
 
@@ -301,6 +354,8 @@ def follow_review(run_id: str) -> str:
     """
     try:
         commit_review(run_id, apply_review(run_id))
+    except sa.exc.OperationalError:
+        raise
     except Exception as error:  # noqa: BLE001 - see below
         # The reviewer who waits for the tables must be told, whatever the cause.
         refuse_review(
@@ -394,6 +449,14 @@ def _is_current(run_id: str, attempt: int) -> bool:
                 session.exec(select(RunRow.id).where(_of_attempt(run_id, attempt))).first()
                 is not None
             )
+
+    return until_written(look, patience_s())
+
+
+def _priority(run_id: str) -> str:
+    def look() -> str:
+        with Session(database_engine(Context.settings.url)) as session:
+            return session.get_one(RunRow, run_id).priority
 
     return until_written(look, patience_s())
 

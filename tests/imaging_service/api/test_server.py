@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from imaging_service.access.secret_files import LOCAL_TOKEN, secret
-from imaging_service.api import server
+from imaging_service.api import processes, server
 from imaging_service.api.entrance.proxy import OnlyFrom
+from imaging_service.api.metrics import SHARED_FOLDER
 from imaging_service.database.session import database_engine, upgrade
 from imaging_service.errors import Forbidden
 from imaging_service.key_file import key_for
@@ -34,7 +36,7 @@ def started(monkeypatch, two_labs):
         server, "prepare_database", lambda url: (upgrade(url), calls.append(("database", url)))
     )
     monkeypatch.setattr(server, "prove_store", lambda settings: calls.append("store"))
-    monkeypatch.setattr(server, "apart", lambda: SimpleNamespace(warm=lambda: None))
+    monkeypatch.setattr(processes, "apart", lambda: SimpleNamespace(warm=lambda: None))
     monkeypatch.setattr(
         server, "supervise", lambda current, stop: (calls.append("worker"), stop.wait())
     )
@@ -75,6 +77,26 @@ def test_loopback_is_served_once_the_database_is_ready(started, host, two_labs):
         "store",
         ("api", host, 8765),
     ]
+
+
+def test_several_processes_build_the_application_themselves_and_count_together(
+    started, two_labs, monkeypatch
+):
+    folders = []
+    run = server.uvicorn.run
+
+    def look(app, **more):
+        folders.append(os.environ[SHARED_FOLDER])
+        assert os.path.isdir(folders[0])
+        run(app, **more)
+
+    monkeypatch.setattr(server.uvicorn, "run", look)
+    server.serve("127.0.0.1", 8765, with_worker=False, processes=2)
+    given = started.calls[-1]
+    assert given["app"] == "imaging_service.api.processes:application"
+    assert (given["factory"], given["workers"]) == (True, 2)
+    assert SHARED_FOLDER not in os.environ
+    assert not os.path.exists(folders[0])
 
 
 def test_the_worker_runs_beside_the_api_and_ends_with_it(started):

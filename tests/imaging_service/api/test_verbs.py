@@ -1,11 +1,17 @@
-"""Cancel, resume, retry and delete over HTTP."""
+"""Cancel, resume, retry, delete and prefer over HTTP."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import sqlalchemy as sa
 
+from imaging_service.access.members import find_project, share
+from imaging_service.access.roles import Role
 from imaging_service.database.session import database_engine
+from imaging_service.database.tables import RunRow
+from tests.imaging_service.tenants import FOREIGN_RUN, MISSING, RUN
 from tests.messages import states
 
 
@@ -48,6 +54,53 @@ def test_a_finished_run_is_deleted_once(served):
     assert served.ask("DELETE", "/runs/RUN").status_code == 204
     assert code(served.ask("DELETE", "/runs/RUN")) == (404, "not_found")
     assert served.get("/runs").json() == []
+
+
+def test_a_queued_run_gets_another_priority_and_the_log_says_who_gave_it(two_labs):
+    assert two_labs.ask("viewer", "GET", f"/runs/{RUN}").json()["priority"] == "normal"
+    for caller in ("viewer", "reviewer"):
+        refused = two_labs.ask(caller, "PUT", f"/runs/{RUN}/priority", json={"priority": "high"})
+        assert code(refused) == (403, "forbidden")
+    answer = two_labs.ask("operator", "PUT", f"/runs/{RUN}/priority", json={"priority": "high"})
+    assert (answer.status_code, answer.json()["priority"]) == (200, "high")
+    assert two_labs.ask("viewer", "GET", f"/runs/{RUN}").json()["priority"] == "high"
+    entries = map(json.loads, two_labs.ask("administrator", "GET", "/audit").text.splitlines())
+    action = "PUT /runs/{run}/priority"
+    assert [(e["actor"], e["object"], e["outcome"]) for e in entries if e["action"] == action][
+        -2:
+    ] == [("operator", RUN, "begun"), ("operator", RUN, "200")]
+    wrong = two_labs.ask("operator", "PUT", f"/runs/{RUN}/priority", json={"priority": "first"})
+    assert code(wrong) == (422, "request_invalid")
+
+
+def test_another_laboratory_sets_no_priority_in_a_project_that_is_shared_with_it(two_labs):
+    with two_labs.session() as session:
+        share(session, find_project(session, "als"), "beta", Role.OPERATOR)
+        session.commit()
+    priority = {"json": {"priority": "high"}}
+    refused = two_labs.ask("other lab", "PUT", f"/runs/{RUN}/priority", **priority)
+    assert code(refused) == (403, "forbidden")
+    assert states("priority.other_lab", refused.json()["detail"], project="als", lab="alpha")
+    for path in (f"/runs/{FOREIGN_RUN}/priority", f"/runs/{MISSING}/priority"):
+        assert code(two_labs.ask("operator", "PUT", path, **priority)) == (404, "not_found")
+    submission = {"scan": "/x", "plate_map_name": "m.csv", "plate_map_base64": "", "protocol": {}}
+    refused = two_labs.ask(
+        "other lab", "POST", "/runs?project=als", json=submission | {"priority": "high"}
+    )
+    assert states("priority.other_lab", refused.json()["detail"], project="als", lab="alpha")
+    everywhere = two_labs.ask("service", "PUT", f"/runs/{RUN}/priority", **priority)
+    assert everywhere.status_code == 200
+
+
+@pytest.mark.parametrize("state", ["running", "waiting", "done", "failed", "cancelled"])
+def test_the_priority_of_a_run_that_has_begun_stays(two_labs, state):
+    with two_labs.session() as session:
+        session.get_one(RunRow, RUN).state = state
+        session.commit()
+    refused = two_labs.ask("operator", "PUT", f"/runs/{RUN}/priority", json={"priority": "low"})
+    assert code(refused) == (409, "not_ready")
+    assert states("priority.while_queued", refused.json()["detail"], run=RUN[:12], state=state)
+    assert two_labs.ask("viewer", "GET", f"/runs/{RUN}").json()["priority"] == "normal"
 
 
 @pytest.mark.parametrize("verb", ["cancel", "resume", "retry"])

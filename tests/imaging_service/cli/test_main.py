@@ -46,6 +46,16 @@ def test_client_and_schemas_import_without_the_service():
     )
 
 
+def test_a_server_says_that_it_starts_before_its_imports():
+    code = (
+        "import sys; sys.modules['imaging_service.api.server'] = None;"
+        " from imaging_service.cli.main import app; app(['serve'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (1, "starting …")
+    assert "imaging_service.api.server" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

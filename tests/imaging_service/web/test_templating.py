@@ -27,9 +27,13 @@ def test_a_server_starts_without_what_draws_and_analyses():
         "imaging_service.protocol",
     )
     program = (
-        f"import sys, imaging_service.api.server;print([m for m in {heavy!r} if m in sys.modules])"
+        "import sys, imaging_service.api.server;"
+        f"print([m for m in {heavy!r} if m in sys.modules], len(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    loaded, _, count = done.stdout.strip().rpartition(" ")
+    assert loaded == "[]"
+    # 1,200 when it was counted; libraries grow, and one that draws or analyses has hundreds.
+    assert int(count) < 1400

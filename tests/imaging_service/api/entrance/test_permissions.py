@@ -47,7 +47,7 @@ ROUTES = {
     "operator of the run": """
         DELETE /runs/{run} | POST /runs/{run}/cancel | POST /runs/{run}/resume
         POST /runs/{run}/retry | POST /view/{run}/retry | POST /view/{run}/cancel
-        POST /view/{run}/resume""",
+        POST /view/{run}/resume | PUT /runs/{run}/priority""",
     "viewer of the project": """
         GET /screens/{screen} | GET /screens/{screen}/report | GET /screens/{screen}/progress
         GET /screens/{screen}/tables/{table}.{fmt} | GET /uploads

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 from types import SimpleNamespace
 
+import psutil
 import pytest
+from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from imaging_service.errors import Forbidden, MachineError
+from imaging_service.errors import Forbidden, MachineError, Unavailable
 from imaging_service.jobs.durable.cluster import Cluster
 from imaging_service.jobs.parallel.processes import HEAP
 from imaging_service.settings import Settings
@@ -35,14 +37,31 @@ def state_of_a_process() -> tuple[int, dict[str, str | None]]:
     return cv2.getNumThreads(), {name: os.environ.get(name) for name in HEAP}
 
 
-def test_a_single_process_of_the_cluster_uses_all_cores_and_keeps_its_memory():
+def test_a_single_process_uses_all_cores_keeps_its_memory_and_is_replaced_once_lost(monkeypatch):
     cluster = Cluster(Settings(workers=1))
     try:
         threads, heap = cluster.run(state_of_a_process, key="state")
+        listening = {
+            connection.laddr.ip
+            for process in (psutil.Process(), *psutil.Process().children(recursive=True))
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        # Lost for good, as one is that ends while it starts.
+        local = cluster._client.cluster
+        (process,) = local.workers.values()
+        local.sync(process.close)
+        monkeypatch.setattr("imaging_service.jobs.durable.cluster.LOOK_S", 0.2)
+        monkeypatch.setattr("imaging_service.jobs.durable.cluster.LOST_S", 0.0)
+        with pytest.raises(MachineError):
+            cluster.run(pow, 2, 5, key="lost")
+        monkeypatch.undo()
+        assert cluster.run(pow, 2, 5, key="again") == 32
     finally:
         cluster.close()
     assert threads == os.cpu_count()
     assert heap == HEAP
+    assert listening == {"127.0.0.1"}
 
 
 class Client:
@@ -57,13 +76,13 @@ class Client:
     def submit(self, function, *args, key, pure, retries):
         self.keys.append(key)
 
-        def result():
+        def result(timeout):
             return function(*args)
 
         def release():
             self.released += 1
 
-        return SimpleNamespace(result=result, release=release)
+        return SimpleNamespace(result=result, release=release, done=lambda: True)
 
     def close(self):
         self.status = "closed"
@@ -82,6 +101,60 @@ def test_the_same_key_runs_again(cluster):
     assert first != second
     assert first.startswith("well-B02-")
     assert cluster._client.released == 2
+
+
+class Short(Client):
+    """A local cluster with a number of processes, whose results do not come."""
+
+    def __init__(self, processes):
+        super().__init__()
+        self.cluster = SimpleNamespace(close=lambda: None)
+        self.nthreads = lambda: dict.fromkeys(range(processes), 1)
+
+    def submit(self, *_, **__):
+        def result(timeout):
+            if self.status == "closed":
+                raise CommClosedError
+            raise TimeoutError
+
+        return SimpleNamespace(result=result, release=lambda: None, done=lambda: False)
+
+
+def test_a_process_that_is_missing_for_a_while_only_is_waited_for():
+    """Dask starts it again: the second look after 90 s in all ends the cluster, not the first."""
+    clock = iter([0.0, 0.0, 60.0, 89.0, 91.0])
+    made = Cluster(Settings(workers=2), clock=lambda: next(clock))
+    made._client = Short(1)
+    with pytest.raises(MachineError):
+        made.run(pow, 2, 5, key="k")
+    assert list(clock) == []
+    assert made._client is None
+
+
+def test_results_of_processes_that_are_all_there_are_waited_for(monkeypatch):
+    made = Cluster(Settings(workers=2), clock=lambda: 0.0)
+    client = made._client = Short(2)
+    looks = []
+
+    def counted():
+        looks.append(1)
+        if len(looks) == 1000:
+            client.close()
+        return {1: 1, 2: 1}
+
+    client.nthreads = counted
+    with pytest.raises(MachineError):
+        made.run(pow, 2, 5, key="k")
+    assert len(looks) == 1000
+    assert made._client is client
+
+
+def test_a_time_out_of_the_function_is_its_outcome(cluster):
+    def fails():
+        raise TimeoutError("the share does not answer")
+
+    with pytest.raises(Unavailable):
+        cluster.run(fails, key="k")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlmodel import Session, select
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow, WellRow
 from imaging_service.errors import NotFound, NotReady
-from imaging_service.jobs.durable import verbs
+from imaging_service.jobs.durable import verbs, workflows
 from imaging_service.jobs.durable.workflows import run_folder
 
 GOING_ON = ("queued", "running", "waiting")
@@ -125,6 +125,19 @@ def test_pixels_that_another_run_has_stay(served, session):
     verbs.delete(served.settings, session, served.run)
     assert stored.exists()
     assert session.exec(select(RunRow.id)).all() == [64 * "0"]
+
+
+def test_the_priority_that_a_run_begins_with_is_the_last_one_it_was_given(
+    served, session, monkeypatch
+):
+    run = put(session, served, "queued").id
+    verbs.prefer(session, run[:12], "low")
+    assert verbs.prefer(session, run[:12], "high").priority == "high"
+    assert workflows.begin.__wrapped__(run, 1)["priority"] == "high"
+    with pytest.raises(NotReady):
+        verbs.prefer(session, run, "low")
+    session.expire_all()
+    assert session.get_one(RunRow, run).priority == "high"
 
 
 @pytest.mark.parametrize("state", GOING_ON)

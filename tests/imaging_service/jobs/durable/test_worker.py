@@ -42,7 +42,8 @@ def test_workers_on_one_postgres_are_told_apart_by_their_names(tmp_path):
 
 @pytest.mark.parametrize("words", worker._UNWRITABLE)
 def test_a_database_that_cannot_be_written_is_noticed(words):
-    stumbled = worker.watch_database()
+    stumbled = threading.Event()
+    worker.watch_database(stumbled)
     engine = sa.create_engine("sqlite://")
     with engine.connect() as connection:
         with pytest.raises(sa.exc.OperationalError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 
 import polars as pl
 import pytest
@@ -59,6 +60,7 @@ def test_a_run_begins_with_the_wells_that_have_not_ended(data_folder, small_inpu
         "reason": "",
         "patience_s": 12 * 3600,
         "every": 1,
+        "priority": "normal",
     }
     assert calls == [("calibrate", f"calibrate-{run[:12]}")]
     with Session(database_engine(data_folder.url)) as session:
@@ -135,7 +137,7 @@ class Engine:
             }
         return {"status": "running", "reason": "", "wells": list(self.answers), "patience_s": 300}
 
-    def turn(self, run, attempt, wells, turn, every):
+    def turn(self, run, attempt, wells, turn, every, priority):
         self.sent.append(list(wells))
         return {w: a.pop(0) if len(a := self.answers[w]) > 1 else a[0] for w in wells}
 
@@ -264,14 +266,53 @@ def test_a_review_that_cannot_be_followed_says_why_and_the_tables_stay(served, s
     assert (row.review_reason, row.revision, row.state) == ("work was deleted", 1, "done")
 
 
+FULL = sa.exc.OperationalError("COMMIT", None, Exception("database or disk is full"))
+
+
+@pytest.mark.parametrize(
+    ("workflow", "body", "arguments"),
+    [
+        (workflows.analyse_plate, "_analyse", ("r", 1)),
+        (workflows.analyse_well, "compute_well", ("r", 1, "B02")),
+        (workflows.follow_review, "apply_review", ("r",)),
+    ],
+)
+def test_what_cannot_be_written_down_is_no_outcome_and_waits_for_a_new_start(
+    monkeypatch, workflow, body, arguments
+):
+    """The disk was full between two steps: a run failed for it."""
+    ended = []
+
+    def full(*_):
+        raise FULL
+
+    monkeypatch.setattr(workflows, body, full)
+    for name in ("fail", "refuse_review", "commit_well"):
+        monkeypatch.setattr(workflows, name, lambda *how: ended.append(how))
+    monkeypatch.setattr(workflows, "stand_still", lambda: ended.append("stands still"))
+    monkeypatch.setattr(workflows.Context, "stumbled", threading.Event())
+    with pytest.raises(sa.exc.OperationalError):
+        workflow.__wrapped__(*arguments)
+    assert ended == ["stands still"]
+    assert workflows.Context.stumbled.is_set()
+
+
+def test_standing_still_lasts_as_long_as_the_process(monkeypatch):
+    waits = []
+    monkeypatch.setattr(threading.Event, "wait", lambda _, *seconds: waits.append(seconds))
+    workflows.stand_still()
+    assert waits == [()]
+
+
 def test_a_run_that_fails_says_why(served, session):
     workflows.fail.__wrapped__(served.run, 1, "MachineError: disk")
     row = session.get_one(RunRow, served.run)
     assert (row.state, row.reason) == ("failed", "MachineError: disk")
 
 
-def test_runs_take_turns_well_by_well(monkeypatch):
-    """With one place, wells of a large plate and of a small one that came later alternate."""
+@pytest.fixture
+def sent(monkeypatch):
+    """[place, run, well] of every well that was sent to the queue."""
     sent = []
 
     class Handle:
@@ -294,13 +335,41 @@ def test_runs_take_turns_well_by_well(monkeypatch):
 
     monkeypatch.setattr(workflows, "SetEnqueueOptions", Places)
     monkeypatch.setattr(workflows.DBOS, "enqueue_workflow", enqueue)
+    return sent
+
+
+def in_turn(sent):
+    return [(run, well) for _, run, well in sorted(sent, key=lambda s: s[0])]
+
+
+def test_runs_take_turns_well_by_well(sent):
+    """With one place, wells of a large plate and of a small one that came later alternate."""
     ended = workflows._turn("large", 1, ["A01", "A02", "A03", "A04"], 0)
     workflows._turn("small", 1, ["B01", "B02"], 0)
     assert ended["A03"] == "done A03"
-    order = [(run, well) for _, run, well in sorted(sent, key=lambda s: s[0])]
-    assert order[:4] == [("large", "A01"), ("small", "B01"), ("large", "A02"), ("small", "B02")]
+    assert in_turn(sent)[:4] == [
+        ("large", "A01"),
+        ("small", "B01"),
+        ("large", "A02"),
+        ("small", "B02"),
+    ]
     assert all(place >= 1 for place, *_ in sent)
     # A run of a laboratory with three takes every third turn.
+    ordinary = [place for place, run, _ in sent if run == "large"]
     sent.clear()
     workflows._turn("third", 1, ["A01", "A02"], 0, 3)
-    assert [place for place, *_ in sent] == [3, 6]
+    assert [place for place, *_ in sent] == [3 * place for place in ordinary[:2]]
+
+
+def test_a_run_of_high_priority_has_four_wells_in_a_turn_and_none_is_kept_from_its_own(sent):
+    wells = [f"A{n:02}" for n in range(1, 13)]
+    for priority in ("low", "normal", "high"):
+        workflows._turn(priority, 1, wells, 0, 1, priority)
+    first = [run for run, _ in in_turn(sent)[:21]]
+    # Four turns of the normal run.
+    assert [first.count(run) for run in ("high", "normal", "low")] == [12, 7, 2]
+    assert in_turn(sent)[:5] == [
+        *[("high", well) for well in wells[:3]],
+        ("normal", "A01"),
+        ("high", "A04"),
+    ]

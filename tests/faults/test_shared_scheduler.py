@@ -1,0 +1,57 @@
+"""Wells on a Dask scheduler of many machines: TLS, its processes started by Dask's own commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from tests.faults.conftest import end
+from tests.imaging_service.api.test_tls import certificate
+from tests.service import free_port, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def started(command, folder, environment):
+    """One of Dask's commands, from here to the block's end."""
+    with (folder / "dask.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *command], env=environment, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def test_wells_are_analysed_where_a_scheduler_has_processes_and_outlast_them(small, small_run):
+    chain, key = certificate(small.folder)
+    address = f"tls://127.0.0.1:{free_port()}"
+    files = ["--tls-ca-file", str(chain), "--tls-cert", str(chain), "--tls-key", str(key)]
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    scheduler = ["scheduler", "--host", address, "--no-dashboard", *files]
+    processes = ["worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard", *files]
+    small.service.environment |= {
+        f"{tls}CA_FILE": str(chain),
+        f"{tls}CLIENT__CERT": str(chain),
+        f"{tls}CLIENT__KEY": str(key),
+    }
+    run = small.submit()
+    with (
+        started(scheduler, small.folder, environment),
+        small.worker(dask_scheduler=address),
+    ):
+        with started(processes, small.folder, environment):
+            state = wait_for(small.client, run.id, at_least=1)
+            assert state.state == "running", small.service.worker_log()
+        # The machine that analysed is gone, and another one comes.
+        with started(processes, small.folder, environment):
+            ended = wait_for(small.client, run.id)
+    assert (ended.state, ended.progress.failed) == ("done", 0), small.service.worker_log()
+    small.tables_equal(run.id, small_run)
