@@ -76,7 +76,10 @@ class Acquisition(_Part):
             "µm per pixel, where the scan states none or a wrong one; a note of the run names both."
         ),
     )
-    reader: str = Field("auto", description="tiff, harmony, cellvoyager, ome-zarr, or auto.")
+    reader: str = Field(
+        "auto",
+        description="tiff, harmony, cellvoyager, jdce, ome-tiff, ome-zarr, bioio, or auto.",
+    )
     measurement: str = Field(
         "",
         description=(
@@ -104,7 +107,13 @@ class Acquisition(_Part):
             " only."
         ),
     )
-    z_projection: Literal["max"] = Field("max", description="How several planes become one.")
+    z_projection: Literal["max", "best_focus"] = Field(
+        "max",
+        description=(
+            "How several planes become one: the maximum of each pixel, or for each field and"
+            " channel its plane in best focus."
+        ),
+    )
     flat_field: Literal["auto", "estimated", "none"] = Field(
         "auto",
         description=(

@@ -101,7 +101,8 @@ class PlatePlan:
     are those of the time points by number, where the scan has them for the whole plate. `missing`
     images are not there; `broken` ones are, and cannot be read or compared, so that their wells
     fail with their reason. `projections` are the instrument's own, which are not planes.
-    `flat_fields` are the instrument's profiles of the light, by channel.
+    `flat_fields` are the instrument's profiles of the light, by channel, and `field_px` is the
+    (Y, X) shape of a field where its positions count.
     """
 
     reader: str
@@ -120,6 +121,7 @@ class PlatePlan:
     projections: tuple[ImageRef, ...] = ()
     broken: tuple[ImageRef, ...] = ()
     flat_fields: Mapping[str, LightProfile] = declared(default_factory=dict)
+    field_px: tuple[int, int] = (0, 0)
 
     @property
     def wells(self) -> tuple[Well, ...]:

@@ -25,8 +25,11 @@ from imaging_service.protocol import Acquisition
 ENTRY_POINT_GROUP = "motor_neuron.readers"
 
 BUILT_IN: dict[str, str] = {
+    "bioio": "imaging_service.ingest.formats.through_bioio:BioioReader",
     "cellvoyager": "imaging_service.ingest.formats.cellvoyager:CellVoyagerReader",
     "harmony": "imaging_service.ingest.formats.harmony:HarmonyReader",
+    "jdce": "imaging_service.ingest.formats.jdce:JdceReader",
+    "ome-tiff": "imaging_service.ingest.formats.ome_tiff:OmeTiffReader",
     "ome-zarr": "imaging_service.ingest.formats.ome_zarr:OmeZarrReader",
     "tiff": "imaging_service.ingest.formats.tiff_folder:TiffFolderReader",
 }
@@ -107,8 +110,9 @@ def _reader_of(root: Path, acquisition: Acquisition, limits: Limits) -> PlateRea
         tiffs = scan_files(root, limits).tiffs
         first = f" (the first is called {tiffs[0]})" if tiffs else ""
         raise ScanError(
-            f"no reader knows the folder {root}: it has no OME-Zarr plate, no index of Harmony or"
-            f" CellVoyager and no TIFF with a name that fits a shipped pattern{first}; set"
-            f" acquisition.file_pattern in the protocol (readers: {', '.join(known())})"
+            f"no reader knows the folder {root}: it has no OME-Zarr plate, no index of Harmony,"
+            f" CellVoyager or ImageXpress (.jdce) and no TIFF with a name that fits a shipped"
+            f" pattern{first}; set acquisition.file_pattern in the protocol (readers:"
+            f" {', '.join(known())})"
         )
     return reader_named(best if scores[best] else "tiff")

@@ -16,7 +16,7 @@ from imaging_service.errors import ImageError, ScanError
 from imaging_service.jobs.light import correction
 from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, save
-from imaging_service.jobs.scan import camera_field, read_planes
+from imaging_service.jobs.scan import camera_field, read_stack
 from phenotypes.cells.image_quality import focus_slope
 from phenotypes.plates.checks import BLURRED_SLOPE
 from segmentation import Field
@@ -162,7 +162,7 @@ def _read(folder: RunFolder, well: str, position: int) -> _Candidate:
     number = _numbers(task)[position]
     name = f"{well} field {number}"
     try:
-        pixels = read_planes(task, number, task.times[0])
+        pixels = read_stack(task, number, task.times[0]).pixels
         field = camera_field(pixels, task.roles, task.pixel_size_um, task.protocol)
     except (ImageError, ValueError) as error:
         return _Candidate(name, str(error), read=False)

@@ -12,6 +12,7 @@ from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
 from imaging_service.ingest.images.digests import combine, file_digests, file_states
+from imaging_service.ingest.optics.overlaps import overlapping_centres
 from imaging_service.ingest.plan import Announced, Limits, by_well, plan_digest
 from imaging_service.jobs.films.hours import Clock, read_clock
 from imaging_service.jobs.parallel.engine import load_engine
@@ -207,7 +208,11 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
     notes += clock.notes
     engine = _engine(inputs)
     files = file_digests(plan, states)
-    plate_digest = combine([*files.items(), ("", plan_digest(plan))])
+    meant = [*files.items(), ("", plan_digest(plan))]
+    # Which field counts a cell follows from the positions, which may stand in an index only.
+    if placed := overlapping_centres(plan, pixel_size):
+        meant.append(("centres", repr(placed)))
+    plate_digest = combine(meant)
     parts = {
         "plate": plate_digest,
         "map": mapped.digest(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,31 @@ from imaging_service.ingest.plan import ImageRef, Limits
 from imaging_service.jobs.parallel.away import reachable
 from imaging_service.jobs.records import WellTask
 from imaging_service.protocol import AssayProtocol
+from phenotypes.cells.image_quality import focus_slope
 from segmentation import Field
 from segmentation.valid_area import recognise
 
 
-def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
-    """(C, Y, X) of one field and time point from the scan, planes projected by maximum.
+@dataclass(frozen=True)
+class Stack:
+    """(C, Y, X) of one field and time point, and the plane that was taken of each channel.
+
+    `planes` is empty where several planes became one by their maximum.
+    """
+
+    pixels: NDArray[np.generic]
+    planes: tuple[int, ...] = ()
+
+
+def read_stack(task: WellTask, number: int, time: int) -> Stack:
+    """One field and time point from the scan, its planes made one as the protocol says.
 
     Raises ImageError naming well, field and channel, or the file that has changed since it was
     submitted; Unavailable where a file is not there now.
     """
     plan = task.plan
     planes = []
+    taken: list[int] = []
     where = f"well {task.well}, field {number}" + (
         f", time point {time}" if len(task.times) > 1 else ""
     )
@@ -53,18 +68,23 @@ def read_planes(task: WellTask, number: int, time: int) -> NDArray[np.generic]:
                 f"{where}: channel {channel!r} has {len(images)} of the {task.planes[channel]}"
                 " planes that other fields have"
             )
-        planes.append(_project(_plane(task, image) for image in images))
+        if task.protocol.acquisition.z_projection == "best_focus":
+            plane, z = _sharpest((image.z, _plane(task, image)) for image in images)
+            taken.append(z)
+        else:
+            plane = _project(_plane(task, image) for image in images)
+        planes.append(plane)
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
         raise ImageError(f"{where}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
     stack = np.stack(planes)
     if stack.dtype.kind == "f":
-        return stack.astype(np.float32)
+        return Stack(stack.astype(np.float32), tuple(taken))
     if stack.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"{where}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float"
         )
-    return stack
+    return Stack(stack, tuple(taken))
 
 
 def _plane(task: WellTask, image: ImageRef) -> NDArray[np.generic]:
@@ -115,6 +135,31 @@ def _project(planes: Any) -> NDArray[np.generic]:
     if projected is None:
         raise ImageError("no plane to project")
     return projected
+
+
+def _sharpest(
+    planes: Iterable[tuple[int, NDArray[np.generic]]],
+) -> tuple[NDArray[np.generic], int]:
+    """The plane with the flattest power spectrum (`focus_slope`), and its number.
+
+    Of equally sharp planes it is the first. Where no plane shows any structure to judge, such as in
+    an empty field, it is the middle one: half of the planes, rounded up.
+    """
+    best: tuple[float, NDArray[np.generic], int] | None = None
+    unknown: list[tuple[NDArray[np.generic], int]] = []
+    for z, plane in planes:
+        slope = focus_slope(plane.astype(np.float32))
+        if slope is None:
+            if best is None:
+                unknown.append((plane, z))
+        elif best is None or slope > best[0]:
+            best = (slope, plane, z)
+            unknown.clear()
+    if best is not None:
+        return best[1], best[2]
+    if not unknown:
+        raise ImageError("no plane to choose from")
+    return unknown[(len(unknown) - 1) // 2]
 
 
 def camera_field(

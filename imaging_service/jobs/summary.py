@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import polars as pl
 
 from imaging_service.files import write_bytes
@@ -39,6 +41,33 @@ from plate_maps.conditions import format_dose
 # The tables whose bytes are the result; everything else in the folder describes how they came
 # about.
 TABLES = ("cells", "fields", "wells", "quality", "responses", "checks", "tracks", "hazards")
+
+
+# The profiles are smooth: so many pixels on a side show all of them.
+_LIGHT_PX = 64
+
+
+def _keep_light(record: RunRecord, calibration: Calibration) -> None:
+    """Keep with the plate what its light is corrected by."""
+    light, wells = calibration.illumination, map(Well.parse, record.wells)
+    stored = next((w for w in wells if plates.field_count(record.plate, w)), None)
+    if stored is None or not any(light.applied):
+        return
+    # Instruments state profiles in pixels of the field.
+    shape = plates.field_shape(record.plate, stored, 1)
+    profiles = [
+        cv2.resize(
+            light.profile(channel, shape), (_LIGHT_PX, _LIGHT_PX), interpolation=cv2.INTER_AREA
+        )
+        for channel in range(len(record.channels))
+    ]
+    plates.write_light(
+        record.plate,
+        record.run_id,
+        record.channels,
+        calibration.light_sources,
+        np.stack(profiles).astype(np.float32),
+    )
 
 
 def conditions_table(plate_map: PlateMap) -> pl.DataFrame:
@@ -103,6 +132,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
     )
     plates.finish_plate(record.plate, record.plate_name, record.plate_format)
     plates.finish_plate(folder.labels, record.plate_name, record.plate_format)
+    _keep_light(record, calibration)
     write_table(cells, root / "cells", csv=False)
     write_table(fields, root / "fields", csv=False)
     write_table(wells, root / "wells")

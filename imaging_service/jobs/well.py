@@ -15,6 +15,7 @@ from imaging_service.files import staged
 from imaging_service.ingest.losses import loss_of
 from imaging_service.jobs import reuse
 from imaging_service.jobs.films.film import follow_well, frame_hours
+from imaging_service.jobs.ownership import ownership, refuse_other_stage
 from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import (
     LABEL_VERSION,
@@ -25,7 +26,7 @@ from imaging_service.jobs.records import (
     load,
     save,
 )
-from imaging_service.jobs.scan import camera_field, exposed_h, read_planes, stored_fields
+from imaging_service.jobs.scan import Stack, camera_field, exposed_h, read_stack, stored_fields
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter
@@ -61,25 +62,38 @@ def convert_well(task: WellTask, before_field: Callable[[], None] = lambda: None
         )
         raise ImageError(f"well {task.well}: there is no image of any field: {why}")
     with staged(task.plate / plates.well_path(well), keep=True) as scratch:
-        fields = (_read_field(task, n, before_field) for n in numbers)
+        taken: dict[tuple[int, int], tuple[int, ...]] = {}
+
+        def fields() -> Iterator[NDArray[np.generic]]:
+            for place, number in enumerate(numbers, start=1):
+                stacks = _read_field(task, number, before_field)
+                taken.update({(place, n): s.planes for n, s in enumerate(stacks, 1) if s.planes})
+                yield _frames(task, number, stacks)
+
         plates.write_well(
             scratch,
-            fields,
+            fields(),
             task.plan.channels,
             task.roles,
             task.pixel_size_um,
             frame_hours(task),
             task.well,
+            ownership(task).centres,
         )
         # With the pixels, so that nothing is asked of the scan once they are stored.
-        plates.write_exposures(scratch, exposed_h(task))
+        plates.write_taken(scratch, exposed_h(task), taken)
     return len(numbers)
 
 
-def _read_field(task: WellTask, number: int, before: Callable[[], None]) -> NDArray[np.generic]:
-    """(C, Y, X) of a fixed field, (T, C, Y, X) of a longitudinal one."""
+def _read_field(task: WellTask, number: int, before: Callable[[], None]) -> list[Stack]:
+    """A field's time points."""
     before()
-    frames = [read_planes(task, number, time) for time in task.times]
+    return [read_stack(task, number, time) for time in task.times]
+
+
+def _frames(task: WellTask, number: int, stacks: list[Stack]) -> NDArray[np.generic]:
+    """(C, Y, X) of a fixed field, (T, C, Y, X) of a longitudinal one."""
+    frames = [stack.pixels for stack in stacks]
     if task.protocol.survival is None:
         return frames[0]
     if len({f.shape for f in frames}) > 1:
@@ -138,6 +152,8 @@ def _process(
             raise Cancelled(f"well {task.well}: the run was cancelled")
 
     count = convert_well(task, unless_cancelled)
+    owner = ownership(task)
+    refuse_other_stage(task, owner)
     frames = len(task.times)
     cells, fields = [], []
     warnings: list[str] = []
@@ -171,8 +187,9 @@ def _process(
         # The engine reads ahead, so that the next field is there when the device is free.
         for segmentation in segment_all(engine, read()):
             number, frame, raw, corrected = waiting.popleft()
+            owned = owner.of(number, corrected.shape)
             measured = with_well(
-                measure(corrected, segmentation, settings, raw), task.well, number, frame
+                measure(corrected, segmentation, settings, raw, owned), task.well, number, frame
             )
             cells.append(measured.cells)
             # The review queue ranks fields by their last time point.
@@ -188,8 +205,10 @@ def _process(
     hours = plates.read_exposures(task.plate, well)
     exposed = [hours.get(place) for place in field_table.select("field", "frame").rows()]
     field_table = field_table.with_columns(pl.Series("exposed_h", exposed, pl.Float64))
+    field_table = _with_planes(task, field_table)
     if protocol.survival is not None:
         cell_table, field_table = follow_well(task, cell_table, field_table, blank)
+    cell_table = owner.kept(cell_table, field_table)
     write_table(cell_table, folder.cells(task.well), csv=False)
     write_table(field_table, folder.fields(task.well), csv=False)
     return WellOutcome(
@@ -199,6 +218,19 @@ def _process(
         count,
         len(cell_table),
         tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _with_planes(task: WellTask, fields: pl.DataFrame) -> pl.DataFrame:
+    """The fields with the plane that was taken of each role's channel, where one was chosen."""
+    planes = plates.read_planes(task.plate, Well.parse(task.well))
+    places = fields.select("field", "frame").rows()
+    return fields.with_columns(
+        pl.Series(
+            f"plane_{role}", [planes[p][c] if p in planes else None for p in places], pl.Int64
+        )
+        for c, role in enumerate(task.roles)
+        if role is not None
     )
 
 

@@ -26,6 +26,8 @@ from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 
 VERSION = "0.5"
+# Group of a plate that keeps the light, by run.
+_LIGHT = "illumination"
 _CHUNK = 1024
 _SMALLEST = 256
 _COLOURS = {
@@ -49,7 +51,15 @@ def _axes(names: str) -> list[dict[str, str]]:
     return [axis for axis in _AXES if axis["name"] in names]
 
 
-def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: str) -> Any:
+def create_array(
+    group: Any,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    axes: str,
+    *,
+    replace: bool = False,
+) -> Any:
     """Create an array: one shard per plane, CRC32C as last codec, empty chunks written."""
     height, width = shape[-2:]
     lead = (1,) * (len(shape) - 2)
@@ -65,6 +75,7 @@ def create_array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes
         compressors=(ZstdCodec(level=3), Crc32cCodec()),
         dimension_names=tuple(axes),
         config={"write_empty_chunks": True},
+        overwrite=replace,
     )
 
 
@@ -89,9 +100,16 @@ def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.gene
 
 
 def multiscales(
-    name: str, count: int, pixel_size_um: float, names: str, hours: Sequence[float] = ()
+    name: str,
+    count: int,
+    pixel_size_um: float,
+    names: str,
+    hours: Sequence[float] = (),
+    corner_um: tuple[float, float] | None = None,
 ) -> list[dict[str, Any]]:
     """OME-Zarr's multiscales entry; `names` are the axes, `hours` those of the time points.
+
+    `corner_um` is where the field's first row and column lie in its well, rows downwards.
 
     An axis has one scale. Where the time points are not evenly spaced it has no unit, and counts
     them: any number of hours would be wrong.
@@ -102,6 +120,11 @@ def multiscales(
     if "t" in names and not even:
         axes[0] = {"name": "t", "type": "time"}
     lead = [float(steps[0]) if axis == "t" and even else 1.0 for axis in names[:-2]]
+    place = (
+        []
+        if corner_um is None
+        else [{"type": "translation", "translation": [0.0] * len(lead) + list(corner_um)}]
+    )
     return [
         {
             "name": name,
@@ -113,7 +136,8 @@ def multiscales(
                         {
                             "type": "scale",
                             "scale": [*lead, pixel_size_um * 2**level, pixel_size_um * 2**level],
-                        }
+                        },
+                        *place,
                     ],
                 }
                 for level in range(count)
@@ -130,11 +154,13 @@ def write_well(
     pixel_size_um: float,
     hours: Sequence[float] = (),
     name: str = "",
+    centres: Mapping[int, tuple[int, int]] | None = None,
 ) -> None:
     """Write one well as the OME-Zarr group `folder`, audit it and check it against the schema.
 
     `fields` gives (C, Y, X), or (T, C, Y, X) in a time-lapse with `hours` of its time points.
-    `name` is the well's, which `folder` does not carry while it is scratch.
+    `name` is the well's, which `folder` does not carry while it is scratch. `centres` are those of
+    fields that overlap, by number from 1: (row downwards, column) in pixels.
     """
     from ome_zarr_models.v05.image import ImageAttrs
     from ome_zarr_models.v05.well import WellAttrs
@@ -150,7 +176,14 @@ def write_well(
             audit(group[str(level)], f"{folder.name}, field {i + 1}, level {level}")
         image = {
             "version": VERSION,
-            "multiscales": multiscales(f"field {i + 1}", len(levels), pixel_size_um, axes, hours),
+            "multiscales": multiscales(
+                f"field {i + 1}",
+                len(levels),
+                pixel_size_um,
+                axes,
+                hours,
+                _corner(centres or {}, i + 1, pixels.shape, pixel_size_um),
+            ),
             "omero": {
                 "channels": [
                     _channel(pixels[..., c, :, :], channels[c], roles[c])
@@ -174,6 +207,16 @@ def write_well(
     }
     WellAttrs.model_validate(whole)
     well.attrs["ome"] = whole
+
+
+def _corner(
+    centres: Mapping[int, tuple[int, int]], number: int, shape: tuple[int, ...], px: float
+) -> tuple[float, float] | None:
+    """(y, x) in µm of the first pixel's corner of a field; None without a known centre."""
+    if number not in centres:
+        return None
+    y, x = (c - n / 2 for c, n in zip(centres[number], shape[-2:], strict=True))
+    return y * px, x * px
 
 
 def _digests(pixels: NDArray[np.generic]) -> list[str]:
@@ -206,18 +249,36 @@ def _compare(pixels: NDArray[np.generic], kept: Mapping[str, Any], place: list[A
         )
 
 
-def write_exposures(folder: Path, exposed_h: Mapping[tuple[int, int], float]) -> None:
-    """Note with a stored well when its planes were taken: (field, time point) ► hours."""
-    listed = [[field, frame, hours] for (field, frame), hours in sorted(exposed_h.items())]
-    zarr.open_group(folder, mode="a").attrs["motor_neuron"] = {"exposed_h": listed}
+def write_taken(
+    folder: Path,
+    exposed_h: Mapping[tuple[int, int], float],
+    planes: Mapping[tuple[int, int], tuple[int, ...]] | None = None,
+) -> None:
+    """Note with a stored well when its images were taken, and which planes of stacks they are.
+
+    (field, time point) ► hours, and ► number of the plane of each channel, where one was chosen.
+    """
+    noted: dict[str, Any] = {"exposed_h": [[*at, hours] for at, hours in sorted(exposed_h.items())]}
+    if planes:
+        noted["planes"] = [[*at, *numbers] for at, numbers in sorted(planes.items())]
+    zarr.open_group(folder, mode="a").attrs["motor_neuron"] = noted
 
 
 def read_exposures(folder: Path, well: Well) -> dict[tuple[int, int], float]:
-    """What `write_exposures` noted. Raises StoreError."""
+    """Hours that `write_taken` noted. Raises StoreError."""
     where = well_path(well)
     with damaged(StoreError, f"{folder.name}/{where}"):
         listed: Any = zarr.open_group(folder / where, mode="r").attrs["motor_neuron"]
         return {(int(f), int(t)): float(h) for f, t, h in listed["exposed_h"]}
+
+
+def read_planes(folder: Path, well: Well) -> dict[tuple[int, int], tuple[int, ...]]:
+    """Planes that `write_taken` noted; none where no plane was chosen. Raises StoreError."""
+    where = well_path(well)
+    with damaged(StoreError, f"{folder.name}/{where}"):
+        noted: Any = zarr.open_group(folder / where, mode="r").attrs["motor_neuron"]
+        listed = noted.get("planes", [])
+        return {(int(f), int(t)): tuple(int(z) for z in taken) for f, t, *taken in listed}
 
 
 def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
@@ -286,10 +347,58 @@ def finish_plate(folder: Path, name: str, fmt: PlateFormat) -> None:
     root.attrs["ome"] = plate
 
 
+def write_light(
+    folder: Path,
+    run: str,
+    channels: Sequence[str],
+    sources: Sequence[str],
+    profiles: NDArray[np.float32],
+) -> None:
+    """Keep the light that a run corrects a plate by, in the plate's group `illumination/RUN`.
+
+    Pixels stay as the camera saw them. Runs that share a plate may correct it by other profiles, so
+    each has its own.
+
+    Parameters
+    ----------
+    folder, run
+        The plate, and the id of the run.
+    channels, sources
+        Per channel its name, and what its profile comes from: instrument, estimated or none.
+    profiles
+        (C, Y, X) relative light over the whole field, each with mean 1, at any size.
+    """
+    root = zarr.open_group(folder, mode="a", zarr_format=3)
+    group = root.require_group(f"{_LIGHT}/{run[:12]}")
+    array = create_array(group, "profile", profiles.shape, profiles.dtype, "cyx", replace=True)
+    array[...] = profiles
+    group.attrs["motor_neuron"] = {"channels": list(channels), "sources": list(sources)}
+
+
+def read_light(folder: Path, run: str) -> tuple[tuple[str, ...], tuple[str, ...], Any]:
+    """Names of the channels, their sources and the profiles that `write_light` kept.
+
+    Raises StoreError where there are none.
+    """
+    where = f"{_LIGHT}/{run[:12]}"
+    with damaged(StoreError, f"{folder.name}/{where}"):
+        group = zarr.open_group(folder / where, mode="r")
+        noted: Any = group.attrs["motor_neuron"]
+        array: Any = group["profile"]
+        audit(array, where)
+        return tuple(noted["channels"]), tuple(noted["sources"]), np.asarray(array[...])
+
+
 def frame_count(folder: Path, well: Well, field: int) -> int:
     """Number of time points of a stored field; 1 for a fixed one."""
     array: Any = zarr.open_array(folder / well_path(well) / str(field - 1) / "0", mode="r")
     return int(array.shape[0]) if array.ndim == 4 else 1
+
+
+def field_shape(folder: Path, well: Well, field: int) -> tuple[int, int]:
+    """(Y, X) of a stored field in pixels."""
+    array: Any = zarr.open_array(folder / well_path(well) / str(field - 1) / "0", mode="r")
+    return int(array.shape[-2]), int(array.shape[-1])
 
 
 def read_field(

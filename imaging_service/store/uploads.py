@@ -14,7 +14,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ from imaging_service.schemas import UploadState
 
 # Of the disk, so that runs and the database go on beside uploads.
 _KEPT_FREE = 2**30
+# An upload of which nothing arrived for so long is not gone on with.
+ABANDONED_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class UploadStore:
             if sizes.setdefault(file.sha256, file.size) != file.size:
                 raise UploadRefused(f"{file.path}: two files of one digest differ in size")
         upload = manifest_id(name, files)
-        upload = manifest_id(name, files)
+        # Where space is asked for, what abandoned uploads hold is given back.
+        self.sweep(needed=sizes)
         here = self._committed(upload, name)
         absent = [n for d, n in sizes.items() if not here and not self.blob(d).is_file()]
         self.root.mkdir(parents=True, exist_ok=True)
@@ -91,7 +95,53 @@ class UploadStore:
             )
         if not self._manifest(upload).is_file():
             write_bytes(self._manifest(upload), _STORED.dump_json(StoredUpload(name, tuple(files))))
+        else:
+            # It is gone on with, so its age counts from now.
+            self._manifest(upload).touch()
         return upload
+
+    def sweep(self, now: float | None = None, needed: Iterable[str] = ()) -> int:
+        """Remove abandoned uploads with the blobs that no other upload needs; returns their bytes.
+
+        Abandoned is an upload that was not committed, and of which nothing was begun and nothing
+        arrived for ABANDONED_DAYS. An upload that goes on after that begins anew: its client is
+        told what is missing, and sends it.
+
+        Parameters
+        ----------
+        now
+            Seconds since 1970; the present if not given.
+        needed
+            Digests of blobs that stay whatever their age.
+        """
+        before = (time.time() if now is None else now) - ABANDONED_DAYS * 86_400
+        kept = set(needed)
+        for path in sorted(self.root.glob("manifests/*/*.json")):
+            stored = self._load(path.stem)
+            digests = {f.sha256 for f in stored.files}
+            if self._committed(path.stem, stored.name):
+                continue
+            places = (path, *(p for d in digests for p in (self.blob(d), self._part(d))))
+            if max(map(_changed, places)) > before:
+                kept |= digests
+                continue
+            # The manifest goes first: what is left of an upload that is not known is swept, too.
+            path.unlink(missing_ok=True)
+            self._done(path.stem).unlink(missing_ok=True)
+            self._forget(digests)
+        freed = 0
+        for path in (*self.root.glob("blobs/*/*"), *self.root.glob("parts/*/*")):
+            if path.name.partition(".")[0] not in kept and _changed(path) <= before:
+                freed += path.stat().st_size
+                path.unlink(missing_ok=True)
+        return freed
+
+    def _forget(self, digests: set[str]) -> None:
+        """Announced sizes of a manifest that is gone; other manifests that name them are read."""
+        with _LOCK:
+            _READ.get(self.root, set()).clear()
+            for digest in digests:
+                _SIZES.get(self.root, {}).pop(digest, None)
 
     def listed(self) -> list[UploadState]:
         """Uploads by name, with what has arrived of each."""
@@ -277,6 +327,14 @@ class UploadStore:
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise NotFound(f"{digest[:80]!r} is not a SHA-256")
         return self.root / kind / digest[:2] / f"{digest}{suffix}"
+
+
+def _changed(path: Path) -> float:
+    """When a file was last written, in seconds since 1970; 0 for one that is not there."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 class _Wrong(Exception):

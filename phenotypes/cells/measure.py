@@ -22,10 +22,11 @@ from phenotypes.cells.channel_shift import MOST_UM, channel_shift
 from phenotypes.cells.image_quality import channel_quality, clump_fraction, covered, debris_fraction
 from phenotypes.cells.morphology import perimeters, place, shapes
 from phenotypes.cells.neurites import NeuriteSettings, of_field, per_soma, trace
+from phenotypes.cells.ownership import owned_cells
 from phenotypes.cells.partial_volume import Mixture, mixture
 from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
-from segmentation.field import Image, Labels, Pixels, checked_field
+from segmentation.field import Image, Labels, Mask, Pixels, checked_field
 from segmentation.filters.background import background_level, noise_level
 from segmentation.filters.margins import levelled
 from segmentation.settings import STRICT, Positive, meaning
@@ -73,11 +74,16 @@ def measure(
     segmentation: Segmentation,
     settings: MeasureSettings | None = None,
     raw: Field | None = None,
+    owned: Mask | None = None,
 ) -> FieldMeasurement:
     """Measure one field.
 
     `raw` is the field before illumination was corrected; background, saturation and focus are read
     from it. Columns that the field's pixels are too coarse for are null, and `warnings` names them.
+
+    `owned` (Y, X) are the pixels that count for this field where fields of a well overlap (see
+    `phenotypes.cells.ownership`): the field's areas, counts and neurite lengths are those on these
+    pixels. The cell table has all cells, with those that belong to a neighbouring field.
 
     Raises
     ------
@@ -132,12 +138,17 @@ def measure(
     }
     row = _field_row(field, raw or field, segmentation, pixels, levels)
     columns_of = _cells(field, segmentation, pixels, settings, levels, warnings)
-    graph = _neurites(field, segmentation, settings, columns_of, row, warnings)
+    graph = _neurites(field, segmentation, settings, columns_of, row, warnings, owned)
     cells = (
         pl.DataFrame(columns_of)
         .filter(pl.Series(pixels.count[1:] > 0))
         .with_columns(pl.col(pl.Float64).fill_nan(None))
     )
+    if owned is not None:
+        row |= _owned(field, owned, cells, "nuclei" in segmentation.labels)
+        warnings.append(
+            f"overlap: {1 - owned.mean():.1%} of the field is counted in a neighbouring field"
+        )
     cells, coarse_cells = _gated(cells, "cell", field.pixel_size_um)
     fields, coarse_fields = _gated(pl.DataFrame([row]), "field", field.pixel_size_um)
     if coarse := sorted({*coarse_cells, *coarse_fields}):
@@ -306,6 +317,19 @@ def _field_row(
     return row
 
 
+def _owned(field: Field, owned: Mask, cells: pl.DataFrame, stained: bool) -> Row:
+    """Areas and counts of the part of a field that counts for it."""
+    inside = field.valid_area.inside
+    valid = owned if inside is None else owned & inside
+    row: Row = {
+        "area_mm2": float(owned.mean()) * field.area_um2 / 1e6,
+        "valid_area_mm2": float(valid.mean()) * field.area_um2 / 1e6,
+    }
+    if stained:
+        row["nuclei_count"] = int(owned_cells(cells, owned, field.pixel_size_um).sum())
+    return row
+
+
 def _neurites(
     field: Field,
     segmentation: Segmentation,
@@ -313,6 +337,7 @@ def _neurites(
     cells: dict[str, NDArray[np.generic]],
     row: Row,
     warnings: list[str],
+    owned: Mask | None,
 ) -> Labels | None:
     """Add the neurites' columns to both tables, and return the graph.
 
@@ -323,7 +348,7 @@ def _neurites(
         return None
     somas = segmentation.labels.get("somas")
     traced = trace(mask > 0, somas, field.pixel_size_um, settings)
-    row |= of_field(traced, mask > 0, field.pixel_size_um, settings)
+    row |= of_field(traced, mask > 0, field.pixel_size_um, settings, owned)
     row |= segmentation.figures
     graph = np.zeros(mask.shape, np.int32)
     graph[traced.graph.y, traced.graph.x] = np.where(traced.soma > 0, traced.soma, NO_SOMA)

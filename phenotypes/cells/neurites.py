@@ -313,27 +313,39 @@ def _sholl(traced: NeuriteGraph, somas: Labels, n: int, px: float) -> dict[str, 
 
 
 def of_field(
-    traced: NeuriteGraph, mask: Mask, pixel_size_um: float, settings: NeuriteSettings | None = None
+    traced: NeuriteGraph,
+    mask: Mask,
+    pixel_size_um: float,
+    settings: NeuriteSettings | None = None,
+    owned: Mask | None = None,
 ) -> dict[str, float | int | None]:
-    """Columns of the field table. Ratios without denominator are None."""
+    """Columns of the field table. Ratios without denominator are None.
+
+    Lengths, areas and counts are those on the pixels (Y, X) that are `owned`, all if not given:
+    what covers several pixels (branch point, bead, fragment) counts where its first one in reading
+    order lies. Shares and means describe the whole image.
+    """
     settings = settings or NeuriteSettings()
     graph, px = traced.graph, pixel_size_um
-    length = float(traced.length_px.sum()) * px
+    counts = np.ones(len(graph), bool) if owned is None else owned[graph.y, graph.x]
+    length_px = traced.length_px if owned is None else np.where(counts, traced.length_px, 0.0)
+    length = float(length_px.sum()) * px
+    area = mask if owned is None else mask & owned
     branches = graph.branches
     width, weight = _branch_widths(traced)
     straight = np.isfinite(branches.chord_px) & (
         branches.length_px * px >= settings.primary_ring_um
     )
-    tips = (graph.degree <= 1) & ~traced.root
+    tips = (graph.degree <= 1) & ~traced.root & counts
     row: dict[str, float | int | None] = {
         "neurite_length_um": length,
-        "neurite_area_um2": float(mask.sum()) * px**2,
-        "neurite_unattributed_um": float(traced.length_px[traced.soma == 0].sum()) * px,
+        "neurite_area_um2": float(area.sum()) * px**2,
+        "neurite_unattributed_um": float(length_px[traced.soma == 0].sum()) * px,
         "attribution_conflict_fraction": traced.conflict_fraction if length > 0 else None,
-        "neurite_branch_points": graph.branch_points(traced.radius_px)[1],
+        "neurite_branch_points": _branch_points(traced, counts),
         "neurite_tips": int(tips.sum()),
-        "neurite_beads": _beads(traced, px, settings),
-        "neurite_fragment_um2": _fragments(mask, px, settings),
+        "neurite_beads": _beads(traced, px, settings, counts),
+        "neurite_fragment_um2": _fragments(mask, px, settings, owned),
         "neurite_width_um": _weighted_median(width, weight) * px if len(width) else None,
     }
     if straight.any():
@@ -367,10 +379,18 @@ def _weighted_median(values: Real, weights: Real) -> float:
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
+def _branch_points(traced: NeuriteGraph, counts: Mask) -> int:
+    """Number of branch points of which the first pixel counts."""
+    points, _ = traced.graph.branch_points(traced.radius_px)
+    joints = np.flatnonzero(points >= 0)
+    first = joints[np.unique(points[joints], return_index=True)[1]]
+    return int(counts[first].sum())
+
+
+def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings, counts: Mask) -> int:
     """Number of short swellings: connected stretches that are wide for their branch.
 
-    Swellings at junctions and somas do not count.
+    Swellings at junctions and somas do not count, and none of which the first pixel does not.
     """
     graph = traced.graph
     if not len(graph):
@@ -397,21 +417,22 @@ def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings) -> int:
     at_junction[graph.first[link]] = at_junction[graph.second[link]] = True
     at_junction[junctions] = True
     bead[stretch[(at_junction | traced.root) & swollen]] = False
-    return int(bead.sum())
+    first = np.unique(stretch, return_index=True)[1]
+    return int((bead & counts[first]).sum())
 
 
-def _fragments(mask: Mask, px: float, settings: NeuriteSettings) -> float:
+def _fragments(mask: Mask, px: float, settings: NeuriteSettings, owned: Mask | None) -> float:
     """Area in µm² of small round pieces of the mask: remains of neurites that broke up."""
     count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     pixels = Pixels(pieces, count - 1)
     area = pixels.count[1:] * px**2
     around = perimeters(pieces, pixels) * px
     circularity = 4 * np.pi * area / np.maximum(around, 1e-9) ** 2
-    return float(
-        area[
-            (area < settings.fragment_area_um2) & (circularity >= settings.fragment_circularity)
-        ].sum()
-    )
+    fragment = (area < settings.fragment_area_um2) & (circularity >= settings.fragment_circularity)
+    if owned is not None:
+        labels, first = np.unique(pieces, return_index=True)
+        fragment &= owned.ravel()[first[labels > 0]]
+    return float(area[fragment].sum())
 
 
 def neurite_length_um(mask: Mask, pixel_size_um: float, min_branch_um: float = 5.0) -> float:

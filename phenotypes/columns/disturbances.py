@@ -92,7 +92,7 @@ GROUPS: tuple[Group, ...] = (
     Group("granules", ("cell.granule_count", "cell.granule_area_*", "cell.granule_largest_um2", "cell.granule_nuclear_count", "well.granule*"), share=0.1, within=0.05, accuracy=(0.1, 0.05)),
     Group("colocalisation", ("*.manders_*",), share=0.1, within=0.05),
     Group("rim", ("*.rim_*",), within=0.1),
-    Group("image", ("field.background_*", "field.saturated_*", "field.focus_*", "field.uneven_*", "field.debris_fraction", "field.outside_fraction", "field.clump_count", "*.nucleus_confidence", "field.engine_agreement", "field.exposed_h"), share=0.1, within=0.1),
+    Group("image", ("field.background_*", "field.saturated_*", "field.focus_*", "field.plane_*", "field.uneven_*", "field.debris_fraction", "field.outside_fraction", "field.clump_count", "*.nucleus_confidence", "field.engine_agreement", "field.exposed_h"), share=0.1, within=0.1),
     Group("tracked", _every("well", "n_tracked", "lost_fraction"), share=0.05, within=0.05, assays=("film",)),
     Group("deaths", ("well.n_deaths",), share=0.1, within=0.5, accuracy=(0.2, 0.5), assays=("film",)),
     Group("survival", ("well.survival_end",), within=0.1, accuracy=(0, 0.1), assays=("film",)),

@@ -2,7 +2,8 @@
 
 The `.mlf` has one record per image, and an `ERR` record where the instrument took none; the
 `.mrf` has the plate, the pixel size per channel and how many fields, planes and time points were
-asked for; the `.mes` the channels' light and filters and the wells; the `.wpi` the plate's name.
+asked for, and which white image (`SC_…`) shows a channel's light; the `.mes` the channels' light
+and filters and the wells; the `.wpi` the plate's name.
 Lengths are in µm, rows and columns count from 1, and y points up.
 """
 
@@ -17,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
-from imaging_service.ingest.formats.overlaps import overlaps
 from imaging_service.ingest.formats.vendor_xml import attributes, elements
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
 from imaging_service.ingest.images.tiff_image import read_tiff, survey
 from imaging_service.ingest.images.tiff_words import seconds_of
+from imaging_service.ingest.optics.overlaps import field_shape, overlaps
+from imaging_service.ingest.optics.shading import ShadingImage, shading_profiles
 from imaging_service.ingest.pixel_size import SizeStatement, decide, number_of
 from imaging_service.ingest.plan import Announced, ImageRef, Limits, PlatePlan
 from imaging_service.ingest.plate_size import plate_of
@@ -60,6 +62,18 @@ class CellVoyagerReader:
         used = {i.channel for i in (*images, *missing)} - {""}
         headers = survey(root, (i.path for i in images), limits, words=False)
         broken, odd = odd_pixels(images, headers)
+        shape = field_shape(images, headers)
+        light, unread = shading_profiles(
+            files,
+            place.rpartition("/")[0],
+            {
+                detail.channels[ch]: image
+                for ch, image in detail.shading.items()
+                if detail.channels[ch] in used
+            },
+            shape,
+            limits,
+        )
         size = decide(s for name, s in detail.sizes.items() if detail.channels[name] in used)
         return PlatePlan(
             self.name,
@@ -83,10 +97,13 @@ class CellVoyagerReader:
             findings=(
                 *size.findings,
                 *odd,
-                *overlaps(images, headers, size.um),
+                *overlaps(images, shape, size.um),
+                *unread,
                 *files.junk_finding(),
             ),
             broken=broken,
+            flat_fields=light,
+            field_px=shape,
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
@@ -113,6 +130,7 @@ class _Detail:
     channels: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, SizeStatement] = field(default_factory=dict)
     wells: list[Well] = field(default_factory=list)
+    shading: dict[str, ShadingImage] = field(default_factory=dict)
 
 
 _COUNTS = ("FieldCount", "ZCount", "TimePointCount")
@@ -158,6 +176,10 @@ def _read_detail(detail: _Detail, path: Path, place: str, limits: Limits) -> Non
                     number_of(values.get(key), f"{path}: channel {ch}: {key}")
                     for key in ("HorizontalPixelDimension", "VerticalPixelDimension")
                 )
+                if values.get("ShadingCorrectionSource"):
+                    detail.shading[ch] = ShadingImage(
+                        values["ShadingCorrectionSource"], values.get("CameraNumber", "")
+                    )
                 detail.sizes[ch] = SizeStatement(
                     width, height, "CellVoyager measurement detail", f"{place}, channel {ch}"
                 )

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
-from imaging_service.ingest.flat_field import read_flat_field
-from imaging_service.ingest.formats.overlaps import overlaps
 from imaging_service.ingest.formats.vendor_xml import attributes, children, elements
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
 from imaging_service.ingest.images.tiff_image import read_tiff, survey
 from imaging_service.ingest.images.tiff_words import seconds_of
+from imaging_service.ingest.optics.flat_field import read_flat_field
+from imaging_service.ingest.optics.overlaps import field_shape, overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide, number_of
 from imaging_service.ingest.plan import (
     Announced,
@@ -77,6 +77,7 @@ class HarmonyReader:
         images, missing = _images(index, names, root / place, place, files, fmt)
         headers = survey(root, (i.path for i in images), limits, words=False)
         broken, odd = odd_pixels(images, headers)
+        shape = field_shape(images, headers)
         size = decide(_sizes(index, root / place, place))
         light, unread = _flat_fields(index, names)
         every = (*images, *missing)
@@ -102,12 +103,13 @@ class HarmonyReader:
             findings=(
                 *size.findings,
                 *odd,
-                *overlaps(images, headers, size.um),
+                *overlaps(images, shape, size.um),
                 *unread,
                 *files.junk_finding(),
             ),
             broken=broken,
             flat_fields=light,
+            field_px=shape,
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ScanError, damaged
-from imaging_service.ingest.formats.mosaic import covered_by
+from imaging_service.ingest.optics.mosaic import covered_by
+from imaging_service.ingest.optics.overlaps import overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide
 from imaging_service.ingest.plan import (
     Announced,
@@ -72,6 +73,7 @@ class OmeZarrReader:
         channels: tuple[str, ...] = ()
         sizes: list[SizeStatement] = []
         axes_h: set[tuple[float, ...] | None] = set()
+        shape_px = (0, 0)
         for well, number, where in fields:
             if where.count("/") < 2 or not (root / where).is_dir():
                 missing.append(ImageRef(well, number, 1, "", 1, where))
@@ -94,6 +96,7 @@ class OmeZarrReader:
                     f" other wells, {', '.join(channels)}"
                 )
             channels = image.channels
+            shape_px = max(shape_px, (shape[-2], shape[-1]))
             if image.pixel_um is not None:
                 x, y = image.pixel_um
                 sizes.append(SizeStatement(x, y, "OME-Zarr scale", where, well=well))
@@ -111,6 +114,7 @@ class OmeZarrReader:
                         z + 1,
                         f"{where}/{image.path}",
                         tuple(index),
+                        position_um=image.centre_um,
                     )
                 )
         size, hours = decide(sizes), _common_hours(axes_h, notes)
@@ -134,12 +138,14 @@ class OmeZarrReader:
             ),
             findings=(
                 *size.findings,
+                *overlaps(images, shape_px, size.um),
                 *(
                     ScanFinding(FindingKind.LOST, f"well {i.well}: {i.reason}", (i.well,))
                     for i in broken
                 ),
             ),
             broken=tuple(broken),
+            field_px=shape_px,
         )
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
@@ -208,6 +214,7 @@ def _wells(
         except ValueError as error:
             raise ScanError(f"{root}: well path {path!r} is not ROW/COLUMN") from error
         listed.append((well, path, _fields(group, well, path, notes)))
+    notes += _contradictions(plate, [(well, path) for well, path, _ in listed])
     names = _acquisitions(plate, {a for _, _, fields in listed for a, _ in fields})
     chosen: int | None = None
     if len(names) > 1 or wanted:
@@ -217,6 +224,39 @@ def _wells(
         (well, path, [name for a, name in fields if chosen in (None, a)])
         for well, path, fields in listed
     ]
+
+
+def _contradictions(plate: dict[str, Any], wells: list[tuple[Well, str]]) -> list[str]:
+    """What the plate's lists say otherwise than the paths of its wells, by which wells are read."""
+    notes = []
+    listed = plate.get("wells", [])
+    entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+    for axis, part in (("row", 0), ("column", 1)):
+        named = plate.get(f"{axis}s")
+        names = [
+            str(n.get("name")) if isinstance(n, dict) else ""
+            for n in (named if isinstance(named, list) else [])
+        ]
+        if len(set(names)) < len(names):
+            notes.append(f"the plate lists {axis}s of one name twice: paths of wells count")
+        indices = [entry.get(f"{axis}Index") for entry in entries]
+        other = [
+            well
+            for (well, path), index in zip(wells, indices, strict=True)
+            if names
+            and index is not None
+            and not (
+                isinstance(index, int)
+                and index in range(len(names))
+                and names[index] == path.split("/")[part]
+            )
+        ]
+        if other:
+            notes.append(
+                f"by its {axis}Index {', '.join(map(str, other[:5]))} would be another well: the"
+                " path counts"
+            )
+    return notes
 
 
 def _fields(group: Any, well: Well, path: str, notes: list[str]) -> list[tuple[int, str]]:
@@ -261,7 +301,11 @@ def _format(plate: dict[str, Any], wells: Iterable[Well]) -> PlateFormat | None:
 
 @dataclass(frozen=True)
 class _Image:
-    """What a field's metadata say; `pixel_um` is (x, y), None where no scale or unit is given."""
+    """What a field's metadata say.
+
+    `pixel_um` is (x, y), None where no scale or unit is given, and `centre_um` where the field's
+    centre lies (x, y upwards), None without a translation.
+    """
 
     axes: list[str]
     path: str
@@ -269,6 +313,7 @@ class _Image:
     pixel_um: tuple[float, float] | None
     shape: tuple[int, ...]
     hours: tuple[float, ...] | None
+    centre_um: tuple[float, float] | None = None
 
 
 def _image_metadata(group: Any, where: str, root: Path) -> _Image:
@@ -284,10 +329,13 @@ def _image_metadata(group: Any, where: str, root: Path) -> _Image:
         if "coordinateTransformations" in multiscale:
             whole = _scale(multiscale, len(axes)) or [1.0] * len(axes)
             scale = scale and [a * b for a, b in zip(scale, whole, strict=True)]
+        corner = _corner(dataset, multiscale, len(axes))
     except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
         raise ScanError(
             f"{root}/{where}: the image metadata are incomplete ({type(error).__name__}: {error})"
         ) from error
+    if len(set(axes)) < len(axes):
+        raise ScanError(f"{root}/{where}: axes {', '.join(axes)} have one of them twice")
     if axes[-2:] != ["y", "x"]:
         raise ScanError(f"{root}/{where}: axes {', '.join(axes)} do not end in y, x")
     shape = tuple(array.shape)
@@ -306,7 +354,39 @@ def _image_metadata(group: Any, where: str, root: Path) -> _Image:
         of_time = axes.index("t")
         step = 1.0 if scale is None else scale[of_time]
         hours = _hours(everything, shape[of_time], step, units[of_time])
-    return _Image(axes, path, _channel_names(attributes, count), pixel, shape, hours)
+    centre = None
+    if corner is not None and pixel is not None and of_x is not None and of_y is not None:
+        centre = (
+            corner[1] * of_x + pixel[0] * shape[-1] / 2,
+            -(corner[0] * of_y + pixel[1] * shape[-2] / 2),
+        )
+    return _Image(axes, path, _channel_names(attributes, count), pixel, shape, hours, centre)
+
+
+def _corner(
+    dataset: dict[str, Any], multiscale: dict[str, Any], dimensions: int
+) -> tuple[float, float] | None:
+    """(y, x) of a field's first pixel in its well, in the units of the axes; None where unsaid.
+
+    The multiscale's own scale and translation come after the dataset's. Raises ValueError.
+    """
+    place: tuple[float, float] | None = None
+    for holder in (dataset, multiscale):
+        for step in holder.get("coordinateTransformations", ()):
+            if step["type"] not in ("scale", "translation"):
+                continue
+            values = step[step["type"]]
+            if not isinstance(values, list) or len(values) != dimensions:
+                raise ValueError(f"{step['type']} {values!r:.80} has not one number per axis")
+            y, x = (float(v) for v in values[-2:])
+            if step["type"] == "translation":
+                if not (math.isfinite(y) and math.isfinite(x)):
+                    raise ValueError(f"translation {values!r:.80} is not finite")
+                before = place or (0.0, 0.0)
+                place = (before[0] + y, before[1] + x)
+            elif place is not None:
+                place = (place[0] * y, place[1] * x)
+    return place
 
 
 def _channel_names(attributes: dict[str, Any], count: int) -> tuple[str, ...]:
@@ -346,9 +426,12 @@ def _common_hours(axes: set[tuple[float, ...] | None], notes: list[str]) -> dict
 
 def _scale(holder: dict[str, Any], dimensions: int) -> list[float] | None:
     """The scale of a dataset or multiscale; None where none is given. Raises ValueError."""
+    kinds = [t["type"] for t in holder["coordinateTransformations"]]
     given = [t["scale"] for t in holder["coordinateTransformations"] if t["type"] == "scale"]
     if not given:
         return None
+    if len(given) > 1 or kinds[0] != "scale":
+        raise ValueError(f"transformations {', '.join(map(str, kinds))} are not one scale first")
     if not isinstance(given[0], list) or len(given[0]) != dimensions:
         raise ValueError(f"scale {given[0]!r:.80} has not one number per axis")
     return [float(v) for v in given[0]]

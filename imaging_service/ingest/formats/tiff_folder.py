@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError
-from imaging_service.ingest.formats import cellvoyager, harmony
+from imaging_service.ingest.formats import cellvoyager, harmony, jdce
 from imaging_service.ingest.formats.incell import read_xdce
 from imaging_service.ingest.formats.metaxpress import Acquired, read_htd
-from imaging_service.ingest.formats.overlaps import overlaps
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
 from imaging_service.ingest.images.stacks import (
@@ -40,6 +40,7 @@ from imaging_service.ingest.names import (
     parse_names,
     time_points,
 )
+from imaging_service.ingest.optics.overlaps import field_shape, overlaps
 from imaging_service.ingest.pixel_size import PixelSize, Trust, decide
 from imaging_service.ingest.plan import (
     FindingKind,
@@ -53,7 +54,11 @@ from imaging_service.protocol import Acquisition
 from plate_maps.wells import is_whole_number
 
 # Names of indices by which other readers know the very images that these names only hint at.
-INDICES = {"harmony": harmony.NAMES, "cellvoyager": (cellvoyager.INDEX,)}
+INDICES = {
+    "harmony": harmony.NAMES,
+    "cellvoyager": (cellvoyager.INDEX,),
+    "jdce": (jdce.INDEX,),
+}
 # Numbers of channels up to which those between are announced; above, they are wavelengths.
 _MOST_NUMBERED = 32
 
@@ -100,6 +105,7 @@ class TiffFolderReader:
         waves = waves or _pages_channels(headers)
         size = _pixel_size(stacked, headers, named, acquired)
         broken, odd = odd_pixels(stacked.images, headers)
+        shape = field_shape(stacked.images, headers)
         plan = PlatePlan(
             self.name,
             measurement or root.name,
@@ -114,12 +120,13 @@ class TiffFolderReader:
                 *stacked.findings,
                 *copies_in_time(root, stacked.images, headers),
                 *odd,
-                *overlaps(stacked.images, headers, size.um),
+                *overlaps(stacked.images, shape, size.um),
                 *_strays(named),
                 *files.junk_finding(),
             ),
             projections=stacked.projections,
             broken=broken,
+            field_px=shape,
         )
         return plan if acquired is None else _announced(plan, acquired)
 
@@ -152,7 +159,11 @@ def _refuse_beside_an_index(files: ScanFiles) -> None:
     above = files.root.resolve().parent
     for reader, names in INDICES.items():
         inside = [str(files.root / p) for p in files.named(*names)]
-        outside = [str(p) for p in sorted(above.glob("*")) if p.name.lower() in names]
+        outside = [
+            str(p)
+            for p in sorted(above.glob("*"))
+            if any(fnmatch(p.name.lower(), name) for name in names)
+        ]
         for index in (*inside, *outside):
             if reader == "harmony" and not harmony.is_index(Path(index)):
                 continue

@@ -19,8 +19,8 @@ from imaging_service.ingest.pixel_size import SizeStatement, Trust
 
 # Far above any plane's own metadata; a longer description is not read.
 _MOST_CHARACTERS = 10_000_000
-_IN_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_IN_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}
+IN_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0, "h": 3600.0, "d": 86400.0}
+IN_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
 def _metadata(tiff: Any) -> Element | None:
@@ -36,6 +36,14 @@ def _metadata(tiff: Any) -> Element | None:
     except (ParseError, DefusedXmlException, ValueError):
         return None
     return root
+
+
+def description_of(path: Path) -> Element | None:
+    """The XML in a TIFF's description; None for any other text. Raises what the library does."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        return _metadata(tiff)
 
 
 def _metamorph(metadata: Element) -> dict[str, str]:
@@ -65,7 +73,7 @@ def _by_ome(metadata: Element, name: str) -> tuple[float | None, bool]:
         return None, False
     after = None
     if plane is not None and (text := plane.get("DeltaT")):
-        after = float(text) * _IN_SECONDS[plane.get("DeltaTUnit", "s")]
+        after = float(text) * IN_SECONDS[plane.get("DeltaTUnit", "s")]
     date = image.findtext("{*}AcquisitionDate")
     if date is None:
         return (after if after else None), False
@@ -148,8 +156,8 @@ def _size_by_ome(metadata: Element, name: str, path: str) -> SizeStatement | Non
     if pixels is None:
         return None
     x, y = pixels.get("PhysicalSizeX", ""), pixels.get("PhysicalSizeY")
-    of_x = _IN_UM.get(pixels.get("PhysicalSizeXUnit", "µm"))
-    of_y = _IN_UM.get(pixels.get("PhysicalSizeYUnit", "µm"))
+    of_x = IN_UM.get(pixels.get("PhysicalSizeXUnit", "µm"))
+    of_y = IN_UM.get(pixels.get("PhysicalSizeYUnit", "µm"))
     if of_x is None or of_y is None:
         return None
     width = _number(x) * of_x
@@ -162,9 +170,9 @@ def _size_by_metamorph(metadata: Element, path: str) -> SizeStatement | None:
     settings = _metamorph(metadata)
     units = settings.get("spatial-calibration-units", "")
     calibrated = settings.get("spatial-calibration-state", "on") != "off"
-    if not calibrated or not (units in _IN_UM or units.startswith("micron")):
+    if not calibrated or not (units in IN_UM or units.startswith("micron")):
         return None
-    factor = _IN_UM.get(units, 1.0)
+    factor = IN_UM.get(units, 1.0)
     x = _number(settings.get("spatial-calibration-x", "")) * factor
     y = settings.get("spatial-calibration-y")
     return SizeStatement(
@@ -178,7 +186,7 @@ def _size_by_imagej(tiff: Any, path: str) -> SizeStatement | None:
     per_unit = _resolution(tiff)
     if not text.startswith("ImageJ=") or unit is None or per_unit is None:
         return None
-    factor = _IN_UM.get(unit[1], 1.0)
+    factor = IN_UM.get(unit[1], 1.0)
     return SizeStatement(
         factor / per_unit[0], factor / per_unit[1], "ImageJ calibration", path, Trust.FILE
     )

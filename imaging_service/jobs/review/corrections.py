@@ -26,6 +26,7 @@ from imaging_service.errors import NotFound, StoreError
 from imaging_service.files import only_one, write_bytes
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.films.film import follow_again
+from imaging_service.jobs.ownership import Ownership, ownership
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
 from imaging_service.jobs.scan import camera_field
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate
@@ -37,6 +38,7 @@ from imaging_service.store import plates
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import read_table, write_table
 from phenotypes.cells.measure import measure, with_well
+from phenotypes.columns.dictionary import INTENSITY_ROLES
 from phenotypes.columns.statuses import WellStatus
 from phenotypes.films.views import VIEW
 from phenotypes.plates.responses import lines_to_fit, respond
@@ -99,9 +101,10 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
     for well, number in log.corrected():
         is_field = (pl.col("well") == well) & (pl.col("field") == number)
         field_cells, field_rows = cells.filter(is_field), fields.filter(is_field)
+        owner = ownership(load(WellTask, folder.task(well)))
         for frame in log.corrected_frames(well, number):
             new_cells, new_fields = _measured(
-                folder, log, record, calibration, (well, number, frame)
+                folder, log, record, calibration, (well, number, frame), owner
             )
             other_frames = pl.col("frame") != frame
             field_cells = pl.concat([field_cells.filter(other_frames), new_cells]).sort(
@@ -109,6 +112,7 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
             )
             # When and where the frame was imaged is the scan's, not the measurement's.
             placed = ["exposed_h", "time_h", "usable", *VIEW, "registration_quality"]
+            placed += [f"plane_{role}" for role in INTENSITY_ROLES]
             kept = field_rows.filter(~other_frames).select(placed)
             row = new_fields.with_columns(kept[name].alias(name) for name in placed)
             field_rows = pl.concat([field_rows.filter(other_frames), row]).sort(
@@ -117,6 +121,7 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
             measured.append((well, number, frame))
         if record.inputs.protocol.survival is not None:
             field_cells = follow_again(load(WellTask, folder.task(well)), field_cells, field_rows)
+        field_cells = owner.kept(field_cells, field_rows)
         cells, fields = (
             pl.concat([cells.filter(~is_field), field_cells]),
             pl.concat([fields.filter(~is_field), field_rows]),
@@ -219,6 +224,7 @@ def _measured(
     record: RunRecord,
     calibration: Calibration,
     place: tuple[str, int, int],
+    owner: Ownership,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Cell and field tables of a corrected time point of a field.
 
@@ -245,7 +251,7 @@ def _measured(
     if NEURITES in labels and np.array_equal(labels[NEURITES], engine_s[NEURITES]):
         segmentation = replace(segmentation, figures=_figures(folder, place))
     measured = with_well(
-        measure(field, segmentation, protocol.measurement, raw),
+        measure(field, segmentation, protocol.measurement, raw, owner.of(number, field.shape)),
         name,
         number,
         frame,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cv2 import GaussianBlur
 
 from imaging_service.errors import ImageError
 from imaging_service.ingest.plan import ImageRef
 from imaging_service.jobs import scan
-from imaging_service.jobs.scan import camera_field, exposed_h, read_planes
+from imaging_service.jobs.scan import camera_field, exposed_h, read_stack
 from imaging_service.protocol import parse_protocol
 from plate_maps import Well
+from segmentation.phantoms.render import Culture, Optics, render
 from tests import drawn
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
 from tests.messages import says
@@ -26,9 +28,11 @@ def test_planes_are_projected_by_their_maximum_channel_by_channel(tmp_path):
             (1, 1, "2", 2): plane(3, 3),
         },
     )
-    pixels = read_planes(task, 1, 1)
+    stack = read_stack(task, 1, 1)
+    pixels = stack.pixels
     assert pixels.tolist() == [[[5, 9]], [[7, 8]]]
     assert pixels.dtype == np.uint16
+    assert stack.planes == ()
 
 
 def test_each_time_point_and_field_is_its_own(tmp_path):
@@ -36,8 +40,8 @@ def test_each_time_point_and_field_is_its_own(tmp_path):
         (f, t, c, 1): plane(100 * f + 10 * t + int(c)) for f in (1, 3) for t in (1, 2) for c in "12"
     }
     task = stack_task(tmp_path, planes, more=SURVIVAL, times=(1, 2))
-    assert read_planes(task, 3, 2).ravel().tolist() == [321, 322]
-    assert read_planes(task, 1, 2).ravel().tolist() == [121, 122]
+    assert read_stack(task, 3, 2).pixels.ravel().tolist() == [321, 322]
+    assert read_stack(task, 1, 2).pixels.ravel().tolist() == [121, 122]
 
 
 def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
@@ -46,10 +50,10 @@ def test_a_plane_that_other_fields_have_must_be_there(tmp_path):
     with pytest.raises(
         ImageError, match=says("scan.planes_missing", well="B02", field=2, channel=2, there=1, of=2)
     ):
-        read_planes(stack_task(tmp_path, lost), 2, 1)
+        read_stack(stack_task(tmp_path, lost), 2, 1)
     without = {k: v for k, v in whole.items() if k[:3] != (2, 1, "2")}
     with pytest.raises(ImageError, match=says("scan.image_missing")):
-        read_planes(stack_task(tmp_path, without), 2, 1)
+        read_stack(stack_task(tmp_path, without), 2, 1)
 
 
 def test_an_image_that_the_index_names_and_the_folder_lacks_is_missing(tmp_path):
@@ -58,7 +62,7 @@ def test_an_image_that_the_index_names_and_the_folder_lacks_is_missing(tmp_path)
         tmp_path, {(1, 1, "1", 1): plane(1), (1, 1, "2", 1): plane(2)}, missing=absent
     )
     with pytest.raises(ImageError, match=says("scan.file_missing")):
-        read_planes(task, 1, 1)
+        read_stack(task, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,7 @@ def test_an_image_that_the_index_names_and_the_folder_lacks_is_missing(tmp_path)
 )
 def test_channels_of_one_size_and_of_camera_types(tmp_path, second, sentence):
     with pytest.raises(ImageError, match=sentence):
-        read_planes(
+        read_stack(
             stack_task(
                 tmp_path, {(1, 1, "1", 1): plane(1, 2).astype(second.dtype), (1, 1, "2", 1): second}
             ),
@@ -81,7 +85,7 @@ def test_channels_of_one_size_and_of_camera_types(tmp_path, second, sentence):
 
 def test_float_pixels_are_read_as_float32(tmp_path):
     planes = {(1, 1, c, 1): np.array([[0.25, 2]], np.float64) for c in "12"}
-    pixels = read_planes(stack_task(tmp_path, planes), 1, 1)
+    pixels = read_stack(stack_task(tmp_path, planes), 1, 1).pixels
     assert (pixels.dtype, pixels[1].tolist()) == (np.float32, [[0.25, 2.0]])
 
 
@@ -114,3 +118,48 @@ def test_a_clump_is_left_out_of_a_field_and_not_of_a_film():
     cut = drawn.outside_dark(shot, inside, 0)
     film_area = camera_field(cut.pixels, cut.roles, 0.65, film).valid_area
     assert film_area.outside == pytest.approx(0.15, abs=0.01)
+
+
+BEST = {"acquisition": {"z_projection": "best_focus"}}
+
+
+@pytest.fixture(scope="module")
+def planes_in_and_out_of_focus():
+    """Channel ► planes 1 to 4 of one field: "1" is sharp in plane 2, "2" in plane 4."""
+    drawing = render(Culture(neurons_per_mm2=600), Optics(shape=(128, 128)), 5).field
+    rng = np.random.default_rng(5)
+
+    def seen(role, blur):
+        image = (
+            drawing.channel(role) if not blur else GaussianBlur(drawing.channel(role), (0, 0), blur)
+        )
+        return np.clip(image + rng.normal(0, 3, image.shape), 0, 65535).astype(np.uint16)
+
+    return {
+        "1": [seen("dna", blur) for blur in (3.0, 0.0, 2.0, 5.0)],
+        "2": [seen("neurite", blur) for blur in (6.0, 4.0, 2.0, 0.0)],
+    }
+
+
+def stacked(planes):
+    return {(1, 1, c, z): p for c, listed in planes.items() for z, p in enumerate(listed, 1)}
+
+
+def test_best_focus_is_chosen_for_each_channel(tmp_path, planes_in_and_out_of_focus):
+    planes = planes_in_and_out_of_focus
+    stack = read_stack(stack_task(tmp_path, stacked(planes), more=BEST), 1, 1)
+    assert stack.planes == (2, 4)
+    assert (stack.pixels == np.stack([planes["1"][1], planes["2"][3]])).all()
+
+
+def test_of_equally_sharp_planes_the_first_is_taken(tmp_path, planes_in_and_out_of_focus):
+    sharp, blurred = (planes_in_and_out_of_focus["1"][z] for z in (1, 0))
+    planes = {"1": [blurred, sharp, sharp, blurred], "2": [sharp] * 4}
+    assert read_stack(stack_task(tmp_path, stacked(planes), more=BEST), 1, 1).planes == (2, 1)
+
+
+def test_without_any_structure_the_middle_plane_is_taken(tmp_path):
+    rng = np.random.default_rng(1)
+    noise = [rng.normal(200, 5, (64, 64)).astype(np.uint16) for _ in range(4)]
+    task = stack_task(tmp_path, stacked({"1": noise, "2": noise}), more=BEST)
+    assert read_stack(task, 1, 1).planes == (2, 2)

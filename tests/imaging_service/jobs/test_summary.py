@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
+import zarr
+from ome_zarr_models.v05.hcs import HCSAttrs
 
-from imaging_service.jobs.records import RunFolder, RunRecord, load
+from imaging_service.jobs import summary
+from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate, write_queue
 from imaging_service.protocol import parse_protocol
+from imaging_service.store import plates
 from phenotypes.columns.dictionary import columns
+from segmentation.filters.background import Illumination
 from tests.imaging_service.conftest import PROTOCOL
 
 
@@ -139,3 +145,24 @@ def test_the_queue_has_every_field_and_the_most_urgent_first(small_run, own_run)
     assert (
         pl.read_csv(own_run / "review" / "queue.csv")["well"].to_list() == again["well"].to_list()
     )
+
+
+def test_the_light_that_corrects_a_plate_is_kept_with_it(own_run):
+    folder = RunFolder(own_run)
+    record = replace(load(RunRecord, folder.record), plate=own_run / "plate.zarr")
+    calibration = load(Calibration, folder.calibration)
+    summary._keep_light(record, calibration)  # six fields gave no profile
+    assert not (record.plate / "illumination").exists()
+    bowl = (0.0, 0.0, 0.0, -0.4, 0.0, -0.4)
+    flat = (0.0,) * 6
+    light = Illumination((bowl, flat, flat), (True, False, False), ("", "even", "even"))
+    found = replace(calibration, illumination=light, light_sources=("estimated", "none", "none"))
+    summary._keep_light(record, found)
+    channels, sources, profiles = plates.read_light(record.plate, record.run_id)
+    assert (channels, sources) == (record.channels, ("estimated", "none", "none"))
+    assert profiles.shape == (3, 64, 64)
+    whole = light.profile(0, (160, 160))
+    assert profiles[0, 32, 32] == pytest.approx(whole[80, 80], rel=0.01)
+    assert profiles[0, 0, 0] == pytest.approx(whole[1, 1], rel=0.02)
+    assert (profiles[1:] == 1).all()
+    HCSAttrs.model_validate(zarr.open_group(record.plate, mode="r").attrs["ome"])

@@ -38,6 +38,23 @@ def test_each_time_point_and_field_is_stored_apart(tmp_path):
     assert convert_well(replace(task, plan=replace(task.plan, root=tmp_path / "away"))) == 2
 
 
+def test_the_planes_in_best_focus_are_noted_with_the_stored_well(tmp_path):
+    planes = {
+        (f, 1, c, z): plane(*range(z, z + 40)) for f in (1, 3) for c in "12" for z in (1, 2, 3)
+    }
+    task = stack_task(tmp_path, planes, more={"acquisition": {"z_projection": "best_focus"}})
+    assert convert_well(task) == 2
+    # Lines of pixels have no spectrum: the middle plane of each channel.
+    assert plates.read_planes(task.plate, Well(2, 2)) == {(1, 1): (2, 2), (2, 1): (2, 2)}
+    fields = pl.DataFrame({"field": [1, 2, 3], "frame": [1, 1, 1]})
+    table = module._with_planes(task, fields)
+    assert table.select("plane_dna", "plane_neurite").rows() == [(2, 2), (2, 2), (None, None)]
+    by_maximum = stack_task(tmp_path, planes)
+    by_maximum = replace(by_maximum, plate=tmp_path / "maximum.zarr")
+    convert_well(by_maximum)
+    assert plates.read_planes(by_maximum.plate, Well(2, 2)) == {}
+
+
 def test_a_lost_field_is_not_stored_and_one_that_cannot_be_read_fails_the_well(tmp_path):
     planes = {(f, 1, c, 1): plane(10 * f + int(c)) for f in (1, 3) for c in "12"}
     lost = ImageRef(Well(2, 2), 2, 1, "", 1, "p.mlf", reason="AF Error")
@@ -185,17 +202,17 @@ def test_a_cancelled_run_s_well_ends_before_its_next_field(uncalibrated, monkeyp
     def cancel_after_one(task, number, time):
         read.append(number)
         folder.cancelled.touch()
-        return read_planes(task, number, time)
+        return read_stack(task, number, time)
 
-    read_planes = well.read_planes
-    monkeypatch.setattr(well, "read_planes", cancel_after_one)
+    read_stack = well.read_stack
+    monkeypatch.setattr(well, "read_stack", cancel_after_one)
     with pytest.raises(Cancelled):
         well.process_well(folder.root, "B02")
     assert read == [1]
     assert not folder.outcome("B02").exists()
     assert not list(folder.root.rglob(".staged-*"))
     folder.cancelled.unlink()
-    monkeypatch.setattr(well, "read_planes", read_planes)
+    monkeypatch.setattr(well, "read_stack", read_stack)
     assert well.process_well(folder.root, "B02").status == "done"
 
 

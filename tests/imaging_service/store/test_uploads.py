@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ from imaging_service.errors import (
 from imaging_service.files import locked
 from imaging_service.manifest import ManifestFile
 from imaging_service.store import uploads as module
-from imaging_service.store.uploads import UploadStore
+from imaging_service.store.uploads import ABANDONED_DAYS, UploadStore
 from tests.messages import says
 
 ONE, TWO = b"first image", b"the second image"
@@ -232,3 +233,57 @@ def test_a_file_system_without_links_gets_copies(store, monkeypatch):
 
     monkeypatch.setattr(os, "link", no_links)
     assert (store.commit(upload) / "b/3.tif").read_bytes() == ONE
+
+
+DAY = 86_400.0
+
+
+def aged(store, days):
+    """Everything that lies in the store, as if it had been written so many days ago."""
+    for path in store.root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (0, time.time() - days * DAY))
+
+
+def test_an_abandoned_upload_is_swept_with_the_blobs_that_no_other_one_needs(store):
+    three = b"of both uploads"
+    old = store.begin("old", [*FILES, entry("c.tif", three)])
+    send(store, ONE)
+    send(store, three)
+    with pytest.raises(UploadIncomplete):
+        send(store, TWO, cut=6)
+    aged(store, ABANDONED_DAYS + 1)
+    young = store.begin("young", [entry("c.tif", three)])  # begin sweeps
+    assert [state.name for state in store.listed()] == ["young"]
+    with pytest.raises(NotFound, match=says("upload.unknown")):
+        store.missing(old)
+    assert not store.blob(sha256(ONE)).exists()
+    assert not [p for p in (store.root / "parts").rglob("*") if p.is_file()]
+    assert store.missing(young) == []
+    with pytest.raises(NotFound, match=says("upload.no_blob")):
+        send(store, TWO)
+    # Its client begins again, and sends what is missing.
+    assert store.begin("old", [*FILES, entry("c.tif", three)]) == old
+    assert store.missing(old) == [sha256(ONE), sha256(TWO)]
+
+
+def test_what_still_arrives_or_was_committed_is_not_swept(store):
+    upload = store.begin("plate", FILES)
+    send(store, ONE)
+    aged(store, ABANDONED_DAYS + 1)
+    with pytest.raises(UploadIncomplete):
+        send(store, TWO, cut=6)
+    assert store.sweep() == 0
+    assert store.missing(upload) == [sha256(TWO)]
+    send(store, TWO)
+    scan = store.commit(upload)
+    aged(store, 10 * ABANDONED_DAYS)
+    assert store.sweep() == 0
+    assert (scan / "a" / "1.tif").read_bytes() == ONE
+    assert [state.committed for state in store.listed()] == [True]
+    # Its age counts from the last time that something of it was begun or arrived.
+    again = store.begin("other", [entry("x.tif", b"x")])
+    assert store.sweep(now=time.time() + (ABANDONED_DAYS - 1) * DAY) == 0
+    assert store.missing(again) == [sha256(b"x")]
+    store.sweep(now=time.time() + (ABANDONED_DAYS + 1) * DAY)
+    assert [state.name for state in store.listed()] == ["plate"]

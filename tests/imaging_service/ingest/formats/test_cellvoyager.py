@@ -48,7 +48,7 @@ def record(text="a.tif", **changes):
     return f"<bts:MeasurementRecord {values}>{text}</bts:MeasurementRecord>"
 
 
-def export(folder, *records, size="0.5", rows="8", counts=""):
+def export(folder, *records, size="0.5", rows="8", counts="", shading=""):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "MeasurementData.mlf").write_text(
         f"<bts:MeasurementData {BTS}>{''.join(records)}</bts:MeasurementData>"
@@ -56,7 +56,7 @@ def export(folder, *records, size="0.5", rows="8", counts=""):
     (folder / "MeasurementDetail.mrf").write_text(
         f'<bts:MeasurementDetail {BTS} bts:RowCount="{rows}" bts:ColumnCount="12" {counts}>'
         f'<bts:MeasurementChannel bts:Ch="1" bts:HorizontalPixelDimension="{size}"'
-        f' bts:VerticalPixelDimension="{size}"/></bts:MeasurementDetail>'
+        f' bts:VerticalPixelDimension="{size}" {shading}/></bts:MeasurementDetail>'
     )
     tifffile.imwrite(folder / "a.tif", np.full((16, 16), 7, np.uint16))
     return folder

@@ -35,6 +35,8 @@ def test_each_page_s_own_element_counts():
     other = '<TiffData IFD="0"><UUID FileName="b.tif">urn:uuid:1</UUID></TiffData>'
     assert pages(parts=other) == ()
     assert pages(parts='<TiffData IFD="3"/>') == ()
+    twice = '<TiffData IFD="0" FirstC="0"/><TiffData IFD="1" FirstC="0"/>'
+    assert pages(parts=twice) == ()
 
 
 @pytest.mark.parametrize("order", ["XYC", "XYCZZ", ""])

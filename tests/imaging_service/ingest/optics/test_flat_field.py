@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging_service.ingest import plan_scan
-from imaging_service.ingest.flat_field import read_flat_field
+from imaging_service.ingest.optics.flat_field import read_flat_field
 from imaging_service.protocol import Acquisition
 from segmentation.filters.light_profile import LightProfile
 from tests.messages import says

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging_service.ingest.formats.mosaic import covered_by
+from imaging_service.ingest.optics.mosaic import covered_by
 
 ROWS = "FieldIndex,x_micrometer,y_micrometer,len_x_micrometer,len_y_micrometer\n"
 
