@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from phenotypes.plates.responses import Curve, Responses, respond
     from phenotypes.screens.conditions import plate_effects
     from phenotypes.screens.fit import Screen, fit_screen
-    from phenotypes.statistics.dose_response import fit
-    from phenotypes.statistics.hill import DoseResponse
+    from phenotypes.statistics.curves.dose_response import fit
+    from phenotypes.statistics.curves.hill import DoseResponse
 
 __all__ = [
     "COLUMNS",
@@ -55,12 +55,12 @@ _MODULES = {
     "COLUMNS": "phenotypes.columns",
     "Column": "phenotypes.columns",
     "Curve": _PLATES,
-    "DoseResponse": "phenotypes.statistics.hill",
+    "DoseResponse": "phenotypes.statistics.curves.hill",
     "FieldMeasurement": "phenotypes.cells.measure",
     "PlateJudgement": "phenotypes.plates.judge",
     "Responses": _PLATES,
     "Screen": "phenotypes.screens.fit",
-    "fit": "phenotypes.statistics.dose_response",
+    "fit": "phenotypes.statistics.curves.dose_response",
     "fit_screen": "phenotypes.screens.fit",
     "growth_rates": "phenotypes.plates.growth_rate",
     "judge": "phenotypes.plates.judge",

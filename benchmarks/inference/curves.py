@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from phenotypes.screens.curve_tests import dose_response_p
+from phenotypes.screens.batches.curve_tests import dose_response_p
 from phenotypes.screens.rows import cells_of, curve_of
-from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.dose_response import fit
+from phenotypes.statistics.curves.batch_curves import fit_batches
+from phenotypes.statistics.curves.dose_response import fit
 
 DOSES = 1e-5 / np.sqrt(10) ** np.arange(7, -1, -1)
 PLATE = np.concatenate([np.zeros(8), np.repeat(DOSES, 3)])

@@ -15,9 +15,9 @@ import argparse
 import numpy as np
 from scipy import stats
 
-from phenotypes.screens.rescue import rescue
-from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.hill import occupancy
+from phenotypes.screens.across.rescue import rescue
+from phenotypes.statistics.curves.batch_curves import fit_batches
+from phenotypes.statistics.curves.hill import occupancy
 from phenotypes.statistics.meta_analysis import meta_analysis
 from phenotypes.statistics.mixed_model import donor_model
 

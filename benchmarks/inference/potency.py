@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.hill import occupancy
-from phenotypes.statistics.potency import Ladder, potency_shift
+from phenotypes.statistics.curves.batch_curves import fit_batches
+from phenotypes.statistics.curves.hill import occupancy
+from phenotypes.statistics.curves.potency import Ladder, potency_shift
 
 DOSES = np.r_[0.0, np.geomspace(1e-8, 3e-5, 8)]
 WELLS = np.r_[8.0, np.full(8, 3.0)]

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from phenotypes.screens.components import Components, DonorComponents
+from phenotypes.screens.batches.components import Components, DonorComponents
+from phenotypes.screens.batches.moderated import with_moderated_tests
 from phenotypes.screens.lines import line_effects
-from phenotypes.screens.moderated import with_moderated_tests
 from phenotypes.screens.power import Question, power_of_donors, power_of_lines
 from phenotypes.statistics.crossed import (
     crossed_design,

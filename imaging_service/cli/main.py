@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imaging_service.cli import federation as federation_commands
 from imaging_service.cli import models as model_commands
 from imaging_service.cli import plate_map as plate_map_commands
 from imaging_service.cli import registry as registry_commands
-from imaging_service.cli import release as release_commands
-from imaging_service.cli import release_requests as request_commands
 from imaging_service.cli import review as review_commands
-from imaging_service.cli import screen as screen_commands
 from imaging_service.cli import segmentation as segmentation_commands
 from imaging_service.cli.access import keys as key_commands
 from imaging_service.cli.access import members as member_commands
 from imaging_service.cli.access import signin as signin_commands
 from imaging_service.cli.backup import backup, restore
 from imaging_service.cli.calibrate import calibrate
+from imaging_service.cli.exchange import federation as federation_commands
+from imaging_service.cli.exchange import release as release_commands
+from imaging_service.cli.exchange import release_requests as request_commands
 from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
-from imaging_service.cli.screen_order import order
-from imaging_service.cli.screen_power import power
+from imaging_service.cli.screens import screen as screen_commands
+from imaging_service.cli.screens.screen_order import order
+from imaging_service.cli.screens.screen_power import power
 from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
 

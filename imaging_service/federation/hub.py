@@ -31,7 +31,7 @@ from imaging_service.screens.folder import plates_of
 from imaging_service.screens.sites import MORE, PARTS, Site, pooled_parts, sites_of
 from imaging_service.store.tables import write_table
 from phenotypes.columns.statuses import BridgeStatus
-from phenotypes.screens.sites import bridge_table
+from phenotypes.screens.across.sites import bridge_table
 
 
 class Bridge(BaseModel):

@@ -24,7 +24,7 @@ from imaging_service.inspection.survey import Survey
 from imaging_service.store.tables import write_table
 from imaging_service.web.scan_report import ScanPage, render_scan
 from phenotypes.columns.statuses import ImageStatus
-from phenotypes.plates.arrival import Row, channel_table, judge_images, measure_image
+from phenotypes.plates.quality.arrival import Row, channel_table, judge_images, measure_image
 from plate_maps import Well
 from segmentation.field import Image
 

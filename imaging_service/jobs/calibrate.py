@@ -18,7 +18,7 @@ from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, save
 from imaging_service.jobs.scan import camera_field, read_stack
 from phenotypes.cells.image_quality import focus_slope
-from phenotypes.plates.checks import BLURRED_SLOPE
+from phenotypes.plates.quality.checks import BLURRED_SLOPE
 from segmentation import Field
 from segmentation.filters.exposure import plate_light, without_cells
 

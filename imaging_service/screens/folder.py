@@ -63,12 +63,12 @@ from imaging_service.web.screen_report import (
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.columns.dictionary import phenotype as phenotype_column
 from phenotypes.films.hazard import hazard_table
+from phenotypes.screens.across.sites import sites_table
+from phenotypes.screens.batches.effect_doses import effect_doses
 from phenotypes.screens.conditions import measurable, plate_effects, plate_refusals
-from phenotypes.screens.effect_doses import effect_doses
 from phenotypes.screens.fit import Screen, ScreenSettings, fit_parts
 from phenotypes.screens.parts import parts_of
-from phenotypes.screens.sites import sites_table
-from phenotypes.statistics.hill import MIN_VEHICLES
+from phenotypes.statistics.curves.hill import MIN_VEHICLES
 from plate_maps import PlateFormat
 from plate_maps.registry import Registry, RegistryError, read_batches, read_lines
 

@@ -24,7 +24,7 @@ from imaging_service.screens.remarks import facts_of
 from imaging_service.store.tables import csv_bytes
 from imaging_service.web import charts
 from imaging_service.web.power_charts import power_picture
-from phenotypes.screens.components import Components, NotEstimableError, variance_components
+from phenotypes.screens.batches.components import Components, NotEstimableError, variance_components
 from phenotypes.screens.power import Question, power_table
 
 RATIO = "log2 ratio"

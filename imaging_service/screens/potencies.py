@@ -10,7 +10,7 @@ import polars as pl
 from imaging_service.errors import ScreenError
 from imaging_service.screens.folder import read_screen_table
 from imaging_service.store.tables import read_table, write_table
-from phenotypes.screens.potencies import potency_table
+from phenotypes.screens.across.potencies import potency_table
 
 
 def potencies(screen: str | PathLike[str], reference: str = "") -> pl.DataFrame:

@@ -6,7 +6,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from phenotypes.columns.statuses import WellStatus
-from phenotypes.plates.vehicle_places import with_edge
+from phenotypes.plates.quality.vehicle_places import with_edge
 from phenotypes.screens.fit import LineFacts
 from plate_maps.check import confounded
 from plate_maps.compounds import Compounds, name_remarks

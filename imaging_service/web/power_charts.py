@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
-from phenotypes.screens.components import Components
+from phenotypes.screens.batches.components import Components
 from phenotypes.screens.power import (
     ACROSS_DONORS,
     DONORS,

@@ -12,7 +12,7 @@ from imaging_service.web.charts import PALETTE, Spec, dose_axis, effect_title, t
 from imaging_service.web.specifications.matrix import certainty, matrix
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WindowStatus
-from phenotypes.statistics.hill import DoseResponse
+from phenotypes.statistics.curves.hill import DoseResponse
 from plate_maps.conditions import format_dose
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}

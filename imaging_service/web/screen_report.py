@@ -26,7 +26,7 @@ from phenotypes.columns.statuses import (
 )
 from phenotypes.screens.fit import Screen
 from phenotypes.screens.rows import Cells, cells_of, curve_of, points_of
-from phenotypes.statistics.hill import DoseResponse
+from phenotypes.statistics.curves.hill import DoseResponse
 
 _MOST_HITS, _MOST_COMPOUNDS, _MOST_PICTURES = 300, 300, 12
 KINDS = ("curve", "forest", "heatmap", "window", "variance")

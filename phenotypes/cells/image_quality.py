@@ -1,6 +1,7 @@
 """Whether an image can carry a number: focus, saturation, background, light, debris, crowding.
 
-Which fields and wells of a plate are left out for them is decided in `phenotypes.plates.checks`.
+Which fields and wells of a plate are left out for them is decided in
+`phenotypes.plates.quality.checks`.
 """
 
 from __future__ import annotations

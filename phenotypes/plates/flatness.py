@@ -20,7 +20,7 @@ from scipy import optimize, special, stats
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import CheckStatus, WellStatus
 from phenotypes.plates.normalise import normalised, unit_of
-from phenotypes.plates.position import places
+from phenotypes.plates.quality.position import places
 from phenotypes.statistics.permutation import PERMUTATIONS, monte_carlo_p
 
 Real = NDArray[np.float64]

@@ -22,15 +22,15 @@ from phenotypes.plates.calls import (
     mark_pyknotic,
 )
 from phenotypes.plates.calls import healthy_lines as healthy_of
-from phenotypes.plates.checks import (
+from phenotypes.plates.identity import IdentityStatus
+from phenotypes.plates.quality.checks import (
     QualityLimits,
     exclude_unfocused,
     exclude_vehicle_outliers,
     mark_fields,
     plate_checks,
 )
-from phenotypes.plates.identity import IdentityStatus
-from phenotypes.plates.position import correct_positions
+from phenotypes.plates.quality.position import correct_positions
 from phenotypes.plates.wells import WellSettings, well_table
 from plate_maps.conditions import format_dose
 

@@ -13,12 +13,12 @@ import polars as pl
 
 from phenotypes.columns.dictionary import conform, phenotype
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
-from phenotypes.plates.controls import quality_table
 from phenotypes.plates.normalise import normalised, unit_of
-from phenotypes.plates.vehicle_places import apart, judged_by_place, with_edge
+from phenotypes.plates.quality.controls import quality_table
+from phenotypes.plates.quality.vehicle_places import apart, judged_by_place, with_edge
 from phenotypes.plates.wells import PER_NEURON, WellSettings
-from phenotypes.statistics.dose_response import fit
-from phenotypes.statistics.hill import DoseResponse
+from phenotypes.statistics.curves.dose_response import fit
+from phenotypes.statistics.curves.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 from phenotypes.statistics.odd_vehicle import odd_vehicles
 from plate_maps.conditions import format_dose

@@ -18,7 +18,7 @@ from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import WellStatus
 from phenotypes.plates.responses import Curve
-from phenotypes.statistics.hill import DoseResponse
+from phenotypes.statistics.curves.hill import DoseResponse
 from phenotypes.statistics.robust import robust_z
 
 SCHEMA = {"well": pl.String(), "field": pl.Int64(), "score": pl.Float64(), "why": pl.String()}

@@ -23,8 +23,8 @@ import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WellStatus
-from phenotypes.plates.vehicle_places import lie_apart
-from phenotypes.statistics.hill import MIN_VEHICLES
+from phenotypes.plates.quality.vehicle_places import lie_apart
+from phenotypes.statistics.curves.hill import MIN_VEHICLES
 
 CONDITION = ("line", "compound", "dose_molar", "control")
 FLOOR_LOG2 = -6.0
@@ -96,8 +96,8 @@ def plate_effects(
     its standard `error` between wells of both arms (delta method; the vehicle's scatter where there
     is one well; null where there is neither), `level` and `level_sd` (the phenotype itself),
     counts, `vehicles`, the names of what was averaged as vehicle, and `apart`, how vehicle and
-    treated wells lie apart (`phenotypes.plates.vehicle_places`). `plate_refusals` lists what
-    has no row.
+    treated wells lie apart (`phenotypes.plates.quality.vehicle_places`). `plate_refusals` lists
+    what has no row.
 
     Examples
     --------

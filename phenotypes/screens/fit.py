@@ -3,9 +3,10 @@
 Strategy. Plates enter as conditions (`phenotypes.screens.conditions`), so that a screen never reads
 a well. They are averaged to batches; a line's effect is the mean of its batches at one dose that
 all lines were given, and its curve goes through all of them. Every dose is tested, with variances
-borrowed over the screen (`phenotypes.screens.moderated`). Lines are combined by
-`phenotypes.screens.donors`. Every row depends only on its own batches and carries a digest of them:
-a row with a known digest is not fitted again, so that a new plate refits only the rows it touches.
+borrowed over the screen (`phenotypes.screens.batches.moderated`). Lines are combined by
+`phenotypes.screens.across.donors`. Every row depends only on its own batches and carries a digest
+of them: a row with a known digest is not fitted again, so that a new plate refits only the rows it
+touches.
 
 A hit must be significant at some dose after correction, large enough to matter, and in the same
 direction in two batches (`phenotypes.screens.hits`); a rescue needs a phenotype that is shown to
@@ -26,17 +27,21 @@ from phenotypes.columns.statuses import (
     ScreenStatus,
 )
 from phenotypes.plates.normalise import unit_of
-from phenotypes.screens.curve_tests import with_curve_tests
-from phenotypes.screens.donors import across_lines_table
-from phenotypes.screens.effect_doses import dose_ranges, effect_doses
+from phenotypes.screens.across.donors import across_lines_table
+from phenotypes.screens.batches.curve_tests import with_curve_tests
+from phenotypes.screens.batches.effect_doses import dose_ranges, effect_doses
+from phenotypes.screens.batches.moderated import (
+    best_doses,
+    with_moderated_tests,
+    with_tests_over_doses,
+)
+from phenotypes.screens.batches.places import judged_places
+from phenotypes.screens.batches.vehicles import odd_batches, vehicles_of
+from phenotypes.screens.batches.windows import windows_of
 from phenotypes.screens.hits import judged_rows, with_screen_tests
 from phenotypes.screens.lines import line_effects
-from phenotypes.screens.moderated import best_doses, with_moderated_tests, with_tests_over_doses
 from phenotypes.screens.parts import ScreenParts, parts_of
-from phenotypes.screens.places import judged_places
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
-from phenotypes.screens.vehicles import odd_batches, vehicles_of
-from phenotypes.screens.windows import windows_of
 from phenotypes.statistics.multiple_testing import with_q_values
 
 RATIO_FLOOR = float(np.log2(1.2))

@@ -12,7 +12,7 @@ from scipy import stats
 
 from phenotypes.columns.dictionary import conform, phenotype
 from phenotypes.columns.statuses import LineWindowStatus, ModerationStatus, ScreenStatus
-from phenotypes.screens.rescue import responder_class
+from phenotypes.screens.across.rescue import responder_class
 from phenotypes.statistics.multiple_testing import with_q_values
 
 ALPHA = 0.05

@@ -1,6 +1,6 @@
 """Effects of a compound at a dose on each line, with differentiation batches as n.
 
-`phenotypes.screens.donors` combines lines.
+`phenotypes.screens.across.donors` combines lines.
 
 Strategy. `phenotypes.screens.conditions` averages wells to their plate, against vehicle wells of
 the same line on the same plate. Here plates are averaged to their differentiation batch, and the

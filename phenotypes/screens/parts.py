@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 
 import polars as pl
 
+from phenotypes.screens.batches.vehicles import vehicle_levels
+from phenotypes.screens.batches.windows import batch_gaps
 from phenotypes.screens.lines import batch_effects
-from phenotypes.screens.vehicles import vehicle_levels
-from phenotypes.screens.windows import batch_gaps
 
 # The order of each part's rows.
 _ORDER: Mapping[str, list[str]] = {

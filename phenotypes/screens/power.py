@@ -1,9 +1,9 @@
 """Power of a screen to come: how many batches, donors, wells and vehicle wells an effect needs.
 
 Strategy. The variance of an effect in a design follows from the variance components of a screen
-that was measured (`phenotypes.screens.components`). Power is that of the tests which the next
-screen will do: a line's t over batches, plain and with the borrowed variance, and the mean over
-donors that share batches. The estimated standard error varies from screen to screen, and the
+that was measured (`phenotypes.screens.batches.components`). Power is that of the tests which the
+next screen will do: a line's t over batches, plain and with the borrowed variance, and the mean
+over donors that share batches. The estimated standard error varies from screen to screen, and the
 degrees of freedom with it; power is therefore the mean over quantiles of its distribution. With
 fixed degrees of freedom this is the power of a noncentral t.
 
@@ -24,7 +24,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from phenotypes.screens.components import Components
+from phenotypes.screens.batches.components import Components
 from phenotypes.screens.hits import ALPHA
 from phenotypes.statistics.moderation import estimated_freedom
 

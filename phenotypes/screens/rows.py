@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import LineWindowStatus, RescueStatus, ScreenStatus
-from phenotypes.screens.rescue import LOST_CELLS, Rescue, best_dose, rescue
-from phenotypes.statistics.batch_curves import fit_batches
-from phenotypes.statistics.hill import DoseResponse
+from phenotypes.screens.across.rescue import LOST_CELLS, Rescue, best_dose, rescue
+from phenotypes.statistics.curves.batch_curves import fit_batches
+from phenotypes.statistics.curves.hill import DoseResponse
 from plate_maps.conditions import format_dose
 
 Row = dict[str, object]

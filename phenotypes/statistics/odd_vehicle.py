@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from phenotypes.statistics.lack_of_fit import MIN_REPLICATES, means_of_wells
+from phenotypes.statistics.curves.lack_of_fit import MIN_REPLICATES, means_of_wells
 
 Real = NDArray[np.float64]
 # Chance that any vehicle well of a row is called odd where none is.

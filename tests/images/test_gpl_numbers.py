@@ -9,7 +9,7 @@ import csv
 import numpy as np
 import pytest
 
-from phenotypes.statistics.dose_response import fit
+from phenotypes.statistics.curves.dose_response import fit
 
 pytestmark = pytest.mark.images
 

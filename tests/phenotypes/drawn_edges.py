@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from phenotypes.columns.dictionary import conform
-from phenotypes.statistics.hill import occupancy
+from phenotypes.statistics.curves.hill import occupancy
 from plate_maps.wells import Well, row_letters
 
 DOSES = np.geomspace(1e-8, 3e-5, 8)

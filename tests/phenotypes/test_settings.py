@@ -20,7 +20,7 @@ from phenotypes.films.deaths import DeathSettings, sensor_threshold, tracks_tabl
 from phenotypes.films.registration import register, sharp_frames
 from phenotypes.films.tracking import TrackSettings, link
 from phenotypes.plates.calls import CallSettings, mark_mislocalised, mark_pyknotic
-from phenotypes.plates.checks import (
+from phenotypes.plates.quality.checks import (
     QualityLimits,
     exclude_unfocused,
     exclude_vehicle_outliers,

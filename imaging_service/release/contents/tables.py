@@ -34,7 +34,7 @@ from imaging_service.screens.folder import (
 from imaging_service.store.tables import write_table
 from imaging_service.web.screen_report import render_screen
 from phenotypes.columns.statuses import CompoundStatus, DoseStatus
-from phenotypes.screens.donors import DISEASE, HEALTHY
+from phenotypes.screens.across.donors import DISEASE, HEALTHY
 from plate_maps.registry import Batch, Line, write
 
 # Whether a result holds when one batch is left out: where a batch is a donor's, it tells of him.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imaging_service.web.scan_report import ScanPage, render_scan
-from phenotypes.plates.arrival import channel_table, judge_images
+from phenotypes.plates.quality.arrival import channel_table, judge_images
 
 HOSTILE = "<script>alert(1)</script>"
 SURVEY = {

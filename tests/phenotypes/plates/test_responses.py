@@ -7,7 +7,7 @@ import pytest
 from phenotypes.columns.dictionary import columns, conform
 from phenotypes.plates.responses import lines_to_fit, respond
 from phenotypes.plates.wells import WellSettings
-from phenotypes.statistics.hill import occupancy
+from phenotypes.statistics.curves.hill import occupancy
 from tests.messages import states
 
 DOSES = [1e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5]

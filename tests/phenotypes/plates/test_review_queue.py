@@ -7,7 +7,7 @@ import pytest
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.responses import respond
 from phenotypes.plates.review_queue import SCHEMA, leverage, rank_fields
-from phenotypes.statistics.hill import DoseResponse
+from phenotypes.statistics.curves.hill import DoseResponse
 from tests.messages import states
 
 DOSES = np.geomspace(1e-8, 3e-5, 8)

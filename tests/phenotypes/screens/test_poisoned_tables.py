@@ -12,12 +12,12 @@ import polars.selectors as cs
 import pytest
 from polars.testing import assert_frame_equal
 
+from phenotypes.screens.across.donors import HEALTHY, across_lines_table
+from phenotypes.screens.across.rescue import rescue
+from phenotypes.screens.batches.windows import batch_gaps, windows_of
 from phenotypes.screens.conditions import plate_effects, plate_refusals
-from phenotypes.screens.donors import HEALTHY, across_lines_table
 from phenotypes.screens.fit import LineFacts, fit_screen
 from phenotypes.screens.lines import batch_effects, line_effects
-from phenotypes.screens.rescue import rescue
-from phenotypes.screens.windows import batch_gaps, windows_of
 from phenotypes.statistics.multiple_testing import with_q_values
 from tests.phenotypes.drawn_screens import DOSES, ladder_wells, planned_of
 

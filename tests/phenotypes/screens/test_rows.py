@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from phenotypes.screens.rows import Cells, ScreenRow, cells_of, curve_of, points_of
-from phenotypes.statistics.batch_curves import fit_batches
+from phenotypes.statistics.curves.batch_curves import fit_batches
 from tests.messages import states
 
 DOSES = [1e-8, 1e-7, 1e-6, 1e-5]

@@ -1,0 +1,1 @@
+"""Commands that give results to others: release bundles, requests for them, federated sites."""

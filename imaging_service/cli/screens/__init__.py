@@ -1,0 +1,1 @@
+"""Commands of screens: fit and read one, order one from a service, plan the next."""

@@ -1,0 +1,1 @@
+"""What the batches of one line say: windows, doses, vehicles, places, borrowed variances."""
