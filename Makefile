@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-images test-exchange test-faults test-slow test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
+.PHONY: demo test test-images test-exchange test-faults test-slow test-fuzz test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -59,7 +59,11 @@ test-exchange: $(VENV)/.dev $(VALIDATORS)/.installed
 	$(BIN)/python -m pytest tests/exchange
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "slow and not images" --ignore tests/napari_plugin
+	$(BIN)/python -m pytest -m "slow and not images" --ignore tests/napari_plugin --ignore tests/faults/test_random_faults.py
+
+# 10,000 damaged files for each parser of instruments' metadata: half an hour.
+test-fuzz: $(VENV)/.dev
+	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest -m slow tests/imaging_service/ingest/test_fuzzed_metadata.py
 
 # Other examples each time; `make test-random SEED=…` draws those of a red run again.
 SEED := $(or $(SEED),$(shell date +%s))

@@ -80,9 +80,13 @@ def cellvoyager(name: str, folder: Path, wells: Sequence[str] | None = None) -> 
     """A CellVoyager measurement with its records, and the images of some of its wells.
 
     Each image has its own value; that of F06, field 5 is not there where the instrument took none.
+    Shading images are blank, as they are in the export that was published.
     """
     scan = folder / name
     shutil.copytree(REFERENCE / "vendor" / name, scan)
+    detail = (scan / "MeasurementDetail.mrf").read_text("utf-8")
+    for image in set(re.findall(r'ShadingCorrectionSource="([^"]+\.tif)"', detail)):
+        tifffile.imwrite(scan / image, np.zeros((16, 16), np.uint16), metadata=None)
     records = (scan / "MeasurementData.mlf").read_text("utf-8")
     for n, image in enumerate(re.findall(r">([^<>]+\.tif)<", records)):
         if wells is None or any(f"_{well}_T" in image for well in wells):

@@ -29,7 +29,7 @@ MOTORNET = ModelCard(
     " segmentation/engines/motornet/weights/README.md",
 )
 # The release's weights; another file under that name is refused.
-MOTORNET_SHA256 = "459096980c72fa183730ab7ae753ab04f34a397a882000755a4c0476c5d5f38f"
+MOTORNET_SHA256 = "58cf47e3469a304b9b2b3416eb87f420aa75f1be9857c671bb1c4b3538cc4a98"
 
 _NON_COMMERCIAL = "CC-BY-NC 4.0 (training data; no commercial use)"
 _COLLECTION = "the Cellpose-SAM training collection, parts of it non-commercial"

@@ -33,7 +33,7 @@ from segmentation.engines.weights import sha256_of
 # What a batch is made of, in sixteenths. A kind without samples leaves its part to the phantoms.
 # Photographs with neurites are among them: where photographs are only ever without, "a photograph"
 # is learnt as "no neurites".
-SHARES = {"phantom": 6, "nuclei": 4, "traced": 3, "negative": 3}
+SHARES = {"phantom": 4, "nuclei": 6, "traced": 3, "negative": 3}
 # Kinds without which nothing would be learnt of nuclei, or of somas.
 _NEEDED = ("nuclei", "phantom")
 # Thin structures are few of the pixels: a missed one must weigh.

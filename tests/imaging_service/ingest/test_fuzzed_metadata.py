@@ -8,6 +8,7 @@ exception into a sentence, and hide what a reader did not foresee.
 from __future__ import annotations
 
 import math
+import os
 import re
 
 import numpy as np
@@ -42,6 +43,9 @@ TOKENS = (
 )  # fmt: skip
 # What is changed as a whole: a quoted or bare value, the text of an element.
 _VALUES = re.compile(rb'(?<=")[^"<>]*(?=")|(?<=>)[^<>]+(?=<)|(?<=[:,\[ ])-?[0-9.]+(?=[,}\] \r\n])')
+
+# `make test-fuzz` asks for 10,000.
+MANY = int(os.environ.get("FUZZ_EXAMPLES", "500"))
 
 
 def harmony(folder):
@@ -159,7 +163,7 @@ def read(root, reader):
         assert not path.startswith("/")
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [40, pytest.param(MANY, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PARSERS)
 def test_metadata_with_faults_are_read_or_refused_by_name(name, examples, tmp_path):
     draw, reader = PARSERS[name]

@@ -84,7 +84,7 @@ def test_a_neurosphere_moves_no_other_cell(engine):
 def test_cells_at_a_wall_touch_the_border(engine):
     inside = drawn.margin(SHAPE, 0.15, "top")
     # Cells all over: the wall cuts some.
-    field = drawn.outside_dark(drawn.culture(SHAPE, seed=8).photograph(8), inside, 0)
+    field = drawn.outside_dark(drawn.culture(SHAPE, seed=10).photograph(10), inside, 0)
     cells = measure(field, engine.segment(field)).cells
     wall = 0.15 * 512 * 0.65
     assert (cells["y_um"] > wall).all()

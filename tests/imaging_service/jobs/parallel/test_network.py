@@ -150,7 +150,7 @@ def test_a_device_that_failed_is_the_machine_s_fault_and_its_process_is_started_
     cluster._client = SimpleNamespace(
         status="running",
         submit=lambda function, *args, **_: SimpleNamespace(
-            result=lambda: function(*args), release=lambda: None
+            result=lambda timeout: function(*args), release=lambda: None
         ),
     )
     with pytest.raises(MachineError):
