@@ -24,7 +24,7 @@ def opened(made_labs, tmp_path_factory):
             made.page.goto("/login?to=/account/keys")
             made.page.keyboard.type(labs.keys[caller])
             made.page.keyboard.press("Enter")
-            made.page.wait_for_url("**/account/keys")
+            made.page.wait_for_url(f"{address}/account/keys")
             return made
 
         yield tab, address

@@ -292,7 +292,7 @@ class Capture:
         self.patch.setattr(summary, "judge_plate", lambda *_, **__: judged)
         self.patch.setattr(summary, "respond", respond("respond"))
         self.patch.setattr(summary, "rank_fields", rank("queue"))
-        for name in ("write_table", "write_curves"):
+        for name in ("write_table", "write_curves", "_keep_light"):
             self.patch.setattr(summary, name, lambda *_, **__: None)
         self.patch.setattr(summary.plates, "finish_plate", lambda *_: None)
         with pytest.raises(ReachedError):
