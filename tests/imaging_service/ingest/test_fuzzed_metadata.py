@@ -45,7 +45,7 @@ TOKENS = (
 _VALUES = re.compile(rb'(?<=")[^"<>]*(?=")|(?<=>)[^<>]+(?=<)|(?<=[:,\[ ])-?[0-9.]+(?=[,}\] \r\n])')
 
 # `make test-fuzz` asks for 10,000.
-MANY = int(os.environ.get("FUZZ_EXAMPLES", "500"))
+MANY = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 
 
 def harmony(folder):
