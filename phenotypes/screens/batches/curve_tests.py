@@ -170,8 +170,11 @@ def _freedom(members: list[Key], batches: pl.DataFrame) -> float | None:
 def _p_of_group(effects: list[Real], most: float | None) -> Real | None:
     """P value (row,) over the contrasts of rows with as many doses; None where none can borrow."""
     weights = contrasts(effects[0].shape[1])
-    least_size = _ROUNDING * max(float(np.abs(e).max()) for e in effects)
-    values = [np.where(np.abs(v) > least_size, v, 0.0) for v in (e @ weights.T for e in effects)]
+    values = [
+        # What is left of a difference of equal effects is rounding, of the size of the row's own.
+        np.where(np.abs(v) > _ROUNDING * np.abs(e).max(), v, 0.0)
+        for e, v in ((e, e @ weights.T) for e in effects)
+    ]
     n = np.array([len(v) for v in values], float)
     mean = np.array([v.mean(axis=0) for v in values])
     variance = np.array([v.var(axis=0, ddof=1) for v in values])
@@ -203,6 +206,8 @@ def worth(deviations: Real) -> float:
     >>> round(worth(np.hstack([same, same])), 1)
     1.0
     """
+    if deviations.shape[1] == 1:
+        return 1.0
     sizes, axes = np.linalg.eigh(np.corrcoef(deviations.T))
     root = axes * np.sqrt(np.maximum(sizes, 0.0))
     draws = np.random.default_rng(0).normal(size=(_DRAWS, len(sizes))) @ root.T

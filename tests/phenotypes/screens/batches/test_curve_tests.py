@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from phenotypes.screens.batches.curve_tests import (
+    _p_of_group,
     contrasts,
     dose_response_p,
     with_curve_tests,
@@ -189,3 +190,15 @@ def test_columns_that_do_not_correlate_are_as_many_tests():
     common = rng.normal(size=(20_000, 1))
     assert 2 < worth(common + 0.5 * rng.normal(size=(20_000, 5))) < 4
     assert worth(np.hstack([common, -common, 2 * common])) == pytest.approx(1, abs=0.15)
+
+
+def test_a_single_column_is_one_test():
+    assert worth(np.random.default_rng(0).normal(size=(9, 1))) == 1.0
+
+
+def test_a_row_of_huge_values_takes_no_other_row_for_rounding():
+    rng = np.random.default_rng(1)
+    rows = [rng.normal(size=(3, 4)) for _ in range(30)]
+    beside = _p_of_group([*rows, np.full((3, 4), -1e13)], most=60)
+    # The huge row itself does not vary, so it lends nothing either.
+    assert beside[:-1] == pytest.approx(_p_of_group(rows, most=60), rel=1e-6)
