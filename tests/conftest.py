@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # The same examples on every clone; `make test-random` draws others. No example has a time limit: a
@@ -77,17 +80,34 @@ def repository() -> Path:
     return REPOSITORY
 
 
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    """A folder that `make` fills for all processes of the session: the first to ask makes it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / name, root / f"{name}.made"
+    with FileLock(root / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def phantom_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small phantom plate: 8 wells a line, 2 fields of 320² px, with scan, plate map, protocol
+    """A small phantom plate: 8 wells per line, 2 fields of 320² px, with scan, plate map, protocol
     and truth.
     """
     from imaging_service.cli.demo import quick_optics, write_phantom_plate
 
-    out = tmp_path_factory.mktemp("phantom")
-    for _ in write_phantom_plate(out, 1, optics=quick_optics(), only=8):
-        pass
-    return out
+    def draw(out: Path) -> None:
+        for _ in write_phantom_plate(out, 1, optics=quick_optics(), only=8):
+            pass
+
+    return made_once(tmp_path_factory, "phantom", draw)
 
 
 @pytest.fixture(scope="session")
@@ -107,14 +127,14 @@ def analysed(phantom_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `analyze` writes for the small phantom plate."""
     from imaging_service.jobs.analyze import analyze
 
-    out = tmp_path_factory.mktemp("results")
-    analyze(lambda: phantom_inputs, out, workers=2)
-    return out
+    return made_once(
+        tmp_path_factory, "results", lambda out: analyze(lambda: phantom_inputs, out, workers=2)
+    )
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path):
-    """(Service, Client): a real server with its worker, one a test module."""
+    """(Service, Client): a real server with its worker, one per test module."""
     from tests.service import Service
 
     running = Service(tmp_path_factory.mktemp("service"), phantom_plate)
@@ -122,3 +142,45 @@ def service(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path):
     yield running, client
     client.close()
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def submitted_plate(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path) -> Path:
+    """Data folder of a stopped service to which the phantom plate was submitted; not to be written
+    to.
+    """
+    from tests.service import Service, submit_phantom, wait_for
+
+    def analyse(folder: Path) -> None:
+        running = Service(folder, phantom_plate)
+        with running.start() as client:
+            run = submit_phantom(client, phantom_plate)
+            assert run.state in {"queued", "running"}
+            state = wait_for(client, run.id).state
+        running.stop()
+        assert state == "done", running.log()
+
+    return made_once(tmp_path_factory, "submitted", analyse) / "data"
+
+
+@pytest.fixture(scope="module")
+def plate_service(
+    tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path, submitted_plate: Path
+):
+    """(Service, Client): a real server with its worker, where the phantom plate is done."""
+    from tests.service import Service
+
+    folder = tmp_path_factory.mktemp("plate_service")
+    shutil.copytree(submitted_plate, folder / "data")
+    running = Service(folder, phantom_plate)
+    client = running.start()
+    yield running, client
+    client.close()
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def done(plate_service):
+    """State of its run."""
+    (run,) = plate_service[1].runs()
+    return run

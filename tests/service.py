@@ -125,6 +125,11 @@ class Service:
                     process.kill()
 
 
+def submit_phantom(client: Client, plate: Path):
+    """Submit the phantom plate in a folder; the run's state."""
+    return client.submit(plate / "Phantom-1", plate / "plate_map.csv", plate / "protocol.toml")
+
+
 def wait_for(
     client: Client,
     run: str,

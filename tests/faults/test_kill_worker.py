@@ -9,63 +9,60 @@ import sys
 import time
 
 import psutil
-import pytest
 import sqlalchemy as sa
 
 from imaging_service.jobs.summary import TABLES
-from tests.service import Service, wait_for
+from tests.service import Service, submit_phantom, wait_for
 
 
-def rows_a_well(folder):
+def rows_per_well(folder):
     engine = sa.create_engine(f"sqlite:///{folder / 'data' / 'service.db'}")
     with engine.connect() as connection:
-        found = dict(
+        counts = dict(
             connection.execute(
                 sa.text("SELECT well, count(*) FROM well_result GROUP BY well")
             ).all()
         )
     engine.dispose()
-    return found
+    return counts
 
 
-@pytest.mark.parametrize("victim", ["worker", "compute process", "server"])
-def test_kill_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path, victim):
+def test_kills_of_each_process_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path):
+    """A compute process, then the worker, then the server, each while the run has wells left."""
     running = Service(tmp_path, phantom_plate)
     client = running.start()
+
+    def unfinished(wells):
+        state = wait_for(client, run.id, states=("done",), at_least=wells)
+        assert state.state != "done", "the plate was too quick to be killed"
+        return state.progress.done
+
     try:
-        run = client.submit(
-            phantom_plate / "Phantom-1",
-            phantom_plate / "plate_map.csv",
-            phantom_plate / "protocol.toml",
-        )
-        before = wait_for(client, run.id, states=("done",), at_least=5)
-        assert before.state != "done", "the plate was too quick to be killed"
-        if victim == "worker":
-            worker = running.worker()
-            os.kill(worker.pid, signal.SIGKILL)
-        elif victim == "compute process":
-            # The Dask worker is the youngest descendant that computes; killing it loses the wells
-            # it held.
-            descendants = [
-                p for p in running.worker().children(recursive=True) if p.cpu_times().user > 1
-            ]
-            os.kill(descendants[-1].pid, signal.SIGKILL)
-        else:
-            worker = running.worker()
-            os.kill(running.process.pid, signal.SIGKILL)
-            running.process.wait()
-            # Its worker notices that the server is gone and ends, or the lock would keep the next
-            # one out.
-            assert not psutil.wait_procs([worker], timeout=60)[1]
-            client._http.close()
-            client = running.start()
+        run = submit_phantom(client, phantom_plate)
+        done = unfinished(wells=3)
+        # The Dask worker is the youngest descendant that computes; killing it loses the wells it
+        # held.
+        computing = [p for p in running.worker().children(recursive=True) if p.cpu_times().user > 1]
+        os.kill(computing[-1].pid, signal.SIGKILL)
+        done = unfinished(wells=done + 3)
+        first = running.worker()
+        os.kill(first.pid, signal.SIGKILL)
+        done = unfinished(wells=done + 3)
+        second = running.worker()
+        assert second.pid != first.pid
+        running.kill()
+        # Its worker notices that the server is gone and ends, or the lock would keep the next one
+        # out.
+        assert not psutil.wait_procs([second], timeout=60)[1]
+        client.close()
+        client = running.start()
         after = wait_for(client, run.id)
         assert after.state == "done", running.log()
         assert (after.progress.done, after.progress.failed, after.progress.left) == (24, 0, 0)
     finally:
-        client._http.close()
+        client.close()
         running.stop()
-    rows = rows_a_well(tmp_path)
+    rows = rows_per_well(tmp_path)
     assert len(rows) == 24
     assert set(rows.values()) == {1}
     for name in TABLES:
@@ -108,4 +105,3 @@ def test_kill_analyze_and_run_the_same_command_again(phantom_plate, analysed, tm
         assert (tmp_path / "out" / f"{name}.parquet").read_bytes() == (
             analysed / f"{name}.parquet"
         ).read_bytes(), name
-    assert not list((tmp_path / "out").rglob(".staged-*"))

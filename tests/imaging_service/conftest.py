@@ -5,13 +5,15 @@ no worker.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pytest
 import tifffile
+
+from tests.conftest import made_once
 
 WELLS = ("B02", "B03", "B04", "B05", "C02", "C03")
 MAP = (
@@ -36,25 +38,29 @@ def small_inputs(tmp_path_factory: pytest.TempPathFactory):
     from imaging_service.protocol import parse_protocol
     from segmentation.phantoms.render import Culture, Optics, render
 
-    folder = tmp_path_factory.mktemp("small")
-    scan = folder / "Small-1"
-    scan.mkdir()
     optics = Optics(shape=(160, 160))
-    for i, well in enumerate(WELLS):
-        for field in (1, 2):
-            pixels = render(
-                Culture(neurons_per_mm2=700, puncta_per_neuron=2.0), optics, 10 * i + field
-            ).field.pixels
-            for channel in range(3):
-                size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
-                tifffile.imwrite(
-                    scan / f"p_{well}_s{field}_w{channel + 1}.tif",
-                    pixels[channel],
-                    ome=True,
-                    metadata=size,
-                )
-    (folder / "map.csv").write_text(MAP)
-    return read_inputs(scan, folder / "map.csv", parse_protocol(PROTOCOL, "small"), None, "cpu")
+
+    def draw(folder: Path) -> None:
+        scan = folder / "Small-1"
+        scan.mkdir()
+        for i, well in enumerate(WELLS):
+            for field in (1, 2):
+                pixels = render(
+                    Culture(neurons_per_mm2=700, puncta_per_neuron=2.0), optics, 10 * i + field
+                ).field.pixels
+                for channel in range(3):
+                    size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+                    tifffile.imwrite(
+                        scan / f"p_{well}_s{field}_w{channel + 1}.tif",
+                        pixels[channel],
+                        ome=True,
+                        metadata=size,
+                    )
+        (folder / "map.csv").write_text(MAP)
+
+    folder = made_once(tmp_path_factory, "small", draw)
+    protocol = parse_protocol(PROTOCOL, "small")
+    return read_inputs(folder / "Small-1", folder / "map.csv", protocol, None, "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +83,14 @@ def small_run(small_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from imaging_service.jobs.summary import summarise
     from imaging_service.jobs.well import begin, process_well
 
-    folder = RunFolder(tmp_path_factory.mktemp("small-run") / "run")
-    record = lay_out(*identify(small_inputs), folder)
-    begin(record.plate)
-    calibrate(folder)
-    summarise(folder.root, {name: process_well(folder.root, name) for name in record.wells})
-    return folder.root
+    def run(root: Path) -> None:
+        folder = RunFolder(root / "run")
+        record = lay_out(*identify(small_inputs), folder)
+        begin(record.plate)
+        calibrate(folder)
+        summarise(folder.root, {name: process_well(folder.root, name) for name in record.wells})
+
+    return made_once(tmp_path_factory, "small-run", run) / "run"
 
 
 @pytest.fixture
@@ -143,10 +151,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from imaging_service.database.session import database_engine
     from imaging_service.jobs.durable.opening import prepare_database
 
-    path = tmp_path_factory.mktemp("empty") / "service.db"
-    prepare_database(f"sqlite:///{path}")
-    database_engine(f"sqlite:///{path}").dispose()
-    return path
+    def prepare(folder: Path) -> None:
+        url = f"sqlite:///{folder / 'service.db'}"
+        prepare_database(url)
+        database_engine(url).dispose()
+
+    return made_once(tmp_path_factory, "empty", prepare) / "service.db"
 
 
 @pytest.fixture
@@ -166,7 +176,9 @@ def data_folder(
     database_engine(settings.url).dispose()
 
 
-def finished_service(settings, inputs, finished_run: Path, patch: pytest.MonkeyPatch) -> Served:
+def finished_service(
+    settings, inputs, finished_run: Path, patch: pytest.MonkeyPatch, wells: Sequence[str] = WELLS
+) -> Served:
     """A service whose one run is done: every step of its workflow was called in this process."""
     from imaging_service.jobs.durable import workflows
     from imaging_service.jobs.durable.queue import submit_run
@@ -182,7 +194,7 @@ def finished_service(settings, inputs, finished_run: Path, patch: pytest.MonkeyP
         ignore=shutil.ignore_patterns("*.lock", "record.json"),
         dirs_exist_ok=True,
     )
-    for name in WELLS:
+    for name in wells:
         outcome = load(WellOutcome, RunFolder(finished_run).outcome(name))
         workflows.commit_well.__wrapped__(run, workflows._plain(outcome))
     patch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)

@@ -18,37 +18,23 @@ from imaging_service.review.crops import Crop, pack
 from imaging_service.review.remote import RemoteRun
 from napari_plugin.session import ReviewSession
 from tests.messages import says, states
-from tests.service import wait_for
 
 
 @pytest.fixture(scope="module")
-def done(service, phantom_plate):
-    running, client = service
-    run = client.submit(
-        phantom_plate / "Phantom-1",
-        phantom_plate / "plate_map.csv",
-        phantom_plate / "protocol.toml",
-    )
-    ended = wait_for(client, run.id)
-    assert ended.state == "done", running.log()
-    return ended
-
-
-@pytest.fixture(scope="module")
-def wells(service, done):
+def wells(plate_service, done):
     """A well for each test: what one corrects, the next does not see."""
     return iter(
         [
             row["well"]
-            for row in service[1].wells(done.id)
+            for row in plate_service[1].wells(done.id)
             if row["status"] == "done" and row["nuclei_count"] > 8
         ]
     )
 
 
 @pytest.fixture
-def reviewer(service, done, tmp_path):
-    running, _ = service
+def reviewer(plate_service, done, tmp_path):
+    running, _ = plate_service
     opened = []
 
     def open_session(name, well=None, **more):
@@ -66,8 +52,8 @@ def reviewer(service, done, tmp_path):
 
 
 @pytest.fixture
-def folder(service, done):
-    session = ReviewSession.open(service[0].folder / "data" / "runs" / done.id)
+def folder(plate_service, done):
+    session = ReviewSession.open(plate_service[0].folder / "data" / "runs" / done.id)
     yield session
     session.close()
 
@@ -133,8 +119,8 @@ def body(labels, y=0, x=0, compartment="nuclei"):
     return pack([crop.region.model_dump()], [crop])
 
 
-def test_of_eight_corrections_of_one_version_one_is_written(service, done, wells):
-    running, _ = service
+def test_of_eight_corrections_of_one_version_one_is_written(plate_service, done, wells):
+    running, _ = plate_service
     url = f"{running.url}/runs/{done.id}/fields/{next(wells)}/1/labels"
 
     def patch(i):
@@ -147,8 +133,8 @@ def test_of_eight_corrections_of_one_version_one_is_written(service, done, wells
         assert sorted(pool.map(patch, range(8))) == [200] + [412] * 7
 
 
-def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells):
-    running, _ = service
+def test_a_correction_whose_answer_was_lost_is_written_once(plate_service, done, wells):
+    running, _ = plate_service
     url = f"{running.url}/runs/{done.id}/fields/{next(wells)}/1"
     headers = {"If-Match": '"1"', "Idempotency-Key": "k-1"}
     answers = [
@@ -204,9 +190,9 @@ def test_a_correction_whose_answer_was_lost_is_written_once(service, done, wells
     ],
 )
 def test_corrections_that_are_none_are_refused(
-    service, done, path, content, headers, status, sentence
+    plate_service, done, path, content, headers, status, sentence
 ):
-    running, client = service
+    running, client = plate_service
     well = [row["well"] for row in client.wells(done.id) if row["status"] == "done"][-1]
     url = f"{running.url}/runs/{done.id}/fields/{path.format(well=well)}/labels"
     answer = running.http.patch(url, params={"author": "ann"}, content=content, headers=headers)
@@ -215,8 +201,8 @@ def test_corrections_that_are_none_are_refused(
     assert running.http.get(f"{running.url}/runs/{done.id}/fields/{well}/1/history").json() == []
 
 
-def test_a_rejection_without_a_reason_is_refused(service, done):
-    running, client = service
+def test_a_rejection_without_a_reason_is_refused(plate_service, done):
+    running, client = plate_service
     said = {
         "well": client.wells(done.id)[0]["well"],
         "field": 1,
@@ -227,11 +213,11 @@ def test_a_rejection_without_a_reason_is_refused(service, done):
     assert running.http.post(f"{running.url}/runs/{done.id}/verdicts", json=said).status_code == 422
 
 
-def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
+def test_the_tables_follow_by_themselves(plate_service, done, reviewer, wells):
     """One correction ► its rows carry the version, the engine's stay to be had, other wells do not
     move.
     """
-    running, client = service
+    running, client = plate_service
     well = next(wells)
     ann = reviewer("ann", well)
     until(lambda: (s := ann.run.state()).applied == s.revision)
@@ -264,9 +250,9 @@ def test_the_tables_follow_by_themselves(service, done, reviewer, wells):
 
 
 def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(
-    service, done, reviewer, wells
+    plate_service, done, reviewer, wells
 ):
-    running, _ = service
+    running, _ = plate_service
     work = running.folder / "data" / "runs" / done.id / "work"
     ann = reviewer("ann", next(wells))
     until(lambda: (s := ann.run.state()).applied == s.revision)
@@ -283,11 +269,11 @@ def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(
     assert (state.applied, state.reason) == (state.revision, "")
 
 
-def test_the_tables_follow_although_the_worker_is_killed(service, done, reviewer, wells):
+def test_the_tables_follow_although_the_worker_is_killed(plate_service, done, reviewer, wells):
     """Killed as soon as it began: the next worker takes the job up, and the tables are those that
     `review apply` makes.
     """
-    running, client = service
+    running, client = plate_service
     well = next(wells)
     ann = reviewer("ann", well)
     until(lambda: (s := ann.run.state()).applied == s.revision)
@@ -313,8 +299,8 @@ def test_the_tables_follow_although_the_worker_is_killed(service, done, reviewer
     assert {r["label_version"] for r in client.responses(done.id)} == {state.revision}
 
 
-def test_the_queue_gives_two_reviewers_different_fields(service, done, reviewer):
-    running, _ = service
+def test_the_queue_gives_two_reviewers_different_fields(plate_service, done, reviewer):
+    running, _ = plate_service
     ann, bob = reviewer("ann"), reviewer("bob")
     queue = ann.run.queue()
     assert len(queue) == 48
@@ -344,11 +330,11 @@ def test_the_queue_gives_two_reviewers_different_fields(service, done, reviewer)
     assert bob.run.claim("bob", 1)
 
 
-def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer, wells):
+def test_edits_outlive_the_death_of_server_and_reviewer(plate_service, done, reviewer, wells):
     """The server is killed between two edits, the reviewer's session after them: a new session
     sends them, and they are written once.
     """
-    running, client = service
+    running, client = plate_service
     well = next(wells)
     ann = reviewer("ann", well)
     first, second = cells(ann.shown)[:2]
@@ -390,9 +376,9 @@ def test_edits_outlive_the_death_of_server_and_reviewer(service, done, reviewer,
 
 
 def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
-    service, done, reviewer, wells
+    plate_service, done, reviewer, wells
 ):
-    running, _ = service
+    running, _ = plate_service
     well = next(wells)
     ann, bob = reviewer("ann", well), reviewer("bob", well)
     mine, theirs = cells(ann.shown)[:2]
@@ -413,8 +399,8 @@ def test_an_edit_made_while_away_upon_what_somebody_changed_is_kept_and_said(
     assert [v["author"] for v in history] == ["bob"]
 
 
-def test_the_plate_is_read_in_ranges_and_nothing_beside_it(service, done):
-    running, client = service
+def test_the_plate_is_read_in_ranges_and_nothing_beside_it(plate_service, done):
+    running, client = plate_service
     base = f"{running.url}/runs/{done.id}"
     well = client.wells(done.id)[0]["well"]
     chunk = f"{base}/plate.zarr/{well[0]}/{int(well[1:])}/0/0/c/0/0/0"
@@ -429,8 +415,10 @@ def test_the_plate_is_read_in_ranges_and_nothing_beside_it(service, done):
         RemoteRun(client, done.id).read_pixels("Z9", 1)
 
 
-def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewer, folder, wells):
-    running, client = service
+def test_a_reading_apart_moves_no_table_and_hides_nothing(
+    plate_service, done, reviewer, folder, wells
+):
+    running, client = plate_service
     well = next(wells)
     until(lambda: (s := folder.run.state()).applied == s.revision)
     before = client.run(done.id), folder.run.state()
@@ -456,9 +444,9 @@ def test_a_reading_apart_moves_no_table_and_hides_nothing(service, done, reviewe
 
 
 def test_neurites_are_traced_over_http_also_while_the_service_is_away(
-    service, done, reviewer, wells
+    plate_service, done, reviewer, wells
 ):
-    running, client = service
+    running, client = plate_service
     well = next(wells)
     ann, bob = reviewer("ann", well), reviewer("bob", well)
     engine_s = ann.shown.labels["neurites"].copy()

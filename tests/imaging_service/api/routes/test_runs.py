@@ -15,23 +15,10 @@ import pytest
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.jobs.summary import TABLES
 from tests.messages import says
-from tests.service import wait_for
 
 
-@pytest.fixture(scope="module")
-def done(service, phantom_plate):
-    _, client = service
-    run = client.submit(
-        phantom_plate / "Phantom-1",
-        phantom_plate / "plate_map.csv",
-        phantom_plate / "protocol.toml",
-    )
-    assert run.state in {"queued", "running"}
-    return wait_for(client, run.id)
-
-
-def test_a_submitted_plate_becomes_the_same_tables_as_analyze(service, done, analysed):
-    running, _ = service
+def test_a_submitted_plate_becomes_the_same_tables_as_analyze(plate_service, done, analysed):
+    running, _ = plate_service
     assert done.state == "done", running.log()
     assert (done.progress.done, done.progress.failed, done.progress.left) == (24, 0, 0)
     folder = running.folder / "data" / "runs" / done.id
@@ -41,8 +28,8 @@ def test_a_submitted_plate_becomes_the_same_tables_as_analyze(service, done, ana
         ).read_bytes(), name
 
 
-def test_the_same_submission_is_the_same_run(service, done, phantom_plate):
-    _, client = service
+def test_the_same_submission_is_the_same_run(plate_service, done, phantom_plate):
+    _, client = plate_service
     again = client.submit(
         phantom_plate / "Phantom-1",
         phantom_plate / "plate_map.csv",
@@ -53,8 +40,8 @@ def test_the_same_submission_is_the_same_run(service, done, phantom_plate):
     assert len(client.runs()) == 1
 
 
-def test_tables_as_json_csv_and_parquet(service, done, analysed):
-    _, client = service
+def test_tables_as_json_csv_and_parquet(plate_service, done, analysed):
+    _, client = plate_service
     for kind in ("wells", "responses", "hazards", "checks"):
         file = pl.read_parquet(analysed / f"{kind}.parquet")
         parquet = pl.read_parquet(io.BytesIO(client.table_bytes(done.id, kind, "parquet")))
@@ -74,16 +61,16 @@ def test_tables_as_json_csv_and_parquet(service, done, analysed):
     assert {w["well"] for w in client.wells(done.id)} == {w.well for w in client.progress(done.id)}
 
 
-def test_filters_compare_whole_values(service, done):
-    _, client = service
+def test_filters_compare_whole_values(plate_service, done):
+    _, client = plate_service
     rows = client.responses(done.id, line="SOD1-07", phenotype="live_density")
     assert rows
     assert {(r["line"], r["phenotype"]) for r in rows} == {("SOD1-07", "live_density")}
     assert client.responses(done.id, line="SOD1-07' OR 1=1 --") == []
 
 
-def test_plates_runs_and_beginnings_of_ids(service, done):
-    _, client = service
+def test_plates_runs_and_beginnings_of_ids(plate_service, done):
+    _, client = plate_service
     plate = client.plates()[0]
     assert (plate.rows, plate.columns, plate.channels, plate.pixel_size_um) == (
         16,
@@ -94,8 +81,8 @@ def test_plates_runs_and_beginnings_of_ids(service, done):
     assert client.run(done.id[:8]).id == done.id
 
 
-def test_lists_as_csv_and_parquet(service, done):
-    running, _ = service
+def test_lists_as_csv_and_parquet(plate_service, done):
+    running, _ = plate_service
     for noun, column, value in (("runs", "id", done.id), ("plates", "name", "Phantom-1")):
         csv = pl.read_csv(io.BytesIO(running.http.get(f"{running.url}/{noun}?format=csv").content))
         parquet = pl.read_parquet(
@@ -117,8 +104,8 @@ def test_lists_as_csv_and_parquet(service, done):
         ("/runs/{run}/wells?format=xml", 422, "request_invalid"),
     ],
 )
-def test_every_error_is_a_problem_document(service, done, path, status, code):
-    running, _ = service
+def test_every_error_is_a_problem_document(plate_service, done, path, status, code):
+    running, _ = plate_service
     answer = running.http.get(running.url + path.format(run=done.id))
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -128,8 +115,8 @@ def test_every_error_is_a_problem_document(service, done, path, status, code):
     assert problem["detail"]
 
 
-def test_refused_submissions_say_why(service, phantom_plate, tmp_path):
-    _, client = service
+def test_refused_submissions_say_why(plate_service, phantom_plate, tmp_path):
+    _, client = plate_service
     scan, plate_map, protocol = (
         phantom_plate / "Phantom-1",
         phantom_plate / "plate_map.csv",
@@ -150,15 +137,15 @@ def test_refused_submissions_say_why(service, phantom_plate, tmp_path):
         client.submit(scan, plate_map, tmp_path / "none.toml")
 
 
-def test_a_foreign_host_name_is_refused(service):
-    running, _ = service
+def test_a_foreign_host_name_is_refused(plate_service):
+    running, _ = plate_service
     assert (
         running.http.get(running.url + "/runs", headers={"Host": "evil.example"}).status_code == 400
     )
 
 
-def test_pages_show_runs_and_responses(service, done):
-    running, _ = service
+def test_pages_show_runs_and_responses(plate_service, done):
+    running, _ = plate_service
     index = running.http.get(running.url + "/").text
     assert done.id[:12] in index
     page = running.http.get(f"{running.url}/view/{done.id}").text
@@ -169,8 +156,8 @@ def test_pages_show_runs_and_responses(service, done):
     assert "vegaEmbed" in report.text
 
 
-def test_openapi_has_descriptions_and_examples(service):
-    running, _ = service
+def test_openapi_has_descriptions_and_examples(plate_service):
+    running, _ = plate_service
     document = running.http.get(running.url + "/openapi.json").json()
     operations = [o for path in document["paths"].values() for o in path.values()]
     assert len(operations) >= 9
@@ -183,8 +170,8 @@ def test_openapi_has_descriptions_and_examples(service):
     )
 
 
-def test_command_line_submit_and_status(service, done, phantom_plate):
-    running, _ = service
+def test_command_line_submit_and_status(plate_service, done, phantom_plate):
+    running, _ = plate_service
 
     def command(*words):
         result = subprocess.run(
