@@ -24,7 +24,7 @@ from plate_maps.compound_names import (
     single_names,
 )
 from plate_maps.conditions import parse_dose
-from plate_maps.names import shape, tidy
+from plate_maps.names import damaged_name, shape, tidy
 
 _INCHIKEY = re.compile(r"[A-Z]{14}-[A-Z]{8}[SN][A-Z]-[A-Z]")
 
@@ -258,6 +258,12 @@ def _unknown_columns(header: Iterable[str], place: str) -> list[str]:
 
 def _faults(record: Compound) -> list[str]:
     faults = [f"the {name} is missing" for name in ("id", "name") if not getattr(record, name)]
+    faults += [
+        f"{name!r} is {made}, as a spreadsheet makes of names and numbers; format the column as"
+        " text and write it again"
+        for name in (record.id, record.name, *record.synonyms, record.blinded_code)
+        if (made := damaged_name(name))
+    ]
     if record.inchikey and not _INCHIKEY.fullmatch(record.inchikey):
         faults.append(
             f"InChIKey {record.inchikey!r} is not of the form FTALBRSUTCGOEG-UHFFFAOYSA-N"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-
-from plate_maps.wells import Well
+from collections.abc import Mapping, Sequence
 
 # Cyrillic and Greek letters that print like Latin ones; Unicode's compatibility forms do not join
 # them.
@@ -18,7 +16,20 @@ _SAME_SHAPE = str.maketrans(
     "АВЕЗКМНОРСТУХаеорсухіјѕ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο" + "‐‑‒–—−",
     "ABE3KMHOPCTYXaeopcyxijs" + "ABEZHIKMNOPTYXo" + "------",
 )
-_MOST_WELLS = 6
+_MOST_PLACES = 6
+_MONTH = r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*"
+# What a spreadsheet makes of SEPT1, 1-2 or 3/4, as a date cell and as text.
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+)?"
+    r"|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}"
+    rf"|[0-9]{{1,2}}[-. ]+{_MONTH}(?:[-. ]+[0-9]{{2,4}})?"
+    rf"|{_MONTH}-[0-9]{{1,4}}"
+    r"|[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?",
+    re.IGNORECASE,
+)
+# What it makes of 15E9, and what stands in a cell that it could not compute.
+_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
+_ERROR = re.compile(r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!)|Err:[0-9]+")
 
 
 def tidy(text: str) -> str:
@@ -32,11 +43,48 @@ def shape(name: str) -> str:
     return unicodedata.normalize("NFKC", tidy(name).translate(_SAME_SHAPE)).casefold()
 
 
-def look_alikes(kind: str, spellings: Mapping[str, list[Well]]) -> list[str]:
-    """One sentence per group of names of one kind that only look different, with their wells.
+def is_date(text: str) -> bool:
+    """Whether a cell is a date or a time, as a spreadsheet makes of names and numbers.
 
-    `spellings` maps name ► wells. Differences are in case, invisible characters, kinds of space
-    or dash, the form of an accented letter or of µ, or a letter of another alphabet.
+    Examples
+    --------
+    >>> is_date("1-Sep"), is_date("2025-09-01 00:00:00"), is_date("MARCH1")
+    (True, True, False)
+    """
+    return _DATE.fullmatch(tidy(text)) is not None
+
+
+def damaged_name(text: str) -> str:
+    """What a spreadsheet made of a name that is not one any more; empty for any other name.
+
+    Examples
+    --------
+    >>> damaged_name("1-Sep"), damaged_name("1.50E+10"), damaged_name("MW150")
+    ('a date', 'a number in scientific notation', '')
+    """
+    if is_date(text):
+        return "a date"
+    if _SCIENTIFIC.fullmatch(tidy(text)):
+        return "a number in scientific notation"
+    return cell_error(text)
+
+
+def cell_error(text: str) -> str:
+    """Name of the error that a spreadsheet left in a cell; empty for any other text.
+
+    Examples
+    --------
+    >>> cell_error("#REF!"), cell_error("#4")
+    ('the error of a formula', '')
+    """
+    return "the error of a formula" if _ERROR.fullmatch(tidy(text)) else ""
+
+
+def look_alikes(kind: str, spellings: Mapping[str, Sequence[str]]) -> list[str]:
+    """One sentence per group of names of one kind that only look different, with their places.
+
+    `spellings` maps name ► wells or rows. Differences are in case, invisible characters, kinds of
+    space or dash, the form of an accented letter or of µ, or a letter of another alphabet.
     """
     groups: dict[str, list[str]] = {}
     for name in spellings:
@@ -49,9 +97,9 @@ def look_alikes(kind: str, spellings: Mapping[str, list[Well]]) -> list[str]:
     ]
 
 
-def _spelled(name: str, wells: list[Well]) -> str:
-    shown = ", ".join(w.name for w in wells[:_MOST_WELLS])
-    more = f" and {len(wells) - _MOST_WELLS} more" if len(wells) > _MOST_WELLS else ""
+def _spelled(name: str, places: Sequence[str]) -> str:
+    shown = ", ".join(places[:_MOST_PLACES])
+    more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
     # `ascii` shows what a screen does not: "riluzole\u200b".
     hidden = "" if name.isascii() else f" ({name!a})"
     return f"{name!r}{hidden} at {shown}{more}"

@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
+from plate_maps.names import cell_error, damaged_name, look_alikes
 from plate_maps.wells import is_whole_number
 
 _AGE = re.compile(r"^([0-9]{1,2})-([0-9]{1,2})$|^[89]0\+$")
@@ -147,6 +148,13 @@ def read_lines(
         problems += [f"{place}, line {line.line}: {fault}" for fault in _faults(line)]
     given = {line.line: line for _, line in rows}
     every = {**(known or {}), **given}
+    # Two spellings of one donor would count as two people.
+    places = {line.line: place.removeprefix(f"{source}, ") for place, line in rows}
+    for column in ("line", "donor"):
+        spellings: dict[str, list[str]] = {}
+        for name, line in every.items():
+            spellings.setdefault(getattr(line, column), []).append(places.get(name, "the registry"))
+        problems += [f"{source}: {sentence}" for sentence in look_alikes(column, spellings)]
     for place, line in rows:
         parent = every.get(line.isogenic_parent)
         if line.isogenic_parent and parent is None:
@@ -171,6 +179,8 @@ def read_lines(
 def read_batches(text: str, source: str = "batches.tsv") -> dict[str, Batch]:
     """Read batches from TSV text. Raises RegistryError with every fault."""
     rows, problems = _read(text, source, Batch, "batch")
+    spellings = {batch.batch: [place.removeprefix(f"{source}, ")] for place, batch in rows}
+    problems += [f"{source}: {sentence}" for sentence in look_alikes("batch", spellings)]
     for place, batch in rows:
         if batch.protocol_doi and not _DOI.match(batch.protocol_doi):
             problems.append(
@@ -228,6 +238,7 @@ def _read(
         if not any(values.values()):
             continue
         name = values[key]
+        problems += _damage(values, place)
         if not name:
             problems.append(f"{place}: the {key} has no name")
         elif name in seen:
@@ -241,6 +252,18 @@ def _read(
             seen[name] = place
             rows.append((place, kind(**values)))
     return rows, problems
+
+
+def _damage(values: Mapping[str, str], place: str) -> Iterator[str]:
+    """What a spreadsheet left of names and of cells that it could not compute."""
+    for column, text in values.items():
+        name = column in ("line", "donor", "isogenic_parent")
+        made = damaged_name(text) if name else cell_error(text)
+        if made:
+            yield (
+                f"{place}: {column} {text!r} is {made}, as a spreadsheet makes of names and"
+                " numbers; format the column as text and write it again"
+            )
 
 
 def _faults(line: Line) -> list[str]:

@@ -11,22 +11,12 @@ from __future__ import annotations
 import re
 
 from plate_maps.conditions import Condition, Control, format_dose, is_solvent, parse_dose
-from plate_maps.names import shape, tidy
+from plate_maps.names import cell_error, damaged_name, is_date, shape, tidy
 from plate_maps.readers.headers import HEADERS
 
 _EXTRAS = ("_2", "_3", "_4")
 _NAMES = ("line", "compound", "genotype", "batch", *(f"compound{s}" for s in _EXTRAS))
 _WITH_DOSE = re.compile(r"(.*\S)\s+([0-9.,]+\s*[munpµμ]?M)")
-_MONTH = r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*"
-# What a spreadsheet makes of SEPT1, 1-2 or 3/4, as a date cell and as text.
-_DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+)?"
-    r"|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}"
-    rf"|[0-9]{{1,2}}[-. ]+{_MONTH}(?:[-. ]+[0-9]{{2,4}})?"
-    rf"|{_MONTH}-[0-9]{{1,4}}"
-    r"|[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?",
-    re.IGNORECASE,
-)
 
 
 def condition_from(given: dict[str, str]) -> Condition:
@@ -36,11 +26,16 @@ def condition_from(given: dict[str, str]) -> Condition:
     """
     cells = {k: v if k in _NAMES else tidy(v) for k, v in given.items()}
     control = Control.parse(cells.get("control", ""))
-    for name in (*_NAMES, "dose"):
-        if name != "batch" and _DATE.fullmatch(tidy(cells.get(name, ""))):
+    for name, text in cells.items():
+        made = cell_error(text)
+        if name in _NAMES and name != "batch":
+            made = damaged_name(text)
+        elif name == "dose" and is_date(text):
+            made = "a date"
+        if made:
             raise ValueError(
-                f"{name} {cells[name]!r} is a date, as a spreadsheet makes of names and numbers;"
-                " format the column as text and write it again"
+                f"{name} {text!r} is {made}, as a spreadsheet makes of names and numbers; format"
+                " the column as text and write it again"
             )
     if not tidy(cells.get("line", "")):
         raise ValueError(

@@ -202,13 +202,13 @@ def _look_alikes(conditions: dict[Well, Condition]) -> list[str]:
     """Names that would split one line, compound, genotype or batch into two."""
     sentences = []
     for kind in ("line", "compound", "genotype", "batch"):
-        wells: dict[str, list[Well]] = {}
+        wells: dict[str, list[str]] = {}
         for well, c in conditions.items():
             names = compounds_of(c) if kind == "compound" else [getattr(c, kind)]
             # All vehicle wells of a line are one condition, however their solvent is written.
             if kind != "compound" or not c.is_vehicle:
                 for name in filter(None, names):
-                    wells.setdefault(name, []).append(well)
+                    wells.setdefault(name, []).append(well.name)
         sentences += look_alikes(kind, wells)
     return sentences
 

@@ -126,3 +126,46 @@ def test_any_name_comes_back(name):
 
 def test_a_cell_is_no_formula():
     assert "\t'=cmd" in write([Line("L", "D", genotype="=cmd")], Line)
+
+
+@pytest.mark.parametrize("other", ["d1", "D1\u200b", "\uff241", "D1\u00a0"])
+def test_two_spellings_of_a_donor_are_not_two_people(other):
+    """Also where one of them was registered before."""
+    text = "line\tdonor\nA\tD1\nB\t" + other + "\n"
+    if other.strip() == "D1":
+        assert read_lines(text)["B"].donor == "D1"
+        return
+    shown = f"{other!r}" + ("" if other.isascii() else f" ({other!a})")
+    with pytest.raises(RegistryError) as error:
+        read_lines(text)
+    assert states(
+        "registry.look_alike",
+        str(error.value),
+        what=f"donor 'D1' at row 2 and {shown}",
+        places="row 3",
+    )
+    known = read_lines("line\tdonor\nA\tD1\n")
+    with pytest.raises(RegistryError) as error:
+        read_lines("line\tdonor\nB\t" + other + "\n", known=known)
+    assert states(
+        "registry.look_alike",
+        str(error.value),
+        what=f"donor 'D1' at the registry and {shown}",
+        places="row 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "made"),
+    [
+        ("line", "1-Sep", "a date"),
+        ("donor", "2.00E+05", "a number in scientific notation"),
+        ("sex", "#N/A", "the error of a formula"),
+    ],
+)
+def test_what_a_spreadsheet_made_of_a_registry_s_cell_is_refused(column, text, made):
+    cells = {"line": "A", "donor": "D1", "sex": "female"} | {column: text}
+    with pytest.raises(RegistryError) as error:
+        read_lines("\t".join(cells) + "\n" + "\t".join(cells.values()) + "\n")
+    what = f"row 2: {column} {text!r}"
+    assert states("map.entry_became", str(error.value), what=what, made=made)

@@ -72,26 +72,40 @@ def test_a_vehicle_holds_solvents_only():
         ),
         ({"compound": "Edaravone", "dose": "1", **EDARAVONE}, says("map.compound_twice")),
         ({"compound": "DMSO", "compound_2": "DMSO"}, says("map.vehicle_not_marked")),
-        (
-            {"compound": "2025-09-01 00:00:00", "dose": "1"},
-            says("map.entry_became_a_date", what="compound '2025-09-01 00:00:00'"),
-        ),
-        ({"compound": "1-Sep", "dose": "1"}, says("map.name_became_a_date")),
-        ({"compound": "01.09.2025", "dose": "1"}, says("map.name_became_a_date")),
-        ({"compound": "10:30:00", "dose": "1"}, says("map.name_became_a_date")),
-        (
-            {"compound": "x", "dose": "2025-02-01"},
-            says("map.entry_became_a_date", what="dose '2025-02-01'"),
-        ),
-        (
-            {"line": "Mar-01", "compound": "x", "dose": "1"},
-            says("map.entry_became_a_date", what="line 'Mar-01'"),
-        ),
     ],
 )
 def test_what_a_well_cannot_hold_is_refused(cells, sentence):
     with pytest.raises(ValueError, match=sentence):
         condition(**cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "made"),
+    [
+        ("compound", "2025-09-01 00:00:00", "a date"),
+        ("compound", "1-Sep", "a date"),
+        ("compound", "01.09.2025", "a date"),
+        ("compound", "10:30:00", "a date"),
+        ("dose", "2025-02-01", "a date"),
+        ("line", "Mar-01", "a date"),
+        ("compound", "1.50E+10", "a number in scientific notation"),
+        ("line", "2e+05", "a number in scientific notation"),
+        ("compound", "#N/A", "the error of a formula"),
+        ("line", " #REF!", "the error of a formula"),
+        ("dose", "#DIV/0!", "the error of a formula"),
+        ("batch", "#NAME?", "the error of a formula"),
+        ("note", "Err:502", "the error of a formula"),
+    ],
+)
+def test_what_a_spreadsheet_made_of_a_cell_is_refused(name, text, made):
+    sentence = says("map.entry_became", what=f"{name} {text!r}", made=made)
+    with pytest.raises(ValueError, match=sentence):
+        condition(**{"compound": "x", "dose": "1", name: text})
+
+
+@pytest.mark.parametrize("name", ["15E9", "E+10", "MARCH1", "#4", "45000"])
+def test_a_name_that_no_spreadsheet_made_is_one(name):
+    assert condition(compound=name, dose="1").compound == name
 
 
 def test_a_batch_may_be_a_date():

@@ -107,7 +107,7 @@ def test_a_date_of_excel_is_refused_by_cell_and_kept_as_a_batch(tmp_path, column
     book.save(tmp_path / "map.xlsx")
     with pytest.raises(
         PlateMapError,
-        match=says("map.entry_became_a_date", what=f"row 3, well B04: {name} '2025-09-01'"),
+        match=says("map.entry_became", what=f"row 3, well B04: {name} '2025-09-01'", made="a date"),
     ):
         read_plate_map(tmp_path / "map.xlsx")
 
