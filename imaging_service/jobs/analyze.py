@@ -133,6 +133,7 @@ def _analyze(
 ) -> RunRecord:
     network = NetworkProcess(device) if uses_gpu(device) else None
     prepare_heaps()
+    others = active_children()
     # Spawned, not forked: OpenCV, torch and Polars keep threads that a fork would leave dead.
     pool = ProcessPoolExecutor(
         workers,
@@ -160,7 +161,8 @@ def _analyze(
         # its well.
         pool.shutdown(wait=False, cancel_futures=True)
         for child in active_children():
-            child.terminate()
+            if child not in others:
+                child.terminate()
         raise
     finally:
         if network is not None:

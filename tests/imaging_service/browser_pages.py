@@ -68,6 +68,8 @@ class Tab:
             accept_downloads=True,
             base_url=address,
         )
+        # A busy machine is not a fault: a page that reads a scan first starts a process for it.
+        self.context.set_default_timeout(120_000)
         # As the user of a service without keys: the cookie that its link gives.
         if token:
             self.context.request.get(f"/open?token={quote(token)}")

@@ -44,9 +44,7 @@ class Apart:
         if not self._places.acquire(timeout=seconds):
             raise Busy("other submissions are still being read; send this one again later")
         try:
-            with self._lock:
-                process = self._free.pop() if self._free else None
-            process = process or _Process(self._most_bytes)
+            process = self._waiting() or _Process(self._most_bytes)
             try:
                 result = process.call(function, args, seconds)
             except BaseException as error:
@@ -73,6 +71,16 @@ class Apart:
                 process.end()
             self._free.clear()
 
+    def _waiting(self) -> _Process | None:
+        """A process that is free; one that was ended while it waited is no fault of the call."""
+        with self._lock:
+            while self._free:
+                process = self._free.pop()
+                if process.lives:
+                    return process
+                process.end()
+        return None
+
     def _give_back(self, process: _Process) -> None:
         if process.calls >= MOST_CALLS:
             process.end()
@@ -92,6 +100,10 @@ class _Process:
         theirs.close()
         self.calls = 0
         self.usable = True
+
+    @property
+    def lives(self) -> bool:
+        return self._process.is_alive()
 
     def call(self, function: Callable[..., T], args: tuple[Any, ...], seconds: float) -> T:
         self.calls += 1

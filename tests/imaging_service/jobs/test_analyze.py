@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import replace
+from multiprocessing import active_children, get_context
 
 import numpy as np
 import polars as pl
@@ -143,6 +145,27 @@ def test_another_run_does_not_overwrite_a_folder(analysed, phantom_inputs):
     )
     with pytest.raises(ScanError, match=says("analyze.folder_of_another_run")):
         analyze(lambda: other, analysed)
+
+
+def test_a_refusal_ends_no_process_of_its_caller(phantom_inputs, tmp_path):
+    """As the readers of requests in a server, or a pool of a notebook."""
+    process = get_context("spawn").Process(target=time.sleep, args=(600,), daemon=True)
+    process.start()
+    before = active_children()
+
+    def refuse():
+        raise ScanError("no plate")
+
+    with pytest.raises(ScanError):
+        analyze(refuse, tmp_path, workers=1)
+    process.join(1)
+    assert process.is_alive()
+    for started in active_children():
+        if started not in before:
+            started.join(30)
+            assert not started.is_alive()
+    process.kill()
+    process.join()
 
 
 def test_two_commands_cannot_write_to_one_folder(phantom_inputs, tmp_path):

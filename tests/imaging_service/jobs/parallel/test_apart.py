@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from imaging_service.errors import Busy, ScanError, TooLarge
@@ -77,3 +79,11 @@ def test_a_process_is_replaced_after_so_many_calls(monkeypatch):
     numbers = [made.call(os.getpid, seconds=60) for _ in range(3)]
     made.close()
     assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_a_process_that_was_ended_while_it_waited_refuses_no_call(apart):
+    first = apart.call(os.getpid, seconds=60)
+    os.kill(first, signal.SIGKILL)
+    while psutil.Process(first).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert apart.call(os.getpid, seconds=60) not in (first, os.getpid())
