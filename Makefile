@@ -25,7 +25,8 @@ DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1600x10
 # napari and npe2 use deprecated parts of what they import.
 WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
 
-FAST := -m "not slow and not images" -n 2 --dist loadscope --ignore tests/napari_plugin --ignore tests/exchange
+# One process more than cores: tests of the service wait for it.
+FAST := -m "not slow and not images" -n 3 --dist loadscope --ignore tests/napari_plugin --ignore tests/exchange
 NAPARI := -m "not slow and not images" -n 2 --dist loadscope $(WITH_NAPARI) tests/napari_plugin
 
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
@@ -41,7 +42,7 @@ test: $(VENV)/.dev
 
 # Photographs, and tables that may not be copied, in ../shared/data.
 test-images: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/images
+	$(BIN)/python -m pytest -n 2 --dist loadscope tests/images
 
 # Kills, full disks, lost shares, databases and workers, on SQLite and on a Postgres that the suite starts. Mounting a full disk needs root.
 test-faults: $(VENV)/.dev
@@ -59,7 +60,7 @@ test-exchange: $(VENV)/.dev $(VALIDATORS)/.installed
 	$(BIN)/python -m pytest tests/exchange
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "slow and not images" --ignore tests/napari_plugin --ignore tests/faults/test_random_faults.py
+	$(BIN)/python -m pytest -m "slow and not images" -n 2 --dist loadscope --ignore tests/napari_plugin --ignore tests/faults/test_random_faults.py
 
 # 10,000 damaged files for each parser of instruments' metadata: half an hour.
 test-fuzz: $(VENV)/.dev
