@@ -11,8 +11,8 @@ from imaging_service.review.neurites import NEURITES
 from napari_plugin.edits import CELL
 from napari_plugin.layers import FieldLayers
 from napari_plugin.session import ReviewSession
-from napari_plugin.strokes import ERASER_UM, stroke_width_px
-from napari_plugin.tracing import Tracer
+from napari_plugin.tracing.clicks import Tracer
+from napari_plugin.tracing.strokes import ERASER_UM, stroke_width_px
 
 
 class CorrectionKeys:

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_plugin.curve_view import CurveView
-from napari_plugin.plate_view import COLOURS, PlateView
+from napari_plugin.views.curve import CurveView
+from napari_plugin.views.plate import COLOURS, PlateView
 
 
 class ReviewPanel(QWidget):

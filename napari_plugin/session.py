@@ -28,7 +28,7 @@ from imaging_service.review.pieces import check_pieces
 from imaging_service.review.remote import RemoteRun
 from imaging_service.review.run import Run, Standing, plate_contrast
 from imaging_service.schemas import LabelVersion, Verdict
-from napari_plugin import places, ridges, strokes
+from napari_plugin import places
 from napari_plugin.edits import (
     Labels,
     changes,
@@ -41,7 +41,8 @@ from napari_plugin.edits import (
 )
 from napari_plugin.places import Place
 from napari_plugin.read_ahead import ReadAhead
-from napari_plugin.well_table import WellMark, WellTable
+from napari_plugin.tracing import ridges, strokes
+from napari_plugin.views.wells import WellMark, WellTable
 
 AHEAD = 3
 

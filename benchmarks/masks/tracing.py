@@ -3,7 +3,8 @@
     python -m benchmarks.masks.tracing
 
 On drawn fields, each true neurite is clicked on every 40 µm along it, 1 µm off (standard deviation)
-as a hand is; between clicks the line is straight, or follows the ridge (`napari_plugin.ridges`).
+as a hand is; between clicks the line is straight, or follows the ridge
+(`napari_plugin.tracing.ridges`).
 Printed are precision, recall and F1 at 3 pixels against the true centre lines, and the length that
 the service measures on the strokes, against that which it measures on the true neurites of the same
 field, as a ratio over all fields.
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
-from napari_plugin import ridges, strokes
+from napari_plugin.tracing import ridges, strokes
 from phenotypes.cells.neurites import trace
 from segmentation.phantoms.render import Phantom, render
 from segmentation.phantoms.scenes import scene

@@ -11,7 +11,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_plugin.panel import ReviewPanel
-from napari_plugin.plate_view import COLOURS
+from napari_plugin.views.plate import COLOURS
 from tests.messages import states
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_plugin.ridges import MARGIN_UM, around, between, ridge_path, smoothed
+from napari_plugin.tracing.ridges import MARGIN_UM, around, between, ridge_path, smoothed
 
 PIXEL = 0.5
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imaging_service.schemas import Verdict
-from napari_plugin.well_table import WellTable, format_dose
+from napari_plugin.views.wells import WellTable, format_dose
 from plate_maps import conditions
 
 ROWS = """

@@ -8,7 +8,7 @@ from typing import Any
 import pyqtgraph as pg
 from qtpy.QtCore import Signal
 
-from napari_plugin.well_table import WellMark
+from napari_plugin.views.wells import WellMark
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 COLOURS = {

@@ -7,7 +7,7 @@ import pytest
 from skimage.morphology import skeletonize
 
 from imaging_service.review.field_image import FieldImage
-from napari_plugin.strokes import line_mask, stroke_width_px, traced, without_branch
+from napari_plugin.tracing.strokes import line_mask, stroke_width_px, traced, without_branch
 from tests.messages import says
 
 SHAPE = (60, 80)

@@ -15,7 +15,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from imaging_service.errors import ReviewConflict
 from napari_plugin.session import ReviewSession
-from napari_plugin.tracing import PREVIEW_LAYER
+from napari_plugin.tracing.clicks import PREVIEW_LAYER
 from tests.messages import says, states
 
 

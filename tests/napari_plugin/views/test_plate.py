@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_plugin.plate_view import COLOURS, PlateView
-from napari_plugin.well_table import WellMark
+from napari_plugin.views.plate import COLOURS, PlateView
+from napari_plugin.views.wells import WellMark
 
 MARKS = [
     WellMark("B03", 2, 3, "open", "B03 · L1 · DMSO"),

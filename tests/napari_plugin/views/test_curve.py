@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 
-from napari_plugin.curve_view import CurveView
+from napari_plugin.views.curve import CurveView
 
 CURVE = {
     "line": "L1",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 
-from napari_plugin.well_table import format_dose
+from napari_plugin.views.wells import format_dose
 
 
 class CurveView(pg.PlotWidget):

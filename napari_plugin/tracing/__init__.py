@@ -1,0 +1,1 @@
+"""Tracing neurites: clicks, the way between them, and the strokes they become."""
