@@ -30,7 +30,8 @@ FAST := -m "not slow and not images" -n 3 --dist loadscope --ignore tests/napari
 NAPARI := -m "not slow and not images" -n 2 --dist loadscope $(WITH_NAPARI) tests/napari_plugin
 
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
-COVERED := $(if $(CI),--cov --cov-report=)
+# Folders of earlier sessions stay there: half a million files take minutes to remove.
+COVERED := $(if $(CI),--cov --cov-report= -o tmp_path_retention_count=99)
 
 # Both halves run, and either can fail the target.
 test: $(VENV)/.dev

@@ -63,6 +63,21 @@ def small_inputs(tmp_path_factory: pytest.TempPathFactory):
     return read_inputs(folder / "Small-1", folder / "map.csv", protocol, None, "cpu")
 
 
+def analyse_here(inputs, root: Path) -> None:
+    """What `analyze` leaves in a folder, computed in this process: no other has to start."""
+    from imaging_service.jobs.calibrate import calibrate
+    from imaging_service.jobs.plan import identify, lay_out
+    from imaging_service.jobs.records import RunFolder
+    from imaging_service.jobs.summary import summarise
+    from imaging_service.jobs.well import begin, process_well
+
+    folder = RunFolder(root)
+    record = lay_out(*identify(inputs), folder)
+    begin(record.plate)
+    calibrate(folder)
+    summarise(folder.root, {name: process_well(folder.root, name) for name in record.wells})
+
+
 @pytest.fixture(scope="session")
 def laid_out(small_inputs, tmp_path_factory: pytest.TempPathFactory):
     """(run folder, record, plan) before any well is analysed; not to be written to."""
@@ -77,18 +92,9 @@ def laid_out(small_inputs, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def small_run(small_inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run's folder; not to be written to."""
-    from imaging_service.jobs.calibrate import calibrate
-    from imaging_service.jobs.plan import identify, lay_out
-    from imaging_service.jobs.records import RunFolder
-    from imaging_service.jobs.summary import summarise
-    from imaging_service.jobs.well import begin, process_well
 
-    def run(root: Path) -> None:
-        folder = RunFolder(root / "run")
-        record = lay_out(*identify(small_inputs), folder)
-        begin(record.plate)
-        calibrate(folder)
-        summarise(folder.root, {name: process_well(folder.root, name) for name in record.wells})
+    def run(folder: Path) -> None:
+        analyse_here(small_inputs, folder / "run")
 
     return made_once(tmp_path_factory, "small-run", run) / "run"
 

@@ -10,12 +10,12 @@ import tifffile
 from qtpy.QtWidgets import QInputDialog
 
 from imaging_service.errors import StoreError
-from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.plan import read_inputs
 from imaging_service.protocol import parse_protocol
 from imaging_service.review.local import LocalRun
 from segmentation.phantoms.films import Film, render_film
 from segmentation.phantoms.render import Optics
+from tests.imaging_service.conftest import analyse_here
 from tests.messages import says, states
 from tests.napari_plugin.cursor import point_at
 
@@ -68,11 +68,7 @@ def film_run(tmp_path_factory):
         },
         "p",
     )
-    analyze(
-        lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"),
-        root / "out",
-        workers=1,
-    )
+    analyse_here(read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out")
     return root / "out"
 
 

@@ -22,6 +22,7 @@ from imaging_service.jobs.summary import TABLES
 from imaging_service.protocol import load_protocol, parse_protocol
 from phenotypes.columns.dictionary import columns
 from plate_maps import Well
+from tests.imaging_service.conftest import analyse_here
 from tests.messages import says, states
 
 
@@ -200,7 +201,7 @@ def broken(phantom_plate, tmp_path_factory):
     inputs = read_inputs(
         folder / "p" / "Phantom-1", folder / "p" / "plate_map.csv", protocol, None, "auto"
     )
-    analyze(lambda: inputs, out, workers=2)
+    analyse_here(inputs, out)
     return out, {"lost": lost, "cut": cut, "blank": blank, "odd": odd, "gone": gone}
 
 
@@ -255,11 +256,7 @@ def test_a_lost_plane_of_a_stack_fails_its_well(tmp_path):
     protocol = parse_protocol(
         {"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p"
     )
-    analyze(
-        lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"),
-        tmp_path / "out",
-        workers=1,
-    )
+    analyse_here(read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"), tmp_path / "out")
     wells = {r["well"]: r for r in table(tmp_path / "out", "wells").to_dicts()}
     assert wells["B02"]["status"] == "done"
     assert wells["B03"]["status"] == "failed"
@@ -279,11 +276,7 @@ def test_a_plate_of_which_nothing_can_be_read_still_ends_in_a_report(tmp_path):
     protocol = parse_protocol(
         {"name": "p", "channels": {"dna": "1"}, "acquisition": {"pixel_size_um": 0.5}}, "p"
     )
-    analyze(
-        lambda: read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"),
-        tmp_path / "out",
-        workers=1,
-    )
+    analyse_here(read_inputs(scan, tmp_path / "map.csv", protocol, None, "auto"), tmp_path / "out")
     assert set(table(tmp_path / "out", "wells")["status"]) == {"failed"}
     assert set(table(tmp_path / "out", "responses")["status"]) == {"no_well_done"}
     assert states("report.failed", (tmp_path / "out" / "report.html").read_text(), wells=2)

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, save
+from imaging_service.jobs.summary import summarise
 from imaging_service.web import charts
 from imaging_service.web.findings import ANSWERED, by_evidence
 from imaging_service.web.report import _floors, outlines
@@ -42,17 +46,17 @@ def test_every_picture_compiles(analysed):
         assert "<svg" in charts.svg(spec)
 
 
-def test_names_from_a_plate_map_cannot_become_markup(analysed, phantom_inputs, tmp_path):
-    from dataclasses import replace
-
-    from imaging_service.jobs.analyze import analyze
-
+def test_names_from_a_plate_map_cannot_become_markup(analysed, tmp_path):
+    folder = RunFolder(shutil.copytree(analysed, tmp_path / "out"))
+    record = load(RunRecord, folder.record)
     records = [
         dict(r, compound=r["compound"].replace("toxic-1", "</script><b>x"))
-        for r in phantom_inputs.plate_map_records
+        for r in record.inputs.plate_map_records
     ]
-    analyze(lambda: replace(phantom_inputs, plate_map_records=records), tmp_path, workers=2)
-    html = (tmp_path / "report.html").read_text()
+    save(replace(record, inputs=replace(record.inputs, plate_map_records=records)), folder.record)
+    outcomes = {n: load(WellOutcome, folder.outcome(n)) for n in record.wells}
+    summarise(folder.root, outcomes)
+    html = (folder.root / "report.html").read_text()
     assert "</script><b>x" not in html
     assert "&lt;/script&gt;&lt;b&gt;x" in html
 

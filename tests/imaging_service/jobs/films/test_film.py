@@ -12,7 +12,6 @@ import pytest
 import tifffile
 
 from imaging_service.errors import ImageError, StoreError
-from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.films import film as film_jobs
 from imaging_service.jobs.films.film import follow_well
 from imaging_service.jobs.plan import read_inputs
@@ -24,6 +23,7 @@ from napari_plugin.session import ReviewSession
 from phenotypes.columns.dictionary import conform
 from segmentation.phantoms.films import Film, film_truth, render_film
 from segmentation.phantoms.render import Optics
+from tests.imaging_service.conftest import analyse_here
 from tests.imaging_service.drawn_tasks import SURVIVAL, plane, stack_task
 from tests.messages import says, states
 
@@ -81,11 +81,7 @@ def analysed_film(request, tmp_path_factory):
         },
         "p",
     )
-    analyze(
-        lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"),
-        root / "out",
-        workers=2,
-    )
+    analyse_here(read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out")
     return definition, root / "out"
 
 
@@ -221,11 +217,7 @@ def reseated(tmp_path_factory):
         },
         "p",
     )
-    analyze(
-        lambda: read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"),
-        root / "out",
-        workers=2,
-    )
+    analyse_here(read_inputs(root / "Film", root / "map.csv", protocol, None, "auto"), root / "out")
     return root / "out"
 
 
