@@ -18,6 +18,8 @@ _SALTS = re.compile(
     r"|methanesulfonate|tosylate|besylate|maleate|fumarate|malate|tartrate|citrate|acetate|lactate"
     r"|succinate|gluconate|tfa|trifluoroacetate|hydrate)|salt|free|base|acid|anhydrous"
 )
+# What stands between a name and its salt: "riluzole-HCl", "riluzole, HCl".
+_BEFORE_SALT = re.compile(rf"(?<=\w)[-_./,]+\s*(?=(?:{_SALTS.pattern})(?!\w))")
 _BRACKETED = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*")
 # A typing error is looked for in words of at least this many letters.
 _LEAST_LETTERS = 6
@@ -66,7 +68,7 @@ def without_salt(name: str) -> str:
     unsigned = re.sub(r"^\(\s*(?:\+/-|±|[+-])\s*\)", "", plain)
     sign = plain[: len(plain) - len(unsigned)]
     for text in (_BRACKETED.sub(" ", unsigned), unsigned):
-        words = re.findall(r"[^\s·*()\[\]]+", text)
+        words = re.findall(r"[^\s·*()\[\]]+", _BEFORE_SALT.sub(" ", text))
         kept = [
             re.sub(r"(?<=[a-z]{4})(?:ic|ate)$", "", word)
             for i, word in enumerate(words)

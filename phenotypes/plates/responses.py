@@ -15,6 +15,7 @@ from phenotypes.columns.dictionary import conform, phenotype
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.plates.normalise import normalised, unit_of
 from phenotypes.plates.quality.controls import quality_table
+from phenotypes.plates.quality.edge_doses import judged_by_edge
 from phenotypes.plates.quality.vehicle_places import apart, judged_by_place, with_edge
 from phenotypes.plates.wells import PER_NEURON, WellSettings
 from phenotypes.statistics.curves.dose_response import fit
@@ -164,6 +165,9 @@ def respond(
                 wells, line, name, column.coarsest_pixel_um, pixel_size_um, settings
             ) or _curve(used, seed, settings)
             result = judged_by_place(result, used, apart(values, line, compound), unit_of(name))
+            result = judged_by_edge(
+                result, used, unit_of(name), lambda part: _curve(part, seed, settings)
+            )
             window = windows.get((line, name), {})
             rows.append(
                 {

@@ -23,6 +23,7 @@ import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WellStatus
+from phenotypes.plates.quality.edge_doses import lie_at_edge
 from phenotypes.plates.quality.vehicle_places import lie_apart
 from phenotypes.statistics.curves.hill import MIN_VEHICLES
 
@@ -50,6 +51,7 @@ SCHEMA = {
     "n_floored": pl.Int64(),
     "vehicles": pl.String(),
     "apart": pl.String(),
+    "edge_dose": pl.Boolean(),
 }
 REFUSED = {
     "plate": pl.String(),
@@ -95,9 +97,10 @@ def plate_effects(
     Table with `response` (% of vehicle, or difference), `effect` (log2 ratio, or difference) with
     its standard `error` between wells of both arms (delta method; the vehicle's scatter where there
     is one well; null where there is neither), `level` and `level_sd` (the phenotype itself),
-    counts, `vehicles`, the names of what was averaged as vehicle, and `apart`, how vehicle and
-    treated wells lie apart (`phenotypes.plates.quality.vehicle_places`). `plate_refusals` lists
-    what has no row.
+    counts, `vehicles`, the names of what was averaged as vehicle, `apart`, how vehicle and treated
+    wells lie apart (`phenotypes.plates.quality.vehicle_places`), and `edge_dose`, whether all wells
+    of the dose lie at the edge and others do not (`phenotypes.plates.quality.edge_doses`).
+    `plate_refusals` lists what has no row.
 
     Examples
     --------
@@ -112,10 +115,11 @@ def plate_effects(
     # Only one plate has a shape that can be guessed from its wells.
     plates = done.partition_by("plate") if "plate" in done.columns else []
     apart = pl.concat([lie_apart(done.clear()), *(lie_apart(p, plate_shape) for p in plates)])
+    edge = pl.concat([lie_at_edge(done.clear()), *(lie_at_edge(p, plate_shape) for p in plates)])
     return pl.concat(
         [
             pl.DataFrame(schema=SCHEMA),
-            *(_effects(_valued(done, name), name, apart) for name in phenotypes),
+            *(_effects(_valued(done, name), name, apart, edge) for name in phenotypes),
         ]
     ).filter((pl.col("control") == "vehicle") | (pl.col("n_vehicle") >= min_vehicles))
 
@@ -174,7 +178,9 @@ def _valued(done: pl.DataFrame, name: str) -> pl.DataFrame:
     return done.filter(pl.col(name).is_not_null() & pl.col(name).cast(pl.Float64).is_finite())
 
 
-def _effects(done: pl.DataFrame, name: str, apart: pl.DataFrame) -> pl.DataFrame:
+def _effects(
+    done: pl.DataFrame, name: str, apart: pl.DataFrame, edge: pl.DataFrame
+) -> pl.DataFrame:
     value = pl.col(name).cast(pl.Float64)
     cells = (
         pl.col("nuclei_count").sum() if "nuclei_count" in done.columns else pl.lit(None, pl.Int64)
@@ -198,6 +204,13 @@ def _effects(done: pl.DataFrame, name: str, apart: pl.DataFrame) -> pl.DataFrame
     joined = conditions.join(
         vehicle, on=_GROUP, how="inner", maintain_order="left", nulls_equal=True
     ).join(apart, on=[*_GROUP, "compound"], how="left", maintain_order="left", nulls_equal=True)
+    joined = joined.join(
+        edge,
+        on=[*_GROUP, "compound", "dose_molar"],
+        how="left",
+        maintain_order="left",
+        nulls_equal=True,
+    )
     treated_error = pl.coalesce("level_sd", "sd") / pl.col("n_wells").sqrt()
     vehicle_error = pl.col("sd") / pl.col("n_vehicle").sqrt()
     effect = response = pl.col("level") - pl.col("mean")
@@ -220,4 +233,7 @@ def _effects(done: pl.DataFrame, name: str, apart: pl.DataFrame) -> pl.DataFrame
         floored.alias("n_floored"),
         pl.lit(name).alias("phenotype"),
         pl.when(pl.col("control") == "none").then("apart").fill_null("").alias("apart"),
+        ((pl.col("control") == "none") & pl.col("edge_dose").fill_null(value=False)).alias(
+            "edge_dose"
+        ),
     ).select(pl.col(column).cast(dtype) for column, dtype in SCHEMA.items())

@@ -29,6 +29,7 @@ from phenotypes.columns.statuses import (
 from phenotypes.plates.normalise import unit_of
 from phenotypes.screens.across.donors import across_lines_table
 from phenotypes.screens.batches.curve_tests import with_curve_tests
+from phenotypes.screens.batches.edge_doses import judged_edge_doses, only_at_edge
 from phenotypes.screens.batches.effect_doses import dose_ranges, effect_doses
 from phenotypes.screens.batches.moderated import (
     best_doses,
@@ -282,6 +283,7 @@ def fit_parts(
     table, best = judged_places(
         with_curve_tests(table, ladders, batches), best_doses(lines), ladders
     )
+    table, best = judged_edge_doses(table, best, lines, ladders)
     table = with_q_values(table, ["phenotype"], of="curve_")
     placed = table.filter(pl.col("status") == ScreenStatus.CONFOUNDED_WITH_POSITION).select(
         "phenotype", "line", "compound"
@@ -298,6 +300,7 @@ def fit_parts(
         healthy=facts.healthy,
         unknown=facts.unknown,
         placed=set(placed.rows()),
+        edge=only_at_edge(lines, ladders, doses),
     )
     described = lines.with_columns(
         pl.col("line").replace_strict(dict(facts.donors), default=pl.col("line")).alias("donor"),

@@ -64,7 +64,7 @@ def judged_rows(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
     columns = table.select(
         pl.coalesce(towards, usual).alias("sign"),
         (
-            (pl.col("status") == ScreenStatus.OK)
+            pl.col("status").is_in([ScreenStatus.OK, ScreenStatus.NO_VARIATION])
             & (
                 (pl.col("window_status") != LineWindowStatus.NOT_EXPRESSED)
                 | pl.col("line").is_in(list(healthy))

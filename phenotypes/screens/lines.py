@@ -36,10 +36,13 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
     `plates` is the table of `plate_effects`. `error` is the standard error between wells;
     `n_vehicle` counts vehicle wells on the plates of the condition, and no others; `freedom` is the
     degrees of freedom that the wells of both arms leave, summed over plates. `apart` says how
-    vehicle lies apart from the treated wells on any of the plates, "" where on none is known.
+    vehicle lies apart from the treated wells on any of the plates, "" where on none is known;
+    `edge_dose` whether the dose lies at the edge of all of them.
     """
     if "apart" not in plates.columns:
         plates = plates.with_columns(pl.lit("").alias("apart"))
+    if "edge_dose" not in plates.columns:
+        plates = plates.with_columns(pl.lit(value=False).alias("edge_dose"))
     return (
         plates.group_by("phenotype", *KEYS, "batch")
         .agg(
@@ -53,6 +56,7 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
             (pl.col("n_wells") + pl.col("n_vehicle") - 2).clip(0).sum().alias("freedom"),
             pl.col("vehicles").unique().sort().str.join("; ").alias("vehicles"),
             pl.col("apart").fill_null("").max(),
+            pl.col("edge_dose").fill_null(value=False).all(),
         )
         .with_columns(pl.when(pl.col("unknown") == 0).then(pl.col("error")).alias("error"))
         .drop("unknown")

@@ -66,7 +66,8 @@ def pooled(parts: Iterable[ScreenParts]) -> ScreenParts:
     several = list(parts)
     return ScreenParts(
         **{
-            f.name: pl.concat([getattr(part, f.name) for part in several]).sort(
+            # Diagonally: a site's earlier version may lack a column.
+            f.name: pl.concat([getattr(part, f.name) for part in several], how="diagonal").sort(
                 _ORDER[f.name], maintain_order=True
             )
             for f in fields(ScreenParts)

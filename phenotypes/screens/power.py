@@ -208,11 +208,13 @@ def power_of_lines(
     return plain, np.mean(borrowed, axis=0)
 
 
-def _worths(prior_freedom: float, freedom: Real, n_rows: Real) -> Real:
-    """Prior degrees of freedom (2, designs, 1) that screens of these designs estimate."""
+def _worths(prior_freedom: float, freedom: Real, n_rows: Real, *, cautious: bool = False) -> Real:
+    """Prior degrees of freedom (2, designs, 1) that screens of these designs use."""
     pairs = np.stack(np.broadcast_arrays(freedom, n_rows), axis=-1)[:, 0]
     unlike, which = np.unique(pairs, axis=0, return_inverse=True)
-    ends = np.array([estimated_freedom(prior_freedom, float(f), float(n)) for f, n in unlike])
+    ends = np.array(
+        [estimated_freedom(prior_freedom, float(f), float(n), cautious=cautious) for f, n in unlike]
+    )
     return np.asarray(np.minimum(ends[which.ravel()].T[:, :, None], _SAME))
 
 
@@ -242,8 +244,8 @@ def power_of_donors(
     compounds = between.n_compounds
     borrowed = []
     for of_batches, of_rest in zip(
-        _worths(between.batches_freedom, freedom[1], np.array([[compounds]])),
-        _worths(between.rest_freedom, freedom[2], np.array([[compounds]])),
+        _worths(between.batches_freedom, freedom[1], np.array([[compounds]]), cautious=True),
+        _worths(between.rest_freedom, freedom[2], np.array([[compounds]]), cautious=True),
         strict=True,
     ):
         drawn = freedom.copy()

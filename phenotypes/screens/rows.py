@@ -27,6 +27,8 @@ Row = dict[str, object]
 Real = NDArray[np.float64]
 # Half as many as for a plate: a screen has tens of thousands of rows.
 _AUC_POINTS = 101
+# Columns of batches that say how wells lie; tables of effects alone have none.
+_PLACES = ("apart", "edge_dose")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Cells:
     vehicles: tuple[str, ...]
     batch: tuple[str, ...]
     apart: tuple[str, ...]
+    edge: tuple[bool, ...]
     dose: Real
     effect: Real
     response: Real
@@ -84,8 +87,9 @@ def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
     )
     names = ordered.select(keys).rows()
     batch, vehicles = ordered["batch"].to_list(), ordered["vehicles"].to_list()
-    known = "apart" in ordered.columns
-    apart = ordered["apart"].to_list() if known else [""] * len(ordered)
+    known = {name: ordered[name].to_list() for name in ordered.columns if name in _PLACES}
+    apart = known.get("apart", [""] * len(ordered))
+    edge = known.get("edge_dose", [False] * len(ordered))
     columns = [
         ordered[c].cast(pl.Float64).fill_null(np.nan).to_numpy()
         for c in (
@@ -104,6 +108,7 @@ def cells_of(batches: pl.DataFrame) -> dict[tuple[str, str, str], Cells]:
             tuple(sorted(set(vehicles[i:j]))),
             tuple(batch[i:j]),
             tuple(apart[i:j]),
+            tuple(edge[i:j]),
             *(c[i:j] for c in columns),
         )
         for i, j in pairwise(edges)

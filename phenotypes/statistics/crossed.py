@@ -188,13 +188,17 @@ class SharedVariance:
     def moderated(self, own: MeanSquares, design: Design) -> MeanSquares:
         """Draw the mean squares of batches and of the rest towards those of all compounds.
 
-        That of donors stays: a compound that works may differ between donors as no other does.
+        That of donors stays: a compound that works may differ between donors as no other does. A
+        phenotype has as many rows as compounds, a few dozen, which tell badly what their common
+        variance is worth: it counts at its lower quartile.
         """
         values, freedom = own.values.copy(), own.freedom.copy()
         for which, prior in ((BATCHES, self.batches_prior), (REST, self.rest_prior)):
             if own.freedom[which] > 0:
                 expected = _expected(which, self.batches, self.rest, design)
-                drawn, total = prior.moderated(values[which] / expected, freedom[which])
+                drawn, total = prior.moderated(
+                    values[which] / expected, freedom[which], cautious=True
+                )
                 values[which], freedom[which] = float(drawn) * expected, float(total)
         return MeanSquares(values, freedom)
 

@@ -74,3 +74,52 @@ def edge_plate(
             }
         )
     return conform(pl.DataFrame(table), "well")
+
+
+def ladder_plate(
+    rng: np.random.Generator,
+    *,
+    lost: float = 0.0,
+    falling: bool = False,
+    compounds: int = 4,
+    edge_vehicles: bool = False,
+    cv: float = 0.10,
+    active: Mapping[str, tuple[float, float]] | None = None,
+) -> pl.DataFrame:
+    """384 wells: each compound at eight doses along the columns, three rows each.
+
+    The highest dose (the lowest, if `falling`) lies in the last column; vehicle wells lie in the
+    third column, and in the first with `edge_vehicles`. Wells at the edge read `lost` less.
+    """
+    rows, columns = SHAPES[384]
+    inner = range(2, rows)
+    doses = DOSES[::-1] if falling else DOSES
+    conditions = [
+        (Well(2 + 3 * i + k, columns - 7 + j), "none", f"c{i}", float(dose))
+        for i in range(compounds)
+        for k in range(3)
+        for j, dose in enumerate(doses)
+    ]
+    for column in (3, 1) if edge_vehicles else (3,):
+        conditions += [(Well(r, column), "vehicle", "DMSO", 0.0) for r in inner]
+    table = []
+    for well, control, compound, dose in conditions:
+        span, ec50 = (active or {}).get(compound, (0.0, 1e-6))
+        at_edge = well.row in (1, rows) or well.column in (1, columns)
+        level = 200 * (1 + span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0]))
+        table.append(
+            {
+                "well": f"{row_letters(well.row)}{well.column:02d}",
+                "line": "S1",
+                "genotype": "SOD1",
+                "compound": compound,
+                "dose_molar": dose,
+                "control": control,
+                "batch": "b1",
+                "status": "done",
+                "reason": "",
+                "nuclei_count": 100,
+                "live_density": level * (1 - lost * at_edge) * (1 + cv * rng.normal()),
+            }
+        )
+    return conform(pl.DataFrame(table), "well")

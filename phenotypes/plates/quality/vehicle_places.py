@@ -175,14 +175,23 @@ def _seen_in_vehicle(vehicle: pl.DataFrame, differ: float) -> Shift | None:
 
     `differ` is the share at the edge of vehicle wells less that of treated wells.
     """
+    edge = edge_shift(vehicle)
+    if edge is None or abs(differ) < _LEAST_DIFFERENCE:
+        return None
+    ends = sorted((-differ * edge.low, -differ * edge.high))
+    return Shift(-differ * edge.value, *ends)
+
+
+def edge_shift(vehicle: pl.DataFrame) -> Shift | None:
+    """What vehicle wells at the edge read beside those inside; None where too few tell."""
     edge, response = vehicle["at_edge"].to_numpy().astype(bool), vehicle["response"].to_numpy()
     outside, inside = response[edge], response[~edge]
-    if min(len(outside), len(inside)) < 2 or len(response) < 5 or abs(differ) < _LEAST_DIFFERENCE:
+    if min(len(outside), len(inside)) < 2 or len(response) < 5:
         return None
     degrees = len(response) - 2
     pooled = (outside.var() * len(outside) + inside.var() * len(inside)) / degrees
-    value = -differ * float(outside.mean() - inside.mean())
-    half_width = abs(differ) * float(
+    value = float(outside.mean() - inside.mean())
+    half_width = float(
         stats.t.ppf(1 - ALPHA / 2, degrees) * np.sqrt(pooled * (1 / len(outside) + 1 / len(inside)))
     )
     return Shift(value, value - half_width, value + half_width)

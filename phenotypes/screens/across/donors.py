@@ -90,6 +90,7 @@ def across_lines_table(
     healthy: frozenset[str],
     unknown: Mapping[str, str] | None = None,
     placed: Set[tuple[str, str, str]] = frozenset(),
+    edge: Set[tuple[str, str, str]] = frozenset(),
 ) -> pl.DataFrame:
     """Combine lines: one row per compound × phenotype × group of lines.
 
@@ -109,6 +110,9 @@ def across_lines_table(
     placed
         (phenotype, line, compound) whose effect may be that of the vehicle's place. Where most
         lines of a group are among them, no number is given.
+    edge
+        (phenotype, line, compound) whose dose lies at the edge of the plate, without an effect at
+        another. Where most lines of a group are among them, no effect of it is claimed.
     """
     unknown = unknown or {}
     # A screen has thousands of groups of a few dozen numbers: tables would cost more time than the
@@ -129,6 +133,7 @@ def across_lines_table(
     rows: list[Row] = []
     members: list[_Group] = []
     asked: list[Row] = []
+    at_edge: dict[int, Row] = {}
     for (name, compound), part in at_dose.sort("phenotype", "compound", "line").group_by(
         "phenotype", "compound", maintain_order=True
     ):
@@ -136,7 +141,7 @@ def across_lines_table(
         tested = dict(
             zip(
                 present,
-                (part["status"] == DoseStatus.OK) & part["error"].is_not_null(),
+                part["status"].is_in([DoseStatus.OK, DoseStatus.NO_VARIATION]),
                 strict=True,
             )
         )
@@ -160,9 +165,13 @@ def across_lines_table(
                 asked.append(row | _unknown_health(lines, unknown, donors))
                 continue
             held = [n for n in lines if (name, n, compound) in placed]
+            on_edge = [n for n in lines if (name, n, compound) in edge]
+            words = _EDGE if set(held) <= set(on_edge) else _VEHICLES
             if 2 * len(held) > len(lines):
-                asked.append(row | _place_unknown(lines, held, donors))
+                asked.append(row | _place_unknown(lines, held, donors, words))
                 continue
+            if 2 * len(on_edge) > len(lines):
+                at_edge[len(rows)] = row | _place_unknown(lines, on_edge, donors, _EDGE)
             of_line = {n: cells[str(name), str(compound), n] for n in lines if tested[n]}
             rows.append(row)
             members.append(_group(of_line, donors))
@@ -183,6 +192,7 @@ def across_lines_table(
                 # The secondary analysis only confirms: it takes fifty times as long as the
                 # primary one.
                 row |= donor_model(member.effect, member.donor, member.batch)
+    rows = [at_edge[i] if i in at_edge and _claimed(row) else row for i, row in enumerate(rows)]
     table = conform(pl.DataFrame([*rows, *asked], infer_schema_length=None), "compound")
     family = ["phenotype", "group"]
     table = with_q_values(with_q_values(table, family), family, of="moderated_")
@@ -201,15 +211,35 @@ def _unknown_health(
     }
 
 
-def _place_unknown(lines: Sequence[str], held: Sequence[str], donors: Mapping[str, str]) -> Row:
-    """Columns of lines whose vehicle wells lie apart from the treated ones."""
+# What could have made the effect of a group, and what to do.
+_VEHICLES = (
+    "the place of the vehicle wells",
+    "lay vehicle among the treated wells (plate-map new)",
+)
+_EDGE = (
+    "the edge of the plates, where all wells of the dose lie,",
+    "lay doses at random, or leave the edge empty (plate-map new)",
+)
+
+
+def _place_unknown(
+    lines: Sequence[str], held: Sequence[str], donors: Mapping[str, str], words: tuple[str, str]
+) -> Row:
+    """Columns of lines of which a place could have made the effect."""
+    place, remedy = words
     return {
         "status": CompoundStatus.CONFOUNDED_WITH_POSITION,
-        "reason": f"in {len(held)} of {len(lines)} lines the place of the vehicle wells could have"
-        " made the effect; lay vehicle among the treated wells (plate-map new)",
+        "reason": f"in {len(held)} of {len(lines)} lines {place} could have made the effect;"
+        f" {remedy}",
         "n_lines": len(lines),
         "n_donors": len({donors.get(n, n) for n in lines}),
     }
+
+
+def _claimed(row: Row) -> bool:
+    """Whether either test of the mean over donors shows an effect."""
+    p = [row.get("p_value"), row.get("moderated_p_value")]
+    return any(isinstance(v, float) and v < ALPHA for v in p)
 
 
 def _group(of_line: Mapping[str, Sequence[tuple[str, float]]], donors: Mapping[str, str]) -> _Group:
@@ -267,6 +297,7 @@ def _combine(group: _Group, shared: SharedVariance | None) -> Row:
     if found is None:
         return row | {
             "status": CompoundStatus.NO_VARIATION,
+            "effect": float(group.effect.mean()),
             "reason": (
                 "all donors gave the very same value in all batches: without scatter there is no"
                 " interval and no test"

@@ -50,7 +50,7 @@ def with_moderated_tests(lines: pl.DataFrame, batches: pl.DataFrame) -> pl.DataF
     table = lines.with_row_index("row").with_columns(
         pl.col("dose_molar").rank("dense", descending=True).over("phenotype", "compound", "control")
         .alias("rung"),
-        ((pl.col("status") == DoseStatus.OK) & pl.col("error").is_not_null()).alias("tested"),
+        pl.col("status").is_in([DoseStatus.OK, DoseStatus.NO_VARIATION]).alias("tested"),
     )  # fmt: skip
     numbers = np.full((len(table), len(_NUMBERS)), np.nan)
     status = np.where(
@@ -59,8 +59,12 @@ def with_moderated_tests(lines: pl.DataFrame, batches: pl.DataFrame) -> pl.DataF
     tested = table.filter((pl.col("control") == "none") & pl.col("tested"))
     for _, part in tested.group_by("phenotype", "rung"):
         n = part["n_batches"].to_numpy().astype(float)
-        variance, own = part["error"].to_numpy() ** 2 * n, n - 1
-        prior = variance_prior(variance, own, most=independent_freedom(part, batches))
+        # Batches that agree to the last digit have a variance of 0, and no error of their own.
+        variance, own = part["error"].fill_null(0.0).to_numpy() ** 2 * n, n - 1
+        varied = part.filter(pl.col("error").is_not_null())
+        if varied.is_empty():
+            continue
+        prior = variance_prior(variance, own, most=independent_freedom(varied, batches))
         if prior is None:
             continue
         drawn, freedom = prior.moderated(variance, own)
@@ -131,10 +135,10 @@ def with_tests_over_doses(lines: pl.DataFrame) -> pl.DataFrame:
 
     Null for controls and for doses without a test.
     """
-    treated = (pl.col("control") == "none") & pl.col("p_value").is_not_null()
-    moderated = (
-        (pl.col("moderated_p_value").is_not_null() | ~treated).all().over(*_ROW).alias("moderated")
-    )
+    borrowed = pl.col("moderated_p_value").is_not_null()
+    treated = pl.col("control") == "none"
+    tested = treated & (borrowed | pl.col("p_value").is_not_null())
+    moderated = (borrowed | ~tested).all().over(*_ROW).alias("moderated")
     table = lines.with_columns(moderated).with_columns(
         pl.when(treated)
         .then(pl.when("moderated").then("moderated_p_value").otherwise("p_value"))

@@ -9,7 +9,7 @@ doses meets the interval of what the other compounds share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,18 @@ def judged_places(
         words, hold = _judgement(apart[key], tests[key], r["curve_status"], r["unit"], shift)
         remarks.append(words)
         withheld.append(hold)
+    return withheld_rows(table, best, remarks, withheld)
+
+
+def withheld_rows(
+    table: pl.DataFrame, best: pl.DataFrame, remarks: Sequence[str], withheld: Sequence[bool]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Add remarks to the reasons, and withhold rows whose effect a place could have made.
+
+    `remarks` and `withheld` have one entry per row of `table`. Returns both tables as
+    `judged_places`.
+    """
+    keys = ["phenotype", "line", "compound"]
     reason = pl.Series("remark", remarks, dtype=pl.String)
     table = table.with_columns(reason, pl.Series("withheld", withheld, dtype=pl.Boolean))
     both = pl.col("reason") + "; " + pl.col("remark")

@@ -60,6 +60,8 @@ _TUKEY, _ROUNDS = 4.685, 6
 # Shares of the sum of squares under which residuals, and differences, count as rounding.
 _ROUNDING = 1e-9
 _SAME = 1e-12
+# Sum of squares under which differences are rounding in any unit: those of numbers of the order 1.
+_LEAST = 1e-12
 
 
 def fit_batches(
@@ -170,7 +172,7 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
         )
     design = design_of(x, w, b)
     scaled = design.within(y)
-    if float(scaled @ scaled) <= _SAME * max(1.0, float((y**2).sum())):
+    if float(scaled @ scaled) <= _SAME * max(_LEAST, float((y**2).sum())):
         return _constant(x, y, w, counts, 1.0, "all means are the same")
     p = response_p(x, y, w, b)
     if p >= ALPHA:

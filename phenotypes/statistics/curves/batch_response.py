@@ -94,7 +94,7 @@ def response_p(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> float:
     design = design_of(x_of, np.ascontiguousarray(w[tested]), b_of)
     scaled = design.within(y[tested])
     p = 1.0
-    if float(scaled @ scaled) > 1e-12 * max(1.0, float((y**2).sum())):
+    if float(scaled @ scaled) > 1e-12 * max(1e-12, float((y**2).sum())):
         null = _noise(x_of.tobytes(), b_of.tobytes())
         p = _tail_p(null, float(design.score(scaled)))
     if groups == 1:
@@ -119,7 +119,7 @@ def _distance_p(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> float:
 
     distance = level(x > 0) - level(x == 0)
     error = float(distance.std(ddof=1) / np.sqrt(len(distance)))
-    if error <= 1e-9 * max(1.0, float(np.abs(y).max())):
+    if error <= 1e-9 * max(1e-6, float(np.abs(y).max())):
         # Batches that agree to the last digit have no scatter to test by.
         return 1.0
     return float(2 * special.stdtr(len(distance) - 1, -abs(float(distance.mean())) / error))

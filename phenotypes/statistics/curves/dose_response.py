@@ -57,6 +57,8 @@ _HILLS = np.geomspace(*HILL_BOUNDS, 28)
 # Shares of the sum of squares under which residuals, and differences, count as rounding.
 _ROUNDING = 1e-9
 _SAME = 1e-12
+# Sum of squares under which differences are rounding in any unit: those of numbers of the order 1.
+_LEAST = 1e-12
 
 
 def fit(
@@ -142,7 +144,7 @@ def _fit(x: Real, y: Real, seed: int, min_vehicles: int) -> DoseResponse:
     plane = Plane(x, _centred, _STEP_DECADES, _HILLS)
     means = means_of_wells(x, y)
     total = float(((y - y.mean()) ** 2).sum())
-    if total <= _SAME * max(1.0, float((y**2).sum())):
+    if total <= _SAME * max(_LEAST, float((y**2).sum())):
         return _flat(x, y, counts, 1.0, "all wells have the same value")
     p_value = _response_p(plane, y, seed)
     if p_value >= ALPHA:

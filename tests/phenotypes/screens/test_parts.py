@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import polars as pl
@@ -9,6 +9,7 @@ import pytest
 from phenotypes.screens.conditions import plate_effects
 from phenotypes.screens.fit import LineFacts, fit_parts, fit_screen
 from phenotypes.screens.parts import parts_of, pooled
+from phenotypes.screens.rows import cells_of
 from tests.phenotypes.drawn_screens import ladder_wells
 
 LINES = ["S1", "S1-iso", "S2", "S2-iso", "S3", "S3-iso"]
@@ -44,6 +45,14 @@ def test_a_screen_fitted_from_parts_has_the_same_rows(plates):
     again = fit_parts(pooled(parts_of(half, PAIRS) for half in halves), planned, facts=facts)
     for name in ("responses", "doses", "compounds", "windows", "vehicles", "batches"):
         assert getattr(whole, name).equals(getattr(again, name)), name
+
+
+def test_parts_of_an_earlier_version_know_nothing_of_doses_at_the_edge(plates):
+    earlier, now = (parts_of(plates.filter(batch=batch), PAIRS) for batch in ("b0", "b1"))
+    together = pooled([replace(earlier, batches=earlier.batches.drop("edge_dose")), now])
+    cells = cells_of(together.batches.filter(control="none"))[NAMES[0], "S1", "x"]
+    assert set(cells.batch) == {"b0", "b1"}
+    assert not any(cells.edge)
 
 
 def test_no_part_holds_a_well(plates):

@@ -174,10 +174,30 @@ def test_batches_of_their_own_are_combined_by_meta_analysis():
 
 
 def test_values_that_agree_to_the_last_digit_have_no_test():
-    """Lines that do not vary are no evidence; a screen of zeros is not an effect of zero ± zero."""
+    """A screen of zeros is not an effect of zero ± zero."""
     row = by_batch((0.0, 0.0, 0.0), donor=(0.0,) * 6)
-    assert row["status"] == "too_few_donors"
+    assert (row["status"], row["n_donors"], row["n_batches"]) == ("no_variation", 6, 3)
+    assert row["effect"] == 0.0
     assert row["p_value"] is row["effect_low"] is None
+
+
+def test_donors_whose_batches_agree_to_the_last_digit_count_in_the_mean():
+    """All cells of three donors die in every batch, and a ratio under 1/64 counts as 1/64.
+
+    Without them the mean would be that of the donors who hardly answer.
+    """
+    wells = screen_wells(
+        np.random.default_rng(0), lines=[f"L{i}" for i in range(6)], effect=-1.0, batch_sd=0.1
+    )
+    killed = pl.col("line").is_in(["L0", "L1", "L2"]) & (pl.col("control") == "none")
+    wells = wells.with_columns(live_density=pl.when(killed).then(0.0).otherwise("live_density"))
+    row = of(across(wells))
+    assert (row["status"], row["n_donors"], row["n_batches"]) == ("ok", 6, 3)
+    assert row["effect"] == pytest.approx(-3.5, abs=0.1)
+    assert row["limited_by"] == "donors"
+    separate = of(across(wells.with_columns(batch=pl.col("line") + pl.col("batch"))))
+    assert (separate["method"], separate["n_donors"]) == ("REML", 6)
+    assert separate["effect"] == pytest.approx(-3.5, abs=0.1)
 
 
 def test_ten_compounds_borrow_their_variance():

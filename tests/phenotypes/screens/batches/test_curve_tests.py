@@ -184,6 +184,11 @@ def test_contrasts_are_of_doses_and_of_the_highest_doses():
     assert weights[7:].sum(axis=1) == pytest.approx(0)
 
 
+def test_one_column_is_one_test():
+    """Of contrasts whose rows do not vary only one may be left; it ended the run."""
+    assert worth(np.random.default_rng(0).normal(size=(50, 1))) == pytest.approx(1.0, abs=0.02)
+
+
 def test_columns_that_do_not_correlate_are_as_many_tests():
     rng = np.random.default_rng(0)
     assert worth(rng.normal(size=(20_000, 5))) == pytest.approx(5, abs=0.6)

@@ -93,14 +93,28 @@ def test_under_ten_rows_nothing_is_borrowed():
     assert moderated_table(nulls(rng, 3, 3))["moderated_p_value"].null_count() == 27
 
 
-def test_rows_without_a_test_of_their_own_get_none():
+def test_one_batch_gets_no_test_and_batches_that_agree_to_the_last_digit_borrow():
+    """A compound that kills all cells has the least ratio, −6, in every batch: it is a hit."""
     effects = nulls(np.random.default_rng(3), 4, 5)
-    effects["L0", "c00"] = np.array([[0.1, np.nan, np.nan], [0.2, 0.2, 0.2], [0.1, 0.3, 0.2]])
-    table = moderated_table(effects).filter(line="L0", compound="c00").sort("dose_molar")
+    effects["L0", "c00"] = np.array([[0.1, np.nan, np.nan], [-6.0, -6.0, -6.0], [0.1, 0.3, 0.2]])
+    effects["L1", "c00"][1] = 0.0
+    whole = moderated_table(effects)
+    table = whole.filter(line="L0", compound="c00").sort("dose_molar")
     assert table["status"].to_list() == ["one_batch", "no_variation", "ok"]
-    assert table["moderation_status"].to_list() == ["not_tested", "not_tested", "ok"]
-    assert table["moderated_p_value"].null_count() == 2
-    assert table["p_over_doses"].null_count() == 2
+    assert table["moderation_status"].to_list() == ["not_tested", "ok", "ok"]
+    assert table["moderated_p_value"].null_count() == 1
+    assert table["p_over_doses"].null_count() == 1
+    killed = table.row(1, named=True)
+    alike = whole.filter(line="L1", compound="c00", dose_molar=1e-7).row(0, named=True)
+    prior = variance_prior(
+        (whole.filter(pl.col("error") > 0, dose_molar=1e-7)["error"] ** 2 * 3).to_numpy(),
+        np.full(18, 2.0),
+    )
+    assert killed["prior_freedom"] == prior.freedom
+    assert killed["moderated_p_value"] < 1e-6
+    assert (alike["effect"], alike["moderated_p_value"]) == (0.0, 1.0)
+    best = best_doses(whole).filter(line="L0", compound="c00").row(0, named=True)
+    assert (best["best_dose_molar"], best["best_effect"], best["n_doses"]) == (1e-7, -6.0, 2)
 
 
 def test_rows_that_share_batches_are_worth_fewer_degrees_of_freedom():

@@ -56,6 +56,21 @@ def test_scale_and_shift_of_the_response_change_nothing_else(shift, scale, dose_
     assert moved.effect == pytest.approx(scale * plain.effect, rel=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e12])
+def test_a_response_is_no_smaller_for_its_unit(scale):
+    """Areas in m² are of the order 1e-9: they are not all the same value."""
+    y = curve(100, 30, 4e-7, 1.2, sd=4)
+    plain, moved = fit(DESIGN, y), fit(DESIGN, scale * y)
+    assert (moved.status, moved.p_value) == ("ok", plain.p_value)
+    assert moved.ec50 == pytest.approx(plain.ec50, rel=1e-3)
+
+
+def test_differences_of_equal_numbers_are_no_response():
+    """0.1 + 0.2 − 0.3 is 5.6e-17 and no value."""
+    rounded = np.resize([0.1 + 0.2 - 0.3, 0.0, 1e-16], len(DESIGN))
+    assert fit(DESIGN, rounded).reason == "all wells have the same value"
+
+
 def test_flat_wells_are_flat():
     calls = [
         fit(DESIGN, curve(100, 100, 1e-6, 1, sd=10, seed=s), seed=s).status for s in range(100)
