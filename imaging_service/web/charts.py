@@ -21,6 +21,30 @@ from plate_maps.wells import row_letters
 Spec = dict[str, Any]
 # Colours that people with red-green blindness tell apart (Okabe & Ito 2008).
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+# For more names than that. People with red-green blindness cannot tell them all apart: every chart
+# names its marks in words as well. Listed, because a browser's Vega-Lite takes no scheme as a range.
+_MANY = [
+    "#4c78a8",
+    "#f58518",
+    "#54a24b",
+    "#e45756",
+    "#b279a2",
+    "#9d755d",
+    "#439894",
+    "#d67195",
+    "#79706e",
+    "#b79a20",
+    "#9ecae9",
+    "#ffbf79",
+    "#88d27a",
+    "#ff9d98",
+    "#d6a5c9",
+    "#d8b5a5",
+    "#83bcb6",
+    "#fcbfd2",
+    "#bab0ac",
+    "#f2cf5b",
+]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 CONFIG: Spec = {
     "font": "system-ui, sans-serif",
@@ -29,9 +53,14 @@ CONFIG: Spec = {
 }
 
 
-def colours_of(names: Sequence[str]) -> list[str] | Spec:
-    """The range of a colour scale over names, the same in every chart of the same names."""
-    return PALETTE[: max(1, len(names))] if len(names) <= len(PALETTE) else {"scheme": "tableau20"}
+def colours_of(names: Sequence[str]) -> list[str]:
+    """One colour per name, the same in every chart of the same names; from the 21st they repeat.
+
+    >>> colours_of(["L1", "L2"])
+    ['#0072B2', '#D55E00']
+    """
+    colours = PALETTE if len(names) <= len(PALETTE) else _MANY
+    return [colours[i % len(colours)] for i in range(max(1, len(names)))]
 
 
 def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:

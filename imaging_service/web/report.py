@@ -122,7 +122,6 @@ def render_report(content: ReportContent) -> str:
                 rows, wells, content.checks.to_dicts(), content.record.get("accuracy")
             ),
             contents=contents_plate(wells, content.plate_format),
-            lines=sorted({w["line"] for w in wells if w["line"]}),
             refused=refused.to_dicts(),
             unusable=unusable.to_dicts(),
             quality=content.responses.quality.to_dicts(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from imaging_service.review.field_image import well_group
 from imaging_service.web.assets import STATIC, asset
@@ -28,6 +29,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters["number"] = number
+    env.filters["marked_up"] = marked_up
+    env.filters["wrapped"] = wrapped
     env.filters["dose"] = format_dose
     env.filters["accuracy"] = figure_words
     env.filters["asset"] = asset
@@ -37,10 +40,40 @@ def environment() -> Environment:
 
 
 def number(value: object, digits: int = 3) -> str:
-    """A number with three significant digits; "–" where there is none."""
+    """A number with three significant digits; "–" where there is none.
+
+    Powers of ten are written out below a million.
+
+    >>> number(0.12345), number(-381.6, 2), number(9.6e-5)
+    ('0.123', '-380', '9.6e-05')
+    """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e6 else text
+
+
+def marked_up(sentence: str) -> Markup:
+    """A sentence of which what stands between ` is code.
+
+    >>> marked_up("run `a < b` first")
+    Markup('run <code>a &lt; b</code> first')
+    """
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part)
+        for i, part in enumerate(sentence.split("`"))
+    )
+
+
+def wrapped(name: str) -> Markup:
+    """A name that may go on in the next line after each _.
+
+    >>> wrapped("live_density")
+    Markup('live_<wbr>density')
+    """
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def query(given: dict[str, object]) -> str:

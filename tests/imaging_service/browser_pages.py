@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -30,7 +31,14 @@ def chromium() -> str:
 @contextmanager
 def serving(application) -> Iterator[str]:
     """The application on a free port of this machine; gives its address."""
-    config = uvicorn.Config(application, port=free_port(), log_level="error", lifespan="off")
+    # A test that fails leaves its tab open: the server does not wait for it.
+    config = uvicorn.Config(
+        application,
+        port=free_port(),
+        log_level="error",
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -97,6 +105,25 @@ class Tab:
             for v in found
             for node in v["nodes"][:3]
         ]
+
+    def drop(self, onto: str, folder: Path) -> None:
+        """Drag a folder of this machine onto an element, as from a file manager."""
+        box = self.page.locator(onto).bounding_box()
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        dragged = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        session = self.context.new_cdp_session(self.page)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": dragged})
+        session.detach()
+
+    def looked_at(self) -> list[str]:
+        """What is wrong with the page as it is now: by axe, by its width, and since the last look."""
+        over = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        wrong = [*self.faults, *self.violations(), *(["wider than the screen"] if over > 1 else [])]
+        self.faults.clear()
+        return wrong
 
     def close(self) -> None:
         self.context.close()

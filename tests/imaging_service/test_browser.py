@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.imaging_service.browser_pages import DESK, PHONE, Tab, browsing, serving
+from tests.imaging_service.conftest import Served
 
 OF = "line=L1&compound=x&phenotype=live_density"
 PAGES = (
@@ -29,9 +32,16 @@ DARK = ("/view/RUN", "/view/RUN/wells/B04", f"/view/RUN/curve?{OF}", "/view/RUN/
 
 
 @pytest.fixture(scope="module")
-def opened(site):
-    """(open a tab, the site) with one browser for the module."""
-    with serving(site.application) as address, browsing() as browser:
+def browser(site):
+    """One browser for the module; the site is made before it, whose loop requests could not use."""
+    with browsing() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def opened(browser, site):
+    """(open a tab, the site)."""
+    with serving(site.application) as address:
         yield lambda **more: Tab(browser, address, **more), site
 
 
@@ -80,6 +90,35 @@ def test_from_a_number_to_its_pixels_and_back(opened):
     # A point of the curve leads to its well as well.
     page.locator("figure.chart svg g.role-mark.layer_2_marks path").first.click()
     page.wait_for_url("**/wells/*")
+    assert tab.faults == []
+    tab.close()
+
+
+def test_five_things_are_found_in_three_clicks_from_the_list_of_runs(opened):
+    """Ways of docs/pages.md: each is a list of what is clicked, and where it ends."""
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    run, tabs = page.locator("tbody a").first, page.get_by_role("navigation", name="Pages of")
+    wells = site.run + "/wells/"
+    ways = {
+        wells: [tabs.get_by_role("link", name="Plate"), page.locator("p:has-text('Lowest:') a")],
+        wells + "B04": [page.locator("#findings li a"), page.locator("a:text('well B04')")],
+        "/responses": [tabs.get_by_role("link", name="Responses")],
+        "/review": [tabs.get_by_role("link", name="Review")],
+        "/line?name=L1": [page.locator(".legend a")],
+    }
+    for end, clicks in ways.items():
+        page.goto("/")
+        for link in [run, *clicks]:
+            link.first.click()
+        page.wait_for_url(f"**{end}*")
+        # Pixels that are still on their way when a page is left would be faults.
+        page.wait_for_load_state("networkidle")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="responses CSV").click()
+    rows = download.value.path().read_text(encoding="utf-8-sig").splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["L1", "L1"]
     assert tab.faults == []
     tab.close()
 
@@ -152,3 +191,30 @@ def test_a_report_draws_its_charts_apart_from_the_service(opened):
     assert tab.page.evaluate("self.origin") == "null"
     assert [f for f in tab.faults if not f.startswith("warning")] == []
     tab.close()
+
+
+def test_a_folder_is_uploaded_once_whether_it_is_chosen_or_dragged(
+    browser, data_folder, small_inputs, tmp_path
+):
+    scan = Path(small_inputs.scan)
+    with serving(Served(data_folder, "", tmp_path).application) as address:
+        tab = Tab(browser, address)
+        page = tab.page
+        sent = []
+        page.on("request", lambda r: r.method == "PUT" and sent.append(r.url))
+        page.goto("/submit")
+        page.locator("#folder").set_input_files(scan)
+        # The page goes on by itself to what the scan holds.
+        page.wait_for_url("**/submit/scan?**", timeout=60_000)
+        page.locator(".plate g.whole").first.wait_for()
+        assert len(sent) == len({path.read_bytes() for path in scan.iterdir()})
+        sent.clear()
+        page.goto("/submit")
+        tab.drop("#drop", scan)
+        page.wait_for_url("**/submit/scan?**", timeout=60_000)
+        assert (sent, tab.faults) == ([], [])
+        tab.close()
+    kept = data_folder.data_dir / "scans" / scan.name
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {
+        path.name: path.read_bytes() for path in scan.iterdir()
+    }

@@ -28,6 +28,13 @@ def test_a_screen_is_ordered_and_its_pages_are_clean_to_axe(screened):
             "[...document.querySelectorAll('figure.chart')].every((f) => f.dataset.drawn)"
         )
         seen += tab.violations()
+        # A chart that no address gives is saved by the page.
+        saved = {}
+        for kind in ("SVG", "PNG"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=kind).first.click()
+            saved[kind] = download.value.path().read_bytes()[:4]
+        assert saved == {"SVG": b"<svg", "PNG": b"\x89PNG"}
         assert (seen, tab.faults) == ([], [])
         tab.close()
     assert [s["name"] for s in screened.get("/projects/default/screens").json()] == [

@@ -1,13 +1,15 @@
-"""The whole way in a browser, with a real worker: sign in, submit, watch, look, retry."""
+"""The whole way in a browser, with a real worker: sign in, drag a plate in, watch, look, filter,
+download, read a refusal, retry a failed well; on a desk's screen and then a phone's."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
 
-from tests.imaging_service.browser_pages import Tab, browsing
+from tests.imaging_service.browser_pages import PHONE, Tab, browsing
 
 pytestmark = pytest.mark.slow
 
@@ -19,10 +21,11 @@ def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
         tab = Tab(browser, running.url, token="")
         page = tab.page
         page.goto(link)
-        # Submit the phantom plate: its scan drawn, its map checked and drawn, then the run.
+        # Drag the phantom plate in: its scan drawn, its map checked and drawn, then the run.
         page.get_by_role("link", name="Submit a plate").first.click()
-        page.get_by_label("Folder on the server").fill(str(phantom_plate / "Phantom-1"))
-        page.get_by_role("button", name="Look").click()
+        page.locator("#drop").wait_for()
+        tab.drop("#drop", phantom_plate / "Phantom-1")
+        page.wait_for_url("**/submit/scan?**", timeout=120_000)
         page.locator(".plate g.whole").first.wait_for()
         assert page.locator("#submit").is_disabled()
         page.locator("#protocol").fill((phantom_plate / "protocol.toml").read_text())
@@ -35,16 +38,42 @@ def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
         page.locator("#progress .plate g.done").first.wait_for(timeout=120_000)
         page.locator("#findings").wait_for(timeout=400_000)
         run = page.url.rsplit("/", 1)[-1]
-        # A well, from the drawn plate.
+        seen = {"run": tab.looked_at()}
+        # A well, from the drawn plate; its outlines are switched.
         page.locator(".plate a").first.click()
         page.locator('#viewer[data-drawn="yes"]').wait_for()
-        # A refused row says why.
-        page.goto(f"/view/{run}/responses")
+        with page.expect_response("**/neurites/0/0/0.png*"):
+            page.get_by_label("neurites").check()
+        seen["well"] = tab.looked_at()
+        # One line's rows, downloaded as they are seen.
+        page.get_by_role("link", name="Responses").click()
+        page.locator("#table select[name=line]").select_option("SOD1-07")
+        page.get_by_role("button", name="Filter").click()
+        rows = page.locator("#table tbody tr").count()
+        with page.expect_download() as download:
+            page.locator("#table").get_by_role("link", name="CSV").click()
+        downloaded = download.value.path().read_text(encoding="utf-8-sig").splitlines()[1:]
+        known = tab.context.request.get(f"/runs/{run}/responses?line=SOD1-07").json()
+        assert len(downloaded) == rows == len(known) > 0
+        assert {row.split(",")[0] for row in downloaded} == {"SOD1-07"}
+        seen["responses"] = tab.looked_at()
+        # A refused row says why, and its page says the same beside its curve.
         refused = page.locator("#table tbody tr:not(.ok):not(.flat)").first
-        assert refused.locator("td.why").inner_text()
-        refused.locator("a").first.click()
-        assert page.locator(".headline").inner_text()
-        assert tab.faults == []
+        status, reason = refused.locator("td.why").inner_text().split(maxsplit=1)
+        refused.locator('a[href*="/curve?"]').click()
+        assert (
+            page.locator("p", has=page.locator(".tag")).first.inner_text() == f"{status} {reason}"
+        )
+        seen["refused"] = tab.looked_at()
+        # A curve is read, and its points lead to their wells.
+        curves = tab.context.request.get(f"/runs/{run}/curves").json()
+        curve = next(c for c in curves if any(dose > 0 for dose in c["dose_molar"]))
+        of = {name: curve[name] for name in ("line", "compound", "phenotype")}
+        page.goto(f"/view/{run}/curve?{urlencode(of)}")
+        page.locator("figure.chart svg.marks").first.wait_for()
+        seen["curve"] = tab.looked_at()
+        page.locator("figure.chart svg g.role-mark.layer_2_marks path").first.click()
+        page.wait_for_url("**/wells/*")
         # A failed well is tried again from its row.
         engine = sa.create_engine(f"sqlite:///{running.folder / 'data' / 'service.db'}")
         with engine.begin() as connection:
@@ -64,4 +93,8 @@ def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
         page.locator("#findings").wait_for(timeout=200_000)
         assert page.locator("#failed").count() == 0
         assert client.run(run).progress.failed == 0
+        page.set_viewport_size(PHONE)
+        page.reload()
+        seen["phone"] = tab.looked_at()
+        assert {place: wrong for place, wrong in seen.items() if wrong} == {}
         tab.close()

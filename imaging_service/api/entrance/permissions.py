@@ -95,6 +95,7 @@ PERMISSIONS: dict[tuple[str, str], Need] = {
     ("GET", "/view/{run}/plate"): _RUN,
     ("GET", "/view/{run}/quality"): _RUN,
     ("GET", "/view/{run}/review"): _RUN,
+    ("GET", "/view/{run}/agreement"): _RUN,
     ("GET", "/view/{run}/responses"): _RUN,
     ("GET", "/view/{run}/curve"): _RUN,
     ("GET", "/view/{run}/line"): _RUN,

@@ -14,14 +14,24 @@ from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, StoreError
 from imaging_service.web.pages.drawn_plate import phenotype_plate
-from imaging_service.web.pages.plates import measured_phenotypes, ranked_wells
+from imaging_service.web.pages.plates import (
+    PER_PAGE,
+    extreme_wells,
+    measured_phenotypes,
+    ranked_wells,
+)
 from imaging_service.web.pages.quality import (
+    EVENNESS,
     checks_by_finding,
+    controls_over_plates,
     odd_vehicles,
     plate_summary,
-    vehicle_means,
 )
-from imaging_service.web.specifications.quality import control_windows, vehicle_drift
+from imaging_service.web.specifications.quality import (
+    control_windows,
+    separation_over_plates,
+    vehicle_drift,
+)
 from phenotypes.columns.dictionary import columns
 
 router = page_router()
@@ -34,6 +44,7 @@ def view_plate(
     reading: ReadingDep,
     phenotype: Annotated[str, Query(max_length=100)] = "",
     order: Annotated[str, Query(max_length=10, pattern="^(well|low|high)?$")] = "",
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> HTMLResponse:
     """One phenotype over the plate, and its wells as a table from the lowest or highest."""
     wells = reading.table("wells")
@@ -44,6 +55,9 @@ def view_plate(
             f"phenotype {phenotype} has no number on this plate; measured: {', '.join(known)}"
         )
     unit = known.get(name, "")
+    rows = ranked_wells(wells, name, order)
+    pages = max(1, -(-len(rows) // PER_PAGE))
+    page = min(page, pages)
     return show(
         "plate.html",
         title=f"{reading.run.plate_name}: {name.replace('_', ' ') or 'plate'}",
@@ -56,7 +70,10 @@ def view_plate(
         wanted=reading.phenotypes,
         order=order or "well",
         plate=phenotype_plate(wells, name, unit, reading.plate_format, reading.well_page),
-        rows=ranked_wells(wells, name, order),
+        extremes=extreme_wells(wells, name),
+        rows=rows[(page - 1) * PER_PAGE : page * PER_PAGE],
+        page=page,
+        pages=pages,
     )
 
 
@@ -87,7 +104,7 @@ def view_plates(
     settings: SettingsDep,
     phenotype: Annotated[str, Query(max_length=100)] = "",
 ) -> HTMLResponse:
-    """The newest plates beside each other: controls, warnings, and vehicle wells over time."""
+    """The newest plates beside each other: controls and evenness, one phenotype over time."""
     done = select(RunRow).where(RunRow.state == "done").order_by(col(RunRow.submitted_at).desc())
     plates: list[dict[str, Any]] = []
     for row in session.exec(done.limit(_PLATES)).all():
@@ -96,23 +113,29 @@ def view_plates(
             quality, why = reading.quality, ""
         except (NotFound, StoreError) as error:
             quality, why = [], str(error)
-        summary = plate_summary(quality, reading.table("checks"))
-        plates.append({"run": reading.run, "quality": quality, "why": why, **summary})
+        plates.append({"reading": reading, "run": reading.run, "quality": quality, "why": why})
     names = sorted({q["phenotype"] for p in plates for q in p["quality"]})
     name = phenotype or next(iter(names), "")
-    means = [
-        mean
-        for p in plates
-        for mean in vehicle_means(
-            p["run"].plate_name, p["run"].submitted_at.isoformat(), p["quality"], name
+    controls = []
+    for p in plates:
+        reading, run = p["reading"], p["run"]
+        tables = reading.table("checks"), reading.table("wells")
+        p |= plate_summary(p["quality"], *tables, name)
+        controls += controls_over_plates(
+            run.plate_name, run.submitted_at.isoformat(), p["quality"], name
         )
-    ]
     known = columns("well")
+    unit = known[name].unit if name in known else ""
     return show(
         "plates.html",
         title="Quality over plates",
         plates=plates,
         names=names,
         phenotype=name,
-        drift=vehicle_drift(means, name, known[name].unit if name in known else ""),
+        unit=unit,
+        evenness=EVENNESS,
+        drawn={
+            f"vehicle wells of {name} over plates": vehicle_drift(controls, name, unit),
+            f"controls of {name} over plates": separation_over_plates(controls, name),
+        },
     )

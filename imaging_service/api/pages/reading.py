@@ -21,6 +21,7 @@ from imaging_service.review.local import LocalRun
 from imaging_service.schemas import Run
 from imaging_service.settings import Settings
 from imaging_service.web.specifications.registry import RunTables
+from imaging_service.web.templating import query
 from plate_maps import PlateFormat
 
 Rows = list[dict[str, Any]]
@@ -123,6 +124,27 @@ class Reading:
         """Address of a well's page."""
         tail = f"?field={field}" if field > 1 else ""
         return f"/view/{self.row.id}/wells/{well}{tail}"
+
+    @property
+    def protocol_file(self) -> str:
+        """Address of the protocol that the run was submitted with; "" in runs from before."""
+        row = self.row
+        kept = f"/projects/{row.project_id}/protocols/{row.protocol_digest}?format=toml"
+        return kept if row.protocol_digest else ""
+
+    @property
+    def map_rows(self) -> str:
+        """Address of the version of the plate map that the run was made with; "" before them."""
+        row = self.row
+        return f"/plates/{row.plate_id}/maps/{row.map_version}" if row.map_version else ""
+
+    def line_page(self, line: str) -> str:
+        """Address of a line's page."""
+        return f"{self.address('line')}{query({'name': line})}"
+
+    def compound_page(self, compound: str) -> str:
+        """Address of a compound's page."""
+        return f"{self.address('compound')}{query({'name': compound})}"
 
     def address(self, *parts: str) -> str:
         """Address of one of the run's pages."""

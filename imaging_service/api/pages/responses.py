@@ -21,6 +21,7 @@ from imaging_service.web.pages.responses import (
     FILTERS,
     ORDERS,
     curve_wells,
+    furthest,
     matrix_phenotype,
     response_page,
     statuses,
@@ -81,6 +82,7 @@ def view_curve(reading: ReadingDep, line: Text, compound: Text, phenotype: Text)
             " the table of responses"
         )
     curve = _one(tables.curves, of)
+    wells = curve_wells(curve) if curve else []
     return show(
         "curve.html",
         title=f"{compound} on {line}: {phenotype}",
@@ -89,7 +91,8 @@ def view_curve(reading: ReadingDep, line: Text, compound: Text, phenotype: Text)
         run=reading.run,
         row=row,
         sentence=sentence(row),
-        wells=curve_wells(curve) if curve else [],
+        wells=wells,
+        furthest=furthest(wells),
         drawn=[
             c
             for c in (
@@ -191,7 +194,7 @@ def _drawn(
     curve_page: Any = None,
 ) -> dict[str, Any] | None:
     """A chart with its name and the address of the API that gives it; None with nothing to draw."""
-    choice = Choice(phenotype, compound, line, reading.well_page, curve_page)
+    choice = Choice(phenotype, compound, line, well_page=reading.well_page, curve_page=curve_page)
     try:
         spec = chart(kind, tables, choice)
     except NotFound:

@@ -35,7 +35,9 @@ def view_run(reading: ReadingDep) -> HTMLResponse:
             reading.table("checks"),
             reading.record.get("accuracy"),
         )
-        plan = contents_plate(wells, reading.plate_format, page=reading.well_page)
+        plan = contents_plate(
+            wells, reading.plate_format, page=reading.well_page, line_page=reading.line_page
+        )
     return show(
         "run.html",
         title=reading.run.plate_name,
@@ -106,6 +108,22 @@ def view_review(
         reviewers=reviewers(verdicts, versions),
         versions=sorted(versions, key=lambda v: v.time, reverse=True)[:100],
         rejected=[v for v in log.standing().values() if not v.accepted],
+    )
+
+
+@router.get("/view/{run}/agreement")
+def view_agreement(reading: ReadingDep) -> HTMLResponse:
+    """How well the engine's labels agree with the reviewer's, to be put into the review's page."""
+    from imaging_service.jobs.review.agreement import agreement, reviewed
+
+    run = reading.local
+    places = reviewed(run)
+    kinds = run.label_levels(*places[0][:2]) if places else ()
+    return show(
+        "agreement.html",
+        reading=reading,
+        run=reading.run,
+        agreements=[agreement(run, compartment=kind) for kind in kinds],
     )
 
 

@@ -13,7 +13,12 @@ from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.errors import NotFound
 from imaging_service.review.field_image import Window
 from imaging_service.review.local import LocalRun, cell_rows
-from imaging_service.web.pages.wells import beside_vehicle, measured_values, neighbours
+from imaging_service.web.pages.wells import (
+    beside_vehicle,
+    field_rows,
+    measured_values,
+    neighbours,
+)
 from imaging_service.web.specifications.registry import Choice, chart
 
 if TYPE_CHECKING:
@@ -49,7 +54,7 @@ def view_well(
         shown=shown,
         values=beside_vehicle(row, wells, reading.phenotypes),
         everything=measured_values(row, "well"),
-        fields=_fields(reading.local, well) if count else [],
+        fields=field_rows(_fields(reading.local, well)) if count else [],
         before_after=neighbours(wells, well),
         curves=_curves(reading, row),
         verdicts=[v for v in reading.local.review.verdicts() if v.well == well],
@@ -204,7 +209,11 @@ def _curves(reading: Reading, well: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         drawn.append(
             {
-                "spec": chart("curve", tables, Choice(**of, well_page=reading.well_page)),
+                "spec": chart(
+                    "curve",
+                    tables,
+                    Choice(**of, well=well["well"], well_page=reading.well_page),
+                ),
                 "name": f"{name} of {well['compound']} on {well['line']}",
                 **of,
             }

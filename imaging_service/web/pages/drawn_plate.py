@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from imaging_service.web.charts import PALETTE, colours_of
 from phenotypes.columns.statuses import WellStatus
 from plate_maps import PlateFormat, Well
 from plate_maps.conditions import format_dose
@@ -51,8 +52,18 @@ class PlateWell:
 
 
 @dataclass(frozen=True)
+class LegendLine:
+    """A line of the legend: class of its look, fill ("" by class), address of its page or ""."""
+
+    name: str
+    kind: str
+    fill: str
+    page: str
+
+
+@dataclass(frozen=True)
 class DrawnPlate:
-    """A plate to draw: names of rows and columns, squares, and ends of the colour scale."""
+    """A plate to draw: names of rows and columns, squares, ends of the colour scale, legend."""
 
     title: str
     rows: tuple[str, ...]
@@ -62,6 +73,7 @@ class DrawnPlate:
     high: float | None = None
     unit: str = ""
     scale: tuple[str, ...] = ()
+    legend: tuple[LegendLine, ...] = ()
 
 
 def condition_words(well: Row) -> str:
@@ -128,13 +140,16 @@ def contents_plate(
     fmt: PlateFormat,
     title: str = "What is in each well",
     page: Callable[[str], str] | None = None,
+    line_page: Callable[[str], str] | None = None,
 ) -> DrawnPlate:
     """What is in each well: a colour per line, and the first letters of compound or control.
 
     Of vehicle wells the sign is V, of positive controls P, of empty ones E; of treated wells the
-    place of the dose among those of its compound, from 1.
+    place of the dose among those of its compound, from 1. `page` and `line_page` give the
+    addresses of a well and of a line.
     """
     lines = sorted({r["line"] for r in rows if r["line"]})
+    looks = _looks(lines)
     ladders: dict[str, list[float]] = {}
     for r in rows:
         if r["dose_molar"]:
@@ -143,12 +158,22 @@ def contents_plate(
     signs = {"vehicle": "V", "positive": "P", "empty": "E", "negative": "N"}
     wells = []
     for r in rows:
-        kind = f"line line-{lines.index(r['line']) % 7}" if r["line"] else "nothing"
+        kind, fill = looks.get(r["line"], ("nothing", ""))
         ladder = places.get(r["compound"], {})
         sign = signs.get(str(r["control"]), str(ladder.get(r["dose_molar"], "")))
         words = f"{r['well']}: {condition_words(r)}"
-        wells.append(_well(r["well"], kind, "", sign, words, page))
-    return _plate(title, fmt, wells)
+        wells.append(_well(r["well"], kind, fill, sign, words, page))
+    legend = tuple(
+        LegendLine(line, *looks[line], line_page(line) if line_page else "") for line in lines
+    )
+    return replace(_plate(title, fmt, wells), legend=legend)
+
+
+def _looks(lines: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Line ► (class, fill): dark colours of the style sheet, of many lines those of the charts."""
+    if len(lines) <= len(PALETTE):
+        return {line: (f"line line-{i}", "") for i, line in enumerate(lines)}
+    return {line: ("line", colour) for line, colour in zip(lines, colours_of(lines), strict=True)}
 
 
 def viridis(share: float) -> str:

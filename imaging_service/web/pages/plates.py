@@ -19,6 +19,16 @@ def measured_phenotypes(wells: Sequence[Row]) -> dict[str, str]:
     }
 
 
+PER_PAGE = 96
+
+
+def extreme_wells(wells: Sequence[Row], name: str, most: int = 3) -> dict[str, list[Row]]:
+    """The wells with the lowest and highest values of a phenotype; none twice, none without."""
+    ranked = [w for w in ranked_wells(wells, name, "low") if w.get(name) is not None]
+    most = min(most, len(ranked) // 2)
+    return {"Lowest": ranked[:most], "Highest": ranked[::-1][:most]}
+
+
 def ranked_wells(wells: Sequence[Row], name: str, order: str) -> list[Row]:
     """Wells in plate order, or by a phenotype from the lowest ("low") or highest ("high").
 

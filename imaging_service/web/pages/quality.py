@@ -21,25 +21,41 @@ def odd_vehicles(wells: Sequence[Row]) -> list[Row]:
     return [w for w in wells if w["control"] == "vehicle" and w["status"] != WellStatus.DONE]
 
 
-def plate_summary(quality: Sequence[Row], checks: Sequence[Row]) -> dict[str, Any]:
-    """One plate in one row: its lowest robust Z′ and SSMD, and how many checks warn.
+# Checks that say how even a plate is, in the order of their columns.
+EVENNESS = ("edge_effect", "row_trend", "column_trend", "acquisition_drift")
 
-    None where no line has both controls.
+
+def plate_summary(
+    quality: Sequence[Row], checks: Sequence[Row], wells: Sequence[Row], name: str
+) -> dict[str, Any]:
+    """One plate for one phenotype: its lines' controls, how even it is, and what warns.
+
+    `lines` are rows of the quality table, `even` has check ► row of those in EVENNESS, `warnings`
+    counts the checks of all phenotypes that warn, `odd` the vehicle wells that do not count.
     """
-    z = [q["robust_z_prime"] for q in quality if q["robust_z_prime"] is not None]
-    ssmd = [abs(q["ssmd"]) for q in quality if q["ssmd"] is not None]
     return {
-        "lowest_z": min(z, default=None),
-        "lowest_ssmd": min(ssmd, default=None),
+        "lines": [q for q in quality if q["phenotype"] == name],
+        "even": {c["check"]: c for c in checks if c["subject"] == name and c["check"] in EVENNESS},
         "warnings": sum(c["status"] == CheckStatus.WARNING for c in checks),
-        "lines": len({q["line"] for q in quality}),
+        "odd": len(odd_vehicles(wells)),
     }
 
 
-def vehicle_means(plate: str, submitted: str, quality: Sequence[Row], name: str) -> list[Row]:
-    """Mean of a phenotype over vehicle wells, one row per line of a plate."""
+def controls_over_plates(
+    plate: str, submitted: str, quality: Sequence[Row], name: str
+) -> list[Row]:
+    """Vehicle mean and SSMD with its interval, one row per line of a plate."""
     return [
-        {"plate": plate, "submitted": submitted, "line": q["line"], "mean": q["vehicle_mean"]}
+        {
+            "plate": plate,
+            "submitted": submitted,
+            "line": q["line"],
+            "mean": q["vehicle_mean"],
+            "ssmd": q["ssmd"],
+            "low": q["ssmd_low"],
+            "high": q["ssmd_high"],
+            "z": q["robust_z_prime"],
+        }
         for q in quality
-        if q["phenotype"] == name and q["vehicle_mean"] is not None
+        if q["phenotype"] == name
     ]

@@ -92,6 +92,12 @@ class CurveWell:
     away: float | None
 
 
+def furthest(wells: Sequence[CurveWell]) -> CurveWell | None:
+    """The treated well that is furthest from the fit; None without a fit."""
+    away = [w for w in wells if w.away is not None]
+    return max(away, key=lambda w: abs(w.away or 0.0), default=None)
+
+
 def curve_wells(curve: Row) -> list[CurveWell]:
     """The wells of a curve, by dose; `away` is a treated well's distance from the fit.
 

@@ -92,6 +92,23 @@ def measured_values(row: Row, level: Level, without: Sequence[str] = ()) -> list
     ]
 
 
+def field_rows(fields: Sequence[Row]) -> list[Row]:
+    """Fields with nuclei per mm² and neurites in mm/mm² of their valid area, None without one."""
+    rows: list[Row] = []
+    for field in fields:
+        area, count, length = (
+            field.get(n) for n in ("valid_area_mm2", "nuclei_count", "neurite_length_um")
+        )
+        rows.append(
+            {
+                **field,
+                "nuclei_density": count / area if area and count is not None else None,
+                "neurite_density": length / 1000 / area if area and length is not None else None,
+            }
+        )
+    return rows
+
+
 def neighbours(wells: Sequence[Row], name: str) -> tuple[str, str]:
     """The analysed wells before and after one in plate order; "" at the ends."""
     names = [w["well"] for w in wells if w["n_fields"]]

@@ -56,6 +56,7 @@ def dose_response(
     lines: Sequence[str],
     intervals: Mapping[str, tuple[float | None, float | None]] | None = None,
     link: Callable[[str], str] | None = None,
+    here: str = "",
 ) -> Spec:
     """Wells, curves with 95 % bands and EC50 intervals of one compound and phenotype.
 
@@ -69,6 +70,8 @@ def dose_response(
         Line ► 95 % interval of its EC50 in mol/L; None where an end is open.
     link
         Well ► address of its page; without it points are no links.
+    here
+        The well that a ring is drawn around; none if empty.
 
     Returns
     -------
@@ -92,7 +95,12 @@ def dose_response(
         },
         "title": None,
         # The layers share one legend; without this its symbols are as faint as the bands.
-        "legend": {"symbolOpacity": 1, "symbolType": "circle"},
+        # It names the lines that are drawn, whichever others the plate has.
+        "legend": {
+            "symbolOpacity": 1,
+            "symbolType": "circle",
+            "values": sorted({c["line"] for c in curves}),
+        },
     }
     x = {
         "field": "dose",
@@ -125,6 +133,7 @@ def dose_response(
             *_fit_layers(fits, x, y, color),
             _points_layer(points, x, y, color, link is not None),
             *_ec50_layers(marks, x, y, color),
+            *_ring([p for p in points if p["well"] == here], x, y),
         ],
     }
 
@@ -238,6 +247,12 @@ def _points_layer(points: Sequence[Spec], x: Spec, y: Spec, color: Spec, linked:
         },
         "encoding": encoding,
     }
+
+
+def _ring(points: Sequence[Spec], x: Spec, y: Spec) -> list[Spec]:
+    mark = {"type": "point", "filled": False, "size": 260, "strokeWidth": 2, "color": "#111"}
+    layer = {"data": {"values": list(points)}, "mark": mark, "encoding": {"x": x, "y": y}}
+    return [layer] if points else []
 
 
 def _ec50_layers(marks: Sequence[Spec], x: Spec, y: Spec, color: Spec) -> list[Spec]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
+from imaging_service.web.charts import CONFIG, SCHEMA, Spec, colours_of
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    lines = sorted({r["line"] for r in rows})
+    return {"domain": lines, "range": colours_of(lines)}
 
 
 def control_windows(quality: Sequence[Mapping[str, Any]]) -> Spec:
@@ -36,7 +41,7 @@ def control_windows(quality: Sequence[Mapping[str, Any]]) -> Spec:
         "color": {
             "field": "line",
             "type": "nominal",
-            "scale": {"range": PALETTE},
+            "scale": _lines(rows),
             "legend": None,
         },
     }
@@ -85,33 +90,53 @@ def control_windows(quality: Sequence[Mapping[str, Any]]) -> Spec:
 def vehicle_drift(plates: Sequence[Mapping[str, Any]], phenotype: str, unit: str) -> Spec:
     """Mean of vehicle wells per line, plate after plate.
 
-    `plates` have plate, submitted (ISO text), line, mean. Empty where there is one plate or none.
+    `plates` have plate, submitted (ISO text), line, mean. Empty where there is one plate or none
+    with a mean.
     """
-    if len({p["submitted"] for p in plates}) < 2:
+    return _over_plates(
+        plates, "mean", f"mean of vehicle wells{f', {unit}' if unit else ''}", phenotype
+    )
+
+
+def separation_over_plates(plates: Sequence[Mapping[str, Any]], phenotype: str) -> Spec:
+    """SSMD of positive control and vehicle with its 95 % interval, plate after plate.
+
+    `plates` have plate, submitted (ISO text), line, ssmd, low, high, z. Empty where there is one
+    plate or none with both controls.
+    """
+    return _over_plates(plates, "ssmd", "SSMD (vehicle against positive)", phenotype)
+
+
+def _over_plates(
+    plates: Sequence[Mapping[str, Any]], value: str, title: str, phenotype: str
+) -> Spec:
+    rows = [dict(p) for p in plates if p[value] is not None]
+    if len({r["submitted"] for r in rows}) < 2:
         return {}
+    encoding: Spec = {
+        "x": {"field": "submitted", "type": "temporal", "title": "submitted"},
+        "y": {"field": value, "type": "quantitative", "title": title, "scale": {"zero": False}},
+        "color": {"field": "line", "type": "nominal", "title": None, "scale": _lines(rows)},
+    }
+    names = [n for n in ("mean", "ssmd", "low", "high", "z") if n in rows[0]]
+    tooltip = [{"field": f, "type": "nominal"} for f in ("plate", "line", "submitted")] + [
+        {"field": n, **_NUMBER} for n in names
+    ]
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "line", "point": {"size": 60}},
+            "encoding": {**encoding, "tooltip": tooltip},
+        }
+    ]
+    if value == "ssmd":
+        ends = {"y": {**encoding["y"], "field": "low"}, "y2": {"field": "high"}}
+        layers.append({"mark": {"type": "rule"}, "encoding": {**encoding, **ends}})
     return {
         "$schema": SCHEMA,
         "config": CONFIG,
-        "title": {"text": phenotype, "subtitle": unit or " ", "anchor": "start"},
+        "title": {"text": phenotype, "anchor": "start"},
         "width": 420,
         "height": 180,
-        "data": {"values": [dict(p) for p in plates]},
-        "mark": {"type": "line", "point": {"size": 60}},
-        "encoding": {
-            "x": {"field": "submitted", "type": "temporal", "title": "submitted"},
-            "y": {
-                "field": "mean",
-                "type": "quantitative",
-                "title": "mean of vehicle wells",
-                "scale": {"zero": False},
-            },
-            "color": {
-                "field": "line",
-                "type": "nominal",
-                "title": None,
-                "scale": {"range": PALETTE},
-            },
-            "tooltip": [{"field": f, "type": "nominal"} for f in ("plate", "line", "submitted")]
-            + [{"field": "mean", **_NUMBER}],
-        },
+        "data": {"values": rows},
+        "layer": layers,
     }

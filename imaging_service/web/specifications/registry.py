@@ -35,12 +35,13 @@ class Choice:
     """What a chart is of; a part that it does not need is ignored.
 
     `well_page` and `curve_page` give the addresses that marks lead to; without them marks are no
-    links.
+    links. `well` is ringed where it is a point.
     """
 
     phenotype: str = ""
     compound: str = ""
     line: str = ""
+    well: str = ""
     well_page: Callable[[str], str] | None = field(default=None, compare=False)
     curve_page: Callable[[str, str], str] | None = field(default=None, compare=False)
 
@@ -116,7 +117,7 @@ def _curve(tables: RunTables, choice: Choice) -> Spec:
         if (r["phenotype"], r["compound"]) == (choice.phenotype, choice.compound)
     }
     lines = sorted({c["line"] for c in tables.curves})
-    return dose_response(chosen, lines, intervals, choice.well_page)
+    return dose_response(chosen, lines, intervals, choice.well_page, choice.well)
 
 
 CHARTS: Mapping[str, Chart] = {

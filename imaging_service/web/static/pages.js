@@ -72,10 +72,21 @@ async function draw(figure) {
   shown.querySelectorAll('g[role="graphics-symbol"]:empty').forEach((layer) => layer.removeAttribute("role"));
   figure.dataset.drawn = "yes";
 }
+// A chart that no address gives, as a file: as on paper, whatever the light of the screen.
+async function save(button) {
+  const figure = button.closest("figure.chart"), kind = button.dataset.save;
+  const spec = JSON.parse(figure.querySelector("script").textContent);
+  const view = new vega.View(vega.parse(vegaLite.compile(spec).spec, { background: "white" }, { ast: true }), { expr: vega.expressionInterpreter, renderer: "none" });
+  const link = document.createElement("a");
+  link.href = await view.toImageURL(kind, 2);
+  link.download = `${figure.dataset.name.replace(/[^\w-]+/g, "_")}.${kind}`;
+  link.click();
+}
 function start(part) {
   part.querySelectorAll(".plate").forEach(steer);
   if (window.vega) part.querySelectorAll("figure.chart").forEach(draw);
 }
 document.addEventListener("DOMContentLoaded", () => start(document));
 document.addEventListener("htmx:load", (event) => { if (event.target !== document.body) start(event.target); });
+document.addEventListener("click", (event) => { const button = event.target.closest("[data-save]"); if (button) save(button); });
 document.addEventListener("change", (event) => { if (event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from imaging_service.web.templating import number
+from imaging_service.web.templating import marked_up, number
 
 
 def test_numbers_for_people():
@@ -13,6 +13,20 @@ def test_numbers_for_people():
         "12",
         "–",
     )
+
+
+def test_a_number_is_written_without_a_power_of_ten_below_a_million():
+    assert [number(v, 2) for v in (-381.6, 12345.0, 999_999.0, 2.5e6, 9.6e-5)] == [
+        "-380",
+        "12000",
+        "1000000",
+        "2.5e+06",
+        "9.6e-05",
+    ]
+
+
+def test_what_stands_between_backticks_is_code_and_nothing_of_a_sentence_is_markup():
+    assert marked_up("a <b> then `x < y`.") == "a &lt;b&gt; then <code>x &lt; y</code>."
 
 
 def test_a_server_starts_without_what_draws_and_analyses():

@@ -39,6 +39,13 @@ def test_the_shipped_weights_are_the_released_ones_and_small():
     assert "CC0" in found.training_data
 
 
+def test_the_shipped_weights_figures_are_those_of_their_card():
+    card = (weights.motornet_path().parent / "README.md").read_text(encoding="utf-8")
+    assert len(weights.MOTORNET_FIGURES) == 5
+    for figure in weights.MOTORNET_FIGURES.values():
+        assert figure in card.replace("**", "")
+
+
 def test_a_byte_flipped_in_the_shipped_weights_is_noticed(tmp_path, monkeypatch):
     changed = bytearray(weights.motornet_path().read_bytes())
     changed[-1] ^= 1

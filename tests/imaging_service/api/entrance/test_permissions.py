@@ -36,7 +36,7 @@ ROUTES = {
         GET /runs/{run}/fields/{well}/{field}/history | GET /runs/{run}/verdicts
         GET /runs/{run}/review | GET /runs/{run}/queue | GET /runs/{run}/tables/{name}
         GET /runs/{run}/charts/{name} | GET /view/{run}/progress | GET /view/{run}/plate
-        GET /view/{run}/quality | GET /view/{run}/review | GET /view/{run}/responses
+        GET /view/{run}/quality | GET /view/{run}/review | GET /view/{run}/agreement | GET /view/{run}/responses
         GET /view/{run}/curve | GET /view/{run}/line | GET /view/{run}/compound
         GET /view/{run}/wells/{well} | GET /view/{run}/wells/{well}/fields/{field}/cell
         GET /view/{run}/wells/{well}/fields/{field}/{layer}/{level}/{row}/{column}.png""",

@@ -43,3 +43,4 @@ def test_every_model_has_its_licence(site):
     page = site.get("/models").text
     assert "BSD-3-Clause" in page
     assert "<code>motornet</code>" in page
+    assert "<strong>0.821 / 0.819</strong>" in page

@@ -22,6 +22,16 @@ def test_wells_stand_from_the_lowest(site):
     assert values == sorted(values)
 
 
+def test_the_lowest_and_highest_wells_stand_above_the_plate(site):
+    wells = [w for w in site.get("/runs/RUN/wells").json() if w["live_density"] is not None]
+    ranked = [w["well"] for w in sorted(wells, key=lambda w: w["live_density"])]
+    page = site.get("/view/RUN/plate?phenotype=live_density").text
+    ends = page[page.index("Lowest:") : page.index('<div class="plate"')]
+    named = re.findall(r"/wells/(\w+)\"", ends)
+    assert {named[0], named[3]} == {ranked[0], ranked[-1]}
+    assert len(set(named)) == 6
+
+
 def test_a_phenotype_without_a_number_is_refused(site):
     answer = site.get("/view/RUN/plate?phenotype=none_such")
     assert answer.status_code == 404
@@ -37,4 +47,9 @@ def test_a_plate_s_controls_and_checks_are_shown_with_their_reason(site):
 def test_plates_stand_beside_each_other(site):
     page = site.get("/quality").text
     assert f'href="/view/{site.run}/quality"' in page
+    assert [a in page for a in ("Edge effect", "Row trend", "Acquisition drift")] == [True] * 3
+    for table in ("tables/quality", "checks"):
+        address = f"/runs/{site.run}/{table}?format=csv"
+        assert f'href="{address}"' in page
+        assert site.get(address).status_code == 200
     assert site.get("/quality?phenotype=nc_log2_aggregate").status_code == 200

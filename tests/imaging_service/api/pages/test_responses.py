@@ -26,7 +26,7 @@ def specifications(page):
 
 def rows(page):
     table = page[page.rindex('aria-label="Responses"') :]
-    return re.findall(r"<tr class=\"(\w+)\"><td>([^<]+)", table)
+    return re.findall(r'<tr class="(\w+)"><td class="name"><a [^>]+>([^<]+)', table)
 
 
 def test_the_table_is_filtered_as_the_api_is(site):
@@ -62,6 +62,8 @@ def test_a_row_leads_to_its_wells_within_three_clicks(site):
     page = site.get(f"{BASE}/curve?{OF}").text
     wells = re.findall(rf'<td><a href="/view/{site.run}/wells/(\w+)">', page)
     assert wells == ["B02", "B03", "B04", "B05"]
+    furthest = f'href="/view/{site.run}/wells/B04">well B04</a> at 1 µM, 5 % of vehicle below'
+    assert furthest in page
     assert [len(s["layer"]) for s in specifications(page)] == [5, 5, 3]
 
 

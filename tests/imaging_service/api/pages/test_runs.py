@@ -21,6 +21,24 @@ def test_a_finished_run_says_what_it_found_with_effect_interval_and_link(site):
     assert site.get(found[1].replace("&amp;", "&")).status_code == 200
     assert "not_measured" not in page
     assert page.count('<a class="line line-') == 7
+    assert f'<a href="/view/{site.run}/line?name=L1">L1</a>' in page
+
+
+def test_a_run_leads_to_the_protocol_and_the_map_that_it_was_made_with(site):
+    page = site.get("/view/RUN").text
+    links = re.findall(r'href="(/(?:projects|plates)/[^"]+)"', page)
+    assert [link.split("/")[3] for link in links] == ["protocols", "maps"] * 2
+    protocol, plate_map = (site.get(link) for link in links[:2])
+    assert 'name = "small"' in protocol.text
+    assert [w["well"] for w in plate_map.json()] == [
+        "B02",
+        "B03",
+        "B04",
+        "B05",
+        "C02",
+        "C03",
+        "C04",
+    ]
 
 
 def test_a_failed_well_is_shown_with_its_reason_and_a_retry(served):

@@ -103,3 +103,14 @@ def test_a_correction_shows_who_made_it_and_changes_the_outlines(served):
     assert not picture(served.get(f"{TILE}/nuclei/0/0/0.png"))[..., 3].any()
     review = served.get("/view/RUN/review").text
     assert all(f"<td>{name}</td>" in review for name in ("Ada", "Bo"))
+    assert f'hx-get="/view/{served.run}/agreement"' in review
+    part = served.get("/view/RUN/agreement").text
+    rows = re.findall(r'<tr><td>(\w+)</td><td class="n">(\d+)</td><td class="n">([^<]+)</td>', part)
+    # All nuclei and somas were erased, and neurites and puncta left as they were.
+    assert rows == [
+        ("nuclei", "1", "0"),
+        ("somas", "1", "0"),
+        ("neurites", "1", "1"),
+        ("puncta", "1", "1"),
+    ]
+    assert f'<a href="/view/{served.run}/wells/B04">B04, field 1</a> (0)' in part

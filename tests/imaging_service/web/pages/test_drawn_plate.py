@@ -90,6 +90,20 @@ def test_doses_are_numbered_within_their_compound():
     assert plate.wells[0].words == "A01: L1 · x 10 µM"
 
 
+def test_each_of_many_lines_has_a_colour_and_the_legend_has_it_too():
+    rows = [well(f"A{i:02d}", line=f"L{i:02d}") for i in range(1, 13)]
+    plate = contents_plate(rows, FORMAT, line_page="/line/{}".format)
+    assert len({w.fill for w in plate.wells}) == 12
+    assert [(e.name, e.fill) for e in plate.legend] == [
+        (f"L{i:02d}", w.fill) for i, w in enumerate(plate.wells, 1)
+    ]
+    assert plate.legend[0].page == "/line/L01"
+    assert [e.kind for e in contents_plate(rows[:2], FORMAT).legend] == [
+        "line line-0",
+        "line line-1",
+    ]
+
+
 def test_lightness_rises_with_the_value():
     """By the weights of sRGB's luminance: the order is read without colour vision."""
     colours = [viridis(i / 20) for i in range(21)]

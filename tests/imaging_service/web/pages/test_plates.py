@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from imaging_service.web.pages.plates import measured_phenotypes, ranked_wells
+from imaging_service.web.pages.plates import extreme_wells, measured_phenotypes, ranked_wells
 
 
 def test_only_phenotypes_that_have_a_number_are_offered():
@@ -16,3 +16,17 @@ def test_wells_without_a_number_come_last_in_either_order():
     assert [w["n"] for w in ranked_wells(wells, "v", "low")] == ["c", "a", "b"]
     assert [w["n"] for w in ranked_wells(wells, "v", "high")] == ["a", "c", "b"]
     assert ranked_wells(wells, "v", "well") == wells
+
+
+def test_a_plate_s_extreme_wells_are_those_with_the_lowest_and_highest_values():
+    wells = [{"n": i, "v": v} for i, v in enumerate((5.0, 1.0, None, 4.0, 2.0, 3.0))]
+    ends = extreme_wells(wells, "v", 2)
+    assert {end: [w["v"] for w in few] for end, few in ends.items()} == {
+        "Lowest": [1.0, 2.0],
+        "Highest": [5.0, 4.0],
+    }
+
+
+def test_no_well_is_both_lowest_and_highest():
+    wells = [{"v": 1.0}, {"v": 2.0}, {"v": 3.0}]
+    assert extreme_wells(wells, "v") == {"Lowest": [{"v": 1.0}], "Highest": [{"v": 3.0}]}

@@ -5,6 +5,7 @@ import pytest
 from imaging_service.web.pages.responses import (
     PER_PAGE,
     curve_wells,
+    furthest,
     matrix_phenotype,
     response_page,
     statuses,
@@ -73,3 +74,9 @@ def test_wells_behind_a_curve_know_their_distance_from_it():
         ("B05", 1e-5, 0.0),
     ]
     assert {w.away for w in curve_wells(CURVE | {"fit_dose_molar": []})} == {None}
+
+
+def test_the_furthest_well_is_a_treated_one_on_either_side():
+    wells = curve_wells(CURVE)
+    assert furthest(wells).well == "B04"
+    assert furthest(curve_wells(CURVE | {"fit_dose_molar": []})) is None

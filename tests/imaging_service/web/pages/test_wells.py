@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging_service.web.pages.wells import beside_vehicle, measured_values, neighbours
+from imaging_service.web.pages.wells import beside_vehicle, field_rows, measured_values, neighbours
 
 
 def well(name, value, control="vehicle", line="L1", status="done"):
@@ -57,3 +57,17 @@ def test_neighbours_are_analysed_wells():
     assert neighbours(wells, "A01") == ("", "A03")
     assert neighbours(wells, "A03") == ("A01", "")
     assert neighbours(wells, "A02") == ("", "")
+
+
+def test_a_field_s_values_are_per_its_valid_area():
+    fields = [
+        {"field": 1, "valid_area_mm2": 0.5, "nuclei_count": 20, "neurite_length_um": 3000.0},
+        {"field": 2, "valid_area_mm2": 0.0, "nuclei_count": 20, "neurite_length_um": 3000.0},
+        {"field": 3, "valid_area_mm2": 0.5, "nuclei_count": None, "neurite_length_um": None},
+    ]
+    rows = field_rows(fields)
+    assert [(r["nuclei_density"], r["neurite_density"]) for r in rows] == [
+        (40.0, 6.0),
+        (None, None),
+        (None, None),
+    ]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from imaging_service.web.charts import PALETTE, svg
+from imaging_service.web.charts import PALETTE, colours_of, svg
 from imaging_service.web.specifications.curves import curve_row, dose_response
 from phenotypes.plates.responses import Curve
 
@@ -82,11 +82,31 @@ def test_lines_keep_their_colour_and_a_flat_curve_is_dashed():
     assert spec["layer"][3]["data"]["values"] == []
 
 
+def test_more_lines_than_the_palette_has_are_all_drawn_each_in_its_colour():
+    lines = [f"L{i:02d}" for i in range(12)]
+    spec = dose_response([curve(line) for line in lines], lines)
+    colours = colours_of(lines)
+    assert len(set(colours)) == 12
+    drawn = svg(spec)
+    assert [drawn.count(f'stroke="{c}" stroke-width="2"') for c in colours] == [1] * 12
+
+
 def test_points_lead_to_their_wells_where_there_are_pages():
     spec = dose_response([curve()], ["L1"], {}, "/wells/{}".format)
     points = spec["layer"][2]
     assert points["data"]["values"][1]["page"] == "/wells/B03"
     assert points["encoding"]["href"] == {"field": "page", "type": "nominal"}
+
+
+def test_the_legend_names_the_lines_that_are_drawn():
+    spec = dose_response([curve("L2")], ["L1", "L2", "L3"])
+    assert spec["layer"][0]["encoding"]["color"]["legend"]["values"] == ["L2"]
+
+
+def test_a_ring_is_drawn_around_the_well_that_the_page_is_of():
+    spec = dose_response([curve()], ["L1"], here="B03")
+    assert [p["well"] for p in spec["layer"][-1]["data"]["values"]] == ["B03"]
+    assert len(spec["layer"]) - len(dose_response([curve()], ["L1"], here="D09")["layer"]) == 1
 
 
 def test_a_curve_without_a_band_is_a_line():

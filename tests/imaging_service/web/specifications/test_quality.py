@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 from imaging_service.web.charts import svg
-from imaging_service.web.specifications.quality import control_windows, vehicle_drift
+from imaging_service.web.specifications.quality import (
+    control_windows,
+    separation_over_plates,
+    vehicle_drift,
+)
 
 
 def quality(line, ssmd):
@@ -30,5 +34,16 @@ def test_drift_needs_two_plates():
     assert vehicle_drift([first, first | {"line": "B"}], "p", "µm") == {}
     spec = vehicle_drift([first, second], "p", "µm")
     assert len(spec["data"]["values"]) == 2
-    assert spec["title"]["subtitle"] == "µm"
+    assert spec["layer"][0]["encoding"]["y"]["title"] == "mean of vehicle wells, µm"
+    assert "<svg" in svg(spec)
+
+
+def test_the_separation_of_controls_over_plates_has_its_interval():
+    first = {"plate": "P", "submitted": "2026-01-01T00:00:00", "line": "A"}
+    first |= {"ssmd": -6.0, "low": -8.0, "high": -4.0, "z": 0.4}
+    second = first | {"plate": "Q", "submitted": "2026-01-02T00:00:00"}
+    assert separation_over_plates([first, second | {"ssmd": None}], "p") == {}
+    spec = separation_over_plates([first, second], "p")
+    ends = spec["layer"][1]["encoding"]
+    assert (ends["y"]["field"], ends["y2"]["field"]) == ("low", "high")
     assert "<svg" in svg(spec)
