@@ -1,10 +1,10 @@
-"""A whole plate arrives: how long its inspection takes, and what comparing digests costs.
+"""A whole plate arrives: how long its inspection takes, what comparing digests and looking cost.
 
     python -m benchmarks.speed.arrival [--side 1080]
 
 Draws 384 wells × 9 fields × 4 channels (13,824 files of 16² pixels), and runs the command
 `inspect` on them in a process of its own. Then converts a well of full-size planes, and compares
-the digests of its files as the conversion does.
+the digests of its files as the conversion does. At last a run looks at the first field of 24 wells.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ import tifffile
 from imaging_service.ingest import plan_scan
 from imaging_service.ingest.images import digests
 from imaging_service.ingest.images.digests import as_submitted, file_digests, file_states
-from imaging_service.jobs.records import WellTask
+from imaging_service.jobs.arrival.plate import conclude
+from imaging_service.jobs.arrival.wells import look_at
+from imaging_service.jobs.plan import identify, lay_out, read_inputs
+from imaging_service.jobs.records import RunFolder, WellTask
 from imaging_service.jobs.well import begin, convert_well
 from imaging_service.protocol import Acquisition, parse_protocol
 from plate_maps.wells import row_letters
+from segmentation.phantoms.render import Culture, Optics, render
 
 SIZE = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
 
@@ -94,6 +98,35 @@ def digest_seconds(folder: Path, side: int) -> tuple[float, float, float]:
     return megabytes, min(converting), min(comparing)
 
 
+def look_seconds(folder: Path, side: int, wells: int = 24) -> tuple[float, float]:
+    """Seconds of the processor per image that a run looks at, and to put a plate together.
+
+    Each image is another part of one drawn field, with noise of its own.
+    """
+    pixels = render(Culture(neurons_per_mm2=200), Optics(shape=(side, side)), 1).field.pixels
+    rng, names = np.random.default_rng(0), [f"{row}{c:02}" for row in "BCD" for c in range(2, 10)]
+    for number, well in enumerate(names[:wells]):
+        for channel in range(3):
+            plane = np.roll(pixels[channel], 97 * number) + rng.integers(0, 3, (side, side))
+            path = folder / "scan" / f"p_{well}_s1_w{channel + 1}.tif"
+            path.parent.mkdir(exist_ok=True)
+            tifffile.imwrite(path, plane.astype(np.uint16), ome=True, metadata=SIZE)
+    rows = [f"{well},L1,SOD1,DMSO,,,vehicle,b1" for well in names[:wells]]
+    head = "well,line,genotype,compound,dose,unit,control,batch"
+    (folder / "map.csv").write_text("\n".join([head, *rows]))
+    channels = {"dna": "1", "neurite": "2", "aggregate": "3"}
+    protocol = parse_protocol({"name": "p", "channels": channels}, "p")
+    run = RunFolder(folder / "run")
+    inputs = read_inputs(folder / "scan", folder / "map.csv", protocol, "classical", "cpu")
+    record = lay_out(*identify(inputs), run)
+    look_at(run.root, record.wells[:1])  # imports
+    start = time.process_time()
+    look_at(run.root, record.wells[1:])
+    looked = time.process_time()
+    conclude(run.root)
+    return (looked - start) / (3 * (wells - 1)), time.process_time() - looked
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--side", type=int, default=1080)
@@ -115,6 +148,13 @@ def main() -> None:
             f"conversion of a well of {megabytes:.0f} MiB: {converting:.2f} s of the processor, of"
             f" which comparing the digests of its files {comparing:.3f} s"
             f" ({comparing / converting:.1%})"
+        )
+        plate = Path(made) / "looked"
+        plate.mkdir()
+        each, together = look_seconds(plate, side)
+        print(
+            f"a look at an image of {side}²: {1000 * each:.0f} ms of the processor; to put a plate"
+            f" of three channels together: {together:.1f} s"
         )
 
 

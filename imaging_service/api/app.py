@@ -18,6 +18,7 @@ from imaging_service.api.entrance.guard import Guard
 from imaging_service.api.entrance.permissions import unlisted
 from imaging_service.api.entrance.traced import Traced
 from imaging_service.api.routes import (
+    arrival,
     events,
     health,
     measured,
@@ -46,6 +47,7 @@ Submit a plate with `POST /runs`, follow it with `GET /runs/{run}`, and read `we
 
 ROUTERS = (
     runs.router,
+    arrival.router,
     events.router,
     measured.router,
     plates.router,

@@ -93,4 +93,4 @@ def _look(surveyed: Survey, out: Path, fields: int, pixel_size_um: float | None)
             bar.update(task, completed=done, total=total)
 
         quality = scan_quality(surveyed, fields=fields, pixel_size_um=pixel_size_um, progress=show)
-    return write_quality(surveyed, quality, out)
+    return write_quality(surveyed.plain(), quality, out)

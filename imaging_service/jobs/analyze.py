@@ -181,14 +181,13 @@ def run_wells(
     progress: Progress | None,
     at_once: int,
 ) -> dict[str, WellOutcome]:
-    """Calibrate, then analyse the wells that have no outcome yet, `at_once` at a time.
+    """Prepare, then analyse the wells that have no outcome yet, `at_once` at a time.
 
     A well at which the machine fails (its process is killed, the disk errs) is tried once more,
     alone. If its process is killed twice, the well has failed; an error of the disk ends the run,
     which the same command takes up again.
     """
-    from imaging_service.jobs.calibrate import calibrate
-    from imaging_service.jobs.well import begin, process_well
+    from imaging_service.jobs.well import process_well
 
     outcomes = {
         w: load(WellOutcome, folder.outcome(w)) for w in record.wells if folder.outcome(w).is_file()
@@ -201,8 +200,7 @@ def run_wells(
             progress(outcome, len(outcomes), len(record.wells))
 
     if todo:
-        pool.submit(begin, record.plate).result()
-        pool.submit(calibrate, folder).result()
+        _prepare(pool, folder, record)
     again, waiting, running = [], deque(todo), dict[Future[WellOutcome], str]()
     while waiting or running:
         # One more than can run, so that no process waits for the next.
@@ -223,12 +221,42 @@ def run_wells(
     return outcomes
 
 
+def _prepare(pool: ProcessPoolExecutor, folder: RunFolder, record: RunRecord) -> None:
+    """Create the plate, look at the scan, and calibrate, which one process does meanwhile.
+
+    The look comes to its end although the calibration refuses the plate: it shows why.
+    """
+    from imaging_service.jobs.arrival.plate import conclude, give_up, wells_to_look_at
+    from imaging_service.jobs.arrival.wells import look_at
+    from imaging_service.jobs.calibrate import calibrate
+    from imaging_service.jobs.well import begin
+
+    pool.submit(begin, record.plate).result()
+    groups = wells_to_look_at(folder)
+    calibrating = pool.submit(calibrate, folder)
+    try:
+        for looking in [pool.submit(look_at, folder.root, wells) for wells in groups]:
+            looking.result()
+        if groups:
+            pool.submit(conclude, folder.root).result()
+        calibrating.result()
+    except (BrokenProcessPool, MemoryError) as error:
+        if not folder.arrival.is_dir():
+            give_up(folder, f"a process was killed, most likely for want of memory ({error})")
+        with _one_process() as single:
+            single.submit(calibrate, folder).result()
+
+
+def _one_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=start_worker, initargs=(thread_count(1),)
+    )
+
+
 def _alone(folder: RunFolder, well: str) -> WellOutcome:
     from imaging_service.jobs.well import fail_well, process_well
 
-    with ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), initializer=start_worker, initargs=(thread_count(1),)
-    ) as single:
+    with _one_process() as single:
         try:
             return single.submit(process_well, folder.root, well).result()
         except (BrokenProcessPool, MemoryError) as error:

@@ -13,6 +13,7 @@ from imaging_service import __version__
 from imaging_service.files import write_bytes
 from imaging_service.ingest import PlatePlan
 from imaging_service.protocol import AssayProtocol
+from imaging_service.store.arrival import arrival_folder
 from plate_maps import PlateFormat, PlateMap
 from segmentation.filters.background import Illumination
 
@@ -194,6 +195,20 @@ class RunFolder:
     def calibration(self) -> Path:
         """Plate-wide constants."""
         return self.root / "work" / "calibration.json"
+
+    @property
+    def arrival(self) -> Path:
+        """How the scan looked before it was segmented: tables, pictures and a page."""
+        return arrival_folder(self.root)
+
+    @property
+    def looks(self) -> Path:
+        """What was seen of each well, until the plate's `arrival` is written."""
+        return self.root / "work" / "looks"
+
+    def look(self, well: str) -> Path:
+        """What was seen of a well."""
+        return self.looks / f"{well}.npz"
 
     @property
     def cancelled(self) -> Path:

@@ -59,9 +59,28 @@ def well_key(task: WellTask, calibration: Calibration) -> str:
     return combine(parts.items())
 
 
+def copied(source: Path, target: Path) -> bool:
+    """Put a folder of another run in its place in this one; False where it is gone.
+
+    A file that is never written to again is one file with two names. Raises OSError where the disk
+    fails.
+    """
+    try:
+        with staged(target) as scratch:
+            shutil.copytree(source, scratch, copy_function=_link, dirs_exist_ok=True)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def shares_plate(folder: RunFolder, plate: Path) -> bool:
+    """Whether other runs may use the run's converted plate."""
+    return not plate.resolve().is_relative_to(folder.root.resolve())
+
+
 def note(folder: RunFolder, task: WellTask, calibration: Calibration) -> None:
     """Note that this run measured the well, for the runs that share its plate."""
-    if _shared(folder, task):
+    if shares_plate(folder, task.plate):
         pointer = _pointer(task, calibration)
         pointer.parent.mkdir(exist_ok=True)
         write_bytes(pointer, os.path.relpath(folder.root.resolve(), pointer.parent).encode())
@@ -73,7 +92,7 @@ def take(folder: RunFolder, task: WellTask, calibration: Calibration) -> WellOut
     Raises OSError where the disk fails; a run that was deleted meanwhile has nothing to take.
     """
     pointer = _pointer(task, calibration)
-    if not _shared(folder, task) or not pointer.is_file():
+    if not shares_plate(folder, task.plate) or not pointer.is_file():
         return None
     source = RunFolder(Path(os.path.normpath(pointer.parent / pointer.read_text())))
     if source.root == folder.root.resolve():
@@ -84,10 +103,8 @@ def take(folder: RunFolder, task: WellTask, calibration: Calibration) -> WellOut
     try:
         outcome = load(WellOutcome, source.outcome(task.well))
         record = load(RunRecord, source.record)
-        with staged(folder.labels / labels) as scratch:
-            shutil.copytree(
-                source.labels / labels, scratch, copy_function=_link, dirs_exist_ok=True
-            )
+        if not copied(source.labels / labels, folder.labels / labels):
+            return None
         for old, new in tables:
             write_bytes(new.with_suffix(".parquet"), old.with_suffix(".parquet").read_bytes())
     except FileNotFoundError:
@@ -96,10 +113,6 @@ def take(folder: RunFolder, task: WellTask, calibration: Calibration) -> WellOut
     if outcome.status != "done":
         return None
     return replace(outcome, measured_by=outcome.measured_by or record.run_id)
-
-
-def _shared(folder: RunFolder, task: WellTask) -> bool:
-    return not task.plate.resolve().is_relative_to(folder.root.resolve())
 
 
 def _pointer(task: WellTask, calibration: Calibration) -> Path:

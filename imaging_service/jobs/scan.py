@@ -38,53 +38,63 @@ def read_stack(task: WellTask, number: int, time: int) -> Stack:
     Raises ImageError naming well, field and channel, or the file that has changed since it was
     submitted; Unavailable where a file is not there now.
     """
-    plan = task.plan
-    planes = []
-    taken: list[int] = []
-    where = f"well {task.well}, field {number}" + (
-        f", time point {time}" if len(task.times) > 1 else ""
-    )
-    for image in plan.broken:
-        if image.field == number and image.time == time:
-            of = f", channel {image.channel!r}" if image.channel else ""
-            raise ImageError(f"{where}{of}: {image.reason}")
-    for channel in plan.channels:
-        images = [
-            i for i in plan.images if i.field == number and i.channel == channel and i.time == time
-        ]
-        absent = [
-            i
-            for i in plan.missing
-            if i.field == number and i.channel in (channel, "") and i.time == time
-        ]
-        if absent or not images:
-            why = (absent[0].reason or absent[0].path) if absent else ""
-            raise ImageError(
-                f"{where}: the image of channel {channel!r} is missing{f' ({why})' if why else ''}"
-            )
-        # A projection over fewer planes is darker, and its pixels do not show why.
-        if len(images) < task.planes[channel]:
-            raise ImageError(
-                f"{where}: channel {channel!r} has {len(images)} of the {task.planes[channel]}"
-                " planes that other fields have"
-            )
-        if task.protocol.acquisition.z_projection == "best_focus":
-            plane, z = _sharpest((image.z, _plane(task, image)) for image in images)
-            taken.append(z)
-        else:
-            plane = _project(_plane(task, image) for image in images)
-        planes.append(plane)
+    read = [read_channel(task, number, time, channel) for channel in task.plan.channels]
+    planes = [plane for plane, _ in read]
+    taken = tuple(z for _, z in read if z is not None)
+    where = _where(task, number, time)
     shapes = {p.shape for p in planes}
     if len(shapes) > 1:
         raise ImageError(f"{where}: channels differ in size: {', '.join(map(str, sorted(shapes)))}")
     stack = np.stack(planes)
     if stack.dtype.kind == "f":
-        return Stack(stack.astype(np.float32), tuple(taken))
+        return Stack(stack.astype(np.float32), taken)
     if stack.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"{where}: pixels of type {stack.dtype} are not read; export 8 or 16 bit, or float"
         )
-    return Stack(stack, tuple(taken))
+    return Stack(stack, taken)
+
+
+def _where(task: WellTask, number: int, time: int) -> str:
+    return f"well {task.well}, field {number}" + (
+        f", time point {time}" if len(task.times) > 1 else ""
+    )
+
+
+def read_channel(
+    task: WellTask, number: int, time: int, channel: str
+) -> tuple[NDArray[np.generic], int | None]:
+    """One channel (Y, X) of a field and time point, and the plane that was taken, if one was.
+
+    Raises as `read_stack`.
+    """
+    plan, where = task.plan, _where(task, number, time)
+    for image in plan.broken:
+        if image.field == number and image.time == time:
+            of = f", channel {image.channel!r}" if image.channel else ""
+            raise ImageError(f"{where}{of}: {image.reason}")
+    images = [
+        i for i in plan.images if i.field == number and i.channel == channel and i.time == time
+    ]
+    absent = [
+        i
+        for i in plan.missing
+        if i.field == number and i.channel in (channel, "") and i.time == time
+    ]
+    if absent or not images:
+        why = (absent[0].reason or absent[0].path) if absent else ""
+        raise ImageError(
+            f"{where}: the image of channel {channel!r} is missing{f' ({why})' if why else ''}"
+        )
+    # A projection over fewer planes is darker, and its pixels do not show why.
+    if len(images) < task.planes[channel]:
+        raise ImageError(
+            f"{where}: channel {channel!r} has {len(images)} of the {task.planes[channel]}"
+            " planes that other fields have"
+        )
+    if task.protocol.acquisition.z_projection == "best_focus":
+        return _sharpest((image.z, _plane(task, image)) for image in images)
+    return _project(_plane(task, image) for image in images), None
 
 
 def _plane(task: WellTask, image: ImageRef) -> NDArray[np.generic]:
@@ -115,14 +125,17 @@ def exposed_h(task: WellTask) -> dict[tuple[int, int], float]:
     for position, number in enumerate(numbers, start=1):
         for frame, time in enumerate(task.times, start=1):
             image = first.get((number, time))
-            seconds = None if image is None else _exposed_s(task, image)
+            seconds = None if image is None else exposed_s(task, image)
             if seconds is not None:
                 hours[position, frame] = seconds / 3600
     return hours
 
 
-def _exposed_s(task: WellTask, image: ImageRef) -> float | None:
-    """When a plane was taken, by a file that is there, and is still the submitted one."""
+def exposed_s(task: WellTask, image: ImageRef) -> float | None:
+    """When a plane was taken, in seconds since 1970; None where the scan does not say.
+
+    Raises as `read_stack`.
+    """
     root = task.plan.root
     with reachable(root, image.path), as_submitted(root, image.path, task.digests):
         return reader_named(task.plan.reader).exposed_s(task.plan, image)

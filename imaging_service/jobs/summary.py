@@ -26,9 +26,11 @@ from imaging_service.jobs.records import (
 )
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
+from imaging_service.store.arrival import read_arrival
 from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, render_report
+from imaging_service.web.scan_report import scan_findings
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.columns.statuses import WellStatus
@@ -160,6 +162,7 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         hazards=judged.hazards,
         thumbnails=_thumbnails(folder, record, wells),
         worst=_worst(folder, record, fields),
+        scan=scan_findings(read_arrival(root), record.channels),
         floor_examples=examples,
         no_floor_examples=no_examples,
     )

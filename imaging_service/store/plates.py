@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from imaging_service.errors import StoreError, damaged
 from imaging_service.review.field_image import audit
@@ -72,11 +72,22 @@ def create_array(
         dtype=dtype,
         chunks=(*lead, *chunk),
         shards=(*lead, *shard),
-        compressors=(ZstdCodec(level=3), Crc32cCodec()),
+        compressors=(_compressor(np.dtype(dtype)), Crc32cCodec()),
         dimension_names=tuple(axes),
         config={"write_empty_chunks": True},
         overwrite=replace,
     )
+
+
+def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
+    """What a plane is packed by.
+
+    The low bytes of a camera's 16 bits are noise, the high ones hardly change: apart, they are
+    packed in a quarter of the time and in less space. Labels and single bytes gain nothing by it.
+    """
+    if dtype.kind in "uf" and dtype.itemsize > 1:
+        return BloscCodec(typesize=dtype.itemsize, cname="zstd", clevel=1, shuffle="shuffle")
+    return ZstdCodec(level=3)
 
 
 def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
@@ -224,12 +235,12 @@ def _digests(pixels: NDArray[np.generic]) -> list[str]:
 
     A checksum of bytes does not see a shard that took another one's place.
     """
-    return [
-        hashlib.sha256(
-            f"{plane.shape} {plane.dtype.str} ".encode() + np.ascontiguousarray(plane).tobytes()
-        ).hexdigest()
-        for plane in pixels.reshape(-1, *pixels.shape[-2:])
-    ]
+    digests = []
+    for plane in pixels.reshape(-1, *pixels.shape[-2:]):
+        digest = hashlib.sha256(f"{plane.shape} {plane.dtype.str} ".encode())
+        digest.update(np.ascontiguousarray(plane).data)
+        digests.append(digest.hexdigest())
+    return digests
 
 
 def _compare(pixels: NDArray[np.generic], kept: Mapping[str, Any], place: list[Any]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imaging_service.web import charts
 from imaging_service.web.findings import by_evidence, findings
 from imaging_service.web.pages.drawn_plate import contents_plate
+from imaging_service.web.scan_report import ScanFindings
 from imaging_service.web.specifications.curves import curve_row, dose_response
 from imaging_service.web.templating import environment, number
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
@@ -86,6 +87,7 @@ class ReportContent:
     hazards: pl.DataFrame
     thumbnails: list[Thumbnail] = field(default_factory=list)
     worst: list[Thumbnail] = field(default_factory=list)
+    scan: ScanFindings = field(default_factory=ScanFindings)
     floor_examples: list[FloorExample] = field(default_factory=list)
     no_floor_examples: str = ""
 
@@ -126,6 +128,7 @@ def render_report(content: ReportContent) -> str:
             unusable=unusable.to_dicts(),
             quality=content.responses.quality.to_dicts(),
             checks=content.checks.to_dicts(),
+            scan=content.scan,
             floors=_floors(content.wells),
             floor_examples=[_floor_figure(e) for e in content.floor_examples],
             no_floor_examples=content.no_floor_examples,

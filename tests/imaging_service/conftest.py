@@ -65,6 +65,8 @@ def small_inputs(tmp_path_factory: pytest.TempPathFactory):
 
 def analyse_here(inputs, root: Path) -> None:
     """What `analyze` leaves in a folder, computed in this process: no other has to start."""
+    from imaging_service.jobs.arrival.plate import conclude
+    from imaging_service.jobs.arrival.wells import look_at
     from imaging_service.jobs.calibrate import calibrate
     from imaging_service.jobs.plan import identify, lay_out
     from imaging_service.jobs.records import RunFolder
@@ -74,6 +76,8 @@ def analyse_here(inputs, root: Path) -> None:
     folder = RunFolder(root)
     record = lay_out(*identify(inputs), folder)
     begin(record.plate)
+    look_at(folder.root, record.wells)
+    conclude(folder.root)
     calibrate(folder)
     summarise(folder.root, {name: process_well(folder.root, name) for name in record.wells})
 

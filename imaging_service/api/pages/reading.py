@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import orjson
@@ -20,9 +20,13 @@ from imaging_service.errors import NotReady
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import Run
 from imaging_service.settings import Settings
+from imaging_service.store.arrival import PAGE, arrival_folder, read_arrival
 from imaging_service.web.specifications.registry import RunTables
 from imaging_service.web.templating import query
 from plate_maps import PlateFormat
+
+if TYPE_CHECKING:
+    from imaging_service.web.scan_report import ScanFindings
 
 Rows = list[dict[str, Any]]
 # Tables that were read last, as rows: reading one takes longer than most pages. A table of 384
@@ -61,6 +65,21 @@ class Reading:
             if path.is_file():
                 return _record(path, path.stat().st_mtime_ns)
         return {}
+
+    @property
+    def looked(self) -> bool:
+        """Whether the page of the scan is there."""
+        return (arrival_folder(self.root) / PAGE).is_file()
+
+    @cached_property
+    def scan(self) -> ScanFindings | None:
+        """How the scan looked; None while the run has not looked at it."""
+        from imaging_service.web.scan_report import scan_findings
+
+        arrival = read_arrival(self.root)
+        if arrival == "" and self.row.state in ("queued", "running", "waiting"):
+            return None
+        return scan_findings(arrival, self.record.get("channels", ()))
 
     @cached_property
     def local(self) -> LocalRun:

@@ -43,6 +43,7 @@ def view_run(reading: ReadingDep) -> HTMLResponse:
         title=reading.run.plate_name,
         findings=found,
         contents=plan,
+        scan=reading.scan,
         tab="run",
         **_progress(reading),
     )

@@ -1,10 +1,11 @@
 """The durable workflows: what must happen to a run, whichever process dies in between.
 
-`analyse_plate` prepares, queues one `analyse_well` per well, waits and summarises; `follow_review`
-corrects a reviewed run's tables. Every step may run again after a kill and leaves the same: files
-are written whole under the same names, and a unique constraint refuses a second row. So a well has
-one row, no matter how often its step ran. What is away or full is waited for; a run that was
-cancelled, or begun again as another attempt, is left alone by the workflows of the earlier one.
+`analyse_plate` looks at the scan, prepares, queues one `analyse_well` per well, waits and
+summarises; `follow_review` corrects a reviewed run's tables. Every step may run again after a kill
+and leaves the same: files are written whole under the same names, and a unique constraint refuses a
+second row. So a well has one row, no matter how often its step ran. What is away or full is waited
+for; a run that was cancelled, or begun again as another attempt, is left alone by the workflows of
+the earlier one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import functools
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -209,11 +211,12 @@ def analyse_well(run_id: str, attempt: int, well: str) -> str:
 
 @DBOS.step(name="begin")
 def begin(run_id: str, attempt: int) -> dict[str, Any]:
-    """Mark the run as running, create the plate, calibrate.
+    """Mark the run as running, look at its scan, create the plate, calibrate.
 
     Gives the wells to analyse, or {"status": "waiting"} with what is away, or "cancelled".
     """
     from imaging_service.jobs import calibrate, well
+    from imaging_service.jobs.arrival.plate import give_up as look_no_more
 
     folder = run_folder(Context.settings, run_id)
     more: dict[str, Any] = {"patience_s": patience_s(), "wells": [], "reason": "", "every": 1}
@@ -231,8 +234,37 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
             more["every"] = limits.turn(session, session.get_one(RunRow, run_id).project_id)
         return [w for w in record.wells if w not in set(rows)]
 
+    _, how = attempted(lambda: _look(folder, run_id), data_folder())
+    if how.get("status") == "failed":
+        # A process that is lost at one image each time must not cost the plate.
+        look_no_more(folder, str(how["reason"]))
+    elif how:
+        return more | how
     wells, how = attempted(prepare, data_folder())
     return more | ({"status": "running", "wells": wells} if wells is not None else how)
+
+
+def _look(folder: RunFolder, run_id: str) -> None:
+    """Look at the scan on all processes of the cluster, unless it was looked at."""
+    from imaging_service.jobs.arrival.plate import conclude, wells_to_look_at
+    from imaging_service.jobs.arrival.wells import look_at
+
+    groups, key = wells_to_look_at(folder), f"look-{run_id[:12]}"
+    if not groups:
+        return
+
+    def look(wells: tuple[str, ...]) -> None:
+        Context.cluster.run(look_at, folder.root, wells, key=key)
+
+    with ThreadPoolExecutor(Context.cluster.processes) as threads:
+        try:
+            for _ in threads.map(look, groups):
+                pass
+        except BaseException:
+            # What is away for one group is away for all.
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    Context.cluster.run(conclude, folder.root, key=key)
 
 
 @DBOS.step(name="compute_well")

@@ -73,7 +73,7 @@ def test_all_fields_are_looked_at_where_it_is_asked_for(scan):
 
 def test_the_tables_the_pictures_and_the_page_are_written(scan, tmp_path):
     seen = survey(scan)
-    page = write_quality(seen, scan_quality(seen, workers=1), tmp_path)
+    page = write_quality(seen.plain(), scan_quality(seen, workers=1), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "channels.csv", "channels.parquet", "images.csv", "images.parquet",
         "plate_channel1.png", "plate_channel2.png", "scan.html",

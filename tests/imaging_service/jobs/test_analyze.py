@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import active_children, get_context
 
@@ -16,10 +18,13 @@ import zarr
 
 from imaging_service.errors import Forbidden, ScanError
 from imaging_service.files import only_one
+from imaging_service.jobs import analyze as module
 from imaging_service.jobs.analyze import analyze
 from imaging_service.jobs.plan import identify, read_inputs
+from imaging_service.jobs.records import Calibration, load
 from imaging_service.jobs.summary import TABLES
 from imaging_service.protocol import load_protocol, parse_protocol
+from imaging_service.store.arrival import read_arrival
 from phenotypes.columns.dictionary import columns
 from plate_maps import Well
 from tests.imaging_service.conftest import analyse_here
@@ -280,3 +285,45 @@ def test_a_plate_of_which_nothing_can_be_read_still_ends_in_a_report(tmp_path):
     assert set(table(tmp_path / "out", "wells")["status"]) == {"failed"}
     assert set(table(tmp_path / "out", "responses")["status"]) == {"no_well_done"}
     assert states("report.failed", (tmp_path / "out" / "report.html").read_text(), wells=2)
+
+
+class Pool:
+    """Computes in this process; each call of a function that is named ends with an error."""
+
+    def __init__(self, **errors):
+        self.errors, self.called = errors, []
+
+    def submit(self, function, *args):
+        self.called.append(function.__name__)
+        future = Future()
+        if function.__name__ in self.errors:
+            future.set_exception(self.errors[function.__name__])
+        else:
+            future.set_result(function(*args))
+        return future
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+def test_the_scan_is_looked_at_although_the_calibration_refuses_it(uncalibrated):
+    folder, record = uncalibrated
+    pool = Pool(calibrate=ScanError("too few fields"))
+    with pytest.raises(ScanError, match=says("arrival.too_few")):
+        module._prepare(pool, folder, record)
+    assert pool.called == ["begin", "calibrate", "look_at", "look_at", "conclude"]
+    assert len(read_arrival(folder.root).images) == 18
+
+
+def test_a_process_that_is_killed_at_a_look_costs_no_plate(uncalibrated, monkeypatch):
+    folder, record = uncalibrated
+    killed = BrokenProcessPool("a process was terminated")
+    single = Pool()
+    monkeypatch.setattr(module, "_one_process", lambda: single)
+    module._prepare(Pool(look_at=killed, calibrate=killed), folder, record)
+    assert states("arrival.killed", read_arrival(folder.root))
+    assert single.called == ["calibrate"]
+    assert len(load(Calibration, folder.calibration).fields) == 3

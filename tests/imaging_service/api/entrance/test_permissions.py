@@ -35,6 +35,8 @@ ROUTES = {
         HEAD /runs/{run}/plate.zarr/{path:path} | GET /runs/{run}/fields/{well}/{field}/labels
         GET /runs/{run}/fields/{well}/{field}/history | GET /runs/{run}/verdicts
         GET /runs/{run}/review | GET /runs/{run}/queue | GET /runs/{run}/tables/{name}
+        GET /runs/{run}/arrival | GET /runs/{run}/arrival/plates/{channel}.png
+        GET /runs/{run}/arrival/{table}
         GET /runs/{run}/charts/{name} | GET /view/{run}/progress | GET /view/{run}/plate
         GET /view/{run}/quality | GET /view/{run}/review | GET /view/{run}/agreement | GET /view/{run}/responses
         GET /view/{run}/curve | GET /view/{run}/line | GET /view/{run}/compound

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.session import database_engine
 from imaging_service.review.local import LocalRun
+from tests.messages import states
 
 
 def change(served, statement):
@@ -80,6 +82,24 @@ def test_a_run_that_goes_on_asks_for_its_progress_until_it_has_ended(served):
     assert served.ask("POST", "/view/RUN/cancel").status_code == 303
     assert served.get("/view/RUN/progress").headers["hx-refresh"] == "true"
     assert served.ask("POST", "/view/RUN/resume").status_code == 303
+
+
+def test_a_run_shows_its_scan_before_its_wells_are_done(served):
+    change(served, "UPDATE run SET state='running'")
+    page = served.get("/view/RUN").text
+    assert states("arrival.all_are_fine", page)
+    pictures = re.findall(r'src="(/runs/[^"]+/arrival/plates/[0-9]\.png)"', page)
+    assert [served.get(p).status_code for p in pictures] == [200, 200, 200]
+    link = f'<a href="/runs/{served.run}/arrival">How the scan looked</a>'
+    assert served.get("/view/RUN/progress").text.count(link) == 1
+
+
+def test_a_run_of_an_older_version_says_that_its_scan_was_not_looked_at(served):
+    shutil.rmtree(served.folder / "arrival")
+    assert states("arrival.older_page", served.get("/view/RUN").text)
+    change(served, "UPDATE run SET state='running'")
+    assert '<section id="scan">' not in served.get("/view/RUN").text
+    assert "/arrival" not in served.get("/view/RUN/progress").text
 
 
 def test_a_run_that_failed_says_why_and_can_be_tried_again(served):

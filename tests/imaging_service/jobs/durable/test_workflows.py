@@ -62,9 +62,59 @@ def test_a_run_begins_with_the_wells_that_have_not_ended(data_folder, small_inpu
         "every": 1,
         "priority": "normal",
     }
-    assert calls == [("calibrate", f"calibrate-{run[:12]}")]
+    looks = [("look_at", f"look-{run[:12]}")] * 2 + [("conclude", f"look-{run[:12]}")]
+    assert calls == [*looks, ("calibrate", f"calibrate-{run[:12]}")]
     with Session(database_engine(data_folder.url)) as session:
         assert session.get_one(RunRow, run).state == "running"
+
+
+def begun(data_folder, small_inputs, monkeypatch, run):
+    """The folder of a run, and how its first step ended on a cluster that is asked by `run`."""
+    submitted = submit_run(data_folder, small_inputs)
+
+    class Cluster(Here):
+        def run(self, function, *args, key):
+            return run(function, *args)
+
+    monkeypatch.setattr(workflows.Context, "settings", data_folder, raising=False)
+    monkeypatch.setattr(workflows.Context, "cluster", Cluster(), raising=False)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    how = workflows.begin.__wrapped__(submitted, 1)
+    return workflows.run_folder(data_folder, submitted), how
+
+
+def test_the_scan_is_looked_at_before_the_calibration_refuses_it(
+    data_folder, small_inputs, small_run, monkeypatch
+):
+    def run(function, *args):
+        if function.__name__ == "calibrate":
+            raise Unavailable("scan folder not reachable: /x")
+        return function(*args)
+
+    folder, how = begun(data_folder, small_inputs, monkeypatch, run)
+    assert how["status"] == "waiting"
+    assert states("away.scan", how["reason"], path="/x")
+    for path in (small_run / "arrival").iterdir():
+        assert (folder.arrival / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_look_waits_for_what_is_away(data_folder, small_inputs, monkeypatch):
+    def run(function, *args):
+        raise Unavailable("scan folder not reachable: /x")
+
+    folder, how = begun(data_folder, small_inputs, monkeypatch, run)
+    assert (how["status"], how["wells"]) == ("waiting", [])
+    assert not folder.arrival.exists()
+
+
+def test_a_process_that_is_lost_at_each_look_costs_no_plate(data_folder, small_inputs, monkeypatch):
+    def run(function, *args):
+        if function.__name__ == "look_at":
+            raise MachineError("the process that computed it was lost")
+
+    folder, how = begun(data_folder, small_inputs, monkeypatch, run)
+    assert (how["status"], len(how["wells"])) == ("running", 6)
+    assert states("lost.attempts", (folder.arrival / "reason.txt").read_text())
 
 
 def test_a_well_has_one_row_however_often_its_step_ran(served, session):

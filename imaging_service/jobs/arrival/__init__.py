@@ -1,0 +1,1 @@
+"""A run looks at its scan before it calibrates: well by well, then the plate."""
