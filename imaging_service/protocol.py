@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from imaging_service.errors import ProtocolError
-from imaging_service.file_pattern import FilePattern
+from imaging_service.incoming.file_pattern import FilePattern
 from phenotypes.cells.measure import MeasureSettings
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.films.deaths import DeathSettings, Definition

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from imaging_service.manifest import ManifestFile
+from imaging_service.incoming.manifest import ManifestFile
 
 RunState = Literal["queued", "running", "waiting", "done", "failed", "cancelled"]
 RunPriority = Literal["high", "normal", "low"]

@@ -19,7 +19,7 @@ from typing import IO, Protocol, TypeVar
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import UploadRefused
-from imaging_service.manifest import MOST_FILES, ManifestFile, check_paths, is_junk
+from imaging_service.incoming.manifest import MOST_FILES, ManifestFile, check_paths, is_junk
 from imaging_service.schemas import BlobState, UploadBegun, UploadedScan
 
 PARALLEL = 4

@@ -267,6 +267,7 @@ SAYS = {
     "components.of_hits": "^compounds with a hit$",
     "components.batches_not_shared": "shared batches",
     "components.too_few_donors": "^{n} donors of disease lines; a mean over donors needs {least}$",
+    "fit.all_the_same": "^all wells have the same value$",
     "fit.off_the_curve": "the means lie off the curve by .* of their range, more than replicates",
     "crossed.one_donor": "needs two donors",
     "crossed.two_values": "two values in one batch",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from imaging_service.errors import ScanError
-from imaging_service.file_pattern import FilePattern
+from imaging_service.incoming.file_pattern import FilePattern
 from imaging_service.ingest.plan import ImageRef
 from plate_maps import Well
 from plate_maps.wells import is_whole_number, row_number, whole_number

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError, damaged
-from imaging_service.gate import inspect
+from imaging_service.incoming.gate import inspect
 from imaging_service.ingest.images.scan_files import scan_files
 from imaging_service.ingest.losses import with_losses
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan

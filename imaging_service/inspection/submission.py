@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imaging_service.errors import PlateMapRefused
-from imaging_service.gate import allowed
+from imaging_service.incoming.gate import allowed
 from imaging_service.ingest.plan import Limits
 from imaging_service.inspection.starting_protocol import missing_roles, starting_protocol
 from imaging_service.inspection.survey import survey

@@ -13,10 +13,10 @@ from functools import cache
 import numpy as np
 
 from imaging_service.errors import ImageError, ScanError
-from imaging_service.jobs.light import correction
 from imaging_service.jobs.parallel.engine import load_engine
+from imaging_service.jobs.pixels.light import correction
+from imaging_service.jobs.pixels.scan import camera_field, read_stack
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load, save
-from imaging_service.jobs.scan import camera_field, read_stack
 from phenotypes.cells.image_quality import focus_slope
 from phenotypes.plates.quality.checks import BLURRED_SLOPE
 from segmentation import Field

@@ -12,8 +12,8 @@ import polars as pl
 
 from imaging_service.errors import ServiceError
 from imaging_service.jobs.parallel.engine import load_engine
+from imaging_service.jobs.pixels.scan import camera_field
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord
-from imaging_service.jobs.scan import camera_field
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store import plates
 from imaging_service.store.labels import read_labels

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imaging_service.errors import PlateMapRefused
-from imaging_service.gate import allowed, checkpoint_of
+from imaging_service.incoming.gate import allowed, checkpoint_of
 from imaging_service.ingest import PlatePlan
 from imaging_service.ingest.plan import Limits
 from imaging_service.jobs.plan import identify, read_inputs

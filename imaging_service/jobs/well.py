@@ -15,8 +15,15 @@ from imaging_service.files import staged
 from imaging_service.ingest.losses import loss_of
 from imaging_service.jobs import reuse
 from imaging_service.jobs.films.film import follow_well, frame_hours
-from imaging_service.jobs.ownership import ownership, refuse_other_stage
 from imaging_service.jobs.parallel.engine import load_engine
+from imaging_service.jobs.pixels.ownership import ownership, refuse_other_stage
+from imaging_service.jobs.pixels.scan import (
+    Stack,
+    camera_field,
+    exposed_h,
+    read_stack,
+    stored_fields,
+)
 from imaging_service.jobs.records import (
     LABEL_VERSION,
     Calibration,
@@ -26,7 +33,6 @@ from imaging_service.jobs.records import (
     load,
     save,
 )
-from imaging_service.jobs.scan import Stack, camera_field, exposed_h, read_stack, stored_fields
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
 from imaging_service.store.labels import LabelWriter

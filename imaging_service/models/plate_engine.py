@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from imaging_service.errors import ModelRefused
+from imaging_service.jobs.pixels.scan import camera_field
 from imaging_service.jobs.records import Calibration, RunRecord
-from imaging_service.jobs.scan import camera_field
 from imaging_service.models.fields import TracedField
 from imaging_service.store import plates
 from plate_maps import Well

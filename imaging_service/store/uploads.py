@@ -29,7 +29,7 @@ from imaging_service.errors import (
     UploadRefused,
 )
 from imaging_service.files import locked, staged, write_bytes
-from imaging_service.manifest import (
+from imaging_service.incoming.manifest import (
     MOST_FILES,
     ManifestFile,
     check_name,

@@ -15,7 +15,7 @@ from imaging_service.api.access import ProjectDep, SettingsDep
 from imaging_service.api.problems import described
 from imaging_service.database.session import database_engine
 from imaging_service.errors import UploadIncomplete, UploadRefused
-from imaging_service.manifest import manifest_id
+from imaging_service.incoming.manifest import manifest_id
 from imaging_service.schemas import (
     BlobState,
     UploadBegun,

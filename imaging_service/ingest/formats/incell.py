@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
 from imaging_service.errors import ScanError
-from imaging_service.file_pattern import FilePattern
+from imaging_service.incoming.file_pattern import FilePattern
 from imaging_service.ingest.formats.metaxpress import Acquired
 from imaging_service.ingest.formats.vendor_xml import attributes, elements, local
 from imaging_service.ingest.images.scan_files import ScanFiles

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ScanError, damaged
-from imaging_service.file_pattern import FilePattern
+from imaging_service.incoming.file_pattern import FilePattern
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
 from imaging_service.ingest.names import image_named
 from imaging_service.ingest.pixel_size import SizeStatement, Trust, decide

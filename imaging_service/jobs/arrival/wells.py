@@ -19,8 +19,8 @@ from imaging_service.files import write_bytes
 from imaging_service.ingest.plan import ImageRef
 from imaging_service.inspection.plate_pictures import well_side
 from imaging_service.inspection.quality import Looked, look
+from imaging_service.jobs.pixels.scan import exposed_s, read_channel, stored_fields
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
-from imaging_service.jobs.scan import exposed_s, read_channel, stored_fields
 from phenotypes.columns.statuses import ImageStatus
 from plate_maps import Well
 from segmentation.field import Image

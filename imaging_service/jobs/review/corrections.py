@@ -26,9 +26,9 @@ from imaging_service.errors import NotFound, StoreError
 from imaging_service.files import only_one, write_bytes
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.films.film import follow_again
-from imaging_service.jobs.ownership import Ownership, ownership
+from imaging_service.jobs.pixels.ownership import Ownership, ownership
+from imaging_service.jobs.pixels.scan import camera_field
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellTask, load
-from imaging_service.jobs.scan import camera_field
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate
 from imaging_service.review.local import review_state
 from imaging_service.review.log import ReviewLog, check_cells, verdict_words

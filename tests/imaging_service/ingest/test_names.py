@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging_service.errors import ScanError
-from imaging_service.file_pattern import FilePattern
+from imaging_service.incoming.file_pattern import FilePattern
 from imaging_service.ingest.names import (
     PATTERNS,
     image_named,

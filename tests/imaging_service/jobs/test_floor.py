@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from imaging_service.jobs.floor import floor_examples
+from imaging_service.jobs.pixels.scan import camera_field
 from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
-from imaging_service.jobs.scan import camera_field
 from imaging_service.store import plates
 from imaging_service.web.report import draw_floor
 from plate_maps import Well

@@ -10,9 +10,9 @@ import tifffile
 
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest.losses import loss_of
+from imaging_service.jobs.pixels.scan import stored_fields
 from imaging_service.jobs.plan import identify, lay_out, plate_key, read_inputs
 from imaging_service.jobs.records import RunFolder, RunRecord, WellTask, load
-from imaging_service.jobs.scan import stored_fields
 from imaging_service.protocol import parse_protocol
 from plate_maps import Well
 from tests.messages import says, states

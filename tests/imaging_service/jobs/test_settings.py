@@ -14,8 +14,8 @@ import pytest
 from imaging_service.ingest import PlatePlan
 from imaging_service.jobs import plan, summary, well
 from imaging_service.jobs.films import film
-from imaging_service.jobs.ownership import Ownership
 from imaging_service.jobs.parallel import engine
+from imaging_service.jobs.pixels.ownership import Ownership
 from imaging_service.jobs.review import corrections, results
 from imaging_service.protocol import AssayProtocol, keys_of, parse_protocol, sections
 from phenotypes.cells.measure import MeasureSettings

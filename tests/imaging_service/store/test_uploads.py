@@ -17,7 +17,7 @@ from imaging_service.errors import (
     UploadRefused,
 )
 from imaging_service.files import locked
-from imaging_service.manifest import ManifestFile
+from imaging_service.incoming.manifest import ManifestFile
 from imaging_service.store import uploads as module
 from imaging_service.store.uploads import ABANDONED_DAYS, UploadStore
 from tests.messages import says

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ def test_a_run_leads_to_the_protocol_and_the_map_that_it_was_made_with(site):
     links = re.findall(r'href="(/(?:projects|plates)/[^"]+)"', page)
     assert [link.split("/")[3] for link in links] == ["protocols", "maps"] * 2
     protocol, plate_map = (site.get(link) for link in links[:2])
-    assert 'name = "small"' in protocol.text
+    assert tomllib.loads(protocol.text)["name"] == "small"
     assert [w["well"] for w in plate_map.json()] == [
         "B02",
         "B03",

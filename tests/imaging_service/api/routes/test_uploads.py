@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from imaging_service.api.access import apart
-from imaging_service.gate import allowed
+from imaging_service.incoming.gate import allowed
 from tests.imaging_service.conftest import Served
 
 CONTENT = b"an image of sixteen" * 3

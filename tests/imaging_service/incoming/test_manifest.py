@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging_service.errors import UploadRefused
-from imaging_service.manifest import (
+from imaging_service.incoming.manifest import (
     ManifestFile,
     check_name,
     check_path,

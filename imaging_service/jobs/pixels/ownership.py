@@ -9,8 +9,8 @@ import polars as pl
 
 from imaging_service.errors import ImageError
 from imaging_service.ingest.optics.overlaps import overlapping_centres
+from imaging_service.jobs.pixels.scan import stored_fields
 from imaging_service.jobs.records import WellTask
-from imaging_service.jobs.scan import stored_fields
 from imaging_service.store import plates
 from phenotypes.cells.ownership import Centre, other_way, overlap_share, owned_cells, owned_pixels
 from phenotypes.films.views import VIEW, to_first

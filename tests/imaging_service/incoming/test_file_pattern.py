@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging_service.file_pattern import FilePattern
+from imaging_service.incoming.file_pattern import FilePattern
 from imaging_service.ingest.names import PATTERNS
 from tests.messages import says
 

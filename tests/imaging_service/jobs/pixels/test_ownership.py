@@ -14,8 +14,8 @@ from imaging_service.ingest import plan_scan
 from imaging_service.ingest.optics.overlaps import overlapping_centres
 from imaging_service.ingest.plan import FindingKind
 from imaging_service.jobs.calibrate import calibrate
-from imaging_service.jobs.ownership import Ownership, ownership
 from imaging_service.jobs.parallel.engine import load_engine
+from imaging_service.jobs.pixels.ownership import Ownership, ownership
 from imaging_service.jobs.plan import identify, lay_out, read_inputs
 from imaging_service.jobs.records import Calibration, RunFolder, WellTask, load
 from imaging_service.jobs.review.corrections import apply_review

@@ -8,8 +8,8 @@ from cv2 import GaussianBlur
 
 from imaging_service.errors import ImageError
 from imaging_service.ingest.plan import ImageRef
-from imaging_service.jobs import scan
-from imaging_service.jobs.scan import camera_field, exposed_h, read_stack
+from imaging_service.jobs.pixels import scan
+from imaging_service.jobs.pixels.scan import camera_field, exposed_h, read_stack
 from imaging_service.protocol import parse_protocol
 from plate_maps import Well
 from segmentation.phantoms.render import Culture, Optics, render

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imaging_service.jobs.light import correction
+from imaging_service.jobs.pixels.light import correction
 from segmentation.filters.light_profile import LightProfile
 from tests.messages import states
 from tests.segmentation.filters.test_flat_field import BOWL, SHAPE, STATED, lit

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from imaging_service.errors import Forbidden, ScanError
-from imaging_service.gate import allowed, checkpoint_of, inspect
+from imaging_service.incoming.gate import allowed, checkpoint_of, inspect
 from imaging_service.ingest.plan import Limits
 from imaging_service.ingest.readers import plan_scan
 from imaging_service.protocol import Acquisition

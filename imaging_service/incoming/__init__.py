@@ -1,0 +1,1 @@
+"""What comes from outside: the gate for its paths, patterns of its names, its manifests."""
