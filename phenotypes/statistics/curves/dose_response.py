@@ -163,15 +163,18 @@ def _response_p(plane: Plane, y: Real, seed: int) -> float:
 
     A coarser grid of shapes is used for the observed and the permuted wells alike.
     """
-    shapes = plane.shapes(3, 3)
     dose, number = np.unique(plane.x, return_inverse=True)
     groups = np.eye(len(dose))[number].T
     groups /= np.sqrt(groups.sum(axis=1, keepdims=True))
+    # A curve has one value per dose, so it meets a dose's wells in their mean only.
+    shapes = plane.shapes(3, 3) @ groups.T
 
     def score(v: Real) -> Real:
         total = (v**2).sum(axis=-1)
-        curve = ((shapes @ v.T) ** 2).max(axis=0) / total
-        means = ((groups @ v.T) ** 2).sum(axis=0) / total
+        scaled = groups @ v.T
+        along = shapes @ scaled
+        curve = np.maximum(along.max(axis=0), -along.min(axis=0)) ** 2 / total
+        means = (scaled**2).sum(axis=0) / total
         return response_score(curve, means, len(y), len(dose))
 
     return permutation_p(y, score, seed=seed)
