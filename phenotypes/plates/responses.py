@@ -22,6 +22,7 @@ from phenotypes.statistics.curves.dose_response import fit
 from phenotypes.statistics.curves.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 from phenotypes.statistics.odd_vehicle import odd_vehicles
+from phenotypes.statistics.threads import one_thread
 from plate_maps.conditions import format_dose
 
 # Phenotypes of a whole well, which are given however few cells it has.
@@ -91,6 +92,7 @@ class Responses:
         return html_table(self)
 
 
+@one_thread()
 def respond(
     wells: pl.DataFrame,
     phenotypes: Sequence[str],

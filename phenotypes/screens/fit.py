@@ -44,6 +44,7 @@ from phenotypes.screens.lines import line_effects
 from phenotypes.screens.parts import ScreenParts, parts_of
 from phenotypes.screens.rows import Row, ScreenRow, cells_of
 from phenotypes.statistics.multiple_testing import with_q_values
+from phenotypes.statistics.threads import one_thread
 
 RATIO_FLOOR = float(np.log2(1.2))
 
@@ -175,6 +176,7 @@ def fit_screen(
     )
 
 
+@one_thread()
 def fit_parts(
     parts: ScreenParts,
     planned: pl.DataFrame,
