@@ -15,6 +15,27 @@ DOSES = np.geomspace(1e-8, 3e-5, 8)
 SHAPES = {96: (8, 12), 384: (16, 24)}
 
 
+def _mean(dose: float, span: float, ec50: float) -> float:
+    """Mean live density of wells away from the edge."""
+    return 200 * (1 + span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0]))
+
+
+def _row(well: Well, control: str, compound: str, dose: float, density: float) -> dict[str, object]:
+    return {
+        "well": f"{row_letters(well.row)}{well.column:02d}",
+        "line": "S1",
+        "genotype": "SOD1",
+        "compound": compound,
+        "dose_molar": dose,
+        "control": control,
+        "batch": "b1",
+        "status": "done",
+        "reason": "",
+        "nuclei_count": 100,
+        "live_density": density,
+    }
+
+
 def edge_plate(
     rng: np.random.Generator,
     design: str,
@@ -57,22 +78,8 @@ def edge_plate(
             if design == "inside"
             else well.row in (1, rows) or well.column in (1, columns)
         )
-        level = 200 * (1 + span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0]))
-        table.append(
-            {
-                "well": f"{row_letters(well.row)}{well.column:02d}",
-                "line": "S1",
-                "genotype": "SOD1",
-                "compound": compound,
-                "dose_molar": dose,
-                "control": control,
-                "batch": "b1",
-                "status": "done",
-                "reason": "",
-                "nuclei_count": 100,
-                "live_density": level * (1 - lost * reads_less) * (1 + cv * rng.normal()),
-            }
-        )
+        mean = _mean(dose, span, ec50) * (1 - lost * reads_less)
+        table.append(_row(well, control, compound, dose, mean * (1 + cv * rng.normal())))
     return conform(pl.DataFrame(table), "well")
 
 
@@ -106,20 +113,6 @@ def ladder_plate(
     for well, control, compound, dose in conditions:
         span, ec50 = (active or {}).get(compound, (0.0, 1e-6))
         at_edge = well.row in (1, rows) or well.column in (1, columns)
-        level = 200 * (1 + span * float(occupancy(np.array([dose]), np.log10(ec50), 1.2)[0]))
-        table.append(
-            {
-                "well": f"{row_letters(well.row)}{well.column:02d}",
-                "line": "S1",
-                "genotype": "SOD1",
-                "compound": compound,
-                "dose_molar": dose,
-                "control": control,
-                "batch": "b1",
-                "status": "done",
-                "reason": "",
-                "nuclei_count": 100,
-                "live_density": level * (1 - lost * at_edge) * (1 + cv * rng.normal()),
-            }
-        )
+        mean = _mean(dose, span, ec50) * (1 - lost * at_edge)
+        table.append(_row(well, control, compound, dose, mean * (1 + cv * rng.normal())))
     return conform(pl.DataFrame(table), "well")

@@ -72,7 +72,7 @@ class Apart:
             self._free.clear()
 
     def _waiting(self) -> _Process | None:
-        """A process that is free; one that was ended while it waited is no fault of the call."""
+        """A process that is free, without those that were ended while they waited."""
         with self._lock:
             while self._free:
                 process = self._free.pop()

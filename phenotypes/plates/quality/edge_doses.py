@@ -2,9 +2,8 @@
 
 Where doses follow the columns and the highest one lies in the outer column, an edge that reads less
 is an effect at the highest dose, and every inert compound has a curve. The other wells of the row
-tell: an effect that the doses inside show as well is a compound's. One that only doses show whose
-wells all lie at the edge is withheld, unless vehicle wells at the edge and inside say that the edge
-makes less.
+tell: an effect that the doses inside show as well is a compound's. An effect that only doses at the
+edge show is withheld, unless vehicle wells at the edge and inside say that the edge makes less.
 """
 
 from __future__ import annotations
