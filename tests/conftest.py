@@ -152,7 +152,7 @@ def submitted_plate(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Pat
     from tests.service import Service, submit_phantom, wait_for
 
     def analyse(folder: Path) -> None:
-        running = Service(folder, phantom_plate)
+        running = Service(folder, phantom_plate, workers="2")
         with running.start() as client:
             run = submit_phantom(client, phantom_plate)
             assert run.state in {"queued", "running"}

@@ -47,6 +47,8 @@ class Service:
             "IMAGING_SERVICE_DATA_DIR": str(folder / "data"),
             "IMAGING_SERVICE_SCAN_ROOTS": str(scans),
             "IMAGING_SERVICE_POLL_SECONDS": "0.1",
+            # Each process that waits for wells costs seconds of imports.
+            "IMAGING_SERVICE_WORKERS": "1",
             **{f"IMAGING_SERVICE_{name.upper()}": value for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -34,7 +34,7 @@ class Small:
             'segmentation.engine = "classical"\n'
             '[channels]\ndna = "1"\nneurite = "2"\naggregate = "3"\n'
         )
-        self.service = Service(folder, self.scans, workers="1", **settings)
+        self.service = Service(folder, self.scans, **settings)
         self.client = None
 
     def submit(self):

@@ -37,7 +37,7 @@ class Site:
     def open(self) -> None:
         self.data.mkdir()
         _mount("-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(self.data))
-        settings = {"workers": "1"}
+        settings = {}
         if self.postgres:
             self.postgres.start()
             settings["database_url"] = self.postgres.url

@@ -29,7 +29,7 @@ def rows_per_well(folder):
 
 def test_kills_of_each_process_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path):
     """A compute process, then the worker, then the server, each while the run has wells left."""
-    running = Service(tmp_path, phantom_plate)
+    running = Service(tmp_path, phantom_plate, workers="2")
     client = running.start()
 
     def unfinished(wells):

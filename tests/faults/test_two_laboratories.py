@@ -67,7 +67,7 @@ def test_from_an_upload_to_a_corrected_table(small_inputs, postgres, keys, tmp_p
         'segmentation.engine = "classical"\n'
         '[channels]\ndna = "1"\nneurite = "2"\naggregate = "3"\n'
     )
-    service = Service(tmp_path, tmp_path / "scans", database_url=postgres.url, workers="1")
+    service = Service(tmp_path, tmp_path / "scans", database_url=postgres.url)
     service.start().close()
     ada, olga, rita = (Client(service.url, read_seconds=60, key=keys[n]) for n in keys)
     try:
