@@ -115,6 +115,23 @@ class PlateMapVersion(BaseModel):
     runs: list[str]
 
 
+class EngineModel(BaseModel):
+    """Weights of a segmentation engine."""
+
+    engine: str = Field(examples=["motornet"])
+    licence: str
+    training_data: str
+    origin: str
+    sha256: str | None = Field(
+        description="Of shipped weights the pinned digest; of others that of their first load."
+    )
+    shipped: bool
+    here: bool = Field(description="Whether the file is on the service's machine.")
+    figures: dict[str, str] = Field(
+        description="What was measured, and how it came out; empty where nothing was."
+    )
+
+
 class ProtocolVersion(BaseModel):
     """A protocol that a project's runs were analysed with."""
 

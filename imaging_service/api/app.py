@@ -19,6 +19,7 @@ from imaging_service.api.entrance.permissions import unlisted
 from imaging_service.api.entrance.traced import Traced
 from imaging_service.api.routes import (
     arrival,
+    engines,
     events,
     health,
     measured,
@@ -48,6 +49,7 @@ Submit a plate with `POST /runs`, follow it with `GET /runs/{run}`, and read `we
 ROUTERS = (
     runs.router,
     arrival.router,
+    engines.router,
     events.router,
     measured.router,
     plates.router,

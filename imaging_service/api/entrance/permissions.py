@@ -61,6 +61,7 @@ PERMISSIONS: dict[tuple[str, str], Need] = {
     ("GET", "/"): _CALLER,
     ("GET", "/assets/{name:path}"): _OPEN,
     ("GET", "/models"): _CALLER,
+    ("GET", "/engines"): _CALLER,
     ("GET", "/quality"): _CALLER,
     ("GET", "/submit"): _CALLER,
     ("GET", "/submit/scan"): Need(Of.PROJECT, OPERATE),

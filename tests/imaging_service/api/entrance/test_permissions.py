@@ -23,7 +23,7 @@ ROUTES = {
         POST /session | GET /assets/{name:path}""",
     "any caller": """
         GET /session | GET /events | GET /metrics | POST /logout | GET / | GET /plates | GET /runs | GET /labs | GET /projects
-        GET /models | GET /quality | GET /submit | GET /screens
+        GET /models | GET /engines | GET /quality | GET /submit | GET /screens
         GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}
         GET /account/keys | POST /account/keys | POST /account/keys/{key}/rotate
         POST /account/keys/{key}/revoke | GET /account/projects""",
