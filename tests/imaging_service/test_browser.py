@@ -81,7 +81,7 @@ def test_from_a_number_to_its_pixels_and_back(opened):
     tab = open_tab()
     page = tab.page
     page.goto(f"/view/{site.run}/responses")
-    page.locator("#table tr.ok a").first.click()
+    page.locator('#table tr.ok a[href*="/curve"]').first.click()
     page.locator('td a[href*="/wells/B04"]').click()
     page.locator('#viewer[data-drawn="yes"]').wait_for()
     assert page.url.endswith("/wells/B04")

@@ -31,13 +31,14 @@ def plate_summary(
     """One plate for one phenotype: its lines' controls, how even it is, and what warns.
 
     `lines` are rows of the quality table, `even` has check ► row of those in EVENNESS, `warnings`
-    counts the checks of all phenotypes that warn, `odd` the vehicle wells that do not count.
+    counts the checks of all phenotypes that warn, `odd_vehicles` the vehicle wells that do not
+    count.
     """
     return {
         "lines": [q for q in quality if q["phenotype"] == name],
         "even": {c["check"]: c for c in checks if c["subject"] == name and c["check"] in EVENNESS},
         "warnings": sum(c["status"] == CheckStatus.WARNING for c in checks),
-        "odd": len(odd_vehicles(wells)),
+        "odd_vehicles": len(odd_vehicles(wells)),
     }
 
 

@@ -38,7 +38,7 @@ def test_a_plate_is_summed_up_for_one_phenotype_and_its_warnings_for_all():
         "lines": rows[:2],
         "even": {"edge_effect": edge, "row_trend": trend},
         "warnings": 2,
-        "odd": 1,
+        "odd_vehicles": 1,
     }
 
 
