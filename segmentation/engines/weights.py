@@ -24,8 +24,9 @@ class ModelCard:
 MOTORNET = ModelCard(
     "motornet",
     "BSD-3-Clause",
-    "Data Science Bowl 2018 fluorescence nuclei with community corrections (CC0 1.0), and phantoms"
-    " of this project",
+    "Data Science Bowl 2018 fluorescence nuclei with community corrections (CC0 1.0); phantoms of"
+    " this project; photographs of cells without neurites (BBBC013, CC BY 3.0; CellProfiler's"
+    " examples, BSD-3-Clause); six traced fields of a film (MIT)",
     "shipped with the package; segmentation/engines/motornet/train.py, see"
     " segmentation/engines/motornet/weights/README.md",
 )

@@ -36,7 +36,10 @@ def test_the_shipped_weights_are_the_released_ones_and_small():
     assert found.sha256 == weights.MOTORNET_SHA256 == sha256_of(weights.motornet_path())
     assert weights.motornet_path().stat().st_size <= 16 * 2**20
     assert found.licence == "BSD-3-Clause"
-    assert "CC0" in found.training_data
+    card = (weights.motornet_path().parent / "README.md").read_text(encoding="utf-8")
+    sources = ("Data Science Bowl 2018", "phantoms", "BBBC013", "CellProfiler's examples", "MIT")
+    for text in (card, found.training_data):
+        assert [source for source in sources if source not in text] == []
 
 
 def test_the_shipped_weights_figures_are_those_of_their_card():
