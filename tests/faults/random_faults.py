@@ -89,6 +89,7 @@ class Disturbed:
         self.mends: list[tuple[float, str, Mend]] = []
         self._submitting: threading.Thread | None = None
         self._outcomes: set[tuple[str, str, int]] = set()
+        self._leaving: list[Work] = []
         self._http = httpx.Client(base_url=site.service.url, headers=site.headers, timeout=60)
 
     # Faults that pass: each returns what mends it.
@@ -225,7 +226,11 @@ class Disturbed:
         return not any(name in away for _, name, _ in self.mends)
 
     def submit_one(self) -> None:
-        free = [w for w in self.work if w not in [g.work for g in self.going]]
+        # The same plate with the same protocol is the same run, also while it is being deleted.
+        busy = [g.work for g in self.going] + self._leaving
+        free = [w for w in self.work if w not in busy]
+        if not free:
+            return
         chosen = self.random.choice(free)
         self._submitting = threading.Thread(target=self._submit, args=(chosen,), daemon=True)
         self._submitting.start()
@@ -252,6 +257,10 @@ class Disturbed:
         for one in list(self.going):
             self._count_measured(one)
             answer = self._ask("GET", f"/runs/{one.run}")
+            if answer is not None and answer.status_code == 404:
+                self._wrong("lost", run=one.run, what="not there any more", work=one.work.name)
+                self._forget(one)
+                continue
             if answer is None or answer.status_code != 200:
                 continue
             state = answer.json()
@@ -303,16 +312,18 @@ class Disturbed:
         mine = {o for o in self._outcomes if o[0] == one.run}
         self.record.measured += len(mine)
         self._outcomes -= mine
-        threading.Thread(target=self._delete, args=(one.run,), daemon=True).start()
+        self._leaving.append(one.work)
+        threading.Thread(target=self._delete, args=(one,), daemon=True).start()
 
-    def _delete(self, run: str) -> None:
-        since = time.monotonic()
+    def _delete(self, one: Going) -> None:
+        run, since = one.run, time.monotonic()
         while time.monotonic() - since < STUCK_S:
             with suppress(httpx.HTTPError):
                 answer = httpx.delete(
                     f"{self.site.service.url}/runs/{run}", headers=self.site.headers, timeout=60
                 )
                 if answer.status_code in (204, 404):
+                    self._leaving.remove(one.work)
                     return
                 if answer.status_code == 409:
                     # A run that failed or is stuck.
