@@ -27,12 +27,12 @@ from imaging_service.api.routes import (
     plates,
     protocols,
     registry,
-    review,
-    review_queue,
     runs,
     screens,
     uploads,
 )
+from imaging_service.api.routes.reviewing import fields as review
+from imaging_service.api.routes.reviewing import queue as review_queue
 from imaging_service.settings import Settings
 
 # A working day: a reviewer signs in once in the morning.

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.paging import ROWS_CONTENT, RowsDep
-from imaging_service.api.routes.review import finished, folder_of
+from imaging_service.api.routes.reviewing.fields import finished, folder_of
 from imaging_service.api.tables import LabelSource, LabelsQuery
 from imaging_service.errors import NotFound
 from imaging_service.review.local import TABLES, LocalRun

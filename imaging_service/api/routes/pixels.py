@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.problems import described
-from imaging_service.api.routes.review import finished, folder_of
+from imaging_service.api.routes.reviewing.fields import finished, folder_of
 from imaging_service.errors import NotFound
 from imaging_service.review.local import LocalRun
 

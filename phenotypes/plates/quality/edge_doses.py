@@ -24,7 +24,7 @@ _INSIDE = 0.5
 
 
 def doses_at_edge(used: pl.DataFrame) -> list[float]:
-    """Doses of a row whose wells all lie at the edge, where vehicle and other doses lie inside.
+    """Doses of a row with all their wells at the edge, where vehicle and other doses lie inside.
 
     `used` are the wells of a row with dose_molar, control and `at_edge`.
 

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from imaging_service.api.access import SessionDep
 from imaging_service.api.problems import described
-from imaging_service.api.routes.review import Reviewed, ReviewedDep
+from imaging_service.api.routes.reviewing.fields import Reviewed, ReviewedDep
 from imaging_service.database.tables import ClaimRow
 from imaging_service.schemas import Claim, QueueEntry
 
