@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-images test-exchange test-faults test-slow test-fuzz test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
+.PHONY: demo test test-service test-plugin test-images test-exchange test-faults test-slow test-fuzz test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
 
 # The demo needs neither cellpose nor napari.
 $(VENV)/.service: pyproject.toml requirements.lock
@@ -26,20 +26,25 @@ DISPLAYED := $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1600x10
 WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
 
 # One process more than cores: tests of the service wait for it.
-FAST := -m "not slow and not images" -n 3 --dist loadscope --ignore tests/napari_plugin --ignore tests/exchange
-NAPARI := -m "not slow and not images" -n 2 --dist loadscope $(WITH_NAPARI) tests/napari_plugin
+FAST := -m "not slow and not images" -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/napari_plugin --ignore tests/exchange
+NAPARI := -m "not slow and not images" $(WITH_NAPARI) tests/napari_plugin
 
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
 # Folders of earlier sessions stay there: half a million files take minutes to remove.
 COVERED := $(if $(CI),--cov --cov-report= -o tmp_path_retention_count=99)
 
-# Both halves run, and either can fail the target.
+# Both halves run, side by side, and either can fail the target.
 test: $(VENV)/.dev
-	failed=0; \
-	$(BIN)/python -m pytest $(FAST) $(COVERED) || failed=1; \
-	$(DISPLAYED) $(BIN)/python -m pytest $(NAPARI) $(COVERED) $(if $(CI),--cov-append) || failed=1; \
-	$(if $(CI),$(BIN)/python -m coverage report --skip-covered || failed=1;) \
-	exit $$failed
+	$(MAKE) --no-print-directory --jobs 2 --keep-going test-service test-plugin
+	$(if $(CI),$(BIN)/python -m coverage combine --quiet .coverage.service .coverage.plugin && $(BIN)/python -m coverage report --skip-covered)
+
+test-service: $(VENV)/.dev
+	COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest $(FAST) $(COVERED)
+
+# Its words are shown at its end, so that they do not run into the other half's.
+test-plugin: $(VENV)/.dev
+	mkdir -p build
+	COVERAGE_FILE=.coverage.plugin $(DISPLAYED) $(BIN)/python -m pytest $(NAPARI) $(COVERED) > build/test-plugin.txt 2>&1; code=$$?; echo; cat build/test-plugin.txt; exit $$code
 
 # Photographs, and tables that may not be copied, in ../shared/data.
 test-images: $(VENV)/.dev

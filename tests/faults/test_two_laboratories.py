@@ -24,6 +24,8 @@ from tests.service import Service, wait_for
 
 __all__ = ["small_inputs"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def postgres():

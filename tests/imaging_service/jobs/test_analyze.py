@@ -119,6 +119,7 @@ def test_labels_overlay_the_pixels_and_link_to_cells(analysed):
     assert pixels[0][nuclei > 0].mean() > 2 * pixels[0][nuclei == 0].mean()
 
 
+@pytest.mark.slow
 def test_one_worker_gives_byte_equal_tables(analysed, phantom_inputs, tmp_path):
     analyze(lambda: phantom_inputs, tmp_path, workers=1)
     for name in TABLES:
