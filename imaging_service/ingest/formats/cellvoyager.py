@@ -14,14 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imaging_service.errors import ScanError
 from imaging_service.ingest.formats.vendor_xml import attributes, elements
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
-from imaging_service.ingest.images.tiff_image import read_tiff, survey
+from imaging_service.ingest.images.tiff_image import TiffPlanes, survey
 from imaging_service.ingest.images.tiff_words import seconds_of
 from imaging_service.ingest.optics.overlaps import field_shape, overlaps
 from imaging_service.ingest.optics.shading import ShadingImage, shading_profiles
@@ -36,7 +33,7 @@ from plate_maps.wells import is_whole_number, whole_number
 INDEX = "measurementdata.mlf"
 
 
-class CellVoyagerReader:
+class CellVoyagerReader(TiffPlanes):
     """Reader "cellvoyager"."""
 
     name = "cellvoyager"
@@ -105,18 +102,6 @@ class CellVoyagerReader:
             flat_fields=light,
             field_px=shape,
         )
-
-    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
-        """One plane."""
-        return read_tiff(plan.root / image.path, limits)
-
-    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """When the plane was taken: the record's time."""
-        return image.exposed_s
-
-    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
-        """Whether the record's time has no zone."""
-        return image.local_time
 
 
 @dataclass

@@ -13,14 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imaging_service.errors import ScanError
 from imaging_service.ingest.formats.vendor_xml import attributes, children, elements
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
-from imaging_service.ingest.images.tiff_image import read_tiff, survey
+from imaging_service.ingest.images.tiff_image import TiffPlanes, survey
 from imaging_service.ingest.images.tiff_words import seconds_of
 from imaging_service.ingest.optics.flat_field import read_flat_field
 from imaging_service.ingest.optics.overlaps import field_shape, overlaps
@@ -46,7 +43,7 @@ _WORDS = re.compile(rb"EvaluationInputData|Harmony|<Plates>")
 _BEGINNING = 65_536
 
 
-class HarmonyReader:
+class HarmonyReader(TiffPlanes):
     """Reader "harmony"."""
 
     name = "harmony"
@@ -111,18 +108,6 @@ class HarmonyReader:
             flat_fields=light,
             field_px=shape,
         )
-
-    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
-        """One plane."""
-        return read_tiff(plan.root / image.path, limits)
-
-    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """When the plane was taken: AbsTime of the index."""
-        return image.exposed_s
-
-    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
-        """Whether AbsTime has no zone."""
-        return image.local_time
 
 
 @dataclass

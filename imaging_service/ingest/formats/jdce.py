@@ -16,13 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imaging_service.errors import ScanError
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
-from imaging_service.ingest.images.tiff_image import read_tiff, survey
+from imaging_service.ingest.images.tiff_image import TiffPlanes, survey
 from imaging_service.ingest.optics.overlaps import field_shape, overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide
 from imaging_service.ingest.plan import (
@@ -45,7 +42,7 @@ _UNITS = {"um": 1.0, "µm": 1.0, "μm": 1.0, "micrometer": 1.0, "micron": 1.0, "
 _MOST_CHANNELS = 99
 
 
-class JdceReader:
+class JdceReader(TiffPlanes):
     """Reader "jdce"."""
 
     name = "jdce"
@@ -101,18 +98,6 @@ class JdceReader:
             broken=broken,
             field_px=shape,
         )
-
-    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
-        """One plane."""
-        return read_tiff(plan.root / image.path, limits)
-
-    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """When the plane was taken: TimeStampSec of its row, in seconds since 1970."""
-        return image.exposed_s
-
-    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
-        """False: the tables count seconds since 1970."""
-        return False
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imaging_service.errors import ImageError, ScanError, damaged
 from imaging_service.ingest.formats.vendor_xml import elements
 from imaging_service.ingest.images.multipage import Page, placed_planes
 from imaging_service.ingest.images.odd_pixels import odd_pixels
 from imaging_service.ingest.images.scan_files import ScanFiles, scan_files
-from imaging_service.ingest.images.tiff_image import read_tiff, survey
+from imaging_service.ingest.images.tiff_image import TiffPlanes, survey
 from imaging_service.ingest.images.tiff_words import (
     IN_SECONDS,
     IN_UM,
@@ -45,7 +42,7 @@ _MOST_OPENED = 50
 _BEGINNING = 2**20
 
 
-class OmeTiffReader:
+class OmeTiffReader(TiffPlanes):
     """Reader "ome-tiff"."""
 
     name = "ome-tiff"
@@ -166,18 +163,6 @@ class OmeTiffReader:
             broken=broken,
             field_px=shape,
         )
-
-    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
-        """One page of a file."""
-        return read_tiff(plan.root / image.path, limits, *image.index)
-
-    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
-        """When the plane was taken: AcquisitionDate and the plane's DeltaT after it."""
-        return image.exposed_s
-
-    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
-        """Whether AcquisitionDate has no zone."""
-        return image.local_time
 
 
 def _names_a_plate(path: Path) -> bool:

@@ -16,7 +16,7 @@ from imaging_service.errors import ImageError, damaged
 from imaging_service.ingest.images.multipage import Page
 from imaging_service.ingest.images.tiff_words import layout_of, stated
 from imaging_service.ingest.pixel_size import SizeStatement
-from imaging_service.ingest.plan import Limits
+from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
 
 _THREADS = 8
 # Bytes of pixels that are compared before whole planes are: more than the noise of any camera
@@ -120,6 +120,22 @@ def read_tiff(path: Path, limits: Limits, number: int = 0) -> NDArray[np.generic
             )
         most = np.array(2 ** int(page.bitspersample) - 1, pixels.dtype)
         return np.asarray(most - pixels)
+
+
+class TiffPlanes:
+    """What readers of TIFFs share whose index tells when each plane was taken."""
+
+    def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
+        """One plane (Y, X) as stored. Raises ImageError naming the file."""
+        return read_tiff(plan.root / image.path, limits, *image.index)
+
+    def exposed_s(self, plan: PlatePlan, image: ImageRef) -> float | None:
+        """When the plane was taken, in seconds since 1970: the index's time."""
+        return image.exposed_s
+
+    def local_clock(self, plan: PlatePlan, image: ImageRef) -> bool:
+        """Whether the index's time has no zone."""
+        return image.local_time
 
 
 def same_pixels(root: Path, first: str, second: str) -> bool:
