@@ -7,9 +7,10 @@ row's own variance is drawn towards it (Smyth, Stat. Appl. Genet. Mol. Biol. 3:3
 noisier than the rest keeps most of its own variance, as the worth of the common one falls where
 rows differ.
 
-A few dozen rows tell that worth badly, and where it is overrated, noisy rows whose own variance
-came out small by luck are called: of thirty compounds, a fifth four times noisier, 8 % of the calls
-at a false discovery rate of 5 %. Such families take the worth at its lower quartile (`cautious`).
+A few dozen rows estimate that worth imprecisely. Where it is overestimated, noisy rows whose own
+variance happened to be small are called: of thirty compounds, a fifth of them four times noisier,
+8 % of the calls at a false discovery rate of 5 %. Such families take the lower quartile of the
+worth (`cautious`).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ DARK = ("/view/RUN", "/view/RUN/wells/B04", f"/view/RUN/curve?{OF}", "/view/RUN/
 
 @pytest.fixture(scope="module")
 def browser(site):
-    """One browser for the module; the site is made before it, whose loop requests could not use."""
+    """One browser for the module, started after the site: the site's requests need their own loop."""
     with browsing() as made:
         yield made
 

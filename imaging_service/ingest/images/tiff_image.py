@@ -123,7 +123,7 @@ def read_tiff(path: Path, limits: Limits, number: int = 0) -> NDArray[np.generic
 
 
 class TiffPlanes:
-    """What readers of TIFFs share whose index tells when each plane was taken."""
+    """Reads single planes of TIFFs; the index of the scan tells when each was taken."""
 
     def read(self, plan: PlatePlan, image: ImageRef, limits: Limits) -> NDArray[np.generic]:
         """One plane (Y, X) as stored. Raises ImageError naming the file."""

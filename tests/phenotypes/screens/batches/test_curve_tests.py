@@ -185,7 +185,7 @@ def test_contrasts_are_of_doses_and_of_the_highest_doses():
 
 
 def test_one_column_is_one_test():
-    """Of contrasts whose rows do not vary only one may be left; it ended the run."""
+    """One contrast alone may have rows that vary; such a screen once ended in an error."""
     assert worth(np.random.default_rng(0).normal(size=(50, 1))) == pytest.approx(1.0, abs=0.02)
 
 

@@ -111,7 +111,9 @@ def test_one_batch_gets_no_test_and_batches_that_agree_to_the_last_digit_borrow(
         np.full(18, 2.0),
     )
     assert killed["prior_freedom"] == prior.freedom
-    assert killed["moderated_p_value"] < 1e-6
+    t = 6.0 / killed["moderated_error"]
+    expected = 2 * stats.t.sf(t, killed["moderated_freedom"])
+    assert killed["moderated_p_value"] == pytest.approx(expected, rel=1e-9)
     assert (alike["effect"], alike["moderated_p_value"]) == (0.0, 1.0)
     best = best_doses(whole).filter(line="L0", compound="c00").row(0, named=True)
     assert (best["best_dose_molar"], best["best_effect"], best["n_doses"]) == (1e-7, -6.0, 2)
