@@ -19,6 +19,8 @@ from segmentation.filters.margins import levelled
 _TILE = 256
 # A channel's range is at least this many times its pixel noise, as the engines take it.
 _RANGE_IN_NOISE = 12.0
+# Values below the highest that a clipped one is compared with.
+_NEXT_VALUES = 4
 # Frequencies in cycles per pixel between which the power's slope is fitted: above those of
 # shading and below the limit of the optics.
 _BAND = (3 / _TILE, 0.35)
@@ -46,18 +48,30 @@ def channel_quality(
 
 
 def saturated(image: Image, cells: Sequence[Labels] = ()) -> float:
-    """Share of pixels at the highest value, where more than one in 10,000 hold it; 0 elsewhere.
+    """Share of pixels at the highest value where that is the camera's limit; 0 elsewhere.
 
-    So many pixels at one value are a clipped camera; fewer are a bright spot. The share is that of
-    the labelled pixels, the largest over `cells`: 1 % of a field is a quarter of its nuclei. Where
+    One in 10,000 pixels must hold it, and three times as many as any of the next lower values:
+    fewer are a bright spot, or the few grey levels of a dim image. The share is that of the
+    labelled pixels, the largest over `cells`: 1 % of a field is a quarter of its nuclei. Where
     nothing is labelled it is that of the image.
     """
     clipped = image >= image.max()
-    if not clipped.mean() > 1e-4:
+    if not clipped.mean() > 1e-4 or not _stands_out(image, int(clipped.sum())):
         return 0.0
     masks = [labels > 0 for labels in cells]
     shares = [float(clipped[mask].mean()) for mask in masks if mask.any()]
     return max(shares) if shares else float(clipped.mean())
+
+
+def _stands_out(image: Image, highest: int) -> bool:
+    """Whether the highest value, held by so many pixels, is not the end of a tail."""
+    brightest = min(image.size, 8 * highest)
+    values, counts = np.unique(
+        np.partition(image.ravel(), image.size - brightest)[-brightest:], return_counts=True
+    )
+    # The lowest of them is cut off in the middle.
+    below = counts[1:-1] if len(values) > 2 else counts[:-1]
+    return bool(highest >= 3 * below[-_NEXT_VALUES:].max(initial=0))
 
 
 def focus_slope(image: Image) -> float | None:

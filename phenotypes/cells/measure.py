@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from phenotypes.cells import localisation
 from phenotypes.cells.channel_shift import MOST_UM, channel_shift
+from phenotypes.cells.compression import has_jpeg_blocks
 from phenotypes.cells.image_quality import channel_quality, clump_fraction, covered, debris_fraction
 from phenotypes.cells.morphology import perimeters, place, shapes
 from phenotypes.cells.neurites import NeuriteSettings, of_field, per_soma, trace
 from phenotypes.cells.ownership import owned_cells
 from phenotypes.cells.partial_volume import Mixture, mixture
+from phenotypes.columns.channels import details_of, neurites_of
 from phenotypes.columns.dictionary import Level, columns, conform
 from segmentation import Field, Segmentation
 from segmentation.field import Image, Labels, Mask, Pixels, checked_field
@@ -155,8 +157,32 @@ def measure(
         warnings.append(
             f"pixel_size_too_coarse ({field.pixel_size_um:.3g} µm) for {', '.join(coarse)}"
         )
+    cells, fields = _without_compressed(raw or field, cells, fields, warnings)
     return FieldMeasurement(
         cells, fields.with_columns(pl.lit("; ".join(warnings)).alias("warnings")), graph
+    )
+
+
+def _without_compressed(
+    camera: Field, cells: pl.DataFrame, fields: pl.DataFrame, warnings: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both tables without what the blocks of a JPEG would be measured as."""
+    lossy = [role for role in camera.roles if role and has_jpeg_blocks(camera.channel(role))]
+    if not lossy:
+        return cells, fields
+    warnings.append(
+        f"compressed_with_loss: the blocks of a JPEG are in {', '.join(lossy)}, so ratios, spots"
+        " and neurites of these channels are not given; export images without loss (TIFF)"
+    )
+    names = {name for role in lossy for name in details_of(role)}
+    if "neurite" in lossy:
+        names |= {*neurites_of("cell"), *neurites_of("field")}
+    return _nulled(cells, names), _nulled(fields, names)
+
+
+def _nulled(table: pl.DataFrame, names: set[str]) -> pl.DataFrame:
+    return table.with_columns(
+        pl.lit(None).cast(table.schema[name]).alias(name) for name in table.columns if name in names
     )
 
 
@@ -168,7 +194,7 @@ def _gated(table: pl.DataFrame, level: Level, px: float) -> tuple[pl.DataFrame, 
         for n in table.columns
         if (c := known.get(n)) and c.coarsest_pixel_um is not None and px > c.coarsest_pixel_um
     ]
-    return table.with_columns(pl.lit(None).cast(known[n].dtype).alias(n) for n in coarse), coarse
+    return _nulled(table, set(coarse)), coarse
 
 
 def _cells(

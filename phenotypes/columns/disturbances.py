@@ -205,7 +205,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("clipping", (0.2, 0.9, 2), "% of pixels", "whole plate", _IMAGE, Expectation("unmoved or withheld", words="satur")),
     Disturbance("smoothing", (1,), "px", "whole plate", {**_IMAGE, **_moves("blurred", "puncta size", "summed light", "rim", "colocalisation", "neurite form")}),
     Disturbance("binning", (2,), "×", "whole plate", {**_IMAGE, **_moves("coarser pixels", "shape", "neurite form", "neurites of a neuron", "summed light")}),
-    Disturbance("JPEG", (95, 80), "quality", "whole plate", {**_IMAGE, **_moves("8 bits: the unit is the grey level", *_LEVELS)}),
+    Disturbance("JPEG", (95, 80), "quality", "whole plate", {**_IMAGE, **_of(Expectation("moves", "8 bits: the unit is the grey level", "compressed_with_loss"), *_LEVELS)}, Expectation("unmoved or withheld", words="compressed_with_loss")),
     Disturbance("illumination profile", (0.3, 0.6), "lost in the corners", "whole plate", _IMAGE),
     Disturbance("black margin", (0.05, 0.15, 0.25), "of the field", _WELL, _NO_CULTURE),
     Disturbance("dark margin", (0.05, 0.15, 0.25), "of the field", _WELL, _NO_CULTURE),

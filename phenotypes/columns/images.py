@@ -121,7 +121,7 @@ FIELD = [
     Column("neurite_beads", "field", "", INT, "Swellings shorter than 5 µm, over 1.5 × their branch's median width and 1.5 px wider.", coarsest_pixel_um=BEADS_UM),
     Column("neurite_fragment_um2", "field", "µm²", REAL, "Area of neurite pieces under 50 µm² with circularity of at least 0.2.", coarsest_pixel_um=BRANCHING_UM),
     *per_role("field", "background", "grey level", "Background of the {role} channel that was subtracted."),
-    *per_role("field", "saturated", "", "Share of the pixels inside nuclei or inside somas, whichever is larger, at the {role} channel's highest value, where that value is held by many."),
+    *per_role("field", "saturated", "", "Share of the pixels inside nuclei or inside somas, whichever is larger, at the {role} channel's highest value, where far more of them hold it than the values below. Above the protocol's limit (0.01) the field's cells have no levels, ratios, spots and rims of the channel."),
     *per_role("field", "focus", "", "Slope of the {role} channel's power spectrum in log-log, noise taken off: about -2 in focus, steeper out of it. Null where too little rises above the noise."),
     *(Column(f"plane_{role}", "field", "", INT, f"Number of the plane that was taken of the {role} channel, its best in focus. Null where planes became one by their maximum.") for role in INTENSITY_ROLES),
     *per_role("field", "uneven", "", "Residual of the {role} channel's illumination: spread of its local background after correction / rise of bright structures."),

@@ -68,7 +68,7 @@ RESPONSE = [
 ]
 
 CHECK = [
-    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, row_difference, column_difference, acquisition_drift (of vehicle wells, each phenotype asked for), position_correction, autofluorescence, pyknosis, identity, mislocalisation, death, survival, scan (fields that are lost)."),
+    Column("check", "check", "", TEXT, "edge_effect, row_trend, column_trend, row_difference, column_difference, acquisition_drift (of vehicle wells, each phenotype asked for), position_correction, autofluorescence, pyknosis, identity, mislocalisation, death, survival, saturation (channels with a clipped camera), scan (fields that are lost)."),
     Column("subject", "check", "", TEXT, "Phenotype, or compound and channel."),
     Column("status", "check", "", TEXT, "ok, warning or not_assessable."),
     Column("reason", "check", "", TEXT, "The finding in words."),

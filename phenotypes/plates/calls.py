@@ -48,6 +48,7 @@ class CallSettings:
 
 
 EVERY_CELL = pl.lit(value=True)
+NO_CELL = pl.lit(value=False)
 
 
 def _placed(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
@@ -61,13 +62,15 @@ def mark_pyknotic(
     conditions: pl.DataFrame,
     settings: CallSettings | None = None,
     reference: pl.Expr = EVERY_CELL,
+    clipped: pl.Expr = NO_CELL,
 ) -> pl.DataFrame:
     """Fill `is_pyknotic`, against vehicle nuclei of the same line on this plate.
 
     A nucleus is pyknotic if its area is under `pyknotic_area` × and its mean DNA intensity over
     `pyknotic_dna` × the medians of the line's vehicle nuclei; null where the line has none.
     `conditions` has well, line, control. `reference` are the cells that may be judged by, those of
-    valid fields; all where it is not given.
+    valid fields; all where it is not given. `clipped` are cells whose DNA intensity is a lower
+    bound, none where it is not given: a small one that is not bright may be, and is null.
     """
     settings = settings or CallSettings()
     placed = _placed(cells, conditions)
@@ -81,6 +84,7 @@ def mark_pyknotic(
     )
     small = pl.col("nucleus_area_um2") < settings.pyknotic_area * pl.col("area_ref")
     bright = pl.col("nucleus_mean_dna") > settings.pyknotic_dna * pl.col("dna_ref")
+    bright = pl.when(~clipped | bright).then(bright)
     marked = placed.join(medians, on="line", how="left", maintain_order="left").with_columns(
         (small & bright).alias("is_pyknotic")
     )

@@ -31,6 +31,12 @@ from phenotypes.plates.quality.checks import (
     plate_checks,
 )
 from phenotypes.plates.quality.position import correct_positions
+from phenotypes.plates.quality.saturation import (
+    CLIPPED,
+    saturation_notes,
+    with_clipped,
+    withhold_saturated,
+)
 from phenotypes.plates.wells import WellSettings, well_table
 from plate_maps.conditions import format_dose
 
@@ -129,13 +135,22 @@ def judge(
         fields, conditions, outcomes, limits, rejected_fields or {}, film=deaths is not None
     )
     cells = _counted(cells, fields, ended)
-    cells = mark_pyknotic(cells, conditions, calls, COUNTED)
+    # Frames of a film keep their levels: who is alive is told from the cell's own change.
+    if deaths is None:
+        cells = with_clipped(cells, fields)
+        cells = mark_pyknotic(cells, conditions, calls, COUNTED, CLIPPED).drop("dna_clipped")
+    else:
+        cells = mark_pyknotic(cells, conditions, calls, COUNTED)
     cells, identity = mark_motor_neurons(cells, conditions, COUNTED)
+    if deaths is None:
+        cells = withhold_saturated(cells, fields, limits.saturated)
     cells, mislocalised = mark_mislocalised(
         cells, conditions, healthy_of(conditions, healthy_lines), calls, COUNTED
     )
     tracks, hazards = empty_table("track"), empty_table("hazard")
     notes = _without_vehicle(cells, conditions) + _partly_scanned(outcomes)
+    if deaths is None:
+        notes += saturation_notes(fields, limits.saturated)
     if identity is not None:
         status = (
             CheckStatus.OK if identity.status == IdentityStatus.OK else CheckStatus.NOT_ASSESSABLE
@@ -316,10 +331,10 @@ def _counted(
 
 def _without_vehicle(cells: pl.DataFrame, conditions: pl.DataFrame) -> list[dict[str, object]]:
     """A note for each line whose live cells are unknown for want of vehicle nuclei."""
-    unknown = cells.filter(
-        pl.col("is_pyknotic").is_null() & pl.col("nucleus_area_um2").is_not_null()
-    )
-    lines = conditions.filter(pl.col("well").is_in(unknown["well"].unique()))["line"].unique()
+    nuclei = cells.filter(pl.col("nucleus_area_um2").is_not_null())
+    called = nuclei.join(conditions.select("well", "line"), on="well").group_by("line")
+    unknown = called.agg(pl.col("is_pyknotic").is_null().all()).filter("is_pyknotic")
+    lines = unknown["line"].drop_nulls()
     return [
         {
             "check": "pyknosis",

@@ -136,14 +136,16 @@ def _population(cells: pl.DataFrame) -> str:
 
 def _over_cells(cells: pl.DataFrame, population: str, settings: WellSettings) -> list[pl.Expr]:
     stained = cells["nucleus_area_um2"].null_count() < len(cells)
-    # Null where the line has no vehicle to call pyknotic nuclei by: then live cells are unknown.
+    # Null where a nucleus cannot be called, for want of vehicle or of light that was not clipped:
+    # then live cells are unknown, but for those that could not be any.
     intact = ~pl.col("is_pyknotic") if stained else pl.lit(value=True)
     neuron = intact & pl.col("is_neuron").fill_null(value=False)
-    large = pl.col("soma_area_um2") >= settings.min_soma_area_um2
+    large = (pl.col("soma_area_um2") >= settings.min_soma_area_um2).fill_null(value=False)
     motor = neuron & pl.col("is_motor_neuron").fill_null(value=False)
-    live = {"motor neurons": motor & large, "neurons": neuron & large, "nuclei": intact}[
+    alive = {"motor neurons": motor & large, "neurons": neuron & large, "nuclei": intact}[
         population
-    ].fill_null(value=False)
+    ]
+    live = alive.fill_null(value=False)
     whole = live & ~pl.col("touches_border")
     means = {
         "nucleus_area_mean": pl.col("nucleus_area_um2").filter(whole),
@@ -172,20 +174,15 @@ def _over_cells(cells: pl.DataFrame, population: str, settings: WellSettings) ->
             for name in ("nucleus_mean", "nc_log2")
         }
     processes = pl.col("primary_neurites").filter(whole)
-    judged = pl.col("is_pyknotic").is_not_null().all() if stained else pl.lit(value=True)
     known = population != "nuclei"
     return [
         pl.len().alias("nuclei_count"),
-        (pl.when(judged).then(neuron.sum()) if known else pl.lit(None, pl.Int64)).alias(
-            "neuron_count"
+        (_number(neuron) if known else pl.lit(None, pl.Int64)).alias("neuron_count"),
+        (_number(motor) if population == "motor neurons" else pl.lit(None, pl.Int64)).alias(
+            "motor_neuron_count"
         ),
-        (
-            pl.when(judged).then(motor.sum())
-            if population == "motor neurons"
-            else pl.lit(None, pl.Int64)
-        ).alias("motor_neuron_count"),
-        pl.when(judged).then(live.sum()).alias("live_count"),
-        pl.when(pl.col("is_pyknotic").is_not_null().any())
+        _number(alive).alias("live_count"),
+        pl.when(pl.col("is_pyknotic").is_not_null().all())
         .then(pl.col("is_pyknotic").mean())
         .alias("pyknotic_fraction"),
         pl.when((processes.count() >= settings.min_cells) & (processes.sum() > 0))
@@ -196,6 +193,11 @@ def _over_cells(cells: pl.DataFrame, population: str, settings: WellSettings) ->
             for name, values in means.items()
         ),
     ]
+
+
+def _number(of: pl.Expr) -> pl.Expr:
+    """How many cells these are; null where it is unknown of any."""
+    return pl.when(of.is_not_null().all()).then(of.sum())
 
 
 def _over_fields() -> list[pl.Expr]:

@@ -43,8 +43,8 @@ class QualityLimits:
     saturated: Annotated[
         Positive,
         meaning(
-            "Share of saturated pixels inside nuclei or somas above which a field carries a"
-            " warning."
+            "Share of saturated pixels inside nuclei or somas above which a field has no levels,"
+            " ratios and spots of a channel."
         ),
     ] = 0.01
     uneven: Annotated[
@@ -137,7 +137,23 @@ def mark_fields(
         *_warnings(pl.col("clump_count"), 0, "clumps, left out"),
     ]
     for role in INTENSITY_ROLES:
-        notes += _warnings(pl.col(f"saturated_{role}"), limits.saturated, f"saturated {role}")
+        saturated = pl.col(f"saturated_{role}")
+        notes += [
+            pl.when(saturated > limits.saturated).then(
+                pl.format(
+                    f"saturated {role} ({{}}), so its levels, ratios and spots are not given",
+                    saturated.round(3),
+                )
+            )
+        ]
+        if role == "dna":
+            notes += [
+                pl.when((saturated > 0) & (saturated <= limits.saturated)).then(
+                    pl.format(
+                        "clipped dna ({}), so small nuclei may be pyknotic", saturated.round(3)
+                    )
+                )
+            ]
         notes += _warnings(pl.col(f"uneven_{role}"), limits.uneven, f"unevenly lit {role}")
     return placed.with_columns(
         (~blurred).alias("valid"),

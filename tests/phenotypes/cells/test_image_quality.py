@@ -100,3 +100,15 @@ def test_saturation_is_that_of_nuclei_and_somas():
     assert saturated(image, [np.zeros_like(nuclei)]) == pytest.approx(100 / 160000)
     image[100:110, 100:110] += rng.normal(0, 5, (10, 10)).astype(np.float32)
     assert saturated(image, [nuclei]) == 0
+
+
+def test_a_dim_image_of_few_grey_levels_is_not_clipped():
+    """Its highest value is held by many, and the next ones by more."""
+    rng = np.random.default_rng(1)
+    dim = rng.poisson(3.0, (400, 400)).astype(np.float32)
+    dim = np.minimum(dim, np.quantile(dim, 1 - 3e-4))
+    assert (dim == dim.max()).mean() > 1e-4
+    assert saturated(dim) == 0.0
+    clipped = np.minimum(rng.poisson(100.0, (400, 400)), 115).astype(np.float32)
+    assert saturated(clipped) == pytest.approx((clipped == 115).mean())
+    assert saturated(clipped) == pytest.approx(0.076, abs=0.003)
