@@ -29,7 +29,6 @@ FAULTS: dict[str, str] = {
     "soma rims": "neurites are found along the blurred rims of somas, so that length follows the somas, the blur and the noise",
     "rim stain": "light of a stain in the nucleus's rim is measured as level of nucleus and cytoplasm",
     "lost somas": "`classical` loses and merges somas between frames, and some of them count as deaths",
-    "film focus": "a sharp frame is called blurred where later ones show few neurons, so that its deaths are censored",
     "outlines": "nuclei are outlined wider where pixels are smoother or coarser",
     "debris": "debris is traced as short neurites",
     "8 bits": "a JPEG of poor quality shows one soma of forty more or less",
@@ -108,8 +107,6 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     KnownFault("M2", "channel shifted", (2,), ("classical",), ("puncta",)),
     KnownFault("channel shift", "channel shifted", (2,), ("motornet",), ("neurite form",)),
     KnownFault("lost somas", "nothing, no neuron dies", (0,), ("classical",), ("deaths",)),
-    KnownFault("film focus", "nothing, neurons die", (0,), ("classical",), ("survival", "survival time")),
-    KnownFault("film focus", "nothing, neurons die", (0,), ("motornet",), ("deaths", "survival", "survival time")),
     KnownFault("lost somas", "plate moved between frames", (20, 80), ("classical",), ("deaths",)),
     KnownFault("lost somas", "plate turned between frames", (0.5,), ("classical",), ("deaths", "survival")),
 )

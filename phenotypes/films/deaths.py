@@ -252,7 +252,8 @@ def tracks_table(
     times = usable["time_h"].to_list()
     after = usable.select((pl.col("step") - 1).alias("end"), pl.col("time_h").alias("absent_h"))
     ends = ends.join(after, on="end", how="left", maintain_order="left")
-    # Where unusable frames follow the last sighting, the microscope may have missed the death.
+    # Where unusable frames follow the last sighting, and too few usable ones behind them, the
+    # microscope may have missed the neuron.
     blind = _followed_by_unusable(frames)
     absent = last_step - pl.col("end")
     ends = ends.join(
@@ -266,7 +267,9 @@ def tracks_table(
     )
     event_h = pl.col("dead_h")
     if settings.definition == "reporter_loss":
-        event_h = pl.when(confirmed & ~pl.col("last_frame").is_in(blind)).then(pl.col("absent_h"))
+        # Also behind an unusable frame: to censor those who were gone by then, and keep those who
+        # were not, would leave that interval without deaths.
+        event_h = pl.when(confirmed).then(pl.col("absent_h"))
     # After a conflict the track may follow another neuron, so a later event does not count.
     conflicted = pl.col("conflict_h").is_not_null() & (
         event_h.is_null() | (pl.col("conflict_h") < event_h)

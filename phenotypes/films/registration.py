@@ -261,18 +261,20 @@ def sharp_frames(
 ) -> list[bool]:
     """Whether each frame's spectrum is no steeper than its neighbours' in time.
 
-    The focus slope of a dying culture drifts over days; a frame out of focus differs from the
-    frames around it.
+    The focus slope of a dying culture drifts over days, and jumps once few neurons are left. A
+    frame out of focus differs from the two before it and from the two behind it.
     """
     settings = settings or TrackSettings()
     slope = np.array([np.nan if f is None else f for f in focus], float)
     sharp = []
     for t in range(len(slope)):
-        neighbours = np.delete(slope[max(0, t - 2) : t + 3], min(t, 2))
-        neighbours = neighbours[np.isfinite(neighbours)]
+        sides = (slope[max(0, t - 2) : t], slope[t + 1 : t + 3])
+        known = [side[np.isfinite(side)] for side in sides if np.isfinite(side).any()]
+        # At an end of the film one side must do: then both of its frames must be sharper.
+        slopes = [np.median(side) if len(known) == 2 else side.min() for side in known]
         # A frame with too little light for a slope is not called out of focus.
-        blurred = len(neighbours) >= 2 and bool(
-            slope[t] < np.median(neighbours) - settings.blurred_slope
+        blurred = sum(map(len, known)) >= 2 and bool(
+            slope[t] < min(slopes) - settings.blurred_slope
         )
         sharp.append(not blurred)
     return sharp

@@ -144,9 +144,30 @@ def test_hours_of_a_death_are_the_frames_own():
     assert end_of(track(range(1, 9)), uneven) == (False, "end_of_study", 170.0)
 
 
-def test_who_vanishes_with_the_focus_is_not_dead():
-    assert ended(track([1, 2, 3]), unusable=(4,)) == (False, "focus_failure", 24.0)
-    assert ended(track([1, 2, 3]), unusable=(2,))[0] is True
+def test_who_vanishes_with_the_focus_is_dead_once_two_sharp_frames_miss_it():
+    """Else the interval with an unusable frame would have survivors and no deaths."""
+    assert ended(track([1, 2, 3]), unusable=(4,)) == (True, "", 48.0)
+    assert ended(track([1, 2, 3]), unusable=(4, 5)) == (True, "", 60.0)
+    assert ended(track([1, 2, 3]), unusable=(2,)) == (True, "", 36.0)
+    assert ended(track([1, 2, 3]), unusable=(4, 5, 6, 7)) == (False, "focus_failure", 24.0)
+    assert ended(track([1, 2, 3]), unusable=(4, 5, 6, 7, 8)) == (False, "end_of_study", 24.0)
+
+
+@pytest.mark.parametrize("unusable", [(), (4,), (3, 5)])
+def test_an_unusable_frame_keeps_the_deaths_of_its_hours(unusable):
+    """400 neurons with a constant hazard: survival at 72 h is what was drawn, deaths a frame late."""
+    rng = np.random.default_rng(2)
+    view = frames(unusable)
+    death_h = rng.exponential(80.0, 400)
+    rows = pl.concat(
+        track([f for f in range(1, 9) if 12.0 * (f - 1) < end and f not in unusable]).with_columns(
+            track=pl.lit(n, pl.Int64)
+        )
+        for n, end in enumerate(death_h, start=1)
+    )
+    table = tracks_table(rows, view, FIELD, DeathSettings(), None)
+    assert table["event"].sum() == (death_h <= 72).sum()
+    assert set(table.filter(~pl.col("event"))["reason"]) == {"end_of_study", "lost"}
 
 
 def test_who_merged_or_split_is_censored_there():

@@ -155,3 +155,23 @@ def test_focus_is_judged_beside_its_neighbours_in_time():
     assert sharp_frames([-2.0, -2.1, -4.0, -2.0, -2.2]) == [True, True, False, True, True]
     assert sharp_frames([-2.0, -2.2, -2.5, -2.8, -3.1, -3.4]) == [True] * 6
     assert sharp_frames([-2.0, -2.0, None, None, None]) == [True] * 5
+
+
+def test_a_spectrum_that_jumps_for_good_makes_no_frame_before_it_blurred():
+    """Of a well that keeps a handful of neurons; a frame called blurred hides its deaths."""
+    assert sharp_frames([-2.77, -2.79, -2.78, -2.79, -1.16, -1.21]) == [True] * 6
+    assert sharp_frames([-1.2, -1.2, -2.8, -2.8]) == [True] * 4
+
+
+def test_a_frame_out_of_focus_is_seen_at_either_end_and_beside_another():
+    assert sharp_frames([-4.0, -2.0, -2.1]) == [False, True, True]
+    assert sharp_frames([-2.0, -2.1, -4.0]) == [True, True, False]
+    assert sharp_frames([-2.0, -2.0, -4.0, -4.0, -2.0, -2.0]) == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert sharp_frames([-4.0, -2.0]) == [True, True]
