@@ -34,8 +34,10 @@ _BAND_UM = 1.5
 # Share of a cell's ring that shows the neurite stain's level in the cytoplasm: the pixels that are
 # most cytoplasm.
 _PLATEAU = 0.25
-# Where not even those pixels are half cytoplasm, its concentration is an extrapolation.
-THINNEST = 0.5
+# Where those pixels hold less cytoplasm than this, its concentration is an extrapolation: drawn
+# cytoplasm 1 µm wide has 0.52 to 0.69 at 0.65 µm per pixel, and ratios that are off by 0.1; 1.5 µm
+# has 0.73 and more, and so has 1 µm at 0.325 µm per pixel.
+THINNEST = 0.7
 # Pixels with less nucleus than this, and deeper in the soma than this share of the band, are clear
 # of both edges; a cell has few of them below this number.
 _CLEAR, _CLEAR_BAND, _FEW = 0.05, 0.6, 4.0

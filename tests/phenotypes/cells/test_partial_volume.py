@@ -108,6 +108,16 @@ def test_a_cytoplasm_too_thin_for_the_optics_has_no_level_and_the_field_says_so(
     assert not clear.field["warnings"].str.contains("cytoplasm_too_thin").any()
 
 
+@pytest.mark.parametrize(
+    ("px", "width", "given"),
+    [(0.65, 1, False), (0.65, 1.5, True), (0.325, 0.75, False), (0.325, 1, True)],
+)
+def test_the_thinnest_cytoplasm_that_is_measured_depends_on_the_pixels(px, width, given):
+    seen = ratios(*draw(px, width, log2=-1.0))
+    assert seen.null_count() == (0 if given else 4)
+    assert seen.drop_nulls().to_list() == pytest.approx([-1.0] * (4 if given else 0), abs=0.1)
+
+
 def test_an_uneven_stain_is_not_less_cytoplasm():
     seen = [ratios(*draw(0.65, 4, uneven=0.2, seed=seed)) for seed in range(4)]
     assert pl.concat(seen).mean() == pytest.approx(0.0, abs=0.06)
