@@ -96,7 +96,7 @@ TRACK = [
     Column("reason", "track", "", TEXT, "Why it ended without a death: end_of_study, lost, left_field, identity_conflict, focus_failure."),
     Column("included", "track", "", BOOL, "Whether it was present and alive in the first usable frame, and neither it nor its field or well was left out; only these are analysed."),
     Column("excluded_reason", "track", "", TEXT, "Why it was not included."),
-    Column("study_end_h", "track", "h", REAL, "Last usable frame of its field."),
+    Column("study_end_h", "track", "h", REAL, "Last hour at which a death in its field can be told: its last usable frame; the one before where two frames must show a death (reporter_loss, rounding)."),
 ]
 
 HAZARD = [

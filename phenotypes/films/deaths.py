@@ -9,6 +9,7 @@ plate was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -275,13 +276,15 @@ def tracks_table(
         event_h.is_null() | (pl.col("conflict_h") < event_h)
     )
     event = event_h.is_not_null() & ~conflicted
+    study_end_h = _last_told(times, settings)
+    left_h = pl.when(conflicted).then(pl.col("conflict_h")).otherwise(pl.col("seen_h"))
     reason = (
         pl.when(event)
         .then(pl.lit(""))
+        .when((absent == 0) & ~conflicted | (left_h >= study_end_h))
+        .then(pl.lit("end_of_study"))
         .when(conflicted)
         .then(pl.lit("identity_conflict"))
-        .when(absent == 0)
-        .then(pl.lit("end_of_study"))
         .when(pl.col("edge") | pl.col("unseen"))
         .then(pl.lit("left_field"))
         .when(pl.col("last_frame").is_in(blind))
@@ -305,16 +308,24 @@ def tracks_table(
         pl.lit(times[0] if times else 0.0).alias("entry_h"),
         pl.when(event)
         .then(event_h)
-        .when(conflicted)
-        .then(pl.col("conflict_h"))
-        .otherwise(pl.col("seen_h"))
+        .otherwise(pl.min_horizontal(left_h, pl.lit(study_end_h)))
         .alias("exit_h"),
         event.alias("event"),
         reason.alias("reason"),
         included.alias("included"),
         why.alias("excluded_reason"),
-        pl.lit(times[-1] if times else 0.0).alias("study_end_h"),
+        pl.lit(study_end_h).alias("study_end_h"),
     )
+
+
+def _last_told(times: Sequence[float], settings: DeathSettings) -> float:
+    """The last hour at which a death can be told from what follows; 0 without any frame.
+
+    A death that several frames must show is not known in the last ones. To count the survivors'
+    hours there would make those hours immortal.
+    """
+    needed = {"reporter_loss": settings.absent_frames, "rounding": 2}.get(settings.definition, 1)
+    return times[max(0, len(times) - needed)] if times else 0.0
 
 
 def _dead(settings: DeathSettings, threshold: float | None) -> pl.Expr:

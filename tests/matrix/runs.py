@@ -198,17 +198,17 @@ def _seed(well: str) -> int:
 def film_values(plate: FilmPlate) -> Values:
     """True values of the target wells of a film.
 
-    Two frames must show that a neuron is gone, so that a death in the last interval is not seen.
+    Two frames must show that a neuron is gone, so that the study ends with the last but one.
     """
     lives, ends, died, drift, turn = [], [], [], [], []
     frames = np.array(plate.numbers) - 1
     for well in TARGETS:
         truth = film_truth(plate.film, plate.optics, _seed(well))
         seen = ((truth.start_um > 0) & (truth.start_um < plate.side * plate.px)).all(1)
-        death, last, end = truth.death_h[seen], plate.hours[-2], plate.hours[-1]
+        death, last = truth.death_h[seen], plate.hours[-2]
         drift.append(truth.drift_um[frames].mean(axis=0))
         turn.append(float(truth.turn_deg[frames].mean()))
-        lives.append(float(np.where(death > last, end, death).mean()))
+        lives.append(float(np.minimum(death, last).mean()))
         ends.append(float((death > last).mean()))
         died.append(int((death <= last).sum()))
     y, x = np.mean(drift, axis=0)

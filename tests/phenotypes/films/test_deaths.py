@@ -57,9 +57,10 @@ def ended(objects, definition="reporter_loss", unusable=(), threshold=None):
 
 def test_reporter_loss_needs_two_absent_frames():
     assert ended(track([1, 2, 3])) == (True, "", 36.0)
-    assert ended(track(range(1, 9))) == (False, "end_of_study", 84.0)
+    assert ended(track(range(1, 9))) == (False, "end_of_study", 72.0)
     assert ended(track(range(1, 7))) == (True, "", 72.0)
-    assert ended(track(range(1, 8))) == (False, "lost", 72.0)
+    assert ended(track(range(1, 8))) == (False, "end_of_study", 72.0)
+    assert ended(track(range(1, 7))) == (True, "", 72.0)
 
 
 def test_who_was_last_seen_at_the_edge_left_the_field():
@@ -141,7 +142,8 @@ def test_a_copy_of_a_frame_hides_no_death():
 def test_hours_of_a_death_are_the_frames_own():
     uneven = frames().with_columns(time_h=pl.Series([0.0, 10, 30, 60, 96, 100, 130, 170]))
     assert end_of(track([1, 2, 3]), uneven) == (True, "", 60.0)
-    assert end_of(track(range(1, 9)), uneven) == (False, "end_of_study", 170.0)
+    assert end_of(track(range(1, 9)), uneven) == (False, "end_of_study", 130.0)
+    assert end_of(track(range(1, 9)), uneven, "death_dye", 0.4) == (False, "end_of_study", 170.0)
 
 
 def test_who_vanishes_with_the_focus_is_dead_once_two_sharp_frames_miss_it():
@@ -149,8 +151,13 @@ def test_who_vanishes_with_the_focus_is_dead_once_two_sharp_frames_miss_it():
     assert ended(track([1, 2, 3]), unusable=(4,)) == (True, "", 48.0)
     assert ended(track([1, 2, 3]), unusable=(4, 5)) == (True, "", 60.0)
     assert ended(track([1, 2, 3]), unusable=(2,)) == (True, "", 36.0)
-    assert ended(track([1, 2, 3]), unusable=(4, 5, 6, 7)) == (False, "focus_failure", 24.0)
-    assert ended(track([1, 2, 3]), unusable=(4, 5, 6, 7, 8)) == (False, "end_of_study", 24.0)
+    assert ended(track([1, 2, 3]), unusable=(4, 5, 6, 7)) == (False, "end_of_study", 24.0)
+    assert ended(track([1, 2, 3], sensor=[0.2] * 3), "gedi", unusable=(4,), threshold=0.4) == (
+        False,
+        "focus_failure",
+        24.0,
+    )
+    assert ended(track([1, 2, 3]), unusable=(4, 5, 6, 7, 8)) == (False, "end_of_study", 12.0)
 
 
 @pytest.mark.parametrize("unusable", [(), (4,), (3, 5)])
@@ -167,7 +174,25 @@ def test_an_unusable_frame_keeps_the_deaths_of_its_hours(unusable):
     )
     table = tracks_table(rows, view, FIELD, DeathSettings(), None)
     assert table["event"].sum() == (death_h <= 72).sum()
-    assert set(table.filter(~pl.col("event"))["reason"]) == {"end_of_study", "lost"}
+    assert set(table.filter(~pl.col("event"))["reason"]) == {"end_of_study"}
+    assert set(table["study_end_h"]) == {72.0}
+    assert (table["exit_h"].max(), table["event"].mean()) == (72.0, (death_h <= 72).mean())
+
+
+@pytest.mark.parametrize(
+    ("definition", "last_h"),
+    [("reporter_loss", 72.0), ("rounding", 72.0), ("death_dye", 84.0), ("gedi", 84.0)],
+)
+def test_no_hour_in_which_a_death_cannot_be_told_yet_is_followed(definition, last_h):
+    """Eight frames of 12 hours. Who is gone from the last alone may be dead or may not."""
+    threshold = 0.4 if definition in ("death_dye", "gedi") else None
+    for seen in (range(1, 9), range(1, 8)):
+        end = ended(track(seen, sensor=[0.2] * len(seen)), definition, threshold=threshold)
+        assert end == (
+            (False, "end_of_study", last_h)
+            if last_h == 72.0 or len(seen) == 8
+            else (False, "lost", 72.0)
+        )
 
 
 def test_who_merged_or_split_is_censored_there():

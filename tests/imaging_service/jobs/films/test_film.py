@@ -278,7 +278,7 @@ def test_a_missing_time_point_leaves_its_gap(reseated):
     hours = [0.0, 12.0, 36.0, 48.0, 60.0, 72.0]
     for _, frames in table(reseated, "fields").group_by("well"):
         assert frames.sort("frame")["time_h"].to_list() == hours
-    assert table(reseated, "tracks")["study_end_h"].unique().to_list() == [72.0]
+    assert table(reseated, "tracks")["study_end_h"].unique().to_list() == [60.0]
     run = json.loads((reseated / "run.json").read_text())
     assert any(states("hours.time_point_missing", note, missing=3) for note in run["notes"])
     assert run["hours"]["B02"] == hours
