@@ -390,7 +390,8 @@ def _branch_points(traced: NeuriteGraph, counts: Mask) -> int:
 def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings, counts: Mask) -> int:
     """Number of short swellings: connected stretches that are wide for their branch.
 
-    Swellings at junctions and somas do not count, and none of which the first pixel does not.
+    Swellings at junctions, somas and free ends do not count, and none of which the first pixel does
+    not.
     """
     graph = traced.graph
     if not len(graph):
@@ -410,13 +411,14 @@ def _beads(traced: NeuriteGraph, px: float, settings: NeuriteSettings, counts: M
     bead = np.bincount(stretch[swollen], minlength=count).astype(bool) & (
         length < settings.bead_length_um
     )
-    # Where branches meet, and where a soma begins, neurites are wide without being swollen.
+    # Where branches meet, and where a soma begins, neurites are wide without being swollen; a free
+    # end is a growth cone, or the round end that a ridge filter gives to any line.
     _, _, junctions = graph.contact
     at_junction = np.zeros(n, bool)
     link = graph.contact[0]
     at_junction[graph.first[link]] = at_junction[graph.second[link]] = True
     at_junction[junctions] = True
-    bead[stretch[(at_junction | traced.root) & swollen]] = False
+    bead[stretch[(at_junction | traced.root | (graph.degree <= 1)) & swollen]] = False
     first = np.unique(stretch, return_index=True)[1]
     return int((bead & counts[first]).sum())
 

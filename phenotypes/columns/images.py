@@ -118,7 +118,7 @@ FIELD = [
     Column("neurite_tips", "field", "", INT, "Free ends of all neurites.", coarsest_pixel_um=BRANCHING_UM),
     Column("neurite_straightness", "field", "", REAL, "Chord / path, mean over branches of at least 3 µm weighted by length.", coarsest_pixel_um=LENGTH_UM),
     Column("neurite_width_um", "field", "µm", REAL, "Median over the length of each branch's median width, by distance transform.", coarsest_pixel_um=WIDTH_UM),
-    Column("neurite_beads", "field", "", INT, "Swellings shorter than 5 µm, over 1.5 × their branch's median width and 1.5 px wider.", coarsest_pixel_um=BEADS_UM),
+    Column("neurite_beads", "field", "", INT, "Swellings between the ends of a branch, shorter than 5 µm, over 1.5 × their branch's median width and 1.5 px wider.", coarsest_pixel_um=BEADS_UM),
     Column("neurite_fragment_um2", "field", "µm²", REAL, "Area of neurite pieces under 50 µm² with circularity of at least 0.2.", coarsest_pixel_um=BRANCHING_UM),
     *per_role("field", "background", "grey level", "Background of the {role} channel that was subtracted."),
     *per_role("field", "saturated", "", "Share of the pixels inside nuclei or inside somas, whichever is larger, at the {role} channel's highest value, where far more of them hold it than the values below. Above the protocol's limit (0.01) the field's cells have no levels, ratios, spots and rims of the channel."),

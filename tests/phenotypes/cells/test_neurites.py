@@ -240,7 +240,7 @@ def test_beads_and_fragments():
     assert beaded["neurite_fragment_um2"] == pytest.approx(6 * (np.pi * 4 + 8), rel=0.05)
 
 
-def test_a_neurite_is_wide_where_it_forks_and_where_it_leaves_the_soma_without_a_bead():
+def test_a_neurite_is_wide_where_it_forks_leaves_the_soma_or_ends_without_a_bead():
     fork = (
         Drawing()
         .stroke([(60, 20), (60, 100)], 1.3)
@@ -251,6 +251,8 @@ def test_a_neurite_is_wide_where_it_forks_and_where_it_leaves_the_soma_without_a
     fork.stroke([(60, 100), (60, 100.1)], 3.5)
     assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 0
     fork.stroke([(60, 60), (60, 60.1)], 3.5)
+    assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 1
+    fork.stroke([(20, 160), (20, 160.1)], 3.5)
     assert of_field(trace(fork.mask, None, PX), fork.mask, PX)["neurite_beads"] == 1
     hillock = (
         Drawing()
