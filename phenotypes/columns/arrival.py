@@ -10,7 +10,7 @@ IMAGE = [
     Column("well", "image", "", TEXT, "Well name, such as B03."),
     Column("field", "image", "", INT, "The instrument's number of the field."),
     Column("channel", "image", "", TEXT, "The channel's name in the scan."),
-    Column("status", "image", "", TEXT, "ok; unreadable: the image cannot be read; blank: all pixels have one value; clipped: more than one in 10,000 pixels hold the highest value; out_of_focus: the focus slope is steeper than the upper quartile of the channel's images with cells by more than 1; no_cells: the image shows none, in a channel in which most images do."),
+    Column("status", "image", "", TEXT, "ok; unreadable: the image cannot be read; blank: all pixels have one value; compressed: it shows the blocks of a JPEG, so that spots and neurites cannot be measured; clipped: more than one in 10,000 pixels hold the highest value; out_of_focus: the focus slope is steeper than the upper quartile of the channel's images with cells by more than 1; no_cells: the image shows none, in a channel in which most images do."),
     Column("reason", "image", "", TEXT, "Why the image is not ok, in words."),
     Column("exposed_h", "image", "h", REAL, "When the image was taken, in hours since 1970; null where the scan does not say."),
     Column("background", "image", "grey level", REAL, "Light between the cells: 10th percentile of the means of blocks of 16 × 16 pixels."),

@@ -35,6 +35,7 @@ class ImageStatus(Status):
     OK = "ok"
     UNREADABLE = "unreadable"
     BLANK = "blank"
+    COMPRESSED = "compressed"
     CLIPPED = "clipped"
     OUT_OF_FOCUS = "out_of_focus"
     NO_CELLS = "no_cells"

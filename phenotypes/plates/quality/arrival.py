@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from phenotypes.cells.compression import has_jpeg_blocks
 from phenotypes.cells.image_quality import focus_slope, saturated, unevenness
 from phenotypes.columns.dictionary import conform, empty_table
 from phenotypes.columns.statuses import ImageStatus
@@ -46,7 +47,12 @@ def measure_image(image: Image, pixel_size_um: float | None) -> Row:
             "background": value,
         }
     noise = noise_level(image)
+    lossy = {
+        "status": ImageStatus.COMPRESSED,
+        "reason": "it shows the blocks of a JPEG; export the images without loss (TIFF)",
+    }
     return {
+        **(lossy if has_jpeg_blocks(image) else {}),
         "background": background_level(image),
         "noise": noise,
         "saturated": saturated(image),

@@ -42,6 +42,12 @@ def table(planes, hours=None, size=UM):
     return judge_images(rows)
 
 
+def as_jpeg(plane, quality):
+    eight = np.clip(plane / plane.max() * 255, 0, 255).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", eight, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE).astype(np.float32)
+
+
 def photograph(clean, seed=0):
     return np.round(np.random.default_rng(seed).normal(clean, 5)).astype(np.float32)
 
@@ -61,6 +67,7 @@ def test_honest_images_are_ok(images):
         (lambda p: photograph(np.full(p.shape, 300.0)), "no_cells"),
         (lambda p: photograph(cv2.GaussianBlur(p, (0, 0), 6)), "out_of_focus"),
         (lambda p: np.minimum(p, np.percentile(p, 99)), "clipped"),
+        (lambda p: as_jpeg(p, 80), "compressed"),
         (lambda p: np.where(p == p.max(), np.nan, p), "unreadable"),
     ],
 )
