@@ -207,6 +207,11 @@ def _clock(level: float) -> Pair:
     return FilmPlate(began=began), FilmPlate(began=began, clock_moved=level)
 
 
+def _blurred(level: float) -> Pair:
+    """A film of which one frame is out of focus."""
+    return FilmPlate(), FilmPlate(film=replace(FilmPlate().film, blurred=(round(level),)))
+
+
 DRAWN: dict[str, Callable[[float], Pair]] = {
     "nothing": lambda level: (plate(), plate()),
     "camera offset": _camera("offset"),
@@ -268,6 +273,8 @@ DRAWN: dict[str, Callable[[float], Pair]] = {
         FilmPlate(numbers=(1, 2, 4, 5, 6), hours=(0, 12, 36, 48, 60), dated=False),
     ),
     "frame is a copy": lambda level: (FilmPlate(), FilmPlate(copied=4)),
+    "frame out of focus": _blurred,
+    "first or last frame out of focus": _blurred,
     "frames at unequal hours": lambda level: (
         FilmPlate(),
         FilmPlate(hours=(0, 8, 20, 36, 60, 84)),
