@@ -6,6 +6,7 @@ Light: httpx and the schemas. To review a run: `remote_run`, `local_run`.
 from __future__ import annotations
 
 import base64
+import hashlib
 import tomllib
 from collections.abc import Iterator
 from os import PathLike
@@ -17,15 +18,19 @@ import httpx
 
 from imaging_service.accounts import Caller
 from imaging_service.errors import ServiceError
+from imaging_service.export_orders import ExportState, NewExport
+from imaging_service.files import write_through
 from imaging_service.key_file import key_for, may_carry
 from imaging_service.schemas import (
     NewPlateMap,
+    OfferedRelease,
     Plate,
     PlateMapVersion,
     Priority,
     RegistryChange,
     Run,
     RunEvent,
+    SentSummary,
     Submission,
     WellState,
 )
@@ -130,6 +135,18 @@ class Client:
         if answer.is_error:
             raise _refusal(answer)
         return answer
+
+    def download(self, path: str, target: Path, **more: Any) -> None:
+        """Write an answer to a file, whole; it is never held in memory at once."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._http.stream("GET", path, **more) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _refusal(answer)
+                write_through(target, answer.iter_bytes())
+        except httpx.HTTPError as error:
+            raise ServiceRefused(f"no answer from {self.url} ({error}); ask again") from error
 
     def whoami(self) -> Caller:
         """Who the service takes this client for, with the role in each project."""
@@ -321,15 +338,94 @@ class Client:
 
     def screens_path(self, screen: str = "") -> str:
         """The address of the project's screens, or of one of them."""
+        return self._of_project("screens", screen)
+
+    def _of_project(self, noun: str, identity: str = "") -> str:
         if not self.project:
             projects = [project.id for project in self.whoami().projects]
             if len(projects) != 1:
                 raise ServiceRefused(
-                    "name the project of the screen, as in Client(url, project=…): "
+                    f"name the project of the {noun}, as in Client(url, project=…): "
                     + (", ".join(projects) or "this key can be used in none")
                 )
             self.project = projects[0]
-        return f"/projects/{self.project}/screens" + (f"/{screen}" if screen else "")
+        return f"/projects/{self.project}/{noun}" + (f"/{identity}" if identity else "")
+
+    def order_export(self, wanted: NewExport) -> ExportState:
+        """Order tables of a run or a screen of the project as one zip.
+
+        The same tables in the same form are the same export; one that failed is tried again.
+        """
+        body = wanted.model_dump(mode="json")
+        answer = self.ask("POST", self._of_project("exports"), json=body)
+        return ExportState.model_validate(answer.json())
+
+    def exports(self) -> list[ExportState]:
+        """Exports of the project, the newest first."""
+        answer = self.ask("GET", self._of_project("exports")).json()
+        return [ExportState.model_validate(export) for export in answer]
+
+    def export(self, export: str) -> ExportState:
+        """One export with its progress."""
+        return ExportState.model_validate(
+            self.ask("GET", self._of_project("exports", export)).json()
+        )
+
+    def export_events(self, export: str) -> Iterator[ExportState]:
+        """An export as it is, and then whenever it changes, until it is done or has failed."""
+        for data in self._told(f"{self._of_project('exports', export)}/events", {}):
+            yield ExportState.model_validate_json(data)
+
+    def download_export(self, export: str, target: str | PathLike[str]) -> None:
+        """Write the zip of an export that is done to a file.
+
+        Raises ServiceRefused also where what arrived is not what the service wrote.
+        """
+        state, path = self.export(export), Path(target)
+        self.download(f"{self._of_project('exports', export)}/file", path)
+        _check(path, state.sha256, f"export {export}")
+
+    def releases(self) -> list[OfferedRelease]:
+        """Releases that the service hands over and that the key may know of."""
+        return [OfferedRelease.model_validate(r) for r in self.ask("GET", "/releases").json()]
+
+    def download_release(self, target: str | PathLike[str]) -> OfferedRelease:
+        """Write the release that this client's key opens to a file, a zip.
+
+        Raises ServiceRefused also where what arrived is not what the service has.
+        """
+        offered, path = self.releases(), Path(target)
+        if len(offered) != 1:
+            raise ServiceRefused(
+                f"{len(offered)} releases are known to this key; a bundle needs the key of a"
+                " decided request"
+            )
+        self.download(f"/releases/{offered[0].id}/bundle", path)
+        _check(path, offered[0].sha256, f"release {offered[0].name}")
+        return offered[0]
+
+    def send_summary(self, content: bytes) -> SentSummary:
+        """Send a site's packed summary to the project; see `imaging_service.federation.parcel`."""
+        answer = self.ask(
+            "POST",
+            self._of_project("summaries"),
+            content=content,
+            headers={"Content-Type": "application/zip"},
+        )
+        return SentSummary.model_validate(answer.json())
+
+    def summaries(self) -> list[SentSummary]:
+        """Summaries that sites sent to the project."""
+        answer = self.ask("GET", self._of_project("summaries")).json()
+        return [SentSummary.model_validate(sent) for sent in answer]
+
+    def summary_bytes(self, site: str) -> bytes:
+        """A site's packed summary, for who runs the hub."""
+        return self.ask("GET", self._of_project("summaries", site)).content
+
+    def delete_export(self, export: str) -> None:
+        """Remove an export that has ended; run and screen stay."""
+        self.ask("DELETE", self._of_project("exports", export))
 
     def registry(self, kind: RegistryKind) -> str:
         """The laboratory's lines, batches or compounds as TSV; codes for administrators only."""
@@ -348,6 +444,15 @@ class Client:
     def table_bytes(self, run_id: str, kind: str, fmt: str) -> bytes:
         """A table ("wells", "responses", "hazards" or "checks") as "csv" or "parquet" bytes."""
         return self.ask("GET", f"/runs/{run_id}/{kind}", params={"format": fmt}).content
+
+
+def _check(path: Path, sha256: str | None, what: str) -> None:
+    """Raise ServiceRefused, and remove the file, where it is not what the service has."""
+    with path.open("rb") as stream:
+        arrived = hashlib.file_digest(stream, "sha256").hexdigest()
+    if arrived != sha256:
+        path.unlink()
+        raise ServiceRefused(f"{what} arrived damaged; download it again")
 
 
 def _refusal(answer: httpx.Response) -> ServiceRefused:

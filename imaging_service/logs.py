@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 # A key that a user pasted into an address, or that a library quotes; its id may be read.
-_KEY = re.compile(r"\b(mns_[0-9a-f]{12}_)[A-Za-z0-9_-]+")
+_KEY = re.compile(r"\b(mns_[0-9a-f]{12}_|mnr_[0-9a-f]{10}_)[A-Za-z0-9_-]+")
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 RUN: ContextVar[str] = ContextVar("run", default="")

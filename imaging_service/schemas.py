@@ -362,6 +362,36 @@ class Revert(Sent):
     reason: str = ""
 
 
+class SentSummary(BaseModel):
+    """A site's summary that was sent to a project, for the hub to take."""
+
+    site: str = Field(examples=["north"])
+    lab: str = Field(description="The sender's laboratory.")
+    sender: str
+    sent_at: datetime
+    size: int = Field(description="Bytes of the zip.")
+    sha256: str = Field(description="Of the zip.")
+
+
+class OfferedRelease(BaseModel):
+    """A controlled release that the service hands over."""
+
+    id: str = Field(examples=["b1c9d2a41b7c3d04"])
+    name: str
+    manifest_sha256: str = Field(description="Of the bundle's manifest: which bundle it is.")
+    size: int = Field(description="Bytes of the zip.")
+    sha256: str = Field(description="Of the zip.")
+    offered_at: datetime
+
+
+class FolderFile(BaseModel):
+    """A file of a run's or a screen's folder."""
+
+    path: str = Field(description="In the folder, with `/`.", examples=["review/queue.csv"])
+    size: int = Field(description="Bytes.")
+    version: str = Field(description="Another text once the file was written again.")
+
+
 class Retry(Sent):
     """Which failed wells of a run are to be analysed again."""
 

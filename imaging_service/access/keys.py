@@ -23,6 +23,8 @@ from imaging_service.errors import AccessRefused, NotFound
 DAYS = 365
 # A rotated key works on for a day, so that what uses it can be told the new one without a gap.
 OVERLAP = timedelta(days=1)
+# How the key of a decided request for a release begins, which is of no member.
+RELEASE_KEY = "mnr_"
 _KEY = re.compile(r"mns_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 # The hour of the last use is told; a write for every request would not be.
 _USED_EVERY = timedelta(hours=1)

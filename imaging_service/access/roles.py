@@ -58,6 +58,8 @@ class Caller:
         Role in the caller's laboratory; None for a key that is bound to one project.
     everywhere
         Whether the caller administers all laboratories.
+    release
+        The only release that the key opens: that of a decided request; the caller is no member.
     local
         Whether this is the one user of a service without keys.
     by_browser
@@ -71,6 +73,7 @@ class Caller:
     roles: Mapping[str, Role] = field(default_factory=dict)
     lab_role: Role | None = None
     everywhere: bool = False
+    release: str = ""
     local: bool = False
     by_browser: bool = False
 

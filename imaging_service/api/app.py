@@ -21,6 +21,7 @@ from imaging_service.api.routes import (
     arrival,
     engines,
     events,
+    files,
     health,
     measured,
     pixels,
@@ -31,6 +32,7 @@ from imaging_service.api.routes import (
     screens,
     uploads,
 )
+from imaging_service.api.routes.exchange import exports, releases, summaries
 from imaging_service.api.routes.reviewing import fields as review
 from imaging_service.api.routes.reviewing import queue as review_queue
 from imaging_service.settings import Settings
@@ -51,6 +53,10 @@ ROUTERS = (
     arrival.router,
     engines.router,
     events.router,
+    files.router,
+    exports.router,
+    releases.router,
+    summaries.router,
     measured.router,
     plates.router,
     protocols.router,

@@ -77,10 +77,13 @@ def _folders(settings: Settings, session: Session) -> Iterator[Path]:
     """What the rows speak of, reviews last."""
     root = settings.data_dir.resolve()
     yield root / "store.id"
+    yield root / "releases"
     for project in session.exec(select(ProjectRow.id)).all():
         yield settings.project_root(project) / "uploads"
         yield settings.project_root(project) / "scans"
         yield settings.project_root(project) / "screens"
+        yield settings.project_root(project) / "exports"
+        yield settings.project_root(project) / "summaries"
     for plate in session.exec(select(PlateRow)).all():
         stored = stored_plate(settings, plate.project_id, plate.id)
         yield from (stored, measured_folder(stored))

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
+from imaging_service.cli.folders import ServiceUrl, read_runs
+
 
 def calibrate(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Runs (--out of analyze) with corrected fields.", show_default=False),
+        typer.Argument(
+            help="Runs (--out of analyze) with corrected fields; with --url ids of runs.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Protocol (TOML) that is written.", show_default=False)],
     lines: Annotated[
@@ -24,6 +29,7 @@ def calibrate(
         str, typer.Option(help="Such as motornet:MODEL; the runs' own if not given.")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    url: ServiceUrl = None,
 ) -> None:
     """Fit the few numbers of an assay to corrected fields, and print how good they are.
 
@@ -35,18 +41,20 @@ def calibrate(
     from imaging_service.jobs.review.export import read_registry
     from imaging_service.models.calibration import calibrate_assay
     from imaging_service.models.protocol_file import protocol_toml
+    from imaging_service.review.fetched import FIELDS
     from imaging_service.review.local import LocalRun
     from segmentation.scoring.figures import figure_value, figure_words
 
     if out.exists():
         raise ModelRefused(f"{out} exists already; give another --out, so that no protocol is lost")
-    fitted = calibrate_assay(
-        [LocalRun(run) for run in runs],
-        None if lines is None else read_registry(lines),
-        registry="" if lines is None else lines.name,
-        engine=engine,
-        device=device,
-    )
+    with read_runs(url, runs, FIELDS, fields=True) as folders:
+        fitted = calibrate_assay(
+            [LocalRun(folder) for folder in folders],
+            None if lines is None else read_registry(lines),
+            registry="" if lines is None else lines.name,
+            engine=engine,
+            device=device,
+        )
     for note in fitted.notes:
         typer.secho(f"note: {note}", err=True)
     known = fitted.protocol.accuracy

@@ -21,7 +21,9 @@ from imaging_service.cli.backup import backup, restore
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.exchange import federation as federation_commands
 from imaging_service.cli.exchange import release as release_commands
+from imaging_service.cli.exchange import release_offers as offer_commands
 from imaging_service.cli.exchange import release_requests as request_commands
+from imaging_service.cli.folders import ServiceUrl, fetch, read_runs, written_to
 from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
 from imaging_service.cli.screens import screen as screen_commands
@@ -52,6 +54,7 @@ app.command("inspect")(inspect)
 app.command("upload")(upload)
 app.command("backup")(backup)
 app.command("restore")(restore)
+app.command("fetch")(fetch)
 app.command("calibrate")(calibrate)
 for command in (model_commands.train, model_commands.show, model_commands.promote):
     segmentation_commands.models.command(command.__name__)(command)
@@ -68,10 +71,14 @@ screen_commands.screen.command("order")(order)
 screen_commands.screen.command("power")(power)
 screen_commands.screen.command("keys")(federation_commands.keys)
 screen_commands.screen.command("summary")(federation_commands.summary)
+screen_commands.screen.command("send-summary")(federation_commands.send_summary)
 screen_commands.screen.command("add-summary")(federation_commands.add_summary)
 app.add_typer(screen_commands.screen, name="screen")
 app.add_typer(registry_commands.registry, name="registry")
 app.add_typer(review_commands.review, name="review")
+for named in (offer_commands.offer, offer_commands.offers, offer_commands.download):
+    release_commands.release.command(named.__name__)(named)
+release_commands.release.command("end-offer")(offer_commands.end_offer)
 release_commands.release.add_typer(request_commands.request, name="request")
 app.add_typer(release_commands.release, name="release")
 
@@ -184,7 +191,10 @@ def analyze(
 @app.command()
 def growth(
     run: Annotated[
-        Path, typer.Argument(help="Folder of a run (--out of analyze).", show_default=False)
+        Path,
+        typer.Argument(
+            help="Folder of a run (--out of analyze); with --url a run's id.", show_default=False
+        ),
     ],
     dosing: Annotated[
         Path,
@@ -194,14 +204,21 @@ def growth(
             show_default=False,
         ),
     ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the table; RUN if not given.")
+    ] = None,
+    url: ServiceUrl = None,
 ) -> None:
-    """Write RUN/growth.csv: growth-rate inhibition per well, for cells that divide."""
+    """Write growth.csv: growth-rate inhibition per well, for cells that divide."""
     from imaging_service.jobs.films.growth import write_growth
+    from imaging_service.review.fetched import WELLS
 
-    table = write_growth(run, dosing)
+    target = written_to(url, run, out)
+    with read_runs(url, [run, dosing], WELLS) as (end, start):
+        table = write_growth(end, start, target)
     for status, count in table["status"].value_counts(sort=True).iter_rows():
         typer.echo(f"{count:5} wells  {status}")
-    typer.echo(f"Table  {run / 'growth.csv'}")
+    typer.echo(f"Table  {target / 'growth.csv'}")
 
 
 @app.command()

@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
+from imaging_service.cli.folders import no_service
+
 Model = Annotated[
     Path, typer.Argument(help="Folder of a model (--out of models train).", show_default=False)
 ]
+Exported = no_service(
+    "training reads exports, which are kept as evidence of what was learnt from: imaging-service"
+    " review export RUN --out FIELDS --url URL, then --fields FIELDS"
+)
+Scanned = no_service(
+    "a held-out plate is analysed again from its scan, which is on the service's machine: submit"
+    " the plate there with the new model, or run this command there"
+)
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -37,6 +47,7 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Steps at most; it stops earlier.")] = 600,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of the training.")] = 0,
     device: Device = "auto",
+    url: Annotated[str | None, Exported] = None,
 ) -> None:
     """Train the network further on traced fields, among frozen samples.
 
@@ -91,6 +102,7 @@ def promote(
         ),
     ] = None,
     device: Device = "auto",
+    url: Annotated[str | None, Scanned] = None,
 ) -> None:
     """Let a model be used as motornet:MODEL, unless a measurement speaks against it.
 

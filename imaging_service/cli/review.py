@@ -7,35 +7,62 @@ from typing import Annotated
 
 import typer
 
+from imaging_service.cli.folders import ServiceUrl, opened, read_runs
+
 review = typer.Typer(
     no_args_is_help=True,
     help="What reviewers corrected, accepted and rejected, and the tables that follow.",
 )
 Run = Annotated[
-    Path, typer.Argument(help="Folder of a run (--out of analyze).", show_default=False)
+    Path,
+    typer.Argument(
+        help="Folder of a run (--out of analyze); with --url a run's id.", show_default=False
+    ),
 ]
 
 
 @review.command("queue")
-def queue(run: Run, most: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20) -> None:
-    """Rank fields by how much they need a look; the napari plug-in follows the order (key Q)."""
-    from imaging_service.jobs.review.results import rank
+def queue(
+    run: Run,
+    most: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20,
+    url: ServiceUrl = None,
+) -> None:
+    """Rank fields by how much they need a look; the napari plug-in follows the order (key Q).
 
-    ranked = rank(run)
-    for r in ranked.head(most).iter_rows(named=True):
-        typer.echo(f"{r['score']:5.2f}  {r['well']} field {r['field']}  {r['why']}".rstrip())
-    typer.echo(
-        f"{len(ranked)} fields, {(ranked['score'] > 0).sum()} with a reason; written to"
-        f" {run / 'review' / 'queue.csv'}"
-    )
+    A service has ranked its runs already.
+    """
+    if url is None:
+        from imaging_service.jobs.review.results import rank
+
+        columns = ("score", "well", "field", "why")
+        ranked = rank(run).select(columns).rows()
+        where = f"; written to {run / 'review' / 'queue.csv'}"
+    else:
+        with opened(url) as client:
+            entries = client.ask("GET", f"/runs/{run}/queue").json()
+        ranked = [(e["score"], e["well"], e["field"], e["why"]) for e in entries]
+        where = ""
+    for score, well, field, why in ranked[:most]:
+        typer.echo(f"{score:5.2f}  {well} field {field}  {why}".rstrip())
+    with_reason = sum(score > 0 for score, *_ in ranked)
+    typer.echo(f"{len(ranked)} fields, {with_reason} with a reason{where}")
 
 
 @review.command("apply")
-def apply(run: Run) -> None:
+def apply(run: Run, url: ServiceUrl = None) -> None:
     """Measure corrected fields again and fit the curves that they change.
 
-    The tables go to RUN/corrected; those of the run itself stay.
+    The tables go to RUN/corrected; those of the run itself stay. A service's tables follow by
+    themselves; with --url it is asked for them once more, and waited for.
     """
+    if url is not None:
+        from imaging_service.review.remote import RemoteRun
+
+        remote = RemoteRun.connect(url, str(run))
+        remote.apply()
+        typer.echo(f"revision {remote.state().applied}")
+        remote.close()
+        return
     from imaging_service.jobs.review.corrections import apply_review
 
     done = apply_review(run)
@@ -58,8 +85,16 @@ def history(
     reading: Annotated[
         str, typer.Option(help="An independent reading instead of the run's own record.")
     ] = "",
+    url: ServiceUrl = None,
 ) -> None:
     """Every version of labels and every verdict, by field and then in order."""
+    from imaging_service.review.fetched import REVIEW
+
+    with read_runs(url, [run], REVIEW) as (folder,):
+        _history(folder, reading)
+
+
+def _history(run: Path, reading: str) -> None:
     from imaging_service.review.local import LocalRun
     from imaging_service.review.log import ReviewLog
 
@@ -90,8 +125,8 @@ def agree(
         Path | None,
         typer.Argument(
             help=(
-                "A copy of the same run that another reviewer reviewed; the engine's labels if not"
-                " given."
+                "Folder of a copy of the same run that another reviewer reviewed; the engine's"
+                " labels if not given."
             )
         ),
     ] = None,
@@ -103,6 +138,7 @@ def agree(
         str, typer.Option(help="nuclei, somas, neurites, puncta or granules.")
     ] = "nuclei",
     out: Annotated[Path | None, typer.Option("--out", help="Write all fields as JSON.")] = None,
+    url: ServiceUrl = None,
 ) -> None:
     """Measure how well two reviewers, or the engine and one reviewer, agree.
 
@@ -111,6 +147,7 @@ def agree(
     """
     from imaging_service.files import write_bytes
     from imaging_service.jobs.review.agreement import agreement, as_json
+    from imaging_service.review.fetched import FIELDS
     from imaging_service.review.local import LocalRun
 
     names = [name.strip() for name in readings.split(",") if name.strip()]
@@ -118,9 +155,12 @@ def agree(
         raise typer.BadParameter(
             "give either two readings, as in --readings ann,bob, or a copy of the run, not both"
         )
-    one = LocalRun(run, names[0] if names else "")
-    second = LocalRun(run, names[1]) if names else LocalRun(other) if other is not None else None
-    measured = agreement(one, second, compartment)
+    with read_runs(url, [run], FIELDS, fields=True) as (folder,):
+        one = LocalRun(folder, names[0] if names else "")
+        second = (
+            LocalRun(folder, names[1]) if names else LocalRun(other) if other is not None else None
+        )
+        measured = agreement(one, second, compartment)
     against = "engine against reviewer" if second is None else "two reviewers"
     what = "F1 of skeletons within 3 pixels" if compartment == "neurites" else "F1 at IoU 0.5"
     figures = {
@@ -156,15 +196,18 @@ def export(
             dir_okay=False,
         ),
     ] = None,
+    url: ServiceUrl = None,
 ) -> None:
     """Write corrected and accepted fields: pixels, all labels, who drew what, and consent.
 
     `calibrate`, `models train` and `bench segmentation --nuclei` read them.
     """
     from imaging_service.jobs.review.export import export_training, read_registry
+    from imaging_service.review.fetched import FIELDS
 
     known = None if lines is None else read_registry(lines)
-    done = export_training(run, out, known, "" if lines is None else lines.name)
+    with read_runs(url, [run], FIELDS, fields=True) as (folder,):
+        done = export_training(folder, out, known, "" if lines is None else lines.name)
     typer.echo(f"{done.fields} fields in {out}, {done.nuclei} of them with nuclei to train on")
     if done.unknown:
         why = "; give the registry with --lines" if lines is None else ""

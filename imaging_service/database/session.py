@@ -12,7 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, SQLModel, col, select
 
-from imaging_service.database.tables import PlateRow, RunRow, ScreenRow, TableRow, WellRow
+from imaging_service.database.tables import (
+    ExportRow,
+    PlateRow,
+    RunRow,
+    ScreenRow,
+    TableRow,
+    WellRow,
+)
 from imaging_service.errors import NotFound
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -38,7 +45,7 @@ def database_engine(url: str) -> sa.Engine:
 
 
 class ProjectSession(Session):
-    """A session for which plates, runs and screens of other projects do not exist.
+    """A session for which plates, runs, screens and exports of other projects do not exist.
 
     Queries written without a thought of laboratories are safe in it: the condition is added to
     every statement on these tables, counts and changes included.
@@ -46,7 +53,7 @@ class ProjectSession(Session):
     Parameters
     ----------
     projects
-        Ids of the projects whose plates, runs and screens are seen.
+        Ids of the projects whose plates, runs, screens and exports are seen.
     """
 
     def __init__(self, engine: sa.Engine, projects: Iterable[str]) -> None:
@@ -61,7 +68,7 @@ def _only_of_projects(state: ORMExecuteState) -> None:
         state.statement = state.statement.options(
             *(
                 with_loader_criteria(table, col(table.project_id).in_(session.projects))
-                for table in (PlateRow, RunRow, ScreenRow)
+                for table in (PlateRow, RunRow, ScreenRow, ExportRow)
             )
         )
 
@@ -110,6 +117,14 @@ def find_screen(session: Session, project: str, screen: str) -> ScreenRow:
     row = session.get(ScreenRow, screen)
     if row is None or row.project_id != project:
         raise NotFound(f"there is no screen {screen}")
+    return row
+
+
+def find_export(session: Session, project: str, export: str) -> ExportRow:
+    """An export of a project by its id. Raises NotFound."""
+    row = session.get(ExportRow, export)
+    if row is None or row.project_id != project:
+        raise NotFound(f"there is no export {export}")
     return row
 
 

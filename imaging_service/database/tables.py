@@ -117,6 +117,57 @@ class ScreenRow(SQLModel, table=True):
     submitted_at: datetime = Field(default_factory=now, sa_type=Moment)
 
 
+class ExportRow(SQLModel, table=True):
+    """An export; `id` is the digest of what it is made of.
+
+    `state` is that of a screen. `run_id` or `screen_id` is what it is of, `source_attempt` how
+    often that was begun, `revision` the one of the run's review that its tables include. `written`
+    counts its tables, whose names are in `tables`; `size` (bytes) and `sha256` are of the file.
+    """
+
+    __tablename__ = "export"
+
+    id: str = Field(primary_key=True)
+    project_id: str = Field(default=LOCAL_PROJECT, foreign_key="project.id", index=True)
+    # No foreign keys: an export outlives the run and the screen that it is of.
+    run_id: str = ""
+    screen_id: str = ""
+    source_attempt: int
+    revision: int
+    tables: str
+    format: str
+    state: str = Field(default="queued", index=True)
+    reason: str = ""
+    attempt: int = 1
+    n_tables: int
+    written: int = 0
+    size: int | None = Field(default=None, sa_type=sa.BigInteger)
+    sha256: str | None = None
+    author: str = ""
+    submitted_at: datetime = Field(default_factory=now, sa_type=Moment)
+
+
+class ReleaseRow(SQLModel, table=True):
+    """A controlled release that the service hands over to keys of decided requests.
+
+    `id` begins the digest of the bundle's manifest. `folder` is the release's own folder, which
+    holds the requests and their keys' digests; `size` (bytes) and `sha256` are of the zip.
+    """
+
+    __tablename__ = "release"
+
+    id: str = Field(primary_key=True)
+    lab_id: str = Field(foreign_key="lab.id", index=True)
+    name: str
+    folder: str
+    manifest_sha256: str
+    size: int = Field(sa_type=sa.BigInteger)
+    sha256: str
+    offered_by: str
+    offered_at: datetime = Field(default_factory=now, sa_type=Moment)
+    ended_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
 class WellRow(SQLModel, table=True):
     """How one well ended; the row is the commit point of the well's files."""
 

@@ -219,6 +219,10 @@ class RunFolder:
         """What a well needs."""
         return self.root / "work" / "tasks" / f"{well}.json"
 
+    def drawn(self, well: str) -> Path:
+        """Labels of a well that were drawn before it is measured, where a GPU did so."""
+        return self.root / "work" / "drawn" / well
+
     def outcome(self, well: str) -> Path:
         """How a well ended; its presence commits the well when there is no database."""
         return self.root / "work" / "outcomes" / f"{well}.json"

@@ -86,14 +86,19 @@ def note(folder: RunFolder, task: WellTask, calibration: Calibration) -> None:
         write_bytes(pointer, os.path.relpath(folder.root.resolve(), pointer.parent).encode())
 
 
+def is_there(folder: RunFolder, task: WellTask, calibration: Calibration) -> bool:
+    """Whether an earlier run has noted the well, so that `take` is worth a try."""
+    return shares_plate(folder, task.plate) and _pointer(task, calibration).is_file()
+
+
 def take(folder: RunFolder, task: WellTask, calibration: Calibration) -> WellOutcome | None:
     """The well's outcome, with its labels and tables in place; None where it must be measured.
 
     Raises OSError where the disk fails; a run that was deleted meanwhile has nothing to take.
     """
-    pointer = _pointer(task, calibration)
-    if not shares_plate(folder, task.plate) or not pointer.is_file():
+    if not is_there(folder, task, calibration):
         return None
+    pointer = _pointer(task, calibration)
     source = RunFolder(Path(os.path.normpath(pointer.parent / pointer.read_text())))
     if source.root == folder.root.resolve():
         return None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from imaging_service.errors import Cancelled, ImageError, MachineError, ServiceError
-from imaging_service.files import staged
+from imaging_service.files import remove, staged
 from imaging_service.ingest.losses import loss_of
 from imaging_service.jobs import reuse
+from imaging_service.jobs.drawn import Drawn, keep
 from imaging_service.jobs.films.film import follow_well, frame_hours
 from imaging_service.jobs.parallel.engine import load_engine
 from imaging_service.jobs.pixels.ownership import ownership, refuse_other_stage
@@ -39,9 +42,12 @@ from imaging_service.store.labels import LabelWriter
 from imaging_service.store.tables import write_table
 from phenotypes.cells.measure import measure, with_well
 from plate_maps import Well
-from segmentation import Field, Segmentation, Segmenter, segment_all
+from segmentation import Field, Segmentation, segment_all
 from segmentation.filters.exposure import blank_channel, unexposed
 from segmentation.scoring.second_opinion import nuclei_agreement
+
+T = TypeVar("T")
+Segment = Callable[[Iterable[Field]], Iterator[Segmentation]]
 
 
 def begin(plate: Path) -> None:
@@ -120,13 +126,61 @@ def process_well(root: Path, name: str) -> WellOutcome:
     folder = RunFolder(root)
     task = load(WellTask, folder.task(name))
     calibration = load(Calibration, folder.calibration)
-    engine = load_engine(
-        task.protocol, task.engine, task.device, task.described_engine
-    ).with_thresholds(calibration.thresholds)
+    drawn = folder.drawn(name)
+    # Labels that a GPU has drawn need no engine, and no seconds to load a network.
+    segment = Drawn(drawn).segment_all if drawn.is_dir() else _segment(task, calibration)
+
+    def done() -> WellOutcome:
+        taken = reuse.take(folder, task, calibration)
+        return _process(folder, task, calibration, segment) if taken is None else taken
+
+    outcome = _unless_bad(folder, name, done)
+    if outcome.status == "failed":
+        # Another attempt draws anew: the labels may be what is damaged.
+        remove(drawn)
+        return outcome
+    save(outcome, folder.outcome(name))
+    reuse.note(folder, task, calibration)
+    remove(drawn)
+    return outcome
+
+
+def draw_well(root: Path, name: str) -> WellOutcome | None:
+    """Convert and segment one well, and keep the labels for `process_well`.
+
+    What only a machine with a GPU does, so that another one measures. None where the well is to be
+    measured; its outcome where an earlier run has it or its data are bad. Raises what
+    `process_well` does.
+    """
+    folder = RunFolder(root)
+    if folder.drawn(name).is_dir():
+        return None
+    task = load(WellTask, folder.task(name))
+    calibration = load(Calibration, folder.calibration)
+    if reuse.is_there(folder, task, calibration):
+        return process_well(root, name)
+    segment = _segment(task, calibration)
+
+    def draw() -> None:
+        fields = _Fields(folder, task, calibration)
+        with staged(folder.drawn(name)) as scratch:
+            for segmentation in segment(fields.read()):
+                number, frame, _, _ = fields.waiting.popleft()
+                keep(scratch, number, frame, segmentation)
+
+    return _unless_bad(folder, name, draw)
+
+
+def _segment(task: WellTask, calibration: Calibration) -> Segment:
+    """The run's engine with the plate's thresholds."""
+    engine = load_engine(task.protocol, task.engine, task.device, task.described_engine)
+    return partial(segment_all, engine.with_thresholds(calibration.thresholds))
+
+
+def _unless_bad(folder: RunFolder, name: str, work: Callable[[], T]) -> T | WellOutcome:
+    """What the work gives; the outcome of the well where its data are bad."""
     try:
-        outcome = reuse.take(folder, task, calibration)
-        if outcome is None:
-            outcome = _process(folder, task, calibration, engine)
+        return work()
     except (OSError, MemoryError, MachineError, Cancelled):
         raise
     except ServiceError as error:
@@ -134,9 +188,6 @@ def process_well(root: Path, name: str) -> WellOutcome:
     except Exception as error:  # noqa: BLE001 - machine errors were raised above
         # A fault in one well's data must not stop the plate; the type says where to look.
         return fail_well(folder, name, f"well {name}: {type(error).__name__}: {error}")
-    save(outcome, folder.outcome(name))
-    reuse.note(folder, task, calibration)
-    return outcome
 
 
 def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
@@ -146,41 +197,53 @@ def fail_well(folder: RunFolder, name: str, reason: str) -> WellOutcome:
     return outcome
 
 
-def _process(
-    folder: RunFolder, task: WellTask, calibration: Calibration, engine: Segmenter
-) -> WellOutcome:
-    illumination, protocol = calibration.illumination, task.protocol
-    settings = protocol.measurement
-    well = Well.parse(task.well)
+class _Fields:
+    """The fields of a well, which is converted first: as the camera saw them, and corrected.
 
-    def unless_cancelled() -> None:
-        if folder.cancelled.is_file():
-            raise Cancelled(f"well {task.well}: the run was cancelled")
+    `waiting` holds those that were read and not taken yet; `blank` those never exposed.
+    """
 
-    count = convert_well(task, unless_cancelled)
-    owner = ownership(task)
-    refuse_other_stage(task, owner)
-    frames = len(task.times)
-    cells, fields = [], []
-    warnings: list[str] = []
-    blank: set[tuple[int, int]] = set()
-    waiting: deque[tuple[int, int, Field, Field]] = deque()
+    def __init__(self, folder: RunFolder, task: WellTask, calibration: Calibration) -> None:
+        self._folder, self._task, self._calibration = folder, task, calibration
+        self.count = convert_well(task, self._unless_cancelled)
+        self.owner = ownership(task)
+        refuse_other_stage(task, self.owner)
+        self.blank: set[tuple[int, int]] = set()
+        self.waiting: deque[tuple[int, int, Field, Field]] = deque()
 
-    def read() -> Iterator[Field]:
-        for number in range(1, count + 1):
-            for frame in range(1, frames + 1):
-                unless_cancelled()
-                pixels, _, _ = plates.read_field(task.plate, well, number, frame)
+    def _unless_cancelled(self) -> None:
+        if self._folder.cancelled.is_file():
+            raise Cancelled(f"well {self._task.well}: the run was cancelled")
+
+    def read(self) -> Iterator[Field]:
+        """The corrected fields, time point by time point."""
+        task, protocol = self._task, self._task.protocol
+        for number in range(1, self.count + 1):
+            for frame in range(1, len(task.times) + 1):
+                self._unless_cancelled()
+                pixels, _, _ = plates.read_field(task.plate, Well.parse(task.well), number, frame)
                 raw = camera_field(pixels, task.roles, task.pixel_size_um, protocol)
                 try:
-                    _refuse_blank(raw, task, number, calibration)
+                    _refuse_blank(raw, task, number, self._calibration)
                 except ImageError:
                     if protocol.survival is None:
                         raise
                     # One frame that was never exposed must not fail the whole time-lapse.
-                    blank.add((number, frame))
-                waiting.append((number, frame, raw, illumination.correct(raw)))
-                yield waiting[-1][3]
+                    self.blank.add((number, frame))
+                corrected = self._calibration.illumination.correct(raw)
+                self.waiting.append((number, frame, raw, corrected))
+                yield corrected
+
+
+def _process(
+    folder: RunFolder, task: WellTask, calibration: Calibration, segment: Segment
+) -> WellOutcome:
+    protocol, well = task.protocol, Well.parse(task.well)
+    settings = protocol.measurement
+    read = _Fields(folder, task, calibration)
+    owner, frames = read.owner, len(task.times)
+    cells, fields = [], []
+    warnings: list[str] = []
 
     with staged(folder.labels / plates.well_path(well)) as scratch:
         writer = LabelWriter(
@@ -191,11 +254,14 @@ def _process(
             frame_hours(task),
         )
         # The engine reads ahead, so that the next field is there when the device is free.
-        for segmentation in segment_all(engine, read()):
-            number, frame, raw, corrected = waiting.popleft()
+        for segmentation in segment(read.read()):
+            number, frame, raw, corrected = read.waiting.popleft()
             owned = owner.of(number, corrected.shape)
             measured = with_well(
-                measure(corrected, segmentation, settings, raw, owned), task.well, number, frame
+                measure(corrected, segmentation, settings, raw, owned),
+                task.well,
+                number,
+                frame,
             )
             cells.append(measured.cells)
             # The review queue ranks fields by their last time point.
@@ -213,7 +279,7 @@ def _process(
     field_table = field_table.with_columns(pl.Series("exposed_h", exposed, pl.Float64))
     field_table = _with_planes(task, field_table)
     if protocol.survival is not None:
-        cell_table, field_table = follow_well(task, cell_table, field_table, blank)
+        cell_table, field_table = follow_well(task, cell_table, field_table, read.blank)
     cell_table = owner.kept(cell_table, field_table)
     write_table(cell_table, folder.cells(task.well), csv=False)
     write_table(field_table, folder.fields(task.well), csv=False)
@@ -221,7 +287,7 @@ def _process(
         task.well,
         "done",
         loss_of(task.plan, well),
-        count,
+        read.count,
         len(cell_table),
         tuple(dict.fromkeys(warnings)),
     )

@@ -225,7 +225,8 @@ def _record(run: LocalRun) -> RunRecord:
             f"{run.root / 'work'} was deleted: without the run's record and calibration its fields"
             " cannot be segmented as they were; analyse the plate again"
         )
-    return load(RunRecord, folder.record)
+    # As `LocalRun` has it: the folder may have been moved, or fetched, since.
+    return replace(load(RunRecord, folder.record), plate=run.plate)
 
 
 def _loaded(protocol: AssayProtocol, name: str, device: str) -> Segmenter:

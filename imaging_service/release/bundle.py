@@ -19,7 +19,7 @@ import polars as pl
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import staged, write_bytes
-from imaging_service.release.contents.dictionaries import columns_dictionary, models_dictionary
+from imaging_service.release.contents.dictionaries import models_dictionary
 from imaging_service.release.contents.manifest import write_manifest
 from imaging_service.release.contents.plates import ReleasedPlate, write_plate
 from imaging_service.release.contents.tables import ReleasedTables, withheld, write_tables
@@ -35,6 +35,7 @@ from imaging_service.release.gate.ledger import Entry, RowCode, append
 from imaging_service.release.gate.people import LADDER, K
 from imaging_service.release.material import Material, examine
 from imaging_service.release.scan.search import Hit, SecretSearch, search_bundle
+from imaging_service.store.tables import columns_dictionary
 from imaging_service.web.charts import page_script
 
 _REMOVED = (

@@ -13,8 +13,10 @@ from imaging_service.store.tables import read_table, write_table
 from phenotypes.screens.across.potencies import potency_table
 
 
-def potencies(screen: str | PathLike[str], reference: str = "") -> pl.DataFrame:
-    """Compare the potency of each compound between lines, and write the table.
+def potencies(
+    screen: str | PathLike[str], reference: str = "", out: str | PathLike[str] | None = None
+) -> pl.DataFrame:
+    """Compare the potency of each compound between lines, and write the table to `out`, or there.
 
     `reference` is a line that all others are compared with; without one, each disease line is
     compared with its isogenic control. Raises ScreenError where the screen was not fitted, has no
@@ -42,5 +44,5 @@ def potencies(screen: str | PathLike[str], reference: str = "") -> pl.DataFrame:
                 " line to compare with: --reference LINE"
             )
     table = potency_table(responses, read_table(screen / "batches.parquet", ScreenError), pairs)
-    write_table(table, screen / "potencies")
+    write_table(table, (screen if out is None else Path(out)) / "potencies")
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 
 from imaging_service.errors import ServiceError, StoreError, damaged
 from imaging_service.files import write_bytes
+from phenotypes.columns.dictionary import COLUMNS
 
 # A cell that starts with one of these is run as a formula by spreadsheets (CWE-1236).
 _FORMULA = r"^[=+\-@\t\r]"
@@ -54,6 +56,16 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
         for name in text
     )
     return safe.write_csv(include_bom=True).encode()
+
+
+def columns_dictionary() -> str:
+    """All columns of all tables: table, name, unit, type, meaning, how a phenotype is compared."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter="\t", lineterminator="\n")
+    writer.writerow(["table", "column", "unit", "type", "meaning", "compared_as"])
+    for c in COLUMNS:
+        writer.writerow([c.level, c.name, c.unit, str(c.dtype), c.meaning, c.scale or ""])
+    return out.getvalue()
 
 
 def neutral_cell(text: str) -> str:

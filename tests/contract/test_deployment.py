@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import copy
 import re
+import runpy
 
+import dask
 import pytest
 import yaml
 
@@ -82,3 +85,32 @@ def test_the_page_names_every_file_and_setting_of_the_sign_in(repository, deploy
             assert name in page, name
     assert "deploy/compose.yaml" in page
     assert "deploy/systemd" in page
+
+
+def test_a_cluster_over_ssh_speaks_tls_only_and_has_its_head_first(deploy, monkeypatch, tmp_path):
+    script = runpy.run_path(str(deploy / "ssh_cluster.py"))
+    given = {}
+
+    def over_ssh(hosts, **more):
+        given.update(
+            more, hosts=hosts, configured=copy.deepcopy(dask.config.get("distributed.comm"))
+        )
+        return "started"
+
+    monkeypatch.setitem(script["cluster_of"].__globals__, "SSHCluster", over_ssh)
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).touch()
+    files = [str(tmp_path / name) for name in ("ca", "cert", "key")]
+    assert script["cluster_of"](["head", "one", "two"], 8, *files, username="lab") == "started"
+    assert given["configured"]["require-encryption"] is True
+    tls = given["configured"]["tls"]
+    assert tls["ca-file"] == files[0]
+    for role in ("scheduler", "worker", "client"):
+        assert (tls[role]["cert"], tls[role]["key"]) == tuple(files[1:])
+    assert given["hosts"] == ["head", "one", "two"]
+    assert given["connect_options"] == {"username": "lab"}
+    assert given["security"].require_encryption is True
+    for part in ("scheduler_options", "worker_options"):
+        assert given[part]["protocol"] == "tls"
+    assert given["scheduler_options"]["host"] == "head"
+    assert given["worker_options"]["n_workers"] == 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -29,12 +30,14 @@ def started(command, folder, environment):
         end(process)
 
 
-def test_wells_are_analysed_where_a_scheduler_has_processes_and_outlast_them(small, small_run):
+@pytest.fixture
+def shared(small):
+    """(environment, the scheduler's command, that of a process for wells, the scheduler's address);
+    the service's worker speaks TLS with it."""
     chain, key = certificate(small.folder)
     address = f"tls://127.0.0.1:{free_port()}"
     files = ["--tls-ca-file", str(chain), "--tls-cert", str(chain), "--tls-key", str(key)]
     tls = "DASK_DISTRIBUTED__COMM__TLS__"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     scheduler = ["scheduler", "--host", address, "--no-dashboard", *files]
     processes = ["worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard", *files]
     small.service.environment |= {
@@ -42,6 +45,13 @@ def test_wells_are_analysed_where_a_scheduler_has_processes_and_outlast_them(sma
         f"{tls}CLIENT__CERT": str(chain),
         f"{tls}CLIENT__KEY": str(key),
     }
+    return os.environ | {"OMP_NUM_THREADS": "1"}, scheduler, processes, address
+
+
+def test_wells_are_analysed_where_a_scheduler_has_processes_and_outlast_them(
+    small, small_run, shared
+):
+    environment, scheduler, processes, address = shared
     run = small.submit()
     with (
         started(scheduler, small.folder, environment),
@@ -55,3 +65,25 @@ def test_wells_are_analysed_where_a_scheduler_has_processes_and_outlast_them(sma
             ended = wait_for(small.client, run.id)
     assert (ended.state, ended.progress.failed) == ("done", 0), small.service.worker_log()
     small.tables_equal(run.id, small_run)
+
+
+def test_labels_are_drawn_where_a_gpu_is_declared_and_measured_by_any_process(small, shared):
+    """The GPU is declared only: the network computes on the CPU of that process."""
+    environment, scheduler, processes, address = shared
+    run = small.client.submit(
+        small.scan, small.folder / "map.csv", small.folder / "protocol.toml", engine="motornet"
+    )
+    drawn = small.folder / "data" / "runs" / run.id / "work" / "drawn"
+    seen: set[str] = set()
+    with (
+        started(scheduler, small.folder, environment),
+        started([*processes, "--resources", "GPU=1"], small.folder, environment),
+        started(processes, small.folder, environment),
+        small.worker(dask_scheduler=address),
+    ):
+        while (state := small.client.run(run.id)).state not in ("done", "failed"):
+            seen |= {p.name for p in drawn.glob("[A-H]*")}
+            time.sleep(0.02)
+    assert (state.state, state.progress.done) == ("done", 6), small.service.worker_log()
+    assert seen
+    assert list(drawn.iterdir()) == []

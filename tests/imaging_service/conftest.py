@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import tifffile
 
+from imaging_service.client import Client
 from tests.conftest import made_once
 
 WELLS = ("B02", "B03", "B04", "B05", "C02", "C03")
@@ -117,6 +118,9 @@ class Here:
 
     processes = 1
 
+    def offers_gpu(self):
+        return False
+
     def run(self, function, *args, key):
         return function(*args)
 
@@ -146,6 +150,26 @@ class Served:
 
     def get(self, path: str, **more):
         return self.ask("GET", path, **more)
+
+    def client(self, url: str = "http://s", project: str = ""):
+        """A client of this service, whose requests stay in this process."""
+        import httpx
+
+        passed = ("content-type", "authorization")
+
+        def through(request: httpx.Request) -> httpx.Response:
+            got = self.ask(
+                request.method,
+                request.url.raw_path.decode(),
+                content=request.read(),
+                headers={n.title(): v for n, v in request.headers.items() if n in passed},
+            )
+            return httpx.Response(got.status_code, content=got.content)
+
+        made = Client(url, key="", project=project)
+        made.close()
+        made._http = httpx.Client(transport=httpx.MockTransport(through), base_url=url)
+        return made
 
     @cached_property
     def application(self):
@@ -253,6 +277,17 @@ def screened(data_folder, three_written, monkeypatch: pytest.MonkeyPatch):
     from tests.imaging_service.screened import screened_service
 
     return screened_service(data_folder, three_written, monkeypatch)
+
+
+@pytest.fixture
+def exporting(screened, monkeypatch: pytest.MonkeyPatch):
+    """A service with three finished runs, whose exports are written in this process."""
+    from imaging_service.jobs.exports import workflow
+    from tests.imaging_service.exported import STEPS, Exported
+
+    for name in STEPS:
+        monkeypatch.setattr(workflow, name, getattr(workflow, name).__wrapped__)
+    return Exported(screened)
 
 
 @pytest.fixture(scope="session")

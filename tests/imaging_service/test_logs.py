@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import logging
 
-from imaging_service.logs import REQUEST, RUN, JsonLines
+from imaging_service.logs import REQUEST, RUN, JsonLines, without_keys
 
 
 def line(message, *arguments, error=None, **more):
@@ -45,3 +45,4 @@ def test_of_a_key_only_the_id_is_written():
     line = JsonLines().format(record)
     assert secret not in line
     assert line.count("mns_0123456789ab_") == 2
+    assert without_keys(f"mnr_0123456789_{secret}") == "mnr_0123456789_…"

@@ -27,7 +27,7 @@ from imaging_service.access.callers import (
     local_caller,
     token_digest,
 )
-from imaging_service.access.keys import have_keys
+from imaging_service.access.keys import RELEASE_KEY, have_keys
 from imaging_service.access.members import find_lab
 from imaging_service.access.roles import Caller, Role
 from imaging_service.api.entrance.guard import SAFE
@@ -147,6 +147,7 @@ class Door:
             if scheme.lower() == "bearer":
                 key = key.strip()
                 caller = self._local(session, token_digest(key)) or caller_with_key(session, key)
+                caller = caller or _with_release_key(session, key)
             if caller is None:
                 raise Unauthorized(
                     "this key is not valid: it is wrong, expired or revoked; ask for a new one, and"
@@ -180,6 +181,11 @@ class Door:
         Raises NotFound for what the caller may not see, Forbidden where the role is too small.
         """
         need, parts = route.need, route.parts
+        if need.of is Of.RELEASE and caller.release != parts["release"]:
+            # The same words for a release that does not exist.
+            raise NotFound(f"there is no release {parts['release']}")
+        if caller.release and need.of not in (Of.RELEASE, Of.RELEASES):
+            raise Forbidden(f"this key is for release {caller.release}, and opens nothing else")
         query = parse_qs(scope["query_string"].decode("latin-1"))
         named = {name: query[name][-1] for name in ("project", "lab") if query.get(name)}
         if need.of is Of.SERVICE:
@@ -190,7 +196,7 @@ class Door:
             return caller.lab, ""
         if need.of is Of.LAB:
             return _lab(session, caller, named.get("lab", ""), need), ""
-        if need.of is Of.CALLER:
+        if need.of in (Of.CALLER, Of.RELEASE, Of.RELEASES):
             return caller.lab, ""
         if need.of is Of.PROJECT:
             project = _project(caller, parts.get("project") or named.get("project", ""), need)
@@ -237,6 +243,15 @@ def _no_such_route(scope: Scope) -> Response:
         allow = {"Allow": ", ".join(methods)}
         return problem(405, "method_not_allowed", "Method Not Allowed", allow)
     return problem(404, "not_found", "Not Found")
+
+
+def _with_release_key(session: Session, key: str) -> Caller | None:
+    if not key.startswith(RELEASE_KEY):
+        return None
+    # Imported for such a key only: it brings what reads screens.
+    from imaging_service.release.requests.offers import caller_with_release_key
+
+    return caller_with_release_key(session, key)
 
 
 def _project(caller: Caller, named: str, need: Need) -> str:

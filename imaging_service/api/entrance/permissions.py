@@ -24,6 +24,8 @@ class Of(Enum):
     PROJECT = "the project in the path or in ?project="
     LAB = "the caller's laboratory, or the one in ?lab="
     SERVICE = "all laboratories"
+    RELEASES = "any caller, the key of a release as well; the answer holds what it may see"
+    RELEASE = "the release in the path, by the key of a decided request"
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ PERMISSIONS: dict[tuple[str, str], Need] = {
     ("GET", "/runs/{run}/arrival/{table}"): _RUN,
     ("GET", "/runs/{run}/tables/{name}"): _RUN,
     ("GET", "/runs/{run}/record"): _RUN,
+    ("GET", "/runs/{run}/files"): _RUN,
+    ("GET", "/runs/{run}/files/{path:path}"): _RUN,
     ("GET", "/runs/{run}/cells"): _RUN,
     ("GET", "/runs/{run}/curves"): _RUN,
     ("GET", "/runs/{run}/agreement"): _RUN,
@@ -177,6 +181,22 @@ PERMISSIONS: dict[tuple[str, str], Need] = {
     ("GET", "/projects/{project}/screens/{screen}/events"): Need(Of.PROJECT),
     ("GET", "/projects/{project}/screens/{screen}/tables/{name}"): Need(Of.PROJECT),
     ("GET", "/projects/{project}/screens/{screen}/report"): Need(Of.PROJECT),
+    ("GET", "/projects/{project}/screens/{screen}/files"): Need(Of.PROJECT),
+    ("GET", "/projects/{project}/screens/{screen}/files/{path:path}"): Need(Of.PROJECT),
+    ("GET", "/projects/{project}/exports"): Need(Of.PROJECT),
+    # What a viewer may read a table at a time, a viewer may have written as one file.
+    ("POST", "/projects/{project}/exports"): Need(Of.PROJECT),
+    ("GET", "/projects/{project}/exports/{export}"): Need(Of.PROJECT),
+    ("DELETE", "/projects/{project}/exports/{export}"): Need(Of.PROJECT, OPERATE),
+    ("GET", "/projects/{project}/exports/{export}/file"): Need(Of.PROJECT),
+    ("GET", "/projects/{project}/exports/{export}/events"): Need(Of.PROJECT),
+    ("GET", "/projects/{project}/summaries"): Need(Of.PROJECT),
+    ("POST", "/projects/{project}/summaries"): Need(Of.PROJECT, OPERATE),
+    # A site that may send its own summary does not read those of the others.
+    ("GET", "/projects/{project}/summaries/{site}"): Need(Of.PROJECT, ADMINISTER),
+    ("DELETE", "/projects/{project}/summaries/{site}"): Need(Of.PROJECT, ADMINISTER),
+    ("GET", "/releases"): Need(Of.RELEASES),
+    ("GET", "/releases/{release}/bundle"): Need(Of.RELEASE),
     ("GET", "/keys"): _CALLER,
     ("POST", "/keys"): _CALLER,
     ("POST", "/keys/{key}/rotate"): _CALLER,

@@ -18,6 +18,7 @@ from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SettingsDep
 from imaging_service.database.session import ProjectSession, database_engine
 from imaging_service.database.tables import RunRow, WellRow
+from imaging_service.export_orders import ExportState
 from imaging_service.schemas import RunEvent
 from imaging_service.screen_orders import ScreenState
 
@@ -59,10 +60,10 @@ async def get_events(
 
 
 async def stream(
-    read: Callable[[], Sequence[RunEvent | ScreenState] | None], name: str = "run"
+    read: Callable[[], Sequence[RunEvent | ScreenState | ExportState] | None], name: str = "run"
 ) -> AsyncIterator[str]:
     """Events, a sign of life where nothing happens, until the caller may read no more."""
-    known: dict[str, RunEvent | ScreenState] = {}
+    known: dict[str, RunEvent | ScreenState | ExportState] = {}
     began = spoke = time.monotonic()
     yield "retry: 3000\n\n"
     while time.monotonic() - began < LONGEST_S:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from imaging_service.cli.folders import ServiceUrl, opened, read_screen, scratch
+from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.screens.screen import ReadFolder
 
 Screen = Annotated[Path, typer.Argument(help="Folder of the screen.", show_default=False)]
 
@@ -27,18 +32,21 @@ def keys(
 
 
 def summary(
-    folder: Screen,
+    folder: ReadFolder,
     site: Annotated[str, typer.Option(help="The site's name.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder to send.", show_default=False)],
     key: Annotated[Path, typer.Option(help="The site's private key.", show_default=False)],
     consortium_key: Annotated[
         Path, typer.Option(help="The key that all sites share.", show_default=False)
     ],
+    url: ServiceUrl = None,
+    project: ProjectOption = "",
 ) -> None:
     """Write what a hub needs of a fitted screen: averages of batches, signed."""
     from imaging_service.federation.summary import write_summary
 
-    written = write_summary(folder, out, site=site, key=key, consortium_key=consortium_key)
+    with read_screen(url, folder, project) as read:
+        written = write_summary(read, out, site=site, key=key, consortium_key=consortium_key)
     for line, code in written.left_out.items():
         typer.echo(f"note: line {line} stays at the site ({code})")
     for note in written.notes:
@@ -49,10 +57,51 @@ def summary(
 def add_summary(
     folder: Screen,
     summaries: Annotated[
-        list[Path], typer.Argument(help="Folders that sites sent.", show_default=False)
-    ],
+        list[Path] | None,
+        typer.Argument(
+            help="Folders that sites sent; with --url names of sites, all if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Address of a service that sites sent to.", show_default=False),
+    ] = None,
+    project: ProjectOption = "",
 ) -> None:
     """Check sites' summaries and put them into the hub's screen. Nothing is fitted yet."""
+    if url is None:
+        if not summaries:
+            raise typer.BadParameter("give folders that sites sent, or --url of a service")
+        _add(folder, summaries)
+        return
+    from imaging_service.federation.parcel import unpack
+
+    with opened(url, project) as client, scratch() as received:
+        names = [str(site) for site in summaries or ()] or [s.site for s in client.summaries()]
+        _add(
+            folder,
+            (
+                unpack(client.summary_bytes(site), received / f"summary of {number}")
+                for number, site in enumerate(names, start=1)
+            ),
+        )
+
+
+def send_summary(
+    summary: Annotated[Path, typer.Argument(help="Folder of a summary (--out of screen summary).")],
+    url: Url = LOCAL_URL,
+    project: ProjectOption = "",
+) -> None:
+    """Send a summary to a project of the service that the hub takes it from."""
+    from imaging_service.federation.parcel import pack
+
+    with opened(url, project) as client:
+        sent = client.send_summary(pack(summary))
+    typer.echo(f"sent summary of site {sent.site}: {sent.size:,} bytes, SHA-256 {sent.sha256}")
+
+
+def _add(folder: Path, summaries: Iterable[Path]) -> None:
     from imaging_service.federation.hub import add_summary as add
 
     for path in summaries:

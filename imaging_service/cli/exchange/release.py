@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.cli.folders import no_service
+
 if TYPE_CHECKING:
     from imaging_service.release.forms.validators import Validation
 
@@ -20,6 +22,11 @@ release = typer.Typer(
 Folder = Annotated[
     Path, typer.Argument(help="Folder of the release in preparation.", show_default=False)
 ]
+Fetched = no_service(
+    "a release in preparation reads its runs and its screen again at each step, so they must stay:"
+    " imaging-service fetch ID --out FOLDER --url URL (--screen for the screen), then give the"
+    " folders"
+)
 Cache = Annotated[
     Path | None,
     typer.Option("--validator-cache", help="HTTP cache of rocrate-validator, for no network."),
@@ -50,6 +57,7 @@ def new(
             help="The laboratory's ledger of releases; SCREEN/releases.jsonl if not given."
         ),
     ] = None,
+    url: Annotated[str | None, Fetched] = None,
 ) -> None:
     """Begin a release: a form to fill in, and its secret."""
     from imaging_service.release.form import new_release

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.cli.folders import ServiceUrl, no_service, read_screen, written_to
 from imaging_service.cli.registry import ProjectOption
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ screen = typer.Typer(
 Folder = Annotated[Path, typer.Argument(help="Folder of the screen.", show_default=False)]
 
 
-ServiceUrl = Annotated[
-    str | None,
-    typer.Option("--url", help="Address of a service, to read from it.", show_default=False),
+# A screen that a command reads; of a service by its id.
+ReadFolder = Annotated[
+    Path, typer.Argument(help="Folder of the screen; with --url its id.", show_default=False)
 ]
 
 
@@ -51,6 +52,12 @@ class PictureFormat(StrEnum):
 
     SVG = "svg"
     PNG = "png"
+
+
+Ordered = no_service(
+    "a service's screen is made of its runs at once, and fitted there: imaging-service screen order"
+    " NAME RUN RUN --url URL"
+)
 
 
 @screen.command("add")
@@ -122,7 +129,9 @@ def _add_from_service(folder: Path, url: str, runs: Sequence[str], lab: str) -> 
 
 @screen.command("remove")
 def remove(
-    folder: Folder, run: Annotated[str, typer.Argument(help="A run's id or the beginning of one.")]
+    folder: Folder,
+    run: Annotated[str, typer.Argument(help="A run's id or the beginning of one.")],
+    url: Annotated[str | None, Ordered] = None,
 ) -> None:
     """Take a run out of a screen; the run itself is not touched."""
     from imaging_service.screens.folder import remove_run
@@ -132,7 +141,7 @@ def remove(
 
 
 @screen.command("fit")
-def fit_screen(folder: Folder) -> None:
+def fit_screen(folder: Folder, url: Annotated[str | None, Ordered] = None) -> None:
     """Fit the rows that new plates change, and write tables and report."""
     from imaging_service.screens.folder import TABLES, fit
 
@@ -151,12 +160,14 @@ def fit_screen(folder: Folder) -> None:
 
 @screen.command("unblind")
 def unblind_screen(
-    folder: Folder,
+    folder: ReadFolder,
     compounds: Annotated[
         Path,
         typer.Option(help="Compound registry with blinded codes (TSV, CSV, TOML)."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tables.", show_default=False)],
+    url: ServiceUrl = None,
+    project: ProjectOption = "",
 ) -> None:
     """Write the tables of a fitted screen with the names behind its compounds' codes.
 
@@ -165,8 +176,9 @@ def unblind_screen(
     from imaging_service.screens.compounds import read_compound_file, unblind
     from imaging_service.screens.folder import TABLES, read_screen_table
 
-    optional = ["potencies"] if (folder / "potencies.parquet").is_file() else []
-    tables = {name: read_screen_table(folder, name) for name in (*TABLES, *optional)}
+    with read_screen(url, folder, project) as read:
+        optional = ["potencies"] if (read / "potencies.parquet").is_file() else []
+        tables = {name: read_screen_table(read, name) for name in (*TABLES, *optional)}
     for note in unblind(tables, read_compound_file(compounds), out):
         typer.secho(f"note: {note}", err=True)
     for name in tables:
@@ -175,9 +187,7 @@ def unblind_screen(
 
 @screen.command("table")
 def table(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder of the screen; with --url its id.", show_default=False)
-    ],
+    folder: ReadFolder,
     kind: Annotated[Kind, typer.Option(help="Which table.")] = Kind.RESPONSES,
     line: Annotated[str, typer.Option(help="Rows of this line only.")] = "",
     compound: Annotated[str, typer.Option(help="Rows of this compound only.")] = "",
@@ -330,27 +340,34 @@ def _show(rows: pl.DataFrame, columns: Sequence[str]) -> None:
 
 @screen.command("potency")
 def potency(
-    folder: Folder,
+    folder: ReadFolder,
     reference: Annotated[
         str, typer.Option(help="Line to compare all others with; else isogenic pairs.")
     ] = "",
     phenotype: Annotated[str, typer.Option(help="Rows of this phenotype only.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the table; SCREEN if not given.")
+    ] = None,
+    url: ServiceUrl = None,
+    project: ProjectOption = "",
 ) -> None:
     """Compare EC50s between lines: the ratio, its interval, and whether the slopes are one."""
     import polars as pl
 
     from imaging_service.screens.potencies import potencies
 
-    rows = potencies(folder, reference)
+    target = written_to(url, folder, out)
+    with read_screen(url, folder, project) as read:
+        rows = potencies(read, reference, target)
     if phenotype:
         rows = rows.filter(pl.col("phenotype") == phenotype)
     _show(rows, _POTENCIES)
-    typer.echo(f"Table   {folder / 'potencies.csv'}")
+    typer.echo(f"Table   {target / 'potencies.csv'}")
 
 
 @screen.command("plot")
 def plot(
-    folder: Folder,
+    folder: ReadFolder,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for the pictures.", show_default=False)
     ],
@@ -365,19 +382,22 @@ def plot(
     most: Annotated[
         int, typer.Option(help="Most pictures to write, the strongest effects first.", min=1)
     ] = 100,
+    url: ServiceUrl = None,
+    project: ProjectOption = "",
 ) -> None:
     """Draw a screen for papers."""
     from imaging_service.screens.folder import draw
 
-    written = draw(
-        folder,
-        out,
-        kind=kind,
-        line=line,
-        compound=compound,
-        phenotype=phenotype,
-        fmt=fmt.value,
-        most=most,
-    )
+    with read_screen(url, folder, project) as read:
+        written = draw(
+            read,
+            out,
+            kind=kind,
+            line=line,
+            compound=compound,
+            phenotype=phenotype,
+            fmt=fmt.value,
+            most=most,
+        )
     for path in written:
         typer.echo(str(path))

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imaging_service.cli.screens.screen import Folder, PictureFormat
+from imaging_service.cli.folders import ServiceUrl, read_screen, written_to
+from imaging_service.cli.registry import ProjectOption
+from imaging_service.cli.screens.screen import PictureFormat, ReadFolder
 
 if TYPE_CHECKING:
     from imaging_service.screens.planning import Plan
 
 
 def power(
-    folder: Folder,
+    folder: ReadFolder,
     effect: Annotated[
         float,
         typer.Option(help="Effect to be found, as of a hit: log2 ratio, or difference."),
@@ -30,6 +32,8 @@ def power(
         typer.Option(help="Folder for table and pictures; the screen's if not given."),
     ] = None,
     fmt: Annotated[PictureFormat, typer.Option("--format", help="svg or png.")] = PictureFormat.SVG,
+    url: ServiceUrl = None,
+    project: ProjectOption = "",
 ) -> None:
     """Plan the next screen: batches, donors, wells and vehicle wells that an effect needs.
 
@@ -37,12 +41,14 @@ def power(
     """
     from imaging_service.screens.planning import plan, write_plans
 
-    plans, reasons = plan(folder, effect, phenotype, working)
+    target = written_to(url, folder, out)
+    with read_screen(url, folder, project) as read:
+        plans, reasons = plan(read, effect, phenotype, working)
     for reason in reasons:
         typer.secho(f"note: {reason}", err=True)
     for one in plans:
         _show_plan(one)
-    for path in write_plans(plans, out or folder, fmt.value):
+    for path in write_plans(plans, target, fmt.value):
         typer.echo(str(path))
 
 

@@ -26,6 +26,8 @@ LOOK_S, LOST_S = 15.0, 90.0
 _LOST = "a process that analyses wells was lost and did not start again"
 # Any free port: the one that Dask takes by default may be another worker's.
 _PAGES = "127.0.0.1:0"
+# What `dask worker --resources GPU=1` declares: a place for one task on that machine's GPU.
+GPU = "GPU"
 
 
 class Cluster:
@@ -41,6 +43,7 @@ class Cluster:
         self._client: Any = None
         self._lock = threading.Lock()
         self._clock, self._short_since = clock, -1.0
+        self._gpu_seen = False
         # One for all processes of this machine; a shared scheduler's machines have their own.
         local = not settings.dask_scheduler
         self._network = NetworkProcess("cuda") if local and uses_gpu("auto") else None
@@ -83,8 +86,22 @@ class Cluster:
                 )
             return self._client
 
-    def run(self, function: Callable[..., Any], *args: Any, key: str) -> Any:
-        """Call a function on the cluster and wait.
+    def offers_gpu(self) -> bool:
+        """Whether a process of a shared scheduler has ever declared a GPU as its resource.
+
+        Once one has, what needs a GPU waits for it, also while its machine is away. The processes
+        of this machine share one network on its GPU, and declare none.
+        """
+        if not self._gpu_seen and self._settings.dask_scheduler:
+            try:
+                known = self._connected().scheduler_info(n_workers=-1)["workers"].values()
+            except OSError as error:
+                raise Unavailable(f"Dask scheduler not reachable: {error}") from error
+            self._gpu_seen = any(worker["resources"].get(GPU) for worker in known)
+        return self._gpu_seen
+
+    def run(self, function: Callable[..., Any], *args: Any, key: str, gpu: bool = False) -> Any:
+        """Call a function on the cluster and wait; with `gpu` where a GPU is declared and free.
 
         Raises MachineError if a process was lost, Unavailable if a disk or the scheduler is away;
         other errors as they are.
@@ -100,7 +117,12 @@ class Cluster:
         # A random suffix, because a retry of the same key must run again and not get the old
         # result.
         future = client.submit(
-            function, *args, key=f"{key}-{os.urandom(4).hex()}", pure=False, retries=1
+            function,
+            *args,
+            key=f"{key}-{os.urandom(4).hex()}",
+            pure=False,
+            retries=1,
+            **({"resources": {GPU: 1}} if gpu else {}),
         )
         try:
             return self._result(client, future)

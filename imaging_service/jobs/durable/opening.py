@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from imaging_service.database.session import upgrade
 from imaging_service.errors import StoreError
 
-PLATES, WELLS, REVIEWS, SCREENS = "plates", "wells", "reviews", "screens"
+PLATES, WELLS, REVIEWS = "plates", "wells", "reviews"
+SCREENS, EXPORTS = "screens", "exports"
 # A workflow belongs to the version of the workflows' code, not of the package: raised when their
 # steps change.
 APPLICATION_VERSION = "2"

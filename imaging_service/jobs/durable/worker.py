@@ -16,6 +16,7 @@ from imaging_service.files import locked
 from imaging_service.jobs.durable.alive import Beat, name_of, sweep_orphans
 from imaging_service.jobs.durable.opening import (
     APPLICATION_VERSION,
+    EXPORTS,
     PLATES,
     REVIEWS,
     SCREENS,
@@ -70,6 +71,7 @@ def work() -> None:
     from imaging_service.jobs.durable.adopt import adopt_older
     from imaging_service.jobs.durable.cluster import Cluster
     from imaging_service.jobs.durable.workflows import Context
+    from imaging_service.jobs.exports.queue import adopt_exports
     from imaging_service.jobs.screens.queue import adopt_screens
 
     current = settings()
@@ -78,6 +80,7 @@ def work() -> None:
         prove_store(current)
         adopt_older(current)
         adopt_screens(current)
+        adopt_exports(current)
         stumbled = Context.stumbled
         watch_database(stumbled)
         Context.settings = current
@@ -110,6 +113,10 @@ def work() -> None:
         )
         DBOS.register_queue(
             SCREENS, worker_concurrency=1, polling_interval_sec=current.poll_seconds
+        )
+        # One at a time: a plate's cells as text take memory.
+        DBOS.register_queue(
+            EXPORTS, worker_concurrency=1, polling_interval_sec=current.poll_seconds
         )
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -30,7 +30,15 @@ from imaging_service.errors import Cancelled, MachineError, ServiceError
 from imaging_service.jobs.durable.cluster import Cluster
 from imaging_service.jobs.durable.opening import WELLS
 from imaging_service.jobs.durable.patience import Patience, attempted, until_written
-from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, parse
+from imaging_service.jobs.parallel.network import wants_gpu
+from imaging_service.jobs.records import (
+    RunFolder,
+    RunRecord,
+    WellOutcome,
+    WellTask,
+    load,
+    parse,
+)
 from imaging_service.review.log import ENGINE_VERSION, ReviewLog
 from imaging_service.settings import Settings
 
@@ -228,7 +236,10 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
     def prepare() -> list[str]:
         record = load(RunRecord, folder.record)
         well.begin(record.plate)
-        Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}")
+        on_gpu: dict[str, bool] = {}
+        if Context.cluster.offers_gpu():
+            on_gpu = {"gpu": wants_gpu(record.inputs.engine, record.inputs.device)}
+        Context.cluster.run(calibrate.calibrate, folder, key=f"calibrate-{run_id[:12]}", **on_gpu)
         with Session(database_engine(Context.settings.url)) as session:
             rows = session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all()
             more["every"] = limits.turn(session, session.get_one(RunRow, run_id).project_id)
@@ -273,22 +284,34 @@ def compute_well(run_id: str, attempt: int, well: str) -> dict[str, Any]:
 
     Bad data is an outcome; what is away is {"status": "waiting"}, with the reason.
     """
-    from imaging_service.jobs.well import process_well
-
     folder = run_folder(Context.settings, run_id)
     if not _is_current(run_id, attempt):
         return {"status": "cancelled"}
-    outcome, how = attempted(
-        lambda: Context.cluster.run(
-            process_well, folder.root, well, key=f"well-{run_id[:12]}-{well}"
-        ),
-        data_folder(),
-    )
+    outcome, how = attempted(lambda: _computed(folder, run_id, well), data_folder())
     if outcome is not None:
         return _plain(outcome)
     if how["status"] == "failed":
         return _given_up(folder, well, f"well {well}: {how['reason']}")
     return how
+
+
+def _computed(folder: RunFolder, run_id: str, name: str) -> WellOutcome:
+    """Analyse a well in one task, or in two where only some of the cluster's machines have a GPU.
+
+    The labels then wait for a GPU, and the measuring, which takes longer, does not.
+    """
+    from imaging_service.jobs import well
+
+    key = f"{run_id[:12]}-{name}"
+    outcome: WellOutcome | None = None
+    if Context.cluster.offers_gpu():
+        task = load(WellTask, folder.task(name))
+        if wants_gpu(task.engine, task.device):
+            drawing = (well.draw_well, folder.root, name)
+            outcome = Context.cluster.run(*drawing, key=f"labels-{key}", gpu=True)
+    if outcome is None:
+        outcome = Context.cluster.run(well.process_well, folder.root, name, key=f"well-{key}")
+    return outcome
 
 
 @DBOS.step(name="give_up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 import polars as pl
 
@@ -12,8 +13,12 @@ from imaging_service.store.tables import write_table
 from phenotypes.plates.growth_rate import growth_rates
 
 
-def write_growth(run: str | PathLike[str], dosing: str | PathLike[str]) -> pl.DataFrame:
-    """Write RUN/growth.csv and .parquet, and return the table.
+def write_growth(
+    run: str | PathLike[str],
+    dosing: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+) -> pl.DataFrame:
+    """Write growth.csv and .parquet to `out`, else to RUN, and return the table.
 
     `dosing` is the run of the same plate, or of one seeded with it, imaged when it was dosed.
     Raises StoreError where the two are one run, or were counted by different protocols.
@@ -30,5 +35,5 @@ def write_growth(run: str | PathLike[str], dosing: str | PathLike[str]) -> pl.Da
             " compared; analyse both by one"
         )
     table = growth_rates(end.table("wells"), start.table("wells"))
-    write_table(table, end.root / "growth")
+    write_table(table, (end.root if out is None else Path(out)) / "growth")
     return table

@@ -38,6 +38,8 @@ Networks = Callable[[str, str | None], tuple[Described, Evaluate]]
 
 # Engines whose network can be asked from another process.
 SERVED = ("motornet",)
+# Engines that no GPU makes faster. An engine of another package may have a network.
+WITHOUT_NETWORK = ("classical",)
 # A network process imports torch and wakes the driver before it answers.
 START_S = 120.0
 _DRIVER = {"win32": "nvcuda.dll"}
@@ -59,6 +61,11 @@ def gpu_is_there() -> bool:
 def uses_gpu(device: str) -> bool:
     """Whether wells are analysed with a GPU under this setting of the device."""
     return device == "cuda" or (device == "auto" and gpu_is_there())
+
+
+def wants_gpu(engine: str, device: str) -> bool:
+    """Whether an engine has a network, and may use a GPU for it."""
+    return device != "cpu" and engine.partition(":")[0] not in WITHOUT_NETWORK
 
 
 def is_served(engine: str) -> bool:

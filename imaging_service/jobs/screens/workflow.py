@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from dbos import DBOS
 from sqlmodel import Session, col, select
 
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import RunRow, ScreenRow
 from imaging_service.errors import ScreenError, ServiceError
-from imaging_service.jobs.durable.patience import Patience, attempted, until_written
-from imaging_service.jobs.durable.workflows import Context, data_folder, patience_s
+from imaging_service.jobs.durable.job_rows import set_row, tried
+from imaging_service.jobs.durable.patience import Patience
+from imaging_service.jobs.durable.workflows import Context, patience_s
 from imaging_service.screens.order import OrderedRun, fit_order, gather, read_order
 from imaging_service.settings import Settings
 
@@ -99,7 +99,7 @@ def gather_plate(screen: str, attempt: int, number: int) -> dict[str, Any]:
             key=f"gather-{screen}-{number}",
         )
 
-    how = _tried(work)
+    how = tried(work)
     if how["status"] == "running" and not _set(
         screen, attempt, state="running", reason="", gathered=number + 1
     ):
@@ -118,7 +118,7 @@ def fit_tables(screen: str, attempt: int) -> dict[str, Any]:
             Context.cluster.run(fit_order, _folder(screen), _earlier(screen), key=f"fit-{screen}")
         )
 
-    how = _tried(work)
+    how = tried(work)
     if how["status"] != "running":
         return how
     done = _set(
@@ -142,15 +142,6 @@ def wait_screen(screen: str, attempt: int, reason: str) -> bool:
 def fail_screen(screen: str, attempt: int, reason: str) -> None:
     """Mark the screen as failed."""
     _set(screen, attempt, state="failed", reason=reason)
-
-
-def _tried(work: Callable[[], None]) -> dict[str, Any]:
-    """How the work ended: "running" where it succeeded and the screen goes on."""
-    try:
-        _, how = attempted(work, data_folder())
-    except ServiceError as error:
-        return {"status": "failed", "reason": str(error)}
-    return how or {"status": "running", "reason": ""}
 
 
 def _as_ordered(ordered: OrderedRun) -> None:
@@ -186,14 +177,4 @@ def _earlier(screen: str) -> Path | None:
 def _set(screen: str, attempt: int, **values: object) -> bool:
     """Change the screen's row; False where it was begun again, or removed, meanwhile."""
 
-    def change() -> bool:
-        with Session(database_engine(Context.settings.url)) as session:
-            changed = session.connection().execute(
-                sa.update(ScreenRow)
-                .where(col(ScreenRow.id) == screen, col(ScreenRow.attempt) == attempt)
-                .values(**values)
-            )
-            session.commit()
-            return bool(changed.rowcount)
-
-    return until_written(change, patience_s())
+    return set_row(ScreenRow, screen, attempt, **values)

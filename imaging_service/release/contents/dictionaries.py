@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
-
-from phenotypes.columns.dictionary import COLUMNS
-
-
-def columns_dictionary() -> str:
-    """All columns of all tables: table, name, unit, type, meaning, how a phenotype is compared."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter="\t", lineterminator="\n")
-    writer.writerow(["table", "column", "unit", "type", "meaning", "compared_as"])
-    for c in COLUMNS:
-        writer.writerow([c.level, c.name, c.unit, str(c.dtype), c.meaning, c.scale or ""])
-    return out.getvalue()
 
 
 def models_dictionary(records: Mapping[str, Mapping[str, Any]]) -> str:

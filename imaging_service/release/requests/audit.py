@@ -7,10 +7,13 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import write_bytes
+
+_WAIT_S = 30.0
 
 
 class AuditEntry(BaseModel):
@@ -31,13 +34,16 @@ def note(
 ) -> None:
     """Add an entry to RELEASE/requests/audit.jsonl, whole or not at all."""
     path = folder / "requests" / "audit.jsonl"
-    before = path.read_bytes() if path.is_file() else b""
-    lines = before.splitlines()
-    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
-    entry = AuditEntry(
-        time=when, actor=actor, action=action, request=request, detail=detail, previous=previous
-    )
-    write_bytes(path, b"\n".join([*lines, entry.model_dump_json().encode()]) + b"\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A service hands over while a person decides: neither entry may take the other's place.
+    with FileLock(path.with_suffix(".lock"), timeout=_WAIT_S):
+        before = path.read_bytes() if path.is_file() else b""
+        lines = before.splitlines()
+        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
+        entry = AuditEntry(
+            time=when, actor=actor, action=action, request=request, detail=detail, previous=previous
+        )
+        write_bytes(path, b"\n".join([*lines, entry.model_dump_json().encode()]) + b"\n")
 
 
 def entries(folder: Path) -> list[AuditEntry]:

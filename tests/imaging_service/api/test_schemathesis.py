@@ -26,7 +26,7 @@ HOOKS = '''
 """How a body is written that is not JSON."""
 import schemathesis
 
-@schemathesis.serializer("application/x-npz", "application/octet-stream")
+@schemathesis.serializer("application/x-npz", "application/octet-stream", "application/zip")
 def as_it_is(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
 '''
@@ -58,6 +58,7 @@ def test_no_request_has_the_server_fail_or_answer_what_its_document_does_not_say
                 # Answers without an end; test_events.py and test_screens.py of the routes read them.
                 "--exclude-path=/events",
                 "--exclude-path=/projects/{project}/screens/{screen}/events",
+                "--exclude-path=/projects/{project}/exports/{export}/events",
                 "--max-examples=5",
                 "--request-timeout=60",
                 "--seed=1",
@@ -75,4 +76,4 @@ def test_no_request_has_the_server_fail_or_answer_what_its_document_does_not_say
     assert ended.returncode == 0, ended.stdout[-6000:]
     # Nothing else was left out: as many routes were tested as the document has.
     selected, described = map(int, re.search(r"Selected: (\d+)/(\d+)", ended.stdout).groups())
-    assert selected == described - 2 > 60
+    assert selected == described - 3 > 60

@@ -17,7 +17,7 @@ from imaging_service.jobs import well as module
 from imaging_service.jobs.calibrate import calibrate
 from imaging_service.jobs.plan import identify
 from imaging_service.jobs.records import Calibration, RunFolder, WellOutcome, WellTask, load
-from imaging_service.jobs.well import begin, convert_well, process_well
+from imaging_service.jobs.well import begin, convert_well, draw_well, process_well
 from imaging_service.store import plates
 from plate_maps import Well
 from segmentation.filters.background import no_illumination
@@ -243,3 +243,64 @@ def test_a_vehicle_well_that_is_away_is_not_calibrated_without(uncalibrated, tmp
     with pytest.raises(Unavailable):
         calibrate(folder)
     assert not folder.calibration.exists()
+
+
+def files_of(folder, name):
+    """The bytes of a well's labels, tables and outcome."""
+    labels = folder.labels / plates.well_path(Well.parse(name))
+    paths = [p for p in sorted(labels.rglob("*")) if p.is_file()]
+    paths += [of(name).with_suffix(".parquet") for of in (folder.cells, folder.fields)]
+    return {str(p.relative_to(folder.root)): p.read_bytes() for p in [*paths, folder.outcome(name)]}
+
+
+def test_labels_that_were_drawn_before_are_measured_to_the_same_bytes_without_an_engine(
+    uncalibrated, monkeypatch
+):
+    folder, record = uncalibrated
+    begin(record.plate)
+    calibrate(folder)
+    assert process_well(folder.root, "B04").status == "done"
+    at_once = files_of(folder, "B04")
+    assert len(at_once) > 5
+    shutil.rmtree(folder.labels)
+    for path in (folder.cells("B04"), folder.fields("B04")):
+        path.with_suffix(".parquet").unlink()
+    folder.outcome("B04").unlink()
+    assert draw_well(folder.root, "B04") is None
+    assert len(list(folder.drawn("B04").iterdir())) == 2
+
+    def no_engine(*_):
+        raise AssertionError("an engine was loaded")
+
+    monkeypatch.setattr(module, "load_engine", no_engine)
+    # Sent twice, because the first answer was lost.
+    assert draw_well(folder.root, "B04") is None
+    assert process_well(folder.root, "B04").status == "done"
+    assert files_of(folder, "B04") == at_once
+    assert not folder.drawn("B04").exists()
+
+
+def test_labels_that_were_damaged_fail_their_well_and_are_drawn_anew(uncalibrated):
+    folder, record = uncalibrated
+    begin(record.plate)
+    calibrate(folder)
+    assert draw_well(folder.root, "B04") is None
+    next(folder.drawn("B04").iterdir()).write_bytes(b"PK")
+    assert process_well(folder.root, "B04").status == "failed"
+    assert not folder.drawn("B04").exists()
+    assert draw_well(folder.root, "B04") is None
+    assert process_well(folder.root, "B04").status == "done"
+
+
+def test_bad_data_end_a_well_while_its_labels_are_drawn(uncalibrated, monkeypatch):
+    folder, _ = uncalibrated
+    module.save(Calibration({}, no_illumination(3, ""), ()), folder.calibration)
+
+    def fails(*_):
+        raise ImageError("B02.tif: cut")
+
+    monkeypatch.setattr(module, "convert_well", fails)
+    outcome = draw_well(folder.root, "B02")
+    assert (outcome.status, outcome.reason) == ("failed", "B02.tif: cut")
+    assert load(WellOutcome, folder.outcome("B02")) == outcome
+    assert not folder.drawn("B02").exists()

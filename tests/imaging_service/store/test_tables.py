@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import csv
+
 import polars as pl
 
-from imaging_service.store.tables import csv_bytes, parquet_bytes
+from imaging_service.store.tables import columns_dictionary, csv_bytes, parquet_bytes
+from phenotypes.columns.dictionary import COLUMNS
+
+
+def test_every_column_of_every_table_is_explained():
+    rows = list(csv.DictReader(columns_dictionary().splitlines(), delimiter="\t"))
+    assert [(r["table"], r["column"], r["unit"]) for r in rows] == [
+        (c.level, c.name, c.unit) for c in COLUMNS
+    ]
 
 
 def test_tables_are_bytes_that_repeat_and_formulas_are_text():

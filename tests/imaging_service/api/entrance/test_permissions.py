@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 from imaging_service.api import app as application
 from imaging_service.api.entrance.door import Door
 from imaging_service.api.entrance.permissions import PERMISSIONS, asked, unlisted
+from tests.imaging_service.offered import offered_release
 from tests.imaging_service.tenants import MISSING, PLATE, RUN, ask
 
 VIEWER, REVIEWER, OPERATOR, ADMINISTRATOR = "viewer", "reviewer", "operator", "administrator"
@@ -26,7 +27,8 @@ ROUTES = {
         GET /models | GET /engines | GET /quality | GET /submit | GET /screens
         GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}
         GET /account/keys | POST /account/keys | POST /account/keys/{key}/rotate
-        POST /account/keys/{key}/revoke | GET /account/projects""",
+        POST /account/keys/{key}/revoke | GET /account/projects | GET /releases""",
+    "the release": "GET /releases/{release}/bundle",
     "viewer of the run": """
         GET /view/{run} | GET /runs/{run} | GET /runs/{run}/progress | GET /runs/{run}/wells
         GET /runs/{run}/responses | GET /runs/{run}/hazards | GET /runs/{run}/checks
@@ -36,7 +38,8 @@ ROUTES = {
         GET /runs/{run}/fields/{well}/{field}/history | GET /runs/{run}/verdicts
         GET /runs/{run}/review | GET /runs/{run}/queue | GET /runs/{run}/tables/{name}
         GET /runs/{run}/arrival | GET /runs/{run}/arrival/plates/{channel}.png
-        GET /runs/{run}/arrival/{table}
+        GET /runs/{run}/arrival/{table} | GET /runs/{run}/files
+        GET /runs/{run}/files/{path:path}
         GET /runs/{run}/charts/{name} | GET /view/{run}/progress | GET /view/{run}/plate
         GET /view/{run}/quality | GET /view/{run}/review | GET /view/{run}/agreement | GET /view/{run}/responses
         GET /view/{run}/curve | GET /view/{run}/line | GET /view/{run}/compound
@@ -57,15 +60,22 @@ ROUTES = {
         GET /projects/{project}/screens | GET /projects/{project}/screens/{screen}
         GET /projects/{project}/screens/{screen}/events
         GET /projects/{project}/screens/{screen}/tables/{name}
-        GET /projects/{project}/screens/{screen}/report""",
+        GET /projects/{project}/screens/{screen}/report
+        GET /projects/{project}/screens/{screen}/files
+        GET /projects/{project}/screens/{screen}/files/{path:path}
+        GET /projects/{project}/exports | POST /projects/{project}/exports
+        GET /projects/{project}/exports/{export} | GET /projects/{project}/exports/{export}/file
+        GET /projects/{project}/exports/{export}/events | GET /projects/{project}/summaries""",
     "viewer of the plate": """
         GET /plates/{plate} | GET /plates/{plate}/maps | GET /plates/{plate}/maps/{version}""",
     "operator of the plate": "POST /plates/{plate}/maps",
     "operator of the project": """
         POST /runs | POST /uploads | GET /blobs/{sha256} | PUT /blobs/{sha256}
         POST /uploads/{upload}/commit | GET /submit/scan | POST /submit/map | POST /submit/run | POST /screens/order
-        POST /projects/{project}/screens | DELETE /projects/{project}/screens/{screen}""",
+        POST /projects/{project}/screens | DELETE /projects/{project}/screens/{screen}
+        DELETE /projects/{project}/exports/{export} | POST /projects/{project}/summaries""",
     "administrator of the project": """
+        GET /projects/{project}/summaries/{site} | DELETE /projects/{project}/summaries/{site}
         GET /projects/{project}/shares | PUT /projects/{project}/shares
         DELETE /projects/{project}/shares/{lab} | POST /account/projects/{project}/shares
         POST /account/projects/{project}/shares/{lab}/end""",
@@ -99,6 +109,9 @@ PARTS = {
     "row": "0",
     "column": "0",
     "screen": "als",
+    "export": "tables",
+    "release": "0" * 16,
+    "site": "north",
     "table": "responses",
     "fmt": "csv",
     "sha256": "0" * 64,
@@ -144,6 +157,8 @@ def expected(need: str, caller: str) -> int:
         return 200
     if caller in UNKNOWN:
         return 401
+    if need == "the release":
+        return 404
     if need == "any caller" or caller == "service":
         return 200
     if need == "the service":
@@ -242,3 +257,19 @@ def test_an_application_with_a_route_that_is_not_in_the_table_does_not_start(lab
     assert unlisted([("GET", "/secret"), ("GET", "/runs")]) == [("GET", "/secret")]
     with pytest.raises(RuntimeError):
         application.create_app(labs.settings)
+
+
+def test_the_key_of_a_release_reaches_its_bundle_and_no_route_besides(
+    two_labs, tmp_path, monkeypatch
+):
+    offered = offered_release(two_labs, tmp_path, monkeypatch)
+    door = Door(inside, two_labs.settings, "")
+    shown = {"Authorization": f"Bearer {offered.key}"}
+    got = {
+        route: ask(door, route[0], address(route[1], release=offered.release), shown).status_code
+        for route in ASKED
+    }
+    let_in = {("GET", "/releases"), ("GET", "/releases/{release}/bundle")}
+    assert got == {
+        route: 200 if need == "open" or route in let_in else 403 for route, need in ASKED.items()
+    }

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from distributed import Client as RealClient
+from distributed import Scheduler, SpecCluster, Worker, get_worker
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
@@ -183,3 +186,76 @@ def test_closing_ends_the_client_once(cluster):
     cluster.close()
     cluster.close()
     assert (client.status, cluster._client) == ("closed", None)
+
+
+def where() -> str:
+    return str(get_worker().name)
+
+
+class Gate:
+    """Reached by tasks of a cluster in this process, by the module's name."""
+
+    began, opened = threading.Event(), threading.Event()
+
+
+def hold() -> str:
+    Gate.began.set()
+    assert Gate.opened.wait(60)
+    return where()
+
+
+@pytest.fixture
+def two_machines():
+    """A scheduler with one machine that declares a GPU and one that does not."""
+    options = {"nthreads": 1, "dashboard": False}
+    machines = SpecCluster(
+        scheduler={
+            "cls": Scheduler,
+            "options": {"protocol": "inproc://", "dashboard_address": None},
+        },
+        workers={
+            "gpu": {"cls": Worker, "options": {**options, "resources": {"GPU": 1}}},
+            "plain": {"cls": Worker, "options": options},
+        },
+        silence_logs=False,
+    )
+    made = Cluster(Settings(dask_scheduler="tls://there:8786", workers=2))
+    made._client = RealClient(machines, set_as_default=False)
+    yield made
+    made.close()
+
+
+def test_labels_wait_for_a_gpu_and_measuring_does_not(two_machines):
+    assert two_machines.offers_gpu() is True
+    ended: list[tuple[str, str]] = []
+
+    def drawn(function, key):
+        ended.append((key, two_machines.run(function, key=key, gpu=True)))
+
+    first = threading.Thread(target=drawn, args=(hold, "labels-1"))
+    first.start()
+    assert Gate.began.wait(60)
+    second = threading.Thread(target=drawn, args=(where, "labels-2"))
+    second.start()
+    ended += [("well", two_machines.run(where, key=f"well-{n}")) for n in range(3)]
+    Gate.opened.set()
+    first.join()
+    second.join()
+    assert ended[:3] == [("well", "plain")] * 3
+    assert sorted(ended[3:]) == [("labels-1", "gpu"), ("labels-2", "gpu")]
+
+
+def test_a_gpu_that_was_seen_is_waited_for_while_its_machine_is_away(two_machines):
+    assert two_machines.offers_gpu() is True
+    two_machines._client.retire_workers(
+        [
+            w
+            for w, known in two_machines._client.scheduler_info(n_workers=-1)["workers"].items()
+            if known["resources"]
+        ]
+    )
+    assert two_machines.offers_gpu() is True
+
+
+def test_processes_of_this_machine_declare_no_gpu(cluster):
+    assert cluster.offers_gpu() is False

@@ -16,6 +16,7 @@ from imaging_service.database.tables import RunRow, WellRow
 from imaging_service.errors import Cancelled, ImageError, MachineError, Unavailable
 from imaging_service.jobs.durable import workflows
 from imaging_service.jobs.durable.queue import submit_run
+from imaging_service.jobs.records import WellOutcome
 from tests.imaging_service.conftest import Here
 from tests.messages import says, states
 
@@ -150,6 +151,30 @@ def test_what_is_away_is_waited_for_and_a_lost_process_is_given_up(
     began = workflows.begin.__wrapped__(served.run, 1)
     assert (began["status"], began["wells"]) == (status, [])
     assert workflows.summarise_run.__wrapped__(served.run, 1)["status"] == status
+
+
+def test_labels_are_a_task_of_their_own_where_a_gpu_is_declared(served, monkeypatch):
+    calls = []
+    done = WellOutcome("B02", "done", "", 2, 7)
+
+    class Cluster(Here):
+        def offers_gpu(self):
+            return True
+
+        def run(self, function, *args, key, gpu=False):
+            calls.append((function.__name__, gpu))
+            return done if function.__name__ == "process_well" else None
+
+    monkeypatch.setattr(workflows.Context, "cluster", Cluster(), raising=False)
+    compute = workflows.compute_well.__wrapped__
+    # The engine `classical` has no network.
+    assert compute(served.run, 1, "B02")["n_nuclei"] == 7
+    monkeypatch.setattr(workflows, "wants_gpu", lambda engine, device: engine == "classical")
+    assert compute(served.run, 1, "B02")["n_nuclei"] == 7
+    assert calls == [("process_well", False), ("draw_well", True), ("process_well", False)]
+    calls.clear()
+    workflows.begin.__wrapped__(served.run, 1)
+    assert ("calibrate", True) in calls
 
 
 def test_an_earlier_attempt_changes_nothing(served, session):

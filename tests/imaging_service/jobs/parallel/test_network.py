@@ -26,6 +26,7 @@ from imaging_service.jobs.parallel.network import (
     is_served,
     serve,
     uses_gpu,
+    wants_gpu,
 )
 from imaging_service.jobs.parallel.processes import set_up
 from imaging_service.protocol import parse_protocol
@@ -64,6 +65,21 @@ def served(tmp_path):
 
 def double(images):
     return images * 2, images[:, :1, ::2, ::2]
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "wants"),
+    [
+        ("motornet", "auto", True),
+        ("motornet:models/ours", "cuda", True),
+        ("cellpose:cpsam_v2", "auto", True),
+        ("of_another_package", "auto", True),
+        ("motornet", "cpu", False),
+        ("classical", "auto", False),
+    ],
+)
+def test_an_engine_with_a_network_wants_a_gpu_unless_told_otherwise(engine, device, wants):
+    assert wants_gpu(engine, device) is wants
 
 
 def test_the_answer_is_that_of_the_network_itself(served):

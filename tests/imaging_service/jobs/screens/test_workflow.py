@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from imaging_service.database.session import find_screen
 from imaging_service.database.tables import RunRow
 from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.errors import Unavailable
+from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.workflows import Context
 from imaging_service.jobs.screens import workflow
-from imaging_service.screens.folder import plates_of
+from imaging_service.screens.folder import TABLES, plates_of
 from tests.imaging_service.conftest import Here
 from tests.messages import states
 from tests.service import Service
@@ -138,7 +140,7 @@ def test_a_second_screen_fits_only_what_the_first_has_not(ordered, monkeypatch):
 
 @pytest.mark.slow
 def test_a_worker_of_its_own_fits_what_was_ordered(ordered, tmp_path):
-    """The real job engine, cluster and report, followed by its events."""
+    """The real job engine, cluster and report, followed by its events; then an export of it."""
     screened, screen = ordered
     service = Service(Path(screened.settings.data_dir).parent, tmp_path)
     try:
@@ -147,5 +149,10 @@ def test_a_worker_of_its_own_fits_what_was_ordered(ordered, tmp_path):
             *_, last = client.screen_events(screen)
             assert (last.state, last.rows, last.hits) == ("done", 4, 0)
             assert client.screen_report(screen).startswith(b"<!doctype html>")
+            export = client.order_export(NewExport(screen=screen, format="csv")).id
+            *_, written = client.export_events(export)
+            assert (written.state, written.tables) == ("done", list(TABLES))
+            client.download_export(export, tmp_path / "tables.zip")
+            assert len(zipfile.ZipFile(tmp_path / "tables.zip").namelist()) == len(TABLES) + 2
     finally:
         service.stop()

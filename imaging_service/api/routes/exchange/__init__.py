@@ -1,0 +1,1 @@
+"""Routes that give results to others: exports, releases, summaries of sites."""

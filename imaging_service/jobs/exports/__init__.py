@@ -1,0 +1,1 @@
+"""Exports: tables of a run or a screen, written by a worker as one file."""

@@ -1,0 +1,156 @@
+"""Handing exports to the worker: the export's row and its workflow in one transaction."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import sqlalchemy as sa
+from dbos import EnqueueOptions
+from sqlmodel import Session, col, select
+
+from imaging_service.database.session import database_engine, find_export, find_run, find_screen
+from imaging_service.database.tables import ExportRow, RunRow, ScreenRow
+from imaging_service.errors import NotFound, NotReady
+from imaging_service.export_orders import NewExport
+from imaging_service.jobs.durable.holding import no_backup
+from imaging_service.jobs.durable.opening import APPLICATION_VERSION, EXPORTS
+from imaging_service.jobs.durable.queue import forget_jobs, job_client
+from imaging_service.jobs.exports.bundle import ExportOrder, lay_out, tables_of
+from imaging_service.jobs.exports.workflow import export_folder
+from imaging_service.jobs.screens.workflow import screen_folder
+from imaging_service.settings import Settings
+
+GOING_ON = ("queued", "running", "waiting")
+
+
+def order_export(
+    settings: Settings, session: Session, wanted: NewExport, project: str, author: str
+) -> ExportRow:
+    """Queue an export of a run or screen of a project; commits.
+
+    The same tables in the same form are the same export, which is returned as it stands; one that
+    failed is tried again. Raises NotFound for a run, screen or table that the project does not
+    have, NotReady for a run or screen that is not done.
+    """
+    source, folder, revision = _source(settings, session, wanted, project)
+    there = tables_of(folder, run=bool(wanted.run))
+    if unknown := [name for name in wanted.tables if name not in there]:
+        raise NotFound(f"there is no table {unknown[0]!r}; {source.id[:12]} has {', '.join(there)}")
+    order = ExportOrder(
+        project=project,
+        run=source.id if isinstance(source, RunRow) else "",
+        screen=source.id if isinstance(source, ScreenRow) else "",
+        revision=revision,
+        attempt=source.attempt,
+        tables=tuple(name for name in there if name in (wanted.tables or there)),
+        format=wanted.format,
+    )
+    row = session.get(ExportRow, order.id)
+    if row is not None and row.state != "failed":
+        return row
+    lay_out(order, export_folder(settings, project, order.id))
+    if row is None:
+        row = ExportRow(
+            id=order.id,
+            project_id=project,
+            run_id=order.run,
+            screen_id=order.screen,
+            source_attempt=order.attempt,
+            revision=revision,
+            tables=" ".join(order.tables),
+            n_tables=len(order.tables),
+            format=order.format,
+            author=author,
+        )
+        session.add(row)
+    else:
+        # The cause may be gone by now.
+        row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
+    try:
+        _enqueue(settings, session, row)
+    except sa.exc.IntegrityError:
+        # The same order arrived twice at once; the other one was faster.
+        session.rollback()
+        return find_export(session, project, order.id)
+    session.refresh(row)
+    return row
+
+
+def delete_export(settings: Settings, session: Session, project: str, export: str) -> None:
+    """Remove an export that has ended, with its file; run and screen stay.
+
+    Raises NotReady for one that goes on, Busy while a backup is being made.
+    """
+    row = find_export(session, project, export)
+    if row.state in GOING_ON:
+        raise NotReady(f"export {export} is {row.state}; remove it once it has ended")
+    with no_backup(settings):
+        forget_jobs(settings, _job(export))
+        session.delete(row)
+        session.commit()
+        # After the commit: a kill in between leaves files that no row names.
+        shutil.rmtree(export_folder(settings, project, export), ignore_errors=True)
+
+
+def adopt_exports(settings: Settings) -> list[str]:
+    """Queue exports again whose jobs an older version left; returns their ids."""
+    adopted = []
+    with Session(database_engine(settings.url)) as session:
+        going_on = session.exec(select(ExportRow).where(col(ExportRow.state).in_(GOING_ON))).all()
+        for row in going_on:
+            jobs = job_client(settings.url).list_workflows(
+                workflow_ids=[f"{_job(row.id)}:{row.attempt}"],
+                app_version=APPLICATION_VERSION,
+                load_input=False,
+                load_output=False,
+            )
+            if not jobs:
+                adopted.append(row.id)
+                row.state, row.attempt = "queued", row.attempt + 1
+                _enqueue(settings, session, row)
+    return adopted
+
+
+def exported_file(settings: Settings, row: ExportRow) -> Path:
+    """The zip of an export. Raises NotReady until it is done."""
+    if row.state != "done":
+        why = f": {row.reason}" if row.reason else ""
+        raise NotReady(f"export {row.id} is {row.state}{why}; its file exists once it is done")
+    return export_folder(settings, row.project_id, row.id) / f"{row.id}.zip"
+
+
+def _source(
+    settings: Settings, session: Session, wanted: NewExport, project: str
+) -> tuple[RunRow | ScreenRow, Path, int]:
+    """The row of a run or screen that is done, its folder, and the revision of its tables."""
+    source: RunRow | ScreenRow
+    if wanted.run:
+        source = find_run(session, wanted.run)
+        if source.project_id != project:
+            # The same words as for a run that does not exist.
+            raise NotFound(f"there is no run {wanted.run}")
+        folder, revision = settings.run_root(source.id), source.revision
+    else:
+        source = find_screen(session, project, wanted.screen)
+        folder, revision = screen_folder(settings, project, source.id), 0
+    if source.state != "done":
+        raise NotReady(f"{source.id[:12]} is {source.state}; its tables exist once it is done")
+    return source, folder, revision
+
+
+def _job(export: str) -> str:
+    return f"export:{export}"
+
+
+def _enqueue(settings: Settings, session: Session, row: ExportRow) -> None:
+    """Queue the export's workflow and commit, in one transaction with the row."""
+    session.flush()
+    options: EnqueueOptions = {
+        "queue_name": EXPORTS,
+        "workflow_name": "write_export",
+        "workflow_id": f"{_job(row.id)}:{row.attempt}",
+        "app_version": APPLICATION_VERSION,
+    }
+    job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
+    session.commit()
