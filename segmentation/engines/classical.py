@@ -33,7 +33,7 @@ from segmentation.filters.contrast import (
 from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import expand, flood, remove_small
 from segmentation.filters.margins import clipped, keep_valid, levelled
-from segmentation.filters.noise import CameraNoise, camera_noise
+from segmentation.filters.noise import GREY_LEVEL, CameraNoise, camera_noise
 from segmentation.filters.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
 from segmentation.filters.ridges import ridge_response, segment_neurites
 from segmentation.sizes import Sizes
@@ -225,6 +225,11 @@ def spots_in_somas(
         return {}
     if noise is None:
         return {}
+    if noise.dark == GREY_LEVEL:
+        warnings.append(
+            f"{compartment}: few_grey_levels, the noise of {role} is less than one, so spots of a"
+            " few levels are not counted; save the images with all bits of the camera"
+        )
     # A spot at the rim peaks on the soma's outermost pixels; the outline is no sharper than that.
     within = cv2.dilate((somas > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     image = levelled(field, role)

@@ -7,7 +7,7 @@ from scipy.ndimage import center_of_mass
 from scipy.optimize import linear_sum_assignment
 from scipy.special import erfc
 
-from segmentation.filters.noise import CameraNoise
+from segmentation.filters.noise import CameraNoise, camera_noise
 from segmentation.filters.puncta import noise_limit, segment_puncta, spot_scale
 from tests.messages import says
 
@@ -207,3 +207,27 @@ def test_haze_has_noise_and_gives_no_spots(haze, drawn):
     f1, wrong = scores(labels, places, pixel)
     assert wrong <= 0.1 * count
     assert f1 >= 0.95 or not drawn
+
+
+def lamp(shape):
+    """What a correction of the illumination multiplies a field by."""
+    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    return (0.9 + 0.15 * (y**2 + x**2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("pixel", [0.65, 0.325])
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_few_grey_levels_make_no_puncta(pixel, share, corrected):
+    """A camera's noise of `share` of a grey level, as of an export to 8 bits: slopes become steps."""
+    counts = []
+    for per_soma in (0, 5):
+        image, within, places, count = cells(pixel, 200, 15.0, 3, per_soma, ratio=10 / share)
+        coarse = np.floor((image + 100) * np.float32(share / 15.0)).astype(np.float32)
+        coarse *= lamp(coarse.shape) if corrected else np.float32(1)
+        noise = camera_noise([coarse], spot_scale(pixel))
+        labels = segment_puncta(coarse - np.float32(np.median(coarse)), pixel, noise, within)
+        counts.append((labels.max() / count, len(places) / count))
+    (none, _), (some, drawn) = counts
+    assert none <= 0.05
+    assert some == pytest.approx(drawn, rel=0.12 if pixel > 0.5 else 0.05)
