@@ -20,6 +20,7 @@ from imaging_service.accounts import Caller
 from imaging_service.errors import ServiceError
 from imaging_service.export_orders import ExportState, NewExport
 from imaging_service.files import write_through
+from imaging_service.incoming.s3 import place
 from imaging_service.key_file import key_for, may_carry
 from imaging_service.schemas import (
     NewPlateMap,
@@ -171,7 +172,7 @@ class Client:
 
         `plate` names the plate in a map of several, `priority` is high, normal or low.
         """
-        scan, plate_map, protocol = Path(scan), Path(plate_map), Path(protocol)
+        scan, plate_map, protocol = place(scan), Path(plate_map), Path(protocol)
         try:
             content = tomllib.loads(protocol.read_text(encoding="utf-8"))
             sheet = plate_map.read_bytes()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imaging_service.errors import Forbidden
+from imaging_service.incoming.s3 import on_disk
 
 
 def write_bytes(target: Path, content: bytes) -> None:
@@ -104,7 +105,7 @@ def locked(lock: Path, refusal: str) -> Iterator[None]:
     # The reviewer's install writes single files only, and comes without it.
     from filelock import FileLock, Timeout
 
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    on_disk(lock).parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock, timeout=0)
     try:
         held.acquire()
@@ -121,6 +122,7 @@ def only_one(folder: Path) -> contextlib.AbstractContextManager[None]:
 
     Two commands that write to one folder would remove each other's scratch files.
     """
+    on_disk(folder)
     refusal = f"another command is writing to {folder}; wait for it, or give another --out"
     return locked(folder / ".lock", refusal)
 
@@ -143,5 +145,5 @@ def _on_disk(target: Path, content: bytes) -> Iterator[Path]:
 
 
 def _scratch(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    on_disk(target).parent.mkdir(parents=True, exist_ok=True)
     return target.parent / f".staged-{uuid.uuid4().hex}"

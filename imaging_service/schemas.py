@@ -71,7 +71,10 @@ class Submission(Sent):
 
     model_config = ConfigDict(extra="forbid")
 
-    scan: str = Field(description="Folder of the scan.", examples=["/scans/plate-12"])
+    scan: str = Field(
+        description="Folder of the scan; an OME-Zarr plate may lie at s3://BUCKET/FOLDER.",
+        examples=["/scans/plate-12"],
+    )
     plate_map_name: str = Field(
         description="Name of the plate map's file; its ending says the format.",
         examples=["plate_map.csv"],

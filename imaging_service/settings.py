@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from imaging_service.incoming.s3 import on_disk, place
 
 # The project of all that was not given another.
 LOCAL_PROJECT = "default"
@@ -28,8 +31,8 @@ class Settings(BaseSettings):
     scan_roots: str = Field(
         "",
         description=(
-            f"Folders under which scans may be submitted by path, separated by {os.pathsep!r};"
-            " empty means data_dir/scans only."
+            "Folders, also s3://BUCKET/FOLDER, under which scans may be submitted by path,"
+            f" separated by {os.pathsep!r}; empty means data_dir/scans only."
         ),
     )
     workers: int = Field(0, ge=0, description="Processes that analyse wells; 0 means one per core.")
@@ -89,6 +92,11 @@ class Settings(BaseSettings):
         None, description="File with the service's secret at the provider."
     )
 
+    @field_validator("data_dir")
+    @classmethod
+    def _on_disk(cls, folder: Path) -> Path:
+        return on_disk(folder)
+
     @property
     def names(self) -> frozenset[str]:
         """Host names under which the service is reached, besides those of loopback."""
@@ -112,7 +120,7 @@ class Settings(BaseSettings):
     @property
     def roots(self) -> tuple[Path, ...]:
         """Resolved folders that scans may be in."""
-        given = [Path(p) for p in self.scan_roots.split(os.pathsep) if p]
+        given = _listed(self.scan_roots)
         return tuple(p.resolve() for p in [*given, self.data_dir / "scans"])
 
     def roots_of(self, project: str, lab: str) -> tuple[Path, ...]:
@@ -123,12 +131,18 @@ class Settings(BaseSettings):
         """
         if project == LOCAL_PROJECT:
             return self.roots
-        given = [Path(p) / lab for p in self.scan_roots.split(os.pathsep) if p]
+        given = [p / lab for p in _listed(self.scan_roots)]
         return tuple(p.resolve() for p in [*given, self.project_root(project) / "scans"])
 
     def run_root(self, run_id: str) -> Path:
         """The folder of a run's files."""
         return self.data_dir.resolve() / "runs" / run_id
+
+
+def _listed(roots: str) -> list[Path]:
+    """Folders of a list; the colon of s3:// does not end one. Raises ScanError."""
+    end = re.escape(os.pathsep)
+    return [place(p) for p in re.findall(rf"(?:(?<![^{end}])s3://(?:[^/]*@)?)?[^{end}]+", roots)]
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     Keys of the services that tests start are not kept in the developer's own folder.
     """
     os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="imaging-service-tests-")
+    # Nothing is asked of a storage that the developer's own environment names.
+    os.environ |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"}
+    os.environ |= {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
     if hasattr(config, "workerinput"):
         from imaging_service.jobs.parallel.processes import limit_threads
 
@@ -142,6 +146,30 @@ def service(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path):
     yield running, client
     client.close()
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def running_s3(tmp_path_factory: pytest.TempPathFactory):
+    """A real S3-compatible server for the whole session."""
+    from tests.s3 import S3Server
+
+    running = S3Server(tmp_path_factory.mktemp("s3"))
+    try:
+        running.start()
+        running.make_bucket()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def bucket(running_s3, monkeypatch: pytest.MonkeyPatch):
+    """A test's own folder in a bucket, which the test's process may read."""
+    from tests.s3 import Bucket
+
+    for name, value in running_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return Bucket(uuid.uuid4().hex[:8])
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.incoming.s3 import place
+
 if TYPE_CHECKING:
     from imaging_service.inspection.survey import Survey
 
@@ -16,7 +18,15 @@ CAN_BE_ANALYSED, PROTOCOL_MUST_STATE, CANNOT_BE_READ = 0, 1, 2
 
 
 def inspect(
-    scan: Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)],
+    scan: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the plate's scan; an OME-Zarr plate may lie at s3://BUCKET/FOLDER.",
+            show_default=False,
+            parser=place,
+            metavar="SCAN",
+        ),
+    ],
     protocol: Annotated[
         Path | None,
         typer.Option(help="Protocol whose [acquisition] says how the scan is read."),

@@ -17,7 +17,7 @@ from imaging_service.cli import segmentation as segmentation_commands
 from imaging_service.cli.access import keys as key_commands
 from imaging_service.cli.access import members as member_commands
 from imaging_service.cli.access import signin as signin_commands
-from imaging_service.cli.backup import backup, restore
+from imaging_service.cli.backup import backup, copy_run, restore
 from imaging_service.cli.calibrate import calibrate
 from imaging_service.cli.exchange import federation as federation_commands
 from imaging_service.cli.exchange import release as release_commands
@@ -31,6 +31,7 @@ from imaging_service.cli.screens.screen_order import order
 from imaging_service.cli.screens.screen_power import power
 from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
+from imaging_service.incoming.s3 import place
 
 if TYPE_CHECKING:
     from typing import Any
@@ -55,6 +56,7 @@ app.command("upload")(upload)
 app.command("backup")(backup)
 app.command("restore")(restore)
 app.command("fetch")(fetch)
+app.command("copy-run")(copy_run)
 app.command("calibrate")(calibrate)
 for command in (model_commands.train, model_commands.show, model_commands.promote):
     segmentation_commands.models.command(command.__name__)(command)
@@ -82,7 +84,15 @@ release_commands.release.command("end-offer")(offer_commands.end_offer)
 release_commands.release.add_typer(request_commands.request, name="request")
 app.add_typer(release_commands.release, name="release")
 
-Scan = Annotated[Path, typer.Argument(help="Folder of the plate's scan.", show_default=False)]
+Scan = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of the plate's scan; an OME-Zarr plate may lie at s3://BUCKET/FOLDER.",
+        show_default=False,
+        parser=place,
+        metavar="SCAN",
+    ),
+]
 MapOption = Annotated[
     Path,
     typer.Option("--plate-map", help="CSV, TSV or XLSX: what is in each well.", show_default=False),

@@ -1,7 +1,8 @@
 """The one gate for files and folders that a request, a scan or a protocol names.
 
 A path counts by where it leads: `..` and links are followed first. Only files and folders pass; a
-pipe or a device would keep its reader waiting for ever.
+pipe or a device would keep its reader waiting for ever. A folder on S3 (`s3://BUCKET/FOLDER`) has
+neither, and passes under a root on S3.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imaging_service.errors import Forbidden, ScanError
+from imaging_service.incoming.s3 import S3Path, place
 
 _MOST_CHARACTERS = 4096
 
@@ -21,14 +23,16 @@ def allowed(named: str | Path, roots: Sequence[Path]) -> Path:
 
     Raises Forbidden, with the same words whether it exists or not.
     """
-    text = os.fspath(named)
+    text = str(named)
     if "\x00" in text or len(text) > _MOST_CHARACTERS:
         raise Forbidden(
             f"a path of {len(text):,} characters{' with NUL' * (chr(0) in text)} is refused; give"
             " the path of a file or folder"
         )
     try:
-        resolved = Path(text).resolve()
+        resolved = place(text).resolve()
+    except ScanError as error:
+        raise Forbidden(str(error)) from None
     except (OSError, RuntimeError) as error:
         # A ring of links, or a name longer than the file system's.
         raise Forbidden(
@@ -64,6 +68,8 @@ def inspect(scan: Path, roots: Sequence[Path] = ()) -> None:
     With `roots`, links must lead to places under them. Raises Forbidden for a link that leads out,
     ScanError for what is neither file nor folder.
     """
+    if isinstance(scan, S3Path):
+        return
     seen: set[tuple[int, int]] = set()
     waiting = [scan]
     while waiting:

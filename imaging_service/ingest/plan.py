@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from dataclasses import field as declared
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import AfterValidator
+
+from imaging_service.incoming.s3 import place
 from plate_maps import PlateFormat, Well
 from segmentation.filters.light_profile import LightProfile
+
+# A field of a record: a path of this machine, or an address on S3.
+Place = Annotated[Path, AfterValidator(place)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class PlatePlan:
 
     reader: str
     name: str
-    root: Path
+    root: Place
     channels: tuple[str, ...]
     pixel_size_um: float | None
     format: PlateFormat | None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from imaging_service.errors import ScanError, damaged
 from imaging_service.incoming.gate import inspect
+from imaging_service.incoming.s3 import S3Path, place
 from imaging_service.ingest.images.scan_files import scan_files
 from imaging_service.ingest.losses import with_losses
 from imaging_service.ingest.plan import ImageRef, Limits, PlatePlan
@@ -33,6 +34,9 @@ BUILT_IN: dict[str, str] = {
     "ome-zarr": "imaging_service.ingest.formats.ome_zarr:OmeZarrReader",
     "tiff": "imaging_service.ingest.formats.tiff_folder:TiffFolderReader",
 }
+
+# The only format whose parts are read without a file of this machine.
+_ON_S3 = "ome-zarr"
 
 
 class PlateReader(Protocol):
@@ -91,7 +95,7 @@ def plan_scan(
     Findings say what the instrument announces, or other wells have, and is not there. Raises
     ScanError.
     """
-    root = Path(root)
+    root = place(root)
     limits = limits or Limits()
     if not root.is_dir():
         raise ScanError(f"{root} is not a folder; give the folder of the plate's scan")
@@ -102,6 +106,18 @@ def plan_scan(
 
 
 def _reader_of(root: Path, acquisition: Acquisition, limits: Limits) -> PlateReader:
+    if isinstance(root, S3Path):
+        if acquisition.reader not in ("auto", _ON_S3):
+            raise ScanError(
+                f"{root}: the reader {acquisition.reader} reads folders of this machine only; on S3"
+                f" give an OME-Zarr plate (reader {_ON_S3}), or copy the scan to a disk"
+            )
+        if reader_named(_ON_S3).sniff(root) == 0:
+            raise ScanError(
+                f"{root} is not an OME-Zarr plate, the only kind that is read from S3; copy the"
+                " scan to a disk, or upload it"
+            )
+        return reader_named(_ON_S3)
     if acquisition.reader != "auto":
         return reader_named(acquisition.reader)
     scores = {name: reader_named(name).sniff(root) for name in known()}

@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from imaging_service.incoming.s3 import S3Path
 from imaging_service.ingest import PlatePlan, plan_scan
 from imaging_service.ingest.losses import fields_of
 from imaging_service.ingest.plan import Limits
@@ -198,6 +199,8 @@ def _files(plan: PlatePlan) -> list[int]:
 
     def sizes(relative: str) -> list[int]:
         path = plan.root / relative
+        if isinstance(path, S3Path):
+            return [state.size for state in path.states()]
         return [_size(p) for p in (_below(path) if path.is_dir() else [path])]
 
     # Files of a scan often lie on a network share, where each question waits for its answer.

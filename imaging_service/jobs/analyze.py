@@ -54,7 +54,7 @@ def analyze_plate(
     Parameters
     ----------
     scan
-        Folder of the plate's scan.
+        Folder of the plate's scan; an OME-Zarr plate may lie at `s3://BUCKET/FOLDER`.
     plate_map
         CSV, TSV, XLSX, TOML or XML: what is in each well.
     protocol
@@ -93,11 +93,12 @@ def analyze_plate(
     """
 
     def read() -> RunInputs:
+        from imaging_service.incoming.s3 import place
         from imaging_service.jobs.plan import read_inputs
         from imaging_service.protocol import AssayProtocol, load_protocol
 
         loaded = protocol if isinstance(protocol, AssayProtocol) else load_protocol(protocol)
-        return read_inputs(Path(scan), Path(plate_map), loaded, engine, device, plate)
+        return read_inputs(place(scan), Path(plate_map), loaded, engine, device, plate)
 
     from imaging_service.review.local import LocalRun
 

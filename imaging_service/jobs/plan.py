@@ -11,7 +11,7 @@ from typing import Any
 from imaging_service import __version__
 from imaging_service.errors import EngineError, PlateMapRefused, ProtocolError, ScanError
 from imaging_service.ingest import PlatePlan, plan_scan
-from imaging_service.ingest.images.digests import combine, file_digests, file_states
+from imaging_service.ingest.images.digests import combine, file_digests, file_states, versions
 from imaging_service.ingest.optics.overlaps import overlapping_centres
 from imaging_service.ingest.plan import Announced, Limits, by_well, plan_digest
 from imaging_service.jobs.films.hours import Clock, read_clock
@@ -144,6 +144,11 @@ def lay_out(
             {path: record.source_files[path] for path in well_plan.files()},
             tuple(record.hours.get(name, ())),
             record.engine,
+            {
+                p: record.source_versions[p]
+                for p in well_plan.files()
+                if p in record.source_versions
+            },
         )
         save(task, folder.task(name))
     save(record, folder.record)
@@ -251,6 +256,7 @@ def identify(inputs: RunInputs, limits: Limits | None = None) -> tuple[RunRecord
         notes=tuple(notes),
         findings=tuple(f"{f.severity}: {f.message}" for f in check(mapped)),
         hours={w.name: clock.hours[w.name] for w in join.matched if w.name in clock.hours},
+        source_versions=versions(states),
     )
     return record, plan
 

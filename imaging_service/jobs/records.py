@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from imaging_service import __version__
 from imaging_service.files import write_bytes
 from imaging_service.ingest import PlatePlan
+from imaging_service.ingest.plan import Place
 from imaging_service.protocol import AssayProtocol
 from imaging_service.store.arrival import arrival_folder
 from plate_maps import PlateFormat, PlateMap
@@ -27,7 +28,7 @@ RECORDS = 2
 class RunInputs:
     """What the user asked for; the plate map as records, so that its file is not needed again."""
 
-    scan: Path
+    scan: Place
     plate_map_format: PlateFormat
     plate_map_source: str
     plate_map_records: list[dict[str, Any]]
@@ -80,9 +81,9 @@ class WellTask:
     """Everything that the analysis of one well needs.
 
     `plan` holds this well's planes only; `planes` is the largest number per channel that any field
-    of the plate has. `digests` are those of its source files at the submission, by relative path.
-    `hours` are those of the time points of a time-lapse, `described_engine` is the engine as it was
-    at the submission.
+    of the plate has. `digests` are those of its source files at the submission, by relative path,
+    and `versions` what their bucket then said of those on S3. `hours` are those of the time points
+    of a time-lapse, `described_engine` is the engine as it was at the submission.
     """
 
     well: str
@@ -98,13 +99,15 @@ class WellTask:
     digests: Mapping[str, str] = field(default_factory=dict)
     hours: tuple[float, ...] = ()
     described_engine: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """The run's identity and inputs; becomes `run.json`.
 
-    `hours` are those of the time points of a time-lapse, per well.
+    `hours` are those of the time points of a time-lapse, per well. `source_versions` are those of
+    source files on S3.
     """
 
     run_id: str
@@ -131,6 +134,7 @@ class RunRecord:
     records: int = 1
     hours: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     pixel_size_source: str = ""
+    source_versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_current(record: RunRecord) -> bool:

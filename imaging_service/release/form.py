@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import write_bytes
+from imaging_service.incoming.s3 import on_disk
 from imaging_service.release.acquisition import AcquisitionCard, read_card
 from imaging_service.release.gate.consent import Tier
 
@@ -182,7 +183,7 @@ def read_form(folder: Path) -> ReleaseForm:
 
 def run_record(run: Path) -> dict[str, Any]:
     """The record of a finished run. Raises ReleaseRefused."""
-    path = run / "run.json"
+    path = on_disk(run) / "run.json"
     if not path.is_file():
         raise ReleaseRefused(
             f"{run} is not a finished run: it has no run.json; give the --out folder of"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging_service.errors import NotFound, ServiceError, StoreError, damaged
+from imaging_service.incoming.s3 import on_disk, place
 from imaging_service.review.crops import Crop
 from imaging_service.review.field_image import (
     FieldImage,
@@ -59,7 +60,7 @@ class LocalRun:
     """
 
     def __init__(self, root: str | PathLike[str], reading: str = "") -> None:
-        root = Path(root)
+        root = on_disk(place(root))
         record = root / "run.json"
         if not record.is_file():
             raise NotFound(

@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from imaging_service import __version__
 from imaging_service.errors import ScreenError
 from imaging_service.files import staged, write_bytes
+from imaging_service.incoming.s3 import on_disk
 from imaging_service.review.local import review_state
 from imaging_service.screens.compounds import compounds_of, named_tracks, renamed
 from imaging_service.screens.remarks import (
@@ -518,7 +519,7 @@ def settings_of(screen: str | PathLike[str]) -> ScreenFile:
 
 def _record(run: Path) -> dict[str, Any]:
     for name in ("run.json", "wells.parquet", "quality.parquet"):
-        if not (run / name).is_file():
+        if not (on_disk(run) / name).is_file():
             raise ScreenError(
                 f"{run} is not a finished run: it has no {name}; give the --out folder of"
                 " imaging-service analyze"

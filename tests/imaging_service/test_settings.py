@@ -5,7 +5,9 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from imaging_service.errors import ScanError
 from imaging_service.settings import Settings, settings
+from tests.messages import says
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,33 @@ def test_scan_roots_are_separated_and_resolved(tmp_path):
         tmp_path / "b",
         tmp_path / "scans",
     )
+
+
+def test_scan_roots_may_be_on_s3(tmp_path):
+    given = os.pathsep.join(["s3://plates", str(tmp_path / "b"), "s3://other/a b", "/x/s3", "/y"])
+    made = Settings(data_dir=tmp_path, scan_roots=given)
+    assert [str(root) for root in made.roots] == [
+        "s3://plates",
+        f"{tmp_path}/b",
+        "s3://other/a b",
+        "/x/s3",
+        "/y",
+        f"{tmp_path}/scans",
+    ]
+    assert [str(root) for root in made.roots_of("als", "smith-lab")] == [
+        "s3://plates/smith-lab",
+        f"{tmp_path}/b/smith-lab",
+        "s3://other/a b/smith-lab",
+        "/x/s3/smith-lab",
+        "/y/smith-lab",
+        f"{tmp_path}/projects/als/scans",
+    ]
+
+
+def test_a_scan_root_with_credentials_is_refused_and_not_repeated(tmp_path):
+    with pytest.raises(ScanError, match=says("s3.address")) as refused:
+        _ = Settings(data_dir=tmp_path, scan_roots="/scans:s3://id:geheim@plates").roots
+    assert "geheim" not in str(refused.value)
 
 
 def test_the_environment_sets_them(monkeypatch, tmp_path):

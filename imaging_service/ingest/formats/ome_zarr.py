@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ScanError, damaged
+from imaging_service.incoming.s3 import AT_ONCE, S3Path
+from imaging_service.ingest.images.zarr_on_s3 import zarr_store
 from imaging_service.ingest.optics.mosaic import covered_by
 from imaging_service.ingest.optics.overlaps import overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide
@@ -53,12 +56,10 @@ class OmeZarrReader:
         A field whose metadata cannot be read fails its well; one that is named and not there is
         lost.
         """
-        import zarr
-
         plate = _attributes(root).get("plate")
         if not isinstance(plate, dict):
             raise ScanError(f"{root} is not an OME-Zarr plate: its attributes have no 'plate'")
-        group = zarr.open_group(root, mode="r")
+        group = _group(root)
         notes: list[str] = []
         wells = _wells(root, group, plate, acquisition.measurement, notes)
         # A well without fields is one that is lost, by its own path.
@@ -74,15 +75,14 @@ class OmeZarrReader:
         sizes: list[SizeStatement] = []
         axes_h: set[tuple[float, ...] | None] = set()
         shape_px = (0, 0)
-        for well, number, where in fields:
-            if where.count("/") < 2 or not (root / where).is_dir():
+        with ThreadPoolExecutor(AT_ONCE if isinstance(root, S3Path) else 4) as pool:
+            described = list(pool.map(lambda f: _described(group, f[2], root), fields))
+        for (well, number, where), image in zip(fields, described, strict=True):
+            if image is None:
                 missing.append(ImageRef(well, number, 1, "", 1, where))
                 continue
-            try:
-                with damaged(ScanError, f"{root}/{where}"):
-                    image = _image_metadata(group, where, root)
-            except ScanError as error:
-                broken.append(ImageRef(well, number, 1, "", 1, where, reason=str(error)))
+            if isinstance(image, ScanError):
+                broken.append(ImageRef(well, number, 1, "", 1, where, reason=str(image)))
                 continue
             shape = image.shape
             if shape[-1] * shape[-2] > limits.image_pixels:
@@ -157,7 +157,7 @@ class OmeZarrReader:
         import zarr
 
         with damaged(ImageError, image.path):
-            array = zarr.open_array(plan.root / image.path, mode="r")
+            array = zarr.open_array(zarr_store(plan.root / image.path), mode="r")
             # A shard may reach beyond the array, so more chunks than the array's can be there.
             if array.nchunks_initialized < array.nchunks and not _outside_every_field(
                 array, plan.root, image
@@ -180,14 +180,12 @@ class OmeZarrReader:
 def _group(root: Path) -> Any:
     import zarr
 
-    return zarr.open_group(root, mode="r")
+    return zarr.open_group(zarr_store(root), mode="r")
 
 
 def _attributes(root: Path) -> dict[str, Any]:
-    import zarr
-
     with damaged(ScanError, f"{root} as a zarr group"):
-        return _ome(zarr.open_group(root, mode="r").attrs.asdict())
+        return _ome(_group(root).attrs.asdict())
 
 
 def _ome(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -314,6 +312,17 @@ class _Image:
     shape: tuple[int, ...]
     hours: tuple[float, ...] | None
     centre_um: tuple[float, float] | None = None
+
+
+def _described(group: Any, where: str, root: Path) -> _Image | ScanError | None:
+    """A field's metadata; the error where they cannot be read, None where the field is lost."""
+    if where.count("/") < 2:
+        return None
+    try:
+        with damaged(ScanError, f"{root}/{where}"):
+            return _image_metadata(group, where, root)
+    except ScanError as error:
+        return error if (root / where).is_dir() else None
 
 
 def _image_metadata(group: Any, where: str, root: Path) -> _Image:

@@ -7,10 +7,13 @@ only the table `FOV_ROI_table` says: per field its corner and size in µm.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from imaging_service.ingest.images.zarr_on_s3 import zarr_store
 
 TABLE = "FOV_ROI_table"
 _COLUMNS = ("x_micrometer", "y_micrometer", "len_x_micrometer", "len_y_micrometer")
@@ -66,10 +69,10 @@ def _columns(table: Path) -> Mapping[str, list[float]]:
     if not table.is_dir():
         return {}
     if (table / "table.csv").is_file():
-        with (table / "table.csv").open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+        text = (table / "table.csv").read_bytes().decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
         return {c: [float(row[c]) for row in rows] for c in _COLUMNS if rows and c in rows[0]}
-    group: Any = zarr.open_group(table, mode="r")
+    group: Any = zarr.open_group(zarr_store(table), mode="r")
     if "X" not in group or "var" not in group:
         return {}
     index = group["var"].attrs.get("_index", "_index")

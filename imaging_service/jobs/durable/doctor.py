@@ -13,6 +13,7 @@ from sqlmodel import Session, select
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import WorkerRow
 from imaging_service.errors import ServiceError
+from imaging_service.incoming.s3 import S3Path
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.jobs.durable.store import prove_store
 from imaging_service.jobs.parallel.away import shortage
@@ -74,7 +75,12 @@ def _space(settings: Settings) -> str:
 
 
 def _roots(settings: Settings) -> str:
-    closed = [str(r) for r in settings.roots if r.exists() and not os.access(r, os.R_OK | os.X_OK)]
+    # What S3 refuses, `exists` says.
+    closed = [
+        str(r)
+        for r in settings.roots
+        if r.exists() and not isinstance(r, S3Path) and not os.access(r, os.R_OK | os.X_OK)
+    ]
     absent = [str(r) for r in settings.roots[:-1] if not r.exists()]
     if closed or absent:
         raise OSError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,8 +101,15 @@ def read_channel(
 def _plane(task: WellTask, image: ImageRef) -> NDArray[np.generic]:
     """One plane of a file that is there, and is still the submitted one."""
     plan = task.plan
-    with reachable(plan.root, image.path), as_submitted(plan.root, image.path, task.digests):
+    with _unchanged(task, image):
         return reader_named(plan.reader).read(plan, image, Limits())
+
+
+@contextmanager
+def _unchanged(task: WellTask, image: ImageRef) -> Iterator[None]:
+    root, path = task.plan.root, image.path
+    with reachable(root, path), as_submitted(root, path, task.digests, task.versions):
+        yield
 
 
 def stored_fields(plan: PlatePlan) -> list[int]:
@@ -136,8 +144,7 @@ def exposed_s(task: WellTask, image: ImageRef) -> float | None:
 
     Raises as `read_stack`.
     """
-    root = task.plan.root
-    with reachable(root, image.path), as_submitted(root, image.path, task.digests):
+    with _unchanged(task, image):
         return reader_named(task.plan.reader).exposed_s(task.plan, image)
 
 

@@ -24,6 +24,7 @@ import polars as pl
 
 from imaging_service.errors import NotFound, StoreError
 from imaging_service.files import only_one, write_bytes
+from imaging_service.incoming.s3 import on_disk
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.films.film import follow_again
 from imaging_service.jobs.pixels.ownership import Ownership, ownership
@@ -74,7 +75,7 @@ def apply_review(root: str | PathLike[str]) -> Corrected:
     Raises NotFound for a folder that is not a run, StoreError for a run that cannot be measured
     again.
     """
-    root = Path(root)
+    root = on_disk(Path(root))
     folder = RunFolder(root)
     if not (root / "run.json").is_file():
         raise NotFound(

@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+from imaging_service.api.access import apart
 from tests.imaging_service.conftest import MAP, PROTOCOL
 
 
@@ -250,3 +251,46 @@ def test_a_corrected_map_is_the_plate_s_next_version_and_a_run_of_its_own(open_s
     refused = open_scans.ask("POST", maps, json=sent("well,line\nB99,L1\n"))
     assert code(refused) == (422, "plate_map_invalid")
     assert [v["version"] for v in open_scans.get(maps).json()] == [1, 2]
+
+
+@pytest.fixture
+def read_anew():
+    """Submissions are read by processes that are started with the test's environment."""
+    apart().close()
+    yield
+    apart().close()
+
+
+def test_a_plate_on_s3_is_submitted_under_its_root_only(
+    served, submission, small_run, bucket, read_anew
+):
+    address = bucket.copy(small_run / "plate.zarr", "lab/plate.zarr")
+    on_s3 = submission | {"scan": address}
+    assert code(served.ask("POST", "/runs", json=on_s3)) == (403, "forbidden")
+    served.settings.scan_roots = f"{bucket.address('lab')}:/scans"
+    answer = served.ask("POST", "/runs", json=on_s3)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["id"] != served.run
+    assert served.ask("POST", "/runs", json=on_s3).json()["id"] == answer.json()["id"]
+    for scan in (bucket.address(), f"{address}-beside/../../other", "s3://other/lab/plate.zarr"):
+        assert code(served.ask("POST", "/runs", json=submission | {"scan": scan})) == (
+            403,
+            "forbidden",
+        ), scan
+    refused = served.ask("POST", "/runs", json=submission | {"scan": "s3://id:geheim@plates/lab"})
+    assert code(refused) == (403, "forbidden")
+    assert "geheim" not in refused.text
+    gone = served.ask("POST", "/runs", json=submission | {"scan": f"{bucket.address('lab')}/none"})
+    assert code(gone) == (422, "scan_unreadable")
+
+
+def test_a_plate_on_a_server_that_is_away_may_be_submitted_later(
+    served, submission, monkeypatch, read_anew
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    served.settings.scan_roots = "s3://away-from-the-api"
+    answer = served.ask("POST", "/runs", json=submission | {"scan": "s3://away-from-the-api/p"})
+    assert code(answer) == (503, "machine_unavailable")
+    assert "geheim" not in answer.text

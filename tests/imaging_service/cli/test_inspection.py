@@ -61,3 +61,16 @@ def test_a_scan_without_any_image_is_exit_code_2(tmp_path, monkeypatch, lost):
     without = replace(whole, images=(), missing=whole.images) if lost else whole
     monkeypatch.setattr(module, "plan_scan", lambda *_: without)
     assert inspect(tmp_path / "p").exit_code == (2 if lost else 0)
+
+
+def test_a_plate_on_s3_is_inspected_there(bucket, small_run, tmp_path):
+    address = bucket.copy(small_run / "plate.zarr", "plate 1.zarr")
+    here, there = inspect(small_run / "plate.zarr", "--json"), inspect(address, "--json")
+    assert there.exit_code == here.exit_code
+    content = json.loads(there.output)
+    assert content["scan"] == address
+    assert content | {"scan": str(small_run / "plate.zarr")} == json.loads(here.output)
+    pictured = inspect(address, "--out", tmp_path / "out")
+    assert pictured.exit_code == here.exit_code
+    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert isinstance(inspect(bucket.address("none")).exception, ScanError)

@@ -7,6 +7,7 @@ import pytest
 
 from imaging_service.errors import Forbidden, ScanError
 from imaging_service.incoming.gate import allowed, checkpoint_of, inspect
+from imaging_service.incoming.s3 import place
 from imaging_service.ingest.plan import Limits
 from imaging_service.ingest.readers import plan_scan
 from imaging_service.protocol import Acquisition
@@ -38,6 +39,38 @@ def test_a_path_counts_by_where_it_leads(scan, tmp_path):
     for name in ("out", "out/passwd", "ring"):
         with pytest.raises(Forbidden):
             allowed(scan / name / "x", [scan.parent])
+
+
+ON_S3 = place("s3://plates/lab")
+
+
+@pytest.mark.parametrize("path", ["s3://plates/lab", "s3://plates/lab/p", "s3:/plates/lab/p"])
+def test_a_folder_on_s3_passes_under_a_root_on_s3(tmp_path, path):
+    assert str(allowed(path, [tmp_path, ON_S3])) == path.replace("s3:/p", "s3://p")
+    assert str(allowed(place(path), [ON_S3])) == path.replace("s3:/p", "s3://p")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["s3://plates", "s3://plates/lab-beside/p", "s3://other/lab/p", "s3://plates/Lab", "/etc"],
+)
+def test_what_is_not_under_a_root_on_s3_is_refused(path):
+    with pytest.raises(Forbidden, match=says("gate.outside", path=path)):
+        allowed(path, [ON_S3])
+
+
+def test_a_root_of_this_machine_opens_nothing_on_s3(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path, tmp_path / "s3:", tmp_path.parent):
+        with pytest.raises(Forbidden, match=says("gate.outside", path=ON_S3)):
+            allowed(str(ON_S3), [root])
+
+
+@pytest.mark.parametrize("path", ["s3://plates/lab/../other", "s3://id:geheim@plates/lab"])
+def test_an_address_that_says_more_is_refused_and_not_repeated(path):
+    with pytest.raises(Forbidden, match=says("s3.address")) as refused:
+        allowed(path, [ON_S3])
+    assert "geheim" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,16 @@ def test_a_worker_that_is_silent_or_whose_clock_is_ahead(data_folder, seen):
     assert sick(data_folder) == {"workers"}
 
 
+def test_a_root_on_s3_is_looked_at(data_folder, bucket):
+    worker(data_folder, time.time())
+    bucket.write("lab/plate.zarr/zarr.json", b"{}")
+    data_folder.scan_roots = bucket.address("lab")
+    assert sick(data_folder) == set()
+    for root in (bucket.address("none"), "s3://was-never-there"):
+        data_folder.scan_roots = root
+        assert sick(data_folder) == {"scan roots"}
+
+
 def test_what_is_not_well_is_named(data_folder, tmp_path, monkeypatch):
     worker(data_folder, time.time())
     monkeypatch.setattr(doctor, "shortage", lambda _: "no space left")
