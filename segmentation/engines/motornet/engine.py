@@ -399,13 +399,16 @@ class MotorNetSegmenter:
         rim = (fine == 0) & inside
         fine[rim] = cv2.dilate(fine, np.ones((5, 5), np.uint8))[rim]
         fine[~inside] = 0
-        labels: Labels = fine.astype(np.int32)
-        if labels.shape != field.shape:
-            labels = np.asarray(
-                cv2.resize(labels, field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT),
-                np.int32,
-            )
-        return labels
+        if fine.shape == field.shape:
+            return fine.astype(np.int32)
+        if height < field.shape[0]:
+            return _outlined(field, fine, logit, threshold)
+        return np.asarray(
+            cv2.resize(
+                fine.astype(np.int32), field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+            ),
+            np.int32,
+        )
 
     def asking(
         self, network: Callable[[Half], tuple[Half, ...]], device: str, precision: str
@@ -439,6 +442,19 @@ def _range(field: Field, role: str) -> tuple[float, float]:
     """Background and span of a channel in the field's valid area."""
     in_noise = _DNA_IN_NOISE if role == "dna" else RANGE_IN_NOISE
     return intensity_range(field.channel(role), field.valid_area.inside, in_noise)
+
+
+def _outlined(field: Field, labels: Image, logit: Half, threshold: float) -> Labels:
+    """Labels at pixels finer than the network's, with the outline of the logit between its pixels.
+
+    The steps of the network's own pixels would make a nucleus's perimeter a tenth too long.
+    """
+    wide = cv2.dilate(labels, np.ones((3, 3), np.uint8))
+    wide[labels > 0] = labels[labels > 0]
+    near = cv2.resize(wide, field.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    fine = cv2.resize(logit.astype(np.float32), field.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    near[fine <= threshold] = 0
+    return np.asarray(near, np.int32)
 
 
 def _at(field: Field, logit: Half) -> Image:

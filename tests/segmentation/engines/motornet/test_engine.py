@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from phenotypes.cells.morphology import perimeters
 from segmentation import Field, load, segment_all
 from segmentation.engines.classical import UNCALIBRATED
 from segmentation.engines.contract import SegmenterContract
 from segmentation.engines.motornet import engine as module
 from segmentation.engines.weights import WeightsError
+from segmentation.field import Pixels
 from segmentation.filters import tiling
 from segmentation.phantoms.render import Culture, Optics, empty, render
 from segmentation.phantoms.scenery import Clutter
@@ -154,6 +156,13 @@ def test_any_subset_of_channels_works_and_says_what_is_missing(engine, phantoms,
         )
 
 
+def roundness(labels):
+    """Median of 4π·area / perimeter² of the objects."""
+    pixels = Pixels(labels)
+    form = 4 * np.pi * pixels.count[1:] / np.maximum(perimeters(labels, pixels), 1) ** 2
+    return np.median(form[pixels.count[1:] > 0])
+
+
 @pytest.mark.parametrize("pixel", [0.16, 0.65, 1.3])
 def test_the_scale_is_the_fields_own(pixel):
     side = int(200 / pixel)
@@ -165,6 +174,11 @@ def test_the_scale_is_the_fields_own(pixel):
         object_counts(phantom.truth.nuclei, found.labels["nuclei"])[0.5].average_precision >= 0.75
     )
     assert ("puncta" in found.labels) == (pixel < 0.7)
+    if pixel < 0.3:
+        for name, drawn in (("nuclei", phantom.truth.nuclei), ("somas", phantom.truth.somas)):
+            around, true = (roundness(labels) for labels in (found.labels[name], drawn))
+            # The steps of the network's own pixels would take a fifth off.
+            assert around == pytest.approx(true, abs=0.06), name
 
 
 def test_a_field_smaller_than_any_tile(engine):
