@@ -400,7 +400,7 @@ class MotorNetSegmenter:
         fine[rim] = cv2.dilate(fine, np.ones((5, 5), np.uint8))[rim]
         fine[~inside] = 0
         if fine.shape == field.shape:
-            return fine.astype(np.int32)
+            return np.asarray(fine, np.int32)
         if height < field.shape[0]:
             return _outlined(field, fine, logit, threshold)
         return np.asarray(
