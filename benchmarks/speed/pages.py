@@ -270,6 +270,9 @@ def pages(rng: random.Random) -> dict[str, str]:
         "quality": f"{view}/quality",
         "review": f"{view}/review",
         "plates": "/quality",
+        "line, all runs": f"/line?name={line}",
+        "compound, all runs": f"/compound?name={compound}",
+        "models": "/models",
     }
 
 

@@ -99,17 +99,25 @@ async def _machine_error(request: Request, error: Exception) -> Response:
 
 def machine_problem(method: str, path: str, error: Exception) -> Response:
     """The database or the disk is away or full: not the caller's fault, and it may pass."""
+    detail = machine_words(method, path, error)
+    return problem(503, "machine_failed", detail, {"Retry-After": "10"})
+
+
+def machine_words(method: str, path: str, error: Exception) -> str:
+    """The machine's fault in a sentence, which is also logged."""
     log.error("%s %s: %s", method, path, error, exc_info=error)
     cause = error.orig if isinstance(error, sa.exc.OperationalError) else error
-    return problem(
-        503,
-        "machine_failed",
+    return (
         f"the service's machine is at fault ({type(cause).__name__}: {cause}); the same request"
-        " may succeed once that is repaired",
-        {"Retry-After": "10"},
+        " may succeed once that is repaired"
     )
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return problem(500, "unexpected", "the service failed unexpectedly; its log says where and why")
+    return problem(500, "unexpected", unexpected_words(request.method, request.url.path, error))
+
+
+def unexpected_words(method: str, path: str, error: Exception) -> str:
+    """A fault of the service in a sentence; the log has where and why."""
+    log.error("unexpected error at %s %s", method, path, exc_info=error)
+    return "the service failed unexpectedly; its log says where and why"

@@ -249,6 +249,8 @@ class TableRow(SQLModel, table=True):
     __table_args__ = (
         sa.UniqueConstraint("run_id", "revision", "kind", "position", name="one_row_a_position"),
         sa.Index("by_run_and_kind", "run_id", "revision", "kind"),
+        sa.Index("by_kind_and_line", "kind", "line"),
+        sa.Index("by_kind_and_compound", "kind", "compound"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -44,8 +44,8 @@ def card(content: Mapping[str, Any], decided: Mapping[str, Any] | None) -> str:
         f"- Training: best of {content['plan']['steps']} steps is step {content['best_step']}"
         f" ({content['ended']}); seed {content['plan']['seed']}, on {content['device']}, version"
         f" {content['software_version']}",
-        f"- Split by {split['level']}: {_places(split['train'])} to learn from;"
-        f" {_places(split['held_out'])} held out",
+        f"- Split by {split['level']}: {places(split['train'])} to learn from;"
+        f" {places(split['held_out'])} held out",
         "- Consent: " + "; ".join(f"{line}: {text}" for line, text in content["consent"].items()),
         *(f"- Left out: {reason}" for reason in content["left_out"]),
         "",
@@ -56,7 +56,7 @@ def card(content: Mapping[str, Any], decided: Mapping[str, Any] | None) -> str:
     for name, words in NAMES.items():
         if name in after["held_out"]:
             old, new = before["held_out"][name], after["held_out"][name]
-            lines.append(f"| {words} | {figure_value(name, old['value'])} | {_figure(name, new)} |")
+            lines.append(f"| {words} | {figure_value(name, old['value'])} | {figure(name, new)} |")
     lines += ["", "| Frozen benchmark (drawings) | before | after |", "|---|---|---|"]
     lines += [
         f"| {name} | {value:.3f} | {after['benchmark'][name]:.3f} |"
@@ -93,15 +93,25 @@ def _row(one: Mapping[str, Any], place: str) -> str:
     return f"| {one['phenotype']}, {place} | {agreement} | {one['margin']:g} |"
 
 
-def _places(fields: list[Mapping[str, Any]]) -> str:
+def places(fields: list[Mapping[str, Any]]) -> str:
+    """How many fields of which plates.
+
+    >>> places([{"plate_name": "P1"}, {"plate_name": "P1"}, {"plate_name": "P2"}])
+    '2 fields of P1, 1 field of P2'
+    """
     plates = Counter(f["plate_name"] for f in fields)
     return ", ".join(
         f"{n} field{'' if n == 1 else 's'} of {plate}" for plate, n in sorted(plates.items())
     )
 
 
-def _figure(name: str, figure: Mapping[str, Any]) -> str:
-    value = figure_value(name, figure["value"])
-    if figure["low"] is None:
-        return f"{value} (no interval: {figure['wells']} well(s))"
-    return f"{value} ({figure_value(name, figure['low'])} … {figure_value(name, figure['high'])})"
+def figure(name: str, known: Mapping[str, Any]) -> str:
+    """A figure with its interval, or why it has none.
+
+    >>> figure("nuclei_ap", {"value": 0.9, "low": 0.85, "high": 0.93, "wells": 4})
+    '0.900 (0.850 … 0.930)'
+    """
+    value = figure_value(name, known["value"])
+    if known["low"] is None:
+        return f"{value} (no interval: {known['wells']} well(s))"
+    return f"{value} ({figure_value(name, known['low'])} … {figure_value(name, known['high'])})"

@@ -41,9 +41,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """The first screen: responses by evidence, refusals with their number, trust, warnings."""
+    """The first screen: responses by evidence, refusals with their number, trust, warnings.
+
+    `unmoved` says what it means that no row responds; it is empty where one does.
+    """
 
     headline: str
+    unmoved: str
     strongest: tuple[Finding, ...]
     responding: int
     rows: int
@@ -73,6 +77,16 @@ def _evidence(row: Row) -> tuple[int, float, float, str, str, str]:
     return (_ORDER.get(row["status"], 4), q, -away, *names)
 
 
+def responds(row: Row) -> bool:
+    """Whether a row of the response table is a response: neither flat nor refused, q < 0.05."""
+    return (
+        row["status"] in ANSWERED
+        and row["status"] != ResponseStatus.FLAT
+        and row["q_value"] is not None
+        and row["q_value"] < _SIGNIFICANT
+    )
+
+
 def findings(
     responses: Sequence[Row],
     wells: Sequence[Row],
@@ -81,23 +95,18 @@ def findings(
 ) -> Findings:
     """Say what a run found; tables as rows, `accuracy` as in the run's record."""
     ranked = by_evidence(responses)
-    responding = [
-        r
-        for r in ranked
-        if r["status"] in ANSWERED
-        and r["status"] != ResponseStatus.FLAT
-        and r["q_value"] is not None
-        and r["q_value"] < _SIGNIFICANT
-    ]
+    responding = [r for r in ranked if responds(r)]
     flat = sum(r["status"] == ResponseStatus.FLAT for r in responses)
+    refused = [r for r in responses if r["status"] not in ANSWERED]
     measured, trust = _trust(accuracy)
     return Findings(
-        _headline(responses, len(responding), flat),
+        _headline(len(responses), len(responding), flat, len(refused)),
+        "" if responding else _unmoved(len(responses), len(refused)),
         tuple(Finding(sentence(r), r) for r in responding[:_SHOWN]),
         len(responding),
         len(responses),
         flat,
-        _counted(r for r in responses if r["status"] not in ANSWERED),
+        _counted(refused),
         _counted(w for w in wells if w["status"] != WellStatus.DONE),
         trust,
         measured,
@@ -143,17 +152,24 @@ def sentence(row: Row) -> str:
     return f"{row['compound']} on {row['line']}: {row['phenotype']} {moved}{potency}{q}"
 
 
-def _headline(responses: Sequence[Row], responding: int, flat: int) -> str:
-    if not responses:
+def _headline(rows: int, responding: int, flat: int, refused: int) -> str:
+    if not rows:
         return (
             "The plate map has no compound with doses, so there is no response to report: this run"
             " gives one row per well only."
         )
-    refused = sum(r["status"] not in ANSWERED for r in responses)
     return (
-        f"Of {len(responses)} line × compound × phenotype, {responding} respond (q < 0.05), {flat}"
-        f" are flat, {refused} were refused, and {len(responses) - responding - flat - refused} are"
-        " undecided."
+        f"Of {rows} line × compound × phenotype, {responding} respond (q < 0.05), {flat} are flat,"
+        f" {refused} were refused, and {rows - responding - flat - refused} are undecided."
+    )
+
+
+def _unmoved(rows: int, refused: int) -> str:
+    """What it means that no row responds: a refused row says nothing about its compound."""
+    if rows == refused:
+        return "No compound could be tested: the reasons are below." if rows else ""
+    return (
+        "No compound that could be tested moved a phenotype by more than the wells vary (q < 0.05)."
     )
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,33 +15,19 @@ from numpy.typing import NDArray
 
 from imaging_service.web import charts
 from imaging_service.web.findings import by_evidence, findings
+from imaging_service.web.light import LIGHT, OUTLINES, outlines
 from imaging_service.web.pages.drawn_plate import contents_plate
 from imaging_service.web.scan_report import ScanFindings
 from imaging_service.web.specifications.curves import curve_row, dose_response
 from imaging_service.web.templating import environment, number
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
-from phenotypes.plates.responses import Responses
 from plate_maps import PlateFormat
 from segmentation.filters.contrast import OTHER_FLOORS
 
+if TYPE_CHECKING:
+    from phenotypes.plates.responses import Responses
+
 _THUMBNAIL_PX = 420
-# Channel ► colour of its light in the thumbnails, BGR.
-LIGHT = {
-    "dna": (1.0, 0.35, 0.2),
-    "neurite": (0.1, 0.9, 0.1),
-    "aggregate": (0.25, 0.15, 1.0),
-    "identity": (0.0, 0.8, 0.8),
-    "granule": (0.9, 0.3, 0.7),
-    "envelope": (0.9, 0.8, 0.4),
-    "death": (0.8, 0.8, 0.8),
-}
-OUTLINES = {
-    "nuclei": (255, 255, 255),
-    "somas": (0, 215, 255),
-    "neurites": (255, 0, 255),
-    "puncta": (0, 255, 255),
-    "granules": (255, 160, 255),
-}
 
 
 @dataclass(frozen=True)
@@ -341,12 +327,3 @@ def draw_floor(example: FloorExample) -> bytes:
     cv2.rectangle(raw, (10, side - 16), (10 + bar, side - 12), (255, 255, 255), cv2.FILLED)
     both = np.hstack([raw, np.full((side, 4, 3), 255, np.uint8), marked])
     return cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-
-
-def outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Inner boundary pixels of all labels."""
-    image = labels.astype(np.float32)
-    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-    return np.asarray(
-        (labels > 0) & ((cv2.erode(image, cross) != image) | (cv2.dilate(image, cross) != image))
-    )

@@ -82,11 +82,12 @@ def _sentence(part: pl.DataFrame, count: int) -> str:
     'channel DAPI: 1 of 24 images out of focus (B03), for example: focus slope -4'
     """
     wells = list(dict.fromkeys(part["well"]))
+    status = part["status"][0]
+    looks = "without cells" if status == ImageStatus.NO_CELLS else status.replace("_", " ")
     more = f" and {len(wells) - _NAMED} more" if len(wells) > _NAMED else ""
     return (
         f"channel {part['channel'][0]}: {len(part)} of {count} images"
-        f" {part['status'][0].replace('_', ' ')} ({', '.join(wells[:_NAMED])}{more}), for example:"
-        f" {part['reason'][0]}"
+        f" {looks} ({', '.join(wells[:_NAMED])}{more}), for example: {part['reason'][0]}"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.imaging_service.browser_pages import DESK, PHONE, Tab, browsing, serving
 from tests.imaging_service.conftest import Served
+from tests.messages import states
 
 OF = "line=L1&compound=x&phenotype=live_density"
 PAGES = (
@@ -17,6 +18,9 @@ PAGES = (
     "/quality",
     "/screens",
     "/submit",
+    "/line",
+    "/line?name=L1",
+    "/compound?name=x",
     "/view/RUN",
     "/view/RUN/plate",
     "/view/RUN/quality",
@@ -146,6 +150,40 @@ def test_outlines_and_channels_are_switched_and_a_cell_gives_its_row(opened):
     page.locator("#cell strong").wait_for()
     assert page.locator("#cell strong").inner_text() == f"Cell {place['label']}"
     assert tab.faults == []
+    tab.close()
+
+
+def test_what_does_not_come_is_said(opened):
+    """Tiles, a cell's row and a chart, each where the service or the drawing fails."""
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    page.route("**/nuclei/0/0/0.png*", lambda route: route.fulfill(status=503))
+    page.route("**/cell?*", lambda route: route.abort())
+    page.goto(f"/view/{site.run}/wells/B04")
+    page.locator('#viewer[data-drawn="yes"]').wait_for()
+    page.locator("#viewer-fault").wait_for(state="visible")
+    page.locator("#viewer").click(position={"x": 40, "y": 40})
+    said = page.locator("#cell .notice.bad").inner_text()
+    assert states("pages.no_service", said)
+    page.route("**/vega-lite.min.js*", lambda route: route.fulfill(body="vegaLite = {};"))
+    page.reload()
+    assert states("pages.no_chart", page.locator("figure.chart .notice").first.inner_text())
+    tab.close()
+
+
+def test_a_submission_without_a_service_is_said(opened, small_inputs):
+    open_tab, _ = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/submit/scan?scan={small_inputs.scan}")
+    page.get_by_role("button", name="Check and draw").click()
+    assert states("pages.no_plate_map", page.locator("#map .notice").inner_text())
+    page.route("**/submit/map*", lambda route: route.abort())
+    page.locator("#plate-map").set_input_files(small_inputs.scan.parent / "map.csv")
+    page.get_by_role("button", name="Check and draw").click()
+    page.locator("#map .notice", has_text="does not answer").wait_for()
+    assert page.locator("#submit").is_disabled()
     tab.close()
 
 

@@ -3,15 +3,23 @@ download, read a refusal, retry a failed well; on a desk's screen and then a pho
 
 from __future__ import annotations
 
+import csv
+import os
 import re
 from urllib.parse import urlencode
 
 import pytest
-import sqlalchemy as sa
 
 from tests.imaging_service.browser_pages import PHONE, Tab, browsing
+from tests.messages import states
 
 pytestmark = pytest.mark.slow
+
+
+def treated(plate) -> list[str]:
+    """Wells with a compound at a dose, by the plate map."""
+    with (plate / "plate_map.csv").open(encoding="utf-8-sig", newline="") as file:
+        return [row["well"] for row in csv.DictReader(file) if row["dose"] and not row["control"]]
 
 
 def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
@@ -33,12 +41,30 @@ def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
         page.get_by_role("button", name="Check and draw").click()
         page.locator("#map .plate g.line").first.wait_for(timeout=60_000)
         page.get_by_role("button", name="Submit the plate").click()
-        # Watch it: the page follows by itself until what was found is there.
         page.wait_for_url("**/view/*", timeout=120_000)
-        page.locator("#progress .plate g.done").first.wait_for(timeout=120_000)
-        page.locator("#findings").wait_for(timeout=400_000)
         run = page.url.rsplit("/", 1)[-1]
-        seen = {"run": tab.looked_at()}
+        # While it is stopped a file is damaged: its well fails, and no other.
+        page.get_by_role("button", name="Stop the run").click()
+        page.get_by_role("button", name="Go on").wait_for()
+        ended = {w["well"] for w in tab.context.request.get(f"/runs/{run}/progress").json()}
+        well = max(set(treated(phantom_plate)) - ended)
+        scan = running.folder / "data" / "scans" / "Phantom-1"
+        damaged = next(scan.rglob(f"*_{well}_s1_w1.tif"))
+        kept = tmp_path / damaged.name
+        os.replace(damaged, kept)
+        damaged.write_bytes(kept.read_bytes()[:40_000])
+        page.get_by_role("button", name="Go on").click()
+        # Watch it: its page follows by itself, and so does one that has nothing to show yet.
+        page.locator("#progress .plate g.done").first.wait_for(timeout=120_000)
+        page.goto(f"/view/{run}/plate")
+        # The status of a page whose tables are not there yet, which the console repeats.
+        seen = {"waits": [wrong for wrong in tab.looked_at() if "409" not in wrong]}
+        page.locator("#wells").wait_for(timeout=400_000)
+        page.get_by_role("link", name="Run", exact=True).click()
+        row = page.locator("#failed tbody tr")
+        assert [row.locator("td").first.inner_text()] == [well]
+        assert states("pages.file_changed", row.inner_text())
+        seen["run"] = tab.looked_at()
         # A well, from the drawn plate; its outlines are switched.
         page.locator(".plate a").first.click()
         page.locator('#viewer[data-drawn="yes"]').wait_for()
@@ -74,21 +100,11 @@ def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
         seen["curve"] = tab.looked_at()
         page.locator("figure.chart svg g.role-mark.layer_2_marks path").first.click()
         page.wait_for_url("**/wells/*")
-        # A failed well is tried again from its row.
-        engine = sa.create_engine(f"sqlite:///{running.folder / 'data' / 'service.db'}")
-        with engine.begin() as connection:
-            well = connection.execute(
-                sa.text("SELECT well FROM well_result WHERE run_id = :run LIMIT 1"), {"run": run}
-            ).scalar_one()
-            connection.execute(
-                sa.text(
-                    "UPDATE well_result SET status='failed', reason='by the test'"
-                    " WHERE run_id = :run AND well = :well"
-                ),
-                {"run": run, "well": well},
-            )
-        engine.dispose()
+        # The failed well is tried again from its page, once its file is back.
+        os.replace(kept, damaged)
         page.goto(f"/view/{run}")
+        page.locator("#failed").get_by_role("link", name=well).click()
+        seen["failed well"] = tab.looked_at()
         page.get_by_role("button", name=f"Retry {well}").click()
         page.locator("#findings").wait_for(timeout=200_000)
         assert page.locator("#failed").count() == 0

@@ -32,8 +32,8 @@ from imaging_service.access.members import find_lab
 from imaging_service.access.roles import Caller, Role
 from imaging_service.api.entrance.guard import SAFE
 from imaging_service.api.entrance.permissions import PERMISSIONS, Asked, Need, Of, asked
-from imaging_service.api.pages.page import error_page
-from imaging_service.api.problems import machine_problem, problem
+from imaging_service.api.pages.page import error_page, wants_page
+from imaging_service.api.problems import machine_problem, machine_words, problem
 from imaging_service.database.session import (
     ProjectSession,
     database_engine,
@@ -239,6 +239,9 @@ class Door:
 def _no_such_route(scope: Scope) -> Response:
     """404 or 405. The application is not asked: it might know a route that the table does not."""
     methods = sorted({m for m, _ in PERMISSIONS if asked(m, scope["path"]) is not None})
+    if wants_page(Headers(scope=scope).get("accept", "")):
+        there = "cannot be opened: it belongs to a button" if methods else "does not exist"
+        return error_page(405 if methods else 404, f"the address {scope['path'][:200]} {there}")
     if methods:
         allow = {"Allow": ", ".join(methods)}
         return problem(405, "method_not_allowed", "Method Not Allowed", allow)
@@ -312,14 +315,17 @@ def _from_own_page(scope: Scope) -> None:
 
 
 def _refusal(scope: Scope, error: ServiceError | sa.exc.OperationalError) -> Response:
+    page = wants_page(Headers(scope=scope).get("accept", ""))
     if isinstance(error, sa.exc.OperationalError):
+        if page:
+            return error_page(503, machine_words(scope["method"], scope["path"], error))
         return machine_problem(scope["method"], scope["path"], error)
-    accepted = Headers(scope=scope).get("accept", "")
-    wants_page = scope["method"] == "GET" and "text/html" in accepted
     if isinstance(error, Unauthorized):
-        if wants_page:
-            return RedirectResponse(f"/login?to={quote(scope['path'])}", 303)
+        if page:
+            # What a button sent is not sent again after the sign-in.
+            back = scope["path"] if scope["method"] == "GET" else "/"
+            return RedirectResponse(f"/login?to={quote(back)}", 303)
         return problem(401, error.code, str(error), {"WWW-Authenticate": "Bearer"})
-    if wants_page:
+    if page:
         return error_page(error.http_status, str(error))
     return problem(error.http_status, error.code, str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from imaging_service.api.pages import (
     charts,
     index,
+    over_runs,
     plates,
     responses,
     runs,
@@ -24,6 +25,7 @@ ROUTERS = (
     plates.router,
     wells.router,
     responses.router,
+    over_runs.router,
     screens.router,
     submit.router,
     submit.asked,

@@ -11,11 +11,13 @@ from fastapi.responses import FileResponse, HTMLResponse
 from sqlmodel import col, select
 
 from imaging_service import __version__
-from imaging_service.api.access import SessionDep
+from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.routes.engines import list_own
 from imaging_service.api.routes.runs import read_run
 from imaging_service.database.tables import PlateRow, RunRow
 from imaging_service.errors import NotFound
+from imaging_service.models.listing import MODELS
 from imaging_service.web.assets import MEDIA_TYPES, assets
 
 router = page_router()
@@ -77,8 +79,9 @@ def index(
 
 
 @router.get("/models")
-def models() -> HTMLResponse:
-    """The weights of this service's engines: licence, digest, and what they were trained on."""
+def models(caller: CallerDep, session: SessionDep, settings: SettingsDep) -> HTMLResponse:
+    """The laboratory's own models, and the weights of this version: licence, digest, figures."""
     from segmentation.engines.weights import known_models
 
-    return show("models.html", title="Models", models=known_models())
+    own = list_own(caller, session, settings)
+    return show("models.html", title="Models", models=known_models(), own=own, folder=MODELS)

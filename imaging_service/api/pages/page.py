@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
-from http import HTTPStatus
 from typing import Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
+from imaging_service.api.pages.reading import RunNotDone
+from imaging_service.api.problems import machine_words, unexpected_words
 from imaging_service.errors import ServiceError
 from imaging_service.web.templating import environment
 
+log = logging.getLogger(__name__)
 # Nothing from elsewhere, no script or style inside of a page, no eval: a name from a plate map
 # that slips through as markup can do nothing.
 POLICY = (
@@ -27,14 +31,28 @@ HEADERS = {
     # A page shows what the tables hold now, also after "back".
     "Cache-Control": "no-cache",
 }
-# What to do, by the status of an error; the error's own words say what is wrong.
-_NEXT = {
-    403: "Choose a folder under one of the scan roots, or ask the person who runs the service.",
-    404: "Go back to the list of runs and choose again: the run may have been deleted.",
-    409: "Wait until the run has ended; its page shows how far it is.",
-    422: "Correct what the sentence names, and send it again.",
-    503: "Try again in a minute; if it stays, ask the person who runs the service.",
+# Heading, and what to do, by the status of an error; its own words say what is wrong.
+_WORDS = {
+    403: (
+        "Not allowed",
+        "An administrator of your laboratory gives roles; your role stands under Account.",
+    ),
+    404: (
+        "Not found",
+        "Choose again from the list: what the address names may have been deleted, or lie in a"
+        " project that you may not see.",
+    ),
+    405: ("Not possible", "Go back to the page that you came from, and use its buttons."),
+    409: ("Not now", "The page of the run shows how far it is, and what can be done."),
+    422: ("Refused", "Correct what the sentence names, and send it again."),
+    429: ("Too much at once", "Wait until runs have ended, or ask who runs the service."),
+    500: ("The service failed", "Tell the person who runs the service when it happened."),
+    503: (
+        "Not at the moment",
+        "Try again in a minute; if it stays, ask the person who runs the service.",
+    ),
 }
+_OTHERWISE = ("Refused", "Go back and try again; the service's log says more.")
 
 
 def show(template: str, status: int = 200, **context: object) -> HTMLResponse:
@@ -43,15 +61,15 @@ def show(template: str, status: int = 200, **context: object) -> HTMLResponse:
     return HTMLResponse(text, status, HEADERS)
 
 
-def error_page(status: int, detail: str) -> HTMLResponse:
-    """What is wrong, and what to do."""
-    return show(
-        "error.html",
-        status,
-        title=HTTPStatus(status).phrase,
-        detail=detail,
-        next=_NEXT.get(status, "Go back and try again; the service's log says more."),
-    )
+def error_page(status: int, detail: str, run: str = "") -> HTMLResponse:
+    """What is wrong, and what to do; `run` is the id of a run to go back to."""
+    title, then = _WORDS.get(status, _OTHERWISE)
+    return show("error.html", status, title=title, detail=detail, then=then, run=run)
+
+
+def wants_page(accepted: str) -> bool:
+    """Whether who asks is a person at a browser, by the header Accept; programs take anything."""
+    return "text/html" in accepted
 
 
 class _PageRoute(APIRoute):
@@ -64,15 +82,23 @@ class _PageRoute(APIRoute):
         async def handle_page(request: Request) -> Response:
             try:
                 return await handle(request)
+            except RunNotDone as error:
+                return show("waits.html", 409, **error.page)
             except ServiceError as error:
-                if error.http_status == 500:
-                    raise
-                return error_page(error.http_status, str(error))
+                if error.http_status >= 500:
+                    log.error("%s: %s", request.url.path, error, exc_info=error)
+                # The door let the request in, so a run in its path is there.
+                run = request.path_params.get("run", "")
+                return error_page(error.http_status, str(error), run)
             except RequestValidationError as error:
                 faults = "; ".join(
                     f"{e['loc'][-1]}: {e['msg']}" if e["loc"] else e["msg"] for e in error.errors()
                 )
-                return error_page(422, faults)
+                return error_page(422, faults, request.path_params.get("run", ""))
+            except (sa.exc.OperationalError, OSError) as error:
+                return error_page(503, machine_words(request.method, request.url.path, error))
+            except Exception as error:  # noqa: BLE001 - a person reads a page, whatever failed
+                return error_page(500, unexpected_words(request.method, request.url.path, error))
 
         return handle_page
 

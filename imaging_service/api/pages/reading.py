@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +16,13 @@ from sqlmodel import Session
 
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.routes.runs import read_run
-from imaging_service.database.session import find_plate, find_run, table_content
+from imaging_service.database.session import find_plate, find_run, table_content, well_rows
 from imaging_service.errors import NotReady
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import Run
 from imaging_service.settings import Settings
 from imaging_service.store.arrival import PAGE, arrival_folder, read_arrival
+from imaging_service.web.pages.drawn_plate import progress_plate
 from imaging_service.web.specifications.registry import RunTables
 from imaging_service.web.templating import query
 from plate_maps import PlateFormat
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from imaging_service.web.scan_report import ScanFindings
 
 Rows = list[dict[str, Any]]
+GOING_ON = ("queued", "running", "waiting")
 # Tables that were read last, as rows: reading one takes longer than most pages. A table of 384
 # wells takes 10 MB.
 _TABLES: LRUCache[tuple[object, ...], Rows] = LRUCache(24)
@@ -38,7 +41,7 @@ _LOCK = threading.Lock()
 class Reading:
     """A run by its id, or the beginning of it. Raises NotFound.
 
-    Tables are those of the newest labels; they raise NotReady until the run is done.
+    Tables are those of the newest labels; they raise RunNotDone until the run is done.
     """
 
     def __init__(self, run: str, session: SessionDep, settings: SettingsDep) -> None:
@@ -77,25 +80,38 @@ class Reading:
         from imaging_service.web.scan_report import scan_findings
 
         arrival = read_arrival(self.root)
-        if arrival == "" and self.row.state in ("queued", "running", "waiting"):
+        if arrival == "" and self.row.state in GOING_ON:
             return None
         return scan_findings(arrival, self.record.get("channels", ()))
 
     @cached_property
     def local(self) -> LocalRun:
-        """The run's folder: pixels, labels, review. Raises NotReady until the run is done."""
+        """The run's folder: pixels, labels, review. Raises RunNotDone until the run is done."""
         self.must_be_done()
         path = self.root / "run.json"
         return _local(self.root, path.stat().st_mtime_ns)
 
     def must_be_done(self) -> None:
-        """Raise NotReady for a run that has no tables yet."""
+        """Raise RunNotDone for a run that has no tables yet."""
         if self.row.state != "done":
-            why = f": {self.row.reason}" if self.row.reason else ""
-            raise NotReady(
-                f"run {self.row.id[:12]} is {self.row.state}{why}; its tables and pictures are"
-                " there once it is done"
-            )
+            raise RunNotDone(self)
+
+    def progress(self) -> dict[str, Any]:
+        """State, drawn plate and failed wells, for the run's page and those that wait for it."""
+        rows = well_rows(self.session, self.row.id)
+        ended = {r.well: (r.status, r.reason) for r in rows}
+        skipped = self.record.get("skipped", {})
+        planned = sorted({*self.record.get("wells", ()), *ended, *skipped})
+        known = ended | {w: ("skipped", reason) for w, reason in skipped.items()}
+        title = f"{self.run.plate_name}, {self.run.state}"
+        return {
+            "reading": self,
+            "run": self.run,
+            "record": self.record,
+            "plate": progress_plate(title, self.plate_format, planned, known),
+            "failed": [r for r in rows if r.status == "failed"],
+            "going_on": self.row.state in GOING_ON,
+        }
 
     def table(self, kind: str) -> Rows:
         """Rows of wells, responses, hazards or checks, in order; not to be changed."""
@@ -165,6 +181,11 @@ class Reading:
         """Address of a compound's page."""
         return f"{self.address('compound')}{query({'name': compound})}"
 
+    def curve_page(self, row: Mapping[str, Any]) -> str:
+        """Address of a row of the response table with its curve."""
+        of = {name: row[name] for name in ("line", "compound", "phenotype")}
+        return f"{self.address('curve')}{query(of)}"
+
     def address(self, *parts: str) -> str:
         """Address of one of the run's pages."""
         return "/".join([f"/view/{self.row.id}", *(quote(p, safe="") for p in parts)])
@@ -189,6 +210,21 @@ def _curves(path: Path, written_ns: int) -> Rows:
     del written_ns  # a review writes the file anew
     rows: Rows = orjson.loads(path.read_bytes())
     return rows
+
+
+class RunNotDone(NotReady):
+    """A page of a run needs tables that are not there yet; `page` is what is shown in its place."""
+
+    def __init__(self, reading: Reading) -> None:
+        row = reading.row
+        why = f": {row.reason}" if row.reason else ""
+        super().__init__(
+            f"run {row.id[:12]} is {row.state}{why}; its tables and pictures are there once it is"
+            " done"
+        )
+        # Read now: the session is closed when the page is made.
+        title = f"{reading.run.plate_name}: not analysed yet"
+        self.page = {**reading.progress(), "title": title, "tab": ""}
 
 
 ReadingDep = Annotated[Reading, Depends()]

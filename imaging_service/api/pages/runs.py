@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from imaging_service.api.access import SessionDep, SettingsDep
+from imaging_service.access.roles import Role
+from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.pages.page import page_router, show
-from imaging_service.api.pages.reading import Reading, ReadingDep
-from imaging_service.database.session import well_rows
+from imaging_service.api.pages.reading import GOING_ON, ReadingDep
 from imaging_service.web.findings import findings
-from imaging_service.web.pages.drawn_plate import contents_plate, progress_plate
+from imaging_service.web.pages.drawn_plate import contents_plate
 from imaging_service.web.pages.review import queued_fields, reviewers
 
 router = page_router()
 # Fields of the queue on one page.
 _PER_PAGE = 50
-_GOING_ON = ("queued", "running", "waiting")
 WellsQuery = Annotated[list[str] | None, Query(alias="well", max_length=3072)]
 
 
 @router.get("/view/{run}")
-def view_run(reading: ReadingDep) -> HTMLResponse:
-    """The run's first page."""
+def view_run(reading: ReadingDep, caller: CallerDep) -> HTMLResponse:
+    """The run's first page; its buttons are for callers who may use them."""
     done = reading.row.state == "done"
     found, plan = None, None
     if done:
@@ -45,16 +44,17 @@ def view_run(reading: ReadingDep) -> HTMLResponse:
         contents=plan,
         scan=reading.scan,
         tab="run",
-        **_progress(reading),
+        operates=caller.roles[reading.row.project_id].includes(Role.OPERATOR),
+        **reading.progress(),
     )
 
 
 @router.get("/view/{run}/progress")
 def view_progress(reading: ReadingDep) -> Response:
     """How far the run is, to be put into its page; sends the page anew once the run has ended."""
-    if reading.row.state not in _GOING_ON:
+    if reading.row.state not in GOING_ON:
         return Response(headers={"HX-Refresh": "true"})
-    return show("progress.html", **_progress(reading))
+    return show("progress.html", **reading.progress())
 
 
 @router.post("/view/{run}/retry")
@@ -130,26 +130,3 @@ def view_agreement(reading: ReadingDep) -> HTMLResponse:
 
 def _back(run: str) -> RedirectResponse:
     return RedirectResponse(f"/view/{run}", status_code=303)
-
-
-def _progress(reading: Reading) -> dict[str, Any]:
-    """State, drawn plate and failed wells."""
-    rows = well_rows(reading.session, reading.row.id)
-    ended = {r.well: (r.status, r.reason) for r in rows}
-    record = reading.record
-    skipped = record.get("skipped", {})
-    planned = sorted({*record.get("wells", ()), *ended, *skipped})
-    known = ended | {w: ("skipped", reason) for w, reason in skipped.items()}
-    return {
-        "reading": reading,
-        "run": reading.run,
-        "record": record,
-        "plate": progress_plate(
-            f"{reading.run.plate_name}, {reading.run.state}",
-            reading.plate_format,
-            planned,
-            known,
-        ),
-        "failed": [r for r in rows if r.status == "failed"],
-        "going_on": reading.row.state in _GOING_ON,
-    }

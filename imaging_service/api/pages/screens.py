@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
-from imaging_service.access.roles import Role
+from imaging_service.access.roles import Caller, Role
 from imaging_service.api.access import CallerDep, ProjectDep, SessionDep, SettingsDep
 from imaging_service.api.forms import FormDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.routes.screens import read_screen
+from imaging_service.database.over_runs import RowOfRun, rows_over_runs
 from imaging_service.database.session import find_screen
 from imaging_service.database.tables import PlateRow, RunRow, ScreenRow
 from imaging_service.errors import NotFound, ScreenError
 from imaging_service.screen_orders import NewScreen, ScreenRun
 from imaging_service.settings import Settings
 from imaging_service.web.assets import REPORT_POLICY
+from imaging_service.web.templating import query
 
 router = page_router()
 Text = Annotated[str, Query(max_length=200)]
+Hit = Annotated[str, Query(max_length=3, pattern="^(yes|no)?$")]
 _GOING_ON = ("queued", "running", "waiting")
 # Runs that a page offers to make a screen of; the API takes any.
 _MOST_CHOICES = 200
+# Screens, the newest, that the page of a line or compound looks into.
+_MOST_SCREENS = 40
 
 
 @router.get("/screens")
 def view_screens(settings: SettingsDep, caller: CallerDep, session: SessionDep) -> HTMLResponse:
     """All screens of the caller's projects, and what a new one can be made of."""
     rows = session.exec(select(ScreenRow).order_by(col(ScreenRow.submitted_at).desc())).all()
-    ordered = {(row.project_id, row.id) for row in rows}
-    roots = {project: _root(settings, project) for project in sorted(caller.roles)}
-    by_hand = [
-        _by_hand(file.parent, project)
-        for project, root in roots.items()
-        for file in sorted(root.glob("*/screen.toml"))
-        if (project, file.parent.name) not in ordered
-    ]
+    roots = [_root(settings, project) for project in sorted(caller.roles)]
+    by_command = _of_commands(session, settings, caller)
     return show(
         "screens.html",
         title="Screens",
         screens=[read_screen(row) for row in rows],
-        by_hand=by_hand,
-        roots=[str(root) for root in roots.values()],
+        by_hand=[_by_hand(file.parent, project) for project, file in by_command],
+        roots=[str(root) for root in roots],
+        projects=sorted(caller.roles),
         choices={
             project: _finished_runs(session, project)
             for project, role in sorted(caller.roles.items())
@@ -100,11 +101,23 @@ def view_screen(
     compound: Text = "",
     phenotype: Text = "",
     status: Text = "",
+    hit: Hit = "",
+    order: Annotated[str, Query(max_length=20)] = "evidence",
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> HTMLResponse:
     """One screen: its hits, lines × compounds with their certainty, disease windows, all rows."""
     from imaging_service.screens.folder import content_of, fitted_table, read_screen_table
     from imaging_service.web import screen_charts
-    from imaging_service.web.pages.screens import MOST_ROWS, chosen_rows, counts, hits
+    from imaging_service.web.pages.screens import (
+        FILTERS,
+        MOST_HITS,
+        ORDERS,
+        chosen_rows,
+        counts,
+        hits,
+        ordered_rows,
+        screen_page,
+    )
     from imaging_service.web.specifications.forest import screen_forest
 
     row = session.get(ScreenRow, screen)
@@ -120,11 +133,12 @@ def view_screen(
     read = read_screen_table if ordered is None else fitted_table
     content = content_of(_folder(screen, settings, project), read)
     responses, windows = content.tables.responses, content.tables.windows
-    names = responses["phenotype"].unique(maintain_order=True).to_list()
-    shown = phenotype or next(iter(names), "")
+    phenotypes = responses["phenotype"].unique(maintain_order=True).to_list()
+    shown = phenotype or next(iter(phenotypes), "")
     chosen = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
+    chosen["hit"] = hit
     here = {"project": project}
-    rows = chosen_rows(responses, chosen)
+    rows = ordered_rows(chosen_rows(responses, chosen), order)
     drawn: list[dict[str, Any]] = [
         {"spec": screen_charts.line_compound_heatmap(responses, shown), "name": f"matrix {shown}"},
         {"spec": screen_charts.disease_windows(windows, shown), "name": f"windows {shown}"},
@@ -148,14 +162,16 @@ def view_screen(
         plates=content.plates,
         findings=content.findings,
         counts=counts(responses),
-        hits=hits(responses).head(MOST_ROWS).to_dicts(),
+        hits=hits(responses).head(MOST_HITS).to_dicts(),
         drawn=[d for d in drawn if d["spec"]],
         chosen=chosen,
         here=here,
-        choices={name: responses[name].drop_nulls().unique().sort().to_list() for name in chosen},
-        rows=rows.head(MOST_ROWS).to_dicts(),
-        total=len(rows),
-        most=MOST_ROWS,
+        choices={name: responses[name].drop_nulls().unique().sort().to_list() for name in FILTERS},
+        order=order,
+        orders=ORDERS,
+        phenotype=shown,
+        shown=screen_page(rows, page),
+        sources=_sources(session, content.plates, chosen),
     )
 
 
@@ -181,11 +197,13 @@ def get_table(
     compound: Text = "",
     phenotype: Text = "",
     status: Text = "",
+    hit: Hit = "",
+    order: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
-    """A table of the screen as CSV or Parquet, with the page's filters."""
+    """A table of the screen as CSV or Parquet, with the page's filters and in its order."""
     from imaging_service.screens.folder import TABLES, fitted_table, read_screen_table
     from imaging_service.store.tables import csv_bytes, parquet_bytes
-    from imaging_service.web.pages.screens import chosen_rows
+    from imaging_service.web.pages.screens import chosen_rows, ordered_rows
 
     if table not in TABLES or fmt not in ("csv", "parquet"):
         raise NotFound(f"a screen has {', '.join(TABLES)}, each as csv and parquet")
@@ -193,14 +211,74 @@ def get_table(
     read = fitted_table if ordered else read_screen_table
     rows = chosen_rows(
         read(_folder(screen, settings, project), table),
-        {"line": line, "compound": compound, "phenotype": phenotype, "status": status},
+        {"line": line, "compound": compound, "phenotype": phenotype, "status": status, "hit": hit},
     )
+    if order:
+        rows = ordered_rows(rows, order)
     headers = {"Content-Disposition": f'attachment; filename="{table}.{fmt}"'}
     if fmt == "csv":
         return Response(csv_bytes(rows), media_type="text/csv", headers=headers)
     return Response(
         parquet_bytes(rows), media_type="application/vnd.apache.parquet", headers=headers
     )
+
+
+def screens_with(
+    session: Session, settings: Settings, caller: Caller, kind: str, name: str
+) -> list[dict[str, Any]]:
+    """The newest screens that have a line or compound, with its hits; those by command last."""
+    done = select(ScreenRow).where(ScreenRow.state == "done")
+    ordered = session.exec(done.order_by(col(ScreenRow.submitted_at).desc())).all()
+    places = [(r.project_id, r.id, r.name, True) for r in ordered]
+    places += [
+        (project, file.parent.name, file.parent.name, False)
+        for project, file in _of_commands(session, settings, caller)
+    ]
+    if not places:
+        return []
+    # What fits screens takes a second to load, and most services have none.
+    from imaging_service.screens.folder import fitted_table, read_screen_table
+    from imaging_service.web.pages.screens import chosen_rows, hits
+
+    known: list[dict[str, Any]] = []
+    for project, screen, title, by_order in places[:_MOST_SCREENS]:
+        read = fitted_table if by_order else read_screen_table
+        address = f"/screens/{quote(screen)}{query({'project': project, kind: name})}#table"
+        entry: dict[str, Any] = {"name": title, "project": project, "address": address, "fault": ""}
+        try:
+            rows = chosen_rows(read(_root(settings, project) / screen, "responses"), {kind: name})
+        except ScreenError as error:
+            known.append(entry | {"fault": str(error)})
+            continue
+        best = hits(rows)
+        if len(rows):
+            entry |= {"rows": len(rows), "hits": len(best), "strongest": best.head(3).to_dicts()}
+            known.append(entry)
+    return known
+
+
+def _of_commands(session: Session, settings: Settings, caller: Caller) -> list[tuple[str, Path]]:
+    """Project and screen.toml of screens that were put together by command."""
+    ordered = set(session.exec(select(ScreenRow.project_id, ScreenRow.id)).all())
+    return [
+        (project, file)
+        for project in sorted(caller.roles)
+        for file in sorted(_root(settings, project).glob("*/screen.toml"))
+        if (project, file.parent.name) not in ordered
+    ]
+
+
+def _sources(
+    session: Session, plates: Sequence[Mapping[str, Any]], chosen: Mapping[str, str]
+) -> list[RowOfRun]:
+    """Rows of the screen's plates behind one row, where one is chosen; the caller's runs only.
+
+    A screen may name a compound by its registry: its plates then have no row of that name.
+    """
+    of = {name: chosen[name] for name in ("line", "compound", "phenotype")}
+    if not all(of.values()):
+        return []
+    return rows_over_runs(session, "responses", of, runs=[p["run_id"] for p in plates])
 
 
 def _by_hand(screen: Path, project: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Path, Query, Response
 from fastapi.responses import HTMLResponse
 
+from imaging_service.access.roles import Role
+from imaging_service.api.access import CallerDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.errors import NotFound
@@ -34,13 +36,18 @@ FrameQuery = Annotated[int, Query(ge=1, le=100_000)]
 
 @router.get("/view/{run}/wells/{well}")
 def view_well(
-    reading: ReadingDep, well: WellName, field: FieldQuery = 1, frame: FrameQuery = 1
+    reading: ReadingDep,
+    caller: CallerDep,
+    well: WellName,
+    field: FieldQuery = 1,
+    frame: FrameQuery = 1,
 ) -> HTMLResponse:
-    """One well of a run, at one of its fields."""
+    """One well of a run, at one of its fields; a field beyond the last is the last."""
     wells = reading.table("wells")
     row = _row(reading, wells, well)
     count = int(row["n_fields"] or 0)
-    shown = _shown(reading, well, min(field, count), frame) if count else None
+    field = min(field, count) or 1
+    shown = _shown(reading, well, field, frame) if count else None
     return show(
         "well.html",
         title=f"{reading.run.plate_name}, well {well}",
@@ -51,6 +58,7 @@ def view_well(
         field=field,
         frame=frame,
         count=count,
+        operates=caller.roles[reading.row.project_id].includes(Role.OPERATOR),
         shown=shown,
         values=beside_vehicle(row, wells, reading.phenotypes),
         everything=measured_values(row, "well"),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from imaging_service.errors import NotFound
 from imaging_service.review.local import LocalRun
 from imaging_service.review.log import ENGINE_VERSION
-from imaging_service.web.report import LIGHT, OUTLINES, outlines
+from imaging_service.web.light import LIGHT, OUTLINES, outlines
 from phenotypes.columns.statuses import WellStatus
 
 # That of the stored chunks: a chunk is unpacked for one tile, and no other.

@@ -62,13 +62,56 @@ def line_forest(responses: Sequence[Mapping[str, Any]], compound: str, phenotype
         width=300,
         height={"step": 22},
         layer=[
-            {
-                "data": {"values": [{"zero": 0.0}]},
-                "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]},
-                "encoding": {"x": {"field": "zero", "type": "quantitative"}},
-            },
+            _zero(),
             *_intervals(rows, y, x, colour, 80, {"tooltip": tooltip}),
         ],
+    )
+
+
+def plates_forest(rows: Sequence[Mapping[str, Any]], title: str, colour_by: str) -> Spec:
+    """One row per plate: effect and 95 % interval between its wells.
+
+    `rows` are of one phenotype, with `label`; colours tell `colour_by` apart. Empty
+    without rows.
+    """
+    if not rows:
+        return {}
+    values = [
+        {
+            "label": r["label"],
+            "of": r[colour_by],
+            "effect": r["effect"],
+            "low": r["effect_low"],
+            "high": r["effect_high"],
+            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+        }
+        for r in rows
+    ]
+    order = [r["label"] for r in values]
+    y = {
+        "field": "label",
+        "type": "nominal",
+        "sort": order,
+        "title": None,
+        "axis": {"labelLimit": 320},
+    }
+    x = {"field": "effect", "type": "quantitative", "title": f"effect ({rows[0]['unit']})"}
+    names = sorted({r["of"] for r in values})
+    colour = {
+        "field": "of",
+        "type": "nominal",
+        "scale": {"domain": names, "range": colours_of(names)},
+        "legend": None,
+    }
+    tooltip = [{"field": f, "type": "nominal"} for f in ("label", "status")] + [
+        {"field": f, **_NUMBER} for f in ("effect", "low", "high")
+    ]
+    return titled(
+        title,
+        "effect and 95 % interval between the wells of each plate",
+        width=330,
+        height={"step": 20},
+        layer=[_zero(), *_intervals(values, y, x, colour, 70, {"tooltip": tooltip})],
     )
 
 
@@ -177,6 +220,15 @@ def screen_forest(
     if any(r["status"] == ScreenStatus.ONE_BATCH for r in responses.iter_rows(named=True)):
         where += " · * one batch: between its wells only"
     return titled(f"{compound} · {name}", where, width=330, height={"step": 19}, layer=layers)
+
+
+def _zero() -> Spec:
+    """The line of no effect."""
+    return {
+        "data": {"values": [{"zero": 0.0}]},
+        "mark": {"type": "rule", "color": "#888", "strokeDash": [3, 3]},
+        "encoding": {"x": {"field": "zero", "type": "quantitative"}},
+    }
 
 
 def _intervals(

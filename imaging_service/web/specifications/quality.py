@@ -110,11 +110,23 @@ def separation_over_plates(plates: Sequence[Mapping[str, Any]], phenotype: str) 
 def _over_plates(
     plates: Sequence[Mapping[str, Any]], value: str, title: str, phenotype: str
 ) -> Spec:
-    rows = [dict(p) for p in plates if p[value] is not None]
-    if len({r["submitted"] for r in rows}) < 2:
+    # Plate after plate: those that were submitted at once would lie on each other along time.
+    rows = [
+        {**p, "place": f"{p['plate']}|{p['submitted']}"}
+        for p in sorted(plates, key=lambda p: (p["submitted"], p["plate"]))
+        if p[value] is not None
+    ]
+    order = list(dict.fromkeys(r["place"] for r in rows))
+    if len(order) < 2:
         return {}
     encoding: Spec = {
-        "x": {"field": "submitted", "type": "temporal", "title": "submitted"},
+        "x": {
+            "field": "place",
+            "type": "nominal",
+            "sort": order,
+            "title": "plates, the oldest first",
+            "axis": {"labelExpr": "split(datum.label, '|')[0]", "labelAngle": -40},
+        },
         "y": {"field": value, "type": "quantitative", "title": title, "scale": {"zero": False}},
         "color": {"field": "line", "type": "nominal", "title": None, "scale": _lines(rows)},
     }

@@ -15,6 +15,7 @@ document.addEventListener("DOMContentLoaded", () => {
     animationTime: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 0.4, gestureSettingsMouse: { clickToZoom: false }, immediateRender: true,
     tileSources: [{ tileSource: source("pixels", `&channels=${channels()}`) }],
   });
+  viewer.addHandler("tile-load-failed", () => { document.getElementById("viewer-fault").hidden = false; });
   const layers = {};
   const outline = (input) => {
     const name = input.dataset.outline;

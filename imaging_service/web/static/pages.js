@@ -56,6 +56,19 @@ function hint(_, event, __, value) {
   box.style.left = `${Math.min(event.clientX + 14, innerWidth - box.offsetWidth - 8)}px`;
   box.style.top = `${Math.min(event.clientY + 14, innerHeight - box.offsetHeight - 8)}px`;
 }
+function notice(text) {
+  const line = document.createElement("p");
+  line.className = "notice bad amiss"; line.textContent = text;
+  return line;
+}
+// A part of a page that was asked for and did not come.
+function amiss({ detail }) {
+  const why = detail.xhr.status ? `the service answered ${detail.xhr.status}` : "the service does not answer";
+  const line = notice(`This part could not be loaded: ${why}. What follows by itself is asked for again; else try again in a minute.`);
+  if (detail.target.id !== "progress") { detail.target.replaceChildren(line); return; }
+  detail.target.querySelector(".amiss")?.remove();
+  detail.target.append(line);
+}
 async function draw(figure) {
   const spec = JSON.parse(figure.querySelector("script").textContent);
   const shown = figure.querySelector(".drawing");
@@ -84,9 +97,14 @@ async function save(button) {
 }
 function start(part) {
   part.querySelectorAll(".plate").forEach(steer);
-  if (window.vega) part.querySelectorAll("figure.chart").forEach(draw);
+  if (!window.vega) return;
+  part.querySelectorAll("figure.chart").forEach((figure) => draw(figure).catch((error) => {
+    figure.querySelector(".drawing").replaceChildren(notice(`This chart could not be drawn (${error.message}); its numbers are in the table.`));
+  }));
 }
 document.addEventListener("DOMContentLoaded", () => start(document));
 document.addEventListener("htmx:load", (event) => { if (event.target !== document.body) start(event.target); });
+document.addEventListener("htmx:responseError", amiss);
+document.addEventListener("htmx:sendError", amiss);
 document.addEventListener("click", (event) => { const button = event.target.closest("[data-save]"); if (button) save(button); });
 document.addEventListener("change", (event) => { if (event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });

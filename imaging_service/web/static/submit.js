@@ -5,6 +5,8 @@ function refusal(box, text) {
   const line = document.createElement("p");
   line.className = "notice bad"; line.textContent = text; box.replaceChildren(line);
 }
+// A request that reached no service fails with a browser's own words.
+const words = (error) => (error instanceof TypeError ? "The service does not answer: check the connection, then try again." : error.message);
 async function reason(answer) {
   try { return (await answer.json()).detail; } catch { return `the service answered ${answer.status}; try again`; }
 }
@@ -33,7 +35,7 @@ async function check() {
     if (!answer.ok) { refusal(part("map"), await reason(answer)); return; }
     part("map").innerHTML = await answer.text();
     part("submit").disabled = false;
-  } catch (error) { refusal(part("map"), error.message); }
+  } catch (error) { refusal(part("map"), words(error)); }
 }
 async function run(event) {
   event.preventDefault();
@@ -43,7 +45,7 @@ async function run(event) {
     const answer = await send(`/submit/run${of()}`, await submission());
     if (answer.ok) { location.assign((await answer.json()).page); return; }
     refusal(part("sent"), await reason(answer));
-  } catch (error) { refusal(part("sent"), error.message); }
+  } catch (error) { refusal(part("sent"), words(error)); }
   part("submit").disabled = false;
 }
 // A folder from this computer: the files that the service lacks, each by its content.
@@ -87,7 +89,7 @@ async function upload(found) {
     const kept = await fetch(`/uploads/${id}/commit${of()}`, { method: "POST" });
     if (!kept.ok) throw new Error(await reason(kept));
     location.assign(`/submit/scan${of()}&scan=${encodeURIComponent((await kept.json()).scan)}`);
-  } catch (error) { refusal(state, error.message); }
+  } catch (error) { refusal(state, words(error)); }
 }
 document.addEventListener("DOMContentLoaded", () => {
   const drop = part("drop");

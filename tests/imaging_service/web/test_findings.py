@@ -64,6 +64,14 @@ def test_the_first_screen_counts_every_row_once():
     assert [f.row["line"] for f in found.strongest] == ["L1"]
 
 
+def test_rows_that_were_refused_are_not_taken_for_compounds_without_effect():
+    refused = row(status="no_vehicle", effect=None, q_value=None)
+    tested = row(status="flat", q_value=0.5)
+    said = [findings(rows, [], [], None).unmoved for rows in ([refused], [refused, tested])]
+    assert [words.split()[4] for words in said] == ["tested:", "be"]
+    assert findings([row()], [], [], None).unmoved == findings([], [], [], None).unmoved == ""
+
+
 def test_a_flat_row_with_a_small_q_is_not_a_response():
     assert findings([row(status="flat", q_value=0.001)], [], [], None).responding == 0
 

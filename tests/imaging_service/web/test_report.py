@@ -12,7 +12,7 @@ from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load
 from imaging_service.jobs.summary import summarise
 from imaging_service.web import charts
 from imaging_service.web.findings import ANSWERED, by_evidence
-from imaging_service.web.report import _floors, outlines
+from imaging_service.web.report import _floors
 
 
 def test_the_report_is_one_file_with_everything_in_it(analysed):
@@ -59,18 +59,6 @@ def test_names_from_a_plate_map_cannot_become_markup(analysed, tmp_path):
     html = (folder.root / "report.html").read_text()
     assert "</script><b>x" not in html
     assert "&lt;/script&gt;&lt;b&gt;x" in html
-
-
-def test_outlines_are_the_inner_boundary():
-    import numpy as np
-
-    labels = np.zeros((9, 9), np.int32)
-    labels[2:7, 2:7] = 1
-    edge = outlines(labels)
-    assert edge.sum() == 16
-    assert not edge[3:6, 3:6].any()
-    labels[2:7, 4:7] = 2
-    assert outlines(labels)[4, 3]
 
 
 def test_other_contrast_floors_are_summed_over_a_lines_wells():

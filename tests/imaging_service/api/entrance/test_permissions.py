@@ -25,6 +25,7 @@ ROUTES = {
     "any caller": """
         GET /session | GET /events | GET /metrics | POST /logout | GET / | GET /plates | GET /runs | GET /labs | GET /projects
         GET /models | GET /engines | GET /quality | GET /submit | GET /screens
+        GET /responses | GET /line | GET /compound | GET /engines/own
         GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}
         GET /account/keys | POST /account/keys | POST /account/keys/{key}/rotate
         POST /account/keys/{key}/revoke | GET /account/projects | GET /releases""",

@@ -4,8 +4,11 @@ import re
 from html import unescape
 
 import pytest
+import sqlalchemy as sa
 
 from imaging_service.api.pages.page import POLICY, error_page
+from imaging_service.api.pages.reading import Reading
+from imaging_service.errors import StoreError
 from tests.imaging_service.tenants import RUN, ask
 
 PAGES = (
@@ -15,6 +18,9 @@ PAGES = (
     "/quality",
     "/screens",
     "/submit",
+    "/line",
+    "/line?name=L1",
+    "/compound?name=x",
     "/view/RUN",
     "/view/RUN/plate",
     "/view/RUN/quality",
@@ -24,7 +30,60 @@ PAGES = (
     "/view/RUN/compound?name=x",
     "/view/RUN/wells/B04",
     "/view/RUN/review",
+    "/account/keys",
+    "/account/members",
+    "/account/projects",
+    "/account/audit",
 )
+
+
+# Routes of pages that are none: parts of a page, files, and what a button or link downloads.
+PARTS = {
+    "/assets/{name:path}",
+    "/view/{run}/progress",
+    "/view/{run}/agreement",
+    "/view/{run}/wells/{well}/fields/{field}/cell",
+    "/view/{run}/wells/{well}/fields/{field}/{layer}/{level}/{row}/{column}.png",
+    "/screens/{screen}/progress",
+    "/screens/{screen}/report",
+    "/screens/{screen}/tables/{table}.{fmt}",
+}
+# Pages that need more than a finished run; `test_screens.py` and the one below ask them.
+ELSEWHERE = {"/screens/{screen}", "/submit/scan"}
+
+
+def calls_of_api(site, page):
+    """Operations of the API that a page links to, by their templates."""
+    operations = site.application.openapi()["paths"]
+    patterns = {t: re.compile(re.sub(r"\{[^}]+\}", "[^/]+", t) + r"(\?.*)?$") for t in operations}
+    described = {o["operationId"] for methods in operations.values() for o in methods.values()}
+    links = {unescape(a) for a in re.findall(r'href="(/[^"]*)"', page)}
+    calls = {t for t, pattern in patterns.items() if any(pattern.match(a) for a in links)}
+    return calls | {
+        a for a in links if a.removeprefix("/docs#") in described or a == "/openapi.json"
+    }
+
+
+def test_every_page_links_to_the_call_of_the_api_that_gives_it(site):
+    from imaging_service.api.pages import ROUTERS
+
+    routes = {r.path: r for router in ROUTERS for r in router.routes if "GET" in r.methods}
+    pages = {path for path, r in routes.items() if not r.include_in_schema} - PARTS - ELSEWHERE
+    reached = {
+        path: [p for p in PAGES if routes[path].path_regex.match(p.split("?")[0])] for path in pages
+    }
+    assert {path for path, addresses in reached.items() if not addresses} == set()
+    calls = {p: calls_of_api(site, site.get(p).text) for ps in reached.values() for p in ps}
+    assert {address for address, of in calls.items() if not of} == set()
+
+
+def test_a_submission_links_to_the_calls_that_make_it(site, small_inputs):
+    page = site.get(f"/submit/scan?scan={small_inputs.scan}")
+    assert page.status_code == 200
+    assert calls_of_api(site, page.text) >= {
+        "/docs#submit_runs_post",
+        "/docs#begin_upload_uploads_post",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -66,6 +125,62 @@ def test_what_the_door_refuses_is_a_page_for_a_browser(made_labs):
     assert (answer.status_code, answer.headers["content-security-policy"]) == (404, POLICY)
     program = ask(made_labs.app, "GET", f"/view/{RUN}", made_labs.shown("other lab"))
     assert program.headers["content-type"] == "application/problem+json"
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "heading"),
+    [
+        ("/no/such/page", 404, "Not found"),
+        ("/view/RUN/retry", 405, "Not possible"),
+        ("/view/RUN/wells/H12", 404, "Not found"),
+        ("/view/RUN/line?name=L9", 404, "Not found"),
+        ("/view/RUN/plate?page=0", 422, "Refused"),
+    ],
+)
+def test_a_wrong_address_is_a_page_with_a_way_back(site, path, status, heading):
+    answer = site.get(path, headers=BROWSER)
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "text/html; charset=utf-8",
+    )
+    assert f"<h1>{heading}</h1>" in answer.text
+    assert '<a href="/">All runs</a>' in answer.text
+    assert (f'<a href="/view/{site.run}">The run</a>' in answer.text) is (
+        "RUN" in path and status != 405
+    )
+    assert site.get("/no/such/page").headers["content-type"] == "application/problem+json"
+
+
+def test_a_button_that_the_role_does_not_allow_is_answered_by_a_page(made_labs):
+    shown = made_labs.shown("viewer") | BROWSER
+    answer = ask(made_labs.app, "POST", f"/view/{RUN}/cancel", shown)
+    assert (answer.status_code, answer.headers["content-security-policy"]) == (403, POLICY)
+    assert "<h1>Not allowed</h1>" in answer.text
+    signed_out = ask(made_labs.app, "POST", f"/view/{RUN}/cancel", BROWSER)
+    assert (signed_out.status_code, signed_out.headers["location"]) == (303, "/login?to=/")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(5, "Input/output error"), 503),
+        (sa.exc.OperationalError("SELECT", {}, Exception("database is locked")), 503),
+        (StoreError("the store is damaged at B04"), 500),
+        (ZeroDivisionError("secret"), 500),
+    ],
+)
+def test_a_page_that_fails_is_a_page(site, monkeypatch, error, status):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Reading, "table", fail)
+    answer = site.get("/view/RUN/plate")
+    assert (answer.status_code, answer.headers["content-security-policy"]) == (status, POLICY)
+    assert "secret" not in answer.text
+    assert ("B04" in answer.text) is isinstance(error, StoreError)
 
 
 def test_an_error_is_text_and_no_markup():

@@ -8,7 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.session import database_engine
+from imaging_service.database.tables import RunRow
 from imaging_service.review.local import LocalRun
+from tests.imaging_service.tenants import RUN
 from tests.messages import states
 
 
@@ -112,10 +114,63 @@ def test_a_run_that_failed_says_why_and_can_be_tried_again(served):
     assert answer.status_code == 409
 
 
-def test_pages_of_a_run_that_goes_on_are_refused_with_words(served):
-    change(served, "UPDATE run SET state='queued'")
-    for path in ("plate", "responses", "quality", "review", "wells/B04"):
-        assert served.get(f"/view/RUN/{path}").status_code == 409
+LATER = ("plate", "responses", "quality", "review", "wells/B04", "line?name=L1", "compound?name=x")
+
+
+@pytest.mark.parametrize("path", LATER)
+def test_a_page_of_a_run_that_goes_on_shows_its_progress_and_follows(served, path):
+    change(served, "UPDATE run SET state='running'")
+    answer = served.get(f"/view/RUN/{path}")
+    assert answer.status_code == 409
+    assert f'hx-get="/view/{served.run}/progress"' in answer.text
+    assert "htmx.min.js" in answer.text
+    assert '<p class="notice bad">' not in answer.text
+    assert f'<a href="/view/{served.run}/quality">Quality</a>' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("state", "can_be"), [("failed", "tried again"), ("cancelled", "continued")]
+)
+def test_a_page_of_a_run_that_ended_without_tables_says_where_it_goes_on(served, state, can_be):
+    change(served, f"UPDATE run SET state='{state}', reason='<no> light'")
+    answer = served.get("/view/RUN/plate")
+    assert answer.status_code == 409
+    assert "&lt;no&gt; light" in answer.text
+    assert f'<a href="/view/{served.run}">run\'s page</a> it can be {can_be}' in answer.text
+    assert "hx-get" not in answer.text
+
+
+def test_progress_comes_first_until_a_run_is_done(served):
+    def order():
+        page = served.get("/view/RUN").text
+        return sorted(("findings", "scan", "progress"), key=lambda part: page.find(f'id="{part}"'))
+
+    assert order() == ["findings", "scan", "progress"]
+    change(served, "UPDATE run SET state='running'")
+    # There is nothing found yet.
+    assert order() == ["findings", "progress", "scan"]
+
+
+def test_buttons_of_operators_are_not_shown_to_a_viewer(two_labs):
+    def buttons(caller):
+        page = two_labs.ask(caller, "GET", f"/view/{RUN}").text
+        return re.findall(r'action="/view/[^/]+/(\w+)', page)
+
+    with two_labs.session() as session:
+        session.exec(sa.update(RunRow).values(state="running"))
+        session.commit()
+        assert (buttons("viewer"), buttons("operator")) == ([], ["cancel"])
+        session.exec(sa.update(RunRow).values(state="failed", reason="no light"))
+        session.commit()
+        assert (buttons("viewer"), buttons("operator")) == ([], ["retry"])
+
+
+def test_a_well_that_failed_says_when_a_retry_helps(served):
+    change(served, "UPDATE well_result SET status='failed', reason='blank' WHERE well='B02'")
+    page = served.get("/view/RUN").text
+    assert f'<td><a href="/view/{served.run}/wells/B02">B02</a></td>' in page
+    assert '<a href="/submit">submit the plate again</a>' in page
+    assert not states("pages.retry_all", page)
 
 
 def test_the_queue_leads_to_its_fields(site):

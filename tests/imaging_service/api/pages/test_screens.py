@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -42,11 +44,53 @@ def test_a_screen_shows_hits_charts_and_its_plates(screened):
 
 def test_filters_are_those_of_the_table(screened):
     chosen = "line=S1&phenotype=live_density"
-    assert "S2" not in screened.get(f"/screens/als?{chosen}").text.split('id="table"')[1]
+    assert [line for line, _ in rows_of(screened.get(f"/screens/als?{chosen}").text)] == ["S1"]
     csv = screened.get(f"/screens/als/tables/responses.csv?{chosen}")
     assert csv.text.count("\n") == 2
     parquet = screened.get("/screens/als/tables/windows.parquet")
     assert parquet.content[:4] == b"PAR1"
+
+
+def rows_of(page):
+    """(line, compound) of the rows of the table."""
+    table = page[page.index('aria-label="Rows"') :].split("</table>")[0]
+    return re.findall(r'#table">([^<]+)</a></td><td><a [^>]+>([^<]+)</a>', table)
+
+
+def test_the_table_is_paged_in_order_and_downloaded_as_it_is_seen(screened, monkeypatch):
+    monkeypatch.setattr("imaging_service.web.pages.screens.PER_PAGE", 3)
+    address, seen = "/screens/als?order=highest+effect", []
+    while address:
+        page = screened.get(address).text
+        seen += rows_of(page)
+        step = re.search(r'<a rel="next" href="([^"]+)#table"', page)
+        address = "/screens/als" + step[1].replace("&amp;", "&") if step else ""
+    csv = re.search(r'href="(/screens/als/tables/responses[.]csv[^"]+)"', page)[1]
+    rows = screened.get(csv.replace("&amp;", "&")).text.lstrip("\ufeff").splitlines()
+    columns = rows[0].split(",")
+    names = [columns.index(name) for name in ("line", "compound", "effect")]
+    downloaded = [[row.split(",")[i] for i in names] for row in rows[1:]]
+    assert [tuple(row[:2]) for row in downloaded] == seen
+    effects = [float(row[2]) for row in downloaded if row[2]]
+    assert effects == sorted(effects, reverse=True)
+    assert len(effects) > 3
+
+
+def test_filters_that_fit_no_row_lead_back(screened):
+    page = screened.get("/screens/als?line=S1&status=none").text
+    assert f'<a href="?project={LOCAL_PROJECT}#table">Show all rows</a>' in page
+
+
+def test_hits_are_a_filter(screened):
+    both = [screened.get(f"/screens/als?hit={hit}").text for hit in ("yes", "no", "")]
+    few, more, every = (int(re.search("<p>([0-9]+) rows?", p)[1]) for p in both)
+    assert few + more == every
+    assert screened.get("/screens/als?hit=maybe").status_code == 422
+
+
+def test_a_row_whose_plates_are_not_the_caller_s_says_so(screened):
+    page = screened.get("/screens/als?line=S1&compound=drug&phenotype=live_density").text
+    assert states("pages.not_your_plates", page)
 
 
 def test_one_compound_has_its_forest(screened):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 
 from imaging_service.web.charts import svg
-from imaging_service.web.specifications.forest import line_forest, screen_forest
+from imaging_service.web.specifications.forest import line_forest, plates_forest, screen_forest
 from tests.imaging_service.web.specifications.test_matrix import row
 from tests.imaging_service.web.test_screen_charts import RESPONSES
 
@@ -32,6 +32,17 @@ def test_lines_stand_by_name_with_genotype_and_interval():
 def test_without_an_effect_there_is_no_forest():
     assert line_forest([row(genotype="", effect=None)], "x", "p") == {}
     assert line_forest([], "x", "p") == {}
+
+
+def test_a_forest_over_plates_has_a_row_per_plate_in_the_colour_of_its_compound():
+    rows = [row("L1", "x") | {"label": "x · A"}, row("L1", "y") | {"label": "y · A"}]
+    spec = plates_forest(rows, "L1 · p", "compound")
+    points = spec["layer"][2]
+    assert points["encoding"]["y"]["sort"] == ["x · A", "y · A"]
+    assert points["encoding"]["color"]["scale"]["domain"] == ["x", "y"]
+    assert [(r["low"], r["high"]) for r in points["data"]["values"]] == 2 * [(-40.0, -20.0)]
+    assert "<svg" in svg(spec)
+    assert plates_forest([], "L1 · p", "compound") == {}
 
 
 POOLED = pl.DataFrame(

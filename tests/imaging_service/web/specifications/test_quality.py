@@ -32,6 +32,10 @@ def test_drift_needs_two_plates():
     first = {"plate": "P", "submitted": "2026-01-01T00:00:00", "line": "A", "mean": 1.0}
     second = first | {"plate": "Q", "submitted": "2026-01-02T00:00:00"}
     assert vehicle_drift([first, first | {"line": "B"}], "p", "µm") == {}
+    # Plates that were submitted at once stand beside each other.
+    spec = vehicle_drift([second, first, first | {"plate": "R"}], "p", "µm")
+    places = spec["layer"][0]["encoding"]["x"]["sort"]
+    assert [place.split("|")[0] for place in places] == ["P", "R", "Q"]
     spec = vehicle_drift([first, second], "p", "µm")
     assert len(spec["data"]["values"]) == 2
     assert spec["layer"][0]["encoding"]["y"]["title"].rsplit(", ")[-1] == "µm"

@@ -37,7 +37,7 @@ def noted(two_labs):
 
 
 def objects(page):
-    return re.findall(r"<td>(run\d|k%_|foreign|before)</td>", page.text)
+    return re.findall(r"<td><code>(run\d|k%_|foreign|before)</code></td>", page.text)
 
 
 def seen(labs, query="", caller="administrator"):

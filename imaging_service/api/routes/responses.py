@@ -1,0 +1,84 @@
+"""Responses of a line or a compound over all runs that the caller may see."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from imaging_service.api.access import SessionDep
+from imaging_service.api.tables import MEDIA, Format, FormatQuery, attached, table_bytes
+from imaging_service.database.over_runs import RowOfRun, rows_over_runs
+from imaging_service.errors import SelectionRefused
+
+router = APIRouter(prefix="/responses", tags=["runs"])
+# Rows of an answer, if no number is asked for, and at most.
+LARGEST_PAGE = 10_000
+
+Text = Annotated[str, Query(max_length=200)]
+
+
+@router.get(
+    "",
+    summary="Responses of a line or compound over all runs",
+    response_class=Response,
+    responses={
+        200: {
+            "description": (
+                "Rows of response tables, each with `run` and `plate`, the newest run first."
+                " The Link header names the next page."
+            ),
+            "content": {media: {} for media in MEDIA.values()},
+        }
+    },
+)
+def get_responses(
+    request: Request,
+    session: SessionDep,
+    line: Text = "",
+    compound: Text = "",
+    phenotype: Text = "",
+    status: Text = "",
+    newest: Annotated[bool, Query(description="Only the newest run of each plate.")] = False,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = LARGEST_PAGE,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    fmt: FormatQuery = Format.JSON,
+) -> Response:
+    """Rows at the newest labels of each run that is done; `line` or `compound` must be given."""
+    if not (line or compound):
+        raise SelectionRefused(
+            "name a line or a compound; the responses of one run are at /runs/RUN/responses"
+        )
+    filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
+    # The row after the last says whether there is a next page.
+    rows = rows_over_runs(
+        session, "responses", filters, newest=newest, first=(page - 1) * limit, count=limit + 1
+    )
+    headers = attached("responses", fmt)
+    if len(rows) > limit:
+        query = [(k, v) for k, v in request.query_params.multi_items() if k != "page"]
+        after = urlencode([*query, ("page", page + 1)])
+        headers["Link"] = f'<{request.url.path}?{after}>; rel="next"'
+    return Response(written(rows[:limit], fmt), media_type=MEDIA[fmt], headers=headers)
+
+
+def written(rows: list[RowOfRun], fmt: Format) -> bytes:
+    """Rows with their run and plate, in a format."""
+    # The rows are JSON objects already.
+    objects = (
+        f'{{"run":{json.dumps(row.run)},"plate":{json.dumps(row.plate)},{row.content[1:]}'
+        for row in rows
+    )
+    body = ("[" + ",".join(objects) + "]").encode()
+    if fmt is Format.JSON:
+        return body
+    import polars as pl
+
+    from phenotypes.columns.dictionary import columns
+
+    schema = {c.name: c.dtype for c in columns("response").values()}
+    return table_bytes(
+        pl.read_json(body, schema={"run": pl.String, "plate": pl.String, **schema}), fmt
+    )
