@@ -178,6 +178,8 @@ _OTHER_CELLS = {
     **_moves("other neurites are in view", *_NEURITES),
 }
 _FAINT = _moves("dim spots sink below the noise", *_SPOTS, "summed light", follows_truth=False)
+# What a floor of 0 would add is what lies just above the noise.
+_DIM = _moves("dim lines rise above the noise or sink in it", "contrast floor")
 _NO_CULTURE = {**_IMAGE, **_OTHER_CELLS}
 _PLACES = {
     **_moves("where the plate lies", "place"),
@@ -207,7 +209,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("camera gain", (0.5, 2, 4), "×", "whole plate", {**_IMAGE, **_moves("the unit is the grey level", *_LEVELS)}),
     Disturbance("bit depth", (8, 10, 12), "bits", "whole plate", {**_IMAGE, **_moves("the unit is the grey level", *_LEVELS)}),
     Disturbance("clipping", (0.2, 0.9, 2), "% of pixels", "whole plate", _IMAGE, Expectation("unmoved or withheld", words="satur")),
-    Disturbance("smoothing", (1,), "px", "whole plate", {**_IMAGE, **_moves("blurred", "puncta size", "summed light", "rim", "colocalisation", "neurite form")}),
+    Disturbance("smoothing", (1,), "px", "whole plate", {**_IMAGE, **_DIM, **_moves("blurred", "puncta size", "summed light", "rim", "colocalisation", "neurite form")}),
     Disturbance("binning", (2,), "×", "whole plate", {**_IMAGE, **_moves("coarser pixels", "shape", "neurite form", "neurites of a neuron", "summed light")}),
     Disturbance("JPEG", (95, 80), "quality", "whole plate", {**_IMAGE, **_of(Expectation("moves", "8 bits: the unit is the grey level", "compressed_with_loss"), *_LEVELS)}, Expectation("unmoved or withheld", words="compressed_with_loss")),
     Disturbance("illumination profile", (0.3, 0.6), "lost in the corners", "whole plate", _IMAGE),
@@ -227,10 +229,10 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("nuclear brightness", (300, 2000), "photo-electrons", _WELL, {**_IMAGE, **_moves("the stain is drawn so", "DNA levels", "soma levels", "summed light", "N:C of other stains"), **_moves("called by the vehicle's brightness", "pyknosis", follows_truth=False)}),
     Disturbance("N:C state", (-2, -1, 0, 3), "log2", _WELL, {**_IMAGE, **_moves("the protein is drawn so", "N:C", "mislocalised", "grey levels", "soma levels", "summed light", "colocalisation", "puncta size")}),
     Disturbance("puncta per soma", (0, 20, 60), "expected", _WELL, {**_IMAGE, **_moves("puncta are drawn so", "puncta", "puncta size", "summed light", "colocalisation"), **_moves("puncta are protein of the cytoplasm", "N:C", "mislocalised", "grey levels", "soma levels", follows_truth=False)}),
-    Disturbance("noise", (2, 15, 30), "grey levels", "whole plate", {**_IMAGE, **_moves("area of pixels above the noise", "puncta size", "colocalisation")}),
-    Disturbance("much noise", (60,), "grey levels", "whole plate", {**_IMAGE, **_FAINT}),
-    Disturbance("finer pixels", (0.1, 0.2, 0.325), "µm", "whole plate", {**_IMAGE, **_moves("finer pixels", "shape", "neurite form", "neurites of a neuron", "puncta size", "granules", "colocalisation", "rim", "summed light")}),
-    Disturbance("coarser pixels", (1.0, 1.4), "µm", "whole plate", {**_IMAGE, **_moves("coarser pixels", "shape", "neurite form", "neurites of a neuron", "summed light", "puncta size")}),
+    Disturbance("noise", (2, 15, 30), "grey levels", "whole plate", {**_IMAGE, **_DIM, **_moves("area of pixels above the noise", "puncta size", "colocalisation")}),
+    Disturbance("much noise", (60,), "grey levels", "whole plate", {**_IMAGE, **_DIM, **_FAINT}),
+    Disturbance("finer pixels", (0.1, 0.2, 0.325), "µm", "whole plate", {**_IMAGE, **_DIM, **_moves("finer pixels", "shape", "neurite form", "neurites of a neuron", "puncta size", "granules", "colocalisation", "rim", "summed light")}),
+    Disturbance("coarser pixels", (1.0, 1.4), "µm", "whole plate", {**_IMAGE, **_DIM, **_moves("coarser pixels", "shape", "neurite form", "neurites of a neuron", "summed light", "puncta size")}),
     Disturbance("blank vehicle wells", (1, 4, 5), "of 8", "vehicle wells", _FEWER),
     Disturbance("dark vehicle wells", (1, 4, 5), "of 8", "vehicle wells", _FEWER),
     Disturbance("vehicle wells out of focus", (1, 4), "of 8", "vehicle wells", _FEWER),
