@@ -329,6 +329,7 @@ SAYS = {
     "retry.again": "; to try again: imaging-service retry {run}$",
     "retry.how": r"^1 well\(s\) failed; to try them again: imaging-service retry {run}$",
     "backup.dump_failed": "connection refused",
+    "backup.database_in_use": "{path} is there already; move it away",
     "backup.size": r"1 files, 0\.00 GB",
     "door.name_the_project": "als, ftd",
     "keys.valid": "{key}  valid    smith-lab/bob  laptop  reviewer  project als",

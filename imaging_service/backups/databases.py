@@ -37,10 +37,10 @@ def snapshot(url: str, folder: Path) -> Path:
     return target
 
 
-def restore_database(url: str, file: Path) -> None:
-    """Put a snapshot into the database of a URL, which must be empty.
+def check_empty(url: str, file: Path) -> None:
+    """Raise BackupError where the snapshot cannot be put into the database of a URL.
 
-    Raises BackupError for one that is not, or of another kind.
+    That is one that is not empty, or of another kind.
     """
     known = sa.engine.make_url(url)
     if (known.get_backend_name() == "sqlite") != (file.name == SQLITE):
@@ -52,17 +52,27 @@ def restore_database(url: str, file: Path) -> None:
         target = Path(str(known.database))
         if target.exists():
             raise BackupError(f"{target} is there already; move it away, so that nothing is lost")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
         return
     engine = sa.create_engine(url)
     try:
         if tables := sa.inspect(engine).get_table_names():
             raise BackupError(
-                f"the database has {len(tables)} tables; restore into an empty one: createdb"
+                f"the database {known.database} has {len(tables)} tables; make an empty one"
+                " (createdb NAME), and name it in IMAGING_SERVICE_DATABASE_URL"
             )
     finally:
         engine.dispose()
+
+
+def restore_database(url: str, file: Path) -> None:
+    """Put a snapshot into the database of a URL. Raises BackupError as `check_empty`."""
+    check_empty(url, file)
+    known = sa.engine.make_url(url)
+    if known.get_backend_name() == "sqlite":
+        target = Path(str(known.database))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        return
     _run(known, "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={known.database}", file)
 
 

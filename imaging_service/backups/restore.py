@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from imaging_service.backups.copying import copy_checked
-from imaging_service.backups.databases import restore_database
+from imaging_service.backups.databases import check_empty, restore_database
 from imaging_service.backups.manifest import Manifest, read_manifest
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import RunRow
@@ -49,6 +49,9 @@ def restore(
         or hashlib.sha256(database.read_bytes()).hexdigest() != manifest.database_sha256
     ):
         raise BackupError(f"{database} is missing, or was changed since the backup was made")
+    # Before the first file: a data folder that is full beside a database that is not its own would
+    # be served, with its runs unknown.
+    check_empty(settings.url, database)
     root.mkdir(parents=True, exist_ok=True)
     for number, (path, file) in enumerate(manifest.files.items(), 1):
         copy_checked(folder / "data" / path, root / path, file.sha256)

@@ -71,7 +71,7 @@ def by_evidence(responses: Iterable[Row]) -> list[Row]:
 def _evidence(row: Row) -> tuple[int, float, float, str, str, str]:
     q = row["q_value"] if row["q_value"] is not None else 2.0
     away = 0.0
-    if row["effect"] is not None and row["effect_low"] is not None:
+    if None not in (row["effect"], row["effect_low"], row["effect_high"]):
         away = abs(row["effect"]) / max(row["effect_high"] - row["effect_low"], 1e-12)
     names = (row["phenotype"], row["compound"], row["line"])
     return (_ORDER.get(row["status"], 4), q, -away, *names)
@@ -129,16 +129,17 @@ def sentence(row: Row) -> str:
     effect, unit = row["effect"], row["unit"]
     if effect is None:
         return f"{row['compound']} on {row['line']}: {row['phenotype']}, {row['status']}"
-    ends = sorted((abs(row["effect_low"]), abs(row["effect_high"])))
+    low, high = row["effect_low"], row["effect_high"]
+    verb = "rises" if effect > 0 else "falls"
+    if low is None or high is None:
+        # A response whose curve says nothing of the effect's error, as a step between two doses.
+        moved = f"{verb} by {number(abs(effect))} (no interval) {unit}"
     # Where the interval reaches over 0, signs say more than "falls by".
-    if (row["effect_low"] > 0) == (row["effect_high"] > 0):
-        verb = "rises" if effect > 0 else "falls"
+    elif (low > 0) == (high > 0):
+        ends = sorted((abs(low), abs(high)))
         moved = f"{verb} by {number(abs(effect))} ({number(ends[0])} … {number(ends[1])}) {unit}"
     else:
-        moved = (
-            f"changes by {number(effect)} ({number(row['effect_low'])} …"
-            f" {number(row['effect_high'])}) {unit}"
-        )
+        moved = f"changes by {number(effect)} ({number(low)} … {number(high)}) {unit}"
     potency = ""
     if row["status"] == ResponseStatus.OK and row["ec50_molar"] is not None:
         low, high = (

@@ -23,7 +23,10 @@ def variance_quantiles(responses: pl.DataFrame, name: str) -> Spec:
     most of their own variance. Empty where no row borrows.
     """
     rows = responses.filter(
-        (pl.col("phenotype") == name) & (pl.col("moderation_status") == ModerationStatus.OK)
+        (pl.col("phenotype") == name)
+        & (pl.col("moderation_status") == ModerationStatus.OK)
+        # Batches that agree to the last digit have no variance of their own to draw.
+        & pl.col("effect_low").is_not_null()
     )
     if rows.is_empty():
         return {}

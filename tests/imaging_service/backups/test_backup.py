@@ -19,6 +19,7 @@ from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.jobs.durable.verbs import delete
 from imaging_service.settings import Settings
 from tests.imaging_service.tenants import FOREIGN_RUN, RUN, TwoLabs
+from tests.messages import says
 
 
 def files_of(folder):
@@ -56,6 +57,18 @@ def labs(two_labs):
 def moved_away(labs: TwoLabs) -> None:
     labs.close()
     shutil.rmtree(labs.folder)
+
+
+def test_a_database_that_is_not_empty_is_refused_before_a_file_is_copied(labs, tmp_path):
+    back_up(labs.settings, tmp_path / "out")
+    moved_away(labs)
+    used = tmp_path / "used.db"
+    used.write_bytes(b"another service's")
+    settings = Settings(data_dir=labs.folder, database_url=f"sqlite:///{used}")
+    with pytest.raises(BackupError, match=says("backup.database_in_use", path=used)):
+        restore(settings, tmp_path / "out")
+    assert not labs.folder.exists()
+    assert used.read_bytes() == b"another service's"
 
 
 def test_what_is_restored_is_what_was_backed_up_without_secrets(labs, tmp_path):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from imaging_service.web.findings import by_evidence, findings, sentence
+import pytest
+
+from imaging_service.web.findings import ANSWERED, by_evidence, findings, sentence
 
 
 def row(**more):
@@ -91,6 +93,21 @@ def test_masks_are_trusted_only_where_they_were_measured():
     found = findings([], [], [], known)
     assert found.measured
     assert "0.910 (0.880 … 0.930)" in found.trust
+
+
+@pytest.mark.parametrize("status", sorted(ANSWERED))
+@pytest.mark.parametrize(
+    "missing", [("effect_low",), ("effect_high",), ("effect_low", "effect_high")]
+)
+def test_a_response_without_an_interval_is_told_without_one(status, missing):
+    """A step between two doses can be sure of an effect and know nothing of its error."""
+    open_end = row(status=status, ec50_molar=None, q_value=0.02, **dict.fromkeys(missing))
+    words = sentence(open_end)
+    assert words.startswith("x on L1: live_density falls by 50 (no interval) %")
+    assert words.endswith(", q 0.02")
+    found = findings([open_end, row()], [WELL], [], None)
+    assert found.responding == (1 if status == "flat" else 2)
+    assert by_evidence([open_end, row()])[0]["ec50_molar"] == 1e-7
 
 
 def test_an_interval_over_zero_keeps_its_signs():
