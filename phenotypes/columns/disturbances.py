@@ -253,7 +253,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("plate moved far between frames", (200, 300), "µm", "film", {**_PLACES, **_of(_CUT_SHORT, "area", "place", "survival", "survival time")}, _UNPLACED, assay="film"),
     Disturbance("plate turned between frames", (0.5, 1.5, 3), "°", "film", _PLACES, assay="film"),
     Disturbance("plate moved while neurons die", (80,), "µm", "film", {**_PLACES, **_moves("cells left the view", "deaths", follows_truth=False)}, assay="film"),
-    Disturbance("frame missing", (1,), "of 6", "film", {**_LATER, **_moves("the gap stays a gap", "hours")}, assay="film"),
+    Disturbance("frame missing", (1,), "of 6", "film", {**_LATER, **_LATE, **_moves("the gap stays a gap", "hours")}, assay="film"),
     Disturbance("frame is a copy", (1,), "of 6", "film", {**_LATER, **_LATE}, assay="film"),
     Disturbance("frame out of focus", (2, 4), "th of 6", "film", {**_LATER, **_LATE}, assay="film"),
     Disturbance("first or last frame out of focus", (1, 5, 6), "th of 6", "film", {**_LATER, **_moves("the study begins or ends with another frame", "survival", "survival time", follows_truth=False), "area": Expectation("moves", "the well's last time point is not usable", "unusable", follows_truth=False)}, assay="film"),
