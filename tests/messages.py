@@ -380,7 +380,14 @@ SAYS = {
     "copy_run.changed": "^{where} was changed or damaged since the copy was made",
     "copy_run.done": "^{count} files of run {run} in {where}$",
     "local_run.no_record": "^{where} has no run.json",
-    "gate.outside": "^{path} is not under a scan root of this service",
+    "gate.outside": (
+        r"^{path} is not under a scan root of this service \(.*\); `imaging-service upload SCAN` brings"
+        " a scan in, or the administrator adds its folder to IMAGING_SERVICE_SCAN_ROOTS$"
+    ),
+    "opened.no_database": (
+        "^there is no database of a service at {file}; run this on the server, with the service's"
+        " settings, or begin a new service with: imaging-service keys first-administrator$"
+    ),
     "gate.named": "{entry} (in the scan|is not under)",
     "gate.unreadable": "cannot be read: Permission denied",
     "own_error.apart": "invalid literal for int",

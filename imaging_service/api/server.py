@@ -30,7 +30,8 @@ _APPLICATION = "imaging_service.api.processes:application"
 def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> None:
     """Run the API, with a worker that is started again whenever it dies.
 
-    The API has `processes` processes, or as many as the machine's cores suggest.
+    The API has `processes` processes, or as many as the machine's cores suggest. The data folder's
+    own scan root is made where it is missing.
 
     On loopback, a service without members is for the user who started it: a link with a token opens
     it, and that user's clients find the token by themselves. Any other address needs members with
@@ -43,6 +44,10 @@ def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> Non
     configure()
     prepare_database(current.url)
     prove_store(current)
+    scans = current.data_dir / "scans"
+    # A link to a share that is away is one that its owner made.
+    if not scans.is_symlink():
+        scans.mkdir(exist_ok=True)
     token = local_token(current)
     if token and (current.public_url or not is_loopback(host)):
         raise Forbidden(

@@ -41,7 +41,8 @@ def allowed(named: str | Path, roots: Sequence[Path]) -> Path:
     if not any(resolved.is_relative_to(root) for root in roots):
         raise Forbidden(
             f"{text} is not under a scan root of this service"
-            f" ({', '.join(map(str, roots))}); set IMAGING_SERVICE_SCAN_ROOTS, or move it there"
+            f" ({', '.join(map(str, roots))}); `imaging-service upload SCAN` brings a scan in, or"
+            " the administrator adds its folder to IMAGING_SERVICE_SCAN_ROOTS"
         )
     return resolved
 

@@ -39,7 +39,7 @@ def first_administrator(
     from imaging_service.database.tenants import LabRow
     from imaging_service.errors import AccessRefused
 
-    with database() as session:
+    with database(new=True) as session:
         if have_keys(session):
             raise AccessRefused(
                 "the service has members already; an administrator adds others with:"

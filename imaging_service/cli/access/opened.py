@@ -29,15 +29,28 @@ KeyOut = Annotated[
 
 
 @contextmanager
-def database() -> Iterator[Session]:
-    """A session on the service's database, brought to this version; commits at the end."""
+def database(*, new: bool = False) -> Iterator[Session]:
+    """A session on the service's database, brought to this version; commits at the end.
+
+    Only with `new` is a database file made: elsewhere than on the server it would be an empty one,
+    which knows no laboratory. Raises NotFound where there is none.
+    """
+    from sqlalchemy.engine import make_url
     from sqlmodel import Session
 
     from imaging_service.database.session import database_engine
+    from imaging_service.errors import NotFound
     from imaging_service.jobs.durable.opening import prepare_database
     from imaging_service.settings import settings
 
     url = settings().url
+    place = make_url(url)
+    if not new and place.get_backend_name() == "sqlite" and not Path(str(place.database)).exists():
+        raise NotFound(
+            f"there is no database of a service at {place.database}; run this on the server, with"
+            " the service's settings, or begin a new service with: imaging-service keys"
+            " first-administrator"
+        )
     prepare_database(url)
     with Session(database_engine(url)) as session:
         yield session

@@ -79,6 +79,24 @@ def test_loopback_is_served_once_the_database_is_ready(started, host, two_labs):
     ]
 
 
+def test_the_folder_for_scans_is_there_once_it_is_served(started, without_members):
+    started.configured(**without_members)
+    for _ in range(2):
+        server.serve("127.0.0.1", 8765, with_worker=False)
+        assert list((without_members["data_dir"] / "scans").iterdir()) == []
+
+
+def test_a_link_to_a_share_that_is_away_stays_and_hinders_nothing(
+    started, without_members, tmp_path
+):
+    started.configured(**without_members)
+    without_members["data_dir"].mkdir()
+    (without_members["data_dir"] / "scans").symlink_to(tmp_path / "share")
+    server.serve("127.0.0.1", 8765, with_worker=False)
+    assert started.calls[-1]["port"] == 8765
+    assert not (tmp_path / "share").exists()
+
+
 def test_several_processes_build_the_application_themselves_and_count_together(
     started, two_labs, monkeypatch
 ):

@@ -11,7 +11,7 @@ from imaging_service.database.session import database_engine
 from imaging_service.database.tenants import AuditRow
 from imaging_service.errors import AccessRefused, NotFound
 from imaging_service.settings import Settings
-from tests.messages import states
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -73,6 +73,24 @@ def test_from_the_first_administrator_to_the_last_key(run, tmp_path):
         "key revoked",
         "membership ended",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("projects", "share", "als", "--lab", "beta"),
+        ("projects", "list"),
+        ("members", "list"),
+        ("keys", "list"),
+        ("labs", "add", "alpha"),
+        ("release", "offers"),
+    ],
+)
+def test_no_command_but_the_first_administrator_s_makes_a_database(run, words):
+    folder = run.settings.data_dir
+    with pytest.raises(NotFound, match=says("opened.no_database", file=folder / "service.db")):
+        run(*words)
+    assert not folder.exists()
 
 
 def test_an_unknown_key_is_named(run):
