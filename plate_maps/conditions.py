@@ -125,6 +125,17 @@ _CONTROL_WORDS: dict[Control, frozenset[str]] = {
 }
 
 
+class ColumnNeeded(ValueError):
+    """A fault of one well that comes of a column where the whole map lacks it.
+
+    `columns` are our names of the columns that would mend it, the first one to be named first.
+    """
+
+    def __init__(self, message: str, *columns: str) -> None:
+        super().__init__(message)
+        self.columns = columns
+
+
 def molar_factor(unit: str) -> float:
     """Factor from a unit to mol/L: "nM" ► 1e-9.
 
@@ -174,9 +185,10 @@ def parse_dose(text: str, unit: str | None = None) -> float:
             f" {column_unit!r}; keep the right one"
         )
     if not factors:
-        raise ValueError(
+        raise ColumnNeeded(
             f"dose {text!r} has no unit; add a unit column (M, mM, µM, nM, pM) or write it into the"
-            " cell"
+            " cell",
+            "unit",
         )
     # Twelve digits: 0.3 µM and 300 nM must be the same dose, and binary products of them differ.
     return float(f"{value * factors[0]:.12g}")

@@ -42,6 +42,18 @@ def least(*roles: Role) -> Role:
     return min(roles, key=lambda role: role.rank)
 
 
+def key_role(owner: Role, limit: Role) -> str:
+    """What a key may do, in words: its owner's role, or the lesser one that it is limited to.
+
+    Examples
+    --------
+    >>> key_role(Role.REVIEWER, Role.ADMINISTRATOR), key_role(Role.OPERATOR, Role.REVIEWER)
+    ('reviewer', 'reviewer (limited from operator)')
+    """
+    role = least(owner, limit)
+    return role.value if role is owner else f"{role} (limited from {owner})"
+
+
 @dataclass(frozen=True)
 class Caller:
     """A request's caller, with the limits of the key that was shown.

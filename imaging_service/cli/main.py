@@ -376,7 +376,7 @@ def status(
 ) -> None:
     """Show runs and their progress."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from imaging_service.client import Client
 
@@ -385,7 +385,12 @@ def status(
             follow(client, run)
             return
         runs = client.runs() if run is None else [client.run(run)]
-        table = Table("run", "plate", "state", "done", "failed", "skipped", "left", "reason")
+        # In a narrow terminal the plate's name gives way: ids are copied, and numbers are read.
+        table = Table(
+            Column("run", no_wrap=True),
+            Column("plate", overflow="fold"),
+            *(Column(n, no_wrap=True) for n in ("state", "done", "failed", "skipped", "left")),
+        )
         for r in runs:
             p = r.progress
             _add_row(
@@ -397,9 +402,11 @@ def status(
                 str(p.failed),
                 str(p.skipped),
                 str(p.left),
-                r.reason,
             )
         Console().print(table)
+        for r in runs:
+            if r.reason:
+                typer.echo(f"{r.id[:12]}: {r.reason}")
 
 
 RunArgument = Annotated[

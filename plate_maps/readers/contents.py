@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import re
 
-from plate_maps.conditions import Condition, Control, format_dose, is_solvent, parse_dose
+from plate_maps.conditions import (
+    ColumnNeeded,
+    Condition,
+    Control,
+    format_dose,
+    is_solvent,
+    parse_dose,
+)
 from plate_maps.names import cell_error, damaged_name, is_date, shape, tidy
 from plate_maps.readers.headers import HEADERS
 
@@ -38,9 +45,10 @@ def condition_from(given: dict[str, str]) -> Condition:
                 " the column as text and write it again"
             )
     if not tidy(cells.get("line", "")):
-        raise ValueError(
+        raise ColumnNeeded(
             "the cell line is missing; fill it in, or name one for all wells without (protocol:"
-            " acquisition.line; plate-map check: --line)"
+            " acquisition.line; plate-map check: --line)",
+            "line",
         )
     if any(cells.get(f"{word}{s}") for word in ("compound", "dose") for s in _EXTRAS):
         compound, dose = _several(cells, control)
@@ -76,18 +84,22 @@ def _single(cells: dict[str, str], control: Control) -> tuple[str, float | None]
     elif dose_text:
         dose = parse_dose(dose_text, cells.get("unit"))
     elif control is Control.NONE and compound:
-        raise ValueError(
-            f"compound {compound} has no dose; give one, or mark the well as a control"
+        raise ColumnNeeded(
+            f"compound {compound} has no dose; give one, or mark the well as a control",
+            "control" if is_solvent(compound) else "dose",
         )
     else:
         dose = None
     if control is Control.NONE and not compound:
-        raise ValueError(
-            "neither a compound nor a control is given; mark untreated vehicle wells as vehicle"
+        raise ColumnNeeded(
+            "neither a compound nor a control is given; mark untreated vehicle wells as vehicle",
+            "compound",
+            "control",
         )
     if control is Control.NONE and dose == 0.0:
-        raise ValueError(
-            f"{compound} at dose 0 is a vehicle well; mark it as vehicle in the control column"
+        raise ColumnNeeded(
+            f"{compound} at dose 0 is a vehicle well; mark it as vehicle in the control column",
+            "control",
         )
     return compound, dose
 
@@ -114,9 +126,10 @@ def _several(cells: dict[str, str], control: Control) -> tuple[str, float | None
             )
         return cells.get("compound", ""), 0.0
     if not parts and control is Control.NONE:
-        raise ValueError(
+        raise ColumnNeeded(
             "all compounds of the well are solvents or at dose 0; mark it as vehicle in the control"
-            " column"
+            " column",
+            "control",
         )
     if len(parts) < 2:
         return next(iter(parts.items()), (cells.get("compound", ""), None))
@@ -130,8 +143,9 @@ def _part(cells: dict[str, str], suffix: str) -> tuple[str, float] | None:
     if is_solvent(name) or (not name and not dose_text):
         return None
     if not dose_text:
-        raise ValueError(
-            f"compound {name} has no dose; wells with several compounds need the dose of each"
+        raise ColumnNeeded(
+            f"compound {name} has no dose; wells with several compounds need the dose of each",
+            f"dose{suffix}",
         )
     unit = cells.get(f"unit{suffix}")
     if not unit and "m" not in dose_text.lower():

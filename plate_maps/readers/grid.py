@@ -16,6 +16,7 @@ from plate_maps.conditions import Condition, decimal_marks
 from plate_maps.readers.contents import condition_from
 from plate_maps.readers.headers import HEADERS, dose_unit, is_treatment, read_header
 from plate_maps.readers.long import is_total, with_defaults
+from plate_maps.readers.missing import MissingColumns
 from plate_maps.readers.sheets import Sheet
 from plate_maps.wells import Well, is_whole_number, row_number, whole_number
 
@@ -164,7 +165,9 @@ def read_grid(
             " its cell line: add the block, or name one line for all wells"
         )
         return [], problems
-    entries, more = wells_from(cells, places, line)
+    units = {name for texts in cells.values() for name in texts}
+    missing = MissingColumns(sheets[0].source, {*seen, *units}, "block")
+    entries, more = wells_from(cells, places, line, missing)
     semicolons = any(sheet.decimal_comma for sheet in sheets)
     doses = {
         f"{places[well][name]}, well {well}": text
@@ -176,11 +179,14 @@ def read_grid(
 
 
 def wells_from(
-    cells: dict[Well, dict[str, str]], places: dict[Well, dict[str, str]], line: str
+    cells: dict[Well, dict[str, str]],
+    places: dict[Well, dict[str, str]],
+    line: str,
+    missing: MissingColumns | None = None,
 ) -> tuple[list[tuple[str, Well, Condition]], list[str]]:
     """Wells as (place, well, condition) from the cells of each well, property by property.
 
-    `line` is the line of wells without one.
+    `line` is the line of wells without one. Faults of a block that the map lacks go to `missing`.
     """
     entries: list[tuple[str, Well, Condition]] = []
     problems: list[str] = []
@@ -208,5 +214,6 @@ def wells_from(
                 if repr(text) in str(error) and name in places[well]
             ]
             place = places[well][quoted[0]] if quoted else next(iter(places[well].values()))
-            problems.append(f"{place}, well {well}: {error}")
-    return entries, problems
+            if missing is None or not missing.explains(place, well, error):
+                problems.append(f"{place}, well {well}: {error}")
+    return entries, problems + (missing.problems() if missing is not None else [])

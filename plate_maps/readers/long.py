@@ -6,6 +6,7 @@ from plate_maps.conditions import Condition, decimal_marks
 from plate_maps.names import tidy
 from plate_maps.readers.contents import condition_from
 from plate_maps.readers.headers import HEADERS, dose_unit, header_name, read_header
+from plate_maps.readers.missing import MissingColumns
 from plate_maps.readers.plate_names import choose_plate, unknown_plate
 from plate_maps.readers.sheets import Sheet
 from plate_maps.wells import Well, row_number, whole_number
@@ -93,6 +94,10 @@ def read_long(
         chosen = choose_plate(known, plate)
         if chosen is None:
             return [], [*problems, f"{sheet.source}: {unknown_plate(known, plate)}"]
+    missing = MissingColumns(
+        sheet.place(header_index),
+        {*names, *units, *({"dose", "unit"} if "dose_mm" in names else ())},
+    )
     rows = 0
     for index, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 1):
         if not any(row):
@@ -128,8 +133,11 @@ def read_long(
         try:
             entries.append((place, well, condition_from(with_defaults(cells, line))))
         except ValueError as error:
-            problems.append(f"{place}, well {well}: {error}")
-    return entries, problems + decimal_marks(doses, comma_expected=sheet.decimal_comma)
+            if not missing.explains(place, well, error):
+                problems.append(f"{place}, well {well}: {error}")
+    return entries, problems + missing.problems() + decimal_marks(
+        doses, comma_expected=sheet.decimal_comma
+    )
 
 
 def with_defaults(cells: dict[str, str], line: str) -> dict[str, str]:

@@ -82,6 +82,7 @@ def list_keys() -> None:
     from sqlmodel import select
 
     from imaging_service.access.keys import is_valid, keys_of
+    from imaging_service.access.roles import key_role
     from imaging_service.database.tenants import MemberRow
 
     with database() as session:
@@ -90,8 +91,9 @@ def list_keys() -> None:
             owner = owners[key.member_id]
             ended = owner.ended_at is not None or not is_valid(key)
             state = "revoked" if key.revoked_at else "ended" if ended else "valid"
+            role = key_role(Role(owner.role), Role(key.role))
             typer.echo(
-                f"{key.id}  {state:<7}  {owner.lab_id}/{owner.name}  {key.name}  {key.role}"
+                f"{key.id}  {state:<7}  {owner.lab_id}/{owner.name}  {key.name}  {role}"
                 f"{f'  project {key.project_id}' if key.project_id else ''}"
                 f"  until {day(key.expires_at)}  last used {day(key.used_at) or 'never'}"
             )

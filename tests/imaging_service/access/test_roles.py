@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging_service.access.roles import Caller, Role, least
+from imaging_service.access.roles import Caller, Role, key_role, least
 
 
 def test_each_role_includes_those_before_it():
@@ -25,3 +25,9 @@ def test_the_least_of_several_roles():
 )
 def test_the_author_is_the_key_s_owner_and_not_what_the_client_says(local, named, author):
     assert Caller(member="1", name="ann", lab="l", local=local).author(named) == author
+
+
+def test_a_key_may_do_what_the_lesser_of_owner_and_limit_may():
+    assert key_role(Role.VIEWER, Role.VIEWER) == "viewer"
+    assert key_role(Role.REVIEWER, Role.ADMINISTRATOR) == "reviewer"
+    assert key_role(Role.ADMINISTRATOR, Role.OPERATOR) == "operator (limited from administrator)"

@@ -4,6 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from imaging_service.cli.main import app
+from imaging_service.schemas import Progress, Run
 
 
 def run(*words):
@@ -80,3 +84,49 @@ def test_errors_are_one_message_without_traceback(words, says, tmp_path):
     assert result.returncode == 2
     assert says in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def run_on_plate(number, **changed):
+    return Run(
+        id=f"{number:x}" * 64,
+        plate_id="p",
+        plate_name=f"a-plate-with-a-name-of-{number}-longer-than-a-column",
+        protocol_name="endpoint",
+        engine="classical",
+        submitted_at="2026-01-01T00:00:00Z",
+        **changed,
+    )
+
+
+def test_80_columns_hold_whole_ids_and_counts_and_reasons_stand_below(monkeypatch):
+    reason = "well B04: " + "the scan holds no image of channel 2; " * 5
+    runs = [
+        run_on_plate(11, state="done", progress=Progress(done=1024)),
+        run_on_plate(12, state="cancelled", progress=Progress(left=1536, failed=7), reason=reason),
+    ]
+
+    class Service:
+        def __init__(self, url):
+            assert url.startswith("http")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *raised):
+            return None
+
+        def runs(self):
+            return runs
+
+    monkeypatch.setattr("imaging_service.client.Client", Service)
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["status"])
+    *table, below = shown.stdout.splitlines()
+    assert below == f"{'c' * 12}: {reason}"
+    assert {len(line) for line in table} <= set(range(81))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table if "│" in line]
+    firsts = [[row[0], *row[2:]] for row in rows if row[0]]
+    assert firsts == [
+        ["b" * 12, "done", "1024", "0", "0", "0"],
+        ["c" * 12, "cancelled", "0", "7", "0", "1536"],
+    ]
+    assert "".join(row[1] for row in rows) == runs[0].plate_name + runs[1].plate_name

@@ -13,6 +13,7 @@ from imaging_service.jobs.summary import summarise
 from imaging_service.web import charts
 from imaging_service.web.findings import ANSWERED, by_evidence
 from imaging_service.web.report import _floors
+from tests.messages import states
 
 
 def test_the_report_is_one_file_with_everything_in_it(analysed):
@@ -25,7 +26,7 @@ def test_the_report_is_one_file_with_everything_in_it(analysed):
         'id="plate"',
         'id="images"',
         'id="quality"',
-        'id="refused"',
+        'id="without-ec50"',
         'id="record"',
     ):
         assert part in html
@@ -111,6 +112,18 @@ def test_the_first_screen_says_what_was_found_and_draws_the_plate(analysed):
         )
     assert first.count('<g class="line line-') == len(wells)
     assert all(f"</span>{line}</li>" in first for line in wells["line"].unique())
+
+
+def test_rows_without_an_ec50_are_listed_under_words_that_are_true_of_them(analysed):
+    html = (analysed / "report.html").read_text(encoding="utf-8")
+    table = pl.read_parquet(analysed / "responses.parquet")
+    section = html[html.index('<section id="without-ec50">') : html.index('<section id="record">')]
+    listed = re.findall(r'<td><span class="tag">(\w+)</span></td>', section)
+    assert sorted(listed) == sorted(s for s in table["status"] if s not in ("ok", "flat"))
+    menu = dict(re.findall(r'<a href="#([\w-]+)">([^<]+)</a>', html[: html.index("</nav>")]))
+    assert menu["without-ec50"] == "Without an EC50"
+    assert states("report.without_ec50", re.search("<h2>([^<]+)</h2>", section)[1])
+    assert "refused" not in menu
 
 
 def test_curves_stand_by_evidence(analysed):

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlmodel import Session, col, select
 
 from imaging_service.access.keys import DAYS, is_valid
-from imaging_service.access.roles import Caller, Role
+from imaging_service.access.roles import Caller, Role, key_role
 from imaging_service.accounts import MadeKey, NewKey
 from imaging_service.api.access import CallerDep, SessionDep
 from imaging_service.api.accounts.keys import delete_key, list_keys, post_key, rotate_key
@@ -71,6 +71,7 @@ def _page(caller: Caller, session: Session, made: MadeKey | None = None) -> HTML
         keys=sorted(keys, key=lambda key: (key.id not in valid, key.member_id != caller.member)),
         valid=valid,
         left=lasting & left,
+        may={key.id: key_role(Role(owners[key.member_id].role), Role(key.role)) for key in keys},
         owners={member.id: member.name for member in owners.values()},
         roles=[role.value for role in Role],
         days=DAYS,

@@ -45,14 +45,19 @@ def test_from_the_first_administrator_to_the_last_key(run, tmp_path):
     run("projects", "add", "als", "--lab", "smith-lab")
     out = tmp_path / "bob.key"
     more = ("--role", "reviewer", "--project", "als", "--days", "30", "--out", str(out))
+    run("members", "add", "rita", "--lab", "smith-lab", "--role", "reviewer")
+    run("keys", "add", "--member", "rita", "--name", "laptop")
     printed = run("keys", "add", "--member", "bob", "--name", "laptop", *more)
     key = out.read_text().strip()
     assert key not in printed
     assert caller(run, key).roles == {"als": Role.REVIEWER}
     identity = key.split("_")[1]
     listed = run("keys", "list")
-    assert states("keys.valid", listed, key=identity)
+    role = "reviewer (limited from operator)"
+    assert states("keys.valid", listed, key=identity, role=role)
     assert key.split("_", 2)[2] not in listed
+    (ritas,) = (line for line in listed.splitlines() if "smith-lab/rita" in line)
+    assert ritas.split("  ")[1:-2][-1] == "reviewer"
     fresh = run("keys", "rotate", identity)
     assert caller(run, key) is not None
     run("keys", "revoke", identity)
@@ -68,6 +73,8 @@ def test_from_the_first_administrator_to_the_last_key(run, tmp_path):
         "first administrator",
         "member added",
         "project added",
+        "member added",
+        "key added",
         "key added",
         "key rotated",
         "key revoked",

@@ -67,6 +67,18 @@ def test_members_see_their_own_keys_and_administrators_those_of_the_laboratory(t
     assert f"{PLACE}/{viewers}/rotate" not in seen["administrator"]
 
 
+def test_a_key_shows_what_it_may_do_and_not_the_limit_that_its_owner_never_reaches(two_labs):
+    made(two_labs.ask("viewer", "POST", PLACE, data={"name": "whole key", "role": "administrator"}))
+    made(two_labs.ask("operator", "POST", PLACE, data={"name": "less", "role": "reviewer"}))
+
+    def roles(caller, name):
+        page = two_labs.ask(caller, "GET", PLACE).text
+        return re.findall(rf"<tr><td>{name}</td><td>[^<]*</td><td>([^<]*)</td>", page)
+
+    assert roles("viewer", "whole key") == ["viewer"]
+    assert roles("operator", "less") == ["reviewer (limited from operator)"]
+
+
 def test_a_key_whose_owner_has_left_is_not_shown_as_one_that_works(two_labs):
     former = identity(two_labs.keys["former"])
     row = two_labs.ask("administrator", "GET", PLACE).text.split(former)[0].rsplit("<tr>", 1)[1]
