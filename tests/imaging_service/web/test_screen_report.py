@@ -55,6 +55,13 @@ def test_the_page_counts_what_the_tables_hold(page, screen):
         assert line in page
 
 
+def test_every_entry_of_the_menu_is_a_section_and_none_says_that_rows_were_refused(page):
+    menu = re.findall(r'<a href="#([\w-]+)">', page[: page.index("</nav>")])
+    assert [name for name in menu if f'<section id="{name}">' not in page] == []
+    assert "without-result" in menu
+    assert "refused" not in menu
+
+
 def test_the_same_screen_is_the_same_page(screen, page):
     fit(screen)
     assert (screen / "report.html").read_text(encoding="utf-8") == page
