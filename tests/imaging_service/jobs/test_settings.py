@@ -209,14 +209,13 @@ class Capture:
         for module in (well, corrections):
             self.patch.setattr(module.plates, "read_field", lambda *_: (pixels, roles, 0.5))
         self.patch.setattr(well, "convert_well", lambda *_: 1)
-        self.patch.setattr(well, "segment_all", lambda _, f: (Segmentation({}, "t") for _ in f))
         self.patch.setattr(well, "measure", reach("measure"))
         self.patch.setattr(well, "_refuse_blank", lambda *_: None)
         run = SimpleNamespace(
             labels=self.folder / "labels.zarr", cancelled=self.folder / "cancelled"
         )
         with pytest.raises(ReachedError):
-            well._process(run, task, lit, None)
+            well._process(run, task, lit, lambda fields: (Segmentation({}, "t") for _ in fields))
         self.patch.setattr(corrections, "measure", reach("remeasure"))
         self.patch.setattr(corrections, "read_labels", lambda *_: {})
         self.patch.setattr(corrections, "check_cells", lambda *_: None)
