@@ -13,6 +13,8 @@ from tests.messages import states
 from tests.s3 import ACCESS_KEY, SECRET_KEY
 from tests.service import Service, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_on_s3(tmp_path, small_inputs, small_run, bucket):
