@@ -362,6 +362,7 @@ SAYS = {
     "opening.newer": "was written by a newer version of the service",
     "opening.away": r"^the database postgresql\S+ cannot be used",
     "workflow.lost": r"^well {well}: the process that computed it was lost \(4 attempts\)$",
+    "s3.zarr_writes_nothing": "read-only",
     "s3.address": "^an address on S3 is s3://BUCKET/FOLDER, without name or password",
     "s3.no_answer": "^{where} not reachable: S3 does not answer; check AWS_ENDPOINT_URL",
     "s3.refused": r"^{where} not reachable: S3 refuses to list or read it \(403 Forbidden",

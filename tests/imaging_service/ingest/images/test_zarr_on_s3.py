@@ -51,7 +51,7 @@ def test_shards_are_read_in_parts(bucket, tmp_path):
 def test_nothing_is_written(on_s3):
     group = zarr.open_group(zarr_store(on_s3), mode="r")
     assert group.store.read_only is True
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError, match=says("s3.zarr_writes_nothing")):
         group.attrs["name"] = "other"
 
 

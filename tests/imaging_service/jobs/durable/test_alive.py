@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from sqlmodel import Session, select
 
@@ -74,7 +75,7 @@ def test_scratch_of_killed_attempts_is_removed_and_of_living_ones_kept(tmp_path)
         "runs/r/.staged-3",
         "runs/r/labels.zarr/.staged-4",
         "runs/r/labels.zarr/B/.staged-5",
-        "runs/r/work/.staged-6",
+        Path("runs/r", "work", ".staged-6"),
     ]
     for place in places:
         (tmp_path / place).mkdir(parents=True)
