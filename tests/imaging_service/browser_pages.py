@@ -108,6 +108,8 @@ class Tab:
 
     def drop(self, onto: str, folder: Path) -> None:
         """Drag a folder of this machine onto an element, as from a file manager."""
+        # Before its script has run a page takes no drop, and says nothing about it.
+        self.page.wait_for_load_state()
         box = self.page.locator(onto).bounding_box()
         place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         dragged = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
