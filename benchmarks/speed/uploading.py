@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 
 from imaging_service.client import Client
 from imaging_service.upload import open_source, upload
+from tests.service import free_port
 
 SERVER = """
 import sys
@@ -36,10 +36,7 @@ uvicorn.run(create_app(settings, "token"), port=int(sys.argv[1]), log_level="err
 
 class Service:
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder, self.kills = folder, 0
+        self.folder, self.port, self.kills = folder, free_port(), 0
         self.start()
 
     def start(self) -> None:

@@ -159,11 +159,12 @@ def _analyze(
         outcomes = run_wells(pool, folder, record, progress, at_once)
     except BaseException:
         # A refused input must be answered at once, not after a worker has finished its imports or
-        # its well.
-        pool.shutdown(wait=False, cancel_futures=True)
+        # its well. The pool's own thread is waited for: one that is still closing when Python ends
+        # prints a traceback now and then.
         for child in active_children():
             if child not in others:
                 child.terminate()
+        pool.shutdown(cancel_futures=True)
         raise
     finally:
         if network is not None:

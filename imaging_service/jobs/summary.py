@@ -31,6 +31,7 @@ from imaging_service.store.labels import read_labels
 from imaging_service.store.tables import csv_bytes, write_table
 from imaging_service.web.report import ReportContent, Thumbnail, render_report
 from imaging_service.web.scan_report import scan_findings
+from imaging_service.web.undrawn import drawn_or_why
 from phenotypes.cells.neurites import AttributionSettings
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.columns.statuses import WellStatus
@@ -149,25 +150,41 @@ def summarise(root: Path, outcomes: Mapping[str, WellOutcome]) -> Responses:
         root / "run.json",
         json.dumps(run_json(record, calibration, ended), indent=1, ensure_ascii=False).encode(),
     )
-    examples, no_examples = floor_examples(folder, record, calibration, fields)
-    content = ReportContent(
+    write_bytes(
+        root / "report.html",
+        drawn_or_why(
+            record.plate_name,
+            lambda: render_report(_content(folder, record, calibration, judged, responses)),
+        ),
+    )
+    return responses
+
+
+def _content(
+    folder: RunFolder,
+    record: RunRecord,
+    calibration: Calibration,
+    judged: PlateJudgement,
+    responses: Responses,
+) -> ReportContent:
+    """What the report shows: the tables, and fields and wells as pictures."""
+    examples, no_examples = floor_examples(folder, record, calibration, judged.fields)
+    return ReportContent(
         title=record.plate_name,
         record=dump(record) | {"accuracy": accuracy_of(record.inputs.protocol, record.engine)},
         calibration=dump(calibration),
         plate_format=record.plate_format,
-        wells=wells,
-        fields=fields,
+        wells=judged.wells,
+        fields=judged.fields,
         responses=responses,
         checks=judged.checks,
         hazards=judged.hazards,
-        thumbnails=_thumbnails(folder, record, wells),
-        worst=_worst(folder, record, fields),
-        scan=scan_findings(read_arrival(root), record.channels),
+        thumbnails=_thumbnails(folder, record, judged.wells),
+        worst=_worst(folder, record, judged.fields),
+        scan=scan_findings(read_arrival(folder.root), record.channels),
         floor_examples=examples,
         no_floor_examples=no_examples,
     )
-    write_bytes(root / "report.html", render_report(content).encode())
-    return responses
 
 
 def judge_plate(

@@ -61,6 +61,7 @@ from imaging_service.web.screen_report import (
     pictures,
     render_screen,
 )
+from imaging_service.web.undrawn import drawn_or_why
 from phenotypes.columns.dictionary import empty_table
 from phenotypes.columns.dictionary import phenotype as phenotype_column
 from phenotypes.films.hazard import hazard_table
@@ -324,7 +325,10 @@ def fit(screen: str | PathLike[str]) -> FittedScreen:
         "inputs": _inputs_digest(screen),
     }
     write_bytes(screen / "fitted.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
-    write_bytes(screen / "report.html", render_screen(content_of(screen)).encode())
+    write_bytes(
+        screen / "report.html",
+        drawn_or_why(file.name, lambda: render_screen(content_of(screen))),
+    )
     return fitted
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -23,6 +22,7 @@ from imaging_service.client import Client
 from imaging_service.errors import UploadRefused
 from imaging_service.upload import FolderSource, open_source, upload
 from tests.messages import says
+from tests.service import free_port
 
 SERVER = """
 import sys
@@ -40,10 +40,7 @@ class Service:
     """A service in a process of its own, to be killed and started again on its port."""
 
     def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.folder, self.port = folder, free_port()
         self.start()
 
     def start(self):

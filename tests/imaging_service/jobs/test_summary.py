@@ -9,13 +9,14 @@ import zarr
 from ome_zarr_models.v05.hcs import HCSAttrs
 
 from imaging_service.jobs import summary
-from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, load
+from imaging_service.jobs.records import Calibration, RunFolder, RunRecord, WellOutcome, load
 from imaging_service.jobs.summary import TABLES, conditions_table, judge_plate, write_queue
 from imaging_service.protocol import parse_protocol
 from imaging_service.store import plates
 from phenotypes.columns.dictionary import columns
 from segmentation.filters.background import Illumination
 from tests.imaging_service.conftest import PROTOCOL
+from tests.messages import states
 
 
 def table(run, name):
@@ -36,6 +37,24 @@ def test_the_conditions_are_the_map_s_in_plate_order(small_inputs):
         "none",
     ]
     assert set(rows["line"]) == {"L1", "L2"}
+
+
+@pytest.mark.parametrize("part", ["render_report", "floor_examples", "_thumbnails"])
+def test_a_report_that_cannot_be_drawn_costs_no_table(own_run, monkeypatch, part):
+    folder = RunFolder(own_run)
+    before = {name: (own_run / f"{name}.parquet").read_bytes() for name in TABLES}
+    for name in TABLES:
+        (own_run / f"{name}.parquet").unlink()
+
+    def fail(*_):
+        raise TypeError("None has no digits")
+
+    monkeypatch.setattr(summary, part, fail)
+    wells = load(RunRecord, folder.record).wells
+    summary.summarise(own_run, {w: load(WellOutcome, folder.outcome(w)) for w in wells})
+    assert {name: (own_run / f"{name}.parquet").read_bytes() for name in TABLES} == before
+    page = (own_run / "report.html").read_text(encoding="utf-8")
+    assert states("undrawn.why", page, why="TypeError: None has no digits")
 
 
 def test_every_table_has_its_columns_and_stands_in_plate_order(small_run):

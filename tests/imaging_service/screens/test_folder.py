@@ -51,6 +51,15 @@ def copy_of(screen, tmp_path):
     return shutil.copytree(screen, tmp_path / "copy")
 
 
+def test_a_report_that_cannot_be_drawn_costs_no_table(screen, tmp_path, monkeypatch):
+    again = copy_of(screen, tmp_path)
+    monkeypatch.setattr(screens_module, "content_of", lambda _: {}["chart"])
+    fit(again)
+    page = (again / "report.html").read_text()
+    assert states("undrawn.why", page, why="KeyError: &#39;chart&#39;")
+    assert read_screen_table(again, "responses").equals(read_screen_table(screen, "responses"))
+
+
 def test_a_screen_is_tables_report_and_record(screen):
     responses = read_screen_table(screen, "responses")
     assert responses.columns == list(columns("screen"))

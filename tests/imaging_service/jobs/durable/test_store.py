@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlmodel import Session
 
+from imaging_service.database.session import database_engine
 from imaging_service.errors import Forbidden, StoreError
 from imaging_service.jobs.durable.store import prove_store
 from imaging_service.settings import Settings
+from tests.imaging_service.database.test_session import add_run
+from tests.messages import says
 
 
 def test_a_folder_and_its_database_know_each_other(data_folder):
@@ -21,6 +25,19 @@ def test_another_folder_is_refused_whether_it_is_new_or_another_database_s(data_
     (tmp_path / "other" / "store.id").write_text("f" * 32)
     with pytest.raises(Forbidden):
         prove_store(other)
+
+
+def test_a_database_without_runs_beside_a_folder_that_holds_some_is_refused(data_folder):
+    for run in ("a" * 64, "b" * 64):
+        data_folder.run_root(run).mkdir(parents=True)
+    with pytest.raises(Forbidden, match=says("store.runs_of_another_database", n=2)):
+        prove_store(data_folder)
+    # Nothing was tied to it: a database of before the two had an id knows its runs.
+    assert not (data_folder.data_dir / "store.id").exists()
+    with Session(database_engine(data_folder.url)) as session:
+        add_run(session, "a" * 64)
+        session.commit()
+    assert prove_store(data_folder) == (data_folder.data_dir / "store.id").read_text()
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_in_one_sentence(data_folder, tmp_path):
