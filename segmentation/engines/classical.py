@@ -198,7 +198,7 @@ def neurites_and_puncta(
         compartments["neurites"] = clipped(neurites, field)
     for role, compartment in SPOTS:
         compartments |= spots_in_somas(
-            field, role, compartment, somas, spot_noise_of(thresholds, role), warnings
+            field, role, compartment, somas, nuclei, spot_noise_of(thresholds, role), warnings
         )
     return compartments, figures
 
@@ -208,6 +208,7 @@ def spots_in_somas(
     role: str,
     compartment: str,
     somas: Labels | None,
+    nuclei: Labels | None,
     noise: CameraNoise | None,
     warnings: list[str],
 ) -> dict[str, Labels]:
@@ -240,6 +241,7 @@ def spots_in_somas(
         noise,
         within,
         noise.haze_of(background),
+        nuclei,
     )
     return {compartment: spots}
 

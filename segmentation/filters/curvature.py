@@ -33,6 +33,13 @@ def derivatives(smooth: Image) -> tuple[Image, Image, Image, Image, Image]:
     )
 
 
+def slope(smooth: Image) -> Image:
+    """Length of the gradient of a smoothed float32 (Y, X) image, in grey levels per pixel."""
+    return np.asarray(
+        cv2.magnitude(_filtered(smooth, _FIRST[:, None]), _filtered(smooth, _FIRST[None, :]))
+    )
+
+
 def _filtered(image: Image, kernel: NDArray[np.floating]) -> Image:
     return np.asarray(
         cv2.filter2D(image, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32

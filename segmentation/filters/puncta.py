@@ -2,9 +2,10 @@
 
 A spot bends down in both directions, a line or a rim in one. The rim of a round body bends a little
 in the other direction too, by its slope over its radius: as much as a rim of RIM_RADIUS_UM would is
-taken off everywhere, so that nuclei and somas, which are wider, give no spots. What is left is
-compared with the noise of the camera at the light of the place, that of haze included. Nothing else
-that is in the channel has a say: not its other spots, nor which wells are vehicle.
+taken off everywhere, so that nuclei and somas, which are wider, give no spots. Where the nuclei are
+known their light is taken off before, since its foot would hide the spots beside them. What is left
+is compared with the noise of the camera at the light of the place, that of haze included. Nothing
+else that is in the channel has a say: not its other spots, nor which wells are vehicle.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 
 from segmentation.field import Image, Labels, Mask
-from segmentation.filters.curvature import derivatives, noise_gain
+from segmentation.filters.curvature import derivatives, noise_gain, slope
 from segmentation.filters.labels import flood
 from segmentation.filters.noise import CameraNoise
+from segmentation.filters.rims import nuclear_light
 
 # dyy, dxx, dxy, dy, dx of an image, or of some of its places
 Bend = Sequence[NDArray[np.float32]]
@@ -75,6 +77,7 @@ def segment_puncta(
     noise: CameraNoise,
     within: Mask | None,
     haze: float = 0.0,
+    nuclei: Labels | None = None,
 ) -> Labels:
     """Puncta labels 1…m (int32).
 
@@ -90,6 +93,9 @@ def segment_puncta(
         (Y, X) mask of the somas: only peaks inside count. None for the whole image.
     haze
         Grey levels of the background that are light, and so have noise: see `CameraNoise.haze_of`.
+    nuclei
+        (Y, X) labels of the nuclei whose light the spots stand on (`segmentation.filters.rims`);
+        None where spots beside nuclei need not be told from their rims.
 
     Returns
     -------
@@ -111,13 +117,19 @@ def segment_puncta(
     smooth = cv2.GaussianBlur(image, (0, 0), sigma)
     limit = noise_limit(pixel_size_um)
     spread = noise.at(smooth + np.float32(haze))
+    inside = np.ones(image.shape, bool) if within is None else within
+    if nuclei is not None:
+        beside = nuclear_light(image, nuclei, inside, pixel_size_um)
+        light = cv2.GaussianBlur(beside.light, (0, 0), sigma)
+        # A rim that lies elsewhere than where it is taken off leaves its slope times that distance.
+        spread = cv2.magnitude(spread, beside.doubt_px * slope(light))
+        smooth -= light
     # dyy, dxx, dxy, dy, dx in grey levels
     bend = derivatives(smooth)
     for part in bend:
         part *= np.float32(sigma**2)
     rim = np.float32(pixel_size_um / RIM_RADIUS_UM)
     mean, excess = _excess(bend, spread, sigma, rim, limit)
-    inside = np.ones(image.shape, bool) if within is None else within
     peaks = _maxima(excess) & (excess > 1) & inside
     places = _without_satellites(np.argwhere(peaks), excess, sigma)
     # A spot between neighbours stays a maximum of the mean curvature, but they flatten it.

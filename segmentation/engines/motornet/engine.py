@@ -376,7 +376,9 @@ class MotorNetSegmenter:
             labels["neurites"] = clipped(neurites, field)
         for role, compartment in SPOTS:
             noise = spot_noise_of(self.thresholds, role) or spot_noise([field], role)
-            labels |= spots_in_somas(field, role, compartment, labels.get("somas"), noise, warnings)
+            labels |= spots_in_somas(
+                field, role, compartment, labels.get("somas"), labels.get("nuclei"), noise, warnings
+            )
         warnings += field.valid_area.notes()
         sure = {}
         if "nuclei" in labels:

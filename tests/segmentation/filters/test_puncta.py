@@ -21,16 +21,19 @@ def spots(*places, height=100.0, sigma=2.0):
     ).astype(np.float32)
 
 
-def cells(pixel, nuclear, noise, seed, per_soma=0, ratio=5.0, side_um=125.0, blur_um=0.35):
+def cells(
+    pixel, nuclear, noise, seed, per_soma=0, ratio=5.0, side_um=125.0, blur_um=0.35, clear_um=1.2
+):
     """Round cells of 400 (nucleus of `nuclear`) with spots of `ratio` × noise in the cytoplasm.
 
-    The image (Y, X), the mask of the somas dilated as the engines do, the spots (n, 2), the number
-    of cells.
+    Spots lie `clear_um` from both rims. The image (Y, X), the mask of the somas dilated as the
+    engines do, the nuclei, the spots (n, 2), the number of cells.
     """
     rng = np.random.default_rng(seed)
     side = round(side_um / pixel)
     y, x = (np.mgrid[:side, :side] + 0.5) * pixel
     image, within = np.zeros((side, side)), np.zeros((side, side), bool)
+    nuclei = np.zeros((side, side), np.int32)
     places, count = [], 0
     for cy in np.arange(16.0, side_um - 14, 31):
         for cx in np.arange(16.0, side_um - 14, 31):
@@ -41,9 +44,13 @@ def cells(pixel, nuclear, noise, seed, per_soma=0, ratio=5.0, side_um=125.0, blu
             )
             image += 400 * (soma - nucleus) + nuclear * nucleus
             within |= away < radius + pixel
+            nuclei[away < radius / 2] = count + 1
             placed = []
             while len(placed) < per_soma:
-                turn, reach = rng.uniform(0, 2 * np.pi), rng.uniform(radius / 2 + 1.2, radius - 1.2)
+                turn, reach = (
+                    rng.uniform(0, 2 * np.pi),
+                    rng.uniform(radius / 2 + clear_um, radius - clear_um),
+                )
                 place = np.array([cy + dy + reach * np.sin(turn), cx + dx + reach * np.cos(turn)])
                 if all(np.hypot(*(place - other)) > 1.2 for other in placed):
                     placed.append(place)
@@ -55,7 +62,8 @@ def cells(pixel, nuclear, noise, seed, per_soma=0, ratio=5.0, side_um=125.0, blu
         away2 = (y[near] - py) ** 2 + (x[near] - px) ** 2
         image[near] += ratio * noise * np.exp(-away2 / (2 * width**2))
     image += noise * rng.standard_normal(image.shape)
-    return image.astype(np.float32), within, np.array(places).reshape(-1, 2) / pixel - 0.5, count
+    spots = np.array(places).reshape(-1, 2) / pixel - 0.5
+    return image.astype(np.float32), within, nuclei, spots, count
 
 
 def scores(labels, places, pixel):
@@ -106,12 +114,15 @@ def test_pure_noise_passes_the_limit_as_rarely_as_it_says():
         (0.65, 60.0, 600),
     ],
 )
-def test_no_puncta_where_none_were_drawn(pixel, noise, nuclear):
+@pytest.mark.parametrize("of_known_nuclei", [False, True])
+def test_no_puncta_where_none_were_drawn(pixel, noise, nuclear, of_known_nuclei):
     """At rims of bright and of cleared nuclei, at any noise: at most 0.05 a soma."""
     puncta = somas = 0
     for seed in range(2 if pixel == 0.1 else 3):
-        image, within, _, count = cells(pixel, nuclear, noise, seed)
-        puncta += segment_puncta(image, pixel, CameraNoise(noise, 0.0), within).max()
+        image, within, nuclei, _, count = cells(pixel, nuclear, noise, seed)
+        camera = CameraNoise(noise, 0.0)
+        known = nuclei if of_known_nuclei else None
+        puncta += segment_puncta(image, pixel, camera, within, nuclei=known).max()
         somas += count
     assert somas >= 32
     assert puncta / somas <= 0.05
@@ -120,8 +131,8 @@ def test_no_puncta_where_none_were_drawn(pixel, noise, nuclear):
 @pytest.mark.parametrize("per_soma", [3, 20, 60])
 @pytest.mark.parametrize("pixel", [0.1, 0.2, 0.325])
 def test_drawn_puncta_are_found_from_five_times_the_noise(pixel, per_soma):
-    image, within, places, count = cells(pixel, 0, 30.0, 1, per_soma)
-    labels = segment_puncta(image, pixel, CameraNoise(30.0, 0.0), within)
+    image, within, nuclei, places, count = cells(pixel, 0, 30.0, 1, per_soma)
+    labels = segment_puncta(image, pixel, CameraNoise(30.0, 0.0), within, nuclei=nuclei)
     f1, wrong = scores(labels, places, pixel)
     assert f1 >= (0.75 if per_soma == 60 and pixel == 0.325 else 0.9)
     assert wrong / count <= 0.1 + 0.02 * per_soma
@@ -130,10 +141,22 @@ def test_drawn_puncta_are_found_from_five_times_the_noise(pixel, per_soma):
 def test_where_the_pixels_are_coarse_three_times_more_light_is_needed():
     """At 0.65 µm a spot is one pixel: at 5 × noise half of them are lost, at 15 × none."""
     for ratio, least, most in ((5.0, 0.5, 0.9), (15.0, 0.95, 1.0)):
-        image, within, places, _ = cells(0.65, 0, 30.0, 1, 3, ratio)
+        image, within, _, places, _ = cells(0.65, 0, 30.0, 1, 3, ratio)
         f1, wrong = scores(segment_puncta(image, 0.65, CameraNoise(30, 0), within), places, 0.65)
         assert least <= f1 <= most
         assert wrong <= 3
+
+
+@pytest.mark.parametrize("nuclear", [0, 400, 1000, 2000])
+@pytest.mark.parametrize("pixel", [0.325, 0.5, 0.65])
+def test_as_many_spots_are_found_beside_bright_nuclei_as_beside_dark_ones(pixel, nuclear):
+    """From 0.9 µm on; counts that follow the nucleus's light would follow the localisation."""
+    image, within, nuclei, places, _ = cells(pixel, nuclear, 20.0, 3, 12, ratio=15.0, clear_um=0.9)
+    labels = segment_puncta(image, pixel, CameraNoise(20.0, 0.0), within, nuclei=nuclei)
+    f1, wrong = scores(labels, places, pixel)
+    assert f1 >= 0.94
+    assert wrong / len(places) <= 0.03
+    assert labels.max() == pytest.approx(len(places), rel=0.06)
 
 
 def test_neighbours_do_not_hide_a_spot():
@@ -199,7 +222,7 @@ def test_haze_has_noise_and_gives_no_spots(haze, drawn):
     camera, pixel = CameraNoise(4.0, 1.5, background=100.0), 0.325
     # Spots of 8 × the noise of a soma in haze, drawn without noise.
     height = 8 * np.sqrt(camera.dark**2 + camera.shot * (400 + haze))
-    scene, within, places, count = cells(pixel, 100, 1e-3, 5, drawn, ratio=1e3 * height)
+    scene, within, _, places, count = cells(pixel, 100, 1e-3, 5, drawn, ratio=1e3 * height)
     spread = np.sqrt(camera.dark**2 + camera.shot * np.maximum(scene + haze, 0))
     noise = spread * np.random.default_rng(6).standard_normal(scene.shape)
     over = camera.haze_of(100.0 + haze)
@@ -222,7 +245,7 @@ def test_few_grey_levels_make_no_puncta(pixel, share, corrected):
     """A camera's noise of `share` of a grey level, as of an export to 8 bits: slopes become steps."""
     counts = []
     for per_soma in (0, 5):
-        image, within, places, count = cells(pixel, 200, 15.0, 3, per_soma, ratio=10 / share)
+        image, within, _, places, count = cells(pixel, 200, 15.0, 3, per_soma, ratio=10 / share)
         coarse = np.floor((image + 100) * np.float32(share / 15.0)).astype(np.float32)
         coarse *= lamp(coarse.shape) if corrected else np.float32(1)
         noise = camera_noise([coarse], spot_scale(pixel))
