@@ -9,6 +9,7 @@ import sys
 import time
 
 import psutil
+import pytest
 import sqlalchemy as sa
 
 from imaging_service.jobs.summary import TABLES
@@ -27,6 +28,7 @@ def rows_per_well(folder):
     return counts
 
 
+@pytest.mark.slow
 def test_kills_of_each_process_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path):
     """A compute process, then the worker, then the server, each while the run has wells left."""
     running = Service(tmp_path, phantom_plate, workers="2")

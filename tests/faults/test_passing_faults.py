@@ -24,6 +24,7 @@ def test_a_scan_that_is_away_is_waited_for(small, small_run):
     small.tables_equal(run.id, small_run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lost", ["vehicle wells", pytest.param("one treated well", marks=pytest.mark.slow)]
 )

@@ -25,6 +25,7 @@ def outcomes(folder: Path, run: str) -> list[WellOutcome]:
     return [load(WellOutcome, path) for path in paths]
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_data_folder_refuses_to_start(small):
     database = f"sqlite:///{small.folder / 'data' / 'service.db'}"
     run = small.submit()
@@ -58,6 +59,7 @@ def left_by_0_2_0(tmp_path, small_inputs):
     made.service.stop()
 
 
+@pytest.mark.slow
 def test_a_run_that_an_older_release_left_half_done_is_begun_again(left_by_0_2_0, small_run):
     old = left_by_0_2_0.client.run(MIDWAY_RUN)
     assert (old.state, old.progress.done, old.progress.left) == ("running", 3, 3)

@@ -57,7 +57,11 @@ def settled(tab, path) -> None:
 
 @pytest.mark.parametrize(
     ("viewport", "scheme", "pages"),
-    [(DESK, "light", PAGES), (PHONE, "light", PAGES), (DESK, "dark", DARK)],
+    [
+        (DESK, "light", PAGES),
+        pytest.param(PHONE, "light", PAGES, marks=pytest.mark.slow),
+        pytest.param(DESK, "dark", DARK, marks=pytest.mark.slow),
+    ],
     ids=["desk", "phone", "dark"],
 )
 def test_pages_keep_their_policy_and_are_clean_to_axe(opened, viewport, scheme, pages):
@@ -153,6 +157,7 @@ def test_outlines_and_channels_are_switched_and_a_cell_gives_its_row(opened):
     tab.close()
 
 
+@pytest.mark.slow
 def test_what_does_not_come_is_said(opened):
     """Tiles, a cell's row and a chart, each where the service or the drawing fails."""
     open_tab, site = opened

@@ -121,8 +121,19 @@ def test_a_removed_layer_without_paint_is_no_matter(review, run):
     assert "somas" in viewer.layers
 
 
-@pytest.mark.parametrize("key", ["S", "N", "A"])
-@pytest.mark.parametrize("how", ["new", "duplicate", "in its place", "of the reviewer", "graph"])
+# Each key with one layer, each layer with one key: they meet in one place.
+@pytest.mark.parametrize(
+    ("how", "key"),
+    [
+        ("new", "S"),
+        ("new", "N"),
+        ("new", "A"),
+        ("duplicate", "N"),
+        ("in its place", "A"),
+        ("of the reviewer", "N"),
+        ("graph", "S"),
+    ],
+)
 def test_paint_on_a_layer_that_is_not_the_fields_is_named(review, run, key, how):
     viewer, widget, press = review
     painted = viewer.add_labels(np.zeros((160, 160), np.int32), name="mine")

@@ -234,6 +234,7 @@ def test_the_effect_of_a_flat_compound_has_students_interval():
     assert flat.residual_sd == pytest.approx(np.std(y, ddof=1))
 
 
+@pytest.mark.slow
 def test_effects_and_potencies_are_covered_at_their_level():
     """200 plates, both sides: 95 % ± three standard errors of a share (4.6 points)."""
     half, effect = 0, 0
@@ -358,6 +359,7 @@ def test_without_replicates_the_row_says_that_fit_was_not_tested():
     assert states("fit.few_replicates", result.reason)
 
 
+@pytest.mark.slow
 def test_ec50s_near_the_top_dose_are_not_published_for_being_low_by_luck():
     """Half of the effect at half of the top dose: 0.2.0 published one in seven, 0.4 decades low."""
     rng = np.random.default_rng(5)
@@ -372,6 +374,7 @@ def test_ec50s_near_the_top_dose_are_not_published_for_being_low_by_luck():
     assert 0.91 <= covered / 120 <= 0.992
 
 
+@pytest.mark.slow
 def test_ec50s_that_pass_the_rule_are_covered_though_it_selects():
     """An EC50 at a tenth of the top dose passes in one of five: those are covered in both tails."""
     rng = np.random.default_rng(6)
