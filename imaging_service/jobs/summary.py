@@ -70,6 +70,7 @@ def _keep_light(record: RunRecord, calibration: Calibration) -> None:
         record.channels,
         calibration.light_sources,
         np.stack(profiles).astype(np.float32),
+        light.dark or (None,) * len(record.channels),
     )
 
 

@@ -364,6 +364,7 @@ def write_light(
     channels: Sequence[str],
     sources: Sequence[str],
     profiles: NDArray[np.float32],
+    dark: Sequence[float | None],
 ) -> None:
     """Keep the light that a run corrects a plate by, in the plate's group `illumination/RUN`.
 
@@ -378,16 +379,25 @@ def write_light(
         Per channel its name, and what its profile comes from: instrument, estimated or none.
     profiles
         (C, Y, X) relative light over the whole field, each with mean 1, at any size.
+    dark
+        Per channel the camera's level without light in grey levels, which is taken off before the
+        division; None where the field's background is.
     """
     root = zarr.open_group(folder, mode="a", zarr_format=3)
     group = root.require_group(f"{_LIGHT}/{run[:12]}")
     array = create_array(group, "profile", profiles.shape, profiles.dtype, "cyx", replace=True)
     array[...] = profiles
-    group.attrs["motor_neuron"] = {"channels": list(channels), "sources": list(sources)}
+    group.attrs["motor_neuron"] = {
+        "channels": list(channels),
+        "sources": list(sources),
+        "dark": list(dark),
+    }
 
 
-def read_light(folder: Path, run: str) -> tuple[tuple[str, ...], tuple[str, ...], Any]:
-    """Names of the channels, their sources and the profiles that `write_light` kept.
+def read_light(
+    folder: Path, run: str
+) -> tuple[tuple[str, ...], tuple[str, ...], Any, tuple[float | None, ...]]:
+    """Names of the channels, their sources, the profiles and the dark levels of `write_light`.
 
     Raises StoreError where there are none.
     """
@@ -397,7 +407,10 @@ def read_light(folder: Path, run: str) -> tuple[tuple[str, ...], tuple[str, ...]
         noted: Any = group.attrs["motor_neuron"]
         array: Any = group["profile"]
         audit(array, where)
-        return tuple(noted["channels"]), tuple(noted["sources"]), np.asarray(array[...])
+        channels = tuple(noted["channels"])
+        # Runs of before the level was estimated have none.
+        dark = tuple(noted.get("dark", (None,) * len(channels)))
+        return channels, tuple(noted["sources"]), np.asarray(array[...]), dark
 
 
 def frame_count(folder: Path, well: Well, field: int) -> int:

@@ -1,10 +1,12 @@
 """Background and illumination: what must be taken away before intensities are compared.
 
-Each field's own background (camera offset, medium, haze) is subtracted as one number. The
-illumination profile of the optics (vignetting) is estimated once per plate and channel and divided
-out. A sparse culture has too few cells for a mean image, in which every bright cell would leave its
-ghost; but the brightness of lit pixels can be regressed on their position, and the optics' profile
-is smooth, so six coefficients of a second-order polynomial describe it.
+A field's background is the camera's level without light and what medium and haze shine. The lamp
+lights haze as it lights cells, so the camera's level is told from it by how the background follows
+the profile: pixels less that level are divided by the profile, and what is left of the background
+is subtracted as one number. The illumination profile of the optics (vignetting) is estimated once
+per plate and channel. A sparse culture has too few cells for a mean image, in which every bright
+cell would leave its ghost; but the brightness of lit pixels can be regressed on their position, and
+the optics' profile is smooth, so six coefficients of a second-order polynomial describe it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ from segmentation.filters.light_profile import LightProfile
 # No usable microscope is unevenly lit by more than this factor.
 DEEPEST = 4.0
 _BLOCKS = 16
+_BANDS = 8
+_ROUNDS = 3
+# A tenth of a normal variable lies so many standard deviations below its mean.
+_BELOW_10 = 1.2816
+# A low percentile of fewer blocks is their lowest one.
+_FEWEST_BLOCKS = 10
 _FLAT = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 MIN_FIELDS = 8
 
@@ -74,6 +82,8 @@ class Illumination:
     `coefficients[c]` multiply 1, y, x, y², yx, x² with y and x in -1 … 1 and give the logarithm of
     the profile. `applied[c]` is False where no profile was found, with the reason in `reasons[c]`.
     `given[c]` is the instrument's profile, which then stands in place of the estimated one.
+    `dark[c]` is the camera's level without light in grey levels, None where the background does not
+    tell it: the background is then taken to be without haze.
 
     Examples
     --------
@@ -89,6 +99,7 @@ class Illumination:
     applied: tuple[bool, ...]
     reasons: tuple[str, ...]
     given: tuple[LightProfile | None, ...] = ()
+    dark: tuple[float | None, ...] = ()
 
     def __repr__(self) -> str:
         return f"Illumination({sum(self.applied)} of {len(self.applied)} channels corrected)"
@@ -106,7 +117,7 @@ class Illumination:
         return _surface(self.coefficients[channel], shape)
 
     def correct(self, field: Field) -> Field:
-        """(pixels - background) / profile of each channel with a profile.
+        """(pixels - dark) / profile, less its background, of each channel with a profile.
 
         Raises ValueError if the numbers of channels differ.
         """
@@ -120,12 +131,13 @@ class Illumination:
         planes = []
         for c, applied in enumerate(self.applied):
             plane = np.asarray(field.pixels[c], np.float32)
-            planes.append(
-                (plane - background_level(plane, field.valid_area.inside))
-                / self.profile(c, field.shape)
-                if applied
-                else plane
-            )
+            if applied:
+                inside, dark = field.valid_area.inside, self.dark[c] if self.dark else None
+                level = background_level(plane, inside) if dark is None else dark
+                plane = (plane - np.float32(level)) / self.profile(c, field.shape)
+                if dark is not None:
+                    plane -= np.float32(background_level(plane, inside))
+            planes.append(plane)
         # What is outside was recognised by its constant level, which the division has bent.
         return Field(np.stack(planes), field.roles, field.pixel_size_um, field.valid_area)
 
@@ -157,27 +169,189 @@ def estimate_illumination(fields: Sequence[Field]) -> Illumination:
     channels = fields[0].pixels.shape[0]
     if len(fields) < MIN_FIELDS:
         return no_illumination(channels, f"fewer than {MIN_FIELDS} fields to estimate it from")
-    fits = [
-        _fit_profile(
-            [np.asarray(f.pixels[c], np.float32) for f in fields],
-            [f.valid_area.inside for f in fields],
-        )
-        for c in range(channels)
-    ]
-    coefficients, reasons = zip(*fits, strict=True)
-    return Illumination(tuple(coefficients), tuple(not r for r in reasons), tuple(reasons))
+    fits = [_fit([_Plane.of(f, c) for f in fields]) for c in range(channels)]
+    coefficients, reasons, dark = zip(*fits, strict=True)
+    return Illumination(
+        tuple(coefficients), tuple(not r for r in reasons), tuple(reasons), dark=tuple(dark)
+    )
 
 
-def _fit_profile(planes: list[Image], valid: list[Mask | None]) -> tuple[tuple[float, ...], str]:
-    grid = _basis((_BLOCKS, _BLOCKS)).astype(np.float64)
-    rows, values = [], []
-    for plane, inside in zip(planes, valid, strict=True):
-        image = plane - background_level(plane, inside)
-        lit = (image > 6 * max(noise_level(plane, inside), 1e-6)).astype(np.float32)
+@dataclass(frozen=True)
+class _Plane:
+    """A channel of a field as the fits need it: some of its pixels, and the means of its blocks."""
+
+    pixels: Image
+    inside: Mask | None  # of the pixels
+    blocks: Image
+    whole: Mask  # blocks that lie wholly inside
+    noise: float
+
+    @classmethod
+    def of(cls, field: Field, channel: int) -> _Plane:
+        image = np.asarray(field.pixels[channel], np.float32)
+        inside = field.valid_area.inside
+        height, width = image.shape
+        size = max(1, width // 16), max(1, height // 16)
+        blocks = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        whole = np.ones(blocks.shape, bool)
         if inside is not None:
-            lit[~inside] = 0
+            share = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            whole = share > 0.999
+        # A quarter of a million pixels of each field tell the light as well as four millions.
+        step = max(1, round((image.size / 2**18) ** 0.5))
+        return cls(
+            image[::step, ::step],
+            None if inside is None else inside[::step, ::step],
+            blocks,
+            whole,
+            max(noise_level(image, inside), 1e-6),
+        )
+
+    def background(self, dark: float = 0.0, profile: Image | None = None) -> float:
+        """Level between the cells once light is even.
+
+        As `background_level`, or where cells lie in every block the 10th percentile of the pixels
+        less what noise makes it lower.
+        """
+        pixels = self.pixels if self.inside is None else self.pixels[self.inside]
+        blocks = self.blocks[self.whole]
+        if profile is not None:
+            of_pixels = profile if self.inside is None else profile[self.inside]
+            pixels = (pixels - np.float32(dark)) / of_pixels
+            height, width = self.blocks.shape
+            of_blocks = cv2.resize(profile, (width, height), interpolation=cv2.INTER_AREA)
+            blocks = (blocks - np.float32(dark)) / of_blocks[self.whole]
+        level = float(np.percentile(pixels, 10)) + _BELOW_10 * self.noise
+        return min(level, float(np.percentile(blocks, 10))) if blocks.size else level
+
+
+def _fit(planes: Sequence[_Plane]) -> tuple[tuple[float, ...], str, float | None]:
+    """Coefficients of a channel's profile, why there is none, and the camera's dark level."""
+    shape = planes[0].pixels.shape
+    bowl = _bowl(planes, shape)
+    fitted, reason = _fit_profile(planes, [plane.background() + bowl for plane in planes])
+    dark = None
+    for _ in range(0 if reason else _ROUNDS):
+        profile = _surface(fitted, shape)
+        dark = _dark_level(planes, profile)
+        if dark is None:
+            break
+        hazes = [plane.background(dark, profile) for plane in planes]
+        again, wrong = _fit_profile(planes, [dark + h * profile for h in hazes], profile)
+        if wrong:
+            break
+        fitted = again
+    return fitted, reason, dark
+
+
+def _bowl(planes: Sequence[_Plane], shape: tuple[int, int]) -> Image:
+    """(Y, X) by how much the background of a place differs from that of its field.
+
+    A second-order polynomial through the low percentiles of 16 parts of each field; 0 where it is
+    not deeper than three times its standard error.
+    """
+    rows, values = [], []
+    for plane in planes:
+        height, width = plane.blocks.shape
+        grid = _basis((height, width)).reshape(height, width, 6)
+        own, lows = [], []
+        for y, x in np.ndindex(4, 4):
+            part = np.s_[
+                y * height // 4 : (y + 1) * height // 4, x * width // 4 : (x + 1) * width // 4
+            ]
+            whole = plane.whole[part]
+            if whole.sum() >= _FEWEST_BLOCKS:
+                low = whole & (plane.blocks[part] <= np.percentile(plane.blocks[part][whole], 10))
+                own.append(grid[part][low].mean(axis=0))
+                lows.append(float(plane.blocks[part][low].mean()))
+        if len(lows) >= 8:
+            rows += own
+            # Each field to its own level: haze differs from well to well.
+            values += list(np.array(lows) - plane.background())
+    if len(values) < 100:
+        return np.zeros(shape, np.float32)
+    design = np.array(rows)
+    fit, spread, weights = _robust_fit(design, np.array(values))
+    covariance = np.linalg.pinv((design * weights[:, None]).T @ design)
+    basis = _basis((_BLOCKS, _BLOCKS))
+    error = spread * np.sqrt(np.diag(basis @ covariance @ basis.T).max())
+    if np.ptp(basis @ fit) <= 3 * error:
+        return np.zeros(shape, np.float32)
+    return np.asarray((_basis(shape) @ fit).reshape(shape), np.float32)
+
+
+def dark_level(fields: Sequence[Field], channel: int, profile: Image) -> float | None:
+    """The camera's level without light, in grey levels: what of the background is not lit.
+
+    In each of eight bands of the profile a field's background is the level of its darkest blocks.
+    Over the bands it is the dark level, the same in all fields, and the field's haze times the
+    profile (Huber's weights). None for fewer than MIN_FIELDS fields, and where that haze is not
+    above three of its standard errors: the background is then as even as a camera's.
+    """
+    return _dark_level([_Plane.of(field, channel) for field in fields], profile)
+
+
+def _dark_level(planes: Sequence[_Plane], profile: Image) -> float | None:
+    height, width = planes[0].blocks.shape
+    lit = cv2.resize(profile, (width, height), interpolation=cv2.INTER_AREA)
+    edges = np.quantile(lit, np.linspace(0, 1, _BANDS + 1))
+    band = np.clip(np.searchsorted(edges, lit, side="right") - 1, 0, _BANDS - 1)
+    levels, lights, of = [], [], []
+    for number, plane in enumerate(planes):
+        for one in range(_BANDS):
+            own = (band == one) & plane.whole
+            if own.sum() >= _FEWEST_BLOCKS:
+                low = own & (plane.blocks <= np.percentile(plane.blocks[own], 10))
+                levels.append(float(plane.blocks[low].mean()))
+                lights.append(float(lit[low].mean()))
+                of.append(number)
+    fields = np.unique(of)
+    if len(fields) < MIN_FIELDS or len(levels) < 3 * len(fields):
+        return None
+    y, design = np.array(levels), np.zeros((len(levels), 1 + len(fields)))
+    design[:, 0] = 1
+    design[np.arange(len(y)), 1 + np.searchsorted(fields, of)] = lights
+    fit, spread, weights = _robust_fit(design, y)
+    covariance = np.linalg.pinv((design * weights[:, None]).T @ design)[1:, 1:]
+    if fit[1:].mean() <= 3 * spread * np.sqrt(covariance.mean()):
+        return None
+    return float(f"{min(max(fit[0], 0.0), y.min()):.6g}")
+
+
+def _robust_fit(
+    design: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+    """Coefficients, scale of the residuals and weights, by Huber's weights."""
+    weights = np.ones_like(y)
+    for _ in range(20):
+        root = np.sqrt(weights)
+        fit = np.asarray(
+            np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0], np.float64
+        )
+        residual = y - design @ fit
+        spread = 1.4826 * float(np.median(np.abs(residual))) + 1e-9
+        weights = np.minimum(1.0, 1.345 * spread / np.maximum(np.abs(residual), 1e-12))
+    return fit, spread, weights
+
+
+def _fit_profile(
+    planes: Sequence[_Plane], backgrounds: Sequence[Image], profile: Image | None = None
+) -> tuple[tuple[float, ...], str]:
+    """A channel's coefficients, or a flat profile and why.
+
+    With a first profile, cells are told from the background where they are corrected by it: in the
+    corners of a field fewer of their pixels exceed the noise.
+    """
+    grid = _basis((_BLOCKS, _BLOCKS))
+    even = 1.0 if profile is None else profile / profile.min()
+    rows, values = [], []
+    for plane, background in zip(planes, backgrounds, strict=True):
+        light = plane.pixels - np.asarray(background, np.float32)
+        lit = (light > np.asarray(6 * plane.noise * even, np.float32)).astype(np.float32)
+        if plane.inside is not None:
+            lit[~plane.inside] = 0
         share = cv2.resize(lit, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA).ravel()
-        light = cv2.resize(image * lit, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA).ravel()
+        light = cv2.resize(light * lit, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA).ravel()
         used = share >= 0.02
         if used.sum() < 8:
             continue
@@ -188,13 +362,7 @@ def _fit_profile(planes: list[Image], valid: list[Mask | None]) -> tuple[tuple[f
     if not rows or sum(map(len, values)) < 200:
         return _FLAT, "too little light in the channel to see a profile"
     X, y = np.concatenate(rows), np.concatenate(values)
-    weights = np.ones_like(y)
-    for _ in range(20):
-        root = np.sqrt(weights)
-        fit = np.linalg.lstsq(X * root[:, None], y * root, rcond=None)[0]
-        residual = y - X @ fit
-        spread = 1.4826 * np.median(np.abs(residual)) + 1e-9
-        weights = np.minimum(1.0, 1.345 * spread / np.maximum(np.abs(residual), 1e-12))
+    fit, spread, _ = _robust_fit(X, y)
     surface = grid @ fit
     depth = float(np.exp(surface.max()) - np.exp(surface.min()))
     error = float(spread * np.sqrt(np.diag(grid @ np.linalg.inv(X.T @ X) @ grid.T).max() * 2))
@@ -223,10 +391,10 @@ def _surface(coefficients: tuple[float, ...], shape: tuple[int, int]) -> Image:
     return profile
 
 
-def _basis(shape: tuple[int, int]) -> NDArray[np.float32]:
-    y, x = np.meshgrid(
-        np.linspace(-1, 1, shape[0], dtype=np.float32),
-        np.linspace(-1, 1, shape[1], dtype=np.float32),
-        indexing="ij",
-    )
+def _basis(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """(n, 6) terms of the polynomial at the pixels of a field, or at the centres of its blocks.
+
+    The field's outermost pixels lie at -1 and 1, so the centres of few blocks lie inside.
+    """
+    y, x = np.meshgrid(*(np.arange(1 - n, n, 2) / n for n in shape), indexing="ij")
     return np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], axis=-1).reshape(-1, 6)

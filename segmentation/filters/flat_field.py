@@ -15,6 +15,7 @@ from segmentation.filters.background import (
     DEEPEST,
     MIN_FIELDS,
     Illumination,
+    dark_level,
     estimate_illumination,
 )
 from segmentation.filters.light_profile import LightProfile
@@ -81,17 +82,23 @@ def with_given(
     shape = fields[0].shape
     reasons = [_unusable(profile, shape) for profile in given]
     usable = [p if not why else None for p, why in zip(given, reasons, strict=True)]
-    corrected = _given(estimated, usable)
+    corrected = _given(estimated, usable, fields)
     left = estimate_illumination([corrected.correct(field) for field in fields])
     for channel, profile in enumerate(usable):
         was, after = depth(estimated, channel, shape), depth(left, channel, shape)
         if profile is not None and after > was:
             usable[channel] = None
             reasons[channel] = f"the light varies {after:.2f}-fold after it, {was:.2f}-fold before"
-    return _given(estimated, usable), tuple(reasons)
+    return _given(estimated, usable, fields), tuple(reasons)
 
 
-def _given(estimated: Illumination, given: Sequence[LightProfile | None]) -> Illumination:
+def _given(
+    estimated: Illumination, given: Sequence[LightProfile | None], fields: Sequence[Field]
+) -> Illumination:
+    dark = list(estimated.dark) or [None] * len(given)
+    for channel, profile in enumerate(given):
+        if profile is not None:
+            dark[channel] = dark_level(fields, channel, profile.relative(fields[0].shape))
     return replace(
         estimated,
         applied=tuple(
@@ -103,6 +110,7 @@ def _given(estimated: Illumination, given: Sequence[LightProfile | None]) -> Ill
             for reason, profile in zip(estimated.reasons, given, strict=True)
         ),
         given=tuple(given) if any(p is not None for p in given) else (),
+        dark=tuple(dark),
     )
 
 

@@ -174,11 +174,14 @@ def test_the_light_that_corrects_a_plate_is_kept_with_it(own_run):
     assert not (record.plate / "illumination").exists()
     bowl = (0.0, 0.0, 0.0, -0.4, 0.0, -0.4)
     flat = (0.0,) * 6
-    light = Illumination((bowl, flat, flat), (True, False, False), ("", "even", "even"))
+    light = Illumination(
+        (bowl, flat, flat), (True, False, False), ("", "even", "even"), dark=(90.0, None, None)
+    )
     found = replace(calibration, illumination=light, light_sources=("estimated", "none", "none"))
     summary._keep_light(record, found)
-    channels, sources, profiles = plates.read_light(record.plate, record.run_id)
+    channels, sources, profiles, dark = plates.read_light(record.plate, record.run_id)
     assert (channels, sources) == (record.channels, ("estimated", "none", "none"))
+    assert dark == (90.0, None, None)
     assert profiles.shape == (3, 64, 64)
     whole = light.profile(0, (160, 160))
     assert profiles[0, 32, 32] == pytest.approx(whole[80, 80], rel=0.01)

@@ -231,12 +231,17 @@ def test_the_light_of_a_run_is_kept_with_the_plate_and_pixels_stay_as_they_are(p
     before = {p: p.read_bytes() for p in (plate / "B").rglob("*") if p.is_file()}
     light = np.linspace(0.5, 1.5, 2 * 64 * 64, dtype=np.float32).reshape(2, 64, 64)
     for run, scale in (("a" * 64, 1.0), ("b" * 64, 2.0), ("a" * 64, 3.0)):  # the last one again
-        plates.write_light(plate, run, ("DAPI", "Cy5"), ("instrument", "none"), light * scale)
-    channels, sources, profiles = plates.read_light(plate, "a" * 64)
-    assert (channels, sources) == (("DAPI", "Cy5"), ("instrument", "none"))
+        plates.write_light(
+            plate, run, ("DAPI", "Cy5"), ("instrument", "none"), light * scale, (scale, None)
+        )
+    channels, sources, profiles, dark = plates.read_light(plate, "a" * 64)
+    assert (channels, sources, dark) == (("DAPI", "Cy5"), ("instrument", "none"), (3.0, None))
     assert (profiles == light * 3).all()
     assert (plates.read_light(plate, "b" * 64)[2] == light * 2).all()
     after = {p: p.read_bytes() for p in before}
     assert after == before
     with pytest.raises(StoreError, match=says("plates.no_light")):
         plates.read_light(plate, "c" * 64)
+    kept = zarr.open_group(plate / "illumination" / ("b" * 12), mode="a")
+    kept.attrs["motor_neuron"] = {"channels": ["DAPI"], "sources": ["none"]}
+    assert plates.read_light(plate, "b" * 64)[3] == (None,)

@@ -7,6 +7,7 @@ from segmentation import Field
 from segmentation.filters.background import (
     Illumination,
     background_level,
+    dark_level,
     estimate_illumination,
     no_illumination,
     noise_level,
@@ -102,7 +103,59 @@ def test_a_profile_is_found_to_its_coefficients():
     fitted = estimate_illumination([drawn(profile, s) for s in range(10)])
     assert fitted.applied == (True,)
     _, y, x, yy, yx, xx = fitted.coefficients[0]
-    assert (y, x, yy, yx, xx) == pytest.approx((0.15, 0, 0, 0, -0.3), abs=0.06)
+    # Blocks count where their centres are: at their outer edges -0.3 would be -0.26.
+    assert (y, x, yy, yx, xx) == pytest.approx((0.15, 0, 0, 0, -0.3), abs=0.025)
+
+
+def hazy(profile, seed, haze, cells=600.0, dark=100.0):
+    """Round cells of equal light in haze, both lit by the profile, and the camera's dark level."""
+    rng = np.random.default_rng(seed)
+    light = np.full((256, 256), haze * rng.uniform(0.8, 1.2))
+    for y, x in rng.integers(10, 246, (25, 2)):
+        light[np.hypot(*np.ogrid[-y : 256 - y, -x : 256 - x]) < 6] += cells
+    return Field((light * profile + rng.normal(dark, 3, light.shape))[None], ("dna",), 0.5)
+
+
+@pytest.mark.parametrize(("deep", "haze"), [(0.3, 50.0), (0.3, 300.0), (0.6, 50.0), (1.0, 50.0)])
+def test_haze_is_lit_as_the_cells_are(deep, haze):
+    """Before, the corners' haze was missing from their cells, and the middle's was left on its."""
+    profile = np.exp(-deep * (Y * Y + X * X) / 2)
+    fields = [hazy(profile, s, haze) for s in range(16)]
+    found = estimate_illumination(fields)
+    middle, corner = (Y**2 + X**2) / 2 < 0.1, (Y**2 + X**2) / 2 > 0.6
+    levels = []
+    for field in fields:
+        even = found.correct(field).channel("dna")
+        cells = even > 300
+        levels.append(
+            [
+                np.median(even[part & where])
+                for where in (middle, corner)
+                for part in (cells, ~cells)
+            ]
+        )
+    in_middle, beside_middle, in_corner, beside_corner = np.mean(levels, axis=0)
+    assert in_corner / in_middle == pytest.approx(1, abs=0.05)
+    assert (beside_middle, beside_corner) == pytest.approx((0, 0), abs=0.02 * haze + 2)
+
+
+def test_a_background_that_does_not_follow_the_profile_is_the_camera_s():
+    profile = np.exp(-0.6 * (Y * Y + X * X) / 2)
+    fields = [hazy(profile, s, 0.0) for s in range(16)]
+    found = estimate_illumination(fields)
+    assert found.applied == (True,)
+    assert found.dark[0] is None or found.dark[0] == pytest.approx(100, abs=1)
+    even = estimate_illumination([hazy(np.ones_like(Y), s, 100.0) for s in range(16)])
+    assert (even.applied, even.dark) == ((False,), (None,))
+
+
+def test_the_dark_level_is_told_by_a_known_profile():
+    profile = np.exp(-0.6 * (Y * Y + X * X) / 2)
+    fields = [hazy(profile, s, 50.0) for s in range(16)]
+    relative = (profile / profile.mean()).astype(np.float32)
+    assert dark_level(fields, 0, relative) == pytest.approx(100, abs=2)
+    assert dark_level(fields[:7], 0, relative) is None
+    assert dark_level(fields, 0, np.ones_like(relative)) is None
 
 
 def test_what_no_optics_does_is_not_corrected():

@@ -24,7 +24,7 @@ TILT = np.exp(0.3 * X)
 def lit(seed, profile):
     """Two channels of spots all over the field, the first under the lamp, the second even."""
     rng = np.random.default_rng(seed)
-    spots = 400 * (rng.random(SHAPE) < 0.3).repeat(4, 0).repeat(4, 1)[: SHAPE[0], : SHAPE[1]]
+    spots = 400 * (rng.random(SHAPE) < 0.1).repeat(4, 0).repeat(4, 1)[: SHAPE[0], : SHAPE[1]]
     planes = [rng.normal(100 + spots * p, 3) for p in (profile, np.ones(SHAPE))]
     return Field(np.stack(planes).astype(np.float32), ("dna", None), 0.65)
 
