@@ -4,7 +4,8 @@
 
 Cells of radius 10 to 12 µm with 400 grey levels in the cytoplasm and `nuclear` in the nucleus,
 blurred by 0.35 µm; Gaussian spots of σ 0.43 µm in the cytoplasm, 1.2 µm from its rims and from each
-other, as bright as 5 or 15 times the noise. Soma masks are the drawn ones, the noise is estimated.
+other, as bright as 5 or 15 times the noise. Masks of somas and nuclei are the drawn ones, the noise
+is estimated.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ BLUR_UM, SPOT_UM, REACH_UM = 0.35, 0.43, 0.6
 
 def field(
     pixel: float, nuclear: float, noise: float, seed: int, per_soma: int = 0, ratio: float = 5.0
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64], int]:
-    """Aggregate channel (Y, X), mask of somas, spots (n, 2) in pixels and the number of cells."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.float64]]:
+    """Aggregate channel (Y, X), mask of somas, labels of nuclei and spots (n, 2) in pixels."""
     rng = np.random.default_rng(seed)
     side = round(SIDE_UM / pixel)
     y, x = (np.mgrid[:side, :side] + 0.5) * pixel
     image, somas = np.zeros((side, side)), np.zeros((side, side), bool)
+    nuclei = np.zeros((side, side), np.int32)
     spots: list[NDArray[np.float64]] = []
     centres = [np.array([a, b]) for a in _grid() for b in _grid()]
     for centre in centres:
@@ -43,6 +45,7 @@ def field(
         )
         image += 400 * (cell - nucleus) + nuclear * nucleus
         somas |= away < radius + pixel
+        nuclei[away < radius / 2] = nuclei.max() + 1
         placed: list[NDArray[np.float64]] = []
         while len(placed) < per_soma:
             turn, reach = rng.uniform(0, 2 * np.pi), rng.uniform(radius / 2 + 1.2, radius - 1.2)
@@ -58,8 +61,8 @@ def field(
     return (
         image.astype(np.float32),
         somas,
+        nuclei,
         np.array(spots).reshape(-1, 2) / pixel - 0.5,
-        len(centres),
     )
 
 
@@ -73,14 +76,14 @@ def score(
     """Counts over some fields, and the number of their cells."""
     total, cells = Counts(0, 0, 0), 0
     for seed in range(seeds):
-        image, somas, spots, count = field(pixel, nuclear, noise, seed, per_soma, ratio)
+        image, somas, nuclei, spots = field(pixel, nuclear, noise, seed, per_soma, ratio)
         image -= np.float32(background_level(image))
         camera = camera_noise([image], spot_scale(pixel))
-        labels = segment_puncta(image, pixel, camera, somas)
+        labels = segment_puncta(image, pixel, camera, somas, nuclei=nuclei)
         marks = center_of_mass(labels > 0, labels, range(1, int(labels.max()) + 1))
         reach = max(REACH_UM / pixel, 1.5)
         total += point_counts(spots, np.array(marks, np.float64).reshape(-1, 2), reach)
-        cells += count
+        cells += int(nuclei.max())
     return total, cells
 
 

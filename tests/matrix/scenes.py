@@ -314,7 +314,9 @@ def _photograph(
     seen = cv2.resize(seen, (n, n), interpolation=cv2.INTER_AREA) + haze
     culture = cv2.resize(inside.astype(np.float32), (n, n), interpolation=cv2.INTER_AREA)
     y, x = np.mgrid[-1 : 1 : n * 1j, -1 : 1 : n * 1j]
-    seen = seen * culture * (1 - scene.vignetting * (y**2 + x**2) / 2)
+    # As much light in all as an even lamp gives: how much there is, is the camera's gain.
+    lamp = 1 - scene.vignetting * (y**2 + x**2) / 2
+    seen = seen * culture * lamp / lamp.mean()
     if not scene.exposed:
         seen = np.zeros_like(seen)
     grey = (
