@@ -232,7 +232,7 @@ class BackupError(ServiceError, RuntimeError):
 
 
 class QuotaReached(ServiceError, RuntimeError):
-    """A laboratory uses as much as it may: runs in the queue, or bytes of uploads."""
+    """A laboratory uses as much as it may: runs in the queue, exports, or bytes of uploads."""
 
     code = "quota_reached"
     http_status = 429

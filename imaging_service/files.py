@@ -7,14 +7,30 @@ they take its place.
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
 import shutil
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from imaging_service.errors import Forbidden
 from imaging_service.incoming.s3 import on_disk
+
+# What `zipfile` raises for an archive that is damaged, encrypted, of an unknown kind or forged:
+# its offsets, names and streams are read by several libraries, each with errors of its own.
+ZIP_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 def write_bytes(target: Path, content: bytes) -> None:
@@ -38,11 +54,21 @@ def write_once(target: Path, content: bytes) -> bool:
 
 def write_through(target: Path, blocks: Iterable[bytes]) -> None:
     """Write a large file whole, block by block: scratch file, fsync, rename."""
+    with written_whole(target) as stream:
+        for block in blocks:
+            stream.write(block)
+
+
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[BinaryIO]:
+    """A stream into a scratch file, which takes the place of `target` when the block ends.
+
+    After an error it is removed. Two processes that write one target do not share a scratch file.
+    """
     scratch = _scratch(target)
     try:
         with scratch.open("wb") as stream:
-            for block in blocks:
-                stream.write(block)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         scratch.replace(target)

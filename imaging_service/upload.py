@@ -19,6 +19,7 @@ from typing import IO, Protocol, TypeVar
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import UploadRefused
+from imaging_service.files import ZIP_UNREADABLE
 from imaging_service.incoming.manifest import MOST_FILES, ManifestFile, check_paths, is_junk
 from imaging_service.schemas import BlobState, UploadBegun, UploadedScan
 
@@ -95,7 +96,7 @@ class ZipSource:
         try:
             self._archive = zipfile.ZipFile(path)
             entries = [e for e in self._archive.infolist() if not e.is_dir()]
-        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except ZIP_UNREADABLE as error:
             raise UploadRefused(f"{path} is not a zip that can be read ({error})") from error
         if len(entries) > MOST_FILES:
             raise UploadRefused(f"{path} has {len(entries):,} files; at most {MOST_FILES:,}")
@@ -336,6 +337,6 @@ def _sha256(source: Source, path: str) -> str:
         with source.open(path) as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except ZIP_UNREADABLE as error:
         raise UploadRefused(f"{path} cannot be read ({error})") from error
     return digest.hexdigest()

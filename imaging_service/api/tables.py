@@ -43,6 +43,9 @@ LIST_CONTENT: dict[int | str, dict[str, object]] = {
     200: {"content": {media: {} for fmt, media in MEDIA.items() if fmt is not Format.JSON}}
 }
 
+# A line, compound, phenotype or status, whole. A plate map sets no limit, and the systematic name
+# of a peptide has many hundred characters.
+NameQuery = Annotated[str, Query(max_length=4000)]
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv, parquet or arrow")]
 
 
@@ -95,8 +98,7 @@ def table_response(
             table = conform(pl.read_json(body, schema=schema), level)
         return table_bytes(table, fmt)
 
-    # A retry of failed wells is another attempt; a review is another revision.
-    parts = (run.id, run.attempt, revision, kind, sorted(wanted.items()), fmt.value)
+    parts = (*run.of_tables, revision, kind, sorted(wanted.items()), fmt.value)
     return asked.answer(parts, make, MEDIA[fmt], attached(f"{run.id[:12]}-{kind}", fmt))
 
 

@@ -18,7 +18,7 @@ _BLOCK = 2**20
 def files_below(root: Path, folders: Iterable[Path]) -> Iterator[Path]:
     """Files of some folders or single files below `root`, by their relative paths, in order.
 
-    Scratch and lock files are left out, and so are links that lead out of the root.
+    Scratch and lock files are left out; links to folders are not followed.
     """
     for folder in folders:
         if folder.is_file():

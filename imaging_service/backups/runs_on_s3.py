@@ -52,8 +52,8 @@ def copy_run(
     Raises
     ------
     BackupError
-        Not exactly one of the two is on S3, the target holds something else, or a file of the copy
-        is missing or was changed.
+        Not exactly one of the two is on S3, the target holds something else, the run was changed
+        meanwhile, or a file of the copy is missing or was changed.
     NotFound
         The source is not the folder of a finished run.
     Unavailable
@@ -72,7 +72,7 @@ def copy_run(
 def _put(run: LocalRun, target: S3Path, progress: Callable[[int], None]) -> Copied:
     run_id = str(run.record["run_id"])
     with only_one(run.root):
-        files = dict(_files(run))
+        files, before = dict(_files(run)), _states(run)
         held = _held(target, run_id, files)
         if NAME in held:
             (target / NAME).delete()
@@ -89,6 +89,12 @@ def _put(run: LocalRun, target: S3Path, progress: Callable[[int], None]) -> Copi
             for name, digest in zip(files, pool.map(one, files), strict=True):
                 digests[name] = digest
                 progress(len(digests))
+        # A service goes on reviewing a run of its own: tables of two revisions beside each other
+        # would be numbers that no run ever had.
+        if _states(run) != before:
+            raise BackupError(
+                f"{run.root} was changed while it was copied; give the same command again"
+            )
         made = Copied(run_id, digests)
         (target / NAME).write(_ADAPTER.dump_json(made, indent=1))
     return made
@@ -101,6 +107,12 @@ def _files(run: LocalRun) -> Iterator[tuple[str, Path]]:
     if run.plate != run.root / "plate.zarr":
         for path in files_below(run.plate, [run.plate]):
             yield f"plate.zarr/{path.as_posix()}", run.plate / path
+
+
+def _states(run: LocalRun) -> dict[str, tuple[int, int]]:
+    """Name ► size and time of the last change (ns) of each file now."""
+    stats = ((name, path.stat()) for name, path in _files(run) if path.is_file())
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats}
 
 
 def _held(target: S3Path, run_id: str, files: Mapping[str, Path]) -> dict[str, str]:

@@ -57,6 +57,15 @@ class RunRow(SQLModel, table=True):
     notes: str = "[]"  # JSON list
     submitted_at: datetime = Field(default_factory=now, sa_type=Moment)
 
+    @property
+    def of_tables(self) -> tuple[str, int, str]:
+        """What tells the run's tables, of one revision of the review, from all others.
+
+        A retry of failed wells is another attempt. A run that was removed and submitted again has
+        its id and attempt from before, and a review of its own.
+        """
+        return self.id, self.attempt, self.submitted_at.isoformat()
+
 
 class MapRow(SQLModel, table=True):
     """A version of what is in a plate's wells: the map's records as JSON, and who gave it."""
@@ -249,8 +258,9 @@ class TableRow(SQLModel, table=True):
     __table_args__ = (
         sa.UniqueConstraint("run_id", "revision", "kind", "position", name="one_row_a_position"),
         sa.Index("by_run_and_kind", "run_id", "revision", "kind"),
-        sa.Index("by_kind_and_line", "kind", "line"),
-        sa.Index("by_kind_and_compound", "kind", "compound"),
+        # With what names are counted by over all runs: the rows themselves are gigabytes.
+        sa.Index("by_kind_and_line", "kind", "line", "run_id", "revision"),
+        sa.Index("by_kind_and_compound", "kind", "compound", "run_id", "revision"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

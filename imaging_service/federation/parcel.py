@@ -7,12 +7,11 @@ import io
 import json
 import re
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from imaging_service.errors import SummaryRefused
-from imaging_service.files import staged
+from imaging_service.files import ZIP_UNREADABLE, staged
 from imaging_service.screens.sites import MORE, PARTS
 
 FILES = frozenset(
@@ -22,8 +21,6 @@ FILES = frozenset(
 # Averages of batches of a large screen are a few MiB.
 _MOST_BYTES = 256 * 2**20
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
-# What `zipfile` raises for a damaged, an encrypted and an unknown kind of archive.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError)
 _WHEN = (1980, 1, 1, 0, 0, 0)
 
 
@@ -53,7 +50,7 @@ def site_of(content: bytes) -> str:
     try:
         manifest: dict[str, Any] = json.loads(files["manifest.json"])
         site, digests = str(manifest["site"]), dict(manifest["files"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise SummaryRefused(f"the summary has no manifest that can be read ({error})") from error
     if not _SITE.fullmatch(site):
         raise SummaryRefused(
@@ -92,5 +89,7 @@ def _read(content: bytes) -> dict[str, bytes]:
                 raise SummaryRefused(f"the zip unpacks to more than {_MOST_BYTES:,} bytes")
             # A stream is never longer than its entry says: `zipfile` stops there.
             return {entry.filename: archive.read(entry) for entry in entries}
-    except _UNREADABLE as error:
+    except SummaryRefused:
+        raise
+    except ZIP_UNREADABLE as error:
         raise SummaryRefused(f"the summary is not a zip that can be read ({error})") from error

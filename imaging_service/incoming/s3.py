@@ -194,12 +194,13 @@ def place(named: str | PathLike[str]) -> Path:
         matched is None
         or not key.isprintable()
         or len(key.encode(errors="replace")) > _LONGEST_KEY
-        or any(segment in ("", ".", "..") or "?" in segment for segment in segments)
+        # Some servers take a backslash for a slash, and a root would no longer hold it.
+        or any(segment in ("", ".", "..") or {"?", "\\"} & set(segment) for segment in segments)
     ):
         # The text may carry a password or a signature.
         raise ScanError(
-            "an address on S3 is s3://BUCKET/FOLDER, without name or password, '..', empty parts or"
-            " '?'; endpoint and credentials belong into the environment (AWS_ENDPOINT_URL,"
+            "an address on S3 is s3://BUCKET/FOLDER, without name or password, '..', empty parts,"
+            " '?' or '\\'; endpoint and credentials belong into the environment (AWS_ENDPOINT_URL,"
             " AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
         )
     return S3Path(_SCHEME, matched[1], *segments)

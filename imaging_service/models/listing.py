@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from imaging_service.errors import Forbidden
 from imaging_service.incoming.gate import allowed, checkpoint_of
+from imaging_service.incoming.s3 import S3Path
 from imaging_service.models.card import figure, places
 from segmentation.engines import model_folder
 from segmentation.scoring.figures import NAMES, figure_value
@@ -74,10 +75,12 @@ def lab_models(roots: Sequence[Path], engines: Mapping[str, int]) -> list[LabMod
     Parameters
     ----------
     roots
-        Resolved folders that the caller's scans and checkpoints may be in.
+        Resolved folders that the caller's scans and checkpoints may be in. Those on S3 are left
+        out: weights are read from a disk only.
     engines
         Engine of runs ► number of runs. A model outside of the roots is left out.
     """
+    roots = [root for root in roots if not isinstance(root, S3Path)]
     folders = {p for root in roots for p in _models(root / MODELS, roots)}
     folders |= {p for engine in engines for p in _named(engine, roots)}
     used: dict[Path, int] = {}

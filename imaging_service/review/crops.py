@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from imaging_service.files import ZIP_UNREADABLE
 from imaging_service.schemas import Region
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def unpack(content: bytes, regions_of: Callable[[Any], Iterable[Region]]) -> tup
                     archive, f"crop_{i}", (r.height, r.width), (np.int32, np.uint16)
                 ).astype(np.int32)
                 crops.append(Crop(r.compartment, r.y, r.x, labels, r.frame))
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
+    except (*ZIP_UNREADABLE, KeyError) as error:
         raise ValueError(str(error)) from error
     return meta, crops
 

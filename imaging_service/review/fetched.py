@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.errors import NotReady
@@ -35,6 +36,8 @@ TABLES = (
 )
 # A plate has thousands of small files, each of which waits for its answer.
 _AT_ONCE = 8
+# Names in one address; a server takes some 64 KB.
+_IN_ADDRESS = 200
 
 
 def fetch_run(
@@ -86,7 +89,7 @@ def _fetch(client: Client, where: str, folder: Path, names: Sequence[str]) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(file: FolderFile) -> None:
-        client.download(f"{where}/{file.path}", folder / _inside(file.path))
+        client.download(f"{where}/{quote(file.path)}", folder / _inside(file.path))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(fetch, files))
@@ -97,8 +100,16 @@ def _fetch(client: Client, where: str, folder: Path, names: Sequence[str]) -> Pa
 
 
 def _listed(client: Client, where: str, names: Sequence[str]) -> list[FolderFile]:
-    answer = client.ask("GET", where, params=[("under", name) for name in names])
-    return [FolderFile.model_validate(file) for file in answer.json()]
+    listed: list[FolderFile] = []
+    for part in _parts(names) or [()]:
+        answer = client.ask("GET", where, params=[("under", name) for name in part])
+        listed += [FolderFile.model_validate(file) for file in answer.json()]
+    return listed
+
+
+def _parts(names: Sequence[str]) -> list[Sequence[str]]:
+    """Names in parts that one address can hold: a plate of 1536 wells has 3,072 folders."""
+    return [names[start : start + _IN_ADDRESS] for start in range(0, len(names), _IN_ADDRESS)]
 
 
 def _inside(path: str) -> PurePosixPath:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,7 +31,11 @@ _REGISTRIES = {
 
 
 class OrderedRun(BaseModel):
-    """A run of an order, with the revision of the review that its tables stood at."""
+    """A run of an order, with the revision of the review that its tables stood at.
+
+    `submitted_at` is None in orders from before it was kept. A run that was removed and submitted
+    again has its id, attempt and revision from before, and tables that need not be the same.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,6 +43,7 @@ class OrderedRun(BaseModel):
     lab: str = ""
     revision: int = 1
     attempt: int = 1
+    submitted_at: datetime | None = None
 
 
 class ScreenOrder(BaseModel):

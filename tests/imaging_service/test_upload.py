@@ -340,6 +340,16 @@ def test_a_bomb_an_encrypted_entry_and_another_archive_are_refused(tmp_path):
         open_source(tmp_path / "x.tar")
 
 
+def test_a_zip_whose_packed_bytes_are_damaged_is_refused_by_file(tmp_path):
+    path = packed(tmp_path / "x.zip", [("a.tif", bytes(range(256)) * 40)])
+    data = bytearray(path.read_bytes())
+    data[35:45] = b"\xff" * 10
+    path.write_bytes(data)
+    source = open_source(path)
+    with pytest.raises(UploadRefused, match=says("upload.damaged_in_zip", file="a.tif")):
+        module._sha256(source, "a.tif")
+
+
 def test_a_zip_that_unpacks_to_more_than_it_says_is_not_read_beyond(tmp_path):
     path = packed(tmp_path / "x.zip", [("a.tif", bytes(100_000))])
     data = bytearray(path.read_bytes())

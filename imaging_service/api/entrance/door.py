@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote
 import sqlalchemy as sa
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -91,6 +91,7 @@ class Door:
         if route is not None and route.need.of is Of.OPEN:
             await self._app(scope, receive, send)
             return
+        send = _asked_again(send)
         try:
             entry = await run_in_threadpool(self._entered, scope, route)
         except (ServiceError, sa.exc.OperationalError) as error:
@@ -234,6 +235,20 @@ class Door:
             request=REQUEST.get(),
         )
         session.commit()
+
+
+def _asked_again(send: Send) -> Send:
+    """What has no word on it is asked for each time: another review, or right, is seen at once.
+
+    Without one a browser keeps a file as long as it finds fit, by the date of its last change.
+    """
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "private, no-cache")
+        await send(message)
+
+    return sent
 
 
 def _no_such_route(scope: Scope) -> Response:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 
 from imaging_service.api.pages.reading import ReadingDep
 from imaging_service.api.problems import described
+from imaging_service.api.tables import NameQuery
 
 router = APIRouter(prefix="/runs/{run}", tags=["runs"], responses=described(409))
 
@@ -20,9 +21,6 @@ class ChartFormat(StrEnum):
     JSON = "json"
     SVG = "svg"
     PNG = "png"
-
-
-Text = Annotated[str, Query(max_length=200)]
 
 
 @router.get(
@@ -39,9 +37,9 @@ Text = Annotated[str, Query(max_length=200)]
 def get_chart(
     name: str,
     reading: ReadingDep,
-    phenotype: Text = "",
-    compound: Text = "",
-    line: Text = "",
+    phenotype: NameQuery = "",
+    compound: NameQuery = "",
+    line: NameQuery = "",
     fmt: Annotated[ChartFormat, Query(alias="format")] = ChartFormat.JSON,
 ) -> Response:
     """`name` is plate, curve, matrix, forest or windows; the answer to another name lists them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -14,7 +15,13 @@ from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.pages.screens import screens_with
-from imaging_service.database.over_runs import RowOfRun, named_over_runs, rows_over_runs
+from imaging_service.api.tables import NameQuery
+from imaging_service.database.over_runs import (
+    Named,
+    RowOfRun,
+    named_over_runs,
+    rows_over_runs,
+)
 from imaging_service.database.tables import LineRow
 from imaging_service.errors import NotFound
 from imaging_service.settings import Settings
@@ -24,7 +31,6 @@ from imaging_service.web.pages.responses import ORDERS, response_page
 from imaging_service.web.specifications.forest import plates_forest
 
 router: APIRouter = page_router()
-Text = Annotated[str, Query(max_length=200)]
 Page = Annotated[int, Query(ge=1, le=100_000)]
 Runs = Annotated[str, Query(max_length=10, pattern="^(newest|all)$")]
 # Rows of one page's runs that are read; those of the newest runs come first.
@@ -36,19 +42,23 @@ def view_line(
     session: SessionDep,
     settings: SettingsDep,
     caller: CallerDep,
-    name: Text = "",
-    compound: Text = "",
-    phenotype: Text = "",
-    status: Text = "",
+    name: NameQuery = "",
+    compound: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
+    lab: NameQuery = "",
     order: Annotated[str, Query(max_length=20)] = "evidence",
     runs: Runs = "newest",
     page: Page = 1,
 ) -> HTMLResponse:
-    """A line: its record, its plates and screens, and every row; all lines without a name."""
+    """A line of one laboratory: its record, plates and screens, and every row.
+
+    All lines without a name.
+    """
     if not name:
         return _list(session, "line")
     chosen = {"line": name, "compound": compound, "phenotype": phenotype, "status": status}
-    return _page(session, settings, caller, "line", chosen, order, runs, page)
+    return _page(session, settings, caller, "line", chosen, lab, order, runs, page)
 
 
 @router.get("/compound")
@@ -56,25 +66,42 @@ def view_compound(
     session: SessionDep,
     settings: SettingsDep,
     caller: CallerDep,
-    name: Text = "",
-    line: Text = "",
-    phenotype: Text = "",
-    status: Text = "",
+    name: NameQuery = "",
+    line: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
+    lab: NameQuery = "",
     order: Annotated[str, Query(max_length=20)] = "evidence",
     runs: Runs = "newest",
     page: Page = 1,
 ) -> HTMLResponse:
-    """A compound: its plates and screens, and every row; all compounds without a name."""
+    """A compound of one laboratory: its plates and screens, and every row.
+
+    All compounds without a name.
+    """
     if not name:
         return _list(session, "compound")
     chosen = {"line": line, "compound": name, "phenotype": phenotype, "status": status}
-    return _page(session, settings, caller, "compound", chosen, order, runs, page)
+    return _page(session, settings, caller, "compound", chosen, lab, order, runs, page)
 
 
 def _list(session: Session, kind: str) -> HTMLResponse:
+    names = named_over_runs(session, kind)
     return show(
-        "names.html", title=f"{kind.capitalize()}s", kind=kind, names=named_over_runs(session, kind)
+        "names.html",
+        title=f"{kind.capitalize()}s",
+        kind=kind,
+        names=names,
+        several=len({n.lab for n in names}) > 1,
     )
+
+
+def _of_laboratory(known: Sequence[Named], wanted: str, caller: Caller) -> Named | None:
+    """The name in the laboratory that is asked for; else in the caller's own, or the first."""
+    own = [n for n in known if n.lab == (wanted or caller.lab)]
+    if wanted:
+        return own[0] if own else None
+    return next(iter([*own, *known]), None)
 
 
 def _page(
@@ -83,18 +110,29 @@ def _page(
     caller: Caller,
     kind: str,
     chosen: dict[str, str],
+    lab: str,
     order: str,
     runs: str,
     page: int,
 ) -> HTMLResponse:
     name, other = chosen[kind], "compound" if kind == "line" else "line"
-    newest = runs == "newest"
-    wells = _rows(session, "wells", {kind: name}, newest)
-    if not wells:
+    known = named_over_runs(session, kind, name)
+    of = _of_laboratory(known, lab, caller)
+    if of is None:
+        where = f" in laboratory {lab}" if lab else ""
         raise NotFound(
-            f"no well of a run that you may see has {kind} {name}; /{kind} lists all {kind}s"
+            f"no well of a run that you may see has {kind} {name}{where}; /{kind} lists all {kind}s"
         )
-    rows = _rows(session, "responses", {kind: name}, newest)
+    counted = [
+        n for n in named_over_runs(session, kind, name, newest=runs == "newest") if n.lab == of.lab
+    ]
+    newest = runs == "newest" and bool(counted)
+    wells = _rows(session, "wells", {kind: name}, of.lab, newest)
+    rows = _rows(session, "responses", {kind: name}, of.lab, newest)
+    screens, unread = screens_with(session, settings, caller, kind, name, of.lab)
+    own = of.lab == caller.lab
+    # Names are a laboratory's own, so an address without it could lead to another line.
+    addresses = Everywhere("" if own and len(known) == 1 else of.lab)
     kept = [r for r in rows if all(not v or r[k] == v for k, v in chosen.items())]
     phenotype = chosen["phenotype"] or next((r["phenotype"] for r in by_evidence(kept)), "")
     compared = forest_rows(kept, phenotype, other)
@@ -107,23 +145,29 @@ def _page(
         chosen=chosen,
         order=order,
         orders=ORDERS,
-        runs=runs,
-        record=_registered(session, caller, name) if kind == "line" else {},
+        runs="newest" if newest else "all",
+        lab=addresses.lab,
+        own=own,
+        others=[n for n in known if n.lab != of.lab],
+        total=counted[0].plates if newest else of.runs,
+        superseded=runs == "newest" and not newest,
+        record=_registered(session, caller, name) if kind == "line" and own else {},
         plates=by_plate(wells, rows),
         counts=_counts(rows),
-        screens=screens_with(session, settings, caller, kind, name),
+        screens=screens,
+        unread=unread,
         shown=response_page(rows, chosen, order, page),
         statuses=Counter(r["status"] for r in rows),
         phenotype=phenotype,
         forest=plates_forest(compared, f"{name} · {phenotype}", other),
         too_many=not compared and any(r["effect"] is not None for r in kept),
-        addresses=Everywhere(),
-        cut=len(rows) == _MOST_ROWS,
+        addresses=addresses,
+        cut=_MOST_ROWS if max(len(rows), len(wells)) == _MOST_ROWS else 0,
     )
 
 
 def _rows(
-    session: Session, table: str, filters: dict[str, str], newest: bool
+    session: Session, table: str, filters: dict[str, str], lab: str, newest: bool
 ) -> list[dict[str, Any]]:
     """Rows with `run`, `plate`, `submitted_at` and `protocol`."""
 
@@ -136,7 +180,7 @@ def _rows(
             "protocol": of.protocol,
         }
 
-    read = rows_over_runs(session, table, filters, newest=newest, count=_MOST_ROWS)
+    read = rows_over_runs(session, table, filters, lab=lab, newest=newest, count=_MOST_ROWS)
     return [row(r) for r in read]
 
 

@@ -116,9 +116,8 @@ class Reading:
     def table(self, kind: str) -> Rows:
         """Rows of wells, responses, hazards or checks, in order; not to be changed."""
         self.must_be_done()
-        # A retry of failed wells is another attempt; a review is another revision.
         row = self.row
-        key = (self.settings.url, row.id, row.attempt, row.revision, kind)
+        key = (self.settings.url, *row.of_tables, row.revision, kind)
         with _LOCK:
             kept = _TABLES.get(key)
         if kept is None:

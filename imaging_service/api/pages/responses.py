@@ -13,6 +13,7 @@ from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
+from imaging_service.api.tables import NameQuery
 from imaging_service.database.tables import LineRow
 from imaging_service.database.tenants import ProjectRow
 from imaging_service.errors import NotFound
@@ -30,17 +31,16 @@ from imaging_service.web.specifications.registry import Choice, RunTables, chart
 from imaging_service.web.templating import query
 
 router = page_router()
-Text = Annotated[str, Query(max_length=200)]
 _MOST_CHARTS = 12
 
 
 @router.get("/view/{run}/responses")
 def view_responses(
     reading: ReadingDep,
-    line: Text = "",
-    compound: Text = "",
-    phenotype: Text = "",
-    status: Text = "",
+    line: NameQuery = "",
+    compound: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
     order: Annotated[str, Query(max_length=20)] = "evidence",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> HTMLResponse:
@@ -71,7 +71,9 @@ def view_responses(
 
 
 @router.get("/view/{run}/curve")
-def view_curve(reading: ReadingDep, line: Text, compound: Text, phenotype: Text) -> HTMLResponse:
+def view_curve(
+    reading: ReadingDep, line: NameQuery, compound: NameQuery, phenotype: NameQuery
+) -> HTMLResponse:
     """One row of the response table: why it has its status, its curve, and the wells behind it."""
     tables = reading.tables(curves=True)
     of = {"line": line, "compound": compound, "phenotype": phenotype}
@@ -112,7 +114,7 @@ def view_curve(reading: ReadingDep, line: Text, compound: Text, phenotype: Text)
 
 @router.get("/view/{run}/line")
 def view_line(
-    reading: ReadingDep, session: SessionDep, caller: CallerDep, name: Text
+    reading: ReadingDep, session: SessionDep, caller: CallerDep, name: NameQuery
 ) -> HTMLResponse:
     """A line: its record in the registry, and all compounds on it by evidence."""
     tables = reading.tables(curves=True)
@@ -141,7 +143,7 @@ def view_line(
 
 
 @router.get("/view/{run}/compound")
-def view_compound(reading: ReadingDep, name: Text) -> HTMLResponse:
+def view_compound(reading: ReadingDep, name: NameQuery) -> HTMLResponse:
     """A compound: all lines, as curves and as a forest for each phenotype."""
     tables = reading.tables(curves=True)
     rows = by_evidence(r for r in tables.responses if r["compound"] == name)

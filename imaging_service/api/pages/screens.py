@@ -17,9 +17,11 @@ from imaging_service.api.access import CallerDep, ProjectDep, SessionDep, Settin
 from imaging_service.api.forms import FormDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.routes.screens import read_screen
+from imaging_service.api.tables import NameQuery
 from imaging_service.database.over_runs import RowOfRun, rows_over_runs
 from imaging_service.database.session import find_screen
 from imaging_service.database.tables import PlateRow, RunRow, ScreenRow
+from imaging_service.database.tenants import ProjectRow
 from imaging_service.errors import NotFound, ScreenError
 from imaging_service.screen_orders import NewScreen, ScreenRun
 from imaging_service.settings import Settings
@@ -27,7 +29,6 @@ from imaging_service.web.assets import REPORT_POLICY
 from imaging_service.web.templating import query
 
 router = page_router()
-Text = Annotated[str, Query(max_length=200)]
 Hit = Annotated[str, Query(max_length=3, pattern="^(yes|no)?$")]
 _GOING_ON = ("queued", "running", "waiting")
 # Runs that a page offers to make a screen of; the API takes any.
@@ -97,10 +98,10 @@ def view_screen(
     settings: SettingsDep,
     session: SessionDep,
     project: ProjectDep,
-    line: Text = "",
-    compound: Text = "",
-    phenotype: Text = "",
-    status: Text = "",
+    line: NameQuery = "",
+    compound: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
     hit: Hit = "",
     order: Annotated[str, Query(max_length=20)] = "evidence",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -193,10 +194,10 @@ def get_table(
     settings: SettingsDep,
     session: SessionDep,
     project: ProjectDep,
-    line: Text = "",
-    compound: Text = "",
-    phenotype: Text = "",
-    status: Text = "",
+    line: NameQuery = "",
+    compound: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
     hit: Hit = "",
     order: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
@@ -224,18 +225,25 @@ def get_table(
 
 
 def screens_with(
-    session: Session, settings: Settings, caller: Caller, kind: str, name: str
-) -> list[dict[str, Any]]:
-    """The newest screens that have a line or compound, with its hits; those by command last."""
-    done = select(ScreenRow).where(ScreenRow.state == "done")
+    session: Session, settings: Settings, caller: Caller, kind: str, name: str, lab: str
+) -> tuple[list[dict[str, Any]], int]:
+    """Screens of a laboratory that have a line or compound, with its hits; those by command last.
+
+    The newest are looked into; the second value is the number of those that are not.
+    """
+    projects = set(session.exec(select(ProjectRow.id).where(ProjectRow.lab_id == lab)).all())
+    done = select(ScreenRow).where(
+        ScreenRow.state == "done", col(ScreenRow.project_id).in_(projects)
+    )
     ordered = session.exec(done.order_by(col(ScreenRow.submitted_at).desc())).all()
     places = [(r.project_id, r.id, r.name, True) for r in ordered]
     places += [
         (project, file.parent.name, file.parent.name, False)
         for project, file in _of_commands(session, settings, caller)
+        if project in projects
     ]
     if not places:
-        return []
+        return [], 0
     # What fits screens takes a second to load, and most services have none.
     from imaging_service.screens.folder import fitted_table, read_screen_table
     from imaging_service.web.pages.screens import chosen_rows, hits
@@ -254,7 +262,7 @@ def screens_with(
         if len(rows):
             entry |= {"rows": len(rows), "hits": len(best), "strongest": best.head(3).to_dicts()}
             known.append(entry)
-    return known
+    return known, max(0, len(places) - _MOST_SCREENS)
 
 
 def _of_commands(session: Session, settings: Settings, caller: Caller) -> list[tuple[str, Path]]:

@@ -9,15 +9,20 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 
 from imaging_service.api.access import SessionDep
-from imaging_service.api.tables import MEDIA, Format, FormatQuery, attached, table_bytes
+from imaging_service.api.tables import (
+    MEDIA,
+    Format,
+    FormatQuery,
+    NameQuery,
+    attached,
+    table_bytes,
+)
 from imaging_service.database.over_runs import RowOfRun, rows_over_runs
 from imaging_service.errors import SelectionRefused
 
 router = APIRouter(prefix="/responses", tags=["runs"])
 # Rows of an answer, if no number is asked for, and at most.
 LARGEST_PAGE = 10_000
-
-Text = Annotated[str, Query(max_length=200)]
 
 
 @router.get(
@@ -27,7 +32,8 @@ Text = Annotated[str, Query(max_length=200)]
     responses={
         200: {
             "description": (
-                "Rows of response tables, each with `run` and `plate`, the newest run first."
+                "Rows of response tables, each with `run`, `plate`, `project` and `lab`, the newest"
+                " run first."
                 " The Link header names the next page."
             ),
             "content": {media: {} for media in MEDIA.values()},
@@ -37,10 +43,13 @@ Text = Annotated[str, Query(max_length=200)]
 def get_responses(
     request: Request,
     session: SessionDep,
-    line: Text = "",
-    compound: Text = "",
-    phenotype: Text = "",
-    status: Text = "",
+    line: NameQuery = "",
+    compound: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
+    lab: Annotated[
+        NameQuery, Query(description="Only projects of this laboratory: names are its own.")
+    ] = "",
     newest: Annotated[bool, Query(description="Only the newest run of each plate.")] = False,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = LARGEST_PAGE,
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -54,7 +63,13 @@ def get_responses(
     filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
     # The row after the last says whether there is a next page.
     rows = rows_over_runs(
-        session, "responses", filters, newest=newest, first=(page - 1) * limit, count=limit + 1
+        session,
+        "responses",
+        filters,
+        lab=lab,
+        newest=newest,
+        first=(page - 1) * limit,
+        count=limit + 1,
     )
     headers = attached("responses", fmt)
     if len(rows) > limit:
@@ -65,10 +80,11 @@ def get_responses(
 
 
 def written(rows: list[RowOfRun], fmt: Format) -> bytes:
-    """Rows with their run and plate, in a format."""
+    """Rows with their run, plate, project and laboratory, in a format."""
+    names = ("run", "plate", "project", "lab")
     # The rows are JSON objects already.
     objects = (
-        f'{{"run":{json.dumps(row.run)},"plate":{json.dumps(row.plate)},{row.content[1:]}'
+        json.dumps({name: getattr(row, name) for name in names})[:-1] + f",{row.content[1:]}"
         for row in rows
     )
     body = ("[" + ",".join(objects) + "]").encode()
@@ -80,5 +96,5 @@ def written(rows: list[RowOfRun], fmt: Format) -> bytes:
 
     schema = {c.name: c.dtype for c in columns("response").values()}
     return table_bytes(
-        pl.read_json(body, schema={"run": pl.String, "plate": pl.String, **schema}), fmt
+        pl.read_json(body, schema={**dict.fromkeys(names, pl.String), **schema}), fmt
     )

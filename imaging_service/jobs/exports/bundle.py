@@ -12,6 +12,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from imaging_service import __version__
 from imaging_service.errors import NotFound, NotReady, StoreError, damaged
 from imaging_service.export_orders import ExportFormat
-from imaging_service.files import write_bytes, write_through
+from imaging_service.files import sweep, write_bytes, write_through, written_whole
 from imaging_service.ingest.images.digests import combine
 from imaging_service.review.local import TABLES as RUN_TABLES
 from imaging_service.review.local import review_state
@@ -34,7 +35,11 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 
 
 class ExportOrder(BaseModel):
-    """Everything that an export follows from; its id is a digest of it."""
+    """Everything that an export follows from; its id is a digest of it.
+
+    `submitted_at` is when the run or screen was: one that was removed and submitted again has its
+    id, attempt and revision from before, and tables that need not be the same.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,6 +48,7 @@ class ExportOrder(BaseModel):
     screen: str
     revision: int
     attempt: int
+    submitted_at: datetime
     tables: tuple[str, ...]
     format: ExportFormat
     software_version: str = __version__
@@ -120,24 +126,31 @@ def _csv(table: pl.DataFrame) -> Iterator[bytes]:
 
 
 def zip_tables(folder: Path) -> tuple[int, str]:
-    """Put the written tables into the zip; returns its size in bytes and its SHA-256 (hex)."""
+    """Put the written tables into the zip; returns its size in bytes and its SHA-256 (hex).
+
+    Once is enough, and again changes nothing: a kill may come after the tables were removed. Of two
+    processes that do it at once one raises FileNotFoundError, and finds the zip the next time.
+    """
     order = read_order(folder)
     target = folder / f"{order.id}.zip"
-    scratch = folder / "zip"
-    with zipfile.ZipFile(scratch, "w") as archive:
-        digests = {}
-        for name in order.tables:
-            file = f"{name}.{order.format}"
-            digests[file] = _add(archive, folder / "tables" / file)
-        _add_text(archive, "columns.tsv", columns_dictionary())
-        described = {**order.model_dump(mode="json"), "id": order.id, "sha256": digests}
-        _add_text(archive, "export.json", json.dumps(described, indent=1))
-    with scratch.open("rb") as stream:
+    if not target.is_file():
+        with written_whole(target) as stream, zipfile.ZipFile(stream, "w") as archive:
+            _add_all(archive, order, folder / "tables")
+    with target.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    size = scratch.stat().st_size
-    scratch.replace(target)
     shutil.rmtree(folder / "tables", ignore_errors=True)
-    return size, digest
+    sweep(folder)
+    return target.stat().st_size, digest
+
+
+def _add_all(archive: zipfile.ZipFile, order: ExportOrder, tables: Path) -> None:
+    digests = {}
+    for name in order.tables:
+        file = f"{name}.{order.format}"
+        digests[file] = _add(archive, tables / file)
+    _add_text(archive, "columns.tsv", columns_dictionary())
+    described = {**order.model_dump(mode="json"), "id": order.id, "sha256": digests}
+    _add_text(archive, "export.json", json.dumps(described, indent=1))
 
 
 def _entry(name: str, compressed: bool) -> zipfile.ZipInfo:

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from imaging_service.database.session import database_engine, find_export, find_run, find_screen
 from imaging_service.database.tables import ExportRow, RunRow, ScreenRow
-from imaging_service.errors import NotFound, NotReady
+from imaging_service.errors import NotFound, NotReady, QuotaReached
 from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.holding import no_backup
 from imaging_service.jobs.durable.opening import APPLICATION_VERSION, EXPORTS
@@ -22,6 +22,9 @@ from imaging_service.jobs.screens.workflow import screen_folder
 from imaging_service.settings import Settings
 
 GOING_ON = ("queued", "running", "waiting")
+# Of a project. They are kept until an operator removes them, a viewer may order them, and what
+# fills the disk stops every laboratory.
+MOST_EXPORTS = 200
 
 
 def order_export(
@@ -30,8 +33,9 @@ def order_export(
     """Queue an export of a run or screen of a project; commits.
 
     The same tables in the same form are the same export, which is returned as it stands; one that
-    failed is tried again. Raises NotFound for a run, screen or table that the project does not
-    have, NotReady for a run or screen that is not done.
+    failed, or whose file was lost, is written again. Raises NotFound for a run, screen or table
+    that the project does not have, NotReady for a run or screen that is not done, QuotaReached
+    where the project keeps as many exports as it may.
     """
     source, folder, revision = _source(settings, session, wanted, project)
     there = tables_of(folder, run=bool(wanted.run))
@@ -43,12 +47,15 @@ def order_export(
         screen=source.id if isinstance(source, ScreenRow) else "",
         revision=revision,
         attempt=source.attempt,
+        submitted_at=source.submitted_at,
         tables=tuple(name for name in there if name in (wanted.tables or there)),
         format=wanted.format,
     )
     row = session.get(ExportRow, order.id)
-    if row is not None and row.state != "failed":
+    if row is not None and row.state != "failed" and not _lost(settings, row):
         return row
+    if row is None:
+        _check_number(session, project)
     lay_out(order, export_folder(settings, project, order.id))
     if row is None:
         row = ExportRow(
@@ -67,6 +74,7 @@ def order_export(
     else:
         # The cause may be gone by now.
         row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
+        row.written, row.size, row.sha256 = 0, None, None
     try:
         _enqueue(settings, session, row)
     except sa.exc.IntegrityError:
@@ -113,11 +121,22 @@ def adopt_exports(settings: Settings) -> list[str]:
 
 
 def exported_file(settings: Settings, row: ExportRow) -> Path:
-    """The zip of an export. Raises NotReady until it is done."""
+    """The zip of an export. Raises NotReady until it is done, NotFound where it was lost."""
     if row.state != "done":
         why = f": {row.reason}" if row.reason else ""
         raise NotReady(f"export {row.id} is {row.state}{why}; its file exists once it is done")
+    if _lost(settings, row):
+        raise NotFound(f"the file of export {row.id} is gone; order the export again")
+    return _file(settings, row)
+
+
+def _file(settings: Settings, row: ExportRow) -> Path:
     return export_folder(settings, row.project_id, row.id) / f"{row.id}.zip"
+
+
+def _lost(settings: Settings, row: ExportRow) -> bool:
+    """Whether an export is done and has no file: on a disk that was cleared, or not restored."""
+    return row.state == "done" and not _file(settings, row).is_file()
 
 
 def _source(
@@ -137,6 +156,16 @@ def _source(
     if source.state != "done":
         raise NotReady(f"{source.id[:12]} is {source.state}; its tables exist once it is done")
     return source, folder, revision
+
+
+def _check_number(session: Session, project: str) -> None:
+    query = select(sa.func.count(col(ExportRow.id))).where(ExportRow.project_id == project)
+    kept = int(session.exec(query).one())
+    if kept >= MOST_EXPORTS:
+        raise QuotaReached(
+            f"project {project} keeps {kept} export{'' if kept == 1 else 's'}, and may keep"
+            f" {MOST_EXPORTS}; remove what is not needed any more"
+        )
 
 
 def _job(export: str) -> str:

@@ -19,7 +19,7 @@ from imaging_service.errors import NotFound
 from imaging_service.jobs.durable.job_rows import set_row, tried
 from imaging_service.jobs.durable.patience import Patience
 from imaging_service.jobs.durable.workflows import Context, patience_s
-from imaging_service.jobs.exports.bundle import write_table, zip_tables
+from imaging_service.jobs.exports.bundle import read_order, write_table, zip_tables
 from imaging_service.jobs.screens.workflow import screen_folder
 from imaging_service.settings import Settings
 
@@ -143,7 +143,9 @@ def _source(row: ExportRow) -> Path:
         of_run = session.get(RunRow, row.run_id) if row.run_id else None
         of_screen = session.get(ScreenRow, row.screen_id) if row.screen_id else None
     source = of_run or of_screen
-    if source is None or source.state != "done" or source.attempt != row.source_attempt:
+    order = read_order(export_folder(Context.settings, row.project_id, row.id))
+    begun = (order.attempt, order.submitted_at)
+    if source is None or source.state != "done" or (source.attempt, source.submitted_at) != begun:
         raise NotFound(
             f"{'run' if row.run_id else 'screen'} {(row.run_id or row.screen_id)[:16]} was removed"
             " or begun again since the export was ordered; order it again"

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from imaging_service.errors import NotFound, StoreError
-from imaging_service.files import only_one, write_bytes
+from imaging_service.files import only_one, staged, write_bytes
 from imaging_service.incoming.s3 import on_disk
 from imaging_service.jobs.curves import other_curves, write_curves
 from imaging_service.jobs.films.film import follow_again
@@ -208,14 +208,15 @@ def _apply(folder: RunFolder, log: ReviewLog) -> Corrected:
         "hazards": judged.hazards,
     }
     kept_curves = other_curves(before, lines)
-    # The record is the commit point: tables without it are those of an application that was cut
-    # short.
-    (out / "corrected.json").unlink(missing_ok=True)
-    for name in TABLES:
-        write_table(tables[name], out / name, csv=name not in ("cells", "tracks"))
-    write_curves(out, responses.curves, kept_curves)
     summary = {"revision": revision, "measured": measured, "lines": lines}
-    write_bytes(out / "corrected.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
+    # All take the place of the last application's at once: without them, who reads meanwhile or
+    # after a kill would take the engine's tables for reviewed ones.
+    with staged(out) as scratch:
+        for name in TABLES:
+            write_table(tables[name], scratch / name, csv=name not in ("cells", "tracks"))
+        write_curves(scratch, responses.curves, kept_curves)
+        record_text = json.dumps(summary, indent=1, ensure_ascii=False)
+        write_bytes(scratch / "corrected.json", record_text.encode())
     return Corrected(revision, tuple(measured), tuple(lines), out)
 
 

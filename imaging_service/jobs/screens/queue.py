@@ -151,7 +151,11 @@ def _ordered(
             )
         plates[row.plate_id] = row
         runs[row.id] = OrderedRun(
-            run=row.id, lab=one.lab, revision=state.applied, attempt=row.attempt
+            run=row.id,
+            lab=one.lab,
+            revision=state.applied,
+            attempt=row.attempt,
+            submitted_at=row.submitted_at,
         )
     return tuple(runs[run] for run in sorted(runs))
 

@@ -150,6 +150,11 @@ def _as_ordered(ordered: OrderedRun) -> None:
         row = session.get(RunRow, ordered.run)
     if row is None:
         raise ScreenError(f"run {ordered.run[:12]} was removed; order the screen without it")
+    if ordered.submitted_at not in (None, row.submitted_at):
+        raise ScreenError(
+            f"run {ordered.run[:12]} was removed and submitted again since the screen was ordered;"
+            " order the screen again"
+        )
     if row.state != "done" or row.attempt != ordered.attempt:
         raise ScreenError(
             f"run {ordered.run[:12]} was tried again since the screen was ordered, and is"

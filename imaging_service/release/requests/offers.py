@@ -12,6 +12,7 @@ import hashlib
 import zipfile
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
@@ -20,7 +21,7 @@ from imaging_service.access.roles import Caller
 from imaging_service.database.tables import ReleaseRow
 from imaging_service.database.tenants import now
 from imaging_service.errors import Forbidden, NotFound, ReleaseRefused
-from imaging_service.files import remove
+from imaging_service.files import remove, written_whole
 from imaging_service.release.contents.manifest import NAME, check_manifest
 from imaging_service.release.requests.audit import note
 from imaging_service.release.requests.records import opens, withdrawn_since
@@ -47,7 +48,8 @@ def offer(
     Raises
     ------
     ReleaseRefused
-        The bundle was changed, the ledger does not know it, or a donor has withdrawn since.
+        The bundle was changed, the ledger does not know it, a donor has withdrawn since, or another
+        laboratory offers it.
     """
     check_manifest(bundle)
     digest = hashlib.sha256((bundle / NAME).read_bytes()).hexdigest()
@@ -56,19 +58,21 @@ def offer(
             f"donors of release {folder.resolve().name} have withdrawn since it was written; write"
             " a new release"
         )
+    row = session.get(ReleaseRow, digest[:16])
+    if row is not None and row.ended_at is None and row.lab_id != lab:
+        raise ReleaseRefused(
+            f"release {row.name} is offered by laboratory {row.lab_id}; end that offer first:"
+            f" imaging-service release end-offer {row.id}"
+        )
     path = offered_file(settings, digest[:16])
     size, sha256 = _zip(bundle, path)
-    row = session.get(ReleaseRow, digest[:16]) or ReleaseRow(
-        id=digest[:16],
-        lab_id=lab,
-        name=folder.resolve().name,
-        folder=str(folder.resolve()),
-        manifest_sha256=digest,
-        size=size,
-        sha256=sha256,
-        offered_by=by,
-    )
-    row.folder, row.size, row.sha256, row.ended_at = str(folder.resolve()), size, sha256, None
+    begun: dict[str, Any] = {"lab_id": lab, "offered_by": by, "offered_at": now(), "ended_at": None}
+    if row is None:
+        row = ReleaseRow(id=digest[:16], manifest_sha256=digest, **begun)
+    elif row.ended_at is not None:
+        row.sqlmodel_update(begun)
+    row.name, row.folder = folder.resolve().name, str(folder.resolve())
+    row.size, row.sha256 = size, sha256
     session.add(row)
     return row
 
@@ -84,7 +88,12 @@ def end_offer(settings: Settings, session: Session, release: str) -> ReleaseRow:
 
 
 def offers(session: Session, caller: Caller) -> list[ReleaseRow]:
-    """What a caller may know of: the release of the key, or those of a member's laboratory."""
+    """What a caller may know of: the release of the key, or those of a member's laboratory.
+
+    A key that is bound to one project knows nothing of the laboratory.
+    """
+    if not caller.release and caller.lab_role is None:
+        return []
     query = select(ReleaseRow).where(
         ReleaseRow.lab_id == caller.lab, col(ReleaseRow.ended_at).is_(None)
     )
@@ -114,8 +123,8 @@ def hand_over_file(
 ) -> tuple[ReleaseRow, Path]:
     """The zip of the caller's release, after a note in the release's audit log.
 
-    `part` says which bytes are asked for; empty for all. Raises NotFound where the offer ended,
-    Forbidden where a donor has withdrawn since.
+    `part` says which bytes are asked for; empty for all. Raises NotFound where the offer ended or
+    its file was lost, Forbidden where a donor has withdrawn since.
     """
     row = session.get(ReleaseRow, caller.release)
     if row is None or row.ended_at is not None:
@@ -128,9 +137,15 @@ def hand_over_file(
             f"{gone} donor(s) of release {row.name} have withdrawn since it was written, so it is"
             " handed over no more; ask for the release that follows it"
         )
+    path = offered_file(settings, row.id)
+    if not path.is_file():
+        raise NotFound(
+            f"the bundle of release {row.name} is gone; offer it again: imaging-service release"
+            " offer"
+        )
     detail = "over HTTP" + (f", {part[:100]}" if part else "")
     note(folder, when, caller.name, "handed over", caller.key, detail)
-    return row, offered_file(settings, row.id)
+    return row, path
 
 
 def offered_file(settings: Settings, release: str) -> Path:
@@ -140,23 +155,13 @@ def offered_file(settings: Settings, release: str) -> Path:
 
 def _zip(bundle: Path, target: Path) -> tuple[int, str]:
     """Write the bundle as a zip; its size in bytes and SHA-256 (hex)."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(".writing")
-    try:
-        # Tables and images are compressed already.
-        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(p for p in bundle.rglob("*") if p.is_file()):
-                entry = zipfile.ZipInfo(path.relative_to(bundle).as_posix(), _WHEN)
-                with (
-                    path.open("rb") as stream,
-                    archive.open(entry, "w", force_zip64=True) as inside,
-                ):
-                    while block := stream.read(2**22):
-                        inside.write(block)
-        with scratch.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = scratch.stat().st_size
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return size, digest
+    # Tables and images are compressed already.
+    with written_whole(target) as zipped, zipfile.ZipFile(zipped, "w", zipfile.ZIP_STORED) as out:
+        for path in sorted(p for p in bundle.rglob("*") if p.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(bundle).as_posix(), _WHEN)
+            with path.open("rb") as stream, out.open(entry, "w", force_zip64=True) as inside:
+                while block := stream.read(2**22):
+                    inside.write(block)
+    with target.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return target.stat().st_size, digest

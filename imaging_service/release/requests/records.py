@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import shutil
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ from plate_maps.registry import read_lines
 Text = Annotated[str, Field(min_length=1)]
 _STRICT = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 MOST_DAYS = 1095
+_KEY = re.compile(r"mnr_([0-9a-f]{10})_")
 
 
 class Decision(BaseModel):
@@ -190,15 +192,20 @@ def revoke(folder: Path, identity: str, when: datetime, *, by: str, reason: str)
 
 
 def opens(folder: Path, key: str, when: datetime) -> Request | None:
-    """The request whose key this is, if the key is right and valid now; else None."""
-    for request in requests_of(folder):
-        decision = request.decision
-        if decision is None or not decision.key_sha256:
-            continue
-        if hmac.compare_digest(decision.key_sha256, _digest(key)):
-            ended = decision.revoked_at is not None or decision.expires_at is None
-            return None if ended or when >= (decision.expires_at or when) else request
-    return None
+    """The request whose key this is, if the key is right and valid now; else None.
+
+    A key names its request, of which alone the record is read.
+    """
+    named = _KEY.match(key)
+    path = folder / "requests" / f"A-{named[1]}.json" if named else None
+    if path is None or not path.is_file():
+        return None
+    request = Request.model_validate_json(path.read_bytes())
+    decision = request.decision
+    if decision is None or not hmac.compare_digest(decision.key_sha256, _digest(key)):
+        return None
+    ended = decision.revoked_at is not None or decision.expires_at is None
+    return None if ended or when >= (decision.expires_at or when) else request
 
 
 def hand_over(folder: Path, bundle: Path, key: str, out: Path, when: datetime) -> Request:

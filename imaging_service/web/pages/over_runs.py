@@ -28,16 +28,22 @@ class PlateRows:
     responding: int = 0
 
 
+@dataclass(frozen=True)
 class Everywhere:
-    """Addresses of the pages over all runs; a row has the run that it is of."""
+    """Addresses of the pages over all runs; a row has the run that it is of.
+
+    `lab` is the laboratory that names are of; "" where the caller sees one only.
+    """
+
+    lab: str = ""
 
     def line_page(self, line: str) -> str:
         """Address of a line's page."""
-        return f"/line{query({'name': line})}"
+        return f"/line{query({'name': line, 'lab': self.lab})}"
 
     def compound_page(self, compound: str) -> str:
         """Address of a compound's page."""
-        return f"/compound{query({'name': compound})}"
+        return f"/compound{query({'name': compound, 'lab': self.lab})}"
 
     def curve_page(self, row: Row) -> str:
         """Address of a row with its curve, in its run."""

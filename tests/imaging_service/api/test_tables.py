@@ -73,3 +73,12 @@ def test_the_newest_revision_s_rows_are_given_and_the_engine_s_on_request(served
         "B03",
     ]
     assert served.get("/runs/RUN/responses").json() == []
+
+
+def test_a_run_that_was_removed_and_submitted_again_has_other_etags(served):
+    """Its id, attempt and revision are those of before, and its review need not be."""
+    before = served.get("/runs/RUN/wells").headers["etag"]
+    assert served.get("/runs/RUN/wells", headers={"If-None-Match": before}).status_code == 304
+    with database_engine(served.settings.url).begin() as connection:
+        connection.execute(sa.text("UPDATE run SET submitted_at='2001-01-01 00:00:00.000000'"))
+    assert served.get("/runs/RUN/wells", headers={"If-None-Match": before}).status_code == 200

@@ -10,6 +10,7 @@ import pytest
 
 from imaging_service.backups.runs_on_s3 import copy_run
 from imaging_service.errors import BackupError, NotFound
+from imaging_service.files import write_bytes
 from imaging_service.incoming import s3
 from imaging_service.incoming.s3 import S3Path, place
 from imaging_service.review.local import TABLES, LocalRun
@@ -93,6 +94,26 @@ def test_a_copy_that_was_cut_is_none_and_goes_on(bucket, small_run, tmp_path, se
     assert len(sent) == len(made.files) - len(before) + 1
     copy_run(address, tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(small_run)
+
+
+@pytest.mark.parametrize("name", ["wells.parquet", "corrected/wells.parquet"])
+def test_a_run_that_is_reviewed_while_it_is_copied_makes_no_whole_copy(
+    own_run, bucket, tmp_path, name
+):
+    """Tables of two revisions beside each other would be numbers that no run ever had."""
+    address = place(bucket.address("runs/small"))
+
+    def reviewed(count):
+        if count == 20:
+            write_bytes(own_run / name, b"of another revision")
+
+    with pytest.raises(BackupError, match=says("copy_run.changed_meanwhile", where=own_run)):
+        copy_run(own_run, address, reviewed)
+    with pytest.raises(BackupError, match=says("copy_run.not_whole", where=address)):
+        copy_run(address, tmp_path / "back")
+    copy_run(own_run, address)
+    copy_run(address, tmp_path / "back")
+    assert files_of(tmp_path / "back") == files_of(own_run)
 
 
 def test_a_large_file_is_sent_in_pieces(own_run, bucket, tmp_path, monkeypatch):

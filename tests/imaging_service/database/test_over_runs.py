@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from sqlmodel import Session
 
 from imaging_service.database.over_runs import named_over_runs, rows_over_runs
 from imaging_service.database.session import ProjectSession, database_engine
 from imaging_service.database.tables import PlateRow, RunRow, TableRow
-from imaging_service.database.tenants import LOCAL_LAB, ProjectRow
+from imaging_service.database.tenants import LOCAL_LAB, LabRow, ProjectRow
 
 
 def written(run, line="L1", compound="x", kind="responses", revision=1, position=0):
@@ -114,3 +116,41 @@ def test_names_are_counted_by_plate_and_run(engine):
         (line,) = named_over_runs(session, "line")
         assert (line.name, line.plates, line.runs, line.newest.day) == ("L1", 2, 3, 4)
         assert [n.name for n in named_over_runs(session, "compound")] == ["DMSO"]
+
+
+def test_a_name_of_two_laboratories_is_two(engine):
+    with Session(engine) as session:
+        session.add(LabRow(id="beta", name="beta"))
+        session.flush()
+        session.get_one(ProjectRow, "other").lab_id = "beta"
+        session.commit()
+    with ProjectSession(engine, ["default", "other"]) as session:
+        lines = [(n.name, n.lab, n.plates, n.runs) for n in named_over_runs(session, "line")]
+        assert lines == [("L1", "beta", 1, 1), ("L1", LOCAL_LAB, 1, 2)]
+        newest = named_over_runs(session, "line", "L1", newest=True)
+        assert [(n.lab, n.runs) for n in newest] == [("beta", 1), (LOCAL_LAB, 1)]
+        assert named_over_runs(session, "line", "L2") == []
+        (row,) = rows_over_runs(session, "responses", {"compound": "x"}, lab="beta")
+        assert (row.run, row.project, row.lab) == ("foreign", "other", "beta")
+
+
+def test_names_are_counted_without_reading_a_row(engine):
+    """A row holds kilobytes, and ten thousand runs have millions."""
+    statements = []
+    with ProjectSession(engine, ["default", "other"]) as session:
+        sa.event.listen(
+            engine, "before_cursor_execute", lambda *a: statements.append((a[2], a[3])), named=False
+        )
+        for kind in ("line", "compound"):
+            named_over_runs(session, kind)
+        plans = [
+            "".join(
+                str(r[3])
+                for r in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)
+            )
+            for s, p in statements[:2]
+        ]
+    assert [re.findall(r"COVERING INDEX (\w+) \(kind=", plan) for plan in plans] == [
+        ["by_kind_and_line"],
+        ["by_kind_and_compound"],
+    ]

@@ -95,3 +95,34 @@ def test_one_file_twice_and_a_bomb_are_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(SummaryRefused):
         site_of(bytes(whole))
+
+
+def spoilt(content: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in content
+    return content.replace(old, new)
+
+
+def lzma(*, damaged: bool) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("manifest.json", bytes(range(256)))
+    content = stream.getvalue()
+    # In the middle of the compressed stream.
+    return content[:52] + b"\xff" * 8 + content[60:] if damaged else content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lzma(damaged=True),
+        # The central directory begins before the file does.
+        zipped(("manifest.json", b"{}"))[:-6] + b"\xff\xff\xff\x7f\0\0",
+        # A name that says it is UTF-8, and is not.
+        spoilt(zipped(("ä.json", b"{}")), "ä".encode(), b"\xc3\x28"),
+        zipped(("manifest.json", b"[" * 100_000)),
+    ],
+    ids=["lzma", "offset", "name", "depth"],
+)
+def test_a_forged_zip_is_refused_by_name(content):
+    with pytest.raises(SummaryRefused, match=says("parcel.forged")):
+        site_of(content)

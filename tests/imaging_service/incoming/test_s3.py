@@ -71,6 +71,7 @@ def test_other_paths_are_of_this_machine(text):
         "s3://plates/geheim/../x",
         "s3://plates/geheim/./x",
         "s3://plates//geheim",
+        "s3://plates/x\\..\\geheim",
         "s3:///geheim",
         "s3://",
         "s3://p",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from imaging_service.incoming.s3 import S3Path, place
 from imaging_service.models.listing import ModelStatus, lab_models
 from tests.imaging_service.models.drawn_models import SHA256, write_model
 
@@ -73,3 +74,15 @@ def test_a_damaged_model_hides_no_other(root, content):
         1,
     )
     assert (whole.name, whole.status) == ("good", ModelStatus.PROMOTED)
+
+
+def test_a_root_on_s3_is_not_asked_for_models_which_are_read_from_a_disk(root, monkeypatch):
+    """Where S3 is away the list, and the page of models, would be too."""
+    asked = []
+    monkeypatch.setattr(S3Path, "_pages", lambda self: asked.append(str(self)) or iter([["x"]]))
+    monkeypatch.setattr(S3Path, "is_file", lambda self: asked.append(str(self)) or True)
+    write_model(root / "models" / "good", {})
+    there = place("s3://plates/alpha")
+    listed = lab_models([there, root], {"motornet:s3://plates/alpha/models/m": 1})
+    assert [m.name for m in listed] == ["good"]
+    assert asked == []

@@ -72,3 +72,19 @@ def test_a_run_that_changed_while_it_was_read_is_refused(tmp_path):
         pytest.raises(NotReady, match=says("fetched.changed")),
     ):
         fetch_run(client, "r", tmp_path / "run", REVIEW)
+
+
+def test_more_names_than_an_address_can_hold_are_asked_for_in_parts(served, tmp_path):
+    """A plate of 1536 wells has 3,072 folders of pixels and labels."""
+    wells = [f"labels.zarr/{row}/{column}" for row in range(32) for column in range(48)]
+    with served.client() as client:
+        fetched = fetch_run(client, served.run, tmp_path / "run", [*REVIEW, *wells])
+    assert (fetched / "run.json").read_bytes() == (served.folder / "run.json").read_bytes()
+
+
+def test_a_name_with_signs_of_an_address_is_fetched(served, tmp_path):
+    name = "plate #1 100% ?.csv"
+    (served.folder / name).write_bytes(b"kept")
+    with served.client() as client:
+        fetched = fetch_run(client, served.run, tmp_path / "run", ["run.json", name])
+    assert (fetched / name).read_bytes() == b"kept"

@@ -35,7 +35,7 @@ def read_export(row: ExportRow) -> ExportState:
     )
 
 
-@router.post("", summary="Order an export", status_code=202, responses=described(409))
+@router.post("", summary="Order an export", status_code=202, responses=described(409, 429))
 def post_export(
     project: str,
     wanted: NewExport,

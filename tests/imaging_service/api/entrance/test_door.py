@@ -185,3 +185,19 @@ def test_a_websocket_is_closed_before_the_application(two_labs):
     opened = Door(application, two_labs.settings, "")
     asyncio.run(opened({"type": "websocket", "path": "/runs", "headers": []}, None, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_what_is_behind_the_door_is_asked_for_each_time(two_labs, site):
+    """Without a word on it a browser keeps a file with a date for days, over reviews and rights."""
+    kept = {
+        "/runs": "private, no-cache",
+        "/runs/RUN/report": "private, no-cache",
+        "/runs/RUN/files/wells.csv": "private, no-cache",
+        "/runs/RUN/wells": "private, no-cache",
+        "/runs/unknown": "private, no-cache",
+        "/view/RUN": "no-cache",
+    }
+    assert {path: site.get(path).headers.get("cache-control") for path in kept} == kept
+    refused = two_labs.ask("revoked", "GET", "/runs")
+    assert (refused.status_code, refused.headers["cache-control"]) == (401, "private, no-cache")
+    assert "cache-control" not in site.get("/health").headers

@@ -6,6 +6,7 @@ from sqlmodel import Session
 from imaging_service.api.pages import reading as module
 from imaging_service.api.pages.reading import Reading
 from imaging_service.database.session import database_engine
+from imaging_service.database.tenants import now
 from imaging_service.errors import NotFound, NotReady
 
 
@@ -36,8 +37,9 @@ def test_a_table_is_read_once_until_a_review_or_retry_makes_another(reading, mon
     before = len(reads)
     assert reading.table("checks") is first
     assert len(reads) == before
-    for name in ("attempt", "revision"):
-        setattr(reading.row, name, 99)
+    # The last: a run that was removed and submitted again.
+    for name, value in (("attempt", 99), ("revision", 99), ("submitted_at", now())):
+        setattr(reading.row, name, value)
         assert reading.table("checks") is not first
         before += 1
         assert len(reads) == before

@@ -5,21 +5,24 @@ import re
 
 import polars as pl
 
+from imaging_service.database.tenants import LOCAL_LAB, LOCAL_PROJECT
 from tests.imaging_service.tenants import RUN
 
 
-def test_rows_name_their_run_and_plate(site):
+def test_rows_name_their_run_plate_project_and_laboratory(site):
     rows = site.get("/responses?line=L1&phenotype=live_density").json()
     assert [(r["run"], r["plate"], r["compound"], r["status"]) for r in rows] == [
         (site.run, "Small-1", "x", "ok")
     ]
     whole = site.get("/runs/RUN/responses?line=L1&phenotype=live_density").json()
-    assert {k: v for k, v in rows[0].items() if k not in ("run", "plate")} == whole[0]
+    of = {"run": site.run, "plate": "Small-1", "project": LOCAL_PROJECT, "lab": LOCAL_LAB}
+    assert rows[0] == of | whole[0]
+    assert site.get("/responses?line=L1&lab=other").json() == []
 
 
 def test_rows_come_as_tables_too(site):
     text = site.get("/responses?compound=x&format=csv").text.lstrip("\ufeff")
-    assert text.splitlines()[0].startswith("run,plate,line,")
+    assert text.splitlines()[0].startswith("run,plate,project,lab,line,")
     table = pl.read_parquet(io.BytesIO(site.get("/responses?compound=x&format=parquet").content))
     assert (len(table), table.schema["ec50_molar"]) == (4, pl.Float64)
     nothing = site.get("/responses?compound=none&format=parquet")

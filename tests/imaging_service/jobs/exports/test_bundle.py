@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -30,6 +31,7 @@ def written(folder, source, fmt, *names):
         screen="",
         revision=1,
         attempt=1,
+        submitted_at=datetime(2026, 1, 1, tzinfo=UTC),
         tables=names,
         format=fmt,
     )
@@ -103,3 +105,35 @@ def test_tables_are_those_that_a_run_has(three_written):
     assert sorted(tables_of(three_written[0], run=True)) == sorted(
         n for n in names if n in bundle.RUN_TABLES
     )
+
+
+def test_a_kill_after_the_tables_were_removed_leaves_a_zip_that_counts(three_written, tmp_path):
+    path = written(tmp_path / "a", three_written[0], "csv", "wells", "quality")
+    content = path.read_bytes()
+    assert zip_tables(tmp_path / "a") == (len(content), hashlib.sha256(content).hexdigest())
+    assert path.read_bytes() == content
+
+
+def test_two_processes_that_zip_one_export_leave_one_whole_zip(
+    three_written, tmp_path, monkeypatch
+):
+    folder, text = tmp_path / "a", bundle._add_text
+    again = []
+
+    def other(archive, name, content):
+        # The other one begins, and ends, while this one writes.
+        if not again:
+            again.append(True)
+            again.append(zip_tables(folder))
+        text(archive, name, content)
+
+    monkeypatch.setattr(bundle, "_add_text", other)
+    # The slower one is tried again, as after any loss of its files.
+    with pytest.raises(FileNotFoundError):
+        written(folder, three_written[0], "csv", "wells")
+    assert zip_tables(folder) == again[1]
+    path = folder / f"{bundle.read_order(folder).id}.zip"
+    assert again[1] == (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert sorted(p.name for p in folder.iterdir()) == sorted([path.name, "order.json"])
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None

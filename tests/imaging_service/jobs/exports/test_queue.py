@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.tables import ExportRow, RunRow
 from imaging_service.database.tenants import LOCAL_PROJECT
-from imaging_service.errors import NotFound, NotReady
+from imaging_service.errors import NotFound, NotReady, QuotaReached
 from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.queue import job_client
+from imaging_service.jobs.exports import queue
 from imaging_service.jobs.exports.queue import adopt_exports, delete_export, order_export
-from tests.messages import says
+from imaging_service.jobs.exports.workflow import export_folder
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -90,3 +94,41 @@ def test_an_export_whose_job_is_gone_is_queued_again(order, exporting):
     assert exporting.row(export).attempt == 2
     (job,) = client.list_workflows(workflow_id_prefix=f"export:{export}")
     assert job.workflow_id == f"export:{export}:2"
+
+
+def began_anew(exporting, run):
+    """The run was removed and submitted again: its id, attempt and revision are those of before."""
+    with exporting.screened.session() as session:
+        row = session.get_one(RunRow, run)
+        row.submitted_at += timedelta(hours=1)
+        session.commit()
+
+
+def test_a_run_that_was_removed_and_submitted_again_makes_another_export(order, exporting):
+    run = exporting.screened.runs[0]
+    first = order(run=run, tables=["wells"]).id
+    assert exporting.work(first) == "done"
+    began_anew(exporting, run)
+    second = order(run=run, tables=["wells"])
+    assert (second.id == first, second.state) == (False, "queued")
+    assert exporting.work(second.id) == "done"
+
+
+def test_an_export_of_a_run_that_was_removed_and_submitted_again_ends(order, exporting):
+    run = exporting.screened.runs[0]
+    export = order(run=run).id
+    began_anew(exporting, run)
+    assert exporting.work(export) == "failed"
+    assert states("export.source_gone", exporting.row(export).reason)
+
+
+def test_a_project_keeps_so_many_exports_and_no_more(order, exporting, monkeypatch):
+    """A viewer may order them, and what fills the disk stops every laboratory."""
+    monkeypatch.setattr(queue, "MOST_EXPORTS", 1)
+    run = exporting.screened.runs[0]
+    first = order(run=run)
+    with pytest.raises(QuotaReached, match=says("export.too_many")):
+        order(run=run, format="csv")
+    assert order(run=run).id == first.id
+    folder = export_folder(exporting.screened.settings, LOCAL_PROJECT, first.id)
+    assert list(folder.parent.iterdir()) == [folder]

@@ -12,7 +12,7 @@ from imaging_service.errors import NotFound, StoreError
 from imaging_service.jobs.review import corrections
 from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.review.crops import Crop
-from imaging_service.review.local import LocalRun
+from imaging_service.review.local import LocalRun, review_state
 from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 from imaging_service.store.labels import read_labels
@@ -194,6 +194,34 @@ def test_the_summary_is_the_commit_point(run):
     erase(folder, log, table(folder, "wells").filter(pl.col("status") == "done")["well"][0], 1)
     found = apply_review(folder)
     assert json.loads((found.folder / "corrected.json").read_text())["revision"] == 2
+
+
+def test_a_reader_meanwhile_or_after_a_kill_gets_the_tables_of_before(own_run, monkeypatch):
+    """The engine's tables would be shown as those of the review."""
+    log = ReviewLog(own_run)
+    log.judge(verdict("B04", 1))
+    assert apply_review(own_run).revision == 2
+    log.judge(verdict("B05", 1))
+    seen = []
+    write = corrections.write_table
+
+    def write_and_read(*args, **more):
+        write(*args, **more)
+        rows = LocalRun(own_run).table("fields").filter(~pl.col("valid"))
+        seen.append((review_state(own_run).applied, rows.select("well", "field").rows()))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corrections, "write_table", write_and_read)
+    with monkeypatch.context() as patch:
+        patch.setattr(corrections, "write_curves", killed)
+        with pytest.raises(KeyboardInterrupt):
+            apply_review(own_run)
+    assert seen == [(2, [("B04", 1)])] * 8
+    assert review_state(own_run).applied == 2
+    assert apply_review(own_run).revision == 3
+    assert LocalRun(own_run).table("wells").equals(table(own_run / "corrected", "wells"))
 
 
 def trace(run, log, well, field=1, author="ann"):

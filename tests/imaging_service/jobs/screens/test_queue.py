@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlmodel import select
 
@@ -136,3 +138,15 @@ def test_a_screen_of_an_older_version_ends_and_one_without_a_job_goes_on(screene
         "order.other_version", find_screen(session, LOCAL_PROJECT, old).reason, version="0.0.1"
     )
     assert jobs(screened, kept) == [f"screen:{kept}:2"]
+
+
+def test_a_run_that_was_removed_and_submitted_again_makes_another_screen(screened, session):
+    """Its id, attempt and revision are those of before, and its review need not be."""
+    first = order_screen(screened.settings, session, wanted(screened.runs[:2]), LOCAL_PROJECT, "")
+    session.get_one(RunRow, screened.runs[0]).submitted_at += timedelta(hours=1)
+    session.commit()
+    other = order_screen(screened.settings, session, wanted(screened.runs[:2]), LOCAL_PROJECT, "")
+    assert other.id != first.id
+    assert screened.work(first.id) == "failed"
+    session.expire_all()
+    assert states("order.begun_anew", find_screen(session, LOCAL_PROJECT, first.id).reason)

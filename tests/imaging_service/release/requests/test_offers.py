@@ -62,6 +62,18 @@ def test_a_bundle_that_was_changed_or_whose_donors_withdrew_is_not_offered(offer
             offer(settings, session, offered.folder, offered.bundle, "alpha", "ann")
 
 
+def test_a_bundle_that_one_laboratory_offers_is_not_offered_by_another(offered):
+    settings = offered.labs.settings
+    content = offered_file(settings, offered.release).read_bytes()
+    with offered.labs.session() as session:
+        with pytest.raises(ReleaseRefused, match=says("offer.of_another_laboratory")):
+            offer(settings, session, offered.folder, offered.bundle, "beta", "bob")
+        end_offer(settings, session, offered.release)
+        row = offer(settings, session, offered.folder, offered.bundle, "beta", "bob")
+        assert (row.lab_id, row.offered_by, row.ended_at) == ("beta", "bob", None)
+    assert offered_file(settings, offered.release).read_bytes() == content
+
+
 def test_a_key_is_of_its_requester_and_its_release_until_it_ends(offered):
     caller = caller_of(offered, offered.key)
     assert (caller.name, caller.lab, caller.key, caller.release) == (
@@ -84,7 +96,7 @@ def test_a_key_of_another_bundle_of_the_release_and_a_damaged_record_let_no_one_
     _, of_another = approved(offered.folder, bundle_of(tmp_path / "second", "HMB IRB"))
     assert caller_of(offered, of_another) is None
     assert caller_of(offered, offered.key).release == offered.release
-    damaged = offered.folder / "requests" / "A-0000000000.json"
+    damaged = offered.folder / "requests" / f"{offered.request}.json"
     damaged.write_text("{")
     assert caller_of(offered, offered.key) is None
 

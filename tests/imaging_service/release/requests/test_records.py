@@ -109,6 +109,23 @@ def test_a_revoked_key_opens_nothing(place, tmp_path):
         revoke(place[0], request.id, NOW, by="Jan Smit", reason="again")
 
 
+def test_a_key_is_looked_up_by_its_request_and_another_one_s_damage_shuts_no_one_out(
+    place, monkeypatch
+):
+    """Anyone may send a wrong key: it must not cost the reading of every request."""
+    request, key = approved(*place)
+    (place[0] / "requests" / "A-0000000000.json").write_text("{")
+    assert opens(place[0], key, NOW).id == request.id
+    reads = []
+    read = records.Request.model_validate_json
+    monkeypatch.setattr(
+        records.Request, "model_validate_json", lambda text: reads.append(text) or read(text)
+    )
+    wrong = ("mnr_", "mnr_0000000001_x", "mnr_../../x_y", f"{key[:15]}x", key[:14], "")
+    assert [opens(place[0], sent, NOW) for sent in wrong] == [None] * len(wrong)
+    assert len(reads) == 1
+
+
 def test_no_approval_overrides_a_consent(place):
     folder, bundle = place
     made = make_request(folder, bundle, NOW, **ANSWERS | {"purpose": "GRU"})

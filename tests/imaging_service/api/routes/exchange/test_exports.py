@@ -127,3 +127,19 @@ def test_who_sees_the_project_sees_its_exports_and_no_other_laboratory_does(two_
     with two_labs.session() as session:
         actions = [(a.actor, a.action, a.outcome) for a in session.exec(select(AuditRow)).all()]
     assert ("viewer", "POST /projects/{project}/exports", "404") in actions
+
+
+def test_an_export_whose_file_was_lost_says_so_and_is_written_again_when_ordered(exporting):
+    run = exporting.screened.runs[0]
+    export = exporting.order(run=run, tables=["wells"]).json()["id"]
+    assert exporting.work(export) == "done"
+    before = exporting.get(export, "/file").content
+    folder = exporting.screened.settings.project_root("default") / "exports" / export
+    (folder / f"{export}.zip").unlink()
+    lost = exporting.get(export, "/file")
+    assert lost.status_code == 404
+    assert states("export.file_lost", lost.json()["detail"])
+    again = exporting.order(run=run, tables=["wells"]).json()
+    assert (again["id"], again["state"], again["size"]) == (export, "queued", None)
+    assert exporting.work(export) == "done"
+    assert exporting.get(export, "/file").content == before

@@ -11,6 +11,7 @@ from sqlmodel import select
 from imaging_service.database.tables import ReleaseRow
 from imaging_service.database.tenants import AuditRow, now
 from imaging_service.release.requests import offers
+from imaging_service.release.requests.audit import entries
 from imaging_service.release.requests.records import revoke
 from tests.imaging_service.offered import offered_release
 from tests.messages import states
@@ -51,7 +52,7 @@ def test_the_key_of_a_request_opens_nothing_else(offered):
     assert missing.status_code == 404
 
 
-@pytest.mark.parametrize("caller", ["administrator", "service", "other lab"])
+@pytest.mark.parametrize("caller", ["administrator", "bound", "service", "other lab"])
 def test_no_member_gets_the_bundle_and_a_foreign_laboratory_knows_of_none(offered, caller):
     refused = offered.labs.ask(caller, "GET", f"/releases/{offered.release}/bundle")
     missing = offered.labs.ask(caller, "GET", f"/releases/{'0' * 16}/bundle")
@@ -83,3 +84,11 @@ def test_an_offer_that_ended_is_not_listed(offered):
         session.commit()
     assert offered.labs.ask("administrator", "GET", "/releases").json() == []
     assert offered.get("/releases").status_code == 401
+
+
+def test_a_bundle_that_was_lost_is_not_noted_as_handed_over(offered):
+    offers.offered_file(offered.labs.settings, offered.release).unlink()
+    lost = offered.get(f"/releases/{offered.release}/bundle")
+    assert lost.status_code == 404
+    assert states("offer.file_lost", lost.json()["detail"])
+    assert [e.action for e in entries(offered.folder)] == ["requested", "approved"]
