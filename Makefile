@@ -54,7 +54,7 @@ test-images: $(VENV)/.dev
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/faults
 
-# The validators of RO-Crates and of k need older libraries than this project: an environment of their own, no network.
+# The validators of RO-Crates and of k, and other readers of OME-Zarr, need other libraries than this project: an environment of their own, no network.
 VALIDATORS := build/validators
 $(VALIDATORS)/.installed: tests/exchange/validators.lock | $(VENV)/.service
 	rm -rf $(VALIDATORS) && mkdir -p build

@@ -252,6 +252,7 @@ def _process(
             LABEL_VERSION,
             frames,
             frame_hours(task),
+            owner.centres,
         )
         # The engine reads ahead, so that the next field is there when the device is free.
         for segmentation in segment(read.read()):

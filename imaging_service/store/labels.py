@@ -18,6 +18,7 @@ from imaging_service.review.field_image import audit
 from imaging_service.review.log import GRAPH
 from imaging_service.store.plates import (
     VERSION,
+    corner_um,
     create_array,
     frame_of,
     levels_of,
@@ -31,7 +32,8 @@ class LabelWriter:
     """Write a well's labels frame by frame, so that a long time-lapse need not fit in memory.
 
     `folder` becomes the well's group. `frames` is the number of time points: with 1 (a fixed assay)
-    labels are (Y, X), otherwise (T, Y, X), with `hours` of the time points.
+    labels are (Y, X), otherwise (T, Y, X), with `hours` of the time points. `centres` are those of
+    fields that overlap, as `write_well` has them: labels lie where their pixels lie.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class LabelWriter:
         version: int,
         frames: int = 1,
         hours: Sequence[float] = (),
+        centres: Mapping[int, tuple[int, int]] | None = None,
     ) -> None:
         self._pixel_size_um, self._frames, self._hours = pixel_size_um, frames, hours
+        self._centres = centres or {}
         self._well = zarr.open_group(folder, mode="w", zarr_format=3)
         self._well.attrs["motor_neuron"] = {"label_version": version}
         self._arrays: dict[tuple[int, str], list[Any]] = {}
@@ -66,9 +70,7 @@ class LabelWriter:
                 ]
                 group.attrs["ome"] = {
                     "version": VERSION,
-                    "multiscales": multiscales(
-                        name, len(levels), self._pixel_size_um, axes, self._hours
-                    ),
+                    "multiscales": self._scales(name, field, self._arrays[key]),
                     "image-label": {"version": VERSION},
                 }
             for array, level in zip(self._arrays[key], levels, strict=True):
@@ -107,16 +109,21 @@ class LabelWriter:
 
     def _show(self, field: int, name: str) -> None:
         """Make the field an image whose pixels are those of one compartment's labels."""
-        shown = multiscales(
-            f"{name} of field {field}",
-            len(self._arrays[field, name]),
-            self._pixel_size_um,
-            "tyx"[-self._arrays[field, name][0].ndim :],
-            self._hours,
-        )
+        shown = self._scales(f"{name} of field {field}", field, self._arrays[field, name])
         for dataset in shown[0]["datasets"]:
             dataset["path"] = f"labels/{name}/{dataset['path']}"
         self._well[str(field - 1)].attrs["ome"] = {"version": VERSION, "multiscales": shown}
+
+    def _scales(self, name: str, field: int, levels: Sequence[Any]) -> list[dict[str, Any]]:
+        """The multiscales entry of a field's levels."""
+        return multiscales(
+            name,
+            len(levels),
+            self._pixel_size_um,
+            "tyx"[-levels[0].ndim :],
+            self._hours,
+            corner_um(self._centres, field, levels[0].shape, self._pixel_size_um),
+        )
 
 
 def _lines(image: NDArray[np.int32]) -> list[NDArray[np.int32]]:

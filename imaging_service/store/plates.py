@@ -157,6 +157,16 @@ def multiscales(
     ]
 
 
+def corner_um(
+    centres: Mapping[int, tuple[int, int]], number: int, shape: tuple[int, ...], px: float
+) -> tuple[float, float] | None:
+    """(y, x) in µm of the first pixel's corner of a field; None without a known centre."""
+    if number not in centres:
+        return None
+    y, x = (c - n / 2 for c, n in zip(centres[number], shape[-2:], strict=True))
+    return y * px, x * px
+
+
 def write_well(
     folder: Path,
     fields: Iterable[NDArray[np.generic]],
@@ -193,7 +203,7 @@ def write_well(
                 pixel_size_um,
                 axes,
                 hours,
-                _corner(centres or {}, i + 1, pixels.shape, pixel_size_um),
+                corner_um(centres or {}, i + 1, pixels.shape, pixel_size_um),
             ),
             "omero": {
                 "channels": [
@@ -218,16 +228,6 @@ def write_well(
     }
     WellAttrs.model_validate(whole)
     well.attrs["ome"] = whole
-
-
-def _corner(
-    centres: Mapping[int, tuple[int, int]], number: int, shape: tuple[int, ...], px: float
-) -> tuple[float, float] | None:
-    """(y, x) in µm of the first pixel's corner of a field; None without a known centre."""
-    if number not in centres:
-        return None
-    y, x = (c - n / 2 for c, n in zip(centres[number], shape[-2:], strict=True))
-    return y * px, x * px
 
 
 def _digests(pixels: NDArray[np.generic]) -> list[str]:

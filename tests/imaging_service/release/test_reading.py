@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from imaging_service.review.local import LocalRun
 from imaging_service.screens.folder import TABLES, fit, read_screen_table
 from imaging_service.store.tables import read_table
 from tests.messages import says
+from tests.rscript import rscript
 
 
 def test_a_bundle_reads_back_to_the_same_rows(released, tmp_path):
@@ -55,6 +58,31 @@ def test_a_stranger_computes_an_ec50_with_public_tools_alone(released, repositor
     assert answer["ec50_molar"] == pytest.approx(float(ours["ec50_molar"]), rel=0.1)
     assert answer["image_shape"] == [2, 24, 16]
     assert answer["labels"] == ["nuclei"]
+
+
+def test_a_stranger_computes_it_in_r_as_well_and_reads_every_table(released, repository):
+    program = repository / "examples" / "release" / "ec50.R"
+    done = subprocess.run(
+        [rscript(), str(program), str(released.bundle)],
+        env=os.environ | {"LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sizes = {}
+    for path in released.bundle.rglob("*.tsv"):
+        header, *rows = csv.reader(path.read_text("utf-8").splitlines(), delimiter="\t")
+        sizes[path.relative_to(released.bundle).as_posix()] = (len(rows), len(header))
+    printed = re.findall(r"^(\S+) : (\d+) rows, (\d+) columns$", done.stdout, re.M)
+    assert {name: (int(rows), int(columns)) for name, rows, columns in printed} == sizes
+    numbers = {
+        name: (float(theirs), float(anew))
+        for name, theirs, anew in re.findall(r"^(\w+) +(\S+) +(\S+)$", done.stdout, re.M)
+    }
+    assert list(numbers) == ["ec50_molar", "hill", "e0"]
+    # Two ways to the same least squares: nls, and a grid that is refined.
+    for theirs, anew in numbers.values():
+        assert anew == pytest.approx(theirs, rel=3e-4)
 
 
 def test_a_plate_opens_where_runs_are_reviewed(released):

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tifffile
+import zarr
 
 from imaging_service.ingest import plan_scan
 from imaging_service.ingest.optics.overlaps import overlapping_centres
@@ -182,6 +183,23 @@ def test_the_converted_plate_is_read_with_the_same_places(cut):
     assert dict(overlapping(plan)) == owner.centres
     (finding,) = (f for f in plan.findings if f.kind == FindingKind.OVERLAP)
     assert finding.wells == (Well(2, 2),)
+
+
+def test_labels_lie_where_their_pixels_lie(cut):
+    def corner(place):
+        scales = zarr.open_group(place, mode="r").attrs["ome"]["multiscales"][0]["datasets"]
+        corners = {tuple(d["coordinateTransformations"][-1]["translation"][-2:]) for d in scales}
+        assert len(corners) == 1
+        return corners.pop()
+
+    pixels, labels = load(WellTask, cut.task("B02")).plate / "B/2", cut.root / "labels.zarr/B/2"
+    first = corner(pixels / "0")
+    for number, (down, right) in CORNERS.items():
+        field = str(number - 1)
+        y, x = corner(pixels / field)
+        assert (y - first[0], x - first[1]) == pytest.approx((down * PX, right * PX))
+        for place in (field, f"{field}/labels/nuclei", f"{field}/labels/neurites"):
+            assert corner(labels / place) == (y, x), place
 
 
 def overlapping(plan):
