@@ -17,6 +17,40 @@ SAYS = {
     "export.no_such_table": "^there is no table 'nothing'; [0-9a-f]{12} has wells, ",
     "export.not_done": "^export [0-9a-f]{16} is queued; its file exists once it is done$",
     "export.reviewed_since": "^run f{12} was reviewed since the export was ordered; order it again$",
+    "exports_page.none": "No export yet",
+    "exports_page.queued": "It begins as soon as a worker is free[.]",
+    "exports_page.running": "Not yet running 1 of 2 tables written[.]",
+    "exports_page.waiting": "Not yet waiting Waits for: disk &lt;full&gt;[.] It goes on by itself[.]",
+    "exports_page.waits_for": "Waits for: the disk of the data folder is full",
+    "exports_page.done": "Download done Ready[.] {size} wells, quality csv",
+    "exports_page.of_a_screen": "^screen ALS Not yet queued",
+    "exports_page.failed": "Try again failed Disk &lt;full&gt;[.]",
+    "offers_page.none": "Laboratory {lab} offers no release[.]",
+    "offers_page.open": "Open to 1 requester, the last until [0-9]{4}-[0-9]{2}-[0-9]{2}[.]",
+    "offers_page.requester": (
+        "<td>{who}, A university</td>.*approved by Jan Smit: fits.*[0-9]{4}-[0-9]{2}-[0-9]{2}"
+        ".*compare neurites.*>{downloads}</td>"
+    ),
+    "offers_page.counts": (
+        "<p>{requests} request; {downloads} whole downloads so far[.] An administrator of the"
+    ),
+    "offers_page.folder_away": "The release&#39;s own folder is away, so no key opens it",
+    "standing.cannot_be_asked": "^Whether a donor has withdrawn cannot be asked, so it is not handed",
+    "standing.log_changed": "^The log of its requests was changed or is damaged, so downloads are not",
+    "standing.no_zip": "^Its zip is missing on the service's machine, so no key gets it",
+    "standing.request_unreadable": "^A request of it cannot be read, so no key opens it",
+    "standing.withdrawn": "^1 donor withdrew since it was written, so it is handed over no more",
+    "film.no_ratio": (
+        "^x at 1 µM on L1: 4 of 76 neurons died, 2 of 49 of vehicle; no hazard ratio: 2 deaths in"
+    ),
+    "film.no_interval": r"; hazard ratio 2 \(no interval\), too few wells$",
+    "pages.progress_away": (
+        "^What you see is of [0-9:]+( [AP]M)?: the service does not answer[.] This page asks again"
+    ),
+    "pages.progress_refused": "the service answered 503[.] This page asks again every few seconds,",
+    "pages.too_few_followed": "^{followed} neurons were followed, and survival needs 20$",
+    "pages.not_measured": "^(rmst_h|live_density) was not measured$",
+    "pages.wells_left": "6 wells done, 0 failed, {left} left",
     "export.source_gone": "^run [0-9a-f]{16} was removed or begun again since the export was ordered",
     "export.source_not_done": "^[0-9a-f]{12} is running; its tables exist once it is done$",
     "export.too_many": "^project default keeps 1 export, and may keep 1; remove what is not needed",

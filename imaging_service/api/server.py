@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Any, cast
 
@@ -56,6 +57,9 @@ def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> Non
         )
     stop = threading.Event()
     supervisor = threading.Thread(target=supervise, args=(current, stop), daemon=True)
+    # The server repeats the signal that ended it once it has closed, and the system's own answer to
+    # SIGTERM would end this process before its worker, and leave the token behind.
+    before = signal.signal(signal.SIGTERM, _end)
     if with_worker:
         supervisor.start()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -69,6 +73,11 @@ def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> Non
             forget_key(url)
         if with_worker:
             supervisor.join(timeout=15)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _run(current: Settings, token: str, host: str, port: int, processes: int) -> None:

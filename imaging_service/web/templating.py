@@ -32,6 +32,7 @@ def environment() -> Environment:
     env.filters["marked_up"] = marked_up
     env.filters["wrapped"] = wrapped
     env.filters["dose"] = format_dose
+    env.filters["file_size"] = file_size
     env.filters["accuracy"] = figure_words
     env.filters["asset"] = asset
     env.filters["query"] = query
@@ -53,6 +54,22 @@ def number(value: object, digits: int = 3) -> str:
         return str(value)
     text = f"{value:.{digits}g}"
     return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e6 else text
+
+
+def file_size(count: int) -> str:
+    """Bytes in the unit that leaves one to three digits before the point; 1 kB is 1000 bytes.
+
+    >>> file_size(999), file_size(1_234), file_size(5_600_000)
+    ('999 bytes', '1.2 kB', '5.6 MB')
+    """
+    if count < 1000:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    size, unit = count / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if size < 999.95:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.1f} {unit}"
 
 
 def marked_up(sentence: str) -> Markup:

@@ -41,18 +41,33 @@ def to_first(cells: pl.DataFrame, field_um: tuple[float, float]) -> pl.DataFrame
     )
 
 
+def from_first(places: pl.DataFrame, field_um: tuple[float, float]) -> pl.DataFrame:
+    """`places` with y_um and x_um of a frame: the way back of `to_first`.
+
+    They hold y_um and x_um of the first frame, and the frame's drift_y_um, drift_x_um and turn_deg.
+    """
+    y, x = _seen(field_um)
+    return places.with_columns(y.alias("y_um"), x.alias("x_um"))
+
+
 def in_view(field_um: tuple[float, float], margin: pl.Expr) -> pl.Expr:
     """Whether a place of the first frame (y_um, x_um) lies inside a frame's view.
 
     It lies at least `margin` from the view's edge; the row also holds the frame's drift and turn.
     """
+    y, x = _seen(field_um)
+    near = (y < margin) | (x < margin)
+    return ~(near | (y > field_um[0] - margin) | (x > field_um[1] - margin))
+
+
+def _seen(field_um: tuple[float, float]) -> tuple[pl.Expr, pl.Expr]:
+    """Where a frame sees a place of the first frame."""
     cy, cx = (side / 2 for side in field_um)
     cos, sin = _turn()
     dy, dx = pl.col("y_um") - cy, pl.col("x_um") - cx
     y = cos * dy - sin * dx + cy + pl.col("drift_y_um")
     x = sin * dy + cos * dx + cx + pl.col("drift_x_um")
-    near = (y < margin) | (x < margin)
-    return ~(near | (y > field_um[0] - margin) | (x > field_um[1] - margin))
+    return y, x
 
 
 def _turn() -> tuple[pl.Expr, pl.Expr]:

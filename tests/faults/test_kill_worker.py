@@ -30,7 +30,10 @@ def rows_per_well(folder):
 
 @pytest.mark.slow
 def test_kills_of_each_process_in_the_middle_of_a_plate(phantom_plate, analysed, tmp_path):
-    """A compute process, then the worker, then the server, each while the run has wells left."""
+    """A compute process, then the worker, then the server, each while the run has wells left.
+
+    Then the server is told to stop: it ends after its worker, and what was computed is kept.
+    """
     running = Service(tmp_path, phantom_plate, workers="2")
     client = running.start()
 
@@ -56,6 +59,15 @@ def test_kills_of_each_process_in_the_middle_of_a_plate(phantom_plate, analysed,
         # Its worker notices that the server is gone and ends, or the lock would keep the next one
         # out.
         assert not psutil.wait_procs([second], timeout=60)[1]
+        client.close()
+        client = running.start()
+        unfinished(wells=done + 3)
+        worker = running.worker()
+        below = [worker, *worker.children(recursive=True)]
+        running.process.terminate()
+        assert running.process.wait(60) == 0
+        assert not worker.is_running()
+        assert psutil.wait_procs(below, timeout=2)[1] == []
         client.close()
         client = running.start()
         after = wait_for(client, run.id)

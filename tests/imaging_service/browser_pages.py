@@ -29,12 +29,12 @@ def chromium() -> str:
 
 
 @contextmanager
-def serving(application) -> Iterator[str]:
-    """The application on a free port of this machine; gives its address."""
+def serving(application, port: int = 0) -> Iterator[str]:
+    """The application on a port of this machine, any that is free; gives its address."""
     # A test that fails leaves its tab open: the server does not wait for it.
     config = uvicorn.Config(
         application,
-        port=free_port(),
+        port=port or free_port(),
         log_level="error",
         lifespan="off",
         timeout_graceful_shutdown=2,

@@ -35,8 +35,8 @@ def approved(folder: Path, bundle: Path, when=None, **more) -> tuple[str, str]:
     return made.id, key
 
 
-def offered_release(labs, root: Path, patch, name: str = "als-2026") -> Offered:
-    """Offer a bundle of laboratory `alpha`; its donors are not asked for."""
+def offered_release(labs, root: Path, patch, name: str = "als-2026", lab: str = "alpha") -> Offered:
+    """Offer a bundle of a laboratory; its donors are not asked for."""
     for module in (records, offers):
         patch.setattr(module, "withdrawn_since", lambda folder, digest: 0)
     folder = root / name
@@ -44,6 +44,6 @@ def offered_release(labs, root: Path, patch, name: str = "als-2026") -> Offered:
     bundle = bundle_of(root / f"bundle of {name}")
     request, key = approved(folder, bundle)
     with labs.session() as session:
-        release = offers.offer(labs.settings, session, folder, bundle, "alpha", "ann").id
+        release = offers.offer(labs.settings, session, folder, bundle, lab, "ann").id
         session.commit()
     return Offered(labs, folder, bundle, release, request, key)

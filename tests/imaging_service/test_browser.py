@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlmodel import Session
 
+from imaging_service.database.session import database_engine
+from imaging_service.database.tables import RunRow
 from tests.imaging_service.browser_pages import DESK, PHONE, Tab, browsing, serving
 from tests.imaging_service.conftest import Served
 from tests.messages import states
+from tests.service import free_port
 
 OF = "line=L1&compound=x&phenotype=live_density"
 PAGES = (
@@ -177,6 +182,48 @@ def test_what_does_not_come_is_said(opened):
     tab.close()
 
 
+@pytest.mark.slow
+def test_progress_that_does_not_come_says_so_and_goes_on_by_itself(browser, served):
+    """The server is away, answers 503, or does not answer at all; then it is back."""
+
+    def state(**values):
+        with Session(database_engine(served.settings.url)) as session:
+            session.exec(sa.update(RunRow).values(**values))
+            session.commit()
+
+    port = free_port()
+    with serving(served.application, port) as address:
+        state(state="running", n_wells=9)
+        tab = Tab(browser, address)
+        page, said = tab.page, tab.page.locator("#progress .amiss")
+        page.goto(f"/view/{served.run}")
+        assert states("pages.wells_left", page.locator("#progress").inner_text(), left=3)
+    said.wait_for()
+    assert states("pages.progress_away", said.inner_text())
+    assert tab.violations() == []
+    state(n_wells=8)
+    with serving(served.application, port):
+        said.wait_for(state="detached")
+        assert states("pages.wells_left", page.locator("#progress").inner_text(), left=2)
+        page.route("**/progress", lambda route: route.fulfill(status=503))
+        said.wait_for()
+        assert states("pages.progress_refused", said.inner_text())
+        page.unroute("**/progress")
+        said.wait_for(state="detached")
+        # A service that takes a request and never answers it.
+        page.route("**/progress", lambda route: None)
+        page.locator("#progress").evaluate(
+            "p => p.setAttribute('hx-request', '{\"timeout\": 200}')"
+        )
+        said.wait_for()
+        assert states("pages.progress_away", said.inner_text())
+        page.unroute("**/progress")
+        said.wait_for(state="detached")
+        state(state="done")
+        page.get_by_role("link", name="Report (one file)").wait_for()
+        tab.close()
+
+
 def test_a_submission_without_a_service_is_said(opened, small_inputs):
     open_tab, _ = opened
     tab = open_tab()
@@ -233,6 +280,30 @@ def test_a_report_draws_its_charts_apart_from_the_service(opened):
     tab.page.locator("#heatmap-0 svg.marks").wait_for()
     assert tab.page.evaluate("self.origin") == "null"
     assert [f for f in tab.faults if not f.startswith("warning")] == []
+    tab.close()
+
+
+@pytest.mark.parametrize("width", [1300, 390])
+def test_a_report_s_wide_tables_scroll_in_their_own_box(opened, width):
+    """No table is cut off, whatever it holds; the row's name stays while its numbers pass."""
+    open_tab, site = opened
+    tab = open_tab(viewport={"width": width, "height": 900})
+    page = tab.page
+    page.goto(f"/runs/{site.run}/report")
+    page.add_style_tag(content="td { min-width: 20rem; }")
+    boxes = page.evaluate(
+        """[...document.querySelectorAll("table")].map((table) => {
+          const box = table.closest(".scroll"), row = table.querySelector("tbody tr");
+          if (!box || !row) return ["no box", table.innerText.slice(0, 40)];
+          const inside = box.getBoundingClientRect().right <= document.documentElement.clientWidth;
+          box.scrollLeft = 300;
+          const kept = row.cells[0].getBoundingClientRect().left - box.getBoundingClientRect().left;
+          return [inside, box.tabIndex, box.scrollLeft > 0 ? Math.round(kept) : 0];
+        })"""
+    )
+    assert boxes == [[True, 0, 0]] * len(boxes)
+    assert len(boxes) >= 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     tab.close()
 
 

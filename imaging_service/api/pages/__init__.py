@@ -14,6 +14,7 @@ from imaging_service.api.pages import (
     wells,
 )
 from imaging_service.api.pages.account import audit, keys, members, projects
+from imaging_service.api.pages.exchange import exports, offers
 
 ROUTERS = (
     keys.router,
@@ -27,6 +28,8 @@ ROUTERS = (
     responses.router,
     over_runs.router,
     screens.router,
+    exports.router,
+    offers.router,
     submit.router,
     submit.asked,
     charts.router,

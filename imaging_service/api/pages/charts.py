@@ -42,11 +42,13 @@ def get_chart(
     line: NameQuery = "",
     fmt: Annotated[ChartFormat, Query(alias="format")] = ChartFormat.JSON,
 ) -> Response:
-    """`name` is plate, curve, matrix, forest or windows; the answer to another name lists them."""
+    """`name` is plate, curve, matrix, forest, survival or windows; another name lists them."""
     from imaging_service.web import charts
     from imaging_service.web.specifications.registry import Choice, chart
 
-    tables = reading.tables(curves=name == "curve", quality=name == "windows")
+    tables = reading.tables(
+        curves=name == "curve", quality=name == "windows", tracks=name == "survival"
+    )
     spec = chart(name, tables, Choice(phenotype, compound, line))
     stem = "-".join(p for p in (reading.row.id[:12], name, phenotype, compound, line) if p)
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in stem)

@@ -13,7 +13,7 @@ from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, StoreError
-from imaging_service.web.pages.drawn_plate import phenotype_plate
+from imaging_service.web.pages.drawn_plate import phenotype_plate, why_without
 from imaging_service.web.pages.plates import (
     PER_PAGE,
     extreme_wells,
@@ -72,6 +72,7 @@ def view_plate(
         plate=phenotype_plate(wells, name, unit, reading.plate_format, reading.well_page),
         extremes=extreme_wells(wells, name),
         rows=rows[(page - 1) * PER_PAGE : page * PER_PAGE],
+        why_without=why_without,
         page=page,
         pages=pages,
     )

@@ -17,7 +17,7 @@ from sqlmodel import Session
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.routes.runs import read_run
 from imaging_service.database.session import find_plate, find_run, table_content, well_rows
-from imaging_service.errors import NotReady
+from imaging_service.errors import NotFound, NotReady
 from imaging_service.review.local import LocalRun
 from imaging_service.schemas import Run
 from imaging_service.settings import Settings
@@ -28,6 +28,8 @@ from imaging_service.web.templating import query
 from plate_maps import PlateFormat
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from imaging_service.web.scan_report import ScanFindings
 
 Rows = list[dict[str, Any]]
@@ -133,6 +135,14 @@ class Reading:
         return self.local.table("quality").to_dicts()
 
     @cached_property
+    def tracks(self) -> pl.DataFrame | None:
+        """The track table, from its file; None in a fixed assay, whose run has none."""
+        try:
+            return self.local.table("tracks")
+        except NotFound:
+            return None
+
+    @cached_property
     def curves(self) -> Rows:
         """Curves as plain values."""
         path = self.local.file("curves.json")
@@ -144,7 +154,9 @@ class Reading:
         protocol = self.record.get("inputs", {}).get("protocol", {})
         return list(protocol.get("response", {}).get("phenotypes", ()))
 
-    def tables(self, *, curves: bool = False, quality: bool = False) -> RunTables:
+    def tables(
+        self, *, curves: bool = False, quality: bool = False, tracks: bool = False
+    ) -> RunTables:
         """What charts are drawn from."""
         return RunTables(
             self.plate_format,
@@ -152,6 +164,7 @@ class Reading:
             self.table("responses"),
             self.quality if quality else (),
             self.curves if curves else (),
+            self.tracks if tracks else None,
         )
 
     def well_page(self, well: str, field: int = 1) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -32,6 +33,7 @@ from imaging_service.web.templating import query
 
 router = page_router()
 _MOST_CHARTS = 12
+_MOST_SURVIVAL = 6
 
 
 @router.get("/view/{run}/responses")
@@ -49,6 +51,11 @@ def view_responses(
     chosen = dict(zip(FILTERS, (line, compound, phenotype, status), strict=True))
     shown = matrix_phenotype(responses, phenotype, reading.phenotypes)
     tables = RunTables(reading.plate_format, (), responses)
+    hazards = [
+        h
+        for h in reading.table("hazards")
+        if line in ("", h["line"]) and compound in ("", h["compound"])
+    ]
     return show(
         "responses.html",
         title=f"{reading.run.plate_name}: responses",
@@ -60,11 +67,8 @@ def view_responses(
         orders=ORDERS,
         shown=response_page(responses, chosen, order, page),
         statuses=statuses(responses),
-        hazards=[
-            h
-            for h in reading.table("hazards")
-            if line in ("", h["line"]) and compound in ("", h["compound"])
-        ],
+        hazards=hazards,
+        survival=_survival(reading, hazards),
         phenotype=shown,
         matrix=_drawn(reading, tables, "matrix", shown, curve_page=_to_curve(reading, shown)),
     )
@@ -138,6 +142,7 @@ def view_line(
         rows=rows,
         wells=wells,
         record=_registered(session, reading, caller, name),
+        **_survival_of(reading, "line", name),
         drawn=[c for c in drawn if c],
     )
 
@@ -168,6 +173,7 @@ def view_compound(reading: ReadingDep, name: NameQuery) -> HTMLResponse:
         rows=rows,
         wells=wells,
         record={},
+        **_survival_of(reading, "compound", name),
         drawn=[c for c in drawn if c],
     )
 
@@ -208,6 +214,28 @@ def _drawn(
         "name": name,
         "address": f"/runs/{reading.row.id}/charts/{kind}{query(dict(of))}",
     }
+
+
+def _survival_of(reading: Reading, kind: str, name: str) -> dict[str, Any]:
+    hazards = [h for h in reading.table("hazards") if h[kind] == name]
+    return {"hazards": hazards, "survival": _survival(reading, hazards)}
+
+
+def _survival(reading: Reading, hazards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Survival charts of the first pairs of line and compound, with their numbers."""
+    pairs = list(dict.fromkeys((h["line"], h["compound"]) for h in hazards))[:_MOST_SURVIVAL]
+    tables = reading.tables(tracks=True) if pairs else None
+    if tables is None or tables.tracks is None:
+        return []
+    # Only a film's pages need what computes it.
+    from imaging_service.web.specifications.survival import arms_of
+
+    charts = []
+    for line, compound in pairs:
+        drawn = _drawn(reading, tables, "survival", "", compound, line)
+        if drawn is not None:
+            charts.append(drawn | {"arms": arms_of(tables.tracks, line, compound)})
+    return charts
 
 
 def _to_curve(reading: Reading, phenotype: str) -> Any:

@@ -13,6 +13,7 @@ from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.pages.reading import GOING_ON, ReadingDep
 from imaging_service.web.findings import findings
 from imaging_service.web.pages.drawn_plate import contents_plate
+from imaging_service.web.pages.films import survival_sentences
 from imaging_service.web.pages.review import queued_fields, reviewers
 
 router = page_router()
@@ -41,6 +42,7 @@ def view_run(reading: ReadingDep, caller: CallerDep) -> HTMLResponse:
         "run.html",
         title=reading.run.plate_name,
         findings=found,
+        survival=survival_sentences(reading.table("hazards")) if done else [],
         contents=plan,
         scan=reading.scan,
         tab="run",

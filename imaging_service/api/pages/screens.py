@@ -51,7 +51,7 @@ def view_screens(settings: SettingsDep, caller: CallerDep, session: SessionDep) 
         roots=[str(root) for root in roots],
         projects=sorted(caller.roles),
         choices={
-            project: _finished_runs(session, project)
+            project: finished_runs(session, project)
             for project, role in sorted(caller.roles.items())
             if role.includes(Role.OPERATOR)
         },
@@ -300,7 +300,7 @@ def _by_hand(screen: Path, project: str) -> dict[str, Any]:
     return {"id": screen.name, "project": project, "name": name, "plates": plates, "fault": fault}
 
 
-def _finished_runs(session: Session, project: str) -> list[dict[str, Any]]:
+def finished_runs(session: Session, project: str) -> list[dict[str, Any]]:
     """Runs that a screen can be made of, the newest first."""
     query = select(RunRow, PlateRow.name).where(
         RunRow.project_id == project, RunRow.state == "done", PlateRow.id == RunRow.plate_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,12 +19,14 @@ from imaging_service.review.local import LocalRun, cell_rows
 from imaging_service.web.pages.wells import (
     beside_vehicle,
     field_rows,
+    grouped_warnings,
     measured_values,
     neighbours,
 )
 from imaging_service.web.specifications.registry import Choice, chart
 
 if TYPE_CHECKING:
+    from imaging_service.web.pages.films import Ended
     from imaging_service.web.pages.pixels import Limits
 
 router = page_router()
@@ -41,13 +44,19 @@ def view_well(
     well: WellName,
     field: FieldQuery = 1,
     frame: FrameQuery = 1,
+    track: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> HTMLResponse:
-    """One well of a run, at one of its fields; a field beyond the last is the last."""
+    """One well of a run, at one of its fields; a field or frame beyond the last is the last.
+
+    `track` is the number of a neuron of a film to be pointed at.
+    """
     wells = reading.table("wells")
     row = _row(reading, wells, well)
     count = int(row["n_fields"] or 0)
     field = min(field, count) or 1
     shown = _shown(reading, well, field, frame) if count else None
+    frame = shown["frame"] if shown else 1
+    fields = field_rows(_fields(reading.local, well)) if count else []
     return show(
         "well.html",
         title=f"{reading.run.plate_name}, well {well}",
@@ -62,7 +71,10 @@ def view_well(
         shown=shown,
         values=beside_vehicle(row, wells, reading.phenotypes),
         everything=measured_values(row, "well"),
-        fields=field_rows(_fields(reading.local, well)) if count else [],
+        fields=fields,
+        warnings=grouped_warnings(fields),
+        track=track,
+        ended=_ended(reading, well, field, shown) if shown and shown["frames"] > 1 else [],
         before_after=neighbours(wells, well),
         curves=_curves(reading, row),
         verdicts=[v for v in reading.local.review.verdicts() if v.well == well],
@@ -179,6 +191,7 @@ def _shown(reading: Reading, well: str, field: int, frame: int) -> dict[str, Any
     run = reading.local
     stored = run.read_pixels(well, field)
     height, width = stored.levels[0].shape[-2:]
+    frames = int(stored.levels[0].shape[0]) if len(stored.levels[0].shape) == 4 else 1
     limits = _contrast(run)
     version = run.label_version(well, field)
     compartments = list(run.label_levels(well, field))
@@ -188,8 +201,8 @@ def _shown(reading: Reading, well: str, field: int, frame: int) -> dict[str, Any
         "width": int(width),
         "levels": len(stored.levels),
         "tile": pixels.TILE,
-        "frames": int(stored.levels[0].shape[0]) if len(stored.levels[0].shape) == 4 else 1,
-        "frame": frame,
+        "frames": frames,
+        "frame": min(frame, frames),
         "hours": stored.hours,
         "pixel_size_um": stored.pixel_size_um,
         "channels": [
@@ -202,6 +215,26 @@ def _shown(reading: Reading, well: str, field: int, frame: int) -> dict[str, Any
         "version": version,
         "history": run.review.history(well, field),
     }
+
+
+def _ended(reading: Reading, well: str, field: int, shown: Mapping[str, Any]) -> list[Ended]:
+    """Neurons of a film's field that died or were lost; none in a scan that was not followed."""
+    import polars as pl
+
+    from imaging_service.web.pages.films import ended_tracks
+
+    tracks = reading.tracks
+    if tracks is None or tracks.is_empty():
+        return []
+    here = (pl.col("well") == well) & (pl.col("field") == field)
+    run = reading.local
+    cells = pl.scan_parquet(run.file("cells.parquet")).filter(here)
+    return ended_tracks(
+        tracks.filter(here),
+        cells.select("track", "frame", "y_um", "x_um").collect(),
+        pl.scan_parquet(run.file("fields.parquet")).filter(here).collect(),
+        shown["pixel_size_um"],
+    )
 
 
 def _curves(reading: Reading, well: dict[str, Any]) -> list[dict[str, Any]]:

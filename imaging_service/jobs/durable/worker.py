@@ -66,6 +66,9 @@ def work() -> None:
     the database has failed in a way that only a new start repairs, and is well again.
     """
     print("worker starting …", flush=True)
+    stop, begun = threading.Event(), threading.Event()
+    if os.environ.get(_SUPERVISED):
+        threading.Thread(target=_watch_parent, args=(stop, begun), daemon=True).start()
     from dbos import DBOS, DBOSPortableJSONSerializer
 
     from imaging_service.jobs.durable.adopt import adopt_older
@@ -97,6 +100,7 @@ def work() -> None:
                 "notification_listener_polling_interval_sec": current.poll_seconds,
             }
         )
+        begun.set()
         DBOS.launch()
         # More than are analysed at once: a plate whose scan is away for hours must not keep the
         # others from their turn.
@@ -118,11 +122,8 @@ def work() -> None:
         DBOS.register_queue(
             EXPORTS, worker_concurrency=1, polling_interval_sec=current.poll_seconds
         )
-        stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        if os.environ.get(_SUPERVISED):
-            threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
         beat = Beat(current, _take_over)
         threading.Thread(target=beat.forever, args=(stop,), daemon=True).start()
         sweep_orphans(current.data_dir.resolve(), time.time())
@@ -180,10 +181,15 @@ def database_writable(current: Settings) -> bool:
     return True
 
 
-def _watch_parent(stop: threading.Event) -> None:
-    """End with the server: its end of this pipe closes, even if it is killed."""
+def _watch_parent(stop: threading.Event, begun: threading.Event) -> None:
+    """End with the server: its end of this pipe closes, even if it is killed.
+
+    Before work has begun the process ends at once: starting takes seconds, and leaves nothing.
+    """
     sys.stdin.buffer.read()
     stop.set()
+    if not begun.is_set():
+        os._exit(0)
 
 
 def run_worker() -> None:

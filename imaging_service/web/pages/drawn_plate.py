@@ -9,6 +9,7 @@ from typing import Any
 
 from imaging_service.web.charts import PALETTE, colours_of
 from phenotypes.columns.statuses import WellStatus
+from phenotypes.films.observation import MIN_TRACKS
 from plate_maps import PlateFormat, Well
 from plate_maps.conditions import format_dose
 from plate_maps.wells import row_letters
@@ -103,6 +104,20 @@ def progress_plate(
     return _plate(title, fmt, wells)
 
 
+def why_without(row: Row, name: str) -> str:
+    """Why a well has no number of a phenotype.
+
+    >>> why_without({"reason": "", "n_tracked": 17}, "rmst_h")
+    '17 neurons were followed, and survival needs 20'
+    """
+    if row["reason"]:
+        return str(row["reason"])
+    followed = row.get("n_tracked")
+    if name in ("rmst_h", "survival_end") and followed is not None and followed < MIN_TRACKS:
+        return f"{followed} neurons were followed, and survival needs {MIN_TRACKS}"
+    return f"{name} was not measured"
+
+
 def phenotype_plate(
     rows: Sequence[Row],
     name: str,
@@ -122,7 +137,7 @@ def phenotype_plate(
         value = _finite(row.get(name))
         held = condition_words(row)
         if value is None:
-            why = row["reason"] or f"{name} was not measured"
+            why = why_without(row, name)
             words = f"{row['well']}: {held}; {row['status']}: {why}"
             sign = SIGNS.get(row["status"], "?") or "×"
             wells.append(_well(row["well"], "nothing", "", sign, words, page))

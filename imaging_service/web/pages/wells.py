@@ -109,6 +109,20 @@ def field_rows(fields: Sequence[Row]) -> list[Row]:
     return rows
 
 
+def grouped_warnings(fields: Sequence[Row]) -> list[tuple[int, list[int], str]]:
+    """(field, its time points, warnings): time points with the same warnings are one.
+
+    >>> grouped_warnings([{"field": 1, "frame": 1, "warnings": "dim"},
+    ...     {"field": 1, "frame": 2, "warnings": ""}, {"field": 1, "frame": 3, "warnings": "dim"}])
+    [(1, [1, 3], 'dim')]
+    """
+    known: dict[tuple[int, str], list[int]] = {}
+    for field in fields:
+        if field["warnings"]:
+            known.setdefault((field["field"], field["warnings"]), []).append(field["frame"])
+    return [(number, frames, text) for (number, text), frames in known.items()]
+
+
 def neighbours(wells: Sequence[Row], name: str) -> tuple[str, str]:
     """The analysed wells before and after one in plate order; "" at the ends."""
     names = [w["well"] for w in wells if w["n_fields"]]

@@ -21,13 +21,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class RunTables:
-    """The tables of one run that charts are drawn from, as plain rows."""
+    """The tables of one run that charts are drawn from, as plain rows; `tracks` as a table."""
 
     plate_format: PlateFormat
     wells: Rows = ()
     responses: Rows = ()
     quality: Rows = ()
     curves: Rows = ()
+    tracks: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,16 @@ def _curve(tables: RunTables, choice: Choice) -> Spec:
     return dose_response(chosen, lines, intervals, choice.well_page, choice.well)
 
 
+def _survival(tables: RunTables, choice: Choice) -> Spec:
+    if tables.tracks is None or tables.tracks.is_empty():
+        return {}
+    # Only a film's pages need what computes it.
+    from imaging_service.web.specifications.survival import arms_of, survival_chart
+
+    arms = arms_of(tables.tracks, choice.line, choice.compound)
+    return survival_chart(arms, choice.line, choice.compound)
+
+
 CHARTS: Mapping[str, Chart] = {
     "plate": Chart("one phenotype over the plate", ("phenotype",), _plate),
     "curve": Chart(
@@ -134,6 +145,9 @@ CHARTS: Mapping[str, Chart] = {
         "effects of a compound over lines",
         ("phenotype", "compound"),
         lambda tables, choice: line_forest(tables.responses, choice.compound, choice.phenotype),
+    ),
+    "survival": Chart(
+        "neurons alive over time with intervals, and those at risk", ("compound", "line"), _survival
     ),
     "windows": Chart(
         "how far positive control and vehicle are apart",

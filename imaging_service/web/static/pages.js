@@ -61,13 +61,22 @@ function notice(text) {
   line.className = "notice bad amiss"; line.textContent = text;
   return line;
 }
-// A part of a page that was asked for and did not come.
+// A part of a page that was asked for and did not come. What follows by itself is asked for again,
+// and replaces the notice once it comes.
 function amiss({ detail }) {
-  const why = detail.xhr.status ? `the service answered ${detail.xhr.status}` : "the service does not answer";
-  const line = notice(`This part could not be loaded: ${why}. What follows by itself is asked for again; else try again in a minute.`);
-  if (detail.target.id !== "progress") { detail.target.replaceChildren(line); return; }
-  detail.target.querySelector(".amiss")?.remove();
-  detail.target.append(line);
+  const status = detail.xhr.status;
+  const why = status ? `the service answered ${status}` : "the service does not answer";
+  const part = detail.target;
+  if (part.id !== "progress") {
+    part.replaceChildren(notice(`This part could not be loaded: ${why}. Try again in a minute.`));
+    return;
+  }
+  const then = { 401: "You are signed out: load the page again to sign in.", 404: "It may have been removed: load the page again." }[status] ?? "This page asks again every few seconds, and goes on by itself.";
+  part.dataset.since ??= new Date().toLocaleTimeString();
+  part.querySelector(".amiss")?.remove();
+  const line = notice(`What you see is of ${part.dataset.since}: ${why}. ${then}`);
+  line.setAttribute("role", "status");
+  part.prepend(line);
 }
 async function draw(figure) {
   const spec = JSON.parse(figure.querySelector("script").textContent);
@@ -106,5 +115,6 @@ document.addEventListener("DOMContentLoaded", () => start(document));
 document.addEventListener("htmx:load", (event) => { if (event.target !== document.body) start(event.target); });
 document.addEventListener("htmx:responseError", amiss);
 document.addEventListener("htmx:sendError", amiss);
+document.addEventListener("htmx:timeout", amiss);
 document.addEventListener("click", (event) => { const button = event.target.closest("[data-save]"); if (button) save(button); });
 document.addEventListener("change", (event) => { if (event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -120,6 +121,26 @@ def test_several_processes_build_the_application_themselves_and_count_together(
 def test_the_worker_runs_beside_the_api_and_ends_with_it(started):
     server.serve("127.0.0.1", 8765, with_worker=True)
     assert started.calls.count("worker") == 1
+
+
+def test_a_server_that_is_told_to_stop_ends_its_worker_and_takes_its_token_back(
+    started, without_members, monkeypatch
+):
+    """Uvicorn closes, and then repeats the signal that it was sent."""
+    answers = []
+    monkeypatch.setattr(
+        server, "supervise", lambda current, stop: answers.append(stop.wait(timeout=30))
+    )
+    monkeypatch.setattr(
+        server.uvicorn, "run", lambda app, **more: signal.raise_signal(signal.SIGTERM)
+    )
+    started.configured(**without_members)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        server.serve("127.0.0.1", 8765, with_worker=True)
+    assert ended.value.code == 0
+    assert (answers, key_for("http://127.0.0.1:8765")) == ([True], "")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_others_are_served_over_the_service_s_own_tls(started, tls):

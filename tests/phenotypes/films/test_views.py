@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenotypes.films.views import in_view, to_first, turn_matrix
+from phenotypes.films.views import from_first, in_view, to_first, turn_matrix
 
 FIELD = (400.0, 600.0)
 
@@ -19,8 +19,11 @@ def test_a_cell_goes_to_its_place_in_the_first_frame(turn):
     cells = pl.DataFrame({"y_um": seen[:, 0], "x_um": seen[:, 1]}).with_columns(
         drift_y_um=pl.lit(12.0), drift_x_um=pl.lit(-7.0), turn_deg=pl.lit(turn)
     )
-    back = to_first(cells, FIELD).select("y_um", "x_um").to_numpy()
+    there = to_first(cells, FIELD)
+    back = there.select("y_um", "x_um").to_numpy()
     assert back == pytest.approx(first, abs=1e-9)
+    again = from_first(there, FIELD).select("y_um", "x_um").to_numpy()
+    assert again == pytest.approx(seen, abs=1e-9)
 
 
 @pytest.mark.parametrize(

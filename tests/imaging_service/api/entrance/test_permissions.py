@@ -28,7 +28,8 @@ ROUTES = {
         GET /responses | GET /line | GET /compound | GET /engines/own
         GET /keys | POST /keys | POST /keys/{key}/rotate | DELETE /keys/{key}
         GET /account/keys | POST /account/keys | POST /account/keys/{key}/rotate
-        POST /account/keys/{key}/revoke | GET /account/projects | GET /releases""",
+        POST /account/keys/{key}/revoke | GET /account/projects | GET /releases
+        GET /exports | GET /exports/progress | GET /offers""",
     "the release": "GET /releases/{release}/bundle",
     "viewer of the run": """
         GET /view/{run} | GET /runs/{run} | GET /runs/{run}/progress | GET /runs/{run}/wells
@@ -64,7 +65,7 @@ ROUTES = {
         GET /projects/{project}/screens/{screen}/report
         GET /projects/{project}/screens/{screen}/files
         GET /projects/{project}/screens/{screen}/files/{path:path}
-        GET /projects/{project}/exports | POST /projects/{project}/exports
+        GET /projects/{project}/exports | POST /projects/{project}/exports | POST /exports/order
         GET /projects/{project}/exports/{export} | GET /projects/{project}/exports/{export}/file
         GET /projects/{project}/exports/{export}/events | GET /projects/{project}/summaries""",
     "viewer of the plate": """

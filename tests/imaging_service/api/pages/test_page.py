@@ -17,6 +17,8 @@ PAGES = (
     "/models",
     "/quality",
     "/screens",
+    "/exports",
+    "/offers",
     "/submit",
     "/line",
     "/line?name=L1",
@@ -39,6 +41,7 @@ PAGES = (
 
 # Routes of pages that are none: parts of a page, files, and what a button or link downloads.
 PARTS = {
+    "/exports/progress",
     "/assets/{name:path}",
     "/view/{run}/progress",
     "/view/{run}/agreement",

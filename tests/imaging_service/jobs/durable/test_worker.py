@@ -62,9 +62,15 @@ def test_a_database_that_cannot_be_written_is_noticed(words):
 
 def test_a_worker_ends_with_the_server_s_end_of_the_pipe(monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"")))
-    stop = threading.Event()
-    worker._watch_parent(stop)
-    assert stop.is_set()
+    ends = []
+    monkeypatch.setattr(worker.os, "_exit", ends.append)
+    stop, begun = threading.Event(), threading.Event()
+    worker._watch_parent(stop, begun)
+    # What has not begun leaves nothing, so it ends at once.
+    assert (stop.is_set(), ends) == (True, [0])
+    begun.set()
+    worker._watch_parent(stop, begun)
+    assert ends == [0]
 
 
 class Child:

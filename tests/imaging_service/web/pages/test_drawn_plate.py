@@ -9,8 +9,10 @@ from imaging_service.web.pages.drawn_plate import (
     phenotype_plate,
     progress_plate,
     viridis,
+    why_without,
 )
 from plate_maps import plate_format
+from tests.messages import states
 
 FORMAT = plate_format(96)
 
@@ -112,3 +114,11 @@ def test_lightness_rises_with_the_value():
         for c in colours
     ]
     assert light == sorted(light)
+
+
+def test_a_well_of_a_film_without_survival_says_how_many_neurons_were_followed():
+    few = {"reason": "", "n_tracked": 17}
+    assert states("pages.too_few_followed", why_without(few, "rmst_h"), followed=17)
+    assert why_without(few | {"reason": "dry"}, "rmst_h") == "dry"
+    for row, name in ((few | {"n_tracked": 20}, "rmst_h"), (few, "live_density")):
+        assert states("pages.not_measured", why_without(row, name))

@@ -7,6 +7,7 @@ from imaging_service.web.specifications.registry import CHARTS, Choice, RunTable
 from plate_maps import plate_format
 from tests.imaging_service.drawn_answers import CURVE
 from tests.imaging_service.web.specifications.test_matrix import row
+from tests.imaging_service.web.specifications.test_survival import tracks
 
 OF = Choice("live_density", "x", "L1")
 TABLES = RunTables(
@@ -35,6 +36,7 @@ TABLES = RunTables(
         }
     ],
     [CURVE, CURVE | {"line": "L2"}, CURVE | {"compound": "y"}],
+    tracks(),
 )
 
 
