@@ -239,6 +239,8 @@ SAYS = {
     "layout.line_confounded_with_plate": "confounded with the plate",
     "layout.no_line": "at least one line",
     "layout.number_not_above_zero": "above 0",
+    "r.more_than_a_page": "the table has {n} rows or more: ask for a part of it, such as where=well==B03, or install the package arrow",
+    "r.rows": "^{n} rows: line x compound x phenotype\n",
     "registry.donor_missing": "the donor is missing",
     "registry.donor_of_a_parent_changed": "isogenic parent S1 has donor D9",
     "registry.entry_unreadable": "row 2.*{what}",
