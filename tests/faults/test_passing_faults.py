@@ -10,6 +10,7 @@ from tests.messages import states
 from tests.service import wait_for
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_away_is_waited_for(small, small_run):
     run = small.submit()
     away = small.scan.rename(small.scan.parent / "away")

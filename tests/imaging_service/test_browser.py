@@ -107,6 +107,7 @@ def test_from_a_number_to_its_pixels_and_back(opened):
     tab.close()
 
 
+@pytest.mark.slow
 def test_five_things_are_found_in_three_clicks_from_the_list_of_runs(opened):
     """Ways of docs/pages.md: each is a list of what is clicked, and where it ends."""
     open_tab, site = opened
@@ -272,6 +273,7 @@ def test_the_table_that_is_seen_is_downloaded(opened):
     tab.close()
 
 
+@pytest.mark.slow
 def test_a_report_draws_its_charts_apart_from_the_service(opened):
     """Its scripts run, and the cookie of the one who looks at it is not theirs."""
     open_tab, site = opened
@@ -283,6 +285,7 @@ def test_a_report_draws_its_charts_apart_from_the_service(opened):
     tab.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1300, 390])
 def test_a_report_s_wide_tables_scroll_in_their_own_box(opened, width):
     """No table is cut off, whatever it holds; the row's name stays while its numbers pass."""
@@ -307,6 +310,7 @@ def test_a_report_s_wide_tables_scroll_in_their_own_box(opened, width):
     tab.close()
 
 
+@pytest.mark.slow
 def test_a_folder_is_uploaded_once_whether_it_is_chosen_or_dragged(
     browser, data_folder, small_inputs, tmp_path
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.tables import ExportRow
@@ -27,6 +28,7 @@ def exported(exporting, number: int, **values) -> str:
     return export
 
 
+@pytest.mark.slow
 def test_exports_and_offers_are_clean_to_axe_and_what_goes_on_follows(
     exporting, tmp_path, monkeypatch
 ):

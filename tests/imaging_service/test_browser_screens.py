@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.imaging_service.browser_pages import PHONE, Tab, browsing, serving
 
 
+@pytest.mark.slow
 def test_a_screen_is_ordered_and_its_pages_are_clean_to_axe(screened):
     # Fitted before the browser starts, whose loop the worker's steps could not run in.
     done = screened.order(screened.runs, "all plates").json()["id"]

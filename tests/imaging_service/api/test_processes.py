@@ -97,6 +97,7 @@ def test_there_is_one_process_per_four_cores_unless_the_user_wants_others(
     assert processes.process_count(wanted) == count
 
 
+@pytest.mark.slow
 def test_requests_of_both_are_counted_together(pair):
     answers = pair.ask_both(f"/runs/{pair.run}/wells")
     assert {a.status_code for a in answers} == {200}

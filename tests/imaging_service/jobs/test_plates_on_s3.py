@@ -58,6 +58,7 @@ def test_it_is_surveyed_as_on_the_disk(on_s3, stored):
     assert there == here
 
 
+@pytest.mark.slow
 def test_it_is_the_same_run_with_the_same_tables(on_s3, stored, small_inputs, tmp_path):
     analyse_here(on_s3.inputs, tmp_path / "there")
     analyse_here(replace(small_inputs, scan=stored), tmp_path / "here")

@@ -269,6 +269,7 @@ def test_tables_that_cannot_follow_say_why_and_follow_once_it_is_mended(
     assert (state.applied, state.reason) == (state.revision, "")
 
 
+@pytest.mark.slow
 def test_the_tables_follow_although_the_worker_is_killed(plate_service, done, reviewer, wells):
     """Killed as soon as it began: the next worker takes the job up, and the tables are those that
     `review apply` makes.

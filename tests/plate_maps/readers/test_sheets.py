@@ -131,6 +131,7 @@ def test_a_sheet_larger_than_any_map_is_refused_at_once(tmp_path, text, most, wh
     assert calls.count < 3_000_000
 
 
+@pytest.mark.slow
 def test_a_sheet_as_large_as_allowed_is_read_in_seconds(tmp_path):
     text = "well,line,compound,dose,unit,control,note\n" + ROW * (sheets.MOST_ROWS - 1)
     path = write(tmp_path, text)

@@ -340,6 +340,7 @@ def test_two_steps_in_one_direction_are_a_lack_of_fit():
     assert (result.status, result.ec50) == ("lack_of_fit", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hill", [0.7, 1.2, 3.0, 100.0])
 def test_true_curves_are_hardly_ever_called_a_lack_of_fit(hill):
     """One in a hundred is due: of 60, none to four."""
