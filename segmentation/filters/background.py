@@ -26,7 +26,6 @@ from segmentation.filters.light_profile import LightProfile
 DEEPEST = 4.0
 _BLOCKS = 16
 _BANDS = 8
-_ROUNDS = 3
 # A tenth of a normal variable lies so many standard deviations below its mean.
 _BELOW_10 = 1.2816
 # A low percentile of fewer blocks is their lowest one.
@@ -230,17 +229,7 @@ def _fit(planes: Sequence[_Plane]) -> tuple[tuple[float, ...], str, float | None
     shape = planes[0].pixels.shape
     bowl = _bowl(planes, shape)
     fitted, reason = _fit_profile(planes, [plane.background() + bowl for plane in planes])
-    dark = None
-    for _ in range(0 if reason else _ROUNDS):
-        profile = _surface(fitted, shape)
-        dark = _dark_level(planes, profile)
-        if dark is None:
-            break
-        hazes = [plane.background(dark, profile) for plane in planes]
-        again, wrong = _fit_profile(planes, [dark + h * profile for h in hazes], profile)
-        if wrong:
-            break
-        fitted = again
+    dark = None if reason else _dark_level(planes, _surface(fitted, shape))
     return fitted, reason, dark
 
 
@@ -248,7 +237,7 @@ def _bowl(planes: Sequence[_Plane], shape: tuple[int, int]) -> Image:
     """(Y, X) by how much the background of a place differs from that of its field.
 
     A second-order polynomial through the low percentiles of 16 parts of each field; 0 where it is
-    not deeper than three times its standard error.
+    not deeper than three times its standard error, or than the step of a grey level.
     """
     rows, values = [], []
     for plane in planes:
@@ -275,7 +264,7 @@ def _bowl(planes: Sequence[_Plane], shape: tuple[int, int]) -> Image:
     covariance = np.linalg.pinv((design * weights[:, None]).T @ design)
     basis = _basis((_BLOCKS, _BLOCKS))
     error = spread * np.sqrt(np.diag(basis @ covariance @ basis.T).max())
-    if np.ptp(basis @ fit) <= 3 * error:
+    if np.ptp(basis @ fit) <= max(3 * error, 1.0):
         return np.zeros(shape, np.float32)
     return np.asarray((_basis(shape) @ fit).reshape(shape), np.float32)
 
@@ -335,19 +324,14 @@ def _robust_fit(
 
 
 def _fit_profile(
-    planes: Sequence[_Plane], backgrounds: Sequence[Image], profile: Image | None = None
+    planes: Sequence[_Plane], backgrounds: Sequence[Image]
 ) -> tuple[tuple[float, ...], str]:
-    """A channel's coefficients, or a flat profile and why.
-
-    With a first profile, cells are told from the background where they are corrected by it: in the
-    corners of a field fewer of their pixels exceed the noise.
-    """
+    """A channel's coefficients, or a flat profile and why."""
     grid = _basis((_BLOCKS, _BLOCKS))
-    even = 1.0 if profile is None else profile / profile.min()
     rows, values = [], []
     for plane, background in zip(planes, backgrounds, strict=True):
         light = plane.pixels - np.asarray(background, np.float32)
-        lit = (light > np.asarray(6 * plane.noise * even, np.float32)).astype(np.float32)
+        lit = (light > 6 * plane.noise).astype(np.float32)
         if plane.inside is not None:
             lit[~plane.inside] = 0
         share = cv2.resize(lit, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA).ravel()

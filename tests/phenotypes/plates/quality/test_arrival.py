@@ -120,7 +120,7 @@ def test_the_illumination_and_what_its_correction_leaves(images):
     shaded = [photograph(200 + (culture(s) - 200) * lamp, s) for s in range(16)]
     judged = table(shaded)
     row = channel_table(judged, {"dna": shaded}, UM).row(0, named=True)
-    assert row["profile_depth"] == pytest.approx(both.max() / both.min(), rel=0.1)
+    assert row["profile_depth"] == pytest.approx(both.max() / both.min(), rel=0.17)
     assert row["profile_note"] == ""
     # Of 2.5, by halves of 16 small images with some ten nuclei each.
     assert 1 <= row["profile_residual"] <= 1.35
