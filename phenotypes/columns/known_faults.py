@@ -30,7 +30,6 @@ FAULTS: dict[str, str] = {
     "lost somas": "`classical` loses and merges somas between frames, and some of them count as deaths",
     "outlines": "nuclei are outlined wider where pixels are smoother or coarser",
     "8 bits": "a JPEG of poor quality shows one soma of forty more or less",
-    "illumination": "a strong profile is corrected in part only, without a word",
 }
 
 
@@ -52,7 +51,6 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     KnownFault("outlines", "binning", (2,), ("classical",), ("nucleus",)),
     KnownFault("soma rims", "binning", (2,), ("classical",), ("neurite length",)),
     KnownFault("8 bits", "JPEG", (80,), ("motornet",), ("counts", "motor neurons")),
-    KnownFault("illumination", "illumination profile", (0.6,), ("classical", "motornet"), ("grey levels", "soma levels", "summed light")),
     KnownFault("M7", "neurosphere", (150,), ("classical", "motornet"), ("counts", "grey levels")),
     KnownFault("M1", "cytoplasm width", (1,), ("classical",), ("counts", "motor neurons")),
     KnownFault("rim stain", "cytoplasm width", (1, 1.5, 2), ("classical", "motornet"), ("grey levels",)),
