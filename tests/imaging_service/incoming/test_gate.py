@@ -81,6 +81,8 @@ def test_an_address_that_says_more_is_refused_and_not_repeated(path):
         ("cellpose:/etc/passwd", "/etc/passwd"),
         ("motornet:..\\x", "..\\x"),
         ("cellpose:secret", "secret"),
+        ("cellpose:not/there", "not/there"),
+        ("cellpose:not\\there", "not\\there"),
         ("motornet:weights.safetensors", "weights.safetensors"),
         ("cellpose:a\0", "a\0"),
         ("cellpose:" + 5000 * "a", 5000 * "a"),

@@ -30,14 +30,16 @@ def test_pixel_sizes_in_tiff_headers(tmp_path):
         metadata=None,
     )
     assert plan_scan(tmp_path, Acquisition()).pixel_size_um == pytest.approx(0.5)
-    tifffile.imwrite(
-        tmp_path / "p_B02_s1_w1.tif",
-        PLANE,
-        resolution=(72, 72),
-        resolutionunit="INCH",
-        metadata=None,
-    )
-    assert plan_scan(tmp_path, Acquisition()).pixel_size_um is None  # a printer's setting
+    # A printer's setting, however fine.
+    for per_inch in (72, 20000):
+        tifffile.imwrite(
+            tmp_path / "p_B02_s1_w1.tif",
+            PLANE,
+            resolution=(per_inch, per_inch),
+            resolutionunit="INCH",
+            metadata=None,
+        )
+        assert plan_scan(tmp_path, Acquisition()).pixel_size_um is None
 
 
 def imagej(unit, per_unit):
