@@ -15,19 +15,20 @@ from imaging_service.jobs.parallel.apart import Apart
 from imaging_service.settings import Settings
 
 
-def current_settings(request: Request) -> Settings:
+# Coroutines, since they wait for nothing: any other function costs a thread's turn on each request.
+async def current_settings(request: Request) -> Settings:
     """Settings of this application."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def current_caller(request: Request) -> Caller:
+async def current_caller(request: Request) -> Caller:
     """The caller, whom the door has let in."""
     caller: Caller = request.state.caller
     return caller
 
 
-def current_project(
+async def current_project(
     request: Request,
     project: Annotated[
         str, Query(max_length=40, description="The project; not needed where it is the only one.")
@@ -38,7 +39,7 @@ def current_project(
     return known
 
 
-def current_lab(
+async def current_lab(
     request: Request,
     lab: Annotated[str, Query(max_length=40, description="The caller's own if not given.")] = "",
 ) -> str:
@@ -57,14 +58,20 @@ def session(
 
 
 @lru_cache
-def apart() -> Apart:
+def readers() -> Apart:
     """The processes in which what was sent is read; those of this server."""
     return Apart()
+
+
+async def current_readers() -> Apart:
+    """The processes in which what was sent is read; those of this server."""
+    return readers()
 
 
 CallerDep = Annotated[Caller, Depends(current_caller)]
 LabDep = Annotated[str, Depends(current_lab)]
 ProjectDep = Annotated[str, Depends(current_project)]
 SettingsDep = Annotated[Settings, Depends(current_settings)]
-SessionDep = Annotated[Session, Depends(session)]
-ApartDep = Annotated[Apart, Depends(apart)]
+# Given back before the answer is sent: a slow reader must not keep a connection from the others.
+SessionDep = Annotated[Session, Depends(session, scope="function")]
+ApartDep = Annotated[Apart, Depends(current_readers)]

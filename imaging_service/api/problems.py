@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from imaging_service.database.session import DATABASE_FAULTS
 from imaging_service.errors import ServiceError
 from imaging_service.schemas import Problem
 
@@ -66,8 +67,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(sa.exc.OperationalError, _machine_error)
-    app.add_exception_handler(OSError, _machine_error)
+    for fault in (OSError, *DATABASE_FAULTS):
+        app.add_exception_handler(fault, _machine_error)
     app.add_exception_handler(Exception, _unexpected)
 
 

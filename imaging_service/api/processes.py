@@ -20,7 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from imaging_service.access.keys import have_keys
 from imaging_service.access.secret_files import LOCAL_TOKEN, secret
-from imaging_service.api.access import apart
+from imaging_service.api.access import readers
 from imaging_service.api.app import create_app
 from imaging_service.api.entrance.proxy import OnlyFrom, networks
 from imaging_service.api.metrics import SHARED_FOLDER
@@ -71,7 +71,7 @@ def application() -> ASGIApp:
 def assembled(current: Settings, token: str) -> ASGIApp:
     """The application behind the proxy that the settings name."""
     app = create_app(current, token)
-    threading.Thread(target=apart().warm, daemon=True).start()
+    threading.Thread(target=readers().warm, daemon=True).start()
     if not current.proxy:
         return app
     # What a proxy says of the client is believed of the named proxy only; others get no further.

@@ -23,12 +23,17 @@ from imaging_service.database.tables import (
 from imaging_service.errors import NotFound
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+# Of one process. A request holds one at most, and only until its answer is made, so that what waits
+# for one is served. Postgres has 100 for all.
+CONNECTIONS = 20
+# The database is away, full, or has no connection left: faults of the machine, which may pass.
+DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.TimeoutError)
 
 
 @lru_cache
 def database_engine(url: str) -> sa.Engine:
     """The engine for a database URL, one per process."""
-    created = sa.create_engine(url)
+    created = sa.create_engine(url, pool_size=5, max_overflow=CONNECTIONS - 5)
     if url.startswith("sqlite"):
         Path(str(created.url.database)).parent.mkdir(parents=True, exist_ok=True)
 
@@ -52,12 +57,14 @@ class ProjectSession(Session):
 
     Parameters
     ----------
+    bind
+        An engine, or the connection of another session, which is left as it is.
     projects
         Ids of the projects whose plates, runs, screens and exports are seen.
     """
 
-    def __init__(self, engine: sa.Engine, projects: Iterable[str]) -> None:
-        super().__init__(engine)
+    def __init__(self, bind: sa.Engine | sa.Connection, projects: Iterable[str]) -> None:
+        super().__init__(bind)
         self.projects = sorted(projects)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, quote
 
 import sqlalchemy as sa
-from sqlmodel import Session
+from sqlmodel import Session, col
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
@@ -35,11 +35,13 @@ from imaging_service.api.entrance.permissions import PERMISSIONS, Asked, Need, O
 from imaging_service.api.pages.page import error_page, wants_page
 from imaging_service.api.problems import machine_problem, machine_words, problem
 from imaging_service.database.session import (
+    DATABASE_FAULTS,
     ProjectSession,
     database_engine,
     find_plate,
     find_run,
 )
+from imaging_service.database.tables import PlateRow, RunRow
 from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.errors import (
     AccessRefused,
@@ -94,7 +96,7 @@ class Door:
         send = _asked_again(send)
         try:
             entry = await run_in_threadpool(self._entered, scope, route)
-        except (ServiceError, sa.exc.OperationalError) as error:
+        except (ServiceError, *DATABASE_FAULTS) as error:
             await _refusal(scope, error)(scope, receive, send)
             return
         if entry is None:
@@ -202,13 +204,7 @@ class Door:
         if need.of is Of.PROJECT:
             project = _project(caller, parts.get("project") or named.get("project", ""), need)
         else:
-            with ProjectSession(database_engine(self._engine_url), caller.roles) as seen:
-                row = (
-                    find_run(seen, parts["run"])
-                    if need.of is Of.RUN
-                    else find_plate(seen, parts["plate"])
-                )
-                project = row.project_id
+            project = _project_of(session, caller, need, parts)
         _has(caller, project, need.role)
         return caller.lab, project
 
@@ -272,6 +268,24 @@ def _with_release_key(session: Session, key: str) -> Caller | None:
     return caller_with_release_key(session, key)
 
 
+def _project_of(session: Session, caller: Caller, need: Need, parts: dict[str, str]) -> str:
+    """The project of a run or plate; what lies in no project of the caller does not exist."""
+    table = RunRow if need.of is Of.RUN else PlateRow
+    named = parts["run" if need.of is Of.RUN else "plate"]
+    # Of almost every request, so without the row's other columns.
+    query = sa.select(col(table.project_id)).where(
+        col(table.id) == named, col(table.project_id).in_(sorted(caller.roles))
+    )
+    connection = session.connection()
+    project: str | None = connection.execute(query).scalar()
+    if project is not None:
+        return project
+    # On the same connection: who holds one and waits for another may wait for ever.
+    with ProjectSession(connection, caller.roles) as seen:
+        row = find_run(seen, named) if need.of is Of.RUN else find_plate(seen, named)
+        return row.project_id
+
+
 def _project(caller: Caller, named: str, need: Need) -> str:
     """The project that a request names, or the only one that it can mean."""
     if named:
@@ -329,9 +343,9 @@ def _from_own_page(scope: Scope) -> None:
         )
 
 
-def _refusal(scope: Scope, error: ServiceError | sa.exc.OperationalError) -> Response:
+def _refusal(scope: Scope, error: ServiceError | sa.exc.SQLAlchemyError) -> Response:
     page = wants_page(Headers(scope=scope).get("accept", ""))
-    if isinstance(error, sa.exc.OperationalError):
+    if not isinstance(error, ServiceError):
         if page:
             return error_page(503, machine_words(scope["method"], scope["path"], error))
         return machine_problem(scope["method"], scope["path"], error)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from imaging_service.api.pages.reading import RunNotDone
 from imaging_service.api.problems import machine_words, unexpected_words
+from imaging_service.database.session import DATABASE_FAULTS
 from imaging_service.errors import ServiceError
 from imaging_service.web.templating import environment
 
@@ -95,7 +95,7 @@ class _PageRoute(APIRoute):
                     f"{e['loc'][-1]}: {e['msg']}" if e["loc"] else e["msg"] for e in error.errors()
                 )
                 return error_page(422, faults, request.path_params.get("run", ""))
-            except (sa.exc.OperationalError, OSError) as error:
+            except (OSError, *DATABASE_FAULTS) as error:
                 return error_page(503, machine_words(request.method, request.url.path, error))
             except Exception as error:  # noqa: BLE001 - a person reads a page, whatever failed
                 return error_page(500, unexpected_words(request.method, request.url.path, error))

@@ -93,19 +93,21 @@ def post_map(
     from imaging_service.jobs.submitted import read_new_map
 
     row = find_plate(session, plate)
-    owner = find_project(session, row.project_id).lab_id
-    roots = settings.roots_of(row.project_id, owner)
+    project = row.project_id
+    roots = settings.roots_of(project, find_project(session, project).lab_id)
+    records = list(last_records(settings, session, row.id))
+    # Reading takes long, and queueing has a session of its own: no connection is kept for them.
+    session.close()
     queued = []
-    for record in last_records(settings, session, row.id):
+    for record in records:
         made, plan = apart.call(
             read_new_map, record, given, roots, seconds=settings.reading_minutes * 60
         )
-        queued.append(queue_run(settings, made, plan, row.project_id, caller.name))
+        queued.append(queue_run(settings, made, plan, project, caller.name))
     if not queued:
         raise NotReady(f"plate {plate} has no run whose inputs are known; submit it with the map")
-    session.expire_all()
     version = session.exec(select(RunRow.map_version).where(RunRow.id == queued[-1])).one()
-    return next(v for v in _versions(session, row.id) if v.version == version)
+    return next(v for v in _versions(session, plate) if v.version == version)
 
 
 def _versions(session: Session, plate: str) -> list[PlateMapVersion]:

@@ -117,6 +117,8 @@ def submit(
 
     if submission.priority != "normal":
         of_own_laboratory(session, caller, project)
+        # Reading takes long, and queueing has a session of its own: no connection is kept for them.
+        session.close()
     record, plan = apart.call(
         read_submission,
         submission,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from imaging_service.database.session import DATABASE_FAULTS
 from imaging_service.errors import Cancelled, MachineError, Unavailable
 from imaging_service.jobs.parallel.away import cause, shortage
 
@@ -58,8 +59,9 @@ def attempted(work: Callable[[], T], data: Path) -> tuple[T | None, dict[str, An
             return None, {"status": "waiting", "reason": str(error)}
         except OSError as error:
             return None, {"status": "waiting", "reason": cause(error)}
-        except sa.exc.OperationalError as error:
-            return None, {"status": "waiting", "reason": f"database not reachable: {error.orig}"}
+        except DATABASE_FAULTS as error:
+            told = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            return None, {"status": "waiting", "reason": f"database not reachable: {told}"}
         except MachineError as error:
             lost = str(error)
     return None, {"status": "failed", "reason": f"{lost} ({ATTEMPTS} attempts)"}
@@ -74,7 +76,7 @@ def until_written(work: Callable[[], T], seconds: float) -> T:
     while True:
         try:
             return work()
-        except sa.exc.OperationalError:
+        except DATABASE_FAULTS:
             pause = patience.pause()
             if pause is None:
                 raise

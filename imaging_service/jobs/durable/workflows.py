@@ -24,7 +24,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlmodel import Session, col, select
 
 from imaging_service.access import limits
-from imaging_service.database.session import database_engine
+from imaging_service.database.session import DATABASE_FAULTS, database_engine
 from imaging_service.database.tables import TABLE_LEVELS, RunRow, TableRow, WellRow
 from imaging_service.errors import Cancelled, MachineError, ServiceError
 from imaging_service.jobs.durable.cluster import Cluster
@@ -73,7 +73,7 @@ def outlasting(workflow: Callable[_Arguments, str]) -> Callable[_Arguments, str]
     def standing(*args: _Arguments.args, **more: _Arguments.kwargs) -> str:
         try:
             return workflow(*args, **more)
-        except sa.exc.OperationalError:
+        except DATABASE_FAULTS:
             Context.stumbled.set()
             stand_still()
             raise
@@ -106,7 +106,7 @@ def worth_retrying(error: BaseException) -> bool:
 
     It may where the machine or the database failed, not where data or code are at fault.
     """
-    return isinstance(error, MachineError | OSError | sa.exc.OperationalError)
+    return isinstance(error, (MachineError, OSError, *DATABASE_FAULTS))
 
 
 @DBOS.workflow(name="analyse_plate")
@@ -118,7 +118,7 @@ def analyse_plate(run_id: str, attempt: int) -> str:
     """
     try:
         return _analyse(run_id, attempt)
-    except sa.exc.OperationalError:
+    except DATABASE_FAULTS:
         raise
     except Exception as error:  # noqa: BLE001 - or the run would stay "running" for ever
         fail(run_id, attempt, f"{type(error).__name__}: {error}")
@@ -409,7 +409,7 @@ def follow_review(run_id: str) -> str:
     """
     try:
         commit_review(run_id, apply_review(run_id))
-    except sa.exc.OperationalError:
+    except DATABASE_FAULTS:
         raise
     except Exception as error:  # noqa: BLE001 - see below
         # The reviewer who waits for the tables must be told, whatever the cause.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from imaging_service.settings import Settings
 def test_the_settings_are_those_of_the_application(tmp_path):
     settings = Settings(data_dir=tmp_path)
     request = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(settings=settings)))
-    assert current_settings(request) is settings
+    assert asyncio.run(current_settings(request)) is settings
 
 
 def test_a_request_has_a_session_on_its_settings_database_and_it_is_closed(tmp_path):

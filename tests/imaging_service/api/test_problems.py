@@ -44,6 +44,7 @@ def test_whatever_is_quoted_can_be_sent(detail):
     [
         OSError(28, "No space left on device"),
         sa.exc.OperationalError("INSERT", None, Exception("database or disk is full")),
+        sa.exc.TimeoutError("no connection is left"),
     ],
 )
 def test_a_fault_of_the_machine_is_not_the_caller_s(served, monkeypatch, error):

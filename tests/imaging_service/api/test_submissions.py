@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from imaging_service.api.access import apart
+from imaging_service.api.access import readers
 from tests.imaging_service.conftest import MAP, PROTOCOL
 
 
@@ -256,9 +256,9 @@ def test_a_corrected_map_is_the_plate_s_next_version_and_a_run_of_its_own(open_s
 @pytest.fixture
 def read_anew():
     """Submissions are read by processes that are started with the test's environment."""
-    apart().close()
+    readers().close()
     yield
-    apart().close()
+    readers().close()
 
 
 def test_a_plate_on_s3_is_submitted_under_its_root_only(

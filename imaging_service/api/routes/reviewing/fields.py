@@ -57,6 +57,8 @@ class Reviewed:
         self.row, self.settings, self.reading = finished(run, session), settings, reading
         self.run = LocalRun(folder_of(self.row, settings), reading)
         self._caller = caller
+        # The row is read; labels and files take longer than a connection should be kept.
+        session.close()
 
     def author(self, named: str) -> str:
         """The author of a change; `named` is what the client says, which counts without keys."""

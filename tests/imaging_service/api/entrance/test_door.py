@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from sqlmodel import select
@@ -11,12 +12,13 @@ from sqlmodel import select
 from imaging_service.access.keys import revoke
 from imaging_service.access.members import find_project, share
 from imaging_service.access.roles import Role
+from imaging_service.api import access
 from imaging_service.api.app import create_app
 from imaging_service.api.entrance import door
 from imaging_service.api.entrance.door import Door
 from imaging_service.database.tenants import AuditRow, KeyRow
 from tests.imaging_service.conftest import LOCAL_TOKEN
-from tests.imaging_service.tenants import FOREIGN_RUN, RUN, ask
+from tests.imaging_service.tenants import FOREIGN_RUN, HTTP, RUN, ask
 from tests.messages import states
 
 
@@ -127,6 +129,34 @@ def test_every_change_is_written_down_before_and_after(two_labs):
         ("operator", cancelled, RUN, "begun", "alpha", "als"),
         ("operator", cancelled, RUN, "202", "alpha", "als"),
     ]
+
+
+def test_many_callers_at_once_share_the_few_connections_of_the_database(two_labs, monkeypatch):
+    engine = sa.create_engine(two_labs.settings.url, pool_size=2, max_overflow=0, pool_timeout=5)
+    monkeypatch.setattr(door, "database_engine", lambda _: engine)
+    monkeypatch.setattr(access, "database_engine", lambda _: engine)
+    transport = httpx.ASGITransport(two_labs.app, raise_app_exceptions=False)
+
+    async def all_at_once() -> list[int]:
+        async with httpx.AsyncClient(transport=transport, base_url=HTTP) as http:
+            asked = [http.get(f"/runs/{RUN}", headers=two_labs.shown("viewer")) for _ in range(40)]
+            return [answer.status_code for answer in await asyncio.gather(*asked)]
+
+    assert asyncio.run(all_at_once()) == [200] * 40
+    engine.dispose()
+
+
+def test_a_caller_for_whom_no_connection_is_left_may_come_again(two_labs, monkeypatch):
+    engine = sa.create_engine(two_labs.settings.url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    monkeypatch.setattr(door, "database_engine", lambda _: engine)
+    with engine.connect():
+        answer = two_labs.ask("viewer", "GET", f"/runs/{RUN}")
+    assert (answer.status_code, answer.json()["type"], answer.headers["retry-after"]) == (
+        503,
+        "urn:imaging-service:machine_failed",
+        "10",
+    )
+    engine.dispose()
 
 
 def test_a_change_that_cannot_be_written_down_is_not_carried_out(two_labs, monkeypatch):

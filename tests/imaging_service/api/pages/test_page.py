@@ -171,6 +171,7 @@ def test_a_button_that_the_role_does_not_allow_is_answered_by_a_page(made_labs):
     [
         (OSError(5, "Input/output error"), 503),
         (sa.exc.OperationalError("SELECT", {}, Exception("database is locked")), 503),
+        (sa.exc.TimeoutError("no connection is left"), 503),
         (StoreError("the store is damaged at B04"), 500),
         (ZeroDivisionError("secret"), 500),
     ],

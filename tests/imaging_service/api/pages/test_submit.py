@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from imaging_service.api.access import apart
+from imaging_service.api.access import current_readers
 from tests.imaging_service.conftest import MAP
 
 PROTOCOL = """name = "small"
@@ -30,7 +30,7 @@ class Here:
 @pytest.fixture(scope="module")
 def here(site):
     """The service without processes of their own for what is sent."""
-    site.application.dependency_overrides[apart] = Here
+    site.application.dependency_overrides[current_readers] = Here
     yield site
     site.application.dependency_overrides.clear()
 

@@ -43,6 +43,7 @@ def test_pauses_double_up_to_a_minute_and_are_all_the_patience():
         (Unavailable("scan folder not reachable: /x"), "waiting", "scan folder not reachable: /x"),
         (OSError(5, "Input/output error", "/x/a"), "waiting", "Input/output error: /x/a"),
         (LOCKED, "waiting", "database not reachable: database is locked"),
+        (sa.exc.TimeoutError("none left"), "waiting", "database not reachable: none left"),
         (Cancelled("b"), "cancelled", ""),
     ],
 )

@@ -33,6 +33,7 @@ def session(served):
         (MachineError("process lost"), True),
         (OSError(28, "No space left on device"), True),
         (sa.exc.OperationalError("locked", None, Exception()), True),
+        (sa.exc.TimeoutError("no connection is left"), True),
         (ImageError("blank"), False),
         (ValueError("bad data"), False),
         (sa.exc.IntegrityError("twice", None, Exception()), False),
