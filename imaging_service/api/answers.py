@@ -57,6 +57,7 @@ class Asked:
         accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> None:
         self._answers: Answers = request.app.state.answers
+        self.address = f"{request.url.path}?{request.url.query}"
         self._have = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
         codings = [part.replace(" ", "") for part in accept_encoding.lower().split(",")]
         self._gzip = any(c == "gzip" or c.startswith("gzip;") for c in codings) and (

@@ -11,7 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from imaging_service.api.pages.reading import RunNotDone
+from imaging_service.api.answers import Asked
+from imaging_service.api.pages.reading import Reading, RunNotDone
 from imaging_service.api.problems import machine_words, unexpected_words
 from imaging_service.database.session import DATABASE_FAULTS
 from imaging_service.errors import ServiceError
@@ -29,7 +30,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     # A page shows what the tables hold now, also after "back".
-    "Cache-Control": "no-cache",
+    "Cache-Control": "private, no-cache",
 }
 # Heading, and what to do, by the status of an error; its own words say what is wrong.
 _WORDS = {
@@ -59,6 +60,19 @@ def show(template: str, status: int = 200, **context: object) -> HTMLResponse:
     """A page from `templates/pages`."""
     text = environment().get_template(f"pages/{template}").render(**context)
     return HTMLResponse(text, status, HEADERS)
+
+
+def kept(
+    asked: Asked, reading: Reading, make: Callable[[], HTMLResponse], *parts: object
+) -> Response:
+    """A page of a run; once the run is done it is made once for its address.
+
+    `parts` are what decides it besides the run and the address, such as what the caller may do.
+    """
+    if reading.row.state != "done":
+        return make()
+    known = ("page", asked.address, *reading.version, *parts)
+    return asked.answer(known, lambda: bytes(make().body), "text/html; charset=utf-8", HEADERS)
 
 
 def error_page(status: int, detail: str, run: str = "") -> HTMLResponse:

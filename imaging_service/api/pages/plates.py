@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 from sqlmodel import col, select
 
 from imaging_service.api.access import SessionDep, SettingsDep
-from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.answers import AskedDep
+from imaging_service.api.pages.page import kept, page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, StoreError
@@ -42,11 +43,16 @@ _PLATES = 40
 @router.get("/view/{run}/plate")
 def view_plate(
     reading: ReadingDep,
+    asked: AskedDep,
     phenotype: Annotated[str, Query(max_length=100)] = "",
     order: Annotated[str, Query(max_length=10, pattern="^(well|low|high)?$")] = "",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-) -> HTMLResponse:
+) -> Response:
     """One phenotype over the plate, and its wells as a table from the lowest or highest."""
+    return kept(asked, reading, lambda: _plate_page(reading, phenotype, order, page))
+
+
+def _plate_page(reading: Reading, phenotype: str, order: str, page: int) -> HTMLResponse:
     wells = reading.table("wells")
     known = measured_phenotypes(wells)
     name = phenotype or next((p for p in reading.phenotypes if p in known), next(iter(known), ""))
@@ -79,8 +85,12 @@ def view_plate(
 
 
 @router.get("/view/{run}/quality")
-def view_quality(reading: ReadingDep) -> HTMLResponse:
+def view_quality(reading: ReadingDep, asked: AskedDep) -> Response:
     """Controls, checks and odd vehicle wells of one plate."""
+    return kept(asked, reading, lambda: _quality_page(reading))
+
+
+def _quality_page(reading: Reading) -> HTMLResponse:
     wells = reading.table("wells")
     return show(
         "quality.html",

@@ -57,6 +57,14 @@ class Reading:
         """The run and its progress."""
         return read_run(self.session, self.row)
 
+    @property
+    def version(self) -> tuple[object, ...]:
+        """What tells all that is known of a run that is done from what was known before."""
+        written_ns = (self.root / "run.json").stat().st_mtime_ns
+        row = self.row
+        known = (row.revision, row.review_reason, row.map_version, row.protocol_digest)
+        return *row.of_tables, *known, self.run.model_dump_json(), written_ns
+
     @cached_property
     def plate_format(self) -> PlateFormat:
         """Rows and columns of the plate."""

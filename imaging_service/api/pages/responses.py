@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Query
+from fastapi import Query, Response
 from fastapi.responses import HTMLResponse
 from sqlmodel import Session
 
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep
-from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.answers import AskedDep
+from imaging_service.api.pages.page import kept, page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.api.tables import NameQuery
 from imaging_service.database.tables import LineRow
@@ -39,22 +40,29 @@ _MOST_SURVIVAL = 6
 @router.get("/view/{run}/responses")
 def view_responses(
     reading: ReadingDep,
+    asked: AskedDep,
     line: NameQuery = "",
     compound: NameQuery = "",
     phenotype: NameQuery = "",
     status: NameQuery = "",
     order: Annotated[str, Query(max_length=20)] = "evidence",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-) -> HTMLResponse:
+) -> Response:
     """Lines × compounds, and the table with its filters in the address."""
-    responses = reading.table("responses")
     chosen = dict(zip(FILTERS, (line, compound, phenotype, status), strict=True))
-    shown = matrix_phenotype(responses, phenotype, reading.phenotypes)
+    return kept(asked, reading, lambda: _responses_page(reading, chosen, order, page))
+
+
+def _responses_page(
+    reading: Reading, chosen: dict[str, str], order: str, page: int
+) -> HTMLResponse:
+    responses = reading.table("responses")
+    shown = matrix_phenotype(responses, chosen["phenotype"], reading.phenotypes)
     tables = RunTables(reading.plate_format, (), responses)
     hazards = [
         h
         for h in reading.table("hazards")
-        if line in ("", h["line"]) and compound in ("", h["compound"])
+        if chosen["line"] in ("", h["line"]) and chosen["compound"] in ("", h["compound"])
     ]
     return show(
         "responses.html",
@@ -76,9 +84,17 @@ def view_responses(
 
 @router.get("/view/{run}/curve")
 def view_curve(
-    reading: ReadingDep, line: NameQuery, compound: NameQuery, phenotype: NameQuery
-) -> HTMLResponse:
+    reading: ReadingDep,
+    asked: AskedDep,
+    line: NameQuery,
+    compound: NameQuery,
+    phenotype: NameQuery,
+) -> Response:
     """One row of the response table: why it has its status, its curve, and the wells behind it."""
+    return kept(asked, reading, lambda: _curve_page(reading, line, compound, phenotype))
+
+
+def _curve_page(reading: Reading, line: str, compound: str, phenotype: str) -> HTMLResponse:
     tables = reading.tables(curves=True)
     of = {"line": line, "compound": compound, "phenotype": phenotype}
     row = _one(tables.responses, of)
@@ -118,9 +134,14 @@ def view_curve(
 
 @router.get("/view/{run}/line")
 def view_line(
-    reading: ReadingDep, session: SessionDep, caller: CallerDep, name: NameQuery
-) -> HTMLResponse:
+    reading: ReadingDep, session: SessionDep, caller: CallerDep, asked: AskedDep, name: NameQuery
+) -> Response:
     """A line: its record in the registry, and all compounds on it by evidence."""
+    record = _registered(session, reading, caller, name)
+    return kept(asked, reading, lambda: _line_page(reading, name, record), record)
+
+
+def _line_page(reading: Reading, name: str, record: dict[str, Any]) -> HTMLResponse:
     tables = reading.tables(curves=True)
     rows = by_evidence(r for r in tables.responses if r["line"] == name)
     wells = [w for w in tables.wells if w["line"] == name]
@@ -141,15 +162,19 @@ def view_line(
         run=reading.run,
         rows=rows,
         wells=wells,
-        record=_registered(session, reading, caller, name),
+        record=record,
         **_survival_of(reading, "line", name),
         drawn=[c for c in drawn if c],
     )
 
 
 @router.get("/view/{run}/compound")
-def view_compound(reading: ReadingDep, name: NameQuery) -> HTMLResponse:
+def view_compound(reading: ReadingDep, asked: AskedDep, name: NameQuery) -> Response:
     """A compound: all lines, as curves and as a forest for each phenotype."""
+    return kept(asked, reading, lambda: _compound_page(reading, name))
+
+
+def _compound_page(reading: Reading, name: str) -> HTMLResponse:
     tables = reading.tables(curves=True)
     rows = by_evidence(r for r in tables.responses if r["compound"] == name)
     wells = [w for w in tables.wells if w["compound"] == name]

@@ -9,8 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from imaging_service.access.roles import Role
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
-from imaging_service.api.pages.page import page_router, show
-from imaging_service.api.pages.reading import GOING_ON, ReadingDep
+from imaging_service.api.answers import AskedDep
+from imaging_service.api.pages.page import kept, page_router, show
+from imaging_service.api.pages.reading import GOING_ON, Reading, ReadingDep
 from imaging_service.web.findings import findings
 from imaging_service.web.pages.drawn_plate import contents_plate
 from imaging_service.web.pages.films import survival_sentences
@@ -23,8 +24,13 @@ WellsQuery = Annotated[list[str] | None, Query(alias="well", max_length=3072)]
 
 
 @router.get("/view/{run}")
-def view_run(reading: ReadingDep, caller: CallerDep) -> HTMLResponse:
+def view_run(reading: ReadingDep, caller: CallerDep, asked: AskedDep) -> Response:
     """The run's first page; its buttons are for callers who may use them."""
+    operates = caller.roles[reading.row.project_id].includes(Role.OPERATOR)
+    return kept(asked, reading, lambda: _run_page(reading, operates), operates)
+
+
+def _run_page(reading: Reading, operates: bool) -> HTMLResponse:
     done = reading.row.state == "done"
     found, plan = None, None
     if done:
@@ -46,7 +52,7 @@ def view_run(reading: ReadingDep, caller: CallerDep) -> HTMLResponse:
         contents=plan,
         scan=reading.scan,
         tab="run",
-        operates=caller.roles[reading.row.project_id].includes(Role.OPERATOR),
+        operates=operates,
         **reading.progress(),
     )
 

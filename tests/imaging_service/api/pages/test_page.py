@@ -5,9 +5,13 @@ from html import unescape
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import Session
 
+from imaging_service.access.roles import Caller, Role
 from imaging_service.api.pages.page import POLICY, error_page
 from imaging_service.api.pages.reading import Reading
+from imaging_service.database.session import database_engine
+from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.errors import StoreError
 from tests.imaging_service.tenants import RUN, ask
 
@@ -181,7 +185,7 @@ def test_a_page_that_fails_is_a_page(site, monkeypatch, error, status):
         raise error
 
     monkeypatch.setattr(Reading, "table", fail)
-    answer = site.get("/view/RUN/plate")
+    answer = site.get("/view/RUN/plate?order=low")
     assert (answer.status_code, answer.headers["content-security-policy"]) == (status, POLICY)
     assert "secret" not in answer.text
     assert ("B04" in answer.text) is isinstance(error, StoreError)
@@ -200,3 +204,50 @@ def test_what_a_query_may_not_be_is_a_page(site):
         "text/html; charset=utf-8",
     )
     assert "field" in answer.text
+
+
+KEPT = [p for p in PAGES if p.startswith("/view/RUN") and "/wells" not in p and "/review" not in p]
+
+
+@pytest.mark.parametrize("page", KEPT)
+def test_a_page_of_a_finished_run_is_made_once_and_not_sent_to_who_has_it(site, monkeypatch, page):
+    first = site.get(page)
+    monkeypatch.setattr(Reading, "table", None)
+    again = site.get(page)
+    assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])
+    held = site.get(page, headers={"If-None-Match": first.headers["etag"]})
+    assert (held.status_code, held.content) == (304, b"")
+    assert held.headers["cache-control"] == "private, no-cache"
+
+
+def test_another_address_and_another_state_of_the_run_are_other_pages(served):
+    def tag(change="", tail=""):
+        if change:
+            with Session(database_engine(served.settings.url)) as session:
+                session.connection().execute(sa.text(f"UPDATE run SET {change}"))
+                session.commit()
+        return served.get(f"/view/RUN{tail}").headers["etag"]
+
+    tags = [
+        tag(),
+        tag(tail="?of=another"),
+        tag("review_reason='the disk is full'"),
+        tag("review_reason='', map_version=7"),
+        tag("map_version=1, attempt=2"),
+        tag("attempt=1, priority='high'"),
+        tag("priority='normal', notes='[\"a file is empty\"]'"),
+    ]
+    assert [tags.index(t) for t in tags] == list(range(7))
+    assert tag("notes='[]'") == tags[0]
+
+
+def test_a_caller_who_may_do_more_has_another_page(site):
+    from imaging_service.api.access import current_caller
+
+    tags = []
+    for role in (Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR):
+        caller = Caller(member="", name="ann", lab="local", roles={LOCAL_PROJECT: role})
+        site.application.dependency_overrides[current_caller] = lambda c=caller: c
+        tags.append(site.get("/view/RUN").headers["etag"])
+    site.application.dependency_overrides.clear()
+    assert [tags[0] == tags[1], tags[1] == tags[2]] == [False, True]
