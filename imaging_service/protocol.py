@@ -28,7 +28,7 @@ from phenotypes.columns.dictionary import phenotype
 from phenotypes.films.deaths import DeathSettings, Definition
 from phenotypes.films.tracking import TrackSettings
 from phenotypes.plates.calls import CallSettings
-from phenotypes.plates.quality.checks import QualityLimits
+from phenotypes.plates.quality.limits import QualityLimits
 from phenotypes.plates.wells import WellSettings
 from segmentation.engines.registry import DEFAULT_ENGINE
 from segmentation.settings import STRICT, Positive, meaning

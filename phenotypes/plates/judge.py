@@ -24,12 +24,12 @@ from phenotypes.plates.calls import (
 from phenotypes.plates.calls import healthy_lines as healthy_of
 from phenotypes.plates.identity import IdentityStatus
 from phenotypes.plates.quality.checks import (
-    QualityLimits,
     exclude_unfocused,
     exclude_vehicle_outliers,
     mark_fields,
     plate_checks,
 )
+from phenotypes.plates.quality.limits import QualityLimits
 from phenotypes.plates.quality.position import correct_positions
 from phenotypes.plates.quality.saturation import (
     CLIPPED,

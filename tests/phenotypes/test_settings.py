@@ -21,12 +21,12 @@ from phenotypes.films.registration import register, sharp_frames
 from phenotypes.films.tracking import TrackSettings, link
 from phenotypes.plates.calls import CallSettings, mark_mislocalised, mark_pyknotic
 from phenotypes.plates.quality.checks import (
-    QualityLimits,
     exclude_unfocused,
     exclude_vehicle_outliers,
     mark_fields,
     plate_checks,
 )
+from phenotypes.plates.quality.limits import QualityLimits
 from phenotypes.plates.responses import respond
 from phenotypes.plates.review_queue import rank_fields
 from phenotypes.plates.wells import WellSettings, well_table

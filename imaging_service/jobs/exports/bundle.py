@@ -25,7 +25,6 @@ from imaging_service.files import sweep, write_bytes, write_through, written_who
 from imaging_service.ingest.images.digests import combine
 from imaging_service.review.local import TABLES as RUN_TABLES
 from imaging_service.review.local import review_state
-from imaging_service.screens.folder import TABLES as SCREEN_TABLES
 from imaging_service.store.tables import arrow_bytes, columns_dictionary, csv_bytes
 
 # Rows of a CSV that are text in memory at once: a plate's cells are millions.
@@ -61,6 +60,9 @@ class ExportOrder(BaseModel):
 
 def tables_of(source: Path, *, run: bool) -> list[str]:
     """Tables that a run or a screen has."""
+    # It brings what fits screens, which a worker that starts does not need.
+    from imaging_service.screens.folder import TABLES as SCREEN_TABLES
+
     names = RUN_TABLES if run else SCREEN_TABLES
     return [name for name in names if _path(source, name, run=run).is_file()]
 

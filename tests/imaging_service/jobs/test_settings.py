@@ -25,7 +25,7 @@ from phenotypes.films.deaths import DeathSettings
 from phenotypes.films.registration import Registration
 from phenotypes.films.tracking import TrackSettings
 from phenotypes.plates.calls import CallSettings
-from phenotypes.plates.quality.checks import QualityLimits
+from phenotypes.plates.quality.limits import QualityLimits
 from phenotypes.plates.wells import WellSettings
 from segmentation import Segmentation
 from segmentation.filters.background import no_illumination

@@ -16,13 +16,13 @@ from phenotypes.plates.calls import mark_mislocalised, mark_motor_neurons, mark_
 from phenotypes.plates.judge import judge
 from phenotypes.plates.normalise import normalised, normalised_to_isogenic
 from phenotypes.plates.quality.checks import (
-    QualityLimits,
     exclude_unfocused,
     exclude_vehicle_outliers,
     mark_fields,
     plate_checks,
 )
 from phenotypes.plates.quality.controls import quality_table
+from phenotypes.plates.quality.limits import QualityLimits
 from phenotypes.plates.quality.position import b_score, correct_positions
 from phenotypes.plates.responses import respond
 from phenotypes.plates.review_queue import rank_fields

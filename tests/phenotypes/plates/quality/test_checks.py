@@ -6,12 +6,12 @@ import pytest
 
 from phenotypes.columns.dictionary import conform
 from phenotypes.plates.quality.checks import (
-    QualityLimits,
     exclude_unfocused,
     exclude_vehicle_outliers,
     mark_fields,
     plate_checks,
 )
+from phenotypes.plates.quality.limits import QualityLimits
 from tests.messages import states
 
 LIMITS = QualityLimits()
