@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Compiled modules are kept, whatever the shell says: else each of hundreds of processes compiles thousands of them anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test test-service test-plugin test-images test-exchange test-faults test-slow test-fuzz test-random test-mutations test-lowest test-pythons test-install lint bench docs notebooks site lock clean
 

@@ -84,32 +84,34 @@ def test_it_finds_what_was_drawn(phantoms, segmentations):
 class TestTheSameLabels:
     """Nothing about how the work is cut up may change a label (one device)."""
 
-    FIELD = medium(11, (700, 620)).field
+    @pytest.fixture(scope="class")
+    def field(self):
+        return medium(11, (700, 620)).field
 
     @pytest.fixture(autouse=True)
     def four_tiles(self, monkeypatch):
         monkeypatch.setattr(module, "TileRunner", SMALL_TILES)
 
-    def test_for_any_batch(self, engine, monkeypatch):
-        expected = engine.segment(self.FIELD)
+    def test_for_any_batch(self, field, engine, monkeypatch):
+        expected = engine.segment(field)
         for batch in (2, 3, 16):
             monkeypatch.setitem(module._BATCH, engine.device, batch)
-            assert same(engine.segment(self.FIELD), expected)
+            assert same(engine.segment(field), expected)
 
-    def test_for_any_order_of_the_tiles(self, engine, monkeypatch):
-        expected = engine.segment(self.FIELD)
+    def test_for_any_order_of_the_tiles(self, field, engine, monkeypatch):
+        expected = engine.segment(field)
         forwards = tiling.tiles
         monkeypatch.setattr(tiling, "tiles", lambda *a: (forwards(*a)[0], forwards(*a)[1][::-1]))
-        assert same(engine.segment(self.FIELD), expected)
+        assert same(engine.segment(field), expected)
 
-    def test_for_any_number_of_threads(self, engine):
+    def test_for_any_number_of_threads(self, field, engine):
         threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
         try:
             made = []
             for n in (1, 2):
                 torch.set_num_threads(n)
                 cv2.setNumThreads(n)
-                made.append(engine.segment(self.FIELD))
+                made.append(engine.segment(field))
         finally:
             torch.set_num_threads(threads)
             cv2.setNumThreads(of_opencv)
@@ -222,7 +224,7 @@ def test_out_of_memory_is_retried_with_less_and_told(engine, phantoms, monkeypat
 
     monkeypatch.setattr(module.MotorNetSegmenter, "_evaluate", limited)
     limit = 2
-    large = TestTheSameLabels.FIELD
+    large = medium(11, (700, 620)).field
     assert engine.segment(large).labels["nuclei"].max() > 0
     assert sizes[0] == 4
     assert max(sizes[2:]) <= 2
