@@ -42,6 +42,12 @@ def engine(phantoms, request):
 
 
 @pytest.fixture(scope="module")
+def large():
+    """Of several tiles."""
+    return medium(11, (700, 620)).field
+
+
+@pytest.fixture(scope="module")
 def segmentations(engine, phantoms):
     return list(segment_all(engine, [p.field for p in phantoms]))
 
@@ -84,34 +90,30 @@ def test_it_finds_what_was_drawn(phantoms, segmentations):
 class TestTheSameLabels:
     """Nothing about how the work is cut up may change a label (one device)."""
 
-    @pytest.fixture(scope="class")
-    def field(self):
-        return medium(11, (700, 620)).field
-
     @pytest.fixture(autouse=True)
     def four_tiles(self, monkeypatch):
         monkeypatch.setattr(module, "TileRunner", SMALL_TILES)
 
-    def test_for_any_batch(self, field, engine, monkeypatch):
-        expected = engine.segment(field)
+    def test_for_any_batch(self, large, engine, monkeypatch):
+        expected = engine.segment(large)
         for batch in (2, 3, 16):
             monkeypatch.setitem(module._BATCH, engine.device, batch)
-            assert same(engine.segment(field), expected)
+            assert same(engine.segment(large), expected)
 
-    def test_for_any_order_of_the_tiles(self, field, engine, monkeypatch):
-        expected = engine.segment(field)
+    def test_for_any_order_of_the_tiles(self, large, engine, monkeypatch):
+        expected = engine.segment(large)
         forwards = tiling.tiles
         monkeypatch.setattr(tiling, "tiles", lambda *a: (forwards(*a)[0], forwards(*a)[1][::-1]))
-        assert same(engine.segment(field), expected)
+        assert same(engine.segment(large), expected)
 
-    def test_for_any_number_of_threads(self, field, engine):
+    def test_for_any_number_of_threads(self, large, engine):
         threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
         try:
             made = []
             for n in (1, 2):
                 torch.set_num_threads(n)
                 cv2.setNumThreads(n)
-                made.append(engine.segment(field))
+                made.append(engine.segment(large))
         finally:
             torch.set_num_threads(threads)
             cv2.setNumThreads(of_opencv)
@@ -210,7 +212,7 @@ def test_a_dark_well_is_seen_with_the_plates_eyes(engine):
     assert labels["nuclei"].max() <= 1
 
 
-def test_out_of_memory_is_retried_with_less_and_told(engine, phantoms, monkeypatch):
+def test_out_of_memory_is_retried_with_less_and_told(engine, large, monkeypatch):
     monkeypatch.setattr(module, "TileRunner", SMALL_TILES)
     monkeypatch.setitem(module._BATCH, engine.device, 8)
     evaluate = module.MotorNetSegmenter._evaluate
@@ -224,7 +226,6 @@ def test_out_of_memory_is_retried_with_less_and_told(engine, phantoms, monkeypat
 
     monkeypatch.setattr(module.MotorNetSegmenter, "_evaluate", limited)
     limit = 2
-    large = medium(11, (700, 620)).field
     assert engine.segment(large).labels["nuclei"].max() > 0
     assert sizes[0] == 4
     assert max(sizes[2:]) <= 2
