@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Response
@@ -17,7 +17,8 @@ from imaging_service.access.again import caller_again
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SettingsDep
 from imaging_service.database.session import ProjectSession, database_engine
-from imaging_service.database.tables import RunRow, WellRow
+from imaging_service.database.tables import ExportRow, RunRow, ScreenRow, WellRow
+from imaging_service.errors import NotFound
 from imaging_service.export_orders import ExportState
 from imaging_service.schemas import RunEvent
 from imaging_service.screen_orders import ScreenState
@@ -29,6 +30,8 @@ LONGEST_S = 600.0
 # Proxies cut a connection on which nothing comes for a minute.
 _SIGN_OF_LIFE_S = 15.0
 _MOST_RUNS = 500
+
+JobRow = TypeVar("JobRow", ScreenRow, ExportRow)
 
 # A proxy that collects an answer before it passes it on would hold the events back.
 NOT_HELD_BACK = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -79,6 +82,41 @@ async def stream(
             yield ": still here\n\n"
             spoke = time.monotonic()
         await asyncio.sleep(EVERY_S)
+
+
+async def followed(
+    look: Callable[[], ScreenState | ExportState | None], name: str, missing: str
+) -> StreamingResponse:
+    """Changes of one ordered job, until it has ended or the caller may see it no more.
+
+    Raises NotFound, with the sentence `missing`, for one that is not there.
+    """
+    if await run_in_threadpool(look) is None:
+        raise NotFound(missing)
+    ended = False
+
+    def read() -> Sequence[ScreenState | ExportState] | None:
+        nonlocal ended
+        state = None if ended else look()
+        ended = state is None or state.state in ("done", "failed")
+        return None if state is None else [state]
+
+    return StreamingResponse(
+        stream(read, name), media_type="text/event-stream", headers=NOT_HELD_BACK
+    )
+
+
+def job_row(
+    url: str, caller: Caller, project: str, table: type[JobRow], identity: str
+) -> JobRow | None:
+    """A job's row now; None where it is not there, or the caller may see it no more."""
+    with Session(database_engine(url)) as session:
+        now = caller_again(session, caller)
+    if now is None:
+        return None
+    with ProjectSession(database_engine(url), now.roles) as session:
+        row = session.get(table, identity)
+        return None if row is None or row.project_id != project else row
 
 
 def look(url: str, caller: Caller, run: str) -> list[RunEvent] | None:

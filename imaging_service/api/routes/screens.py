@@ -7,16 +7,14 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from sqlmodel import Session, col, select
-from starlette.concurrency import run_in_threadpool
 
-from imaging_service.access.again import caller_again
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.paging import ROWS_CONTENT, RowsDep
 from imaging_service.api.problems import described
-from imaging_service.api.routes.events import NOT_HELD_BACK, stream
+from imaging_service.api.routes.events import followed, job_row
 from imaging_service.api.tables import LIST_CONTENT, Format, FormatQuery, list_response
-from imaging_service.database.session import ProjectSession, database_engine, find_screen
+from imaging_service.database.session import find_screen
 from imaging_service.database.tables import ScreenRow
 from imaging_service.errors import NotFound, NotReady
 from imaging_service.screen_orders import NewScreen, ScreenProgress, ScreenState
@@ -106,30 +104,17 @@ async def get_events(
     project: str, screen: str, caller: CallerDep, settings: SettingsDep
 ) -> StreamingResponse:
     """For `EventSource`; the connection ends with the key, or after ten minutes."""
-    if await run_in_threadpool(look, settings.url, caller, project, screen) is None:
-        raise NotFound(f"there is no screen {screen}")
-    ended = False
-
-    def read() -> list[ScreenState] | None:
-        nonlocal ended
-        state = None if ended else look(settings.url, caller, project, screen)
-        ended = state is None or state.state in ("done", "failed")
-        return None if state is None else [state]
-
-    return StreamingResponse(
-        stream(read, "screen"), media_type="text/event-stream", headers=NOT_HELD_BACK
+    return await followed(
+        lambda: look(settings.url, caller, project, screen),
+        "screen",
+        f"there is no screen {screen}",
     )
 
 
 def look(url: str, caller: Caller, project: str, screen: str) -> ScreenState | None:
     """The screen now; None where it is not there, or the caller may see it no more."""
-    with Session(database_engine(url)) as session:
-        now = caller_again(session, caller)
-    if now is None:
-        return None
-    with ProjectSession(database_engine(url), now.roles) as session:
-        row = session.get(ScreenRow, screen)
-        return None if row is None or row.project_id != project else read_screen(row)
+    row = job_row(url, caller, project, ScreenRow, screen)
+    return None if row is None else read_screen(row)
 
 
 @router.get(

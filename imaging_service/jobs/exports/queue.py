@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import sqlalchemy as sa
-from dbos import EnqueueOptions
 from sqlmodel import Session, col, select
 
 from imaging_service.database.session import database_engine, find_export, find_run, find_screen
 from imaging_service.database.tables import ExportRow, RunRow, ScreenRow
 from imaging_service.errors import NotFound, NotReady, QuotaReached
 from imaging_service.export_orders import NewExport
-from imaging_service.jobs.durable.holding import no_backup
-from imaging_service.jobs.durable.opening import APPLICATION_VERSION, EXPORTS
-from imaging_service.jobs.durable.queue import forget_jobs, job_client
+from imaging_service.jobs.durable.job_rows import GOING_ON, Ordered
+from imaging_service.jobs.durable.opening import EXPORTS
 from imaging_service.jobs.exports.bundle import ExportOrder, lay_out, tables_of
 from imaging_service.jobs.exports.workflow import export_folder
 from imaging_service.jobs.screens.workflow import screen_folder
 from imaging_service.settings import Settings
 
-GOING_ON = ("queued", "running", "waiting")
+EXPORT = Ordered("export", EXPORTS, "write_export")
 # Of a project. They are kept until an operator removes them, a viewer may order them, and what
 # fills the disk stops every laboratory.
 MOST_EXPORTS = 200
@@ -76,7 +73,7 @@ def order_export(
         row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
         row.written, row.size, row.sha256 = 0, None, None
     try:
-        _enqueue(settings, session, row)
+        EXPORT.enqueue(settings, session, row)
     except sa.exc.IntegrityError:
         # The same order arrived twice at once; the other one was faster.
         session.rollback()
@@ -91,14 +88,7 @@ def delete_export(settings: Settings, session: Session, project: str, export: st
     Raises NotReady for one that goes on, Busy while a backup is being made.
     """
     row = find_export(session, project, export)
-    if row.state in GOING_ON:
-        raise NotReady(f"export {export} is {row.state}; remove it once it has ended")
-    with no_backup(settings):
-        forget_jobs(settings, _job(export))
-        session.delete(row)
-        session.commit()
-        # After the commit: a kill in between leaves files that no row names.
-        shutil.rmtree(export_folder(settings, project, export), ignore_errors=True)
+    EXPORT.remove(settings, session, row, export_folder(settings, project, export))
 
 
 def adopt_exports(settings: Settings) -> list[str]:
@@ -107,16 +97,10 @@ def adopt_exports(settings: Settings) -> list[str]:
     with Session(database_engine(settings.url)) as session:
         going_on = session.exec(select(ExportRow).where(col(ExportRow.state).in_(GOING_ON))).all()
         for row in going_on:
-            jobs = job_client(settings.url).list_workflows(
-                workflow_ids=[f"{_job(row.id)}:{row.attempt}"],
-                app_version=APPLICATION_VERSION,
-                load_input=False,
-                load_output=False,
-            )
-            if not jobs:
+            if not EXPORT.has_job(settings, row):
                 adopted.append(row.id)
                 row.state, row.attempt = "queued", row.attempt + 1
-                _enqueue(settings, session, row)
+                EXPORT.enqueue(settings, session, row)
     return adopted
 
 
@@ -166,20 +150,3 @@ def _check_number(session: Session, project: str) -> None:
             f"project {project} keeps {kept} export{'' if kept == 1 else 's'}, and may keep"
             f" {MOST_EXPORTS}; remove what is not needed any more"
         )
-
-
-def _job(export: str) -> str:
-    return f"export:{export}"
-
-
-def _enqueue(settings: Settings, session: Session, row: ExportRow) -> None:
-    """Queue the export's workflow and commit, in one transaction with the row."""
-    session.flush()
-    options: EnqueueOptions = {
-        "queue_name": EXPORTS,
-        "workflow_name": "write_export",
-        "workflow_id": f"{_job(row.id)}:{row.attempt}",
-        "app_version": APPLICATION_VERSION,
-    }
-    job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
-    session.commit()

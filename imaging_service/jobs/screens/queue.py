@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from dbos import EnqueueOptions
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
@@ -17,9 +15,8 @@ from imaging_service.database.registry import load_registry
 from imaging_service.database.session import database_engine, find_run, find_screen
 from imaging_service.database.tables import RunRow, ScreenRow
 from imaging_service.errors import NotFound, NotReady, ScreenError
-from imaging_service.jobs.durable.holding import no_backup
-from imaging_service.jobs.durable.opening import APPLICATION_VERSION, SCREENS
-from imaging_service.jobs.durable.queue import forget_jobs, job_client
+from imaging_service.jobs.durable.job_rows import GOING_ON, Ordered
+from imaging_service.jobs.durable.opening import SCREENS
 from imaging_service.jobs.screens.workflow import screen_folder
 from imaging_service.review.local import review_state
 from imaging_service.screen_orders import NewScreen, ScreenRun
@@ -29,7 +26,7 @@ from imaging_service.settings import Settings
 from plate_maps.compounds import write_compounds
 from plate_maps.registry import Batch, Line, write
 
-GOING_ON = ("queued", "running", "waiting")
+SCREEN = Ordered("screen", SCREENS, "fit_screen")
 
 
 def order_screen(
@@ -65,7 +62,7 @@ def order_screen(
         # The cause may be gone by now. Plates that were taken in stay.
         row.state, row.reason, row.attempt = "queued", "", row.attempt + 1
     try:
-        _enqueue(settings, session, row)
+        SCREEN.enqueue(settings, session, row)
     except sa.exc.IntegrityError:
         # The same order arrived twice at once; the other one was faster.
         session.rollback()
@@ -80,14 +77,7 @@ def delete_screen(settings: Settings, session: Session, project: str, screen: st
     Raises NotReady for one that goes on, Busy while a backup is being made.
     """
     row = find_screen(session, project, screen)
-    if row.state in GOING_ON:
-        raise NotReady(f"screen {screen} is {row.state}; remove it once it has ended")
-    with no_backup(settings):
-        forget_jobs(settings, _job(row.id))
-        session.delete(row)
-        session.commit()
-        # After the commit: a kill in between leaves files that no row names.
-        shutil.rmtree(screen_folder(settings, project, screen), ignore_errors=True)
+    SCREEN.remove(settings, session, row, screen_folder(settings, project, screen))
 
 
 def adopt_screens(settings: Settings) -> dict[str, str]:
@@ -106,9 +96,9 @@ def adopt_screens(settings: Settings) -> dict[str, str]:
                 row.reason = f"it was ordered from version {version}; order it again"
                 session.commit()
                 became[identity] = "failed"
-            elif not _has_job(settings, row):
+            elif not SCREEN.has_job(settings, row):
                 row.state, row.attempt = "queued", row.attempt + 1
-                _enqueue(settings, session, row)
+                SCREEN.enqueue(settings, session, row)
                 became[identity] = "goes on"
     return became
 
@@ -170,30 +160,3 @@ def _registries(session: Session, project: str) -> dict[str, str]:
         "compounds": write_compounds(compounds.records.values()) if compounds else "",
         "batches": write(registry.batches.values(), Batch) if registry.batches else "",
     }
-
-
-def _job(screen: str) -> str:
-    return f"screen:{screen}"
-
-
-def _has_job(settings: Settings, row: ScreenRow) -> bool:
-    jobs = job_client(settings.url).list_workflows(
-        workflow_ids=[f"{_job(row.id)}:{row.attempt}"],
-        app_version=APPLICATION_VERSION,
-        load_input=False,
-        load_output=False,
-    )
-    return bool(jobs)
-
-
-def _enqueue(settings: Settings, session: Session, row: ScreenRow) -> None:
-    """Queue the screen's workflow and commit, in one transaction with the row."""
-    session.flush()
-    options: EnqueueOptions = {
-        "queue_name": SCREENS,
-        "workflow_name": "fit_screen",
-        "workflow_id": f"{_job(row.id)}:{row.attempt}",
-        "app_version": APPLICATION_VERSION,
-    }
-    job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
-    session.commit()

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from sqlmodel import Session, col, select
-from starlette.concurrency import run_in_threadpool
+from sqlmodel import col, select
 
-from imaging_service.access.again import caller_again
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.problems import described
-from imaging_service.api.routes.events import NOT_HELD_BACK, stream
+from imaging_service.api.routes.events import followed, job_row
 from imaging_service.api.tables import LIST_CONTENT, Format, FormatQuery, list_response
-from imaging_service.database.session import ProjectSession, database_engine, find_export
+from imaging_service.database.session import find_export
 from imaging_service.database.tables import ExportRow
-from imaging_service.errors import NotFound
 from imaging_service.export_orders import ExportProgress, ExportState, NewExport
 
 router = APIRouter(prefix="/projects/{project}/exports", tags=["exports"])
@@ -120,27 +117,14 @@ async def get_events(
     project: str, export: str, caller: CallerDep, settings: SettingsDep
 ) -> StreamingResponse:
     """For `EventSource`; the connection ends with the key, or after ten minutes."""
-    if await run_in_threadpool(look, settings.url, caller, project, export) is None:
-        raise NotFound(f"there is no export {export}")
-    ended = False
-
-    def read() -> list[ExportState] | None:
-        nonlocal ended
-        state = None if ended else look(settings.url, caller, project, export)
-        ended = state is None or state.state in ("done", "failed")
-        return None if state is None else [state]
-
-    return StreamingResponse(
-        stream(read, "export"), media_type="text/event-stream", headers=NOT_HELD_BACK
+    return await followed(
+        lambda: look(settings.url, caller, project, export),
+        "export",
+        f"there is no export {export}",
     )
 
 
 def look(url: str, caller: Caller, project: str, export: str) -> ExportState | None:
     """The export now; None where it is not there, or the caller may see it no more."""
-    with Session(database_engine(url)) as session:
-        now = caller_again(session, caller)
-    if now is None:
-        return None
-    with ProjectSession(database_engine(url), now.roles) as session:
-        row = session.get(ExportRow, export)
-        return None if row is None or row.project_id != project else read_export(row)
+    row = job_row(url, caller, project, ExportRow, export)
+    return None if row is None else read_export(row)
