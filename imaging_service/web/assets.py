@@ -26,6 +26,19 @@ def assets() -> dict[str, Path]:
 
 
 @lru_cache
+def looks() -> str:
+    """Digest of all that decides how pages look: templates, styles, and the code that draws.
+
+    A service that was mended within one version must not tell browsers to keep the old page.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.parent.rglob("*")):
+        if path.suffix in {".html", ".css", ".js", ".py"}:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@lru_cache
 def asset(name: str) -> str:
     """Address of a file, with its digest: a browser keeps it until it changes.
 

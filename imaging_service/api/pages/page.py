@@ -16,6 +16,7 @@ from imaging_service.api.pages.reading import Reading, RunNotDone
 from imaging_service.api.problems import machine_words, unexpected_words
 from imaging_service.database.session import DATABASE_FAULTS
 from imaging_service.errors import ServiceError
+from imaging_service.web.assets import looks
 from imaging_service.web.templating import environment
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def kept(
     """
     if reading.row.state != "done":
         return make()
-    known = ("page", asked.address, *reading.version, *parts)
+    known = (looks(), asked.address, *reading.version, *parts)
     return asked.answer(known, lambda: bytes(make().body), "text/html; charset=utf-8", HEADERS)
 
 

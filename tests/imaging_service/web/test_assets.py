@@ -5,7 +5,8 @@ import tomllib
 
 import pytest
 
-from imaging_service.web.assets import STATIC, asset, assets
+from imaging_service.web import assets as module
+from imaging_service.web.assets import STATIC, asset, assets, looks
 
 
 def test_every_script_of_others_has_its_licence_and_the_digest_that_is_written():
@@ -28,3 +29,16 @@ def test_an_address_changes_with_the_file():
 def test_only_styles_and_scripts_are_sent():
     assert {path.suffix for path in assets().values()} == {".css", ".js"}
     assert "vendor/LICENSE.vega" not in assets()
+
+
+def test_a_changed_template_is_another_look(tmp_path, monkeypatch):
+    (tmp_path / "static").mkdir()
+    (tmp_path / "page.html").write_text("<p>one</p>")
+    monkeypatch.setattr(module, "STATIC", tmp_path / "static")
+    seen = []
+    for content in ("<p>one</p>", "<p>two</p>", "<p>two</p>"):
+        (tmp_path / "page.html").write_text(content)
+        looks.cache_clear()
+        seen.append(looks())
+    looks.cache_clear()
+    assert [seen[0] == seen[1], seen[1] == seen[2]] == [False, True]
