@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 import imaging_service
 from imaging_service.logs import REQUEST
 
-PRODUCT = Path(imaging_service.__file__).parent
+PRODUCT = imaging_service.__file__.removesuffix("__init__.py")
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +26,9 @@ def one_connection_each():
     def taken(_connection, record, lent):
         request = record.info["request"] = (REQUEST.get(), id(lent._pool))
         calls = [
-            f"{Path(frame.filename).relative_to(PRODUCT)}:{frame.lineno}"
-            for frame in traceback.extract_stack()
-            if Path(frame.filename).is_relative_to(PRODUCT) and frame.name != "__call__"
+            f"{frame.f_code.co_filename.removeprefix(PRODUCT)}:{line}"
+            for frame, line in traceback.walk_stack(None)
+            if frame.f_code.co_filename.startswith(PRODUCT)
         ]
         if request[0] and held[request]:
             seconds.append({"holds": held[request][-1], "asks for another": calls})

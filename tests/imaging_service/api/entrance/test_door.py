@@ -132,7 +132,7 @@ def test_every_change_is_written_down_before_and_after(two_labs):
 
 
 def test_many_callers_at_once_share_the_few_connections_of_the_database(two_labs, monkeypatch):
-    engine = sa.create_engine(two_labs.settings.url, pool_size=2, max_overflow=0, pool_timeout=5)
+    engine = sa.create_engine(two_labs.settings.url, pool_size=2, max_overflow=0, pool_timeout=60)
     monkeypatch.setattr(door, "database_engine", lambda _: engine)
     monkeypatch.setattr(access, "database_engine", lambda _: engine)
     transport = httpx.ASGITransport(two_labs.app, raise_app_exceptions=False)
@@ -225,7 +225,7 @@ def test_what_is_behind_the_door_is_asked_for_each_time(two_labs, site):
         "/runs/RUN/files/wells.csv": "private, no-cache",
         "/runs/RUN/wells": "private, no-cache",
         "/runs/unknown": "private, no-cache",
-        "/view/RUN": "no-cache",
+        "/view/RUN": "private, no-cache",
     }
     assert {path: site.get(path).headers.get("cache-control") for path in kept} == kept
     refused = two_labs.ask("revoked", "GET", "/runs")
