@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from plate_maps.compounds import Compounds, name_remarks
-from plate_maps.conditions import Control
+from plate_maps.conditions import Control, dose_steps, split_steps
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
 from plate_maps.layout import vehicles_apart
 from plate_maps.plate_map import PlateMap
@@ -109,15 +109,25 @@ def check(
         if c.dose_molar is not None:
             doses[c.line, c.compound].add(c.dose_molar)
     for (line, compound), ladder in sorted(doses.items()):
-        if len(ladder) < MIN_DOSES:
+        n_doses = len(dose_steps(ladder))
+        if n_doses < MIN_DOSES:
             findings.append(
                 Finding(
                     "warning",
                     "few_doses",
-                    f"{source}: {compound} on line {line} has {len(ladder)} dose(s); a curve needs"
+                    f"{source}: {compound} on line {line} has {n_doses} dose(s); a curve needs"
                     f" {MIN_DOSES}",
                 )
             )
+        findings += [
+            Finding(
+                "warning",
+                "doses_split",
+                f"{source}: {compound} on line {line} has {step}, which count as separate doses;"
+                " write one number",
+            )
+            for step in split_steps(ladder)
+        ]
     if treated and not any(c.control is Control.POSITIVE for c in plate_map.conditions.values()):
         findings.append(
             Finding(

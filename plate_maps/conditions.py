@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,6 +32,9 @@ _GROUPED = (
     re.compile(r"([-+]?[0-9]{1,3}(?:\.[0-9]{3}){2,})()"),
 )
 
+
+# Share by which doses of two steps differ at least.
+_ONE_STEP = 0.01
 
 # Words in a compound's place that mean no compound (to be compared in small letters).
 SOLVENTS = frozenset(
@@ -254,6 +257,34 @@ def format_dose(molar: float | None, digits: int = 3) -> str:
         if molar >= factor * 0.9995:
             return f"{molar / factor:.{digits}g} {unit}"
     return f"{molar / 1e-12:.{digits}g} pM"
+
+
+def dose_steps(doses: Iterable[float]) -> list[list[float]]:
+    """Steps of a ladder, ascending: doses (mol/L) that differ by under 1 % are one step.
+
+    Ladders do not have such steps; a dispenser's log and rounded numbers do (3.33 and 3.3333 µM).
+
+    Examples
+    --------
+    >>> dose_steps([1e-6, 3.3333e-6, 3.33e-6])
+    [[1e-06], [3.33e-06, 3.3333e-06]]
+    """
+    steps: list[list[float]] = []
+    for dose in sorted(set(doses)):
+        if steps and dose <= steps[-1][0] * (1 + _ONE_STEP):
+            steps[-1].append(dose)
+        else:
+            steps.append([dose])
+    return steps
+
+
+def split_steps(doses: Iterable[float]) -> list[str]:
+    """Doses that are one step and several numbers, each with all its digits."""
+    return [
+        " and ".join(format_dose(dose, 12) for dose in step)
+        for step in dose_steps(doses)
+        if len(step) > 1
+    ]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ fits with all lines and their controls, the layout is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -199,8 +200,16 @@ def _worst_correlation(conditions: Sequence[Condition], wells: Sequence[Well]) -
 
 
 def to_csv(plate_map: PlateMap) -> str:
-    """The map in long form, doses in µM, as `read_plate_map` reads it back."""
-    rows = ["well,line,genotype,compound,dose,unit,control,batch,replicate"]
+    """The map in long form, doses in µM, as `read_plate_map` reads it back.
+
+    Annotations have columns of their own, but for the parts of a combination, which is a compound.
+    """
+    noted = sorted(
+        name
+        for name in {name for c in plate_map.conditions.values() for name, _ in c.annotations}
+        if not re.fullmatch(r"(compound|dose|unit)_[2-4]", name)
+    )
+    rows = [",".join(("well,line,genotype,compound,dose,unit,control,batch,replicate", *noted))]
     for well, c in sorted(plate_map.conditions.items()):
         dose, unit = ("", "") if not c.dose_molar else (f"{c.dose_molar * 1e6:.10g}", "uM")
         control = "" if c.control is Control.NONE else c.control.value
@@ -217,6 +226,7 @@ def to_csv(plate_map: PlateMap) -> str:
                     control,
                     c.batch,
                     c.replicate,
+                    *(dict(c.annotations).get(name, "") for name in noted),
                 )
             )
         )

@@ -40,6 +40,7 @@ SAYS = {
     "standing.no_zip": "^Its zip is missing on the service's machine, so no key gets it",
     "standing.request_unreadable": "^A request of it cannot be read, so no key opens it",
     "standing.withdrawn": "^1 donor withdrew since it was written, so it is handed over no more",
+    "survival_chart.between": "^x on L1, 95 % between {what}$",
     "film.no_ratio": (
         "^x at 1 µM on L1: 4 of 76 neurons died, 2 of 49 of vehicle; no hazard ratio: 2 deaths in"
     ),
@@ -698,6 +699,8 @@ SAYS = {
     "pieces.of_one_number": "{what} {number} lie in pieces",
     "check.no_finding": "no errors or warnings",
     "check.no_vehicle_for_line": "{line} has treated wells but no vehicle well",
+    "plate_map.split_by_unknown": "no well has density; the map has growth_condition",
+    "check.doses_split": "{compound} on line {line} has {doses}, which count as separate doses",
     "check.few_doses": "{compound} on line {line} has {doses} dose",
     "check.mixed_vehicles": r"hold different vehicles \({kinds}\) and are averaged as one",
     "confounded.only_on": "{lines} only on batch {batch}",
@@ -813,6 +816,10 @@ SAYS = {
     "screen.no_batch": "have no differentiation batch",
     "screen.no_such_healthy_line": "healthy_lines names {line}",
     "screen.no_such_compound": "effect_dose_molar names {compound}",
+    "screen.names_look_alike": (
+        "^{kind} {names} look alike; write one name in one way .*: until then they count as several$"
+    ),
+    "screen.doses_split": "{compound} was given at {doses}, which count as separate doses",
     "screen.batch_of_two_labs": "batch {batch} was added both with and without a lab",
     "screen.not_at_the_dose": "lines are compared at",
     "screen.no_value": "no well of {line} with {compound} has a value",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from phenotypes.screens.batches.curve_tests import dose_response_p
 from phenotypes.screens.rows import cells_of, curve_of
@@ -83,6 +84,39 @@ def shapes(rng: np.random.Generator, plates: int) -> None:
             print(f"{noise}, {name}: {shares}; effect at the top missed {missed / plates:.1%}")
 
 
+def scatter(rng: np.random.Generator, plates: int) -> None:
+    """Treated wells that scatter more than vehicle: are they a response, and do intervals cover?"""
+    for vehicles, replicates in ((8, 3), (16, 1), (16, 3), (32, 2), (100, 3)):
+        design = np.concatenate([np.zeros(vehicles), np.repeat(DOSES, replicates)])
+        shares = []
+        for times in (1.0, 1.3, 2.0):
+            sd = np.where(design > 0, 10.0 * times, 10.0)
+            curves = [fit(design, rng.normal(100, sd), seed=seed) for seed in range(plates)]
+            shares.append(np.mean([c.status != "flat" for c in curves]))
+        shown = ", ".join(f"{share:.1%}" for share in shares)
+        print(
+            f"{vehicles} vehicle wells, {replicates} per dose, treated SD 1, 1.3 and 2 times that of"
+            f" vehicle: not flat {shown}",
+            flush=True,
+        )
+    for vehicles, replicates in ((32, 1), (32, 2), (8, 3)):
+        design = np.concatenate([np.zeros(vehicles), np.repeat(DOSES, replicates)])
+        mean, true = 100 - 70 * hill(design, 2e-7, 1.2), -70 * float(hill(DOSES, 2e-7, 1.2)[-1])
+        for times in (1.0, 1.3, 2.0):
+            sd = np.where(design > 0, 6.0 * times, 6.0)
+            curves = [fit(design, rng.normal(mean, sd), seed=seed) for seed in range(plates)]
+            fitted = [c for c in curves if c.model == "hill4"]
+            held = [(c.ec50_low or 0) <= 2e-7 <= (c.ec50_high or np.inf) for c in fitted]
+            ends = [(c.effect_low, c.effect_high) for c in fitted if c.effect_low is not None]
+            print(
+                f"{vehicles} vehicle wells, {replicates} per dose, treated SD {times:g} times: EC50"
+                f" covered {np.mean(held):.0%}, effect"
+                f" {np.mean([low <= true <= (high or np.inf) for low, high in ends]):.0%}, called a"
+                f" lack of fit {1 - len(fitted) / plates:.0%}",
+                flush=True,
+            )
+
+
 def top_dose(rng: np.random.Generator, plates: int) -> None:
     """EC50s near the top dose: are those that are published biased, and do intervals cover?"""
     designs = [
@@ -127,6 +161,89 @@ def report(
     )
 
 
+# One well per dose and three of vehicle decide, the others estimate.
+DECIDES = np.isin(np.arange(len(PLATE)), [0, 1, 2, *range(8, len(PLATE), 3)])
+RULES = (
+    "now",
+    "interval within the doses",
+    "upper 95 % bound below the top",
+    "80 % of the fitted effect at the top",
+    "top two doses agree",
+    "a third of the wells decides",
+    "a third decides, the rest estimates",
+)
+
+
+def published(y: np.ndarray, seed: int) -> dict[str, tuple[float, float, float] | None]:
+    """Rule ► EC50 and its interval as the rule would publish them."""
+    curve = fit(PLATE, y, seed=seed)
+    deciding = fit(PLATE[DECIDES], y[DECIDES], seed=seed, min_vehicles=3)
+    rest = fit(PLATE[~DECIDES], y[~DECIDES], seed=seed)
+    if curve.model != "hill4" or curve.fitted_log_ec50 is None:
+        return dict.fromkeys(RULES)
+    vehicle, last, second = (y[d == PLATE].mean() for d in (0.0, TOP, DOSES[-2]))
+    # The difference of two means of three wells.
+    rounding = stats.t.ppf(0.95, len(y) - 4) * (curve.residual_sd or 0.0) * np.sqrt(2 / 3)
+    error = np.inf if curve.covariance is None else np.sqrt(curve.covariance[3, 3])
+    inside = curve.fitted_log_ec50 < np.log10(TOP)
+    chosen = {
+        "now": curve.ec50 is not None,
+        "interval within the doses": curve.ec50 is not None and (curve.ec50_high or np.inf) <= TOP,
+        "upper 95 % bound below the top": curve.fitted_log_ec50
+        + stats.t.ppf(0.95, len(y) - 4) * error
+        <= np.log10(TOP),
+        "80 % of the fitted effect at the top": inside
+        and abs(last - vehicle) >= 0.8 * abs((curve.einf or 0.0) - (curve.e0 or 0.0)),
+        "top two doses agree": inside
+        and abs(last - second) + rounding <= 0.35 * abs(last - vehicle),
+        "a third of the wells decides": deciding.ec50 is not None,
+    }
+    ends = (curve.ec50_low or 0.0, curve.ec50_high or np.inf)
+    shown = {r: (10**curve.fitted_log_ec50, *ends) if c else None for r, c in chosen.items()}
+    estimated = deciding.ec50 is not None and rest.fitted_log_ec50 is not None
+    ends = (rest.ec50_low or 0.0, rest.ec50_high or np.inf)
+    shown[RULES[-1]] = (10 ** (rest.fitted_log_ec50 or 0.0), *ends) if estimated else None
+    return shown
+
+
+def top_rules(rng: np.random.Generator, plates: int) -> None:
+    """What other rules for publishing an EC50 would give, and how far off: same plates for all.
+
+    Last column: of all that a rule gives of compounds whose EC50s are even in log dose from 0.003
+    to 3 times the top dose, the share too potent by twofold or more.
+    """
+    places = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0)
+    # Decades of EC50 for which each place stands.
+    edges = np.log10([0.003, *np.sqrt(np.multiply(places[1:], places[:-1])), 3.0])
+    for sd, slope in ((4.0, 1.0), (8.0, 1.0), (8.0, 2.0), (16.0, 1.0)):
+        print(f"\n| SD {sd:g}, slope {slope:g} | {' | '.join(f'{t:g}' for t in places)} | low |")
+        found: dict[str, list[list[tuple[float, bool]]]] = {r: [] for r in RULES}
+        for times in places:
+            ec50 = times * TOP
+            given: dict[str, list[tuple[float, bool]]] = {r: [] for r in RULES}
+            for seed in range(plates):
+                y = 100 - 70 * hill(PLATE, ec50, slope) + rng.normal(0, sd, len(PLATE))
+                for rule, shown in published(y, seed).items():
+                    if shown is not None:
+                        held = shown[1] <= ec50 <= shown[2]
+                        given[rule].append((float(np.log10(shown[0] / ec50)), held))
+            for rule in RULES:
+                found[rule].append(given[rule])
+        for rule, cells in found.items():
+            shown_cells = [
+                f"{len(c) / plates:.0%}, {np.mean([e for e, _ in c]):+.2f},"
+                f" {np.mean([h for _, h in c]):.0%}"
+                if c
+                else "0"
+                for c in cells
+            ]
+            errors = [[e for e, _ in c] for c in cells]
+            total = float(np.diff(edges) @ [len(c) for c in errors])
+            potent = np.diff(edges) @ [sum(e < -np.log10(2) for e in c) for c in errors]
+            low = float(potent) / (total or 1.0)
+            print(f"| {rule} | {' | '.join(shown_cells)} | {low:.1%} |", flush=True)
+
+
 def batch_means(
     rng: np.random.Generator, batches: int, curve: np.ndarray, sd: float, shift: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -165,7 +282,7 @@ def batch_level(rng: np.random.Generator, plates: int) -> None:
     """How often is a compound without effect a curve, and a weak one found?"""
     for batches in (2, 3, 5):
         for shift in (0.0, 5.0, 10.0, 20.0):
-            for span, ec50 in ((0, 1e-6), (-15, 1e-6), (-30, 1e-6), (-60, 1e-6), (-30, 2e-9)):
+            for span, ec50 in ((0, 1e-6), (-8, 1e-6), (-15, 1e-6), (-15, 1e-5), (-30, 2e-9)):
                 curve = 100 + span * hill(LADDER, ec50, 1.2)
                 found = sum(
                     fit_batches(*batch_means(rng, batches, curve, 5.0, shift)).p_value < 0.05
@@ -248,7 +365,9 @@ PARTS = {
     "screen": screen,
     "cliffs": cliffs,
     "shapes": shapes,
+    "scatter": scatter,
     "top": top_dose,
+    "top_rules": top_rules,
     "top_batches": top_of_batches,
     "batches": batch_level,
 }

@@ -5,7 +5,8 @@
 4 against 4 donors, 3 batches × 4 wells × 60 cells each. Cells, wells and donor means as n, on the
 same simulated screens; and how often the intervals of a line's effect (batches), of the mean over
 donors (meta-analysis), of the rescue (Fieller) and of the EC50 over batches cover what was
-simulated; how often flat curves are called flat; whether a singular mixed model is reported.
+simulated; how often flat curves are called flat; whether a singular mixed model is reported; how
+often the interval between wells of a single batch covers.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+import polars as pl
 from scipy import stats
 
 from phenotypes.screens.across.rescue import rescue
+from phenotypes.screens.conditions import plate_effects
+from phenotypes.screens.lines import batch_effects, line_effects
 from phenotypes.statistics.curves.batch_curves import fit_batches
 from phenotypes.statistics.curves.hill import occupancy
 from phenotypes.statistics.meta_analysis import meta_analysis
@@ -113,6 +117,36 @@ def collapse(rng: np.random.Generator, count: int) -> None:
     print(f"mixed model, donors alike: {statuses}, {wrong} false positives")
 
 
+def one_batch(rng: np.random.Generator, count: int) -> None:
+    """Intervals of `count` lines on one plate: treated wells beside vehicle wells, CV of 10 %."""
+    designs = ((1, 16, 1.0), (2, 16, 1.0), (3, 16, 1.0), (4, 16, 1.0), (16, 16, 1.0))
+    for wells, vehicles, noisier in (*designs, (4, 16, 2.0), (3, 6, 1.0), (4, 4, 1.0)):
+        treated = np.tile(np.arange(vehicles + wells) >= vehicles, count)
+        noise = rng.normal(0, 0.1, len(treated)) * np.where(treated, noisier, 1.0)
+        table = pl.DataFrame(
+            {
+                "plate": "p1",
+                "batch": "b1",
+                "line": np.repeat([f"L{n}" for n in range(count)], vehicles + wells),
+                "genotype": "",
+                "compound": np.where(treated, "x", "DMSO"),
+                "dose_molar": np.where(treated, 1e-6, 0.0),
+                "control": np.where(treated, "none", "vehicle"),
+                "status": "done",
+                "nuclei_count": 300,
+                "live_density": 200 * np.exp(noise),
+                "well": [f"A{n % 20 + 1:02d}" for n in range(len(treated))],
+            }
+        )
+        rows = line_effects(batch_effects(plate_effects(table, ["live_density"])))
+        covered = ((rows["effect_low"] <= 0) & (rows["effect_high"] >= 0)).mean()
+        width = (rows["effect_high"] - rows["effect_low"]).median()
+        print(
+            f"one batch, {wells} wells beside {vehicles} of vehicle, {noisier:g} times noisier:"
+            f" {covered:.1%} covered, {width:.2f} log2 wide"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -124,6 +158,7 @@ def main() -> None:
     coverage(rng, arguments.plates)
     curves(rng, arguments.plates)
     collapse(rng, min(300, arguments.plates))
+    one_batch(rng, arguments.plates)
 
 
 if __name__ == "__main__":

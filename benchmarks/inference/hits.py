@@ -1,18 +1,20 @@
 """Hits of a screen and statements across donors: level, coverage, false discoveries and power.
 
-    python -m benchmarks.inference.hits --screens 20
+    python -m benchmarks.inference.hits --screens 20      # all parts; --part NAME for one
 
 The audit's designs with generators of this file's own. `screen`: 20 lines × 30 compounds × 6
 phenotypes in three batches that all lines share, 4 wells per condition and 16 vehicle wells, 0.15
 log2 between well means of a batch × compound (all lines of the batch move alike), 0.08 of a line's
 own, wells of 0.15; a fifth of the compounds do −0.8 log2 in every line. Beside the product: what
 people do instead. `donors`: level and coverage of the mean over donors in designs whose batches are own,
-shared or in part shared.
+shared or in part shared. `families`: false discoveries and power of the mean over donors in families
+of few compounds, of which a fifth works and another fifth may be noisier.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -193,16 +195,105 @@ def donors(rng: np.random.Generator, count: int) -> None:
             print(f"| {name} | {batch_sd} | " + " | ".join(shown) + " |", flush=True)
 
 
+@dataclass(frozen=True)
+class Family:
+    """A phenotype's compounds over donors that share batches; `noisy`: what is four times noisier."""
+
+    name: str
+    donors: int
+    batches: int = 3
+    compounds: int = 30
+    noisy: str = "batches and the rest"
+    effect: float = EFFECT
+
+
+FAMILIES = (
+    Family("20 donors, 3 batches", 20),
+    Family("20 donors, 3 batches", 20, noisy="batches"),
+    Family("6 donors, 3 batches", 6, noisy="batches"),
+    Family("12 donors, 6 batches", 12, 6),
+    Family("4 donors, 3 batches, 12 compounds", 4, compounds=12),
+    Family("4 donors, 3 batches, 12 compounds", 4, compounds=12, noisy="batches"),
+    Family("20 donors, 3 batches", 20, noisy="nothing", effect=-0.5),
+    Family("4 donors, 3 batches, 12 compounds", 4, compounds=12, noisy="nothing", effect=-0.5),
+)
+
+
+def families(rng: np.random.Generator, count: int) -> None:
+    """Donors differ by 0.1, batches by 0.15, the rest is 0.1 log2; 30 families of each per screen.
+
+    "As estimated": the common variance counts as much as it is estimated to be worth.
+    """
+    print("\n| family | noisier | effect | as estimated: false | power | now: false | power |")
+    for family in FAMILIES:
+        compounds = family.compounds
+        donor = np.repeat(np.arange(family.donors), family.batches)
+        batch = np.tile(np.arange(family.batches), family.donors)
+        design = crossed_design(donor, batch)
+        counts = {False: np.zeros(3), True: np.zeros(3)}
+        for _ in range(30 * count):
+            works, loud = (
+                np.isin(np.arange(compounds), rng.choice(compounds, compounds // 5, replace=False))
+                for _ in range(2)
+            )
+            size = np.where(loud, 4.0, 1.0)
+            of_batch = np.ones(compounds) if family.noisy == "nothing" else size
+            of_rest = size if family.noisy == "batches and the rest" else np.ones(compounds)
+            effects = (
+                rng.normal(0, 0.1, (compounds, family.donors))[:, donor]
+                + rng.normal(0, 0.15, (compounds, family.batches))[:, batch] * of_batch[:, None]
+                + rng.normal(0, 0.1, (compounds, len(donor))) * of_rest[:, None]
+                + family.effect * works[:, None]
+            )
+            squares = [mean_squares(y, design) for y in effects]
+            common = shared_variance(squares, [design] * compounds)
+            if common is None:
+                continue
+            estimated = replace(
+                common,
+                **{
+                    name: replace(prior, lower_freedom=prior.freedom)
+                    for name in ("batches_prior", "rest_prior")
+                    for prior in (getattr(common, name),)
+                },
+            )
+            for cautious, shared in ((False, estimated), (True, common)):
+                p = [
+                    crossed_mean(y, design, shared.moderated(own, design)).p_value
+                    for y, own in zip(effects, squares, strict=True)
+                ]
+                hit = (stats.false_discovery_control(p) <= 0.05) & (
+                    np.abs(effects.mean(axis=1)) >= FLOOR
+                )
+                counts[cautious] += [(hit & ~works).sum(), (hit & works).sum(), works.sum()]
+        shown = [
+            f"{false / max(false + true, 1):.1%} | {true / all_true:.1%}"
+            for false, true, all_true in counts.values()
+        ]
+        print(
+            f"| {family.name} | {family.noisy} | {family.effect:g} | {' | '.join(shown)} |",
+            flush=True,
+        )
+
+
+PARTS = {
+    "quiet": lambda rng, count: screens(rng, count, 0.0),
+    "noisy": lambda rng, count: screens(rng, count, 0.2),
+    "donors": donors,
+    "families": families,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--screens", type=int, default=20)
+    parser.add_argument("--part", choices=sorted(PARTS))
     arguments = parser.parse_args()
-    rng = np.random.default_rng(0)
-    screens(rng, arguments.screens, 0.0)
-    screens(rng, arguments.screens, 0.2)
-    donors(rng, arguments.screens)
+    for name, part in PARTS.items():
+        if arguments.part in (None, name):
+            part(np.random.default_rng(0), arguments.screens)
 
 
 if __name__ == "__main__":

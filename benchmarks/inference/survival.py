@@ -7,11 +7,18 @@ Plates are simulated and tracked. A plate has 6 vehicle and 6 treated wells with
 What the tracker is given is what segmentation gives: places with drift, crawling and error, missed
 cells, debris that settles, a frame out of focus. Under GEDI 2 % of the living float off at each
 frame, and a treated well loses twice as many in the plates marked "unequal loss".
+
+    python -m benchmarks.inference.survival --part bands --plates 600
+
+Do the 95 % bands of survival curves cover the true survival, at 24, 60 and 96 h? Lives are drawn
+every 12 h to 108 h: arms of few wells whose hazards differ by a log-normal factor. "Late": half of
+the fields are first usable at 24 h, and 30 % of the neurons are lost at random.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -19,6 +26,7 @@ import polars as pl
 
 from phenotypes.films.deaths import DeathSettings, plate_tracks
 from phenotypes.films.hazard import compare
+from phenotypes.films.survival_curves import ArmCurve, arm_curves
 from phenotypes.films.tracking import TrackSettings, link
 
 SIDE_UM, NEURONS, FRAMES, INTERVAL_H, HAZARD, WELL_SD = 900.0, 60, 10, 12.0, 0.006, 0.15
@@ -162,13 +170,104 @@ def plate(job):
     return row, called, false
 
 
+END_H, ARM_HAZARD = 108.0, 0.008
+SEEN_H = (24.0, 60.0, 96.0)
+# Wells of each arm, the last one looked at; a lone arm is one that borrows nothing.
+ARMS = ((2,), (2, 2), (8, 2), (4, 2, 2, 2), (3, 3, 3), (8, 4, 4), (8, 8), (8, 1), (1,))
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
+
+
+def true_survival(hour: float, well_sd: float) -> float:
+    """Mean over wells whose hazards differ by a log-normal factor."""
+    alive = np.exp(-ARM_HAZARD * hour * np.exp(well_sd * _NODES))
+    return float(_WEIGHTS @ alive / _WEIGHTS.sum())
+
+
+def arm_tracks(
+    rng: np.random.Generator, wells: int, neurons: int, well_sd: float, *, late: bool
+) -> pl.DataFrame:
+    """Tracks of an arm, seen every 12 h."""
+    well = np.repeat(np.arange(wells), neurons)
+    hazard = (ARM_HAZARD * np.exp(rng.normal(0, well_sd, wells)))[well]
+    death = np.ceil(rng.exponential(size=len(well)) / hazard / INTERVAL_H) * INTERVAL_H
+    entry = np.where(late & (np.arange(len(well)) % 2 == 1), 24.0, 0.0)
+    gone = np.floor(rng.uniform(0, END_H, len(well)) / INTERVAL_H) * INTERVAL_H
+    gone[rng.random(len(well)) > 0.3 * late] = np.inf
+    stop = np.minimum(np.minimum(death, gone), END_H)
+    event = (death <= END_H) & (death <= gone)
+    seen = stop > entry
+    return pl.DataFrame(
+        {
+            "well": [f"A{n + 1:02d}" for n in well[seen]],
+            "entry_h": entry[seen],
+            "exit_h": stop[seen],
+            "event": event[seen],
+            "reason": np.where(event[seen], "", "lost"),
+        }
+    )
+
+
+def misses(curve: ArmCurve, well_sd: float, hours: Sequence[float] = SEEN_H) -> np.ndarray:
+    """Per hour: −1, 0 or 1 where the true survival lies under, in or over the band; nan without."""
+    place = np.searchsorted(curve.time, hours, "right") - 1
+    low, high = curve.low[place], curve.high[place]
+    true = np.array([true_survival(hour, well_sd) for hour in hours])
+    return np.where(np.isnan(low), np.nan, 1.0 * (true > high) - (true < low))
+
+
+def bands(plates: int) -> None:
+    """Coverage per design, of the widths as they are and of the arm's own wells alone."""
+    print(
+        "| wells per arm, the last looked at | neurons | wells differ by | fields | covered at 24,"
+    )
+    print(
+        "60, 96 h | true survival under, over the band | width at 60 h | of the arm's wells alone |"
+    )
+    for wells in ARMS:
+        for neurons, well_sd, late in (
+            (10, 0.0, False),
+            (10, 0.3, False),
+            (60, 0.0, False),
+            (60, 0.15, False),
+            (60, 0.3, False),
+            (60, 0.6, False),
+            (30, 0.3, True),
+            (60, 0.0, True),
+        ):
+            rng = np.random.default_rng(1)
+            seen, widths = [], []
+            for _ in range(plates):
+                arms = [arm_tracks(rng, n, neurons, well_sd, late=late) for n in wells]
+                curve, own = arm_curves(arms, ("lost",))[-1], arm_curves(arms[-1:], ("lost",))[0]
+                assert curve is not None
+                assert own is not None
+                seen.append(misses(curve, well_sd))
+                place = int(np.searchsorted(curve.time, 60.0, "right")) - 1
+                widths.append([c.high[place] - c.low[place] for c in (curve, own)])
+            table = np.array(seen)
+            given = (~np.isnan(table)).sum(axis=0)
+            covered = ", ".join(f"{c:.0%}" for c in (table == 0).sum(axis=0) / given)
+            under, over = ((table == side).sum() / given.sum() for side in (-1, 1))
+            together, alone = np.nanmedian(widths, axis=0)
+            print(
+                f"| {', '.join(str(n) for n in wells)} | {neurons} | {well_sd:g}"
+                f" | {'late, lost' if late else 'whole'} | {covered} | {under:.1%}, {over:.1%}"
+                f" | {together:.2f} | {alone:.2f} |",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--plates", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--part", choices=("ratios", "bands"), default="ratios")
     arguments = parser.parse_args()
+    if arguments.part == "bands":
+        bands(arguments.plates)
+        return
     print(
         f"{'definition':15} {'true':>5} {'mean':>6} {'coverage':>9} {'lost, called dead':>18} "
         " statuses"

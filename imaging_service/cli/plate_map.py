@@ -1,7 +1,8 @@
-"""Commands about plate maps: `plate-map check` and `plate-map new`."""
+"""Commands about plate maps: `plate-map check`, `plate-map split` and `plate-map new`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,6 +152,48 @@ def _confounded(plates: dict[str, PlateMap]) -> list[str]:
     ]
 
 
+@plate_map.command("split")
+def split_map(
+    path: Annotated[Path, typer.Argument(help="A map whose wells differ.", show_default=False)],
+    by: Annotated[str, typer.Option("--by", help="Column, such as growth_condition.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for one CSV per value.")],
+    wells: Annotated[
+        int | None,
+        typer.Option(help="Wells of the plate, such as 384; the smallest that fits if not given."),
+    ] = None,
+    plate: Annotated[str, typer.Option(help="One plate of a map of several.")] = "",
+    line: Annotated[str, typer.Option(help="Cell line of wells without one in the map.")] = "",
+) -> None:
+    """Write one map per value of a treatment in which wells of a line differ.
+
+    Responses are relative to vehicle wells of the same treatment: analyse the scan once per map.
+    """
+    from imaging_service.errors import PlateMapRefused
+    from plate_maps import PlateMapError, plate_format
+    from plate_maps.layout import to_csv
+    from plate_maps.readers.reading import read_divided
+
+    try:
+        parts = read_divided(path, by, plate_format(wells) if wells else None, line, plate)
+    except PlateMapError as error:
+        raise PlateMapRefused(str(error)) from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    out.mkdir(parents=True, exist_ok=True)
+    for n, (value, part) in enumerate(parts.items(), start=1):
+        words = "_".join(re.findall(r"\w+", value)) or "none"
+        _write_new(out / f"{path.stem}_{n}_{words}.csv", to_csv(part))
+        typer.echo(f"{path.stem}_{n}_{words}.csv: {len(part)} wells, {by} {value or 'not given'}")
+
+
+def _write_new(path: Path, text: str) -> None:
+    if path.exists():
+        raise typer.BadParameter(
+            f"{path} exists already, and it may be of a plate that was made; choose another --out"
+        )
+    path.write_text(text, encoding="utf-8-sig")
+
+
 @plate_map.command("new")
 def new_map(
     lines: Annotated[
@@ -195,10 +238,5 @@ def new_map(
     out.mkdir(parents=True, exist_ok=True)
     for n, plate in enumerate(plates, start=1):
         path = out / f"plate_map_{n}.csv"
-        if path.exists():
-            raise typer.BadParameter(
-                f"{path} exists already, and it may be of a plate that was made; choose another"
-                " --out"
-            )
-        path.write_text(to_csv(plate), encoding="utf-8-sig")
+        _write_new(path, to_csv(plate))
         typer.echo(f"{path}: {len(plate)} wells\n\n{draw(plate)}\n")

@@ -10,9 +10,10 @@ from phenotypes.plates.quality.vehicle_places import with_edge
 from phenotypes.screens.fit import LineFacts
 from plate_maps.check import confounded
 from plate_maps.compounds import Compounds, name_remarks
+from plate_maps.conditions import split_steps
 from plate_maps.genotypes import Health
 from plate_maps.health import LineHealth, asked, genotypes_of, healths
-from plate_maps.names import shape
+from plate_maps.names import look_alikes, shape
 from plate_maps.registry import Registry
 
 
@@ -153,6 +154,25 @@ def remarks(
             f"batch {', '.join(both)} was added both with and without a lab: if it is one"
             " differentiation, it counts as two"
         )
+    # A plate map refuses these; names of different plates meet here.
+    names_of = {p.run_id: p.plate_name for p in plates}
+    for kind in ("line", "batch"):
+        spellings = (
+            conditions.filter(pl.col(kind) != "").group_by(kind).agg(pl.col("plate").unique())
+        )
+        findings += [
+            f"{sentence}: until then they count as several"
+            for sentence in look_alikes(
+                kind,
+                {n: sorted({names_of[p] for p in held}) for n, held in spellings.sort(kind).rows()},
+            )
+        ]
+    for (compound,), part in planned.group_by("compound", maintain_order=True):
+        findings += [
+            f"{compound} was given at {step}, which count as separate doses; write one number in"
+            " the plate maps"
+            for step in split_steps(part["dose_molar"].drop_nulls())
+        ]
     if unnamed := [lab for lab, b in batches if not b]:
         labs = " and ".join(f"of lab {lab}" if lab else "without a lab" for lab in unnamed)
         findings.append(

@@ -54,7 +54,7 @@ RESPONSE = [
     Column("effect", "response", "", REAL, "emax − e0; for a flat curve the mean of treated minus vehicle wells."),
     Column("effect_low", "response", "", REAL, "Lower end of its 95 % interval, between wells of this plate only."),
     Column("effect_high", "response", "", REAL, "Upper end."),
-    Column("p_value", "response", "", REAL, "Of no response to the dose (the better of the Hill curve and the means at the doses), by permuting the wells over doses (999 permutations, so never under 0.001)."),
+    Column("p_value", "response", "", REAL, "Of no response to the dose (the better of the Hill curve and the means at the doses), by permuting treated wells over doses, their mean about the vehicle's being Welch's t (up to 19,999 draws, so never under 0.00005)."),
     Column("q_value", "response", "", REAL, "Benjamini–Hochberg over the rows of the same phenotype."),
     Column("auc", "response", "", REAL, "Mean fitted response over the logarithm of the dose range of this compound that all lines were given; of the means at the doses where no curve fits."),
     Column("residual_sd", "response", "", REAL, "Standard deviation of the wells about the curve."),

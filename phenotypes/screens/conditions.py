@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.statuses import ScreenStatus, WellStatus
@@ -43,6 +44,8 @@ SCHEMA = {
     "response": pl.Float64(),
     "effect": pl.Float64(),
     "error": pl.Float64(),
+    "interval_error": pl.Float64(),
+    "freedom": pl.Float64(),
     "level": pl.Float64(),
     "level_sd": pl.Float64(),
     "n_wells": pl.Int64(),
@@ -96,10 +99,11 @@ def plate_effects(
     -------
     Table with `response` (% of vehicle, or difference), `effect` (log2 ratio, or difference) with
     its standard `error` between wells of both arms (delta method; the vehicle's scatter where there
-    is one well; null where there is neither), `level` and `level_sd` (the phenotype itself),
-    counts, `vehicles`, the names of what was averaged as vehicle, `apart`, how vehicle and treated
-    wells lie apart (`phenotypes.plates.quality.vehicle_places`), and `edge_dose`, whether all wells
-    of the dose lie at the edge and others do not (`phenotypes.plates.quality.edge_doses`).
+    is one well; null where there is neither), the `interval_error` of an interval between wells and
+    its degrees of `freedom`, `level` and `level_sd` (the phenotype itself), counts, `vehicles`, the
+    names of what was averaged as vehicle, `apart`, how vehicle and treated wells lie apart
+    (`phenotypes.plates.quality.vehicle_places`), and `edge_dose`, whether all wells of the dose lie
+    at the edge and others do not (`phenotypes.plates.quality.edge_doses`).
     `plate_refusals` lists what has no row.
 
     Examples
@@ -211,25 +215,30 @@ def _effects(
         maintain_order="left",
         nulls_equal=True,
     )
-    treated_error = pl.coalesce("level_sd", "sd") / pl.col("n_wells").sqrt()
-    vehicle_error = pl.col("sd") / pl.col("n_vehicle").sqrt()
+    # One well takes the vehicle's scatter.
+    treated_sd, vehicle_sd = pl.coalesce("level_sd", "sd"), pl.col("sd")
     effect = response = pl.col("level") - pl.col("mean")
-    error = (treated_error**2 + vehicle_error**2).sqrt()
     floored = pl.lit(0, pl.Int64)
     if phenotype(name).scale == "percent":
         joined = joined.filter(pl.col("mean") > 0)
         ratio = pl.col("level") / pl.col("mean")
         floored_ratio = pl.max_horizontal(ratio, pl.lit(2**FLOOR_LOG2))
         effect, response = floored_ratio.log(2), 100 * ratio
-        error = (
-            (treated_error / (floored_ratio * pl.col("mean"))) ** 2
-            + (vehicle_error / pl.col("mean")) ** 2
-        ).sqrt() / float(np.log(2))
+        treated_sd = treated_sd / (floored_ratio * pl.col("mean") * float(np.log(2)))
+        vehicle_sd = vehicle_sd / (pl.col("mean") * float(np.log(2)))
         floored = pl.when(ratio < 2**FLOOR_LOG2).then(pl.col("n_wells")).otherwise(0)
+    errors = _errors(
+        joined.select(
+            treated_sd.alias("treated"),
+            vehicle_sd.alias("vehicle"),
+            "n_wells",
+            "n_vehicle",
+        )
+    )
     return joined.with_columns(
         effect.alias("effect"),
         response.alias("response"),
-        error.alias("error"),
+        *errors,
         floored.alias("n_floored"),
         pl.lit(name).alias("phenotype"),
         pl.when(pl.col("control") == "none").then("apart").fill_null("").alias("apart"),
@@ -237,3 +246,36 @@ def _effects(
             "edge_dose"
         ),
     ).select(pl.col(column).cast(dtype) for column, dtype in SCHEMA.items())
+
+
+def _errors(scatter: pl.DataFrame) -> list[pl.Series]:
+    """Standard error of each effect between wells, and that of its interval with its degrees.
+
+    Welch's interval (Biometrika 34:28, 1947): three wells beside sixteen of vehicle have hardly
+    more than two degrees of freedom. Two or three wells may agree by luck, so the interval is never
+    narrower than that of wells of both arms that scatter alike (Student's).
+    """
+    treated, vehicle = (
+        scatter[name].fill_null(np.nan).to_numpy() for name in ("treated", "vehicle")
+    )
+    wells, vehicles = (scatter[name].to_numpy().astype(float) for name in ("n_wells", "n_vehicle"))
+    arms = treated**2 / wells, vehicle**2 / vehicles
+    both = np.maximum(wells + vehicles - 2, 1)
+    error = np.sqrt(arms[0] + arms[1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        welch = (arms[0] + arms[1]) ** 2 / (
+            arms[0] ** 2 / (wells - 1) + arms[1] ** 2 / (vehicles - 1)
+        )
+        alike = ((wells - 1) * treated**2 + (vehicles - 1) * vehicle**2) / both
+    alike_error = np.sqrt(alike * (1 / wells + 1 / vehicles))
+    # One well of either arm has no scatter of its own; wells that agree have no error to weigh.
+    weighed = (wells > 1) & (vehicles > 1) & (error > 0)
+    freedom = np.where(weighed, welch, both)
+    narrow = weighed & (
+        stats.t.ppf(0.975, freedom) * error < stats.t.ppf(0.975, both) * alike_error
+    )
+    return [
+        pl.Series("error", error).fill_nan(None),
+        pl.Series("interval_error", np.where(narrow, alike_error, error)).fill_nan(None),
+        pl.Series("freedom", np.where(narrow, both, freedom)),
+    ]

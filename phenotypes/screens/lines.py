@@ -34,15 +34,22 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
     """Average plates to batches: mean effect and response of each condition, each plate once.
 
     `plates` is the table of `plate_effects`. `error` is the standard error between wells;
-    `n_vehicle` counts vehicle wells on the plates of the condition, and no others; `freedom` is the
-    degrees of freedom that the wells of both arms leave, summed over plates. `apart` says how
-    vehicle lies apart from the treated wells on any of the plates, "" where on none is known;
-    `edge_dose` whether the dose lies at the edge of all of them.
+    `n_vehicle` counts vehicle wells on the plates of the condition, and no others; `well_error`
+    and `well_freedom` are those of an interval between wells (Satterthwaite's over plates). `apart`
+    says how vehicle lies apart from the treated wells on any of the plates, "" where on none is
+    known; `edge_dose` whether the dose lies at the edge of all of them.
     """
     if "apart" not in plates.columns:
         plates = plates.with_columns(pl.lit("").alias("apart"))
     if "edge_dose" not in plates.columns:
         plates = plates.with_columns(pl.lit(value=False).alias("edge_dose"))
+    if "freedom" not in plates.columns:
+        least = pl.min_horizontal("n_wells", "n_vehicle") - 1
+        plates = plates.with_columns(
+            pl.col("error").alias("interval_error"),
+            least.clip(1).cast(pl.Float64).alias("freedom"),
+        )
+    variance = pl.col("interval_error") ** 2
     return (
         plates.group_by("phenotype", *KEYS, "batch")
         .agg(
@@ -53,12 +60,19 @@ def batch_effects(plates: pl.DataFrame) -> pl.DataFrame:
             pl.col("error").null_count().alias("unknown"),
             *(pl.col(name).sum() for name in ("n_wells", "n_cells", "n_vehicle", "n_floored")),
             pl.col("plate").n_unique().cast(pl.Int64).alias("n_plates"),
-            (pl.col("n_wells") + pl.col("n_vehicle") - 2).clip(0).sum().alias("freedom"),
+            (variance.sum().sqrt() / pl.len()).alias("well_error"),
+            pl.when(variance.sum() > 0)
+            .then(variance.sum() ** 2 / (variance**2 / pl.col("freedom")).sum())
+            .otherwise(pl.col("freedom").sum())
+            .alias("well_freedom"),
             pl.col("vehicles").unique().sort().str.join("; ").alias("vehicles"),
             pl.col("apart").fill_null("").max(),
             pl.col("edge_dose").fill_null(value=False).all(),
         )
-        .with_columns(pl.when(pl.col("unknown") == 0).then(pl.col("error")).alias("error"))
+        .with_columns(
+            pl.when(pl.col("unknown") == 0).then(name).alias(name)
+            for name in ("error", "well_error")
+        )
         .drop("unknown")
         .sort("phenotype", *KEYS, "batch")
     )
@@ -72,16 +86,21 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
     digit (all at 0, for example) have no scatter to test by: `no_variation`, without interval or p.
     """
     keys = ["phenotype", *KEYS]
+    if "well_error" not in batches.columns:
+        # Averages that a site's earlier version made.
+        nothing = pl.lit(None, pl.Float64)
+        batches = batches.with_columns(nothing.alias("well_error"), nothing.alias("well_freedom"))
     table = (
         batches.filter(pl.col("control") != "vehicle")
         .group_by(keys)
         .agg(
             pl.col("genotype").first(),
             pl.len().cast(pl.Int64).alias("n_batches"),
-            *(pl.col(c).sum() for c in ("n_plates", "n_wells", "n_cells", "n_floored", "freedom")),
+            *(pl.col(c).sum() for c in ("n_plates", "n_wells", "n_cells", "n_floored")),
+            pl.col("well_freedom").first().fill_null(1.0),
             pl.col("effect").mean(),
             (pl.col("effect").std() / pl.len().sqrt()).alias("between"),
-            pl.col("error").first().alias("between_wells"),
+            pl.coalesce("well_error", "error").first().alias("between_wells"),
             (pl.col("effect").sign() == pl.col("effect").mean().sign())
             .sum()
             .cast(pl.Int64)
@@ -99,7 +118,9 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
     constant = several & (error <= 1e-12 * np.maximum(1.0, np.abs(effect)))
     error = np.where(constant, np.nan, error)
     degrees = np.where(
-        several, table["n_batches"].to_numpy() - 1, np.maximum(1, table["freedom"].to_numpy())
+        several,
+        table["n_batches"].to_numpy() - 1,
+        np.maximum(1, table["well_freedom"].to_numpy()),
     )
     half_width = stats.t.ppf(0.975, degrees) * error
     p = np.where(several, 2 * stats.t.sf(np.abs(effect) / error, degrees), np.nan)
@@ -110,7 +131,7 @@ def line_effects(batches: pl.DataFrame) -> pl.DataFrame:
         "effect_high": effect + half_width,
         "p_value": p,
     }
-    return table.drop("between", "between_wells", "freedom").with_columns(
+    return table.drop("between", "between_wells", "well_freedom").with_columns(
         pl.when(is_one_batch)
         .then(pl.lit(DoseStatus.ONE_BATCH))
         .when(is_constant)

@@ -52,14 +52,27 @@ def permutation_p(values: Real, statistic: Callable[[Real], Real], *, seed: int 
     if len(centred) <= EXACT:
         orders = np.array(list(permutations(range(len(centred)))))
         return float((statistic(centred[orders]) >= observed).mean())
+
+    def shuffled(rng: np.random.Generator, size: int) -> Real:
+        return statistic(rng.permuted(np.broadcast_to(centred, (size, len(centred))), axis=1))
+
+    return sequential_p(observed, shuffled, seed=seed)
+
+
+def sequential_p(
+    observed: float, draw: Callable[[np.random.Generator, int], Real], *, seed: int = 0
+) -> float:
+    """P value of a statistic whose null distribution is drawn until p is known well enough.
+
+    `draw` takes a generator and a number of draws to as many statistics.
+    """
     rng = np.random.default_rng(seed)
     drawn = reached = 0
     while reached < ENOUGH and drawn < MOST_PERMUTATIONS:
         # 999 draws, then ten times as many in all, then twice that.
         size = min(PERMUTATIONS if not drawn else 9 * (drawn + 1), MOST_PERMUTATIONS - drawn)
         for block in _blocks(size):
-            shuffled = rng.permuted(np.broadcast_to(centred, (block, len(centred))), axis=1)
-            reached += int((statistic(shuffled) >= observed).sum())
+            reached += int((draw(rng, block) >= observed).sum())
         drawn += size
     return (1 + reached) / (1 + drawn)
 

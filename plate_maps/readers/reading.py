@@ -63,6 +63,43 @@ def read_plate_map(
     ('toxic-1', 9.558e-06)
     """
     path = Path(path)
+    conditions, problems = _conditions(path, plate_format, line, plate)
+    problems += [f"{path.name}: {sentence}" for sentence in divided_wells(conditions)]
+    return _checked(path, conditions, problems, plate_format)
+
+
+def read_divided(
+    path: str | PathLike[str],
+    column: str,
+    plate_format: PlateFormat | None = None,
+    line: str = "",
+    plate: str = "",
+) -> dict[str, PlateMap]:
+    """Read a map whose wells differ in a treatment: value of its column ► map of these wells.
+
+    Each value is a plate of its own, with its own vehicle wells. Raises PlateMapError as
+    `read_plate_map`, and where no well has the column.
+    """
+    path = Path(path)
+    conditions, problems = _conditions(path, plate_format, line, plate)
+    parts: dict[str, dict[Well, Condition]] = {}
+    for well, c in conditions.items():
+        parts.setdefault(dict(c.annotations).get(column, ""), {})[well] = c
+    known = sorted({name for c in conditions.values() for name, _ in c.annotations})
+    if not problems and column not in known:
+        problems.append(
+            f"{path.name}: no well has {column}; the map has {', '.join(known) or 'no such column'}"
+        )
+    problems += [f"{path.name}: {s}" for part in parts.values() for s in divided_wells(part)]
+    if problems:
+        raise PlateMapError(path.name, problems)
+    return {value: _checked(path, parts[value], [], plate_format) for value in sorted(parts)}
+
+
+def _conditions(
+    path: Path, plate_format: PlateFormat | None, line: str, plate: str
+) -> tuple[dict[Well, Condition], list[str]]:
+    """Wells of a map, and the problems found but for treatments in which wells differ."""
     entries, problems = _entries(path, line, plate)
     if not entries and not problems:
         problems.append(f"{path.name}: no well is filled in")
@@ -80,7 +117,15 @@ def read_plate_map(
         conditions[well] = condition
     problems += _genotype_conflicts(path.name, conditions)
     problems += [f"{path.name}: {sentence}" for sentence in _look_alikes(conditions)]
-    problems += [f"{path.name}: {sentence}" for sentence in divided_wells(conditions)]
+    return conditions, problems
+
+
+def _checked(
+    path: Path,
+    conditions: dict[Well, Condition],
+    problems: list[str],
+    plate_format: PlateFormat | None,
+) -> PlateMap:
     if problems:
         raise PlateMapError(path.name, problems)
     try:

@@ -44,9 +44,9 @@ def divided_wells(conditions: Mapping[Well, Condition]) -> list[str]:
             groups.setdefault(key, {}).setdefault(values[well], []).append(well)
         sentences += [
             f"column {name} differs between wells of line {key[0]}: {_shown(by_value)}. It would be"
-            " pooled over; write one map per value (wells that are not in the map are not"
-            " analysed), give a second compound as compound2 and dose2, or, if it is only a note,"
-            " name the column so (such as note)"
+            " pooled over; write one map per value (plate-map split; wells that are not in the map"
+            " are not analysed), give a second compound as compound2 and dose2, or, if it is only a"
+            " note, name the column so (such as note)"
             for key, by_value in groups.items()
             if len(by_value) > 1
         ]

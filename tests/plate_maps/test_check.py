@@ -137,6 +137,18 @@ def test_four_doses_of_a_compound_on_a_line_are_enough(count, few):
     assert bool(messages) == few
 
 
+def test_one_dose_as_several_numbers_is_no_ladder():
+    """A dispenser's log gives each well its own number."""
+    log = [Condition("L1", "ril", d) for d in (1e-6, 1.0000001e-6, 1.002e-6, 3.33e-6, 3.3333e-6)]
+    findings = check(plate(*log))
+    (few,) = [f.message for f in findings if f.code == "few_doses"]
+    split = [f.message for f in findings if f.code == "doses_split"]
+    assert states("check.few_doses", few, compound="ril", line="L1", doses=2)
+    doses = ("1 µM and 1.0000001 µM and 1.002 µM", "3.33 µM and 3.3333 µM")
+    for message, step in zip(split, doses, strict=True):
+        assert states("check.doses_split", message, compound="ril", line="L1", doses=step)
+
+
 def test_no_vehicle_at_all():
     assert check(plate(Condition("L1", "ril", 1e-6)))[0].code == "no_vehicle"
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from imaging_service.web.charts import Spec, colours_of, titled
 from phenotypes.films.arms import LOST
-from phenotypes.films.survival_curves import ArmCurve, arm_curve, at_risk
+from phenotypes.films.survival_curves import ArmCurve, arm_curves, at_risk
 from plate_maps.conditions import format_dose
 
 # Hours under the chart at which the neurons at risk are given.
@@ -45,12 +45,12 @@ def arms_of(tracks: pl.DataFrame, line: str, compound: str) -> list[Arm]:
         for (dose,), part in treated.sort("dose_molar").group_by("dose_molar", maintain_order=True)
     ]
     hours = _shown_hours(pl.concat([vehicle, treated]))
-    arms = []
-    for name, part in groups:
-        curve = arm_curve(part, LOST) if len(part) else None
-        if curve is not None:
-            arms.append(Arm(name, curve, hours, at_risk(part, hours)))
-    return arms
+    curves = arm_curves([part for _, part in groups], LOST)
+    return [
+        Arm(name, curve, hours, at_risk(part, hours))
+        for (name, part), curve in zip(groups, curves, strict=True)
+        if curve is not None
+    ]
 
 
 def survival_chart(arms: Sequence[Arm], line: str, compound: str) -> Spec:
@@ -80,6 +80,8 @@ def survival_chart(arms: Sequence[Arm], line: str, compound: str) -> Spec:
         "scale": {"domain": [0, 100]},
     }
     values = [row for arm in arms for row in _rows(arm)]
+    # One well per arm does not show how wells differ.
+    between = "wells" if any(arm.curve.wells > 1 for arm in arms) else "neurons of one well"
     steps = {
         "data": {"values": values},
         "width": 320,
@@ -144,7 +146,7 @@ def survival_chart(arms: Sequence[Arm], line: str, compound: str) -> Spec:
     }
     return titled(
         "survival",
-        f"{compound} on {line}, 95 % between wells",
+        f"{compound} on {line}, 95 % between {between}",
         vconcat=[steps, numbers],
         spacing=4,
     )

@@ -40,6 +40,7 @@ from phenotypes.statistics.curves.hill import (
     at_slope_bound,
     hill_curve,
     occupancy,
+    on_steps,
     too_few_doses,
     too_few_vehicles,
 )
@@ -78,7 +79,8 @@ def fit_batches(
     Parameters
     ----------
     dose
-        mol/L, 0 for vehicle; one entry per batch and dose.
+        mol/L, 0 for vehicle; one entry per batch and dose. Doses that differ by under 1 % count as
+        one.
     response
         Mean response of that batch at that dose.
     wells
@@ -109,7 +111,7 @@ def fit_batches(
         f"{len(few)} of {len(vehicles)} batch(es) left out for fewer than {min_vehicles} vehicle"
         " wells" * bool(few),
     ]
-    x, y, w = x[used], y[used], w[used]
+    x, y, w = on_steps(x[used]), y[used], w[used]
     if not (x == 0).any():
         counts: Any = {"n_wells": 0, "n_vehicle": int(sum(vehicles.values())), "n_doses": 0}
         curve = too_few_vehicles(min_vehicles, counts)

@@ -6,8 +6,11 @@ and so determine E0.
 
 A curve is tested against a constant. The F statistic does not follow F with 3 degrees of freedom,
 since EC50 and h are not identified under a constant (Davies, Biometrika 74:33, 1987). p is
-therefore taken from permutations of the wells over doses, which is exact for any design. A
-response that no Hill curve follows (up and down again) is seen by the means at the doses.
+therefore drawn: treated wells are permuted over their doses, and their mean about the vehicle's is
+Welch's t. Vehicle wells take no part in the permutation, since many that scatter less than treated
+wells would make these look like a response (100 beside 8 that scatter twice as much: in three of
+four plates). A response that no Hill curve follows (up and down again) is seen by the means at the
+doses.
 
 Where a curve does not fit these means, it is not published: they are.
 """
@@ -34,6 +37,7 @@ from phenotypes.statistics.curves.hill import (
     at_slope_bound,
     hill_curve,
     occupancy,
+    on_steps,
     too_few_doses,
     too_few_vehicles,
 )
@@ -48,7 +52,7 @@ from phenotypes.statistics.curves.lack_of_fit import (
     response_score,
     reversal,
 )
-from phenotypes.statistics.permutation import permutation_p
+from phenotypes.statistics.permutation import permutation_p, sequential_p
 
 # Four parameters fit almost any set of fewer wells, with an interval too wide to use.
 MIN_WELLS = 8
@@ -73,12 +77,12 @@ def fit(
     Parameters
     ----------
     dose
-        mol/L, 0 for vehicle wells.
+        mol/L, 0 for vehicle wells. Doses that differ by under 1 % count as one.
     response
         One value per well, normalised or not, in any unit. Wells without a finite dose and
         response are left out, and the reason counts them.
     seed
-        Seed of the permutations.
+        Seed of the permutations and draws.
     min_vehicles
         Fewer vehicle wells give the status "too_few_vehicles".
 
@@ -111,7 +115,7 @@ def fit(
     if (x < 0).any() or np.isinf(x).any():
         raise ValueError("a dose is negative or infinite; correct it in the plate map")
     finite = np.isfinite(x) & np.isfinite(y)
-    curve = _fit(x[finite], y[finite], seed, min_vehicles)
+    curve = _fit(on_steps(x[finite]), y[finite], seed, min_vehicles)
     if finite.all():
         return curve
     remark = f"{int((~finite).sum())} well(s) without a finite dose and response left out"
@@ -159,9 +163,9 @@ def _centred(y: Real) -> Real:
 
 
 def _response_p(plane: Plane, y: Real, seed: int) -> float:
-    """Permutation p of no response to the dose, wells permuted over doses.
+    """P value of no response to the dose.
 
-    A coarser grid of shapes is used for the observed and the permuted wells alike.
+    A coarser grid of shapes is used for the observed and the drawn wells alike.
     """
     dose, number = np.unique(plane.x, return_inverse=True)
     groups = np.eye(len(dose))[number].T
@@ -170,14 +174,48 @@ def _response_p(plane: Plane, y: Real, seed: int) -> float:
     shapes = plane.shapes(3, 3) @ groups.T
 
     def score(v: Real) -> Real:
-        total = (v**2).sum(axis=-1)
-        scaled = groups @ v.T
+        centred = _centred(v)
+        total = (centred**2).sum(axis=-1)
+        scaled = groups @ centred.T
         along = shapes @ scaled
         curve = np.maximum(along.max(axis=0), -along.min(axis=0)) ** 2 / total
         means = (scaled**2).sum(axis=0) / total
         return response_score(curve, means, len(y), len(dose))
 
-    return permutation_p(y, score, seed=seed)
+    is_treated = plane.x > 0
+    vehicle, treated = _centred(y[~is_treated]), _centred(y[is_treated])
+    error, degrees = _welch(treated, vehicle)
+    if error <= 0:
+        # Neither arm scatters: wells of one value and of another.
+        return permutation_p(y, score, seed=seed)
+
+    def without_response(rng: np.random.Generator, size: int) -> Real:
+        drawn = np.empty((size, len(y)))
+        drawn[:, ~is_treated] = vehicle
+        shuffled = rng.permuted(np.broadcast_to(treated, (size, len(treated))), axis=1)
+        drawn[:, is_treated] = shuffled + error * rng.standard_t(degrees, (size, 1))
+        return score(drawn)
+
+    observed = float(score(y[None])[0]) * (1 - 1e-12)
+    return sequential_p(observed, without_response, seed=seed)
+
+
+def _welch(treated: Real, vehicle: Real) -> tuple[float, float]:
+    """Standard error of the difference of two means, and its degrees of freedom.
+
+    One vehicle well is taken to scatter as treated wells do.
+    """
+    of_treated = float(treated @ treated) / (len(treated) - 1)
+    degrees = len(treated) - 1
+    if len(vehicle) == 1:
+        return float(np.sqrt(of_treated * (1 + 1 / len(treated)))), float(degrees)
+    parts = of_treated / len(treated), float(vehicle @ vehicle) / (len(vehicle) - 1) / len(vehicle)
+    total = sum(parts)
+    if total <= 0:
+        return 0.0, 1.0
+    return float(np.sqrt(total)), float(
+        total**2 / (parts[0] ** 2 / degrees + parts[1] ** 2 / (len(vehicle) - 1))
+    )
 
 
 def _flat(x: Real, y: Real, counts: Any, p_value: float, reason: str) -> DoseResponse:

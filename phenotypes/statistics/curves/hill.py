@@ -22,7 +22,7 @@ from scipy import stats
 
 from phenotypes.columns.statuses import ResponseStatus
 from phenotypes.statistics.curves.ec50_interval import Ec50Interval
-from plate_maps.conditions import format_dose
+from plate_maps.conditions import dose_steps, format_dose
 
 Real = NDArray[np.float64]
 
@@ -268,6 +268,21 @@ class Plane:
             theta, log_hill, best = float(thetas[i]), float(hills[j]), float(explained[i, j])
             reach_theta, reach_hill = reach_theta / 3, reach_hill / 3
         return theta, log_hill, best
+
+
+def on_steps(dose: Real) -> Real:
+    """Doses with those of one step of the ladder at their geometric mean, 0 as it is.
+
+    Numbers that differ by under 1 % are not doses between which a curve could lie.
+    """
+    steps = dose_steps(dose[dose > 0].tolist())
+    split = [step for step in steps if len(step) > 1]
+    if not split:
+        return dose
+    placed = dose.copy()
+    for step in split:
+        placed[np.isin(dose, step)] = np.exp(np.mean(np.log(step)))
+    return placed
 
 
 def too_few_doses(n_doses: int, counts: Mapping[str, Any]) -> DoseResponse:

@@ -35,7 +35,7 @@ NEITHER = """
     keys first-administrator | keys add | keys list | keys rotate | keys revoke | labs add
     labs list | labs limit | members add | members list | members end | projects add
     projects list | projects share | models list | models pull | models verify | models show
-    bench segmentation | plate-map check | plate-map new | screen keys
+    bench segmentation | plate-map check | plate-map split | plate-map new | screen keys
     release check | release write | release verify | release request new | release request list
     release request decide | release request revoke | release request hand-over
     release offer | release offers | release end-offer"""

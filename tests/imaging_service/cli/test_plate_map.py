@@ -50,6 +50,44 @@ def test_a_layout_is_never_overwritten(tmp_path):
     assert (tmp_path / "plate_map_1.csv").read_bytes() == before
 
 
+def divided(tmp_path):
+    """Two vehicle wells and two of riluzole, half of them at another density."""
+    path = tmp_path / "densities.csv"
+    rows = [
+        f"{well},L1,{compound},{dose},{control},{density}"
+        for density, row in (("2e4 per mL", "B"), ("5e4 per mL", "C"))
+        for well, compound, dose, control in (
+            (f"{row}02", "DMSO", "", "vehicle"),
+            (f"{row}03", "riluzole", "3 µM", ""),
+        )
+    ]
+    head = "well,line,compound,dose,control,growth condition"
+    path.write_text("\n".join([head, *rows]), encoding="utf-8")
+    return path
+
+
+def test_a_map_whose_wells_differ_in_a_treatment_is_split_into_one_per_value(tmp_path):
+    path, out = divided(tmp_path), tmp_path / "maps"
+    refused = run("plate-map", "check", str(path))
+    assert refused.exit_code != 0
+    split = run("plate-map", "split", str(path), "--by", "growth_condition", "--out", str(out))
+    assert split.exit_code == 0, split.output
+    first, second = sorted(out.iterdir())
+    assert [first.name, second.name] == [
+        "densities_1_2e4_per_mL.csv",
+        "densities_2_5e4_per_mL.csv",
+    ]
+    plates = [read_plate_map(p) for p in (first, second)]
+    assert [[w.name for w in p] for p in plates] == [["B02", "B03"], ["C02", "C03"]]
+    assert plates[1]["C03"].compound == "riluzole"
+    assert plates[1]["C03"].annotations == (("growth_condition", "5e4 per mL"),)
+    again = run("plate-map", "split", str(path), "--by", "growth_condition", "--out", str(out))
+    assert again.exit_code == 2
+    unknown = run("plate-map", "split", str(path), "--by", "density", "--out", str(out))
+    assert unknown.exit_code != 0
+    assert states("plate_map.split_by_unknown", unknown.output + repr(unknown.exception))
+
+
 def test_confounding_designs_and_doses_without_unit_are_refused(tmp_path):
     many = [a for i in range(12) for a in ("--line", f"L{i}")]
     refused = run(

@@ -40,15 +40,15 @@ def plate(run="r1", **more):
 
 
 BOTH = conditions(("S1", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"))
-PLANNED = pl.DataFrame({"compound": ["x"]})
+PLANNED = pl.DataFrame({"compound": ["x"] * 2, "dose_molar": [1e-6, 3e-6]})
 
 
 REGISTRY = registry(PAIR)
 FILE = ScreenFile(name="s")
 
 
-def say(table=BOTH, *, of=REGISTRY, plates=None, file=FILE):
-    return remarks(table, PLANNED, of, plates or [plate()], file, facts_of(table, of, file))
+def say(table=BOTH, *, planned=PLANNED, of=REGISTRY, plates=None, file=FILE):
+    return remarks(table, planned, of, plates or [plate()], file, facts_of(table, of, file))
 
 
 def test_facts_come_from_registry_settings_and_genotypes():
@@ -187,3 +187,27 @@ def test_a_batch_with_and_without_a_lab_may_be_one():
     said = say(table, plates=[plate(), plate("r2", lab="north")])
     assert said != []
     assert all(states("screen.batch_of_two_labs", s, batch="b1") for s in said)
+
+
+@pytest.mark.parametrize(
+    ("second", "kind", "names"),
+    [
+        (("S1", "SOD1", "r2", "B1"), "batch", "'B1' at Plate r2 and 'b1' at Plate r1"),
+        (("s1", "SOD1", "r2", "b1"), "line", "'S1' at Plate r1 and 's1' at Plate r2"),
+    ],
+)
+def test_names_of_two_plates_that_look_alike_are_remarked(second, kind, names):
+    """They would count as two batches, or as two donors."""
+    table = conditions(("S1", "SOD1", "r1", "b1"), ("S1-iso", "corrected", "r1", "b1"), second)
+    found = say(table, plates=[plate(), plate("r2")])
+    alike = [states("screen.names_look_alike", s, kind=kind, names=names) for s in found]
+    assert alike.count(True) == 1
+
+
+def test_one_dose_as_several_numbers_is_remarked():
+    """Two laboratories round alike and print alike, and would have no dose in common."""
+    planned = pl.DataFrame(
+        {"compound": ["x", "x", "y"], "dose_molar": [3.33e-6, 3.3333e-6, 3.34e-6]}
+    )
+    (remark,) = say(planned=planned)
+    assert states("screen.doses_split", remark, compound="x", doses="3.33 µM and 3.3333 µM")

@@ -91,6 +91,78 @@ def test_vehicle_wells_of_other_plates_are_not_counted():
     assert 0.90 * 150 <= covered <= 0.99 * 150
 
 
+@pytest.mark.parametrize(("wells", "noisier"), [(2, 1.0), (3, 1.0), (4, 1.0), (4, 2.0), (16, 1.0)])
+def test_few_wells_beside_many_of_vehicle_have_the_degrees_of_freedom_of_the_few(wells, noisier):
+    """With the degrees of freedom of both arms together, intervals of two, three and four wells
+    covered 83, 87 and 89 %.
+    """
+    rng = np.random.default_rng(4)
+    count, vehicles = 600, 16
+    line = np.repeat([f"L{n:03d}" for n in range(count)], vehicles + wells)
+    treated = np.tile(np.arange(vehicles + wells) >= vehicles, count)
+    noise = rng.normal(0, 0.1, len(line)) * np.where(treated, noisier, 1.0)
+    table = pl.DataFrame(
+        {
+            "plate": "p1",
+            "batch": "b1",
+            "line": line,
+            "genotype": "",
+            "compound": np.where(treated, "x", "DMSO"),
+            "dose_molar": np.where(treated, 1e-6, 0.0),
+            "control": np.where(treated, "none", "vehicle"),
+            "status": "done",
+            "nuclei_count": 300,
+            "live_density": 200 * 2**noise,
+            "well": [f"A{n % 20 + 1:02d}" for n in range(len(line))],
+        }
+    )
+    rows = estimate(table)
+    held = ((rows["effect_low"] <= 0) & (rows["effect_high"] >= 0)).mean()
+    assert set(rows["status"]) == {"one_batch"}
+    assert 0.93 <= held <= 0.985
+
+
+def test_the_degrees_of_freedom_of_two_plates_and_of_a_single_well():
+    """Welch's of wells of 90 and 110 % beside four of vehicle; one well has the vehicle's."""
+    values = [80.0, 100.0, 120.0, 100.0, 90.0, 110.0]
+    plate = pl.DataFrame(
+        {
+            "plate": "p1",
+            "batch": "b1",
+            "line": "L1",
+            "genotype": "",
+            "compound": ["DMSO"] * 4 + ["x"] * 2,
+            "dose_molar": [0.0] * 4 + [1e-6] * 2,
+            "control": ["vehicle"] * 4 + ["none"] * 2,
+            "status": "done",
+            "nuclei_count": 300,
+            "live_density": values,
+            "well": [f"A{n + 1:02d}" for n in range(6)],
+        }
+    )
+
+    def freedom(table):
+        batches = batch_effects(plate_effects(table, ["live_density"]))
+        return batches.filter(control="none")["well_freedom"].item()
+
+    treated, vehicle = (np.var(v, ddof=1) / len(v) for v in (values[4:], values[:4]))
+    one = (treated + vehicle) ** 2 / (treated**2 / 1 + vehicle**2 / 3)
+    assert freedom(plate) == pytest.approx(one)
+    # Two plates alike have twice as many.
+    other = plate.with_columns(plate=pl.lit("p2"))
+    assert freedom(pl.concat([plate, other])) == pytest.approx(2 * one)
+    assert freedom(plate.head(5)) == 3.0
+    # A table of an earlier version does not say: no fewer than those of the smaller arm.
+    earlier = plate_effects(plate, ["live_density"]).drop("freedom", "interval_error")
+    assert batch_effects(earlier).filter(control="none")["well_freedom"].item() == 1.0
+    averages = batch_effects(earlier)
+    told, untold = (
+        line_effects(table).drop("genotype")
+        for table in (averages, averages.drop("well_error", "well_freedom"))
+    )
+    assert told.equals(untold)
+
+
 def test_batches_without_scatter_are_no_test():
     wells = screen_wells(np.random.default_rng(0), lines=("L1",), batches=2).with_columns(
         pyknotic_fraction=pl.when(pl.col("control") == "none").then(1.0).otherwise(0.0)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from plate_maps import Control, PlateMapError, Well, read_plate_map
+from plate_maps.readers.reading import read_divided
 from tests.messages import says
 
 XML = """<?xml version="1.0" encoding="utf-8"?>
@@ -242,3 +243,26 @@ def test_a_growth_condition_of_some_wells_only_is_refused(tmp_path):
     text = XML.replace('<wellItem type="CellType" passage="31"', dense.format(5000))
     with pytest.raises(PlateMapError, match=says("map.item_differs", what="seeding_density")):
         read(tmp_path, text.replace('<wellItem type="CellType">', dense.format(9000) + ">"))
+
+
+def test_a_map_of_several_growth_conditions_on_a_line_is_divided_by_them(tmp_path):
+    """Vehicle with BDNF is no vehicle for wells without: each has a map, of several items too."""
+    item = '<wellItem type="GrowthCondition"><referenceItem displayName="1 % FBS"/></wellItem>'
+    condition = '<wellItem type="GrowthCondition">'
+    text = XML.replace("no BDNF", "BDNF 10 ng", 1).replace(condition, item + condition, 1)
+    (tmp_path / "two.PlateMap").write_text(text, encoding="utf-8")
+    with pytest.raises(PlateMapError, match=says("map.item_differs", what="growth_condition")):
+        read_plate_map(tmp_path / "two.PlateMap")
+    parts = read_divided(tmp_path / "two.PlateMap", "growth_condition")
+    assert {value: [w.name for w in part] for value, part in parts.items()} == {
+        "1 % FBS; BDNF 10 ng": ["A01"],
+        "no BDNF": ["B03"],
+    }
+    # What else differs within a value is still refused.
+    dense = '<wellItem type="CellType" seedingDensity="{}"'
+    text = text.replace("BDNF 10 ng", "no BDNF").replace(item, "")
+    text = text.replace('<wellItem type="CellType" passage="31"', dense.format(5000))
+    text = text.replace('<wellItem type="CellType">', dense.format(9000) + ">")
+    (tmp_path / "two.PlateMap").write_text(text, encoding="utf-8")
+    with pytest.raises(PlateMapError, match=says("map.item_differs", what="seeding_density")):
+        read_divided(tmp_path / "two.PlateMap", "growth_condition")

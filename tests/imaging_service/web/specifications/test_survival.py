@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from imaging_service.web.specifications.survival import arms_of, survival_chart
+from tests.messages import states
 
 
 def tracks():
@@ -65,6 +66,15 @@ def test_the_chart_has_steps_with_bands_and_the_numbers_at_risk():
         50.0,
     )
     assert [v["n"] for v in numbers["data"]["values"]] == [8, 8, 8, 8, 8, 8, 8, 8, 4]
+
+
+def test_the_title_says_what_the_bands_are_between():
+    def title(table):
+        return survival_chart(arms_of(table, "L1", "x"), "L1", "x")["title"]["subtitle"]
+
+    assert states("survival_chart.between", title(tracks()), what="wells")
+    one_each = tracks().filter(pl.col("well").is_in(["B02", "B04", "B06"]))
+    assert states("survival_chart.between", title(one_each), what="neurons of one well")
 
 
 def test_many_time_points_are_thinned_under_the_chart():

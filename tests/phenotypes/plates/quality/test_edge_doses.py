@@ -27,8 +27,8 @@ def test_no_inert_compound_has_a_curve_because_a_dose_lies_at_the_edge(falling):
     outcomes = [
         "edge" if states("edge_doses.only", r["reason"], dose=dose) else r["status"] for r in inert
     ]
-    other = "flat" if falling else "confounded_with_position"
-    assert sorted(outcomes) == sorted(["edge"] * 5 + [other])
+    others = ["flat", "flat"] if falling else ["confounded_with_position"]
+    assert sorted(outcomes) == sorted(["edge"] * (6 - len(others)) + others)
     assert {(r["effect"] or 0.0, r["ec50_molar"]) for r in inert if r["status"] != "flat"} == {
         (0.0, None)
     }
@@ -42,9 +42,10 @@ def test_vehicle_wells_at_the_edge_say_that_an_effect_is_larger():
     sharp = {"c0": (-0.9, 2.9e-5)}
     table = ladder_plate(np.random.default_rng(0), active=sharp, cv=0.05)
     # Only the highest dose does anything.
+    still = np.random.default_rng(2).normal(200, 4, len(table))
     table = table.with_columns(
         pl.when((pl.col("compound") == "c0") & (pl.col("dose_molar") < DOSES[-1]))
-        .then(pl.lit(200.0) + pl.int_range(pl.len()) % 7)
+        .then(pl.Series(still))
         .otherwise(NAME)
         .alias(NAME)
     )
@@ -55,7 +56,7 @@ def test_vehicle_wells_at_the_edge_say_that_an_effect_is_larger():
     told = respond(pl.concat([table, vehicles]), [NAME], pixel_size_um=0.65).table
     row = told.filter(compound="c0").to_dicts()[0]
     assert row["status"] == "above_tested_range"
-    assert row["effect"] == pytest.approx(-45.9, abs=0.1)
+    assert row["effect"] == pytest.approx(-45.2, abs=0.1)
     assert states("edge_doses.makes", row["reason"], dose="30 µM")
 
 

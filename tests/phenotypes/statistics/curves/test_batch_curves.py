@@ -312,3 +312,16 @@ def test_the_band_has_the_degrees_of_freedom_of_its_covariance():
     gradient = differ.gradient([1e-6])[0]
     error = np.sqrt(gradient @ differ.covariance @ gradient)
     assert (high - low)[0] / 2 == pytest.approx(4.3026527 * error, rel=1e-6)
+
+
+def test_doses_that_differ_by_rounding_between_batches_are_one_dose():
+    dose, response, wells, batch = simulated(np.random.default_rng(3), sd=1.0, ec50_sd=0.05)
+    rounded = dose * (1 + 1e-4 * batch)
+    written = fit_batches(dose, response, wells, batch)
+    logged = fit_batches(rounded, response, wells, batch)
+    assert (logged.n_doses, logged.status, logged.reason) == (8, written.status, written.reason)
+    assert logged.ec50 == pytest.approx(written.ec50, rel=1e-3)
+    few = fit_batches(
+        [0.0, 1e-6, 1.001e-6, 1.002e-6, 1.003e-6], [100.0, 50, 51, 49, 50], [8.0] * 5, [0] * 5
+    )
+    assert (few.status, few.n_doses) == ("too_few_doses", 1)

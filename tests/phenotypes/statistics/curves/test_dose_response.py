@@ -408,3 +408,41 @@ def test_a_misfit_that_changes_nothing_is_said_and_no_reason_to_withhold(off, st
     if status == "ok":
         assert found.ec50 == pytest.approx(2e-8, rel=0.1)
         assert states("fit.off_the_curve", found.reason)
+
+
+def test_doses_that_differ_by_rounding_are_one_dose():
+    """A dispenser's log: twelve wells of 1 µM to half a percent are no ladder."""
+    rng = np.random.default_rng(0)
+    log = 1e-6 * (1 + rng.uniform(-0.004, 0.004, 12))
+    y = np.r_[rng.normal(100, 5, 8), rng.normal(50, 5, 12)]
+    one = fit(np.r_[np.zeros(8), log], y)
+    assert (one.status, one.n_doses, one.n_wells) == ("too_few_doses", 1, 12)
+    # In the seventh digit: the wells of a dose stay replicates.
+    y = curve(100, 30, 3e-7, 1.2, sd=3)
+    rounded = DESIGN * (1 + 1e-7 * np.arange(len(DESIGN)))
+    written, logged = fit(DESIGN, y), fit(rounded, y)
+    assert (logged.n_doses, logged.status, logged.reason) == (8, written.status, written.reason)
+    assert logged.ec50 == pytest.approx(written.ec50, rel=1e-3)
+    assert (logged.ec50_low, logged.ec50_high) == pytest.approx(
+        (written.ec50_low, written.ec50_high), rel=2e-3
+    )
+
+
+@pytest.mark.parametrize(("vehicles", "replicates"), [(32, 1), (32, 2), (8, 3)])
+def test_treated_wells_that_scatter_more_than_vehicle_are_no_response(vehicles, replicates):
+    """By permuting all wells alike, 72, 43 and 7 % of these passed for a response."""
+    rng = np.random.default_rng(6)
+    design = np.concatenate([np.zeros(vehicles), np.repeat(DOSES, replicates)])
+    scatter = np.where(design > 0, 2.0, 1.0)
+    p = [fit(design, rng.normal(0, scatter), seed=n).p_value for n in range(100)]
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.045, abs=0.04)
+
+
+@pytest.mark.parametrize("vehicles", [1, 4])
+def test_wells_without_scatter_still_respond(vehicles):
+    """Noise-free data, and a single vehicle well."""
+    design = np.concatenate([np.zeros(vehicles), np.repeat(DOSES, 2)])
+    step = np.where(design > 0, 50.0, 100.0)
+    assert fit(design, step, min_vehicles=1).p_value < 0.2 / vehicles
+    noisy = curve(100, 20, 3e-7, 1.5, sd=4, design=design)
+    assert fit(design, noisy, min_vehicles=1).p_value < 0.001
