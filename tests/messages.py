@@ -579,6 +579,7 @@ SAYS = {
     "film.times_out_of_order": "well B02: .* time point 3 was taken 1.5 h before time",
     "growth.protocols_differ": "by different protocols, so their counts",
     "growth.the_run_itself": "are the same run; --dosing takes",
+    "curve.restless": "but treated wells lie further from each other, or from vehicle wells",
     "curves.file_named": r"curves\.json",
     "json.number_that_it_has_not": "JSON",
     "stores.chunk_damaged": "checksum",

@@ -17,7 +17,7 @@ Where a curve does not fit these means, it is not published: they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -150,11 +150,18 @@ def _fit(x: Real, y: Real, seed: int, min_vehicles: int) -> DoseResponse:
     total = float(((y - y.mean()) ** 2).sum())
     if total <= _SAME * max(_LEAST, float((y**2).sum())):
         return _flat(x, y, counts, 1.0, "all wells have the same value")
-    p_value = _response_p(plane, y, seed)
+    score = _score(plane)
+    p_value = _response_p(score, x, y, seed)
     if p_value >= ALPHA:
-        return _flat(
-            x, y, counts, p_value, f"a constant fits as well as a curve (p = {p_value:.2g})"
-        )
+        reason = f"a constant fits as well as a curve (p = {p_value:.2g})"
+        if permutation_p(y, score, seed=seed) < ALPHA:
+            # No response is claimed, and none is denied in silence.
+            reason += (
+                "; but treated wells lie further from each other, or from vehicle wells, than these"
+                " among themselves: they are noisier, or respond along no curve; more wells per"
+                " dose would tell"
+            )
+        return _flat(x, y, counts, p_value, reason)
     return _hill(x, y, plane, means, counts, p_value)
 
 
@@ -162,15 +169,15 @@ def _centred(y: Real) -> Real:
     return np.asarray(y - y.mean(-1, keepdims=True))
 
 
-def _response_p(plane: Plane, y: Real, seed: int) -> float:
-    """P value of no response to the dose.
+def _score(plane: Plane) -> Callable[[Real], Real]:
+    """How far sets of wells follow a curve or differ between doses.
 
-    A coarser grid of shapes is used for the observed and the drawn wells alike.
+    A coarser grid of shapes is used, for the observed and the drawn wells alike.
     """
     dose, number = np.unique(plane.x, return_inverse=True)
     groups = np.eye(len(dose))[number].T
     groups /= np.sqrt(groups.sum(axis=1, keepdims=True))
-    # A curve has one value per dose, so it meets a dose's wells in their mean only.
+    # The sums over all wells, by way of the doses, where all wells of a dose have the same shape.
     shapes = plane.shapes(3, 3) @ groups.T
 
     def score(v: Real) -> Real:
@@ -180,9 +187,14 @@ def _response_p(plane: Plane, y: Real, seed: int) -> float:
         along = shapes @ scaled
         curve = np.maximum(along.max(axis=0), -along.min(axis=0)) ** 2 / total
         means = (scaled**2).sum(axis=0) / total
-        return response_score(curve, means, len(y), len(dose))
+        return response_score(curve, means, len(number), len(dose))
 
-    is_treated = plane.x > 0
+    return score
+
+
+def _response_p(score: Callable[[Real], Real], x: Real, y: Real, seed: int) -> float:
+    """P value of no response to the dose."""
+    is_treated = x > 0
     vehicle, treated = _centred(y[~is_treated]), _centred(y[is_treated])
     error, degrees = _welch(treated, vehicle)
     if error <= 0:

@@ -446,3 +446,17 @@ def test_wells_without_scatter_still_respond(vehicles):
     assert fit(design, step, min_vehicles=1).p_value < 0.2 / vehicles
     noisy = curve(100, 20, 3e-7, 1.5, sd=4, design=design)
     assert fit(design, noisy, min_vehicles=1).p_value < 0.001
+
+
+def test_wells_that_scatter_along_no_curve_are_said_where_no_response_is_claimed():
+    """With one well per dose, a response that rises and falls looks like noisier wells."""
+    design = np.concatenate([np.zeros(16), DOSES])
+    rng = np.random.default_rng(4)
+    bell = np.array([0, 1, -60, -55, -70, 2, 0, -1.0])
+    inert, restless = 0, fit(design, 100 + rng.normal(0, 4, 24) + np.r_[np.zeros(16), bell])
+    assert restless.status == "flat"
+    assert states("curve.restless", restless.reason)
+    for seed in range(100):
+        quiet = fit(design, np.random.default_rng(seed).normal(100, 4, 24))
+        inert += states("curve.restless", quiet.reason)
+    assert inert <= 3
