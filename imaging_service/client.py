@@ -36,6 +36,7 @@ from imaging_service.schemas import (
     WellState,
 )
 from imaging_service.screen_orders import NewScreen, ScreenState
+from imaging_service.toml_text import parse_toml
 
 __all__ = ["Client", "ServiceRefused"]
 
@@ -130,9 +131,13 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise ServiceRefused(
-                f"no answer from {self.url} ({error}); is `imaging-service serve` running there?"
-            ) from error
+            advice = "is `imaging-service serve` running there?"
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                advice = (
+                    "with a certificate of your own authority set SSL_CERT_FILE to the authority's"
+                    " certificate, and use the name that the certificate is for"
+                )
+            raise ServiceRefused(f"no answer from {self.url} ({error}); {advice}") from error
         if answer.is_error:
             raise _refusal(answer)
         return answer
@@ -174,10 +179,12 @@ class Client:
         """
         scan, plate_map, protocol = place(scan), Path(plate_map), Path(protocol)
         try:
-            content = tomllib.loads(protocol.read_text(encoding="utf-8"))
+            content = parse_toml(protocol.read_text(encoding="utf-8"))
             sheet = plate_map.read_bytes()
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ServiceRefused(f"{protocol} or {plate_map} cannot be read: {error}") from error
+        except OSError as error:
+            raise ServiceRefused(f"{error.filename} cannot be read: {error.strerror}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ServiceRefused(f"protocol {protocol} is not TOML: {error}") from error
         body = Submission(
             scan=str(scan.resolve()),
             plate_map_name=plate_map.name,

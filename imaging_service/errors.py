@@ -147,6 +147,12 @@ class Unauthorized(ServiceError, PermissionError):
     http_status = 401
 
 
+class SettingsRefused(ServiceError, ValueError):
+    """An environment variable of the service has a value that it cannot have."""
+
+    code = "settings_invalid"
+
+
 class AccessRefused(ServiceError, ValueError):
     """A laboratory, member, project or key that cannot be made or changed as asked."""
 

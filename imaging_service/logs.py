@@ -1,4 +1,8 @@
-"""Log lines as JSON, one a line, each with the request or the run that it belongs to."""
+"""Log lines: JSON for programs, each with the request or the run that it belongs to.
+
+A terminal gets warnings and errors in words instead: who starts a service by hand looks for its
+link, which a line per request and per step of a library would bury.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,14 @@ class JsonLines(logging.Formatter):
         return without_keys(json.dumps(line, ensure_ascii=True))
 
 
+class Words(logging.Formatter):
+    """Time, level and message, for a person; the traceback of an error; no API key."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and under it the traceback where there is one."""
+        return without_keys(super().format(record))
+
+
 def without_keys(text: str) -> str:
     """The text with the ids of API keys in place of the keys."""
     return _KEY.sub(r"\1…", text)
@@ -47,7 +59,14 @@ def without_keys(text: str) -> str:
 def configure() -> None:
     """Let every logger of this process write such lines to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    watched = sys.stderr.isatty()
+    handler.setFormatter(
+        Words("%(asctime)s %(levelname)s: %(message)s", "%H:%M:%S") if watched else JsonLines()
+    )
+    level = logging.WARNING if watched else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Their steps at each start, a hundred lines with a new database, tell an administrator nothing.
+    for library in ("alembic.runtime.plugins", "dbos"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     # One line a request is written by the middleware, with its id and how long it took.
     logging.getLogger("uvicorn.access").disabled = True

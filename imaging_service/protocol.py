@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from dataclasses import field, fields, is_dataclass
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -23,6 +24,7 @@ from pydantic.dataclasses import dataclass
 
 from imaging_service.errors import ProtocolError
 from imaging_service.incoming.file_pattern import FilePattern
+from imaging_service.toml_text import parse_toml
 from phenotypes.cells.measure import MeasureSettings
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.films.deaths import DeathSettings, Definition
@@ -328,10 +330,14 @@ def load_protocol(path: str | PathLike[str]) -> AssayProtocol:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ProtocolError(
             f"there is no protocol file {path}; give the path of a TOML file"
+        ) from error
+    except OSError as error:
+        raise ProtocolError(
+            f"protocol {path} cannot be read: {error.strerror}; give the path of a TOML file"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"protocol {path.name} is not TOML: {error}") from error
@@ -356,11 +362,18 @@ def sections() -> dict[str, type[Any]]:
 
 
 def _explain(fault: Any) -> str:
-    """Pydantic's message, or for a key that does not exist the keys that do."""
+    """Key and what is wrong with it: pydantic's message, or the keys or roles that there are."""
+    places = tuple(map(str, fault["loc"]))
+    if places[:1] == ("channels",) and places[-1] == "[key]":
+        return f"channels.{places[1]}: there is no such role; known: {', '.join(get_args(Role))}"
+    key = ".".join(places)
     if fault["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        return str(fault["msg"])
-    part = sections()[fault["loc"][0]] if len(fault["loc"]) > 1 else AssayProtocol
-    return f"there is no such key; known: {', '.join(keys_of(part))}"
+        sentence = str(fault["msg"]).removeprefix("Value error, ")
+        return f"{key}: {sentence}" if key else sentence
+    known = keys_of(sections()[places[0]] if len(places) > 1 else AssayProtocol)
+    near = get_close_matches(places[-1], known, n=1)
+    nearest = f"; the nearest: {near[0]}" if near else ""
+    return f"{key}: there is no such key{nearest}; known: {', '.join(known)}"
 
 
 def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
@@ -368,7 +381,7 @@ def parse_protocol(content: dict[str, Any], source: str) -> AssayProtocol:
     try:
         protocol = AssayProtocol.model_validate(content)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {_explain(e)}" for e in error.errors()]
+        faults = [_explain(e) for e in error.errors()]
         raise ProtocolError(
             f"protocol {source} cannot be used:\n  - " + "\n  - ".join(faults)
         ) from error

@@ -6,12 +6,17 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from imaging_service.errors import SettingsRefused
 from imaging_service.incoming.s3 import on_disk, place
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 # The project of all that was not given another.
 LOCAL_PROJECT = "default"
@@ -147,5 +152,19 @@ def _listed(roots: str) -> list[Path]:
 
 @lru_cache
 def settings() -> Settings:
-    """The process's settings, read once."""
-    return Settings()
+    """The process's settings, read once. Raises SettingsRefused, with variable and fault."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"IMAGING_SERVICE_{str(fault['loc'][0]).upper()}={fault['input']}: {_fault(fault)}"
+            for fault in error.errors()
+        ]
+        raise SettingsRefused("; ".join(faults)) from error
+
+
+def _fault(fault: ErrorDetails) -> str:
+    """Pydantic's sentence, and what the setting takes where that is a pattern."""
+    described = Settings.model_fields[str(fault["loc"][0])].description or ""
+    of_pattern = fault["type"] == "string_pattern_mismatch"
+    return f"it takes: {described}" if of_pattern else fault["msg"].removeprefix("Value error, ")

@@ -29,8 +29,32 @@ class PlateMapError(ValueError):
     def __init__(self, source: str, problems: list[str]) -> None:
         self.source = source
         self.problems = problems
-        shown = problems[:20] + ([f"… and {len(problems) - 20} more"] if len(problems) > 20 else [])
+        shown = _alike(problems)
+        if len(shown) > 20:
+            shown = [*shown[:20], f"… and {len(shown) - 20} more"]
         super().__init__(f"plate map {source} cannot be used:\n  - " + "\n  - ".join(shown))
+
+
+# A fault of more places is told once.
+_MOST_ALIKE = 3
+
+
+def _alike(problems: list[str]) -> list[str]:
+    """Problems, of which those with one sentence at many places are one with the first place.
+
+    >>> _alike([f"m.csv, row {row}: no dose" for row in range(2, 9)] + ["m.csv, row 4: no line"])
+    ['m.csv, row 2 and 6 more: no dose', 'm.csv, row 4: no line']
+    """
+    places: dict[str, list[str]] = {}
+    for problem in problems:
+        place, colon, sentence = problem.partition(": ")
+        places.setdefault(sentence if colon else problem, []).append(place if colon else "")
+    shown = []
+    for sentence, of in places.items():
+        if len(of) > _MOST_ALIKE:
+            of = [f"{of[0]} and {len(of) - 1} more"]
+        shown += [f"{place}: {sentence}" if place else sentence for place in of]
+    return shown
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,17 @@ SAYS = {
     "standing.request_unreadable": "^A request of it cannot be read, so no key opens it",
     "standing.withdrawn": "^1 donor withdrew since it was written, so it is handed over no more",
     "survival_chart.between": "^x on L1, 95 % between {what}$",
+    "submit.protocol_fault": (
+        '<p class="notice bad">protocol .* cannot be used:\n  - channels.neurit: there is no such role; '
+    ),
+    "audit_page.nothing_yet": '<p class="notice">No change was made yet that you may see; from now on',
+    "audit_page.no_entry_fits": '<p class="notice">No entry fits these filters[.] <a href="/account/audit">',
+    "films.no_track": "^No survival curve: no neuron was tracked[.] Wells that failed have their",
+    "films.none_takes_part": (
+        r"^No survival curve: none of the 2 neurons that were tracked takes part "
+        r"\(dead at first: 2\)[.]$"
+    ),
+    "films.no_arm": "^No survival curve: 2 neurons were followed, none of them .* under a compound",
     "film.no_ratio": (
         "^x at 1 µM on L1: 4 of 76 neurons died, 2 of 49 of vehicle; no hazard ratio: 2 deaths in"
     ),
@@ -327,7 +338,7 @@ SAYS = {
     "measure.nothing_segmented": "neither nuclei nor somas were segmented",
     "measure.channel_shifted": "channel_shifted: {role} lies {distance} µm from the cells' outlines; it was moved back",
     "measure.channel_too_far": "channel_shifted: {role} lies {distance} µm .*its levels and ratios are null",
-    "columns.unknown_phenotype": "unknown phenotype '{named}'; known: .*live_density",
+    "columns.unknown_phenotype": "unknown phenotype '{named}'(; the nearest: .*)?; known: .*live_density",
     "columns.unknown_disturbance": "unknown disturbance 'rain'; known: nothing, camera",
     "columns.without_definition": "cell table has columns without a definition: mystery",
     "deaths.threshold_missing": "needs a threshold",
@@ -361,7 +372,19 @@ SAYS = {
     "protocol.interval_missing": "acquisition.frame_interval_h is missing",
     "protocol.neither_dna_nor_neurite": "no channel has the role dna or neurite",
     "protocol.no_file": "no protocol file",
-    "protocol.no_such_key": "{named}: there is no such key; known: {known}",
+    "tls.refused": "^no TLS with {certificate} and {key}: .*both as PEM$",
+    "tls.password": "the key has a password, which is not asked for; IMAGING_SERVICE_TLS_CERT",
+    "settings.public_url": "^IMAGING_SERVICE_PUBLIC_URL=imaging: it takes: https:// address under",
+    "settings.workers": "^IMAGING_SERVICE_WORKERS=two: Input should be a valid integer",
+    "signin.no_key": "^no key was given: paste it, or read its file with < bob.key$",
+    "client.certificate": "verify failed.*; with a certificate of your own authority set SSL_CERT",
+    "server.open_address": "^open {url} in a browser, and sign in\n$",
+    "toml.no_line": "[(]at end of document[)]$",
+    "map.folder": "^it is a folder; give a file$",
+    "server.port_in_use": "^cannot listen on 127.0.0.1, port {port}: Address already in use; if a",
+    "protocol.nearest_key": "responses: there is no such key; the nearest: response; known: name, ",
+    "protocol.no_such_role": "channels.neurit: there is no such role; known: dna, neurite, ident",
+    "protocol.no_such_key": "{named}: there is no such key; (the nearest: [a-z_]+; )?known: {known}",
     "protocol.not_toml": "not TOML",
     "protocol.pattern_not_a_regular_expression": "is not a regular expression",
     "away.file": "^file not reachable: {path}$",

@@ -128,7 +128,7 @@ def find_member(session: Session, member: str) -> MemberRow:
     query = select(MemberRow).where((MemberRow.id == member) | (MemberRow.name == member))
     row = session.exec(query).first()
     if row is None:
-        raise NotFound(f"there is no member {member}")
+        raise NotFound(f"there is no member {member}; imaging-service members list has their names")
     return row
 
 

@@ -7,6 +7,7 @@ of them. Only the figures for Prometheus are counted together, in files of a fol
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from imaging_service.api.app import create_app
 from imaging_service.api.entrance.proxy import OnlyFrom, networks
 from imaging_service.api.metrics import SHARED_FOLDER
 from imaging_service.database.session import database_engine
+from imaging_service.errors import Forbidden
 from imaging_service.jobs.parallel.processes import end_with_parent
 from imaging_service.logs import configure
 from imaging_service.settings import Settings, settings
@@ -47,6 +49,24 @@ def process_count(wanted: int = 0) -> int:
     2
     """
     return wanted or max(1, min(_MOST, (os.cpu_count() or 1) // 4))
+
+
+def must_be_free(host: str, port: int) -> None:
+    """Raise Forbidden where another program listens: a service that ends takes its token back.
+
+    A service that began there none the less would leave the other one's user without a token.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # As the server does: an address that was closed a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise Forbidden(
+                f"cannot listen on {host}, port {port}: {error.strerror}; if a service is running"
+                " there already, open its link, else give another --port or --host"
+            ) from error
 
 
 def local_token(current: Settings) -> str:

@@ -9,10 +9,12 @@ from typing import Any, cast
 import uvicorn
 
 from imaging_service.api.entrance.proxy import networks
+from imaging_service.api.entrance.tls import must_fit
 from imaging_service.api.processes import (
     assembled,
     counted_together,
     local_token,
+    must_be_free,
     process_count,
 )
 from imaging_service.errors import Forbidden
@@ -42,6 +44,7 @@ def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> Non
     """
     current = settings()
     _check_address(host, current)
+    must_be_free(host, port)
     configure()
     prepare_database(current.url)
     prove_store(current)
@@ -66,6 +69,8 @@ def serve(host: str, port: int, *, with_worker: bool, processes: int = 0) -> Non
     try:
         if token:
             _open_to_its_user(url, token)
+        else:
+            print(f"open {current.public_url or url} in a browser, and sign in", flush=True)
         _run(current, token, host, port, process_count(processes))
     finally:
         stop.set()
@@ -111,6 +116,8 @@ def _check_address(host: str, current: Settings) -> None:
         )
     if missing := [str(p) for p in tls if p is not None and not p.is_file()]:
         raise Forbidden(f"there is no file {' and no file '.join(missing)}, which TLS needs")
+    if current.tls_certificate and current.tls_key:
+        must_fit(current.tls_certificate, current.tls_key)
     networks(current.proxy)
     if is_loopback(host):
         return

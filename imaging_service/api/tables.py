@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -99,7 +100,9 @@ def table_response(
         return table_bytes(table, fmt)
 
     parts = (*run.of_tables, revision, kind, sorted(wanted.items()), fmt.value)
-    return asked.answer(parts, make, MEDIA[fmt], attached(f"{run.id[:12]}-{kind}", fmt))
+    return asked.answer(
+        parts, make, MEDIA[fmt], attached(f"{run.id[:12]}-{kind}", fmt, wanted.values())
+    )
 
 
 def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response:
@@ -141,8 +144,16 @@ def table_bytes(table: pl.DataFrame, fmt: Format) -> bytes:
     return written[fmt](table)
 
 
-def attached(name: str, fmt: Format) -> dict[str, str]:
-    """Headers that give a download its file's name; none for JSON, which programs read."""
+def attached(name: str, fmt: Format, chosen: Iterable[str] = ()) -> dict[str, str]:
+    """Headers that give a download its file's name; none for JSON, which programs read.
+
+    `chosen` are the values of the filters: files of two lines have two names.
+
+    >>> attached("3f0c-responses", Format.CSV, ["SOD1/07 µ", ""])
+    {'Content-Disposition': 'attachment; filename="3f0c-responses-SOD1-07.csv"'}
+    """
     if fmt is Format.JSON:
         return {}
-    return {"Content-Disposition": f'attachment; filename="{name}.{fmt.value}"'}
+    parts = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-") for part in chosen)
+    whole = "-".join([name, *filter(None, parts)])
+    return {"Content-Disposition": f'attachment; filename="{whole[:150]}.{fmt.value}"'}

@@ -32,7 +32,10 @@ def inspect(
         typer.Option(help="Protocol whose [acquisition] says how the scan is read."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for five thumbnails (PNG).")
+        Path | None,
+        typer.Option(
+            "--out", help="Folder for five thumbnails (PNG) and the protocol to start from."
+        ),
     ] = None,
     qc: Annotated[
         bool, typer.Option("--qc", help="Look at the images too: tables and a page in --out.")
@@ -47,6 +50,7 @@ def inspect(
     Exit code 0: it can be analysed; 1: once the protocol states what is named; 2: it cannot be
     read, or no image is there.
     """
+    from imaging_service.files import write_bytes
     from imaging_service.inspection.drawing import describe
     from imaging_service.inspection.starting_protocol import missing_roles, starting_protocol
     from imaging_service.inspection.survey import survey
@@ -62,6 +66,10 @@ def inspect(
         surveyed = surveyed.needing(roles)
     pictures, faults = ([], []) if out is None else write_thumbnails(surveyed.plan, out)
     text = starting_protocol(surveyed, acquisition)
+    begun = None
+    if out is not None and given is None:
+        begun = out / "starting_protocol.toml"
+        write_bytes(begun, text.encode())
     page = None
     if qc and out is not None and surveyed.images:
         given_size = None if acquisition is None else acquisition.pixel_size_um
@@ -80,6 +88,8 @@ def inspect(
         lines += [f"Thumbnail   {path}" for path in pictures]
         if page is not None:
             lines.append(f"Page        {page}")
+        if begun is not None:
+            lines.append(f"Protocol    {begun}")
         if given is None:
             lines += ["", "# A protocol to start from", text]
         typer.echo("\n".join(lines))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import errno
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+import typer.core
 
 from imaging_service.cli import models as model_commands
 from imaging_service.cli import plate_map as plate_map_commands
@@ -26,6 +27,12 @@ from imaging_service.cli.exchange import release_requests as request_commands
 from imaging_service.cli.folders import ServiceUrl, fetch, read_runs, written_to
 from imaging_service.cli.inspection import inspect
 from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.response_tables import (
+    add_row,
+    print_responses,
+    print_survival,
+    print_truth,
+)
 from imaging_service.cli.screens import screen as screen_commands
 from imaging_service.cli.screens.screen_order import order
 from imaging_service.cli.screens.screen_power import power
@@ -36,14 +43,60 @@ from imaging_service.incoming.s3 import place
 if TYPE_CHECKING:
     from typing import Any
 
-    import polars as pl
     from rich.console import Console
-    from rich.table import Table
 
     from imaging_service.client import Client
     from imaging_service.jobs.records import RunInputs, WellOutcome
 
+# As a laboratory meets them: a plate, many plates, a service, and its administration.
+_FIRST = [
+    "phantom",
+    "demo",
+    "inspect",
+    "plate-map",
+    "analyze",
+    "review",
+    "screen",
+    "models",
+    "calibrate",
+    "growth",
+    "bench",
+    "serve",
+    "doctor",
+    "upload",
+    "submit",
+    "status",
+    "cancel",
+    "resume",
+    "retry",
+    "prefer",
+    "delete",
+    "fetch",
+    "login",
+    "logout",
+    "whoami",
+    "registry",
+    "release",
+    "worker",
+    "keys",
+    "labs",
+    "members",
+    "projects",
+    "audit",
+    "backup",
+    "restore",
+    "copy-run",
+]
+
+
+class _InOrder(typer.core.TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the commands, in the order of `_FIRST`."""
+        return sorted(super().list_commands(ctx), key=_FIRST.index)
+
+
 app = typer.Typer(
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -152,6 +205,7 @@ def analyze(
     )
 
     from imaging_service.jobs.analyze import analyze as run
+    from imaging_service.jobs.analyze import must_be_outside
 
     console = Console(stderr=True)
     columns = (
@@ -181,7 +235,13 @@ def analyze(
 
             return read_inputs(scan, plate_map, load_protocol(protocol), engine, device, plate)
 
-        record = run(read, out, device=device, workers=workers, progress=show)
+        must_be_outside(scan, out)
+        try:
+            record = run(read, out, device=device, workers=workers, progress=show)
+        except KeyboardInterrupt:
+            bar.stop()
+            typer.echo("\nstopped; the same command goes on where it stopped", err=True)
+            raise typer.Exit(130) from None
         bar.update(task, description="done")
     print_findings(
         console,
@@ -190,6 +250,7 @@ def analyze(
     import polars as pl
 
     print_responses(pl.read_parquet(out / "responses.parquet"))
+    print_survival(pl.read_parquet(out / "hazards.parquet"))
     typer.echo(
         f"\nTable   {out / 'responses.csv'}\nReport  {out / 'report.html'}\nRecord "
         f" {out / 'run.json'}"
@@ -239,6 +300,14 @@ def phantom(
     seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 1,
 ) -> None:
     """Write a small phantom plate with its truth: three lines, two compounds, eight doses."""
+    _draw_phantom(out, seed)
+    typer.echo(
+        f"Next       imaging-service analyze {out / f'Phantom-{seed}'} --plate-map"
+        f" {out / 'plate_map.csv'} --protocol {out / 'protocol.toml'} --out results"
+    )
+
+
+def _draw_phantom(out: Path, seed: int) -> None:
     from rich.progress import track
 
     from imaging_service.cli.demo import layout, write_phantom_plate
@@ -267,7 +336,7 @@ def demo(
 
     plate = out / f"phantom-{seed}"
     results = out / f"results-{seed}"
-    phantom(plate, seed)
+    _draw_phantom(plate, seed)
     analyze(plate / f"Phantom-{seed}", plate / "plate_map.csv", plate / "protocol.toml", results)
     compared = beside_truth(pl.read_parquet(results / "responses.parquet"))
     print_truth(compared)
@@ -385,6 +454,11 @@ def status(
             follow(client, run)
             return
         runs = client.runs() if run is None else [client.run(run)]
+        if not runs:
+            typer.echo(
+                f"{client.url} has no run that you may see; `imaging-service submit` makes one"
+            )
+            return
         # In a narrow terminal the plate's name gives way: ids are copied, and numbers are read.
         table = Table(
             Column("run", no_wrap=True),
@@ -393,7 +467,7 @@ def status(
         )
         for r in runs:
             p = r.progress
-            _add_row(
+            add_row(
                 table,
                 r.id[:12],
                 r.plate_name,
@@ -514,99 +588,20 @@ def print_findings(console: Console, findings: list[str]) -> None:
         console.print(f"note: … and {len(findings) - 20} more in run.json", markup=False)
 
 
-def print_responses(table: pl.DataFrame) -> None:
-    """Print the response table."""
-    from rich.table import Table
-
-    from imaging_service.web.templating import number
-    from plate_maps.conditions import format_dose
-
-    view = Table(
-        "line",
-        "compound",
-        "phenotype",
-        "status",
-        "EC50",
-        "95 % interval",
-        "effect",
-        "95 % interval",
-        "unit",
-        title="Responses",
-    )
-    for r in table.iter_rows(named=True):
-        interval = _interval(r)
-        _add_row(
-            view,
-            r["line"],
-            r["compound"],
-            r["phenotype"],
-            r["status"],
-            format_dose(r["ec50_molar"]),
-            interval,
-            number(r["effect"]),
-            f"{number(r['effect_low'])} … {number(r['effect_high'])}",
-            r["unit"],
-        )
-    if table.is_empty():
-        typer.echo("No responses: the plate map has no compound with doses.")
-        return
-    _console().print(view)
+# What only the user can mend: who may write where, space, a file where a folder is needed.
+_DISK = {
+    (errno.EACCES, errno.EPERM, errno.EROFS): "you may not write or read there: give another path",
+    (errno.ENOSPC, errno.EDQUOT): "free some space, then give the same command again",
+    (errno.EEXIST, errno.ENOTDIR): "a file is where a folder is needed: give another path",
+    (errno.EISDIR,): "a folder is where a file is needed: give the path of the file",
+}
 
 
-def print_truth(table: pl.DataFrame) -> None:
-    """Print responses beside the truth of the phantom plate."""
-    from rich.table import Table
-
-    from plate_maps.conditions import format_dose
-
-    view = Table(
-        "line",
-        "compound",
-        "phenotype",
-        "status",
-        "EC50",
-        "95 % interval",
-        "true EC50",
-        "agrees",
-        title="Beside the truth",
-    )
-    for r in table.iter_rows(named=True):
-        interval = _interval(r)
-        true = "flat" if r["true_ec50_molar"] is None else format_dose(r["true_ec50_molar"])
-        _add_row(
-            view,
-            r["line"],
-            r["compound"],
-            r["phenotype"],
-            r["status"],
-            format_dose(r["ec50_molar"]),
-            interval,
-            true,
-            "yes" if r["agrees"] else "NO",
-        )
-    _console().print(view)
-
-
-def _add_row(table: Table, *cells: str) -> None:
-    """Add cells as they are: a line called "iPS[3]" is not markup."""
-    from rich.text import Text
-
-    table.add_row(*(Text(cell) for cell in cells))
-
-
-def _interval(row: dict[str, Any]) -> str:
-    """The EC50's interval, "–" for an open end; empty where neither end is known."""
-    from plate_maps.conditions import format_dose
-
-    low, high = row["ec50_low"], row["ec50_high"]
-    return "–" if low is None and high is None else f"{format_dose(low)} … {format_dose(high)}"
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    # A table cut to 80 columns in a log file would lose its numbers.
-    return Console(width=None if sys.stdout.isatty() else 150)
+def _of_the_disk(error: OSError) -> str:
+    """What to do about a fault of a file or folder; empty where it may be one of the program."""
+    if error.filename is None:
+        return ""
+    return next((advice for codes, advice in _DISK.items() if error.errno in codes), "")
 
 
 def main() -> None:
@@ -626,4 +621,10 @@ def main() -> None:
         raise SystemExit(2) from None
     except ServiceError as error:
         typer.echo(f"imaging-service: {error}", err=True)
+        raise SystemExit(2) from None
+    except OSError as error:
+        advice = _of_the_disk(error)
+        if not advice:
+            raise
+        typer.echo(f"imaging-service: {error.filename}: {error.strerror}; {advice}", err=True)
         raise SystemExit(2) from None

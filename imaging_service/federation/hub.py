@@ -30,6 +30,7 @@ from imaging_service.screens.compounds import compounds_of
 from imaging_service.screens.folder import plates_of
 from imaging_service.screens.sites import MORE, PARTS, Site, pooled_parts, sites_of
 from imaging_service.store.tables import write_table
+from imaging_service.toml_text import parse_toml
 from phenotypes.columns.statuses import BridgeStatus
 from phenotypes.screens.across.sites import bridge_table
 
@@ -65,7 +66,7 @@ def read_federation(screen: Path) -> Federation:
     """Read and check `federation.toml`. Raises SummaryRefused."""
     path = screen / "federation.toml"
     try:
-        return Federation.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return Federation.model_validate(parse_toml(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise SummaryRefused(
             f"there is no {path}: it names the sites and their public keys (docs/federation.md)"

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from imaging_service.errors import PlateMapRefused
+from imaging_service.errors import PlateMapRefused, ProtocolError
 from imaging_service.incoming.gate import allowed
 from imaging_service.ingest.plan import Limits
 from imaging_service.inspection.starting_protocol import missing_roles, starting_protocol
@@ -26,6 +26,17 @@ def look_at_scan(named: str, roots: tuple[Path, ...]) -> dict[str, Any]:
     if roles := missing_roles(surveyed.plan.channels):
         surveyed = surveyed.needing(roles)
     return {**surveyed.plain(), "protocol": starting_protocol(surveyed, None)}
+
+
+def look_at_protocol(content: dict[str, Any]) -> str:
+    """Every fault of a protocol; empty where it can be used."""
+    from imaging_service.protocol import parse_protocol
+
+    try:
+        parse_protocol(content, str(content.get("name", "")))
+    except ProtocolError as error:
+        return str(error)
+    return ""
 
 
 def look_at_map(name: str, content: bytes, plate: str, wells: int, line: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imaging_service.errors import MachineError, Unavailable
+from imaging_service.errors import Forbidden, MachineError, Unavailable
 from imaging_service.files import only_one, sweep
 from imaging_service.jobs.parallel.network import NetworkProcess, is_served, uses_gpu
 from imaging_service.jobs.parallel.processes import (
@@ -93,17 +93,26 @@ def analyze_plate(
     """
 
     def read() -> RunInputs:
-        from imaging_service.incoming.s3 import place
         from imaging_service.jobs.plan import read_inputs
         from imaging_service.protocol import AssayProtocol, load_protocol
 
         loaded = protocol if isinstance(protocol, AssayProtocol) else load_protocol(protocol)
         return read_inputs(place(scan), Path(plate_map), loaded, engine, device, plate)
 
+    from imaging_service.incoming.s3 import place
     from imaging_service.review.local import LocalRun
 
+    must_be_outside(place(scan), Path(out))
     analyze(read, Path(out), device=device, workers=workers, progress=progress)
     return LocalRun(out)
+
+
+def must_be_outside(scan: Path, out: Path) -> None:
+    """Raise Forbidden for results inside the scan: its next reading would meet its own pictures."""
+    if out.resolve().is_relative_to(scan.resolve()):
+        raise Forbidden(
+            f"{out} lies in the scan {scan}, which is never written to; give an --out outside it"
+        )
 
 
 def analyze(

@@ -180,6 +180,7 @@ def _content(
         responses=responses,
         checks=judged.checks,
         hazards=judged.hazards,
+        tracks=judged.tracks,
         thumbnails=_thumbnails(folder, record, judged.wells),
         worst=_worst(folder, record, judged.fields),
         scan=scan_findings(read_arrival(folder.root), record.channels),

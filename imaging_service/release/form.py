@@ -24,6 +24,7 @@ from imaging_service.files import write_bytes
 from imaging_service.incoming.s3 import on_disk
 from imaging_service.release.acquisition import AcquisitionCard, read_card
 from imaging_service.release.gate.consent import Tier
+from imaging_service.toml_text import parse_toml
 
 Text = Annotated[str, Field(min_length=1)]
 Licence = Literal["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-4.0", "controlled access"]
@@ -173,7 +174,7 @@ def read_form(folder: Path) -> ReleaseForm:
             f" release new {folder}"
         )
     try:
-        return ReleaseForm.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return ReleaseForm.model_validate(parse_toml(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ReleaseRefused(f"{path} is not TOML: {error}") from error
     except ValidationError as error:

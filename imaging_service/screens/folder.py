@@ -53,6 +53,7 @@ from imaging_service.screens.sites import (
     sites_of,
 )
 from imaging_service.store.tables import read_table, write_table
+from imaging_service.toml_text import parse_toml
 from imaging_service.web import charts
 from imaging_service.web.screen_report import (
     KINDS,
@@ -513,7 +514,7 @@ def settings_of(screen: str | PathLike[str]) -> ScreenFile:
             f" screen add {screen} RUN_FOLDER"
         )
     try:
-        settings = ScreenFile.model_validate(tomllib.loads(_text(path)))
+        settings = ScreenFile.model_validate(parse_toml(_text(path)))
         for name in settings.effect_floor:
             phenotype_column(name)
     except (tomllib.TOMLDecodeError, ValidationError, ValueError) as error:

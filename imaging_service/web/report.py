@@ -17,6 +17,8 @@ from imaging_service.web import charts
 from imaging_service.web.findings import by_evidence, findings
 from imaging_service.web.light import LIGHT, OUTLINES, outlines
 from imaging_service.web.pages.drawn_plate import contents_plate
+from imaging_service.web.pages.films import no_survival, survival_sentences
+from imaging_service.web.pages.wells import NO_DNA
 from imaging_service.web.scan_report import ScanFindings
 from imaging_service.web.specifications.curves import curve_row, dose_response
 from imaging_service.web.templating import environment, number
@@ -71,6 +73,7 @@ class ReportContent:
     responses: Responses
     checks: pl.DataFrame
     hazards: pl.DataFrame
+    tracks: pl.DataFrame
     thumbnails: list[Thumbnail] = field(default_factory=list)
     worst: list[Thumbnail] = field(default_factory=list)
     scan: ScanFindings = field(default_factory=ScanFindings)
@@ -95,6 +98,7 @@ def render_report(content: ReportContent) -> str:
     )
     unusable = content.wells.filter(pl.col("status") != WellStatus.DONE)
     rows = content.responses.table.to_dicts()
+    survival = _survival(content.hazards.to_dicts(), content.tracks)
     wells = content.wells.select(_OF_A_WELL).to_dicts()
     return (
         environment()
@@ -105,6 +109,7 @@ def render_report(content: ReportContent) -> str:
             calibration=content.calibration,
             counts={s: int((content.wells["status"] == s).sum()) for s in sorted(WellStatus)},
             n_cells=int(content.wells["nuclei_count"].sum() or 0),
+            n_followed=int(content.tracks["included"].sum() or 0),
             rows=rows,
             findings=findings(
                 rows, wells, content.checks.to_dicts(), content.record.get("accuracy")
@@ -119,11 +124,15 @@ def render_report(content: ReportContent) -> str:
             floor_examples=[_floor_figure(e) for e in content.floor_examples],
             no_floor_examples=content.no_floor_examples,
             hazards=content.hazards.to_dicts(),
+            is_film=bool(content.record["inputs"]["protocol"]["survival"]),
+            survival=survival,
+            survival_sentences=survival_sentences(content.hazards.to_dicts()),
+            no_survival=no_survival(content.tracks, len(survival), content.checks.to_dicts()),
             too_coarse=_too_coarse(content.fields),
             warned=content.fields.with_columns(
                 pl.col("warnings")
                 .str.replace(_COARSE, "")
-                .str.replace(_NO_DNA, "")
+                .str.replace(NO_DNA, "")
                 .str.strip_chars("; ")
                 .alias("warnings")
             )
@@ -141,14 +150,38 @@ def render_report(content: ReportContent) -> str:
             thumbnails=_shown(content.thumbnails, limits),
             worst=_shown(content.worst, limits),
             # "</" would end the script element early; JSON may escape the slash.
-            specs=json.dumps({"heatmap": heatmaps, "curve": curves}, separators=(",", ":")).replace(
-                "</", "<\\/"
-            ),
+            specs=json.dumps(
+                {
+                    "heatmap": heatmaps,
+                    "curve": curves,
+                    "survival": [figure.pop("spec") for figure in survival],
+                },
+                separators=(",", ":"),
+            ).replace("</", "<\\/"),
             n_heatmaps=len(heatmaps),
             n_curves=len(curves),
             script=charts.page_script().replace("</script", "<\\/script"),
         )
     )
+
+
+def _survival(hazards: list[dict[str, Any]], tracks: pl.DataFrame) -> list[dict[str, Any]]:
+    """Survival of each line and compound that has a curve, the strongest evidence first."""
+    if tracks.is_empty():
+        return []
+    # Only a film's report needs what computes it.
+    from imaging_service.web.specifications.survival import (
+        arms_of,
+        pairs_by_evidence,
+        survival_chart,
+    )
+
+    figures = []
+    for line, compound in pairs_by_evidence(hazards):
+        arms = arms_of(tracks, line, compound)
+        if spec := survival_chart(arms, line, compound):
+            figures.append({"spec": spec, "arms": arms, "name": f"{compound} on {line}"})
+    return figures
 
 
 # Columns that say what is in a well and what became of it.
@@ -178,10 +211,6 @@ def _ranked_curves(responses: Responses) -> list[charts.Spec]:
 
 # One sentence for the plate instead of one per field: all pixels have the same size.
 _COARSE = r"pixel_size_too_coarse \([^)]*\) for [^;]*"
-
-
-# In a live assay without DNA stain every frame would carry this warning.
-_NO_DNA = r"nuclei: no dna channel(; )?"
 
 
 def _floors(wells: pl.DataFrame) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ Tables are checked against it, and the documentation is made from it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 
 import polars as pl
@@ -78,8 +79,10 @@ def phenotype(name: str) -> Column:
     """
     column = columns("well").get(name)
     if column is None or column.scale is None:
-        known = ", ".join(c.name for c in columns("well").values() if c.scale)
-        raise ValueError(f"unknown phenotype {name!r}; known: {known}")
+        known = [c.name for c in columns("well").values() if c.scale]
+        near = get_close_matches(name, known, n=3)
+        nearest = f"; the nearest: {', '.join(near)}" if near else ""
+        raise ValueError(f"unknown phenotype {name!r}{nearest}; known: {', '.join(known)}")
     return column
 
 

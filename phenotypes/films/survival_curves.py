@@ -51,6 +51,18 @@ class ArmCurve:
     lost: int
     wells: int
 
+    def median(self) -> tuple[float | None, float | None, float | None]:
+        """Hours at which half have died, and the ends of the 95 % interval.
+
+        The interval's ends are the hours at which `low` and `high` come to one half (Brookmeyer &
+        Crowley, Biometrics 1982;38:29). None: not before the curve ends.
+        """
+        median, low, high = (
+            float(self.time[reached[0]]) if len(reached := np.flatnonzero(side <= 0.5)) else None
+            for side in (self.survival, self.low, self.high)
+        )
+        return median, low, high
+
 
 def arm_curves(arms: Sequence[pl.DataFrame], lost: Sequence[str]) -> list[ArmCurve | None]:
     """The curves of arms of one plate; None where no track was followed for any time.

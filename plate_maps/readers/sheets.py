@@ -49,7 +49,8 @@ def read_sheets(path: Path) -> list[Sheet]:
     """
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise PlateMapError(str(path), ["the file does not exist"])
+        what = "it is a folder; give a file" if path.is_dir() else "the file does not exist"
+        raise PlateMapError(str(path), [what])
     check_size(path)
     if suffix in {".xlsx", ".xlsm"}:
         return _read_excel(path)

@@ -118,6 +118,17 @@ class Tab:
             session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": dragged})
         session.detach()
 
+    def until(self, script: str, value: object) -> None:
+        """Wait until a script gives a value.
+
+        It is asked from here: the page's policy refuses what a page evaluates a second time by
+        itself, as `wait_for_function` does.
+        """
+        deadline = time.monotonic() + 60
+        while (seen := self.page.evaluate(script)) != value:
+            assert time.monotonic() < deadline, (script, seen)
+            self.page.wait_for_timeout(50)
+
     def looked_at(self) -> list[str]:
         """What is wrong with the page as it is now: by axe, by its width, and since the last look."""
         over = self.page.evaluate(

@@ -146,7 +146,7 @@ def test_outlines_and_channels_are_switched_and_a_cell_gives_its_row(opened):
     with page.expect_response("**/neurites/0/0/0.png*"):
         page.get_by_label("neurites").check()
     shown = "window.fieldViewer.world.getItemCount()"
-    page.wait_for_function(f"{shown} === 4")
+    tab.until(shown, 4)
     with page.expect_response("**/pixels/0/0/0.png*channels=0,1"):
         page.get_by_label("aggregate (3)").uncheck()
     cells = tab.context.request.get(f"/runs/{site.run}/cells?well=B04&field=1")

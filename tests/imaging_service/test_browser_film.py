@@ -97,7 +97,7 @@ def test_a_film_is_stepped_through_and_a_death_leads_to_its_time_point(opened):
     death = next(neuron for neuron in ended if neuron["died"])
     number, frame = death["track"], death["frame"]
     page.locator(f"a[data-track='{number}']").click()
-    page.wait_for_function("document.querySelectorAll('.mark.ring.followed.now').length === 1")
+    tab.until("document.querySelectorAll('.mark.ring.followed.now').length", 1)
     assert f"frame={frame}&track={number}" in page.url
     rings = shown_marks(tab)
     due = [n for n in ended if n["frame"] <= frame]
@@ -108,9 +108,7 @@ def test_a_film_is_stepped_through_and_a_death_leads_to_its_time_point(opened):
     page.keyboard.press("Escape")
     page.locator("#viewer").focus()
     page.keyboard.press(",")
-    page.wait_for_function(
-        "document.querySelectorAll('.mark.ring.followed:not(.now)').length === 1"
-    )
+    tab.until("document.querySelectorAll('.mark.ring.followed:not(.now)').length", 1)
     page.locator("#marks").uncheck()
     assert shown_marks(tab) == []
     page.goto(f"/view/{site.run}/wells/B05?field=1&frame={frame}&track={number}")

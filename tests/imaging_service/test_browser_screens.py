@@ -27,8 +27,8 @@ def test_a_screen_is_ordered_and_its_pages_are_clean_to_axe(screened):
         page.goto(f"/screens/{done}?project=default")
         for chart in page.locator("figure.chart").all():
             chart.locator("svg").first.wait_for(timeout=20_000)
-        page.wait_for_function(
-            "[...document.querySelectorAll('figure.chart')].every((f) => f.dataset.drawn)"
+        tab.until(
+            "[...document.querySelectorAll('figure.chart')].every((f) => !!f.dataset.drawn)", True
         )
         seen += tab.violations()
         # A chart that no address gives is saved by the page.

@@ -126,6 +126,15 @@ def test_a_problem_document_becomes_the_error(client):
     assert (str(caught.value), caught.value.status) == ("bad gateway", 502)
 
 
+def test_a_certificate_that_is_not_known_is_told_from_a_service_that_is_away(client):
+    def refuse(_):
+        raise httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+
+    client.answer = refuse
+    with pytest.raises(ServiceRefused, match=says("client.certificate")):
+        client.runs()
+
+
 def test_no_answer_has_no_status(client):
     def refuse(_):
         raise httpx.ConnectError("refused")

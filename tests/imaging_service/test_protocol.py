@@ -33,6 +33,8 @@ def test_a_live_reporter_can_be_analysed_at_one_time_point():
     ("change", "sentence"),
     [
         ({"channels": {"dna": "1", "soma": "2"}}, says("protocol.role_named")),
+        ({"channels": {"dna": "1", "neurit": "2"}}, says("protocol.no_such_role")),
+        ({"responses": {}}, says("protocol.nearest_key")),
         ({"channels": {"aggregate": "2"}}, says("protocol.neither_dna_nor_neurite")),
         ({"survival": {"definition": "rounding"}}, says("protocol.interval_missing")),
         ({"survival": {"definition": "faints"}}, says("protocol.definition_named")),

@@ -5,7 +5,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from imaging_service.errors import ScanError
+from imaging_service.errors import ScanError, SettingsRefused
 from imaging_service.settings import Settings, settings
 from tests.messages import says
 
@@ -103,6 +103,22 @@ def test_the_environment_sets_them(monkeypatch, tmp_path):
 def test_impossible_values_are_refused(wrong):
     with pytest.raises(ValidationError):
         Settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("public_url", "imaging", says("settings.public_url")),
+        ("workers", "two", says("settings.workers")),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_its_name_with_what_it_takes(
+    monkeypatch, name, value, sentence
+):
+    monkeypatch.setenv(f"IMAGING_SERVICE_{name.upper()}", value)
+    settings.cache_clear()
+    with pytest.raises(SettingsRefused, match=sentence):
+        settings()
 
 
 def test_a_laboratory_reaches_only_its_own_folder_of_a_scan_root(tmp_path):

@@ -150,6 +150,18 @@ def test_a_notebook_draws_the_map_in_the_shape_of_the_plate():
     assert PLATE._repr_html_() == picture(PLATE)
 
 
+def test_a_fault_of_many_wells_is_told_once_and_each_keeps_its_sentence():
+    problems = [f"map.csv, row {row}, well B{row:02}: dose '9,5'" for row in range(2, 40)]
+    other = "map.csv, row 3, well B03: dose '8: 5'"
+    error = PlateMapError("map.csv", [*problems, other, "no wells"])
+    assert str(error).split("\n  - ")[1:] == [
+        "map.csv, row 2, well B02 and 37 more: dose '9,5'",
+        other,
+        "no wells",
+    ]
+    assert len(error.problems) == 40
+
+
 @pytest.mark.parametrize(("count", "last"), [(20, "fault 20"), (23, "… and 3 more")])
 def test_an_error_shows_twenty_problems_and_holds_all(count, last):
     problems = [f"fault {i}" for i in range(1, count + 1)]

@@ -156,6 +156,11 @@ class Reading:
         path = self.local.file("curves.json")
         return _curves(path, path.stat().st_mtime_ns)
 
+    @property
+    def is_film(self) -> bool:
+        """Whether the assay follows neurons through time."""
+        return bool(self.record.get("inputs", {}).get("protocol", {}).get("survival"))
+
     @cached_property
     def phenotypes(self) -> list[str]:
         """Phenotypes of the response table or the protocol, in the protocol's order."""

@@ -20,6 +20,7 @@ from imaging_service.database.tables import LineRow
 from imaging_service.database.tenants import ProjectRow
 from imaging_service.errors import NotFound
 from imaging_service.web.findings import by_evidence, sentence
+from imaging_service.web.pages.films import no_survival
 from imaging_service.web.pages.responses import (
     FILTERS,
     ORDERS,
@@ -76,7 +77,7 @@ def _responses_page(
         shown=response_page(responses, chosen, order, page),
         statuses=statuses(responses),
         hazards=hazards,
-        survival=_survival(reading, hazards),
+        **_survival(reading, hazards),
         phenotype=shown,
         matrix=_drawn(reading, tables, "matrix", shown, curve_page=_to_curve(reading, shown)),
     )
@@ -243,24 +244,30 @@ def _drawn(
 
 def _survival_of(reading: Reading, kind: str, name: str) -> dict[str, Any]:
     hazards = [h for h in reading.table("hazards") if h[kind] == name]
-    return {"hazards": hazards, "survival": _survival(reading, hazards)}
+    return {"hazards": hazards, **_survival(reading, hazards)}
 
 
-def _survival(reading: Reading, hazards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Survival charts of the first pairs of line and compound, with their numbers."""
-    pairs = list(dict.fromkeys((h["line"], h["compound"]) for h in hazards))[:_MOST_SURVIVAL]
-    tables = reading.tables(tracks=True) if pairs else None
+def _survival(reading: Reading, hazards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Survival charts of the pairs of line and compound with the strongest evidence.
+
+    With their numbers, the count of all pairs, and why a film has no chart.
+    """
+    tables = reading.tables(tracks=True) if hazards or reading.is_film else None
     if tables is None or tables.tracks is None:
-        return []
+        return {"survival": [], "pairs": 0, "no_survival": ""}
     # Only a film's pages need what computes it.
-    from imaging_service.web.specifications.survival import arms_of
+    from imaging_service.web.specifications.survival import arms_of, pairs_by_evidence
 
+    pairs = pairs_by_evidence(hazards)
     charts = []
-    for line, compound in pairs:
+    for line, compound in pairs[:_MOST_SURVIVAL]:
         drawn = _drawn(reading, tables, "survival", "", compound, line)
         if drawn is not None:
             charts.append(drawn | {"arms": arms_of(tables.tracks, line, compound)})
-    return charts
+    # Of a film with curves, a page of a line without compounds has nothing to say.
+    asked = hazards or not reading.table("hazards")
+    none_why = no_survival(tables.tracks, len(charts), reading.table("checks")) if asked else ""
+    return {"survival": charts, "pairs": len(pairs), "no_survival": none_why}
 
 
 def _to_curve(reading: Reading, phenotype: str) -> Any:

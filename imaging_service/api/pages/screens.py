@@ -17,7 +17,7 @@ from imaging_service.api.access import CallerDep, ProjectDep, SessionDep, Settin
 from imaging_service.api.forms import FormDep
 from imaging_service.api.pages.page import page_router, show
 from imaging_service.api.routes.screens import read_screen
-from imaging_service.api.tables import NameQuery
+from imaging_service.api.tables import Format, NameQuery, attached
 from imaging_service.database.over_runs import RowOfRun, rows_over_runs
 from imaging_service.database.session import find_screen
 from imaging_service.database.tables import PlateRow, RunRow, ScreenRow
@@ -210,13 +210,12 @@ def get_table(
         raise NotFound(f"a screen has {', '.join(TABLES)}, each as csv and parquet")
     ordered = session.get(ScreenRow, screen) is not None
     read = fitted_table if ordered else read_screen_table
-    rows = chosen_rows(
-        read(_folder(screen, settings, project), table),
-        {"line": line, "compound": compound, "phenotype": phenotype, "status": status, "hit": hit},
-    )
+    chosen = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
+    chosen["hit"] = hit
+    rows = chosen_rows(read(_folder(screen, settings, project), table), chosen)
     if order:
         rows = ordered_rows(rows, order)
-    headers = {"Content-Disposition": f'attachment; filename="{table}.{fmt}"'}
+    headers = attached(table, Format(fmt), [screen[:12], *chosen.values()])
     if fmt == "csv":
         return Response(csv_bytes(rows), media_type="text/csv", headers=headers)
     return Response(

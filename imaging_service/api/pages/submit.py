@@ -26,6 +26,7 @@ from imaging_service.api.routes.runs import submit
 from imaging_service.errors import PlateMapRefused, ProtocolError, ServiceError
 from imaging_service.schemas import ProtocolVersion, Sent, Submission
 from imaging_service.settings import Settings
+from imaging_service.toml_text import parse_toml
 from imaging_service.web.pages.drawn_plate import contents_plate
 from imaging_service.web.pages.submit import not_in_both, scan_plate
 from plate_maps import PlateFormat
@@ -113,12 +114,13 @@ def check_map(
     sent: SentMap, settings: SettingsDep, apart: ApartDep, project: ProjectDep, lab: LabDep
 ) -> HTMLResponse:
     """The plate map drawn, with what should be checked before the plate is used."""
-    from imaging_service.inspection.submission import look_at_map, look_at_scan
+    from imaging_service.inspection.submission import look_at_map, look_at_protocol, look_at_scan
 
     seconds = settings.reading_minutes * 60
     looked = apart.call(look_at_scan, sent.scan, settings.roots_of(project, lab), seconds=seconds)
     fmt = PlateFormat(looked["plate_rows"], looked["plate_columns"])
-    acquisition = _protocol(sent.protocol).get("acquisition", {})
+    protocol = _protocol(sent.protocol)
+    acquisition = protocol.get("acquisition", {})
     line = acquisition.get("line", "") if isinstance(acquisition, dict) else ""
     mapped = apart.call(
         look_at_map,
@@ -131,7 +133,15 @@ def check_map(
     )
     only_scan, only_map = not_in_both(looked["present"], {w["well"] for w in mapped["wells"]})
     drawn = contents_plate(mapped["wells"], PlateFormat(mapped["rows"], mapped["columns"]))
-    return show("map.html", map=mapped, plate=drawn, only_scan=only_scan, only_map=only_map)
+    return show(
+        "map.html",
+        map=mapped,
+        plate=drawn,
+        only_scan=only_scan,
+        only_map=only_map,
+        # The map is drawn none the less; what cannot be submitted is told before it is sent.
+        protocol_fault=apart.call(look_at_protocol, protocol, seconds=seconds),
+    )
 
 
 @asked.post("/submit/run")
@@ -159,7 +169,7 @@ def submit_run(
 
 def _protocol(text: str) -> dict[str, object]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ProtocolError(f"the protocol is not TOML: {error}; correct that line") from error
 

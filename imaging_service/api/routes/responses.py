@@ -71,7 +71,7 @@ def get_responses(
         first=(page - 1) * limit,
         count=limit + 1,
     )
-    headers = attached("responses", fmt)
+    headers = attached("responses", fmt, filters.values())
     if len(rows) > limit:
         query = [(k, v) for k, v in request.query_params.multi_items() if k != "page"]
         after = urlencode([*query, ("page", page + 1)])

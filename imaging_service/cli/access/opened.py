@@ -73,7 +73,10 @@ def show_key(secret: str, out: Path | None) -> None:
     try:
         number = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise AccessRefused(f"{out} cannot be written as a new file: {error}") from error
+        raise AccessRefused(
+            f"no key was made: {out} cannot be written as a new file ({error.strerror}); give"
+            " another --out"
+        ) from error
     with os.fdopen(number, "w") as stream:
         stream.write(secret + "\n")
     typer.echo(str(out))

@@ -16,11 +16,14 @@ def login(url: Url = LOCAL_URL) -> None:
     Commands and the napari reviewer find it by the address.
     """
     from imaging_service.client import Client
+    from imaging_service.errors import AccessRefused
     from imaging_service.key_file import keep_key
 
     key = (
         typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     ).strip()
+    if not key:
+        raise AccessRefused("no key was given: paste it, or read its file with < bob.key")
     with Client(url, read_seconds=30, key=key) as client:
         who = client.whoami()
     path = keep_key(url, key)

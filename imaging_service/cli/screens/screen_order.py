@@ -54,9 +54,10 @@ def order(
 
     from imaging_service.client import Client
     from imaging_service.screen_orders import NewScreen
+    from imaging_service.toml_text import parse_toml
 
     try:
-        given = {} if settings is None else tomllib.loads(settings.read_text(encoding="utf-8-sig"))
+        given = {} if settings is None else parse_toml(settings.read_text(encoding="utf-8"))
         wanted = NewScreen.model_validate(
             given | {"name": name, "runs": [_named(run) for run in runs]}
         )

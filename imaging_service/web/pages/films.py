@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from imaging_service.web.templating import number
-from phenotypes.columns.statuses import HazardStatus
+from phenotypes.columns.statuses import CheckStatus, HazardStatus
 from phenotypes.films.arms import LOST
 from phenotypes.films.views import VIEW, from_first, to_first
 from plate_maps.conditions import format_dose
@@ -80,6 +80,40 @@ def ended_tracks(
         for row in ended.sort("exit_h", "track").iter_rows(named=True)
         if row["track"] in places
     ]
+
+
+def no_survival(tracks: pl.DataFrame, drawn: int, checks: Iterable[Mapping[str, Any]]) -> str:
+    """Why a film has no survival curve, and what to do; empty where curves were drawn.
+
+    `checks` has the plate's check of how deaths are known, whose reason comes first.
+
+    >>> tracks = pl.DataFrame({"included": [False], "excluded_reason": ["dead at first"]})
+    >>> no_survival(tracks, 0, [])
+    'No survival curve: none of the 1 neurons that were tracked takes part (dead at first: 1).'
+    """
+    if drawn:
+        return ""
+    for check in checks:
+        if check["check"] == "death" and check["status"] != CheckStatus.OK:
+            return f"No survival curve: {check['reason']}."
+    if tracks.is_empty():
+        return (
+            "No survival curve: no neuron was tracked. Wells that failed have their reason; where"
+            " none failed, look at the outlines of the first time point: a neuron is tracked by its"
+            " soma."
+        )
+    included = int(tracks["included"].sum())
+    if not included:
+        counts = tracks["excluded_reason"].value_counts(sort=True).head(3)
+        reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.iter_rows())
+        return (
+            f"No survival curve: none of the {len(tracks)} neurons that were tracked takes part"
+            f" ({reasons})."
+        )
+    return (
+        f"No survival curve: {included} neurons were followed, none of them through two time points"
+        " under a compound. The plate map names no compound beside vehicle, or its wells failed."
+    )
 
 
 def survival_sentences(hazards: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -10,6 +11,9 @@ from typing import Any
 from phenotypes.columns.column import Level
 from phenotypes.columns.dictionary import columns
 from phenotypes.columns.statuses import WellStatus
+
+# In a live assay without DNA stain every time point would carry this warning.
+NO_DNA = r"nuclei: no dna channel(; )?"
 
 Row = Mapping[str, Any]
 _MAD = 1.4826
@@ -112,14 +116,17 @@ def field_rows(fields: Sequence[Row]) -> list[Row]:
 def grouped_warnings(fields: Sequence[Row]) -> list[tuple[int, list[int], str]]:
     """(field, its time points, warnings): time points with the same warnings are one.
 
-    >>> grouped_warnings([{"field": 1, "frame": 1, "warnings": "dim"},
+    That a live assay has no DNA stain is no warning.
+
+    >>> grouped_warnings([{"field": 1, "frame": 1, "warnings": "nuclei: no dna channel; dim"},
     ...     {"field": 1, "frame": 2, "warnings": ""}, {"field": 1, "frame": 3, "warnings": "dim"}])
     [(1, [1, 3], 'dim')]
     """
     known: dict[tuple[int, str], list[int]] = {}
     for field in fields:
-        if field["warnings"]:
-            known.setdefault((field["field"], field["warnings"]), []).append(field["frame"])
+        warnings = re.sub(NO_DNA, "", field["warnings"]).strip("; ")
+        if warnings:
+            known.setdefault((field["field"], warnings), []).append(field["frame"])
     return [(number, frames, text) for (number, text), frames in known.items()]
 
 

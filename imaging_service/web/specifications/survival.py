@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +29,38 @@ class Arm:
     at_risk: Sequence[int]
 
     @property
+    def median(self) -> tuple[float | None, float | None, float | None]:
+        """Hours at which half have died, with the 95 % interval; None: not before the end."""
+        return self.curve.median()
+
+    @property
     def end(self) -> tuple[float, float | None, float | None]:
         """Survival at the curve's end, and its 95 % interval; None where nothing tells."""
         ends = (float(side[-1]) for side in (self.curve.low, self.curve.high))
         low, high = (None if np.isnan(end) else end for end in ends)
         return float(self.curve.survival[-1]), low, high
+
+
+def pairs_by_evidence(hazards: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Lines and compounds of a hazard table, those whose interval is farthest from 1 first.
+
+    >>> row = {"line": "L1", "hr_low": 0.5, "hr_high": 3.0}
+    >>> far = {"line": "L1", "compound": "y", "hr_low": 2.0, "hr_high": 9.0}
+    >>> pairs_by_evidence([row | {"compound": "x"}, far])
+    [('L1', 'y'), ('L1', 'x')]
+    """
+    evidence: dict[tuple[str, str], float] = {}
+    for row in hazards:
+        pair = (row["line"], row["compound"])
+        evidence[pair] = max(evidence.get(pair, 0.0), _from_one(row["hr_low"], row["hr_high"]))
+    return sorted(evidence, key=lambda pair: -evidence[pair])
+
+
+def _from_one(low: float | None, high: float | None) -> float:
+    """How far the nearer end of an interval is from a ratio of 1, on log; 0 where it holds 1."""
+    if low is None or high is None:
+        return 0.0
+    return max(math.log(low) if low > 0 else 0.0, -math.log(high) if high > 0 else 0.0, 0.0)
 
 
 def arms_of(tracks: pl.DataFrame, line: str, compound: str) -> list[Arm]:

@@ -34,7 +34,7 @@ async function check() {
     const answer = await send(`/submit/map${of()}`, await submission());
     if (!answer.ok) { refusal(part("map"), await reason(answer)); return; }
     part("map").innerHTML = await answer.text();
-    part("submit").disabled = false;
+    part("submit").disabled = part("map-checked").dataset.ok !== "yes";
   } catch (error) { refusal(part("map"), words(error)); }
 }
 async function run(event) {

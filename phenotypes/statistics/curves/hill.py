@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from phenotypes.columns.statuses import ResponseStatus
-from phenotypes.statistics.curves.ec50_interval import Ec50Interval
+from phenotypes.statistics.curves.ec50_interval import INSIDE, Ec50Interval
 from plate_maps.conditions import dose_steps, format_dose
 
 Real = NDArray[np.float64]
@@ -287,7 +287,7 @@ def on_steps(dose: Real) -> Real:
 
 def too_few_doses(n_doses: int, counts: Mapping[str, Any]) -> DoseResponse:
     """Refuse a curve through fewer than MIN_DOSES doses."""
-    reason = f"{n_doses} doses with values; a curve needs {MIN_DOSES}"
+    reason = f"{n_doses} dose{'s' * (n_doses != 1)} with values; a curve needs {MIN_DOSES}"
     return DoseResponse(ResponseStatus.TOO_FEW_DOSES, reason, **counts)
 
 
@@ -388,6 +388,7 @@ def ec50_status(theta: float, tested: Real, interval: Ec50Interval) -> tuple[str
         "below the highest tested dose, " + highest if not interval.below_highest else "",
     ]
     reason = (
-        f"there is an effect, but the EC50 is not shown to lie {' or '.join(filter(None, sides))}"
+        f"there is an effect, but the EC50 is less than {INSIDE:g} standard errors"
+        f" {' and '.join(filter(None, sides))}, so only its interval is given"
     )
     return ResponseStatus.NOT_DETERMINED, reason

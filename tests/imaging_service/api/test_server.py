@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,10 @@ from imaging_service.api.entrance.proxy import OnlyFrom
 from imaging_service.api.metrics import SHARED_FOLDER
 from imaging_service.database.session import database_engine, upgrade
 from imaging_service.errors import Forbidden
-from imaging_service.key_file import key_for
+from imaging_service.key_file import forget_key, keep_key, key_for
 from imaging_service.settings import Settings
+from tests.certificates import certificate
+from tests.messages import says, states
 
 PUBLIC = {"public_url": "https://imaging.example.org"}
 
@@ -33,6 +36,7 @@ def started(monkeypatch, two_labs):
 
     configured()
     monkeypatch.setattr(server, "configure", lambda: None)
+    monkeypatch.setattr(server, "must_be_free", lambda *address: None)
     monkeypatch.setattr(
         server, "prepare_database", lambda url: (upgrade(url), calls.append(("database", url)))
     )
@@ -47,10 +51,7 @@ def started(monkeypatch, two_labs):
 
 @pytest.fixture
 def tls(tmp_path):
-    files = {"tls_certificate": tmp_path / "chain.pem", "tls_key": tmp_path / "key.pem"}
-    for path in files.values():
-        path.write_text("")
-    return files
+    return dict(zip(("tls_certificate", "tls_key"), certificate(tmp_path), strict=True))
 
 
 @pytest.fixture
@@ -164,6 +165,7 @@ def test_others_are_served_through_a_named_proxy_and_through_no_other(started):
         {"proxy": "10.0.0.5"},
         {"tls_certificate": "chain.pem", **PUBLIC},
         {"tls_certificate": "absent.pem", "tls_key": "absent.pem", **PUBLIC},
+        {"tls_certificate": "chain.pem", "tls_key": "chain.pem", **PUBLIC},
         {"proxy": "any", **PUBLIC},
         PUBLIC,
     ],
@@ -197,7 +199,25 @@ def test_a_service_without_members_prints_its_link_and_leaves_its_token_to_its_u
     assert key_for("http://127.0.0.1:8765") == ""
 
 
-def test_a_service_with_members_prints_no_link(started, capsys):
+def test_a_port_in_use_is_refused_and_the_service_there_keeps_its_user_s_token(
+    started, without_members, monkeypatch
+):
+    started.configured(**without_members)
+    monkeypatch.setattr(server, "must_be_free", processes.must_be_free)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        keep_key(f"http://127.0.0.1:{port}", "the other's")
+        with pytest.raises(Forbidden, match=says("server.port_in_use", port=port)):
+            server.serve("127.0.0.1", port, with_worker=True)
+        assert key_for(f"http://127.0.0.1:{port}") == "the other's"
+        forget_key(f"http://127.0.0.1:{port}")
+    assert started.calls == []
+
+
+def test_a_service_with_members_prints_its_address_and_no_token(started, tls, capsys):
     server.serve("127.0.0.1", 8765, with_worker=False)
-    assert "token" not in capsys.readouterr().out
+    assert states("server.open_address", capsys.readouterr().out, url="http://127.0.0.1:8765")
+    started.configured(**tls, **PUBLIC)
+    server.serve("0.0.0.0", 8765, with_worker=False)
+    assert states("server.open_address", capsys.readouterr().out, url=PUBLIC["public_url"])
     assert started.calls[-1]["key"] == ""

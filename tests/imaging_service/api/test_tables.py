@@ -24,6 +24,16 @@ def test_every_format_holds_the_file_s_table(served, kind):
     )
 
 
+def test_a_filtered_file_is_called_after_its_filters(served):
+    names = {
+        line: served.get(f"/runs/RUN/wells?format=csv&line={line}").headers["content-disposition"]
+        for line in ("L1", "L2")
+    }
+    assert names == {
+        line: f'attachment; filename="{served.run[:12]}-wells-{line}.csv"' for line in names
+    }
+
+
 @pytest.mark.parametrize(
     ("query", "wells"),
     [

@@ -24,7 +24,9 @@ def test_a_scan_that_names_its_stains_can_be_analysed(tmp_path):
     ended = inspect(tmp_path / "Plate 1", "--out", tmp_path / "out")
     assert ended.exit_code == 0
     assert ended.output.count("dna = ") == 1
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["B02_field1.png"]
+    written = {p.name: p for p in (tmp_path / "out").iterdir()}
+    assert sorted(written) == ["B02_field1.png", "starting_protocol.toml"]
+    assert written["starting_protocol.toml"].read_text(encoding="utf-8") in ended.output
 
 
 def test_json_holds_the_survey_the_protocol_and_the_thumbnails(tmp_path):
@@ -72,5 +74,5 @@ def test_a_plate_on_s3_is_inspected_there(bucket, small_run, tmp_path):
     assert content | {"scan": str(small_run / "plate.zarr")} == json.loads(here.output)
     pictured = inspect(address, "--out", tmp_path / "out")
     assert pictured.exit_code == here.exit_code
-    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert len(list((tmp_path / "out").glob("*.png"))) == 5
     assert isinstance(inspect(bucket.address("none")).exception, ScanError)

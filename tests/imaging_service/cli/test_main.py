@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from imaging_service.cli.main import app
+from imaging_service.cli.main import _FIRST, app
 from imaging_service.schemas import Progress, Run
 
 
@@ -34,6 +35,13 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         ).stdout.strip()
         == "[]"
     )
+
+
+def test_help_begins_with_what_a_laboratory_needs_first():
+    named = [line.split()[0] for line in run("--help").stdout.split("Commands:\n")[1].splitlines()]
+    commands = [name for name in named if name in _FIRST]
+    assert commands == _FIRST
+    assert set(_FIRST) == set(typer.main.get_command(app).commands)
 
 
 def test_client_and_schemas_import_without_the_service():
@@ -77,12 +85,25 @@ def test_a_server_says_that_it_starts_before_its_imports():
             "there is no protocol file p.toml",
         ),
         (("serve", "--host", "0.0.0.0"), "refusing to listen on 0.0.0.0"),
+        (
+            ("analyze", "{tmp}", "--plate-map", "m", "--protocol", "p", "--out", "{tmp}/o"),
+            "{tmp}/o lies in the scan {tmp}, which is never written to",
+        ),
+        (
+            ("analyze", "{tmp}/s", "--plate-map", "m", "--protocol", "p", "--out", "{tmp}/file"),
+            "{tmp}/file: File exists; a file is where a folder is needed",
+        ),
+        (
+            ("analyze", "{tmp}/s", "--plate-map", "m", "--protocol", "{tmp}", "--out", "{tmp}/o"),
+            "protocol {tmp} cannot be read: Is a directory",
+        ),
     ],
 )
 def test_errors_are_one_message_without_traceback(words, says, tmp_path):
+    (tmp_path / "file").write_text("")
     result = run(*(w.format(tmp=tmp_path) for w in words))
     assert result.returncode == 2
-    assert says in result.stderr
+    assert says.format(tmp=tmp_path) in result.stderr
     assert "Traceback" not in result.stderr
 
 

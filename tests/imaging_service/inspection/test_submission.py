@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from imaging_service.errors import Forbidden, PlateMapRefused
-from imaging_service.inspection.submission import look_at_map, look_at_scan
+from imaging_service.inspection.submission import look_at_map, look_at_protocol, look_at_scan
 from tests.imaging_service.conftest import MAP
+from tests.messages import states
 
 
 def test_a_scan_is_looked_at_as_plain_values(small_inputs):
@@ -30,3 +31,10 @@ def test_a_plate_map_is_looked_at_with_its_findings():
 def test_a_faulty_plate_map_is_refused():
     with pytest.raises(PlateMapRefused):
         look_at_map("map.csv", b"well,line\nZ99,L1\n", "", 24, "")
+
+
+def test_a_protocol_is_looked_at_without_a_scan():
+    assert look_at_protocol({"name": "p", "channels": {"dna": 1}}) == ""
+    assert states(
+        "protocol.no_such_role", look_at_protocol({"name": "p", "channels": {"neurit": 1}})
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from lifelines import KaplanMeierFitter
+from lifelines.utils import median_survival_times
 from scipy import stats
 
 from phenotypes.films.survival_curves import arm_curves, at_risk
@@ -126,3 +128,20 @@ def test_an_arm_that_was_not_followed_has_no_curve():
 def test_neurons_at_risk_are_those_alive_and_followed_then():
     tracks = tracks_of([("B02", 0.0, 12.0, True), ("B02", 12.0, 36.0, False)])
     assert at_risk(tracks, [0.0, 12.0, 24.0, 48.0]) == [1, 2, 1, 0]
+
+
+def test_the_median_is_where_the_curve_and_its_interval_come_to_one_half():
+    tracks = tracks_of([("B02", 0.0, float(t), e) for t, e in MERCAPTOPURINE])
+    # R: survfit(Surv(t, e) ~ 1, conf.type = "log-log") gives 23, 13 and NA.
+    assert arm_curves([tracks], ())[0].median() == (23.0, 13.0, None)
+    # lifelines' KaplanMeierFitter and median_survival_times of its interval (Greenwood, log-log).
+    fitter = KaplanMeierFitter().fit(*zip(*MERCAPTOPURINE, strict=True))
+    ends = median_survival_times(fitter.confidence_interval_).to_numpy()[0]
+    assert (fitter.median_survival_time_, *ends) == (23.0, 13.0, np.inf)
+
+
+def test_a_median_is_not_reached_where_most_live_and_has_no_interval_where_all_die_at_once():
+    some = [("B02", 0.0, 12.0, True), *[("B02", 0.0, 24.0, False)] * 9]
+    assert arm_curves([tracks_of(some)], ())[0].median()[0] is None
+    at_once = [("B02", 0.0, 12.0, True)] * 5
+    assert arm_curves([tracks_of(at_once)], ())[0].median() == (12.0, None, None)

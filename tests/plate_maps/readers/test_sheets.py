@@ -93,7 +93,7 @@ def test_an_absent_file_is_refused(tmp_path, name):
     (tmp_path / name).mkdir()
     (folder,) = refused(tmp_path / name)
     assert states("map.no_file", absent)
-    assert states("map.no_file", folder)
+    assert states("map.folder", folder)
 
 
 def test_a_cell_of_more_text_than_the_csv_reader_takes_is_refused_by_file(tmp_path):

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from imaging_service.access.roles import Caller, Role
+from imaging_service.api.pages import ROUTERS
 from imaging_service.api.pages.page import POLICY, error_page
 from imaging_service.api.pages.reading import Reading
 from imaging_service.database.session import database_engine
@@ -43,51 +44,10 @@ PAGES = (
 )
 
 
-# Routes of pages that are none: parts of a page, files, and what a button or link downloads.
-PARTS = {
-    "/exports/progress",
-    "/assets/{name:path}",
-    "/view/{run}/progress",
-    "/view/{run}/agreement",
-    "/view/{run}/wells/{well}/fields/{field}/cell",
-    "/view/{run}/wells/{well}/fields/{field}/{layer}/{level}/{row}/{column}.png",
-    "/screens/{screen}/progress",
-    "/screens/{screen}/report",
-    "/screens/{screen}/tables/{table}.{fmt}",
-}
-# Pages that need more than a finished run; `test_screens.py` and the one below ask them.
-ELSEWHERE = {"/screens/{screen}", "/submit/scan"}
-
-
-def calls_of_api(site, page):
-    """Operations of the API that a page links to, by their templates."""
-    operations = site.application.openapi()["paths"]
-    patterns = {t: re.compile(re.sub(r"\{[^}]+\}", "[^/]+", t) + r"(\?.*)?$") for t in operations}
-    described = {o["operationId"] for methods in operations.values() for o in methods.values()}
-    links = {unescape(a) for a in re.findall(r'href="(/[^"]*)"', page)}
-    calls = {t for t, pattern in patterns.items() if any(pattern.match(a) for a in links)}
-    return calls | {
-        a for a in links if a.removeprefix("/docs#") in described or a == "/openapi.json"
-    }
-
-
-def test_every_page_links_to_the_call_of_the_api_that_gives_it(site):
-    from imaging_service.api.pages import ROUTERS
-
-    routes = {r.path: r for router in ROUTERS for r in router.routes if "GET" in r.methods}
-    pages = {path for path, r in routes.items() if not r.include_in_schema} - PARTS - ELSEWHERE
-    reached = {
-        path: [p for p in PAGES if routes[path].path_regex.match(p.split("?")[0])] for path in pages
-    }
-    assert {path for path, addresses in reached.items() if not addresses} == set()
-    calls = {p: calls_of_api(site, site.get(p).text) for ps in reached.values() for p in ps}
-    assert {address for address, of in calls.items() if not of} == set()
-
-
 def test_a_submission_links_to_the_calls_that_make_it(site, small_inputs):
     page = site.get(f"/submit/scan?scan={small_inputs.scan}")
     assert page.status_code == 200
-    assert calls_of_api(site, page.text) >= {
+    assert calls_of(page.text) >= {
         "/docs#submit_runs_post",
         "/docs#begin_upload_uploads_post",
     }
@@ -251,3 +211,83 @@ def test_a_caller_who_may_do_more_has_another_page(site):
         tags.append(site.get("/view/RUN").headers["etag"])
     site.application.dependency_overrides.clear()
     assert [tags[0] == tags[1], tags[1] == tags[2]] == [False, True]
+
+
+# Parts of a page that its script asks for, and files that it shows or hands out.
+PARTS = {
+    "/assets/{name:path}",
+    "/exports/progress",
+    "/runs/{run}/charts/{name}",
+    "/screens/{screen}/progress",
+    "/screens/{screen}/report",
+    "/screens/{screen}/tables/{table}.{fmt}",
+    "/view/{run}/agreement",
+    "/view/{run}/progress",
+    "/view/{run}/wells/{well}/fields/{field}/cell",
+    "/view/{run}/wells/{well}/fields/{field}/{layer}/{level}/{row}/{column}.png",
+}
+# Page ► what to ask after the path's own parts, and the API call that it links to.
+API_CALLS = {
+    "/": ("", "/runs"),
+    "/account/audit": ("", "/audit"),
+    "/account/keys": ("", "/keys"),
+    "/account/members": ("", "/members?lab=local"),
+    "/account/projects": ("", "/projects"),
+    "/compound": ("?name=x", "/responses?compound=x&newest=true"),
+    "/docs": ("", "/openapi.json"),
+    "/exports": ("", "/projects/default/exports"),
+    "/line": ("?name=L1", "/responses?line=L1&newest=true"),
+    "/models": ("", "/engines/own"),
+    "/offers": ("", "/releases"),
+    "/quality": ("", "/runs"),
+    "/screens": ("", "/projects/default/screens"),
+    "/screens/{screen}": ("?project=default", "/projects/default/screens/SCREEN"),
+    "/submit": ("", "/docs#submit_runs_post"),
+    "/submit/scan": ("?scan=SCAN", "/docs#submit_runs_post"),
+    "/view/{run}": ("", "/runs/RUN"),
+    "/view/{run}/compound": ("?name=x", "/runs/RUN/responses?compound=x"),
+    "/view/{run}/curve": (
+        "?line=L1&compound=x&phenotype=live_density",
+        "/runs/RUN/responses?line=L1&compound=x&phenotype=live_density",
+    ),
+    "/view/{run}/line": ("?name=L1", "/runs/RUN/responses?line=L1"),
+    "/view/{run}/plate": ("", "/runs/RUN/wells"),
+    "/view/{run}/quality": ("", "/runs/RUN/checks"),
+    "/view/{run}/responses": ("", "/runs/RUN/responses"),
+    "/view/{run}/review": ("", "/runs/RUN/review"),
+    "/view/{run}/wells/{well}": ("", "/runs/RUN/tables/wells?where=well%3D%3DB04"),
+}
+
+
+def calls_of(page: str) -> set[str]:
+    """Addresses of the links of a page that are called API calls."""
+    links = re.findall(r'<a[^>]* href="([^"]+)"[^>]*>(.*?)</a>', page, re.DOTALL)
+    named = re.compile(r"\(API\)|^(GET|POST) |OpenAPI")
+    return {unescape(href) for href, text in links if named.search(re.sub("<[^>]+>", "", text))}
+
+
+def test_every_page_is_listed_with_its_api_call():
+    routes = [route for router in ROUTERS for route in router.routes]
+    pages = {route.path for route in routes if "GET" in route.methods}
+    assert pages == set(API_CALLS) | PARTS
+
+
+@pytest.mark.parametrize("path", sorted(set(API_CALLS) - {"/screens/{screen}"}))
+def test_a_page_links_to_the_api_call_that_gives_it(site, small_inputs, path):
+    more, call = API_CALLS[path]
+    address = path.replace("{run}", site.run).replace("{well}", "B04") + more
+    page = site.get(address.replace("SCAN", str(small_inputs.scan)))
+    assert page.status_code == 200
+    calls = calls_of(page.text)
+    assert call.replace("RUN", site.run) in calls
+    if not call.startswith("/docs"):
+        assert site.get(call.replace("RUN", site.run)).status_code == 200
+
+
+def test_a_screen_links_to_its_api_call_while_it_waits_and_once_it_is_done(screened):
+    screen = screened.order(screened.runs).json()["id"]
+    more, call = API_CALLS["/screens/{screen}"]
+    for _ in range(2):
+        page = screened.get(f"/screens/{screen}{more}").text
+        assert call.replace("SCREEN", screen) in calls_of(page)
+        screened.work(screen)

@@ -7,6 +7,7 @@ import pytest
 
 from imaging_service.api.access import current_readers
 from tests.imaging_service.conftest import MAP
+from tests.messages import states
 
 PROTOCOL = """name = "small"
 [channels]
@@ -65,6 +66,18 @@ def test_a_plate_map_is_checked_and_drawn(here, small_inputs):
     assert part.count(">V</text>") == 3
     assert "C04" in part
     assert "few_doses" not in part
+
+
+def test_a_fault_of_the_protocol_is_told_beside_the_drawn_map_and_nothing_can_be_sent(
+    here, small_inputs
+):
+    sound = here.ask("POST", "/submit/map", json=body(here, small_inputs)).text
+    assert '<div id="map-checked" data-ok="yes">' in sound
+    wrong = PROTOCOL.replace("[channels]", "[channels]\nneurit = 9")
+    part = here.ask("POST", "/submit/map", json=body(here, small_inputs, protocol=wrong)).text
+    assert '<div id="map-checked" data-ok="no">' in part
+    assert part.count(">V</text>") == 3
+    assert states("submit.protocol_fault", part)
 
 
 @pytest.mark.parametrize(

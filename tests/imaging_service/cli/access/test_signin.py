@@ -5,9 +5,10 @@ from typer.testing import CliRunner
 
 from imaging_service.cli.main import app as cli
 from imaging_service.client import Client, ServiceRefused
+from imaging_service.errors import AccessRefused
 from imaging_service.key_file import key_for
 from tests.imaging_service.tenants import ask
-from tests.messages import states
+from tests.messages import says, states
 
 URL = "https://imaging.example.org"
 
@@ -32,6 +33,17 @@ def run(two_labs, monkeypatch, tmp_path):
         return done.output
 
     return command
+
+
+def test_without_a_key_the_service_is_not_asked(run):
+    with pytest.raises(AccessRefused, match=says("signin.no_key")):
+        run("login", stdin="\n")
+
+
+def test_a_key_is_pasted_with_spaces_around_it(run, two_labs):
+    key = two_labs.keys["reviewer"]
+    run("login", stdin=f"  {key} \n")
+    assert key_for(URL) == key
 
 
 def test_a_key_is_kept_once_the_service_has_known_it(run, two_labs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -15,9 +16,18 @@ from imaging_service.errors import ImageError, StoreError
 from imaging_service.jobs.films import film as film_jobs
 from imaging_service.jobs.films.film import follow_well
 from imaging_service.jobs.plan import read_inputs
+from imaging_service.jobs.records import RunFolder, RunRecord, WellOutcome, load, save
 from imaging_service.jobs.review import corrections
+from imaging_service.jobs.summary import summarise
 from imaging_service.protocol import parse_protocol
 from imaging_service.review.local import LocalRun
+from imaging_service.web import charts
+from imaging_service.web.pages.films import survival_sentences
+from imaging_service.web.specifications.survival import (
+    arms_of,
+    pairs_by_evidence,
+    survival_chart,
+)
 from napari_plugin.layers import field_layers
 from napari_plugin.session import ReviewSession
 from phenotypes.columns.dictionary import conform
@@ -168,6 +178,40 @@ def test_the_well_table_and_the_report_speak_of_survival(analysed_film):
     checks = table(out, "checks").filter(pl.col("check") == "death").to_dicts()[0]
     assert checks["status"] == "ok"
     assert (checks["value"] is not None) == (definition == "gedi")
+
+
+def test_the_report_draws_survival_with_its_medians_and_neurons_at_risk(analysed_film):
+    out = analysed_film[1]
+    html = (out / "report.html").read_text()
+    drawn = json.loads(re.search(r"const specs = (\{.*\});", html)[1])["survival"]
+    hazards = table(out, "hazards").to_dicts()
+    tracks = table(out, "tracks")
+    for spec, (line, compound) in zip(drawn, pairs_by_evidence(hazards), strict=True):
+        assert spec == survival_chart(arms_of(tracks, line, compound), line, compound)
+        assert charts.png(spec, scale=0.5).startswith(b"\x89PNG")
+    section = html[html.index('<section id="survival">') : html.index('<section id="plate">')]
+    arms = [a for h in pairs_by_evidence(hazards) for a in arms_of(tracks, *h)]
+    medians = [a.median[0] for a in arms]
+    assert section.count("not reached") == medians.count(None)
+    for arm in arms:
+        assert "".join(f'<td class="n">{n}</td>' for n in arm.at_risk) in section
+    first = html[html.index('id="found"') : html.index('id="responses"')]
+    assert all(f"<li>{sentence}</li>" in first for sentence in survival_sentences(hazards))
+
+
+def test_the_report_of_a_film_without_compounds_says_why_it_has_no_curve(analysed_film, tmp_path):
+    folder = RunFolder(shutil.copytree(analysed_film[1], tmp_path / "out"))
+    record = load(RunRecord, folder.record)
+    vehicle = [
+        dict(r, compound="DMSO", dose_molar=None, control="vehicle")
+        for r in record.inputs.plate_map_records
+    ]
+    save(replace(record, inputs=replace(record.inputs, plate_map_records=vehicle)), folder.record)
+    summarise(folder.root, {n: load(WellOutcome, folder.outcome(n)) for n in record.wells})
+    html = (folder.root / "report.html").read_text()
+    assert '"survival":[]' in html
+    (why,) = table(folder.root, "checks").filter(check="death")["reason"]
+    assert f'<h2>Survival over time</h2>\n<p class="notice">No survival curve: {why}.</p>' in html
 
 
 # A plate that was taken out and put back before the fourth frame; and time point 3 is missing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from imaging_service.web.pages.films import ended_tracks, survival_sentences
+from imaging_service.web.pages.films import ended_tracks, no_survival, survival_sentences
 from tests.messages import states
 
 FIELD_UM, PIXEL_UM = 400.0, 0.5
@@ -89,3 +89,15 @@ def test_a_refused_ratio_gives_its_reason():
     assert states("film.no_ratio", survival_sentences([row])[0])
     no_interval = row | {"status": "too_few_wells", "hazard_ratio": 2.0}
     assert states("film.no_interval", survival_sentences([no_interval])[0])
+
+
+def test_a_film_without_a_curve_says_why():
+    included = tracks_of((1, False, "", 24.0, True, ""), (2, True, "", 24.0, True, ""))
+    left_out = included.with_columns(included=False, excluded_reason=pl.lit("dead at first"))
+    assert no_survival(included, 1, []) == ""
+    assert states("films.no_track", no_survival(included.clear(), 0, []))
+    assert states("films.none_takes_part", no_survival(left_out, 0, []))
+    known = [{"check": "death", "status": "ok", "reason": ""}]
+    assert states("films.no_arm", no_survival(included, 0, known))
+    unknown = [{"check": "death", "status": "not_assessable", "reason": "no killed well"}]
+    assert no_survival(included, 0, unknown) == "No survival curve: no killed well."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from imaging_service.web.specifications.survival import arms_of, survival_chart
+from imaging_service.web.specifications.survival import arms_of, pairs_by_evidence, survival_chart
 from tests.messages import states
 
 
@@ -54,6 +54,28 @@ def test_arms_are_vehicle_and_doses_from_the_lowest_and_rows_left_out_do_not_cou
     assert survival == 0.5
     assert low == pytest.approx(1 - high, abs=0.2)
     assert arms[0].end == (1.0, None, None)
+    assert (arms[0].median, arms[2].median[0]) == ((None, None, None), 12.0)
+
+
+def test_pairs_are_in_the_order_of_the_end_of_an_interval_that_is_nearer_to_one():
+    def row(compound, low, high):
+        return {"line": "L1", "compound": compound, "hr_low": low, "hr_high": high}
+
+    rows = [
+        row("unclear", 0.5, 90.0),
+        row("none", None, None),
+        row("harms", 1.5, 2.0),
+        row("protects", 0.1, 0.2),
+        row("unclear", 1.1, 9.0),
+        row("open", 0.0, 0.9),
+    ]
+    assert [compound for _, compound in pairs_by_evidence(rows)] == [
+        "protects",
+        "harms",
+        "open",
+        "unclear",
+        "none",
+    ]
 
 
 def test_the_chart_has_steps_with_bands_and_the_numbers_at_risk():

@@ -130,8 +130,20 @@ def test_a_plane_explains_all_of_its_own_curve():
         (-6.0, True, True, "ok", ""),
         (-8.1, False, True, "below_tested_range", "below the lowest tested dose, 10 nM"),
         (-3.9, True, False, "above_tested_range", "not reached at the highest tested dose, 100 µM"),
-        (-6.0, False, True, "not_determined", "lie above the lowest tested dose, 10 nM"),
-        (-6.0, True, False, "not_determined", "lie below the highest tested dose, 100 µM"),
+        (
+            -6.0,
+            False,
+            True,
+            "not_determined",
+            "standard errors above the lowest tested dose, 10 nM, so only its interval",
+        ),
+        (
+            -6.0,
+            True,
+            False,
+            "not_determined",
+            "standard errors below the highest tested dose, 100 µM, so only its interval",
+        ),
     ],
 )
 def test_an_ec50_is_published_only_where_it_lies_among_the_doses(theta, above, below, status, says):

@@ -10,6 +10,7 @@ import pytest
 from imaging_service.access.audit import note
 from imaging_service.api.pages.account import audit
 from imaging_service.database.tenants import AuditRow
+from tests.messages import states
 
 PLACE = "/account/audit"
 
@@ -90,3 +91,8 @@ def test_a_filter_that_cannot_be_is_a_page_that_says_so(noted, query):
     answer = noted.ask("administrator", "GET", f"{PLACE}?{query}")
     assert answer.status_code == 422
     assert '<p class="notice' in answer.text
+
+
+def test_a_service_in_which_nothing_was_changed_speaks_of_no_filter(served):
+    assert states("audit_page.nothing_yet", served.get(PLACE).text)
+    assert states("audit_page.no_entry_fits", served.get(f"{PLACE}?actor=x").text)
