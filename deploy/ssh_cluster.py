@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,13 @@ PORT = 8786
 
 
 def cluster_of(
-    hosts: Sequence[str], processes: int, ca: str, cert: str, key: str, **connect: Any
+    hosts: Sequence[str],
+    processes: int,
+    ca: str,
+    cert: str,
+    key: str,
+    port: int = PORT,
+    **connect: Any,
 ) -> SSHCluster:
     """Start a scheduler on the first host and processes for wells on the others.
 
@@ -43,7 +50,7 @@ def cluster_of(
             scheduler_options={
                 "protocol": "tls",
                 "host": hosts[0],
-                "port": PORT,
+                "port": port,
                 "dashboard": False,
                 "dashboard_address": None,
             },
@@ -57,12 +64,18 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("hosts", nargs="+", help="The head, then the machines.")
     asked.add_argument("--processes", type=int, default=1, help="For wells, on each machine.")
+    asked.add_argument("--port", type=int, default=PORT, help="Of the scheduler, on the head.")
     for name in ("--ca", "--cert", "--key"):
         asked.add_argument(name, required=True, help="File (PEM), the same path on all machines.")
     given = asked.parse_args()
-    with cluster_of(given.hosts, given.processes, given.ca, given.cert, given.key) as cluster:
+    stop = threading.Event()
+    # A signal that no handler takes would end this process, and leave those of the machines.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    files = (given.ca, given.cert, given.key)
+    with cluster_of(given.hosts, given.processes, *files, port=given.port) as cluster:
         print(f"IMAGING_SERVICE_DASK_SCHEDULER={cluster.scheduler_address}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        stop.wait()
 
 
 if __name__ == "__main__":

@@ -172,6 +172,22 @@ def bucket(running_s3, monkeypatch: pytest.MonkeyPatch):
     return Bucket(uuid.uuid4().hex[:8])
 
 
+@pytest.fixture
+def faulty_s3(running_s3, bucket, monkeypatch: pytest.MonkeyPatch):
+    """The server of `bucket`, reached through one that has faults when a test sets them."""
+    from imaging_service.incoming import s3
+    from tests.faulty_s3 import FaultyS3
+
+    faulty = FaultyS3(running_s3.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.url)
+    # A request that hangs is given up after 3 minutes.
+    monkeypatch.setattr(s3, "ANSWER_S", 0.5)
+    s3.store_of.cache_clear()
+    yield faulty
+    faulty.close()
+    s3.store_of.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def submitted_plate(tmp_path_factory: pytest.TempPathFactory, phantom_plate: Path) -> Path:
     """Data folder of a stopped service to which the phantom plate was submitted; not to be written

@@ -35,6 +35,16 @@ def turn(session: Session, project: str) -> int:
     return max(1, going_on(session, find_project(session, project).lab_id))
 
 
+def hold(session: Session, project: str) -> None:
+    """Let no other transaction of the project's laboratory hold its limits until this one ends.
+
+    What counts and adds in one transaction holds them: two submissions at once would each count
+    without the other.
+    """
+    lab = col(LabRow.id) == find_project(session, project).lab_id
+    session.connection().execute(sa.update(LabRow).where(lab).values(id=LabRow.id))
+
+
 def check_runs(session: Session, project: str) -> None:
     """Raise QuotaReached where the project's laboratory may have no further run in the queue."""
     lab = _lab(session, project)

@@ -95,9 +95,22 @@ def _put(run: LocalRun, target: S3Path, progress: Callable[[int], None]) -> Copi
             raise BackupError(
                 f"{run.root} was changed while it was copied; give the same command again"
             )
+        _check_sent(target, files)
         made = Copied(run_id, digests)
         (target / NAME).write(_ADAPTER.dump_json(made, indent=1))
     return made
+
+
+def _check_sent(target: S3Path, files: Mapping[str, Path]) -> None:
+    """Raise BackupError where S3 took a file and does not list it with its size."""
+    held = {state.name: state.size for state in target.states()}
+    for name, path in files.items():
+        if held.get(name) != (size := path.stat().st_size):
+            raise BackupError(
+                f"{target / name} was sent ({size:,} bytes), and S3 lists"
+                f" {f'{held[name]:,} bytes' if name in held else 'none'}; give the same command"
+                " again, and look at the storage if it stays"
+            )
 
 
 def _files(run: LocalRun) -> Iterator[tuple[str, Path]]:

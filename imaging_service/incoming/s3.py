@@ -4,8 +4,9 @@ Endpoint, region and credentials come from the environment (AWS_ENDPOINT_URL, AW
 AWS_ACCESS_KEY_ID, …) and from nothing else: an address that carries them is refused, and its text
 is not repeated.
 
-A store that does not answer, or refuses the credentials, is a fault of the machine (Unavailable),
-which may pass. That an object is not there is an answer.
+A store that does not answer, refuses the credentials, or contradicts itself (it lists an object and
+hands over none, another, or a part of it) is a fault of the machine (Unavailable), which may pass.
+That an object is not there is an answer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -37,6 +38,8 @@ _LONGEST_KEY = 1024
 # What is larger is sent in pieces of this size, and then the ETag is not the content's MD5. Pieces
 # are held in memory, and each must arrive within the time of a request.
 _PIECE = 32 * 2**20
+# From a request until the last byte of its answer, however often the server stalls meanwhile.
+ANSWER_S = 180.0
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
@@ -123,7 +126,7 @@ class S3Path(PosixPath):
         listed = []
         for page in self._pages():
             for entry in page:
-                etag = (entry["e_tag"] or "").strip('"')
+                etag = plain_etag(entry)
                 if not etag:
                     raise ScanError(
                         f"{self}: the server states no ETag, so that a change of the plate would"
@@ -136,11 +139,20 @@ class S3Path(PosixPath):
         """Return the object's content. Raises FileNotFoundError where there is none."""
         return b"".join(self.blocks())
 
-    def sha256(self) -> str:
-        """Return the digest (hex) of the object's content, read block by block."""
-        digest = hashlib.sha256()
-        for block in self.blocks():
-            digest.update(block)
+    def sha256(self, listed: ObjectState) -> str:
+        """Return the digest (hex) of a listed object's content, read block by block.
+
+        Raises Unavailable where another content is handed over than is listed.
+        """
+        digest, size = hashlib.sha256(), 0
+        with as_listed(self), asked(self):
+            import obstore
+
+            answer = obstore.get(store_of(self.bucket), self.key)
+            for block in answer:
+                digest.update(block)
+                size += len(block)
+        compare(self, listed, answer.meta, size, listed.size)
         return digest.hexdigest()
 
     def blocks(self) -> Iterator[bytes]:
@@ -153,7 +165,7 @@ class S3Path(PosixPath):
 
     def write(self, content: bytes | Path) -> None:
         """Write the object whole, from bytes or from a file."""
-        with asked(self):
+        with asked(self, missing=True):
             import obstore
 
             store = store_of(self.bucket)
@@ -161,7 +173,7 @@ class S3Path(PosixPath):
 
     def delete(self) -> None:
         """Delete the object, as far as it is there."""
-        with asked(self):
+        with asked(self), suppress(FileNotFoundError):
             import obstore
 
             obstore.delete(store_of(self.bucket), self.key)
@@ -228,7 +240,7 @@ def store_of(bucket: str, folder: str = "") -> S3Store:
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
-            "timeout": timedelta(seconds=180),
+            "timeout": timedelta(seconds=ANSWER_S),
         },
         # A run waits for hours and tries again; a request only bridges a hiccup.
         retry_config={
@@ -243,11 +255,56 @@ def store_of(bucket: str, folder: str = "") -> S3Store:
     )
 
 
+def plain_etag(entry: ObjectMeta) -> str:
+    """An object's ETag without quotes; empty where none is stated."""
+    return (entry["e_tag"] or "").removeprefix("W/").strip('"')
+
+
 @contextmanager
-def asked(where: S3Path | str) -> Iterator[None]:
+def as_listed(where: S3Path) -> Iterator[None]:
+    """Ask for an object that is listed; raises Unavailable where it is said not to be there.
+
+    Zarr takes a chunk that is not there for zeros.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise Unavailable(
+            f"{where} not reachable: S3 lists it, and says that it is not there"
+        ) from None
+
+
+def compare(
+    where: S3Path, listed: ObjectState, answered: ObjectMeta, got: int, expected: int
+) -> None:
+    """Raise Unavailable where an answer is of another object than the one that is listed.
+
+    A cache in between may hand over an earlier one, or the beginning of one.
+
+    Parameters
+    ----------
+    where, listed
+        The object, and how its bucket lists it.
+    answered
+        What the answer says of the object.
+    got, expected
+        Bytes that came, and that were asked for.
+    """
+    of_another = plain_etag(answered) not in ("", listed.etag) or answered["size"] != listed.size
+    if of_another or got != expected:
+        raise Unavailable(
+            f"{where} not reachable: S3 hands over {got:,} bytes of ETag"
+            f" {plain_etag(answered) or '(none)'} in place of {expected:,} of {listed.etag}, as it"
+            " lists it; look at caches between it and this machine"
+        )
+
+
+@contextmanager
+def asked(where: S3Path | str, *, missing: bool = False) -> Iterator[None]:
     """Ask S3; raises Unavailable where it does not answer, or refuses.
 
-    That an object is not there passes as FileNotFoundError. Raises ScanError without the extra.
+    That an object is not there passes as FileNotFoundError; with `missing` it is a refusal as well,
+    as for an object that is written. Raises ScanError without the extra.
     """
     try:
         from obstore.exceptions import BaseError
@@ -258,6 +315,10 @@ def asked(where: S3Path | str) -> Iterator[None]:
     try:
         yield
     except BaseError as error:
+        raise Unavailable(f"{where} not reachable: {_cause(str(error))}") from None
+    except FileNotFoundError as error:
+        if not missing:
+            raise
         raise Unavailable(f"{where} not reachable: {_cause(str(error))}") from None
 
 

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import configparser
 import copy
+import http.server
+import os
 import re
 import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import tomllib
 
 import dask
+import httpx
 import pytest
+import sqlalchemy as sa
+import typer
 import yaml
+from sqlmodel import Session
 
+from imaging_service.access.members import add_lab, add_member
+from imaging_service.access.roles import Role
+from imaging_service.cli.main import app
+from imaging_service.database.session import database_engine
+from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.settings import Settings
+from tests.faults.conftest import end
+from tests.postgres import Postgres
+from tests.service import free_port
 
 SETTINGS = {f"IMAGING_SERVICE_{name.upper()}" for name in Settings.model_fields}
+# What `deploy/compose.yaml` takes from the shell, as its first lines give it.
+GIVEN = {"IMAGING_HOST": "imaging.example.org", "SCANS": "/mnt/scans", "POSTGRES_PASSWORD": "5ec"}
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +49,169 @@ def compose(deploy):
     return yaml.safe_load((deploy / "compose.yaml").read_text(encoding="utf-8"))
 
 
+def filled(text):
+    """A text of the file with the shell's variables in it."""
+    return re.sub(r"\$\{(\w+):\?\}", lambda name: GIVEN[name[1]], text)
+
+
+def parsed(arguments):
+    """The parameters of a command as the CLI reads them. Raises its UsageError."""
+    command = typer.main.get_command(app)
+    while commands := getattr(command, "commands", None):
+        name, *arguments = arguments
+        command = commands[name]
+    return command.make_context(name, list(arguments)).params
+
+
 def test_only_the_proxy_is_reached_from_outside(compose):
     services = compose["services"]
     assert set(services) == {"proxy", "api", "worker", "database"}
     assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
 
 
-def test_the_service_believes_the_proxy_and_no_other(compose):
+def test_the_service_believes_the_proxy_and_its_own_health_check(compose):
     proxy = compose["services"]["proxy"]["networks"]["inside"]["ipv4_address"]
     for name in ("api", "worker"):
         environment = compose["services"][name]["environment"]
         assert set(environment) <= SETTINGS
-        assert environment["IMAGING_SERVICE_PROXY"] == proxy
-        Settings.model_validate(
-            {
-                "public_url": environment["IMAGING_SERVICE_PUBLIC_URL"].replace(
-                    "${IMAGING_HOST:?}", "h"
-                )
-            }
+        assert environment["IMAGING_SERVICE_PROXY"] == f"{proxy},127.0.0.1"
+        Settings.model_validate({"public_url": filled(environment["IMAGING_SERVICE_PUBLIC_URL"])})
+
+
+def test_images_are_of_a_named_version(compose, deploy):
+    images = {name: service["image"] for name, service in compose["services"].items()}
+    assert images == {
+        "proxy": "caddy:2.8",
+        "api": "imaging-service",
+        "worker": "imaging-service",
+        "database": "postgres:15",
+    }
+    dockerfile = (deploy / "Dockerfile").read_text(encoding="utf-8")
+    # Debian 12, whose pg_dump is the one of Postgres 15.
+    assert re.findall(r"^FROM (\S+)", dockerfile, re.M) == ["python:3.11-slim-bookworm"]
+    assert re.findall(r"pip install --no-cache-dir (\S+)", dockerfile) == ["uv==0.13.9"]
+
+
+def test_what_the_image_is_built_from_is_there(compose, deploy, repository):
+    assert compose["services"]["api"]["build"] == {
+        "context": "..",
+        "dockerfile": "deploy/Dockerfile",
+    }
+    dockerfile = (deploy / "Dockerfile").read_text(encoding="utf-8")
+    copied = [line.split()[1:-1] for line in re.findall(r"^COPY .*", dockerfile, re.M)]
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(packages) <= {name for names in copied for name in names}
+    assert [n for names in copied for n in names if not (repository / n).exists()] == []
+    (extras,) = re.findall(r"\.\[([\w,]+)\]", dockerfile)
+    assert set(extras.split(",")) <= set(project["project"]["optional-dependencies"])
+
+
+def test_every_name_of_the_file_for_containers_leads_somewhere(compose, deploy):
+    text = (deploy / "compose.yaml").read_text(encoding="utf-8")
+    for name, service in compose["services"].items():
+        for volume in service["volumes"]:
+            source, target = filled(volume).split(":")[:2]
+            assert target.startswith("/"), (name, volume)
+            assert (
+                source in compose["volumes"]
+                or source == GIVEN["SCANS"]
+                or (deploy / source).is_file()
+            ), (name, volume)
+        assert set(service["networks"]) == set(compose["networks"])
+        for needed, how in service.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}
+            assert "healthcheck" in compose["services"][needed]
+    # Each variable is refused where it is missing, and the first lines name it.
+    assert set(re.findall(r"\$\{(\w+):\?\}", text)) == set(GIVEN)
+    assert set(re.findall(r"\$\{?(\w+)", "".join(text.splitlines(True)[7:]))) == set(GIVEN)
+    assert set(re.findall(r"\b([A-Z_]+)=", text.partition("\n\n")[0])) == set(GIVEN)
+    url = sa.engine.make_url(
+        filled(compose["services"]["api"]["environment"]["IMAGING_SERVICE_DATABASE_URL"])
+    )
+    database = compose["services"]["database"]["environment"]
+    assert (url.host, url.username, url.database) == (
+        "database",
+        database["POSTGRES_USER"],
+        database["POSTGRES_DB"],
+    )
+
+
+def test_the_commands_of_the_file_for_containers_are_those_of_the_program(compose, deploy):
+    text = (deploy / "compose.yaml").read_text(encoding="utf-8")
+    (first,) = re.findall(r"run --rm api (.*)", text)
+    assert parsed(shlex.split(first))["lab"] == "core"
+    served = parsed(compose["services"]["api"]["command"].split())
+    assert (served["host"], served["worker"]) == ("0.0.0.0", False)
+    assert parsed(compose["services"]["worker"]["command"].split()) == {}
+    caddy = (deploy / "Caddyfile").read_text(encoding="utf-8")
+    assert re.findall(r"reverse_proxy (\S+)", caddy) == [f"api:{served['port']}"]
+    check = compose["services"]["api"]["healthcheck"]["test"]
+    assert re.findall(r"http://127\.0\.0\.1:(\d+)/", check[-1]) == [str(served["port"])]
+
+
+def health(compose, port):
+    """The exit status of the API's health check, with the image's Python as this one."""
+    shell, program, *arguments = compose["services"]["api"]["healthcheck"]["test"]
+    assert (shell, program) == ("CMD", "python")
+    arguments[-1] = arguments[-1].replace(":8765/", f":{port}/")
+    return subprocess.run([sys.executable, *arguments], stderr=subprocess.DEVNULL).returncode
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_is_not_healthy(compose):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert health(compose, server.server_port) == 1
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_the_api_of_the_file_for_containers_runs_and_is_healthy(compose, tmp_path):
+    """Its command and its environment, with a Postgres and folders of this machine."""
+    port, postgres = free_port(), Postgres()
+    postgres.start()
+    given = compose["services"]["api"]["environment"]
+    environment = os.environ | {name: filled(value) for name, value in given.items()}
+    environment |= {
+        "IMAGING_SERVICE_DATA_DIR": str(tmp_path / "data"),
+        "IMAGING_SERVICE_DATABASE_URL": postgres.url,
+        "IMAGING_SERVICE_SCAN_ROOTS": str(tmp_path),
+    }
+    command = compose["services"]["api"]["command"].split()
+    try:
+        (tmp_path / "data").mkdir()
+        prepare_database(postgres.url)
+        with Session(database_engine(postgres.url)) as session:
+            add_lab(session, "core")
+            add_member(session, "core", "Ann Smith", Role.ADMINISTRATOR)
+            session.commit()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imaging_service.cli", *command, "--port", str(port)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-
-
-def test_images_are_of_a_named_version(compose):
-    images = [service["image"] for service in compose["services"].values()]
-    assert [i for i in images if ":" not in i] == ["imaging-service", "imaging-service"]
-    assert not any(i.endswith(":latest") for i in images)
+        try:
+            deadline = time.monotonic() + 60
+            while health(compose, port) and time.monotonic() < deadline:
+                assert process.poll() is None
+                time.sleep(0.2)
+            assert health(compose, port) == 0
+            # Of what is not open to all, loopback gets no more than others do.
+            assert httpx.get(f"http://localhost:{port}/runs").status_code == 401
+        finally:
+            end(process)
+    finally:
+        database_engine(postgres.url).dispose()
+        postgres.remove()
 
 
 def test_every_password_comes_from_the_environment(deploy):
@@ -61,21 +222,33 @@ def test_every_password_comes_from_the_environment(deploy):
 
 
 def test_every_command_and_setting_of_a_unit_exists(deploy):
-    import typer
-
-    from imaging_service.cli.main import app
-
-    known = set(typer.main.get_command(app).commands)
     for path in (deploy / "systemd").glob("*.service"):
         unit = configparser.ConfigParser(strict=False, interpolation=None)
         unit.optionxform = str
         unit.read(path)
-        command = unit["Service"]["ExecStart"].split()
-        assert command[1] in known
+        parsed(shlex.split(unit["Service"]["ExecStart"])[1:])
         assert unit["Service"]["NoNewPrivileges"] == "true"
         assert unit["Service"]["UMask"] == "0077"
     names = re.findall(r"^(\w+)=", (deploy / "systemd/imaging-service.env").read_text(), re.M)
     assert set(names) <= SETTINGS
+
+
+def test_systemd_takes_every_line_of_the_units(deploy, tmp_path):
+    """By its own check, with a program that is there in place of the service's."""
+    check = shutil.which("systemd-analyze") or pytest.fail("apt-get install systemd")
+    program, units = shutil.which("true"), []
+    for path in sorted((deploy / "systemd").iterdir()):
+        if path.suffix in (".service", ".timer"):
+            text = path.read_text(encoding="utf-8")
+            units.append(tmp_path / path.name)
+            units[-1].write_text(
+                text.replace("/opt/imaging-service/bin/imaging-service", program), encoding="utf-8"
+            )
+    assert len(units) == 4
+    told = subprocess.run(
+        [check, "verify", "--man=no", *units], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (told.returncode, told.stderr) == (0, "")
 
 
 def test_the_page_names_every_file_and_setting_of_the_sign_in(repository, deploy):

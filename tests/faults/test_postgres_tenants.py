@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
+import alembic.command
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from sqlmodel import Session
 
 from imaging_service.access.audit import note
@@ -33,8 +35,32 @@ def postgres():
     running.remove()
 
 
+@pytest.mark.slow
+def test_a_server_and_workers_that_start_together_prepare_an_empty_database(postgres):
+    with database_engine(postgres.url).begin() as connection:
+        for statement in ("SCHEMA dbos CASCADE", "SCHEMA public CASCADE"):
+            connection.execute(sa.text(f"DROP {statement}"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    code = (
+        "import sys; from imaging_service.jobs.durable.opening import prepare_database\n"
+        "import alembic.command, dbos; print('here', flush=True); sys.stdin.readline()\n"
+        "prepare_database(sys.argv[1])"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-c", code, postgres.url]
+    started = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
+    for process in started:
+        process.stdout.readline()
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, said
+    alembic.command.check(alembic_config(postgres.url))
+
+
 def test_the_schema_is_that_of_the_models(postgres):
-    command.check(alembic_config(postgres.url))
+    alembic.command.check(alembic_config(postgres.url))
 
 
 @pytest.mark.parametrize(

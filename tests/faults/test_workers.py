@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlmodel import Session
 
 from imaging_service import __version__
+from imaging_service.access.members import add_lab, add_project
 from imaging_service.client import ServiceRefused
+from imaging_service.database.session import database_engine
+from imaging_service.jobs.durable.queue import queue_run
+from imaging_service.jobs.plan import identify
 from imaging_service.jobs.records import RunFolder, WellOutcome, load
+from imaging_service.settings import Settings
 from tests.faults.conftest import Small
 from tests.messages import states
 from tests.service import wait_for
@@ -105,3 +114,41 @@ def test_cancelled_resumed_and_deleted(small, small_run):
         assert not (small.folder / "data" / "runs" / run.id).exists()
         assert not list((small.folder / "data" / "plates").iterdir())
         assert wait_for(small.client, small.submit().id).state == "done"
+
+
+@pytest.mark.slow
+def test_plates_that_wait_for_their_scans_keep_no_other_laboratory_waiting(
+    small, small_inputs, small_run
+):
+    """More of them than a worker begins at once, and each may wait for hours."""
+    settings = Settings(data_dir=small.folder / "data")
+    engine = database_engine(settings.url)
+    with Session(engine) as session:
+        for lab, project in (("alpha", "als"), ("beta", "ftd")):
+            add_lab(session, lab)
+            add_project(session, lab, project)
+        session.commit()
+    away = shutil.copytree(small_inputs.scan, small.folder / "share" / small_inputs.scan.name)
+    for number in range(10):
+        protocol = small_inputs.protocol.model_copy(update={"name": f"waiting {number}"})
+        inputs = replace(small_inputs, scan=away, protocol=protocol)
+        queue_run(settings, *identify(inputs), project="als")
+    away.parent.rename(small.folder / "gone")
+    record, plan = identify(small_inputs)
+    queue_run(settings, record, plan, project="ftd")
+    query = sa.text("SELECT state, count(*) FROM run WHERE project_id = :project GROUP BY state")
+
+    def states_of(project):
+        with engine.connect() as connection:
+            return dict(connection.execute(query, {"project": project}).all())
+
+    with small.worker():
+        deadline = time.monotonic() + 300
+        while states_of("ftd") != {"done": 1} and time.monotonic() < deadline:
+            time.sleep(0.2)
+    assert states_of("ftd") == {"done": 1}, small.service.worker_log()
+    # The eight say by turns that they wait and that they look again.
+    others = states_of("als")
+    assert (others.pop("queued"), others.pop("running", 0) + others.pop("waiting")) == (2, 8)
+    assert others == {}
+    engine.dispose()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlmodel import Session
 from starlette.requests import ClientDisconnect
 
-from imaging_service.access.limits import check_uploads, projects_of_lab
+from imaging_service.access.limits import check_uploads, hold, projects_of_lab
 from imaging_service.access.members import find_project
 from imaging_service.api.access import ProjectDep, SettingsDep
 from imaging_service.api.problems import described
@@ -43,6 +43,7 @@ def begin_upload(
     """
     # Of all the laboratory's projects, also of those that the caller may not see.
     with Session(database_engine(settings.url)) as session:
+        hold(session, project)
         known = manifest_id(manifest.name, manifest.files)
         held = sum(
             upload.bytes
@@ -51,8 +52,8 @@ def begin_upload(
             if (other, upload.id) != (project, known)
         )
         check_uploads(session, project, held, sum(file.size for file in manifest.files))
-    store = UploadStore(settings.project_root(project))
-    upload = store.begin(manifest.name, manifest.files)
+        store = UploadStore(settings.project_root(project))
+        upload = store.begin(manifest.name, manifest.files)
     return UploadBegun(id=upload, missing=store.missing(upload))
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging_service.errors import ImageError, ScanError, damaged
 from imaging_service.incoming.s3 import AT_ONCE, S3Path
-from imaging_service.ingest.images.zarr_on_s3 import zarr_store
+from imaging_service.ingest.images.zarr_on_s3 import listed_store, zarr_store
 from imaging_service.ingest.optics.mosaic import covered_by
 from imaging_service.ingest.optics.overlaps import overlaps
 from imaging_service.ingest.pixel_size import SizeStatement, decide
@@ -32,6 +32,7 @@ from imaging_service.protocol import Acquisition
 from plate_maps import FORMATS, PlateFormat, Well
 from plate_maps.wells import row_number, whole_number
 
+_Looked = TypeVar("_Looked")
 # Files that make a folder a zarr group.
 _GROUPS = ("zarr.json", ".zgroup", ".zattrs")
 _HOURS = {"hour": 1.0, "minute": 1 / 60, "second": 1 / 3600, "millisecond": 1 / 3.6e6, "day": 24.0}
@@ -157,7 +158,7 @@ class OmeZarrReader:
         import zarr
 
         with damaged(ImageError, image.path):
-            array = zarr.open_array(zarr_store(plan.root / image.path), mode="r")
+            array = zarr.open_array(listed_store(plan.root / image.path), mode="r")
             # A shard may reach beyond the array, so more chunks than the array's can be there.
             if array.nchunks_initialized < array.nchunks and not _outside_every_field(
                 array, plan.root, image
@@ -177,10 +178,10 @@ class OmeZarrReader:
         return False
 
 
-def _group(root: Path) -> Any:
+def _group(root: Path, store: Callable[[Path], Any] = zarr_store) -> Any:
     import zarr
 
-    return zarr.open_group(zarr_store(root), mode="r")
+    return zarr.open_group(store(root), mode="r")
 
 
 def _attributes(root: Path) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def _wells(
             well = Well(row_number(letters), whole_number(number))
         except ValueError as error:
             raise ScanError(f"{root}: well path {path!r} is not ROW/COLUMN") from error
-        listed.append((well, path, _fields(group, well, path, notes)))
+        listed.append((well, path, _fields(group, root, well, path, notes)))
     notes += _contradictions(plate, [(well, path) for well, path, _ in listed])
     names = _acquisitions(plate, {a for _, _, fields in listed for a, _ in fields})
     chosen: int | None = None
@@ -257,12 +258,17 @@ def _contradictions(plate: dict[str, Any], wells: list[tuple[Well, str]]) -> lis
     return notes
 
 
-def _fields(group: Any, well: Well, path: str, notes: list[str]) -> list[tuple[int, str]]:
+def _fields(
+    group: Any, root: Path, well: Well, path: str, notes: list[str]
+) -> list[tuple[int, str]]:
     """(acquisition, path) of a well's fields."""
+
+    def named(opened: Callable[[], Any]) -> list[tuple[int, str]]:
+        entries = _ome(opened().attrs.asdict())["well"]["images"]
+        return [(int(i.get("acquisition") or 0), str(i["path"])) for i in entries]
+
     try:
-        with damaged(ScanError, path):
-            entries = _ome(group[path].attrs.asdict())["well"]["images"]
-            return [(int(i.get("acquisition") or 0), str(i["path"])) for i in entries]
+        return _looked(group, root, path, named)
     except ScanError:
         # Seen in real stores: no `well` metadata. The image groups below are then the fields.
         with suppress(ScanError), damaged(ScanError, path):
@@ -319,21 +325,39 @@ def _described(group: Any, where: str, root: Path) -> _Image | ScanError | None:
     if where.count("/") < 2:
         return None
     try:
-        with damaged(ScanError, f"{root}/{where}"):
-            return _image_metadata(group, where, root)
+        return _looked(group, root, where, lambda opened: _image_metadata(opened, where, root))
     except ScanError as error:
         return error if (root / where).is_dir() else None
 
 
-def _image_metadata(group: Any, where: str, root: Path) -> _Image:
+def _looked(
+    group: Any, root: Path, where: str, look: Callable[[Callable[[], Any]], _Looked]
+) -> _Looked:
+    """What `look` makes of what opens a group. Raises ScanError.
+
+    On S3 a part of it may be there and not have been handed over. So after an error it looks again,
+    at what is listed, which raises Unavailable for such a part.
+    """
     try:
-        everything = group[where].attrs.asdict()
+        with damaged(ScanError, f"{root}/{where}"):
+            return look(lambda: group[where])
+    except ScanError:
+        if not isinstance(root, S3Path):
+            raise
+    with damaged(ScanError, f"{root}/{where}"):
+        return look(lambda: _group(root / where, listed_store))
+
+
+def _image_metadata(opened: Callable[[], Any], where: str, root: Path) -> _Image:
+    try:
+        image = opened()
+        everything = image.attrs.asdict()
         attributes = _ome(everything)
         multiscale = attributes["multiscales"][0]
         dataset = multiscale["datasets"][0]
         axes = [a["name"] if isinstance(a, dict) else str(a) for a in multiscale["axes"]]
         path = str(dataset["path"])
-        array = group[f"{where}/{path}"]
+        array = image[path]
         scale = _scale(dataset, len(axes))
         if "coordinateTransformations" in multiscale:
             whole = _scale(multiscale, len(axes)) or [1.0] * len(axes)
@@ -459,7 +483,8 @@ def _outside_every_field(array: Any, root: Path, image: ImageRef) -> bool:
         for x in range(-(-array.shape[-1] // width))
         if not (folder / array.metadata.encode_chunk_key((*lead, y, x))).is_file()
     ]
-    scale = _image_metadata(_group(root), image.path.rpartition("/")[0], root).pixel_um
+    where = image.path.rpartition("/")[0]
+    scale = _image_metadata(lambda: _group(root)[where], where, root).pixel_um
     return scale is not None and covered_by(folder.parent / "tables", scale, absent) is False
 
 

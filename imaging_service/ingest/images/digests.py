@@ -194,20 +194,18 @@ def _state(path: Path) -> State:
 
 def _parts(path: Path) -> list[tuple[str, Path]]:
     """The files of a source, by name below it; a single file is its only part."""
-    if isinstance(path, S3Path):
-        return [(state.name, path / state.name) for state in path.states()]
     if not path.is_dir():
         return [("", path)]
     return [(str(p.relative_to(path)), p) for p in sorted(path.rglob("*")) if p.is_file()]
 
 
 def _digest(path: Path) -> str:
+    if isinstance(path, S3Path):
+        return combine([(part.name, (path / part.name).sha256(part)) for part in path.states()])
     digests = [(name, _sha256(part)) for name, part in _parts(path)]
     return combine(digests) if path.is_dir() else digests[0][1]
 
 
 def _sha256(path: Path) -> str:
-    if isinstance(path, S3Path):
-        return path.sha256()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

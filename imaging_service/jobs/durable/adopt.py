@@ -6,23 +6,26 @@ beside each other in one table would differ for no reason that a reader could se
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from contextlib import suppress
+
 from pydantic import ValidationError
+from sqlalchemy.exc import NoResultFound
 from sqlmodel import Session, col, select
 
 from imaging_service import __version__
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import ServiceError
-from imaging_service.jobs.durable.opening import APPLICATION_VERSION
-from imaging_service.jobs.durable.queue import begin_again, submit_run
+from imaging_service.jobs.durable.opening import APPLICATION_VERSION, REVIEWS, has_job
+from imaging_service.jobs.durable.queue import (
+    begin_again,
+    job_client,
+    request_review,
+    submit_run,
+)
 from imaging_service.jobs.durable.workflows import run_folder
 from imaging_service.jobs.records import RunRecord, is_current, load
 from imaging_service.settings import Settings
-
-_PENDING = (
-    "SELECT count(*) FROM {table} WHERE workflow_uuid = :id AND application_version = :version"
-)
 
 
 def adopt_older(settings: Settings) -> dict[str, str]:
@@ -42,10 +45,29 @@ def adopt_older(settings: Settings) -> dict[str, str]:
             continue
         with Session(database_engine(settings.url)) as session:
             row = session.get_one(RunRow, run)
-            if not _has_job(session, row):
+            if not has_job(session, f"{row.id}:{row.attempt}"):
                 begin_again(settings, session, row, wells=())
                 became[run] = "goes on"
     return became
+
+
+def adopt_reviews(settings: Settings) -> list[str]:
+    """Ask again for the corrected tables that jobs of an older version were to make; their runs."""
+    client = job_client(settings.url)
+    waiting = client.list_workflows(
+        queue_name=REVIEWS,
+        status=["ENQUEUED", "PENDING"],
+        load_input=False,
+        load_output=False,
+    )
+    older = [job.workflow_id for job in waiting if job.app_version != APPLICATION_VERSION]
+    runs = sorted({identity.split(":")[0] for identity in older})
+    for run in runs:
+        with suppress(NoResultFound):
+            request_review(settings, run, again=True)
+    for identity in older:
+        client.cancel_workflow(identity)
+    return runs
 
 
 def _record(settings: Settings, run: str) -> RunRecord | None:
@@ -54,19 +76,6 @@ def _record(settings: Settings, run: str) -> RunRecord | None:
         return load(RunRecord, run_folder(settings, run).record)
     except (ValidationError, FileNotFoundError):
         return None
-
-
-def _has_job(session: Session, row: RunRow) -> bool:
-    table = (
-        "dbos.workflow_status"
-        if session.get_bind().dialect.name == "postgresql"
-        else ("workflow_status")
-    )
-    count = session.connection().execute(
-        sa.text(_PENDING.format(table=table)),
-        {"id": f"{row.id}:{row.attempt}", "version": APPLICATION_VERSION},
-    )
-    return bool(count.scalar())
 
 
 def _anew(settings: Settings, run: str, record: RunRecord | None) -> str:

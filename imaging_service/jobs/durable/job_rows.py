@@ -51,16 +51,6 @@ class Ordered:
         job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
         session.commit()
 
-    def has_job(self, settings: Settings, row: ScreenRow | ExportRow) -> bool:
-        """Whether this version's job engine knows the row's job."""
-        jobs = job_client(settings.url).list_workflows(
-            workflow_ids=[self.job(row)],
-            app_version=APPLICATION_VERSION,
-            load_input=False,
-            load_output=False,
-        )
-        return bool(jobs)
-
     def remove(
         self, settings: Settings, session: Session, row: ScreenRow | ExportRow, folder: Path
     ) -> None:

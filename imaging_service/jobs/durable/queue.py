@@ -19,7 +19,8 @@ from dbos import (
 from sqlmodel import Session, col
 
 from imaging_service import __version__
-from imaging_service.access.limits import check_runs, turn
+from imaging_service.access.limits import check_runs, hold
+from imaging_service.access.members import find_project
 from imaging_service.database.maps import map_version
 from imaging_service.database.protocols import keep_protocol
 from imaging_service.database.session import database_engine
@@ -87,8 +88,11 @@ def queue_run(
     key = in_project(plate_key(record), project)
     record = lay_out(record, plan, folder, stored_plate(settings, project, key))
     with Session(database_engine(settings.url)) as session:
+        hold(session, project)
         row = session.get(RunRow, record.run_id)
         if row is None:
+            # Once more: laying it out takes seconds, in which others were queued.
+            check_runs(session, project)
             row = _new_run(session, record, project, key)
             row.priority = priority
             row.map_version = map_version(
@@ -145,7 +149,7 @@ def begin_again(
 def enqueue(settings: Settings, session: Session, row: RunRow) -> None:
     """Queue the run's workflow and commit, in one transaction with the row.
 
-    The first run of a laboratory comes before the second one of another.
+    Each laboratory has its own part of the queue, in which its runs begin one after another.
     """
     session.flush()
     options: EnqueueOptions = {
@@ -153,13 +157,13 @@ def enqueue(settings: Settings, session: Session, row: RunRow) -> None:
         "workflow_name": "analyse_plate",
         "workflow_id": f"{row.id}:{row.attempt}",
         "app_version": APPLICATION_VERSION,
-        "priority": turn(session, row.project_id),
+        "queue_partition_key": find_project(session, row.project_id).lab_id,
     }
     job_client(settings.url).enqueue_in_transaction(session, options, row.id, row.attempt)
     session.commit()
 
 
-def request_review(settings: Settings, run_id: str) -> int:
+def request_review(settings: Settings, run_id: str, *, again: bool = False) -> int:
     """Queue the correction of a run's tables; returns the revision that they will reach.
 
     They may reach a later one: a job takes in all corrections that were made before its start, and
@@ -171,7 +175,7 @@ def request_review(settings: Settings, run_id: str) -> int:
         key = f"{run_id}:review:{revision}"
         if row.attempt > 1:
             key = f"{key}:attempt-{row.attempt}"
-        if row.review_reason:
+        if row.review_reason or again:
             # The cause of the failure may be gone by now, and a failed job is not run again under
             # its own name.
             key, row.review_reason = f"{key}:{uuid.uuid4().hex[:8]}", ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlmodel import Session, select
@@ -14,6 +15,9 @@ from imaging_service.files import write_bytes
 from imaging_service.jobs.parallel.away import cause
 from imaging_service.settings import Settings
 
+# Changes nothing, and lets no other transaction do the same until this one ends.
+_ALONE = "UPDATE imaging_service_version SET version_num = version_num"
+
 
 def prove_store(settings: Settings) -> str:
     """The id that the data folder and the database share; a new one for a new pair.
@@ -24,20 +28,10 @@ def prove_store(settings: Settings) -> str:
     """
     file = settings.data_dir.resolve() / "store.id"
     try:
-        kept = file.read_text(encoding="ascii").strip() if file.is_file() else ""
         with Session(database_engine(settings.url)) as session:
-            known = session.exec(select(StoreRow.id)).first()
-            if known is None:
-                _refuse_foreign_runs(session, settings)
-                known = kept or uuid.uuid4().hex
-                session.add(StoreRow(id=known))
-                try:
-                    session.commit()
-                except sa.exc.IntegrityError:
-                    session.rollback()
-                if not kept:
-                    write_bytes(file, known.encode())
-                    kept = known
+            known = session.exec(select(StoreRow.id)).first() or _tied(session, settings, file)
+        # After the database, which knows the id only once it is in the file.
+        kept = _kept(file)
         write_bytes(file.with_name("store.probe"), b"")
     except Forbidden:
         raise
@@ -53,6 +47,27 @@ def prove_store(settings: Settings) -> str:
             " elsewhere; set IMAGING_SERVICE_DATA_DIR to their folder, or"
             " IMAGING_SERVICE_DATABASE_URL to another database"
         )
+    return known
+
+
+def _kept(file: Path) -> str:
+    return file.read_text(encoding="ascii").strip() if file.is_file() else ""
+
+
+def _tied(session: Session, settings: Settings, file: Path) -> str:
+    """Give a new database the id of its folder, or both a new one; returns the database's.
+
+    One process at a time: a server and its workers start together, and two ids would fit neither.
+    """
+    session.connection().execute(sa.text(_ALONE))
+    known = session.exec(select(StoreRow.id)).first()
+    if known is None:
+        _refuse_foreign_runs(session, settings)
+        known = _kept(file) or uuid.uuid4().hex
+        session.add(StoreRow(id=known))
+        session.flush()
+        write_bytes(file, known.encode())
+        session.commit()
     return known
 
 

@@ -71,7 +71,7 @@ def work() -> None:
         threading.Thread(target=_watch_parent, args=(stop, begun), daemon=True).start()
     from dbos import DBOS, DBOSPortableJSONSerializer
 
-    from imaging_service.jobs.durable.adopt import adopt_older
+    from imaging_service.jobs.durable.adopt import adopt_older, adopt_reviews
     from imaging_service.jobs.durable.cluster import Cluster
     from imaging_service.jobs.durable.workflows import Context
     from imaging_service.jobs.exports.queue import adopt_exports
@@ -82,6 +82,7 @@ def work() -> None:
         prepare_database(current.url)
         prove_store(current)
         adopt_older(current)
+        adopt_reviews(current)
         adopt_screens(current)
         adopt_exports(current)
         stumbled = Context.stumbled
@@ -102,9 +103,13 @@ def work() -> None:
         )
         begun.set()
         DBOS.launch()
-        # More than are analysed at once: a plate whose scan is away for hours must not keep the
-        # others from their turn.
-        DBOS.register_queue(PLATES, worker_concurrency=8, polling_interval_sec=current.poll_seconds)
+        # Of each laboratory more than are analysed at once: a plate whose scan is away for hours
+        # must not keep the others from their turn, and eight of them no other laboratory.
+        DBOS.register_queue(
+            PLATES,
+            partition_worker_concurrency=8,
+            polling_interval_sec=current.poll_seconds,
+        )
         # One well more than there are processes, so that no process waits for the queue.
         DBOS.register_queue(
             WELLS,

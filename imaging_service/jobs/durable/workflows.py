@@ -28,7 +28,7 @@ from imaging_service.database.session import DATABASE_FAULTS, database_engine
 from imaging_service.database.tables import TABLE_LEVELS, RunRow, TableRow, WellRow
 from imaging_service.errors import Cancelled, MachineError, ServiceError
 from imaging_service.jobs.durable.cluster import Cluster
-from imaging_service.jobs.durable.opening import WELLS
+from imaging_service.jobs.durable.opening import WELLS, next_place
 from imaging_service.jobs.durable.patience import Patience, attempted, until_written
 from imaging_service.jobs.parallel.network import wants_gpu
 from imaging_service.jobs.records import (
@@ -138,14 +138,14 @@ def _analyse(run_id: str, attempt: int) -> str:
         # While something is away, one well asks for all: hundreds would fill the job engine's
         # tables with attempts.
         sent = left[:1] if waiting else left
-        # A run that was begun before there were limits and priorities has neither in its journal.
         statuses = _turn(
             run_id,
             attempt,
             sent,
             turn,
-            began.get("every", 1),
-            began.get("priority", "normal"),
+            began["every"],
+            began["priority"],
+            began["place"],
         )
         turn += 1
         if "cancelled" in statuses.values():
@@ -172,18 +172,26 @@ def _analyse(run_id: str, attempt: int) -> str:
 
 
 def _turn(
-    run_id: str, attempt: int, wells: list[str], turn: int, every: int = 1, priority: str = "normal"
+    run_id: str,
+    attempt: int,
+    wells: list[str],
+    turn: int,
+    every: int = 1,
+    priority: str = "normal",
+    start: int = 0,
 ) -> dict[str, str]:
     """Send wells to the queue; well ► how it ended.
 
     Runs take turns: the first wells of all runs come before the second ones, so that a small plate
-    does not wait for all of a large one. Each run of a laboratory that has n takes every n-th
+    does not wait for all of a large one. A run that begins later counts from the place whose turn
+    it was then (`start`), or the last wells of a large plate would wait for as long as small ones
+    are submitted. Each run of a laboratory that has n takes every n-th
     turn, so that one laboratory does not wait for another. In a turn a run of high priority has
     four wells, one of low priority a quarter of one: none is kept from its turn.
     """
     handles = {}
     for number, well in enumerate(wells, start=1):
-        place = _APART[priority] * every * number
+        place = start + _APART[priority] * every * number
         with SetWorkflowID(f"{run_id}:{attempt}:{well}:{turn}"), SetEnqueueOptions(priority=place):
             handles[well] = DBOS.enqueue_workflow(WELLS, analyse_well, run_id, attempt, well)
     return {well: str(handle.get_result()) for well, handle in handles.items()}
@@ -227,7 +235,13 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
     from imaging_service.jobs.arrival.plate import give_up as look_no_more
 
     folder = run_folder(Context.settings, run_id)
-    more: dict[str, Any] = {"patience_s": patience_s(), "wells": [], "reason": "", "every": 1}
+    more: dict[str, Any] = {
+        "patience_s": patience_s(),
+        "wells": [],
+        "reason": "",
+        "every": 1,
+        "place": 0,
+    }
     if not _set_state(run_id, attempt, "running"):
         return {"status": "cancelled", **more}
     # After the run has begun, when it is changed no more.
@@ -243,6 +257,7 @@ def begin(run_id: str, attempt: int) -> dict[str, Any]:
         with Session(database_engine(Context.settings.url)) as session:
             rows = session.exec(select(WellRow.well).where(WellRow.run_id == run_id)).all()
             more["every"] = limits.turn(session, session.get_one(RunRow, run_id).project_id)
+            more["place"] = next_place(session)
         return [w for w in record.wells if w not in set(rows)]
 
     _, how = attempted(lambda: _look(folder, run_id), data_folder())

@@ -12,7 +12,7 @@ from imaging_service.database.tables import ExportRow, RunRow, ScreenRow
 from imaging_service.errors import NotFound, NotReady, QuotaReached
 from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.job_rows import GOING_ON, Ordered
-from imaging_service.jobs.durable.opening import EXPORTS
+from imaging_service.jobs.durable.opening import EXPORTS, has_job
 from imaging_service.jobs.exports.bundle import ExportOrder, lay_out, tables_of
 from imaging_service.jobs.exports.workflow import export_folder
 from imaging_service.jobs.screens.workflow import screen_folder
@@ -97,7 +97,7 @@ def adopt_exports(settings: Settings) -> list[str]:
     with Session(database_engine(settings.url)) as session:
         going_on = session.exec(select(ExportRow).where(col(ExportRow.state).in_(GOING_ON))).all()
         for row in going_on:
-            if not EXPORT.has_job(settings, row):
+            if not has_job(session, EXPORT.job(row)):
                 adopted.append(row.id)
                 row.state, row.attempt = "queued", row.attempt + 1
                 EXPORT.enqueue(settings, session, row)

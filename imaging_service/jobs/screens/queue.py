@@ -16,7 +16,7 @@ from imaging_service.database.session import database_engine, find_run, find_scr
 from imaging_service.database.tables import RunRow, ScreenRow
 from imaging_service.errors import NotFound, NotReady, ScreenError
 from imaging_service.jobs.durable.job_rows import GOING_ON, Ordered
-from imaging_service.jobs.durable.opening import SCREENS
+from imaging_service.jobs.durable.opening import SCREENS, has_job
 from imaging_service.jobs.screens.workflow import screen_folder
 from imaging_service.review.local import review_state
 from imaging_service.screen_orders import NewScreen, ScreenRun
@@ -96,7 +96,7 @@ def adopt_screens(settings: Settings) -> dict[str, str]:
                 row.reason = f"it was ordered from version {version}; order it again"
                 session.commit()
                 became[identity] = "failed"
-            elif not SCREEN.has_job(settings, row):
+            elif not has_job(session, SCREEN.job(row)):
                 row.state, row.attempt = "queued", row.attempt + 1
                 SCREEN.enqueue(settings, session, row)
                 became[identity] = "goes on"

@@ -73,6 +73,15 @@ def test_a_queued_run_gets_another_priority_and_the_log_says_who_gave_it(two_lab
     assert code(wrong) == (422, "request_invalid")
 
 
+def test_a_run_outlives_the_member_who_submitted_it(two_labs):
+    ended = two_labs.members["operator"]
+    assert two_labs.ask("administrator", "DELETE", f"/members/{ended}").status_code == 204
+    assert two_labs.ask("operator", "POST", f"/runs/{RUN}/cancel").status_code == 401
+    assert two_labs.ask("viewer", "GET", f"/runs/{RUN}").json()["state"] == "queued"
+    answer = two_labs.ask("administrator", "PUT", f"/runs/{RUN}/priority", json={"priority": "low"})
+    assert (answer.status_code, answer.json()["priority"]) == (200, "low")
+
+
 def test_another_laboratory_sets_no_priority_in_a_project_that_is_shared_with_it(two_labs):
     with two_labs.session() as session:
         share(session, find_project(session, "als"), "beta", Role.OPERATOR)

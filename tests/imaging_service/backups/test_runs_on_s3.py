@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from imaging_service.backups.runs_on_s3 import copy_run
-from imaging_service.errors import BackupError, NotFound
+from imaging_service.errors import BackupError, NotFound, Unavailable
 from imaging_service.files import write_bytes
 from imaging_service.incoming import s3
 from imaging_service.incoming.s3 import S3Path, place
@@ -114,6 +114,57 @@ def test_a_run_that_is_reviewed_while_it_is_copied_makes_no_whole_copy(
     copy_run(own_run, address)
     copy_run(address, tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(own_run)
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset", "slow down", "not there"])
+def test_a_server_that_takes_no_file_leaves_no_whole_copy_and_it_goes_on(
+    bucket, faulty_s3, small_run, tmp_path, fault
+):
+    address = place(bucket.address("runs/small"))
+    faulty_s3.set(fault if fault != "reset" else "hang up", r"PUT .*/wells\.parquet ")
+    with pytest.raises(Unavailable):
+        copy_run(small_run, address)
+    assert faulty_s3.faults > 0
+    faulty_s3.well()
+    with pytest.raises(BackupError, match=says("copy_run.not_whole", where=address)):
+        copy_run(address, tmp_path / "back")
+    copy_run(small_run, address)
+    copy_run(address, tmp_path / "back")
+    assert files_of(tmp_path / "back") == files_of(small_run)
+
+
+def test_a_file_that_is_taken_and_not_kept_makes_no_whole_copy(bucket, small_run, monkeypatch):
+    address = place(bucket.address("runs/small"))
+    write = S3Path.write
+
+    def lose(self, content):
+        if self.name == "wells.csv":
+            write(self, b"" if lost == "0 bytes" else b"x")
+        if self.name == "wells.csv" and lost == "none":
+            self.delete()
+        if self.name != "wells.csv":
+            write(self, content)
+
+    monkeypatch.setattr(S3Path, "write", lose)
+    size = f"{(small_run / 'wells.csv').stat().st_size:,}"
+    for lost in ("none", "1 bytes"):
+        sentence = says("copy_run.not_taken", where=address / "wells.csv", size=size, listed=lost)
+        with pytest.raises(BackupError, match=sentence):
+            copy_run(small_run, address)
+        assert "runs/small/copied.json" not in bucket.names()
+
+
+@pytest.mark.parametrize("fault", ["stall", "cut", "slow down"])
+def test_a_server_that_stops_in_the_middle_brings_nothing_back(
+    copied, faulty_s3, tmp_path, small_run, fault
+):
+    faulty_s3.set(fault, r"GET .*/wells\.parquet ")
+    with pytest.raises(Unavailable):
+        copy_run(copied, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+    faulty_s3.well()
+    copy_run(copied, tmp_path / "back")
+    assert files_of(tmp_path / "back") == files_of(small_run)
 
 
 def test_a_large_file_is_sent_in_pieces(own_run, bucket, tmp_path, monkeypatch):

@@ -118,11 +118,91 @@ def test_a_folder_and_its_objects(bucket):
     one = folder / "B" / "1"
     assert (one.is_dir(), one.is_file(), one.exists()) == (False, True, True)
     assert one.read_bytes() == b"a"
-    assert one.sha256() == hashlib.sha256(b"a").hexdigest()
+    assert one.sha256(folder.states()[0]) == hashlib.sha256(b"a").hexdigest()
     assert (folder / "none").exists() is False
     assert (folder / "none").states() == ()
     with pytest.raises(FileNotFoundError):
         (folder / "none").read_bytes()
+
+
+PASSING = ["hang", "hang up", "stall", "cut", "reset", "slow down", "broken"]
+ANSWERED = {
+    "slow down": "503 Service Unavailable, SlowDown",
+    "broken": "500 Internal Server Error",
+}
+
+
+@pytest.fixture
+def listed(bucket, faulty_s3):
+    """A folder with one object, and how it is listed; the server has no fault yet."""
+    bucket.write("p/x", bytes(range(256)) * 16)
+    folder = place(bucket.address("p"))
+    (state,) = folder.states()
+    return folder, state
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_fault_that_passes_costs_a_second_question(listed, faulty_s3, fault):
+    folder, state = listed
+    faulty_s3.set(fault, "GET .*/p/x ", times=1)
+    digest = hashlib.sha256(bytes(range(256)) * 16).hexdigest()
+    assert (folder / "x").sha256(state) == digest
+    assert (faulty_s3.faults, faulty_s3.requests) == (1, 2)
+    if fault not in ("stall", "cut", "reset"):
+        faulty_s3.set(fault, "PUT .*/p/y ", times=1)
+        (folder / "y").write(b"a")
+        assert (faulty_s3.faults, faulty_s3.requests) == (1, 2)
+        assert [s.name for s in folder.states()] == ["x", "y"]
+
+
+# A server that hangs costs four times `ANSWER_S`.
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("stall", marks=pytest.mark.slow),
+        *(fault for fault in PASSING if fault != "stall"),
+    ],
+)
+def test_a_fault_that_stays_is_the_machine_s_and_asked_four_times(listed, faulty_s3, fault):
+    folder, state = listed
+    faulty_s3.set(fault, "GET .*/p/x ")
+    with pytest.raises(Unavailable) as refused:
+        (folder / "x").sha256(state)
+    said, where = str(refused.value), folder / "x"
+    if fault in ANSWERED:
+        assert states("s3.answers", said, where=where, what=ANSWERED[fault])
+    else:
+        assert states("s3.no_answer", said, where=where)
+    assert (faulty_s3.faults, faulty_s3.requests) == (4, 4)
+
+
+@pytest.mark.parametrize("fault", ["shortened", "other etag", "not there"])
+def test_another_object_than_the_listed_one_is_the_machine_s_fault(listed, faulty_s3, fault):
+    folder, state = listed
+    faulty_s3.set(fault, "GET .*/p/x ")
+    with pytest.raises(Unavailable, match=says("s3.contradicts", where=folder / "x")):
+        (folder / "x").sha256(state)
+    faulty_s3.well()
+    assert (folder / "x").sha256(state) == (folder / "x").sha256(*folder.states())
+
+
+def test_half_of_a_listing_is_no_listing(listed, faulty_s3):
+    folder, _ = listed
+    faulty_s3.set("shortened", "list-type")
+    with pytest.raises(Unavailable, match=says("s3.cut_list", where=folder)):
+        folder.states()
+    faulty_s3.set("cut", "list-type")
+    with pytest.raises(Unavailable, match=says("s3.no_answer", where=folder)):
+        folder.states()
+
+
+def test_what_cannot_be_written_is_the_machine_s_fault(listed, faulty_s3):
+    folder, _ = listed
+    faulty_s3.set("not there", "PUT|DELETE")
+    what = "404 Not Found, NoSuchKey"
+    with pytest.raises(Unavailable, match=says("s3.answers", where=folder / "y", what=what)):
+        (folder / "y").write(b"a")
+    (folder / "y").delete()
 
 
 def test_an_etag_follows_the_content(bucket):
@@ -150,7 +230,7 @@ def test_a_bucket_that_is_not_there_may_come_back(bucket):
 def test_refused_credentials_are_the_machine_s_fault_and_not_repeated(bucket, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET_KEY}-of-yesterday")
     folder = place("s3://asked-with-another-key/p")
-    for ask in (folder.exists, folder.is_file, folder.states, folder.sha256):
+    for ask in (folder.exists, folder.is_file, folder.states, folder.read_bytes):
         with pytest.raises(Unavailable) as refused:
             ask()
         assert states("s3.refused", str(refused.value), where=folder)

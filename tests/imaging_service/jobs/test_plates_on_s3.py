@@ -135,6 +135,32 @@ def test_a_bucket_or_a_field_that_is_gone_is_waited_for(on_s3, tmp_path, monkeyp
     store_of.cache_clear()
 
 
+@pytest.mark.parametrize("part", ["B/5/zarr.json", "B/5/1/zarr.json", "B/5/1/0/zarr.json"])
+def test_a_well_or_field_that_is_not_handed_over_is_not_left_out(on_s3, faulty_s3, part):
+    """Metadata that are not there would make it a plate of a field less."""
+    whole = identify(on_s3.inputs)[0]
+    faulty_s3.set("not there", f"GET .*/{part} ")
+    where = f"{on_s3.inputs.scan}/{part}"
+    with pytest.raises(Unavailable, match=says("s3.contradicts", where=where)):
+        identify(on_s3.inputs)
+    # Once only: it looks again, and plans the whole plate.
+    faulty_s3.set("not there", f"GET .*/{part} ", times=1)
+    assert identify(on_s3.inputs)[0].run_id == whole.run_id
+    assert faulty_s3.faults == 1
+
+
+@pytest.mark.parametrize("fault", ["not there", "shortened", "other etag", "reset", "slow down"])
+def test_pixels_that_do_not_come_are_waited_for(on_s3, faulty_s3, tmp_path, fault):
+    task = on_s3.task(tmp_path / "run", "B02")
+    expected = read_stack(task, 1, 1).pixels
+    faulty_s3.set(fault, f"GET .*{on_s3.chunk('B02').removeprefix(PLATE)} ")
+    with pytest.raises(Unavailable):
+        read_stack(task, 1, 1)
+    assert faulty_s3.faults > 0
+    faulty_s3.well()
+    assert (read_stack(task, 1, 1).pixels == expected).all()
+
+
 def test_what_is_no_plate_there_is_refused(bucket, small_inputs, tmp_path):
     bucket.copy(small_inputs.scan, "tiffs")
     for address, sentence in (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
+from imaging_service.access.keys import make_key
 from imaging_service.api.access import current_readers
+from imaging_service.database.tenants import KeyRow, MemberRow, now
 from imaging_service.incoming.gate import allowed
 from tests.imaging_service.conftest import Served
 
@@ -118,3 +121,34 @@ def test_a_scan_of_another_laboratory_is_not_submitted_by_its_path(two_labs, mon
     answer = two_labs.ask("other lab", "POST", "/runs", json=body)
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:imaging-service:forbidden")
     assert asked == [(two_labs.folder / "projects" / "ftd" / "scans",)]
+
+
+def test_an_upload_whose_key_ends_goes_on_with_the_next_key(two_labs):
+    """Nothing that arrived is sent again; what the old key sends after its end is refused."""
+    second = b"another image" * 4
+    digest = hashlib.sha256(second).hexdigest()
+    files = [*MANIFEST["files"], {"path": "b.tif", "size": len(second), "sha256": digest}]
+    manifest = {"name": "plate", "files": files}
+    begun = two_labs.ask("operator", "POST", "/uploads", json=manifest).json()
+    assert sorted(begun["missing"]) == sorted([DIGEST, digest])
+    assert two_labs.ask("operator", "PUT", f"/blobs/{DIGEST}", content=CONTENT).status_code == 204
+    half = {"Content-Range": f"bytes 0-9/{len(second)}"}
+    part = {"content": second[:10], "headers": half}
+    assert two_labs.ask("operator", "PUT", f"/blobs/{digest}", **part).status_code == 409
+    with two_labs.session() as session:
+        row = session.get_one(KeyRow, two_labs.keys["operator"].split("_")[1])
+        row.expires_at = now() - timedelta(seconds=1)
+        following = make_key(session, session.get_one(MemberRow, row.member_id), "next").secret
+        session.commit()
+    assert two_labs.ask("operator", "PUT", f"/blobs/{digest}", content=second).status_code == 401
+    assert two_labs.ask("operator", "POST", f"/uploads/{begun['id']}/commit").status_code == 401
+    two_labs.keys["operator"] = following
+    again = two_labs.ask("operator", "POST", "/uploads", json=manifest).json()
+    assert again == {"id": begun["id"], "missing": [digest]}
+    assert two_labs.ask("operator", "GET", f"/blobs/{digest}").json() == {"arrived": 10}
+    rest = {"Content-Range": f"bytes 10-{len(second) - 1}/{len(second)}"}
+    part = {"content": second[10:], "headers": rest}
+    assert two_labs.ask("operator", "PUT", f"/blobs/{digest}", **part).status_code == 204
+    done = two_labs.ask("operator", "POST", f"/uploads/{begun['id']}/commit")
+    scan = two_labs.folder / "projects" / "als" / "scans" / "plate"
+    assert (done.status_code, (scan / "b.tif").read_bytes()) == (200, second)

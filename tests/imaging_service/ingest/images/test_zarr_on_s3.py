@@ -10,7 +10,7 @@ import zarr
 
 from imaging_service.errors import ImageError, ScanError, Unavailable, damaged
 from imaging_service.incoming.s3 import place
-from imaging_service.ingest.images.zarr_on_s3 import zarr_store
+from imaging_service.ingest.images.zarr_on_s3 import listed_store, zarr_store
 from tests.messages import says
 from tests.s3 import Bucket
 
@@ -44,8 +44,52 @@ def test_groups_and_arrays_are_read_as_from_a_disk(on_s3):
 def test_shards_are_read_in_parts(bucket, tmp_path):
     made = zarr.create_array(tmp_path / "x", shape=(6, 8), chunks=(3, 4), shards=(6, 8), dtype="u2")
     made[...] = PLANE
-    array = zarr.open_array(zarr_store(place(bucket.copy(tmp_path / "x", "x"))), mode="r")
-    assert np.array_equal(array[0:3, 4:8], PLANE[0:3, 4:8])
+    folder = place(bucket.copy(tmp_path / "x", "x"))
+    for store in (zarr_store, listed_store):
+        array = zarr.open_array(store(folder), mode="r")
+        assert np.array_equal(array[0:3, 4:8], PLANE[0:3, 4:8])
+
+
+def test_what_is_listed_reads_as_what_is_asked_for(on_s3):
+    asked, listed = (zarr.open_group(s(on_s3), mode="r") for s in (zarr_store, listed_store))
+    assert listed.attrs.asdict() == {"name": "g"}
+    assert list(listed.group_keys()) == list(asked.group_keys()) == ["B"]
+    assert sorted(listed["B"].array_keys()) == ["x"]
+    array = zarr.open_array(listed_store(on_s3 / "B" / "x"), mode="r")
+    assert (array.nchunks_initialized, array.nchunks) == (4, 4)
+    assert np.array_equal(array[1:5, 2:7], PLANE[1:5, 2:7])
+    assert listed_store(Path("g")) == Path("g")
+
+
+def test_a_chunk_that_is_not_listed_is_not_asked_for(on_s3, bucket, faulty_s3):
+    (chunk, *_) = (name for name in bucket.names("g/B/x") if name[-1].isdigit())
+    bucket.delete(chunk)
+    array = zarr.open_array(listed_store(on_s3 / "B" / "x"), mode="r")
+    faulty_s3.set("broken", "GET")
+    assert array.nchunks_initialized == 3
+    faulty_s3.well()
+    assert not array[0:3, 0:4].any()
+    assert faulty_s3.requests == 0
+
+
+@pytest.mark.parametrize("shards", [None, (6, 8)])
+@pytest.mark.parametrize("fault", ["not there", "shortened", "other etag", "cut", "slow down"])
+def test_a_chunk_that_does_not_come_as_it_is_listed_is_waited_for(
+    bucket, faulty_s3, tmp_path, fault, shards
+):
+    """Zarr would take it for zeros or for damaged data, or read what a cache has of before."""
+    made = zarr.create_array(
+        tmp_path / "x", shape=(6, 8), chunks=(3, 4), shards=shards, dtype="u2", compressors=None
+    )
+    made[...] = PLANE
+    folder = place(bucket.copy(tmp_path / "x", "x"))
+    array = zarr.open_array(listed_store(folder), mode="r")
+    faulty_s3.set(fault, "GET .*/c/")
+    with pytest.raises(Unavailable), damaged(ImageError, "x"):
+        array[0:3, 4:8]
+    assert faulty_s3.faults > 0
+    faulty_s3.well()
+    assert np.array_equal(array[...], PLANE)
 
 
 def test_nothing_is_written(on_s3):

@@ -8,9 +8,12 @@ from sqlmodel import Session
 
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import RunRow
-from imaging_service.jobs.durable.adopt import adopt_older
-from imaging_service.jobs.durable.queue import submit_run
+from imaging_service.jobs.durable.adopt import adopt_older, adopt_reviews
+from imaging_service.jobs.durable.opening import APPLICATION_VERSION
+from imaging_service.jobs.durable.queue import job_client, request_review, submit_run
 from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.review.log import ReviewLog
+from imaging_service.schemas import Verdict
 
 
 @pytest.fixture
@@ -54,3 +57,30 @@ def test_a_run_of_an_older_version_that_cannot_be_begun_again_says_so(
     assert (ended.state, ended.attempt) == ("failed", 2)
     assert ended.reason
     assert adopt_older(data_folder) == {}
+
+
+def test_corrected_tables_that_an_older_version_was_to_make_are_asked_for_again(data_folder, run):
+    def jobs(**more):
+        listed = job_client(data_folder.url).list_workflows(queue_name="reviews", **more)
+        return [(job.app_version, job.status) for job in listed]
+
+    verdict = Verdict(well="B02", accepted=True, author="ann", time="2026-01-01T00:00:00Z")
+    ReviewLog(run_folder(data_folder, run).root).judge(verdict)
+    request_review(data_folder, run)
+    assert adopt_reviews(data_folder) == []
+    with database_engine(data_folder.url).begin() as connection:
+        connection.execute(
+            sa.text("UPDATE workflow_status SET application_version='2' WHERE queue_name='reviews'")
+        )
+    assert adopt_reviews(data_folder) == [run]
+    assert jobs() == [("2", "CANCELLED"), (APPLICATION_VERSION, "ENQUEUED")]
+    assert adopt_reviews(data_folder) == []
+
+
+def test_a_review_of_a_run_that_was_removed_is_asked_for_no_more(data_folder, run):
+    request_review(data_folder, run, again=True)
+    with database_engine(data_folder.url).begin() as connection:
+        connection.execute(sa.text("UPDATE workflow_status SET application_version='2'"))
+        connection.execute(sa.text("DELETE FROM run"))
+    assert adopt_reviews(data_folder) == [run]
+    assert adopt_reviews(data_folder) == []

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
-from imaging_service.access.members import find_lab
+from imaging_service.access.members import add_lab, add_project, find_lab
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import PlateRow, RunRow, WellRow
 from imaging_service.errors import QuotaReached
-from imaging_service.jobs.durable.queue import request_review, submit_run
+from imaging_service.jobs.durable import queue
+from imaging_service.jobs.durable.queue import queue_run, request_review, submit_run
 from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.jobs.plan import identify
 from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
 
@@ -59,6 +63,50 @@ def test_a_submission_is_a_row_a_folder_and_a_job(data_folder, small_inputs, ses
     )
     assert run_folder(data_folder, run).task("C03").is_file()
     assert queued(session) == [(f"{run}:1", "plates", "analyse_plate")]
+
+
+def test_each_laboratory_has_its_own_part_of_the_queue(data_folder, small_inputs, session):
+    """Eight plates whose scans are away keep the next one waiting, but none of another laboratory."""
+    add_lab(session, "beta")
+    add_project(session, "beta", "als")
+    session.commit()
+    submit_run(data_folder, small_inputs)
+    record, plan = identify(small_inputs)
+    queue_run(data_folder, record, plan, project="als")
+    parts = sa.text("SELECT queue_partition_key, priority FROM workflow_status")
+    assert sorted(session.connection().execute(parts).all()) == [("beta", 0), ("local", 0)]
+
+
+@pytest.fixture
+def at_once(data_folder, small_inputs, monkeypatch):
+    """Submit the plate under two names of the protocol, at the same time; how each ended."""
+    both, lay_out = threading.Barrier(2), queue.lay_out
+    monkeypatch.setattr(queue, "lay_out", lambda *given: (both.wait(60), lay_out(*given))[1])
+
+    def submit(name):
+        protocol = small_inputs.protocol.model_copy(update={"name": name})
+        return submit_run(data_folder, replace(small_inputs, protocol=protocol))
+
+    def submitted(*names):
+        with ThreadPoolExecutor(2) as threads:
+            return [threads.submit(submit, name) for name in names]
+
+    return submitted
+
+
+def test_of_two_submissions_at_once_one_is_over_the_limit(at_once, session):
+    find_lab(session, "local").most_runs = 1
+    session.commit()
+    errors = [sent.exception() for sent in at_once("first", "second")]
+    assert {type(error) for error in errors} == {type(None), QuotaReached}
+    assert len(session.exec(select(RunRow)).all()) == 1
+
+
+@pytest.mark.parametrize(("names", "runs"), [(("first", "second"), 2), (("same", "same"), 1)])
+def test_two_submissions_of_one_plate_at_once_are_both_taken(at_once, session, names, runs):
+    assert len({sent.result() for sent in at_once(*names)}) == runs
+    assert len(session.exec(select(RunRow)).all()) == len(queued(session)) == runs
+    assert len(session.exec(select(PlateRow)).all()) == 1
 
 
 def test_the_same_submission_is_the_same_run_and_another_protocol_another(

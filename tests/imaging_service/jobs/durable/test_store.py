@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from imaging_service.database.session import database_engine
+from imaging_service.database.tables import StoreRow
 from imaging_service.errors import Forbidden, StoreError
 from imaging_service.jobs.durable.store import prove_store
 from imaging_service.settings import Settings
@@ -15,6 +19,20 @@ def test_a_folder_and_its_database_know_each_other(data_folder):
     first = prove_store(data_folder)
     assert prove_store(data_folder) == first
     assert (data_folder.data_dir / "store.id").read_text() == first
+
+
+def test_a_server_and_workers_that_start_together_agree_on_one_id(data_folder):
+    together = threading.Barrier(6)
+
+    def start(_):
+        together.wait(60)
+        return prove_store(data_folder)
+
+    with ThreadPoolExecutor(6) as threads:
+        (agreed,) = set(threads.map(start, range(6)))
+    assert (data_folder.data_dir / "store.id").read_text() == agreed
+    with Session(database_engine(data_folder.url)) as session:
+        assert session.exec(select(StoreRow.id)).all() == [agreed]
 
 
 def test_another_folder_is_refused_whether_it_is_new_or_another_database_s(data_folder, tmp_path):

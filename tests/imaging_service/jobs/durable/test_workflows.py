@@ -63,6 +63,7 @@ def test_a_run_begins_with_the_wells_that_have_not_ended(data_folder, small_inpu
         "patience_s": 12 * 3600,
         "every": 1,
         "priority": "normal",
+        "place": 0,
     }
     looks = [("look_at", f"look-{run[:12]}")] * 2 + [("conclude", f"look-{run[:12]}")]
     assert calls == [*looks, ("calibrate", f"calibrate-{run[:12]}")]
@@ -211,9 +212,10 @@ class Engine:
                 "wells": [],
                 "patience_s": 300,
             }
-        return {"status": "running", "reason": "", "wells": list(self.answers), "patience_s": 300}
+        running = {"status": "running", "reason": "", "wells": list(self.answers)}
+        return running | {"patience_s": 300, "every": 1, "priority": "normal", "place": 0}
 
-    def turn(self, run, attempt, wells, turn, every, priority):
+    def turn(self, run, attempt, wells, turn, every, priority, place):
         self.sent.append(list(wells))
         return {w: a.pop(0) if len(a := self.answers[w]) > 1 else a[0] for w in wells}
 
@@ -435,6 +437,21 @@ def test_runs_take_turns_well_by_well(sent):
     sent.clear()
     workflows._turn("third", 1, ["A01", "A02"], 0, 3)
     assert [place for place, *_ in sent] == [3 * place for place in ordinary[:2]]
+
+
+def test_the_last_wells_of_a_large_plate_do_not_wait_for_as_long_as_small_ones_come(sent):
+    """A small plate begins whenever the last one has no well left; the large one has 384 wells."""
+    workflows._turn("large", 1, [f"w{n}" for n in range(384)], 0)
+    queue, order = sorted((place, run) for place, run, _ in sent), []
+    for _ in range(2 * 384):
+        if all(run == "large" for _, run in queue):
+            sent.clear()
+            start = queue[0][0] if queue else 0
+            workflows._turn("small", 1, [f"w{n}" for n in range(12)], 0, start=start)
+            queue = sorted([*queue, *((place, run) for place, run, _ in sent)])
+        order.append(queue.pop(0)[1])
+    # Every second turn is its own, and one more whenever a small plate begins.
+    assert order.count("large") == 384
 
 
 def test_a_run_of_high_priority_has_four_wells_in_a_turn_and_none_is_kept_from_its_own(sent):
