@@ -60,8 +60,8 @@ def test_a_run_of_an_older_version_that_cannot_be_begun_again_says_so(
 
 
 def test_corrected_tables_that_an_older_version_was_to_make_are_asked_for_again(data_folder, run):
-    def jobs(**more):
-        listed = job_client(data_folder.url).list_workflows(queue_name="reviews", **more)
+    def jobs():
+        listed = job_client(data_folder.url).list_workflows(workflow_id_prefix=f"{run}:review:")
         return [(job.app_version, job.status) for job in listed]
 
     verdict = Verdict(well="B02", accepted=True, author="ann", time="2026-01-01T00:00:00Z")
