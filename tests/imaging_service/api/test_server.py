@@ -41,7 +41,7 @@ def started(monkeypatch, two_labs):
         server, "prepare_database", lambda url: (upgrade(url), calls.append(("database", url)))
     )
     monkeypatch.setattr(server, "prove_store", lambda settings: calls.append("store"))
-    monkeypatch.setattr(processes, "apart", lambda: SimpleNamespace(warm=lambda: None))
+    monkeypatch.setattr(processes, "readers", lambda: SimpleNamespace(warm=lambda: None))
     monkeypatch.setattr(
         server, "supervise", lambda current, stop: (calls.append("worker"), stop.wait())
     )

@@ -22,7 +22,7 @@ from imaging_service.jobs.summary import summarise
 from imaging_service.protocol import parse_protocol
 from imaging_service.review.local import LocalRun
 from imaging_service.web import charts
-from imaging_service.web.pages.films import survival_sentences
+from imaging_service.web.pages.films import no_survival, survival_sentences
 from imaging_service.web.specifications.survival import (
     arms_of,
     pairs_by_evidence,
@@ -210,8 +210,12 @@ def test_the_report_of_a_film_without_compounds_says_why_it_has_no_curve(analyse
     summarise(folder.root, {n: load(WellOutcome, folder.outcome(n)) for n in record.wells})
     html = (folder.root / "report.html").read_text()
     assert '"survival":[]' in html
-    (why,) = table(folder.root, "checks").filter(check="death")["reason"]
-    assert f'<h2>Survival over time</h2>\n<p class="notice">No survival curve: {why}.</p>' in html
+    checks = table(folder.root, "checks").to_dicts()
+    why = no_survival(table(folder.root, "tracks"), 0, checks)
+    assert f'<h2>Survival over time</h2>\n<p class="notice">{why}</p>' in html
+    # Without a positive control GEDI has no threshold; a reporter needs none, and no arm is there.
+    (death,) = (c["reason"] for c in checks if c["check"] == "death")
+    assert (death in why) is (analysed_film[0] == "gedi")
 
 
 # A plate that was taken out and put back before the fourth frame; and time point 3 is missing.
