@@ -60,12 +60,13 @@ def settled(tab, path) -> None:
         chart.locator("svg").first.wait_for(timeout=10_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("viewport", "scheme", "pages"),
     [
         (DESK, "light", PAGES),
-        pytest.param(PHONE, "light", PAGES, marks=pytest.mark.slow),
-        pytest.param(DESK, "dark", DARK, marks=pytest.mark.slow),
+        (PHONE, "light", PAGES),
+        (DESK, "dark", DARK),
     ],
     ids=["desk", "phone", "dark"],
 )
@@ -257,6 +258,7 @@ def test_a_plate_is_walked_with_arrows(opened):
     tab.close()
 
 
+@pytest.mark.slow
 def test_the_table_that_is_seen_is_downloaded(opened):
     open_tab, site = opened
     tab = open_tab()
