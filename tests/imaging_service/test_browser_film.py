@@ -150,7 +150,7 @@ def test_survival_is_drawn_with_its_interval_and_the_neurons_at_risk(opened):
     table = chart.locator("xpath=..").locator("tbody tr")
     rows = [row.locator("td").all_inner_texts() for row in table.all()]
     assert [row[0] for row in rows] == ["vehicle", "10 mM"]
-    numbers = [n for row in rows for n in row[6:]]
+    numbers = [n for row in rows for n in row[7:]]
     assert [text for text in drawn if text in numbers][-len(numbers) :] == numbers
     page.locator("#survival").get_by_role("link", name="x", exact=True).click()
     page.wait_for_url("**/compound?name=x*")
