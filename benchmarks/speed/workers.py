@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -93,8 +94,8 @@ def work_on_nothing() -> None:
     """A worker as the service starts it, but for its cluster."""
     from imaging_service.jobs.durable import cluster, worker
 
-    cluster.Cluster = Nothing  # type: ignore[misc, assignment]
-    worker.work()
+    with patch.object(cluster, "Cluster", Nothing):
+        worker.work()
 
 
 def write_scan(folder: Path, count: int) -> None:
