@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         limit_threads(1)
 
 
+def pytest_unconfigure() -> None:
+    """Leave nothing in the system's folder for temporary files."""
+    shutil.rmtree(os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+
+
 def pytest_report_header() -> str:
     """Say once what becomes of the image suite."""
     return (

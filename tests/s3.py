@@ -60,7 +60,8 @@ class S3Server:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(program, "server", "-filer", "-s3", f"-s3.config={self.folder / 's3.json'}"),
+                    *(program, f"-logdir={self.folder}", "server", "-filer", "-s3"),
+                    f"-s3.config={self.folder / 's3.json'}",
                     *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}"),
                     *(*ports, *_QUIET),
                 ],
@@ -83,6 +84,10 @@ class S3Server:
             self.process.kill()
             self.process.wait()
             self.process = None
+        # A killed server leaves its Unix sockets, which it puts there wherever its files are.
+        for port in (port for pair in self.ports for port in pair):
+            for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink()
 
     def make_bucket(self, name: str = BUCKET) -> None:
         import obstore
