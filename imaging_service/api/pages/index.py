@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from imaging_service import __version__
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
-from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.page import PageQuery, page_router, show
 from imaging_service.api.routes.engines import list_own
 from imaging_service.api.routes.runs import read_run
 from imaging_service.database.tables import PlateRow, RunRow
@@ -52,7 +52,7 @@ def index(
     session: SessionDep,
     plate: Annotated[str, Query(max_length=200)] = "",
     state: Annotated[str, Query(max_length=20)] = "",
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    page: PageQuery = 1,
 ) -> HTMLResponse:
     """Runs, the newest first; by plate and state, a page at a time."""
     query = select(RunRow)

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
-from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.page import OrderQuery, PageQuery, page_router, show
 from imaging_service.api.pages.screens import screens_with
 from imaging_service.api.tables import NameQuery
 from imaging_service.database.over_runs import (
@@ -31,7 +31,6 @@ from imaging_service.web.pages.responses import ORDERS, response_page
 from imaging_service.web.specifications.forest import plates_forest
 
 router: APIRouter = page_router()
-Page = Annotated[int, Query(ge=1, le=100_000)]
 Runs = Annotated[str, Query(max_length=10, pattern="^(newest|all)$")]
 # Rows of one page's runs that are read; those of the newest runs come first.
 _MOST_ROWS = 20_000
@@ -47,9 +46,9 @@ def view_line(
     phenotype: NameQuery = "",
     status: NameQuery = "",
     lab: NameQuery = "",
-    order: Annotated[str, Query(max_length=20)] = "evidence",
+    order: OrderQuery = "evidence",
     runs: Runs = "newest",
-    page: Page = 1,
+    page: PageQuery = 1,
 ) -> HTMLResponse:
     """A line of one laboratory: its record, plates and screens, and every row.
 
@@ -71,9 +70,9 @@ def view_compound(
     phenotype: NameQuery = "",
     status: NameQuery = "",
     lab: NameQuery = "",
-    order: Annotated[str, Query(max_length=20)] = "evidence",
+    order: OrderQuery = "evidence",
     runs: Runs = "newest",
-    page: Page = 1,
+    page: PageQuery = 1,
 ) -> HTMLResponse:
     """A compound of one laboratory: its plates and screens, and every row.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
@@ -116,6 +116,11 @@ class _PageRoute(APIRoute):
                 return error_page(500, unexpected_words(request.method, request.url.path, error))
 
         return handle_page
+
+
+# What lists in pages are asked with: which page, and which of the page's own orders.
+PageQuery = Annotated[int, Query(ge=1, le=100_000)]
+OrderQuery = Annotated[str, Query(max_length=20)]
 
 
 def page_router() -> APIRouter:

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.answers import AskedDep
-from imaging_service.api.pages.page import kept, page_router, show
+from imaging_service.api.pages.page import PageQuery, kept, page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.database.tables import RunRow
 from imaging_service.errors import NotFound, StoreError
@@ -46,7 +46,7 @@ def view_plate(
     asked: AskedDep,
     phenotype: Annotated[str, Query(max_length=100)] = "",
     order: Annotated[str, Query(max_length=10, pattern="^(well|low|high)?$")] = "",
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    page: PageQuery = 1,
 ) -> Response:
     """One phenotype over the plate, and its wells as a table from the lowest or highest."""
     return kept(asked, reading, lambda: _plate_page(reading, phenotype, order, page))

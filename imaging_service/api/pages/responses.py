@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import Query, Response
+from fastapi import Response
 from fastapi.responses import HTMLResponse
 from sqlmodel import Session
 
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep
 from imaging_service.api.answers import AskedDep
-from imaging_service.api.pages.page import kept, page_router, show
+from imaging_service.api.pages.page import OrderQuery, PageQuery, kept, page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
 from imaging_service.api.tables import NameQuery
 from imaging_service.database.tables import LineRow
@@ -46,8 +46,8 @@ def view_responses(
     compound: NameQuery = "",
     phenotype: NameQuery = "",
     status: NameQuery = "",
-    order: Annotated[str, Query(max_length=20)] = "evidence",
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    order: OrderQuery = "evidence",
+    page: PageQuery = 1,
 ) -> Response:
     """Lines × compounds, and the table with its filters in the address."""
     chosen = dict(zip(FILTERS, (line, compound, phenotype, status), strict=True))

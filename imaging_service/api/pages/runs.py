@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from imaging_service.access.roles import Role
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.answers import AskedDep
-from imaging_service.api.pages.page import kept, page_router, show
+from imaging_service.api.pages.page import PageQuery, kept, page_router, show
 from imaging_service.api.pages.reading import GOING_ON, Reading, ReadingDep
 from imaging_service.web.findings import findings
 from imaging_service.web.pages.drawn_plate import contents_plate
@@ -92,9 +92,7 @@ def resume_run(reading: ReadingDep, settings: SettingsDep, session: SessionDep) 
 
 
 @router.get("/view/{run}/review")
-def view_review(
-    reading: ReadingDep, page: Annotated[int, Query(ge=1, le=100_000)] = 1
-) -> HTMLResponse:
+def view_review(reading: ReadingDep, page: PageQuery = 1) -> HTMLResponse:
     """How far the review is, and which fields are worth a look."""
     log = reading.local.review
     versions = [v for place in log.corrected() for v in log.history(*place)]

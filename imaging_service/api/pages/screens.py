@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from imaging_service.access.roles import Caller, Role
 from imaging_service.api.access import CallerDep, ProjectDep, SessionDep, SettingsDep
 from imaging_service.api.forms import FormDep
-from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.page import OrderQuery, PageQuery, page_router, show
 from imaging_service.api.routes.screens import read_screen
 from imaging_service.api.tables import Format, NameQuery, attached
 from imaging_service.database.over_runs import RowOfRun, rows_over_runs
@@ -103,8 +103,8 @@ def view_screen(
     phenotype: NameQuery = "",
     status: NameQuery = "",
     hit: Hit = "",
-    order: Annotated[str, Query(max_length=20)] = "evidence",
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    order: OrderQuery = "evidence",
+    page: PageQuery = 1,
 ) -> HTMLResponse:
     """One screen: its hits, lines × compounds with their certainty, disease windows, all rows."""
     from imaging_service.screens.folder import content_of, fitted_table, read_screen_table
@@ -199,7 +199,7 @@ def get_table(
     phenotype: NameQuery = "",
     status: NameQuery = "",
     hit: Hit = "",
-    order: Annotated[str, Query(max_length=20)] = "",
+    order: OrderQuery = "",
 ) -> Response:
     """A table of the screen as CSV or Parquet, with the page's filters and in its order."""
     from imaging_service.screens.folder import TABLES, fitted_table, read_screen_table

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, ProjectDep, SessionDep, SettingsDep
 from imaging_service.api.forms import FormDep, filled
-from imaging_service.api.pages.page import page_router, show
+from imaging_service.api.pages.page import PageQuery, page_router, show
 from imaging_service.api.pages.screens import finished_runs
 from imaging_service.api.routes.exchange.exports import read_export
 from imaging_service.database.tables import ExportRow, PlateRow, RunRow, ScreenRow
@@ -28,7 +28,6 @@ PLACE = "/exports"
 _GOING_ON = ("queued", "running", "waiting")
 _PER_PAGE = 50
 Project = Annotated[str, Query(max_length=40)]
-Page = Annotated[int, Query(ge=1, le=100_000)]
 Source = Annotated[str, Query(max_length=80)]
 
 
@@ -37,7 +36,7 @@ def view_exports(
     session: SessionDep,
     caller: CallerDep,
     project: Project = "",
-    page: Page = 1,
+    page: PageQuery = 1,
     of: Source = "",
 ) -> HTMLResponse:
     """Exports of the caller's projects, or of one, the newest first; and what can be ordered.
@@ -62,7 +61,7 @@ def view_exports(
 
 @router.get(PLACE + "/progress")
 def view_progress(
-    session: SessionDep, caller: CallerDep, project: Project = "", page: Page = 1
+    session: SessionDep, caller: CallerDep, project: Project = "", page: PageQuery = 1
 ) -> HTMLResponse:
     """The list as it is now, to be put into its page."""
     _projects(caller, project)
