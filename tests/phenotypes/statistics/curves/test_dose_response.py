@@ -45,7 +45,7 @@ def test_both_directions_are_recovered_alike(e0, einf, direction):
     assert result.effect_low < result.effect < result.effect_high
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.floats(-3, 3), st.floats(0.1, 50), st.sampled_from([1e-9, 1.0, 1e6]))
 def test_scale_and_shift_of_the_response_change_nothing_else(shift, scale, dose_unit):
     y = curve(100, 30, 4e-7, 1.2, sd=4)
@@ -84,10 +84,10 @@ def test_flat_wells_are_flat():
 
 def test_intervals_cover():
     hits = 0
-    for s in range(60):
+    for s in range(40):
         result = fit(DESIGN, curve(100, 30, 5e-7, 1.2, sd=8, seed=s), seed=s)
         hits += (result.ec50_low or 0) <= 5e-7 <= (result.ec50_high or np.inf)
-    assert hits >= 52
+    assert hits >= 35
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_cliff_has_the_gap_between_its_doses_for_an_interval(place, sd):
     """Wherever the EC50 lies between 100 and 316 nM; with noise, at least 90 % are covered."""
     ec50 = 1e-7 * 10 ** (0.5 * place)
     rng = np.random.default_rng(round(100 * place))
-    count = 40 if sd else 1
+    count = 20 if sd else 1
     covered = 0
     for seed in range(count):
         y = np.where(ec50 < CASE, 5.0, 100.0) + rng.normal(0, sd, len(CASE))
