@@ -427,6 +427,7 @@ SAYS = {
     "lost.attempts": r"^the process that computed it was lost \(4 attempts\)$",
     "opening.damaged": r"^the database sqlite:\S+ cannot be used \(.*not a database",
     "opening.newer": "was written by a newer version of the service",
+    "opening.encoding": r"^the database postgresql\S+ keeps text as {encoding}, .*createdb --encoding UTF8 .* {database}$",
     "opening.away": r"^the database postgresql\S+ cannot be used",
     "workflow.lost": r"^well {well}: the process that computed it was lost \(4 attempts\)$",
     "s3.zarr_writes_nothing": "read-only",

@@ -23,6 +23,10 @@ def programs() -> Path:
     raise AssertionError("Postgres is not installed: apt-get install postgresql")
 
 
+# Whatever the developer's own locale is.
+_UTF8 = ("--encoding=UTF8", "--locale=C")
+
+
 class Postgres:
     """Start, crash and stop a Postgres."""
 
@@ -34,7 +38,7 @@ class Postgres:
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self.folder, self._user)
-        self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
+        self._run("initdb", "--auth=trust", "--username=postgres", *_UTF8, "--no-sync")
 
     def _run(self, program: str, *arguments: str) -> None:
         data = self.folder / "data"

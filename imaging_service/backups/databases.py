@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from imaging_service.database.session import check_encoding
 from imaging_service.errors import BackupError
 from imaging_service.files import remove
 
@@ -40,7 +41,8 @@ def snapshot(url: str, folder: Path) -> Path:
 def check_empty(url: str, file: Path) -> None:
     """Raise BackupError where the snapshot cannot be put into the database of a URL.
 
-    That is one that is not empty, or of another kind.
+    That is one that is not empty, or of another kind. Raises StoreError for one that does not keep
+    text as UTF-8.
     """
     known = sa.engine.make_url(url)
     if (known.get_backend_name() == "sqlite") != (file.name == SQLITE):
@@ -53,19 +55,21 @@ def check_empty(url: str, file: Path) -> None:
         if target.exists():
             raise BackupError(f"{target} is there already; move it away, so that nothing is lost")
         return
+    check_encoding(url)
     engine = sa.create_engine(url)
     try:
         if tables := sa.inspect(engine).get_table_names():
             raise BackupError(
                 f"the database {known.database} has {len(tables)} tables; make an empty one"
-                " (createdb NAME), and name it in IMAGING_SERVICE_DATABASE_URL"
+                " (createdb --encoding UTF8 --template template0 NAME), and name it in"
+                " IMAGING_SERVICE_DATABASE_URL"
             )
     finally:
         engine.dispose()
 
 
 def restore_database(url: str, file: Path) -> None:
-    """Put a snapshot into the database of a URL. Raises BackupError as `check_empty`."""
+    """Put a snapshot into the database of a URL. Raises as `check_empty`."""
     check_empty(url, file)
     known = sa.engine.make_url(url)
     if known.get_backend_name() == "sqlite":

@@ -20,7 +20,7 @@ from imaging_service.database.tables import (
     TableRow,
     WellRow,
 )
-from imaging_service.errors import NotFound
+from imaging_service.errors import NotFound, StoreError
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 # Of one process. A request holds one at most, and only until its answer is made, so that what waits
@@ -77,6 +77,28 @@ def _only_of_projects(state: ORMExecuteState) -> None:
                 with_loader_criteria(table, col(table.project_id).in_(session.projects))
                 for table in (PlateRow, RunRow, ScreenRow, ExportRow)
             )
+        )
+
+
+def check_encoding(url: str) -> None:
+    """Raise StoreError for a Postgres database that cannot hold every name: β, µ, an umlaut.
+
+    A server that was set up without a locale makes them so, and from one without any encoding the
+    driver gives bytes.
+    """
+    known = sa.engine.make_url(url)
+    if known.get_backend_name() == "sqlite":
+        return
+    engine = sa.create_engine(
+        known, poolclass=sa.pool.NullPool, connect_args={"client_encoding": "utf8"}
+    )
+    with engine.connect() as connection:
+        encoding = connection.execute(sa.text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise StoreError(
+            f"the database {known.render_as_string(hide_password=True)} keeps text as {encoding},"
+            " which cannot hold every name of a plate map; make it anew: createdb --encoding UTF8"
+            f" --template template0 --owner {known.username} {known.database}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import copy
 import http.server
+import ipaddress
 import os
 import re
 import runpy
@@ -78,6 +79,15 @@ def test_the_service_believes_the_proxy_and_its_own_health_check(compose):
         Settings.model_validate({"public_url": filled(environment["IMAGING_SERVICE_PUBLIC_URL"])})
 
 
+def test_no_container_that_starts_first_takes_the_address_of_the_proxy(compose):
+    proxy = ipaddress.ip_address(compose["services"]["proxy"]["networks"]["inside"]["ipv4_address"])
+    (pool,) = compose["networks"]["inside"]["ipam"]["config"]
+    free = ipaddress.ip_network(pool["ip_range"])
+    assert proxy in ipaddress.ip_network(pool["subnet"])
+    assert proxy not in free
+    assert free.num_addresses > len(compose["services"])
+
+
 def test_images_are_of_a_named_version(compose, deploy):
     images = {name: service["image"] for name, service in compose["services"].items()}
     assert images == {
@@ -116,7 +126,7 @@ def test_every_name_of_the_file_for_containers_leads_somewhere(compose, deploy):
             assert (
                 source in compose["volumes"]
                 or source == GIVEN["SCANS"]
-                or (deploy / source).is_file()
+                or (deploy / source).exists()
             ), (name, volume)
         assert set(service["networks"]) == set(compose["networks"])
         for needed, how in service.get("depends_on", {}).items():
@@ -144,7 +154,7 @@ def test_the_commands_of_the_file_for_containers_are_those_of_the_program(compos
     served = parsed(compose["services"]["api"]["command"].split())
     assert (served["host"], served["worker"]) == ("0.0.0.0", False)
     assert parsed(compose["services"]["worker"]["command"].split()) == {}
-    caddy = (deploy / "Caddyfile").read_text(encoding="utf-8")
+    caddy = (deploy / "proxy" / "Caddyfile").read_text(encoding="utf-8")
     assert re.findall(r"reverse_proxy (\S+)", caddy) == [f"api:{served['port']}"]
     check = compose["services"]["api"]["healthcheck"]["test"]
     assert re.findall(r"http://127\.0\.0\.1:(\d+)/", check[-1]) == [str(served["port"])]

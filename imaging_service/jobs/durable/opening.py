@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 from sqlmodel import Session
 
-from imaging_service.database.session import database_engine, upgrade
+from imaging_service.database.session import check_encoding, database_engine, upgrade
 from imaging_service.errors import StoreError
 
 PLATES, WELLS, REVIEWS = "plates", "wells", "reviews"
@@ -34,14 +34,15 @@ def prepare_database(url: str) -> None:
     """Bring our tables and the job engine's to this version.
 
     A submission may come before the first worker starts, and processes that start together do it
-    one after another. Raises StoreError, in one sentence, for a
-    database that cannot be opened or written, or that a newer version wrote.
+    one after another. Raises StoreError, in one sentence, for a database that cannot be opened or
+    written, that a newer version wrote, or that does not keep text as UTF-8.
     """
     from alembic.util import CommandError
     from dbos import run_dbos_database_migrations
 
     named = sa.engine.make_url(url).render_as_string(hide_password=True)
     try:
+        check_encoding(url)
         with _one_at_a_time(url):
             upgrade(url)
             run_dbos_database_migrations(url)
