@@ -1014,6 +1014,8 @@ SAYS = {
     "fit.rises": "rises from",
     "fit.falls": "falls from",
     "fit.not_finite": r"{wells} well\(s\) without a finite dose and response left out",
+    "curve.treated_scatter": "treated wells scatter .* times as much about the curve as vehicle wells",
+    "curve.only_vehicle": "only vehicle wells have replicates",
     "fit.few_replicates": "too few replicates to test whether the curve fits",
     "fit.slope_at_its_bound": "the slope is at its bound",
     "reversal.rises": "^the response rises from 1.*at vehicle to {top}",

@@ -1,9 +1,10 @@
 """What several workers get done on one Postgres, and what a well costs the service itself.
 
-python -m benchmarks.speed.workers [--workers 1 2 4]
+python -m benchmarks.speed.workers [--workers 1 2 4] [--one-core-each]
 python -m benchmarks.speed.workers --overhead [--wells 24 96 384 1536] [--database sqlite]
 
-The second analyses nothing: its wells are done as soon as they are asked for. What is left is the
+With a core for each worker, as if each were a small machine of its own, there can be no more workers
+than cores. The last analyses nothing: its wells are done as soon as they are asked for. What is left is the
 queue, the database and the worker's own work. Seconds of a processor are told beside wells per
 second, since several workers on one machine share its cores.
 """
@@ -175,12 +176,16 @@ def until_ready(log: Path, count: int) -> None:
         time.sleep(0.1)
 
 
-def with_workers(count: int, folder: Path, warm: Path, plate: Path) -> None:
+def with_workers(count: int, folder: Path, warm: Path, plate: Path, own_core: bool) -> None:
     """Analyse a phantom plate, once every worker has analysed wells of another one."""
     with database("postgres", folder) as (settings, servers):
         service = Service(folder, folder, database_url=settings.url)
         workers = [service.start_worker(worker_name=f"worker-{n}") for n in range(count)]
         try:
+            if own_core:
+                # What a worker starts later is on its core too.
+                for core, worker in enumerate(workers):
+                    psutil.Process(worker.pid).cpu_affinity([core])
             until_ready(folder / "worker.log", count)
             finished(settings, submit(settings, warm))
             parts = [psutil.Process(w.pid) for w in workers]
@@ -195,7 +200,7 @@ def with_workers(count: int, folder: Path, warm: Path, plate: Path) -> None:
         with Session(database_engine(settings.url)) as session:
             wells = session.get_one(RunRow, run).n_wells
     print(
-        f"{count} workers: {wells} wells in {wall:.1f} s, {wells / wall:.2f} wells/s; processor:"
+        f"{count} workers{' of one core each' * own_core}: {wells} wells in {wall:.1f} s, {wells / wall:.2f} wells/s; processor:"
         f" {used[0] / wells:.2f} s per well of the workers, {1000 * used[1] / wells:.0f} ms of"
         " Postgres",
         flush=True,
@@ -239,11 +244,15 @@ def overhead(kind: str, count: int, folder: Path) -> None:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    asked.add_argument("--one-core-each", action="store_true")
     asked.add_argument("--overhead", action="store_true")
     asked.add_argument("--wells", type=int, nargs="+", default=[24, 96, 384, 1536])
     asked.add_argument("--database", choices=["postgres", "sqlite"], default="postgres")
     asked.add_argument("--as-worker", action="store_true", help=argparse.SUPPRESS)
     given = asked.parse_args()
+    cores = psutil.cpu_count() or 1
+    if given.one_core_each and max(given.workers) > cores:
+        asked.error(f"this machine has {cores} cores: give --workers of at most so many")
     if given.as_worker:
         work_on_nothing()
         return
@@ -259,7 +268,8 @@ def main() -> None:
             ):
                 pass
         for count in given.workers:
-            with_workers(count, folder / f"with-{count}", folder / "plate-2", folder / "plate-1")
+            plates = folder / "plate-2", folder / "plate-1"
+            with_workers(count, folder / f"with-{count}", *plates, given.one_core_each)
 
 
 if __name__ == "__main__":
