@@ -62,6 +62,16 @@ def duo_codes(consent: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code for _, code in sorted(ids)))
 
 
+def diseases(consent: str) -> tuple[str, ...]:
+    """MONDO ids of the diseases that a consent for a disease (DS) names.
+
+    >>> diseases("DS (MONDO:0004976)")
+    ('MONDO:0004976',)
+    """
+    named = (m.group().upper().replace("_", ":") for m in _DISEASE.finditer(consent))
+    return tuple(dict.fromkeys(named))
+
+
 def holds_other_text(consent: str) -> bool:
     """Whether a consent holds words or codes that are not DUO's: a restriction that no code says.
 

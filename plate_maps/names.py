@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 # Cyrillic and Greek letters that print like Latin ones; Unicode's compatibility forms do not join
 # them.
@@ -80,15 +80,18 @@ def cell_error(text: str) -> str:
     return "the error of a formula" if _ERROR.fullmatch(tidy(text)) else ""
 
 
-def look_alikes(kind: str, spellings: Mapping[str, Sequence[str]]) -> list[str]:
+def look_alikes(
+    kind: str, spellings: Mapping[str, Sequence[str]], shared: Callable[[str], str] = shape
+) -> list[str]:
     """One sentence per group of names of one kind that only look different, with their places.
 
     `spellings` maps name ► wells or rows. Differences are in case, invisible characters, kinds of
-    space or dash, the form of an accented letter or of µ, or a letter of another alphabet.
+    space or dash, the form of an accented letter or of µ, or a letter of another alphabet; or in
+    what else `shared` does not tell apart.
     """
     groups: dict[str, list[str]] = {}
     for name in spellings:
-        groups.setdefault(shape(name), []).append(name)
+        groups.setdefault(shared(name), []).append(name)
     return [
         f"{kind} {' and '.join(_spelled(name, spellings[name]) for name in group)} look alike;"
         " write one name in one way (mind case, spaces, invisible characters and other alphabets)"

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
-from plate_maps.names import cell_error, damaged_name, look_alikes
+from plate_maps.compound_names import name_key
+from plate_maps.names import cell_error, damaged_name, look_alikes, shape
 from plate_maps.wells import is_whole_number
 
 _AGE = re.compile(r"^([0-9]{1,2})-([0-9]{1,2})$|^[89]0\+$")
@@ -23,6 +24,8 @@ _SPANS = (4, 5, 6, 7, 8, 9, 19)
 _YEAR = re.compile(r"^(19|20)[0-9]{2}$")
 _RRID = re.compile(r"^(RRID:)?CVCL_[A-Z0-9]{4}$")
 _MONDO = re.compile(r"^MONDO:[0-9]{7}$")
+# Institution and number are the donor's; "-A", "-A-1" are lines and subclones.
+_HPSCREG = re.compile(r"^(?P<donor>[A-Z][A-Za-z0-9]*[ie][0-9]{3})-[A-Z](-[0-9]+)?$")
 _DOI = re.compile(r"^10\.[0-9]{4,9}/\S+$")
 SEXES = ("female", "male", "unknown")
 SCOPES = ("open", "controlled", "none")
@@ -136,6 +139,18 @@ class Registry:
         ]
 
 
+def public_donor(line: Line) -> str:
+    """What hPSCreg's names of all lines of one donor share; empty without such a name.
+
+    Examples
+    --------
+    >>> public_donor(Line("S1", "D1", hpscreg="UKXi001-B-2")), public_donor(Line("S2", "D2"))
+    ('UKXi001', '')
+    """
+    match = _HPSCREG.match(line.hpscreg)
+    return match.group("donor") if match else ""
+
+
 def read_lines(
     text: str, source: str = "lines.tsv", known: Mapping[str, Line] | None = None
 ) -> dict[str, Line]:
@@ -150,11 +165,12 @@ def read_lines(
     every = {**(known or {}), **given}
     # Two spellings of one donor would count as two people.
     places = {line.line: place.removeprefix(f"{source}, ") for place, line in rows}
-    for column in ("line", "donor"):
+    for column, shared in (("line", shape), ("donor", name_key)):
         spellings: dict[str, list[str]] = {}
         for name, line in every.items():
             spellings.setdefault(getattr(line, column), []).append(places.get(name, "the registry"))
-        problems += [f"{source}: {sentence}" for sentence in look_alikes(column, spellings)]
+        problems += [f"{source}: {sentence}" for sentence in look_alikes(column, spellings, shared)]
+    problems += [f"{source}: {sentence}" for sentence in _one_person_twice(every)]
     for place, line in rows:
         parent = every.get(line.isogenic_parent)
         if line.isogenic_parent and parent is None:
@@ -286,6 +302,7 @@ def _faults(line: Line) -> list[str]:
         )
     for name, pattern, example in (
         ("rrid", _RRID, "CVCL_B5P3"),
+        ("hpscreg", _HPSCREG, "UKXi001-A"),
         ("disease", _MONDO, "MONDO:0004976"),
         ("country", _COUNTRY, "NL"),
     ):
@@ -305,6 +322,21 @@ def _faults(line: Line) -> list[str]:
     if line.passage and not is_whole_number(line.passage):
         faults.append(f"passage {line.passage!r} is not a whole number")
     return faults
+
+
+def _one_person_twice(lines: Mapping[str, Line]) -> Iterator[str]:
+    """Donors that public registries know as one person: they would count as two people."""
+    public: dict[tuple[str, str], Line] = {}
+    for line in lines.values():
+        rrid = line.rrid.removeprefix("RRID:")
+        for name, text in (("hpscreg", public_donor(line)), ("rrid", rrid)):
+            first = public.setdefault((name, text), line) if text else line
+            if first.donor != line.donor:
+                yield (
+                    f"lines {first.line} and {line.line} have donors {first.donor} and"
+                    f" {line.donor}, but their {name} {getattr(first, name)} and"
+                    f" {getattr(line, name)} are of one; correct the donor or the name"
+                )
 
 
 def _share(text: str) -> bool:

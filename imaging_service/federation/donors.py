@@ -1,24 +1,22 @@
 """Donors across sites: one person at two sites has one hash, and no name.
 
 Two laboratories call a donor by codes of their own. What they share is the public name of the line:
-in hPSCreg's names (UKXi001-A) all lines of one donor begin alike. Where a line has none, its donor
-can only be told apart within the site.
+in hPSCreg's names (UKXi001-A) all lines of one donor begin alike. One line of a donor with such a
+name is enough; where none has, the donor can only be told apart within the site.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 
 from imaging_service.release.gate.identifiers import keyed_hash
-from plate_maps.registry import Line
+from plate_maps.registry import Line, public_donor
 
-# Institution and number are the donor's; "-A", "-A-1" are lines and subclones.
-_HPSCREG = re.compile(r"^(?P<donor>[A-Z][A-Za-z0-9]*[ie][0-9]{3})-[A-Z](-[0-9]+)?$")
 _DIGITS = 16
 
 
-def donor_hash(key: bytes, line: Line, site: str) -> str:
-    """The donor of a line under the consortium's key.
+def donor_hash(key: bytes, line: Line, site: str, lines: Iterable[Line] = ()) -> str:
+    """The donor of a line under the consortium's key; `lines` are all of the site.
 
     Examples
     --------
@@ -26,12 +24,20 @@ def donor_hash(key: bytes, line: Line, site: str) -> str:
     >>> a, b = Line("S1", "D1", hpscreg="UKXi001-A"), Line("x", "P-9", hpscreg="UKXi001-B-2")
     >>> donor_hash(b"k", a, "north") == donor_hash(b"k", b, "south")
     True
+    >>> edited = Line("S1-iso", "D1", isogenic_parent="S1")
+    >>> donor_hash(b"k", edited, "north", [a]) == donor_hash(b"k", a, "north")
+    True
     """
-    match = _HPSCREG.match(line.hpscreg)
-    shared = match.group("donor") if match else f"{site}/{line.donor}"
+    shared = _public(line, lines) or f"{site}/{line.donor}"
     return f"D-{keyed_hash(key, 'donor', shared)[:_DIGITS]}"
 
 
-def is_matched(line: Line) -> bool:
+def is_matched(line: Line, lines: Iterable[Line] = ()) -> bool:
     """Whether the donor of a line can be matched with other sites."""
-    return _HPSCREG.match(line.hpscreg) is not None
+    return _public(line, lines) != ""
+
+
+def _public(line: Line, lines: Iterable[Line]) -> str:
+    """The donor's public name, from any of its lines: an edited clone often has none."""
+    names = {public_donor(other) for other in (line, *lines) if other.donor == line.donor}
+    return min(names - {""}, default="")

@@ -87,9 +87,11 @@ def add_summary(screen: Path, summary: Path) -> tuple[Site, pl.DataFrame]:
         with damaged(SummaryRefused, str(summary)):
             manifest = json.loads((summary / "manifest.json").read_bytes())
             name = str(manifest["site"])
-        others = [site for site in sites_of(screen) if site.name != name]
+        there = sites_of(screen)
+        others = [site for site in there if site.name != name]
         _signed(federation, manifest, summary)
         site = Site(name, summary)
+        _newest(site, [other for other in there if other.name == name])
         _poolable(federation, screen, site, others)
         bridge = _bridged(federation, site, others)
     except _Refusal as refusal:
@@ -102,6 +104,11 @@ def add_summary(screen: Path, summary: Path) -> tuple[Site, pl.DataFrame]:
     with staged(screen / "sites" / name) as scratch:
         for file in [*manifest["files"], "manifest.json", "signature"]:
             shutil.copyfile(summary / file, scratch / file)
+    for other in others:
+        if gone := _donors(other) & _withdrawn([site]):
+            # That site has to write its summary anew, without the donor.
+            shutil.rmtree(other.folder)
+            _keep_refusal(screen, other.name, _of_withdrawn(len(gone), name))
     path = screen / "sites" / f"bridge_{name}"
     path.with_suffix(".parquet").unlink(missing_ok=True)
     if len(bridge):
@@ -136,6 +143,31 @@ def _signed(federation: Federation, manifest: dict[str, Any], summary: Path) -> 
             raise _Refusal("altered", f"file {file} was changed after it was signed")
 
 
+def _newest(site: Site, before: Sequence[Site]) -> None:
+    """An older summary is signed as well, and may hold a donor who has withdrawn."""
+    written = [str(s.manifest.get("written_at", "")) for s in (site, *before)]
+    if before and written[0] < written[1]:
+        raise _Refusal(
+            "older", f"it is older than the summary of site {site.name} that is here ({written[1]})"
+        )
+
+
+def _donors(site: Site) -> set[str]:
+    return {line.donor for line in site.lines.values()}
+
+
+def _withdrawn(sites: Sequence[Site]) -> set[str]:
+    return {donor for site in sites for donor in site.manifest.get("withdrawn", ())}
+
+
+def _of_withdrawn(count: int, site: str) -> _Refusal:
+    return _Refusal(
+        "withdrawn",
+        f"it has {count} donor(s) who withdrew, as site {site} says; enter the withdrawal in the"
+        " site's registry, and write its summary again",
+    )
+
+
 def _poolable(federation: Federation, screen: Path, site: Site, others: Sequence[Site]) -> None:
     """Protocol, plates, batches, lines and compounds fit those of the other sites."""
     if plates_of(screen):
@@ -152,6 +184,8 @@ def _poolable(federation: Federation, screen: Path, site: Site, others: Sequence
             f"its plates were analysed with protocol {strange[0][:12]}, which is not pooled here",
         )
     for other in others:
+        if gone := _donors(site) & _withdrawn([other]):
+            raise _of_withdrawn(len(gone), other.name)
         twice = {p.plate_digest for p in other.plates} & {p.plate_digest for p in site.plates}
         if twice:
             raise _Refusal("plate_twice", f"{len(twice)} plate(s) are in site {other.name} already")

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,10 @@ def write_summary(
         "quality": screen_part(screen, "quality").filter(kept),
         "hazards": hazards.filter(kept),
     }
-    lines = [_exported(registry.lines[n], secret, site, allowed) for n in allowed]
+    every = registry.lines.values()
+    donors = {n: donor_hash(secret, line, site, every) for n, line in registry.lines.items()}
+    lines = [_exported(registry.lines[n], donors[n], allowed) for n in allowed]
+    withdrawn = {donors[n] for n, x in registry.lines.items() if x.withdrawn == "yes"}
     with staged(out) as scratch:
         for name, table in {**_tables(parts), **more}.items():
             write_table(table, scratch / name, csv=False)
@@ -107,13 +111,15 @@ def write_summary(
         listed = [_plate(plate, site, n) for n, plate in enumerate(plates, start=1)]
         (scratch / "plates.json").write_text(json.dumps(listed, indent=1), encoding="utf-8")
         left_out = {d.line: d.code.value for d in decisions if not d.allowed}
-        manifest = json.dumps(_manifest(scratch, site, plates, left_out), indent=1).encode()
+        manifest = json.dumps(
+            _manifest(scratch, site, plates, left_out, sorted(withdrawn)), indent=1
+        ).encode()
         (scratch / "manifest.json").write_bytes(manifest)
         (scratch / "signature").write_bytes(sign(key, manifest))
     notes = [
         f"line {n}: no hPSCreg name, so its donor cannot be matched with other sites"
         for n in allowed
-        if not is_matched(registry.lines[n])
+        if not is_matched(registry.lines[n], registry.lines.values())
     ]
     return WrittenSummary(out, tuple(allowed), left_out, tuple(notes))
 
@@ -122,11 +128,11 @@ def _tables(parts: ScreenParts) -> dict[str, pl.DataFrame]:
     return {f.name: getattr(parts, f.name) for f in fields(parts)}
 
 
-def _exported(line: Line, secret: bytes, site: str, allowed: Sequence[str]) -> Line:
+def _exported(line: Line, donor: str, allowed: Sequence[str]) -> Line:
     """A line's record by its white list, its donor as a hash."""
     return Line(
         line=line.line,
-        donor=donor_hash(secret, line, site),
+        donor=donor,
         isogenic_parent=line.isogenic_parent if line.isogenic_parent in allowed else "",
         consent=line.consent,
         consent_scope=line.consent_scope,
@@ -139,13 +145,20 @@ def _plate(plate: PlateFile, site: str, number: int) -> dict[str, Any]:
 
 
 def _manifest(
-    folder: Path, site: str, plates: Sequence[PlateFile], left_out: Mapping[str, str]
+    folder: Path,
+    site: str,
+    plates: Sequence[PlateFile],
+    left_out: Mapping[str, str],
+    withdrawn: Sequence[str],
 ) -> dict[str, Any]:
     engines = {(p.engine, p.weights_sha256, p.software_version) for p in plates}
     return {
         "schema": SCHEMA,
         "site": site,
         "written_by": __version__,
+        "written_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        # Another site may have the donor's cells and not know.
+        "withdrawn": list(withdrawn),
         "protocols": sorted({p.protocol_digest for p in plates}),
         "plate_maps": sorted({p.plate_map_digest for p in plates}),
         "engines": [

@@ -131,7 +131,12 @@ def write_release(folder: Path, out: Path, cache: Path | None = None) -> Written
                 + "\n  - ".join(map(str, hits[:20]))
             )
         digest = write_manifest(scratch)
-        append(material.form.ledger, _entry(folder, material, tables, digest))
+        append(
+            material.form.ledger,
+            _entry(folder, material, tables, digest),
+            material.form.screen,
+            seen=len(material.entries),
+        )
         files = sum(1 for path in scratch.rglob("*") if path.is_file())
     return WrittenRelease(out, files, tuple(validations), tables)
 
@@ -268,6 +273,7 @@ def _entry(folder: Path, material: Material, tables: ReleasedTables, digest: str
             for r in tables.refused
         ),
         manifest_sha256=digest,
+        places={p: d for p, d in material.places.items() if d in material.donors},
     )
 
 

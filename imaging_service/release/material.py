@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from imaging_service.release.acquisition import AcquisitionCard, read_card
 from imaging_service.release.form import ReleaseForm, read_form, read_secret, run_record
 from imaging_service.release.gate.consent import Decision, Tier, decide
 from imaging_service.release.gate.identifiers import ExportIds
-from imaging_service.release.gate.ledger import Entry, read_ledger
+from imaging_service.release.gate.ledger import Entry, ledger_of, under_todays_codes
 from imaging_service.release.gate.people import K, People, generalise, genotype
 from imaging_service.release.scan.known import Secret, known_secrets
 from imaging_service.review.log import ReviewLog
@@ -29,6 +30,7 @@ from imaging_service.screens.folder import (
 from imaging_service.screens.remarks import ScreenFile, line_healths
 from imaging_service.store.tables import read_table
 from plate_maps.compounds import Compounds
+from plate_maps.consent import diseases
 from plate_maps.genotypes import Health
 from plate_maps.registry import Line, Registry
 
@@ -79,6 +81,7 @@ class Material:
     healthy: frozenset[str]
     people: People
     entries: tuple[Entry, ...]
+    places: Mapping[str, str]
     cards: Mapping[str, AcquisitionCard]
 
     @cached_property
@@ -136,7 +139,9 @@ class Material:
             passage=line.passage,
             mycoplasma=line.mycoplasma,
             isogenic_parent=self.ids.of("line", parent),
-            consent=" ".join(next(d.duo for d in self.decisions if d.line == name)),
+            consent=" ".join(
+                [*next(d.duo for d in self.decisions if d.line == name), *diseases(line.consent)]
+            ),
             consent_scope=line.consent_scope,
         )
 
@@ -204,6 +209,7 @@ def examine(folder: Path) -> Material:
             f" open release needs {K}. Leave the lines of small groups out (exclude_lines), or"
             " release under controlled access"
         )
+    places = _places(runs, registry)
     return Material(
         form=form,
         secret=secret,
@@ -214,9 +220,22 @@ def examine(folder: Path) -> Material:
         decisions=tuple(decisions),
         healthy=healthy,
         people=people,
-        entries=tuple(read_ledger(form.ledger)),
+        entries=tuple(under_todays_codes(ledger_of(form.screen, form.ledger), places)),
+        places=places,
         cards={r.plate: read_card(Path(str(r.record["inputs"].get("scan", "")))) for r in runs},
     )
+
+
+def _places(runs: Sequence[SourceRun], registry: Registry) -> dict[str, str]:
+    """What stays when codes are changed ► today's code of the donor: names of lines, wells."""
+    places = {f"line {name}": line.donor for name, line in registry.lines.items()}
+    for run in runs:
+        wells = run.wells.filter(pl.col("line").is_in(list(registry.lines)))
+        for (name,), part in wells.group_by("line"):
+            text = f"{run.record['plate_digest']} {','.join(sorted(part['well']))}"
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            places[f"wells {digest}"] = registry.lines[str(name)].donor
+    return places
 
 
 def _runs(form: ReleaseForm) -> Sequence[SourceRun]:

@@ -128,7 +128,7 @@ def test_a_cell_is_no_formula():
     assert "\t'=cmd" in write([Line("L", "D", genotype="=cmd")], Line)
 
 
-@pytest.mark.parametrize("other", ["d1", "D1\u200b", "\uff241", "D1\u00a0"])
+@pytest.mark.parametrize("other", ["d1", "D1\u200b", "\uff241", "D1\u00a0", "D 1", "d-1", "D_1"])
 def test_two_spellings_of_a_donor_are_not_two_people(other):
     """Also where one of them was registered before."""
     text = "line\tdonor\nA\tD1\nB\t" + other + "\n"
@@ -169,3 +169,26 @@ def test_what_a_spreadsheet_made_of_a_registry_s_cell_is_refused(column, text, m
         read_lines("\t".join(cells) + "\n" + "\t".join(cells.values()) + "\n")
     what = f"row 2: {column} {text!r}"
     assert states("map.entry_became", str(error.value), what=what, made=made)
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second", "refused"),
+    [
+        ("hpscreg", "UKXi001-A", "UKXi001-B-2", True),
+        ("hpscreg", "UKXi001-A", "UKXi002-A", False),
+        ("rrid", "CVCL_B5P3", "RRID:CVCL_B5P3", True),
+        ("rrid", "CVCL_B5P3", "CVCL_B5P4", False),
+    ],
+)
+def test_a_person_whom_public_registries_know_is_not_two_donors(column, first, second, refused):
+    lines = [Line("A", "D1", **{column: first}), Line("B", "D2", **{column: second})]
+    text = write(lines, Line)
+    if not refused:
+        assert len(read_lines(text)) == 2
+        return
+    told = says("registry.one_person_twice", column=column, first=first, second=second)
+    with pytest.raises(RegistryError, match=told):
+        read_lines(text)
+    with pytest.raises(RegistryError, match=told):
+        read_lines(write(lines[1:], Line), known={"A": lines[0]})
+    assert len(read_lines(text.replace("D2", "D1"))) == 2

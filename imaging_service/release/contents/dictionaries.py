@@ -18,7 +18,7 @@ def models_dictionary(records: Mapping[str, Mapping[str, Any]]) -> str:
             "thresholds": record["thresholds"],
             "pixel_size_um": record["pixel_size_um"],
             "parameters": record["inputs"]["protocol"],
-            "protocol_sha256": record["protocol_digest"],
+            "protocol": record["protocol_digest"],
             "software_version": record["software_version"],
             "packages": record["packages"],
             "seed": 0,

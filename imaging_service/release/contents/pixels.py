@@ -39,22 +39,22 @@ def copy_pixels(
 ) -> dict[str, Any]:
     """Copy `plate.zarr` and `labels.zarr` of a run, of the named wells only.
 
-    Returns facts about the images: fields, channels, size, time points, labels. Raises
-    ReleaseRefused where an array has attributes or a store cannot be read.
+    Returns facts about the images: fields, channels, size, time points, labels; none without an
+    image of these wells. Raises ReleaseRefused where an array has attributes or a store cannot be
+    read.
     """
     form = PlateFormat(plate_format["rows"], plate_format["columns"])
     facts: dict[str, Any] = {"wells": 0, "fields": 0, "channels": [], "labels": [], "shape": []}
     for store in ("plate.zarr", "labels.zarr"):
-        if not (run / store).is_dir():
+        places = {name: well_path(Well.parse(name)) for name in sorted(wells)}
+        imaged = {n: p for n, p in places.items() if (run / store / p / "zarr.json").is_file()}
+        if not imaged:
             continue
         begin_plate(folder / store)
-        for name in sorted(wells):
-            well = Well.parse(name)
-            source = run / store / well_path(well)
-            if (source / "zarr.json").is_file():
-                _copy_well(source, folder / store / well_path(well), name, facts)
+        for name, place in imaged.items():
+            _copy_well(run / store / place, folder / store / place, name, facts)
         finish_plate(folder / store, plate, form)
-    return facts
+    return facts if facts["wells"] else {}
 
 
 def _copy_well(source: Path, target: Path, name: str, facts: dict[str, Any]) -> None:

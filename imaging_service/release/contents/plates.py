@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from imaging_service.errors import ReleaseRefused
+from imaging_service.errors import ReleaseRefused, damaged
 from imaging_service.files import write_bytes
 from imaging_service.release.contents.corrected import write_corrected
 from imaging_service.release.contents.pixels import copy_pixels
@@ -32,6 +32,10 @@ _SECTIONS = ("segmentation", "measurement", "quality", "survival", "response")
 _ACQUISITION = ("pixel_size_um", "z_projection", "flat_field", "time_point", "frame_interval_h")
 _ENGINE = ("engine", "thresholds", "sizes", "precision", "neurite_probability")
 _CHECKPOINT = ("sha256", "licence")
+_CURVE = (
+    *("phenotype", "unit", "status", "ec50_molar", "wells", "dose_molar", "response"),
+    *("fit_dose_molar", "fit_response", "fit_low", "fit_high"),
+)
 _LEVELS: Mapping[str, Level] = {
     "wells": "well",
     "quality": "quality",
@@ -75,6 +79,8 @@ def write_plate(material: Material, run: SourceRun, bundle: Path) -> ReleasedPla
         }
     }
     write_bytes(folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False).encode())
+    curves = exported_curves(run.tables / "curves.json", material)
+    write_bytes(folder / "curves.json", json.dumps(curves, ensure_ascii=False).encode())
     images: Mapping[str, Any] = {}
     if material.form.pixels and (run.folder / "plate.zarr").is_dir():
         images = copy_pixels(run.folder, folder, kept, plate, record["plate_format"])
@@ -118,6 +124,24 @@ def exported(table: pl.DataFrame, level: Level, material: Material, run: SourceR
     return conform(pl.DataFrame(written), level)
 
 
+def exported_curves(path: Path, material: Material) -> list[dict[str, Any]]:
+    """Curves of a run with the lines that are released, which the reviewer draws; none without."""
+    if not path.is_file():
+        return []
+    with damaged(ReleaseRefused, str(path)):
+        rows: list[dict[str, Any]] = json.loads(path.read_bytes())
+        return [
+            {
+                **{name: row[name] for name in _CURVE},
+                "line": material.ids.of("line", row["line"]),
+                "compound": material.compounds.shown(row["compound"]),
+                "reason": redacted(row["reason"], material.secrets),
+            }
+            for row in rows
+            if row["line"] in material.lines
+        ]
+
+
 def _record(material: Material, run: SourceRun, plate: str) -> dict[str, Any]:
     """`run.json` by its white list."""
     source, ids = run.record, material.ids
@@ -129,7 +153,8 @@ def _record(material: Material, run: SourceRun, plate: str) -> dict[str, Any]:
         "plate_name": plate,
         "plate": "plate.zarr",
         "plate_map_digest": ids.digest("map", str(source["plate_map_digest"])),
-        "protocol_digest": source["protocol_digest"],
+        # It names healthy lines and its author, who could be guessed from a plain digest.
+        "protocol_digest": ids.digest("protocol", str(source["protocol_digest"])),
         "software_version": source["software_version"],
         "label_version": max(run.label_version, int(source.get("label_version", 1))),
         "pixel_size_um": source["pixel_size_um"],

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import polars as pl
 
+from imaging_service.errors import ReleaseRefused
 from imaging_service.files import write_bytes
 from imaging_service.release.contents.plates import ReleasedPlate
 from imaging_service.release.gate.consent import Tier
-from imaging_service.release.gate.dates import shifted
+from imaging_service.release.gate.dates import holds_date, shifted
 from imaging_service.release.gate.ledger import DonorRow, RefusedRow, RowCode, judge_rows
 from imaging_service.release.gate.people import LADDER
 from imaging_service.release.material import Material, SourceRun
@@ -39,6 +40,7 @@ from plate_maps.registry import Batch, Line, write
 
 # Whether a result holds when one batch is left out: where a batch is a donor's, it tells of him.
 _LEAVE_ONE_OUT = ("stable",)
+_LINE = ("source_tissue", "reprogramming", "site_of_onset", "mycoplasma")
 _BATCH = ("protocol_doi", "protocol_version", "plating_day", "imaging_day", "coating", "purity")
 
 
@@ -55,6 +57,7 @@ def write_tables(
     material: Material, plates: Sequence[ReleasedPlate], bundle: Path
 ) -> ReleasedTables:
     """Write registry, plate map, wells and all tables of a screen; returns the tables."""
+    _refuse_dates(material)
     lines = [material.exported_line(name) for name in material.lines]
     write_bytes(bundle / "lines.tsv", write(lines, Line).encode())
     write_bytes(bundle / "batches.tsv", write(_batches(material), Batch).encode())
@@ -71,15 +74,27 @@ def write_tables(
         screen = Path(scratch) / "screen"
         fit_bundle(bundle, screen)
         tables = {name: read_screen_table(screen, name) for name in TABLES}
+        rows = donor_rows(tables, material)
         kept, refused = judge_rows(
-            donor_rows(tables, material), material.form.tier, material.entries, material.withdrawn
+            rows,
+            material.form.tier,
+            material.entries,
+            material.withdrawn,
+            compounds=material.compounds,
         )
         if not material.form.cross_donor_rows:
             kept = []
+        n_withheld = len(rows) - len(kept)
         tables["compounds"] = _released(tables["compounds"], kept, material.form.tier)
         content = content_of(screen)
         shown = replace(content.tables, compounds=tables["compounds"])
-        report = render_screen(replace(content, tables=shown))
+        findings = list(content.findings)
+        if n_withheld:
+            findings.append(
+                f"{n_withheld} row(s) over donors are not in this release, because they would tell"
+                " of single donors or were left out: deidentification.json"
+            )
+        report = render_screen(replace(content, tables=shown, findings=findings))
     for name, table in tables.items():
         write_table(table, bundle / "tables" / name, csv=False)
         table.write_csv(bundle / "tables" / f"{name}.tsv", separator="\t")
@@ -104,7 +119,9 @@ def donor_rows(tables: Mapping[str, pl.DataFrame], material: Material) -> list[D
     """
     names = {material.ids.of("line", n): n for n in material.lines}
     tested: dict[tuple[str, str, float], set[str]] = {}
-    usable = (pl.col("status") == DoseStatus.OK) & (pl.col("control") == "none")
+    # As the mean takes them.
+    tested_there = pl.col("status").is_in([DoseStatus.OK, DoseStatus.NO_VARIATION])
+    usable = tested_there & (pl.col("control") == "none")
     for row in tables["doses"].filter(usable).iter_rows(named=True):
         key = (row["compound"], row["phenotype"], row["dose_molar"])
         tested.setdefault(key, set()).add(names[row["line"]])
@@ -192,21 +209,50 @@ def _donors(material: Material) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: row["donor"])
 
 
-def _batches(material: Material) -> list[Batch]:
-    """Batches by their white list: no operator, lot or name."""
-    plated = {
+def _refuse_dates(material: Material) -> None:
+    """Refuse lines and batches with a date in a text that goes along as it is written."""
+    known = material.registry.batches
+    cells = [
+        *(
+            (f"line {name}: {key}", getattr(material.registry.lines[name], key))
+            for name in material.lines
+            for key in _LINE
+        ),
+        *(
+            (f"batch {local}: {key}", getattr(known[local], key))
+            for _, local in sorted(_plated(material))
+            for key in _BATCH
+            if local in known and key != "protocol_doi"
+        ),
+    ]
+    dated = [f"{place} is {text!r}" for place, text in cells if holds_date(text)]
+    if dated:
+        raise ReleaseRefused(
+            "the registry has dates, and none finer than a year may leave; count days from the"
+            " start of the differentiation, or leave the date out:\n  - "
+            + "\n  - ".join(dated[:20])
+        )
+
+
+def _plated(material: Material) -> set[tuple[str, str]]:
+    """Batches of released lines: their names in the screen and in the laboratory."""
+    return {
         (run.batch(b), b)
         for run in material.runs
         for b in run.wells.filter(pl.col("line").is_in(list(material.lines)))["batch"]
         if b
     }
+
+
+def _batches(material: Material) -> list[Batch]:
+    """Batches by their white list: no operator, lot or name."""
     known = material.registry.batches
     return [
         Batch(
             material.ids.of("batch", name),
             **({key: getattr(known[local], key) for key in _BATCH} if local in known else {}),
         )
-        for name, local in sorted(plated)
+        for name, local in sorted(_plated(material))
     ]
 
 

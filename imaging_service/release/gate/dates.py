@@ -6,11 +6,21 @@ time axis and the order of its frames stay, and no calendar date is left.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from imaging_service.release.gate.identifiers import keyed_hash
 
 _LEAST, _MOST = 30, 365
+_MONTH = r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*"
+_CALENDAR = re.compile(
+    r"(?i)(?<![0-9])(?:"
+    r"(?:19|20)[0-9]{2}[-./_](?:0?[1-9]|1[0-2])(?![0-9])"
+    r"|(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?![0-9])"
+    r"|[0-9]{1,2}[-./_ ][0-9]{1,2}[-./_ ](?:19|20)[0-9]{2}(?![0-9])"
+    rf"|[0-9]{{0,2}}[-. ]*\b{_MONTH}[-., ]+(?:[0-9]{{1,2}},? +)?(?:19|20)[0-9]{{2}}(?![0-9])"
+    r")"
+)
 
 
 def shift_days(secret: bytes, plate: str) -> int:
@@ -29,3 +39,14 @@ def shifted(secret: bytes, plate: str, when: datetime) -> datetime:
     True
     """
     return when - timedelta(days=shift_days(secret, plate))
+
+
+def holds_date(text: str) -> bool:
+    """Whether a text holds a month or a day of a calendar, which is finer than a year.
+
+    Examples
+    --------
+    >>> holds_date("negative, 3.5.2024"), holds_date("May 2024"), holds_date("protocol 2.1 of 2024")
+    (True, True, False)
+    """
+    return _CALENDAR.search(text) is not None

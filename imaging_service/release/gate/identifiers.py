@@ -13,7 +13,7 @@ from typing import Literal
 
 from imaging_service.errors import ReleaseRefused
 
-Kind = Literal["line", "donor", "batch", "plate", "clone", "run", "map"]
+Kind = Literal["line", "donor", "batch", "plate", "clone", "run", "map", "protocol"]
 _PREFIX = {"line": "L", "donor": "D", "batch": "B", "plate": "P", "clone": "C"}
 _DIGITS = 10
 

@@ -1,28 +1,42 @@
 """The ledger of releases, and the rules on statistics over donors that follow from it.
 
 A mean over few donors gives the donors, and so does the difference of two means over nearly the
-same donors. So a row over donors needs five of them in an open release, and its donors must be
-those of every row that was released before of the same compound, phenotype and dose, or differ from
-them by five or more. The ledger holds who was in which row by the laboratory's own names: it stays
-in the laboratory, and each entry holds the digest of the one before, so that a changed or removed
-entry shows.
+same donors; and the mean over all, less those over each gene, gives who has no gene. So a row over
+donors needs five of them in an open release, and no sum or difference of it and of rows of the same
+compound, phenotype and dose, of this release and of earlier ones, may be over fewer than five. The
+ledger holds who was in which row by the laboratory's own names: it stays in the laboratory. Each
+entry holds the digest of the one before, and the screen those of its releases, so that a changed,
+removed or lost entry shows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cache
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import write_bytes
 from imaging_service.release.gate.consent import Tier
 from imaging_service.release.gate.people import K
+from plate_maps.compound_names import name_key
+from plate_maps.compounds import Compounds
+
+Real = NDArray[np.float64]
+_WAIT_S = 30.0
+_ZERO = 1e-9  # of sums of ones and zeros over some dozens of donors
+# Digests of a screen's entries, in the screen's folder.
+NOTED = "released.txt"
 
 
 class DonorRow(BaseModel):
@@ -38,7 +52,11 @@ class DonorRow(BaseModel):
 
 
 class Entry(BaseModel):
-    """One release."""
+    """One release.
+
+    `places` maps what stays when a donor's code is changed (a line's name, the wells of a line on a
+    plate) to the code at that time.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,6 +71,7 @@ class Entry(BaseModel):
     rows: tuple[DonorRow, ...]
     withheld: tuple[str, ...]
     manifest_sha256: str
+    places: Mapping[str, str] = {}
     previous: str = ""
 
 
@@ -98,13 +117,26 @@ def read_ledger(path: Path) -> list[Entry]:
     return entries
 
 
-def append(path: Path, entry: Entry) -> None:
-    """Add an entry, whole or not at all."""
-    before = path.read_bytes() if path.is_file() else b""
-    lines = before.splitlines()
-    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
-    chained = entry.model_copy(update={"previous": previous}).model_dump_json().encode()
-    write_bytes(path, b"\n".join([*lines, chained]) + b"\n")
+def append(path: Path, entry: Entry, screen: Path, seen: int) -> None:
+    """Add an entry, whole or not at all, and note in the screen that the ledger has it.
+
+    `seen` is the number of entries that the release was compared with. Raises ReleaseRefused where
+    another release was written since.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock"), timeout=_WAIT_S):
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+        if len(lines) != seen:
+            raise ReleaseRefused(
+                f"another release was written into {path} meanwhile; write this one again, so that"
+                " it is compared with it"
+            )
+        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
+        chained = entry.model_copy(update={"previous": previous}).model_dump_json().encode()
+        write_bytes(path, b"\n".join([*lines, chained]) + b"\n")
+    noted = screen / NOTED
+    kept = noted.read_bytes() if noted.is_file() else b""
+    write_bytes(noted, kept + hashlib.sha256(chained).hexdigest().encode() + b"\n")
 
 
 def judge_rows(
@@ -113,6 +145,7 @@ def judge_rows(
     entries: Sequence[Entry],
     withdrawn: Collection[str],
     k: int = K,
+    compounds: Compounds | None = None,
 ) -> tuple[list[DonorRow], list[RefusedRow]]:
     """Split rows over donors into those that may be released and those that may not.
 
@@ -123,31 +156,55 @@ def judge_rows(
     tier
         Of the release. Under controlled access only earlier releases are compared with.
     entries
-        The ledger.
+        The ledger, with today's codes of donors.
     withdrawn
-        Donors that have withdrawn. A row that differs from an earlier one by them only is withheld;
-        any other small difference refuses the release.
+        Donors that have withdrawn. A row that would give away only them is withheld; any other that
+        earlier rows are nearly equal to refuses the release.
+    compounds
+        The compound registry: a compound that has another name now is the same one.
     """
-    earlier: dict[tuple[str, str, float], list[tuple[str, frozenset[str]]]] = {}
+    identity = _identities(compounds or Compounds({}))
+    earlier: dict[_Key, set[frozenset[str]]] = {}
+    releases: dict[_Key, dict[str, None]] = {}
     for entry in entries:
         for row in entry.rows:
-            earlier.setdefault(_key(row), []).append((entry.release, frozenset(row.donors)))
+            earlier.setdefault(identity(row), set()).add(frozenset(row.donors))
+            releases.setdefault(identity(row), {})[entry.release] = None
+    now: dict[_Key, set[frozenset[str]]] = {}
     kept: list[DonorRow] = []
     refused: list[RefusedRow] = []
     for row in rows:
-        donors = frozenset(row.donors)
-        fault = (_small(row, k) or _nested(row, kept, k)) if tier is Tier.OPEN else None
-        fault = fault or _differs(donors, earlier.get(_key(row), ()), withdrawn, k)
+        key, donors = identity(row), frozenset(row.donors)
+        before, beside = frozenset(earlier.get(key, ())), frozenset(now.get(key, ()))
+        fault = None
+        if tier is Tier.OPEN:
+            fault = _small(row, k) or _nested(donors, beside, k)
+        fault = fault or _differs(donors, before, withdrawn, tuple(releases.get(key, ())), k)
+        if fault is None and tier is Tier.OPEN:
+            fault = _nested(donors, before | beside, k)
         if fault is None:
             kept.append(row)
+            now.setdefault(key, set()).add(donors)
         else:
             refused.append(RefusedRow(row, *fault))
     return kept, refused
 
 
-def _key(row: DonorRow) -> tuple[str, str, float]:
-    # The group's name is not part of it: "SOD1" and "SOD1 missense" may be nearly the same donors.
-    return row.compound, row.phenotype, row.dose_molar
+_Key = tuple[str, str, str]
+
+
+def _identities(compounds: Compounds) -> Callable[[DonorRow], _Key]:
+    """What makes two rows the same quantity.
+
+    The group's name is not part of it: "SOD1" and "SOD1 missense" may be nearly the same donors.
+    """
+
+    def identity(row: DonorRow) -> _Key:
+        known = compounds.unblinded(row.compound)
+        name = f"id {known[0]}" if known else name_key(row.compound)
+        return name, row.phenotype, f"{row.dose_molar:.4g}"
+
+    return identity
 
 
 def _small(row: DonorRow, k: int) -> tuple[RowCode, str] | None:
@@ -157,33 +214,132 @@ def _small(row: DonorRow, k: int) -> tuple[RowCode, str] | None:
     return RowCode.TOO_FEW_DONORS, reason
 
 
-def _nested(row: DonorRow, kept: Iterable[DonorRow], k: int) -> tuple[RowCode, str] | None:
-    for other in kept:
-        apart = len(set(row.donors) ^ set(other.donors))
-        if _key(other) == _key(row) and 0 < apart < k:
-            return RowCode.NESTED, (
-                f"its donors and those of {other.group} differ by {apart}; the difference of the"
-                f" two means would be that of fewer than {k} donors"
-            )
-    return None
+def _nested(
+    donors: frozenset[str], others: frozenset[frozenset[str]], k: int
+) -> tuple[RowCode, str] | None:
+    given = given_away(others, donors, k)
+    if not given:
+        return None
+    return RowCode.NESTED, (
+        f"a difference of it and of means over other groups would be over {len(given[0])}"
+        f" donor(s), fewer than {k}"
+    )
 
 
 def _differs(
     donors: frozenset[str],
-    earlier: Iterable[tuple[str, frozenset[str]]],
+    earlier: frozenset[frozenset[str]],
     withdrawn: Collection[str],
+    releases: Sequence[str],
     k: int,
 ) -> tuple[RowCode, str] | None:
-    fault = None
-    for release, before in earlier:
-        apart = donors ^ before
-        if not 0 < len(apart) < k:
-            continue
-        reason = (
-            f"its donors differ by {len(apart)} from those of the same row in release {release};"
-            f" the difference would give away fewer than {k} donors"
+    given = given_away(earlier, donors, k)
+    if not given:
+        return None
+    reason = (
+        f"a difference of it and of rows in release {', '.join(releases)} would give away"
+        f" {min(map(len, given))} donor(s), fewer than {k}"
+    )
+    if all(group <= set(withdrawn) for group in given):
+        return RowCode.WITHDRAWN, f"{reason}, who have withdrawn"
+    return RowCode.DIFFERENCING, reason
+
+
+@cache
+def given_away(
+    known: frozenset[frozenset[str]], row: frozenset[str], k: int
+) -> tuple[frozenset[str], ...]:
+    """Smallest groups of fewer than k donors over which a new sum or difference can be made.
+
+    Each mean is a sum over its donors, so what can be made of several is the space that their rows
+    span; a combination over a group is one that is zero outside of it. There is one where the
+    group's coordinates of what is orthogonal to that space are linearly dependent. Donors that are
+    in the same rows cannot be told apart: they are one coordinate.
+
+    Examples
+    --------
+    >>> seven, first, last = frozenset("ABCDEFG"), frozenset("ABC"), frozenset("DEF")
+    >>> given_away(frozenset([first, last]), seven, 2)
+    (frozenset({'G'}),)
+    """
+    rows = [*sorted(known, key=sorted), row]
+    alike: dict[tuple[bool, ...], set[str]] = {}
+    for donor in sorted(frozenset().union(*rows)):
+        alike.setdefault(tuple(donor in r for r in rows), set()).add(donor)
+    places = list(alike.values())
+    spanned = np.array(list(alike), dtype=np.float64).T.reshape(len(rows), len(places))
+    after, before = _orthogonal(spanned), _orthogonal(spanned[:-1])
+    given: list[frozenset[str]] = []
+    for chosen in _under(k, np.array([len(place) for place in places])):
+        for indices in chosen[_combinations(after, chosen) > _combinations(before, chosen)]:
+            group = frozenset().union(*(places[i] for i in indices))
+            # That the row itself is over few donors is another rule's.
+            if not (row <= group or any(smaller <= group for smaller in given)):
+                given.append(group)
+    return tuple(given)
+
+
+def _under(k: int, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Sets of places with fewer than k donors together: those of one place, of two …"""
+    few = np.flatnonzero(sizes < k).tolist()
+    for n in range(1, k):
+        chosen = np.array(list(combinations(few, n)), dtype=np.int64).reshape(-1, n)
+        yield chosen[sizes[chosen].sum(axis=1) < k]
+
+
+def _orthogonal(rows: Real) -> Real:
+    """The projection onto what is orthogonal to all rows."""
+    if not rows.size:
+        return np.eye(rows.shape[1])
+    _, singular, axes = np.linalg.svd(rows)
+    basis = axes[: len(singular)][singular > _ZERO]
+    projection: Real = np.eye(rows.shape[1]) - basis.T @ basis
+    return projection
+
+
+def _combinations(orthogonal: Real, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of independent combinations of rows that are zero outside of each set of places."""
+    within = orthogonal[chosen[:, :, None], chosen[:, None, :]]
+    count: NDArray[np.int64] = (np.linalg.eigvalsh(within) < _ZERO).sum(axis=1)
+    return count
+
+
+def under_todays_codes(entries: Iterable[Entry], places: Mapping[str, str]) -> list[Entry]:
+    """Entries in which donors have the codes that they have now.
+
+    A donor whose code was changed would count as another one, and the rule on differences would not
+    see them. `places` maps what stays to today's code, as `Entry.places` does.
+    """
+    written = []
+    for entry in entries:
+        now: dict[str, set[str]] = {}
+        for place, donor in entry.places.items():
+            if place in places:
+                now.setdefault(donor, set()).add(places[place])
+
+        def codes(donors: Iterable[str], now: Mapping[str, set[str]] = now) -> tuple[str, ...]:
+            return tuple(sorted({code for d in donors for code in now.get(d, {d})}))
+
+        rows = tuple(r.model_copy(update={"donors": codes(r.donors)}) for r in entry.rows)
+        written.append(entry.model_copy(update={"rows": rows, "donors": codes(entry.donors)}))
+    return written
+
+
+def ledger_of(screen: Path, path: Path) -> list[Entry]:
+    """The entries of a ledger that has all releases of a screen.
+
+    Raises ReleaseRefused as `read_ledger` does, and for a ledger that lacks one: it was deleted or
+    cut, or the form names another.
+    """
+    entries = read_ledger(path)
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    there = {hashlib.sha256(line).hexdigest() for line in lines}
+    noted = screen / NOTED
+    digests = noted.read_text(encoding="utf-8").split() if noted.is_file() else []
+    lost = [digest for digest in digests if digest not in there]
+    if lost:
+        raise ReleaseRefused(
+            f"the ledger {path} lacks {len(lost)} release(s) of screen {screen}: it was deleted or"
+            " cut, or it is another one; restore it from a copy, or name the right one in the form"
         )
-        if not apart <= set(withdrawn):
-            return RowCode.DIFFERENCING, reason
-        fault = RowCode.WITHDRAWN, f"{reason}, who have withdrawn"
-    return fault
+    return entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from plate_maps.consent import DUO
+from plate_maps.consent import DUO, diseases
 
 _NAME = {code: name for name, code in DUO.items()}
 # Permission ► purposes that it allows. POA is research of origins: only POA itself allows it.
@@ -62,8 +62,8 @@ class Verdict:
 def judge(purpose: Purpose, consents: Iterable[str]) -> Verdict:
     """Compare a purpose with the consents of all lines of a release.
 
-    `consents` are texts of DUO ids, as `lines.tsv` of a bundle has them. A disease that a consent
-    names must be that of the purpose.
+    `consents` are texts of DUO ids, as `lines.tsv` of a bundle has them, with the MONDO ids of
+    their diseases. Whether those are that of the purpose is a condition.
 
     Examples
     --------
@@ -95,5 +95,10 @@ def judge(purpose: Purpose, consents: Iterable[str]) -> Verdict:
             if name in names and not met:
                 forbidden[f"{name}: {reason}"] = None
         if "DS" in names:
-            conditions["DS: the disease of the consent must be that of the purpose"] = None
+            # A disease may be a kind of another, which only an ontology or a person tells.
+            theirs = ", ".join(diseases(consent)) or "not named"
+            conditions[
+                f"DS: the disease of the consent ({theirs}) must be that of the purpose"
+                f" ({purpose.disease or 'not named'})"
+            ] = None
     return Verdict(tuple(forbidden), tuple(conditions))

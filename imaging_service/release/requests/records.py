@@ -24,6 +24,7 @@ from imaging_service.errors import ReleaseRefused
 from imaging_service.files import staged, write_bytes
 from imaging_service.release.contents.manifest import check_manifest
 from imaging_service.release.form import read_form
+from imaging_service.release.gate.consent import decide as consents
 from imaging_service.release.gate.ledger import read_ledger
 from imaging_service.release.requests.audit import note
 from imaging_service.release.requests.purpose import PURPOSES, Purpose, Verdict, judge
@@ -153,6 +154,7 @@ def decide(
     if not by.strip() or not reason.strip():
         raise ReleaseRefused("a decision needs the name of who decides, and a reason")
     if by.strip().casefold() == request.who.casefold():
+        note(folder, when, by, "decision refused", identity, "who made the request")
         raise ReleaseRefused(f"{by} made the request, and cannot decide on it")
     verdict = verdict_on(request, bundle)
     if approve and verdict.forbidden:
@@ -238,7 +240,9 @@ def hand_over(folder: Path, bundle: Path, key: str, out: Path, when: datetime) -
 
 
 def withdrawn_since(folder: Path, manifest_sha256: str) -> int:
-    """Donors of a written release who have withdrawn by now, by the ledger and the registry.
+    """Donors of a written release whose consent does not reach it now, by ledger and registry.
+
+    They have withdrawn, or their line is not registered any more, or its consent became narrower.
 
     Raises ReleaseRefused for a bundle that the ledger does not know.
     """
@@ -246,8 +250,11 @@ def withdrawn_since(folder: Path, manifest_sha256: str) -> int:
     written = [e for e in read_ledger(form.ledger) if e.manifest_sha256 == manifest_sha256]
     if not written:
         raise ReleaseRefused(f"the ledger {form.ledger} does not know this bundle")
-    lines = registry_of(form.screen).lines.values()
-    return len({x.donor for x in lines if x.withdrawn == "yes"} & set(written[0].donors))
+    lines, entry = registry_of(form.screen).lines, written[0]
+    # By their lines as well: a donor may have another code now, and a line may have been taken out.
+    now = consents(entry.lines, lines, entry.tier, licence=form.licence)
+    gone = {x.donor for x in lines.values() if x.withdrawn == "yes"} & set(entry.donors)
+    return len(gone | {d.donor or d.line for d in now if not d.allowed})
 
 
 def _digest(key: str) -> str:

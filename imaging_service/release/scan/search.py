@@ -2,9 +2,9 @@
 
 One hit stops a release. In texts a secret is found as a whole word from two characters on; in other
 bytes, where short texts stand by chance, from eight. In hex and in base64 it is found inside longer
-runs from five bytes on, at each of base64's three alignments, across line breaks, as it is written
-and in capitals; of four bytes where the run holds nothing else. Plain texts are also looked for as
-UTF-16, as Windows programs write them.
+runs from five bytes on, at each of base64's three alignments, across line breaks, as it is written,
+in small letters, in capitals and as a title, and as UTF-16; of four bytes where the run holds
+nothing else. A date is found in an instant, too, and with letters at its sides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.scan.known import Secret
-from imaging_service.release.scan.unpack import Piece, array_pieces, pieces
+from imaging_service.release.scan.unpack import Piece, array_pieces, composed, pieces
 
 # Endings of what a bundle is made of; "" are the chunks of zarr arrays, which have no ending.
 ENDINGS = frozenset(
@@ -28,6 +28,7 @@ ENDINGS = frozenset(
 _LONG, _PACKED, _RUN, _EITHER_CASE = 8, 5, 4, 4
 _RUN_LETTERS = 6  # of base64, without the two that fill it up
 _OF_RUN = re.compile(rb"[A-Za-z0-9+/_-]")
+_HOUR = r"(?=[0-2][0-9][0-5][0-9](?:[0-5][0-9])?(?![0-9]))"
 _MARGIN = 8  # bytes around a place, enough for a letter of any alphabet
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -57,9 +58,10 @@ class SecretSearch:
     """
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
-        self._kinds = {s.text.casefold(): s for s in secrets if s.searchable}
-        words = sorted((s.text for s in self._kinds.values()), key=lambda t: (-len(t), t))
-        self._words = _words(words)
+        self._kinds = {composed(s.text).casefold(): s for s in secrets if s.searchable}
+        words = sorted((composed(s.text) for s in self._kinds.values()), key=lambda t: (-len(t), t))
+        dates = {s.text for s in self._kinds.values() if s.kind == "date"}
+        self._words = _words(words, dates)
         self._any_word = _literals([w.encode() for w in words], encoding="UTF8")
         self._longest = max((len(w.encode()) for w in words), default=0)
         self._long = _literals([w.encode() for w in words if len(w.encode()) >= _LONG])
@@ -127,18 +129,23 @@ class SecretSearch:
             place = match.start() + 1
 
 
-def _hex_forms(word: str) -> Iterator[bytes]:
-    for spelled in (word, word.lower(), word.upper()):
+def _spelled(word: str) -> Iterator[bytes]:
+    """Bytes of a secret that is long enough to be looked for in longer runs."""
+    for spelled in dict.fromkeys((word, word.lower(), word.upper(), word.title())):
         if len(spelled.encode()) >= _PACKED:
-            yield spelled.encode().hex().encode()
+            yield spelled.encode()
+    if len(word.encode()) >= _PACKED:
+        yield word.encode("utf-16-le")
+
+
+def _hex_forms(word: str) -> Iterator[bytes]:
+    for content in _spelled(word):
+        yield content.hex().encode()
 
 
 def _base64_forms(word: str) -> Iterator[bytes]:
     """The letters of base64 that a secret alone decides, at each alignment, in both alphabets."""
-    for spelled in (word, word.lower(), word.upper()):
-        content = spelled.encode()
-        if len(content) < _PACKED:
-            continue
+    for content in _spelled(word):
         for before in range(3):
             letters = base64.b64encode(b"\0" * before + content)
             # Letters that hold bits of a neighbour are left out.
@@ -147,12 +154,15 @@ def _base64_forms(word: str) -> Iterator[bytes]:
             yield letters[first:last].translate(_URL_SAFE)
 
 
-def _words(words: Sequence[str]) -> re.Pattern[str]:
+def _words(words: Sequence[str], dates: Collection[str] = ()) -> re.Pattern[str]:
     if not words:
         return re.compile(r"(?!)")
     # Of two or three characters the case counts: "b2" is a batch, "B2" a place on a plate.
     either = [f"(?i:{re.escape(w)})" if len(w) >= _EITHER_CASE else re.escape(w) for w in words]
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(either)})(?![A-Za-z0-9])")
+    # "2025-11-01T09:30", "ALS20251101_2", "20251101093000".
+    days = [rf"(?i:{re.escape(w)})(?:(?![0-9])|{_HOUR})" for w in words if w in dates]
+    named = rf"(?<![A-Za-z0-9])(?:{'|'.join(either)})(?![A-Za-z0-9])"
+    return re.compile("|".join([named, *([rf"(?<![0-9])(?:{'|'.join(days)})"] if days else [])]))
 
 
 def _literals(words: Collection[bytes], *, case: bool = False, encoding: str = "LATIN1") -> Any:

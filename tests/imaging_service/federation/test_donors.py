@@ -19,3 +19,14 @@ def test_a_donor_without_a_public_name_is_of_its_site():
     assert donor_hash(b"k", line, "a") == donor_hash(b"k", Line("y", "D1"), "a")
     assert donor_hash(b"k", line, "a") != donor_hash(b"k", line, "b")
     assert (is_matched(line), is_matched(Line("x", "D1", hpscreg="UKXi001-A"))) == (False, True)
+
+
+def test_an_edited_line_without_a_public_name_has_its_donor_s():
+    named = Line("S1", "D1", hpscreg="UKXi001-A")
+    clone = Line("S1-iso", "D1", isogenic_parent="S1")
+    other = Line("S2", "D2")
+    lines = [named, clone, other]
+    assert donor_hash(b"k", clone, "a", lines) == donor_hash(b"k", named, "a", lines)
+    assert donor_hash(b"k", other, "a", lines) == donor_hash(b"k", other, "a")
+    assert is_matched(clone, lines)
+    assert not is_matched(other, lines)

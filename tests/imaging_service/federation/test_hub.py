@@ -204,6 +204,43 @@ def test_a_new_summary_takes_the_place_of_the_old(empty, sites):
     assert [site.name for site in sites_of(empty)] == ["north"]
 
 
+def test_an_older_summary_does_not_come_back(empty, sites, tmp_path):
+    old = shutil.copytree(sites.sent["north"], tmp_path / "old")
+    signed_again(old, sites.root / "north.key", written_at="2020-01-01T00:00:00.000000+00:00")
+    add_summary(empty, old)
+    add_summary(empty, sites.sent["north"])
+    assert refused(empty, old) == "older"
+
+
+def test_a_donor_who_withdrew_at_one_site_leaves_all(empty, sites, tmp_path):
+    for site in ("south", "west"):
+        add_summary(empty, sites.sent[site])
+    lines = [replace(x, withdrawn="yes") if x.line == SHARED else x for x in registry_of("north")]
+    folder, key = send(
+        tmp_path, "north", site_screen(tmp_path, "north", sites.runs["north"], lines)
+    )
+    hub_file(empty, sites.keys | {"north": key})
+    add_summary(empty, folder)
+    assert [site.name for site in sites_of(empty)] == ["north"]
+    assert [(r["site"], r["code"]) for r in refusals_of(empty)] == [
+        ("south", "withdrawn"),
+        ("west", "withdrawn"),
+    ]
+    assert refused(empty, sites.sent["west"]) == "withdrawn"
+
+
+def test_an_edited_line_needs_no_public_name_of_its_own(empty, sites, tmp_path):
+    lines = [replace(x, hpscreg="") if x.isogenic_parent else x for x in registry_of("south")]
+    folder, key = send(
+        tmp_path, "south", site_screen(tmp_path, "south", sites.runs["south"], lines)
+    )
+    hub_file(empty, sites.keys | {"south": key})
+    add_summary(empty, sites.sent["north"])
+    site, _ = add_summary(empty, folder)
+    donors = {sites_of(empty)[0].lines[SHARED].donor}
+    assert {site.lines[n].donor for n in (SHARED, f"{SHARED}-iso")} == donors
+
+
 def test_a_hub_has_a_file_and_no_plates(empty, sites, tmp_path):
     with pytest.raises(SummaryRefused, match=says("federation.no_file")):
         read_federation(tmp_path)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from imaging_service.release.gate.ledger import NOTED
 from tests.imaging_service.release.drawn_release import filled_form, laboratory
 
 
@@ -27,4 +28,6 @@ def released(lab, tmp_path_factory):
     lines = [ledger if line.startswith("ledger =") else line for line in form.splitlines()]
     (folder / "release.toml").write_text("\n".join(lines), encoding="utf-8")
     written = write_release(folder, root / "bundle")
+    # The laboratory stays as it was: other tests begin with a ledger of their own.
+    (lab / "als" / NOTED).rename(root / NOTED)
     return SimpleNamespace(folder=folder, bundle=root / "bundle", written=written, lab=lab)

@@ -66,8 +66,8 @@ def registry() -> list[Line]:
         )
         for line in patients
     ]
-    withdrawn = replace(patients[0], line=WITHDRAWN, donor="don-w9", withdrawn="yes")
-    at_home = replace(patients[0], line=AT_HOME, donor="don-h9", consent="GRU-IRB")
+    withdrawn = replace(patients[0], line=WITHDRAWN, donor="don-w9", hpscreg="", withdrawn="yes")
+    at_home = replace(patients[0], line=AT_HOME, donor="don-h9", hpscreg="", consent="GRU-IRB")
     return [*patients, *corrected, withdrawn, at_home]
 
 
@@ -129,6 +129,7 @@ def laboratory(root: Path) -> Path:
             plate_name=plate,
             plate_digest=f"{number + 1:x}" * 40,
             plate_map_digest=f"{number + 7:x}" * 40,
+            protocol_digest="5e" * 32,
             channels=["DAPI", "A488"],
             roles=["dna", "neurite"],
             engine={
@@ -157,6 +158,10 @@ def laboratory(root: Path) -> Path:
         lost = pl.read_parquet(run / "wells.parquet").with_columns(
             pl.when(failed).then(pl.lit("failed")).otherwise("status").alias("status"),
             pl.when(failed).then(why).otherwise("reason").alias("reason"),
+            pl.when(pl.col("well").is_in(["A01", "A02"]) & (number == 0))
+            .then(2)
+            .otherwise(0)
+            .alias("n_fields"),
         )
         lost.write_parquet(run / "wells.parquet")
         cells = pl.DataFrame({"well": lost["well"], "field": [1] * len(lost)})

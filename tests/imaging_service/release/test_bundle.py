@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.bundle import check_release, search_for_secrets, write_release
-from imaging_service.release.gate.ledger import read_ledger
+from imaging_service.release.gate.ledger import NOTED, read_ledger
 from imaging_service.release.material import examine
 from imaging_service.screens.folder import set_registry
 from tests.imaging_service.release.drawn_release import (
@@ -21,7 +22,7 @@ from tests.imaging_service.release.drawn_release import (
     registry,
     write_registry,
 )
-from tests.messages import says
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def next_lab(released, tmp_path):
     """The laboratory after its first release: a copy, with the ledger."""
     lab = shutil.copytree(released.lab, tmp_path / "own")
     shutil.copy(released.folder.parent / "ledger.jsonl", lab / "ledger.jsonl")
+    shutil.copy(released.folder.parent / NOTED, lab / "als" / NOTED)
     return lab
 
 
@@ -46,6 +48,7 @@ def test_a_bundle_holds_what_it_says(released):
     assert "accepted" in {v["verdict"] for v in verdicts}
     page = (released.bundle / "report.html").read_text()
     assert page.count('class="chart"') > 8
+    assert not states("release.rows_withheld", page)
     assert len(list(released.bundle.glob("plates/*/*.zarr"))) == 2
     (entry,) = read_ledger(released.folder.parent / "ledger.jsonl")
     assert (entry.release, entry.k, set(entry.lines)) == ("first", 6, {*PATIENTS, *CORRECTED})
@@ -79,8 +82,10 @@ def test_one_secret_stops_the_release_and_nothing_is_left(released, tmp_path):
 def test_a_withdrawn_donor_leaves_everything_and_the_ledger_says_so(next_lab, tmp_path):
     gone = [replace(x, withdrawn="yes") if x.line == PATIENTS[0] else x for x in registry()]
     with_registry(next_lab, gone)
-    folder = filled_form(tmp_path / "second", next_lab, pixels=False)
+    folder = filled_form(tmp_path / "second", next_lab)
     written = write_release(folder, tmp_path / "bundle")
+    # All images of the laboratory are of wells of the donor who went.
+    assert not list(written.bundle.rglob("*.zarr"))
     material = examine(folder)
     lost = {material.ids.of("line", n) for n in (PATIENTS[0], CORRECTED[0])}
     lost |= {material.ids.of("donor", "don-188")}
@@ -95,6 +100,8 @@ def test_a_withdrawn_donor_leaves_everything_and_the_ledger_says_so(next_lab, tm
         wells = pl.read_parquet(plate / "wells.parquet")
         assert len(wells) == 200
         assert set(pl.read_parquet(plate / "cells.parquet")["well"]) == set(wells["well"])
+    page = (written.bundle / "report.html").read_text()
+    assert states("release.rows_withheld", page)
     # Means over the five that are left would give the one who went.
     assert written.tables.tables["compounds"].is_empty()
     assert {r.code.value for r in written.tables.refused} == {"withdrawn"}
@@ -117,3 +124,36 @@ def test_one_more_donor_is_refused_unless_rows_over_donors_are_left_out(next_lab
     assert len(material.donors) == 7
     assert tables.tables["compounds"].is_empty()
     assert not (folder / "checked").exists()
+
+
+def test_one_more_donor_is_refused_under_other_codes_of_the_donors(next_lab, tmp_path):
+    joined = [
+        replace(x, donor=f"new-{x.donor}", consent="GRU" if x.line == AT_HOME else x.consent)
+        for x in registry()
+    ]
+    with_registry(next_lab, joined)
+    with pytest.raises(ReleaseRefused, match=says("release.differencing")):
+        check_release(filled_form(tmp_path / "second", next_lab))
+
+
+def test_a_ledger_that_was_deleted_stops_a_release(next_lab, tmp_path):
+    folder = filled_form(tmp_path / "second", next_lab, pixels=False)
+    assert check_release(folder)[1].kept
+    (next_lab / "ledger.jsonl").unlink()
+    with pytest.raises(ReleaseRefused, match=says("release.ledger_lacks", count=1)):
+        check_release(folder)
+
+
+@pytest.mark.parametrize("cell", ["plating_day", "protocol_version", "mycoplasma"])
+def test_a_date_in_the_registry_stops_a_release(cell, next_lab, tmp_path):
+    lines, batches = write_registry(next_lab, registry())
+    path = lines if cell == "mycoplasma" else batches
+    rows = list(csv.DictReader(path.read_text().splitlines(), delimiter="\t"))
+    text = "negative 3.5.2024" if cell == "mycoplasma" else "2024-05-03"
+    with path.open("w", newline="") as table:
+        writer = csv.DictWriter(table, list(rows[0]), delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row | {cell: text} for row in rows)
+    set_registry(next_lab / "als", lines, batches)
+    with pytest.raises(ReleaseRefused, match=says("release.date", cell=cell, text=text)):
+        check_release(filled_form(tmp_path / "second", next_lab))

@@ -15,6 +15,7 @@ from imaging_service.release.reading import add_bundle, is_bundle
 from imaging_service.review.local import LocalRun
 from imaging_service.screens.folder import TABLES, fit, read_screen_table
 from imaging_service.store.tables import read_table
+from napari_plugin.session import ReviewSession
 from tests.messages import says
 from tests.rscript import rscript
 
@@ -91,6 +92,12 @@ def test_a_plate_opens_where_runs_are_reviewed(released):
     field = run.read_field("A01", 2)
     assert (field.roles, field.labels["nuclei"].shape) == (("dna", "neurite"), (24, 16))
     assert len(run.wells()) == 240
+    session = ReviewSession.open(store.parent)
+    try:
+        session.go_to("A02")
+        assert session.image().labels["nuclei"].shape == (24, 16)
+    finally:
+        session.close()
 
 
 def test_images_open_in_ngio(released):

@@ -16,4 +16,5 @@ def test_each_plate_has_engine_digests_parameters_and_versions(released):
         assert model["thresholds"] == {"soma": 120.5}
         assert model["parameters"]["segmentation"]["nucleus_diameter_um"] == 11.0
         assert model["packages"] == {"numpy": "2.4.6"}
+    assert len({model["protocol"] for model in models.values()}) == 1
     assert models_dictionary({}) == '{\n "plates": {}\n}'

@@ -42,6 +42,11 @@ def test_pixels_and_labels_are_those_of_the_run_and_only_of_released_wells(run, 
     assert field_count(tmp_path / "out" / "plate.zarr", Well.parse("A02")) == 0
 
 
+def test_without_an_image_of_a_released_well_there_is_no_store(run, tmp_path):
+    assert copy_pixels(run, tmp_path / "out", {"B05"}, "P-1", FORMAT) == {}
+    assert not (tmp_path / "out").exists()
+
+
 def test_attributes_are_written_anew(run, tmp_path):
     copy_pixels(run, tmp_path / "out", {"A01"}, "P-1", FORMAT)
     text = "".join(p.read_text() for p in (tmp_path / "out").rglob("zarr.json"))

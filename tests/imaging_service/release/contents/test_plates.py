@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from imaging_service.release.contents.plates import exported, write_plate
+from imaging_service.release.contents.plates import exported, exported_curves, write_plate
 from imaging_service.release.material import examine
 from phenotypes.columns.dictionary import columns, conform
 from plate_maps.compounds import read_compounds
@@ -99,3 +99,39 @@ def test_cells_of_lines_that_stay_at_home_stay_there(plate):
     _, written, out = plate
     (path,) = out.glob("plates/*/cells.parquet")
     assert set(pl.read_parquet(path)["well"]) == set(written.wells["well"])
+
+
+def test_no_digest_of_the_laboratory_is_in_a_bundle(released):
+    """What a digest is of (a protocol names its healthy lines) could be guessed and confirmed."""
+    text = "".join(p.read_text() for p in released.bundle.rglob("*.json"))
+    for run in examine(released.folder).runs:
+        for name in ("run_id", "plate_digest", "plate_map_digest", "protocol_digest"):
+            assert run.record[name] not in text, name
+
+
+def test_curves_of_released_lines_go_along_under_their_ids(released, tmp_path):
+    material = examine(released.folder)
+    curve = {
+        "line": PATIENTS[0],
+        "compound": "x",
+        "phenotype": "live_density",
+        "unit": "1/mm²",
+        "status": "ok",
+        "reason": f"by {OPERATOR}",
+        "ec50_molar": 1e-6,
+        "wells": ["A01"],
+        "dose_molar": [1e-6],
+        "response": [2.0],
+        "fit_dose_molar": [],
+        "fit_response": [],
+        "fit_low": [],
+        "fit_high": [],
+        "made_by": OPERATOR,
+    }
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps([curve, curve | {"line": WITHDRAWN}]))
+    (shown,) = exported_curves(path, material)
+    assert shown["line"] == material.ids.of("line", PATIENTS[0])
+    assert OPERATOR not in json.dumps(shown)
+    assert shown["response"] == [2.0]
+    assert exported_curves(tmp_path / "away.json", material) == []

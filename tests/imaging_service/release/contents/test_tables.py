@@ -49,6 +49,14 @@ def test_dates_are_moved_and_wells_counted(released):
     )
 
 
+def test_a_line_whose_batches_are_equal_is_in_the_mean_and_so_in_its_row(released):
+    material, tables = examine(released.folder), dict(released.written.tables.tables)
+    one = material.ids.of("line", material.lines[0])
+    equal = pl.when(pl.col("line") == one).then(pl.lit("no_variation")).otherwise("status")
+    tables["doses"] = tables["doses"].with_columns(equal.alias("status"))
+    assert {len(row.donors) for row in donor_rows(tables, material)} == {6}
+
+
 def test_donors_of_a_row_are_those_of_its_mean(released):
     tables = released.written.tables
     for row in donor_rows(tables.tables, examine(released.folder)):

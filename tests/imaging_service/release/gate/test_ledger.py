@@ -1,12 +1,26 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import combinations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.gate.consent import Tier
-from imaging_service.release.gate.ledger import DonorRow, Entry, append, judge_rows, read_ledger
+from imaging_service.release.gate.ledger import (
+    DonorRow,
+    Entry,
+    append,
+    given_away,
+    judge_rows,
+    ledger_of,
+    read_ledger,
+    under_todays_codes,
+)
+from plate_maps.compounds import read_compounds
 from tests.messages import says
 
 
@@ -36,8 +50,8 @@ def entry(rows, name="first", tier=Tier.OPEN):
     )
 
 
-def codes(rows, tier=Tier.OPEN, entries=(), withdrawn=()):
-    kept, refused = judge_rows(rows, tier, entries, withdrawn)
+def codes(rows, tier=Tier.OPEN, entries=(), withdrawn=(), compounds=None):
+    kept, refused = judge_rows(rows, tier, entries, withdrawn, compounds=compounds)
     return [r.group for r in kept], [(r.row.group, r.code.value) for r in refused]
 
 
@@ -84,11 +98,102 @@ def test_a_row_that_differs_by_withdrawn_donors_only_is_withheld():
     ]
 
 
+def test_all_donors_less_those_of_each_gene_are_no_single_donor():
+    rows = [row("ABCDEFGHIJK"), row("ABCDE", "SOD1"), row("FGHIJ", "FUS")]
+    assert codes(rows) == (["disease lines", "SOD1"], [("FUS", "nested")])
+    # The same over two releases, and with a row of this one and a row of an earlier one.
+    assert codes(rows[2:], entries=[entry(rows[:2])])[1] == [("FUS", "differencing")]
+    assert codes(rows[1:], entries=[entry(rows[:1])]) == (["SOD1"], [("FUS", "nested")])
+    assert codes(rows[2:], Tier.CONTROLLED, [entry(rows[:2])])[1] == [("FUS", "differencing")]
+    apart = [entry(rows[:1], "first"), entry(rows[1:2], "second")]
+    assert codes(rows[2:], entries=apart)[1] == [("FUS", "differencing")]
+    fifteen = [row("ABCDEFGHIJKLMNO"), *rows[1:]]
+    assert codes(fifteen) == (["disease lines", "SOD1", "FUS"], [])
+
+
+@given(
+    st.lists(st.frozensets(st.sampled_from("ABCDEFGH"), min_size=1), max_size=4, unique=True),
+    st.frozensets(st.sampled_from("ABCDEFGH"), min_size=3),
+)
+def test_what_is_given_away_can_be_computed_and_nothing_else(known, new):
+    """Against every weighted sum of the rows with small whole weights."""
+    rows = [np.array([d in r for d in "ABCDEFGH"], int) for r in [*known, new]]
+    weights = np.stack(np.meshgrid(*[np.arange(-3, 4)] * len(rows)), -1).reshape(-1, len(rows))
+    sums = weights[weights[:, -1] != 0] @ np.array(rows)
+    old = weights[weights[:, -1] == 0] @ np.array(rows)
+    told = given_away(frozenset(known), new, 3)
+
+    def over(table, group):
+        inside = np.array([d in group for d in "ABCDEFGH"])
+        return (table[:, ~inside] == 0).all(axis=1) & (table != 0).any(axis=1)
+
+    spanned = np.linalg.matrix_rank(np.array(rows)) == np.linalg.matrix_rank(np.array(rows[:-1]))
+    for n in (1, 2):
+        for group in map(frozenset, combinations("ABCDEFGH", n)):
+            if any(g <= group for g in told):
+                assert over(sums, group).any()
+            elif not spanned and not new <= group:
+                assert not over(sums, group).any() or over(old, group).any()
+
+
+def test_a_renamed_compound_is_the_same_compound():
+    known = read_compounds("id\tname\tsynonyms\nC1\tRilutek\tx|riluzole\n")
+    before = [entry([row("ABCDE", compound="riluzole")])]
+    now = [row("ABCDEF", compound="Rilutek")]
+    assert codes(now, entries=before)[1] == []
+    assert codes(now, entries=before, compounds=known)[1] == [("disease lines", "differencing")]
+    assert codes([row("ABCDEF", compound="X ")], entries=[entry([row("ABCDE")])])[1] == [
+        ("disease lines", "differencing")
+    ]
+
+
+def test_a_dose_is_the_same_however_it_was_computed():
+    before, computed = [entry([row("ABCDE", dose=0.3)])], 0.1 + 0.2
+    assert computed != 0.3
+    assert codes([row("ABCDEF", dose=computed)], entries=before)[1] != []
+
+
+def test_a_renamed_donor_is_the_same_donor():
+    places = {"line L1": "A", "line L2": "B", "wells 77": "C"}
+    written = entry([row("ABCDE")]).model_copy(update={"places": places, "donors": tuple("ABCDE")})
+    now = {"line L1": "a1", "line L3": "z", "wells 77": "c1"}
+    (read,) = under_todays_codes([written], now)
+    assert read.rows[0].donors == read.donors == ("B", "D", "E", "a1", "c1")
+    # One donor turned out to be two people: both are meant.
+    both = written.model_copy(update={"places": {"line L1": "A", "line L2": "A"}})
+    (read,) = under_todays_codes([both], {"line L1": "a1", "line L2": "a2"})
+    assert read.donors == ("B", "C", "D", "E", "a1", "a2")
+
+
+def test_a_ledger_that_lost_a_release_of_the_screen_is_refused(tmp_path):
+    path, screen = tmp_path / "ledger.jsonl", tmp_path / "screen"
+    assert ledger_of(screen, path) == []
+    for number, name in enumerate(("first", "second")):
+        append(path, entry([row("ABCDE")], name), screen, number)
+    append(path, entry([row("ABCDE")], "third"), tmp_path / "another screen", 2)
+    assert [e.release for e in ledger_of(screen, path)] == ["first", "second", "third"]
+    lines = path.read_text().splitlines(keepends=True)
+    told = says("release.ledger_lacks", count=1)
+    path.write_text(lines[0])
+    with pytest.raises(ReleaseRefused, match=told):
+        ledger_of(screen, path)
+    with pytest.raises(ReleaseRefused, match=says("release.ledger_lacks", count=2)):
+        ledger_of(screen, tmp_path / "new.jsonl")
+
+
+def test_two_releases_at_once_are_compared_with_each_other(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, entry([row("ABCDE")], "first"), tmp_path / "screen", 0)
+    with pytest.raises(ReleaseRefused, match=says("release.written_meanwhile")):
+        append(path, entry([row("ABCDEF")], "second"), tmp_path / "screen", 0)
+    assert [e.release for e in read_ledger(path)] == ["first"]
+
+
 def test_a_ledger_is_read_back_and_a_change_in_it_shows(tmp_path):
     path = tmp_path / "ledger.jsonl"
     assert read_ledger(path) == []
-    for name in ("first", "second", "third"):
-        append(path, entry([row("ABCDE")], name))
+    for number, name in enumerate(("first", "second", "third")):
+        append(path, entry([row("ABCDE")], name), tmp_path / "screen", number)
     assert [e.release for e in read_ledger(path)] == ["first", "second", "third"]
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[2]]))

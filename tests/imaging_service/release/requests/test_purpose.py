@@ -4,6 +4,7 @@ import pytest
 
 from imaging_service.release.requests.purpose import Purpose, judge
 from plate_maps.consent import DUO
+from tests.messages import states
 
 
 def consent(*names):
@@ -42,3 +43,8 @@ def test_what_a_record_cannot_show_is_a_condition():
     verdict = judge(Purpose("DS", "MONDO:0004976"), [consent("DS", "COL", "GS")])
     assert verdict.forbidden == ()
     assert [c.split(":")[0] for c in verdict.conditions] == ["COL", "GS", "DS"]
+
+
+def test_the_person_who_decides_is_shown_both_diseases():
+    (condition,) = judge(Purpose("DS", "MONDO:0005180"), ["DUO:0000007 MONDO:0004976"]).conditions
+    assert states("release.disease", condition, theirs="MONDO:0004976", its="MONDO:0005180")

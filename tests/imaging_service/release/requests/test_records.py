@@ -83,7 +83,23 @@ def test_the_holder_of_a_key_gets_that_bundle_and_no_other(place, tmp_path):
     assert not (tmp_path / "copy2").exists()
 
 
-def test_a_donor_who_withdrew_since_is_not_handed_over(released, tmp_path):
+def without_consent(line, how):
+    if line.donor != "don-188":
+        return line
+    if how == "taken out":
+        return None
+    changes = {
+        "withdrawn": {"withdrawn": "yes" if line.line == PATIENTS[0] else ""},
+        "withdrawn under another code": {"withdrawn": "yes", "donor": "new-1"},
+        "narrower": {"consent_scope": "none"},
+    }
+    return replace(line, **changes[how])
+
+
+@pytest.mark.parametrize(
+    "how", ["withdrawn", "withdrawn under another code", "narrower", "taken out"]
+)
+def test_a_donor_who_withdrew_since_is_not_handed_over(how, released, tmp_path):
     lab = shutil.copytree(released.lab, tmp_path / "lab")
     folder = shutil.copytree(released.folder, tmp_path / "first")
     form = (
@@ -93,9 +109,10 @@ def test_a_donor_who_withdrew_since_is_not_handed_over(released, tmp_path):
     asked = make_request(folder, released.bundle, NOW, **ANSWERS)
     _, key = decide(folder, released.bundle, asked.id, NOW, by="Jan", approve=True, reason="fits")
     hand_over(folder, released.bundle, key, tmp_path / "copy", NOW)
-    gone = [replace(x, withdrawn="yes") if x.line == PATIENTS[0] else x for x in registry()]
+    gone = [x for x in (without_consent(line, how) for line in registry()) if x is not None]
     set_registry(lab / "als", *write_registry(lab, gone))
-    with pytest.raises(ReleaseRefused, match=says("release.withdrawn_since", count=1)):
+    count = 2 if how == "taken out" else 1
+    with pytest.raises(ReleaseRefused, match=says("release.withdrawn_since", count=count)):
         hand_over(folder, released.bundle, key, tmp_path / "copy2", NOW)
     assert not (tmp_path / "copy2").exists()
     assert entries(folder)[-1].action == "hand-over refused"
@@ -145,6 +162,7 @@ def test_a_named_person_decides_once_and_not_on_the_own_request(place):
     ):
         with pytest.raises(ReleaseRefused, match=sentence):
             decide(folder, bundle, made.id, NOW, by=by, approve=True, reason="fits")
+    assert [e.action for e in entries(folder)] == ["requested", "decision refused"]
     decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=False, reason="no")
     with pytest.raises(ReleaseRefused, match=says("release.decided_already")):
         decide(folder, bundle, made.id, NOW, by="Jan Smit", approve=True, reason="fits")

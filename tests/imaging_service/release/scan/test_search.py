@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import gzip
 import io
 import json
+import lzma
 import re
 import struct
+import unicodedata
 import zipfile
 import zlib
 
+import imagecodecs
 import numpy as np
 import polars as pl
 import pytest
@@ -47,6 +51,9 @@ WRITTEN = {
     "in hex": lambda text: text.hex(),
     "in capital hex": lambda text: text.hex().upper(),
     **{f"in base64, {shift}": base64_at(shift) for shift in (0, 1, 2)},
+    "in hex of Windows": lambda text: text.decode().encode("utf-16-le").hex(),
+    "in base64 of Windows": lambda text: base64_at(1)(text.decode().encode("utf-16-le")),
+    "as a title, in hex": lambda text: text.decode().title().encode().hex(),
     "in base64 of links": lambda text: base64.urlsafe_b64encode(b"???>" + text + b";").decode(),
 }
 
@@ -112,7 +119,22 @@ FILES = {
     "PNG's iTXt": lambda t: png(b"iTXt", b"Author\0\1\0en\0\0" + zlib.compress(t.encode())),
     "PNG's eXIf": lambda t: png(b"eXIf", b"MM\0" + t.encode()),
     "PNG's pixels": lambda t: png(b"IDAT", zlib.compress(b"\0" + t.encode().ljust(64, b"\0"))),
+    "PNG's iCCP": lambda t: png(b"iCCP", b"sRGB\0\0" + zlib.compress(t.encode())),
     "behind PNG": lambda t: png(b"tEXt", b"A\0b") + t.encode(),
+    "behind PNG, as a chunk": lambda t: png(b"tEXt", b"A\0b") + b"x" * 9 + f" {t} ".encode(),
+    "a picture in a page": lambda t: (
+        b"<img src='data:image/png;base64,"
+        + base64.b64encode(png(b"zTXt", b"Author\0\0" + zlib.compress(t.encode())))
+        + b"'>"
+    ),
+    "zlib": lambda t: zlib.compress(t.encode()),
+    "bz2": lambda t: bz2.compress(t.encode()),
+    "xz": lambda t: lzma.compress(t.encode()),
+    "zstd": lambda t: imagecodecs.zstd_encode(t.encode()),
+    "a text of Windows": lambda t: f"by {t}\r\n".encode("utf-16"),
+    "a text of Windows without a mark": lambda t: f"by {t}\r\n".encode("utf-16-be"),
+    "a Latin-1 text": lambda t: f"Müller\t{t}\n".encode("latin-1"),
+    "JSON, with slashes escaped": lambda t: json.dumps([t]).replace("/", "\\/").encode(),
     "TIFF's description": lambda t: tiff(description=t),
     "TIFF's software": lambda t: tiff(software=t),
     "TIFF's pixels": lambda t: tiff(pixels=as_pixels(t)),
@@ -135,6 +157,47 @@ def test_each_secret_is_found_however_it_is_written(file):
             content = FILES[file](write(text.encode()))
             hits = [h for piece in pieces("f", content) for h in SEARCH.in_piece("f", piece)]
             assert kind in {h.kind for h in hits}, (kind, written)
+
+
+def hits_of(secret, content):
+    search = SecretSearch([secret])
+    return [h for piece in pieces("f", content) for h in search.in_piece("f", piece)]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKD"])
+@pytest.mark.parametrize("spelled", ["Jörg Müller", "J\u00adörg Mü\u200bller", "JÖRG MÜLLER"])
+def test_letters_of_any_form_are_the_same_letters(form, spelled):
+    secret = Secret("operator", unicodedata.normalize("NFD", "Jörg Müller"))
+    assert hits_of(secret, f"by {unicodedata.normalize(form, spelled)}.".encode())
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
+def test_a_name_in_another_encoding_is_found(encoding):
+    secret = Secret("operator", "Jörg Müller")
+    assert hits_of(secret, "by Jörg Müller\n".encode(encoding))
+    assert hits_of(secret, png(b"tEXt", b"Author\0" + "Jörg Müller".encode("latin-1")))
+    assert hits_of(Secret("operator", "jkm"), "by jkm\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("2025-11-01T09:30:00", True),
+        ("2025-11-01T093000Z", True),
+        ("ALS20251101_2", True),
+        ("20251101T093000", True),
+        ("20251101093000", True),
+        ("202511010930", True),
+        ("2025-11-012", False),
+        ("120251101", False),
+        ("2025110177", False),
+    ],
+)
+def test_a_date_is_found_within_an_instant(text, held):
+    dates = [Secret("date", "2025-11-01"), Secret("date", "20251101")]
+    search = SecretSearch(dates)
+    content = f'{{"at": "{text}"}}'.encode()
+    assert bool(list(search.in_piece("f", Piece("f", content)))) is held
 
 
 def test_texts_of_windows_are_found():
