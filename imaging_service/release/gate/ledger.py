@@ -31,6 +31,7 @@ from imaging_service.release.gate.consent import Tier
 from imaging_service.release.gate.people import K
 from plate_maps.compound_names import name_key
 from plate_maps.compounds import Compounds
+from plate_maps.conditions import format_dose
 
 Real = NDArray[np.float64]
 _WAIT_S = 30.0
@@ -202,7 +203,7 @@ def _identities(compounds: Compounds) -> Callable[[DonorRow], _Key]:
     def identity(row: DonorRow) -> _Key:
         known = compounds.unblinded(row.compound)
         name = f"id {known[0]}" if known else name_key(row.compound)
-        return name, row.phenotype, f"{row.dose_molar:.4g}"
+        return name, row.phenotype, format_dose(row.dose_molar)
 
     return identity
 
