@@ -12,8 +12,10 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from imaging_service.access.roles import Role
@@ -28,6 +30,7 @@ RELEASE_KEY = "mnr_"
 _KEY = re.compile(r"mns_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 # The hour of the last use is told; a write for every request would not be.
 _USED_EVERY = timedelta(hours=1)
+_ANY_MEMBER = sa.select(col(MemberRow.id)).limit(1)
 
 
 @dataclass(frozen=True)
@@ -92,29 +95,29 @@ def _new(
     return NewKey(row, f"mns_{identity}_{secret}")
 
 
-def known_key(session: Session, sent: str) -> KeyRow | None:
-    """The row of a key that is right, not expired and not revoked; None for any other text.
-
-    All that is wrong with a key has the same answer: who guesses learns nothing.
-    """
+def id_of_key(sent: str) -> str:
+    """The public part of a key, by which its row is found; empty for any other text."""
     match = _KEY.fullmatch(sent)
-    row = session.get(KeyRow, match[1]) if match else None
-    # Compared in any case, so that an unknown id takes as long as a wrong secret.
-    right = hmac.compare_digest(
-        row.digest if row else _digest(""), _digest(match[2] if match else sent)
-    )
-    return row if row is not None and right and is_valid(row) else None
+    return match[1] if match else ""
 
 
-def is_valid(row: KeyRow) -> bool:
-    """Whether a key can be used now."""
+def is_right(sent: str, digest: str) -> bool:
+    """Whether a key's secret has a digest; never for no digest, which takes as long."""
+    match = _KEY.fullmatch(sent)
+    same = hmac.compare_digest(digest or _digest(""), _digest(match[2] if match else sent))
+    return bool(digest) and same
+
+
+def is_valid(row: KeyRow | sa.Row[Any]) -> bool:
+    """Whether a key, or a row with its `revoked_at` and `expires_at`, can be used now."""
     return row.revoked_at is None and now() < row.expires_at
 
 
-def note_use(session: Session, row: KeyRow) -> None:
+def note_use(session: Session, key: str, used_at: datetime | None) -> None:
     """Keep when a key was last used, to the hour; commits."""
-    if row.used_at is None or now() - row.used_at > _USED_EVERY:
-        row.used_at = now()
+    if used_at is None or now() - used_at > _USED_EVERY:
+        used = sa.update(KeyRow).where(col(KeyRow.id) == key).values(used_at=now())
+        session.connection().execute(used)
         session.commit()
 
 
@@ -144,7 +147,7 @@ def keys_of(session: Session, members: list[str]) -> list[KeyRow]:
 
 def have_keys(session: Session) -> bool:
     """Whether the service has members, and so asks every caller for a key."""
-    return session.exec(select(MemberRow.id).limit(1)).first() is not None
+    return session.connection().execute(_ANY_MEMBER).first() is not None
 
 
 def _digest(secret: str) -> str:

@@ -12,7 +12,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from imaging_service.api.answers import Asked
+from imaging_service.api.answers import Asked, OfRun
 from imaging_service.database.session import table_content
 from imaging_service.database.tables import TABLE_LEVELS, RunRow
 from imaging_service.errors import NotReady
@@ -101,7 +101,11 @@ def table_response(
 
     parts = (*run.of_tables, revision, kind, sorted(wanted.items()), fmt.value)
     return asked.answer(
-        parts, make, MEDIA[fmt], attached(f"{run.id[:12]}-{kind}", fmt, wanted.values())
+        parts,
+        make,
+        MEDIA[fmt],
+        attached(f"{run.id[:12]}-{kind}", fmt, wanted.values()),
+        OfRun(run.entries),
     )
 
 

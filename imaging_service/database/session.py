@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+from sqlalchemy.orm import LoaderCriteriaOption, ORMExecuteState, with_loader_criteria
 from sqlmodel import Session, SQLModel, col, select
 
 from imaging_service.database.tables import (
@@ -72,12 +72,16 @@ class ProjectSession(Session):
 def _only_of_projects(state: ORMExecuteState) -> None:
     session = state.session
     if isinstance(session, ProjectSession):
-        state.statement = state.statement.options(
-            *(
-                with_loader_criteria(table, col(table.project_id).in_(session.projects))
-                for table in (PlateRow, RunRow, ScreenRow, ExportRow)
-            )
-        )
+        state.statement = state.statement.options(*_in_projects(tuple(session.projects)))
+
+
+@lru_cache(maxsize=256)
+def _in_projects(projects: tuple[str, ...]) -> tuple[LoaderCriteriaOption, ...]:
+    """Conditions on every statement; putting them together takes longer than most statements."""
+    return tuple(
+        with_loader_criteria(table, col(table.project_id).in_(projects))
+        for table in (PlateRow, RunRow, ScreenRow, ExportRow)
+    )
 
 
 def check_encoding(url: str) -> None:

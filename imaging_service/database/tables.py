@@ -66,6 +66,11 @@ class RunRow(SQLModel, table=True):
         """
         return self.id, self.attempt, self.submitted_at.isoformat()
 
+    @property
+    def entries(self) -> tuple[object, ...]:
+        """All that the row holds, as a statement without the ORM reads it."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
 
 class MapRow(SQLModel, table=True):
     """A version of what is in a plate's wells: the map's records as JSON, and who gave it."""

@@ -15,12 +15,13 @@ from sqlmodel import Session
 from imaging_service.access.audit import note
 from imaging_service.access.callers import caller_with_key
 from imaging_service.access.keys import make_key
-from imaging_service.access.members import add_lab, add_member
+from imaging_service.access.members import add_lab, add_member, add_project, find_project, share
 from imaging_service.access.roles import Role
 from imaging_service.backups.backup import back_up
 from imaging_service.backups.databases import POSTGRES, check_empty
 from imaging_service.backups.restore import restore
 from imaging_service.database.session import alembic_config, database_engine
+from imaging_service.database.tables import PlateRow, RunRow
 from imaging_service.errors import BackupError, StoreError
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.settings import Settings
@@ -96,6 +97,28 @@ def test_the_audit_log_is_append_only(postgres, statement):
         session.rollback()
         assert session.execute(sa.text("SELECT id, actor FROM audit ORDER BY id")).all() == noted
         assert noted
+
+
+def test_the_door_reads_roles_and_runs_as_the_models_do(postgres):
+    with Session(database_engine(postgres.url)) as session:
+        for lab, project in (("gamma", "als"), ("delta", "ftd")):
+            add_lab(session, lab)
+            add_project(session, lab, project)
+        share(session, find_project(session, "ftd"), "gamma", Role.REVIEWER)
+        key = make_key(session, add_member(session, "gamma", "bea", Role.OPERATOR), "x").secret
+        roles = {"als": Role.OPERATOR, "ftd": Role.REVIEWER}
+        assert caller_with_key(session, key).roles == roles
+        plate = {"name": "P", "rows": 8, "columns": 12, "channels": "[]", "pixel_size_um": 0.5}
+        session.add(PlateRow(id="p", project_id="als", **plate))
+        session.flush()
+        run = {"protocol_name": "x", "engine": "classical", "n_wells": 1, "n_skipped": 0}
+        session.add(RunRow(id="r", project_id="als", plate_id="p", **run))
+        session.flush()
+        session.expire_all()
+        row = session.connection().execute(sa.select(RunRow)).one()
+        assert session.get_one(RunRow, "r").entries == tuple(row)
+        # A backup would look for their files.
+        session.rollback()
 
 
 def test_a_backup_is_restored_into_an_empty_database_and_keys_work(postgres, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +31,7 @@ from imaging_service.access.callers import (
 from imaging_service.access.keys import RELEASE_KEY, have_keys
 from imaging_service.access.members import find_lab
 from imaging_service.access.roles import Caller, Role
+from imaging_service.api import answers
 from imaging_service.api.entrance.guard import SAFE
 from imaging_service.api.entrance.permissions import PERMISSIONS, Asked, Need, Of, asked
 from imaging_service.api.pages.page import error_page, wants_page
@@ -54,11 +56,26 @@ from imaging_service.logs import REQUEST
 from imaging_service.settings import Settings
 
 log = logging.getLogger(__name__)
+# One of them is read for almost every request: put together once, and without the ORM.
+_RUN = sa.select(RunRow).where(col(RunRow.id) == sa.bindparam("run"))
+_PLATE = sa.select(col(PlateRow.project_id)).where(col(PlateRow.id) == sa.bindparam("plate"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a request is about: laboratory, project, and the row of a run where it names one."""
+
+    lab: str
+    project: str = ""
+    run: tuple[object, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A caller who was let in, and what the request is about."""
+    """A caller who was let in, and what the request is about.
+
+    `answer` is the one of before, where the run has not changed since.
+    """
 
     caller: Caller
     lab: str
@@ -66,6 +83,7 @@ class Entry:
     action: str
     subject: str
     audited: bool
+    answer: Response | None = None
 
 
 class Door:
@@ -102,6 +120,9 @@ class Door:
         if entry is None:
             await _no_such_route(scope)(scope, receive, send)
             return
+        if entry.answer is not None:
+            await entry.answer(scope, receive, send)
+            return
         scope.setdefault("state", {}).update(
             caller=entry.caller, lab=entry.lab, project=entry.project, subject=entry.subject
         )
@@ -128,18 +149,20 @@ class Door:
                 _from_own_page(scope)
             if route is None:
                 return None
-            lab, project = self._seen(session, caller, scope, route)
+            place = self._seen(session, caller, scope, route)
             entry = Entry(
                 caller,
-                lab,
-                project,
+                place.lab,
+                place.project,
                 f"{scope['method']} {route.template}",
                 " ".join(route.parts.values()),
                 route.need.audited and scope["method"] not in SAFE,
             )
             if entry.audited:
                 self._note(session, entry, entry.subject, BEGUN)
-            return entry
+        # Without a connection: a folder that is away may be waited for.
+        answer = _again(scope, caller, place)
+        return entry if answer is None else replace(entry, answer=answer)
 
     def _caller(self, session: Session, scope: Scope) -> Caller:
         """Raises Unauthorized, with the same words for every wrong key."""
@@ -176,10 +199,8 @@ class Door:
             return None
         return local_caller(session)
 
-    def _seen(
-        self, session: Session, caller: Caller, scope: Scope, route: Asked
-    ) -> tuple[str, str]:
-        """Laboratory and project of the request.
+    def _seen(self, session: Session, caller: Caller, scope: Scope, route: Asked) -> Place:
+        """What the request is about.
 
         Raises NotFound for what the caller may not see, Forbidden where the role is too small.
         """
@@ -196,17 +217,20 @@ class Door:
                 raise Forbidden(
                     "only an administrator of the service, with a key of that role, may do this"
                 )
-            return caller.lab, ""
+            return Place(caller.lab)
         if need.of is Of.LAB:
-            return _lab(session, caller, named.get("lab", ""), need), ""
+            return Place(_lab(session, caller, named.get("lab", ""), need))
         if need.of in (Of.CALLER, Of.RELEASE, Of.RELEASES):
-            return caller.lab, ""
+            return Place(caller.lab)
+        run = None
         if need.of is Of.PROJECT:
             project = _project(caller, parts.get("project") or named.get("project", ""), need)
+        elif need.of is Of.PLATE:
+            project = _project_of_plate(session, caller, parts["plate"])
         else:
-            project = _project_of(session, caller, need, parts)
+            project, run = _run(session, caller, parts["run"])
         _has(caller, project, need.role)
-        return caller.lab, project
+        return Place(caller.lab, project, run)
 
     def _ended(self, entry: Entry, subject: str, status: int) -> None:
         try:
@@ -268,22 +292,34 @@ def _with_release_key(session: Session, key: str) -> Caller | None:
     return caller_with_release_key(session, key)
 
 
-def _project_of(session: Session, caller: Caller, need: Need, parts: dict[str, str]) -> str:
-    """The project of a run or plate; what lies in no project of the caller does not exist."""
-    table = RunRow if need.of is Of.RUN else PlateRow
-    named = parts["run" if need.of is Of.RUN else "plate"]
-    # Of almost every request, so without the row's other columns.
-    query = sa.select(col(table.project_id)).where(
-        col(table.id) == named, col(table.project_id).in_(sorted(caller.roles))
-    )
+def _run(session: Session, caller: Caller, named: str) -> tuple[str, tuple[object, ...]]:
+    """Project and row of a run; what lies in no project of the caller does not exist."""
     connection = session.connection()
-    project: str | None = connection.execute(query).scalar()
-    if project is not None:
-        return project
+    row = connection.execute(_RUN, {"run": named}).one_or_none()
+    if row is not None and row.project_id in caller.roles:
+        return row.project_id, tuple(row)
     # On the same connection: who holds one and waits for another may wait for ever.
     with ProjectSession(connection, caller.roles) as seen:
-        row = find_run(seen, named) if need.of is Of.RUN else find_plate(seen, named)
-        return row.project_id
+        by_beginning = find_run(seen, named)
+        return by_beginning.project_id, by_beginning.entries
+
+
+def _project_of_plate(session: Session, caller: Caller, named: str) -> str:
+    connection = session.connection()
+    project: str | None = connection.execute(_PLATE, {"plate": named}).scalar()
+    if project is not None and project in caller.roles:
+        return project
+    with ProjectSession(connection, caller.roles) as seen:
+        return find_plate(seen, named).project_id
+
+
+def _again(scope: Scope, caller: Caller, place: Place) -> Response | None:
+    """The answer of before to the same request about a run, if nothing has changed it since."""
+    if place.run is None or scope["method"] != "GET" or "app" not in scope:
+        return None
+    headers = Headers(scope=scope)
+    sent = (headers.get(name, "") for name in ("if-none-match", "accept-encoding"))
+    return answers.Asked(Request(scope), *sent).again(place.run, caller.roles[place.project])
 
 
 def _project(caller: Caller, named: str, need: Need) -> str:

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from imaging_service.api.answers import Asked
+from imaging_service.api.answers import Asked, OfRun
 from imaging_service.api.pages.reading import Reading, RunNotDone
 from imaging_service.api.problems import machine_words, unexpected_words
 from imaging_service.database.session import DATABASE_FAULTS
@@ -64,16 +64,27 @@ def show(template: str, status: int = 200, **context: object) -> HTMLResponse:
 
 
 def kept(
-    asked: Asked, reading: Reading, make: Callable[[], HTMLResponse], *parts: object
+    asked: Asked,
+    reading: Reading,
+    make: Callable[[], HTMLResponse],
+    *others: object,
+    by_role: object = None,
 ) -> Response:
     """A page of a run; once the run is done it is made once for its address.
 
-    `parts` are what decides it besides the run and the address, such as what the caller may do.
+    `by_role` is what the caller's role in the project decides of it, and `others` what is read from
+    elsewhere: with them the door cannot know whether the page is still the same.
     """
     if reading.row.state != "done":
         return make()
-    known = (looks(), asked.address, *reading.version, *parts)
-    return asked.answer(known, lambda: bytes(make().body), "text/html; charset=utf-8", HEADERS)
+    known = (looks(), asked.address, *reading.version, by_role, *others)
+    return asked.answer(
+        known,
+        lambda: bytes(make().body),
+        "text/html; charset=utf-8",
+        HEADERS,
+        None if others else OfRun(reading.row.entries, reading.written, reading.written_ns),
+    )
 
 
 def error_page(status: int, detail: str, run: str = "") -> HTMLResponse:

@@ -60,10 +60,19 @@ class Reading:
     @property
     def version(self) -> tuple[object, ...]:
         """What tells all that is known of a run that is done from what was known before."""
-        written_ns = (self.root / "run.json").stat().st_mtime_ns
         row = self.row
         known = (row.revision, row.review_reason, row.map_version, row.protocol_digest)
-        return *row.of_tables, *known, self.run.model_dump_json(), written_ns
+        return *row.of_tables, *known, self.run.model_dump_json(), self.written_ns
+
+    @property
+    def written(self) -> Path:
+        """The file that is written whenever the run's folder changes once it is done."""
+        return self.root / "run.json"
+
+    @cached_property
+    def written_ns(self) -> int:
+        """When it was written."""
+        return self.written.stat().st_mtime_ns
 
     @cached_property
     def plate_format(self) -> PlateFormat:

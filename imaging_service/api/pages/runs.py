@@ -27,7 +27,7 @@ WellsQuery = Annotated[list[str] | None, Query(alias="well", max_length=3072)]
 def view_run(reading: ReadingDep, caller: CallerDep, asked: AskedDep) -> Response:
     """The run's first page; its buttons are for callers who may use them."""
     operates = caller.roles[reading.row.project_id].includes(Role.OPERATOR)
-    return kept(asked, reading, lambda: _run_page(reading, operates), operates)
+    return kept(asked, reading, lambda: _run_page(reading, operates), by_role=operates)
 
 
 def _run_page(reading: Reading, operates: bool) -> HTMLResponse:

@@ -18,6 +18,7 @@ def test_a_caller_has_the_roles_of_now_and_ends_with_the_key(two_labs):
         share(session, find_project(session, "als"), "beta", Role.VIEWER)
         assert caller_again(session, caller).roles["als"] is Role.VIEWER
         revoke(session.get_one(KeyRow, caller.key))
+        session.flush()
         assert caller_again(session, caller) is None
 
 

@@ -76,8 +76,10 @@ def test_a_session_ends_with_the_key_that_opened_it_and_with_the_membership(sess
     assert caller_of_session(session, "", "") is None
     assert caller_of_session(session, member, "").name == "operator"
     revoke(session.get_one(KeyRow, key))
+    session.flush()
     assert caller_of_session(session, member, key) is None
     end_member(session, find_member(session, "operator"))
+    session.flush()
     assert caller_of_session(session, member, "") is None
 
 

@@ -7,12 +7,10 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from imaging_service.access.roles import Caller, Role
 from imaging_service.api.pages import ROUTERS
 from imaging_service.api.pages.page import POLICY, error_page
 from imaging_service.api.pages.reading import Reading
 from imaging_service.database.session import database_engine
-from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.errors import StoreError
 from tests.imaging_service.tenants import RUN, ask
 
@@ -199,18 +197,6 @@ def test_another_address_and_another_state_of_the_run_are_other_pages(served):
     ]
     assert [tags.index(t) for t in tags] == list(range(7))
     assert tag() == tags[-1]
-
-
-def test_a_caller_who_may_do_more_has_another_page(site):
-    from imaging_service.api.access import current_caller
-
-    tags = []
-    for role in (Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR):
-        caller = Caller(member="", name="ann", lab="local", roles={LOCAL_PROJECT: role})
-        site.application.dependency_overrides[current_caller] = lambda c=caller: c
-        tags.append(site.get("/view/RUN").headers["etag"])
-    site.application.dependency_overrides.clear()
-    assert [tags[0] == tags[1], tags[1] == tags[2]] == [False, True]
 
 
 # Parts of a page that its script asks for, and files that it shows or hands out.
