@@ -137,7 +137,8 @@ def remarks(
     if not registry.lines:
         findings.append(
             "no line registry: every line counts as a donor of its own, and no isogenic pair is"
-            " known (screen add --lines lines.tsv)"
+            " known (a service takes its laboratory's registry, imaging-service registry import; a"
+            " folder: screen add --lines lines.tsv)"
         )
     else:
         findings += registry.unknown(lines, [b for _, b in batches] if registry.batches else [])

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from imaging_service.review.field_image import well_group
 from imaging_service.web.assets import STATIC, asset
+from phenotypes.columns.dictionary import columns
 from plate_maps.conditions import format_dose
 from segmentation.scoring.figures import figure_words
 
@@ -36,6 +37,7 @@ def environment() -> Environment:
     env.filters["accuracy"] = figure_words
     env.filters["asset"] = asset
     env.filters["query"] = query
+    env.filters["meaning"] = meaning
     env.filters["zarr_path"] = well_group
     return env
 
@@ -91,6 +93,16 @@ def wrapped(name: str) -> Markup:
     Markup('live_<wbr>density')
     """
     return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def meaning(name: str) -> str:
+    """What a phenotype is, by the dictionary of columns; "" for a name that it does not have.
+
+    >>> meaning("neurite_length_density"), meaning("")
+    ('neurite_length_total / area.', '')
+    """
+    known = columns("well")
+    return known[name].meaning if name in known else ""
 
 
 def query(given: dict[str, object]) -> str:

@@ -30,21 +30,34 @@ def robust_scale(reference: Real, least_sd: float) -> tuple[float, float]:
     return float(np.median(reference)), max(MAD_TO_SD * float(mad(reference)), least_sd)
 
 
+def vehicle_scale(vehicles: Real) -> tuple[float, float] | None:
+    """(median, robust standard deviation) of a line's vehicle wells, by which a well's robust z is.
+
+    None under three wells. The standard deviation, 1.4826 MAD, is at least LEAST_CV of the median,
+    or LEAST_CV where the median is 0.
+
+    >>> vehicle_scale(np.array([8.0, 9.0, 11.0]))
+    (9.0, 1.4826)
+    """
+    if len(vehicles) < _MIN_WELLS:
+        return None
+    median = float(np.median(vehicles))
+    return robust_scale(vehicles, LEAST_CV * abs(median) if median else LEAST_CV)
+
+
 def robust_z(wells: pl.DataFrame, name: str) -> pl.Series:
     """Robust z of wells: (x − median) / (1.4826 MAD) of the vehicle wells of the same line.
 
-    Null under three vehicle wells. The denominator is at least LEAST_CV of the median, or LEAST_CV
-    where the median is 0.
+    A vehicle well is one of those that it is compared with. Null under three vehicle wells; the
+    denominator is that of `vehicle_scale`.
     """
     is_vehicle = (pl.col("status") == WellStatus.DONE) & (pl.col("control") == "vehicle")
     vehicles = wells.filter(is_vehicle).drop_nulls(name)
     scales: dict[str, tuple[float, float]] = {}
     for line, part in vehicles.group_by("line"):
-        values = part[name].to_numpy().astype(float)
-        if len(values) >= _MIN_WELLS:
-            median = float(np.median(values))
-            floor = LEAST_CV * abs(median) if median else LEAST_CV
-            scales[str(line[0])] = robust_scale(values, floor)
+        scale = vehicle_scale(part[name].to_numpy().astype(float))
+        if scale is not None:
+            scales[str(line[0])] = scale
     scores = [
         (
             (value - scales[line][0]) / scales[line][1]

@@ -265,13 +265,31 @@ def test_the_table_that_is_seen_is_downloaded(opened):
     page = tab.page
     page.goto(f"/view/{site.run}/responses")
     page.locator("#table select[name=line]").select_option("L1")
-    page.get_by_role("button", name="Filter").click()
-    assert "line=L1" in page.url
+    page.wait_for_url("**line=L1**")
     with page.expect_download() as download:
         page.locator("#table").get_by_role("link", name="CSV").click()
     rows = download.value.path().read_text(encoding="utf-8-sig").splitlines()
     assert len(rows) == 3
     assert all(row.startswith("L1,") for row in rows[1:])
+    tab.close()
+
+
+@pytest.mark.slow
+def test_a_choice_that_is_passed_through_by_keyboard_waits_for_its_button(opened):
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/view/{site.run}/responses")
+    choice = page.locator("#table select[name=line]")
+    choice.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(300)
+    assert "line=" not in page.url
+    assert choice.input_value() == "L1"
+    page.get_by_role("button", name="Filter").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**line=L1**")
+    assert tab.faults == []
     tab.close()
 
 
@@ -309,6 +327,29 @@ def test_a_report_s_wide_tables_scroll_in_their_own_box(opened, width):
     assert boxes == [[True, 0, 0]] * len(boxes)
     assert len(boxes) >= 5
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
+@pytest.mark.slow
+def test_a_printed_report_fits_its_page_and_breaks_no_number(opened):
+    open_tab, site = opened
+    tab = open_tab(viewport={"width": 703, "height": 1016})  # A4 within its margins
+    page = tab.page
+    page.goto(f"/runs/{site.run}/report")
+    page.locator("#curve-0 svg.marks").wait_for()
+    page.emulate_media(media="print")
+    wide, broken, curves = page.evaluate(
+        """() => {
+            const all = (chosen) => [...document.querySelectorAll(chosen)];
+            const box = (e) => e.getBoundingClientRect();
+            return [
+                all("table, svg, img").filter((e) => box(e).right > innerWidth).length,
+                all("td.n").filter((e) => getComputedStyle(e).overflowWrap !== "normal").length,
+                all("#curves figure.chart").filter((e) => 2 * box(e).width > innerWidth).length,
+            ];
+        }"""
+    )
+    assert (wide, broken, curves) == (0, 0, 0)
     tab.close()
 
 

@@ -74,7 +74,7 @@ def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
         # One line's rows, downloaded as they are seen.
         page.get_by_role("link", name="Responses").click()
         page.locator("#table select[name=line]").select_option("SOD1-07")
-        page.get_by_role("button", name="Filter").click()
+        page.wait_for_url("**line=SOD1-07**")
         rows = page.locator("#table tbody tr").count()
         with page.expect_download() as download:
             page.locator("#table").get_by_role("link", name="CSV").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -87,10 +88,18 @@ def kept(
     )
 
 
-def error_page(status: int, detail: str, run: str = "") -> HTMLResponse:
-    """What is wrong, and what to do; `run` is the id of a run to go back to."""
+def error_page(status: int, detail: str, run: str = "", back: str = "") -> HTMLResponse:
+    """What is wrong, and what to do; `run` is the id of a run, `back` a page to go back to."""
     title, then = _WORDS.get(status, _OTHERWISE)
-    return show("error.html", status, title=title, detail=detail, then=then, run=run)
+    return show("error.html", status, title=title, detail=detail, then=then, run=run, back=back)
+
+
+def _page_before(request: Request) -> str:
+    """The page with the form that was sent, on this service; "" if a page was only asked for."""
+    before = urlsplit(request.headers.get("referer", ""))
+    if request.method != "POST" or not before.path.startswith("/") or before.path[1:2] == "/":
+        return ""
+    return f"{before.path}?{before.query}" if before.query else before.path
 
 
 def wants_page(accepted: str) -> bool:
@@ -115,12 +124,13 @@ class _PageRoute(APIRoute):
                     log.error("%s: %s", request.url.path, error, exc_info=error)
                 # The door let the request in, so a run in its path is there.
                 run = request.path_params.get("run", "")
-                return error_page(error.http_status, str(error), run)
+                return error_page(error.http_status, str(error), run, _page_before(request))
             except RequestValidationError as error:
                 faults = "; ".join(
                     f"{e['loc'][-1]}: {e['msg']}" if e["loc"] else e["msg"] for e in error.errors()
                 )
-                return error_page(422, faults, request.path_params.get("run", ""))
+                run = request.path_params.get("run", "")
+                return error_page(422, faults, run, _page_before(request))
             except (OSError, *DATABASE_FAULTS) as error:
                 return error_page(503, machine_words(request.method, request.url.path, error))
             except Exception as error:  # noqa: BLE001 - a person reads a page, whatever failed

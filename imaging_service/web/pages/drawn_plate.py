@@ -160,8 +160,9 @@ def contents_plate(
     """What is in each well: a colour per line, and the first letters of compound or control.
 
     Of vehicle wells the sign is V, of positive controls P, of empty ones E; of treated wells the
-    place of the dose among those of its compound, from 1. `page` and `line_page` give the
-    addresses of a well and of a line.
+    place of the dose among those of its compound, from 1. A well that failed or was left out is
+    pale, with the sign of how it ended. `page` and `line_page` give the addresses of a well and of
+    a line.
     """
     lines = sorted({r["line"] for r in rows if r["line"]})
     looks = _looks(lines)
@@ -177,6 +178,11 @@ def contents_plate(
         ladder = places.get(r["compound"], {})
         sign = signs.get(str(r["control"]), str(ladder.get(r["dose_molar"], "")))
         words = f"{r['well']}: {condition_words(r)}"
+        # The rows of a plate map that has not run yet have no status.
+        status = r.get("status", WellStatus.DONE)
+        if status != WellStatus.DONE:
+            kind, sign = f"{kind} lost", SIGNS.get(status, "?")
+            words += f"; {status}: {r['reason']}"
         wells.append(_well(r["well"], kind, fill, sign, words, page))
     legend = tuple(
         LegendLine(line, *looks[line], line_page(line) if line_page else "") for line in lines

@@ -16,15 +16,14 @@ from phenotypes.columns.statuses import WellStatus
 NO_DNA = r"nuclei: no dna channel(; )?"
 
 Row = Mapping[str, Any]
-_MAD = 1.4826
 
 
 @dataclass(frozen=True)
 class BesideVehicle:
     """A phenotype of a well, and the vehicle wells of its line.
 
-    `away` is the distance from their median in robust standard deviations; None below four wells
-    or where they do not vary.
+    `robust_z` is the well's distance from their median in robust standard deviations, by which the
+    review queue ranks vehicle wells; None under three.
     """
 
     phenotype: str
@@ -34,7 +33,7 @@ class BesideVehicle:
     low: float | None
     high: float | None
     n: int
-    away: float | None
+    robust_z: float | None
     meaning: str
 
 
@@ -49,10 +48,15 @@ class Value:
 
 
 def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> list[BesideVehicle]:
-    """Each phenotype of a well beside the vehicle wells of its line, itself left out.
+    """Each phenotype of a well beside the vehicle wells of its line, of which it may be one.
 
     `low` and `high` are the lowest and highest vehicle well.
     """
+    # numpy and polars take long to load, and most pages need neither.
+    import numpy as np
+
+    from phenotypes.statistics.robust import vehicle_scale
+
     known = columns("well")
     vehicles = [
         w
@@ -60,16 +64,12 @@ def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> lis
         if w["line"] == well["line"]
         and w["control"] == "vehicle"
         and w["status"] == WellStatus.DONE
-        and w["well"] != well["well"]
     ]
     rows = []
     for name in names:
         values = [w[name] for w in vehicles if w.get(name) is not None]
         middle = median(values) if values else None
-        value, away = well.get(name), None
-        if value is not None and middle is not None and len(values) >= 4:
-            spread = _MAD * median(abs(v - middle) for v in values)
-            away = (value - middle) / spread if spread > 0 else None
+        value, scale = well.get(name), vehicle_scale(np.array(values, float))
         column = known[name]
         rows.append(
             BesideVehicle(
@@ -80,7 +80,7 @@ def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> lis
                 min(values, default=None),
                 max(values, default=None),
                 len(values),
-                away,
+                None if value is None or scale is None else (value - scale[0]) / scale[1],
                 column.meaning,
             )
         )

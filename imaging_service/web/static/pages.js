@@ -117,4 +117,9 @@ document.addEventListener("htmx:responseError", amiss);
 document.addEventListener("htmx:sendError", amiss);
 document.addEventListener("htmx:timeout", amiss);
 document.addEventListener("click", (event) => { const button = event.target.closest("[data-save]"); if (button) save(button); });
-document.addEventListener("change", (event) => { if (event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });
+// A choice shows at once, so that what is downloaded is what was chosen. By keyboard a choice is
+// passed through on the way to another: there the button beside it shows it.
+let keyed = false;
+document.addEventListener("keydown", () => { keyed = true; }, true);
+document.addEventListener("pointerdown", () => { keyed = false; }, true);
+document.addEventListener("change", (event) => { if (!keyed && event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });

@@ -52,6 +52,8 @@ def test_a_failed_well_is_shown_with_its_reason_and_a_retry(served):
     assert "&lt;b&gt;blank&lt;/b&gt;" in page
     assert "<b>blank</b>" not in page
     assert f'action="/view/{served.run}/retry?well=B02"' in page
+    listed = served.get("/").text
+    assert f'<a class="tag failed" href="/view/{served.run}#failed">1</a>' in listed
     answer = served.ask("POST", "/view/RUN/retry?well=B02")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/view/{served.run}")
     assert served.get("/runs/RUN").json()["state"] == "queued"

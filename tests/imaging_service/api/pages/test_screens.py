@@ -42,6 +42,15 @@ def test_a_screen_shows_hits_charts_and_its_plates(screened):
     assert page.count('<tr class="ok">') > 4
 
 
+def test_an_effect_has_its_unit_and_dose_and_a_row_its_ec50_or_why_it_has_none(screened):
+    page = screened.get("/screens/als?phenotype=live_density").text
+    table = page[page.index('id="table"') :]
+    assert re.search(r'<td class="n">-?[0-9.]+ log2 ratio<br><span class="soft">', table)
+    assert re.search(r'<span class="soft">at [0-9.]+ [µn]M</span>', table)
+    assert re.search(r'–<br><span class="soft">[a-z ]+</span></td>', table)
+    assert '<a href="/screens">Screens</a> › Screen' in page
+
+
 def test_filters_are_those_of_the_table(screened):
     chosen = "line=S1&phenotype=live_density"
     assert [line for line, _ in rows_of(screened.get(f"/screens/als?{chosen}").text)] == ["S1"]
@@ -174,3 +183,17 @@ class TestOrdered:
         answer = self.order(service, service.runs[:ticked], name)
         assert answer.status_code == 422
         assert '<p class="notice' in answer.text
+
+    @pytest.mark.parametrize(
+        ("before", "back"),
+        [
+            ("http://testserver/screens?a=1&b=2", "/screens?a=1&amp;b=2"),
+            ("http://testserver//elsewhere.org/x", ""),
+            ("nowhere", ""),
+        ],
+    )
+    def test_a_refused_order_leads_back_to_its_form(self, service, before, back):
+        form = {"name": "ALS", "run": []}
+        answer = service.ask("POST", "/screens/order", data=form, headers={"referer": before})
+        links = re.findall('<a href="([^"]*)">Back to', answer.text)
+        assert (answer.status_code, links) == (422, [back] if back else [])

@@ -11,6 +11,7 @@ from imaging_service.web.pages.drawn_plate import (
     viridis,
     why_without,
 )
+from imaging_service.web.templating import environment
 from plate_maps import plate_format
 from tests.messages import states
 
@@ -90,6 +91,27 @@ def test_doses_are_numbered_within_their_compound():
     assert [w.sign for w in plate.wells] == ["2", "1", "1", "V", "P", ""]
     assert [w.kind for w in plate.wells][-2:] == ["line line-1", "nothing"]
     assert plate.wells[0].words == "A01: L1 · x 10 µM"
+
+
+@pytest.mark.parametrize(("status", "sign"), [("failed", "×"), ("excluded", "⊘"), ("skipped", "–")])
+def test_a_well_without_a_result_is_pale_and_says_why_among_what_is_in_each_well(status, sign):
+    lost = well("A01", control="vehicle", status=status, reason="blank")
+    drawn, kept = contents_plate([lost, well("A02")], FORMAT).wells
+    assert (drawn.kind, drawn.sign) == ("line line-0 lost", sign)
+    assert drawn.words == f"A01: L1 · x 1 µM; {status}: blank"
+    assert kept.kind == "line line-0"
+
+
+def test_the_signs_of_wells_without_a_result_are_explained_where_there_are_any():
+    words = environment().get_template("pages/plate.svg.html").module.signs
+    rows = [well("A01", status="failed"), well("A02")]
+    assert [words(contents_plate(r, FORMAT)).count("×") for r in (rows, rows[1:])] == [1, 0]
+
+
+def test_a_plate_map_that_has_not_run_yet_has_no_lost_well():
+    row = well("A01")
+    del row["status"], row["reason"]
+    assert contents_plate([row], FORMAT).wells[0].kind == "line line-0"
 
 
 def test_each_of_many_lines_has_a_colour_and_the_legend_has_it_too():

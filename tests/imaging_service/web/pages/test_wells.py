@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 from imaging_service.web.pages.wells import beside_vehicle, field_rows, measured_values, neighbours
+from phenotypes.statistics.robust import robust_z
 
 
 def well(name, value, control="vehicle", line="L1", status="done"):
@@ -31,18 +33,28 @@ WELLS = [
 def test_a_well_is_compared_with_vehicle_wells_of_its_line_that_count():
     (value,) = beside_vehicle(WELLS[-1], WELLS, ["live_density"])
     assert (value.vehicle, value.low, value.high, value.n) == (115.0, 100.0, 130.0, 4)
-    assert value.away == pytest.approx((55 - 115) / (1.4826 * 10))
+    assert value.robust_z == pytest.approx((55 - 115) / (1.4826 * 10))
     assert value.unit == "1/mm²"
 
 
-def test_a_vehicle_well_is_not_compared_with_itself():
-    (value,) = beside_vehicle(WELLS[0], WELLS, ["live_density"])
-    assert (value.n, value.away) == (3, None)
+def test_robust_z_is_the_one_that_the_review_queue_ranks_by():
+    z = robust_z(pl.DataFrame(WELLS), "live_density").to_list()
+    for row, expected in zip(WELLS, z, strict=True):
+        if expected is not None:
+            (value,) = beside_vehicle(row, WELLS, ["live_density"])
+            assert value.robust_z == pytest.approx(expected)
+    assert z[0] == pytest.approx(-15 / 14.826)  # a vehicle well is one of those it is compared with
+    assert z.count(None) == 2
+
+
+def test_a_well_that_is_left_out_still_shows_how_far_off_it_is():
+    (value,) = beside_vehicle(WELLS[4], WELLS, ["live_density"])
+    assert (value.n, value.robust_z) == (4, pytest.approx((999 - 115) / 14.826))
 
 
 def test_without_vehicle_there_is_no_comparison():
     (value,) = beside_vehicle(well("C01", 1.0, "none", "L3"), WELLS, ["live_density"])
-    assert (value.vehicle, value.low, value.n, value.away) == (None, None, 0, None)
+    assert (value.vehicle, value.low, value.n, value.robust_z) == (None, None, 0, None)
 
 
 def test_values_have_unit_and_meaning_in_the_dictionary_s_order():
