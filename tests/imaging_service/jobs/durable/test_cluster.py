@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import psutil
@@ -56,8 +57,10 @@ def test_a_single_process_uses_all_cores_keeps_its_memory_and_is_replaced_once_l
         local.sync(process.close)
         monkeypatch.setattr("imaging_service.jobs.durable.cluster.LOOK_S", 0.2)
         monkeypatch.setattr("imaging_service.jobs.durable.cluster.LOST_S", 0.0)
+        # In a thread of its own: without the look at the processes it would never end.
+        lost = ThreadPoolExecutor(1).submit(cluster.run, pow, 2, 5, key="lost")
         with pytest.raises(MachineError):
-            cluster.run(pow, 2, 5, key="lost")
+            lost.result(timeout=60)
         monkeypatch.undo()
         assert cluster.run(pow, 2, 5, key="again") == 32
     finally:
