@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -106,6 +107,16 @@ class Service:
 
     def log(self) -> str:
         return (self.folder / "serve.log").read_text(errors="replace")[-5000:]
+
+    def link(self, seconds: float = 60) -> str:
+        """What opens a service without members in a browser; printed once the service answers."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            printed = (self.folder / "serve.log").read_text(errors="replace")
+            if found := re.search(r"http://\S+/open\?token=\S+(?=\n)", printed):
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError(f"no link was printed:\n{self.log()}")
 
     def worker(self) -> psutil.Process | None:
         """The worker process, if it is running."""

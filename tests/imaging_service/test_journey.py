@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from urllib.parse import urlencode
 
 import pytest
@@ -24,11 +23,10 @@ def treated(plate) -> list[str]:
 
 def test_from_signing_in_to_a_retried_well(service, phantom_plate, tmp_path):
     running, client = service
-    link = re.search(r"http://\S+/open\?token=\S+", running.log())[0]
     with browsing() as browser:
         tab = Tab(browser, running.url, token="")
         page = tab.page
-        page.goto(link)
+        page.goto(running.link())
         # Drag the phantom plate in: its scan drawn, its map checked and drawn, then the run.
         page.get_by_role("link", name="Submit a plate").first.click()
         page.locator("#drop").wait_for()
