@@ -112,7 +112,8 @@ def scatter(rng: np.random.Generator, plates: int) -> None:
                 f"{vehicles} vehicle wells, {replicates} per dose, treated SD {times:g} times: EC50"
                 f" covered {np.mean(held):.0%}, effect"
                 f" {np.mean([low <= true <= (high or np.inf) for low, high in ends]):.0%}, called a"
-                f" lack of fit {1 - len(fitted) / plates:.0%}",
+                f" lack of fit {1 - len(fitted) / plates:.0%}, EC50 given"
+                f" {np.mean([c.status == 'ok' for c in curves]):.0%}",
                 flush=True,
             )
 
