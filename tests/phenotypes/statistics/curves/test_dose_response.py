@@ -441,7 +441,7 @@ def test_treated_wells_that_scatter_more_than_vehicle_are_no_response(vehicles, 
 
 @pytest.mark.parametrize(("ratio", "least"), [(1.0, 0.92), (2.0, 0.9)])
 def test_intervals_cover_whichever_wells_scatter_more(ratio, least):
-    """32 vehicle wells, one per dose: of all wells together 87 % were covered, of effects 78 %."""
+    """32 vehicle wells, one per dose: by the scatter of all wells together 81 % were covered."""
     design = np.concatenate([np.zeros(32), DOSES])
     scatter = 8 * np.where(design > 0, ratio, 1.0)
     mean = 100 - 70 * share(design, 3e-7, 1.2)
