@@ -8,25 +8,36 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
+
+import pytest
 
 from tests.service import free_port
 
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
 _GONE = b"<Error><Code>NoSuchKey</Code><Message>The key does not exist</Message></Error>"
+# The client waits for an answer that does not come.
+HANGING = frozenset({"hang", "stall"})
 _WITHOUT_BODY = {"transfer-encoding", "content-length", "connection"}
+
+
+def slow_where_it_hangs(faults: Sequence[str]) -> list:
+    """Parameters of a test in which a fault stays: the client waits four times for an answer."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=slow) if name in HANGING else name for name in faults]
 
 
 class FaultyS3:
     """A server between a client and the real one, on a port of its own.
 
     `fault` is the name of one below, for requests (method and target) that match `of`; the first
-    `times` of them, all without. `faults` counts those that met it, `requests` all.
+    `times` of them, all without. `faults` counts those that met it, `requests` all. `before` is
+    told of each fault before it is set.
     """
 
-    def __init__(self, real: str) -> None:
-        self._real, self.port = urlsplit(real), free_port()
+    def __init__(self, real: str, before: Callable[[str], None] = lambda fault: None) -> None:
+        self._real, self.port, self._before = urlsplit(real), free_port(), before
         self.url = f"http://127.0.0.1:{self.port}"
         self.requests, self.faults = 0, 0
         self._of, self._fault, self._left = re.compile("$"), "", 0
@@ -36,6 +47,7 @@ class FaultyS3:
 
     def set(self, fault: str, of: str = "", times: int = 10**9) -> None:
         """Answer so from now on; what hangs until now is let go."""
+        self._before(fault)
         with self._lock:
             self._over.set()
             self._over = threading.Event()

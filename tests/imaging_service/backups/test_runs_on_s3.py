@@ -14,6 +14,7 @@ from imaging_service.files import write_bytes
 from imaging_service.incoming import s3
 from imaging_service.incoming.s3 import S3Path, place
 from imaging_service.review.local import TABLES, LocalRun
+from tests.faulty_s3 import slow_where_it_hangs
 from tests.messages import says
 
 
@@ -116,7 +117,7 @@ def test_a_run_that_is_reviewed_while_it_is_copied_makes_no_whole_copy(
     assert files_of(tmp_path / "back") == files_of(own_run)
 
 
-@pytest.mark.parametrize("fault", ["hang", "reset", "slow down", "not there"])
+@pytest.mark.parametrize("fault", slow_where_it_hangs(["hang", "reset", "slow down", "not there"]))
 def test_a_server_that_takes_no_file_leaves_no_whole_copy_and_it_goes_on(
     bucket, faulty_s3, small_run, tmp_path, fault
 ):
@@ -154,7 +155,7 @@ def test_a_file_that_is_taken_and_not_kept_makes_no_whole_copy(bucket, small_run
         assert "runs/small/copied.json" not in bucket.names()
 
 
-@pytest.mark.parametrize("fault", ["stall", "cut", "slow down"])
+@pytest.mark.parametrize("fault", slow_where_it_hangs(["stall", "cut", "slow down"]))
 def test_a_server_that_stops_in_the_middle_brings_nothing_back(
     copied, faulty_s3, tmp_path, small_run, fault
 ):

@@ -21,6 +21,7 @@ from imaging_service.release.form import run_record
 from imaging_service.review.local import LocalRun
 from imaging_service.screens.folder import add_run
 from imaging_service.settings import Settings
+from tests.faulty_s3 import slow_where_it_hangs
 from tests.messages import says, states
 from tests.s3 import SECRET_KEY
 
@@ -155,14 +156,7 @@ def test_a_fault_that_passes_costs_a_second_question(listed, faulty_s3, fault):
         assert [s.name for s in folder.states()] == ["x", "y"]
 
 
-# A server that hangs costs four times `ANSWER_S`.
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param("stall", marks=pytest.mark.slow),
-        *(fault for fault in PASSING if fault != "stall"),
-    ],
-)
+@pytest.mark.parametrize("fault", slow_where_it_hangs(PASSING))
 def test_a_fault_that_stays_is_the_machine_s_and_asked_four_times(listed, faulty_s3, fault):
     folder, state = listed
     faulty_s3.set(fault, "GET .*/p/x ")
