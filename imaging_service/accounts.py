@@ -24,7 +24,7 @@ class Lab(BaseModel):
 
 
 class LabLimits(Sent):
-    """What a laboratory may use at once; null is no limit."""
+    """What a laboratory may use at once; null: no limit."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -129,7 +129,7 @@ class FieldLayers:
         self._layers, self._viewer, self._added = viewer.layers, viewer, added
         # By the names that `field_layers` gives.
         self._of: dict[str, Any] = {}
-        # Labels layers that are none of the field's, and what they held when they were looked at.
+        # Labels layers of other origin, and what they held when they were looked at.
         self._seen: list[tuple[Any, NDArray[Any]]] = []
         # The field that the layers show, None while they are being exchanged: what was painted is
         # the difference to it.

@@ -75,7 +75,7 @@ def is_solvent(name: str) -> bool:
     """
     plain = _FRACTION.sub(" ", shape(name)).strip()
     words = re.findall(r"[^\s()\[\]_,;:+-]+", plain)
-    # "no DMSO" is no solvent.
+    # "no DMSO" names no solvent.
     solvents = SOLVENTS - {"no", "none"}
     return plain in SOLVENTS or (
         any(w in solvents for w in words) and all(w in {*solvents, "only", "alone"} for w in words)

@@ -156,8 +156,8 @@ class Pixels:
     def __init__(self, labels: Labels, n: int | None = None) -> None:
         self.shape = labels.shape
         flat = labels.ravel()
-        self.at: NDArray[np.int64] = np.flatnonzero(flat)
-        self.of = flat[self.at]
+        self.index: NDArray[np.int64] = np.flatnonzero(flat)
+        self.of = flat[self.index]
         self.n = int(self.of.max(initial=0)) if n is None else n
         self.count = np.bincount(self.of, minlength=self.n + 1)
 
@@ -169,14 +169,16 @@ class Pixels:
         padded = np.pad(labels, 1)
         width = padded.shape[1]
         flat = padded.ravel()
-        y, x = np.divmod(self.at, self.shape[1])
+        y, x = np.divmod(self.index, self.shape[1])
         index = (y + 1) * width + x + 1
         for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
             yield dy != 0 and dx != 0, flat[index + dy * width + dx]
 
     def sum(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
         """Sum of an image over each label 1…n."""
-        return np.asarray(np.bincount(self.of, image.ravel()[self.at], self.n + 1)[1:], np.float64)
+        return np.asarray(
+            np.bincount(self.of, image.ravel()[self.index], self.n + 1)[1:], np.float64
+        )
 
     def mean(self, image: NDArray[np.generic]) -> NDArray[np.float64]:
         """Mean of an image over each label 1…n; NaN for labels without a pixel."""

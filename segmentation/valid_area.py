@@ -39,7 +39,7 @@ _CLUMP_PIXEL_UM = 4.0
 # A clump is brighter than this share of a typical nucleus; dimmer ones are not taken for nuclei,
 # and light between the cells of a real culture reaches 0.15.
 _CLUMP_LEVEL = 0.2
-# Peaks under this share of the brightest are no typical nuclei.
+# Peaks under this share of the brightest are not typical nuclei.
 _FAINT = 0.25
 # Its light falls to under this share of its half-height within twice this distance; that of haze
 # and of the lamp does not.
@@ -249,7 +249,7 @@ def _one_piece(mask: Mask) -> bool:
 
 
 def _eroded(mask: Mask, reach: float) -> Mask:
-    """Pixels of a mask further than `reach` from the rest; the field's border is no edge of it."""
+    """Pixels of a mask further than `reach` from the other pixels of the field."""
     if mask.all():
         return mask
     away = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
@@ -293,7 +293,7 @@ def _clumps(
     spread = 1.4826 * float(np.median(np.abs(nuclei - np.median(nuclei))))
     # Faint peaks (debris, light of other channels) are many in an image whose medium is clipped.
     faint = max(8 * spread, _FAINT * float(np.percentile(nuclei, 99.8)))
-    # What the disc leaves of a clump's rim is no nucleus: it stands on the clump.
+    # What the disc leaves of a clump's rim is not a nucleus: it stands on the clump.
     single = (nuclei > faint) & (nuclei > body)
     peaks = nuclei[single & (nuclei >= cv2.dilate(nuclei, _disc(8.0)))]
     typical = float(np.median(peaks)) if peaks.size else 0.0

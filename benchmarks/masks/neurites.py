@@ -158,7 +158,9 @@ def score(traced: TracedField, found: Skeleton) -> Score:
     for tolerance in TOLERANCES_PX:
         precision = line_counts(traced.lines, found.pixels & judged, tolerance)
         recall = line_counts(traced.lines & judged, found.pixels, tolerance)
-        counts.append(LineCounts(precision.predicted, precision.right, recall.true, recall.found))
+        counts.append(
+            LineCounts(precision.predicted, precision.right, recall.true, recall.detected)
+        )
     true = skeleton_graph(traced.lines)
     length = np.zeros(true.shape)
     length[true.y, true.x] = true.pixel_px * traced.field.pixel_size_um

@@ -65,7 +65,7 @@ def make_key(
     unknown project.
     """
     if member.ended_at is not None:
-        raise AccessRefused(f"{member.name} is no member any more, and can have no key")
+        raise AccessRefused(f"{member.name} is not a member any more, and cannot have a key")
     if not 1 <= days <= 3650:
         raise AccessRefused(f"a key lasts 1 to 3650 days, not {days}")
     if project is not None and session.get(ProjectRow, project) is None:

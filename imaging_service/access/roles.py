@@ -71,7 +71,7 @@ class Caller:
     everywhere
         Whether the caller administers all laboratories.
     release
-        The only release that the key opens: that of a decided request; the caller is no member.
+        The only release that the key opens: that of a decided request; the caller is not a member.
     local
         Whether this is the one user of a service without keys.
     by_browser

@@ -23,7 +23,7 @@ PAGE, LARGEST_PAGE = 1000, 10_000
 
 Where = Annotated[
     list[str] | None,
-    Query(description="column==value; also !=, <, <=, >, >=; null is no value. All must hold."),
+    Query(description="column==value; also !=, <, <=, >, >=; null: no value. All must hold."),
 ]
 # For a route's part of the OpenAPI document.
 ROWS_CONTENT: dict[int | str, dict[str, object]] = {

@@ -47,7 +47,7 @@ def back_up(
         raise BackupError(f"{folder} lies in the data folder; give a folder on another disk")
     before = _known(folder)
     with held_for_backup(settings):
-        # A backup that is being renewed is no whole one.
+        # A backup that is being renewed is not complete.
         (folder / NAME).unlink(missing_ok=True)
         database = snapshot(settings.url, folder)
         with Session(database_engine(settings.url)) as session:

@@ -23,9 +23,9 @@ def files_below(root: Path, folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         if folder.is_file():
             yield folder.relative_to(root)
-        for parent, names, found in os.walk(folder):
+        for parent, names, files in os.walk(folder):
             names[:] = sorted(n for n in names if not n.startswith(".staged-"))
-            for name in sorted(found):
+            for name in sorted(files):
                 path = Path(parent, name)
                 if not name.startswith(".staged-") and path.suffix != ".lock" and name != ".lock":
                     yield path.relative_to(root)

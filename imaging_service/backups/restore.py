@@ -28,8 +28,9 @@ def restore(
 ) -> Manifest:
     """Fill an empty data folder and database from a backup; every file is checked.
 
-    Files come first and the database last, so that a restoration that was cut is no service. The
-    schema is brought to this version; runs that were in flight go on when a worker starts.
+    Files come first and the database last, so that an interrupted restoration does not start as a
+    service. The schema is brought to this version; runs that were in flight go on when a worker
+    starts.
 
     Raises BackupError for a backup that is not whole or was damaged, a data folder that is not
     empty, or one at another path than the backed-up one.

@@ -42,10 +42,14 @@ def list_models(
             here,
             (model.sha256 or "")[:16],
         )
-    for own in own_models(folder):
-        promoted = own.promotion or model_folder.CANDIDATE
+    for model_row in own_models(folder):
+        promoted = model_row.promotion or model_folder.CANDIDATE
         table.add_row(
-            f"motornet:{own.folder}", own.licence, own.training_data, promoted, own.sha256[:16]
+            f"motornet:{model_row.folder}",
+            model_row.licence,
+            model_row.training_data,
+            promoted,
+            model_row.sha256[:16],
         )
     Console().print(table)
     typer.echo(

@@ -41,7 +41,7 @@ class LabRow(SQLModel, table=True):
     """A laboratory: the owner of projects and of a line registry, with members.
 
     `most_runs` is how many of its runs may go on at once, `most_upload_bytes` how large its
-    uploads may be together; None is no limit.
+    uploads may be together; None: no limit.
     """
 
     __tablename__ = "lab"

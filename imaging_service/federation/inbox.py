@@ -19,8 +19,8 @@ from imaging_service.schemas import SentSummary
 def keep(folder: Path, content: bytes, sender: str, lab: str, when: datetime) -> SentSummary:
     """Keep a site's summary, in place of an earlier one.
 
-    Raises SummaryRefused for what is no summary, Forbidden where another laboratory sent the one
-    that is there.
+    Raises SummaryRefused for files that are not a summary, Forbidden where another laboratory sent
+    the one that is there.
     """
     site = site_of(content)
     record = folder / f"{site}.json"

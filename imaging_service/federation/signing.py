@@ -34,7 +34,7 @@ def read_consortium_key(path: Path) -> bytes:
     content = path.read_bytes() if path.is_file() else b""
     if len(content) < _CONSORTIUM_BYTES:
         raise SummaryRefused(
-            f"{path} is no consortium key of {_CONSORTIUM_BYTES} bytes; one member makes it"
+            f"{path} is not a consortium key of {_CONSORTIUM_BYTES} bytes; one member makes it"
             " (imaging-service screen keys) and gives it to the others"
         )
     return content
@@ -44,7 +44,7 @@ def sign(path: Path, message: bytes) -> bytes:
     """Sign with a site's private key; the signature in hex. Raises SummaryRefused."""
     content = path.read_bytes() if path.is_file() else b""
     if len(content) != 32:
-        raise SummaryRefused(f"{path} is no site's key; make one: imaging-service screen keys")
+        raise SummaryRefused(f"{path} is not a site's key; make one: imaging-service screen keys")
     return Ed25519PrivateKey.from_private_bytes(content).sign(message).hex().encode()
 
 

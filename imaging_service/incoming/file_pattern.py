@@ -35,10 +35,10 @@ class FilePattern:
         A name that is not UTF-8 fits no pattern.
         """
         try:
-            found = self._compiled.match(name)
+            hit = self._compiled.match(name)
         except UnicodeEncodeError:
             return None
-        return None if found is None else dict(found.groupdict())
+        return None if hit is None else dict(hit.groupdict())
 
 
 def _why(error: Exception) -> str:

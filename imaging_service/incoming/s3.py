@@ -262,7 +262,7 @@ def plain_etag(entry: ObjectMeta) -> str:
 
 @contextmanager
 def as_listed(where: S3Path) -> Iterator[None]:
-    """Ask for an object that is listed; raises Unavailable where it is said not to be there.
+    """Ask for an object that is listed; raises Unavailable where S3 answers that it is absent.
 
     Zarr takes a chunk that is not there for zeros.
     """

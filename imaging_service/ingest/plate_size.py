@@ -13,7 +13,7 @@ _MOST_ROWS, _MOST_COLUMNS = 32, 48
 def plate_of(rows: int | str, columns: int | str, place: str) -> PlateFormat | None:
     """The format, or None where rows and columns are 0 or empty.
 
-    Raises ScanError naming the place for what is no number of rows and columns of a plate.
+    Raises ScanError naming the place for text that is not a plate's number of rows and columns.
     """
     try:
         height, width = whole_number(str(rows) or "0"), whole_number(str(columns) or "0")

@@ -20,7 +20,7 @@ from plate_maps import PlateMapError, check, plate_format, read_plate_map
 def look_at_scan(named: str, roots: tuple[Path, ...]) -> dict[str, Any]:
     """A survey of the scan as plain values, with a protocol to start from.
 
-    Raises Forbidden for a path outside of the roots, ScanError for a folder that is no scan.
+    Raises Forbidden for a path outside of the roots, ScanError for a folder that is not a scan.
     """
     surveyed = survey(allowed(named, roots), None, Limits(roots=roots))
     if roles := missing_roles(surveyed.plan.channels):

@@ -50,9 +50,9 @@ def floor_examples(
             well = Well.parse(row["well"])
             pixels, _, _ = plates.read_field(record.plate, well, row["field"], 1)
             raw = camera_field(pixels, record.roles, record.pixel_size_um, inputs.protocol)
-            found = engine.segment(calibration.illumination.correct(raw)).labels.get("neurites")
+            neurites = engine.segment(calibration.illumination.correct(raw)).labels.get("neurites")
             kept = read_labels(folder.labels, well, row["field"], 1).get("neurites")
-            if found is None or kept is None:
+            if neurites is None or kept is None:
                 return [], "the engine gives no neurites"
             examples.append(
                 FloorExample(
@@ -60,13 +60,13 @@ def floor_examples(
                     row["field"],
                     pixels[record.roles.index("neurite")],
                     kept > 0,
-                    (found > 0) & (kept == 0),
+                    (neurites > 0) & (kept == 0),
                     row[_RATIO],
                     record.pixel_size_um,
                 )
             )
     except (ServiceError, RuntimeError) as error:
-        # The wells are measured: a picture that cannot be made is no reason to lose them.
+        # The wells are measured: a picture that cannot be made must not lose them.
         return [], f"the engine cannot be asked on this machine: {error}"
     return examples, ""
 

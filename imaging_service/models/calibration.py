@@ -128,7 +128,7 @@ def calibrate_assay(
     after = figures(crossed)
     if chosen != start and _total(crossed) >= _total(scores.of(start)):
         notes.append(
-            "other numbers are no better on wells that they were not chosen on: none moved"
+            "other numbers do not improve wells that they were not chosen on: none was changed"
         )
         chosen, after = start, before
     moved = {n: v for (n, v), old in zip(chosen, start, strict=True) if (n, v) != old}

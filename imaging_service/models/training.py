@@ -243,7 +243,7 @@ class _Judge:
         from segmentation.engines.motornet.engine import segmenter_of
         from segmentation.engines.motornet.network import MotorNet
 
-        answers, found = {}, {}
+        answers, measured = {}, {}
         for when, path in (("before", old), ("after", new)):
             state = load_file(path)
             network = MotorNet.like(state)
@@ -251,13 +251,13 @@ class _Judge:
             engine: Any = segmenter_of(network, self.parent, self.device, "candidate")
             answers[when] = segmented(engine, self.held_out)
             scores = [score(f, s.labels) for f, s in answers[when]]
-            found[when] = {
+            measured[when] = {
                 "accuracy": accuracy(scores),
                 "held_out": {n: asdict(f) for n, f in figures(scores).items()},
                 "benchmark": benchmark_scores(engine, self.phantoms),
             }
         shifts = field_shifts(answers["before"], answers["after"])
-        return found | {"phenotypes": [s.described() for s in shifts]}
+        return measured | {"phenotypes": [s.described() for s in shifts]}
 
 
 def accuracy(scores: Sequence[FieldScore]) -> float:

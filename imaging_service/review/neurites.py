@@ -1,8 +1,9 @@
 """The neurites of a corrected field: one mask, outside the somas.
 
 Engines give neurites as a mask of 0 and 1 without somas, and what is measured on them rests on
-both: length inside a soma is no neurite's. A reviewer may paint a soma over neurites, or draw a
-neurite through a soma, or with any number; each of these leaves such a mask.
+both: length inside a soma does not belong to a neurite. A reviewer may paint a
+soma over neurites, or draw a neurite through a soma, or with any number; each of these leaves such
+a mask.
 """
 
 from __future__ import annotations

@@ -107,13 +107,13 @@ def unblind(tables: Mapping[str, pl.DataFrame], known: Compounds, out: Path) -> 
     plain = {name: r[1] for name, r in records.items() if r is not None}
     for stem, table in tables.items():
         if "compound" in table.columns:
-            at = table.columns.index("compound") + 1
+            position = table.columns.index("compound") + 1
             added = [
                 pl.Series(title, [values.get(n) for n in table["compound"]], dtype=pl.String)
                 for title, values in (("compound_id", ids), ("compound_name", plain))
             ]
             columns = table.get_columns()
-            table = pl.DataFrame([*columns[:at], *added, *columns[at:]])
+            table = pl.DataFrame([*columns[:position], *added, *columns[position:]])
         write_table(table, out / stem)
     apart: dict[str, list[str]] = {}
     for name, of in plain.items():

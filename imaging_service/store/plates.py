@@ -269,9 +269,11 @@ def write_taken(
 
     (field, time point) ► hours, and ► number of the plane of each channel, where one was chosen.
     """
-    noted: dict[str, Any] = {"exposed_h": [[*at, hours] for at, hours in sorted(exposed_h.items())]}
+    noted: dict[str, Any] = {
+        "exposed_h": [[*key, hours] for key, hours in sorted(exposed_h.items())]
+    }
     if planes:
-        noted["planes"] = [[*at, *numbers] for at, numbers in sorted(planes.items())]
+        noted["planes"] = [[*key, *numbers] for key, numbers in sorted(planes.items())]
     zarr.open_group(folder, mode="a").attrs["motor_neuron"] = noted
 
 

@@ -101,7 +101,7 @@ def _condition(text: str, types: dict[str, Any]) -> pl.Expr:
         )
     name, sign, value = parts.groups()
     _known(name, types)
-    # What is not a number is no value, in every comparison; polars takes NaN for the largest.
+    # NaN counts as an absent value in every comparison; polars takes NaN for the largest.
     column = pl.col(name).fill_nan(None) if types[name].is_float() else pl.col(name)
     if value == "null":
         if sign not in ("==", "!="):

@@ -166,7 +166,7 @@ def _headline(rows: int, responding: int, flat: int, refused: int) -> str:
 
 
 def _unmoved(rows: int, refused: int) -> str:
-    """What it means that no row responds: a refused row says nothing about its compound."""
+    """What it means that no row responds: a refused row is not evidence about its compound."""
     if rows == refused:
         return "No compound could be tested: the reasons are below." if rows else ""
     return (

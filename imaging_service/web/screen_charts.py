@@ -116,7 +116,7 @@ def batch_curves(
     ]
     if curve.ec50 is not None:
         middle = float(curve.predict([curve.ec50])[0])
-        at = [
+        potency = [
             {
                 "dose": curve.ec50,
                 "response": middle,
@@ -126,12 +126,12 @@ def batch_curves(
         ]
         layers += [
             {
-                "data": {"values": at},
+                "data": {"values": potency},
                 "mark": {"type": "rule", "strokeWidth": 3, "clip": True},
                 "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y},
             },
             {
-                "data": {"values": at},
+                "data": {"values": potency},
                 "mark": {
                     "type": "point",
                     "filled": True,

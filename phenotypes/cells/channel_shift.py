@@ -96,12 +96,12 @@ def _middle(cells: Mixture, image: Image) -> tuple[Mixture, Image]:
         return cells, image
     part = image[corner[0] : corner[0] + _SIDE, corner[1] : corner[1] + _SIDE]
     y, x = (
-        at - first
-        for at, first in zip(np.unravel_index(cells.at, image.shape), corner, strict=True)
+        place - first
+        for place, first in zip(np.unravel_index(cells.index, image.shape), corner, strict=True)
     )
     kept = (y >= 0) & (y < part.shape[0]) & (x >= 0) & (x < part.shape[1])
-    at = np.ravel_multi_index((y[kept], x[kept]), part.shape)
-    inside = Mixture(at, cells.of[kept], cells.nucleus[kept], cells.cytoplasm[kept], cells.thin)
+    place = np.ravel_multi_index((y[kept], x[kept]), part.shape)
+    inside = Mixture(place, cells.of[kept], cells.nucleus[kept], cells.cytoplasm[kept], cells.thin)
     return inside, np.ascontiguousarray(part)
 
 
@@ -120,7 +120,7 @@ def _step(cells: Mixture, image: Image) -> tuple[Real, Real, float]:
     The latter is the share of the light's variance within cells that two levels per cell explain.
     """
     gradient = [cv2.Sobel(image, cv2.CV_32F, *o, ksize=3, scale=1 / 8) for o in ((0, 1), (1, 0))]
-    light, *slopes_of = (p.ravel()[cells.at].astype(np.float64) for p in (image, *gradient))
+    light, *slopes_of = (p.ravel()[cells.index].astype(np.float64) for p in (image, *gradient))
     left = cells.unexplained(light)
     slopes = np.stack([cells.unexplained(slope) for slope in slopes_of])
     count = np.maximum(np.bincount(cells.of), 1)

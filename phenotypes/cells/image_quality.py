@@ -150,17 +150,17 @@ def debris_fraction(dna: Image, pixels: Pixels, noise: float, pixel_size_um: flo
     None without nuclei. `dna` is background-subtracted. A rim of 1.5 µm around nuclei is blur, not
     debris.
     """
-    if not len(pixels.at):
+    if not len(pixels.index):
         return None
-    typical = float(np.median(dna.ravel()[pixels.at]))
+    typical = float(np.median(dna.ravel()[pixels.index]))
     bright = dna > max(typical / 2, 4 * noise)
     inside = np.zeros(dna.shape, np.uint8)
-    inside.ravel()[pixels.at] = 1
+    inside.ravel()[pixels.index] = 1
     reach = max(1, round(1.5 / pixel_size_um))
     near = cv2.dilate(
         inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     )
-    return float((bright & (near == 0)).sum() / len(pixels.at))
+    return float((bright & (near == 0)).sum() / len(pixels.index))
 
 
 def covered(*masks: NDArray[np.generic] | None, of: float = 1.0) -> float | None:

@@ -211,7 +211,7 @@ def _cells(
     inside = field.valid_area.inside
     if inside is not None:
         near = cv2.dilate((~inside).astype(np.uint8), np.ones((3, 3), np.uint8)).ravel()
-        cut = np.bincount(pixels.of, near[pixels.at], n + 1)[1:] > 0
+        cut = np.bincount(pixels.of, near[pixels.index], n + 1)[1:] > 0
         table["touches_border"] = np.asarray(table["touches_border"], bool) | cut
     if nuclei is not None:
         table |= shapes(nuclei, pixels, px)

@@ -15,7 +15,7 @@ def place(pixels: Pixels, px: float) -> dict[str, NDArray[np.generic]]:
 
     In µm from the field's upper left corner.
     """
-    y, x = np.divmod(pixels.at, pixels.shape[1])
+    y, x = np.divmod(pixels.index, pixels.shape[1])
     safe = np.maximum(pixels.count[1:], 1)
     border = np.zeros(pixels.n + 1, bool)
     border[
@@ -33,7 +33,7 @@ def shapes(nuclei: Labels, pixels: Pixels, px: float) -> dict[str, NDArray[np.ge
     n = pixels.n + 1
     area = pixels.count[1:].astype(float)
     safe = np.maximum(area, 1)
-    y, x = (v.astype(float) for v in np.divmod(pixels.at, pixels.shape[1]))
+    y, x = (v.astype(float) for v in np.divmod(pixels.index, pixels.shape[1]))
 
     def total(weights: Real) -> Real:
         return np.asarray(np.bincount(pixels.of, weights, n)[1:], float)

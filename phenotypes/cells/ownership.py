@@ -78,11 +78,11 @@ def owned_pixels(shape: tuple[int, int], centres: Mapping[int, Centre], number: 
 
 def owned_cells(places: pl.DataFrame, owned: Mask, pixel_size_um: float) -> NDArray[np.bool_]:
     """Whether each cell (columns y_um, x_um of its centroid) lies on a pixel that is owned."""
-    at = [
+    centre_px = [
         np.clip((places[name].to_numpy() / pixel_size_um).astype(int), 0, n - 1)
         for name, n in zip(("y_um", "x_um"), owned.shape, strict=True)
     ]
-    return np.asarray(owned[at[0], at[1]], bool)
+    return np.asarray(owned[centre_px[0], centre_px[1]], bool)
 
 
 def other_way(

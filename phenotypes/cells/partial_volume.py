@@ -52,7 +52,7 @@ class Mixture:
     `thin` (n,): whether the cytoplasm is too thin for the optics, so that its level is NaN.
     """
 
-    at: NDArray[np.int64]
+    index: NDArray[np.int64]
     of: NDArray[np.int32]
     nucleus: Real
     cytoplasm: Real
@@ -64,7 +64,7 @@ class Mixture:
         `image` is background-subtracted. A nucleus without a ring has its level, and NaN for the
         cytoplasm.
         """
-        light = image.ravel()[self.at].astype(np.float64)
+        light = image.ravel()[self.index].astype(np.float64)
         nn, nc, cc = self._products
         nl, cl = self._sum(self.nucleus * light), self._sum(self.cytoplasm * light)
         alone = nl / np.where(nn > 0, nn, np.nan)
@@ -139,15 +139,15 @@ def mixture(
     inner = depth >= 1
     inner |= ~_any(nuclei, inner, n)[nuclei] & (nuclei > 0)
 
-    at = np.flatnonzero(ring | inner)
-    of, core = owner.ravel()[at], inner.ravel()[at]
+    index = np.flatnonzero(ring | inner)
+    of, core = owner.ravel()[index], inner.ravel()[index]
     # Deep pixels show the stains' levels in the nucleus; those at its rim are blurred.
-    deep = np.where(core, np.clip(depth.ravel()[at], 1.0, 1e3), 0.0).astype(np.float64) ** 2
+    deep = np.where(core, np.clip(depth.ravel()[index], 1.0, 1e3), 0.0).astype(np.float64) ** 2
     weight = np.maximum(np.bincount(of, deep, n + 1), 1e-9)
 
     def inside(stain: Image) -> Real:
         """Level of a stain in each nucleus."""
-        return np.asarray(np.bincount(of, deep * stain.ravel()[at], n + 1) / weight, np.float64)
+        return np.asarray(np.bincount(of, deep * stain.ravel()[index], n + 1) / weight, np.float64)
 
     def mean_of(pixels: NDArray[np.int64], stain: Real, start: Real) -> Real:
         """Mean of a stain over pixels of each cell, drawn to `start` where there are few."""
@@ -155,8 +155,8 @@ def mixture(
         total = np.bincount(of[pixels], stain[pixels], n + 1)
         return np.asarray((_FEW * start + total) / (_FEW + count), np.float64)
 
-    reach = np.where(core, depth.ravel()[at], distance.ravel()[at])
-    stained = dna.ravel()[at].astype(np.float64)
+    reach = np.where(core, depth.ravel()[index], distance.ravel()[index])
+    stained = dna.ravel()[index].astype(np.float64)
     # DNA stains leave some light in the cytoplasm, which is not nucleus.
     dim = mean_of(np.flatnonzero(~core & (reach >= band)), stained, np.zeros(n + 1))
     rise = np.maximum(inside(dna) - dim, 1e-6)
@@ -166,10 +166,10 @@ def mixture(
     cytoplasm = 1 - nucleus
     thin = np.zeros(n + 1, bool)
     if somas is not None and neurite is not None:
-        own = ~core & has_soma[of]
-        within = own & (somas.ravel()[at] == of)
-        margin = _depth(somas).ravel()[at]
-        stain = neurite.ravel()[at] - inside(neurite)[of] * nucleus
+        judged = ~core & has_soma[of]
+        within = judged & (somas.ravel()[index] == of)
+        margin = _depth(somas).ravel()[index]
+        stain = neurite.ravel()[index] - inside(neurite)[of] * nucleus
         brightest = _brightest(np.flatnonzero(within), of, stain, n)
         # In the middle of a thin ring as much of a pixel is outside as is nucleus.
         shown = np.maximum(1 - 2 * nucleus[brightest], 0.1)
@@ -179,13 +179,13 @@ def mixture(
         # The brightest pixels overstate an uneven stain: those clear of both edges decide.
         clear = within & (nucleus < _CLEAR) & (margin >= _CLEAR_BAND * band)
         plateau = np.maximum(mean_of(np.flatnonzero(clear), stain, plateau), 1e-6)
-        rim = own & (~within | (margin < band))
+        rim = judged & (~within | (margin < band))
         # Where the stain is brighter than its level the share exceeds 1: cut off there, an uneven
         # stain would pass for less cytoplasm than there is.
         cytoplasm[rim] = np.clip(stain[rim] / plateau[of[rim]], 0, _MOST * (1 - nucleus[rim]))
         best = mean_of(brightest, cytoplasm, np.zeros(n + 1))
         thin = has_soma & (best < THINNEST)
-    return Mixture(at, of, nucleus, cytoplasm, thin[1:])
+    return Mixture(index, of, nucleus, cytoplasm, thin[1:])
 
 
 def _depth(labels: Labels) -> NDArray[np.float32]:

@@ -46,7 +46,8 @@ from phenotypes.statistics.multiple_testing import with_q_values
 MIN_EVENTS = 10
 LOSS_POINTS = 0.10
 ONE_BATCH = (
-    "one differentiation batch: the interval is between wells and says nothing of another batch"
+    "one differentiation batch: the interval is between wells and does not cover differences"
+    " between batches"
 )
 
 Row = dict[str, object]
@@ -84,7 +85,7 @@ def hazard_table(tracks: pl.DataFrame) -> pl.DataFrame:
             )
     if not rows:
         return empty_table("hazard")
-    # Known effects would make room for false ones: positive controls are no part of the family.
+    # Known effects would make room for false ones: positive controls are not part of the family.
     known = pl.Series([bool(row.pop("known")) for row in rows])
     table = conform(pl.DataFrame(rows, infer_schema_length=None), "hazard").with_columns(
         pl.col(pl.Float64).fill_nan(None)

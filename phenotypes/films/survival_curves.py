@@ -154,8 +154,8 @@ def _error_of(tracks: pl.DataFrame) -> _Error | None:
         ]
         between = np.full(len(d), np.nan)
         if count > 1:
-            own = count / (count - 1) * (np.array(parts) ** 2).sum(axis=0) / scale
-            between = count * (own - neurons)
+            of_wells = count / (count - 1) * (np.array(parts) ** 2).sum(axis=0) / scale
+            between = count * (of_wells - neurons)
     return _Error(curve, float(entry.min()), float(leave.max()), count, neurons, between)
 
 

@@ -2,7 +2,7 @@
 
 A frame's view is shifted by `drift_y_um`, `drift_x_um` and turned by `turn_deg` about the field's
 centre c: a place p of the first frame lies at R(turn) (p − c) + c + drift. A place outside the
-view, less a margin, was not seen: what is absent there says nothing.
+view, less a margin, was not seen: absence there is not evidence.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def _of_plate(
 
 
 def _finite(wells: pl.DataFrame, phenotypes: Sequence[str]) -> pl.DataFrame:
-    """Wells with null in place of values that are not finite: these are no measurements."""
+    """Wells with null in place of values that are not finite: these are not measurements."""
     return wells.with_columns(
         pl.when(pl.col(name).cast(pl.Float64).is_finite()).then(pl.col(name))
         for name in dict.fromkeys(phenotypes)

@@ -102,7 +102,7 @@ def judged_rows(table: pl.DataFrame, healthy: frozenset[str]) -> pl.DataFrame:
     )
     large = pl.col("best_effect").abs() >= pl.col("effect_floor")
     hit = (pl.col("best_q_value") <= ALPHA) & large & (pl.col("best_same_direction") >= MIN_BATCHES)
-    # A floor that is not known is no reason against a test, only against a hit.
+    # Without a known floor a row is tested, but cannot be a hit.
     tested = pl.col("best_p_value").is_not_null()
     return conform(
         table.with_columns(

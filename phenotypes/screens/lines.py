@@ -23,7 +23,8 @@ from phenotypes.screens.conditions import CONDITION as KEYS
 
 MIN_BATCHES = 2
 _ONE_BATCH = (
-    "one differentiation batch: the interval is between its wells and says nothing of another batch"
+    "one differentiation batch: the interval is between its wells and does not cover differences"
+    " between batches"
 )
 _NO_VARIATION = (
     "all batches gave the very same value: without scatter there is no interval and no test"

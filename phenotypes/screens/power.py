@@ -178,17 +178,19 @@ def power_of_lines(
     batches, wells, vehicles = (column[:, None] for column in designs.T)
     of_vehicles = components.vehicles / vehicles
     total = components.batch + components.line + components.wells / wells + of_vehicles
-    own = batches - 1
+    batch_df = batches - 1
     rows = components.n_lines * components.n_compounds
     # Rows differ in their variance as the prior says. Given a row's estimate, its deviation follows
     # Student's t about the drawn variance (Smyth 2004): both tests are averaged by it.
     differ = min(components.prior_freedom or _SAME, _SAME)
     typical = total * (components.prior_variance or components.total) / components.total
-    estimated = typical * _at_each(lambda df: stats.f.ppf(_levels(), df, differ), own)
-    spread = np.sqrt((differ * typical + own * estimated) / (differ + own) / batches)
-    scatter = differ + own
+    estimated = typical * _at_each(lambda df: stats.f.ppf(_levels(), df, differ), batch_df)
+    spread = np.sqrt((differ * typical + batch_df * estimated) / (differ + batch_df) / batches)
+    scatter = differ + batch_df
     doses = components.doses
-    plain = _detected(np.sqrt(estimated / batches), own, spread, scatter, question, rows, doses)
+    plain = _detected(
+        np.sqrt(estimated / batches), batch_df, spread, scatter, question, rows, doses
+    )
     if components.prior_variance is None or components.prior_freedom is None:
         return plain, None
     # Rows that share batches or vehicle wells are worth fewer rows together: effects that correlate
@@ -199,9 +201,9 @@ def power_of_lines(
         rows / (1 + sum((n - 1) * (part / total) ** power for n, part in alike)) for power in (2, 4)
     )
     borrowed = []
-    for worth in _worths(components.prior_freedom, own, of_squares):
-        drawn = (worth * typical + own * estimated) / (worth + own)
-        degrees = np.minimum(worth + own, of_variances * own)
+    for worth in _worths(components.prior_freedom, batch_df, of_squares):
+        drawn = (worth * typical + batch_df * estimated) / (worth + batch_df)
+        degrees = np.minimum(worth + batch_df, of_variances * batch_df)
         borrowed.append(
             _detected(np.sqrt(drawn / batches), degrees, spread, scatter, question, rows, doses)
         )

@@ -185,16 +185,16 @@ class SharedVariance:
     batches_prior: VariancePrior
     rest_prior: VariancePrior
 
-    def moderated(self, own: MeanSquares, design: Design) -> MeanSquares:
+    def moderated(self, row_squares: MeanSquares, design: Design) -> MeanSquares:
         """Draw the mean squares of batches and of the rest towards those of all compounds.
 
         That of donors stays: a compound that works may differ between donors as no other does. A
         phenotype has as many rows as compounds, a few dozen, which tell badly what their common
         variance is worth: it counts at its lower quartile.
         """
-        values, freedom = own.values.copy(), own.freedom.copy()
+        values, freedom = row_squares.values.copy(), row_squares.freedom.copy()
         for which, prior in ((BATCHES, self.batches_prior), (REST, self.rest_prior)):
-            if own.freedom[which] > 0:
+            if row_squares.freedom[which] > 0:
                 expected = _expected(which, self.batches, self.rest, design)
                 drawn, total = prior.moderated(
                     values[which] / expected, freedom[which], cautious=True
@@ -268,15 +268,15 @@ def crossed_mean(
     (-0.25, 0.17, 'batches')
     """
     y = np.asarray(effects, float)
-    own = mean_squares(y, design)
-    squares = own if moderated is None else moderated
+    row_squares = mean_squares(y, design)
+    squares = row_squares if moderated is None else moderated
     mean = float(design.weights @ y)
     parts, variance, freedom = _variance(squares, design)
     if not variance > 0:
         return None
     error = float(np.sqrt(variance))
     t = float(stats.t.ppf(0.975, freedom))
-    tau2, between = _between(y, own, design)
+    tau2, between = _between(y, row_squares, design)
     typical = float(parts[BATCHES] + parts[REST]) * design.n_donors
     spread = float(stats.t.ppf(0.975, max(min(freedom, design.n_donors - 2), 1.0)))
     spread *= float(np.sqrt(tau2 + variance))
@@ -323,14 +323,14 @@ def _variance(squares: MeanSquares, design: Design) -> tuple[Real, float, float]
     return parts, variance, max(variance**2 / spread, 1.0)
 
 
-def _between(y: Real, own: MeanSquares, design: Design) -> tuple[float, float | None]:
+def _between(y: Real, row_squares: MeanSquares, design: Design) -> tuple[float, float | None]:
     """Variance between donors, and p of there being none."""
     if design.freedom[REST] < 1 or design.among_freedom < 1:
         # Donors with batches of their own: the scatter of batches within donors stands for all.
-        parts, _, _ = _variance(own, design)
+        parts, _, _ = _variance(row_squares, design)
         return max(float(parts[DONORS] / design.carried[DONORS]), 0.0), None
     among = float(y @ design.among @ y) / design.among_freedom
-    rest = float(own.values[REST])
+    rest = float(row_squares.values[REST])
     tau2 = max(0.0, (among - rest) * design.among_freedom / design.among_expected)
     if rest <= 0:
         return tau2, None

@@ -72,12 +72,12 @@ class VariancePrior:
         >>> prior.moderated([0.1], [2.0], cautious=True)
         (array([0.07]), array([4.]))
         """
-        own, degrees = np.asarray(variances, float), np.asarray(freedom, float)
+        observed, degrees = np.asarray(variances, float), np.asarray(freedom, float)
         worth = self.lower_freedom if cautious else self.freedom
         if np.isinf(worth):
-            return np.full_like(own, self.variance), np.full_like(own, self.most)
+            return np.full_like(observed, self.variance), np.full_like(observed, self.most)
         total = worth + degrees
-        return (worth * self.variance + degrees * own) / total, np.minimum(total, self.most)
+        return (worth * self.variance + degrees * observed) / total, np.minimum(total, self.most)
 
 
 def variance_prior(
@@ -109,31 +109,32 @@ def variance_prior(
     >>> variance_prior([0.03, 0.05, 0.04] * 4, [3] * 12).freedom
     inf
     """
-    own, degrees = np.asarray(variances, float), np.asarray(freedom, float)
-    if not (np.isfinite(own).all() and (own >= 0).all() and (degrees > 0).all()):
+    observed, degrees = np.asarray(variances, float), np.asarray(freedom, float)
+    if not (np.isfinite(observed).all() and (observed >= 0).all() and (degrees > 0).all()):
         raise ValueError(
             "a variance is negative or not finite, or its degrees of freedom are not positive;"
             " leave out such rows first"
         )
     total = float(degrees.sum()) if most is None else float(most)
-    median = float(np.median(own)) if len(own) else 0.0
-    varied = own > _LEAST_SHARE * median
-    own, degrees = own[varied], degrees[varied]
-    if len(own) < MIN_ROWS or median == 0:
+    median = float(np.median(observed)) if len(observed) else 0.0
+    varied = observed > _LEAST_SHARE * median
+    observed, degrees = observed[varied], degrees[varied]
+    if len(observed) < MIN_ROWS or median == 0:
         return None
     # The logarithm of a scaled F: its variance beyond what the rows' own degrees of freedom make is
     # the scatter of the true variances.
-    logs = np.log(own) - special.digamma(degrees / 2) + np.log(degrees / 2)
+    logs = np.log(observed) - special.digamma(degrees / 2) + np.log(degrees / 2)
     scatter = float(logs.var(ddof=1))
     chance = float(special.polygamma(1, degrees / 2).mean())
     beyond = scatter - chance
-    upper = scatter / _scatter_share(max(beyond, 0.0), degrees / 2, len(own), _QUARTILE) - chance
+    share = _scatter_share(max(beyond, 0.0), degrees / 2, len(observed), _QUARTILE)
+    upper = scatter / share - chance
     lower_freedom = 2 * _inverse_trigamma(upper) if upper > 0 else np.inf
     if beyond <= 0:
-        return VariancePrior(float(own.mean()), np.inf, total, len(own), lower_freedom)
+        return VariancePrior(float(observed.mean()), np.inf, total, len(observed), lower_freedom)
     half = _inverse_trigamma(beyond)
     variance = float(np.exp(logs.mean() + special.digamma(half) - np.log(half)))
-    return VariancePrior(variance, 2 * half, total, len(own), lower_freedom)
+    return VariancePrior(variance, 2 * half, total, len(observed), lower_freedom)
 
 
 def _scatter_share(beyond: float, halves: Real, n_rows: float, quantile: float) -> float:

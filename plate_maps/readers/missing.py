@@ -15,7 +15,7 @@ _COLUMNS = {
     ),
     "dose": (
         "dose, concentration, dose (µM), …",
-        "hold a compound, are no control and have no dose",
+        "have a compound, are not a control and have no dose",
         "add it, or mark wells without a dose as controls",
     ),
     "unit": (

@@ -355,8 +355,8 @@ def _stretches(
     ridges = segment_neurites(
         image, field.pixel_size_um, low=low, high=high, somas=somas, exclude=exclude
     )
-    found = stretches(ridges > 0, image, field.pixel_size_um)
-    mask = standing_out(found, None, 0.0, _OWN_LIGHT)
+    pieces = stretches(ridges > 0, image, field.pixel_size_um)
+    mask = standing_out(pieces, None, 0.0, _OWN_LIGHT)
     return stretches(mask, image, field.pixel_size_um)
 
 

@@ -243,7 +243,7 @@ def _bowl(planes: Sequence[_Plane], shape: tuple[int, int]) -> Image:
     for plane in planes:
         height, width = plane.blocks.shape
         grid = _basis((height, width)).reshape(height, width, 6)
-        own, lows = [], []
+        darkest, lows = [], []
         for y, x in np.ndindex(4, 4):
             part = np.s_[
                 y * height // 4 : (y + 1) * height // 4, x * width // 4 : (x + 1) * width // 4
@@ -251,10 +251,10 @@ def _bowl(planes: Sequence[_Plane], shape: tuple[int, int]) -> Image:
             whole = plane.whole[part]
             if whole.sum() >= _FEWEST_BLOCKS:
                 low = whole & (plane.blocks[part] <= np.percentile(plane.blocks[part][whole], 10))
-                own.append(grid[part][low].mean(axis=0))
+                darkest.append(grid[part][low].mean(axis=0))
                 lows.append(float(plane.blocks[part][low].mean()))
         if len(lows) >= 8:
-            rows += own
+            rows += darkest
             # Each field to its own level: haze differs from well to well.
             values += list(np.array(lows) - plane.background())
     if len(values) < 100:
@@ -288,9 +288,9 @@ def _dark_level(planes: Sequence[_Plane], profile: Image) -> float | None:
     levels, lights, of = [], [], []
     for number, plane in enumerate(planes):
         for one in range(_BANDS):
-            own = (band == one) & plane.whole
-            if own.sum() >= _FEWEST_BLOCKS:
-                low = own & (plane.blocks <= np.percentile(plane.blocks[own], 10))
+            darkest = (band == one) & plane.whole
+            if darkest.sum() >= _FEWEST_BLOCKS:
+                low = darkest & (plane.blocks <= np.percentile(plane.blocks[darkest], 10))
                 levels.append(float(plane.blocks[low].mean()))
                 lights.append(float(lit[low].mean()))
                 of.append(number)

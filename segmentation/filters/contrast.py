@@ -87,31 +87,33 @@ def stretches(mask: Mask, image: Image, pixel_size_um: float) -> Stretches:
         count, numbered = cv2.connectedComponents(lone.astype(np.uint8), connectivity=8)
     _, owner = nearest(np.asarray(numbered, np.int32))
     of[mask] = owner[mask]
-    at = np.flatnonzero(numbered)
-    number = numbered.ravel()[at]
+    places = np.flatnonzero(numbered)
+    number = numbered.ravel()[places]
     length = np.bincount(number, minlength=count)[1:]
     contrast, light = (
-        np.bincount(number, plane.ravel()[at], count)[1:] / length
+        np.bincount(number, plane.ravel()[places], count)[1:] / length
         for plane in (line_contrast(image, pixel_size_um), image)
     )
     return Stretches(of, length, contrast, light)
 
 
-def typical_contrast(found: Sequence[Stretches]) -> float | None:
+def typical_contrast(pieces: Sequence[Stretches]) -> float | None:
     """The plate's median contrast over the length of its neurites, in grey levels.
 
     None where there is too little of them for a median to mean anything.
     """
-    if sum(int(s.length_px.sum()) for s in found) < _LEAST_LENGTH_PX:
+    if sum(int(s.length_px.sum()) for s in pieces) < _LEAST_LENGTH_PX:
         return None
-    contrast = np.concatenate([s.contrast for s in found])
-    length = np.concatenate([s.length_px for s in found])
+    contrast = np.concatenate([s.contrast for s in pieces])
+    length = np.concatenate([s.length_px for s in pieces])
     order = np.argsort(contrast, kind="stable")
     half = np.searchsorted(np.cumsum(length[order]), length.sum() / 2)
     return max(float(contrast[order[half]]), 1e-6)
 
 
-def standing_out(found: Stretches, typical: float | None, floor: float, light: float = 0.0) -> Mask:
+def standing_out(
+    pieces: Stretches, typical: float | None, floor: float, light: float = 0.0
+) -> Mask:
     """The neurite mask (Y, X) without stretches that a tracer would not draw.
 
     Parameters
@@ -124,15 +126,15 @@ def standing_out(found: Stretches, typical: float | None, floor: float, light: f
         Least contrast as a share of a stretch's own light.
     """
     least = 0.0 if typical is None else floor * typical
-    keep = (found.contrast >= least) & (found.contrast >= light * found.light)
-    return np.asarray(np.concatenate([[False], keep])[found.of], bool)
+    keep = (pieces.contrast >= least) & (pieces.contrast >= light * pieces.light)
+    return np.asarray(np.concatenate([[False], keep])[pieces.of], bool)
 
 
-def kept_length(found: Stretches, typical: float | None, floor: float) -> float:
+def kept_length(pieces: Stretches, typical: float | None, floor: float) -> float:
     """Skeleton pixels in stretches with at least `floor` of the typical contrast."""
     if typical is None:
-        return float(found.length_px.sum())
-    return float(found.length_px[found.contrast >= floor * typical].sum())
+        return float(pieces.length_px.sum())
+    return float(pieces.length_px[pieces.contrast >= floor * typical].sum())
 
 
 def drawn_neurites(
@@ -150,11 +152,11 @@ def drawn_neurites(
     `image` is the neurite channel with background 0; the other numbers are those of
     `standing_out`. The figures give the length that other floors would keep, relative to this one.
     """
-    found = stretches(mask, image, pixel_size_um)
-    kept = standing_out(found, typical, floor, light)
-    here = kept_length(found, typical, floor)
+    pieces = stretches(mask, image, pixel_size_um)
+    kept = standing_out(pieces, typical, floor, light)
+    here = kept_length(pieces, typical, floor)
     figures = {
-        name: kept_length(found, typical, other) / here
+        name: kept_length(pieces, typical, other) / here
         for name, other in OTHER_FLOORS.items()
         if here > 0
     }

@@ -119,10 +119,10 @@ def segment_puncta(
     spread = noise.at(smooth + np.float32(haze))
     inside = np.ones(image.shape, bool) if within is None else within
     if nuclei is not None:
-        beside = nuclear_light(image, nuclei, inside, pixel_size_um)
-        light = cv2.GaussianBlur(beside.light, (0, 0), sigma)
+        nuclear = nuclear_light(image, nuclei, inside, pixel_size_um)
+        light = cv2.GaussianBlur(nuclear.light, (0, 0), sigma)
         # A rim that lies elsewhere than where it is taken off leaves its slope times that distance.
-        spread = cv2.magnitude(spread, beside.doubt_px * slope(light))
+        spread = cv2.magnitude(spread, nuclear.doubt_px * slope(light))
         smooth -= light
     # dyy, dxx, dxy, dy, dx in grey levels
     bend = derivatives(smooth)

@@ -92,18 +92,18 @@ def nuclear_light(image: Image, nuclei: Labels, within: Mask, pixel_size_um: flo
     reach = _REACH_UM / pixel_size_um
     step = max(0.5, _STEP_UM / pixel_size_um)
     for label, window in _windows(nuclei, within, int(np.ceil(reach)) + 2):
-        own = nuclei[window] == label
-        outline = _outline(own, step, pixel_size_um)
+        nucleus = nuclei[window] == label
+        outline = _outline(nucleus, step, pixel_size_um)
         if outline is None:
             continue
         # A circle's radius is twice its area over its length; so is half the width of a long body.
-        depth = 2 * float(own.sum()) / (len(outline) * step)
+        depth = 2 * float(nucleus.sum()) / (len(outline) * step)
         away = np.arange(-min(reach, _DEEPEST * depth), reach + step / 2, step)
-        others = (nuclei[window] > 0) & ~own
+        others = (nuclei[window] > 0) & ~nucleus
         # The rim of a soma is not its nucleus's.
         beyond = others | ~within[window]
         common, misfit = _common(image[window], beyond, outline, away, step, pixel_size_um)
-        outside = cv2.distanceTransform((~own).astype(np.uint8), cv2.DIST_L2, 3)
+        outside = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 3)
         # Between two nuclei a pixel is the nearer one's.
         taken = (outside <= reach + 1) & ~others & (outside < nearest[window])
         nearest[window][taken] = outside[taken]
@@ -130,12 +130,12 @@ def _windows(
             )
 
 
-def _outline(own: Mask, step: float, pixel_size_um: float) -> NDArray[np.complex128] | None:
+def _outline(nucleus: Mask, step: float, pixel_size_um: float) -> NDArray[np.complex128] | None:
     """A nucleus's outline as x + iy, about `step` pixels apart, without the jags of its pixels.
 
     None for a label of a few pixels.
     """
-    soft = cv2.GaussianBlur(own.astype(np.float32), (0, 0), _SMOOTH_UM / pixel_size_um)
+    soft = cv2.GaussianBlur(nucleus.astype(np.float32), (0, 0), _SMOOTH_UM / pixel_size_um)
     lines = find_contours(np.pad(soft, 1), 0.5)
     if not lines:
         return None

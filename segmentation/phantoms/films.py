@@ -87,7 +87,7 @@ class _Neuron:
     outline: NDArray[np.float64]
     neurites: list[NDArray[np.float64]]
     brightness: float
-    at: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    offset_um: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
 
 def film_truth(film: Film, optics: Optics, seed: int) -> FilmTruth:
@@ -132,14 +132,14 @@ def render_film(film: Film, optics: Optics, seed: int) -> Iterator[Field]:
         hour = frame * film.interval_h
         planes = [np.zeros(optics.shape, np.float32) for _ in range(2)]
         for i, neuron in enumerate(neurons):
-            neuron.at += rng.normal(0, film.crawl_um, 2) if frame else 0.0
+            neuron.offset_um += rng.normal(0, film.crawl_um, 2) if frame else 0.0
             dead = truth.death_h[i] <= hour
             if lost[: frame + 1, i].any() or (dead and film.vanish):
                 continue
             _draw(
                 planes,
                 neuron,
-                truth.seen_um(truth.start_um[i] + neuron.at, frame) * um,
+                truth.seen_um(truth.start_um[i] + neuron.offset_um, frame) * um,
                 um,
                 truth.turn_deg[frame],
                 dead,

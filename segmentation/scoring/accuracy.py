@@ -56,19 +56,19 @@ class Counts:
 
 @dataclass(frozen=True)
 class LineCounts:
-    """Skeleton pixels: predicted, of them right; true, of them found. They add over images."""
+    """Skeleton pixels: predicted, of them right; true, of them detected. They add over images."""
 
     predicted: int
     right: int
     true: int
-    found: int
+    detected: int
 
     def __add__(self, other: LineCounts) -> LineCounts:
         return LineCounts(
             self.predicted + other.predicted,
             self.right + other.right,
             self.true + other.true,
-            self.found + other.found,
+            self.detected + other.detected,
         )
 
     @property
@@ -79,7 +79,7 @@ class LineCounts:
     @property
     def recall(self) -> float:
         """Share of true pixels near a predicted one; 1 where there is none."""
-        return self.found / self.true if self.true else 1.0
+        return self.detected / self.true if self.true else 1.0
 
     @property
     def f1(self) -> float:
@@ -88,46 +88,46 @@ class LineCounts:
         return 2 * self.precision * self.recall / both if both else 0.0
 
 
-def overlaps(truth: Labels, found: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """((n, 2) true and found labels that share a pixel, their IoU).
+def overlaps(truth: Labels, predicted: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """((n, 2) true and predicted labels that share a pixel, their IoU).
 
     Above an IoU of 0.5 no object can match two others, so no assignment has to be solved.
     """
-    if truth.shape != found.shape:
-        raise ValueError(f"truth has shape {truth.shape}, but labels have shape {found.shape}")
-    true_area, found_area = np.bincount(truth.ravel()), np.bincount(found.ravel())
-    both = (truth > 0) & (found > 0)
-    count = len(found_area)
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth has shape {truth.shape}, but labels have shape {predicted.shape}")
+    true_area, predicted_area = np.bincount(truth.ravel()), np.bincount(predicted.ravel())
+    both = (truth > 0) & (predicted > 0)
+    count = len(predicted_area)
     pairs, shared = np.unique(
-        truth[both].astype(np.int64) * count + found[both], return_counts=True
+        truth[both].astype(np.int64) * count + predicted[both], return_counts=True
     )
     t, f = pairs // count, pairs % count
-    return np.stack([t, f], axis=1), shared / (true_area[t] + found_area[f] - shared)
+    return np.stack([t, f], axis=1), shared / (true_area[t] + predicted_area[f] - shared)
 
 
 def object_counts(
-    truth: Labels, found: Labels, thresholds: Sequence[float] = IOU
+    truth: Labels, predicted: Labels, thresholds: Sequence[float] = IOU
 ) -> dict[float, Counts]:
     """Counts at each IoU threshold (over 0.5, or equal to it)."""
-    iou = overlaps(truth, found)[1]
-    true, predicted = (
-        int((np.bincount(labels.ravel())[1:] > 0).sum()) for labels in (truth, found)
+    iou = overlaps(truth, predicted)[1]
+    n_true, n_predicted = (
+        int((np.bincount(labels.ravel())[1:] > 0).sum()) for labels in (truth, predicted)
     )
     counts = {}
     for threshold in thresholds:
         # At exactly 0.5 two objects may tie for one; strictly above they cannot.
         tp = int((iou > threshold).sum()) if threshold <= 0.5 else int((iou >= threshold).sum())
-        counts[threshold] = Counts(tp, predicted - tp, true - tp)
+        counts[threshold] = Counts(tp, n_predicted - tp, n_true - tp)
     return counts
 
 
-def line_counts(truth: Mask, found: Mask, tolerance_px: float) -> LineCounts:
+def line_counts(truth: Mask, predicted: Mask, tolerance_px: float) -> LineCounts:
     """Compare two one-pixel-wide skeletons."""
     return LineCounts(
-        int(found.sum()),
-        int((found & near(truth, tolerance_px)).sum()),
+        int(predicted.sum()),
+        int((predicted & near(truth, tolerance_px)).sum()),
         int(truth.sum()),
-        int((truth & near(found, tolerance_px)).sum()),
+        int((truth & near(predicted, tolerance_px)).sum()),
     )
 
 

@@ -26,14 +26,14 @@ def consensus(first: Labels, second: Labels) -> tuple[Labels, Mask]:
     return agreed, np.asarray(disputed & (agreed == 0), bool)
 
 
-def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
+def beside_consensus(predicted: Labels, agreed: Labels, disputed: Mask) -> Counts:
     """Counts of an engine's objects against the agreed ones at IoU 0.5.
 
     An unmatched object that lies for more than half in disputed pixels is not counted.
     """
-    of_agreed = _matches(found, agreed)[1]
-    area = np.bincount(found.ravel(), minlength=len(of_agreed))
-    doubtful = np.bincount(found[disputed], minlength=len(area)) > 0.5 * area
+    of_agreed = _matches(predicted, agreed)[1]
+    area = np.bincount(predicted.ravel(), minlength=len(of_agreed))
+    doubtful = np.bincount(predicted[disputed], minlength=len(area)) > 0.5 * area
     present = area > 0
     present[0] = False
     tp = int((of_agreed > 0).sum())
@@ -41,17 +41,19 @@ def beside_consensus(found: Labels, agreed: Labels, disputed: Mask) -> Counts:
     return Counts(tp, fp, len(np.unique(agreed[agreed > 0])) - tp)
 
 
-def lines_beside_consensus(found: Mask, first: Mask, second: Mask, tolerance_px: float) -> Counts:
+def lines_beside_consensus(
+    predicted: Mask, first: Mask, second: Mask, tolerance_px: float
+) -> Counts:
     """Counts of an engine's skeleton pixels against lines that both people drew.
 
     A pixel of a line that only one of them drew is disputed, and counts neither way.
     """
     near_first, near_second = near(first, tolerance_px), near(second, tolerance_px)
     agreed = (first & near_second) | (second & near_first)
-    right = found & near(agreed, tolerance_px)
-    wrong = found & ~near_first & ~near_second
+    right = predicted & near(agreed, tolerance_px)
+    wrong = predicted & ~near_first & ~near_second
     # Of the first's lines only: those of the second lie along the same neurites.
-    missed = first & near_second & ~near(found, tolerance_px)
+    missed = first & near_second & ~near(predicted, tolerance_px)
     return Counts(int(right.sum()), int(wrong.sum()), int(missed.sum()))
 
 

@@ -40,7 +40,7 @@ def wanted_entries(
     until: Annotated[date | Literal[""], Query(description="Last day, UTC.")] = "",
 ) -> Wanted:
     """What of the log the request wants."""
-    # The empty field of a form is no day.
+    # A form sends an empty field where no day was chosen.
     return Wanted(actor, project, action, subject, since or None, until or None)
 
 

@@ -83,5 +83,5 @@ def models(caller: CallerDep, session: SessionDep, settings: SettingsDep) -> HTM
     """The laboratory's own models, and the weights of this version: licence, digest, figures."""
     from segmentation.engines.weights import known_models
 
-    own = list_own(caller, session, settings)
-    return show("models.html", title="Models", models=known_models(), own=own, folder=MODELS)
+    listed = list_own(caller, session, settings)
+    return show("models.html", title="Models", models=known_models(), own=listed, folder=MODELS)

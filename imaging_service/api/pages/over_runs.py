@@ -97,10 +97,10 @@ def _list(session: Session, kind: str) -> HTMLResponse:
 
 def _of_laboratory(known: Sequence[Named], wanted: str, caller: Caller) -> Named | None:
     """The name in the laboratory that is asked for; else in the caller's own, or the first."""
-    own = [n for n in known if n.lab == (wanted or caller.lab)]
+    own_lab = [n for n in known if n.lab == (wanted or caller.lab)]
     if wanted:
-        return own[0] if own else None
-    return next(iter([*own, *known]), None)
+        return own_lab[0] if own_lab else None
+    return next(iter([*own_lab, *known]), None)
 
 
 def _page(
@@ -129,9 +129,9 @@ def _page(
     wells = _rows(session, "wells", {kind: name}, of.lab, newest)
     rows = _rows(session, "responses", {kind: name}, of.lab, newest)
     screens, unread = screens_with(session, settings, caller, kind, name, of.lab)
-    own = of.lab == caller.lab
+    own_lab = of.lab == caller.lab
     # Names are a laboratory's own, so an address without it could lead to another line.
-    addresses = Everywhere("" if own and len(known) == 1 else of.lab)
+    addresses = Everywhere("" if own_lab and len(known) == 1 else of.lab)
     kept = [r for r in rows if all(not v or r[k] == v for k, v in chosen.items())]
     phenotype = chosen["phenotype"] or next((r["phenotype"] for r in by_evidence(kept)), "")
     compared = forest_rows(kept, phenotype, other)
@@ -146,11 +146,11 @@ def _page(
         orders=ORDERS,
         runs="newest" if newest else "all",
         lab=addresses.lab,
-        own=own,
+        own=own_lab,
         others=[n for n in known if n.lab != of.lab],
         total=counted[0].plates if newest else of.runs,
         superseded=runs == "newest" and not newest,
-        record=_registered(session, caller, name) if kind == "line" and own else {},
+        record=_registered(session, caller, name) if kind == "line" and own_lab else {},
         plates=by_plate(wells, rows),
         counts=_counts(rows),
         screens=screens,

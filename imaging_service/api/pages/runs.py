@@ -32,10 +32,10 @@ def view_run(reading: ReadingDep, caller: CallerDep, asked: AskedDep) -> Respons
 
 def _run_page(reading: Reading, operates: bool) -> HTMLResponse:
     done = reading.row.state == "done"
-    found, plan = None, None
+    finding_rows, plan = None, None
     if done:
         wells = reading.table("wells")
-        found = findings(
+        finding_rows = findings(
             reading.table("responses"),
             wells,
             reading.table("checks"),
@@ -47,7 +47,7 @@ def _run_page(reading: Reading, operates: bool) -> HTMLResponse:
     return show(
         "run.html",
         title=reading.run.plate_name,
-        findings=found,
+        findings=finding_rows,
         survival=survival_sentences(reading.table("hazards")) if done else [],
         contents=plan,
         scan=reading.scan,

@@ -126,14 +126,14 @@ def view_cell(
     if y >= height or x >= width:
         raise NotFound(f"the field has {height} × {width} pixels")
     labels = run.read_field(well, field, frame, Window(y, x, 1, 1)).labels
-    at = {name: int(image[0, 0]) for name, image in labels.items() if image[0, 0]}
-    label = at.get("nuclei") or at.get("somas")
+    labels_there = {name: int(image[0, 0]) for name, image in labels.items() if image[0, 0]}
+    label = labels_there.get("nuclei") or labels_there.get("somas")
     rows = cell_rows(run.file("cells.parquet"), well, field) if label else []
     row = next((r for r in rows if (r["label"], r["frame"]) == (label, frame)), None)
     return show(
         "cell.html",
         label=label,
-        at=at,
+        at=labels_there,
         y=y,
         x=x,
         cell=row,

@@ -114,7 +114,7 @@ def end_member(
         row = find_member(session, member)
         end(session, row)
         note(session, operator(), "membership ended", row.name, lab=row.lab_id)
-        typer.echo(f"{row.name} is no member any more")
+        typer.echo(f"{row.name} is not a member any more")
 
 
 @projects.command("add")

@@ -291,7 +291,7 @@ def _sizes(index: _Index, path: Path, place: str) -> list[SizeStatement]:
 def _flat_fields(
     index: _Index, names: Mapping[str, str]
 ) -> tuple[dict[str, LightProfile], tuple[ScanFinding, ...]]:
-    """Channel ► the instrument's profile of its light, and findings of those that are none."""
+    """Channel ► the instrument's profile of its light, and findings of the unreadable ones."""
     light, unread = {}, []
     for channel, texts in index.channels.items():
         if "FlatfieldProfile" not in texts:

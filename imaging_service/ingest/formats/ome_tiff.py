@@ -225,7 +225,7 @@ def _unnamed(
     pixels: Element,
     channels: tuple[str, ...],
 ) -> list[ImageRef]:
-    """Planes that the sizes announce and that no page is said to be."""
+    """Planes that the sizes announce and that no page claims."""
     if not planes:
         return [replace(field, reason="the description names no plane of it")]
     there = {plane for *_, plane in planes}

@@ -201,7 +201,8 @@ def _wells(
     """(well, its path, paths of its fields), of one acquisition.
 
     A well whose metadata cannot be read has the groups below it for fields, and a note says so.
-    Raises ScanError for a path that is no well, and listing acquisitions where several are there.
+    Raises ScanError for a path that is not a well, and with a list where there are several
+    acquisitions.
     """
     entries = plate.get("wells", [])
     listed: list[tuple[Well, str, list[tuple[int, str]]]] = []

@@ -211,8 +211,8 @@ def _words(scene: _Scene, root: Path) -> tuple[str, str]:
             f"{root / scene.path}, scene {scene.name!r}: words that can be a well: {named}; say"
             " which in acquisition.file_pattern, which is matched to FILE/SCENE"
         )
-    found: tuple[str, str] = (of_scene or of_file)[0]
-    return found
+    word: tuple[str, str] = (of_scene or of_file)[0]
+    return word
 
 
 def _by_pattern(scenes: list[_Scene], pattern: FilePattern, root: Path) -> list[tuple[Well, int]]:

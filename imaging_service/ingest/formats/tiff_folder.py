@@ -88,8 +88,8 @@ class TiffFolderReader:
         _refuse_beside_an_index(files)
         named = parse_names(root, names, acquisition.file_pattern)
         measurement, named = _one_plate(root, named, acquisition.measurement)
-        beside = files.near(named.groups)
-        acquired = read_htd(beside) or read_xdce(beside, limits)
+        neighbours = files.near(named.groups)
+        acquired = read_htd(neighbours) or read_xdce(neighbours, limits)
         stacked = _images_of(root, named, () if acquired is None else acquired.waves)
         headers = survey(root, (i.path for i in stacked.images), limits)
         if any(groups.get("z") == "0" for groups in named.groups.values()):

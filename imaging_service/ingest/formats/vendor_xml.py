@@ -37,7 +37,7 @@ def _parsed(stream: BinaryIO, path: Path) -> Iterator[tuple[str, Element]]:
         for _, element in iterparse(stream, events=("end",), forbid_dtd=True):
             yield local(element.tag), element
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        # ValueError and LookupError: bytes and names of encodings that are none.
+        # ValueError and LookupError: invalid bytes, and unknown names of encodings.
         raise ScanError(f"{path} is not readable XML: {error}") from error
 
 

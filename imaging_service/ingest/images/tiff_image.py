@@ -22,7 +22,7 @@ _THREADS = 8
 # Bytes of pixels that are compared before whole planes are: more than the noise of any camera
 # repeats, little to read.
 _START = 16_384
-# A plane with fewer different values says nothing about the bits that a camera uses.
+# A plane with fewer different values does not show how many bits a camera uses.
 _LEAST_VALUES = 16
 
 

@@ -206,7 +206,7 @@ def run_worker() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     current = settings()
-    # What only its user can repair is said once, and not again and again.
+    # A fault that only a user can repair is logged once.
     with only_worker(current):
         prepare_database(current.url)
         prove_store(current)

@@ -30,8 +30,8 @@ class FieldRecord(BaseModel):
 
     `labels` says of each compartment whose it is: "corrected" where a reviewer changed it,
     "accepted" where it is the engine's and a reviewer accepted the field, "engine" where no
-    reviewer stands for it, so it is no truth. `accepted_version` is the version of the labels that
-    was accepted: where it is not `label_version`, what is not drawn may be missing.
+    reviewer has checked it, so it is not a ground truth. `accepted_version` is the version of the
+    labels that was accepted: where it is not `label_version`, what is not drawn may be missing.
     """
 
     run_id: str

@@ -76,7 +76,7 @@ def _copy_well(source: Path, target: Path, name: str, facts: dict[str, Any]) -> 
 
 def _copy_image(source: Path, target: Path, name: str, field: int, facts: dict[str, Any]) -> None:
     attributes = _attributes(source)
-    ome, own = attributes.get("ome", {}), attributes.get("motor_neuron", {})
+    ome, ours_before = attributes.get("ome", {}), attributes.get("motor_neuron", {})
     kept: dict[str, Any] = {"version": VERSION, "multiscales": _scales(ome, f"field {field}")}
     ours: dict[str, Any] = {}
     if "omero" in ome:
@@ -84,12 +84,12 @@ def _copy_image(source: Path, target: Path, name: str, field: int, facts: dict[s
         kept["omero"] = {"channels": channels}
         facts["channels"] = [c["label"] for c in channels]
         facts["fields"] = max(facts["fields"], field)
-    if "roles" in own:
-        ours["roles"] = [r if r is None else str(r) for r in own["roles"]]
-    if "hours" in own:
-        ours["hours"] = [float(h) for h in own["hours"]]
-    if "sha256" in own:
-        ours |= {"place": [name, field], "sha256": [str(d) for d in own["sha256"]]}
+    if "roles" in ours_before:
+        ours["roles"] = [r if r is None else str(r) for r in ours_before["roles"]]
+    if "hours" in ours_before:
+        ours["hours"] = [float(h) for h in ours_before["hours"]]
+    if "sha256" in ours_before:
+        ours |= {"place": [name, field], "sha256": [str(d) for d in ours_before["sha256"]]}
     _group(target, {"ome": kept} | ({"motor_neuron": ours} if ours else {}))
     for level in kept["multiscales"][0]["datasets"] if "labels" not in _names(source) else ():
         shape = _copy_array(source / level["path"], target / level["path"])

@@ -176,13 +176,13 @@ def judge_rows(
     refused: list[RefusedRow] = []
     for row in rows:
         key, donors = identity(row), frozenset(row.donors)
-        before, beside = frozenset(earlier.get(key, ())), frozenset(now.get(key, ()))
+        before, others = frozenset(earlier.get(key, ())), frozenset(now.get(key, ()))
         fault = None
         if tier is Tier.OPEN:
-            fault = _small(row, k) or _nested(donors, beside, k)
+            fault = _small(row, k) or _nested(donors, others, k)
         fault = fault or _differs(donors, before, withdrawn, tuple(releases.get(key, ())), k)
         if fault is None and tier is Tier.OPEN:
-            fault = _nested(donors, before | beside, k)
+            fault = _nested(donors, before | others, k)
         if fault is None:
             kept.append(row)
             now.setdefault(key, set()).add(donors)

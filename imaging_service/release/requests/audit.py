@@ -74,7 +74,7 @@ def _last(log: BinaryIO) -> tuple[bytes, int]:
 def entries(folder: Path) -> list[AuditEntry]:
     """All entries, oldest first. Raises ReleaseRefused where one was changed or removed."""
     path = folder / "requests" / "audit.jsonl"
-    found: list[AuditEntry] = []
+    read_entries: list[AuditEntry] = []
     previous = ""
     whole = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
     for number, line in enumerate(whole.splitlines(), 1):
@@ -87,6 +87,6 @@ def entries(folder: Path) -> list[AuditEntry]:
                 f"{path}, entry {number}: does not follow the entry before it, which was changed or"
                 " removed"
             )
-        found.append(entry)
+        read_entries.append(entry)
         previous = hashlib.sha256(line).hexdigest()
-    return found
+    return read_entries

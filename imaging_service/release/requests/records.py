@@ -113,8 +113,8 @@ def read_request(folder: Path, identity: str) -> Request:
 def requests_of(folder: Path) -> list[Request]:
     """All requests of a release, oldest first."""
     paths = sorted((folder / "requests").glob("A-*.json"))
-    found = [Request.model_validate_json(path.read_bytes()) for path in paths]
-    return sorted(found, key=lambda r: (r.made_at, r.id))
+    requests = [Request.model_validate_json(path.read_bytes()) for path in paths]
+    return sorted(requests, key=lambda r: (r.made_at, r.id))
 
 
 def verdict_on(request: Request, bundle: Path) -> Verdict:

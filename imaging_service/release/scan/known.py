@@ -140,7 +140,7 @@ def _of_batch(batch: Batch) -> Iterator[tuple[str, str]]:
 
 
 def _of_path(path: Path) -> Iterator[tuple[str, str]]:
-    """The path, and names of its folders that are no words: the last, an account's, a plate's."""
+    """The path, and names of its folders that are not words: the last, an account's, a plate's."""
     if path.is_absolute():
         yield "path", str(path)
         for before, part in pairwise(path.parts):

@@ -105,10 +105,10 @@ class SecretSearch:
         if self._any_run is not None and text is not None:
             for match in self._any_run.finditer(piece.content):
                 first, last = match.span()
-                beside = piece.content[max(0, first - 1) : first] + piece.content[last : last + 1]
+                around = piece.content[max(0, first - 1) : first] + piece.content[last : last + 1]
                 run = match.group(0)
                 word = self._runs.get(run) or self._runs.get(run.lower())
-                if word is not None and not _OF_RUN.search(beside):
+                if word is not None and not _OF_RUN.search(around):
                     yield word, "in hex or base64"
 
     def _whole_words(self, content: bytes) -> Iterator[str]:

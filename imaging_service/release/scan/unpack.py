@@ -112,7 +112,7 @@ def composed(text: str) -> str:
 
 
 def _in_other_encoding(content: bytes) -> tuple[str | None, str]:
-    """A text that is not UTF-8, and its encoding; None for bytes that are no text."""
+    """A text that is not UTF-8, and its encoding; None for bytes that are not text."""
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace"), " in UTF-16"

@@ -116,7 +116,7 @@ def field_rows(fields: Sequence[Row]) -> list[Row]:
 def grouped_warnings(fields: Sequence[Row]) -> list[tuple[int, list[int], str]]:
     """(field, its time points, warnings): time points with the same warnings are one.
 
-    That a live assay has no DNA stain is no warning.
+    A live assay has no DNA stain: that is not a warning.
 
     >>> grouped_warnings([{"field": 1, "frame": 1, "warnings": "nuclei: no dna channel; dim"},
     ...     {"field": 1, "frame": 2, "warnings": ""}, {"field": 1, "frame": 3, "warnings": "dim"}])

@@ -69,7 +69,7 @@ def dose_response(
     intervals
         Line ► 95 % interval of its EC50 in mol/L; None where an end is open.
     link
-        Well ► address of its page; without it points are no links.
+        Well ► address of its page; without it points are not links.
     here
         The well that a ring is drawn around; none if empty.
 

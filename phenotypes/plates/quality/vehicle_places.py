@@ -73,7 +73,7 @@ def with_edge(wells: pl.DataFrame, plate_shape: tuple[int, int] | None = None) -
     """Wells with `at_edge`: whether each is an outer one.
 
     Without the plate's shape it is that of the smallest plate of 96 wells or more that holds all
-    wells. Names that are no wells lie nowhere (null).
+    wells. Names that are not wells have no position (null).
     """
     places = [_place(name) for name in wells["well"]]
     shapes = [(f.rows, f.columns) for size, f in FORMATS.items() if size >= 96]

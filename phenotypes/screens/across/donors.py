@@ -293,8 +293,8 @@ def _combine(group: _Group, shared: SharedVariance | None) -> Row:
                 f" {MIN_STUDIES}"
             ),
         }
-    found = crossed_mean(group.effect, group.design)
-    if found is None:
+    crossed = crossed_mean(group.effect, group.design)
+    if crossed is None:
         return row | {
             "status": CompoundStatus.NO_VARIATION,
             "effect": float(group.effect.mean()),
@@ -305,34 +305,32 @@ def _combine(group: _Group, shared: SharedVariance | None) -> Row:
         }
     row |= {"status": CompoundStatus.OK, "reason": ""}
     if group.design.shared:
-        row |= _crossed_columns(found) | {"method": CROSSED, "limited_by": found.limited_by}
+        row |= _crossed_columns(crossed) | {"method": CROSSED, "limited_by": crossed.limited_by}
         row |= _moderated_columns(group, shared)
     else:
-        row |= _separate_columns(group) | {"limited_by": found.limited_by}
+        row |= _separate_columns(group) | {"limited_by": crossed.limited_by}
         row["moderation_status"] = DonorModerationStatus.BATCHES_NOT_SHARED
     separate_groups = lines_apart(group.cells)
     if separate_groups:
-        row["reason"] = "nothing is said of differences between lines: " + "; ".join(
-            separate_groups
-        )
+        row["reason"] = "differences between lines are not judged: " + "; ".join(separate_groups)
         for name in ("predicted_low", "predicted_high", "tau2", "i2", "heterogeneity_p"):
             row[name] = None
     row["stable"] = _stable(group, shared)
     return row
 
 
-def _crossed_columns(found: CrossedMean) -> Row:
+def _crossed_columns(crossed: CrossedMean) -> Row:
     return {
-        "effect": found.mean,
-        "effect_low": found.low,
-        "effect_high": found.high,
-        "p_value": found.p_value,
-        "freedom": found.freedom,
-        "predicted_low": found.predicted_low,
-        "predicted_high": found.predicted_high,
-        "tau2": found.tau2,
-        "i2": found.i2,
-        "heterogeneity_p": found.heterogeneity_p,
+        "effect": crossed.mean,
+        "effect_low": crossed.low,
+        "effect_high": crossed.high,
+        "p_value": crossed.p_value,
+        "freedom": crossed.freedom,
+        "predicted_low": crossed.predicted_low,
+        "predicted_high": crossed.predicted_high,
+        "tau2": crossed.tau2,
+        "i2": crossed.i2,
+        "heterogeneity_p": crossed.heterogeneity_p,
     }
 
 
@@ -344,14 +342,14 @@ def _moderated(group: _Group, shared: SharedVariance | None) -> CrossedMean | No
 
 
 def _moderated_columns(group: _Group, shared: SharedVariance | None) -> Row:
-    found = _moderated(group, shared)
-    if found is None:
+    crossed = _moderated(group, shared)
+    if crossed is None:
         return {"moderation_status": DonorModerationStatus.TOO_FEW_ROWS}
     return {
         "moderation_status": DonorModerationStatus.OK,
-        "moderated_low": found.low,
-        "moderated_high": found.high,
-        "moderated_p_value": found.p_value,
+        "moderated_low": crossed.low,
+        "moderated_high": crossed.high,
+        "moderated_p_value": crossed.p_value,
     }
 
 
@@ -404,5 +402,5 @@ def _tested(group: _Group, shared: SharedVariance | None) -> tuple[float, float]
     if not group.design.shared:
         row = _separate_columns(group)
         return float(str(row["effect"])), float(str(row["p_value"]))
-    found = _moderated(group, shared) or crossed_mean(group.effect, group.design)
-    return None if found is None else (found.mean, found.p_value)
+    crossed = _moderated(group, shared) or crossed_mean(group.effect, group.design)
+    return None if crossed is None else (crossed.mean, crossed.p_value)

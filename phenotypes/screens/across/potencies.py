@@ -76,10 +76,10 @@ def potency_table(
             if why := _refused(one, other, line, reference):
                 rows.append(row | why)
                 continue
-            found = potency_shift(
+            shift = potency_shift(
                 *(_ladder(ladders[name, n, compound], name) for n in (line, reference))
             )
-            rows.append(row | _columns(found))
+            rows.append(row | _columns(shift))
     if not rows:
         return empty_table("potency")
     table = conform(pl.DataFrame(rows, infer_schema_length=None), "potency")
@@ -109,15 +109,15 @@ def _refused(one: Row, other: Row, line: str, reference: str) -> Row | None:
     return None
 
 
-def _columns(found: PotencyShift) -> Row:
+def _columns(shift: PotencyShift) -> Row:
     return {
-        "status": found.status,
-        "reason": found.reason,
-        "n_batches": found.n_batches,
-        "ratio": found.ratio,
-        "ratio_low": found.low,
-        "ratio_high": found.high,
-        "p_value": found.p_value,
-        "hill": found.hill,
-        "slope_p": found.slope_p,
+        "status": shift.status,
+        "reason": shift.reason,
+        "n_batches": shift.n_batches,
+        "ratio": shift.ratio,
+        "ratio_low": shift.low,
+        "ratio_high": shift.high,
+        "p_value": shift.p_value,
+        "hill": shift.hill,
+        "slope_p": shift.slope_p,
     }

@@ -153,10 +153,10 @@ def _of_bridge(
         & (pl.col("control") != "vehicle")
         & pl.col("effect").is_finite()
     )
-    found: dict[tuple[str, float], list[float]] = {}
+    of_site: dict[tuple[str, float], list[float]] = {}
     for name, dose, effect in chosen.select("phenotype", "dose_molar", "effect").iter_rows():
-        found.setdefault((name, dose), []).append(effect)
-    return found
+        of_site.setdefault((name, dose), []).append(effect)
+    return of_site
 
 
 def _welch(known: Sequence[float], other: Sequence[float]) -> Row:

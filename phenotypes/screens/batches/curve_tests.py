@@ -104,9 +104,9 @@ def dose_response_p(ladders: dict[Key, Cells], batches: pl.DataFrame) -> dict[Ke
     Rows of two batches or more with four doses that all of them have; the others are left out.
     """
     effects = {
-        key: found
+        key: complete
         for key, cells in sorted(ladders.items())
-        if (found := _complete(cells)) is not None
+        if (complete := _complete(cells)) is not None
     }
     ordered = sorted(effects, key=lambda key: (key[0], effects[key].shape[1]))
     p: dict[Key, float] = {}

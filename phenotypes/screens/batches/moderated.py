@@ -60,14 +60,14 @@ def with_moderated_tests(lines: pl.DataFrame, batches: pl.DataFrame) -> pl.DataF
     for _, part in tested.group_by("phenotype", "rung"):
         n = part["n_batches"].to_numpy().astype(float)
         # Batches that agree to the last digit have a variance of 0, and no error of their own.
-        variance, own = part["error"].fill_null(0.0).to_numpy() ** 2 * n, n - 1
+        variance, row_df = part["error"].fill_null(0.0).to_numpy() ** 2 * n, n - 1
         varied = part.filter(pl.col("error").is_not_null())
         if varied.is_empty():
             continue
-        prior = variance_prior(variance, own, most=independent_freedom(varied, batches))
+        prior = variance_prior(variance, row_df, most=independent_freedom(varied, batches))
         if prior is None:
             continue
-        drawn, freedom = prior.moderated(variance, own)
+        drawn, freedom = prior.moderated(variance, row_df)
         error, effect = np.sqrt(drawn / n), part["effect"].to_numpy()
         half_width = stats.t.ppf(0.975, freedom) * error
         members = part["row"].to_numpy()

@@ -70,7 +70,7 @@ def judged_places(
     Returns
     -------
     Both tables: of withheld rows the status is `confounded_with_position`, without effect, curve
-    and rescue, and `best` has no row, so that they are no part of a family of tests.
+    and rescue, and `best` has no row, so that they are not part of a family of tests.
     """
     keys = ["phenotype", "line", "compound"]
     apart = {key: kind for key, cells in ladders.items() if (kind := _mostly(cells))}

@@ -161,10 +161,10 @@ def tolerance_factor(n: int, content: float = _CONTENT, confidence: float = 0.95
 
 def odd_batches(vehicles: pl.DataFrame) -> dict[tuple[str, str], list[str]]:
     """(phenotype, line) ► sentences on its odd vehicles, for the rows of the screen."""
-    found: dict[tuple[str, str], list[str]] = {}
+    sentences: dict[tuple[str, str], list[str]] = {}
     for r in vehicles.filter(pl.col("status") == VehicleStatus.ODD).iter_rows(named=True):
-        found.setdefault((r["phenotype"], r["line"]), []).append(
+        sentences.setdefault((r["phenotype"], r["line"]), []).append(
             f"the vehicle of batch {r['batch'] or 'unnamed'} is odd: its {r['n_compounds']}"
             f" compounds read {r['shift']:+.2g} on average at their lowest dose"
         )
-    return found
+    return sentences

@@ -280,8 +280,8 @@ def _curve(
     if groups >= _CLUSTERS:
         return curve
     remark = (
-        f"the EC50's interval is that of {groups} batch(es) of wells and says nothing of another"
-        " batch"
+        f"the EC50's interval is that of {groups} batch(es) of wells and does not cover all"
+        " differences between batches"
     )
     if groups == 1:
         remark += "; one batch does not show whether a curve fits"

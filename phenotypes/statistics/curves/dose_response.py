@@ -303,7 +303,7 @@ def _hill(
     pooled = rss / (len(y) - 4)
     left = y - e0 - span * occupancy(x, theta, hill)
     variance, degrees, remark = _scatter(left[x > 0], y[x == 0], pooled)
-    # Steep curves may leave less than the published one, and rounding is no noise.
+    # Steep curves may leave less than the published one, and rounding is not noise.
     noise = max(least, _ROUNDING * total) / (len(y) - 4) if variance == pooled else variance
     covariance = _covariance(np.array([hill, e0, e0 + span, theta]), x, y, variance)
     profile = Profile(

@@ -211,10 +211,10 @@ class _Data:
             for h in (0.8, 1.5, 3.0)
         ]
         costs = [float((r := self.residual(s)) @ r) for s in starts]
-        wide = high - low + 2
+        span = high - low + 2
         bounds = (
-            np.r_[-wide, np.full(n, low - 1), np.full(slopes, np.log(HILL_BOUNDS[0]))],
-            np.r_[wide, np.full(n, high + 1), np.full(slopes, np.log(HILL_BOUNDS[1]))],
+            np.r_[-span, np.full(n, low - 1), np.full(slopes, np.log(HILL_BOUNDS[0]))],
+            np.r_[span, np.full(n, high + 1), np.full(slopes, np.log(HILL_BOUNDS[1]))],
         )
         best = optimize.least_squares(
             self.residual, starts[int(np.argmin(costs))], bounds=bounds, xtol=1e-12, ftol=1e-12
@@ -248,8 +248,8 @@ class _Data:
             )
         if n < 2:
             remarks.append(
-                "one differentiation batch: the interval is between its means and says nothing of"
-                " another batch"
+                "one differentiation batch: the interval is between its means and does not cover"
+                " differences between batches"
             )
             status, degrees = PotencyStatus.ONE_BATCH, self.degrees - (1 if differ else 0)
             error = float(np.sqrt(inverse[k, k] * fit.cost / degrees))

@@ -32,15 +32,15 @@ def part_of(name: str) -> str:
     True
     """
     stem = Path(name).stem
-    found = _WELL.search(stem)
-    well = (found["cellomics"] or found["sbs"]) if found else stem
+    match = _WELL.search(stem)
+    well = (match["cellomics"] or match["sbs"]) if match else stem
     return "test" if zlib.crc32(well.encode()) % 5 == 0 else "training"
 
 
 def read_negatives(folders: Iterable[Path], part: str) -> Iterator[tuple[str, Image, Image | None]]:
     """(name, image, its DNA channel or None) of one part, in name order within each folder.
 
-    A DNA channel that goes with a picture is no picture of its own.
+    A DNA channel that goes with a picture does not count as a picture of its own.
 
     Raises
     ------

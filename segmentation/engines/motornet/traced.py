@@ -61,10 +61,10 @@ def traced_samples(
     doubt = np.zeros(field.shape, bool) if unsure is None else unsure
     truth["open"] = _resized((doubt if inside is None else doubt | ~inside).astype(np.int32), shape)
     if "neurites" in truth:
-        beside = cv2.dilate(
+        surroundings = cv2.dilate(
             (truth["neurites"] > 0).astype(np.uint8), np.ones((2 * _BESIDE + 1,) * 2, np.uint8)
         )
-        truth["open"] = np.where(truth["neurites"] > 0, 0, truth["open"] | beside)
+        truth["open"] = np.where(truth["neurites"] > 0, 0, truth["open"] | surroundings)
     present = np.array([field.has(role) for role in INPUTS])
     return [
         _piece(planes, truth, np.array(known), present, (y, x), side)

@@ -174,7 +174,7 @@ def test_the_ring_of_a_nucleus_without_soma_stays_out_of_other_somas(cells):
 def test_the_ring_is_as_wide_as_told(cells):
     nuclei, _ = cells
     ring = shares(nuclei, None, ring_um=4.5)
-    y, x = np.divmod(ring.at[(ring.of == 1) & (ring.cytoplasm == 1)], nuclei.shape[1])
+    y, x = np.divmod(ring.index[(ring.of == 1) & (ring.cytoplasm == 1)], nuclei.shape[1])
     away = np.hypot(y - 40, x - 40) - 14
     assert 0.0 < away.min() < 1.0
     assert away.max() == pytest.approx(9.0, abs=0.5)
