@@ -861,7 +861,7 @@ SAYS = {
     "screen.plates_left_out": r"{count} plate\(s\) of this line left out, there is no vehicle well of this line and batch: {plates}",
     "screen.mixed_vehicles": "mixed vehicles: {vehicles} are averaged as one",
     "forest.one_batch": "between its wells only",
-    "lines.one_batch": "does not cover differences between batches",
+    "lines.one_batch": "does not cover (all )?differences between batches",
     "rescue.live_cells_lost": "{share} of live cells are lost",
     "rescue.trophic": "trophic: the drug does the isogenic line as much",
     "rescue.interaction_over": "interaction over {batches} of {of} batches",
