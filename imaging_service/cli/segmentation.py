@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -23,38 +24,33 @@ def list_models(
 
     The laboratory's own models in a folder follow, with who promoted them.
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from segmentation.engines import model_folder
     from segmentation.engines.model_folder import own_models
     from segmentation.engines.weights import known_models
 
-    table = Table(title="models", title_justify="left")
-    for heading in ("engine", "licence", "trained on", "here", "sha256"):
-        table.add_column(heading, overflow="fold")
     for model in known_models():
         here = "shipped" if model.shipped else "yes" if model.path.is_file() else "no: models pull"
-        table.add_row(
-            model.engine,
-            model.card.licence,
-            model.card.training_data,
-            here,
-            (model.sha256 or "")[:16],
+        _show(model.engine, here, model.card.licence, model.card.training_data, model.sha256 or "")
+    for own_model in own_models(folder):
+        _show(
+            f"motornet:{own_model.folder}",
+            own_model.promotion or model_folder.CANDIDATE,
+            own_model.licence,
+            own_model.training_data,
+            own_model.sha256,
         )
-    for model_row in own_models(folder):
-        promoted = model_row.promotion or model_folder.CANDIDATE
-        table.add_row(
-            f"motornet:{model_row.folder}",
-            model_row.licence,
-            model_row.training_data,
-            promoted,
-            model_row.sha256[:16],
-        )
-    Console().print(table)
     typer.echo(
         "A laboratory's own checkpoint is named by its path: cellpose:PATH or motornet:PATH."
     )
+
+
+def _show(engine: str, here: str, licence: str, training_data: str, sha256: str) -> None:
+    """Print a model as a block: texts on licence and training data are too long for columns."""
+    typer.echo(f"{engine}  ({here})")
+    facts = {"licence": licence, "trained on": training_data, "sha256": sha256 or "not known here"}
+    for name, text in facts.items():
+        typer.echo(fill(f"{name:12}{text}", 100, initial_indent="  ", subsequent_indent=" " * 14))
+    typer.echo()
 
 
 @models.command("pull")
