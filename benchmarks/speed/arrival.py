@@ -79,9 +79,18 @@ def digest_seconds(folder: Path, side: int) -> tuple[float, float, float]:
     roles = ("dna", None, None, None)
     planes = dict.fromkeys(plan.channels, 1)
     task = WellTask(
-        "B02", plan, 0.65, roles, (1,), planes, protocol, "classical", "cpu", folder,
+        "B02",
+        plan,
+        0.65,
+        roles,
+        (1,),
+        planes,
+        protocol,
+        "classical",
+        "cpu",
+        folder,
         file_digests(plan),
-    )  # fmt: skip
+    )
     comparing, converting = [], []
     digests._SETTLED_S = float("inf")  # no digest is remembered from one round to the next
     for i in range(5):

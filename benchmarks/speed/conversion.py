@@ -47,9 +47,18 @@ def drawn(scan: Path, side: int) -> WellTask:
     protocol = parse_protocol({"name": "p", "channels": {"dna": 1}}, "p")
     roles, planes = ("dna", None, None), dict.fromkeys(plan.channels, 1)
     return WellTask(
-        "B02", plan, 0.65, roles, (1,), planes, protocol, "classical", "cpu", scan,
+        "B02",
+        plan,
+        0.65,
+        roles,
+        (1,),
+        planes,
+        protocol,
+        "classical",
+        "cpu",
+        scan,
         file_digests(plan),
-    )  # fmt: skip
+    )
 
 
 def measured(work: Callable[[Path], None], target: Path, on_disk: bool) -> tuple[float, float]:

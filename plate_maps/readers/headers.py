@@ -69,11 +69,33 @@ _COMPOUND = r"(?:compound|drug|treatment|cmpd|inhibitor|agent)(?:_name)?"
 _DOSE = r"(?:dose|concentration|conc|final_conc|final_concentration)"
 _UNIT = r"(?:unit|units|dose_unit|concentration_unit)"
 _COUNTS = {
-    "1": 1, "a": 1, "i": 1, "one": 1, "first": 1, "1st": 1, "primary": 1,
-    "2": 2, "b": 2, "ii": 2, "two": 2, "second": 2, "2nd": 2, "secondary": 2,
-    "3": 3, "c": 3, "iii": 3, "three": 3, "third": 3, "3rd": 3,
-    "4": 4, "d": 4, "iv": 4, "four": 4, "fourth": 4, "4th": 4,
-}  # fmt: skip
+    "1": 1,
+    "a": 1,
+    "i": 1,
+    "one": 1,
+    "first": 1,
+    "1st": 1,
+    "primary": 1,
+    "2": 2,
+    "b": 2,
+    "ii": 2,
+    "two": 2,
+    "second": 2,
+    "2nd": 2,
+    "secondary": 2,
+    "3": 3,
+    "c": 3,
+    "iii": 3,
+    "three": 3,
+    "third": 3,
+    "3rd": 3,
+    "4": 4,
+    "d": 4,
+    "iv": 4,
+    "four": 4,
+    "fourth": 4,
+    "4th": 4,
+}
 _ORDINARY = "|".join(sorted(_COUNTS, key=len, reverse=True))
 _NUMBERED = tuple(
     (re.compile(pattern), name)

@@ -97,8 +97,14 @@ def test_its_columns_are_those_of_the_tables(script):
     text = script.read_text("utf-8")
     used = set(re.findall(r"(?:responses|curves)\$(\w+)", text))
     assert used == {
-        "status", "line", "compound", "phenotype", "ec50_molar", "ec50_low", "ec50_high",
-    }  # fmt: skip
+        "status",
+        "line",
+        "compound",
+        "phenotype",
+        "ec50_molar",
+        "ec50_low",
+        "ec50_high",
+    }
     assert used <= set(columns("response"))
     assert set(re.findall(r"columns=([\w,]+)\"", text)[-1].split(",")) <= set(columns("quality"))
 

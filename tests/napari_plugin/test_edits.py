@@ -14,7 +14,12 @@ SHAPE = (12, 36)
 # Compartment ► label ► its rows and columns. Cells 1 and 2 are 3 pixels apart, 2 and 3 are 15.
 NUCLEI = {1: (2, 6, 2, 6), 2: (2, 6, 8, 12), 3: (2, 6, 26, 30)}
 SOMAS = {1: (1, 7, 1, 7), 2: (1, 7, 7, 13), 3: (1, 7, 25, 31)}
-DRAWN = {"nuclei": NUCLEI, "somas": SOMAS, "neurites": {1: (8, 9, 0, 36)}, "puncta": {9: (9, 10, 4, 6)}}  # fmt: skip
+DRAWN = {
+    "nuclei": NUCLEI,
+    "somas": SOMAS,
+    "neurites": {1: (8, 9, 0, 36)},
+    "puncta": {9: (9, 10, 4, 6)},
+}
 
 
 def labelled(boxes, shape=SHAPE):

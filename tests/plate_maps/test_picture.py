@@ -42,8 +42,9 @@ def test_a_well_lies_at_its_row_and_column_and_an_empty_one_is_a_dot():
     assert float(circle["r"]) == pytest.approx(0.42 * 26, rel=1e-2)
     dots = [c.attrib for c in svg_of(html).findall(f"{SVG}circle")]
     assert {(float(d["cx"]), float(d["cy"])) for d in dots} == {
-        (22 + (c - 0.5) * 26, 22 + (r - 0.5) * 26) for r, c in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)]
-    }  # fmt: skip
+        (22 + (c - 0.5) * 26, 22 + (r - 0.5) * 26)
+        for r, c in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)]
+    }
     assert {d["r"] for d in dots} == {"1"}
     assert (svg_of(html).get("width"), svg_of(html).get("height")) == ("102", "76")
 

@@ -160,7 +160,11 @@ def share_project(
         row = find_project(session, project)
         shared(session, row, lab, role)
         note(
-            session, operator(), "project shared", f"{lab} as {role}", lab=row.lab_id,
+            session,
+            operator(),
+            "project shared",
+            f"{lab} as {role}",
+            lab=row.lab_id,
             project=project,
-        )  # fmt: skip
+        )
     typer.echo(f"{project} is shared with {lab} as {role}")

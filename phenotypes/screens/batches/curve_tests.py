@@ -36,9 +36,17 @@ _ROUNDING = 1e-12
 _DRAWS = 10_000
 # Columns that are of the curve, and withheld with it.
 OF_CURVE = (
-    "direction", "model", "ec50_molar", "ec50_molar_low", "ec50_molar_high", "ec50_absolute_molar",
-    "hill", "e0", "emax", "auc",
-)  # fmt: skip
+    "direction",
+    "model",
+    "ec50_molar",
+    "ec50_molar_low",
+    "ec50_molar_high",
+    "ec50_absolute_molar",
+    "hill",
+    "e0",
+    "emax",
+    "auc",
+)
 _DISAGREE = (
     "a curve fits the means, but compounds of this phenotype differ as much from batch to batch;"
     " its numbers are withheld, the table of doses has the effects"

@@ -48,10 +48,12 @@ def with_moderated_tests(lines: pl.DataFrame, batches: pl.DataFrame) -> pl.DataF
     rows of this phenotype and rung have in common.
     """
     table = lines.with_row_index("row").with_columns(
-        pl.col("dose_molar").rank("dense", descending=True).over("phenotype", "compound", "control")
+        pl.col("dose_molar")
+        .rank("dense", descending=True)
+        .over("phenotype", "compound", "control")
         .alias("rung"),
         pl.col("status").is_in([DoseStatus.OK, DoseStatus.NO_VARIATION]).alias("tested"),
-    )  # fmt: skip
+    )
     numbers = np.full((len(table), len(_NUMBERS)), np.nan)
     status = np.where(
         table["tested"].to_numpy(), ModerationStatus.TOO_FEW_ROWS, ModerationStatus.NOT_TESTED

@@ -35,9 +35,14 @@ _DEPENDS = (
 )
 _WITHHELD = ("effect", "effect_low", "effect_high", "p_value", "same_direction")
 _RESCUE = (
-    "rescue", "rescue_low", "rescue_high", "rescue_dose_molar",
-    "interaction", "interaction_low", "interaction_high",
-)  # fmt: skip
+    "rescue",
+    "rescue_low",
+    "rescue_high",
+    "rescue_dose_molar",
+    "interaction",
+    "interaction_low",
+    "interaction_high",
+)
 
 
 @dataclass(frozen=True)

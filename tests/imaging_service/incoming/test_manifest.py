@@ -21,10 +21,15 @@ from tests.messages import says
 @pytest.mark.parametrize(
     "path",
     [
-        "a.tif", "Images/r01c01f01p01-ch1sk1fk1fl1.tiff", "TimePoint_1/ZStep_2/p_B02_s1_w1.tif",
-        "B/3/0/c/0/0", "Plate µ/A - 1(fld 1 wv UV - DAPI).tif", ".zattrs", "zarr.json",
+        "a.tif",
+        "Images/r01c01f01p01-ch1sk1fk1fl1.tiff",
+        "TimePoint_1/ZStep_2/p_B02_s1_w1.tif",
+        "B/3/0/c/0/0",
+        "Plate µ/A - 1(fld 1 wv UV - DAPI).tif",
+        ".zattrs",
+        "zarr.json",
     ],
-)  # fmt: skip
+)
 def test_paths_of_scans_are_taken(path):
     check_path(path)
 
@@ -32,11 +37,30 @@ def test_paths_of_scans_are_taken(path):
 @pytest.mark.parametrize(
     "path",
     [
-        "", "/etc/passwd", "../up", "a/../../b", "a//b", "./a", "a/.", "C:\\x", "a\\b", "c:x",
-        "nul", "a/CON.tif", "lpt1.tif", "a\0b", "a\nb", "end.", "end ", "\ud800", "a" * 201,
-        "/".join("a" * 33), "a*", "what?",
+        "",
+        "/etc/passwd",
+        "../up",
+        "a/../../b",
+        "a//b",
+        "./a",
+        "a/.",
+        "C:\\x",
+        "a\\b",
+        "c:x",
+        "nul",
+        "a/CON.tif",
+        "lpt1.tif",
+        "a\0b",
+        "a\nb",
+        "end.",
+        "end ",
+        "\ud800",
+        "a" * 201,
+        "/".join("a" * 33),
+        "a*",
+        "what?",
     ],
-)  # fmt: skip
+)
 def test_paths_that_leave_the_scan_or_that_a_system_cannot_hold_are_refused(path):
     with pytest.raises(UploadRefused, match=says("upload.not_a_path")):
         check_path(path)

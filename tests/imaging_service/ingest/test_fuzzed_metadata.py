@@ -37,10 +37,36 @@ from tests.vendor_scans import REFERENCE
 
 LIMITS = Limits(image_pixels=2**16, images=5000)
 TOKENS = (
-    b"", b"0", b"-1", b"1e400", b"NaN", b"-inf", b"999999999999", b"1.5", b"\xc2\xb2", b"x", b"null",
-    b"[]", b"{}", b"true", b"\x00", b"\xff\xfe", b"../../etc/passwd", b"/", b"A" * 300, b"Z99",
-    b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"]]>", b"</", b'"', b"[[[[", b"1\n2", b"%", b"\xd9\xa3",
-)  # fmt: skip
+    b"",
+    b"0",
+    b"-1",
+    b"1e400",
+    b"NaN",
+    b"-inf",
+    b"999999999999",
+    b"1.5",
+    b"\xc2\xb2",
+    b"x",
+    b"null",
+    b"[]",
+    b"{}",
+    b"true",
+    b"\x00",
+    b"\xff\xfe",
+    b"../../etc/passwd",
+    b"/",
+    b"A" * 300,
+    b"Z99",
+    b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+    b"&b;",
+    b"]]>",
+    b"</",
+    b'"',
+    b"[[[[",
+    b"1\n2",
+    b"%",
+    b"\xd9\xa3",
+)
 # What is changed as a whole: a quoted or bare value, the text of an element.
 _VALUES = re.compile(rb'(?<=")[^"<>]*(?=")|(?<=>)[^<>]+(?=<)|(?<=[:,\[ ])-?[0-9.]+(?=[,}\] \r\n])')
 

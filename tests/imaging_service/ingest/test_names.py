@@ -36,7 +36,10 @@ def image(name, pattern="auto"):
         ("P1_B02_w1.tif", ("B02", 1, "1", 1, 1)),
         ("p_T01_s2_w1.tif", ("T01", 2, "1", 1, 1)),
         ("p_AF48_s2_w1.tif", ("AF48", 2, "1", 1, 1)),
-        ("x/TimePoint_2/ZStep_10/p_E08_s1_w117654C10-92F1-4DFD-98AA-6A01BBD77557.tif", ("E08", 1, "1", 10, 2)),
+        (
+            "x/TimePoint_2/ZStep_10/p_E08_s1_w117654C10-92F1-4DFD-98AA-6A01BBD77557.tif",
+            ("E08", 1, "1", 10, 2),
+        ),
         ("p_E08_s1_w1217654C10-92F1-4DFD-98AA-6A01BBD77557.tif", ("E08", 1, "12", 1, 1)),
         ("A - 1(fld 1 wv UV - DAPI time 2 - 600000 ms).tif", ("A01", 1, "UV - DAPI", 1, 2)),
         ("A - 1(fld 3 wv UV - DAPI z 4 time 2 - 600000 ms).tif", ("A01", 3, "UV - DAPI", 4, 2)),
@@ -45,7 +48,7 @@ def image(name, pattern="auto"):
         ("r03c04f05p02-ch3sk1fk1fl1.tiff", ("C04", 5, "3", 2, 1)),
         ("plate one #2_D08_T0001F004L01A02Z04C02.tif", ("D08", 4, "2", 4, 1)),
     ],
-)  # fmt: skip
+)
 def test_places_in_names(name, expected):
     of = image(name)
     assert (of.well.name, of.field, of.channel, of.z, of.time) == expected

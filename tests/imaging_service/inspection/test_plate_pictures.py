@@ -30,10 +30,14 @@ def test_a_bright_well_is_bright_in_its_place_only(wells):
     picture = decoded(plate_picture(fmt, images))
     assert picture.shape == (MARGIN + fmt.rows * side, MARGIN + fmt.columns * side)
     centres = {
-        well: int(picture[MARGIN + (well.row - 1) * side + side // 2,
-                          MARGIN + (well.column - 1) * side + side // 2])
+        well: int(
+            picture[
+                MARGIN + (well.row - 1) * side + side // 2,
+                MARGIN + (well.column - 1) * side + side // 2,
+            ]
+        )
         for well in images
-    }  # fmt: skip
+    }
     assert centres.pop(bright) == 255
     assert set(centres.values()) == {0}
 

@@ -75,9 +75,14 @@ def test_the_tables_the_pictures_and_the_page_are_written(scan, tmp_path):
     seen = survey(scan)
     page = write_quality(seen.plain(), scan_quality(seen, workers=1), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "channels.csv", "channels.parquet", "images.csv", "images.parquet",
-        "plate_channel1.png", "plate_channel2.png", "scan.html",
-    ]  # fmt: skip
+        "channels.csv",
+        "channels.parquet",
+        "images.csv",
+        "images.parquet",
+        "plate_channel1.png",
+        "plate_channel2.png",
+        "scan.html",
+    ]
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 2
     for status in ("out_of_focus", "blank", "unreadable"):

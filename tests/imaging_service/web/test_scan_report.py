@@ -9,10 +9,19 @@ from tests.messages import states
 
 HOSTILE = "<script>alert(1)</script>"
 SURVEY = {
-    "name": HOSTILE, "wells": 1, "fields": 1, "channels": [{}], "planes": 1, "times": [1],
-    "reader": "tiff", "pixel_size_um": None, "pixel_size_source": "", "missing": 0,
-    "findings": [{"message": HOSTILE}], "notes": [HOSTILE],
-}  # fmt: skip
+    "name": HOSTILE,
+    "wells": 1,
+    "fields": 1,
+    "channels": [{}],
+    "planes": 1,
+    "times": [1],
+    "reader": "tiff",
+    "pixel_size_um": None,
+    "pixel_size_source": "",
+    "missing": 0,
+    "findings": [{"message": HOSTILE}],
+    "notes": [HOSTILE],
+}
 
 
 def page(count):

@@ -23,7 +23,13 @@ CURVE = {
     "fit_low": [80.0, -500.0, 20.0],
     "fit_high": [110.0, 900.0, 60.0],
 }
-UNFITTED = {"ec50_molar": None, "fit_dose_molar": [], "fit_response": [], "fit_low": [], "fit_high": []}  # fmt: skip
+UNFITTED = {
+    "ec50_molar": None,
+    "fit_dose_molar": [],
+    "fit_response": [],
+    "fit_low": [],
+    "fit_high": [],
+}
 
 
 @pytest.fixture

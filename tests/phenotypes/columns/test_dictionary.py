@@ -49,9 +49,21 @@ def test_every_ratio_of_the_well_table_says_how_it_aggregates():
     """
     ratios = {c.name for c in columns("well").values() if c.ratio}
     looks = {
-        c.name for c in columns("well").values()
-        if any(part in c.name for part in ("fraction", "_per_", "density", "index", "nc_log2", "purity", "survival_fixed"))
-    }  # fmt: skip
+        c.name
+        for c in columns("well").values()
+        if any(
+            part in c.name
+            for part in (
+                "fraction",
+                "_per_",
+                "density",
+                "index",
+                "nc_log2",
+                "purity",
+                "survival_fixed",
+            )
+        )
+    }
     assert looks <= ratios, looks - ratios
     assert columns("well")["nc_log2_aggregate"].ratio == "mean_of_ratios"
     assert states("columns.mean_of_ratios", markdown())

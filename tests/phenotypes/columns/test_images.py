@@ -12,8 +12,19 @@ from phenotypes.columns.images import CELL, FIELD, WELL
 ALL = [*CELL, *FIELD, *WELL]
 PHENOTYPES = [c for c in WELL if c.scale]
 UNITS = {
-    "", "1/100 µm", "1/mm²", "grey level", "h", "log2", "mm/mm²", "mm²", "mol/L", "°", "µm", "µm²",
-}  # fmt: skip
+    "",
+    "1/100 µm",
+    "1/mm²",
+    "grey level",
+    "h",
+    "log2",
+    "mm/mm²",
+    "mm²",
+    "mol/L",
+    "°",
+    "µm",
+    "µm²",
+}
 
 
 @pytest.mark.parametrize(("table", "level"), [(CELL, "cell"), (FIELD, "field"), (WELL, "well")])
@@ -35,9 +46,10 @@ def test_a_name_that_ends_in_a_unit_has_that_unit():
     wrong = [
         (c.level, c.name, c.unit)
         for c in ALL
-        if (end := c.name.rsplit("_", 1)[-1]) in ends and c.unit != ends[end]
+        if (end := c.name.rsplit("_", 1)[-1]) in ends
+        and c.unit != ends[end]
         and not c.name.startswith("sholl_")
-    ]  # fmt: skip
+    ]
     assert wrong == []
     assert {c.unit for c in ALL} == UNITS
 
@@ -60,8 +72,13 @@ def test_the_healthy_direction_of_what_a_disease_does():
     better = {c.name: c.better for c in PHENOTYPES}
     for name in ("live_density", "neurite_length_per_neuron", "nc_log2_aggregate", "survival_end"):
         assert better[name] == "higher"
-    for name in ("pyknotic_fraction", "mislocalised_fraction", "puncta_per_neuron",
-                 "fragmentation_index", "beads_per_100um"):  # fmt: skip
+    for name in (
+        "pyknotic_fraction",
+        "mislocalised_fraction",
+        "puncta_per_neuron",
+        "fragmentation_index",
+        "beads_per_100um",
+    ):
         assert better[name] == "lower"
     assert better["soma_area_mean"] is None
     assert [c.name for c in ALL if c.better and not c.scale] == []

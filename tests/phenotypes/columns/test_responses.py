@@ -27,8 +27,11 @@ def test_a_table_holds_columns_of_its_own_level_under_names_of_their_own(table, 
 def test_an_interval_has_two_ends_of_one_unit_and_type():
     units = {(c.level, c.name): (c.unit, c.dtype) for c in ALL}
     low = {name: unit for name, unit in units.items() if name[1].endswith("_low")}
-    high = {(level, name.removesuffix("_high") + "_low"): unit
-            for (level, name), unit in units.items() if name.endswith("_high")}  # fmt: skip
+    high = {
+        (level, name.removesuffix("_high") + "_low"): unit
+        for (level, name), unit in units.items()
+        if name.endswith("_high")
+    }
     assert low == high
     assert {str(dtype) for _, dtype in low.values()} == {"Float64"}
 

@@ -46,8 +46,9 @@ def test_one_plate_is_kaplan_meier_with_entry_times():
     expected = []
     for z in (0.0, 1.0):
         arm = both.filter(treated=z)
-        curve = KaplanMeierFitter().fit(*(arm[c].to_numpy() for c in ("exit_h", "event")),
-                                        entry=arm["entry_h"].to_numpy())  # fmt: skip
+        curve = KaplanMeierFitter().fit(
+            *(arm[c].to_numpy() for c in ("exit_h", "event")), entry=arm["entry_h"].to_numpy()
+        )
         expected.append(restricted_mean_survival_time(curve, t=72.0))
     assert [answer.vehicle, answer.treated] == pytest.approx(expected, rel=1e-9)
     assert answer.difference.difference == pytest.approx(expected[1] - expected[0])

@@ -69,10 +69,15 @@ def test_wells_that_differ_widen_the_interval_and_wells_that_do_not_leave_it():
 def test_arms_share_how_their_wells_scatter():
     """Wells of one arm die alike, of the other all or none: each has half of the scatter."""
     even, odd = (
-        tracks_of([(w, 0.0, 12.0 + 12 * (not dies(w, i)), dies(w, i)) for w in ("B02", "B03")
-                   for i in range(10)])
+        tracks_of(
+            [
+                (w, 0.0, 12.0 + 12 * (not dies(w, i)), dies(w, i))
+                for w in ("B02", "B03")
+                for i in range(10)
+            ]
+        )
         for dies in (lambda w, i: i < 5, lambda w, i: w == "B02")
-    )  # fmt: skip
+    )
     lone = tracks_of([("C02", 0.0, 12.0 + 12 * (i > 4), i < 5) for i in range(10)])
     curves = arm_curves([even, odd, lone], ())
     scale = np.log(2) ** 2

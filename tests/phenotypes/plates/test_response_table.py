@@ -31,8 +31,9 @@ FITTED = {
 
 
 def shown(*rows):
-    table = conform(pl.DataFrame([FITTED | row for row in rows], infer_schema_length=None),
-                    "response")  # fmt: skip
+    table = conform(
+        pl.DataFrame([FITTED | row for row in rows], infer_schema_length=None), "response"
+    )
     return html_table(Responses(table, table, ()))
 
 

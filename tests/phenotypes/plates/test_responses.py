@@ -297,14 +297,16 @@ def test_values_that_are_not_finite_are_no_measurements():
 
 def test_a_bell_has_the_effect_and_the_mean_response_of_its_wells():
     table = plate({"L1": (0.0, 1e-6)}).with_columns(
-        pl.col("live_density") * pl.when(pl.col("dose_molar").is_in([3e-7, 1e-6])).then(1.5)
-        .otherwise(1.0)
-    )  # fmt: skip
+        pl.col("live_density")
+        * pl.when(pl.col("dose_molar").is_in([3e-7, 1e-6])).then(1.5).otherwise(1.0)
+    )
     responses = respond(table, ["live_density"], pixel_size_um=0.65)
     row = responses.table.row(0, named=True)
     curve = responses.curves[0]
-    at = {d: np.mean([r for x, r in zip(curve.dose, curve.response, strict=True) if x == d])
-          for d in set(curve.dose)}  # fmt: skip
+    at = {
+        d: np.mean([r for x, r in zip(curve.dose, curve.response, strict=True) if x == d])
+        for d in set(curve.dose)
+    }
     assert (row["status"], row["model"], row["ec50_molar"]) == ("not_monotone", "means", None)
     assert row["effect"] == pytest.approx(at[1e-5] - at[0.0])
     assert row["emax"] == pytest.approx(at[1e-5])

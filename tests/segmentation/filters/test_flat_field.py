@@ -60,11 +60,15 @@ def test_the_depth_of_a_profile_is_its_brightest_over_its_darkest_place():
 CENTRE, PER_PIXEL = (63.5, 63.5), (1 / 63.5, 1 / 63.5)
 STATED = LightProfile(
     (
-        (1.0,), (0.0, 0.0), (-0.3, 0.0, -0.3), (0.0,) * 4, (0.045, 0.0, 0.09, 0.0, 0.045),
+        (1.0,),
+        (0.0, 0.0),
+        (-0.3, 0.0, -0.3),
+        (0.0,) * 4,
+        (0.045, 0.0, 0.09, 0.0, 0.045),
     ),
     CENTRE,
     PER_PIXEL,
-)  # fmt: skip
+)
 
 
 def test_the_instrument_s_profile_stands_in_place_of_the_estimated_one():

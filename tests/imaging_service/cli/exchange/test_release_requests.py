@@ -19,9 +19,20 @@ def test_from_a_request_to_the_copy(tmp_path, monkeypatch):
     bundle = bundle_of(tmp_path / "bundle")
     who = ("--who", "Ada Lee", "--institution", "A university", "--email", "ada@example.org")
     asked = run(
-        "new", tmp_path / "r", "--bundle", bundle, *who,
-        "--purpose", "HMB", "--use", "neurites", "--ethics", "METC 1", "--days", 30,
-    )  # fmt: skip
+        "new",
+        tmp_path / "r",
+        "--bundle",
+        bundle,
+        *who,
+        "--purpose",
+        "HMB",
+        "--use",
+        "neurites",
+        "--ethics",
+        "METC 1",
+        "--days",
+        30,
+    )
     assert asked.splitlines()[0].startswith("condition: COL")
     identity = asked.split()[-1]
     decided = run(

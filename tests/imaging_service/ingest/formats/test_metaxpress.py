@@ -50,7 +50,19 @@ def test_numbers_that_are_none_are_refused_by_key(tmp_path, line, sentence):
         htd(tmp_path, line)
 
 
-KEYS = ("XWells", "YWells", "TimePoints", "ZSeries", "ZSteps", "NWavelengths", "WaveName1", "Sites", "YSites", "SiteSelection1", "WellsSelection2")  # fmt: skip
+KEYS = (
+    "XWells",
+    "YWells",
+    "TimePoints",
+    "ZSeries",
+    "ZSteps",
+    "NWavelengths",
+    "WaveName1",
+    "Sites",
+    "YSites",
+    "SiteSelection1",
+    "WellsSelection2",
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

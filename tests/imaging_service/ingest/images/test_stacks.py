@@ -12,13 +12,15 @@ from tests.messages import states
 HTD = (
     '"HTSInfoFile", Version 1.0\n"TimePoints", 1\n"ZSeries", TRUE\n"ZSteps", 3\n"XWells", 12\n"YWells", 8\n'
     + "".join(
-        f'"WellsSelection{r}", ' + ", ".join("TRUE" if (r, c) == (2, 2) else "FALSE" for c in range(1, 13)) + "\n"
+        f'"WellsSelection{r}", '
+        + ", ".join("TRUE" if (r, c) == (2, 2) else "FALSE" for c in range(1, 13))
+        + "\n"
         for r in range(1, 9)
     )
     + '"Sites", FALSE\n"Waves", TRUE\n"NWavelengths", 4\n'
     + "".join(f'"WaveName{n}", "wave {n}"\n' for n in range(1, 5))
     + '"EndFile"\n'
-)  # fmt: skip
+)
 
 
 def scan(folder, **images):
@@ -47,8 +49,14 @@ def test_a_channel_with_a_projection_only_keeps_its_number(tmp_path):
     plan = plan_scan(tmp_path, Acquisition())
     assert plan.channels == ("1", "2", "3", "4")
     assert read(plan) == {
-        ("1", 1): 11, ("1", 2): 21, ("2", 1): 12, ("2", 2): 22, ("3", 1): 3, ("4", 1): 14, ("4", 2): 24,
-    }  # fmt: skip
+        ("1", 1): 11,
+        ("1", 2): 21,
+        ("2", 1): 12,
+        ("2", 2): 22,
+        ("3", 1): 3,
+        ("4", 1): 14,
+        ("4", 2): 24,
+    }
     assert [i.channel for i in plan.projections] == ["1", "2"]
     assert any(states("stacks.no_planes", n, channel=3) for n in plan.notes)
 

@@ -17,8 +17,13 @@ def table(folder, text):
 
 @pytest.mark.parametrize(
     ("box", "covered"),
-    [((0, 0, 16, 16), True), ((0, 16, 16, 32), True), ((16, 0, 32, 16), False), ((15, 0, 31, 16), True)],
-)  # fmt: skip
+    [
+        ((0, 0, 16, 16), True),
+        ((0, 16, 16, 32), True),
+        ((16, 0, 32, 16), False),
+        ((15, 0, 31, 16), True),
+    ],
+)
 def test_boxes_and_fields(tmp_path, box, covered):
     # One field of 16 rows and 32 columns at 0.5 µm: y goes down, x to the right.
     tables = table(tmp_path, ROWS + "1,0,0,16.01,8.01\n")

@@ -23,9 +23,15 @@ from imaging_service.store.arrival import REASON, read_arrival
 
 WELLS = ("B02", "B03", "B04", "B05", "C02", "C03")
 FILES = [
-    "channels.csv", "channels.parquet", "images.csv", "images.parquet", "plate_channel1.png",
-    "plate_channel2.png", "plate_channel3.png", "scan.html",
-]  # fmt: skip
+    "channels.csv",
+    "channels.parquet",
+    "images.csv",
+    "images.parquet",
+    "plate_channel1.png",
+    "plate_channel2.png",
+    "plate_channel3.png",
+    "scan.html",
+]
 
 
 @pytest.fixture
@@ -84,8 +90,10 @@ def test_a_second_process_that_concludes_changes_nothing(own_run):
 def test_a_run_with_another_map_takes_over_what_was_seen(start, small_inputs, monkeypatch):
     first = start("first")
     seen = looked(first)
-    other = [r | {"compound": "y"} if r.get("compound") == "x" else r
-             for r in small_inputs.plate_map_records]  # fmt: skip
+    other = [
+        r | {"compound": "y"} if r.get("compound") == "x" else r
+        for r in small_inputs.plate_map_records
+    ]
     second = start("second", plate_map_records=other)
     assert wells_to_look_at(second) == []
     assert content(second) == seen

@@ -137,7 +137,12 @@ def test_rows_are_in_the_plate_s_order(images):
         for field in (2, 1)
     ]
     assert judge_images(rows).select("well", "field").rows() == [
-        ("B02", 1), ("B02", 2), ("B10", 1), ("B10", 2), ("AA01", 1), ("AA01", 2)
-    ]  # fmt: skip
+        ("B02", 1),
+        ("B02", 2),
+        ("B10", 1),
+        ("B10", 2),
+        ("AA01", 1),
+        ("AA01", 2),
+    ]
     assert judge_images([]).is_empty()
     assert judge_images([]).schema["shows_cells"] == pl.Boolean

@@ -77,14 +77,25 @@ def fits(batches):
         curve = curve_of(cells, name)
         rows.append(
             {
-                "phenotype": name, "line": line, "compound": compound, "curve_status": curve.status,
-                "curve_reason": curve.reason, "curve_p_value": curve.p_value,
-                "n_curve_batches": len(set(cells.batch)), "direction": curve.direction or None,
-                "model": curve.model, "ec50_molar": curve.ec50, "ec50_molar_low": curve.ec50_low,
-                "ec50_molar_high": curve.ec50_high, "ec50_absolute_molar": None,
-                "hill": curve.hill, "e0": curve.e0, "emax": curve.emax, "auc": 1.0,
+                "phenotype": name,
+                "line": line,
+                "compound": compound,
+                "curve_status": curve.status,
+                "curve_reason": curve.reason,
+                "curve_p_value": curve.p_value,
+                "n_curve_batches": len(set(cells.batch)),
+                "direction": curve.direction or None,
+                "model": curve.model,
+                "ec50_molar": curve.ec50,
+                "ec50_molar_low": curve.ec50_low,
+                "ec50_molar_high": curve.ec50_high,
+                "ec50_absolute_molar": None,
+                "hill": curve.hill,
+                "e0": curve.e0,
+                "emax": curve.emax,
+                "auc": 1.0,
             }
-        )  # fmt: skip
+        )
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

@@ -21,11 +21,19 @@ def parabola(best=-6.0, error=0.2, degrees=1e6, exact=False, **more):
         return ((theta - best) / error) ** 2
 
     return Profile(
-        GRID, cost(GRID), best, 0.0, 1.0, degrees, more.pop("gaps", NO_GAPS),
-        more.pop("steps", np.empty(0)), more.pop("cliff", False),
+        GRID,
+        cost(GRID),
+        best,
+        0.0,
+        1.0,
+        degrees,
+        more.pop("gaps", NO_GAPS),
+        more.pop("steps", np.empty(0)),
+        more.pop("cliff", False),
         lambda side, tested: np.maximum(side * (tested - GRID) / error, 0.0) ** 2,
-        (lambda t: float(cost(t))) if exact else None, **more,
-    )  # fmt: skip
+        (lambda t: float(cost(t))) if exact else None,
+        **more,
+    )
 
 
 @pytest.mark.parametrize("exact", [True, False])
