@@ -299,6 +299,7 @@ SAYS = {
     "models.does_not_improve": "held out by {level}: accuracy does not improve",
     "models.ec50_not_compared": "log10_ec50 was not compared: .*--on",
     "models.frozen_benchmark_falls": "frozen benchmark: {what} falls from",
+    "models.gain_may_be_chance": "held out by {level}: .* lies within the 95 % intervals",
     "models.held_out_falls": "held out by plate: {what} falls from",
     "models.holds_a_model": "holds a model already",
     "models.lineage_lacks": "lacks licence, name, origin, training_data, weights_sha256",

@@ -18,6 +18,7 @@ from typing import Any
 from imaging_service.errors import ModelRefused
 from imaging_service.files import only_one, write_bytes
 from imaging_service.models.card import write_card
+from imaging_service.models.scores import ERRORS
 from imaging_service.models.shifts import MARGINS, Shift
 from segmentation.engines import model_folder
 from segmentation.engines.weights import sha256_of
@@ -118,6 +119,12 @@ def judged(
         if old - new > _MOST_LOST:
             reasons.append(f"held out by {level}: {name} falls from {old:.3f} to {new:.3f}")
     notes = []
+    if not _surely_better(before["held_out"], after["held_out"]):
+        notes.append(
+            f"held out by {level}: the gain in accuracy, from {before['accuracy']:.3f} to"
+            f" {after['accuracy']:.3f}, lies within the 95 % intervals of the figures, so it may be"
+            " chance; trace more fields to know"
+        )
     if level == "well":
         notes.append(
             "all traced fields are of one plate: no plate was held out, only wells; trace fields of"
@@ -139,6 +146,16 @@ def judged(
             " analysed by both networks"
         )
     return reasons, notes
+
+
+def _surely_better(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a figure of the fields held out is better than before by its whole interval."""
+    higher = [(before[n]["value"], after[n]["low"]) for n in _ACCURACIES if n in before]
+    lower = [(after[n]["high"], before[n]["value"]) for n in ERRORS if n in before]
+    return any(
+        worse is not None and better is not None and worse < better
+        for worse, better in (*higher, *lower)
+    )
 
 
 def words(one: Shift) -> str:

@@ -13,11 +13,12 @@ from tests.messages import says, states
 WHEN = datetime(2026, 5, 4, tzinfo=UTC)
 
 
-def figure(value):
-    return {"value": value, "low": None, "high": None, "fields": 2, "wells": 2}
+def figure(value, half=0.01):
+    low, high = (None, None) if half is None else (value - half, value + half)
+    return {"value": value, "low": low, "high": high, "fields": 4, "wells": 4}
 
 
-def content(*, level="plate", after=None, benchmark=None, accuracy=0.9, phenotypes=()):
+def content(*, level="plate", after=None, benchmark=None, accuracy=0.9, phenotypes=(), half=0.01):
     """A lineage as far as a promotion reads it: better on every count."""
     held = {"neurite_f1": 0.8, "nuclei_ap": 0.9}
     better = {"neurite_f1": 0.9, "nuclei_ap": 0.9} | (after or {})
@@ -32,7 +33,7 @@ def content(*, level="plate", after=None, benchmark=None, accuracy=0.9, phenotyp
             },
             "after": {
                 "accuracy": accuracy,
-                "held_out": {n: figure(v) for n, v in better.items()},
+                "held_out": {n: figure(v, half) for n, v in better.items()},
                 "benchmark": frozen | (benchmark or {}),
             },
             "phenotypes": [s.described() for s in phenotypes],
@@ -53,6 +54,23 @@ def test_forgetting_is_refused_beyond_a_hundredth(fallen, refused):
     assert len(reasons) == refused
     if refused:
         assert states("models.frozen_benchmark_falls", reasons[0], what="neurite_f1")
+
+
+@pytest.mark.parametrize("half", [0.05, 0.099, 0.101, None])
+def test_a_gain_that_may_be_chance_is_said_to_be_one(half):
+    reasons, notes = judged(content(half=half), {})
+    assert reasons == []
+    said = [states("models.gain_may_be_chance", n, level="plate") for n in notes]
+    assert any(said) is (half is None or half > 0.1)
+
+
+def test_a_length_that_is_surely_nearer_is_a_gain():
+    better = content(half=0.2)
+    for part, error in (("before", 0.3), ("after", 0.05)):
+        better["evidence"][part]["held_out"]["length_error"] = figure(error, 0.2)
+    assert not states("models.gain_may_be_chance", judged(better, {})[1][0], level="plate")
+    better["evidence"]["before"]["held_out"]["length_error"]["value"] = 0.24
+    assert states("models.gain_may_be_chance", judged(better, {})[1][0], level="plate")
 
 
 @pytest.mark.parametrize("accuracy", [0.85, 0.8])
