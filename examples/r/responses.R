@@ -44,6 +44,7 @@ table_of <- function(name, query = "") {
 }
 
 # More rows than one page of CSV has: as an Arrow stream, for which R needs the package `arrow`.
+# These lines were not run yet: the tests have base R alone. Compare the number of rows.
 whole_table <- function(place) {
   if (!requireNamespace("arrow", quietly = TRUE)) {
     stop("the table has ", largest_page, " rows or more: ask for a part of it, such as ",

@@ -18,7 +18,7 @@ from imaging_service.errors import SummaryRefused
 from imaging_service.federation.donors import donor_hash, is_matched
 from imaging_service.federation.signing import read_consortium_key, sign
 from imaging_service.files import staged
-from imaging_service.release.gate.consent import Tier, decide
+from imaging_service.release.gate.consent import ConsentCode, Tier, decide
 from imaging_service.screens.compounds import compounds_of, renamed
 from imaging_service.screens.folder import (
     conditions_of,
@@ -121,6 +121,13 @@ def write_summary(
         for n in allowed
         if not is_matched(registry.lines[n], registry.lines.values())
     ]
+    gone = [d.line for d in decisions if d.code is ConsentCode.WITHDRAWN]
+    seen = conditions.filter(pl.col("line").is_in(gone))["plate"].n_unique()
+    if seen:
+        notes.append(
+            f"{seen} plate(s) were analysed with wells of donors who have withdrawn: thresholds of"
+            " all other lines were taken from these, too, until the plates are analysed again"
+        )
     return WrittenSummary(out, tuple(allowed), left_out, tuple(notes))
 
 

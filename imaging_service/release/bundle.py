@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ import polars as pl
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import staged, write_bytes
-from imaging_service.release.contents.dictionaries import models_dictionary
+from imaging_service.release.contents.dictionaries import bundle_columns, models_dictionary
 from imaging_service.release.contents.manifest import write_manifest
 from imaging_service.release.contents.plates import ReleasedPlate, write_plate
 from imaging_service.release.contents.tables import ReleasedTables, withheld, write_tables
@@ -33,9 +32,13 @@ from imaging_service.release.forms.rembi import mifa, rembi
 from imaging_service.release.forms.validators import Validation, validate, validation_json
 from imaging_service.release.gate.ledger import Entry, RowCode, append
 from imaging_service.release.gate.people import LADDER, K
-from imaging_service.release.material import Material, examine
+from imaging_service.release.material import (
+    Material,
+    examine,
+    refuse_old_secret,
+    refuse_withdrawn_wells,
+)
 from imaging_service.release.scan.search import Hit, SecretSearch, search_bundle
-from imaging_service.store.tables import columns_dictionary
 from imaging_service.web.charts import page_script
 
 _REMOVED = (
@@ -59,17 +62,83 @@ Licence: {licence}. Data use codes of each line (DUO) stand in `lines.tsv`, colu
 | `wells.tsv` | one row per well, also those that were left out, with the reason |
 | `tables/` | responses, doses, means over donors, windows, vehicles, hazards: TSV and Parquet |
 | `plates/PLATE/` | wells, cells, fields, tracks (Parquet), images and labels (OME-Zarr 0.5) |
-| `dictionaries/` | meaning and unit of each column; engine, parameters and versions |
+| `dictionaries/` | meaning and unit of each column of each file; engine, parameters and versions |
 | `forms/` | the same facts for REMBI, MIFA, BioImage Archive, MIHCSME, IDR, AMP ALS |
 | `deidentification.json` | what was removed or generalised, and how many donors share each class |
-| `validation.json` | which validator accepted which file; nothing else is claimed |
+| `validation.json` | which validator accepted which file; the others were not checked |
 | `report.html` | the results with pictures |
 | `manifest-sha256.txt` | `sha256sum --check manifest-sha256.txt` |
 
 Doses are in mol/L. Ids are of this release only. A plate's dates moved by a secret number of days.
+An empty cell is a number that is not known; why stands in `status` and `reason` of its row. A
+`conformsTo` names the version in which a file is written; whether it holds stands in
+`validation.json`. The forms of the BioImage Archive and of IDR were not checked: they have no
+validator.
 
-Read back: `imaging-service screen add SCREEN BUNDLE`. In Python: `pandas.read_csv("wells.tsv",
-sep="\\t")`; in R: `read.delim("wells.tsv")`; images: drop `plates/PLATE/plate.zarr` on napari.
+## From wells to an EC50
+
+Wells with status `done` count, no others. A well's response is 100 × its value over the mean of the
+vehicle wells (`control` is `vehicle`) of the same line on the same plate; for columns that
+`dictionaries/columns.tsv` compares as a difference, it is the value less that mean. Responses are
+averaged over the wells of a plate at a dose, and over the plates of a batch. The curve is
+
+    response = base + span / (1 + (EC50 / dose) ^ hill)
+
+by least squares, vehicle at dose 0, each mean weighted by its number of wells, with a base for each
+batch. `e0` is the mean of the bases, `emax` the curve at the highest dose (not its plateau). With
+one base for all batches, in this folder:
+
+```python
+import numpy as np
+import pandas as pd
+from scipy.optimize import curve_fit
+
+columns = pd.read_csv("dictionaries/columns.tsv", sep="\t")
+percent = columns[(columns.table == "well") & (columns.compared_as == "percent")].column
+responses = pd.read_csv("tables/responses.tsv", sep="\t")
+row = responses[(responses.curve_status == "ok") & responses.phenotype.isin(percent)].iloc[0]
+
+wells = pd.read_csv("wells.tsv", sep="\t")
+wells = wells[(wells.status == "done") & (wells.line == row.line)].dropna(subset=row.phenotype)
+vehicle = wells[wells.control == "vehicle"].assign(dose_molar=0.0)
+treated = wells[(wells.control == "none") & (wells["compound"] == row["compound"])]
+both = pd.concat([vehicle[vehicle.plate.isin(treated.plate)], treated])
+mean = vehicle.groupby("plate")[row.phenotype].mean()
+both["response"] = 100 * both[row.phenotype] / both.plate.map(mean)
+
+plates = both.groupby(["plate", "batch", "dose_molar"], dropna=False).response
+points = plates.agg(["mean", "size"]).groupby(["batch", "dose_molar"], dropna=False)
+points = points.agg({{"mean": "mean", "size": "sum"}}).reset_index()
+
+
+def hill(dose, base, span, log_ec50, log_hill):
+    with np.errstate(divide="ignore", over="ignore"):
+        return base + span / (1 + (10.0**log_ec50 / dose) ** np.exp(log_hill))
+
+
+span = points["mean"][points.dose_molar.idxmax()] - 100
+start = (100, span, np.log10(treated.dose_molar).mean(), 0.0)
+weights = 1 / np.sqrt(points["size"])
+fit, _ = curve_fit(hill, points.dose_molar, points["mean"], start, weights, maxfev=10_000)
+print(row.line, row["compound"], row.phenotype)
+print("EC50 here", 10 ** fit[2], "mol/L; in tables/responses.tsv", row.ec50_molar)
+```
+
+## Images
+
+Well B04, field 1, at full resolution is `plates/PLATE/plate.zarr/B/4/0/0` (channel, y, x; with time
+before them in a film); names of channels stand in `B/4/0/zarr.json`. Its labels are
+`plates/PLATE/labels.zarr/B/4/0/labels/nuclei/0` and so on: the object with value n is the row of
+`cells.parquet` with this well and field and `label` n. napari opens `plate.zarr` by drag and drop;
+in Python:
+
+```python
+import zarr
+
+image = zarr.open_array("plates/PLATE/plate.zarr/B/4/0/0", mode="r")[:]
+```
+
+In R: `read.delim("wells.tsv")`. With the service: `imaging-service screen add SCREEN BUNDLE`.
 """
 
 
@@ -86,6 +155,8 @@ class WrittenRelease:
 def check_release(folder: Path) -> tuple[Material, ReleasedTables]:
     """All decisions of a release, without a bundle. Raises ReleaseRefused for the first refusal."""
     material = examine(folder)
+    refuse_old_secret(material, folder.resolve().name)
+    refuse_withdrawn_wells(material)
     with staged(folder / "checked") as scratch:
         plates = _plates(material, scratch, pixels=False)
         tables = write_tables(material, plates, scratch)
@@ -119,6 +190,8 @@ def write_release(folder: Path, out: Path, cache: Path | None = None) -> Written
         raise ReleaseRefused(
             f"release {folder.resolve().name} is in the ledger already; begin a new one"
         )
+    refuse_old_secret(material, folder.resolve().name)
+    refuse_withdrawn_wells(material)
     with staged(out) as scratch:
         plates = _plates(material, scratch, pixels=material.form.pixels)
         tables = write_tables(material, plates, scratch)
@@ -134,7 +207,7 @@ def write_release(folder: Path, out: Path, cache: Path | None = None) -> Written
         append(
             material.form.ledger,
             _entry(folder, material, tables, digest),
-            material.form.screen,
+            material.folders,
             seen=len(material.entries),
         )
         files = sum(1 for path in scratch.rglob("*") if path.is_file())
@@ -176,7 +249,7 @@ def _write_forms(
     records = {plate.plate: plate.record for plate in plates}
     facts = BundleFacts(
         form=material.form,
-        lines=[material.exported_line(name) for name in material.lines],
+        lines=material.exported_lines,
         healthy=frozenset(material.ids.of("line", n) for n in material.healthy),
         wells=pl.concat([p.wells.with_columns(pl.lit(p.plate).alias("plate")) for p in plates]),
         images={plate.plate: plate.images for plate in plates},
@@ -188,7 +261,7 @@ def _write_forms(
         text = content if isinstance(content, str) else _json(content)
         write_bytes(bundle / name, text.encode())
 
-    put("dictionaries/columns.tsv", columns_dictionary())
+    put("dictionaries/columns.tsv", bundle_columns())
     put("dictionaries/models.json", models_dictionary(records))
     put("forms/rembi.json", rembi(facts))
     annotations, book = mifa(facts), mihcsme(facts)
@@ -228,15 +301,18 @@ def _write_forms(
 def deidentification(material: Material, tables: ReleasedTables) -> dict[str, Any]:
     """The report on people: counts and rules, without a name."""
     people = material.people
-    left = Counter(d.code.value for d in material.decisions if not d.allowed)
     return {
         "tier": material.form.tier.value,
         "k_required": K,
         "k": people.k,
-        "k_counts": "distinct donors that share one combination of facts",
+        "k_counts": "distinct donors that share one combination of facts, here and in all releases",
         "donors": len(material.donors),
         "lines": len(material.lines),
-        "lines_left_out": dict(sorted(left.items())),
+        # Why is the laboratory's to know: that somebody withdrew is a fact about a person.
+        "lines_left_out": sum(not d.allowed for d in material.decisions),
+        # Thresholds, illumination and references of a plate are taken from wells of all its lines.
+        "plates": len(material.runs),
+        "plates_calibrated_with_lines_left_out": material.shared_calibrations,
         "facts": {fact: LADDER[fact][level] for fact, level in people.levels.items()},
         "steps": [asdict(step) for step in people.steps],
         "removed": list(_REMOVED),
@@ -274,6 +350,14 @@ def _entry(folder: Path, material: Material, tables: ReleasedTables, digest: str
         ),
         manifest_sha256=digest,
         places={p: d for p, d in material.places.items() if d in material.donors},
+        treated=material.treated,
+        structures=material.structures,
+        levels=material.people.levels,
+        facts=material.people.facts,
+        shift_days={
+            str(run.record["plate_digest"]): material.shift_days(run) for run in material.runs
+        },
+        secret_sha256=material.secret_sha256,
     )
 
 

@@ -33,6 +33,7 @@ LICENCE_URLS: Mapping[str, str] = {
     "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
     "CC-BY-NC-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
 }
+LEDGER = "releases.jsonl"
 _SECRET_BYTES = 32
 _STRICT = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
@@ -106,6 +107,7 @@ class ReleaseForm(BaseModel):
     secrets: tuple[str, ...] = ()
     pixels: bool = True
     cross_donor_rows: bool = True
+    withdrawn_in_calibration: bool = False
     sample_preparation: Text
     growth_protocol: Text
     acquisition: AcquisitionForm
@@ -126,8 +128,9 @@ def new_release(
 ) -> Path:
     """Begin a release: make its folder with a form to fill in, and its secret. Returns the form.
 
-    `ledger` is that of the laboratory, for all its screens; beside the screen's folder if not
-    given. Raises ReleaseRefused where the folder has a release already, or a run has no record.
+    `ledger` is that of the laboratory, for all its screens. If it is not given, it is one in the
+    screen's folder, or else beside that folder, where other screens have it too. Raises
+    ReleaseRefused where the folder has a release already, or a run has no record.
     """
     path = folder / "release.toml"
     if path.exists() or secret_path(folder).exists():
@@ -140,7 +143,7 @@ def new_release(
         tier,
         screen.resolve(),
         [run.resolve() for run in runs],
-        (ledger or screen / "releases.jsonl").resolve(),
+        (ledger or _ledger_of(screen.resolve())).resolve(),
         cards,
         run_record(runs[0]).get("channels", []) if runs else [],
     )
@@ -148,6 +151,11 @@ def new_release(
     secret_path(folder).touch(mode=0o600)
     secret_path(folder).write_bytes(secrets.token_bytes(_SECRET_BYTES))
     return path
+
+
+def _ledger_of(screen: Path) -> Path:
+    inside = screen / LEDGER
+    return inside if inside.is_file() else screen.parent / LEDGER
 
 
 def secret_path(folder: Path) -> Path:
@@ -235,6 +243,7 @@ exclude_lines = []  # lines that stay at home
 secrets = []  # names, initials and other texts that must not be in any file
 pixels = true  # images and labels go with the tables
 cross_donor_rows = true  # means over donors; false where they would give single donors away
+withdrawn_in_calibration = false  # true: plates stay as they were analysed before a donor withdrew
 
 [[authors]]
 first_name = ""

@@ -6,17 +6,25 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.acquisition import AcquisitionCard, read_card
 from imaging_service.release.form import ReleaseForm, read_form, read_secret, run_record
-from imaging_service.release.gate.consent import Decision, Tier, decide
+from imaging_service.release.gate.consent import ConsentCode, Decision, Tier, decide
+from imaging_service.release.gate.dates import shift_days
 from imaging_service.release.gate.identifiers import ExportIds
-from imaging_service.release.gate.ledger import Entry, ledger_of, under_todays_codes
+from imaging_service.release.gate.ledger import (
+    Entry,
+    Treated,
+    ledger_of,
+    published,
+    under_todays_codes,
+)
 from imaging_service.release.gate.people import K, People, generalise, genotype
 from imaging_service.release.scan.known import Secret, known_secrets
 from imaging_service.review.log import ReviewLog
@@ -30,6 +38,7 @@ from imaging_service.screens.folder import (
 from imaging_service.screens.remarks import ScreenFile, line_healths
 from imaging_service.store.tables import read_table
 from plate_maps.compounds import Compounds
+from plate_maps.conditions import format_dose
 from plate_maps.consent import diseases
 from plate_maps.genotypes import Health
 from plate_maps.registry import Line, Registry
@@ -90,6 +99,11 @@ class Material:
         return ExportIds(self.secret)
 
     @property
+    def secret_sha256(self) -> str:
+        """SHA-256 of the secret, which tells nothing of 32 random bytes."""
+        return hashlib.sha256(self.secret).hexdigest()
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """Lines that are released, in alphabetical order."""
         return tuple(d.line for d in self.decisions if d.allowed)
@@ -104,6 +118,37 @@ class Material:
         """Donors of the registry that have withdrawn."""
         lines = self.registry.lines.values()
         return tuple(sorted({line.donor for line in lines if line.withdrawn == "yes"}))
+
+    @cached_property
+    def treated(self) -> Treated:
+        """What each treated well of the plates was given, also of lines that are not released."""
+        treated: dict[str, dict[str, dict[str, str]]] = {}
+        for run in self.runs:
+            given = run.wells.filter((pl.col("control") == "none") & (pl.col("compound") != ""))
+            of_plate = treated.setdefault(str(run.record["plate_digest"]), {})
+            for (compound, dose), wells in given.group_by("compound", "dose_molar"):
+                by_dose = of_plate.setdefault(self.compounds.shown(str(compound)), {})
+                text = format_dose(cast(float | None, dose))
+                by_dose[text] = " ".join(sorted([*by_dose.get(text, "").split(), *wells["well"]]))
+        return treated
+
+    @property
+    def structures(self) -> Mapping[str, str]:
+        """InChIKeys of the compounds, by the names that tables show."""
+        names = {name for of_plate in self.treated.values() for name in of_plate}
+        known = {name: self.compounds.named(name) for name in sorted(names)}
+        return {name: c.inchikey for name, c in known.items() if c is not None and c.inchikey}
+
+    @property
+    def shared_calibrations(self) -> int:
+        """Plates whose calibration saw wells of lines that are not released."""
+        left = [d.line for d in self.decisions if not d.allowed]
+        return sum(any(line in left for line in run.wells["line"]) for run in self.runs)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders in which a release is noted: of the screen and of the runs."""
+        return [self.form.screen, *(run.folder for run in self.runs)]
 
     @property
     def duo(self) -> tuple[str, ...]:
@@ -133,8 +178,8 @@ class Material:
             age_at_onset=facts["age_at_onset"],
             site_of_onset=facts["site_of_onset"],
             country=facts["country"] if self.people.levels["country"] == 0 else "",
-            source_tissue=line.source_tissue,
-            reprogramming=line.reprogramming,
+            source_tissue=line.source_tissue if facts["source_tissue"] else "",
+            reprogramming=line.reprogramming if facts["reprogramming"] else "",
             clone=self.ids.of("clone", f"{name}/{line.clone}") if line.clone else "",
             passage=line.passage,
             mycoplasma=line.mycoplasma,
@@ -144,6 +189,18 @@ class Material:
             ),
             consent_scope=line.consent_scope,
         )
+
+    @property
+    def exported_lines(self) -> list[Line]:
+        """Records of all released lines, by export id: another order would be that of the names."""
+        exported = [self.exported_line(name) for name in self.lines]
+        return sorted(exported, key=lambda line: line.line)
+
+    def shift_days(self, run: SourceRun) -> int:
+        """Days by which a plate's dates move: those of its first release."""
+        plate = str(run.record["plate_digest"])
+        known = [e.shift_days[plate] for e in self.entries if plate in e.shift_days]
+        return known[0] if known else shift_days(self.secret, run.plate)
 
     @cached_property
     def secrets(self) -> list[Secret]:
@@ -183,7 +240,8 @@ def examine(folder: Path) -> Material:
     release, or where the health of a line is not known.
     """
     form, secret = read_form(folder), read_secret(folder)
-    runs = tuple(_runs(form))
+    # By export id: another order would be that of names or days.
+    runs = tuple(sorted(_runs(form), key=lambda run: ExportIds(secret).of("plate", run.key)))
     registry, settings = registry_of(form.screen), settings_of(form.screen)
     every = pl.concat([r.wells.select("line", "genotype") for r in runs]).unique()
     names = sorted(set(every["line"]) - {""})
@@ -202,14 +260,18 @@ def examine(folder: Path) -> Material:
             " screen.toml (healthy_lines)"
         )
     healthy = frozenset(n for n, line in judged.items() if line.health is Health.HEALTHY)
-    people = generalise(allowed, healthy)
+    places = _places(runs, registry)
+    ledger = ledger_of(form.ledger, [form.screen, *(run.folder for run in runs)])
+    entries = tuple(under_todays_codes(ledger, places))
+    # A release that is verified is in the ledger, and others after it.
+    earlier = takewhile(lambda entry: entry.release != folder.resolve().name, entries)
+    people = generalise(allowed, healthy, before=published(earlier, form.tier))
     if form.tier is Tier.OPEN and people.k < K:
         raise ReleaseRefused(
-            f"{people.k} donor(s) share one combination of facts although all were generalised; an"
-            f" open release needs {K}. Leave the lines of small groups out (exclude_lines), or"
-            " release under controlled access"
+            f"{people.k} donor(s) share one combination of facts, here or together with earlier"
+            f" open releases, although all were generalised; an open release needs {K}. Leave the"
+            " lines of small groups out (exclude_lines), or release under controlled access"
         )
-    places = _places(runs, registry)
     return Material(
         form=form,
         secret=secret,
@@ -220,10 +282,50 @@ def examine(folder: Path) -> Material:
         decisions=tuple(decisions),
         healthy=healthy,
         people=people,
-        entries=tuple(under_todays_codes(ledger_of(form.screen, form.ledger), places)),
+        entries=entries,
         places=places,
         cards={r.plate: read_card(Path(str(r.record["inputs"].get("scan", "")))) for r in runs},
     )
+
+
+def refuse_old_secret(material: Material, name: str) -> None:
+    """Refuse a secret that another release was written with: ids of the two would be the same.
+
+    A copied folder has it. Raises ReleaseRefused.
+    """
+    for entry in material.entries:
+        if entry.secret_sha256 == material.secret_sha256 and entry.release != name:
+            raise ReleaseRefused(
+                f"release {name} has the secret of release {entry.release}, so that ids of the two"
+                " would be the same; begin it anew (imaging-service release new) and copy the form"
+            )
+
+
+def refuse_withdrawn_wells(material: Material) -> None:
+    """Refuse plates of which some numbers rest on wells of a donor who has withdrawn.
+
+    Thresholds, illumination and references of a plate come from wells of all its lines. Raises
+    ReleaseRefused unless the form lets plates stay as they were analysed.
+    """
+    if material.form.withdrawn_in_calibration:
+        return
+    gone = [d.line for d in material.decisions if d.code is ConsentCode.WITHDRAWN]
+    of_plate = {
+        run.plate: sorted(set(run.wells.filter(pl.col("line").is_in(gone))["line"]))
+        for run in material.runs
+    }
+    told = [f"plate {plate}: {', '.join(lines)}" for plate, lines in of_plate.items() if lines]
+    if told:
+        raise ReleaseRefused(
+            f"{len(told)} plate(s) were analysed with wells of donors who have withdrawn, and the"
+            " thresholds and references of all other wells were taken from these, too. Take the"
+            " wells out of the plate maps, analyse the plates again (imaging-service analyze), and"
+            " put the new runs into the screen (imaging-service screen remove"
+            f" {material.form.screen} RUN, imaging-service screen add {material.form.screen}"
+            " FOLDER); or, where your ethics committee lets"
+            " plates stay as they were analysed, set withdrawn_in_calibration = true:\n  - "
+            + "\n  - ".join(told[:20])
+        )
 
 
 def _places(runs: Sequence[SourceRun], registry: Registry) -> dict[str, str]:
@@ -274,6 +376,12 @@ def remarks_on(material: Material) -> list[str]:
         *(
             f"k is {material.people.k}: fewer than {K} donors share one combination of facts"
             for _ in range(material.people.k < K)
+        ),
+        *(
+            f"release {entry.release} was written by an earlier version: what it said of its donors"
+            " is not in the ledger, and k does not count it"
+            for entry in material.entries
+            if entry.donors and not entry.facts
         ),
         *(
             f"{step.fact} is generalised to: {step.left} (k is {step.k} then)"

@@ -7,6 +7,7 @@
         batches, gaps, levels, spreads, placed, planned, refusals, quality, hazards (.parquet)
     SCREEN/sites/bridge_SITE.parquet  whether the site agreed with the others when it joined
     SCREEN/sites/refused.jsonl        what was refused, and why
+    SCREEN/lines.tsv                  the hub's own registry: who has withdrawn, whatever sites say
 
 A screen has plates of its own or sites, not both: a laboratory that pools adds its own summary.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,11 @@ _HAZARD = ["line", "compound", "dose_molar"]
 
 @dataclass(frozen=True)
 class Site:
-    """One site's summary in a screen."""
+    """One site's summary in a screen, without the lines that the hub knows as withdrawn."""
 
     name: str
     folder: Path
+    withdrawn: frozenset[str] = frozenset()
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
@@ -61,11 +63,13 @@ class Site:
     def lines(self) -> dict[str, Line]:
         """Its lines."""
         text = (self.folder / "lines.tsv").read_text(encoding="utf-8")
-        return read_lines(text, f"{self.name}/lines.tsv")
+        lines = read_lines(text, f"{self.name}/lines.tsv")
+        return {name: line for name, line in lines.items() if name not in self.withdrawn}
 
     def table(self, name: str) -> pl.DataFrame:
         """One of its tables. Raises ScreenError."""
-        return read_table(self.folder / f"{name}.parquet", ScreenError)
+        table = read_table(self.folder / f"{name}.parquet", ScreenError)
+        return table.filter(~pl.col("line").is_in(list(self.withdrawn)))
 
     @cached_property
     def parts(self) -> ScreenParts:
@@ -75,7 +79,21 @@ class Site:
 
 def sites_of(screen: Path) -> list[Site]:
     """Sites of a screen in alphabetical order; none in a screen of its own plates."""
-    return [Site(p.parent.name, p.parent) for p in sorted(screen.glob("sites/*/manifest.json"))]
+    sites = [Site(p.parent.name, p.parent) for p in sorted(screen.glob("sites/*/manifest.json"))]
+    path = screen / "lines.tsv"
+    if not sites or not path.is_file():
+        return sites
+    # By a line's name, or by the donor's hash: another site may have the donor under other names.
+    gone = [x for x in read_lines(path.read_text("utf-8")).values() if x.withdrawn == "yes"]
+    named, donors = {x.line for x in gone}, {x.donor for x in gone}
+    donors |= {x.donor for site in sites for x in site.lines.values() if x.line in named}
+    return [
+        replace(
+            site,
+            withdrawn=frozenset(n for n, line in site.lines.items() if line.donor in donors),
+        )
+        for site in sites
+    ]
 
 
 def merged_lines(sites: Sequence[Site]) -> dict[str, Line]:
@@ -158,10 +176,12 @@ def site_page(screen: Path) -> SitePage | None:
     sites, refused, compared = sites_of(screen), refusals_of(screen), screen / "sites.parquet"
     if not sites and not refused:
         return None
+    withdrawn = {name for site in sites for name in site.withdrawn}
     return SitePage(
         [
             {
                 **site.manifest,
+                "left_out": _left_out(site),
                 "plates": len(site.plates),
                 "lines": len(site.lines),
                 "donors": len({line.donor for line in site.lines.values()}),
@@ -169,6 +189,14 @@ def site_page(screen: Path) -> SitePage | None:
             for site in sites
         ],
         refused,
-        bridges_of(screen).to_dicts(),
+        [row for row in bridges_of(screen).to_dicts() if row["line"] not in withdrawn],
         read_table(compared, ScreenError).to_dicts() if compared.is_file() else [],
     )
+
+
+def _left_out(site: Site) -> dict[str, int]:
+    """Lines that stayed at the site by reason, and those that the hub leaves out."""
+    left = dict(site.manifest["left_out"])
+    if site.withdrawn:
+        left["withdrawn"] = left.get("withdrawn", 0) + len(site.withdrawn)
+    return left

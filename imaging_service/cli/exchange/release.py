@@ -54,7 +54,8 @@ def new(
     ledger: Annotated[
         Path | None,
         typer.Option(
-            help="The laboratory's ledger of releases; SCREEN/releases.jsonl if not given."
+            help="The laboratory's ledger of releases; releases.jsonl beside the screen's folder"
+            " (or in it, where it is already) if not given."
         ),
     ] = None,
     url: Annotated[str | None, Fetched] = None,

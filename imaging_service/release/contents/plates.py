@@ -121,7 +121,9 @@ def exported(table: pl.DataFrame, level: Level, material: Material, run: SourceR
         else:
             continue
         written.append(pl.Series(name, values, dtype=pl.String))
-    return conform(pl.DataFrame(written), level)
+    table = conform(pl.DataFrame(written), level)
+    # Rows of wells are in the plate's order; other rows were in the order of the lines' names.
+    return table if "well" in table.columns else table.sort("line", maintain_order=True)
 
 
 def exported_curves(path: Path, material: Material) -> list[dict[str, Any]]:
@@ -130,7 +132,7 @@ def exported_curves(path: Path, material: Material) -> list[dict[str, Any]]:
         return []
     with damaged(ReleaseRefused, str(path)):
         rows: list[dict[str, Any]] = json.loads(path.read_bytes())
-        return [
+        exported = [
             {
                 **{name: row[name] for name in _CURVE},
                 "line": material.ids.of("line", row["line"]),
@@ -140,6 +142,7 @@ def exported_curves(path: Path, material: Material) -> list[dict[str, Any]]:
             for row in rows
             if row["line"] in material.lines
         ]
+    return sorted(exported, key=lambda row: str(row["line"]))
 
 
 def _record(material: Material, run: SourceRun, plate: str) -> dict[str, Any]:
@@ -175,7 +178,9 @@ def _record(material: Material, run: SourceRun, plate: str) -> dict[str, Any]:
                 "segmentation": _engine(protocol.get("segmentation", {})),
                 "reference": {
                     **_numbers(protocol.get("reference", {})),
-                    "healthy_lines": [ids.of("line", n) for n in healthy if n in material.lines],
+                    "healthy_lines": sorted(
+                        ids.of("line", n) for n in healthy if n in material.lines
+                    ),
                 },
             }
         },

@@ -58,8 +58,7 @@ def write_tables(
 ) -> ReleasedTables:
     """Write registry, plate map, wells and all tables of a screen; returns the tables."""
     _refuse_dates(material)
-    lines = [material.exported_line(name) for name in material.lines]
-    write_bytes(bundle / "lines.tsv", write(lines, Line).encode())
+    write_bytes(bundle / "lines.tsv", write(material.exported_lines, Line).encode())
     write_bytes(bundle / "batches.tsv", write(_batches(material), Batch).encode())
     _tsv(bundle / "donors.tsv", _donors(material))
     _tsv(bundle / "compounds.tsv", _compounds(material, plates))
@@ -81,6 +80,7 @@ def write_tables(
             material.entries,
             material.withdrawn,
             compounds=material.compounds,
+            treated=material.treated,
         )
         if not material.form.cross_donor_rows:
             kept = []
@@ -177,7 +177,7 @@ def _released(table: pl.DataFrame, kept: Iterable[DonorRow], tier: Tier) -> pl.D
 
 def _settings(material: Material) -> str:
     """The screen's settings, with all healthy lines named: ids tell nothing of health."""
-    healthy = [material.ids.of("line", n) for n in material.lines if n in material.healthy]
+    healthy = sorted(material.ids.of("line", n) for n in material.lines if n in material.healthy)
     settings = material.settings
     parts = [
         f"name = {json.dumps(material.form.title, ensure_ascii=False)}",
@@ -247,13 +247,14 @@ def _plated(material: Material) -> set[tuple[str, str]]:
 def _batches(material: Material) -> list[Batch]:
     """Batches by their white list: no operator, lot or name."""
     known = material.registry.batches
-    return [
+    batches = [
         Batch(
             material.ids.of("batch", name),
             **({key: getattr(known[local], key) for key in _BATCH} if local in known else {}),
         )
-        for name, local in sorted(_plated(material))
+        for name, local in _plated(material)
     ]
+    return sorted(batches, key=lambda batch: batch.batch)
 
 
 def _compounds(material: Material, plates: Sequence[ReleasedPlate]) -> list[dict[str, str]]:
@@ -280,7 +281,7 @@ def _plates(material: Material, plates: Sequence[ReleasedPlate]) -> list[dict[st
         when = material.form.acquired.get(run.plate)
         card = material.cards[run.plate]
         when = when or card.acquired
-        return shifted(material.secret, run.plate, when).date().isoformat() if when else ""
+        return shifted(when, material.shift_days(run)).date().isoformat() if when else ""
 
     return [
         {
@@ -308,8 +309,10 @@ def withheld(refused: Iterable[RefusedRow]) -> list[dict[str, str]]:
     """Rows over donors that are not in the bundle, for its report: keys, code and reason."""
     shown = []
     for item in refused:
-        # Which release a row would be compared with, and by how many, is the ledger's to know.
-        reason = item.reason if item.code in (RowCode.TOO_FEW_DONORS, RowCode.NESTED) else ""
+        # Which release a row would be compared with, by how many, and that somebody withdrew, is
+        # the ledger's to know.
+        told = item.code in (RowCode.TOO_FEW_DONORS, RowCode.NESTED)
         row = {k: str(v) for k, v in item.row.model_dump(exclude={"donors"}).items()}
-        shown.append({**row, "code": item.code.value, "reason": reason})
+        code = item.code if told else RowCode.DIFFERENCING
+        shown.append({**row, "code": code.value, "reason": item.reason if told else ""})
     return shown

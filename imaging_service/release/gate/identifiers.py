@@ -2,7 +2,8 @@
 
 With the same secret a name has the same id, so the files of one release agree. Each release has a
 secret of its own, so the ids of two releases cannot be linked, and without the secret a guessed
-name cannot be confirmed.
+name cannot be confirmed. Rows of two releases can be linked all the same, by their numbers: facts
+about people are judged over all releases (`people`).
 """
 
 from __future__ import annotations

@@ -5,13 +5,14 @@ same donors; and the mean over all, less those over each gene, gives who has no 
 donors needs five of them in an open release, and no sum or difference of it and of rows of the same
 compound, phenotype and dose, of this release and of earlier ones, may be over fewer than five. The
 ledger holds who was in which row by the laboratory's own names: it stays in the laboratory. Each
-entry holds the digest of the one before, and the screen those of its releases, so that a changed,
-removed or lost entry shows.
+entry holds the digest of the one before, and screens and runs those of their releases, so that a
+changed, removed or lost entry shows, and a second screen with a ledger of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -28,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from imaging_service.errors import ReleaseRefused
 from imaging_service.files import write_bytes
 from imaging_service.release.gate.consent import Tier
-from imaging_service.release.gate.people import K
+from imaging_service.release.gate.people import K, Published
 from plate_maps.compound_names import name_key
 from plate_maps.compounds import Compounds
 from plate_maps.conditions import format_dose
@@ -36,8 +37,10 @@ from plate_maps.conditions import format_dose
 Real = NDArray[np.float64]
 _WAIT_S = 30.0
 _ZERO = 1e-9  # of sums of ones and zeros over some dozens of donors
-# Digests of a screen's entries, in the screen's folder.
+# Digests of the entries of a screen or of a run, in its folder.
 NOTED = "released.txt"
+# Digest of a plate ► compound ► dose ► the wells that were given it, with spaces between.
+Treated = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 class DonorRow(BaseModel):
@@ -56,7 +59,10 @@ class Entry(BaseModel):
     """One release.
 
     `places` maps what stays when a donor's code is changed (a line's name, the wells of a line on a
-    plate) to the code at that time.
+    plate) to the code at that time; `treated` does the same for compounds and doses, and
+    `structures` maps their names to InChIKeys. `levels` and `facts` are what the release said of
+    its donors, `shift_days` by how much a plate's dates moved; `secret_sha256` tells whether
+    another release has the same secret.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +79,12 @@ class Entry(BaseModel):
     withheld: tuple[str, ...]
     manifest_sha256: str
     places: Mapping[str, str] = {}
+    treated: Treated = {}
+    structures: Mapping[str, str] = {}
+    levels: Mapping[str, int] = {}
+    facts: Mapping[str, Mapping[str, str]] = {}
+    shift_days: Mapping[str, int] = {}
+    secret_sha256: str = ""
     previous: str = ""
 
 
@@ -118,12 +130,18 @@ def read_ledger(path: Path) -> list[Entry]:
     return entries
 
 
-def append(path: Path, entry: Entry, screen: Path, seen: int) -> None:
-    """Add an entry, whole or not at all, and note in the screen that the ledger has it.
+def append(path: Path, entry: Entry, folders: Sequence[Path], seen: int) -> None:
+    """Add an entry, whole or not at all, and note in screen and runs that the ledger has it.
 
     `seen` is the number of entries that the release was compared with. Raises ReleaseRefused where
-    another release was written since.
+    another release was written since, or where one of the folders cannot be written to.
     """
+    for folder in folders:
+        if not os.access(folder, os.W_OK):
+            raise ReleaseRefused(
+                f"{folder} cannot be written to: a release is noted there ({NOTED}), so that no"
+                " other ledger is taken for it; allow it, and write the release again"
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock"), timeout=_WAIT_S):
         lines = path.read_bytes().splitlines() if path.is_file() else []
@@ -135,9 +153,10 @@ def append(path: Path, entry: Entry, screen: Path, seen: int) -> None:
         previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
         chained = entry.model_copy(update={"previous": previous}).model_dump_json().encode()
         write_bytes(path, b"\n".join([*lines, chained]) + b"\n")
-    noted = screen / NOTED
-    kept = noted.read_bytes() if noted.is_file() else b""
-    write_bytes(noted, kept + hashlib.sha256(chained).hexdigest().encode() + b"\n")
+    for folder in folders:
+        noted = folder / NOTED
+        kept = noted.read_bytes() if noted.is_file() else b""
+        write_bytes(noted, kept + hashlib.sha256(chained).hexdigest().encode() + b"\n")
 
 
 def judge_rows(
@@ -147,6 +166,7 @@ def judge_rows(
     withdrawn: Collection[str],
     k: int = K,
     compounds: Compounds | None = None,
+    treated: Treated | None = None,
 ) -> tuple[list[DonorRow], list[RefusedRow]]:
     """Split rows over donors into those that may be released and those that may not.
 
@@ -163,8 +183,15 @@ def judge_rows(
         earlier rows are nearly equal to refuses the release.
     compounds
         The compound registry: a compound that has another name now is the same one.
+    treated
+        Wells of this release, by plate, compound and dose: what the same wells were given is the
+        same compound and dose, also under another name and in another screen.
     """
-    identity = _identities(compounds or Compounds({}))
+    identity = _identities(
+        compounds or Compounds({}),
+        {name: key for entry in entries for name, key in entry.structures.items()},
+        [*(entry.treated for entry in entries), treated or {}],
+    )
     earlier: dict[_Key, set[frozenset[str]]] = {}
     releases: dict[_Key, dict[str, None]] = {}
     for entry in entries:
@@ -194,16 +221,44 @@ def judge_rows(
 _Key = tuple[str, str, str]
 
 
-def _identities(compounds: Compounds) -> Callable[[DonorRow], _Key]:
+def _identities(
+    compounds: Compounds, structures: Mapping[str, str], treated: Sequence[Treated]
+) -> Callable[[DonorRow], _Key]:
     """What makes two rows the same quantity.
 
     The group's name is not part of it: "SOD1" and "SOD1 missense" may be nearly the same donors.
     """
 
+    def given(compound: str, dose: str) -> tuple[str, str]:
+        # Another screen's registry may have another name and id for the structure.
+        record = compounds.named(compound)
+        structure = record.inchikey if record else structures.get(compound, "")
+        known = compounds.unblinded(compound)
+        name = f"id {known[0]}" if known else name_key(compound)
+        return (f"structure {structure}" if structure else name), dose
+
+    # (Compound, dose) ► another that the same well was given, up to one that stands for all.
+    same: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def first(one: tuple[str, str]) -> tuple[str, str]:
+        while one in same:
+            one = same[one]
+        return one
+
+    wells: dict[tuple[str, str], tuple[str, str]] = {}
+    for layout in treated:
+        for plate, by_compound in layout.items():
+            for compound, by_dose in by_compound.items():
+                for dose, names in by_dose.items():
+                    for well in names.split():
+                        one = first(given(compound, dose))
+                        other = first(wells.setdefault((plate, well), one))
+                        if one != other:
+                            same[one] = other
+
     def identity(row: DonorRow) -> _Key:
-        known = compounds.unblinded(row.compound)
-        name = f"id {known[0]}" if known else name_key(row.compound)
-        return name, row.phenotype, format_dose(row.dose_molar)
+        name, dose = first(given(row.compound, format_dose(row.dose_molar)))
+        return name, row.phenotype, dose
 
     return identity
 
@@ -322,12 +377,27 @@ def under_todays_codes(entries: Iterable[Entry], places: Mapping[str, str]) -> l
             return tuple(sorted({code for d in donors for code in now.get(d, {d})}))
 
         rows = tuple(r.model_copy(update={"donors": codes(r.donors)}) for r in entry.rows)
-        written.append(entry.model_copy(update={"rows": rows, "donors": codes(entry.donors)}))
+        facts = {code: told for donor, told in entry.facts.items() for code in codes([donor])}
+        written.append(
+            entry.model_copy(update={"rows": rows, "donors": codes(entry.donors), "facts": facts})
+        )
     return written
 
 
-def ledger_of(screen: Path, path: Path) -> list[Entry]:
-    """The entries of a ledger that has all releases of a screen.
+def published(entries: Iterable[Entry], tier: Tier) -> list[Published]:
+    """What releases said of people to those who may read a release of this tier.
+
+    A reader of an open release need not be one of a controlled one.
+    """
+    return [
+        Published(entry.levels, entry.facts)
+        for entry in entries
+        if tier is Tier.CONTROLLED or entry.tier is Tier.OPEN
+    ]
+
+
+def ledger_of(path: Path, folders: Sequence[Path]) -> list[Entry]:
+    """The entries of a ledger that has all releases of a screen and of its runs, by their folders.
 
     Raises ReleaseRefused as `read_ledger` does, and for a ledger that lacks one: it was deleted or
     cut, or the form names another.
@@ -335,12 +405,13 @@ def ledger_of(screen: Path, path: Path) -> list[Entry]:
     entries = read_ledger(path)
     lines = path.read_bytes().splitlines() if path.is_file() else []
     there = {hashlib.sha256(line).hexdigest() for line in lines}
-    noted = screen / NOTED
-    digests = noted.read_text(encoding="utf-8").split() if noted.is_file() else []
-    lost = [digest for digest in digests if digest not in there]
-    if lost:
-        raise ReleaseRefused(
-            f"the ledger {path} lacks {len(lost)} release(s) of screen {screen}: it was deleted or"
-            " cut, or it is another one; restore it from a copy, or name the right one in the form"
-        )
+    for folder in folders:
+        noted = folder / NOTED
+        digests = noted.read_text(encoding="utf-8").split() if noted.is_file() else []
+        if lost := [digest for digest in digests if digest not in there]:
+            raise ReleaseRefused(
+                f"the ledger {path} lacks {len(lost)} release(s) of {folder}: it was deleted or"
+                " cut, or it is another one; restore it from a copy, or name the right one in the"
+                " form"
+            )
     return entries

@@ -4,6 +4,9 @@ k counts distinct donors, never rows, lines or clones: twelve donors with five c
 twelve. Facts about a person (genotype, ages, sex, country, site of onset) go up a ladder, all
 donors by the same step, and the fewest steps that give k donors in every class are taken. Whether a
 donor is healthy is never generalised, since the numbers are about it; it counts in the classes.
+
+A well has the same numbers in every release, so a reader of two releases can join their rows: what
+earlier releases said of a donor counts together with what this one says.
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ LADDER: Mapping[str, tuple[str, ...]] = {
     "age_at_sampling": ("10 years", "20 years", "removed"),
     "country": ("country", "continent", "removed"),
     "genotype": ("variant", "gene and kind of variant", "gene", "familial or sporadic"),
+    # Public registries of lines list these two beside sex, age and variant.
+    "reprogramming": ("method", "removed"),
     "sex": ("sex", "removed"),
     "site_of_onset": ("site", "removed"),
+    "source_tissue": ("tissue", "removed"),
 }
 _FACTS = tuple(LADDER)
 _MISSENSE = re.compile(r"p\.\(?[A-Z][a-z]{0,2}[0-9]+[A-Z][a-z]{0,2}\)?$")
@@ -44,11 +50,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What an earlier release said: fact ► step, and donor ► fact ► generalised value."""
+
+    levels: Mapping[str, int]
+    facts: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
 class People:
     """What a release says of its donors.
 
-    `facts` maps donor ► fact ► generalised value, `levels` fact ► step, `k` is the size of the
-    smallest class, `steps` is how it was reached.
+    `facts` maps donor ► fact ► generalised value, `levels` fact ► step, `steps` is how k was
+    reached. `k` is the fewest donors that one of them may be, by this release alone and together
+    with earlier ones.
     """
 
     facts: Mapping[str, Mapping[str, str]]
@@ -57,7 +72,12 @@ class People:
     steps: tuple[Step, ...]
 
 
-def generalise(lines: Sequence[Line], healthy: frozenset[str], k: int = K) -> People:
+def generalise(
+    lines: Sequence[Line],
+    healthy: frozenset[str],
+    k: int = K,
+    before: Sequence[Published] = (),
+) -> People:
     """Generalise the donors of lines until each class has k of them, or the ladder ends.
 
     Parameters
@@ -68,6 +88,8 @@ def generalise(lines: Sequence[Line], healthy: frozenset[str], k: int = K) -> Pe
         Names of lines that are healthy or corrected.
     k
         Distinct donors that a class needs.
+    before
+        Earlier releases that the same readers may have.
 
     Raises
     ------
@@ -85,7 +107,7 @@ def generalise(lines: Sequence[Line], healthy: frozenset[str], k: int = K) -> Pe
     donors = _donors(lines)
     sick = {donor: _sick(group, healthy) for donor, group in donors.items()}
     persons = {donor: _person(donor, group) for donor, group in donors.items()}
-    # Fact ► step ► value of each donor: 540 combinations of steps look values up.
+    # Fact ► step ► value of each donor: 1,728 combinations of steps look values up.
     values = {
         fact: [
             [_fact(persons[d], fact, step, sick[d]) for d in donors] for step in range(len(left))
@@ -93,9 +115,19 @@ def generalise(lines: Sequence[Line], healthy: frozenset[str], k: int = K) -> Pe
         for fact, left in LADDER.items()
     }
 
+    alike = [_alike(d, persons[d], sick[d], list(donors), before) for d in donors]
+
     def smallest(levels: Sequence[int]) -> int:
         of_facts = [values[fact][step] for fact, step in zip(_FACTS, levels, strict=True)]
-        return min(Counter(zip(*of_facts, strict=True)).values(), default=0)
+        classes = list(zip(*of_facts, strict=True))
+        alone = min(Counter(classes).values(), default=0)
+        if not before:
+            return alone
+        joined = (
+            others + sum(classes[i] == classes[j] for j in here)
+            for i, (here, others) in enumerate(alike)
+        )
+        return min(alone, *joined)
 
     nodes = sorted(product(*(range(len(LADDER[f])) for f in _FACTS)), key=lambda n: (sum(n), n))
     chosen = next((node for node in nodes if smallest(node) >= k), nodes[-1])
@@ -109,6 +141,30 @@ def generalise(lines: Sequence[Line], healthy: frozenset[str], k: int = K) -> Pe
         for i, donor in enumerate(donors)
     }
     return People(facts, dict(zip(_FACTS, chosen, strict=True)), smallest(chosen), tuple(steps))
+
+
+def _alike(
+    donor: str, person: Line, sick: bool, donors: Sequence[str], before: Sequence[Published]
+) -> tuple[list[int], int]:
+    """Donors who may be a person, by what earlier releases said of them.
+
+    Returns places in `donors`, and the number of those whom only earlier releases have.
+    """
+
+    def would_say(release: Published, fact: str) -> str:
+        # What was said stays said, also where the registry was corrected since.
+        told = release.facts.get(donor, {})
+        return told[fact] if fact in told else _fact(person, fact, release.levels[fact], sick)
+
+    def may_be(other: str) -> bool:
+        return all(
+            told == would_say(release, fact)
+            for release in before
+            for fact, told in release.facts.get(other, {}).items()
+        )
+
+    earlier = {other for release in before for other in release.facts} - set(donors)
+    return [i for i, d in enumerate(donors) if may_be(d)], sum(map(may_be, earlier))
 
 
 def smallest_class(facts: Mapping[str, Mapping[str, str]]) -> int:
@@ -146,6 +202,9 @@ def _person(donor: str, lines: Sequence[Line]) -> Line:
         fact: next((getattr(line, fact) for line in lines if getattr(line, fact)), "")
         for fact in ("sex", "age_at_sampling", "age_at_onset", "country", "site_of_onset")
     }
+    # Two lines of one donor may be of two tissues: both tell of the donor.
+    for fact in ("source_tissue", "reprogramming"):
+        known[fact] = ", ".join(sorted({getattr(line, fact) for line in lines} - {""}))
     return Line(
         person.line,
         donor,

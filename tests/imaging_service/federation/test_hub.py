@@ -7,7 +7,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from imaging_service.errors import SummaryRefused
+from imaging_service.errors import ScreenError, SummaryRefused
 from imaging_service.federation.hub import add_summary, read_federation
 from imaging_service.federation.signing import sign
 from imaging_service.files import write_bytes
@@ -227,6 +227,44 @@ def test_a_donor_who_withdrew_at_one_site_leaves_all(empty, sites, tmp_path):
         ("west", "withdrawn"),
     ]
     assert refused(empty, sites.sent["west"]) == "withdrawn"
+
+
+def test_a_donor_who_withdrew_at_the_hub_is_in_none_of_its_rows(hub, sites, tmp_path):
+    screen = shutil.copytree(hub, tmp_path / "hub")
+    gone = [Line(SHARED, "of the hub", withdrawn="yes")]
+    write_bytes(tmp_path / "lines.tsv", write(gone, Line).encode())
+    set_registry(screen, tmp_path / "lines.tsv", None)
+    with pytest.raises(ScreenError, match=says("screen.settings_changed")):
+        read_screen_table(screen, "responses")
+    fit(screen)
+    # As if no site had ever sent the donor's lines.
+    without = tmp_path / "without"
+    for site in SITES:
+        for run in sites.runs[site]:
+            own = shutil.copytree(run, tmp_path / run.name)
+            for path in own.glob("*.parquet"):
+                table = pl.read_parquet(path)
+                if "line" in table.columns:
+                    table.filter(~pl.col("line").str.starts_with(SHARED)).write_parquet(path)
+            add_run(without, own, site)
+    left = [line for line in pooled_registry() if not line.line.startswith(SHARED)]
+    write_bytes(tmp_path / "left.tsv", write(left, Line).encode())
+    set_registry(without, tmp_path / "left.tsv", None)
+    fit(without)
+    for name in TABLES:
+        ours, theirs = ((s / f"{name}.csv").read_bytes() for s in (screen, without))
+        assert ours == theirs, name
+    page = (screen / "report.html").read_text()
+    assert page.count("<td>2 withdrawn</td>") == len(SITES)
+    assert SHARED not in page
+    # A summary that comes later, and a donor by the hash that sites gave.
+    add_summary(screen, sites.sent["north"])
+    donor = pooled_registry()[2].donor
+    gone = [*gone, Line("any name", donor, withdrawn="yes")]
+    write_bytes(tmp_path / "lines.tsv", write(gone, Line).encode())
+    set_registry(screen, tmp_path / "lines.tsv", None)
+    assert {x.donor for site in sites_of(screen) for x in site.lines.values()}.isdisjoint({donor})
+    fit(screen)
 
 
 def test_an_edited_line_needs_no_public_name_of_its_own(empty, sites, tmp_path):

@@ -13,7 +13,7 @@ from imaging_service.federation.summary import write_summary
 from imaging_service.screens.folder import add_run
 from plate_maps.registry import read_lines
 from tests.imaging_service.federation.drawn_sites import SHARED, registry_of, send, site_screen
-from tests.messages import says
+from tests.messages import says, states
 
 
 def test_a_summary_holds_averages_signed_and_no_well(sites):
@@ -48,6 +48,15 @@ def test_lines_without_consent_stay_at_the_site(sites, tmp_path):
         table = pl.read_parquet(path)
         if "line" in table.columns:
             assert set(table["line"]) <= {SHARED, f"{SHARED}-iso"}
+    written = write_summary(
+        tmp_path / "screen-north",
+        tmp_path / "again",
+        site="north",
+        key=tmp_path / "north.key",
+        consortium_key=tmp_path / "consortium.key",
+    )
+    noted = [n for n in written.notes if states("federation.calibrated_with", n, count=3)]
+    assert len(noted) == 1
 
 
 def test_batches_need_a_laboratory_and_a_summary_a_place_of_its_own(sites, tmp_path):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from imaging_service.release.gate.ledger import NOTED
-from tests.imaging_service.release.drawn_release import filled_form, laboratory
+from tests.imaging_service.release.drawn_release import PLATES, filled_form, laboratory
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +29,6 @@ def released(lab, tmp_path_factory):
     (folder / "release.toml").write_text("\n".join(lines), encoding="utf-8")
     written = write_release(folder, root / "bundle")
     # The laboratory stays as it was: other tests begin with a ledger of their own.
-    (lab / "als" / NOTED).rename(root / NOTED)
+    for noted in ("als", *PLATES):
+        (lab / noted / NOTED).rename(root / NOTED)
     return SimpleNamespace(folder=folder, bundle=root / "bundle", written=written, lab=lab)

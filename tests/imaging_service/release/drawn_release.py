@@ -201,6 +201,8 @@ def filled_form(folder: Path, root: Path, tier: Tier = Tier.OPEN, **changes: obj
         "target": "TUBB3",
         "antibody_rrid": "RRID:AB_2313773",
         "secrets": ["Okafor"],
+        # The plates have wells of a donor who withdrew.
+        "withdrawn_in_calibration": True,
     } | changes
     text = path.read_text(encoding="utf-8")
     for key, value in values.items():

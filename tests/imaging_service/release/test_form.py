@@ -65,3 +65,17 @@ def test_folders_that_are_no_release_and_no_run_are_refused(lab, tmp_path):
     (tmp_path / "release.toml").write_text("tier = ")
     with pytest.raises(ReleaseRefused, match=says("release.form_not_toml")):
         read_form(tmp_path)
+
+
+def test_screens_that_lie_side_by_side_have_one_ledger(lab, tmp_path):
+    def ledger(name, screen):
+        path = new_release(tmp_path / name, screen, [lab / PLATES[0]], Tier.OPEN)
+        return tomllib.loads(path.read_text())["ledger"]
+
+    screens = [tmp_path / "screens" / name for name in ("first", "second")]
+    beside = str(tmp_path / "screens" / "releases.jsonl")
+    assert [ledger(screen.name, screen) for screen in screens] == [beside, beside]
+    # One that a former version began stays.
+    screens[1].mkdir(parents=True)
+    (screens[1] / "releases.jsonl").touch()
+    assert ledger("third", screens[1]) == str(screens[1] / "releases.jsonl")

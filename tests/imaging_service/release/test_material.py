@@ -5,11 +5,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import polars as pl
 import pytest
 
 from imaging_service.errors import ReleaseRefused
+from imaging_service.release.bundle import check_release, write_release
 from imaging_service.release.gate.consent import Tier
-from imaging_service.release.material import examine, remarks_on, reviewers_of
+from imaging_service.release.gate.ledger import read_ledger
+from imaging_service.release.material import (
+    examine,
+    refuse_withdrawn_wells,
+    remarks_on,
+    reviewers_of,
+)
 from imaging_service.review.crops import Crop
 from imaging_service.review.log import ReviewLog
 from imaging_service.schemas import Verdict
@@ -25,7 +33,7 @@ from tests.imaging_service.release.drawn_release import (
     registry,
     write_registry,
 )
-from tests.messages import says
+from tests.messages import says, states
 
 
 @pytest.fixture
@@ -119,3 +127,34 @@ def test_exported_lines_keep_pairs_and_lose_what_leads_to_a_person(released):
         "",
     )
     assert material.exported_line(PATIENTS[0]).genotype == "SOD1 missense"
+
+
+def test_a_release_of_a_version_that_kept_no_facts_is_named(released, lab, tmp_path):
+    material = examine(filled_form(tmp_path / "r", lab))
+    (entry,) = read_ledger(released.folder.parent / "ledger.jsonl")
+    for facts, count in ((entry.facts, 0), ({}, 1)):
+        entries = (entry.model_copy(update={"facts": facts}),)
+        remarks = remarks_on(replace(material, entries=entries))
+        named = [r for r in remarks if states("release.no_facts_of", r, release="first")]
+        assert len(named) == count
+
+
+def test_plates_that_were_calibrated_with_a_donor_who_withdrew_are_refused(lab, tmp_path):
+    folder = filled_form(tmp_path / "r", lab, withdrawn_in_calibration=False)
+    told = says("release.withdrawn_in_calibration", count=3, plate=PLATES[0], line=WITHDRAWN)
+    with pytest.raises(ReleaseRefused, match=told):
+        write_release(folder, tmp_path / "bundle")
+    with pytest.raises(ReleaseRefused, match=told):
+        check_release(folder)
+    # Analysed again without these wells.
+    own = shutil.copytree(lab, tmp_path / "own")
+    for plate in PLATES:
+        path = own / plate / "wells.parquet"
+        wells = pl.read_parquet(path)
+        wells.filter(pl.col("line") != WITHDRAWN).write_parquet(path)
+    material = examine(filled_form(tmp_path / "s", own, withdrawn_in_calibration=False))
+    refuse_withdrawn_wells(material)
+    assert len(material.lines) == 12
+    # The donor who stays at home has not withdrawn: the bundle says that plates saw such wells.
+    assert material.shared_calibrations == 3
+    assert examine(filled_form(tmp_path / "t", lab)).shared_calibrations == 3

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import zarr
 from polars.testing import assert_frame_equal
 
 from imaging_service.errors import ScreenError
@@ -59,6 +60,26 @@ def test_a_stranger_computes_an_ec50_with_public_tools_alone(released, repositor
     assert answer["ec50_molar"] == pytest.approx(float(ours["ec50_molar"]), rel=0.1)
     assert answer["image_shape"] == [2, 24, 16]
     assert answer["labels"] == ["nuclei"]
+
+
+def test_the_readme_of_a_bundle_says_how_to_compute_an_ec50(released):
+    text = (released.bundle / "README.md").read_text(encoding="utf-8")
+    program, image = re.findall(r"```python\n(.*?)```", text, re.S)
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", program],
+        cwd=released.bundle,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here, theirs = re.fullmatch(
+        r"EC50 here (\S+) mol/L; in tables/responses.tsv (\S+)", done.stdout.splitlines()[1]
+    ).groups()
+    # Their curve has a base for each of the three batches.
+    assert float(here) == pytest.approx(float(theirs), rel=0.02)
+    (store,) = released.bundle.glob("plates/*/plate.zarr")
+    place = re.search(r'"plates/PLATE/plate.zarr/B/4/(\S+)"', image)[1]
+    assert zarr.open_array(store / "A" / "1" / place, mode="r").shape == (2, 24, 16)
 
 
 def test_a_stranger_computes_it_in_r_as_well_and_reads_every_table(released, repository):

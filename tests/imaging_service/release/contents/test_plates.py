@@ -20,16 +20,20 @@ from tests.imaging_service.release.drawn_release import (
 )
 
 
+def first_run(material):
+    return next(run for run in material.runs if run.plate == PLATES[0])
+
+
 @pytest.fixture(scope="module")
 def plate(released, tmp_path_factory):
     material = examine(released.folder)
     out = tmp_path_factory.mktemp("plate")
-    return material, write_plate(material, material.runs[0], out), out
+    return material, write_plate(material, first_run(material), out), out
 
 
 def test_wells_keep_their_numbers_and_lose_their_names(plate):
     material, written, _ = plate
-    source = material.runs[0].wells.filter(~pl.col("line").is_in([WITHDRAWN, AT_HOME]))
+    source = first_run(material).wells.filter(~pl.col("line").is_in([WITHDRAWN, AT_HOME]))
     assert written.wells.select("well", "dose_molar", "control", *NAMES).equals(
         source.select("well", "dose_molar", "control", *NAMES)
     )
@@ -53,7 +57,7 @@ def test_the_record_is_a_white_list(plate):
     record = json.loads(path.read_text())
     assert record == json.loads(json.dumps(written.record))
     assert record["engine"]["engine"] == "motornet"
-    assert record["run_id"] != material.runs[0].record["run_id"]
+    assert record["run_id"] != first_run(material).record["run_id"]
     assert set(record["inputs"]) == {"protocol"}
     assert "notes" not in record["inputs"]["protocol"]
     assert set(record["inputs"]["protocol"]["reference"]["healthy_lines"]) < set(
@@ -65,7 +69,7 @@ def test_one_compound_has_one_name(plate):
     material, written, _ = plate
     known = read_compounds("id\tname\tsynonyms\nC1\triluzole\tx\n")
     named = exported(
-        material.runs[0].wells, "well", replace(material, compounds=known), material.runs[0]
+        first_run(material).wells, "well", replace(material, compounds=known), first_run(material)
     )
     assert set(named["compound"]) == {"riluzole", "DMSO"}
     assert set(written.wells["compound"]) == {"x", "DMSO"}
@@ -86,13 +90,20 @@ def test_tracks_keep_their_hours_and_lose_their_names(plate):
     ]
     kept = [c for c in rows[0] if c in columns("track")]
     table = conform(pl.DataFrame(rows).select(kept), "track")
-    (row,) = exported(table, "track", material, material.runs[0]).to_dicts()
+    (row,) = exported(table, "track", material, first_run(material)).to_dicts()
     assert row["line"] == material.ids.of("line", PATIENTS[0])
     assert row["genotype"] is None or row["genotype"] == "SOD1 missense"
     assert OPERATOR not in str(row)
     assert [row[c] for c in kept if c.endswith("_h")] == [
         rows[0][c] for c in kept if c.endswith("_h")
     ]
+
+
+def test_rows_of_lines_are_not_in_the_order_of_their_names(plate):
+    material, *_ = plate
+    table = conform(pl.DataFrame({"line": [*PATIENTS, WITHDRAWN]}), "quality")
+    lines = exported(table, "quality", material, first_run(material))["line"].to_list()
+    assert lines == sorted(material.ids.of("line", n) for n in PATIENTS)
 
 
 def test_cells_of_lines_that_stay_at_home_stay_there(plate):
@@ -131,6 +142,9 @@ def test_curves_of_released_lines_go_along_under_their_ids(released, tmp_path):
     path = tmp_path / "curves.json"
     path.write_text(json.dumps([curve, curve | {"line": WITHDRAWN}]))
     (shown,) = exported_curves(path, material)
+    path.write_text(json.dumps([curve | {"line": n} for n in PATIENTS]))
+    ids = [row["line"] for row in exported_curves(path, material)]
+    assert ids == sorted(material.ids.of("line", n) for n in PATIENTS)
     assert shown["line"] == material.ids.of("line", PATIENTS[0])
     assert OPERATOR not in json.dumps(shown)
     assert shown["response"] == [2.0]

@@ -10,7 +10,8 @@ from imaging_service.release.gate.dates import holds_date, shift_days, shifted
 def test_intervals_of_a_plate_are_kept_and_its_dates_are_not():
     start = datetime(2026, 3, 1, 9, 30)
     hours = [start + timedelta(hours=h) for h in (0, 6, 12, 96.5)]
-    moved = [shifted(b"s" * 32, "p1", when) for when in hours]
+    days = shift_days(b"s" * 32, "p1")
+    moved = [shifted(when, days) for when in hours]
     assert [b - moved[0] for b in moved] == [a - start for a in hours]
     assert 30 <= (start - moved[0]).days <= 365
     assert moved[0].time() == start.time()

@@ -17,11 +17,12 @@ from imaging_service.release.gate.ledger import (
     given_away,
     judge_rows,
     ledger_of,
+    published,
     read_ledger,
     under_todays_codes,
 )
 from plate_maps.compounds import read_compounds
-from tests.messages import says
+from tests.messages import says, states
 
 
 def row(donors, group="disease lines", compound="x", dose=1e-6):
@@ -166,26 +167,115 @@ def test_a_renamed_donor_is_the_same_donor():
 
 
 def test_a_ledger_that_lost_a_release_of_the_screen_is_refused(tmp_path):
-    path, screen = tmp_path / "ledger.jsonl", tmp_path / "screen"
-    assert ledger_of(screen, path) == []
+    path = tmp_path / "ledger.jsonl"
+    screen, other, run = (tmp_path / name for name in ("screen", "other", "run"))
+    for folder in (screen, other, run):
+        folder.mkdir()
+    assert ledger_of(path, [screen]) == []
     for number, name in enumerate(("first", "second")):
-        append(path, entry([row("ABCDE")], name), screen, number)
-    append(path, entry([row("ABCDE")], "third"), tmp_path / "another screen", 2)
-    assert [e.release for e in ledger_of(screen, path)] == ["first", "second", "third"]
+        append(path, entry([row("ABCDE")], name), [screen, run], number)
+    append(path, entry([row("ABCDE")], "third"), [other], 2)
+    assert [e.release for e in ledger_of(path, [screen])] == ["first", "second", "third"]
     lines = path.read_text().splitlines(keepends=True)
     told = says("release.ledger_lacks", count=1)
     path.write_text(lines[0])
     with pytest.raises(ReleaseRefused, match=told):
-        ledger_of(screen, path)
+        ledger_of(path, [screen])
     with pytest.raises(ReleaseRefused, match=says("release.ledger_lacks", count=2)):
-        ledger_of(screen, tmp_path / "new.jsonl")
+        ledger_of(tmp_path / "new.jsonl", [screen])
+
+
+def test_a_second_screen_of_the_same_runs_needs_the_same_ledger(tmp_path):
+    first, second, run = (tmp_path / name for name in ("first", "second", "run"))
+    for folder in (first, second, run):
+        folder.mkdir()
+    append(tmp_path / "ledger.jsonl", entry([row("ABCDE")]), [first, run], 0)
+    own = tmp_path / "own.jsonl"
+    assert ledger_of(own, [second]) == []
+    with pytest.raises(ReleaseRefused, match=says("release.ledger_lacks", count=1)):
+        ledger_of(own, [second, run])
+
+
+def test_a_folder_that_cannot_be_noted_in_stops_the_release(tmp_path):
+    with pytest.raises(ReleaseRefused, match=says("release.not_noted")):
+        append(tmp_path / "ledger.jsonl", entry([]), [tmp_path / "away"], 0)
+    assert read_ledger(tmp_path / "ledger.jsonl") == []
+
+
+def given_to(compound, dose, wells, plate="plate 1"):
+    return {plate: {compound: {dose: wells}}}
+
+
+@pytest.mark.parametrize(
+    ("treated", "code"),
+    [
+        (given_to("RZL", "1 µM", "B02 B03"), "differencing"),
+        # One well in common is enough.
+        (given_to("RZL", "1 µM", "B03 C03"), "differencing"),
+        (given_to("RZL", "1.07 µM", "B02"), None),
+        (given_to("RZL", "1 µM", "C03"), None),
+        (given_to("RZL", "1 µM", "B02 B03", "plate 2"), None),
+    ],
+)
+def test_what_the_same_wells_were_given_is_the_same_compound(treated, code):
+    first = entry([row("ABCDE", compound="riluzole")])
+    before = first.model_copy(update={"treated": given_to("riluzole", "1 µM", "B02 B03")})
+    _, refused = judge_rows(
+        [row("ABCDEF", compound="RZL")], Tier.OPEN, [before], (), treated=treated
+    )
+    assert [r.code.value for r in refused] == ([code] if code else [])
+
+
+def test_a_dose_that_was_corrected_is_of_the_same_wells():
+    first = entry([row("ABCDE")])
+    before = first.model_copy(update={"treated": given_to("x", "1 µM", "B02")})
+    treated = given_to("x", "1.07 µM", "B02")
+    _, refused = judge_rows([row("ABCDEF", dose=1.07e-6)], Tier.OPEN, [before], (), treated=treated)
+    assert [r.code.value for r in refused] == ["differencing"]
+
+
+def test_names_join_over_several_releases():
+    wells = [("a", "B02 B03"), ("b", "B03 B04"), ("c", "B04")]
+    before = [
+        entry([row("ABCDE", compound=name)], name).model_copy(
+            update={"treated": given_to(name, "1 µM", text)}
+        )
+        for name, text in wells
+    ]
+    now = [row("ABCDEF", compound="c")]
+    assert judge_rows(now, Tier.OPEN, before[:1], ())[1] == []
+    _, (refused,) = judge_rows(now, Tier.OPEN, before, ())
+    assert states("release.differs_from", refused.reason, releases="a, b, c")
+
+
+def test_a_structure_is_the_same_compound_in_another_screens_registry():
+    key = "FTALBRSUTCGOEG-UHFFFAOYSA-N"
+    other = read_compounds(f"id\tname\tinchikey\nC7\tRZL\t{key}\n")
+    first = entry([row("ABCDE", compound="riluzole")])
+    now = [row("ABCDEF", compound="RZL")]
+    assert codes(now, entries=[first], compounds=other)[1] == []
+    before = first.model_copy(update={"structures": {"riluzole": key}})
+    assert codes(now, entries=[before], compounds=other)[1] != []
+
+
+def test_what_was_said_of_a_renamed_donor_stays_said():
+    told = {"A": {"sex": "female"}}
+    written = entry([]).model_copy(
+        update={"places": {"line L1": "A"}, "donors": ("A",), "facts": told, "levels": {"sex": 0}}
+    )
+    (read,) = under_todays_codes([written], {"line L1": "a1"})
+    assert read.facts == {"a1": {"sex": "female"}}
+    assert [p.facts for p in published([read], Tier.OPEN)] == [read.facts]
+    controlled = read.model_copy(update={"tier": Tier.CONTROLLED})
+    assert published([controlled], Tier.OPEN) == []
+    assert len(published([controlled], Tier.CONTROLLED)) == 1
 
 
 def test_two_releases_at_once_are_compared_with_each_other(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    append(path, entry([row("ABCDE")], "first"), tmp_path / "screen", 0)
+    append(path, entry([row("ABCDE")], "first"), [tmp_path], 0)
     with pytest.raises(ReleaseRefused, match=says("release.written_meanwhile")):
-        append(path, entry([row("ABCDEF")], "second"), tmp_path / "screen", 0)
+        append(path, entry([row("ABCDEF")], "second"), [tmp_path], 0)
     assert [e.release for e in read_ledger(path)] == ["first"]
 
 
@@ -193,7 +283,7 @@ def test_a_ledger_is_read_back_and_a_change_in_it_shows(tmp_path):
     path = tmp_path / "ledger.jsonl"
     assert read_ledger(path) == []
     for number, name in enumerate(("first", "second", "third")):
-        append(path, entry([row("ABCDE")], name), tmp_path / "screen", number)
+        append(path, entry([row("ABCDE")], name), [tmp_path], number)
     assert [e.release for e in read_ledger(path)] == ["first", "second", "third"]
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[2]]))

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging_service.errors import ReleaseRefused
-from imaging_service.release.gate.people import LADDER, age, generalise, genotype, smallest_class
+from imaging_service.release.gate.people import (
+    LADDER,
+    Published,
+    age,
+    generalise,
+    genotype,
+    smallest_class,
+)
 from plate_maps.registry import Line
 from tests.messages import says
 
@@ -126,3 +133,51 @@ def test_no_class_is_smaller_than_k_unless_the_ladder_ended(facts):
     ended = all(level == len(LADDER[fact]) - 1 for fact, level in people.levels.items())
     assert people.k >= 5 or ended
     assert people.k == smallest_class(people.facts)
+
+
+def test_rows_of_two_releases_can_be_joined_so_facts_of_both_count_together():
+    """Wells have the same numbers in both, whatever they are called."""
+    pairs = [("female", "50-59"), ("female", "60-69"), ("male", "50-59"), ("male", "60-69")]
+    lines = [
+        replace(PATIENT, line=f"L{i}-{j}", donor=f"D{i}-{j}", sex=sex, age_at_sampling=age)
+        for i, (sex, age) in enumerate(pairs)
+        for j in range(3)
+    ]
+    sexes = Published(
+        {fact: len(steps) - 1 for fact, steps in LADDER.items()} | {"sex": 0},
+        {
+            line.donor: dict.fromkeys(LADDER, "") | {"genotype": "familial", "sex": line.sex}
+            for line in lines
+        },
+    )
+    alone = generalise(lines, frozenset())
+    assert (alone.levels["sex"], alone.levels["age_at_sampling"], alone.k) == (1, 0, 6)
+    after = generalise(lines, frozenset(), before=[sexes])
+    assert (after.levels["age_at_sampling"], after.k) == (2, 6)
+    # One of whom nothing was told yet may be any of those of her age and sex.
+    new = replace(PATIENT, line="N", donor="N")
+    assert generalise([*lines, new], frozenset(), before=[sexes]).k == 6
+
+
+def test_a_new_donor_unlike_all_that_were_told_of_is_alone():
+    before = Published(
+        dict.fromkeys(LADDER, 0),
+        {f"D{i}": dict(generalise(patients(6), frozenset()).facts["D0"]) for i in range(6)},
+    )
+    other = replace(PATIENT, line="N", donor="N", gene="FUS")
+    assert generalise(patients(6), frozenset(), before=[before]).k == 6
+    assert generalise([*patients(6), other], frozenset(), before=[before]).k == 1
+    # A fact that was corrected since: what was said of her stays said.
+    corrected = [replace(p, country="BE") if p.line == "L0" else p for p in patients(6)]
+    assert generalise(corrected, frozenset(), before=[before]).k == 6
+
+
+def test_what_public_registries_tell_of_a_line_counts_as_a_fact_of_its_donor():
+    lines = [replace(p, source_tissue="skin") for p in patients(6)]
+    lines[0] = replace(lines[0], source_tissue="urine")
+    people = generalise(lines, frozenset())
+    assert {f["source_tissue"] for f in people.facts.values()} == {""}
+    lines = [replace(p, reprogramming="mRNA") for p in patients(5)]
+    twice = replace(lines[0], line="second", reprogramming="episomal")
+    assert generalise([*lines, twice], frozenset()).facts["D0"]["reprogramming"] == ""
+    assert generalise(lines, frozenset()).facts["D0"]["reprogramming"] == "mRNA"
