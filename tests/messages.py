@@ -395,6 +395,10 @@ SAYS = {
     "resume.how": "to go on: imaging-service resume {run}$",
     "alive.took_over": "took over [0-9]+ job.* of worker {dead}, which is gone",
     "retry.again": "; to try again: imaging-service retry {run}$",
+    "retry.submitted_damaged": (
+        r"^run [0-9a-f]{12}: {wells} cannot be tried again: images were damaged or missing when the"
+        " plate was submitted, .*; mend the scan, and submit the plate again$"
+    ),
     "retry.how": r"^1 well\(s\) failed; to try them again: imaging-service retry {run}$",
     "backup.dump_failed": "connection refused",
     "backup.database_in_use": "{path} is there already; move it away",
@@ -839,7 +843,11 @@ SAYS = {
     "pages.no_chart": "could not be drawn",
     "pages.no_plate_map": "^Choose the plate map's file first[.]$",
     "pages.file_changed": "has changed since it was submitted",
+    "pages.report": r">Report \(one file\)<",
+    "pages.report_before_review": r">Report \(one file, before the review\)<",
     "pages.retry_all": "Retry all",
+    "pages.retry_helps": "it helps after a file that was away, or had changed, is back as it was",
+    "pages.submitted_damaged": "A retry of {wells} cannot help: images were damaged or missing",
     "order.unreadable": "has no order that can be read",
     "order.floor_of": "cannot be used: .*{phenotype}",
     "order.reviewed_since": r"was reviewed since the screen was ordered \(its tables stand at revision {revision}, ordered was {ordered}\)",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel
 from sqlmodel import Session
 
@@ -47,6 +47,19 @@ LIST_CONTENT: dict[int | str, dict[str, object]] = {
 # A line, compound, phenotype or status, whole. A plate map sets no limit, and the systematic name
 # of a peptide has many hundred characters.
 NameQuery = Annotated[str, Query(max_length=4000)]
+
+
+def _row_filters(
+    line: NameQuery = "",
+    compound: NameQuery = "",
+    phenotype: NameQuery = "",
+    status: NameQuery = "",
+) -> dict[str, str]:
+    return {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
+
+
+# Rows of responses that are asked for: by each of these columns one value, or any ("").
+FiltersDep = Annotated[dict[str, str], Depends(_row_filters)]
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv, parquet or arrow")]
 
 

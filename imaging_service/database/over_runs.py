@@ -86,7 +86,7 @@ def rows_over_runs(
     if lab:
         query = query.where(ProjectRow.lab_id == lab)
     if newest:
-        query = query.where(col(RunRow.id).in_(_newest_runs()))
+        query = query.where(col(RunRow.id).in_(newest_runs()))
     if runs is not None:
         query = query.where(col(RunRow.id).in_(runs))
     rows = session.exec(query.offset(first).limit(count)).all()
@@ -125,11 +125,11 @@ def named_over_runs(
         .order_by(column, col(ProjectRow.lab_id))
     )
     if newest:
-        query = query.where(col(RunRow.id).in_(_newest_runs()))
+        query = query.where(col(RunRow.id).in_(newest_runs()))
     return [Named(*row) for row in session.execute(query).all()]
 
 
-def _newest_runs() -> sa.Select[tuple[str]]:
+def newest_runs() -> sa.Select[tuple[str]]:
     """Ids of the newest run that is done, one per plate."""
     order = (col(RunRow.submitted_at).desc(), col(RunRow.id))
     place = sa.func.row_number().over(partition_by=col(RunRow.plate_id), order_by=order)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -100,6 +101,32 @@ class WellTask:
     hours: tuple[float, ...] = ()
     described_engine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether each field had all of its images at the submission, and none was damaged.
+
+        A field of which no image was there is lost, and needs none. Other wells fail at every
+        attempt: a run keeps to the files that were submitted, which its id is made of.
+        """
+        plan = self.plan
+        lost = {field for _, field in plan.lost_fields()}
+        held = Counter((i.field, i.time, i.channel) for i in plan.images)
+        fields = {i.field for i in (*plan.images, *plan.missing, *plan.broken)} - lost
+        damaged = any(
+            i.field in fields and i.time in self.times and i.channel in ("", *plan.channels)
+            for i in (*plan.missing, *plan.broken)
+        )
+        return (
+            bool(fields)
+            and not damaged
+            and all(
+                held[number, time, channel] >= max(1, self.planes.get(channel, 1))
+                for number in fields
+                for time in self.times
+                for channel in plan.channels
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -243,3 +270,16 @@ class RunFolder:
     def labels(self) -> Path:
         """Label images of all wells."""
         return self.root / "labels.zarr"
+
+
+def submitted_damaged(folder: RunFolder, wells: Iterable[str]) -> list[str]:
+    """Those of a run's wells that no other attempt can analyse, in order."""
+    return sorted(w for w in wells if _is_damaged(folder.task(w)))
+
+
+def _is_damaged(task: Path) -> bool:
+    try:
+        return not load(WellTask, task).is_readable
+    except (OSError, ValueError):
+        # Of an earlier version, or gone: another attempt is refused for that.
+        return False

@@ -354,6 +354,98 @@ def test_a_printed_report_fits_its_page_and_breaks_no_number(opened):
 
 
 @pytest.mark.slow
+def test_a_phone_shows_each_reason_without_scrolling_sideways(opened):
+    """A wide table's rows stand as lists there, each entry under the name of its column."""
+    open_tab, site = opened
+    tab = open_tab(viewport=PHONE)
+    page = tab.page
+    for path in ("responses", "plate", "quality", "review", "line?name=L1"):
+        page.goto(f"/view/{site.run}/{path}")
+        reasons = page.locator("td.why")
+        assert reasons.count() > 0
+        outside = page.evaluate(
+            """[...document.querySelectorAll("td.why")].filter((cell) => {
+              const words = document.createRange();
+              words.selectNodeContents(cell);
+              return words.getBoundingClientRect().right > innerWidth;
+            }).length"""
+        )
+        assert outside == 0, path
+    page.goto(f"/view/{site.run}/responses")
+    named = page.evaluate(
+        """[...document.querySelectorAll("#table tbody tr:first-child td")].map(
+          (cell) => getComputedStyle(cell, "::before").content
+        )"""
+    )
+    assert named[:4] == ['"Line"', '"Compound"', '"Phenotype"', '"Status and reason"']
+    # An entry of several rows or columns moves those after it.
+    spread = page.evaluate(
+        """() => {
+          const table = document.createElement("table");
+          table.innerHTML = "<thead><tr><th>A<th>B<th>C<th>D</thead><tbody>"
+            + "<tr><td rowspan=2>a<td>b<td>c<td rowspan=2>d<tr><td colspan=2>b"
+            + "<tr><td>a<td>b<td>c<td>d</tbody>";
+          document.body.append(table);
+          label(table);
+          return [...table.querySelectorAll("td")].map((e) => e.dataset.column).join("");
+        }"""
+    )
+    assert spread == "ABCD" + "B" + "ABCD"
+    assert tab.faults == []
+    tab.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_plate_wider_than_the_screen_has_a_shade_and_dark_squares_have_an_edge(opened, scheme):
+    open_tab, site = opened
+    tab = open_tab(viewport=PHONE, scheme=scheme)
+    page = tab.page
+    page.goto(f"/view/{site.run}/plate")
+    shades, edge, square, paper, hidden = page.evaluate(
+        """() => {
+          const plate = document.querySelector(".plate");
+          const style = (chosen, name) => getComputedStyle(document.querySelector(chosen))[name];
+          return [
+            style(".plate", "backgroundAttachment"),
+            style(".plate .value rect", "stroke"),
+            style(".plate .value rect", "fill"),
+            style("section", "backgroundColor"),
+            plate.scrollWidth > plate.clientWidth,
+          ];
+        }"""
+    )
+    # Two covers go with what is scrolled, the two shades below them stay at the edges.
+    assert (hidden, shades) == (True, "local, local, scroll, scroll")
+    # In the light the squares are told apart by paper between them, in the dark by a pale edge.
+    assert (edge == paper) is (scheme == "light")
+    assert edge != square
+    tab.close()
+
+
+@pytest.mark.slow
+def test_a_printed_page_begins_its_plate_and_charts_where_there_is_room(opened):
+    """A section goes on on the next page; its plate, a figure and a row are not cut."""
+    open_tab, site = opened
+    tab = open_tab(viewport={"width": 718, "height": 1047})  # A4 within its margins
+    page = tab.page
+    page.emulate_media(media="print")
+    for path in ("", "/plate", "/quality", "/wells/B04"):
+        page.goto(f"/view/{site.run}{path}")
+        kept = page.evaluate(
+            """["section", ".plate", "figure", "tr"].map((chosen) => new Set(
+              [...document.querySelectorAll(chosen)].map((e) => getComputedStyle(e).breakInside)
+            )).map((seen) => [...seen].join())"""
+        )
+        assert kept[0] == "auto", path
+        assert set(kept[1:]) <= {"avoid", ""}, path
+    # The plate of a run is on its first page.
+    page.goto(f"/view/{site.run}")
+    assert page.locator(".plate").first.bounding_box()["y"] < 1047
+    tab.close()
+
+
+@pytest.mark.slow
 def test_a_folder_is_uploaded_once_whether_it_is_chosen_or_dragged(
     browser, data_folder, small_inputs, tmp_path
 ):

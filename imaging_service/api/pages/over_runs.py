@@ -15,7 +15,7 @@ from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.pages.page import OrderQuery, PageQuery, page_router, show
 from imaging_service.api.pages.screens import screens_with
-from imaging_service.api.tables import NameQuery
+from imaging_service.api.tables import FiltersDep, NameQuery
 from imaging_service.database.over_runs import (
     Named,
     RowOfRun,
@@ -41,10 +41,8 @@ def view_line(
     session: SessionDep,
     settings: SettingsDep,
     caller: CallerDep,
+    filters: FiltersDep,
     name: NameQuery = "",
-    compound: NameQuery = "",
-    phenotype: NameQuery = "",
-    status: NameQuery = "",
     lab: NameQuery = "",
     order: OrderQuery = "evidence",
     runs: Runs = "newest",
@@ -56,7 +54,7 @@ def view_line(
     """
     if not name:
         return _list(session, "line")
-    chosen = {"line": name, "compound": compound, "phenotype": phenotype, "status": status}
+    chosen = filters | {"line": name}
     return _page(session, settings, caller, "line", chosen, lab, order, runs, page)
 
 
@@ -65,10 +63,8 @@ def view_compound(
     session: SessionDep,
     settings: SettingsDep,
     caller: CallerDep,
+    filters: FiltersDep,
     name: NameQuery = "",
-    line: NameQuery = "",
-    phenotype: NameQuery = "",
-    status: NameQuery = "",
     lab: NameQuery = "",
     order: OrderQuery = "evidence",
     runs: Runs = "newest",
@@ -80,7 +76,7 @@ def view_compound(
     """
     if not name:
         return _list(session, "compound")
-    chosen = {"line": line, "compound": name, "phenotype": phenotype, "status": status}
+    chosen = filters | {"compound": name}
     return _page(session, settings, caller, "compound", chosen, lab, order, runs, page)
 
 

@@ -12,7 +12,8 @@ from imaging_service.api.access import SessionDep, SettingsDep
 from imaging_service.api.answers import AskedDep
 from imaging_service.api.pages.page import PageQuery, kept, page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
-from imaging_service.database.tables import RunRow
+from imaging_service.database.over_runs import newest_runs
+from imaging_service.database.tables import PlateRow, RunRow
 from imaging_service.errors import NotFound, StoreError
 from imaging_service.web.pages.drawn_plate import phenotype_plate, why_without
 from imaging_service.web.pages.plates import (
@@ -115,16 +116,26 @@ def view_plates(
     settings: SettingsDep,
     phenotype: Annotated[str, Query(max_length=100)] = "",
 ) -> HTMLResponse:
-    """The newest plates beside each other: controls and evenness, one phenotype over time."""
-    done = select(RunRow).where(RunRow.state == "done").order_by(col(RunRow.submitted_at).desc())
+    """The newest plates beside each other: controls and evenness, one phenotype over time.
+
+    The newest run of each plate counts, at the time of its first: one that was analysed again would
+    look like another plate, or a later one.
+    """
+    newest = (
+        select(RunRow, PlateRow.created_at)
+        .where(col(RunRow.id).in_(newest_runs()), PlateRow.id == RunRow.plate_id)
+        .order_by(col(PlateRow.created_at).desc())
+        .limit(_PLATES)
+    )
     plates: list[dict[str, Any]] = []
-    for row in session.exec(done.limit(_PLATES)).all():
+    for row, first in session.exec(newest).all():
         reading = Reading(row.id, session, settings)
         try:
             quality, why = reading.quality, ""
         except (NotFound, StoreError) as error:
             quality, why = [], str(error)
-        plates.append({"reading": reading, "run": reading.run, "quality": quality, "why": why})
+        shown = {"reading": reading, "run": reading.run, "first": first}
+        plates.append(shown | {"quality": quality, "why": why})
     names = sorted({q["phenotype"] for p in plates for q in p["quality"]})
     name = phenotype or next(iter(names), "")
     controls = []
@@ -132,9 +143,7 @@ def view_plates(
         reading, run = p["reading"], p["run"]
         tables = reading.table("checks"), reading.table("wells")
         p |= plate_summary(p["quality"], *tables, name)
-        controls += controls_over_plates(
-            run.plate_name, run.submitted_at.isoformat(), p["quality"], name
-        )
+        controls += controls_over_plates(run.plate_name, p["first"].isoformat(), p["quality"], name)
     known = columns("well")
     unit = known[name].unit if name in known else ""
     return show(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -131,6 +131,17 @@ class Reading:
             "failed": [r for r in rows if r.status == "failed"],
             "going_on": self.row.state in GOING_ON,
         }
+
+    def damaged(self, failed: Iterable[str]) -> list[str]:
+        """Wells of those that failed that were submitted damaged, so that no retry helps."""
+        from imaging_service.jobs.records import RunFolder, submitted_damaged
+
+        return submitted_damaged(RunFolder(self.root), failed)
+
+    @property
+    def scan_folder(self) -> str:
+        """Where the scan was when it was submitted."""
+        return str(self.record.get("inputs", {}).get("scan", ""))
 
     def table(self, kind: str) -> Rows:
         """Rows of wells, responses, hazards or checks, in order; not to be changed."""

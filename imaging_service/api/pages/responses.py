@@ -15,14 +15,13 @@ from imaging_service.api.access import CallerDep, SessionDep
 from imaging_service.api.answers import AskedDep
 from imaging_service.api.pages.page import OrderQuery, PageQuery, kept, page_router, show
 from imaging_service.api.pages.reading import Reading, ReadingDep
-from imaging_service.api.tables import NameQuery
+from imaging_service.api.tables import FiltersDep, NameQuery
 from imaging_service.database.tables import LineRow
 from imaging_service.database.tenants import ProjectRow
 from imaging_service.errors import NotFound
 from imaging_service.web.findings import by_evidence, sentence
 from imaging_service.web.pages.films import no_survival
 from imaging_service.web.pages.responses import (
-    FILTERS,
     ORDERS,
     curve_wells,
     furthest,
@@ -42,15 +41,11 @@ _MOST_SURVIVAL = 6
 def view_responses(
     reading: ReadingDep,
     asked: AskedDep,
-    line: NameQuery = "",
-    compound: NameQuery = "",
-    phenotype: NameQuery = "",
-    status: NameQuery = "",
+    chosen: FiltersDep,
     order: OrderQuery = "evidence",
     page: PageQuery = 1,
 ) -> Response:
     """Lines × compounds, and the table with its filters in the address."""
-    chosen = dict(zip(FILTERS, (line, compound, phenotype, status), strict=True))
     return kept(asked, reading, lambda: _responses_page(reading, chosen, order, page))
 
 

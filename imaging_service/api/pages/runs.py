@@ -44,6 +44,8 @@ def _run_page(reading: Reading, operates: bool) -> HTMLResponse:
         plan = contents_plate(
             wells, reading.plate_format, page=reading.well_page, line_page=reading.line_page
         )
+    progress = reading.progress()
+    failed = [] if progress["going_on"] else [w.well for w in progress["failed"]]
     return show(
         "run.html",
         title=reading.run.plate_name,
@@ -53,7 +55,8 @@ def _run_page(reading: Reading, operates: bool) -> HTMLResponse:
         scan=reading.scan,
         tab="run",
         operates=operates,
-        **reading.progress(),
+        damaged=reading.damaged(failed),
+        **progress,
     )
 
 

@@ -17,7 +17,7 @@ from imaging_service.api.access import CallerDep, ProjectDep, SessionDep, Settin
 from imaging_service.api.forms import FormDep
 from imaging_service.api.pages.page import OrderQuery, PageQuery, page_router, show
 from imaging_service.api.routes.screens import read_screen
-from imaging_service.api.tables import Format, NameQuery, attached
+from imaging_service.api.tables import FiltersDep, Format, attached
 from imaging_service.database.over_runs import RowOfRun, rows_over_runs
 from imaging_service.database.session import find_screen
 from imaging_service.database.tables import PlateRow, RunRow, ScreenRow
@@ -98,10 +98,7 @@ def view_screen(
     settings: SettingsDep,
     session: SessionDep,
     project: ProjectDep,
-    line: NameQuery = "",
-    compound: NameQuery = "",
-    phenotype: NameQuery = "",
-    status: NameQuery = "",
+    filters: FiltersDep,
     hit: Hit = "",
     order: OrderQuery = "evidence",
     page: PageQuery = 1,
@@ -110,7 +107,6 @@ def view_screen(
     from imaging_service.screens.folder import content_of, fitted_table, read_screen_table
     from imaging_service.web import screen_charts
     from imaging_service.web.pages.screens import (
-        FILTERS,
         MOST_HITS,
         ORDERS,
         chosen_rows,
@@ -135,9 +131,8 @@ def view_screen(
     content = content_of(_folder(screen, settings, project), read)
     responses, windows = content.tables.responses, content.tables.windows
     phenotypes = responses["phenotype"].unique(maintain_order=True).to_list()
-    shown = phenotype or next(iter(phenotypes), "")
-    chosen = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
-    chosen["hit"] = hit
+    shown, compound = filters["phenotype"] or next(iter(phenotypes), ""), filters["compound"]
+    chosen = filters | {"hit": hit}
     here = {"project": project}
     rows = ordered_rows(chosen_rows(responses, chosen), order)
     drawn: list[dict[str, Any]] = [
@@ -167,7 +162,7 @@ def view_screen(
         drawn=[d for d in drawn if d["spec"]],
         chosen=chosen,
         here=here,
-        choices={name: responses[name].drop_nulls().unique().sort().to_list() for name in FILTERS},
+        choices={name: responses[name].drop_nulls().unique().sort().to_list() for name in filters},
         order=order,
         orders=ORDERS,
         phenotype=shown,
@@ -194,10 +189,7 @@ def get_table(
     settings: SettingsDep,
     session: SessionDep,
     project: ProjectDep,
-    line: NameQuery = "",
-    compound: NameQuery = "",
-    phenotype: NameQuery = "",
-    status: NameQuery = "",
+    filters: FiltersDep,
     hit: Hit = "",
     order: OrderQuery = "",
 ) -> Response:
@@ -210,8 +202,7 @@ def get_table(
         raise NotFound(f"a screen has {', '.join(TABLES)}, each as csv and parquet")
     ordered = session.get(ScreenRow, screen) is not None
     read = fitted_table if ordered else read_screen_table
-    chosen = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
-    chosen["hit"] = hit
+    chosen = filters | {"hit": hit}
     rows = chosen_rows(read(_folder(screen, settings, project), table), chosen)
     if order:
         rows = ordered_rows(rows, order)

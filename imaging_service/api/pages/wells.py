@@ -68,6 +68,7 @@ def view_well(
         frame=frame,
         count=count,
         operates=caller.roles[reading.row.project_id].includes(Role.OPERATOR),
+        damaged=reading.damaged([] if shown else [well]),
         shown=shown,
         values=beside_vehicle(row, wells, reading.phenotypes),
         everything=measured_values(row, "well"),

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from imaging_service.api.access import SessionDep
 from imaging_service.api.tables import (
     MEDIA,
+    FiltersDep,
     Format,
     FormatQuery,
     NameQuery,
@@ -43,10 +44,7 @@ LARGEST_PAGE = 10_000
 def get_responses(
     request: Request,
     session: SessionDep,
-    line: NameQuery = "",
-    compound: NameQuery = "",
-    phenotype: NameQuery = "",
-    status: NameQuery = "",
+    filters: FiltersDep,
     lab: Annotated[
         NameQuery, Query(description="Only projects of this laboratory: names are its own.")
     ] = "",
@@ -56,11 +54,10 @@ def get_responses(
     fmt: FormatQuery = Format.JSON,
 ) -> Response:
     """Rows at the newest labels of each run that is done; `line` or `compound` must be given."""
-    if not (line or compound):
+    if not (filters["line"] or filters["compound"]):
         raise SelectionRefused(
             "name a line or a compound; the responses of one run are at /runs/RUN/responses"
         )
-    filters = {"line": line, "compound": compound, "phenotype": phenotype, "status": status}
     # The row after the last says whether there is a next page.
     rows = rows_over_runs(
         session,

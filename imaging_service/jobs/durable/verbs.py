@@ -15,6 +15,7 @@ from imaging_service.files import write_bytes
 from imaging_service.jobs.durable.holding import no_backup
 from imaging_service.jobs.durable.queue import begin_again, forget_jobs, stored_plate
 from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.jobs.records import submitted_damaged
 from imaging_service.jobs.reuse import measured_folder
 from imaging_service.settings import Settings
 
@@ -58,7 +59,8 @@ def retry(
 ) -> RunRow:
     """Analyse a run's failed wells again, all or those given.
 
-    Raises NotReady for a run that goes on, NotFound for wells that did not fail.
+    Wells that were submitted damaged stay failed. Raises NotReady where that is all of them, and
+    for a run that goes on, NotFound for wells that did not fail.
     """
     row = find_run(session, run_id)
     if row.state in GOING_ON:
@@ -74,8 +76,17 @@ def retry(
         )
     if row.state == "done" and not failed:
         raise NotReady(f"run {row.id[:12]} is done, and none of its wells failed")
+    asked = failed if wells is None else set(wells)
+    damaged = submitted_damaged(run_folder(settings, row.id), asked)
+    again = sorted(asked.difference(damaged))
+    if damaged and not again and (wells is not None or row.state == "done"):
+        raise NotReady(
+            f"run {row.id[:12]}: {', '.join(damaged)} cannot be tried again: images were damaged or"
+            " missing when the plate was submitted, and a run keeps to its files as they were then;"
+            " mend the scan, and submit the plate again"
+        )
     with no_backup(settings):
-        begin_again(settings, session, row, wells)
+        begin_again(settings, session, row, again)
     return row
 
 

@@ -10,7 +10,6 @@ import polars as pl
 
 # Rows of a page, and hits above the table, which can be filtered by them.
 PER_PAGE, MOST_HITS = 50, 20
-FILTERS = ("line", "compound", "phenotype", "status")
 _NAMES = ("line", "compound", "phenotype")
 # Order ► the column that it goes by, and whether the largest is first.
 _ORDERS: Mapping[str, tuple[str, bool]] = {

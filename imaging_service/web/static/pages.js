@@ -104,8 +104,23 @@ async function save(button) {
   link.download = `${figure.dataset.name.replace(/[^\w-]+/g, "_")}.${kind}`;
   link.click();
 }
+// On a phone the entries of a wide table stand below each other: each says which column it is of.
+function label(table) {
+  const names = [...table.tHead.rows[0].cells].map((head) => head.innerText);
+  // Column ► rows in which an entry from above still stands there.
+  let taken = names.map(() => 0);
+  for (const row of table.tBodies[0].rows) {
+    const free = [...taken.keys()].filter((column) => !taken[column]);
+    taken = taken.map((rows) => Math.max(0, rows - 1));
+    for (const entry of row.cells) {
+      entry.dataset.column = names[free[0]];
+      for (const column of free.splice(0, entry.colSpan)) taken[column] = entry.rowSpan - 1;
+    }
+  }
+}
 function start(part) {
   part.querySelectorAll(".plate").forEach(steer);
+  part.querySelectorAll("table.wide").forEach(label);
   if (!window.vega) return;
   part.querySelectorAll("figure.chart").forEach((figure) => draw(figure).catch((error) => {
     figure.querySelector(".drawing").replaceChildren(notice(`This chart could not be drawn (${error.message}); its numbers are in the table.`));

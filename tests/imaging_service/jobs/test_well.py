@@ -71,6 +71,63 @@ def test_a_lost_field_is_not_stored_and_one_that_cannot_be_read_fails_the_well(t
         convert_well(replace(task, plan=nothing, plate=tmp_path / "none.zarr"))
 
 
+def broken_at(field, time=1, channel="1"):
+    return ImageRef(Well(2, 2), field, time, channel, 1, "B02.tif", reason="cut short")
+
+
+@pytest.mark.parametrize(
+    ("change", "readable"),
+    [
+        ({}, True),
+        ({"missing": (replace(broken_at(2), channel=""),)}, True),
+        ({"missing": (replace(broken_at(3), channel=""),)}, False),
+        ({"missing": (broken_at(3, channel="2"),)}, False),
+        # Channels and time points that the protocol leaves out.
+        ({"missing": (broken_at(3, channel="9"),)}, True),
+        ({"broken": (broken_at(1, time=3),)}, True),
+        ({"broken": (broken_at(1, time=2),)}, False),
+        ({"without": (1, 2, "2", 2)}, False),
+        ({"without": (3, 2, "1", 1)}, False),
+        ({"images": (), "missing": (broken_at(1, channel=""),)}, False),
+    ],
+    ids=[
+        "whole",
+        "a lost field",
+        "an image of no channel",
+        "an image of a channel",
+        "another channel",
+        "another time point",
+        "a damaged image",
+        "a plane",
+        "a time point",
+        "nothing",
+    ],
+)
+def test_a_well_whose_scan_was_whole_at_the_submission_is_readable_and_no_other(
+    tmp_path, change, readable
+):
+    planes = {
+        (f, t, c, z): plane(100 * f + 10 * t + int(c))
+        for f in (1, 3)
+        for t in (1, 2)
+        for c in "12"
+        for z in (1, 2)
+        if c == "2" or z == 1
+    }
+    task = stack_task(tmp_path, planes, more=SURVIVAL, times=(1, 2))
+    plan = task.plan
+    if "without" in change:
+        kept = (i for i in plan.images if (i.field, i.time, i.channel, i.z) != change["without"])
+        change = {"images": tuple(kept)}
+    task = replace(task, plan=replace(plan, **change))
+    assert task.is_readable is readable
+    if readable:
+        assert convert_well(task) == 2
+    else:
+        with pytest.raises(ImageError):
+            convert_well(task)
+
+
 def test_a_well_ends_with_labels_tables_and_outcome(small_run):
     folder = RunFolder(small_run)
     outcome = load(WellOutcome, folder.outcome("B04"))

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+from datetime import timedelta
+
+from sqlmodel import Session
+
+from imaging_service.database.session import database_engine
+from imaging_service.database.tables import PlateRow, RunRow
 
 
 def test_each_well_of_the_heat_map_leads_to_its_page(site):
@@ -42,6 +49,10 @@ def test_a_plate_s_controls_and_checks_are_shown_with_their_reason(site):
     page = site.get("/view/RUN/quality").text
     assert "too_few_control_wells" in page
     assert "not_assessable" in page
+    # Each of its two tables with the call that gives it.
+    for call in (f"/runs/{site.run}/tables/quality", f"/runs/{site.run}/checks"):
+        assert f'<a href="{call}">JSON (API)</a>' in page
+        assert site.get(call).status_code == 200
 
 
 def test_plates_stand_beside_each_other(site):
@@ -53,3 +64,21 @@ def test_plates_stand_beside_each_other(site):
         assert f'href="{address}"' in page
         assert site.get(address).status_code == 200
     assert site.get("/quality?phenotype=nc_log2_aggregate").status_code == 200
+
+
+def test_a_plate_that_was_analysed_again_stands_once_where_it_was_submitted_first(served):
+    other = 64 * "1"
+    with Session(database_engine(served.settings.url)) as session:
+        run = session.get_one(RunRow, served.run)
+        plate = session.get_one(PlateRow, run.plate_id)
+        later = {"id": "other", "created_at": plate.created_at + timedelta(minutes=1)}
+        session.add(PlateRow(**plate.model_dump() | later))
+        session.flush()
+        for name, of, hours in (("0" * 64, plate.id, 2), (other, "other", 1)):
+            more = {"id": name, "plate_id": of}
+            at = {"submitted_at": run.submitted_at - timedelta(hours=hours)}
+            session.add(RunRow(**run.model_dump() | more | at))
+        session.commit()
+    shutil.copytree(served.folder, served.settings.run_root(other))
+    page = served.get("/quality").text
+    assert re.findall(r'href="/view/(\w+)/quality"', page) == [other, served.run]

@@ -3,12 +3,16 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
+from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
 
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import RunRow
+from imaging_service.database.tenants import LOCAL_PROJECT
+from imaging_service.jobs.records import RunFolder, WellTask, load, save
 from imaging_service.review.local import LocalRun
 from tests.imaging_service.tenants import RUN
 from tests.messages import states
@@ -171,8 +175,41 @@ def test_a_well_that_failed_says_when_a_retry_helps(served):
     change(served, "UPDATE well_result SET status='failed', reason='blank' WHERE well='B02'")
     page = served.get("/view/RUN").text
     assert f'<td><a href="/view/{served.run}/wells/B02">B02</a></td>' in page
-    assert '<a href="/submit">submit the plate again</a>' in page
+    assert states("pages.retry_helps", page)
     assert not states("pages.retry_all", page)
+
+
+def test_a_well_that_was_submitted_damaged_leads_to_a_new_submission(served):
+    path = RunFolder(served.folder).task("B02")
+    task = load(WellTask, path)
+    save(replace(task, plan=replace(task.plan, images=task.plan.images[1:])), path)
+    change(
+        served, "UPDATE well_result SET status='failed', reason='x' WHERE well IN ('B02', 'B03')"
+    )
+    # As the well table has it, which the well's own page reads.
+    change(
+        served,
+        """UPDATE table_row SET content=json_set(content, '$.status', 'failed', '$.n_fields', 0)
+        WHERE kind='wells' AND json_extract(content, '$.well') IN ('B02', 'B03')""",
+    )
+    again = f"/submit/scan?project={LOCAL_PROJECT}&amp;scan={quote(str(task.plan.root), safe='')}"
+    for page in (served.get("/view/RUN").text, served.get("/view/RUN/wells/B02").text):
+        assert "retry?well=B02" not in page
+        assert f'<a href="{again}">submit the plate again</a>' in page
+        assert states("pages.submitted_damaged", page, wells="B02")
+    page = served.get("/view/RUN").text
+    assert "retry?well=B03" in page
+    # All that can be: one, which has its own button.
+    assert not states("pages.retry_all", page)
+    page = served.get("/view/RUN/wells/B03").text
+    assert "retry?well=B03" in page
+    assert not states("pages.submitted_damaged", page, wells="B03")
+
+
+def test_the_report_of_a_run_that_was_reviewed_since_is_one_of_before_the_review(served):
+    assert states("pages.report", served.get("/view/RUN").text)
+    change(served, "UPDATE run SET revision=2")
+    assert states("pages.report_before_review", served.get("/view/RUN").text)
 
 
 def test_the_queue_leads_to_its_fields(site):

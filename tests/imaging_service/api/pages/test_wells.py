@@ -114,3 +114,19 @@ def test_a_correction_shows_who_made_it_and_changes_the_outlines(served):
         ("puncta", "1", "1"),
     ]
     assert f'<a href="/view/{served.run}/wells/B04">B04, field 1</a> (0)' in part
+
+
+def test_the_three_fields_that_are_least_alike_are_listed_and_none_that_is_alike(served):
+    run = LocalRun(served.folder)
+    blank = np.zeros((160, 160), np.int32)
+    for well in ("B02", "B03", "B04", "B05"):
+        for name in ("nuclei", "puncta"):
+            run.commit(well, 1, run.label_version(well, 1), [Crop(name, 0, 0, blank, 1)], "Ada", "")
+    part = served.get("/view/RUN/agreement").text
+    listed = {
+        row[: row.index("<")]: re.sub("<[^>]+>", "", row.split("<td>")[1].split("</td>")[0])
+        for row in part.split("<tr><td>")[1:]
+    }
+    assert listed["neurites"] == "–"
+    fields = [f"{well}, field 1 (0)" for well in ("B02", "B03", "B04")]
+    assert listed["nuclei"] == ", ".join(fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
@@ -11,6 +13,8 @@ from imaging_service.database.tables import ClaimRow, PlateRow, RunRow, TableRow
 from imaging_service.errors import NotFound, NotReady
 from imaging_service.jobs.durable import verbs, workflows
 from imaging_service.jobs.durable.workflows import run_folder
+from imaging_service.jobs.records import WellTask, load, save
+from tests.messages import says
 
 GOING_ON = ("queued", "running", "waiting")
 ENDED = ("done", "failed", "cancelled")
@@ -75,6 +79,33 @@ def test_failed_wells_are_tried_again_all_or_those_named(served, session):
     row = verbs.retry(served.settings, session, served.run)
     assert (row.state, row.attempt) == ("queued", 3)
     assert sorted(session.exec(select(WellRow.well)).all()) == ["B04", "B05", "C02", "C03"]
+
+
+def submit_damaged(served, *wells):
+    """As if an image of each well could not be read when the plate was submitted."""
+    for well in wells:
+        path = run_folder(served.settings, served.run).task(well)
+        task = load(WellTask, path)
+        broken = (replace(task.plan.images[0], reason="cut short"),)
+        save(replace(task, plan=replace(task.plan, broken=broken)), path)
+
+
+def test_a_well_that_was_submitted_damaged_is_not_tried_again(served, session):
+    fail(session, "B02", "B03", "B04")
+    submit_damaged(served, "B03", "B04")
+    refused = says("retry.submitted_damaged", wells="B03, B04")
+    with pytest.raises(NotReady, match=refused):
+        verbs.retry(served.settings, session, served.run, ["B03", "B04"])
+    row = verbs.retry(served.settings, session, served.run)
+    assert (row.state, row.attempt) == ("queued", 2)
+    assert sorted(session.exec(select(WellRow.well)).all()) == ["B03", "B04", "B05", "C02", "C03"]
+    put(session, served, "done")
+    with pytest.raises(NotReady, match=refused):
+        verbs.retry(served.settings, session, served.run)
+    # A run that failed as a whole goes on; its wells that cannot be mended keep their reason.
+    put(session, served, "failed")
+    assert verbs.retry(served.settings, session, served.run).state == "queued"
+    assert len(session.exec(select(WellRow.well)).all()) == 5
 
 
 def test_a_retry_without_a_cause_is_refused(served, session):
