@@ -399,7 +399,7 @@ SAYS = {
         r"^run [0-9a-f]{12}: {wells} cannot be tried again: images were damaged or missing when the"
         " plate was submitted, .*; mend the scan, and submit the plate again$"
     ),
-    "retry.how": r"^1 well\(s\) failed; to try them again: imaging-service retry {run}$",
+    "retry.how": r"^1 well\(s\) failed; to try again those .* whole .*: imaging-service retry {run}$",
     "backup.dump_failed": "connection refused",
     "backup.database_in_use": "{path} is there already; move it away",
     "backup.size": r"1 files, 0\.00 GB",

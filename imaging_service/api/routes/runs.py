@@ -71,7 +71,10 @@ def read_run(session: Session, row: RunRow) -> Run:
     counts = well_counts(session, row.id)
     done, failed = counts.get("done", 0), counts.get("failed", 0)
     again = {
-        "done": f"{failed} well(s) failed; to try them again: imaging-service retry {row.id[:12]}"
+        "done": (
+            f"{failed} well(s) failed; to try again those whose images were whole when they were"
+            f" submitted: imaging-service retry {row.id[:12]}"
+        )
         if failed
         else "",
         "failed": f"{row.reason}; to try again: imaging-service retry {row.id[:12]}",
