@@ -17,7 +17,8 @@ from plate_maps.registry import Registry
 if TYPE_CHECKING:
     import polars as pl
 
-MIN_VEHICLE_WELLS = 3
+# As many as `measurement.min_vehicle_wells`: under them a line has no responses.
+MIN_VEHICLE_WELLS = 4
 MIN_DOSES = 4
 
 
@@ -86,7 +87,9 @@ def check(
                     Finding(
                         "warning",
                         "few_vehicle_wells",
-                        f"{source}: line {line} has only {len(wells)} vehicle well(s): {names}",
+                        f"{source}: line {line} has only {len(wells)} vehicle well(s): {names};"
+                        f" under {MIN_VEHICLE_WELLS} (measurement.min_vehicle_wells) it has no"
+                        " responses",
                     )
                 )
     for name in plate_map.lines:

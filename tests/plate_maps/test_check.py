@@ -3,6 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from phenotypes.plates.wells import WellSettings
 from plate_maps import Condition, Control, PlateMap, Well, check, plate_format
 from plate_maps.check import confounded
 from plate_maps.compounds import read_compounds
@@ -17,7 +18,7 @@ def plate(*conditions):
 
 
 def test_a_sound_map_has_no_findings():
-    vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * 3
+    vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * 4
     positive = [Condition("L1", "ref", 1e-5, Control.POSITIVE)]
     treated = [Condition("L1", "ril", d * 1e-6) for d in (1, 2, 4, 8)]
     assert check(plate(*vehicle, *positive, *treated)) == []
@@ -45,7 +46,7 @@ def test_findings_name_line_compound_and_wells_errors_first():
 
 
 def test_names_that_may_be_one_compound_are_found():
-    vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * 3
+    vehicle = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * 4
     positive = [Condition("L1", "ref", 1e-5, Control.POSITIVE)]
     names = ("Riluzole", "Riluzole HCl")
     treated = [Condition("L1", n, d * 1e-6) for n in names for d in (1, 2, 4, 8)]
@@ -113,8 +114,9 @@ def test_vehicle_wells_of_one_line_are_of_one_vehicle_and_one_batch():
     assert len(mixed(check(vehicles(("L1", "DMSO", "d1"), ("L1", "water", "d2"))))) == 2
 
 
-@pytest.mark.parametrize(("count", "few"), [(2, True), (3, False)])
-def test_three_vehicle_wells_are_enough(count, few):
+@pytest.mark.parametrize("missing", [1, 0])
+def test_as_many_vehicle_wells_are_asked_for_as_a_response_needs(missing):
+    count, few = WellSettings().min_vehicle_wells - missing, missing > 0
     wells = [Condition("L1", "DMSO", 0.0, Control.VEHICLE)] * count
     codes = [f.code for f in check(plate(*wells, Condition("L1", "ril", 1e-6)))]
     assert ("few_vehicle_wells" in codes) == few
