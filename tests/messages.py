@@ -408,6 +408,7 @@ SAYS = {
     "keys.ended": "{key}  {how}",
     "report.without_ec50": "^Rows without an EC50, and why$",
     "labs.listed": "gamma  Third laboratory",
+    "members.look_alike": "^there is a member whose name looks like .* already",
     "members.everywhere": "{member}  core/service  administrator  everywhere",
     "members.left": "alpha/former.*left 2",
     "pages.no_such_labels": "nuclei",

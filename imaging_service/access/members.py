@@ -17,6 +17,7 @@ from imaging_service.database.tenants import (
     now,
 )
 from imaging_service.errors import AccessRefused, NotFound
+from plate_maps.names import shape
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -67,6 +68,7 @@ def add_member(
     name, email = name.strip(), (email or "").strip().lower() or None
     if not 0 < len(name) <= 100 or not name.isprintable():
         raise AccessRefused("a member needs a name of 1 to 100 letters: the author of reviews")
+    _refuse_look_alike(session, name)
     row = MemberRow(
         id=secrets.token_hex(6),
         lab_id=lab,
@@ -84,6 +86,21 @@ def add_member(
             " because they sign reviews"
         ) from error
     return row
+
+
+def _refuse_look_alike(session: Session, name: str) -> None:
+    """Raise AccessRefused for a name that would be read as another member's under a review.
+
+    A laboratory with which a project is shared could sign there as a member of the owner's.
+    """
+    signed = shape(name)
+    for other, known in session.exec(select(MemberRow.id, MemberRow.name)).all():
+        # Members are found by id or name.
+        if name == other or signed == shape(known):
+            raise AccessRefused(
+                f"there is a member whose name looks like {name} already; names tell who signed a"
+                " review, so give another one"
+            )
 
 
 def end_member(session: Session, row: MemberRow) -> None:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, NoReturn
 from imaging_service.errors import Forbidden, ScanError, Unavailable
 
 if TYPE_CHECKING:
+    from hashlib import _Hash
+
     from obstore import ObjectMeta
     from obstore.store import S3Store
 
@@ -40,6 +42,9 @@ _LONGEST_KEY = 1024
 _PIECE = 32 * 2**20
 # From a request until the last byte of its answer, however often the server stalls meanwhile.
 ANSWER_S = 180.0
+_MD5 = re.compile("[0-9a-f]{32}")
+_DAMAGED = "; look at the network between it and this machine, or reach it over https://"
+_NOTHING_S_MD5 = hashlib.md5(usedforsecurity=False).hexdigest()
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
@@ -129,30 +134,52 @@ class S3Path(PosixPath):
                 etag = plain_etag(entry)
                 if not etag:
                     raise ScanError(
-                        f"{self}: the server states no ETag, so that a change of the plate would"
-                        " pass unseen; copy the plate to a disk"
+                        f"{self}: the server states no ETag of {entry['path'][start:]}, so that a"
+                        " change of the plate would pass unseen; send the plate there over S3, or"
+                        " copy it to a disk"
                     )
                 listed.append(ObjectState(entry["path"][start:], entry["size"], etag))
         return tuple(sorted(listed, key=lambda state: state.name))
 
     def read_bytes(self) -> bytes:
         """Return the object's content. Raises FileNotFoundError where there is none."""
-        return b"".join(self.blocks())
+
+        def ask() -> tuple[ObjectMeta, bytes]:
+            with asked(self):
+                import obstore
+
+                answer = obstore.get(store_of(self.bucket), self.key)
+                return answer.meta, bytes(answer.bytes())
+
+        meta, content = ask()
+        etag = plain_etag(meta)
+        compare_md5(self, etag, hashlib.md5(content, usedforsecurity=False))
+        if asked_twice(etag):
+            compare_twice(self, content, ask()[1])
+        return content
 
     def sha256(self, listed: ObjectState) -> str:
         """Return the digest (hex) of a listed object's content, read block by block.
 
         Raises Unavailable where another content is handed over than is listed.
         """
-        digest, size = hashlib.sha256(), 0
+        digest = self._sha256(listed)
+        if asked_twice(listed.etag):
+            compare_twice(self, digest, self._sha256(listed))
+        return digest
+
+    def _sha256(self, listed: ObjectState) -> str:
+        digest, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with as_listed(self), asked(self):
             import obstore
 
             answer = obstore.get(store_of(self.bucket), self.key)
             for block in answer:
                 digest.update(block)
+                md5.update(block)
                 size += len(block)
         compare(self, listed, answer.meta, size, listed.size)
+        compare_md5(self, listed.etag, md5)
         return digest.hexdigest()
 
     def blocks(self) -> Iterator[bytes]:
@@ -233,12 +260,11 @@ def store_of(bucket: str, folder: str = "") -> S3Store:
     """The client of a bucket, or of a folder in it."""
     from obstore.store import S3Store
 
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
     return S3Store(
         bucket,
         prefix=folder or None,
         client_options={
-            "allow_http": endpoint.startswith("http://"),
+            "allow_http": not _encrypted(),
             "connect_timeout": timedelta(seconds=5),
             "timeout": timedelta(seconds=ANSWER_S),
         },
@@ -255,9 +281,38 @@ def store_of(bucket: str, folder: str = "") -> S3Store:
     )
 
 
+def _encrypted() -> bool:
+    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    return not endpoint.startswith("http://")
+
+
 def plain_etag(entry: ObjectMeta) -> str:
-    """An object's ETag without quotes; empty where none is stated."""
-    return (entry["e_tag"] or "").removeprefix("W/").strip('"')
+    """An object's ETag without quotes; empty where none is stated, or one of another content."""
+    etag = (entry["e_tag"] or "").removeprefix("W/").strip('"')
+    # SeaweedFS lists all content of several pieces that came past its S3 with the MD5 of nothing.
+    return "" if entry["size"] and etag.startswith(_NOTHING_S_MD5) else etag
+
+
+def compare_md5(where: S3Path, etag: str, md5: _Hash) -> None:
+    """Raise Unavailable where content of another MD5 came over http:// than its ETag says."""
+    if not _encrypted() and _MD5.fullmatch(etag) and md5.hexdigest() != etag:
+        raise Unavailable(
+            f"{where} not reachable: S3 hands over a content of MD5 {md5.hexdigest()} in place of"
+            f" {etag}, its ETag{_DAMAGED}"
+        )
+
+
+def asked_twice(etag: str, *, part: bool = False) -> bool:
+    """Whether only a second answer shows that no bit of the first one flipped on the way."""
+    return not _encrypted() and (part or not _MD5.fullmatch(etag))
+
+
+def compare_twice(where: S3Path, first: object, second: object) -> None:
+    """Raise Unavailable where two answers to the same question differ."""
+    if first != second:
+        raise Unavailable(
+            f"{where} not reachable: S3 hands over two contents in place of one{_DAMAGED}"
+        )
 
 
 @contextmanager

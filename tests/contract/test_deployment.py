@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import copy
 import http.server
 import ipaddress
@@ -21,23 +22,29 @@ import dask
 import httpx
 import pytest
 import sqlalchemy as sa
-import typer
 import yaml
 from sqlmodel import Session
 
 from imaging_service.access.members import add_lab, add_member
 from imaging_service.access.roles import Role
-from imaging_service.cli.main import app
 from imaging_service.database.session import database_engine
+from imaging_service.errors import Unavailable
+from imaging_service.incoming.s3 import place, store_of
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.settings import Settings
+from tests.commands import parsed
 from tests.faults.conftest import end
+from tests.messages import says
 from tests.postgres import Postgres
+from tests.s3 import PARTS as PARTS_OF_S3
+from tests.s3 import remove_sockets, weed
 from tests.service import free_port
 
 SETTINGS = {f"IMAGING_SERVICE_{name.upper()}" for name in Settings.model_fields}
 # What `deploy/compose.yaml` takes from the shell, as its first lines give it.
 GIVEN = {"IMAGING_HOST": "imaging.example.org", "SCANS": "/mnt/scans", "POSTGRES_PASSWORD": "5ec"}
+# What `deploy/compose.s3.yaml` takes beside these.
+KEY_OF_S3 = {"AWS_ACCESS_KEY_ID": "imaging", "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-storage"}
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +57,15 @@ def compose(deploy):
     return yaml.safe_load((deploy / "compose.yaml").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def on_s3(deploy):
+    """What is laid over `compose`."""
+    return yaml.safe_load((deploy / "compose.s3.yaml").read_text(encoding="utf-8"))
+
+
 def filled(text):
     """A text of the file with the shell's variables in it."""
-    return re.sub(r"\$\{(\w+):\?\}", lambda name: GIVEN[name[1]], text)
-
-
-def parsed(arguments):
-    """The parameters of a command as the CLI reads them. Raises its UsageError."""
-    command = typer.main.get_command(app)
-    while commands := getattr(command, "commands", None):
-        name, *arguments = arguments
-        command = commands[name]
-    return command.make_context(name, list(arguments)).params
+    return re.sub(r"\$\{(\w+):\?\}", lambda name: (GIVEN | KEY_OF_S3)[name[1]], text)
 
 
 def test_only_the_proxy_is_reached_from_outside(compose):
@@ -227,8 +231,109 @@ def test_the_api_of_the_file_for_containers_runs_and_is_healthy(compose, tmp_pat
 def test_every_password_comes_from_the_environment(deploy):
     for path in deploy.rglob("*"):
         if path.is_file():
-            for value in re.findall(r"(?i)password(?:=|: )\"?([^\s\"}]+)", path.read_text()):
-                assert value.startswith(("${POSTGRES_PASSWORD", "$(openssl")), (path, value)
+            text = path.read_text()
+            for value in re.findall(r"(?i)(?:password|secret\w*)(?:=|: )\"?([^\s\"}]+)", text):
+                assert re.match(r"\$\{(POSTGRES_PASSWORD|AWS_SECRET_ACCESS_KEY)|\$\(openssl", value)
+
+
+def test_the_storage_is_reached_by_api_and_workers_only_and_has_a_key(compose, on_s3, deploy):
+    services = on_s3["services"]
+    assert set(services) == {"api", "worker", "storage", "aws"}
+    assert not [name for name, service in services.items() if "ports" in service]
+    for service in services.values():
+        assert service["networks"] == ["plates"]
+    assert on_s3["networks"] == {"plates": {"internal": True}}
+    assert not set(on_s3["networks"]) & set(compose["networks"])
+    # Of one part only more than loopback is opened: the one that asks for a key.
+    command = shlex.split(services["storage"]["command"])
+    assert [word for word in command if "0.0.0.0" in word] == ["-s3.ip.bind=0.0.0.0"]
+    assert "-ip.bind=127.0.0.1" in command
+    assert "-s3" in command
+    # Without a key it would let everybody in, so a missing one is refused.
+    text = (deploy / "compose.s3.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\{(\w+):\?\}", text)) == set(KEY_OF_S3)
+    for service in services.values():
+        for name in KEY_OF_S3:
+            assert service["environment"][name] == f"${{{name}:?}}"
+    assert set(re.findall(r"\b([A-Z_]+)=", text.partition("\n\n")[0])) == set(KEY_OF_S3)
+    images = {n: services[n]["image"] for n in ("storage", "aws")}
+    assert images == {"storage": "chrislusf/seaweedfs:4.48", "aws": "amazon/aws-cli:2.32.6"}
+    assert services["aws"]["profiles"] == ["aws"]
+    assert services["storage"]["volumes"] == ["plates:/data"]
+    assert services["storage"]["stop_grace_period"] == "1m"
+    assert "plates" in on_s3["volumes"]
+
+
+def test_api_and_workers_find_the_storage_and_each_laboratory_its_folder_there(
+    compose, on_s3, deploy, monkeypatch
+):
+    (extras,) = re.findall(r"\.\[([\w,]+)\]", (deploy / "Dockerfile").read_text())
+    assert "s3" in extras.split(",")
+    for name in ("api", "worker"):
+        over, under = on_s3["services"][name], compose["services"][name]
+        # Lists of two files are joined; what depends on an order is not there twice.
+        assert over["depends_on"] == {"storage": {"condition": "service_healthy"}}
+        assert set(over) == {"environment", "depends_on", "networks"}
+        scans = under["environment"]["IMAGING_SERVICE_SCAN_ROOTS"]
+        roots = over["environment"]["IMAGING_SERVICE_SCAN_ROOTS"]
+        assert roots.startswith(f"{scans}:s3://")
+        reached = Settings(scan_roots=roots).roots_of("als", "smith-lab")
+        assert [str(root) for root in reached[:2]] == ["/scans/smith-lab", "s3://plates/smith-lab"]
+        assert over["environment"]["AWS_ENDPOINT_URL"] == "http://storage:8333"
+
+
+@pytest.mark.slow
+def test_the_storage_of_the_file_runs_is_healthy_and_refuses_strangers(
+    on_s3, tmp_path, monkeypatch
+):
+    """The program that its image has, with its command and its environment."""
+    storage = on_s3["services"]["storage"]
+    ports = {f"{part}.port{of}": free_port() for part in PARTS_OF_S3 for of in ("", ".grpc")}
+    port = ports["s3.port"]
+    environment = os.environ | {n: filled(v) for n, v in storage["environment"].items()}
+    # What the image's own first program adds.
+    added = (f"-dir={tmp_path}", "-volume.max=0", "-master.volumeSizeLimitMB=1024")
+    # The image has BusyBox, whose wget fails at any other answer than 200.
+    *program, check = storage["healthcheck"]["test"]
+    assert program == ["CMD", "wget", "-q", "-O", "/dev/null"]
+    check = check.replace(":8333/", f":{port}/")
+    process = subprocess.Popen(
+        [
+            weed(),
+            *shlex.split(storage["command"]),
+            *added,
+            *(f"-{n}={p}" for n, p in ports.items()),
+        ],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(check, timeout=5).status_code == 200:
+                    break
+            time.sleep(0.2)
+        client = on_s3["services"]["api"]["environment"]
+        for name in (*KEY_OF_S3, "AWS_REGION"):
+            monkeypatch.setenv(name, filled(client[name]))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        store_of.cache_clear()
+        written = place("s3://results/p12/run.json")
+        written.write(b"{}")
+        assert written.read_bytes() == b"{}"
+        assert httpx.get(f"http://127.0.0.1:{port}/results").status_code == 403
+        for name, value in KEY_OF_S3.items():
+            monkeypatch.setenv(name, f"{value}-of-a-stranger")
+            store_of.cache_clear()
+            with pytest.raises(Unavailable, match=says("s3.refused", where=written)):
+                written.read_bytes()
+            monkeypatch.setenv(name, value)
+    finally:
+        end(process)
+        remove_sockets(ports.values())
+        store_of.cache_clear()
 
 
 def test_every_command_and_setting_of_a_unit_exists(deploy):
@@ -267,6 +372,9 @@ def test_the_page_names_every_file_and_setting_of_the_sign_in(repository, deploy
         if any(part in name for part in ("OIDC", "TLS", "PROXY", "PUBLIC")):
             assert name in page, name
     assert "deploy/compose.yaml" in page
+    assert "deploy/compose.s3.yaml" in page
+    for name in KEY_OF_S3:
+        assert name in page, name
     assert "deploy/systemd" in page
 
 

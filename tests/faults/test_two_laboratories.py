@@ -1,9 +1,13 @@
-"""From an upload to a corrected table: two laboratories, three roles, one Postgres, a real service."""
+"""From an upload to a corrected table: two laboratories, three roles, two workers, a real service.
+
+On Postgres, with a storage on S3, and an administrator who signs in at a provider.
+"""
 
 from __future__ import annotations
 
 import json
 
+import httpx
 import numpy as np
 import pytest
 from sqlmodel import Session
@@ -18,11 +22,14 @@ from imaging_service.key_file import KEY
 from imaging_service.review.crops import Crop
 from imaging_service.review.remote import RemoteRun
 from imaging_service.upload import open_source, upload
-from tests.imaging_service.conftest import MAP, PROTOCOL, small_inputs
+from tests.faults.conftest import end
+from tests.imaging_service.conftest import MAP, PROTOCOL, small_inputs, small_run
+from tests.oidc import authorised, provider_of
 from tests.postgres import Postgres
+from tests.s3 import SECRET_KEY
 from tests.service import Service, wait_for
 
-__all__ = ["small_inputs"]
+__all__ = ["small_inputs", "small_run"]
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +57,16 @@ def keys(postgres):
             ("Olga", "alpha", Role.OPERATOR),
             ("Rita", "beta", Role.REVIEWER),
         ):
-            made[name] = make_key(session, add_member(session, lab, name, role), "key").secret
+            email = f"{name.lower()}@example.org"
+            member = add_member(session, lab, name, role, email=email)
+            made[name] = make_key(session, member, "key").secret
         session.commit()
     return made
+
+
+def responses_of(client: Client, run: str) -> list[dict[str, object]]:
+    """The response table, without what names the run."""
+    return [{k: v for k, v in row.items() if k != "run_id"} for row in client.responses(run)]
 
 
 def status(action) -> int | None:
@@ -61,7 +75,28 @@ def status(action) -> int | None:
     return refused.value.status
 
 
-def test_from_an_upload_to_a_corrected_table(small_inputs, postgres, keys, tmp_path, monkeypatch):
+@pytest.fixture
+def provider():
+    with provider_of(
+        {"sub": "s-ada", "email": "ada@example.org", "email_verified": True}
+    ) as issuer:
+        yield issuer
+
+
+def shared_by_browser(url: str, lab: str, role: str) -> None:
+    """Ada shares the project on its page, signed in with her institution's account."""
+    own_page = {"Sec-Fetch-Site": "same-origin", "Origin": url}
+    with httpx.Client(base_url=url, headers={"Accept": "text/html"}) as browser:
+        assert browser.get(authorised(browser.request, "s-ada")).status_code == 303
+        answer = browser.post(
+            "/account/projects/als/shares", data={"lab": lab, "role": role}, headers=own_page
+        )
+        assert answer.status_code == 303, answer.text
+
+
+def test_from_an_upload_to_a_corrected_table(
+    small_inputs, small_run, postgres, provider, bucket, keys, tmp_path, monkeypatch
+):
     (tmp_path / "map.csv").write_text(MAP)
     (tmp_path / "protocol.toml").write_text(
         f'name = "{PROTOCOL["name"]}"\n'
@@ -69,8 +104,17 @@ def test_from_an_upload_to_a_corrected_table(small_inputs, postgres, keys, tmp_p
         'segmentation.engine = "classical"\n'
         '[channels]\ndna = "1"\nneurite = "2"\naggregate = "3"\n'
     )
-    service = Service(tmp_path, tmp_path / "scans", database_url=postgres.url)
-    service.start().close()
+    (tmp_path / "client-secret").write_text("the secret of the service\n")
+    service = Service(
+        tmp_path,
+        f"{tmp_path / 'scans'}:{bucket.address()}",
+        database_url=postgres.url,
+        oidc_issuer=provider,
+        oidc_client_id="imaging",
+        oidc_client_secret_file=str(tmp_path / "client-secret"),
+    )
+    service.start(worker=False).close()
+    workers = [service.start_worker(worker_name=name) for name in ("one", "two")]
     ada, olga, rita = (Client(service.url, read_seconds=60, key=keys[n]) for n in keys)
     try:
         sent = upload(open_source(small_inputs.scan), olga)
@@ -78,10 +122,15 @@ def test_from_an_upload_to_a_corrected_table(small_inputs, postgres, keys, tmp_p
         run = olga.submit(sent.scan, tmp_path / "map.csv", tmp_path / "protocol.toml").id
         assert status(lambda: rita.run(run)) == status(lambda: rita.run("f" * 64)) == 404
         assert rita.runs() == []
-        assert wait_for(olga, run).state == "done"
+        # The same pixels from S3, in the folder of her laboratory.
+        there = bucket.copy(small_run / "plate.zarr", "alpha/Small-1.ome.zarr")
+        of_s3 = olga.submit(there, tmp_path / "map.csv", tmp_path / "protocol.toml").id
+        for done in (run, of_s3):
+            assert wait_for(olga, done).state == "done", service.worker_log()
+        assert responses_of(olga, of_s3) == responses_of(olga, run)
 
-        ada.ask("PUT", "/projects/als/shares", json={"lab_id": "beta", "role": "operator"})
-        assert [r.id for r in rita.runs()] == [run]
+        shared_by_browser(service.url, "beta", "operator")
+        assert {r.id for r in rita.runs()} == {run, of_s3}
         # Rita is a reviewer in her own laboratory, so the share makes her no more.
         assert status(lambda: rita.delete(run)) == 403
 
@@ -110,7 +159,7 @@ def test_from_an_upload_to_a_corrected_table(small_inputs, postgres, keys, tmp_p
 
         log = [json.loads(line) for line in "".join(ada.audit()).splitlines()]
         done = {(e["actor"], e["action"].split()[0], e["outcome"]) for e in log}
-        assert {("Olga", "POST", "202"), ("Ada", "PUT", "200"), ("Rita", "PATCH", "200")} <= done
+        assert {("Olga", "POST", "202"), ("Ada", "POST", "303"), ("Rita", "PATCH", "200")} <= done
         ada.ask("DELETE", "/projects/als/shares/beta")
         assert status(lambda: rita.run(run)) == 404
         ended = keys["Olga"].split("_")[1]
@@ -119,6 +168,9 @@ def test_from_an_upload_to_a_corrected_table(small_inputs, postgres, keys, tmp_p
     finally:
         for client in (ada, olga, rita):
             client.close()
+        for worker in workers:
+            end(worker)
         service.stop()
-    log = (tmp_path / "serve.log").read_text()
-    assert [name for name, key in keys.items() if key.split("_", 2)[2] in log] == []
+    log = "".join((tmp_path / f"{name}.log").read_text() for name in ("serve", "worker"))
+    secrets = {name: key.split("_", 2)[2] for name, key in keys.items()} | {"S3": SECRET_KEY}
+    assert [name for name, secret in secrets.items() if secret in log] == []

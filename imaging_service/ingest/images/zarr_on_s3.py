@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.storage import ObjectStore
 
-from imaging_service.incoming.s3 import S3Path, as_listed, asked, compare, store_of
+from imaging_service.incoming.s3 import (
+    S3Path,
+    as_listed,
+    asked,
+    asked_twice,
+    compare,
+    compare_md5,
+    compare_twice,
+    plain_etag,
+    store_of,
+)
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 
 def zarr_store(folder: Path) -> Any:
@@ -35,13 +49,39 @@ class Asked(ObjectStore):
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         """Return the content of an object, or of a part of it; None where there is none."""
-        with asked(self._folder):
-            return await super().get(key, prototype, byte_range)
+        try:
+            meta, content = await self._answered(self._folder, key)
+        except FileNotFoundError:
+            return None
+        start, end = _bounds(byte_range, meta["size"])
+        return prototype.buffer.from_bytes(content[start:end])
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> Any:
         """Return parts of objects."""
-        with asked(self._folder):
-            return await super().get_partial_values(prototype, key_ranges)
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def _answered(
+        self, where: S3Path, key: str, part: tuple[int, int] | None = None
+    ) -> tuple[ObjectMeta, Any]:
+        """What S3 says of an object, and its content or a part of it (first byte and end).
+
+        Raises Unavailable for `where`, and FileNotFoundError where there is no such object.
+        """
+        import obstore
+
+        async def ask() -> tuple[ObjectMeta, Any]:
+            with asked(where):
+                options: Any = {} if part is None else {"range": part}
+                answer = await obstore.get_async(self.store, key, options=options)
+                return answer.meta, await answer.bytes_async()
+
+        meta, content = await ask()
+        etag = plain_etag(meta)
+        if part is None:
+            compare_md5(where, etag, hashlib.md5(content, usedforsecurity=False))
+        if asked_twice(etag, part=part is not None):
+            compare_twice(where, content, (await ask())[1])
+        return meta, content
 
     async def exists(self, key: str) -> bool:
         """Whether there is an object."""
@@ -79,25 +119,19 @@ class Listed(Asked):
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         """Return the content of an object, or of a part of it; None where none is listed."""
-        import obstore
-
         state = self._states.get(key)
         if state is None:
             return None
         start, end = _bounds(byte_range, state.size)
-        where = self._folder / key
         if start == end:
             return prototype.buffer.from_bytes(b"")
-        options: Any = {} if byte_range is None else {"range": (start, end)}
-        with as_listed(where), asked(where):
-            answer = await obstore.get_async(self.store, key, options=options)
-            content = await answer.bytes_async()
-        compare(where, state, answer.meta, len(content), end - start)
+        where = self._folder / key
+        with as_listed(where):
+            meta, content = await self._answered(
+                where, key, None if byte_range is None else (start, end)
+            )
+        compare(where, state, meta, len(content), end - start)
         return prototype.buffer.from_bytes(content)
-
-    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> Any:
-        """Return parts of objects."""
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
     async def exists(self, key: str) -> bool:
         """Whether an object is listed."""

@@ -17,6 +17,7 @@ from imaging_service.access.roles import Role
 from imaging_service.database.tenants import LOCAL_LAB
 from imaging_service.errors import AccessRefused, NotFound
 from imaging_service.settings import LOCAL_PROJECT
+from tests.messages import says
 
 
 @pytest.fixture
@@ -49,6 +50,24 @@ def test_names_and_addresses_are_unique_in_the_service(session):
         add_lab(session, "alpha")
     with pytest.raises(AccessRefused):
         add_project(session, "beta", "als")
+
+
+@pytest.mark.parametrize(
+    "name", ["ANN Smith", "Ann  Smith", "Αnn Smith", "Аnn Smith", "Ａnn Smith"]
+)
+def test_a_name_that_reads_like_another_member_s_is_refused(session, name):
+    """Reviews in a shared project are signed with it."""
+    add_member(session, "alpha", "Ann Smith", Role.REVIEWER)
+    with pytest.raises(AccessRefused, match=says("members.look_alike")):
+        add_member(session, "beta", name, Role.REVIEWER)
+    add_member(session, "beta", "Ann Smyth", Role.REVIEWER)
+
+
+def test_a_name_that_is_another_member_s_id_is_refused(session):
+    """Members are found by either."""
+    known = find_member(session, "viewer")
+    with pytest.raises(AccessRefused, match=says("members.look_alike")):
+        add_member(session, "beta", known.id, Role.REVIEWER)
 
 
 def test_the_last_administrator_of_the_service_stays(session):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from imaging_service.errors import Forbidden, ScanError, Unavailable
 from imaging_service.files import only_one, write_bytes
-from imaging_service.incoming.s3 import ObjectState, S3Path, place
+from imaging_service.incoming.s3 import ObjectState, S3Path, asked_twice, compare_md5, place
 from imaging_service.ingest.plan import Place
 from imaging_service.jobs.review.corrections import apply_review
 from imaging_service.release.form import run_record
@@ -170,7 +170,7 @@ def test_a_fault_that_stays_is_the_machine_s_and_asked_four_times(listed, faulty
     assert (faulty_s3.faults, faulty_s3.requests) == (4, 4)
 
 
-@pytest.mark.parametrize("fault", ["shortened", "other etag", "not there"])
+@pytest.mark.parametrize("fault", ["shortened", "other etag", "not there", "flipped"])
 def test_another_object_than_the_listed_one_is_the_machine_s_fault(listed, faulty_s3, fault):
     folder, state = listed
     faulty_s3.set(fault, "GET .*/p/x ")
@@ -212,6 +212,28 @@ def test_a_listing_without_etags_is_refused(bucket, monkeypatch):
     )
     with pytest.raises(ScanError, match=says("s3.no_etag", where="s3://plates/p")):
         place("s3://plates/p").states()
+
+
+def test_an_etag_that_is_of_no_content_is_none(bucket, monkeypatch):
+    """As SeaweedFS gives to every file of three pieces that its own tool copied past S3."""
+    etag = '"d41d8cd98f00b204e9800998ecf8427e-3"'
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            S3Path, "_pages", lambda _: iter([[{"path": "p/x", "size": 1, "e_tag": etag}]])
+        )
+        with pytest.raises(ScanError, match=says("s3.no_etag", where="s3://plates/p")):
+            place("s3://plates/p").states()
+    bucket.write("empty", b"")
+    (state,) = place(bucket.address()).states()
+    assert etag.strip('"').startswith(state.etag)
+
+
+@pytest.mark.parametrize("endpoint", ["https://s3.example.org", ""])
+def test_with_encryption_nothing_is_asked_twice_and_another_md5_is_no_fault(monkeypatch, endpoint):
+    """Amazon's ETag of an object that it encrypts with a key of the customer is no MD5."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert asked_twice("of pieces-3") is asked_twice(MD5_OF_A, part=True) is False
+    compare_md5(place("s3://plates/p"), MD5_OF_A, hashlib.md5(b"b"))
 
 
 def test_a_bucket_that_is_not_there_may_come_back(bucket):

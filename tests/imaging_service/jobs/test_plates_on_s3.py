@@ -135,6 +135,21 @@ def test_a_bucket_or_a_field_that_is_gone_is_waited_for(on_s3, tmp_path, monkeyp
     store_of.cache_clear()
 
 
+def test_a_bit_that_flips_in_metadata_or_on_the_way_to_the_digest_is_not_the_plate(
+    on_s3, faulty_s3
+):
+    """A digit of the pixel size would change every area; a digest would be of another plate."""
+    whole = identify(on_s3.inputs)[0]
+    scan, chunk = on_s3.inputs.scan, on_s3.chunk("B05").removeprefix(f"{PLATE}/")
+    for part, where in (("B/5/0/zarr.json", scan), (chunk, scan / chunk)):
+        faulty_s3.set("flipped", f"GET .*/{part} ")
+        with pytest.raises(Unavailable, match=says("s3.contradicts", where=where)):
+            identify(on_s3.inputs)
+        assert faulty_s3.faults > 0
+    faulty_s3.well()
+    assert identify(on_s3.inputs)[0].run_id == whole.run_id
+
+
 @pytest.mark.parametrize("part", ["B/5/zarr.json", "B/5/1/zarr.json", "B/5/1/0/zarr.json"])
 def test_a_well_or_field_that_is_not_handed_over_is_not_left_out(on_s3, faulty_s3, part):
     """Metadata that are not there would make it a plate of a field less."""
@@ -149,7 +164,9 @@ def test_a_well_or_field_that_is_not_handed_over_is_not_left_out(on_s3, faulty_s
     assert faulty_s3.faults == 1
 
 
-@pytest.mark.parametrize("fault", ["not there", "shortened", "other etag", "reset", "slow down"])
+@pytest.mark.parametrize(
+    "fault", ["not there", "shortened", "other etag", "reset", "slow down", "flipped"]
+)
 def test_pixels_that_do_not_come_are_waited_for(on_s3, faulty_s3, tmp_path, fault):
     task = on_s3.task(tmp_path / "run", "B02")
     expected = read_stack(task, 1, 1).pixels

@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
-import json
-import re
-import subprocess
-import sys
-import time
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,6 +14,7 @@ from imaging_service.api.app import create_app
 from imaging_service.settings import Settings
 from tests.imaging_service.conftest import LOCAL_TOKEN
 from tests.imaging_service.tenants import HTTP, RUN
+from tests.oidc import authorised, provider_of
 from tests.service import free_port
 
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin", "Origin": HTTP}
@@ -176,25 +170,11 @@ def test_over_https_the_cookie_is_sent_over_https_only(two_labs):
 @pytest.fixture(scope="module")
 def provider():
     """A real OpenID Connect provider, in a process of its own."""
-    port = free_port()
-    users = [
+    with provider_of(
         {"sub": "s-ann", "email": "ann@example.org", "email_verified": True},
         {"sub": "s-eve", "email": "eve@example.org", "email_verified": True},
-    ]
-    command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
-    for user in users:
-        command += ["--user-claims", json.dumps(user)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    issuer = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            httpx.get(f"{issuer}/.well-known/openid-configuration").raise_for_status()
-            break
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    yield issuer
-    process.terminate()
-    process.wait()
+    ) as issuer:
+        yield issuer
 
 
 @pytest.fixture
@@ -214,38 +194,24 @@ def at_provider(two_labs, provider, tmp_path):
     return Browser(create_app(settings))
 
 
-def authorised(browser, subject: str, to: str = "/") -> str:
-    """Go to the provider and sign in there; the address that it sends the browser back to."""
-    away = browser.ask("GET", "/login/oidc", params={"to": to})
-    assert away.status_code == 302, away.text
-    with httpx.Client() as elsewhere:
-        form = elsewhere.get(away.headers["location"])
-        assert form.status_code == 200
-        back = elsewhere.post(away.headers["location"], data={"sub": subject})
-    assert back.status_code == 302, html.unescape(re.sub(r"<[^>]+>", " ", back.text))
-    parts = urlsplit(back.headers["location"])
-    assert parts.path == "/login/oidc/callback"
-    return f"{parts.path}?{parts.query}"
-
-
 def test_a_member_signs_in_at_the_provider(at_provider):
     page = at_provider.ask("GET", "/login")
     assert "/login/oidc?to=/" in page.text
-    answer = at_provider.ask("GET", authorised(at_provider, "s-ann", f"/view/{RUN}"))
+    answer = at_provider.ask("GET", authorised(at_provider.ask, "s-ann", f"/view/{RUN}"))
     assert (answer.status_code, answer.headers["location"]) == (303, f"/view/{RUN}")
     who = at_provider.ask("GET", "/session").json()
     assert (who["name"], who["key"], who["projects"][0]["role"]) == ("ann", "", "reviewer")
 
 
 def test_an_account_without_a_member_is_refused(at_provider):
-    answer = at_provider.ask("GET", authorised(at_provider, "s-eve"))
+    answer = at_provider.ask("GET", authorised(at_provider.ask, "s-eve"))
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:imaging-service:forbidden")
     assert "eve@example.org" in answer.json()["detail"]
     assert at_provider.ask("GET", "/session").status_code == 303
 
 
 def test_the_session_of_a_former_member_ends(at_provider, two_labs):
-    at_provider.ask("GET", authorised(at_provider, "s-ann"))
+    at_provider.ask("GET", authorised(at_provider.ask, "s-ann"))
     with two_labs.session() as session:
         end_member(session, find_member(session, "ann"))
         session.commit()
@@ -253,7 +219,7 @@ def test_the_session_of_a_former_member_ends(at_provider, two_labs):
 
 
 def test_an_answer_that_this_browser_did_not_ask_for_is_refused(at_provider, two_labs):
-    back = authorised(at_provider, "s-ann")
+    back = authorised(at_provider.ask, "s-ann")
     other = Browser(at_provider._app)
     assert other.ask("GET", back).status_code == 403
     assert other.ask("GET", "/session").status_code == 303

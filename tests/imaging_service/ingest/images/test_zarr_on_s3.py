@@ -73,7 +73,9 @@ def test_a_chunk_that_is_not_listed_is_not_asked_for(on_s3, bucket, faulty_s3):
 
 
 @pytest.mark.parametrize("shards", [None, (6, 8)])
-@pytest.mark.parametrize("fault", ["not there", "shortened", "other etag", "cut", "slow down"])
+@pytest.mark.parametrize(
+    "fault", ["not there", "shortened", "other etag", "cut", "slow down", "flipped"]
+)
 def test_a_chunk_that_does_not_come_as_it_is_listed_is_waited_for(
     bucket, faulty_s3, tmp_path, fault, shards
 ):
@@ -84,12 +86,41 @@ def test_a_chunk_that_does_not_come_as_it_is_listed_is_waited_for(
     made[...] = PLANE
     folder = place(bucket.copy(tmp_path / "x", "x"))
     array = zarr.open_array(listed_store(folder), mode="r")
-    faulty_s3.set(fault, "GET .*/c/")
+    # A second answer shows a flipped bit in a part of an object, which has no ETag of its own.
+    faulty_s3.set(fault, "GET .*/c/", times=1 if fault == "flipped" and shards else 10**9)
     with pytest.raises(Unavailable), damaged(ImageError, "x"):
         array[0:3, 4:8]
     assert faulty_s3.faults > 0
     faulty_s3.well()
     assert np.array_equal(array[...], PLANE)
+
+
+def test_what_no_md5_confirms_is_asked_for_twice(bucket, faulty_s3, tmp_path):
+    """Of an object that was sent in pieces the ETag is another sum."""
+    made = zarr.create_array(tmp_path / "x", shape=(6, 8), dtype="u2", compressors=None)
+    made[...] = PLANE
+    folder = place(bucket.copy(tmp_path / "x", "x"))
+    chunk = folder / "c/0/0"
+    bucket.write_in_pieces("x/c/0/0", (tmp_path / "x/c/0/0").read_bytes())
+    (state,) = (s for s in folder.states() if s.name == "c/0/0")
+    assert state.etag.endswith("-1")
+    array = zarr.open_array(listed_store(folder), mode="r")
+    faulty_s3.set("", "$^")
+    assert np.array_equal(array[...], PLANE)
+    assert faulty_s3.requests == 2
+    for read in (lambda: array[...], lambda: chunk.sha256(state), chunk.read_bytes):
+        faulty_s3.set("flipped", "GET .*/c/", times=1)
+        with pytest.raises(Unavailable, match=says("s3.contradicts", where=chunk)):
+            read()
+        assert faulty_s3.requests == 2
+
+
+@pytest.mark.parametrize("store", [zarr_store, listed_store])
+def test_metadata_in_which_a_bit_flipped_are_not_read(on_s3, faulty_s3, store):
+    faulty_s3.set("flipped", "GET .*/g/(zarr.json|.zattrs) ")
+    with pytest.raises(Unavailable):
+        zarr.open_group(store(on_s3), mode="r")
+    assert faulty_s3.faults > 0
 
 
 def test_nothing_is_written(on_s3):
