@@ -6,9 +6,10 @@ The audit's designs with generators of this file's own. `screen`: 20 lines × 30
 phenotypes in three batches that all lines share, 4 wells per condition and 16 vehicle wells, 0.15
 log2 between well means of a batch × compound (all lines of the batch move alike), 0.08 of a line's
 own, wells of 0.15; a fifth of the compounds do −0.8 log2 in every line. Beside the product: what
-people do instead. `donors`: level and coverage of the mean over donors in designs whose batches are own,
-shared or in part shared. `families`: false discoveries and power of the mean over donors in families
-of few compounds, of which a fifth works and another fifth may be noisier.
+people do instead. `donors`: level of the mean over donors, which is one less its coverage, in
+designs whose batches are own, shared or in part shared. `families`: false discoveries and power of
+the mean over donors in families of few compounds, of which a fifth works and another fifth may be
+noisier.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from phenotypes.statistics.crossed import (
     shared_variance,
 )
 from phenotypes.statistics.meta_analysis import meta_analysis
+from phenotypes.statistics.moderation import variance_prior
 
 LINES, COMPOUNDS, BATCHES, WELLS, VEHICLES = 20, 30, 3, 4, 16
 SHARED_SD, OWN_SD, WELL_SD, EFFECT = 0.15, 0.08, 0.15, -0.8
@@ -94,6 +96,27 @@ def well_tests(wells: pl.DataFrame, name: str) -> dict[str, np.ndarray]:
     return {"p": np.array(p), "z": np.array(z)}
 
 
+def limma_like(wells: pl.DataFrame, name: str) -> np.ndarray:
+    """P values as limma's eBayes gives them: log2 ratio to vehicle of each plate, one per batch, and
+    a t test of their mean with the variance of all rows of the phenotype in common.
+    """
+    y = wells.with_columns(y=pl.col(name).log(2)).with_columns(
+        pl.col("y") - pl.col("y").filter(pl.col("control") == "vehicle").mean().over("plate")
+    )
+    rows = (
+        y.filter(pl.col("control") != "vehicle")
+        .group_by("line", "compound", "batch")
+        .agg(pl.col("y").mean())
+        .group_by("line", "compound")
+        .agg(pl.col("y").mean().alias("mean"), pl.col("y").var().alias("variance"))
+        .sort("line", "compound")
+    )
+    mean, freedom = rows["mean"].to_numpy(), np.full(len(rows), BATCHES - 1.0)
+    prior = variance_prior(rows["variance"].to_numpy(), freedom)
+    variance, freedom = prior.moderated(rows["variance"].to_numpy(), freedom)
+    return 2 * stats.t.sf(np.abs(mean) / np.sqrt(variance / BATCHES), freedom)
+
+
 def called_hits(
     wells: pl.DataFrame, rows: pl.DataFrame, compounds: pl.DataFrame, name: str
 ) -> dict[str, np.ndarray]:
@@ -111,6 +134,7 @@ def called_hits(
         "line, wells as n: Welch's t + BH": (family(instead["p"]) <= 0.05) & large,
         "line, wells as n: robust z > 3": (instead["z"] > 3) & large,
         "line, plain t over batches + BH": (rows["q_value"].to_numpy() <= 0.05) & large,
+        "line, limma-like over batches + BH": (family(limma_like(wells, name)) <= 0.05) & large,
         "line, the product's hit": rows["hit"].to_numpy(),
         "donors, donor means as n + BH": (by_donor <= 0.05) & of_all,
         "donors, crossed + BH": (compounds["q_value"].to_numpy() <= 0.05) & of_all,
@@ -145,7 +169,9 @@ def designs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(11)
     chosen = [rng.choice(6, rng.integers(2, 5), replace=False) for _ in range(12)]
     return {
+        "3 donors × 3 own batches": (np.repeat(np.arange(3), 3), np.arange(9)),
         "6 donors × 3 own batches": (np.repeat(np.arange(6), 3), np.arange(18)),
+        "20 donors × 3 own batches": (np.repeat(np.arange(20), 3), np.arange(60)),
         "3 donors × 3 shared": (np.repeat(np.arange(3), 3), np.tile(np.arange(3), 3)),
         "6 donors × 3 shared": (np.repeat(np.arange(6), 3), np.tile(np.arange(3), 6)),
         "20 donors × 3 shared": (np.repeat(np.arange(20), 3), np.tile(np.arange(3), 20)),
