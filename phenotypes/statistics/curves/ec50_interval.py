@@ -29,7 +29,8 @@ ALPHA = 0.05
 INSIDE = 2.5
 # Distance from which the rule changes nothing any more.
 _FAR = 6.0
-_PLAIN = float(special.ndtri(1 - ALPHA / 2))
+# Standard errors on each side of an interval that knows of no selection.
+PLAIN = float(special.ndtri(1 - ALPHA / 2))
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class Ec50Interval:
 
 def ec50_interval(profile: Profile, lowest: float, highest: float) -> Ec50Interval:
     """Interval of log10 EC50 with the log10 of the lowest and highest tested doses."""
-    plain = np.full(len(profile.theta), _PLAIN)
+    plain = np.full(len(profile.theta), PLAIN)
     ends: list[float | None] = []
     for side, tested in ((-1, lowest), (1, highest)):
         distance = profile.distance(side, tested)

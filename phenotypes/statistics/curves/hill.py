@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from phenotypes.columns.statuses import ResponseStatus
-from phenotypes.statistics.curves.ec50_interval import INSIDE, Ec50Interval
+from phenotypes.statistics.curves.ec50_interval import INSIDE, PLAIN, Ec50Interval
 from plate_maps.conditions import dose_steps, format_dose
 
 Real = NDArray[np.float64]
@@ -389,6 +389,7 @@ def ec50_status(theta: float, tested: Real, interval: Ec50Interval) -> tuple[str
     ]
     reason = (
         f"there is an effect, but the EC50 is less than {INSIDE:g} standard errors"
-        f" {' and '.join(filter(None, sides))}, so only its interval is given"
+        f" {' and '.join(filter(None, sides))}, so only its interval is given, which is of"
+        f" {PLAIN:.3g} standard errors and may end inside"
     )
     return ResponseStatus.NOT_DETERMINED, reason
