@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import re
@@ -17,21 +18,36 @@ import psutil
 
 from imaging_service.client import Client
 
+PORTS = range(20_000, 32_768)
+_RESERVED: list[socket.socket] = []
+
 
 def free_port() -> int:
-    """A port that no process listens on, and that no connection is given by the system.
+    """A port that no process listens on, that no other caller is given, and no connection either.
 
     Those that the system gives (from 32768 on with Linux) are lost to any connection that is opened
-    before a server listens: a suite of several processes was red by chance.
+    before a server listens. A server that needs eight ports, beside others in several processes,
+    met one that was chosen twice. So the port of the same number for UDP is held until this process
+    ends, which says to all processes of all suites that it is taken.
     """
     while True:
-        port = random.SystemRandom().randrange(20_000, 32_768)
-        with socket.socket() as probe:
-            try:
+        port = random.SystemRandom().choice(PORTS)
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        except OSError:
+            reservation.close()
+            continue
+        _RESERVED.append(reservation)
         return port
+
+
+@atexit.register
+def _give_back() -> None:
+    for reservation in _RESERVED:
+        reservation.close()
 
 
 class PlainHttp:
