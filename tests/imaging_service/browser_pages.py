@@ -16,6 +16,10 @@ import uvicorn
 from tests.imaging_service.conftest import LOCAL_TOKEN
 from tests.service import free_port
 
+# Said by OpenSeadragon as it drops, rightly, a tile of channels or a frame that are no longer shown:
+# whether one was on its way depends on the machine alone.
+OUTDATED_TILE = "loaded before reset"
+
 # What kind of screen, and in which light.
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -92,7 +96,7 @@ class Tab:
 
     def _console(self, message) -> None:
         # Violations of the policy are messages of the console as well.
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and OUTDATED_TILE not in message.text:
             self.faults.append(f"{message.type}: {message.text}")
 
     def violations(self) -> list[str]:
