@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 
-from fastapi import FastAPI, Security
+from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 from starlette.middleware.sessions import SessionMiddleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from imaging_service import __version__
 from imaging_service.access.secret_files import SESSION_KEY, secret
@@ -79,6 +80,22 @@ ROUTERS = (
 )
 
 
+@cache
+def _routes() -> list[BaseRoute]:
+    """Every route of the service, worked out once per process.
+
+    FastAPI needs a quarter of a second for it for every application that includes the routers
+    itself. Routes that are shared do not follow the `dependency_overrides` of one application.
+    """
+    everything = APIRouter(
+        responses=problems.EVERYWHERE,
+        dependencies=[Security(HTTPBearer(auto_error=False, description="An API key."))],
+    )
+    for router in ROUTERS:
+        everything.include_router(router)
+    return everything.routes
+
+
 def create_app(settings: Settings, local_token: str = "") -> FastAPI:
     """The API over one data folder and database.
 
@@ -94,8 +111,7 @@ def create_app(settings: Settings, local_token: str = "") -> FastAPI:
         title="Motor neuron imaging service",
         version=__version__,
         description=DESCRIPTION,
-        responses=problems.EVERYWHERE,
-        dependencies=[Security(HTTPBearer(auto_error=False, description="An API key."))],
+        routes=list(_routes()),
         # FastAPI's own pages load their scripts from the internet, which a microscope's machine
         # may not reach.
         docs_url=None,
@@ -118,8 +134,6 @@ def create_app(settings: Settings, local_token: str = "") -> FastAPI:
     app.add_middleware(Guard, names=settings.names)
     # Added last, so the outermost.
     app.add_middleware(Traced)
-    for router in ROUTERS:
-        app.include_router(router)
     if forgotten := unlisted(
         (method, route.path)
         for router in (*ROUTERS, app)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from imaging_service.api.access import current_readers
+from imaging_service.api import access
 from tests.imaging_service.conftest import MAP
 from tests.messages import states
 
@@ -31,9 +31,9 @@ class Here:
 @pytest.fixture(scope="module")
 def here(site):
     """The service without processes of their own for what is sent."""
-    site.application.dependency_overrides[current_readers] = Here
-    yield site
-    site.application.dependency_overrides.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(access, "readers", Here)
+        yield site
 
 
 def body(site, inputs, **more):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from imaging_service.api.access import current_readers
+from imaging_service.api import access
 from imaging_service.protocol import load_protocol, parse_protocol
 
 PROTOCOLS = "/projects/default/protocols"
@@ -32,7 +32,7 @@ class InPlace:
 
 
 def test_the_submit_page_offers_it(site, small_inputs, monkeypatch):
-    monkeypatch.setitem(site.application.dependency_overrides, current_readers, InPlace)
+    monkeypatch.setattr(access, "readers", InPlace)
     answer = site.get("/submit/scan", params={"scan": str(small_inputs.scan)})
     assert answer.status_code == 200, re.findall('class="notice bad">(.*?)<', answer.text)
     (listed,) = site.get(PROTOCOLS).json()

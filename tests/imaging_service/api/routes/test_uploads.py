@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from imaging_service.access.keys import make_key
-from imaging_service.api.access import current_readers
+from imaging_service.api import access
 from imaging_service.database.tenants import KeyRow, MemberRow, now
 from imaging_service.incoming.gate import allowed
 from tests.imaging_service.conftest import Served
@@ -111,7 +111,7 @@ def test_a_scan_of_another_laboratory_is_not_submitted_by_its_path(two_labs, mon
             asked.append(roots)
             return allowed(submission.scan, roots)
 
-    two_labs.app.dependency_overrides[current_readers] = Here
+    monkeypatch.setattr(access, "readers", Here)
     body = {
         "scan": str(two_labs.folder / "projects" / "als" / "scans" / "plate-1"),
         "plate_map_name": "m.csv",
