@@ -92,7 +92,7 @@ class Service:
         """Plain HTTP with the key that the started service left for its user."""
         return PlainHttp({"Authorization": self.key})
 
-    def start(self, *, worker: bool = True, seconds: float = 60, processes: int = 0) -> Client:
+    def start(self, *, worker: bool = True, seconds: float = 180, processes: int = 0) -> Client:
         log = (self.folder / "serve.log").open("ab")
         command = [sys.executable, "-m", "imaging_service.cli", "serve", "--port", str(self.port)]
         command += ["--processes", str(processes)] + ([] if worker else ["--no-worker"])
@@ -101,7 +101,7 @@ class Service:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/health", timeout=1).status_code == 200:
+                if httpx.get(f"{self.url}/health", timeout=10).status_code == 200:
                     return Client(self.url)
             except httpx.HTTPError:
                 time.sleep(0.2)

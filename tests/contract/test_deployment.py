@@ -214,7 +214,7 @@ def test_the_api_of_the_file_for_containers_runs_and_is_healthy(compose, tmp_pat
             stderr=subprocess.DEVNULL,
         )
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while health(compose, port) and time.monotonic() < deadline:
                 assert process.poll() is None
                 time.sleep(0.2)
@@ -309,7 +309,7 @@ def test_the_storage_of_the_file_runs_is_healthy_and_refuses_strangers(
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(check, timeout=5).status_code == 200:

@@ -129,7 +129,7 @@ def test_a_cluster_that_the_script_starts_over_ssh_analyses_wells(
     assert (ended.state, ended.progress.failed) == ("done", 0), small.service.worker_log()
     small.tables_equal(run.id, small_run)
     # The script ended what it had started on the machines.
-    gone = time.monotonic() + 30
+    gone = time.monotonic() + 120
     while (left := spawned(port)) and time.monotonic() < gone:
         time.sleep(0.2)
     assert left == []

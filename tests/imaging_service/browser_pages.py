@@ -128,7 +128,7 @@ class Tab:
         It is asked from here: the page's policy refuses what a page evaluates a second time by
         itself, as `wait_for_function` does.
         """
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while (seen := self.page.evaluate(script)) != value:
             assert time.monotonic() < deadline, (script, seen)
             self.page.wait_for_timeout(50)

@@ -57,7 +57,7 @@ def opened(browser, site):
 def settled(tab, path) -> None:
     tab.page.goto(path)
     for chart in tab.page.locator("figure.chart").all():
-        chart.locator("svg").first.wait_for(timeout=10_000)
+        chart.locator("svg").first.wait_for()
 
 
 @pytest.mark.slow
@@ -220,6 +220,7 @@ def test_progress_that_does_not_come_says_so_and_goes_on_by_itself(browser, serv
         said.wait_for()
         assert states("pages.progress_away", said.inner_text())
         page.unroute("**/progress")
+        page.locator("#progress").evaluate("p => p.removeAttribute('hx-request')")
         said.wait_for(state="detached")
         state(state="done")
         page.get_by_role("link", name="Report (one file)").wait_for()
@@ -458,13 +459,13 @@ def test_a_folder_is_uploaded_once_whether_it_is_chosen_or_dragged(
         page.goto("/submit")
         page.locator("#folder").set_input_files(scan)
         # The page goes on by itself to what the scan holds.
-        page.wait_for_url("**/submit/scan?**", timeout=60_000)
+        page.wait_for_url("**/submit/scan?**")
         page.locator(".plate g.whole").first.wait_for()
         assert len(sent) == len({path.read_bytes() for path in scan.iterdir()})
         sent.clear()
         page.goto("/submit")
         tab.drop("#drop", scan)
-        page.wait_for_url("**/submit/scan?**", timeout=60_000)
+        page.wait_for_url("**/submit/scan?**")
         assert (sent, tab.faults) == ([], [])
         tab.close()
     kept = data_folder.data_dir / "scans" / scan.name

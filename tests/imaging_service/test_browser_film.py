@@ -64,7 +64,7 @@ def test_a_film_s_pages_are_clean_to_axe(opened, viewport, scheme):
         tab.page.goto(path.replace("RUN", site.run))
         tab.page.wait_for_load_state("networkidle")
         for chart in tab.page.locator("figure.chart").all():
-            chart.locator("svg").first.wait_for(timeout=10_000)
+            chart.locator("svg").first.wait_for()
         if faults := tab.looked_at():
             wrong[path] = faults
     tab.close()

@@ -26,7 +26,7 @@ def test_a_screen_is_ordered_and_its_pages_are_clean_to_axe(screened):
         seen += tab.violations()
         page.goto(f"/screens/{done}?project=default")
         for chart in page.locator("figure.chart").all():
-            chart.locator("svg").first.wait_for(timeout=20_000)
+            chart.locator("svg").first.wait_for()
         tab.until(
             "[...document.querySelectorAll('figure.chart')].every((f) => !!f.dataset.drawn)", True
         )

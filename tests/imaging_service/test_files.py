@@ -67,7 +67,7 @@ def _die_with_the_lock(folder, told):
 def _hold(folder, told, end):
     with only_one(folder):
         told.set()
-        end.wait(30)
+        end.wait(120)
 
 
 def test_a_lock_refuses_a_second_process_and_ends_with_the_first(tmp_path):
@@ -75,7 +75,7 @@ def test_a_lock_refuses_a_second_process_and_ends_with_the_first(tmp_path):
     told, end = context.Event(), context.Event()
     child = context.Process(target=_hold, args=(tmp_path / "run", told, end))
     child.start()
-    assert told.wait(30)
+    assert told.wait(120)
     with pytest.raises(Forbidden, match=says("files.folder_in_use")):
         only_one(tmp_path / "run").__enter__()
     end.set()

@@ -157,6 +157,6 @@ def test_one_that_is_lost_is_replaced_and_both_end_with_a_killed_server(pair):
         assert pair.ask("/health/live")[0].status_code == 200
     left = list(pair.children().values())
     pair.service.kill()
-    assert psutil.wait_procs(left, timeout=30)[1] == []
+    assert psutil.wait_procs(left, timeout=120)[1] == []
     with socket.socket() as address:
         address.bind(("127.0.0.1", pair.service.port))

@@ -130,7 +130,7 @@ def test_a_server_that_is_told_to_stop_ends_its_worker_and_takes_its_token_back(
     """Uvicorn closes, and then repeats the signal that it was sent."""
     answers = []
     monkeypatch.setattr(
-        server, "supervise", lambda current, stop: answers.append(stop.wait(timeout=30))
+        server, "supervise", lambda current, stop: answers.append(stop.wait(timeout=120))
     )
     monkeypatch.setattr(
         server.uvicorn, "run", lambda app, **more: signal.raise_signal(signal.SIGTERM)

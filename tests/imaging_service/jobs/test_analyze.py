@@ -169,7 +169,7 @@ def test_a_refusal_ends_no_process_of_its_caller(phantom_inputs, tmp_path):
     assert process.is_alive()
     for started in active_children():
         if started not in before:
-            started.join(30)
+            started.join(120)
             assert not started.is_alive()
     process.kill()
     process.join()

@@ -111,7 +111,7 @@ def test_the_network_answers_for_one_well_while_another_is_measured(served):
     def well(k):
         remote = RemoteNetwork(address, "motornet")
         remote(TILE)
-        measured.append(begun[min(k + 1, 2)].wait(timeout=20))
+        measured.append(begun[min(k + 1, 2)].wait(timeout=120))
 
     with ThreadPoolExecutor(2) as processes:
         for k in range(3):
@@ -161,7 +161,7 @@ def test_a_device_that_failed_is_the_machine_s_fault_and_its_process_is_started_
     address, _ = served(broken, failed=ended.set)
     with pytest.raises(ConnectionError):
         RemoteNetwork(address, "motornet")(TILE)
-    assert ended.wait(10)
+    assert ended.wait(60)
     cluster = Cluster(Settings())
     cluster._client = SimpleNamespace(
         status="running",
