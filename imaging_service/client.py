@@ -18,10 +18,10 @@ import httpx
 
 from imaging_service.accounts import Caller
 from imaging_service.errors import ServiceError
-from imaging_service.export_orders import ExportState, NewExport
 from imaging_service.files import write_through
 from imaging_service.incoming.s3 import place
 from imaging_service.key_file import key_for, may_carry
+from imaging_service.orders import ExportState, NewExport, NewScreen, ScreenState
 from imaging_service.schemas import (
     NewPlateMap,
     OfferedRelease,
@@ -35,7 +35,6 @@ from imaging_service.schemas import (
     Submission,
     WellState,
 )
-from imaging_service.screen_orders import NewScreen, ScreenState
 from imaging_service.toml_text import parse_toml
 
 __all__ = ["Client", "ServiceRefused"]

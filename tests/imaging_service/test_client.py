@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from imaging_service.client import Client, ServiceRefused
-from imaging_service.screen_orders import NewScreen
+from imaging_service.orders import NewScreen
 from tests.messages import says
 
 RUN = {

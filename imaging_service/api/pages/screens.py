@@ -23,7 +23,7 @@ from imaging_service.database.session import find_screen
 from imaging_service.database.tables import PlateRow, RunRow, ScreenRow
 from imaging_service.database.tenants import ProjectRow
 from imaging_service.errors import NotFound, ScreenError
-from imaging_service.screen_orders import NewScreen, ScreenRun
+from imaging_service.orders import NewScreen, ScreenRun
 from imaging_service.settings import Settings
 from imaging_service.web.assets import REPORT_POLICY
 from imaging_service.web.templating import query

@@ -19,9 +19,8 @@ from imaging_service.api.access import CallerDep, SettingsDep
 from imaging_service.database.session import ProjectSession, database_engine
 from imaging_service.database.tables import ExportRow, RunRow, ScreenRow, WellRow
 from imaging_service.errors import NotFound
-from imaging_service.export_orders import ExportState
+from imaging_service.orders import ExportState, ScreenState
 from imaging_service.schemas import RunEvent
-from imaging_service.screen_orders import ScreenState
 
 router = APIRouter(tags=["runs"])
 EVERY_S = 1.0

@@ -17,7 +17,7 @@ from imaging_service.api.tables import LIST_CONTENT, Format, FormatQuery, list_r
 from imaging_service.database.session import find_screen
 from imaging_service.database.tables import ScreenRow
 from imaging_service.errors import NotFound, NotReady
-from imaging_service.screen_orders import NewScreen, ScreenProgress, ScreenState
+from imaging_service.orders import NewScreen, ScreenProgress, ScreenState
 from imaging_service.settings import Settings
 from imaging_service.web.assets import REPORT_POLICY
 

@@ -12,7 +12,7 @@ from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
 
 if TYPE_CHECKING:
     from imaging_service.client import Client
-    from imaging_service.screen_orders import ScreenState
+    from imaging_service.orders import ScreenState
 
 _EVERY_S = 0.5
 
@@ -53,7 +53,7 @@ def order(
     from pydantic import ValidationError
 
     from imaging_service.client import Client
-    from imaging_service.screen_orders import NewScreen
+    from imaging_service.orders import NewScreen
     from imaging_service.toml_text import parse_toml
 
     try:

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict
 
 from imaging_service import __version__
 from imaging_service.errors import NotFound, NotReady, StoreError, damaged
-from imaging_service.export_orders import ExportFormat
 from imaging_service.files import sweep, write_bytes, write_through, written_whole
 from imaging_service.ingest.images.digests import combine
+from imaging_service.orders import ExportFormat
 from imaging_service.review.local import TABLES as RUN_TABLES
 from imaging_service.review.local import review_state
 from imaging_service.store.tables import arrow_bytes, columns_dictionary, csv_bytes

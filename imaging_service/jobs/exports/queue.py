@@ -10,12 +10,12 @@ from sqlmodel import Session, col, select
 from imaging_service.database.session import database_engine, find_export, find_run, find_screen
 from imaging_service.database.tables import ExportRow, RunRow, ScreenRow
 from imaging_service.errors import NotFound, NotReady, QuotaReached
-from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.job_rows import GOING_ON, Ordered
 from imaging_service.jobs.durable.opening import EXPORTS, has_job
 from imaging_service.jobs.exports.bundle import ExportOrder, lay_out, tables_of
 from imaging_service.jobs.exports.workflow import export_folder
 from imaging_service.jobs.screens.workflow import screen_folder
+from imaging_service.orders import NewExport
 from imaging_service.settings import Settings
 
 EXPORT = Ordered("export", EXPORTS, "write_export")

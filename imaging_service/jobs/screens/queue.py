@@ -18,8 +18,8 @@ from imaging_service.errors import NotFound, NotReady, ScreenError
 from imaging_service.jobs.durable.job_rows import GOING_ON, Ordered
 from imaging_service.jobs.durable.opening import SCREENS, has_job
 from imaging_service.jobs.screens.workflow import screen_folder
+from imaging_service.orders import NewScreen, ScreenRun
 from imaging_service.review.local import review_state
-from imaging_service.screen_orders import NewScreen, ScreenRun
 from imaging_service.screens.order import OrderedRun, ScreenOrder, lay_out, read_order
 from imaging_service.screens.remarks import ScreenFile
 from imaging_service.settings import Settings

@@ -20,7 +20,7 @@ from imaging_service.api.pages.screens import finished_runs
 from imaging_service.api.routes.exchange.exports import read_export
 from imaging_service.database.tables import ExportRow, PlateRow, RunRow, ScreenRow
 from imaging_service.errors import NotFound
-from imaging_service.export_orders import ExportFormat, ExportState, NewExport
+from imaging_service.orders import ExportFormat, ExportState, NewExport
 from imaging_service.review.local import TABLES as RUN_TABLES
 
 router = page_router()

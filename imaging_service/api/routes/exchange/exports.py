@@ -13,7 +13,7 @@ from imaging_service.api.routes.events import followed, job_row
 from imaging_service.api.tables import LIST_CONTENT, Format, FormatQuery, list_response
 from imaging_service.database.session import find_export
 from imaging_service.database.tables import ExportRow
-from imaging_service.export_orders import ExportProgress, ExportState, NewExport
+from imaging_service.orders import ExportProgress, ExportState, NewExport
 
 router = APIRouter(prefix="/projects/{project}/exports", tags=["exports"])
 

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from imaging_service.database.tables import ExportRow, RunRow
 from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.errors import NotFound, NotReady, QuotaReached
-from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.queue import job_client
 from imaging_service.jobs.exports import queue
 from imaging_service.jobs.exports.queue import adopt_exports, delete_export, order_export
 from imaging_service.jobs.exports.workflow import export_folder
+from imaging_service.orders import NewExport
 from tests.messages import says, states
 
 

@@ -16,8 +16,8 @@ from imaging_service.errors import NotFound, NotReady, ScreenError
 from imaging_service.jobs.durable.queue import job_client
 from imaging_service.jobs.screens.queue import adopt_screens, delete_screen, order_screen
 from imaging_service.jobs.screens.workflow import screen_folder
+from imaging_service.orders import NewScreen
 from imaging_service.review.log import ReviewLog
-from imaging_service.screen_orders import NewScreen
 from imaging_service.screens.order import read_order
 from tests.imaging_service.written_runs import LINES
 from tests.messages import says, states

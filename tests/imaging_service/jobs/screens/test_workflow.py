@@ -11,9 +11,9 @@ from imaging_service.database.session import find_screen
 from imaging_service.database.tables import RunRow
 from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.errors import Unavailable
-from imaging_service.export_orders import NewExport
 from imaging_service.jobs.durable.workflows import Context
 from imaging_service.jobs.screens import workflow
+from imaging_service.orders import NewExport
 from imaging_service.screens.folder import TABLES, plates_of
 from tests.imaging_service.conftest import Here
 from tests.messages import states

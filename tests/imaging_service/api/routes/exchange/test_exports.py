@@ -15,7 +15,7 @@ from imaging_service.api.routes.exchange.exports import look
 from imaging_service.client import ServiceRefused
 from imaging_service.database.tables import ExportRow, RunRow
 from imaging_service.database.tenants import AuditRow
-from imaging_service.export_orders import NewExport
+from imaging_service.orders import NewExport
 from tests.imaging_service.exported import EXPORTS
 from tests.imaging_service.tenants import RUN
 from tests.messages import says, states

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from imaging_service.screen_orders import MOST_RUNS, NewScreen
+from imaging_service.orders import MOST_RUNS, NewExport, NewScreen
 
 
 def test_an_order_names_its_runs_and_leaves_the_rest_to_registry_and_maps():
@@ -33,3 +33,10 @@ def test_an_order_names_its_runs_and_leaves_the_rest_to_registry_and_maps():
 def test_what_no_screen_can_have_is_refused(change):
     with pytest.raises(ValidationError):
         NewScreen(**({"name": "als", "runs": [{"run": "3f0c9d2a41b7"}]} | change))
+
+
+def test_an_export_is_of_one_run_or_one_screen():
+    assert NewExport(run="3f0c9d2a41b7").format == "parquet"
+    for wanted in ({}, {"run": "3f0c9d2a41b7", "screen": "5b0e9d2a41b7c3d0"}):
+        with pytest.raises(ValidationError):
+            NewExport(**wanted)
