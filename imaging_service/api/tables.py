@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from imaging_service.database.session import table_content
 from imaging_service.database.tables import TABLE_LEVELS, RunRow
 from imaging_service.errors import NotReady
 from imaging_service.review.log import ENGINE_VERSION
+from imaging_service.web.pages.responses import ORDERS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +61,16 @@ def _row_filters(
 
 # Rows of responses that are asked for: by each of these columns one value, or any ("").
 FiltersDep = Annotated[dict[str, str], Depends(_row_filters)]
+Row = Mapping[str, Any]
+# Rows and the name of an order ► the same rows in it.
+Arrange = Callable[[Sequence[Row], str], Sequence[Row]]
+ResponseOrder = Annotated[
+    str,
+    Query(
+        pattern=f"^({'|'.join(ORDERS)})?$",
+        description=f"As on the pages: {', '.join(ORDERS)}. If empty, as in the table.",
+    ),
+]
 FormatQuery = Annotated[Format, Query(alias="format", description="json, csv, parquet or arrow")]
 
 
@@ -83,11 +94,14 @@ def table_response(
     fmt: Format,
     asked: Asked,
     labels: LabelSource = LabelSource.NEWEST,
+    arrange: Arrange | None = None,
+    order: str = "",
     **filters: str | None,
 ) -> Response:
     """The rows of one table; a filter that is None lets every row pass.
 
-    Raises NotReady until the run is done.
+    Rows are in the table's order, unless `order` names the one that `arrange` puts them in. Raises
+    NotReady until the run is done.
     """
     if run.state != "done":
         why = f": {run.reason}" if run.reason else ""
@@ -97,6 +111,8 @@ def table_response(
 
     def make() -> bytes:
         content = table_content(session, run, kind, wanted, revision)
+        if arrange and order:
+            content = arranged(content, lambda rows: arrange(rows, order))
         # The rows are JSON already: joining them costs a hundredth of parsing and encoding them.
         body = ("[" + ",".join(content) + "]").encode()
         if fmt is Format.JSON:
@@ -112,7 +128,7 @@ def table_response(
             table = conform(pl.read_json(body, schema=schema), level)
         return table_bytes(table, fmt)
 
-    parts = (*run.of_tables, revision, kind, sorted(wanted.items()), fmt.value)
+    parts = (*run.of_tables, revision, kind, sorted(wanted.items()), order, fmt.value)
     return asked.answer(
         parts,
         make,
@@ -120,6 +136,17 @@ def table_response(
         attached(f"{run.id[:12]}-{kind}", fmt, wanted.values()),
         OfRun(run.entries),
     )
+
+
+def arranged(content: list[str], arrange: Callable[[list[Row]], Sequence[Row]]) -> list[str]:
+    """JSON objects in the order that a function puts what they hold in.
+
+    >>> arranged(['{"a": 2}', '{"a": 1}'], lambda rows: sorted(rows, key=lambda row: row["a"]))
+    ['{"a": 1}', '{"a": 2}']
+    """
+    rows: list[Row] = [json.loads(text) for text in content]
+    texts = {id(row): text for row, text in zip(rows, content, strict=True)}
+    return [texts[id(row)] for row in arrange(rows)]
 
 
 def list_response(rows: Sequence[BaseModel], name: str, fmt: Format) -> Response:

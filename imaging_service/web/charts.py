@@ -14,36 +14,39 @@ from typing import Any
 import polars as pl
 
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.status_words import with_reason
 from plate_maps import PlateFormat, Well
 from plate_maps.conditions import format_dose
 from plate_maps.wells import row_letters
 
 Spec = dict[str, Any]
-# Colours that people with red-green blindness tell apart (Okabe & Ito 2008).
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-# For more names than that. People with red-green blindness cannot tell them all apart: every chart
-# names its marks in words as well. Listed, because a browser's Vega-Lite takes no scheme as a range.
+# Told apart without colour vision of one kind, and seen on paper: Okabe & Ito (2008) with amber and
+# sky darkened, which had too little contrast with white; in the dark `pages.js` gives them back.
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A4A00", "#798CEF", "#000000"]
+# For more names than that, seen on paper and in the dark. Nobody tells so many apart by colour:
+# every chart names its marks in words as well. Listed, because a browser's Vega-Lite takes no scheme
+# as a range.
 _MANY = [
-    "#4c78a8",
-    "#f58518",
-    "#54a24b",
-    "#e45756",
-    "#b279a2",
-    "#9d755d",
-    "#439894",
-    "#d67195",
-    "#79706e",
-    "#b79a20",
-    "#9ecae9",
-    "#ffbf79",
-    "#88d27a",
-    "#ff9d98",
-    "#d6a5c9",
-    "#d8b5a5",
-    "#83bcb6",
-    "#fcbfd2",
-    "#bab0ac",
-    "#f2cf5b",
+    "#47719e",
+    "#aa5807",
+    "#407b39",
+    "#d52322",
+    "#995887",
+    "#896651",
+    "#357875",
+    "#c3386a",
+    "#756c6a",
+    "#816c17",
+    "#7095be",
+    "#e2740a",
+    "#55a34c",
+    "#e76c6b",
+    "#b782a8",
+    "#ae8b76",
+    "#46a09c",
+    "#d77396",
+    "#99908f",
+    "#ab901e",
 ]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 CONFIG: Spec = {
@@ -83,7 +86,7 @@ def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:
                     f"{r['line']} · {r['compound'] or r['control']}"
                     + (f" {format_dose(dose)}" if dose else "")
                 ),
-                "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+                "status": with_reason(r["status"], r["reason"]),
                 "nothing": r[name] is None,
             }
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imaging_service.web.templating import number
+from phenotypes.columns.status_words import remark_words, status_words
 from phenotypes.columns.statuses import CheckStatus, ResponseStatus, WellStatus
 from plate_maps.conditions import format_dose
 from segmentation.scoring.figures import figure_words
@@ -111,7 +112,7 @@ def findings(
         trust,
         measured,
         tuple(
-            f"{c['check'].replace('_', ' ')}, {c['subject']}: {c['reason']}"
+            f"{c['check'].replace('_', ' ')}, {c['subject']}: {remark_words(c['reason'])}"
             for c in checks
             if c["status"] == CheckStatus.WARNING
         ),
@@ -128,7 +129,9 @@ def sentence(row: Row) -> str:
     """
     effect, unit = row["effect"], row["unit"]
     if effect is None:
-        return f"{row['compound']} on {row['line']}: {row['phenotype']}, {row['status']}"
+        return (
+            f"{row['compound']} on {row['line']}: {row['phenotype']}, {status_words(row['status'])}"
+        )
     low, high = row["effect_low"], row["effect_high"]
     verb = "rises" if effect > 0 else "falls"
     if low is None or high is None:
@@ -148,7 +151,7 @@ def sentence(row: Row) -> str:
         )
         potency = f", EC50 {format_dose(row['ec50_molar'])} ({low} … {high})"
     elif row["status"] != ResponseStatus.OK:
-        potency = f", no EC50: {row['status'].replace('_', ' ')}"
+        potency = f", no EC50: {status_words(row['status'])}"
     q = "" if row["q_value"] is None else f", q {number(row['q_value'], 2)}"
     return f"{row['compound']} on {row['line']}: {row['phenotype']} {moved}{potency}{q}"
 

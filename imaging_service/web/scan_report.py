@@ -11,6 +11,7 @@ import polars as pl
 
 from imaging_service.store.arrival import Arrival
 from imaging_service.web.templating import environment
+from phenotypes.columns.status_words import status_words
 from phenotypes.columns.statuses import ImageStatus
 
 # Images that are not ok, as the page lists them; the table has all.
@@ -83,7 +84,7 @@ def _sentence(part: pl.DataFrame, count: int) -> str:
     """
     wells = list(dict.fromkeys(part["well"]))
     status = part["status"][0]
-    looks = "without cells" if status == ImageStatus.NO_CELLS else status.replace("_", " ")
+    looks = "without cells" if status == ImageStatus.NO_CELLS else status_words(status)
     more = f" and {len(wells) - _NAMED} more" if len(wells) > _NAMED else ""
     return (
         f"channel {part['channel'][0]}: {len(part)} of {count} images"

@@ -11,6 +11,7 @@ import polars as pl
 from imaging_service.web.charts import PALETTE, Spec, dose_axis, effect_title, titled, unit_part
 from imaging_service.web.specifications.matrix import certainty, matrix
 from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.status_words import with_reason
 from phenotypes.columns.statuses import ScreenStatus, WindowStatus
 from phenotypes.statistics.curves.hill import DoseResponse
 from plate_maps.conditions import format_dose
@@ -143,7 +144,7 @@ def batch_curves(
                 "encoding": {"x": x, "y": y},
             },
         ]
-    subtitle = curve.status if not curve.reason else f"{curve.status}: {curve.reason}"
+    subtitle = with_reason(curve.status, curve.reason)
     return titled(f"{line} · {compound} · {name}", subtitle, width=330, height=220, layer=layers)
 
 
@@ -167,7 +168,7 @@ def line_compound_heatmap(responses: pl.DataFrame, name: str) -> Spec:
                 "high": r["effect_high"],
                 "responder": r["responder"] or "",
                 "nothing": r["effect"] is None,
-                "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+                "status": with_reason(r["status"], r["reason"]),
             }
         )
     return matrix(
@@ -194,7 +195,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
             "low": r["gap_low"],
             "high": r["gap_high"],
             "ssmd": r["ssmd"],
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "status": with_reason(r["status"], r["reason"]),
             "kind": "batch" if r["batch"] else "all",
             WindowStatus.EXPRESSED: r["status"] == WindowStatus.EXPRESSED,
         }
@@ -212,7 +213,7 @@ def disease_windows(windows: pl.DataFrame, name: str) -> Spec:
     tooltip = [{"field": f, "type": "nominal"} for f in ("pair", "batch", "status")] + [
         {"field": f, **_NUMBER} for f in ("gap", "low", "high", "ssmd")
     ]
-    colour = {"condition": {"test": "datum.expressed", "value": PALETTE[0]}, "value": "#999"}
+    colour = {"condition": {"test": "datum.expressed", "value": PALETTE[0]}, "value": "#888"}
     layers: list[Spec] = [
         {
             "data": {"values": [{"gap": 0.0}]},

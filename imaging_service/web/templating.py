@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
@@ -13,6 +14,8 @@ from markupsafe import Markup, escape
 from imaging_service.review.field_image import well_group
 from imaging_service.web.assets import STATIC, asset
 from phenotypes.columns.dictionary import columns
+from phenotypes.columns.status_words import remark_words, status_words, with_reason
+from phenotypes.columns.statuses import ResponseStatus
 from plate_maps.conditions import format_dose
 from segmentation.scoring.figures import figure_words
 
@@ -32,18 +35,23 @@ def environment() -> Environment:
     env.filters["number"] = number
     env.filters["marked_up"] = marked_up
     env.filters["wrapped"] = wrapped
-    env.filters["dose"] = format_dose
+    env.filters["dose"] = dose
+    env.filters["missing"] = missing
+    env.filters["why"] = why
     env.filters["file_size"] = file_size
     env.filters["accuracy"] = figure_words
     env.filters["asset"] = asset
     env.filters["query"] = query
+    env.filters["status_words"] = status_words
+    env.filters["remarks"] = remark_words
+    env.filters["tag"] = tag
     env.filters["meaning"] = meaning
     env.filters["zarr_path"] = well_group
     return env
 
 
-def number(value: object, digits: int = 3) -> str:
-    """A number with three significant digits; "–" where there is none.
+def number(value: object, digits: int = 3, why: str = "") -> str:
+    """A number with three significant digits; "–" where there is none, with why as its hint.
 
     Powers of ten are written out below a million.
 
@@ -51,11 +59,41 @@ def number(value: object, digits: int = 3) -> str:
     ('0.123', '-380', '9.6e-05')
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
+        return missing(why)
     if not isinstance(value, float):
         return str(value)
     text = f"{value:.{digits}g}"
     return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e6 else text
+
+
+def dose(molar: float | None, why: str = "") -> str:
+    """A dose with its unit; "–" where there is none, with why as its hint.
+
+    >>> dose(3.5e-7), dose(None, "flat")
+    ('350 nM', Markup('<span class="none" title="flat">–</span>'))
+    """
+    return missing(why) if molar is None else format_dose(molar)
+
+
+def missing(why: str) -> str:
+    """The sign of a value that is not there, with the reason as its hint."""
+    return Markup('<span class="none" title="{}">–</span>').format(why) if why else "–"
+
+
+def why(row: Mapping[str, object], of: str = "") -> str:
+    """Why a row has no value in a column: its status with its reason.
+
+    `of` begins the names of other columns that say so, such as "curve_".
+
+    >>> why({"status": "too_few_doses", "reason": "2 doses"})
+    'too few doses: 2 doses'
+    >>> why({"status": "ok", "reason": ""})
+    'not a part of this result'
+    """
+    status, reason = (str(row[f"{of}{name}"] or "") for name in ("status", "reason"))
+    if status in ("", ResponseStatus.OK):
+        return remark_words(reason) or "not a part of this result"
+    return with_reason(status, reason)
 
 
 def file_size(count: int) -> str:
@@ -93,6 +131,19 @@ def wrapped(name: str) -> Markup:
     Markup('live_<wbr>density')
     """
     return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def tag(status: str) -> Markup:
+    """A status in words, in the look that it has; a hint gives the code of the table.
+
+    >>> tag("not_monotone")
+    Markup('<span class="tag not_monotone" title="not_monotone">rises and falls</span>')
+    >>> tag("ok")
+    Markup('<span class="tag ok">ok</span>')
+    """
+    said = status_words(status)
+    hint = Markup(' title="{}"').format(status) if said != status else Markup("")
+    return Markup('<span class="tag {}"{}>{}</span>').format(status, hint, said)
 
 
 def meaning(name: str) -> str:

@@ -17,16 +17,13 @@ from phenotypes.plates.normalise import normalised, unit_of
 from phenotypes.plates.quality.controls import quality_table
 from phenotypes.plates.quality.edge_doses import judged_by_edge
 from phenotypes.plates.quality.vehicle_places import apart, judged_by_place, with_edge
-from phenotypes.plates.wells import PER_NEURON, WellSettings
+from phenotypes.plates.wells import COUNTED, PER_NEURON, WellSettings
 from phenotypes.statistics.curves.dose_response import fit
 from phenotypes.statistics.curves.hill import DoseResponse
 from phenotypes.statistics.multiple_testing import with_q_values
 from phenotypes.statistics.odd_vehicle import odd_vehicles
 from phenotypes.statistics.threads import one_thread
 from plate_maps.conditions import format_dose
-
-# Phenotypes of a whole well, which are given however few cells it has.
-_COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
 
 
 @dataclass(frozen=True)
@@ -378,7 +375,7 @@ def _plate_refusal(
         if (
             phenotype(name).scale is not None
             and 0 < cells < settings.min_cells
-            and name not in _COUNTED
+            and name not in COUNTED
         ):
             return DoseResponse(
                 ResponseStatus.TOO_FEW_CELLS,

@@ -3,7 +3,8 @@
 A score adds up the reasons for a look, in units of "one warning": quality control left the field
 out or warned; neurites cross too much for single neurons; the engine unsure of its nuclei, or
 another engine finding others; a vehicle well unlike the others of its line; a treated well far from
-its curve; a well that determines its curve. Wells' reasons count for each of their fields.
+its curve; a well that determines its curve. Wells' reasons count for each of their fields, and say
+that they are of the whole well: no field of it is more to blame for them than another.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def _well_reasons(
                 reasons.setdefault(well, []).append(
                     (
                         min(abs(z) / _Z, _MOST),
-                        f"vehicle well unlike the others of its line in {name} (robust z {z:.1f})",
+                        f"the whole well is unlike the other vehicle wells of its line in {name}"
+                        f" (robust z {z:.1f})",
                     )
                 )
     for curve in curves:
@@ -133,13 +135,14 @@ def _well_reasons(
         for well, x, r, h in zip(curve.well, dose, away, leverage(curve.result, dose), strict=True):
             if x > 0 and abs(r) > _RESIDUAL:
                 reason = (
-                    f"{abs(r):.1f} residual SD {'above' if r > 0 else 'below'} the curve of"
-                    f" {curve.compound} in {curve.phenotype}"
+                    f"the whole well lies {abs(r):.1f} residual SD"
+                    f" {'above' if r > 0 else 'below'} the curve of {curve.compound} in"
+                    f" {curve.phenotype}"
                 )
                 reasons.setdefault(well, []).append((min(abs(r) / _RESIDUAL, _MOST), reason))
             elif h > _LEVERAGE:
                 reason = (
-                    f"the curve of {curve.compound} in {curve.phenotype} depends on this well"
+                    f"the curve of {curve.compound} in {curve.phenotype} depends on the whole well"
                     f" (leverage {h:.2f})"
                 )
                 reasons.setdefault(well, []).append((0.5, reason))

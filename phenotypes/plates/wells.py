@@ -21,6 +21,8 @@ PER_NEURON = (
     "mean_process_mean",
     *(f"sholl_{r}um_mean" for r in SHOLL_UM),
 )
+# Phenotypes of a whole well, which are given however few cells it has.
+COUNTED = ("live_density", "nuclei_density", "neurite_length_density", "pyknotic_fraction")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -14,7 +14,7 @@ MAD_TO_SD = 1.4826
 # Robust z divides by at least this share of the median: where all vehicles agree (no puncta in any)
 # the MAD is 0.
 LEAST_CV = 0.02
-_MIN_WELLS = 3
+LEAST_WELLS = 3
 
 
 def mad(values: Real) -> Real:
@@ -39,7 +39,7 @@ def vehicle_scale(vehicles: Real) -> tuple[float, float] | None:
     >>> vehicle_scale(np.array([8.0, 9.0, 11.0]))
     (9.0, 1.4826)
     """
-    if len(vehicles) < _MIN_WELLS:
+    if len(vehicles) < LEAST_WELLS:
         return None
     median = float(np.median(vehicles))
     return robust_scale(vehicles, LEAST_CV * abs(median) if median else LEAST_CV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -160,6 +161,64 @@ def test_outlines_and_channels_are_switched_and_a_cell_gives_its_row(opened):
     page.locator("#viewer").click(position={"x": point[0], "y": point[1]})
     page.locator("#cell strong").wait_for()
     assert page.locator("#cell strong").inner_text() == f"Cell {place['label']}"
+    assert tab.faults == []
+    tab.close()
+
+
+@pytest.mark.slow
+def test_a_wheel_over_the_pixels_scrolls_the_page_and_zooms_with_ctrl(opened):
+    open_tab, site = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/view/{site.run}/wells/B04")
+    page.locator('#viewer[data-drawn="yes"]').wait_for()
+    page.wait_for_load_state("networkidle")
+    zoom = (
+        "window.fieldViewer.viewport.getZoom() > 1.01 * window.fieldViewer.viewport.getHomeZoom()"
+    )
+    hint = page.locator("#wheel-hint")
+    page.locator("#viewer").hover()
+    scrolled = page.evaluate("scrollY")
+    assert not hint.is_visible()
+    # Turns that follow each other fast are the page's as well.
+    for _ in range(4):
+        page.mouse.wheel(0, 20)
+    tab.until(f"scrollY - {scrolled}", 80)
+    assert hint.is_visible()
+    assert not page.evaluate(zoom)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    tab.until(zoom, True)
+    page.keyboard.up("Control")
+    assert not hint.is_visible()
+    assert page.evaluate(f"scrollY - {scrolled}") == 80
+    page.wait_for_load_state("networkidle")
+    assert tab.faults == []
+    tab.close()
+
+
+@pytest.mark.slow
+def test_what_the_protocol_states_is_not_asked_for_any_more(opened, small_inputs, tmp_path):
+    open_tab, _ = opened
+    tab = open_tab()
+    page = tab.page
+    page.goto(f"/submit/scan?{urlencode({'scan': str(small_inputs.scan)})}")
+    needs, protocol = page.locator("#needs"), page.locator("#protocol")
+    needs.wait_for()
+    assert page.locator("[data-need]:visible").count() == 1
+    begun = protocol.input_value()
+    # A comment, or a channel without a role that an engine can start from, states nothing.
+    protocol.fill('[channels]\n# dna = "1"\ndeath = "3"\n[acquisition]\ndna = "1"\n')
+    assert needs.is_visible()
+    protocol.fill('[channels]\ndna = "1"\n')
+    needs.wait_for(state="hidden")
+    protocol.fill(begun)
+    needs.wait_for()
+    # So too where the protocol is taken from a file.
+    kept = tmp_path / "protocol.toml"
+    kept.write_text('[channels]\nneurite = "2"\n')
+    page.locator("#protocol-file").set_input_files(kept)
+    needs.wait_for(state="hidden")
     assert tab.faults == []
     tab.close()
 

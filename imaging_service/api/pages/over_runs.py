@@ -15,6 +15,7 @@ from imaging_service.access.roles import Caller
 from imaging_service.api.access import CallerDep, SessionDep, SettingsDep
 from imaging_service.api.pages.page import OrderQuery, PageQuery, page_router, show
 from imaging_service.api.pages.screens import screens_with
+from imaging_service.api.routes.responses import MOST_ORDERED
 from imaging_service.api.tables import FiltersDep, NameQuery
 from imaging_service.database.over_runs import (
     Named,
@@ -32,8 +33,6 @@ from imaging_service.web.specifications.forest import plates_forest
 
 router: APIRouter = page_router()
 Runs = Annotated[str, Query(max_length=10, pattern="^(newest|all)$")]
-# Rows of one page's runs that are read; those of the newest runs come first.
-_MOST_ROWS = 20_000
 
 
 @router.get("/line")
@@ -157,7 +156,7 @@ def _page(
         forest=plates_forest(compared, f"{name} · {phenotype}", other),
         too_many=not compared and any(r["effect"] is not None for r in kept),
         addresses=addresses,
-        cut=_MOST_ROWS if max(len(rows), len(wells)) == _MOST_ROWS else 0,
+        cut=MOST_ORDERED if max(len(rows), len(wells)) == MOST_ORDERED else 0,
     )
 
 
@@ -175,7 +174,7 @@ def _rows(
             "protocol": of.protocol,
         }
 
-    read = rows_over_runs(session, table, filters, lab=lab, newest=newest, count=_MOST_ROWS)
+    read = rows_over_runs(session, table, filters, lab=lab, newest=newest, count=MOST_ORDERED)
     return [row(r) for r in read]
 
 

@@ -76,7 +76,9 @@ def _plate_page(reading: Reading, phenotype: str, order: str, page: int) -> HTML
         known=known,
         wanted=reading.phenotypes,
         order=order or "well",
-        plate=phenotype_plate(wells, name, unit, reading.plate_format, reading.well_page),
+        plate=phenotype_plate(
+            wells, name, unit, reading.plate_format, reading.well_page, reading.measurement
+        ),
         extremes=extreme_wells(wells, name),
         rows=rows[(page - 1) * PER_PAGE : page * PER_PAGE],
         why_without=why_without,

@@ -181,6 +181,11 @@ class Reading:
         """Whether the assay follows neurons through time."""
         return bool(self.record.get("inputs", {}).get("protocol", {}).get("survival"))
 
+    @property
+    def measurement(self) -> dict[str, Any]:
+        """Limits of what is measured, as the run's protocol has them."""
+        return dict(self.record.get("inputs", {}).get("protocol", {}).get("measurement", {}))
+
     @cached_property
     def phenotypes(self) -> list[str]:
         """Phenotypes of the response table or the protocol, in the protocol's order."""

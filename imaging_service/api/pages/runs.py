@@ -15,7 +15,7 @@ from imaging_service.api.pages.reading import GOING_ON, Reading, ReadingDep
 from imaging_service.web.findings import findings
 from imaging_service.web.pages.drawn_plate import contents_plate
 from imaging_service.web.pages.films import survival_sentences
-from imaging_service.web.pages.review import queued_fields, reviewers
+from imaging_service.web.pages.review import first_looks, queued_fields, reviewers
 
 router = page_router()
 # Fields of the queue on one page.
@@ -112,6 +112,7 @@ def view_review(reading: ReadingDep, page: PageQuery = 1) -> HTMLResponse:
         revision=log.revision(),
         judged=sum(bool(f.outcome) for f in fields),
         total=len(fields),
+        first=first_looks(fields) if page == 1 else None,
         fields=fields[(page - 1) * _PER_PAGE : page * _PER_PAGE],
         page=page,
         pages=pages,

@@ -70,7 +70,7 @@ def view_well(
         operates=caller.roles[reading.row.project_id].includes(Role.OPERATOR),
         damaged=reading.damaged([] if shown else [well]),
         shown=shown,
-        values=beside_vehicle(row, wells, reading.phenotypes),
+        values=beside_vehicle(row, wells, reading.phenotypes, reading.measurement),
         everything=measured_values(row, "well"),
         fields=fields,
         warnings=grouped_warnings(fields),

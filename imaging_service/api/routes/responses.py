@@ -15,15 +15,20 @@ from imaging_service.api.tables import (
     Format,
     FormatQuery,
     NameQuery,
+    ResponseOrder,
+    Row,
     attached,
     table_bytes,
 )
 from imaging_service.database.over_runs import RowOfRun, rows_over_runs
 from imaging_service.errors import SelectionRefused
+from imaging_service.web.pages.responses import ordered_responses
 
 router = APIRouter(prefix="/responses", tags=["runs"])
 # Rows of an answer, if no number is asked for, and at most.
 LARGEST_PAGE = 10_000
+# Rows that are put in order, here and on the pages; those of the newest runs.
+MOST_ORDERED = 20_000
 
 
 @router.get(
@@ -49,31 +54,40 @@ def get_responses(
         NameQuery, Query(description="Only projects of this laboratory: names are its own.")
     ] = "",
     newest: Annotated[bool, Query(description="Only the newest run of each plate.")] = False,
+    order: ResponseOrder = "",
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = LARGEST_PAGE,
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     fmt: FormatQuery = Format.JSON,
 ) -> Response:
-    """Rows at the newest labels of each run that is done; `line` or `compound` must be given."""
+    """Rows at the newest labels of each run that is done; `line` or `compound` must be given.
+
+    Without an order the newest run is first; in one, the newest MOST_ORDERED rows are.
+    """
     if not (filters["line"] or filters["compound"]):
         raise SelectionRefused(
             "name a line or a compound; the responses of one run are at /runs/RUN/responses"
         )
     # The row after the last says whether there is a next page.
+    first, count = (page - 1) * limit, limit + 1
+    read = (0, MOST_ORDERED) if order else (first, count)
     rows = rows_over_runs(
-        session,
-        "responses",
-        filters,
-        lab=lab,
-        newest=newest,
-        first=(page - 1) * limit,
-        count=limit + 1,
+        session, "responses", filters, lab=lab, newest=newest, first=read[0], count=read[1]
     )
+    if order:
+        rows = in_order(rows, order)[first : first + count]
     headers = attached("responses", fmt, filters.values())
     if len(rows) > limit:
         query = [(k, v) for k, v in request.query_params.multi_items() if k != "page"]
         after = urlencode([*query, ("page", page + 1)])
         headers["Link"] = f'<{request.url.path}?{after}>; rel="next"'
     return Response(written(rows[:limit], fmt), media_type=MEDIA[fmt], headers=headers)
+
+
+def in_order(rows: list[RowOfRun], order: str) -> list[RowOfRun]:
+    """Rows in the order that the page of a line or compound shows them in."""
+    contents: list[Row] = [json.loads(row.content) for row in rows]
+    by_content = {id(content): row for content, row in zip(contents, rows, strict=True)}
+    return [by_content[id(content)] for content in ordered_responses(contents, order)]
 
 
 def written(rows: list[RowOfRun], fmt: Format) -> bytes:

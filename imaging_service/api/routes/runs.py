@@ -26,6 +26,7 @@ from imaging_service.api.tables import (
     FormatQuery,
     LabelSource,
     LabelsQuery,
+    ResponseOrder,
     list_response,
     table_response,
 )
@@ -35,6 +36,8 @@ from imaging_service.database.tenants import ProjectRow
 from imaging_service.errors import Forbidden, NotReady
 from imaging_service.schemas import Priority, Progress, Retry, Run, Submission, WellState
 from imaging_service.web.assets import REPORT_POLICY
+from imaging_service.web.pages.quality import checks_by_finding
+from imaging_service.web.pages.responses import ordered_responses
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -268,6 +271,7 @@ def get_responses(
     compound: str | None = None,
     phenotype: str | None = None,
     status: Annotated[str | None, Query(description="ok, flat, …")] = None,
+    order: ResponseOrder = "",
 ) -> Response:
     """One row per line × compound × phenotype."""
     row = find_run(session, run)
@@ -278,6 +282,8 @@ def get_responses(
         fmt,
         asked,
         labels,
+        ordered_responses,
+        order,
         line=line,
         compound=compound,
         phenotype=phenotype,
@@ -330,10 +336,23 @@ def get_checks(
     fmt: FormatQuery = Format.JSON,
     labels: LabelsQuery = LabelSource.NEWEST,
     status: Annotated[str | None, Query(description="ok, warning or not_assessable")] = None,
+    order: Annotated[
+        str, Query(pattern="^(finding)?$", description="finding: warnings first")
+    ] = "",
 ) -> Response:
     """Edge, row and column effects, fluorescent compounds, and the source of the thresholds."""
     row = find_run(session, run)
-    return table_response(session, row, "checks", fmt, asked, labels, status=status)
+    return table_response(
+        session,
+        row,
+        "checks",
+        fmt,
+        asked,
+        labels,
+        lambda rows, _: checks_by_finding(rows),
+        order,
+        status=status,
+    )
 
 
 @router.get(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imaging_service.web.charts import PALETTE, colours_of
-from phenotypes.columns.statuses import WellStatus
+from phenotypes.columns.status_words import remark_words, status_words, with_reason
+from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.films.observation import MIN_TRACKS
 from plate_maps import PlateFormat, Well
 from plate_maps.conditions import format_dose
@@ -98,24 +99,52 @@ def progress_plate(
     """
     wells = []
     for name in planned:
-        status, reason = ended.get(name, ("left", "not analysed yet"))
-        words = f"{name}: {status}" + (f", {reason}" if reason and status != "left" else "")
+        status, reason = ended.get(name, ("left", ""))
+        words = f"{name}: " + (with_reason(status, reason) if name in ended else "not analysed yet")
         wells.append(_well(name, status, "", SIGNS.get(status, "?"), words, page))
     return _plate(title, fmt, wells)
 
 
-def why_without(row: Row, name: str) -> str:
+def why_without(row: Row, name: str, measurement: Mapping[str, Any] | None = None) -> str:
     """Why a well has no number of a phenotype.
+
+    Which of its reasons a well has is not in the table: its numbers are compared with the limits of
+    `measurement`, that section of the run's protocol (the defaults, if not given).
 
     >>> why_without({"reason": "", "n_tracked": 17}, "rmst_h")
     '17 neurons were followed, and survival needs 20'
+    >>> why_without({"reason": "", "live_count": 7}, "puncta_per_neuron")
+    'too few cells: 7 are alive, and a mean needs 20'
+    >>> why_without({"reason": "", "live_count": 20}, "puncta_per_neuron", {"min_cells": 30})
+    'too few cells: 20 are alive, and a mean needs 30'
+    >>> why_without({"reason": "", "live_count": 70}, "puncta_per_neuron")
+    'not measured: its channel or compartment is missing, or it was refused (see Quality)'
     """
     if row["reason"]:
-        return str(row["reason"])
+        return remark_words(row["reason"])
     followed = row.get("n_tracked")
     if name in ("rmst_h", "survival_end") and followed is not None and followed < MIN_TRACKS:
         return f"{followed} neurons were followed, and survival needs {MIN_TRACKS}"
-    return f"{name} was not measured"
+    # Loaded only where a value is missing: a first page needs no measurement.
+    from phenotypes.plates.wells import COUNTED, PER_NEURON, WellSettings
+
+    limits = {k: v for k, v in (measurement or {}).items() if k in ("min_cells", "max_conflict")}
+    settings = WellSettings(**limits)
+    crossing, alive = row.get("attribution_conflict_fraction"), row.get("live_count")
+    if name in PER_NEURON and crossing is not None and crossing > settings.max_conflict:
+        return (
+            f"{status_words(ResponseStatus.ATTRIBUTION_CONFLICT)}: {crossing:.0%} of their length"
+            " cannot be told to a neuron"
+        )
+    if alive is not None and alive < settings.min_cells and name not in COUNTED:
+        return (
+            f"{status_words(ResponseStatus.TOO_FEW_CELLS)}: {alive} are alive, and a mean needs"
+            f" {settings.min_cells}"
+        )
+    return (
+        f"{status_words(ResponseStatus.NOT_MEASURED)}: its channel or compartment is missing, or it"
+        " was refused (see Quality)"
+    )
 
 
 def phenotype_plate(
@@ -124,6 +153,7 @@ def phenotype_plate(
     unit: str,
     fmt: PlateFormat,
     page: Callable[[str], str] | None = None,
+    measurement: Mapping[str, Any] | None = None,
 ) -> DrawnPlate:
     """A phenotype over the plate; wells without a number carry a sign and say why.
 
@@ -137,8 +167,8 @@ def phenotype_plate(
         value = _finite(row.get(name))
         held = condition_words(row)
         if value is None:
-            why = why_without(row, name)
-            words = f"{row['well']}: {held}; {row['status']}: {why}"
+            why = why_without(row, name, measurement)
+            words = f"{row['well']}: {held}; {status_words(row['status'])}: {why}"
             sign = SIGNS.get(row["status"], "?") or "×"
             wells.append(_well(row["well"], "nothing", "", sign, words, page))
             continue
@@ -182,7 +212,7 @@ def contents_plate(
         status = r.get("status", WellStatus.DONE)
         if status != WellStatus.DONE:
             kind, sign = f"{kind} lost", SIGNS.get(status, "?")
-            words += f"; {status}: {r['reason']}"
+            words += f"; {with_reason(status, r['reason'])}"
         wells.append(_well(r["well"], kind, fill, sign, words, page))
     legend = tuple(
         LegendLine(line, *looks[line], line_page(line) if line_page else "") for line in lines

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from imaging_service.web.templating import number
+from phenotypes.columns.status_words import remark_words, status_words
 from phenotypes.columns.statuses import CheckStatus, HazardStatus
 from phenotypes.films.arms import LOST
 from phenotypes.films.views import VIEW, from_first, to_first
@@ -95,7 +96,7 @@ def no_survival(tracks: pl.DataFrame, drawn: int, checks: Iterable[Mapping[str, 
         return ""
     for check in checks:
         if check["check"] == "death" and check["status"] != CheckStatus.OK:
-            return f"No survival curve: {check['reason']}."
+            return f"No survival curve: {remark_words(check['reason'])}."
     if tracks.is_empty():
         return (
             "No survival curve: no neuron was tracked. Wells that failed have their reason; where"
@@ -131,13 +132,12 @@ def survival_sentences(hazards: Iterable[Mapping[str, Any]]) -> list[str]:
             f"{row['n_events_treated']} of {row['n_tracks_treated']} neurons died,"
             f" {row['n_events_vehicle']} of {row['n_tracks_vehicle']} of vehicle"
         )
-        status = row["status"].replace("_", " ")
         if row["hazard_ratio"] is None:
-            ratio = f"no hazard ratio: {row['reason']}"
+            ratio = f"no hazard ratio: {remark_words(row['reason'])}"
         else:
             ends = (row["hr_low"], row["hr_high"])
             between = "no interval" if None in ends else " … ".join(number(e) for e in ends)
-            remark = "" if row["status"] == HazardStatus.OK else f", {status}"
+            remark = "" if row["status"] == HazardStatus.OK else f", {status_words(row['status'])}"
             ratio = f"hazard ratio {number(row['hazard_ratio'])} ({between}){remark}"
         place = f"{row['compound']} at {format_dose(row['dose_molar'])} on {row['line']}"
         said.append(f"{place}: {counts}; {ratio}")

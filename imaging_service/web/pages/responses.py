@@ -38,6 +38,11 @@ _ORDERS: Mapping[str, Callable[[Row], tuple[bool, Any]]] = {
 ORDERS = ("evidence", *_ORDERS)
 
 
+def ordered_responses(rows: Sequence[Row], order: str) -> list[Row]:
+    """Rows in one of ORDERS; by evidence for any other."""
+    return sorted(rows, key=_ORDERS[order]) if order in _ORDERS else by_evidence(rows)
+
+
 @dataclass(frozen=True)
 class ResponsePage:
     """One page of rows, the number of all that fit, and what each filter can be set to."""
@@ -57,7 +62,7 @@ def response_page(
     `chosen` has a value, or "", for each of FILTERS.
     """
     kept = [r for r in responses if all(not chosen[f] or r[f] == chosen[f] for f in FILTERS)]
-    ordered = sorted(kept, key=_ORDERS[order]) if order in _ORDERS else by_evidence(kept)
+    ordered = ordered_responses(kept, order)
     pages = max(1, -(-len(ordered) // PER_PAGE))
     page = min(page, pages)
     return ResponsePage(

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from imaging_service.schemas import LabelVersion, QueueEntry, Verdict
+
+# Wells of the short list that the page begins with.
+MOST_FIRST = 10
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,44 @@ class QueuedField:
     entry: QueueEntry
     outcome: str
     author: str
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """A well to look at first: reasons that its listed fields share, and each field's own."""
+
+    well: str
+    shared: str
+    fields: tuple[tuple[int, str], ...]
+
+
+def first_looks(queue: Sequence[QueuedField]) -> list[FirstLook]:
+    """The wells to look at first, at most MOST_FIRST, the most urgent first.
+
+    A field is listed if it was not judged and stands out from the plate: its score is above the
+    middle one. What every second field has, such as neurites that cross, is no reason to look at
+    one of them before the others.
+    """
+    if not queue:
+        return []
+    middle = median(f.entry.score for f in queue)
+    wells: dict[str, list[QueueEntry]] = {}
+    for field in queue:
+        if field.entry.score > middle and not field.outcome:
+            wells.setdefault(field.entry.well, []).append(field.entry)
+    return [_first_look(well, entries) for well, entries in list(wells.items())[:MOST_FIRST]]
+
+
+def _first_look(well: str, entries: Sequence[QueueEntry]) -> FirstLook:
+    reasons = {e.field: e.why.split("; ") for e in sorted(entries, key=lambda e: e.field)}
+    several = len(reasons) > 1
+    first = next(iter(reasons.values()))
+    shared = [r for r in first if several and all(r in others for others in reasons.values())]
+    return FirstLook(
+        well,
+        "; ".join(shared),
+        tuple((n, "; ".join(r for r in own if r not in shared)) for n, own in reasons.items()),
+    )
 
 
 def reviewers(verdicts: Sequence[Verdict], versions: Sequence[LabelVersion]) -> list[Reviewer]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from imaging_service.web.pages.drawn_plate import why_without
 from phenotypes.columns.column import Level
 from phenotypes.columns.dictionary import columns
 from phenotypes.columns.statuses import WellStatus
 
 # In a live assay without DNA stain every time point would carry this warning.
 NO_DNA = r"nuclei: no dna channel(; )?"
+
+_NO_AREA = "no part of the field counts"
 
 Row = Mapping[str, Any]
 
@@ -23,7 +26,8 @@ class BesideVehicle:
     """A phenotype of a well, and the vehicle wells of its line.
 
     `robust_z` is the well's distance from their median in robust standard deviations, by which the
-    review queue ranks vehicle wells; None under three.
+    review queue ranks vehicle wells. `why` says why the well has no value, `no_z` why it has no
+    distance; both are "" where it has.
     """
 
     phenotype: str
@@ -35,6 +39,8 @@ class BesideVehicle:
     n: int
     robust_z: float | None
     meaning: str
+    why: str = ""
+    no_z: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ class Value:
     meaning: str
 
 
-def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> list[BesideVehicle]:
+def beside_vehicle(
+    well: Row,
+    wells: Sequence[Row],
+    names: Sequence[str],
+    measurement: Mapping[str, Any] | None = None,
+) -> list[BesideVehicle]:
     """Each phenotype of a well beside the vehicle wells of its line, of which it may be one.
 
     `low` and `high` are the lowest and highest vehicle well.
@@ -55,7 +66,7 @@ def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> lis
     # numpy and polars take long to load, and most pages need neither.
     import numpy as np
 
-    from phenotypes.statistics.robust import vehicle_scale
+    from phenotypes.statistics.robust import LEAST_WELLS, vehicle_scale
 
     known = columns("well")
     vehicles = [
@@ -71,6 +82,8 @@ def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> lis
         middle = median(values) if values else None
         value, scale = well.get(name), vehicle_scale(np.array(values, float))
         column = known[name]
+        why = why_without(well, name, measurement) if value is None else ""
+        few = f"{len(values)} vehicle wells have a value, and it needs {LEAST_WELLS}"
         rows.append(
             BesideVehicle(
                 name,
@@ -82,6 +95,8 @@ def beside_vehicle(well: Row, wells: Sequence[Row], names: Sequence[str]) -> lis
                 len(values),
                 None if value is None or scale is None else (value - scale[0]) / scale[1],
                 column.meaning,
+                why,
+                why or ("" if scale else few),
             )
         )
     return rows
@@ -97,7 +112,10 @@ def measured_values(row: Row, level: Level, without: Sequence[str] = ()) -> list
 
 
 def field_rows(fields: Sequence[Row]) -> list[Row]:
-    """Fields with nuclei per mm² and neurites in mm/mm² of their valid area, None without one."""
+    """Fields with nuclei per mm² and neurites in mm/mm² of their valid area, None without one.
+
+    `no_nuclei` and `no_neurites` say why there is none.
+    """
     rows: list[Row] = []
     for field in fields:
         area, count, length = (
@@ -108,6 +126,8 @@ def field_rows(fields: Sequence[Row]) -> list[Row]:
                 **field,
                 "nuclei_density": count / area if area and count is not None else None,
                 "neurite_density": length / 1000 / area if area and length is not None else None,
+                "no_nuclei": "nuclei were not counted" if area else _NO_AREA,
+                "no_neurites": "neurites were not traced" if area else _NO_AREA,
             }
         )
     return rows

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from imaging_service.web.charts import PALETTE, Spec, colours_of, effect_title, titled
+from phenotypes.columns.status_words import with_reason
 from phenotypes.columns.statuses import ScreenStatus
 from plate_maps.conditions import format_dose
 
@@ -28,7 +29,7 @@ def line_forest(responses: Sequence[Mapping[str, Any]], compound: str, phenotype
             "effect": r["effect"],
             "low": r["effect_low"],
             "high": r["effect_high"],
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "status": with_reason(r["status"], r["reason"]),
         }
         for r in responses
         if r["compound"] == compound and r["phenotype"] == phenotype and r["effect"] is not None
@@ -83,7 +84,7 @@ def plates_forest(rows: Sequence[Mapping[str, Any]], title: str, colour_by: str)
             "effect": r["effect"],
             "low": r["effect_low"],
             "high": r["effect_high"],
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "status": with_reason(r["status"], r["reason"]),
         }
         for r in rows
     ]
@@ -138,7 +139,7 @@ def screen_forest(
             "low": r["effect_low"],
             "high": r["effect_high"],
             "n": f"{r['n_batches']} batches",
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "status": with_reason(r["status"], r["reason"]),
             "hit": bool(r["hit"]),
         }
         for r in responses.sort("line").iter_rows(named=True)

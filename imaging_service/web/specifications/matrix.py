@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imaging_service.web.charts import CONFIG, SCHEMA, Spec
+from phenotypes.columns.status_words import with_reason
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}
 # Half-intervals away from 0 at which a square is full.
@@ -48,7 +49,7 @@ def plate_matrix(
             "hit": r["q_value"] is not None and r["q_value"] < 0.05,
             "responder": "",
             "nothing": r["effect"] is None,
-            "status": r["status"] + (f": {r['reason']}" if r["reason"] else ""),
+            "status": with_reason(r["status"], r["reason"]),
         }
         | ({"page": link(r["line"], r["compound"])} if link else {})
         for r in chosen
@@ -121,7 +122,7 @@ def matrix(rows: Sequence[Spec], title: str, subtitle: str, effect_title: str) -
         },
         {
             "transform": [{"filter": "datum.nothing"}],
-            "mark": {"type": "text", "text": "×", "color": "#999", "fontSize": 13},
+            "mark": {"type": "text", "text": "×", "color": "#888", "fontSize": 13},
         },
     ]
     return {

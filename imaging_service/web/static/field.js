@@ -18,6 +18,19 @@ document.addEventListener("DOMContentLoaded", () => {
     tileSources: [{ tileSource: source("pixels", `&channels=${channels()}`) }],
   });
   viewer.addHandler("tile-load-failed", () => { document.getElementById("viewer-fault").hidden = false; });
+  // A wheel alone scrolls the page: taken here, before the viewer, which would also hold back each
+  // second turn of a fast wheel. With Ctrl or ⌘, and two fingers on a touchpad, it zooms.
+  const hint = document.getElementById("wheel-hint");
+  let hinted = false;
+  const unhint = () => { hint.hidden = true; };
+  box.addEventListener("wheel", (event) => {
+    if (event.ctrlKey || event.metaKey) { unhint(); return; }
+    event.stopPropagation();
+    hint.hidden = hinted && hint.hidden;
+    hinted = true;
+  }, { capture: true, passive: true });
+  box.addEventListener("pointerleave", unhint);
+  box.addEventListener("pointerdown", unhint, true);
   const layers = {};
   const outline = (input) => {
     const name = input.dataset.outline;

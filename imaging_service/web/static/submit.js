@@ -91,6 +91,29 @@ async function upload(found) {
     location.assign(`/submit/scan${of()}&scan=${encodeURIComponent((await kept.json()).scan)}`);
   } catch (error) { refusal(state, words(error)); }
 }
+// What the scan leaves open ► keys of a protocol that state it.
+const ANSWERS = {
+  channels: ["channels.dna", "channels.neurite"],
+  "acquisition.pixel_size_um": ["acquisition.pixel_size_um"],
+  "acquisition.time_point": ["acquisition.time_point", "survival"],
+};
+// Sections, and keys with their section, of the protocol as it stands in its box; comments state nothing.
+function stated() {
+  const keys = new Set();
+  let section = "";
+  for (const line of part("protocol").value.split("\n")) {
+    const head = line.match(/^\s*\[\s*([\w.-]+)\s*\]/), key = line.match(/^\s*([\w.-]+)\s*=/);
+    if (head) { keys.add(head[1]); section = `${head[1]}.`; }
+    if (key) keys.add(section + key[1]);
+  }
+  return keys;
+}
+// What the protocol states by now is not asked for any more.
+function ask() {
+  const keys = stated(), needs = [...document.querySelectorAll("[data-need]")];
+  for (const need of needs) need.hidden = (ANSWERS[need.dataset.need] ?? []).some((key) => keys.has(key));
+  if (needs.length) part("needs").hidden = needs.every((need) => need.hidden);
+}
 document.addEventListener("DOMContentLoaded", () => {
   const drop = part("drop");
   part("folder").addEventListener("change", (event) => upload([...event.target.files].map((f) => [f.webkitRelativePath, f])));
@@ -104,12 +127,15 @@ document.addEventListener("DOMContentLoaded", () => {
   if (!part("submission")) return;
   part("check").addEventListener("click", check);
   part("submission").addEventListener("submit", run);
-  part("protocol-file").addEventListener("change", async (event) => { part("protocol").value = await event.target.files[0].text(); });
+  part("protocol-file").addEventListener("change", async (event) => { part("protocol").value = await event.target.files[0].text(); ask(); });
   const begun = part("protocol").value, earlier = part("protocol-earlier");
   if (earlier) earlier.addEventListener("change", async () => {
     const answer = earlier.value ? await fetch(earlier.value) : null;
     part("protocol").value = answer === null ? begun : answer.ok ? await answer.text() : begun;
+    ask();
     part("submit").disabled = true;
   });
+  part("protocol").addEventListener("input", ask);
+  ask();
   for (const id of ["plate-map", "plate", "protocol"]) part(id).addEventListener("input", () => { part("submit").disabled = true; });
 });

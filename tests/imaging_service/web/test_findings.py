@@ -115,4 +115,4 @@ def test_an_interval_over_zero_keeps_its_signs():
     rising = sentence(row(effect=2.0, effect_low=1.0, effect_high=3.0, status="lack_of_fit"))
     assert "2 (1 … 3) %" in rising
     assert "EC50 100 nM" not in rising
-    assert sentence(row(effect=None, status="no_vehicle")).endswith("no_vehicle")
+    assert sentence(row(effect=None, status="no_vehicle")).endswith(", no vehicle wells")

@@ -13,6 +13,7 @@ from imaging_service.jobs.summary import summarise
 from imaging_service.web import charts
 from imaging_service.web.findings import ANSWERED, by_evidence
 from imaging_service.web.report import _floors
+from phenotypes.columns.status_words import status_words
 from tests.messages import states
 
 
@@ -107,8 +108,7 @@ def test_the_first_screen_says_what_was_found_and_draws_the_plate(analysed):
     for status in set(table["status"]) - {s.value for s in ANSWERED}:
         refused = int((table["status"] == status).sum())
         assert (
-            f"<li>{refused} response{'' if refused == 1 else 's'}: {status.replace('_', ' ')},"
-            in first
+            f"<li>{refused} response{'' if refused == 1 else 's'}: {status_words(status)}," in first
         )
     assert first.count('<g class="line line-') == len(wells)
     assert all(f"</span>{line}</li>" in first for line in wells["line"].unique())
@@ -118,9 +118,8 @@ def test_rows_without_an_ec50_are_listed_under_words_that_are_true_of_them(analy
     html = (analysed / "report.html").read_text(encoding="utf-8")
     table = pl.read_parquet(analysed / "responses.parquet")
     section = html[html.index('<section id="without-ec50">') : html.index('<section id="record">')]
-    told = re.findall(r'<td class="word"><span class="tag">([^/]+)</span></td>', section)
-    listed = [status.replace("<wbr>", "") for status in told]
-    assert sorted(listed) == sorted(s for s in table["status"] if s not in ("ok", "flat"))
+    told = re.findall(r'<td class="word"><span class="tag (\w+)"[^>]*>[^/]+</span></td>', section)
+    assert sorted(told) == sorted(s for s in table["status"] if s not in ("ok", "flat"))
     menu = dict(re.findall(r'<a href="#([\w-]+)">([^<]+)</a>', html[: html.index("</nav>")]))
     assert menu["without-ec50"] == "Without an EC50"
     assert states("report.without_ec50", re.search("<h2>([^<]+)</h2>", section)[1])

@@ -171,7 +171,7 @@ def test_a_name_that_no_newest_run_has_leads_to_the_earlier_ones(one_name):
 
 
 def test_what_is_not_read_is_not_left_out_in_silence(site, monkeypatch):
-    monkeypatch.setattr(over_runs, "_MOST_ROWS", 3)
+    monkeypatch.setattr(over_runs, "MOST_ORDERED", 3)
     page = site.get("/line?name=L1").text
     assert len(wells_of(page)) == 3
     assert states("pages.line_counts", page, plates=1, rows=2, responding=1)

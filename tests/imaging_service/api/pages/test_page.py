@@ -12,6 +12,7 @@ from imaging_service.api.pages.page import POLICY, error_page
 from imaging_service.api.pages.reading import Reading
 from imaging_service.database.session import database_engine
 from imaging_service.errors import StoreError
+from phenotypes.columns.status_words import STATUS_WORDS
 from tests.imaging_service.tenants import RUN, ask
 
 PAGES = (
@@ -59,6 +60,33 @@ def test_a_page_runs_no_script_or_style_of_its_own(site, page):
     scripts = re.findall(r"<script(?![^>]*(?:src=|application/json))", answer.text)
     assert scripts == []
     assert not re.search(r'<style|\sstyle="|\son[a-z]+="', answer.text)
+
+
+def test_a_page_shows_words_and_not_the_codes_of_tables(site):
+    """Names of columns stay what they are; a status, or the code of a remark, is said."""
+    codes = {code for code in STATUS_WORDS if "_" in code}
+    shown = {}
+    for page in PAGES:
+        # The API's page is for programs.
+        if page != "/docs":
+            text = re.sub(r"<script.*?</script>|<code>.*?</code>|<[^>]+>", " ", site.get(page).text)
+            shown[page] = codes & set(re.findall(r"\w+", text))
+    assert {page: found for page, found in shown.items() if found} == {}
+
+
+def test_a_value_that_is_missing_says_why(site):
+    """A dash alone would leave open whether a thing was not measured, refused or forgotten."""
+    bare, hints = {}, set()
+    for page in (*PAGES, "/view/RUN/wells/B02", "/view/RUN/wells/C04", "/runs/RUN/report"):
+        text = site.get(page).text
+        entries = re.findall(r"<td[^>]*>(.*?)</td>", text, re.DOTALL)
+        bare[page] = [
+            e for e in entries if re.sub("<[^>]+>", "", e).strip() == "–" and "title" not in e
+        ]
+        hints |= set(re.findall(r'<span class="none" title="([^"]*)">', text))
+    assert {page: found for page, found in bare.items() if found} == {}
+    assert "" not in hints
+    assert any(hint.startswith("no vehicle wells: ") for hint in hints)
 
 
 def test_every_link_leads_somewhere(site):
@@ -219,10 +247,10 @@ API_CALLS = {
     "/account/keys": ("", "/keys"),
     "/account/members": ("", "/members?lab=local"),
     "/account/projects": ("", "/projects"),
-    "/compound": ("?name=x", "/responses?compound=x&newest=true"),
+    "/compound": ("?name=x", "/responses?compound=x&newest=true&order=evidence"),
     "/docs": ("", "/openapi.json"),
     "/exports": ("", "/projects/default/exports"),
-    "/line": ("?name=L1", "/responses?line=L1&newest=true"),
+    "/line": ("?name=L1", "/responses?line=L1&newest=true&order=evidence"),
     "/models": ("", "/engines/own"),
     "/offers": ("", "/releases"),
     "/quality": ("", "/runs"),
@@ -231,15 +259,15 @@ API_CALLS = {
     "/submit": ("", "/docs#submit_runs_post"),
     "/submit/scan": ("?scan=SCAN", "/docs#submit_runs_post"),
     "/view/{run}": ("", "/runs/RUN"),
-    "/view/{run}/compound": ("?name=x", "/runs/RUN/responses?compound=x"),
+    "/view/{run}/compound": ("?name=x", "/runs/RUN/responses?compound=x&order=evidence"),
     "/view/{run}/curve": (
         "?line=L1&compound=x&phenotype=live_density",
         "/runs/RUN/responses?line=L1&compound=x&phenotype=live_density",
     ),
-    "/view/{run}/line": ("?name=L1", "/runs/RUN/responses?line=L1"),
+    "/view/{run}/line": ("?name=L1", "/runs/RUN/responses?line=L1&order=evidence"),
     "/view/{run}/plate": ("", "/runs/RUN/wells"),
-    "/view/{run}/quality": ("", "/runs/RUN/checks"),
-    "/view/{run}/responses": ("", "/runs/RUN/responses"),
+    "/view/{run}/quality": ("", "/runs/RUN/checks?order=finding"),
+    "/view/{run}/responses": ("", "/runs/RUN/responses?order=evidence"),
     "/view/{run}/review": ("", "/runs/RUN/review"),
     "/view/{run}/wells/{well}": ("", "/runs/RUN/tables/wells?where=well%3D%3DB04"),
 }

@@ -12,6 +12,7 @@ from imaging_service.api.pages.responses import _registered
 from imaging_service.database.session import database_engine
 from imaging_service.database.tables import DonorRow, LineRow, TableRow
 from imaging_service.database.tenants import LOCAL_LAB
+from imaging_service.web.templating import tag
 from phenotypes.columns.dictionary import columns
 
 BASE = "/view/RUN"
@@ -70,7 +71,7 @@ def test_a_row_leads_to_its_wells_within_three_clicks(site):
 def test_a_row_without_a_curve_says_why(site):
     row = next(r for r in site.get("/runs/RUN/responses?line=L2").json())
     page = site.get(f"{BASE}/curve?line=L2&compound=x&phenotype=live_density").text
-    assert f'<span class="tag">{row["status"]}</span> {row["reason"]}' in page
+    assert f"{tag(row['status'])} {row['reason']}" in page
 
 
 @pytest.mark.parametrize(

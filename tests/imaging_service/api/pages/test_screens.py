@@ -47,7 +47,7 @@ def test_an_effect_has_its_unit_and_dose_and_a_row_its_ec50_or_why_it_has_none(s
     table = page[page.index('id="table"') :]
     assert re.search(r'<td class="n">-?[0-9.]+ log2 ratio<br><span class="soft">', table)
     assert re.search(r'<span class="soft">at [0-9.]+ [µn]M</span>', table)
-    assert re.search(r'–<br><span class="soft">[a-z ]+</span></td>', table)
+    assert re.search(r'–</span><br><span class="soft">[A-Za-z0-9 ]+</span></td>', table)
     assert '<a href="/screens">Screens</a> › Screen' in page
 
 

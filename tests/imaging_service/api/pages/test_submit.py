@@ -6,6 +6,7 @@ import re
 import pytest
 
 from imaging_service.api import access
+from imaging_service.web.assets import STATIC
 from tests.imaging_service.conftest import MAP
 from tests.messages import states
 
@@ -100,3 +101,14 @@ def test_the_run_is_queued_and_its_page_named(here, small_inputs):
     answer = here.ask("POST", "/submit/run", json=body(here, small_inputs))
     assert (answer.status_code, answer.json()["page"][:6]) == (202, "/view/")
     assert here.get(answer.json()["page"]).status_code == 200
+
+
+def test_each_thing_that_a_scan_leaves_open_is_known_to_the_script_that_ticks_it_off(
+    here, small_inputs
+):
+    page = here.get("/submit/scan", params={"scan": str(small_inputs.scan)}).text
+    script = (STATIC / "submit.js").read_text(encoding="utf-8")
+    answers = script[script.index("const ANSWERS") :].split("};")[0]
+    assert re.findall(r'data-need="([^"]*)"', page) == ["channels"]
+    known = set(re.findall(r'^  "?([a-z_.]+)"?: \[', answers, re.MULTILINE))
+    assert known == {"channels", "acquisition.pixel_size_um", "acquisition.time_point"}

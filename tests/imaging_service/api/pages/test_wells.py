@@ -127,6 +127,6 @@ def test_the_three_fields_that_are_least_alike_are_listed_and_none_that_is_alike
         row[: row.index("<")]: re.sub("<[^>]+>", "", row.split("<td>")[1].split("</td>")[0])
         for row in part.split("<tr><td>")[1:]
     }
-    assert listed["neurites"] == "–"
+    assert listed["neurites"] == "none differs"
     fields = [f"{well}, field 1 (0)" for well in ("B02", "B03", "B04")]
     assert listed["nuclei"] == ", ".join(fields)

@@ -90,7 +90,7 @@ def test_doses_are_numbered_within_their_compound():
     plate = contents_plate(rows, FORMAT)
     assert [w.sign for w in plate.wells] == ["2", "1", "1", "V", "P", ""]
     assert [w.kind for w in plate.wells][-2:] == ["line line-1", "nothing"]
-    assert plate.wells[0].words == "A01: L1 · x 10 µM"
+    assert next(w for w in plate.wells if w.name == "A01").words == "A01: L1 · x 10 µM"
 
 
 @pytest.mark.parametrize(("status", "sign"), [("failed", "×"), ("excluded", "⊘"), ("skipped", "–")])
@@ -144,3 +144,44 @@ def test_a_well_of_a_film_without_survival_says_how_many_neurons_were_followed()
     assert why_without(few | {"reason": "dry"}, "rmst_h") == "dry"
     for row, name in ((few | {"n_tracked": 20}, "rmst_h"), (few, "live_density")):
         assert states("pages.not_measured", why_without(row, name))
+
+
+def test_a_well_without_a_mean_is_compared_with_the_limits_of_its_protocol():
+    row, name = (
+        {"reason": "", "live_count": 25, "attribution_conflict_fraction": 0.4},
+        "puncta_per_neuron",
+    )
+    assert states("pages.not_measured", why_without(row, name))
+    assert states(
+        "well.few_cells",
+        why_without(row, name, {"min_cells": 26, "ring_um": 3.0}),
+        count=25,
+        least=26,
+    )
+    length = why_without(row, "primary_neurites_mean")
+    assert length.endswith(" 40% of their length cannot be told to a neuron")
+    crossing = {"max_conflict": 0.5}
+    assert states("pages.not_measured", why_without(row, "primary_neurites_mean", crossing))
+    plate = phenotype_plate(
+        [
+            row
+            | {
+                "well": "A01",
+                "line": "",
+                "compound": "",
+                "control": "",
+                "status": "done",
+                name: None,
+            }
+        ],
+        name,
+        "",
+        FORMAT,
+        measurement={"min_cells": 26},
+    )
+    assert states(
+        "well.few_cells",
+        next(w for w in plate.wells if w.name == "A01").words.split("; done: ")[-1],
+        count=25,
+        least=26,
+    )

@@ -5,6 +5,7 @@ import pytest
 
 from imaging_service.web.pages.wells import beside_vehicle, field_rows, measured_values, neighbours
 from phenotypes.statistics.robust import robust_z
+from tests.messages import states
 
 
 def well(name, value, control="vehicle", line="L1", status="done"):
@@ -55,6 +56,22 @@ def test_a_well_that_is_left_out_still_shows_how_far_off_it_is():
 def test_without_vehicle_there_is_no_comparison():
     (value,) = beside_vehicle(well("C01", 1.0, "none", "L3"), WELLS, ["live_density"])
     assert (value.vehicle, value.low, value.n, value.robust_z) == (None, None, 0, None)
+    assert states("well.few_vehicles", value.no_z, count=0)
+    assert value.why == ""
+
+
+def test_a_well_without_a_value_says_why_it_has_none():
+    empty = well("B02", None, "none") | {"reason": "", "live_count": 0}
+    (value,) = beside_vehicle(empty | {"puncta_per_neuron": None}, WELLS, ["puncta_per_neuron"])
+    assert states("well.few_cells", value.why, count=0, least=20)
+    assert value.no_z == value.why
+    crossed = empty | {"live_count": 90, "attribution_conflict_fraction": 0.62}
+    (value,) = beside_vehicle(crossed, WELLS, ["max_process_mean"])
+    assert states("well.crossing", value.why, share="62%")
+    (value,) = beside_vehicle(empty | {"live_count": 90}, WELLS, ["puncta_per_neuron"])
+    assert states("pages.not_measured", value.why)
+    (value,) = beside_vehicle(empty | {"reason": "vehicle_empty: 3"}, WELLS, ["live_density"])
+    assert value.why == "empty vehicle well: 3"
 
 
 def test_values_have_unit_and_meaning_in_the_dictionary_s_order():
@@ -83,3 +100,5 @@ def test_a_field_s_values_are_per_its_valid_area():
         (None, None),
         (None, None),
     ]
+    assert states("field.no_area", rows[1]["no_nuclei"])
+    assert states("field.not_traced", rows[2]["no_neurites"])
