@@ -12,7 +12,7 @@ import csv
 import io
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from plate_maps.compound_names import (
     single_names,
 )
 from plate_maps.conditions import parse_dose
-from plate_maps.names import damaged_name, shape, tidy
+from plate_maps.names import damaged_name, shape, spelled, tidy
 
 _INCHIKEY = re.compile(r"[A-Z]{14}-[A-Z]{8}[SN][A-Z]-[A-Z]")
 
@@ -277,24 +277,29 @@ def _faults(record: Compound) -> list[str]:
     return faults
 
 
-def name_remarks(names: Iterable[str], known: Compounds | None = None) -> list[str]:
+def name_remarks(
+    names: Iterable[str] | Mapping[str, Sequence[str]], known: Compounds | None = None
+) -> list[str]:
     """Sentences on names that may be one compound, and on names that the registry does not have.
 
-    Names that the registry has, of one compound or of several, are not remarked.
+    Names that the registry has, of one compound or of several, are not remarked. `names` may map
+    each name to the plates that have it, which are then named.
     """
     known = known or Compounds({})
-    single = sorted({part for name in names for part in single_names(name)})
+    places: dict[str, list[str]] = {}
+    for name in names:
+        plates = names[name] if isinstance(names, Mapping) else ()
+        for part in single_names(name):
+            seen = places.setdefault(part, [])
+            seen += [plate for plate in plates if plate not in seen]
     remarks = [
-        f"compounds {' and '.join(map(_quoted, group))} may be one compound, and their wells are"
-        " fitted apart; give them one row in a compound registry, with synonyms, or a row each"
-        for group in near_duplicates(single)
+        f"compounds {' and '.join(spelled(name, places[name]) for name in group)} may be one"
+        " compound, and their wells are fitted apart; give them one row in a compound registry,"
+        " with synonyms, or a row each"
+        for group in near_duplicates(places)
         if any(known.named(name) is None for name in group)
     ]
     if known:
-        remarks += [f"compound {n} is not in the compound registry" for n in known.unknown(single)]
+        unknown = known.unknown(sorted(places))
+        remarks += [f"compound {n} is not in the compound registry" for n in unknown]
     return remarks
-
-
-def _quoted(name: str) -> str:
-    # `ascii` shows what a screen does not: "riluzole\u200b".
-    return repr(name) if name.isascii() else f"{name!r} ({name!a})"

@@ -35,6 +35,8 @@ _GROUPED = (
 
 # Share by which doses of two steps differ at least.
 _ONE_STEP = 0.01
+# Share by which one dose, rounded to two digits or more in two ways, differs at most.
+_ROUNDED = 0.05
 
 # Words in a compound's place that mean no compound (to be compared in small letters).
 SOLVENTS = frozenset(
@@ -259,8 +261,8 @@ def format_dose(molar: float | None, digits: int = 3) -> str:
     return f"{molar / 1e-12:.{digits}g} pM"
 
 
-def dose_steps(doses: Iterable[float]) -> list[list[float]]:
-    """Steps of a ladder, ascending: doses (mol/L) that differ by under 1 % are one step.
+def dose_steps(doses: Iterable[float], apart: float = _ONE_STEP) -> list[list[float]]:
+    """Steps of a ladder, ascending: doses (mol/L) that differ by under `apart` (1 %) are one step.
 
     Ladders do not have such steps; a dispenser's log and rounded numbers do (3.33 and 3.3333 µM).
 
@@ -271,7 +273,7 @@ def dose_steps(doses: Iterable[float]) -> list[list[float]]:
     """
     steps: list[list[float]] = []
     for dose in sorted(set(doses)):
-        if steps and dose <= steps[-1][0] * (1 + _ONE_STEP):
+        if steps and dose <= steps[-1][0] * (1 + apart):
             steps[-1].append(dose)
         else:
             steps.append([dose])
@@ -279,10 +281,13 @@ def dose_steps(doses: Iterable[float]) -> list[list[float]]:
 
 
 def split_steps(doses: Iterable[float]) -> list[str]:
-    """Doses that are one step and several numbers, each with all its digits."""
+    """Doses that are one step and several numbers, each with all its digits.
+
+    Up to 5 % apart: of 1/3 µM one plate map has 0.33 and another 0.3333, of 0.125 µM 0.13.
+    """
     return [
         " and ".join(format_dose(dose, 12) for dose in step)
-        for step in dose_steps(doses)
+        for step in dose_steps(doses, _ROUNDED)
         if len(step) > 1
     ]
 

@@ -93,16 +93,18 @@ def look_alikes(
     for name in spellings:
         groups.setdefault(shared(name), []).append(name)
     return [
-        f"{kind} {' and '.join(_spelled(name, spellings[name]) for name in group)} look alike;"
+        f"{kind} {' and '.join(spelled(name, spellings[name]) for name in group)} look alike;"
         " write one name in one way (mind case, spaces, invisible characters and other alphabets)"
         for group in groups.values()
         if len(group) > 1
     ]
 
 
-def _spelled(name: str, places: Sequence[str]) -> str:
-    shown = ", ".join(places[:_MOST_PLACES])
-    more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
+def spelled(name: str, places: Sequence[str] = ()) -> str:
+    """A name in quotes, with what a screen does not show of it, and the first of its places."""
     # `ascii` shows what a screen does not: "riluzole\u200b".
-    hidden = "" if name.isascii() else f" ({name!a})"
-    return f"{name!r}{hidden} at {shown}{more}"
+    shown = repr(name) if name.isascii() else f"{name!r} ({name!a})"
+    if not places:
+        return shown
+    more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
+    return f"{shown} at {', '.join(places[:_MOST_PLACES])}{more}"

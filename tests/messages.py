@@ -360,6 +360,10 @@ SAYS = {
     "components.of_hits": "^compounds with a hit$",
     "components.batches_not_shared": "shared batches",
     "components.too_few_donors": "^{n} donors of disease lines; a mean over donors needs {least}$",
+    "fit.as_rounded": (
+        "^responses differ by [-+.e0-9]+, which is what rounding leaves of numbers near 1; if they"
+        " are measured so small, give them in a smaller unit$"
+    ),
     "fit.all_the_same": "^all wells have the same value$",
     "fit.off_the_curve": "the means lie off the curve by .* of their range, more than replicates",
     "crossed.one_donor": "needs two donors",
@@ -1015,6 +1019,10 @@ SAYS = {
     "health.asked": "is healthy is not known",
     "health.contradicted": "line S1 .*counts as .*disease line",
     "compounds.may_be_one": "{names} may be one compound",
+    "compounds.may_be_one_there": (
+        "compounds {first} and {second} may be one compound, and their wells are fitted apart; give"
+        " them one row in a compound registry, with synonyms, or a row each"
+    ),
     "compounds.are_one": "{names} are one compound, {compound}",
     "compounds.not_registered": "compound {compound} is not in the compound registry",
     "compounds.given_before": "id {id} was given before",

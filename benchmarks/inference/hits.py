@@ -7,7 +7,8 @@ phenotypes in three batches that all lines share, 4 wells per condition and 16 v
 log2 between well means of a batch × compound (all lines of the batch move alike), 0.08 of a line's
 own, wells of 0.15; a fifth of the compounds do −0.8 log2 in every line. Beside the product: what
 people do instead. `donors`: level of the mean over donors, which is one less its coverage, in
-designs whose batches are own, shared or in part shared. `families`: false discoveries and power of
+designs whose batches are own, shared or in part shared. `few`: the same with two shared batches,
+and where donors do not differ. `families`: false discoveries and power of
 the mean over donors in families of few compounds, of which a fifth works and another fifth may be
 noisier.
 """
@@ -185,40 +186,73 @@ def designs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def donors(rng: np.random.Generator, count: int) -> None:
     """Level, and power at −0.5 log2, of 30 compounds; donors differ by 0.15, the rest is 0.1."""
-    print("\n| design | batch × compound SD | donor means as n | crossed | moderated | power |")
+    print(f"\n{DONOR_COLUMNS}")
     for name, (donor, batch) in designs().items():
-        design = crossed_design(donor, batch)
         for batch_sd in (0.0, 0.1, 0.2, 0.4):
-            level: dict[str, list[bool]] = {"donors": [], "crossed": [], "moderated": []}
-            power: dict[str, list[bool]] = {"crossed": [], "moderated": []}
-            for _ in range(count):
-                effects = [
-                    rng.normal(0, 0.15, donor.max() + 1)[donor]
-                    + rng.normal(0, batch_sd, batch.max() + 1)[batch]
-                    + rng.normal(0, 0.1, len(donor))
-                    for _ in range(COMPOUNDS)
-                ]
-                squares = [mean_squares(y, design) for y in effects]
-                common = shared_variance(squares, [design] * COMPOUNDS)
-                for y, own in zip(effects, squares, strict=True):
-                    means = np.bincount(donor, y) / np.bincount(donor)
-                    level["donors"].append(stats.ttest_1samp(means, 0).pvalue < 0.05)
-                    if not design.shared:
-                        n = np.bincount(donor)
-                        within = ((y - means[donor]) ** 2).sum() / (len(y) - len(n))
-                        level["crossed"].append(meta_analysis(means, within / n).p_value < 0.05)
-                        continue
-                    found = crossed_mean(y, design)
-                    level["crossed"].append(found.p_value < 0.05)
-                    power["crossed"].append(crossed_mean(y - 0.5, design).p_value < 0.05)
-                    if common is not None:
-                        borrowed = common.moderated(own, design)
-                        found = crossed_mean(y, design, borrowed)
-                        level["moderated"].append(found.p_value < 0.05)
-                        found = crossed_mean(y - 0.5, design, borrowed)
-                        power["moderated"].append(found.p_value < 0.05)
-            shown = [f"{np.mean(v):.1%}" if v else "–" for v in (*level.values(), *power.values())]
-            print(f"| {name} | {batch_sd} | " + " | ".join(shown) + " |", flush=True)
+            print(
+                f"| {name} | {batch_sd} | {levels(rng, count, donor, batch, batch_sd)} |",
+                flush=True,
+            )
+
+
+def few(rng: np.random.Generator, count: int) -> None:
+    """As `donors`: two batches that all donors share, and donors that do not differ."""
+    print(f"\n{DONOR_COLUMNS}")
+    for n in (3, 6, 20):
+        donor, batch = np.repeat(np.arange(n), 2), np.tile(np.arange(2), n)
+        for batch_sd in (0.0, 0.1, 0.2, 0.4):
+            shown = levels(rng, count, donor, batch, batch_sd)
+            print(f"| {n} donors × 2 shared | {batch_sd} | {shown} |", flush=True)
+    for name, (donor, batch) in designs().items():
+        if len(set(batch)) < len(batch):
+            for batch_sd in (0.0, 0.05):
+                shown = levels(rng, count, donor, batch, batch_sd, donor_sd=0.0)
+                print(f"| {name}, donors alike | {batch_sd} | {shown} |", flush=True)
+
+
+DONOR_COLUMNS = "| design | batch × compound SD | donor means as n | crossed | moderated | power |"
+
+
+def levels(
+    rng: np.random.Generator,
+    count: int,
+    donor: np.ndarray,
+    batch: np.ndarray,
+    batch_sd: float,
+    *,
+    donor_sd: float = 0.15,
+) -> str:
+    """Level of donor means as n, crossed and moderated, and the power of the last two."""
+    design = crossed_design(donor, batch)
+    level: dict[str, list[bool]] = {"donors": [], "crossed": [], "moderated": []}
+    power: dict[str, list[bool]] = {"crossed": [], "moderated": []}
+    for _ in range(count):
+        effects = [
+            rng.normal(0, donor_sd, donor.max() + 1)[donor]
+            + rng.normal(0, batch_sd, batch.max() + 1)[batch]
+            + rng.normal(0, 0.1, len(donor))
+            for _ in range(COMPOUNDS)
+        ]
+        squares = [mean_squares(y, design) for y in effects]
+        common = shared_variance(squares, [design] * COMPOUNDS)
+        for y, own in zip(effects, squares, strict=True):
+            means = np.bincount(donor, y) / np.bincount(donor)
+            level["donors"].append(stats.ttest_1samp(means, 0).pvalue < 0.05)
+            if not design.shared:
+                n = np.bincount(donor)
+                within = ((y - means[donor]) ** 2).sum() / (len(y) - len(n))
+                level["crossed"].append(meta_analysis(means, within / n).p_value < 0.05)
+                continue
+            found = crossed_mean(y, design)
+            level["crossed"].append(found.p_value < 0.05)
+            power["crossed"].append(crossed_mean(y - 0.5, design).p_value < 0.05)
+            if common is not None:
+                borrowed = common.moderated(own, design)
+                found = crossed_mean(y, design, borrowed)
+                level["moderated"].append(found.p_value < 0.05)
+                found = crossed_mean(y - 0.5, design, borrowed)
+                power["moderated"].append(found.p_value < 0.05)
+    return " | ".join(f"{np.mean(v):.1%}" if v else "–" for v in (*level.values(), *power.values()))
 
 
 @dataclass(frozen=True)
@@ -306,6 +340,7 @@ PARTS = {
     "quiet": lambda rng, count: screens(rng, count, 0.0),
     "noisy": lambda rng, count: screens(rng, count, 0.2),
     "donors": donors,
+    "few": few,
     "families": families,
 }
 

@@ -580,10 +580,14 @@ def _keep(path: Path, tables: Screen) -> None:
     write_table(pl.DataFrame(rows, infer_schema_length=None), path.with_suffix(""), csv=False)
 
 
-def planned_compounds(screen: str | PathLike[str]) -> list[str]:
-    """Names of the compounds on the screen's plates, as their maps have them."""
-    folders = [Path(screen) / "plates" / p.run_id for p in plates_of(screen)]
-    return sorted(_parts(folders, "planned")["compound"].unique()) if folders else []
+def planned_compounds(screen: str | PathLike[str]) -> dict[str, list[str]]:
+    """Name ► plates of the compounds on the screen's plates, as their maps have them."""
+    plates_with: dict[str, list[str]] = {}
+    for plate in plates_of(screen):
+        names = _parts([Path(screen) / "plates" / plate.run_id], "planned")["compound"]
+        for name in names.unique().sort():
+            plates_with.setdefault(name, []).append(plate.plate_name)
+    return plates_with
 
 
 def _parts(folders: list[Path], name: str) -> pl.DataFrame:

@@ -130,7 +130,7 @@ COMPOUND = [
     Column("n_donors", "compound", "", INT, "Their donors: n."),
     Column("n_batches", "compound", "", INT, "Batches over these lines."),
     *_interval("compound", "effect", "", "Mean over donors; donors crossed with the batches that they share, or REML with Hartung and Knapp's interval where every donor has batches of its own."),
-    Column("freedom", "compound", "", REAL, "Degrees of freedom of its t (Satterthwaite's where batches are shared)."),
+    Column("freedom", "compound", "", REAL, "Degrees of freedom of its t (Satterthwaite's where batches are shared; 1 where two shared batches decide)."),
     Column("limited_by", "compound", "", TEXT, "What most of its variance comes from, and more of which would help most: donors or batches."),
     Column("p_value", "compound", "", REAL, "Of no effect on average over donors."),
     Column("q_value", "compound", "", REAL, "Benjamini–Hochberg over compounds of the same phenotype and group."),

@@ -14,7 +14,7 @@ everything under p = 0.05 π w / (1 − 0.05 (1 − π)): w is where power at th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -189,7 +189,7 @@ def power_of_lines(
     scatter = differ + batch_df
     doses = components.doses
     plain = _detected(
-        np.sqrt(estimated / batches), batch_df, spread, scatter, question, rows, doses
+        [(np.sqrt(estimated / batches), batch_df)], spread, scatter, question, rows, doses
     )
     if components.prior_variance is None or components.prior_freedom is None:
         return plain, None
@@ -205,7 +205,7 @@ def power_of_lines(
         drawn = (worth * typical + batch_df * estimated) / (worth + batch_df)
         degrees = np.minimum(worth + batch_df, of_variances * batch_df)
         borrowed.append(
-            _detected(np.sqrt(drawn / batches), degrees, spread, scatter, question, rows, doses)
+            _detected([(np.sqrt(drawn / batches), degrees)], spread, scatter, question, rows, doses)
         )
     return plain, np.mean(borrowed, axis=0)
 
@@ -270,7 +270,8 @@ def _of_mean(
 
     The three mean squares are independent, and independent of the mean (normal, balanced): their
     quantiles are taken at the points of a low-discrepancy sequence. The variance and its degrees of
-    freedom (Satterthwaite) are those of `phenotypes.statistics.crossed`.
+    freedom (Satterthwaite) are those of `phenotypes.statistics.crossed`, as is Student's t over two
+    batches.
     """
     points = stats.qmc.Sobol(3, rng=np.random.default_rng(0)).random(_QUANTILES).T
     quantiles = [
@@ -282,12 +283,11 @@ def _of_mean(
     estimated, least = parts.sum(axis=0), squares[2] / cells
     satterthwaite = np.maximum(estimated**2 / (parts**2 / freedom).sum(axis=0), 1.0)
     degrees = np.where(estimated > least, satterthwaite, np.maximum(freedom[2], 1.0))
-    error = np.sqrt(np.maximum(estimated, least))
+    of_two = np.where(freedom[1] == 1, np.sqrt(squares[1] / cells), 0.0)
+    tests = [(np.sqrt(np.maximum(estimated, least)), degrees), (of_two, np.ones((1, 1)))]
     without_floor = Question(question.effect, question.working)
     compounds = components.n_compounds
-    return _detected(
-        error, degrees, np.sqrt(variance), np.full((1, 1), _SAME), without_floor, compounds, 1
-    )
+    return _detected(tests, np.sqrt(variance), np.full((1, 1), _SAME), without_floor, compounds, 1)
 
 
 def _levels() -> Real:
@@ -301,8 +301,7 @@ def _at_each(quantiles: Callable[[Real], ArrayLike], freedom: Real) -> Real:
 
 
 def _detected(
-    error: Real,
-    freedom: Real,
+    tests: Sequence[tuple[Real, Real]],
     spread: Real,
     scatter: Real,
     question: Question,
@@ -313,15 +312,15 @@ def _detected(
 
     Parameters
     ----------
-    error, freedom
-        Estimated standard errors and degrees of freedom of the test, (designs, quantiles).
+    tests
+        Estimated standard errors and degrees of freedom, (designs, quantiles), of the tests that
+        must all find an effect.
     spread, scatter
         The estimate deviates from the effect by `spread` × Student's t of `scatter` degrees of
         freedom.
     rows, doses
         Tests that are corrected for each other, and doses that each is the best of.
     """
-    error, freedom, spread = np.broadcast_arrays(error, freedom, spread)
     # A screen without any true effect has no power: at least one row has it.
     working = max(question.working, 1 / rows)
     highest = ALPHA * working / (1 - ALPHA * (1 - working))
@@ -329,7 +328,9 @@ def _detected(
 
     def power(p: float) -> Real:
         of_dose = -np.expm1(np.log1p(-p) / doses)
-        least = np.maximum(_quantile(of_dose / 2, freedom) * error, question.floor)
+        least = np.asarray(question.floor)
+        for error, freedom in tests:
+            least = np.maximum(least, _quantile(of_dose / 2, freedom) * error)
         deviation = (abs(question.effect) - least) / spread
         chance = special.ndtr(deviation) if normal else special.stdtr(scatter, deviation)
         return np.asarray(chance.mean(axis=1))

@@ -8,7 +8,9 @@ combination of three mean squares, of donors, of batches within donors, and of t
 variance by successive sums of squares: Searle, Casella & McCulloch, Variance Components, 1992,
 §5.3), with Satterthwaite's degrees of freedom (Biometrics Bull. 2:110, 1946). In a balanced crossed
 design it is (MS_donors + MS_batches − MS_rest) / N; where every donor has batches of its own it is
-that of Student's t over donors.
+that of Student's t over donors. With two batches one mean square has one degree of freedom, from
+which Satterthwaite's cannot be told (up to 12 % of nulls are called): there the interval is never
+narrower, and p never smaller, than those of Student's t over the two batches.
 
 The mean squares of batches and of the rest may be moderated by those of other compounds
 (`phenotypes.statistics.moderation`): with three shared batches nothing else gives power.
@@ -74,9 +76,9 @@ class MeanSquares:
 class CrossedMean:
     """Mean effect over donors with its 95 % interval, and the parts of its variance.
 
-    `freedom` are Satterthwaite's. `limited_by` names what most of the variance comes from: donors
-    or batches. `heterogeneity_p` (F test of donors within batches) is None where no batch holds two
-    donors.
+    `freedom` are Satterthwaite's, or 1 where two shared batches decide. `limited_by` names what
+    most of the variance comes from: donors or batches. `heterogeneity_p` (F test of donors within
+    batches) is None where no batch holds two donors.
     """
 
     mean: float
@@ -276,6 +278,13 @@ def crossed_mean(
         return None
     error = float(np.sqrt(variance))
     t = float(stats.t.ppf(0.975, freedom))
+    p = float(2 * stats.t.sf(abs(mean) / error, freedom))
+    # Borrowed from other compounds, the variance of batches has more than one degree of freedom.
+    by_batches = _error_of_two_batches(squares, design) if moderated is None else 0.0
+    if by_batches > 0:
+        p = max(p, float(2 * stats.t.sf(abs(mean) / by_batches, 1)))
+        if by_batches * stats.t.ppf(0.975, 1) > t * error:
+            error, variance, freedom, t = by_batches, by_batches**2, 1.0, stats.t.ppf(0.975, 1)
     tau2, between = _between(y, row_squares, design)
     typical = float(parts[BATCHES] + parts[REST]) * design.n_donors
     spread = float(stats.t.ppf(0.975, max(min(freedom, design.n_donors - 2), 1.0)))
@@ -285,7 +294,7 @@ def crossed_mean(
         error,
         mean - t * error,
         mean + t * error,
-        float(2 * stats.t.sf(abs(mean) / error, freedom)),
+        p,
         freedom,
         "donors" if parts[DONORS] >= parts[BATCHES] + parts[REST] else "batches",
         tau2,
@@ -294,6 +303,14 @@ def crossed_mean(
         mean - spread,
         mean + spread,
     )
+
+
+def _error_of_two_batches(squares: MeanSquares, design: Design) -> float:
+    """Standard error of the mean as one of two batches; 0 with more or without a shared donor."""
+    if design.n_batches != 2 or design.freedom[BATCHES] < 1:
+        return 0.0
+    of_batches = design.expected[BATCHES, BATCHES] / design.freedom[BATCHES]
+    return float(np.sqrt(design.carried[BATCHES] * squares.values[BATCHES] / of_batches))
 
 
 def _variance(squares: MeanSquares, design: Design) -> tuple[Real, float, float]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from phenotypes.statistics.curves.lack_of_fit import MIN_REPLICATES, means_of_wells
+from phenotypes.statistics.units import far_exponent
 
 Real = NDArray[np.float64]
 # Chance that any vehicle well of a row is called odd where none is.
@@ -24,6 +25,8 @@ def odd_vehicles(dose: Real, response: Real) -> NDArray[np.intp]:
     vehicle = np.flatnonzero(dose == 0)
     if len(vehicle) < _MIN_WELLS:
         return vehicle[:0]
+    finite = response[np.isfinite(response)]
+    response = np.ldexp(response, -far_exponent(finite))
     return np.array([i for i in vehicle if _is_odd(dose, response, int(i))], dtype=np.intp)
 
 

@@ -8,10 +8,18 @@ import csv
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from benchmarks.inference.drc_like import drc_like
 from phenotypes.statistics.curves.dose_response import fit
 
 pytestmark = pytest.mark.images
+
+
+def ryegrass(shared_data):
+    text = (shared_data / "reference" / "dose_response" / "ryegrass.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    return [np.array([float(r[name]) for r in rows]) for name in ("conc_mM", "root_length_cm")]
 
 
 def test_ryegrass_against_r_drc(shared_data):
@@ -19,12 +27,7 @@ def test_ryegrass_against_r_drc(shared_data):
 
     2002; its b is our h, its c Einf and its d E0.
     """
-    rows = list(
-        csv.DictReader(
-            (shared_data / "reference" / "dose_response" / "ryegrass.csv").read_text().splitlines()
-        )
-    )
-    result = fit([float(r["conc_mM"]) for r in rows], [float(r["root_length_cm"]) for r in rows])
+    result = fit(*ryegrass(shared_data))
     assert result.status == "ok"
     assert result.direction == "descending"
     assert result.hill == pytest.approx(2.98222, abs=2e-5)
@@ -39,3 +42,12 @@ def test_ryegrass_against_r_drc(shared_data):
     assert errors[3] * np.log(10) * result.ec50 == pytest.approx(0.18573, rel=2e-4)
     assert result.ec50_low == pytest.approx(2.67053, rel=0.03)  # profile beside R's Wald interval
     assert result.ec50_high == pytest.approx(3.44538, rel=0.03)
+
+
+def test_the_drc_like_fit_of_the_benchmarks_is_that_of_drc(shared_data):
+    """ED50 with its error and delta interval, and the chi-squared of noEffect, as drc prints them."""
+    found = drc_like(*ryegrass(shared_data))
+    assert found.ec50 == pytest.approx(3.05795, abs=2e-5)
+    assert found.error == pytest.approx(0.18573, abs=2e-5)
+    assert (found.low, found.high) == pytest.approx((2.67053, 3.44538), abs=2e-5)
+    assert found.p_value == pytest.approx(stats.chi2.sf(91.87776, 3), rel=1e-4)

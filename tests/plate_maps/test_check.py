@@ -151,6 +151,26 @@ def test_one_dose_as_several_numbers_is_no_ladder():
         assert states("check.doses_split", message, compound="ril", line="L1", doses=step)
 
 
+@pytest.mark.parametrize(
+    ("doses", "shown"),
+    [
+        ((0.33, 0.333), "330 nM and 333 nM"),
+        ((3.3, 3.3333), "3.3 µM and 3.3333 µM"),
+        ((0.125, 0.13), "125 nM and 130 nM"),
+        ((1.5625, 1.6), "1.5625 µM and 1.6 µM"),
+        ((1.0, 1.1), ""),
+        ((0.8, 1.0), ""),
+    ],
+)
+def test_doses_rounded_in_two_ways_are_told_and_steps_of_a_ladder_are_not(doses, shown):
+    """They are no common dose of two plates; a ladder of ten steps per doubling has none so near."""
+    log = [Condition("L1", "ril", d * 1e-6) for d in (*doses, 1e-3, 1e-2, 1e-1)]
+    split = [f.message for f in check(plate(*log)) if f.code == "doses_split"]
+    assert bool(split) == bool(shown)
+    for message in split:
+        assert states("check.doses_split", message, compound="ril", line="L1", doses=shown)
+
+
 def test_no_vehicle_at_all():
     assert check(plate(Condition("L1", "ril", 1e-6)))[0].code == "no_vehicle"
 

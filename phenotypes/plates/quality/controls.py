@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from phenotypes.columns.dictionary import conform, empty_table, phenotype
 from phenotypes.columns.statuses import QualityStatus, WellStatus
 from phenotypes.statistics.robust import MAD_TO_SD, mad
+from phenotypes.statistics.units import far_exponent
 
 MIN_WELLS = 3
 _DRAWS = 2000
@@ -191,6 +192,8 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                 for c in ("vehicle", "positive")
             }
             vehicle, positive = groups["vehicle"], groups["positive"]
+            # All but the means has no unit.
+            exponent = -far_exponent(of_line[name].drop_nulls().to_numpy())
             row: dict[str, object] = {
                 "line": line,
                 "phenotype": name,
@@ -200,7 +203,8 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
             if len(vehicle):
                 row["vehicle_mean"] = float(vehicle.mean())
                 if len(vehicle) > 1 and column.scale == "percent" and vehicle.mean() > 0:
-                    row["vehicle_cv"] = float(vehicle.std(ddof=1) / vehicle.mean())
+                    near = np.ldexp(vehicle, exponent)
+                    row["vehicle_cv"] = float(near.std(ddof=1) / near.mean())
             if len(positive):
                 row["positive_mean"] = float(positive.mean())
             if of_line[name].null_count() == len(of_line):
@@ -209,6 +213,7 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                 )
                 rows.append({**row, "status": QualityStatus.NOT_MEASURED, "reason": reason})
                 continue
+            vehicle, positive = np.ldexp(vehicle, exponent), np.ldexp(positive, exponent)
             try:
                 window = assay_window(list(positive), list(vehicle), seed=seed)
             except ValueError as error:
@@ -220,7 +225,9 @@ def quality_table(wells: pl.DataFrame, phenotypes: Sequence[str], *, seed: int =
                     .group_by("compound", "dose_molar", "control", maintain_order=True)
                     .agg(name)
                 )
-                replicated = [np.asarray(g, float) for g in conditions[name] if len(g) >= 2]
+                replicated = [
+                    np.ldexp(np.asarray(g, float), exponent) for g in conditions[name] if len(g) > 1
+                ]
                 window["v_factor"] = v_estimate(
                     replicated,
                     positive.astype(float),

@@ -19,6 +19,7 @@ from scipy import stats
 
 from phenotypes.columns.statuses import ResponseStatus
 from phenotypes.statistics.curves.hill import DoseResponse
+from phenotypes.statistics.units import far_exponent
 from plate_maps.wells import FORMATS, Well, row_letters
 
 Real = NDArray[np.float64]
@@ -54,6 +55,10 @@ class Shift:
     def most(self) -> float:
         """The largest effect that it could make."""
         return max(abs(self.low), abs(self.high))
+
+    def times_two_to(self, exponent: int) -> Shift:
+        """The shift of responses that are 2 to this power times as large."""
+        return Shift(*(float(np.ldexp(v, exponent)) for v in (self.value, self.low, self.high)))
 
 
 @dataclass(frozen=True)
@@ -188,13 +193,15 @@ def edge_shift(vehicle: pl.DataFrame) -> Shift | None:
     outside, inside = response[edge], response[~edge]
     if min(len(outside), len(inside)) < 2 or len(response) < 5:
         return None
+    exponent = far_exponent(response)
+    outside, inside = np.ldexp(outside, -exponent), np.ldexp(inside, -exponent)
     degrees = len(response) - 2
     pooled = (outside.var() * len(outside) + inside.var() * len(inside)) / degrees
     value = float(outside.mean() - inside.mean())
     half_width = float(
         stats.t.ppf(1 - ALPHA / 2, degrees) * np.sqrt(pooled * (1 / len(outside) + 1 / len(inside)))
     )
-    return Shift(value, value - half_width, value + half_width)
+    return Shift(value, value - half_width, value + half_width).times_two_to(exponent)
 
 
 def _shared(of_line: pl.DataFrame, compound: str) -> Shift | None:
@@ -204,6 +211,9 @@ def _shared(of_line: pl.DataFrame, compound: str) -> Shift | None:
     vehicle mean and of wells within a compound and dose. Only compounds whose wells lie like those
     of `compound` are asked.
     """
+    response = of_line["response"].to_numpy().astype(float)
+    exponent = far_exponent(response[np.isfinite(response)])
+    of_line = of_line.with_columns(response=np.ldexp(response, -exponent))
     vehicle = of_line.filter(pl.col("control") == "vehicle")["response"].to_numpy()
     treated = of_line.filter((pl.col("control") == "none") & (pl.col("dose_molar") > 0))
     share = dict(treated.group_by("compound").agg(pl.col("at_edge").cast(pl.Float64).mean()).rows())
@@ -231,7 +241,7 @@ def _shared(of_line: pl.DataFrame, compound: str) -> Shift | None:
     variance = vehicle.var(ddof=1) / len(vehicle) + np.pi / 2 * spread / wells / len(others)
     value = float(np.median(means) - vehicle.mean())
     half_width = float(stats.t.ppf(1 - ALPHA / 2, len(vehicle) - 1) * np.sqrt(variance))
-    return Shift(value, value - half_width, value + half_width)
+    return Shift(value, value - half_width, value + half_width).times_two_to(exponent)
 
 
 def dose_p(dose: Real, response: Real) -> float:
@@ -239,6 +249,7 @@ def dose_p(dose: Real, response: Real) -> float:
 
     The smaller p of a line over log dose and an analysis of variance, doubled.
     """
+    response = np.ldexp(response, -far_exponent(response))
     groups = [response[dose == d] for d in np.unique(dose)]
     if len(groups) < 2 or np.ptp(response) == 0:
         return 1.0

@@ -37,6 +37,7 @@ from phenotypes.statistics.curves.hill import (
     MIN_VEHICLES,
     DoseResponse,
     Real,
+    as_rounded,
     at_slope_bound,
     hill_curve,
     occupancy,
@@ -52,6 +53,7 @@ from phenotypes.statistics.curves.lack_of_fit import (
     reversal,
 )
 from phenotypes.statistics.robust import MAD_TO_SD
+from phenotypes.statistics.units import far_exponent
 
 # Least residual degrees of freedom beside three parameters and a level per batch.
 MIN_DEGREES = 3
@@ -117,7 +119,9 @@ def fit_batches(
         curve = too_few_vehicles(min_vehicles, counts)
     else:
         number = np.ascontiguousarray(np.unique(b[used], return_inverse=True)[1], np.int64)
-        curve = _fit_weighted(x, y, w, number, robust=robust)
+        exponent = far_exponent(y)
+        curve = _fit_weighted(x, np.ldexp(y, -exponent), w, number, robust=robust)
+        curve = curve.times_two_to(exponent) if exponent else curve
     return replace(curve, reason="; ".join(filter(None, (curve.reason, *remarks))))
 
 
@@ -174,8 +178,10 @@ def _fit(x: Real, y: Real, w: Real, b: NDArray[np.int64]) -> DoseResponse:
         )
     design = design_of(x, w, b)
     scaled = design.within(y)
-    if float(scaled @ scaled) <= _SAME * max(_LEAST, float((y**2).sum())):
+    if float(scaled @ scaled) <= _SAME * float((y**2).sum()):
         return _constant(x, y, w, counts, 1.0, "all means are the same")
+    if float(scaled @ scaled) <= _SAME * _LEAST:
+        return _constant(x, y, w, counts, 1.0, as_rounded(y))
     p = response_p(x, y, w, b)
     if p >= ALPHA:
         return _constant(x, y, w, counts, p, f"a constant fits as well as a curve (p = {p:.2g})")

@@ -39,6 +39,7 @@ from phenotypes.statistics.curves.hill import (
     DoseResponse,
     Plane,
     Real,
+    as_rounded,
     at_slope_bound,
     hill_curve,
     occupancy,
@@ -58,6 +59,7 @@ from phenotypes.statistics.curves.lack_of_fit import (
     reversal,
 )
 from phenotypes.statistics.permutation import permutation_p, sequential_p
+from phenotypes.statistics.units import far_exponent
 
 # Four parameters fit almost any set of fewer wells, with an interval too wide to use.
 MIN_WELLS = 8
@@ -123,7 +125,9 @@ def fit(
     if (x < 0).any() or np.isinf(x).any():
         raise ValueError("a dose is negative or infinite; correct it in the plate map")
     finite = np.isfinite(x) & np.isfinite(y)
-    curve = _fit(on_steps(x[finite]), y[finite], seed, min_vehicles)
+    exponent = far_exponent(y[finite])
+    curve = _fit(on_steps(x[finite]), np.ldexp(y[finite], -exponent), seed, min_vehicles)
+    curve = curve.times_two_to(exponent) if exponent else curve
     if finite.all():
         return curve
     remark = f"{int((~finite).sum())} well(s) without a finite dose and response left out"
@@ -156,8 +160,10 @@ def _fit(x: Real, y: Real, seed: int, min_vehicles: int) -> DoseResponse:
     plane = Plane(x, _centred, _STEP_DECADES, _HILLS)
     means = means_of_wells(x, y)
     total = float(((y - y.mean()) ** 2).sum())
-    if total <= _SAME * max(_LEAST, float((y**2).sum())):
+    if total <= _SAME * float((y**2).sum()):
         return _flat(x, y, counts, 1.0, "all wells have the same value")
+    if total <= _SAME * _LEAST:
+        return _flat(x, y, counts, 1.0, as_rounded(y))
     score = _score(plane)
     p_value = _response_p(score, x, y, seed)
     if p_value >= ALPHA:

@@ -13,7 +13,7 @@ refined: this needs no starting values, cannot fail to converge and prefers neit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,33 @@ class DoseResponse:
         return (
             f"DoseResponse({self.status}{ec50}{effect}, {self.n_wells} wells and {self.n_vehicle}"
             " vehicle)"
+        )
+
+    def times_two_to(self, exponent: int) -> DoseResponse:
+        """The curve of responses that are 2 to this power times as large.
+
+        What no computer number holds is None: an open end, or no covariance.
+        """
+
+        def larger(value: float | None) -> float | None:
+            if value is None:
+                return None
+            with np.errstate(over="ignore"):
+                times = float(np.ldexp(value, exponent))
+            return times if np.isfinite(times) else None
+
+        covariance = self.covariance
+        if covariance is not None:
+            of_response = np.array([0, 1, 1, 0]) * exponent
+            with np.errstate(over="ignore"):
+                covariance = np.ldexp(covariance, of_response[:, None] + of_response)
+            covariance = covariance if np.isfinite(covariance).all() else None
+        in_unit: dict[str, Any] = {name: larger(getattr(self, name)) for name in _IN_UNIT}
+        return replace(
+            self,
+            **in_unit,
+            covariance=covariance,
+            means=tuple((dose, larger(mean) or 0.0) for dose, mean in self.means),
         )
 
     def predict(self, dose: Sequence[float] | Real) -> Real:
@@ -268,6 +295,18 @@ class Plane:
             theta, log_hill, best = float(thetas[i]), float(hills[j]), float(explained[i, j])
             reach_theta, reach_hill = reach_theta / 3, reach_hill / 3
         return theta, log_hill, best
+
+
+# Attributes in the unit of the response.
+_IN_UNIT = ("e0", "einf", "emax", "effect", "effect_low", "effect_high", "residual_sd")
+
+
+def as_rounded(response: Real) -> str:
+    """Why responses that differ so little are not told from equal ones."""
+    return (
+        f"responses differ by {np.ptp(response):.1g}, which is what rounding leaves of numbers near"
+        " 1; if they are measured so small, give them in a smaller unit"
+    )
 
 
 def on_steps(dose: Real) -> Real:

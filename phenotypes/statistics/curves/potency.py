@@ -25,6 +25,7 @@ from scipy import optimize, stats
 
 from phenotypes.columns.statuses import PotencyStatus
 from phenotypes.statistics.curves.hill import ALPHA, HILL_BOUNDS
+from phenotypes.statistics.units import far_exponent
 
 Real = NDArray[np.float64]
 _LN10 = float(np.log(10))
@@ -158,6 +159,7 @@ class _Data:
         group = 2 * batch + is_line
         levels = np.ones((len(x), 1)) if shared_limits else np.eye(2 * len(batches))[group]
         root = np.sqrt(w)
+        y = np.ldexp(y, -far_exponent(y))
         return cls(x, y * root, root, is_line, batch, levels, shared_limits)
 
     @property

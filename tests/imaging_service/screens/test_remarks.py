@@ -204,10 +204,14 @@ def test_names_of_two_plates_that_look_alike_are_remarked(second, kind, names):
     assert alike.count(True) == 1
 
 
-def test_one_dose_as_several_numbers_is_remarked():
-    """Two laboratories round alike and print alike, and would have no dose in common."""
+@pytest.mark.parametrize(
+    ("doses", "shown"),
+    [((3.33, 3.3333), "3.33 µM and 3.3333 µM"), ((0.33, 1 / 3), "330 nM and 333.333333333 nM")],
+)
+def test_one_dose_as_several_numbers_is_remarked(doses, shown):
+    """Two laboratories round in their ways and print alike, and would have no dose in common."""
     planned = pl.DataFrame(
-        {"compound": ["x", "x", "y"], "dose_molar": [3.33e-6, 3.3333e-6, 3.34e-6]}
+        {"compound": ["x", "x", "y"], "dose_molar": [doses[0] * 1e-6, doses[1] * 1e-6, 3.4e-6]}
     )
     (remark,) = say(planned=planned)
-    assert states("screen.doses_split", remark, compound="x", doses="3.33 µM and 3.3333 µM")
+    assert states("screen.doses_split", remark, compound="x", doses=shown)

@@ -89,6 +89,27 @@ def test_one_row_a_line_compound_and_phenotype_with_everything_on_it():
     assert (table["q_value"] >= table["p_value"]).all()
 
 
+OF_RESPONSE = ("e0", "emax", "effect", "effect_low", "effect_high", "auc", "residual_sd")
+
+
+@pytest.mark.parametrize("power", [-200, -160, -80, 80, 160, 200])
+def test_a_row_is_the_same_in_every_unit_of_its_phenotype(power):
+    """A percentage has no unit; a difference has that of its phenotype. No warning, no other row."""
+    wells, names = plate({"L1": (0.8, 4e-7)}), ["live_density", "nc_log2_aggregate"]
+    scale = 10.0**power
+    moved = wells.with_columns(pl.col(name) * scale for name in names)
+    tables = [respond(w, names, pixel_size_um=0.65).table for w in (wells, moved)]
+    assert tables[0]["status"].to_list() == ["ok", "ok"]
+    for plain, row in zip(*(t.iter_rows(named=True) for t in tables), strict=True):
+        unit = scale if plain["phenotype"] == "nc_log2_aggregate" else 1.0
+        for name, value in plain.items():
+            if isinstance(value, float):
+                expected = value * (unit if name in OF_RESPONSE else 1.0)
+                assert row[name] == pytest.approx(expected, rel=2e-3), name
+            else:
+                assert row[name] == value, name
+
+
 def test_auc_is_over_the_range_that_all_lines_were_given():
     wells = plate({"L1": (0.8, 4e-7), "L2": (0.8, 4e-7)})
     short = wells.filter(

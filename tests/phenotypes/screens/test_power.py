@@ -78,6 +78,16 @@ def test_means_over_donors_are_found_as_often_as_predicted(design, effect):
     assert predicted[1][0] == pytest.approx(simulated[1], abs=0.05)
 
 
+def test_two_batches_find_next_to_nothing_by_the_plain_mean_over_donors():
+    """Student's t over two batches has one degree of freedom, which no correction leaves anything."""
+    design = Design(2, 12)
+    simulated = simulated_donors(np.random.default_rng(4), design, 1.2, 40)
+    predicted = power_of_donors(components_of(design), design.row(), Question(1.2, 0.2))
+    assert predicted[0][0] == pytest.approx(simulated[0], abs=0.03)
+    assert predicted[0][0] < 0.05
+    assert predicted[1][0] > 0.85
+
+
 def test_the_floor_of_a_hit_costs_power():
     """Of effects just above the floor about half are estimated under it, however many batches."""
     design = Design(10, wells=8, vehicles=32)

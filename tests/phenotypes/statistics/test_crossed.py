@@ -80,6 +80,49 @@ def test_six_donors_that_agree_are_no_more_than_their_three_batches():
     assert found.limited_by == "batches"
 
 
+@pytest.mark.parametrize(("donors", "batch_sd"), [(6, 0.1), (20, 0.05), (20, 0.2), (20, 0.4)])
+def test_two_shared_batches_are_never_more_than_two_batches(donors, batch_sd):
+    """Satterthwaite's degrees of freedom, estimated from one, called up to 12 % of these nulls."""
+    rng = np.random.default_rng(7)
+    design = shared(donors, 2)
+    ready = crossed_design(*design)
+    called = []
+    for _ in range(600):
+        y = drawn(rng, *design, 0.15, batch_sd)
+        found = crossed_mean(y, ready)
+        batches = y.reshape(donors, 2).mean(axis=0)
+        test = stats.ttest_1samp(batches, 0)
+        assert found.p_value >= test.pvalue * (1 - 1e-9)
+        low, high = test.confidence_interval(0.95)
+        assert found.low <= low + 1e-9
+        assert found.high >= high - 1e-9
+        assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
+        called.append(found.p_value < 0.05)
+    assert np.mean(called) <= 0.07
+
+
+def test_borrowing_frees_two_shared_batches():
+    """A variance of batches that thirty compounds tell is worth more than one degree of freedom."""
+    rng = np.random.default_rng(8)
+    design = shared(12, 2)
+    ready = crossed_design(*design)
+    effects = [drawn(rng, *design, 0.1, 0.1) - 0.8 * (i < 6) for i in range(30)]
+    squares = [mean_squares(y, ready) for y in effects]
+    common = shared_variance(squares, [ready] * 30)
+    moderated = [
+        crossed_mean(y, ready, common.moderated(s, ready))
+        for y, s in zip(effects, squares, strict=True)
+    ]
+    assert min(found.freedom for found in moderated) > 1.5
+    assert all(found.p_value < 0.05 for found in moderated[:6])
+
+
+def test_two_batches_that_agree_keep_the_interval_of_their_donors():
+    y = np.repeat([0.1, 0.4, -0.2, 0.3], 2)
+    found = crossed_mean(y, crossed_design(*shared(4, 2)))
+    assert found.p_value == pytest.approx(stats.ttest_1samp(y[::2], 0).pvalue)
+
+
 def test_what_limits_the_mean_is_named():
     rng = np.random.default_rng(1)
     donor, batch = shared(6)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from imaging_service.cli.main import app
+from imaging_service.screens.folder import planned_compounds, plates_of
 from tests.imaging_service.written_runs import REGISTRY, four_runs
 from tests.messages import states
 
@@ -39,6 +42,54 @@ def test_names_of_one_compound_are_noted_joined_and_unblinded(runs, tmp_path):
     refused = run("add", folder, "--compounds", key)
     assert refused.exit_code != 0
     assert states("compounds.given_before", str(refused.exception or refused.output), id="C1")
+
+
+def renamed(source, target, **names):
+    """Copy a run whose compounds have other names."""
+    shutil.copytree(source, target)
+    wells = pl.read_parquet(target / "wells.parquet")
+    wells = wells.with_columns(pl.col("compound").replace(names))
+    wells.write_parquet(target / "wells.parquet")
+    return target
+
+
+def notes(added):
+    assert "note:" not in added.stdout
+    return [line for line in added.stderr.splitlines() if line.startswith("note:")]
+
+
+def test_names_of_two_plates_that_may_be_one_compound_are_noted(runs, tmp_path):
+    """The plate map of each is without fault: only the screen sees both names."""
+    folder, registry = tmp_path / "s", tmp_path / "compounds.tsv"
+    first = renamed(runs[0], tmp_path / "r1", x="riluzole")
+    second = renamed(runs[1], tmp_path / "r2", x="Riluzole HCl")
+    alone = run("add", folder, first)
+    assert (alone.exit_code, notes(alone)) == (0, [])
+    added = run("add", folder, second)
+    assert added.exit_code == 0, added.output
+    (note,) = notes(added)
+    assert states(
+        "compounds.may_be_one_there",
+        note,
+        first="'Riluzole HCl' at Plate-2",
+        second="'riluzole' at Plate-1",
+    )
+    # A note changes nothing: both plates are in, each with its own name.
+    assert [p.plate_name for p in plates_of(folder)] == ["Plate-1", "Plate-2"]
+    assert planned_compounds(folder) == {"Riluzole HCl": ["Plate-2"], "riluzole": ["Plate-1"]}
+    for rows in ("C1\triluzole\tRiluzole HCl\n", "C1\triluzole\t\nC2\tRiluzole HCl\t\n"):
+        registry.write_text(f"id\tname\tsynonyms\n{rows}", encoding="utf-8")
+        told = run("add", folder, "--compounds", registry)
+        assert (told.exit_code, notes(told)) == (0, [])
+
+
+def test_names_of_unlike_compounds_are_not_noted(runs, tmp_path):
+    folder = tmp_path / "s"
+    first = renamed(runs[0], tmp_path / "r1", x="riluzole")
+    second = renamed(runs[1], tmp_path / "r2", x="edaravone")
+    added = run("add", folder, first, second)
+    assert (added.exit_code, notes(added)) == (0, [])
+    assert planned_compounds(folder) == {"edaravone": ["Plate-2"], "riluzole": ["Plate-1"]}
 
 
 def test_the_commands(runs, tmp_path):

@@ -325,3 +325,25 @@ def test_doses_that_differ_by_rounding_between_batches_are_one_dose():
         [0.0, 1e-6, 1.001e-6, 1.002e-6, 1.003e-6], [100.0, 50, 51, 49, 50], [8.0] * 5, [0] * 5
     )
     assert (few.status, few.n_doses) == ("too_few_doses", 1)
+
+
+@pytest.mark.parametrize("span", [-60.0, 0.0])
+@pytest.mark.parametrize("power", [-200, -80, 80, 200])
+def test_means_are_fitted_alike_in_every_unit(power, span):
+    scale = 10.0**power
+    dose, response, wells, batch = simulated(np.random.default_rng(3), span)
+    plain = fit_batches(dose, response, wells, batch)
+    moved = fit_batches(dose, scale * response, wells, batch)
+    assert moved.status == plain.status
+    for name, unit in (("p_value", 1), ("ec50", 1), ("ec50_low", 1), ("effect", scale)):
+        value = getattr(plain, name)
+        assert (getattr(moved, name) is None) == (value is None), name
+        if value is not None:
+            assert getattr(moved, name) == pytest.approx(unit * value, rel=1e-3), name
+
+
+def test_means_as_small_as_rounding_are_flat_with_that_reason():
+    dose, response, wells, batch = simulated(np.random.default_rng(3))
+    found = fit_batches(dose, 1e-20 * response, wells, batch)
+    assert found.status == "flat"
+    assert states("fit.as_rounded", found.reason)

@@ -65,10 +65,54 @@ def test_a_response_is_no_smaller_for_its_unit(scale):
     assert moved.ec50 == pytest.approx(plain.ec50, rel=1e-3)
 
 
+# What follows the unit of the response, and what it leaves alone.
+IN_UNIT = ("e0", "einf", "emax", "effect", "effect_low", "effect_high", "residual_sd")
+UNITLESS = ("status", "model", "direction", "n_wells", "n_vehicle", "n_doses", "p_value")
+OF_DOSE = ("ec50", "ec50_low", "ec50_high", "hill", "fitted_log_ec50")
+WELL_SHAPES = {
+    "ok": curve(100, 30, 4e-7, 1.2, sd=4),
+    "flat": curve(100, 100, 4e-7, 1.2, sd=4),
+    "below zero": curve(-100, 30, 4e-7, 1.2, sd=4),
+    "not_monotone": curve(100, 160, 3e-8, 1.5, sd=4) + curve(0, -60, 2e-6, 2.0),
+}
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(sorted(WELL_SHAPES)),
+    st.one_of(st.integers(-200, -34), st.integers(-9, 200)),
+    st.floats(1.0, 9.9),
+)
+def test_the_whole_row_is_the_same_in_every_unit(shape, power, digits):
+    """Squares of 1e160 are no number a computer holds, and those of 1e-160 are 0."""
+    scale = digits * 10.0**power
+    plain, moved = fit(DESIGN, WELL_SHAPES[shape]), fit(DESIGN, scale * WELL_SHAPES[shape])
+    for name in UNITLESS:
+        assert getattr(moved, name) == getattr(plain, name), name
+    for names, factor in ((IN_UNIT, scale), (OF_DOSE, 1.0)):
+        for name in names:
+            value = getattr(plain, name)
+            if value is None:
+                assert getattr(moved, name) is None, name
+            else:
+                assert getattr(moved, name) == pytest.approx(factor * value, rel=2e-3), name
+    assert [m for _, m in moved.means] == pytest.approx([scale * m for _, m in plain.means])
+    assert moved.predict(DESIGN) == pytest.approx(scale * plain.predict(DESIGN), rel=2e-3)
+
+
+@pytest.mark.parametrize("power", [-30, -20, -16])
+def test_responses_as_small_as_rounding_are_flat_with_that_reason(power):
+    """They cannot be told from what rounding leaves, and the reason says so."""
+    found = fit(DESIGN, 10.0**power * WELL_SHAPES["ok"])
+    assert (found.status, found.p_value) == ("flat", 1.0)
+    assert states("fit.as_rounded", found.reason)
+
+
 def test_differences_of_equal_numbers_are_no_response():
     """0.1 + 0.2 − 0.3 is 5.6e-17 and no value."""
     rounded = np.resize([0.1 + 0.2 - 0.3, 0.0, 1e-16], len(DESIGN))
-    assert states("fit.all_the_same", fit(DESIGN, rounded).reason)
+    assert states("fit.as_rounded", fit(DESIGN, rounded).reason)
+    assert states("fit.all_the_same", fit(DESIGN, np.full(len(DESIGN), 0.3)).reason)
 
 
 def test_flat_wells_are_flat():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import optimize, stats
 
@@ -31,6 +32,52 @@ def test_agrees_with_a_general_solver_on_one_batch():
     half = stats.t.ppf(0.975, len(x) - 7) * np.sqrt(covariance[4, 4])
     assert np.log10(found.high / found.ratio) == pytest.approx(half, rel=1e-3)
     assert np.log10(found.ratio / found.low) == pytest.approx(half, rel=1e-3)
+
+
+CASES = {
+    "one batch": "one_batch",
+    "one batch: slopes differ": "one_batch",
+    "three batches": "ok",
+    "three batches: slopes differ": "slopes_differ",
+    "four batches: equal": "ok",
+    "shared limits": "one_batch",
+    "shared limits: slopes differ": "one_batch",
+}
+
+
+@pytest.mark.parametrize(("case", "status"), CASES.items())
+def test_agrees_with_nls_of_r(reference, case, status):
+    """R's nls on the same means (tests/reference/potency), with its interval between batches.
+
+    EDcomp of R's drc states the delta method's interval, symmetric about the ratio; ours is
+    symmetric about its logarithm, for a ratio and its inverse are the same finding. Of one batch
+    the two standard errors differ only by the information, observed there and expected here.
+    """
+    means = pl.read_csv(reference / "potency" / "means.csv").filter(case=case)
+    (expected,) = (
+        pl.read_csv(reference / "potency" / "expected.csv").filter(case=case).iter_rows(named=True)
+    )
+    parts = []
+    for name in ("line", "reference"):
+        part = means.filter(line=name)
+        parts.append(Ladder(*part.select("dose", "response", "wells"), part["batch"].to_list()))
+    found = potency_shift(*parts, shared_limits=means["limits"][0] == "shared")
+    assert found.status == status
+    assert found.ratio == pytest.approx(expected["ratio"], rel=1e-6)
+    assert found.slope_p == pytest.approx(expected["slope_p"], rel=1e-4)
+    assert (found.hill is None) == (expected["slope_p"] < 0.05)
+    if found.hill is not None:
+        assert found.hill == pytest.approx(expected["hill"], rel=1e-6)
+    between = "batches" if status != "one_batch" else "wald"
+    assert found.low == pytest.approx(expected[f"{between}_low"], rel=1e-5)
+    assert found.high == pytest.approx(expected[f"{between}_high"], rel=1e-5)
+    if status != "one_batch":
+        assert found.p_value == pytest.approx(expected["batches_p"], rel=1e-4)
+    else:
+        assert found.p_value is None
+        t = stats.t.ppf(0.975, expected["residual_df"])
+        error = found.ratio * np.log(found.high / found.low) / (2 * t)
+        assert error == pytest.approx(expected["delta_se"], rel=0.03)
 
 
 def test_the_slopes_are_tested_by_the_extra_sum_of_squares():
@@ -140,3 +187,13 @@ def test_the_interval_is_students_t_of_the_batches_ratios():
     assert np.log10(found.ratio) == pytest.approx(logs.mean(), abs=2e-3)
     assert np.log10(found.high / found.ratio) == pytest.approx(half, rel=0.03)
     assert found.p_value == pytest.approx(stats.ttest_1samp(logs, 0).pvalue, rel=0.06)
+
+
+@pytest.mark.parametrize("power", [-200, 200])
+def test_a_ratio_is_the_same_in_every_unit_of_the_response(power):
+    parts = pair(np.random.default_rng(12))
+    moved = [Ladder(p.dose, 10.0**power * p.response, p.wells, p.batch) for p in parts]
+    plain, found = potency_shift(*parts), potency_shift(*moved)
+    assert found.status == plain.status == "ok"
+    assert found.ratio == pytest.approx(plain.ratio, rel=1e-5)
+    assert found.p_value == pytest.approx(plain.p_value, rel=1e-4)
