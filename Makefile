@@ -116,9 +116,9 @@ test-python%: $(VENV)/.dev
 test-mutations: $(VENV)/.dev
 	$(BIN)/python -m tests.mutations --unmutated
 
-# What the extras promise: the client and the reviewer come without torch, and the client without numpy.
+# What the README says to install, as it says it: the client and the reviewer come without torch, and the client without numpy.
 test-install: $(VENV)/.dev
-	rm -rf build/light build/review
+	rm -rf build/light build/review build/full
 	$(PYTHON) -m venv build/light
 	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/light/bin/python .
 	build/light/bin/imaging-service --help > /dev/null
@@ -126,6 +126,13 @@ test-install: $(VENV)/.dev
 	$(PYTHON) -m venv build/review
 	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/review/bin/python ".[review]"
 	build/review/bin/python -c "import importlib.util as u, napari, napari_plugin.widget, polars; assert not any(map(u.find_spec, ['torch', 'fastapi', 'cv2', 'cellpose']))"
+	QT_QPA_PLATFORM=offscreen build/review/bin/napari --info > /dev/null
+	$(PYTHON) -m venv build/full
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/full/bin/python ".[service]"
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/full/bin/python ".[cellpose]"
+	$(BIN)/uv pip install --quiet --constraint requirements.lock --python build/full/bin/python ".[s3]"
+	build/full/bin/imaging-service models list > /dev/null
+	build/full/bin/python -c "import cellpose, obstore"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

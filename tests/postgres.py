@@ -1,4 +1,4 @@
-"""A Postgres of the test's own: a cluster in a new folder, on a free port of the loopback."""
+"""A Postgres of the test's own: a cluster in a new folder, on a free port."""
 
 from __future__ import annotations
 
@@ -28,17 +28,21 @@ _UTF8 = ("--encoding=UTF8", "--locale=C")
 
 
 class Postgres:
-    """Start, crash and stop a Postgres."""
+    """Start, crash and stop a Postgres. All who reach its address may use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1", network: str = "") -> None:
+        """`network` is that of other machines which use it, like 10.0.0.0/24."""
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self.port = free_port()
-        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
+        self.address, self.port = address, free_port()
+        self.url = f"postgresql+psycopg://postgres@{address}:{self.port}/postgres"
         # It refuses to run as root; as root its own user runs it.
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--auth=trust", "--username=postgres", *_UTF8, "--no-sync")
+        if network:
+            with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {network} trust\n")
 
     def _run(self, program: str, *arguments: str) -> None:
         data = self.folder / "data"
@@ -58,7 +62,7 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        options = f"-h 127.0.0.1 -p {self.port} -k {self.folder}"
+        options = f"-h {self.address} -p {self.port} -k {self.folder}"
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def crash(self) -> None:

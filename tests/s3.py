@@ -48,9 +48,9 @@ def remove_sockets(ports: Iterable[int]) -> None:
 class S3Server:
     """Start and stop the server; `environment` is what a client needs to reach it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self.folder, self.ports = folder, [(free_port(), free_port()) for _ in PARTS]
-        self.url = f"http://127.0.0.1:{self.ports[0][0]}"
+        self.address, self.url = address, f"http://{address}:{self.ports[0][0]}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -75,7 +75,8 @@ class S3Server:
                 [
                     *(weed(), f"-logdir={self.folder}", "server", "-filer", "-s3"),
                     f"-s3.config={self.folder / 's3.json'}",
-                    *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}"),
+                    *(f"-ip={self.address}", f"-ip.bind={self.address}"),
+                    f"-dir={self.folder / 'data'}",
                     *(*ports, *_QUIET),
                 ],
                 stdout=log,

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -107,12 +108,17 @@ class Service:
                 time.sleep(0.2)
         raise AssertionError(f"the service did not start:\n{self.log()}")
 
-    def start_worker(self, **settings: str) -> subprocess.Popen[bytes]:
-        """A worker of its own, beside the server; it is the caller's to end."""
+    def start_worker(
+        self, on: Callable[..., list[str]] = lambda *command: [*command], **settings: str
+    ) -> subprocess.Popen[bytes]:
+        """A worker of its own, beside the server; it is the caller's to end.
+
+        `on` makes of the command that which starts it on another host.
+        """
         more = {f"IMAGING_SERVICE_{name.upper()}": value for name, value in settings.items()}
         with (self.folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "imaging_service.cli", "worker"],
+                on(sys.executable, "-m", "imaging_service.cli", "worker"),
                 env=self.environment | more,
                 stdout=log,
                 stderr=log,

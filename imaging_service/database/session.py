@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 # Of one process. A request holds one at most, and only until its answer is made, so that what waits
 # for one is served. Postgres has 100 for all.
 CONNECTIONS = 20
+# A machine that is cut off says nothing. Without a limit its sessions would keep what they were
+# writing from all others for a quarter of an hour, and back again it would wait two hours for its
+# answers. Shorter than the time after which another worker takes over.
+SILENT_MS = 45_000
+_KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 10}
 # The database is away, full, or has no connection left: faults of the machine, which may pass.
 DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.TimeoutError)
 
@@ -47,6 +53,27 @@ def database_engine(url: str) -> sa.Engine:
             cursor.close()
 
     return created
+
+
+@sa.event.listens_for(sa.Engine, "do_connect")
+def _until_silent(
+    dialect: sa.Dialect, _record: Any, arguments: Sequence[Any], options: dict[str, Any]
+) -> Any:
+    """Let both ends of a connection to Postgres end it once the other is silent.
+
+    Of every engine in the process, the job engine's too.
+    """
+    if dialect.name != "postgresql":
+        return None
+    ours = {**_KEEPALIVES, "tcp_user_timeout": SILENT_MS}
+    connection = dialect.connect(*arguments, **(ours | options))
+    with closing(connection.cursor()) as cursor:
+        limits = {f"tcp_{name}": seconds for name, seconds in _KEEPALIVES.items()}
+        limits["tcp_user_timeout"] = SILENT_MS
+        cursor.execute("; ".join(f"SET {name} = {value}" for name, value in limits.items()))
+    # Or the pool's first rollback would undo it.
+    connection.commit()
+    return connection
 
 
 class ProjectSession(Session):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import psutil
 import pytest
 import sqlalchemy as sa
 
+from tests.hosts import kill_all
 from tests.messages import states
 from tests.service import wait_for
 
@@ -27,14 +25,6 @@ def one_row_a_well(url: str) -> bool:
         ).all()
     engine.dispose()
     return sorted(rows) == [(w, 1) for w in ("B02", "B03", "B04", "B05", "C02", "C03")]
-
-
-def kill_all(process) -> None:
-    """The worker's machine is lost: no process of it says goodbye."""
-    everything = [*psutil.Process(process.pid).children(recursive=True), process]
-    for one in reversed(everything):
-        os.kill(one.pid, signal.SIGKILL)
-    process.wait()
 
 
 def test_a_lost_worker_s_run_is_taken_over_within_two_minutes(

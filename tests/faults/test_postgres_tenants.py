@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +80,34 @@ def test_a_database_that_cannot_hold_every_letter_is_refused(postgres, encoding)
         prepare_database(url)
     with pytest.raises(StoreError):
         check_empty(url, Path(POSTGRES))
+
+
+def test_both_ends_of_a_connection_notice_that_the_other_is_cut_off(postgres):
+    """The job engine's too, which makes its own; a lost machine's locks would last for minutes."""
+    limits = {"keepalives_idle": 15, "keepalives_interval": 10, "user_timeout": 45_000}
+    known = {
+        "keepalives_idle": socket.TCP_KEEPIDLE,
+        "keepalives_interval": socket.TCP_KEEPINTVL,
+        "user_timeout": socket.TCP_USER_TIMEOUT,
+    }
+    for engine in (database_engine(postgres.url), sa.create_engine(postgres.url)):
+        # The pool's rollback between the two must not undo it.
+        for _ in range(2):
+            with engine.connect() as connection:
+                there = {
+                    name: connection.execute(
+                        sa.text(f"SELECT setting::int FROM pg_settings WHERE name = 'tcp_{name}'")
+                    ).scalar()
+                    for name in limits
+                }
+                file = connection.connection.driver_connection.fileno()
+                with socket.socket(fileno=os.dup(file)) as ours:
+                    here = {
+                        name: ours.getsockopt(socket.IPPROTO_TCP, option)
+                        for name, option in known.items()
+                    }
+            assert there == here == limits
+    engine.dispose()
 
 
 def test_the_schema_is_that_of_the_models(postgres):

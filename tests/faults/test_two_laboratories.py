@@ -1,15 +1,22 @@
-"""From an upload to a corrected table: two laboratories, three roles, two workers, a real service.
+"""From an upload to a corrected table: two laboratories, three roles, two hosts, a real service.
 
-On Postgres, with a storage on S3, and an administrator who signs in at a provider.
+On Postgres, with a storage on S3, and an administrator who signs in at a provider. Each worker has
+a host of its own, and reaches the database and the storage over the network only; one host goes
+away while it has wells.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from sqlmodel import Session
 
 from imaging_service.access.keys import make_key
@@ -17,16 +24,19 @@ from imaging_service.access.members import add_lab, add_member, add_project
 from imaging_service.access.roles import Role
 from imaging_service.client import Client, ServiceRefused
 from imaging_service.database.session import database_engine
+from imaging_service.incoming import s3
 from imaging_service.jobs.durable.opening import prepare_database
 from imaging_service.key_file import KEY
 from imaging_service.review.crops import Crop
 from imaging_service.review.remote import RemoteRun
 from imaging_service.upload import open_source, upload
 from tests.faults.conftest import end
-from tests.imaging_service.conftest import MAP, PROTOCOL, small_inputs, small_run
+from tests.hosts import hosts_called
+from tests.imaging_service.conftest import MAP, PROTOCOL, WELLS, small_inputs, small_run
+from tests.messages import states
 from tests.oidc import authorised, provider_of
 from tests.postgres import Postgres
-from tests.s3 import SECRET_KEY
+from tests.s3 import SECRET_KEY, S3Server
 from tests.service import Service, wait_for
 
 __all__ = ["small_inputs", "small_run"]
@@ -34,14 +44,49 @@ __all__ = ["small_inputs", "small_run"]
 pytestmark = pytest.mark.slow
 
 
+HOLDERS = """
+SELECT executor_id, split_part(workflow_uuid, ':', 3) FROM dbos.workflow_status
+WHERE name = 'analyse_well' AND workflow_uuid LIKE :run || ':%' AND status = ANY(:statuses)
+ORDER BY 1, 2
+"""
+
+
+# Rows of wells that have been sent to the database, and wait there to be written.
+WRITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE query LIKE 'INSERT INTO well_result%' AND wait_event_type = 'Lock'
+  AND host(client_addr) = :address
+"""
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    with hosts_called("one", "two") as made:
+        yield made
+
+
 @pytest.fixture
-def postgres():
-    running = Postgres()
+def postgres(hosts):
+    running = Postgres(hosts.address, hosts.network)
     running.start()
     prepare_database(running.url)
     yield running
     database_engine(running.url).dispose()
     running.remove()
+
+
+@pytest.fixture(scope="module")
+def running_s3(hosts, tmp_path_factory):
+    """Where the hosts reach it; `bucket` is in it."""
+    running = S3Server(tmp_path_factory.mktemp("s3"), hosts.address)
+    s3.store_of.cache_clear()
+    try:
+        running.start()
+        running.make_bucket()
+        yield running
+    finally:
+        running.stop()
+        s3.store_of.cache_clear()
 
 
 @pytest.fixture
@@ -62,6 +107,61 @@ def keys(postgres):
             made[name] = make_key(session, member, "key").secret
         session.commit()
     return made
+
+
+def holders(url: str, run: str, *statuses: str) -> dict[str, list[str]]:
+    """Worker ► the wells of the run that it has, or had, which are now in one of the statuses."""
+    wells: dict[str, list[str]] = {}
+    with database_engine(url).connect() as connection:
+        asked = connection.execute(sa.text(HOLDERS), {"run": run, "statuses": [*statuses]})
+        for worker, well in asked:
+            wells.setdefault(worker, []).append(well)
+    return wells
+
+
+def eventually(condition, what, seconds: float = 900) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.1)
+
+
+def wells_of(held: dict[str, list[str]]) -> str:
+    return "; ".join(f"worker {worker} has {' '.join(wells)}" for worker, wells in held.items())
+
+
+def writes(url: str, host) -> bool:
+    """Whether a well's row from the host waits to be written."""
+    with database_engine(url).connect() as connection:
+        asked = connection.execute(sa.text(WRITING), {"address": host.address})
+        return asked.scalar() > 0
+
+
+@contextmanager
+def both_write_wells(url: str, hosts, submit, log):
+    """Submit a run, and keep its wells from being written from then to the block's end.
+
+    The block begins once both workers have analysed wells of it, however slow one of them is: no
+    well ends, and a worker takes two at most.
+    """
+    with database_engine(url).connect() as connection:
+        connection.execute(sa.text("LOCK TABLE well_result IN SHARE ROW EXCLUSIVE MODE"))
+        run = submit().id
+        eventually(
+            lambda: (
+                holders(url, run, "PENDING").keys() == {"one", "two"}
+                and all(writes(url, host) for host in hosts.machines)
+            ),
+            log,
+        )
+        yield run
+
+
+def rows_per_well(url: str, run: str) -> dict[str, int]:
+    """How often each well of a run is counted."""
+    query = sa.text("SELECT well FROM well_result WHERE run_id = :run")
+    with database_engine(url).connect() as connection:
+        return dict(Counter(connection.execute(query, {"run": run}).scalars()))
 
 
 def responses_of(client: Client, run: str) -> list[dict[str, object]]:
@@ -94,9 +194,38 @@ def shared_by_browser(url: str, lab: str, role: str) -> None:
         assert answer.status_code == 303, answer.text
 
 
+def on_its_own(host, service: Service, servers: tuple[str, ...]) -> None:
+    """The host has a name and a loopback of its own, and reaches the servers over the network."""
+    here = urlsplit(service.url)
+    assert host.hostname() == host.name
+    assert not host.reaches(here.hostname, here.port)
+    for server in map(urlsplit, servers):
+        assert not host.reaches("127.0.0.1", server.port)
+        assert host.reaches(server.hostname, server.port)
+
+
+def seen_by(url: str) -> set[tuple[str, str]]:
+    """Names of the workers' hosts, and the addresses from which hosts speak with the database."""
+    rows = sa.text("SELECT host FROM worker")
+    addresses = sa.text("SELECT DISTINCT host(client_addr) FROM pg_stat_activity")
+    with database_engine(url).connect() as connection:
+        return {*connection.execute(rows).scalars()}, {*connection.execute(addresses).scalars()}
+
+
 def test_from_an_upload_to_a_corrected_table(
-    small_inputs, small_run, postgres, provider, bucket, keys, tmp_path, monkeypatch
+    small_inputs,
+    small_run,
+    hosts,
+    postgres,
+    provider,
+    bucket,
+    running_s3,
+    keys,
+    tmp_path,
+    monkeypatch,
+    record_property,
 ):
+    record_property("hosts", str(hosts))
     (tmp_path / "map.csv").write_text(MAP)
     (tmp_path / "protocol.toml").write_text(
         f'name = "{PROTOCOL["name"]}"\n'
@@ -114,20 +243,58 @@ def test_from_an_upload_to_a_corrected_table(
         oidc_client_secret_file=str(tmp_path / "client-secret"),
     )
     service.start(worker=False).close()
-    workers = [service.start_worker(worker_name=name) for name in ("one", "two")]
+    one, two = hosts.machines
+    # A host names its worker; processes of one machine need names.
+    workers = [
+        service.start_worker(host.command, worker_name="" if host.apart else host.name)
+        for host in hosts.machines
+    ]
     ada, olga, rita = (Client(service.url, read_seconds=60, key=keys[n]) for n in keys)
+
+    def alive() -> set[str]:
+        return {w["name"] for w in ada.ask("GET", "/health").json()["workers"] if w["alive"]}
+
+    def both_write(submit):
+        return both_write_wells(postgres.url, hosts, submit, service.worker_log)
+
     try:
+        eventually(lambda: alive() == {"one", "two"}, service.worker_log)
+        if hosts.apart:
+            names, addresses = seen_by(postgres.url)
+            assert names == {"one", "two"}
+            assert addresses >= {one.address, two.address}
+            for host in hosts.machines:
+                on_its_own(host, service, (postgres.url, running_s3.url))
         sent = upload(open_source(small_inputs.scan), olga)
         assert sent.scan.endswith("/projects/als/scans/Small-1")
-        run = olga.submit(sent.scan, tmp_path / "map.csv", tmp_path / "protocol.toml").id
-        assert status(lambda: rita.run(run)) == status(lambda: rita.run("f" * 64)) == 404
-        assert rita.runs() == []
-        # The same pixels from S3, in the folder of her laboratory.
+        inputs = (tmp_path / "map.csv", tmp_path / "protocol.toml")
+        with both_write(lambda: olga.submit(sent.scan, *inputs)) as run:
+            assert status(lambda: rita.run(run)) == status(lambda: rita.run("f" * 64)) == 404
+            assert rita.runs() == []
+        assert wait_for(olga, run).state == "done", service.worker_log()
+        wells = holders(postgres.url, run, "SUCCESS")
+        assert wells.keys() == {"one", "two"}
+        record_property("hosts", f"upload: {wells_of(wells)}")
+        responses = responses_of(olga, run)
+        # The same pixels from S3, in the folder of her laboratory; its host goes away with wells.
         there = bucket.copy(small_run / "plate.zarr", "alpha/Small-1.ome.zarr")
-        of_s3 = olga.submit(there, tmp_path / "map.csv", tmp_path / "protocol.toml").id
+        with both_write(lambda: olga.submit(there, *inputs)) as of_s3:
+            held = holders(postgres.url, of_s3, "PENDING")
+            record_property("hosts", f"from S3, when one went away: {wells_of(held)}")
+            one.leave(workers[0])
+        if hosts.apart:
+            server = urlsplit(postgres.url)
+            assert not one.reaches(server.hostname, server.port)
+        assert wait_for(olga, of_s3).state == "done", service.worker_log()
+        # All of it: a worker that is cut off says so again and again.
+        log = (tmp_path / "worker.log").read_text()
+        assert states("alive.took_over", log, dead="one")
+        wells = holders(postgres.url, of_s3, "SUCCESS")
+        assert wells.keys() == {"two"}
+        record_property("hosts", f"from S3, at its end: {wells_of(wells)}")
         for done in (run, of_s3):
-            assert wait_for(olga, done).state == "done", service.worker_log()
-        assert responses_of(olga, of_s3) == responses_of(olga, run)
+            assert rows_per_well(postgres.url, done) == dict.fromkeys(WELLS, 1)
+        assert responses_of(olga, of_s3) == responses
 
         shared_by_browser(service.url, "beta", "operator")
         assert {r.id for r in rita.runs()} == {run, of_s3}
@@ -157,6 +324,11 @@ def test_from_an_upload_to_a_corrected_table(
         }
         review.close()
 
+        if hosts.apart:
+            one.come_back()
+            eventually(lambda: alive() == {"one", "two"}, service.worker_log)
+        for done in (run, of_s3):
+            assert rows_per_well(postgres.url, done) == dict.fromkeys(WELLS, 1)
         log = [json.loads(line) for line in "".join(ada.audit()).splitlines()]
         done = {(e["actor"], e["action"].split()[0], e["outcome"]) for e in log}
         assert {("Olga", "POST", "202"), ("Ada", "POST", "303"), ("Rita", "PATCH", "200")} <= done

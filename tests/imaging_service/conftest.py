@@ -30,33 +30,36 @@ PROTOCOL = {
 }
 
 
-@pytest.fixture(scope="session")
-def small_inputs(tmp_path_factory: pytest.TempPathFactory):
-    """Inputs of a scan of six wells (C04 of the map was not scanned), two fields of 160² px at 0.65
-    µm.
-    """
-    from imaging_service.jobs.plan import read_inputs
-    from imaging_service.protocol import parse_protocol
+def draw_scan(scan: Path, wells: Sequence[str] = WELLS, seed: int = 0) -> None:
+    """Two fields of 160² px at 0.65 µm of each well; C04 of the map was not scanned."""
     from segmentation.phantoms.render import Culture, Optics, render
 
-    optics = Optics(shape=(160, 160))
+    scan.mkdir(parents=True)
+    for i, well in enumerate(wells):
+        for field in (1, 2):
+            pixels = render(
+                Culture(neurons_per_mm2=700, puncta_per_neuron=2.0),
+                Optics(shape=(160, 160)),
+                seed + 10 * i + field,
+            ).field.pixels
+            for channel in range(3):
+                size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+                tifffile.imwrite(
+                    scan / f"p_{well}_s{field}_w{channel + 1}.tif",
+                    pixels[channel],
+                    ome=True,
+                    metadata=size,
+                )
+
+
+@pytest.fixture(scope="session")
+def small_inputs(tmp_path_factory: pytest.TempPathFactory):
+    """Inputs of a scan of six wells."""
+    from imaging_service.jobs.plan import read_inputs
+    from imaging_service.protocol import parse_protocol
 
     def draw(folder: Path) -> None:
-        scan = folder / "Small-1"
-        scan.mkdir()
-        for i, well in enumerate(WELLS):
-            for field in (1, 2):
-                pixels = render(
-                    Culture(neurons_per_mm2=700, puncta_per_neuron=2.0), optics, 10 * i + field
-                ).field.pixels
-                for channel in range(3):
-                    size = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
-                    tifffile.imwrite(
-                        scan / f"p_{well}_s{field}_w{channel + 1}.tif",
-                        pixels[channel],
-                        ome=True,
-                        metadata=size,
-                    )
+        draw_scan(folder / "Small-1")
         (folder / "map.csv").write_text(MAP)
 
     folder = made_once(tmp_path_factory, "small", draw)
