@@ -103,7 +103,7 @@ SAYS = {
     "accuracy.figure_in_report": (
         r"median error of a field: 4\.2 % \(3\.0 % … 5\.0 %\) \(on 8 traced fields of 4 wells"
     ),
-    "accuracy.none_in_report": "not_measured</span> no fields of this assay were traced",
+    "accuracy.none_in_report": "not measured</span> no fields of this assay were traced",
     "accuracy.other_engine": "but the run was segmented by {named}",
     "calibrate.figure_before": r"F1 at 3 px: 1\.000 \(1\.000 … 1\.000\); before: 1\.000",
     "calibrate.learnt_from": "{place}: the model learnt from this well",

@@ -66,7 +66,7 @@ def _first_look(well: str, entries: Sequence[QueueEntry]) -> FirstLook:
     return FirstLook(
         well,
         "; ".join(shared),
-        tuple((n, "; ".join(r for r in own if r not in shared)) for n, own in reasons.items()),
+        tuple((n, "; ".join(r for r in whys if r not in shared)) for n, whys in reasons.items()),
     )
 
 

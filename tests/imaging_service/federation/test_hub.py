@@ -93,7 +93,7 @@ def test_the_report_has_a_page_of_sites(hub, sites, tmp_path):
     page = (screen / "report.html").read_text()
     assert all(f'<td class="name">{site}</td>' in page for site in SITES)
     assert '<span class="tag">forged</span>' in page
-    assert '<span class="tag">agrees</span>' in page
+    assert '<span class="tag agrees">agrees</span>' in page
 
 
 def altered(folder, tmp_path, change):

@@ -10,6 +10,7 @@ import tifffile
 
 from imaging_service.inspection.quality import scan_quality, write_quality
 from imaging_service.inspection.survey import survey
+from phenotypes.columns.status_words import status_words
 from segmentation.phantoms.render import Culture, Optics, render
 
 SIZE = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
@@ -86,4 +87,4 @@ def test_the_tables_the_pictures_and_the_page_are_written(scan, tmp_path):
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 2
     for status in ("out_of_focus", "blank", "unreadable"):
-        assert f"<td>{status}</td>" in text
+        assert f"<td>{status_words(status)}</td>" in text

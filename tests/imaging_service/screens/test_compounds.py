@@ -61,7 +61,7 @@ def screen_of(runs, folder, registry=None):
 
 def test_three_spellings_are_named_at_once_and_in_the_findings(runs, tmp_path):
     folder = screen_of(runs, tmp_path / "s")
-    (remark,) = name_remarks(planned_compounds(folder), compounds_of(folder))
+    (remark,) = name_remarks(list(planned_compounds(folder)), compounds_of(folder))
     assert all(repr(name) in remark for name in SPELLED)
     fitted = fit(folder)
     assert remark in fitted.findings

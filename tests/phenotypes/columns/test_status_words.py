@@ -57,7 +57,10 @@ def test_only_codes_of_a_remark_are_put_into_words():
     text = (
         "nuclei: no dna channel; attribution_conflict: 40%; pixel_size_too_coarse for neurite_beads"
     )
-    assert remark_words(text) == (
-        "nuclei: no dna channel; neurites cross too much: 40%; pixels too coarse for neurite_beads"
-    )
+    said = remark_words(text)
+    assert said.split("; ") == [
+        "nuclei: no dna channel",
+        status_words("attribution_conflict") + ": 40%",
+        status_words("pixel_size_too_coarse") + " for neurite_beads",
+    ]
     assert remark_words("attribution_conflict_fraction") == "attribution_conflict_fraction"

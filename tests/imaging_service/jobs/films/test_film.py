@@ -31,6 +31,7 @@ from imaging_service.web.specifications.survival import (
 from napari_plugin.layers import field_layers
 from napari_plugin.session import ReviewSession
 from phenotypes.columns.dictionary import conform
+from phenotypes.columns.status_words import remark_words
 from segmentation.phantoms.films import Film, film_truth, render_film
 from segmentation.phantoms.render import Optics
 from tests.imaging_service.conftest import analyse_here
@@ -215,7 +216,7 @@ def test_the_report_of_a_film_without_compounds_says_why_it_has_no_curve(analyse
     assert f'<h2>Survival over time</h2>\n<p class="notice">{why}</p>' in html
     # Without a positive control GEDI has no threshold; a reporter needs none, and no arm is there.
     (death,) = (c["reason"] for c in checks if c["check"] == "death")
-    assert (death in why) is (analysed_film[0] == "gedi")
+    assert (remark_words(death) in why) is (analysed_film[0] == "gedi")
 
 
 # A plate that was taken out and put back before the fourth frame; and time point 3 is missing.

@@ -159,7 +159,7 @@ def test_a_well_without_a_mean_is_compared_with_the_limits_of_its_protocol():
         least=26,
     )
     length = why_without(row, "primary_neurites_mean")
-    assert length.endswith(" 40% of their length cannot be told to a neuron")
+    assert states("well.crossing", length, share="40%")
     crossing = {"max_conflict": 0.5}
     assert states("pages.not_measured", why_without(row, "primary_neurites_mean", crossing))
     plate = phenotype_plate(
