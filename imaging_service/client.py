@@ -20,7 +20,7 @@ from imaging_service.accounts import Caller
 from imaging_service.errors import ServiceError
 from imaging_service.files import write_through
 from imaging_service.incoming.s3 import place
-from imaging_service.key_file import key_for, may_carry
+from imaging_service.key_file import key_for, may_carry, service_url
 from imaging_service.orders import ExportState, NewExport, NewScreen, ScreenState
 from imaging_service.schemas import (
     NewPlateMap,
@@ -54,7 +54,7 @@ class ServiceRefused(ServiceError):
     ...         client.runs()
     ...     except ServiceRefused as error:
     ...         print(error.status, error)
-    None no answer from http://127.0.0.1:9 (...); is `imaging-service serve` running there?
+    None no answer from http://127.0.0.1:9 (...); is `imaging-service serve` running there? ...
     """
 
     code = "service_refused"
@@ -70,7 +70,8 @@ class Client:
 
     Use it as a context manager. Every method raises ServiceRefused with the service's own
     explanation. `read_seconds` is how long an answer may take; there is no limit if not given,
-    because a submission is answered once all its files are hashed. The key comes from
+    because a submission is answered once all its files are hashed. The address is that of
+    `IMAGING_SERVICE_URL`, else of a service on this machine, if not given. The key comes from
     `IMAGING_SERVICE_KEY`, the file that `IMAGING_SERVICE_KEY_FILE` names, or what
     `imaging-service login` kept; a service without keys on this machine has left its own. A key is
     sent over https:// or to this machine only. `project` is needed where the key can submit or
@@ -86,12 +87,13 @@ class Client:
 
     def __init__(
         self,
-        url: str = "http://127.0.0.1:8765",
+        url: str = "",
         read_seconds: float | None = None,
         *,
         key: str | None = None,
         project: str = "",
     ) -> None:
+        url = url or service_url()
         key = key_for(url) if key is None else key
         if key and not may_carry(url):
             raise ServiceRefused(
@@ -130,7 +132,10 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            advice = "is `imaging-service serve` running there?"
+            advice = (
+                "is `imaging-service serve` running there? Another address is given with --url, or"
+                " in IMAGING_SERVICE_URL"
+            )
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 advice = (
                     "with a certificate of your own authority set SSL_CERT_FILE to the authority's"

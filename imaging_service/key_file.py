@@ -1,4 +1,4 @@
-"""The key that a client shows: from the environment, or from the user's own file for an address.
+"""A service's address, and the key for it: from the environment, or from the user's own file.
 
 Never from the command line, where every user of the machine could read it in the list of processes.
 """
@@ -15,6 +15,12 @@ from platformdirs import user_config_path
 from imaging_service.errors import AccessRefused
 
 KEY, KEY_FILE = "IMAGING_SERVICE_KEY", "IMAGING_SERVICE_KEY_FILE"
+URL, LOCAL_URL = "IMAGING_SERVICE_URL", "http://127.0.0.1:8765"
+
+
+def service_url() -> str:
+    """Address of the service where none is named: of the environment, else of this machine."""
+    return os.environ.get(URL, "").strip() or LOCAL_URL
 
 
 def key_for(url: str) -> str:

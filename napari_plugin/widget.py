@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from imaging_service.errors import ServiceError
+from imaging_service.key_file import service_url
 from napari_plugin.edits import CELL
 from napari_plugin.keys import CorrectionKeys
 from napari_plugin.layers import FieldLayers
@@ -198,7 +199,7 @@ class ReviewWidget(ReviewPanel):
 
     def _connect(self) -> None:
         url, given = QInputDialog.getText(
-            self, "Service", "Address of the service:", text="http://127.0.0.1:8765"
+            self, "Service", "Address of the service:", text=service_url()
         )
         run, named = (
             QInputDialog.getText(self, "Run", "The run's id, or its beginning:")

@@ -26,7 +26,7 @@ from imaging_service.cli.exchange import release_offers as offer_commands
 from imaging_service.cli.exchange import release_requests as request_commands
 from imaging_service.cli.folders import ServiceUrl, fetch, read_runs, written_to
 from imaging_service.cli.inspection import inspect
-from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.registry import ProjectOption, Url
 from imaging_service.cli.response_tables import (
     add_row,
     print_responses,
@@ -39,6 +39,7 @@ from imaging_service.cli.screens.screen_power import power
 from imaging_service.cli.upload import upload
 from imaging_service.errors import ServiceError
 from imaging_service.incoming.s3 import place
+from imaging_service.key_file import LOCAL_URL
 
 if TYPE_CHECKING:
     from typing import Any

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imaging_service.key_file import LOCAL_URL, URL
+
 if TYPE_CHECKING:
     from imaging_service.client import RegistryKind
 
-LOCAL_URL = "http://127.0.0.1:8765"
 registry = typer.Typer(
     no_args_is_help=True, help="Lines, donors, batches and compounds that the service knows."
 )
-Url = Annotated[
-    str, typer.Option("--url", envvar="IMAGING_SERVICE_URL", help="Address of the service.")
-]
+Url = Annotated[str, typer.Option("--url", envvar=URL, help="Address of the service.")]
 ProjectOption = Annotated[
     str,
     typer.Option(

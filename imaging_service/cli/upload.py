@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.registry import ProjectOption, Url
+from imaging_service.key_file import LOCAL_URL
 
 
 def upload(

@@ -22,9 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from openpyxl import Workbook
 
+from imaging_service.cli.demo import write_phantom_plate
+from plate_maps.conditions import format_dose
 from segmentation.engines.weights import motornet_path
 from tests.faults.conftest import end
 from tests.imaging_service.conftest import draw_scan
@@ -435,3 +438,33 @@ def test_the_commands_of_the_readme_run_one_after_another(tmp_path):
         session = Session(tmp_path, stack)
         for row in ROWS:
             row.run(session)
+
+
+def as_told(row: dict) -> list[str]:
+    """A row of responses as the README's table has it, without the truth."""
+    doses = [format_dose(row[name]) for name in ("ec50_molar", "ec50_low", "ec50_high")]
+    ec50, low, high = ("–" if text in ("", "0") else text for text in doses)
+    interval = f"{low} … {high}" if (low, high) != ("–", "–") else "–"
+    ends = f"{row['effect_low']:.3g} … {row['effect_high']:.3g}"
+    effect = f"{row['effect']:.3g} ({ends}) {row['unit']}"
+    return [*(row[k] for k in ("line", "compound", "phenotype", "status")), ec50, interval, effect]
+
+
+@pytest.mark.slow
+def test_the_table_of_the_readme_is_that_of_the_plate_that_the_demo_draws(tmp_path):
+    for _ in write_phantom_plate(tmp_path, 1):
+        pass
+    (scan,) = (path for path in tmp_path.iterdir() if path.name == "Phantom-1")
+    command = ["analyze", scan, "--plate-map", tmp_path / "plate_map.csv"]
+    command += ["--protocol", tmp_path / "protocol.toml", "--out", tmp_path / "results"]
+    subprocess.run([sys.executable, "-m", "imaging_service.cli", *map(str, command)], check=True)
+    rows = pl.read_parquet(tmp_path / "results" / "responses.parquet").to_dicts()
+    text = README.read_text(encoding="utf-8")
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if re.match(r"\| [\w-]+ \| (toxic|rescuer)-1 \|", line)
+    ]
+    assert len(table) == 11
+    results = [as_told(row) for row in rows if row["effect_low"] is not None]
+    assert [cells[:7] for cells in table if cells[:7] not in results] == []

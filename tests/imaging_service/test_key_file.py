@@ -2,8 +2,18 @@ from __future__ import annotations
 
 import pytest
 
+from imaging_service.client import Client
 from imaging_service.errors import AccessRefused
-from imaging_service.key_file import KEY, KEY_FILE, forget_key, keep_key, key_for, may_carry
+from imaging_service.key_file import (
+    KEY,
+    KEY_FILE,
+    LOCAL_URL,
+    forget_key,
+    keep_key,
+    key_for,
+    may_carry,
+    service_url,
+)
 
 URL = "https://imaging.example.org"
 
@@ -74,3 +84,14 @@ def test_what_is_no_address_is_refused(url):
     for asked in (key_for, may_carry):
         with pytest.raises(AccessRefused):
             asked(url)
+
+
+def test_the_address_is_that_of_the_environment_or_of_this_machine(monkeypatch):
+    monkeypatch.delenv("IMAGING_SERVICE_URL", raising=False)
+    assert service_url() == LOCAL_URL
+    monkeypatch.setenv("IMAGING_SERVICE_URL", " http://127.0.0.1:8931/ ")
+    assert service_url() == "http://127.0.0.1:8931/"
+    with Client() as client:
+        assert client.url == "http://127.0.0.1:8931"
+    with Client(LOCAL_URL) as client:
+        assert client.url == LOCAL_URL

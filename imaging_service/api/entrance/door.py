@@ -337,7 +337,10 @@ def _project(caller: Caller, named: str, need: Need) -> str:
         raise Forbidden(
             f"this needs the role {need.role} in a project; {caller.name} has it in none"
         )
-    raise AccessRefused(f"name the project, as in ?project={usable[0]}: {', '.join(usable)}")
+    raise AccessRefused(
+        f"name the project ({', '.join(usable)}): --project {usable[0]} of a command,"
+        f" ?project={usable[0]} of an address"
+    )
 
 
 def _lab(session: Session, caller: Caller, named: str, need: Need) -> str:

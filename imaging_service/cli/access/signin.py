@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from imaging_service.cli.registry import LOCAL_URL, Url
+from imaging_service.cli.registry import Url
+from imaging_service.key_file import LOCAL_URL
 
 
 def login(url: Url = LOCAL_URL) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from imaging_service.cli.folders import ServiceUrl, opened, read_screen, scratch
-from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.registry import ProjectOption, Url
 from imaging_service.cli.screens.screen import ReadFolder
+from imaging_service.key_file import LOCAL_URL
 
 Screen = Annotated[Path, typer.Argument(help="Folder of the screen.", show_default=False)]
 

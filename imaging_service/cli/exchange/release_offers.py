@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from imaging_service.cli.access.opened import database, day, operator
-from imaging_service.cli.registry import LOCAL_URL, Url
+from imaging_service.cli.registry import Url
+from imaging_service.key_file import LOCAL_URL
 
 
 def offer(

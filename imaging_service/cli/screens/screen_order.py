@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imaging_service.cli.registry import LOCAL_URL, ProjectOption, Url
+from imaging_service.cli.registry import ProjectOption, Url
+from imaging_service.key_file import LOCAL_URL
 
 if TYPE_CHECKING:
     from imaging_service.client import Client
