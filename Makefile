@@ -32,8 +32,7 @@ FAST := -m "not slow and not images" -n 3 --dist loadscope --no-loadscope-reorde
 NAPARI := -m "not slow and not images" $(WITH_NAPARI) tests/napari_plugin
 
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
-# Folders of earlier sessions stay there: half a million files take minutes to remove.
-COVERED := $(if $(CI),--cov --cov-report= -o tmp_path_retention_count=99)
+COVERED := $(if $(CI),--cov --cov-report=)
 
 # Both halves run, side by side, and either can fail the target.
 test: $(VENV)/.dev
