@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, stats
 
 from phenotypes.statistics.moderation import VariancePrior, variance_prior
+from phenotypes.statistics.units import far_exponent
 
 Real = NDArray[np.float64]
 DONORS, BATCHES, REST = range(3)
@@ -270,8 +271,11 @@ def crossed_mean(
     (-0.25, 0.17, 'batches')
     """
     y = np.asarray(effects, float)
-    row_squares = mean_squares(y, design)
-    squares = row_squares if moderated is None else moderated
+    exponent = far_exponent(y)
+    y = np.ldexp(y, -exponent)
+    squares = row_squares = mean_squares(y, design)
+    if moderated is not None:
+        squares = MeanSquares(np.ldexp(moderated.values, -2 * exponent), moderated.freedom)
     mean = float(design.weights @ y)
     parts, variance, freedom = _variance(squares, design)
     if not variance > 0:
@@ -290,18 +294,18 @@ def crossed_mean(
     spread = float(stats.t.ppf(0.975, max(min(freedom, design.n_donors - 2), 1.0)))
     spread *= float(np.sqrt(tau2 + variance))
     return CrossedMean(
-        mean,
-        error,
-        mean - t * error,
-        mean + t * error,
+        float(np.ldexp(mean, exponent)),
+        float(np.ldexp(error, exponent)),
+        float(np.ldexp(mean - t * error, exponent)),
+        float(np.ldexp(mean + t * error, exponent)),
         p,
         freedom,
         "donors" if parts[DONORS] >= parts[BATCHES] + parts[REST] else "batches",
-        tau2,
+        float(np.ldexp(tau2, 2 * exponent)),
         tau2 / (tau2 + typical) if tau2 > 0 else 0.0,
         between,
-        mean - spread,
-        mean + spread,
+        float(np.ldexp(mean - spread, exponent)),
+        float(np.ldexp(mean + spread, exponent)),
     )
 
 

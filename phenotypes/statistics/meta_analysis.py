@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from phenotypes.statistics.units import far_exponent
+
 Real = NDArray[np.float64]
 MIN_STUDIES = 3
 _TOLERANCE, _MOST_STEPS = 1e-10, 500
@@ -61,6 +63,8 @@ def meta_analysis(effects: ArrayLike, variances: ArrayLike) -> MetaAnalysis:
         raise ValueError(
             "an effect is not finite, or a variance is not positive; leave out such donors first"
         )
+    exponent = far_exponent(np.append(y, np.sqrt(v)))
+    y, v = np.ldexp(y, -exponent), np.ldexp(v, -2 * exponent)
     k = len(y)
     w = 1 / v
     q = float((w * (y - np.average(y, weights=w)) ** 2).sum())
@@ -79,23 +83,25 @@ def meta_analysis(effects: ArrayLike, variances: ArrayLike) -> MetaAnalysis:
     p = float(2 * stats.t.sf(abs(mean) / error, k - 1)) if error > 0 else float(mean == 0)
     return MetaAnalysis(
         k,
-        mean,
-        error,
-        mean - t * error,
-        mean + t * error,
+        float(np.ldexp(mean, exponent)),
+        float(np.ldexp(error, exponent)),
+        float(np.ldexp(mean - t * error, exponent)),
+        float(np.ldexp(mean + t * error, exponent)),
         p,
-        tau2,
+        float(np.ldexp(tau2, 2 * exponent)),
         float(tau2 / (tau2 + typical)),
         q,
         float(stats.chi2.sf(q, k - 1)),
-        mean - spread,
-        mean + spread,
+        float(np.ldexp(mean - spread, exponent)),
+        float(np.ldexp(mean + spread, exponent)),
         "DerSimonian–Laird" if reml is None else "REML",
     )
 
 
 def _reml(y: Real, v: Real, start: float) -> float | None:
     tau2 = start
+    # Relative to the variances: effects have many units, and some are small.
+    tolerance = _TOLERANCE * float(np.median(v))
     for _ in range(_MOST_STEPS):
         w = 1 / (v + tau2)
         mean = np.average(y, weights=w)
@@ -106,12 +112,12 @@ def _reml(y: Real, v: Real, start: float) -> float | None:
         residual = ((w * (y - mean)) ** 2).sum()
         step = (residual - trace) / trace2
         new = tau2 + step
-        while new < 0 and abs(step) > _TOLERANCE:
+        while new < 0 and abs(step) > tolerance:
             # Halve the step until τ² is not negative; it may be 0.
             step /= 2
             new = tau2 + step
         new = max(0.0, float(new))
-        if abs(new - tau2) < _TOLERANCE * (1 + tau2):
+        if abs(new - tau2) < tolerance + _TOLERANCE * tau2:
             return new
         tau2 = new
     return None

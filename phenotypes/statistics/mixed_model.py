@@ -23,6 +23,7 @@ from scipy import stats
 from phenotypes.columns.statuses import MixedModelStatus
 from phenotypes.statistics.crossed import CrossedMean, crossed_design, crossed_mean
 from phenotypes.statistics.meta_analysis import MIN_STUDIES
+from phenotypes.statistics.units import far_exponent
 
 Real = NDArray[np.float64]
 # A variance component under this share of the residual variance has collapsed.
@@ -42,6 +43,8 @@ def donor_model(effects: Real, donors: Sequence[str], batches: Sequence[str]) ->
     if k < MIN_STUDIES:
         return {"mixed_status": MixedModelStatus.TOO_FEW_DONORS}
     design = crossed_design(donors, batches)
+    exponent = far_exponent(effects)
+    effects = np.ldexp(effects, -exponent)
     primary = crossed_mean(effects, design)
     if primary is None:
         return {"mixed_status": MixedModelStatus.COLLAPSED}
@@ -53,9 +56,9 @@ def donor_model(effects: Real, donors: Sequence[str], batches: Sequence[str]) ->
     half_width = float(stats.t.ppf(0.975, primary.freedom)) * error
     return {
         "mixed_status": status,
-        "mixed_effect": mean,
-        "mixed_effect_low": mean - half_width,
-        "mixed_effect_high": mean + half_width,
+        "mixed_effect": float(np.ldexp(mean, exponent)),
+        "mixed_effect_low": float(np.ldexp(mean - half_width, exponent)),
+        "mixed_effect_high": float(np.ldexp(mean + half_width, exponent)),
     }
 
 

@@ -241,3 +241,24 @@ def test_impossible_designs_are_refused():
         crossed_design(["a", "a", "b"], [1, 1, 1])
     with pytest.raises(ValueError, match=says("crossed.one_donor")):
         crossed_design(["a", "a"], [1, 2])
+
+
+@pytest.mark.parametrize("exponent", [-500, -266, -20, 20, 266, 500])
+@pytest.mark.parametrize("batches", [2, 3])
+def test_the_unit_of_the_effect_changes_nothing_else(exponent, batches):
+    """Both with the compound's own mean squares and with borrowed ones."""
+    donor, batch = shared(6, batches)
+    y = 0.3 + drawn(np.random.default_rng(4), donor, batch, 0.2, 0.1)
+    design = crossed_design(donor, batch)
+    borrowed = MeanSquares(mean_squares(y, design).values * (1.0, 0.7, 1.2), design.freedom + 2)
+    for squares in (None, borrowed):
+        scaled = squares and MeanSquares(np.ldexp(squares.values, 2 * exponent), squares.freedom)
+        one = crossed_mean(y, design, squares)
+        other = crossed_mean(np.ldexp(y, exponent), design, scaled)
+        for name in ("mean", "error", "low", "high", "predicted_low", "predicted_high"):
+            value = np.ldexp(getattr(other, name), -exponent)
+            assert value == pytest.approx(getattr(one, name), rel=1e-9), name
+        assert np.ldexp(other.tau2, -2 * exponent) == pytest.approx(one.tau2, rel=1e-9)
+        for name in ("p_value", "freedom", "i2", "heterogeneity_p"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-9), name
+        assert other.limited_by == one.limited_by

@@ -82,3 +82,18 @@ def test_two_donors_are_no_population():
         meta_analysis([1.0, 2.0], [0.1, 0.1])
     with pytest.raises(ValueError, match=says("meta_analysis.variance_not_positive")):
         meta_analysis([1.0, 2.0, 3.0], [0.1, 0.1, 0.0])
+
+
+@pytest.mark.parametrize("exponent", [-500, -266, -20, -10, 10, 266, 500])
+def test_the_unit_of_the_effect_changes_nothing_else(log_risk_ratios, exponent):
+    """Also in small units: τ² has no tolerance of its own size."""
+    effects, variances = log_risk_ratios
+    one = meta_analysis(effects, variances)
+    other = meta_analysis(np.ldexp(effects, exponent), np.ldexp(variances, 2 * exponent))
+    for name in ("mean", "error", "low", "high", "predicted_low", "predicted_high"):
+        value = np.ldexp(getattr(other, name), -exponent)
+        assert value == pytest.approx(getattr(one, name), rel=1e-9), name
+    assert np.ldexp(other.tau2, -2 * exponent) == pytest.approx(one.tau2, rel=1e-9)
+    for name in ("p_value", "i2", "q", "q_p"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-9), name
+    assert other.method == one.method

@@ -66,3 +66,13 @@ def test_batches_without_scatter_fall_back():
 
 def test_values_that_agree_have_no_number():
     assert donor_model(np.ones(6), list("aabbcc"), list("121212")) == {"mixed_status": "collapsed"}
+
+
+@pytest.mark.parametrize("exponent", [-266, -20, -10, 10, 20, 266])
+@pytest.mark.parametrize("batches", [SEPARATE, SHARED], ids=["own", "shared"])
+def test_the_unit_of_the_effect_changes_nothing_else(exponent, batches):
+    y = simulated(np.random.default_rng(0), 0.4)
+    one = donor_model(y, DONORS, batches)
+    other = donor_model(np.ldexp(y, exponent), DONORS, batches)
+    assert other.pop("mixed_status") == one.pop("mixed_status")
+    assert {n: np.ldexp(v, -exponent) for n, v in other.items()} == pytest.approx(one, rel=1e-6)
