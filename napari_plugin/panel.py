@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_plugin.views.curve import CurveView
-from napari_plugin.views.plate import COLOURS, PlateView
+from napari_plugin.views.plate import COLOURS, PAPER, PlateView
 
 
 class ReviewPanel(QWidget):
@@ -46,7 +46,7 @@ class ReviewPanel(QWidget):
             label.setWordWrap(True)
         self.legend = QLabel(
             " ".join(
-                f'<span style="color:{colour}">■</span> {state}'
+                f'<span style="color:{colour};background:{PAPER}">&nbsp;■&nbsp;</span>&nbsp;{state}'
                 for state, colour in COLOURS.items()
             )
         )

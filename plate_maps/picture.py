@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from html import escape
 
+from plate_maps.colours import colours_of
 from plate_maps.conditions import Condition, Control, format_dose
 from plate_maps.plate_map import PlateMap
 from plate_maps.wells import Well, row_letters
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; used again after seven.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _MARKS = {Control.POSITIVE: "+", Control.NEGATIVE: "−"}
 _FAINTEST = 0.25
 _MOST_NUMBERS = 9
 _MARGIN = 22
+# Also in a dark notebook: the colours of lines are chosen for paper.
+_PAPER = "background:#fff;color:#222;padding:6px;display:inline-block"
 
 
 def picture(plate_map: PlateMap) -> str:
     """The map as HTML with one inline SVG and a legend; all text of the map is escaped."""
     fmt = plate_map.format
     pitch = max(9, min(26, 460 // fmt.columns))
-    colours = {line: PALETTE[i % len(PALETTE)] for i, line in enumerate(plate_map.lines)}
+    colours = dict(zip(plate_map.lines, colours_of(plate_map.lines), strict=False))
     shades = _shades(plate_map)
     numbers = {name: str(i) for i, name in enumerate(plate_map.compounds, start=1)}
     if len(numbers) > _MOST_NUMBERS or pitch < 12:
@@ -56,7 +57,8 @@ def picture(plate_map: PlateMap) -> str:
     )
     named = " &nbsp; ".join(f"{number} {escape(name)}" for name, number in numbers.items())
     return (
-        f"<div><div>{escape(repr(plate_map))}</div>{''.join(parts)}<div>{legend}</div><div>{named}</div><div>&#9675;"
+        f'<div style="{_PAPER}"><div>{escape(repr(plate_map))}</div>'
+        f"{''.join(parts)}<div>{legend}</div><div>{named}</div><div>&#9675;"
         " vehicle &nbsp; + − positive and negative control &nbsp; darker: higher dose &nbsp; grey"
         " dot: empty</div></div>"
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,50 +19,12 @@ from plate_maps.conditions import format_dose
 from plate_maps.wells import row_letters
 
 Spec = dict[str, Any]
-# Told apart without colour vision of one kind, and seen on paper: Okabe & Ito (2008) with amber and
-# sky darkened, which had too little contrast with white; in the dark `pages.js` gives them back.
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A4A00", "#798CEF", "#000000"]
-# For more names than that, seen on paper and in the dark. Nobody tells so many apart by colour:
-# every chart names its marks in words as well. Listed, because a browser's Vega-Lite takes no scheme
-# as a range.
-_MANY = [
-    "#47719e",
-    "#aa5807",
-    "#407b39",
-    "#d52322",
-    "#995887",
-    "#896651",
-    "#357875",
-    "#c3386a",
-    "#756c6a",
-    "#816c17",
-    "#7095be",
-    "#e2740a",
-    "#55a34c",
-    "#e76c6b",
-    "#b782a8",
-    "#ae8b76",
-    "#46a09c",
-    "#d77396",
-    "#99908f",
-    "#ab901e",
-]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 CONFIG: Spec = {
     "font": "system-ui, sans-serif",
     "axis": {"labelFontSize": 11, "titleFontSize": 12, "gridColor": "#eee"},
     "view": {"stroke": "#ccc"},
 }
-
-
-def colours_of(names: Sequence[str]) -> list[str]:
-    """One colour per name, the same in every chart of the same names; from the 21st they repeat.
-
-    >>> colours_of(["L1", "L2"])
-    ['#0072B2', '#D55E00']
-    """
-    colours = PALETTE if len(names) <= len(PALETTE) else _MANY
-    return [colours[i % len(colours)] for i in range(max(1, len(names)))]
 
 
 def plate_heatmap(wells: pl.DataFrame, name: str, fmt: PlateFormat) -> Spec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
+from imaging_service.web.charts import CONFIG, SCHEMA, Spec
 from phenotypes.screens.batches.components import Components
 from phenotypes.screens.power import (
     ACROSS_DONORS,
@@ -17,6 +17,7 @@ from phenotypes.screens.power import (
     Question,
     best_vehicles,
 )
+from plate_maps.colours import PALETTE
 
 _PERCENT = {"format": ".0%"}
 _BATCHES = "differentiation batches"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from imaging_service.web.charts import PALETTE, Spec, dose_axis, effect_title, titled, unit_part
+from imaging_service.web.charts import Spec, dose_axis, effect_title, titled, unit_part
 from imaging_service.web.specifications.matrix import certainty, matrix
 from phenotypes.columns.dictionary import phenotype
 from phenotypes.columns.status_words import with_reason
 from phenotypes.columns.statuses import ScreenStatus, WindowStatus
 from phenotypes.statistics.curves.hill import DoseResponse
+from plate_maps.colours import PALETTE
 from plate_maps.conditions import format_dose
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from imaging_service.web.charts import CONFIG, PALETTE, SCHEMA, Spec
+from imaging_service.web.charts import CONFIG, SCHEMA, Spec
 from phenotypes.columns.statuses import ModerationStatus
+from plate_maps.colours import PALETTE
 
 # Points that a picture can show; of more rows every so many is drawn.
 _MOST_POINTS = 400

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 
+from napari_plugin.views.plate import PAPER
 from napari_plugin.views.wells import format_dose
 
 
@@ -14,7 +15,7 @@ class CurveView(pg.PlotWidget):
     """Wells as points, vehicle at the left, the fitted curve with its band, this well in orange."""
 
     def __init__(self) -> None:
-        super().__init__(background=None)
+        super().__init__(background=PAPER)
         self.setMinimumHeight(150)
         self.hideButtons()
         self.setMenuEnabled(False)

@@ -10,16 +10,18 @@ from qtpy.QtCore import Signal
 
 from napari_plugin.views.wells import WellMark
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
+# Okabe and Ito's colours and two greys, which colour-blind people can tell apart on black; napari's
+# own background is light or dark.
+PAPER = "#000000"
 COLOURS = {
-    "open": "#8a8a8a",
+    "open": "#c8c8c8",
     "begun": "#56b4e9",
     "accepted": "#009e73",
     "mixed": "#f0e442",
     "rejected": "#d55e00",
     "excluded": "#e69f00",
     "failed": "#cc79a7",
-    "skipped": "#333333",
+    "skipped": "#606060",
 }
 
 
@@ -29,7 +31,7 @@ class PlateView(pg.PlotWidget):
     picked = Signal(str)
 
     def __init__(self) -> None:
-        super().__init__(background=None)
+        super().__init__(background=PAPER)
         self._marks: dict[str, WellMark] = {}
         self.setMinimumHeight(150)
         self.setMouseEnabled(x=False, y=False)

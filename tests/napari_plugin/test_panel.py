@@ -64,7 +64,9 @@ def test_buttons_name_their_keys(panel):
 
 
 def test_the_legend_names_every_state_in_its_colour(panel):
-    shown = re.findall(r'color:(#[0-9a-f]{6})">■</span> (\w+)', panel.legend.text())
+    shown = re.findall(
+        r"color:(#[0-9a-f]{6});[^>]*>&nbsp;■&nbsp;</span>&nbsp;(\w+)", panel.legend.text()
+    )
     assert {state: colour for colour, state in shown} == COLOURS
 
 

@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from plate_maps import Condition, Control, PlateFormat, PlateMap, Well
-from plate_maps.picture import PALETTE, picture
+from plate_maps.colours import PALETTE, colours_of
+from plate_maps.picture import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 VEHICLE = Condition("L1", "DMSO", 0.0, Control.VEHICLE)
@@ -91,15 +92,16 @@ def test_a_treated_well_is_darker_by_the_rank_of_its_dose_within_its_compound():
     assert [wells[n][1] for n in ("A01", "B01", "B02")] == ["1", "2", "1"]
 
 
-def test_lines_have_colours_in_the_order_of_their_names_and_begin_again_after_the_last():
-    names = [f"L{i}" for i in range(len(PALETTE) + 1)]
+@pytest.mark.parametrize("count", [len(PALETTE), len(PALETTE) + 1])
+def test_lines_have_the_colours_of_charts_in_the_order_of_their_names(count):
+    names = [f"L{i}" for i in range(count)]
     html, wells = drawn(
         1, 12, {Well(1, i): Condition(name, "x", 1e-6) for i, name in enumerate(names[::-1], 1)}
     )
     colours = [wells[f"A{i:02d}"][0]["fill"] for i in range(1, len(names) + 1)]
-    assert colours == [PALETTE[0], *PALETTE[::-1]]
-    assert len(set(PALETTE)) == len(PALETTE)
-    assert html.count(f'style="color:{PALETTE[0]}"') == 2
+    assert colours == colours_of(names)[::-1]
+    assert len(set(colours)) == count
+    assert html.count(f'style="color:{colours[0]}"') == 1
 
 
 @pytest.mark.parametrize(("count", "numbered"), [(9, True), (10, False)])

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imaging_service.web.charts import PALETTE, colours_of
 from phenotypes.columns.status_words import remark_words, status_words, with_reason
 from phenotypes.columns.statuses import ResponseStatus, WellStatus
 from phenotypes.films.observation import MIN_TRACKS
 from plate_maps import PlateFormat, Well
+from plate_maps.colours import PALETTE, colours_of
 from plate_maps.conditions import format_dose
 from plate_maps.wells import row_letters
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imaging_service.web.charts import CONFIG, SCHEMA, Spec, colours_of, dose_axis
+from imaging_service.web.charts import CONFIG, SCHEMA, Spec, dose_axis
+from plate_maps.colours import colours_of
 from plate_maps.conditions import format_dose
 
 if TYPE_CHECKING:

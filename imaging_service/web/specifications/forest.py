@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from imaging_service.web.charts import PALETTE, Spec, colours_of, effect_title, titled
+from imaging_service.web.charts import Spec, effect_title, titled
 from phenotypes.columns.status_words import with_reason
 from phenotypes.columns.statuses import ScreenStatus
+from plate_maps.colours import PALETTE, colours_of
 from plate_maps.conditions import format_dose
 
 _GENE_SCALE = {"range": PALETTE}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imaging_service.web.charts import CONFIG, SCHEMA, Spec, colours_of
+from imaging_service.web.charts import CONFIG, SCHEMA, Spec
+from plate_maps.colours import colours_of
 
 _NUMBER = {"type": "quantitative", "format": ".3~g"}
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from imaging_service.web.charts import Spec, colours_of, titled
+from imaging_service.web.charts import Spec, titled
 from phenotypes.films.arms import LOST
 from phenotypes.films.survival_curves import ArmCurve, arm_curves, at_risk
+from plate_maps.colours import colours_of
 from plate_maps.conditions import format_dose
 
 # Hours under the chart at which the neurons at risk are given.

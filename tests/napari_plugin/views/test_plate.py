@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from napari_plugin.views.plate import COLOURS, PlateView
+from napari_plugin.views.plate import COLOURS, PAPER, PlateView
 from napari_plugin.views.wells import WellMark
+from tests.colours import CONTRAST, SIGHT, contrast, too_alike
 
 MARKS = [
     WellMark("B03", 2, 3, "open", "B03 · L1 · DMSO"),
@@ -103,3 +104,13 @@ def test_the_tooltip_says_what_the_well_is_and_its_state(view):
         "C11 · bubble · rejected",
         "AF48 · no image · failed",
     ]
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_states_are_told_apart_with_colour_vision_or_without(sight):
+    assert too_alike(list(COLOURS.values()), sight) == {}
+
+
+def test_every_state_stands_out_from_the_paper_whatever_the_theme():
+    faint = {state: c for state, c in COLOURS.items() if contrast(c, PAPER) < CONTRAST}
+    assert faint == {}

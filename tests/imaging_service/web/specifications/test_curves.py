@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from imaging_service.web.charts import PALETTE, colours_of, svg
+from imaging_service.web.charts import svg
 from imaging_service.web.specifications.curves import curve_row, dose_response
 from phenotypes.plates.responses import Curve
+from plate_maps.colours import PALETTE, colours_of
 
 
 def curve(line="L1", dose=(0.0, 1e-8, 1e-6), *, model="hill", ec50=1e-7, low=3e-8, high=None):
