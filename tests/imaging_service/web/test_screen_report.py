@@ -77,3 +77,11 @@ def test_the_strongest_effects_are_drawn_first(screen, tmp_path):
     )
     (first,) = draw(screen, tmp_path, kind="curve", most=1)
     assert f"_{responses['line'][0]}." in first.name
+
+
+def test_a_value_that_is_missing_says_why(page):
+    """Of a screen with many rows that have no curve, no rescue and no interval."""
+    assert re.findall(r"<t[dh][^>]*>\s*–", page) == []
+    hints = re.findall(r'<span class="none" title="([^"]*)">–</span>', page)
+    assert len(hints) > 10
+    assert {"", "not a part of this result"} & set(hints) == set()
