@@ -303,6 +303,7 @@ def phantom(
     """Write a small phantom plate with its truth: three lines, two compounds, eight doses."""
     _draw_phantom(out, seed)
     typer.echo(
+        f"Look       imaging-service plate-map check {out / 'plate_map.csv'}\n"
         f"Next       imaging-service analyze {out / f'Phantom-{seed}'} --plate-map"
         f" {out / 'plate_map.csv'} --protocol {out / 'protocol.toml'} --out results"
     )

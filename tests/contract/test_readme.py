@@ -274,6 +274,14 @@ ROWS = (
         code=1,
     ),
     Row(
+        "imaging-service plate-map check map.xlsx",
+        lambda s: (
+            "healthy or corrected: SOD1-07-iso (genotype 'SOD1 corrected')\n"
+            "disease: SOD1-07 (genotype 'SOD1 p.A5V')\n" in s.printed
+        ),
+        {"map.xlsx": "map-1.xlsx"},
+    ),
+    Row(
         "imaging-service analyze SCAN --plate-map map.xlsx --protocol protocol.toml --out results",
         lambda s: (
             [(r["well"], r["status"]) for r in s.rows("results/wells.csv")]
