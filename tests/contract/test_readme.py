@@ -275,9 +275,8 @@ ROWS = (
     ),
     Row(
         "imaging-service plate-map check map.xlsx",
-        lambda s: (
-            "healthy or corrected: SOD1-07-iso (genotype 'SOD1 corrected')\n"
-            "disease: SOD1-07 (genotype 'SOD1 p.A5V')\n" in s.printed
+        lambda s: states(
+            "health.healthy", s.printed, lines="SOD1-07-iso (genotype 'SOD1 corrected')"
         ),
         {"map.xlsx": "map-1.xlsx"},
     ),
