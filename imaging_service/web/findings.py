@@ -140,6 +140,9 @@ def sentence(row: Row) -> str:
     # Where the interval reaches over 0, signs say more than "falls by".
     elif (low > 0) == (high > 0):
         ends = sorted((abs(low), abs(high)))
+        if effect < 0 and unit.startswith("%"):
+            # Nothing loses more than all of it, whatever the interval of a mean says.
+            ends = [min(end, 100.0) for end in ends]
         moved = f"{verb} by {number(abs(effect))} ({number(ends[0])} … {number(ends[1])}) {unit}"
     else:
         moved = f"changes by {number(effect)} ({number(low)} … {number(high)}) {unit}"

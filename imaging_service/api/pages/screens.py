@@ -114,6 +114,7 @@ def view_screen(
         hits,
         ordered_rows,
         screen_page,
+        way,
     )
     from imaging_service.web.specifications.forest import screen_forest
 
@@ -156,6 +157,8 @@ def view_screen(
         ordered=ordered,
         project=project,
         plates=content.plates,
+        stale=_reviewed_since(session, content.plates),
+        way=way,
         findings=content.findings,
         counts=counts(responses),
         hits=hits(responses).head(MOST_HITS).to_dicts(),
@@ -277,6 +280,17 @@ def _sources(
     if not all(of.values()):
         return []
     return rows_over_runs(session, "responses", of, runs=[p["run_id"] for p in plates])
+
+
+def _reviewed_since(
+    session: Session, plates: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Plates of a screen whose tables have followed the review since it was fitted."""
+    runs = [p["run_id"] for p in plates]
+    newest = dict(
+        session.exec(select(RunRow.id, RunRow.revision).where(col(RunRow.id).in_(runs))).all()
+    )
+    return [p for p in plates if newest.get(p["run_id"], 0) > p["label_version"]]
 
 
 def _by_hand(screen: Path, project: str) -> dict[str, Any]:

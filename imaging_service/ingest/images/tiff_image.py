@@ -166,8 +166,8 @@ def _refuse(page: Any, name: str, limits: Limits, available: int) -> None:
     expected = sum(page.databytecounts)
     if any(o + n > available for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)):
         raise ImageError(
-            f"{name}: the file is cut short ({available:,} bytes, {expected:,} of pixels are"
-            " declared)"
+            f"{name}: the file is cut short (it has {available:,} bytes, and declares"
+            f" {expected:,} bytes of pixels)"
         )
 
 

@@ -71,7 +71,7 @@ def read_channel(
     """
     plan, where = task.plan, _where(task, number, time)
     for image in plan.broken:
-        if image.field == number and image.time == time:
+        if image.field == number and image.channel in (channel, "") and image.time == time:
             of = f", channel {image.channel!r}" if image.channel else ""
             raise ImageError(f"{where}{of}: {image.reason}")
     images = [

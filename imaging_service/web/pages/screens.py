@@ -8,6 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from phenotypes.columns.dictionary import phenotype
+from phenotypes.columns.statuses import LineWindowStatus
+
 # Rows of a page, and hits above the table, which can be filtered by them.
 PER_PAGE, MOST_HITS = 50, 20
 _NAMES = ("line", "compound", "phenotype")
@@ -38,6 +41,27 @@ class ScreenPage:
 def hits(responses: pl.DataFrame) -> pl.DataFrame:
     """Rows that are hits, the lowest q first."""
     return ordered_rows(responses.filter(_is_hit()), "evidence")
+
+
+def way(row: Mapping[str, Any]) -> str:
+    """Which way a row's best supported effect goes; "" where the good direction is not known.
+
+    Good is towards the isogenic state where that is known to differ, else as the phenotype says.
+
+    Examples
+    --------
+    >>> from imaging_service.web.pages.screens import way
+    >>> way({"phenotype": "live_density", "best_effect": -0.8, "window_status": None})
+    'worsens'
+    """
+    effect = row["best_effect"]
+    if row["window_status"] == LineWindowStatus.EXPRESSED:
+        good = row["window"]
+    else:
+        good = {"higher": 1.0, "lower": -1.0}.get(phenotype(row["phenotype"]).better or "")
+    if not effect or not good:
+        return ""
+    return "improves" if effect * good > 0 else "worsens"
 
 
 def chosen_rows(table: pl.DataFrame, chosen: Mapping[str, str]) -> pl.DataFrame:

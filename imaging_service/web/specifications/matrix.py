@@ -14,6 +14,9 @@ _NUMBER = {"type": "quantitative", "format": ".3~g"}
 # Half-intervals away from 0 at which a square is full.
 _SURE = 3.0
 _STEP = 24
+# Orange over pale grey to blue; in the dark `pages.js` makes the middle dark and the ends bright.
+_FALLS_TO_RISES = ["#7f3b08", "#e08214", "#eff0f1", "#4393c3", "#134b85"]
+_SHARES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
 def certainty(effect: float | None, low: float | None, high: float | None) -> float:
@@ -92,7 +95,11 @@ def matrix(rows: Sequence[Spec], title: str, subtitle: str, effect_title: str) -
         "field": "effect",
         "type": "quantitative",
         "title": effect_title,
-        "scale": {"scheme": "blueorange", "domain": [-top, top], "clamp": True, "reverse": True},
+        "scale": {
+            "range": _FALLS_TO_RISES,
+            "domain": [share * top for share in _SHARES],
+            "clamp": True,
+        },
     }
     layers: list[Spec] = [
         {"mark": {"type": "rect", "color": "#f4f4f4", "stroke": "white"}},

@@ -32,7 +32,8 @@ function theme() {
     legend: { labelColor: ink, titleColor: ink, symbolBaseFillColor: soft, symbolBaseStrokeColor: soft }, header: { labelColor: ink, titleColor: ink }, view: { stroke: line },
   };
 }
-const INKS = { "#222": "#e4e9ee", "#111": "#f2f5f7", "#000000": "#ffffff", "#7A4A00": "#E69F00", "#798CEF": "#56B4E9", "#777": "#aab4bf", "#f4f4f4": "#272f38", "#ddd": "#3a434d", white: "#1b2128" };
+const INKS = { "#222": "#e4e9ee", "#111": "#f2f5f7", "#000000": "#ffffff", "#7A4A00": "#E69F00", "#798CEF": "#56B4E9", "#777": "#aab4bf", "#f4f4f4": "#272f38", "#ddd": "#3a434d", white: "#1b2128",
+  "#eff0f1": "#333c46", "#7f3b08": "#ffc27a", "#e08214": "#e08a2e", "#4393c3": "#4a98c8", "#134b85": "#9cd0ff" };
 function inked(part) {
   if (Array.isArray(part)) return part.map(inked);
   if (part && typeof part === "object") {

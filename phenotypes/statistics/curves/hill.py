@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from phenotypes.columns.statuses import ResponseStatus
-from phenotypes.statistics.curves.ec50_interval import INSIDE, PLAIN, Ec50Interval
+from phenotypes.statistics.curves.ec50_interval import INSIDE, Ec50Interval
 from plate_maps.conditions import dose_steps, format_dose
 
 Real = NDArray[np.float64]
@@ -388,7 +388,8 @@ def _reach(tested: Real, interval: Ec50Interval, lowest: str, highest: str) -> s
     ]
     beyond = " and ".join(filter(None, ends))
     return (
-        f"the EC50 is only just shown to lie among the doses: its interval reaches beyond {beyond}"
+        f"the EC50 is only just shown to lie among the doses: its interval reaches beyond {beyond},"
+        " since estimates that pass so narrowly tend to lie too far inside"
         if beyond
         else ""
     )
@@ -426,9 +427,9 @@ def ec50_status(theta: float, tested: Real, interval: Ec50Interval) -> tuple[str
         "above the lowest tested dose, " + lowest if not interval.above_lowest else "",
         "below the highest tested dose, " + highest if not interval.below_highest else "",
     ]
+    # The interval is of 95 %, and may end inside the doses although the rule asks for more.
     reason = (
-        f"there is an effect, but the EC50 is less than {INSIDE:g} standard errors"
-        f" {' and '.join(filter(None, sides))}, so only its interval is given, which is of"
-        f" {PLAIN:.3g} standard errors and may end inside"
+        f"there is an effect, but that the EC50 lies {' and '.join(filter(None, sides))}, is shown"
+        f" with less than {special.ndtr(INSIDE):.1%} confidence, so only its 95 % interval is given"
     )
     return ResponseStatus.NOT_DETERMINED, reason

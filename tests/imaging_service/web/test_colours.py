@@ -18,7 +18,11 @@ PAPER = re.findall(r"--chart: (#\w+);", PAGES_CSS)[:2]
 INKS = dict(
     re.findall(
         r'"?(#\w+|white)"?: "(#\w+)"',
-        re.search(r"const INKS = \{(.*?)\};", (STATIC / "pages.js").read_text(encoding="utf-8"))[1],
+        re.search(
+            r"const INKS = \{(.*?)\};",
+            (STATIC / "pages.js").read_text(encoding="utf-8"),
+            re.DOTALL,
+        )[1],
     )
 )
 

@@ -111,6 +111,7 @@ def test_a_response_without_an_interval_is_told_without_one(status, missing):
 
 
 def test_an_interval_over_zero_keeps_its_signs():
+    assert "95 (80 … 100) %" in sentence(row(effect=-95.0, effect_low=-110.0, effect_high=-80.0))
     assert "-5 (-20 … 10) %" in sentence(row(effect=-5.0, effect_low=-20.0, effect_high=10.0))
     rising = sentence(row(effect=2.0, effect_low=1.0, effect_high=3.0, status="lack_of_fit"))
     assert "2 (1 … 3) %" in rising

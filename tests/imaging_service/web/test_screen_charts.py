@@ -51,8 +51,9 @@ def test_a_square_is_as_large_as_the_effect_is_sure():
     assert rows["S2"]["sure"] == pytest.approx(1.0 / 0.5 / 3)
     assert rows["S1"]["sure"] == 0.1  # one batch says little
     assert (rows["H1"]["nothing"], rows["S2"]["nothing"], rows["S2"]["hit"]) == (True, False, True)
-    low, high = spec["layer"][1]["encoding"]["color"]["scale"]["domain"]
-    assert (low, high) == pytest.approx((-0.99, 0.99))
+    scale = spec["layer"][1]["encoding"]["color"]["scale"]
+    assert scale["domain"] == pytest.approx([-0.99, -0.495, 0, 0.495, 0.99])
+    assert len(set(scale["range"])) == 5
     assert line_compound_heatmap(RESPONSES, "neurite_length_density") == {}
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from imaging_service.database.tables import ScreenRow
+from imaging_service.database.tables import RunRow, ScreenRow
 from imaging_service.database.tenants import LOCAL_PROJECT
 from imaging_service.screens.folder import add_run, fit, set_registry
 from tests.imaging_service.screened import screened_service
@@ -177,6 +177,22 @@ class TestOrdered:
         service.work(screen.partition("?")[0])
         monkeypatch.setattr("imaging_service.screens.folder.__version__", "99.0.0")
         assert service.get(f"/screens/{screen}").status_code == 200
+
+    def test_a_screen_whose_plate_was_reviewed_since_says_so(self, service):
+        screen = self.order(service, service.runs[:2]).headers["location"].split("/")[-1]
+        service.work(screen.partition("?")[0])
+        before = service.get(f"/screens/{screen}").text
+        name = re.search(rf'<li><a href="/view/{service.runs[0]}">([^<]+)</a>', before)[1]
+        assert not states("pages.reviewed_since", before, plate=name)
+        with service.session() as session:
+            run = session.get_one(RunRow, service.runs[0])
+            run.revision, applied = run.revision + 1, run.revision
+            session.commit()
+            assert states(
+                "pages.reviewed_since", service.get(f"/screens/{screen}").text, plate=name
+            )
+            run.revision = applied
+            session.commit()
 
     @pytest.mark.parametrize(("name", "ticked"), [("ALS", 0), ("", 1)])
     def test_an_order_without_runs_or_name_says_so(self, service, name, ticked):

@@ -81,6 +81,21 @@ def test_an_image_that_changed_since_it_was_submitted_is_unreadable(begun):
     assert ("status" in first, "status" in third) == (False, False)
 
 
+def test_a_damaged_image_is_its_own_and_the_other_channels_are_looked_at(small_inputs, tmp_path):
+    scan = tmp_path / "Small-1"
+    scan.mkdir()
+    for path in small_inputs.scan.glob("p_B0[23]_*"):
+        shutil.copy(path, scan)
+    with (scan / "p_B02_s1_w1.tif").open("r+b") as file:
+        file.truncate(5_000)
+    folder = RunFolder(tmp_path / "run")
+    lay_out(*identify(replace(small_inputs, scan=scan)), folder)
+    look_at(folder.root, ["B02"])
+    looked = seen(folder, "B02")
+    assert [r.get("status") for r in looked.rows] == ["unreadable", None, None]
+    assert sorted(looked.pictures) == ["2", "3"]
+
+
 def test_a_blank_image_has_its_status_before_the_well_fails_by_it(begun, small_inputs, tmp_path):
     _, scan = begun
     blank = np.full((160, 160), 7, np.uint16)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from imaging_service.web.pages.screens import (
     PER_PAGE,
@@ -9,6 +10,7 @@ from imaging_service.web.pages.screens import (
     hits,
     ordered_rows,
     screen_page,
+    way,
 )
 
 TABLE = pl.DataFrame(
@@ -67,3 +69,30 @@ def test_a_page_beyond_the_last_is_the_last():
     ]
     assert seen[1].rows == [{"line": 100}]
     assert screen_page(table.clear(), 1).pages == 1
+
+
+@pytest.mark.parametrize(
+    ("phenotype", "effect", "status", "window", "expected"),
+    [
+        ("live_density", 0.8, None, None, "improves"),
+        ("live_density", -0.8, "not_expressed", 0.1, "worsens"),
+        ("puncta_per_neuron", -2.0, None, None, "improves"),
+        # The isogenic state lies where the window points, whatever the phenotype usually means.
+        ("live_density", -0.8, "expressed", -0.5, "improves"),
+        ("nc_log2_aggregate", 1.1, "expressed", 0.9, "improves"),
+        ("nc_log2_aggregate", 1.1, "expressed", -0.9, "worsens"),
+        ("live_density", None, "expressed", 0.5, ""),
+        ("live_density", 0.0, None, None, ""),
+        ("soma_area_mean", 0.4, None, None, ""),
+    ],
+)
+def test_a_hit_goes_the_good_way_or_the_other_where_it_is_known(
+    phenotype, effect, status, window, expected
+):
+    row = {
+        "phenotype": phenotype,
+        "best_effect": effect,
+        "window_status": status,
+        "window": window,
+    }
+    assert way(row) == expected

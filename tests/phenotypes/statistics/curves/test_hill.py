@@ -135,14 +135,14 @@ def test_a_plane_explains_all_of_its_own_curve():
             False,
             True,
             "not_determined",
-            "standard errors above the lowest tested dose, 10 nM, so only its interval",
+            "above the lowest tested dose, 10 nM, is shown with less than 99.4% confidence",
         ),
         (
             -6.0,
             True,
             False,
             "not_determined",
-            "standard errors below the highest tested dose, 100 µM, so only its interval",
+            "below the highest tested dose, 100 µM, is shown with less than 99.4% confidence",
         ),
     ],
 )
