@@ -97,6 +97,8 @@ def matrix(rows: Sequence[Spec], title: str, subtitle: str, effect_title: str) -
         "title": effect_title,
         "scale": {
             "range": _FALLS_TO_RISES,
+            # By hue, the way from orange to grey would be pink.
+            "interpolate": "rgb",
             "domain": [share * top for share in _SHARES],
             "clamp": True,
         },
