@@ -122,6 +122,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def link(source: str, target: str) -> str:
+    """A second name for a file that is never written to again; a copy where links cannot be."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
+
+
 @contextlib.contextmanager
 def locked(lock: Path, refusal: str) -> Iterator[None]:
     """Hold a lock file, which a kill releases.

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from imaging_service.files import remove, staged, write_bytes
+from imaging_service.files import link, remove, staged, write_bytes
 from imaging_service.ingest.images.digests import combine
 from imaging_service.jobs.records import (
     LABEL_VERSION,
@@ -67,7 +67,7 @@ def copied(source: Path, target: Path) -> bool:
     """
     try:
         with staged(target) as scratch:
-            shutil.copytree(source, scratch, copy_function=_link, dirs_exist_ok=True)
+            shutil.copytree(source, scratch, copy_function=link, dirs_exist_ok=True)
     except FileNotFoundError:
         return False
     return True
@@ -122,14 +122,3 @@ def take(folder: RunFolder, task: WellTask, calibration: Calibration) -> WellOut
 
 def _pointer(task: WellTask, calibration: Calibration) -> Path:
     return measured_folder(task.plate) / f"{task.well}-{well_key(task, calibration)[:32]}"
-
-
-def _link(source: str, target: str) -> str:
-    """A second name for a file that is never written to again; a copy where links cannot be."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-    return target

@@ -1,10 +1,15 @@
 """Label images of a run as OME-Zarr labels: FIELD/labels/COMPARTMENT of each well.
 
-They are stored apart from the plate's pixels.
+They are stored apart from the plate's pixels. Readers of OME-Zarr list the labels of an image, and
+some know a field only by arrays that lie in its own folder. So a field without pixels of its own
+shows the labels of one compartment as its image: the files of their arrays under a second name,
+which take no space and no time to pack.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +19,18 @@ import zarr
 from numpy.typing import NDArray
 
 from imaging_service.errors import StoreError, damaged
+from imaging_service.files import link, remove
 from imaging_service.review.field_image import audit
 from imaging_service.review.log import GRAPH
 from imaging_service.store.plates import (
     VERSION,
     corner_um,
-    create_array,
     frame_of,
     levels_of,
     multiscales,
     well_path,
 )
+from imaging_service.store.shards import create_array
 from plate_maps import Well
 
 
@@ -47,6 +53,7 @@ class LabelWriter:
     ) -> None:
         self._pixel_size_um, self._frames, self._hours = pixel_size_um, frames, hours
         self._centres = centres or {}
+        self._folder = folder
         self._well = zarr.open_group(folder, mode="w", zarr_format=3)
         self._well.attrs["motor_neuron"] = {"label_version": version}
         self._arrays: dict[tuple[int, str], list[Any]] = {}
@@ -62,10 +69,11 @@ class LabelWriter:
             levels = _lines(image) if name == GRAPH else levels_of(image, labels=True)
             if key not in self._arrays:
                 group = self._fields[field].create_group(name)
+                place = self._folder / str(field - 1) / "labels" / name
                 lead = (self._frames,) if self._frames > 1 else ()
                 axes = "tyx"[-2 - len(lead) :]
                 self._arrays[key] = [
-                    create_array(group, str(n), (*lead, *level.shape), level.dtype, axes)
+                    create_array(place / str(n), (*lead, *level.shape), level.dtype, axes)
                     for n, level in enumerate(levels)
                 ]
                 group.attrs["ome"] = {
@@ -74,18 +82,13 @@ class LabelWriter:
                     "image-label": {"version": VERSION},
                 }
             for array, level in zip(self._arrays[key], levels, strict=True):
-                if self._frames > 1:
-                    array[frame - 1] = level
-                else:
-                    array[...] = level
+                array[(frame - 1,) if self._frames > 1 else ()] = level
             self._written.setdefault(key, set()).add(frame)
 
     def finish(self) -> None:
         """Name fields and labels, fill missing time points with 0, and audit every array.
 
-        A time point is missing where a compartment was not segmented in it. A field without pixels
-        of its own shows its first compartment as its image: readers of OME-Zarr list the labels of
-        an image.
+        A time point is missing where a compartment was not segmented in it.
         """
         for field, group in self._fields.items():
             group.attrs["ome"] = {
@@ -93,10 +96,6 @@ class LabelWriter:
                 "labels": [name for f, name in self._arrays if f == field],
             }
         fields = sorted({f for f, _ in self._arrays})
-        for field in fields:
-            names = [name for f, name in self._arrays if f == field]
-            first = next((name for name in names if name != GRAPH), names[0])
-            self._show(field, first)
         self._well.attrs["ome"] = {
             "version": VERSION,
             "well": {"images": [{"path": str(f - 1), "acquisition": 0} for f in fields]},
@@ -106,13 +105,8 @@ class LabelWriter:
                 for frame in set(range(1, self._frames + 1)) - self._written[field, name]:
                     array[frame - 1] = np.zeros(array.shape[1:], array.dtype)
                 audit(array, f"labels {name}, field {field}, level {level}")
-
-    def _show(self, field: int, name: str) -> None:
-        """Make the field an image whose pixels are those of one compartment's labels."""
-        shown = self._scales(f"{name} of field {field}", field, self._arrays[field, name])
-        for dataset in shown[0]["datasets"]:
-            dataset["path"] = f"labels/{name}/{dataset['path']}"
-        self._well[str(field - 1)].attrs["ome"] = {"version": VERSION, "multiscales": shown}
+        for field in fields:
+            show(self._folder / str(field - 1))
 
     def _scales(self, name: str, field: int, levels: Sequence[Any]) -> list[dict[str, Any]]:
         """The multiscales entry of a field's levels."""
@@ -120,10 +114,30 @@ class LabelWriter:
             name,
             len(levels),
             self._pixel_size_um,
-            "tyx"[-levels[0].ndim :],
+            "tyx"[-len(levels[0].shape) :],
             self._hours,
             corner_um(self._centres, field, levels[0].shape, self._pixel_size_um),
         )
+
+
+def show(field: Path) -> None:
+    """Make the folder of a stored field an image: its labels of the first compartment.
+
+    Called again, it shows the labels of now.
+    """
+    names = _ome(field / "labels")["labels"]
+    name = next((n for n in names if n != GRAPH), names[0])
+    shown = _ome(field / "labels" / name)["multiscales"]
+    for dataset in shown[0]["datasets"]:
+        level = field / dataset["path"]
+        remove(level)
+        shutil.copytree(field / "labels" / name / dataset["path"], level, copy_function=link)
+    shown[0]["name"] = f"{name} of field {int(field.name) + 1}"
+    zarr.open_group(field, mode="a").attrs["ome"] = {"version": VERSION, "multiscales": shown}
+
+
+def _ome(group: Path) -> Any:
+    return json.loads((group / "zarr.json").read_bytes())["attributes"]["ome"]
 
 
 def _lines(image: NDArray[np.int32]) -> list[NDArray[np.int32]]:

@@ -1,9 +1,9 @@
 """OME-Zarr 0.5 plates and labels on zarr v3.
 
-Each array is written with one shard per plane, inner chunks of 1024², empty chunks included and a
-CRC32C at the end of the codec chain. Without the first two settings zarr reads a lost chunk as
-zeros and a flipped bit as a number; with them the audit (`nchunks_initialized == nchunks`) and the
-checksum say so.
+Each array is written with one shard per plane, inner chunks of at most 1024², empty chunks included
+and a CRC32C at the end of the codec chain (`shards.py`). Without the last two zarr reads a lost
+chunk as zeros and a flipped bit as a number; with them the audit (`nchunks_initialized == nchunks`)
+and the checksum say so.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ import cv2
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from imaging_service.errors import StoreError, damaged
 from imaging_service.review.field_image import audit
+from imaging_service.store.shards import create_array
 from plate_maps import PlateFormat, Well
 from plate_maps.wells import row_letters
 
 VERSION = "0.5"
 # Group of a plate that keeps the light, by run.
 _LIGHT = "illumination"
-_CHUNK = 1024
 _SMALLEST = 256
 _COLOURS = {
     "dna": "4363FF",
@@ -49,45 +48,6 @@ _AXES = (
 
 def _axes(names: str) -> list[dict[str, str]]:
     return [axis for axis in _AXES if axis["name"] in names]
-
-
-def create_array(
-    group: Any,
-    name: str,
-    shape: tuple[int, ...],
-    dtype: Any,
-    axes: str,
-    *,
-    replace: bool = False,
-) -> Any:
-    """Create an array: one shard per plane, CRC32C as last codec, empty chunks written."""
-    height, width = shape[-2:]
-    lead = (1,) * (len(shape) - 2)
-    chunk = (min(_CHUNK, height), min(_CHUNK, width))
-    # A shard is a whole number of chunks; it may be larger than the plane.
-    shard = tuple(-(-n // c) * c for n, c in zip((height, width), chunk, strict=True))
-    return group.create_array(
-        name,
-        shape=shape,
-        dtype=dtype,
-        chunks=(*lead, *chunk),
-        shards=(*lead, *shard),
-        compressors=(_compressor(np.dtype(dtype)), Crc32cCodec()),
-        dimension_names=tuple(axes),
-        config={"write_empty_chunks": True},
-        overwrite=replace,
-    )
-
-
-def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
-    """What a plane is packed by.
-
-    The low bytes of a camera's 16 bits are noise, the high ones hardly change: apart, they are
-    packed in a quarter of the time and in less space. Labels and single bytes gain nothing by it.
-    """
-    if dtype.kind in "uf" and dtype.itemsize > 1:
-        return BloscCodec(typesize=dtype.itemsize, cname="zstd", clevel=1, shuffle="shuffle")
-    return ZstdCodec(level=3)
 
 
 def levels_of(pixels: NDArray[np.generic], labels: bool) -> list[NDArray[np.generic]]:
@@ -189,12 +149,8 @@ def write_well(
     well = zarr.open_group(folder, mode="w", zarr_format=3)
     i = -1
     for i, pixels in enumerate(fields):
-        group = well.create_group(str(i))
         levels = levels_of(pixels, labels=False)
         axes = "tcyx"[-pixels.ndim :]
-        for level, scaled in enumerate(levels):
-            create_array(group, str(level), scaled.shape, scaled.dtype, axes)[...] = scaled
-            audit(group[str(level)], f"{folder.name}, field {i + 1}, level {level}")
         image = {
             "version": VERSION,
             "multiscales": multiscales(
@@ -213,15 +169,19 @@ def write_well(
             },
         }
         ImageAttrs.model_validate(image)
-        group.attrs["ome"] = image
         # OME-Zarr has no place for a channel's role or for hours that are not evenly spaced.
         timed = {"hours": list(hours)} if axes[0] == "t" and len(hours) else {}
-        group.attrs["motor_neuron"] = {
+        kept = {
             "roles": list(roles),
             **timed,
             "place": [name, i + 1],
             "sha256": _digests(pixels),
         }
+        well.create_group(str(i), attributes={"ome": image, "motor_neuron": kept})
+        for level, scaled in enumerate(levels):
+            array = create_array(folder / str(i) / str(level), scaled.shape, scaled.dtype, axes)
+            array[...] = scaled
+            audit(array, f"{folder.name}, field {i + 1}, level {level}")
     whole = {
         "version": VERSION,
         "well": {"images": [{"path": str(n), "acquisition": 0} for n in range(i + 1)]},
@@ -295,9 +255,9 @@ def read_planes(folder: Path, well: Well) -> dict[tuple[int, int], tuple[int, ..
 
 
 def _channel(plane: NDArray[np.generic], name: str, role: str | None) -> dict[str, Any]:
-    low, high = (
-        float(v) for v in np.percentile(plane[..., ::4, ::4].astype(np.float32), [1, 99.8])
-    )
+    # Of sorted numbers, which takes a quarter of the time.
+    sample = np.sort(plane[..., ::4, ::4], axis=None)
+    low, high = (float(v) for v in np.percentile(sample, [1, 99.8]))
     top = (
         float(2 ** (8 * plane.dtype.itemsize) - 1)
         if plane.dtype.kind == "u"
@@ -386,8 +346,11 @@ def write_light(
         division; None where the field's background is.
     """
     root = zarr.open_group(folder, mode="a", zarr_format=3)
-    group = root.require_group(f"{_LIGHT}/{run[:12]}")
-    array = create_array(group, "profile", profiles.shape, profiles.dtype, "cyx", replace=True)
+    place = f"{_LIGHT}/{run[:12]}"
+    group = root.require_group(place)
+    array = create_array(
+        folder / place / "profile", profiles.shape, profiles.dtype, "cyx", replace=True
+    )
     array[...] = profiles
     group.attrs["motor_neuron"] = {
         "channels": list(channels),

@@ -3,7 +3,8 @@
     python opened.py READER FOLDER…
 
 A FOLDER has `plate.zarr` and `labels.zarr`. It runs in the environment of these readers, without
-this project. Pixels are told by the SHA-256 of the array without axes of length 1.
+this project. Pixels are told by the SHA-256 of the array without axes of length 1: `pixels` of the
+plate's fields, `shown` of the fields of `labels.zarr` opened as images, `labels` of their labels.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def labels_of(labels: Path, field: str) -> list[str]:
 
 
 def nothing() -> dict[str, Any]:
-    return {"pixels": {}, "labels": {}, "sizes": set(), "channels": set()}
+    return {"pixels": {}, "shown": {}, "labels": {}, "sizes": set(), "channels": set()}
 
 
 def bioio(plate: Path, labels: Path) -> dict[str, Any]:
@@ -49,11 +50,13 @@ def bioio(plate: Path, labels: Path) -> dict[str, Any]:
         seen["pixels"][field] = digest(image.data)
         seen["sizes"].add(tuple(image.physical_pixel_sizes)[1:])
         seen["channels"].add(tuple(image.channel_names))
+        seen["shown"][field] = digest(Reader(labels / field).data)
         for label in labels_of(labels, field):
             image = Reader(labels / label)
             seen["labels"][label] = digest(image.data)
             seen["sizes"].add(tuple(image.physical_pixel_sizes)[1:])
-    return seen
+    # It takes the root of a plate for an image, too.
+    return seen | {"scenes": [scene for store in (plate, labels) for scene in Reader(store).scenes]}
 
 
 def iohub(plate: Path, labels: Path) -> dict[str, Any]:
@@ -65,12 +68,62 @@ def iohub(plate: Path, labels: Path) -> dict[str, Any]:
             seen["pixels"][field] = digest(position.data[:])
             seen["sizes"].add(tuple(position.scale[-2:]))
             seen["channels"].add(tuple(position.channel_names))
-    for field in fields(labels):
-        # It follows no path of a level into a folder, and so shows no field of `labels.zarr`.
-        for label in labels_of(labels, field):
-            with open_ome_zarr(labels / label, mode="r") as position:
-                seen["labels"][label] = digest(position.data[:])
-                seen["sizes"].add(tuple(position.scale[-2:]))
+    with open_ome_zarr(labels, mode="r") as opened:
+        for field, position in opened.positions():
+            seen["shown"][field] = digest(position.data[:])
+            seen["sizes"].add(tuple(position.scale[-2:]))
+            # A position knows no labels; each is an image of its own.
+            for label in labels_of(labels, field):
+                with open_ome_zarr(labels / label, mode="r") as image:
+                    seen["labels"][label] = digest(image.data[:])
+                    seen["sizes"].add(tuple(image.scale[-2:]))
+    return seen
+
+
+def ngio(plate: Path, labels: Path) -> dict[str, Any]:
+    from ngio import open_ome_zarr_plate
+
+    seen = nothing()
+    for field, container in open_ome_zarr_plate(plate).get_images().items():
+        image = container.get_image()
+        seen["pixels"][field] = digest(image.get_as_numpy())
+        seen["sizes"].add((image.pixel_size.y, image.pixel_size.x))
+        seen["channels"].add(tuple(image.channel_labels))
+    for field, container in open_ome_zarr_plate(labels).get_images().items():
+        seen["shown"][field] = digest(container.get_image().get_as_numpy())
+        for name in container.list_labels():
+            label = container.get_label(name)
+            seen["labels"][f"{field}/labels/{name}"] = digest(label.get_as_numpy())
+            seen["sizes"].add((label.pixel_size.y, label.pixel_size.x))
+    return seen
+
+
+def ome_zarr_models(plate: Path, labels: Path) -> dict[str, Any]:
+    """The models check and name what is there; the arrays that they name are zarr's."""
+    import zarr
+    from ome_zarr_models.v05 import HCS, Image, ImageLabel, Labels
+
+    def first(group: Any, model: Any) -> Any:
+        (scales,) = model.from_zarr(group).ome_attributes.multiscales
+        (scale, *_) = scales.datasets[0].coordinateTransformations
+        seen["sizes"].add(tuple(scale.scale[-2:]))
+        return group[scales.datasets[0].path][...]
+
+    seen = nothing()
+    for store, part in ((plate, "pixels"), (labels, "shown")):
+        root = zarr.open_group(store, mode="r")
+        hcs = HCS.from_zarr(root)
+        for well, group in zip(hcs.ome_attributes.plate.wells, hcs.well_groups, strict=True):
+            for image in group.ome_attributes.well.images:
+                field = f"{well.path}/{image.path}"
+                seen[part][field] = digest(first(root[field], Image))
+                if store == plate:
+                    omero = Image.from_zarr(root[field]).ome_attributes.omero
+                    seen["channels"].add(tuple(channel["label"] for channel in omero["channels"]))
+                    continue
+                for name in Labels.from_zarr(root[f"{field}/labels"]).ome_attributes.labels:
+                    label = f"{field}/labels/{name}"
+                    seen["labels"][label] = digest(first(root[label], ImageLabel))
     return seen
 
 
@@ -91,12 +144,14 @@ def ome_zarr_py(plate: Path, labels: Path) -> dict[str, Any]:
         seen["sizes"].add(size(image))
         seen["channels"].add(tuple(image.metadata["channel_names"]))
         # The labels of a field are those that it lists.
-        for node in levels(labels / field)[1:]:
+        shown, *listed = levels(labels / field)
+        seen["shown"][field] = digest(shown.data[0])
+        for node in listed:
             name = f"{field}/labels/{node.zarr.basename()}"
             seen["labels"][name] = digest(node.data[0])
             seen["sizes"].add(size(node))
-    (whole,) = levels(plate)
-    return seen | {"plate": corners(plate, whole.data[0])}
+    wholes = {store.stem: levels(store)[0].data[0] for store in (plate, labels)}
+    return seen | {"stitched": {n: corners(plate, whole) for n, whole in wholes.items()}}
 
 
 def napari_ome_zarr(plate: Path, labels: Path) -> dict[str, Any]:
@@ -127,11 +182,13 @@ def napari_ome_zarr(plate: Path, labels: Path) -> dict[str, Any]:
         ]
         seen["channels"].add(tuple(str(name).split(": ")[-1] for name in names))
         seen["sizes"] |= {tuple(s["scale"][-2:]) for _, s in shown}
+        seen["shown"][field] = digest(together(labels / field))
         for data, label in layers(labels / field, "labels"):
             name = f"{field}/labels/{Path(label['name']).name}"
             seen["labels"][name] = digest(data)
             seen["sizes"].add(tuple(label["scale"][-2:]))
-    return seen | {"plate": corners(plate, together(plate))}
+    wholes = {store.stem: together(store) for store in (plate, labels)}
+    return seen | {"stitched": {n: corners(plate, whole) for n, whole in wholes.items()}}
 
 
 def corners(plate: Path, stitched: Any) -> dict[str, str]:

@@ -1,12 +1,11 @@
-"""Plates, labels and bundles as other projects' readers see them; ngio and ome-zarr-models are in
-tests/imaging_service/store.
-"""
+"""Plates, labels and bundles as other projects' readers see them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,9 @@ from tests.imaging_service.release.conftest import lab, released
 from tests.vendor_scans import tiff_folder
 
 __all__ = ["lab", "released"]
-READERS = ["bioio", "iohub", "ome_zarr_py", "napari_ome_zarr"]
+# ngio and ome-zarr-models are installed with this project, the others with the tools.
+OURS = ["ngio", "ome_zarr_models"]
+READERS = ["bioio", "iohub", "ome_zarr_py", "napari_ome_zarr", *OURS]
 STITCHING = {"ome_zarr_py", "napari_ome_zarr"}
 SHAPE, PX = (300, 280), 0.65
 # Fields that overlap, so that their places are written with them.
@@ -151,22 +152,63 @@ def written(released, tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module")
+def opened(written, tool_python):
+    """What a reader sees in each folder; it opens them once."""
+    seen = {}
+
+    def by(reader):
+        if reader not in seen:
+            python = sys.executable if reader in OURS else tool_python
+            done = subprocess.run(
+                [python, Path(__file__).with_name("opened.py"), reader, *written],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+            seen[reader] = json.loads(done.stdout.splitlines()[-1])
+        return seen[reader]
+
+    return by
+
+
+def first_fields(pixels):
+    return {field: known for field, known in pixels.items() if field.endswith("/0")}
+
+
+def shown(labels):
+    """What a field of `labels.zarr` is as an image: its nuclei."""
+    return {
+        path.removesuffix("/labels/nuclei"): known
+        for path, known in labels.items()
+        if path.endswith("/labels/nuclei")
+    }
+
+
 @pytest.mark.parametrize("reader", READERS)
-def test_a_reader_sees_pixels_labels_sizes_and_names_as_they_were_written(
-    written, reader, tool_python
-):
-    done = subprocess.run(
-        [tool_python, Path(__file__).with_name("opened.py"), reader, *written],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    seen = json.loads(done.stdout.splitlines()[-1])
+def test_a_reader_sees_a_plate_as_it_was_written(written, opened, reader):
     for folder, expected in written.items():
-        opened = seen[str(folder)]
-        for part, known in expected.items():
-            assert opened[part] == known, (folder.name, part)
+        seen = opened(reader)[str(folder)]
+        for part in ("pixels", "sizes", "channels"):
+            assert seen[part] == expected[part], (folder.name, part)
         # A whole plate has each well's first field in its place.
-        placed = {n: d for n, d in expected["pixels"].items() if n.endswith("/0")}
-        assert opened.get("plate") == (placed if reader in STITCHING else None), folder.name
+        placed = first_fields(expected["pixels"]) if reader in STITCHING else None
+        assert seen.get("stitched", {}).get("plate") == placed, folder.name
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_reader_sees_labels_as_they_were_written_and_every_field_as_an_image(
+    written, opened, reader
+):
+    for folder, expected in written.items():
+        seen = opened(reader)[str(folder)]
+        assert seen["labels"] == expected["labels"], folder.name
+        assert seen["shown"] == shown(expected["labels"]), folder.name
+        placed = first_fields(shown(expected["labels"])) if reader in STITCHING else None
+        assert seen.get("stitched", {}).get("labels") == placed, folder.name
+
+
+def test_bioio_takes_the_root_of_a_plate_for_an_image_without_scenes(written, opened):
+    """Its scenes are the multiscales of one group; the group of a plate has none."""
+    assert [opened("bioio")[str(folder)]["scenes"] for folder in written] == [[]] * len(written)

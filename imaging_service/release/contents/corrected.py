@@ -12,11 +12,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from imaging_service.review.log import GRAPH, ReviewLog
-from imaging_service.store.labels import read_labels
+from imaging_service.store.labels import read_labels, show
 from imaging_service.store.plates import levels_of, well_path
+from imaging_service.store.shards import open_array
 from plate_maps import Well
 
 
@@ -35,14 +34,12 @@ def write_corrected(run: Path, labels: Path, wells: Collection[str]) -> int:
             engine = read_labels(run / "labels.zarr", well, field, frame)
             for compartment, image in log.labels(engine, name, field, frame=frame).items():
                 for level, scaled in enumerate(levels_of(image, labels=True)):
-                    array: Any = zarr.open_array(group / compartment / str(level), mode="r+")
-                    if array.ndim > scaled.ndim:
-                        array[frame - 1] = scaled
-                    else:
-                        array[...] = scaled
+                    array = open_array(group / compartment / str(level))
+                    array[(frame - 1,) if array.ndim > 2 else ()] = scaled
         if (group / GRAPH).is_dir():
             shutil.rmtree(group / GRAPH)
             _change(group, lambda ome: ome | {"labels": [n for n in ome["labels"] if n != GRAPH]})
+        show(group.parent)
         _versioned(labels / well_path(well), log.head(name, field))
     return len(fields)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imaging_service.errors import ReleaseRefused, damaged
+from imaging_service.store.labels import show
 from imaging_service.store.plates import VERSION, begin_plate, finish_plate, well_path
 from plate_maps import PlateFormat, Well
 
@@ -91,11 +92,13 @@ def _copy_image(source: Path, target: Path, name: str, field: int, facts: dict[s
     if "sha256" in ours_before:
         ours |= {"place": [name, field], "sha256": [str(d) for d in ours_before["sha256"]]}
     _group(target, {"ome": kept} | ({"motor_neuron": ours} if ours else {}))
-    for level in kept["multiscales"][0]["datasets"] if "labels" not in _names(source) else ():
-        shape = _copy_array(source / level["path"], target / level["path"])
-        facts["shape"] = facts["shape"] or shape
     if (source / "labels" / "zarr.json").is_file():
         _copy_labels(source / "labels", target / "labels", facts)
+        show(target)
+        return
+    for level in kept["multiscales"][0]["datasets"]:
+        shape = _copy_array(source / level["path"], target / level["path"])
+        facts["shape"] = facts["shape"] or shape
 
 
 def _copy_labels(source: Path, target: Path, facts: dict[str, Any]) -> None:
@@ -117,10 +120,6 @@ def _copy_labels(source: Path, target: Path, facts: dict[str, Any]) -> None:
         )
         for level in scales[0]["datasets"]:
             _copy_array(source / name / level["path"], target / name / level["path"])
-
-
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def _image_of(image: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from imaging_service.errors import StoreError
 from imaging_service.files import staged
 from imaging_service.review.log import GRAPH
 from imaging_service.store import plates
-from imaging_service.store.labels import LabelWriter, read_labels
+from imaging_service.store.labels import LabelWriter, read_labels, show
 from plate_maps import Well, plate_format
 from tests.messages import says
 
@@ -58,6 +58,40 @@ def test_levels_halve_and_say_so(tmp_path):
     assert scales == [[6.0, 0.5, 0.5], [6.0, 1.0, 1.0]]
     assert group["1"].shape == (2, 150, 150)
     assert [read_labels(tmp_path, WELL, 1, frame)["nuclei"].max() for frame in (1, 2)] == [1, 2]
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_field_shows_its_first_compartment_as_its_own_levels(tmp_path, monkeypatch, frames):
+    """As other programs look for pixels: arrays 0, 1 … in the field's folder."""
+    root = written(tmp_path, frames)
+    field, labels = root / "B/3/0", root / "B/3/0/labels/nuclei"
+    files = [p.relative_to(labels) for p in labels.glob("[01]/**/*") if p.is_file()]
+    assert len(files) == 2 * (1 + frames)
+
+    def is_shown():
+        (shown,) = zarr.open_group(field, mode="r").attrs["ome"]["multiscales"]
+        (scales,) = zarr.open_group(labels, mode="r").attrs["ome"]["multiscales"]
+        assert [d["path"] for d in shown["datasets"]] == ["0", "1"]
+        assert all((field / p).read_bytes() == (labels / p).read_bytes() for p in files)
+        return shown == scales | {"name": "nuclei of field 1"}
+
+    assert is_shown()
+    assert all((field / p).samefile(labels / p) for p in files)
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", refuse)
+    show(field)
+    assert is_shown()
+    assert not any((field / p).samefile(labels / p) for p in files)
+
+
+def test_a_field_of_lines_alone_shows_them(tmp_path):
+    writer = LabelWriter(tmp_path / "B" / "3", 0.5, version=1)
+    writer.write(1, {GRAPH: np.eye(300, dtype=np.int32)})
+    writer.finish()
+    assert (zarr.open_array(tmp_path / "B/3/0/0", mode="r")[...] == np.eye(300)).all()
 
 
 def test_a_lost_chunk_and_a_flipped_bit_are_said(tmp_path):

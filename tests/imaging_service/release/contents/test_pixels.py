@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import zarr
 
 from imaging_service.errors import ReleaseRefused
 from imaging_service.release.contents.pixels import copy_pixels
@@ -39,7 +41,27 @@ def test_pixels_and_labels_are_those_of_the_run_and_only_of_released_wells(run, 
         assert (roles, size) == (("dna", "neurite"), 0.65)
         labels = read_labels(tmp_path / "out" / "labels.zarr", well, field)
         np.testing.assert_array_equal(labels["nuclei"], np.eye(24, 16))
+        np.testing.assert_array_equal(shown(tmp_path / "out", field), np.eye(24, 16))
     assert field_count(tmp_path / "out" / "plate.zarr", Well.parse("A02")) == 0
+
+
+def shown(folder, field):
+    """What a field of `labels.zarr` is as an image."""
+    group = zarr.open_group(folder / "labels.zarr" / "A" / "1" / str(field - 1), mode="r")
+    (scales,) = group.attrs["ome"]["multiscales"]
+    return group[scales["datasets"][0]["path"]][...]
+
+
+def test_labels_of_an_earlier_version_are_shown_as_those_of_now(run, tmp_path):
+    """They named their levels by paths into the labels, which not every program follows."""
+    for field in (run / "labels.zarr" / "A" / "1").glob("[0-9]"):
+        shutil.rmtree(field / "0")
+        path = field / "zarr.json"
+        path.write_text(path.read_text().replace('"path": "0"', '"path": "labels/nuclei/0"'))
+    assert (shown(run, 2) == np.eye(24, 16)).all()
+    copy_pixels(run, tmp_path / "out", {"A01"}, "P-1", FORMAT)
+    assert (shown(tmp_path / "out", 2) == np.eye(24, 16)).all()
+    assert (tmp_path / "out" / "labels.zarr" / "A" / "1" / "1" / "0").is_dir()
 
 
 def test_without_an_image_of_a_released_well_there_is_no_store(run, tmp_path):
