@@ -339,6 +339,7 @@ SAYS = {
     "measure.labels_of_another_shape": "labels of nuclei are",
     "measure.nothing_segmented": "neither nuclei nor somas were segmented",
     "measure.channel_shifted": "channel_shifted: {role} lies {distance} µm from the cells' outlines; it was moved back",
+    "measure.cytoplasm_behind_rim": "cytoplasm_too_thin: light of the nuclear rim .* of {cells} neurons in {role},",
     "measure.channel_too_far": "channel_shifted: {role} lies {distance} µm .*its levels and ratios are null",
     "columns.unknown_phenotype": "unknown phenotype '{named}'(; the nearest: .*)?; known: .*live_density",
     "columns.unknown_disturbance": "unknown disturbance 'rain'; known: nothing, camera",

@@ -246,7 +246,13 @@ def _cells(
         if soma is not None:
             table[f"soma_mean_{role}"] = soma.mean(image)
         if shares is not None:
-            nucleus, cytoplasm = shares.levels(image)
+            nucleus, cytoplasm, behind_rim = shares.levels(image, role == "envelope")
+            if (behind_rim & neuron).any():
+                warnings.append(
+                    f"cytoplasm_too_thin: light of the nuclear rim cannot be told from that of the"
+                    f" cytoplasm of {(behind_rim & neuron).sum()} of {neuron.sum()} neurons in"
+                    f" {role}, so their cytoplasm_mean and nc_log2 are null"
+                )
             table[f"nucleus_mean_{role}"] = nucleus
             table[f"nucleus_sum_{role}"] = pixels.sum(image)
             table[f"cytoplasm_mean_{role}"] = cytoplasm

@@ -89,7 +89,8 @@ GROUPS: tuple[Group, ...] = (
     Group("mislocalised", ("well.mislocalised_fraction",), within=0.05),
     Group("puncta", ("cell.puncta_count", "well.puncta_per_neuron", "well.puncta_*_fraction"), share=0.05, within=0.05, accuracy=(0.1, 0.05)),
     Group("puncta size", ("cell.puncta_area_*", "cell.puncta_largest_um2", "cell.puncta_nuclear_count", "well.puncta_area_per_neuron"), share=0.15, within=0.1),
-    Group("granules", ("cell.granule_count", "cell.granule_area_*", "cell.granule_largest_um2", "cell.granule_nuclear_count", "well.granule*"), share=0.1, within=0.05, accuracy=(0.1, 0.05)),
+    Group("granules", ("cell.granule_count", "well.granules_per_neuron", "well.granule_positive_fraction"), share=0.1, within=0.05, accuracy=(0.1, 0.05)),
+    Group("granule size", ("cell.granule_area_*", "cell.granule_largest_um2", "cell.granule_nuclear_count", "well.granule_area_*"), share=0.1, within=0.05),
     Group("colocalisation", ("*.manders_*",), share=0.1, within=0.05),
     Group("rim", ("*.rim_*",), within=0.1),
     Group("image", ("field.background_*", "field.saturated_*", "field.focus_*", "field.plane_*", "field.uneven_*", "field.debris_fraction", "field.outside_fraction", "field.clump_count", "*.nucleus_confidence", "field.engine_agreement", "field.exposed_h"), share=0.1, within=0.1),
@@ -165,7 +166,7 @@ def _either(words: str, *groups: str, slack: float = 1.0) -> dict[str, Expectati
 
 _IMAGE = _moves("describes the image", "image")
 _LEVELS = ("DNA levels", "grey levels", "soma levels", "summed light")
-_SPOTS = ("puncta", "puncta size", "granules", "colocalisation")
+_SPOTS = ("puncta", "puncta size", "granules", "granule size", "colocalisation")
 _NEURITES = (
     "neurite length",
     "neurite form",
@@ -209,7 +210,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("camera gain", (0.5, 2, 4), "×", "whole plate", {**_IMAGE, **_moves("the unit is the grey level", *_LEVELS)}),
     Disturbance("bit depth", (8, 10, 12), "bits", "whole plate", {**_IMAGE, **_moves("the unit is the grey level", *_LEVELS)}),
     Disturbance("clipping", (0.2, 0.9, 2), "% of pixels", "whole plate", _IMAGE, Expectation("unmoved or withheld", words="satur")),
-    Disturbance("smoothing", (1,), "px", "whole plate", {**_IMAGE, **_DIM, **_moves("blurred", "puncta size", "summed light", "rim", "colocalisation", "neurite form")}),
+    Disturbance("smoothing", (1,), "px", "whole plate", {**_IMAGE, **_DIM, **_moves("blurred", "puncta size", "granule size", "summed light", "rim", "colocalisation", "neurite form")}),
     Disturbance("binning", (2,), "×", "whole plate", {**_IMAGE, **_moves("coarser pixels", "shape", "neurite form", "neurites of a neuron", "summed light")}),
     Disturbance("JPEG", (95, 80), "quality", "whole plate", {**_IMAGE, **_of(Expectation("moves", "8 bits: the unit is the grey level", "compressed_with_loss"), *_LEVELS)}, Expectation("unmoved or withheld", words="compressed_with_loss")),
     Disturbance("illumination profile", (0.3, 0.6), "lost in the corners", "whole plate", _IMAGE),
@@ -231,7 +232,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     Disturbance("puncta per soma", (0, 20, 60), "expected", _WELL, {**_IMAGE, **_moves("puncta are drawn so", "puncta", "puncta size", "summed light", "colocalisation"), **_moves("puncta are protein of the cytoplasm", "N:C", "mislocalised", "grey levels", "soma levels", follows_truth=False)}),
     Disturbance("noise", (2, 15, 30), "grey levels", "whole plate", {**_IMAGE, **_DIM, **_moves("area of pixels above the noise", "puncta size", "colocalisation")}),
     Disturbance("much noise", (60,), "grey levels", "whole plate", {**_IMAGE, **_DIM, **_FAINT}),
-    Disturbance("finer pixels", (0.1, 0.2, 0.325), "µm", "whole plate", {**_IMAGE, **_DIM, **_moves("finer pixels", "shape", "neurite form", "neurites of a neuron", "puncta size", "granules", "colocalisation", "rim", "summed light")}),
+    Disturbance("finer pixels", (0.1, 0.2, 0.325), "µm", "whole plate", {**_IMAGE, **_DIM, **_moves("finer pixels", "shape", "neurite form", "neurites of a neuron", "puncta size", "granules", "granule size", "colocalisation", "rim", "summed light")}),
     Disturbance("coarser pixels", (1.0, 1.4), "µm", "whole plate", {**_IMAGE, **_DIM, **_moves("coarser pixels", "shape", "neurite form", "neurites of a neuron", "summed light", "puncta size")}),
     Disturbance("blank vehicle wells", (1, 4, 5), "of 8", "vehicle wells", _FEWER),
     Disturbance("dark vehicle wells", (1, 4, 5), "of 8", "vehicle wells", _FEWER),

@@ -31,6 +31,11 @@ _DARK = 0.3
 _AROUND = 33
 _FLAT = 0.15
 _BINS = 10
+# An image with this much more noise at the scale of a spot than between neighbours was smoothed:
+# its first differences show structure, which is brighter where there is light. Second differences
+# along both axes (variance 1 for white noise) show the rest of its noise.
+_SMOOTHED = 1.5
+_FINEST = np.array([1, -2, 1], np.float32) / np.float32(np.sqrt(6))
 # The variance of fewer pixels is not known to 10 %.
 _FEWEST = 400
 
@@ -89,7 +94,7 @@ def camera_noise(
     Without light: the spread of the spot filter's response over the darkest 30 % of each field,
     divided by what it would be for white noise of 1. An image that was smoothed, binned or
     compressed has less noise between neighbours and more of it at the scale of a spot; this sees
-    the latter. With light: how the 2 × 2 differences, which see the least of any structure, spread
+    the latter. With light: how the finest differences, which see the least of any structure, spread
     over up to ten classes of brightness where it is flat; a low increase per grey level counts, the
     tenth percentile of the classes, since edges and spots can only add to it. Medians over fields.
     `within` restricts a field to a (Y, X) mask: what lies outside of the culture has less noise.
@@ -120,7 +125,12 @@ def _noise(image: Image, sigma: float, within: Mask | None) -> tuple[float, floa
     response = (dyy + dxx)[1:, 1:] * np.float32(sigma**2 / 2 / noise_gain(sigma)[0])
     upper, lower = image[:-1], image[1:]
     fine = (lower[:, 1:] - lower[:, :-1] - upper[:, 1:] + upper[:, :-1]) / 2
-    dark, fine_dark = _spread(response[dark_pixels]), _spread(fine[dark_pixels])
+    spread = _spread
+    dark, fine_dark = spread(response[dark_pixels]), spread(fine[dark_pixels])
+    if dark > _SMOOTHED * fine_dark > 0:
+        fine = cv2.sepFilter2D(image, cv2.CV_32F, _FINEST, _FINEST)[1:, 1:]
+        spread = _mean_spread
+        fine_dark = spread(fine[dark_pixels])
     dark = max(dark, GREY_LEVEL if _in_steps(image) else 1e-6)
     # Neighbours that share their noise differ by less of it than the filter sees.
     shared = (dark / fine_dark) ** 2 if fine_dark > 0 else 1.0
@@ -135,7 +145,7 @@ def _noise(image: Image, sigma: float, within: Mask | None) -> tuple[float, floa
     edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
     classes = np.digitize(values, edges)
     slopes = [
-        (_spread(differences[inside]) ** 2 - fine_dark**2) / float(values[inside].mean())
+        (spread(differences[inside]) ** 2 - fine_dark**2) / float(values[inside].mean())
         for inside in (classes == k for k in range(bins))
         # Equal levels fall into one class and leave others empty.
         if inside.sum() >= _FEWEST / 2
@@ -148,6 +158,15 @@ def _spread(values: NDArray[np.floating]) -> float:
     if values.size == 0:
         return 0.0
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def _mean_spread(values: NDArray[np.floating]) -> float:
+    """Standard deviation by the mean distance from the median: quantiles of less than a grey level
+    come in steps.
+    """
+    if values.size == 0:
+        return 0.0
+    return float(np.sqrt(np.pi / 2) * np.abs(values - np.median(values)).mean())
 
 
 def _in_steps(image: Image) -> bool:

@@ -124,6 +124,13 @@ def _few(level: float) -> Pair:
     return plate(vehicles=VEHICLES), plate(target=few, vehicles=VEHICLES)
 
 
+def _sphere(level: float) -> Pair:
+    """A neurosphere, with enough neurons beside it and elsewhere to tell motor neurons by."""
+    sound = plate(vehicles=VEHICLES[:4], fields=3)
+    sphere = replace(BASE, sphere_um=level)
+    return sound, plate(target=sphere, vehicles=VEHICLES[:4], fields=3)
+
+
 def _everywhere(knob: str) -> Callable[[float], Pair]:
     """A knob of all wells' scenes."""
     return lambda level: (plate(), plate(replace(BASE, **{knob: level})))
@@ -230,7 +237,7 @@ DRAWN: dict[str, Callable[[float], Pair]] = {
     "round well wall": _target("margin", margin_kind="round"),
     "haze": _target("haze"),
     "haze of one channel": _target("aggregate_haze"),
-    "neurosphere": _target("sphere_um"),
+    "neurosphere": _sphere,
     "debris": _target("debris"),
     "glia": _target("glia"),
     "hardly any neurons": _few,

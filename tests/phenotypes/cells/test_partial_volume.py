@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import polars as pl
 import pytest
 
 from phenotypes import measure
+from phenotypes.cells import partial_volume
 from phenotypes.cells.partial_volume import mixture
 from segmentation import Field, Segmentation
+from tests.messages import states
 
 OFFSET = 200.0
 CENTRES_UM = [(16, 16), (16, 44), (44, 16), (44, 44)]
@@ -26,9 +30,15 @@ def draw(
     dna_in_cytoplasm=0.0,
     uneven=0.0,
     mask_error_px=0.0,
+    rim=0.0,
+    rim_um=0.25,
+    cytoplasm=400.0,
     seed=0,
 ):
     """Four cells: nuclei of 5 µm radius, cytoplasm `width` µm wide of 400 grey levels; and labels.
+
+    `rim` grey levels lie on the nucleus's outline, `rim_um` wide as a standard deviation; the
+    nucleus has 2**`log2` of 400 grey levels, whatever its cytoplasm has.
 
     Drawn at a fifth of a pixel, blurred by a Gaussian of `blur` µm, averaged over the pixel, with
     camera noise. A hollow soma keeps the neurite stain out of its nucleus.
@@ -46,7 +56,8 @@ def draw(
     drawn = [
         1000.0 * nucleus + 1000.0 * dna_in_cytoplasm * (soma & ~nucleus),
         800.0 * stain * np.where(nucleus & hollow, 0.3, soma),
-        400.0 * np.where(nucleus, 2.0**log2, soma),
+        np.where(nucleus, 400 * 2.0**log2, cytoplasm * soma)
+        + rim * np.exp(-(((away.min(0) - 5) / rim_um) ** 2) / 2),
     ]
     shape = (pixels // 5, pixels // 5)
     seen = [
@@ -92,6 +103,13 @@ def test_nor_the_optics_nor_an_outline_that_is_off(blur, mask_error_px):
     assert seen.mean() == pytest.approx(-1.0, abs=0.1)
 
 
+def test_light_of_the_nucleus_is_not_cytoplasm_in_a_blurred_image():
+    """As after smoothing by 1 px: light of the nucleus lies 2 µm away."""
+    cells = measure(*draw(0.65, 4, log2=2.0, blur=0.8)).cells
+    assert cells["cytoplasm_mean_dna"].to_list() == pytest.approx([0] * 4, abs=8)
+    assert cells["cytoplasm_mean_aggregate"].to_list() == pytest.approx([400] * 4, rel=0.04)
+
+
 def test_levels_are_those_drawn():
     cells = measure(*draw(0.65, 2, log2=1.0)).cells
     assert cells["nucleus_mean_aggregate"].to_list() == pytest.approx([800] * 4, rel=0.03)
@@ -116,6 +134,84 @@ def test_the_thinnest_cytoplasm_that_is_measured_depends_on_the_pixels(px, width
     seen = ratios(*draw(px, width, log2=-1.0))
     assert seen.null_count() == (0 if given else 4)
     assert seen.drop_nulls().to_list() == pytest.approx([-1.0] * (4 if given else 0), abs=0.1)
+
+
+def of_role(role, drawn):
+    """The drawn field with its third channel in another role."""
+    field, labels = drawn
+    return replace(field, roles=("dna", "neurite", role)), labels
+
+
+@pytest.mark.parametrize(
+    ("role", "rim_um"), [("envelope", 0.15), ("envelope", 0.35), ("aggregate", 0.25)]
+)
+@pytest.mark.parametrize("cytoplasm", [0.0, 200.0])
+@pytest.mark.parametrize(
+    ("px", "width"),
+    [(0.65, 4), (0.65, 2), (0.65, 1.5), (0.325, 4), (0.325, 1.5), (0.2, 2)],
+)
+def test_light_of_the_rim_is_neither_nucleus_nor_cytoplasm(px, width, cytoplasm, role, rim_um):
+    """A lamina five times as bright as the nucleus inside it."""
+    stain = {"log2": -1.0, "cytoplasm": cytoplasm, "rim": 1000 * 0.25 / rim_um, "rim_um": rim_um}
+    cells = measure(*of_role(role, draw(px, width, **stain))).cells
+    nucleus, around = (cells[f"{c}_mean_{role}"] for c in ("nucleus", "cytoplasm"))
+    assert nucleus.null_count() + around.null_count() == 0
+    assert nucleus.mean() == pytest.approx(200, abs=20)
+    assert around.mean() == pytest.approx(cytoplasm, abs=35)
+
+
+@pytest.mark.parametrize("px", [0.325, 0.2])
+def test_behind_a_rim_a_thin_cytoplasm_has_no_level_and_the_field_says_so(px):
+    """Cytoplasm that is wide enough for a stain without a rim."""
+    lamina = measure(*draw(px, 1, log2=-1.0, cytoplasm=200.0, rim=1000.0))
+    assert lamina.cells["cytoplasm_mean_aggregate"].null_count() == 4
+    assert lamina.cells["nc_log2_aggregate"].null_count() == 4
+    assert lamina.cells["nucleus_mean_aggregate"].to_list() == pytest.approx([200] * 4, abs=20)
+    assert lamina.cells["cytoplasm_mean_neurite"].null_count() == 0
+    (warnings,) = lamina.field["warnings"]
+    assert states("measure.cytoplasm_behind_rim", warnings, cells="4 of 4", role="aggregate")
+    plain = measure(*draw(px, 1, log2=-1.0, cytoplasm=200.0))
+    assert plain.cells["cytoplasm_mean_aggregate"].null_count() == 0
+    assert "cytoplasm_too_thin" not in plain.field["warnings"][0]
+
+
+@pytest.mark.parametrize("log2", [-2.0, 0.0, 2.0])
+@pytest.mark.parametrize("width", [4, 2, 1.5, 0.5])
+def test_a_stain_without_a_rim_is_measured_as_without_the_rim(monkeypatch, width, log2):
+    drawn = [draw(0.65, width, log2=log2, seed=seed) for seed in range(3)]
+    seen = [measure(*one).cells for one in drawn]
+    monkeypatch.setattr(partial_volume, "_FAINT_RIM", 1e9)
+    for one, cells in zip(drawn, seen, strict=True):
+        columns = [c for c in cells.columns if "_mean_" in c or c.startswith("nc_")]
+        assert cells.select(columns).equals(measure(*one).cells.select(columns))
+
+
+def test_a_rim_is_taken_off_without_a_jump():
+    """Stains whose rim is a little brighter from one to the next."""
+    seen = [
+        measure(*draw(0.65, 2, log2=0.0, rim=rim, noise=1.0)).cells["cytoplasm_mean_aggregate"]
+        for rim in range(0, 1200, 40)
+    ]
+    levels = np.array([s.mean() for s in seen])
+    assert np.abs(np.diff(levels)).max() < 12
+    assert levels == pytest.approx([400] * len(levels), abs=50)
+
+
+def test_a_faint_rim_of_an_envelope_stain_is_taken_off_too():
+    """A lamina that a compound thins out."""
+    drawn = draw(0.65, 1.5, log2=0.0, rim=160.0, cytoplasm=100.0)
+    levels = {
+        role: measure(*of_role(role, drawn)).cells[f"cytoplasm_mean_{role}"].mean()
+        for role in ("aggregate", "envelope")
+    }
+    assert levels["envelope"] == pytest.approx(100, abs=10)
+    assert levels["aggregate"] > 125
+
+
+def test_a_nucleus_beside_a_cytoplasm_too_thin_for_the_optics_has_its_own_level():
+    cells = measure(*draw(0.65, 1, log2=-2.0, noise=5.0)).cells
+    assert cells["cytoplasm_mean_aggregate"].null_count() == 4
+    assert cells["nucleus_mean_aggregate"].to_list() == pytest.approx([100] * 4, abs=8)
 
 
 def test_an_uneven_stain_is_not_less_cytoplasm():
@@ -155,7 +251,7 @@ def cells():
 def test_without_blur_the_levels_are_exact(cells, log2):
     nuclei, somas = cells
     image = np.where(nuclei > 0, 400 * 2**log2, np.where(somas > 0, 400.0, 0)).astype(np.float32)
-    nucleus, cytoplasm = shares(nuclei, somas).levels(image)
+    nucleus, cytoplasm = shares(nuclei, somas).levels(image)[:2]
     assert nucleus == pytest.approx([400 * 2**log2] * 2, rel=1e-6)
     assert cytoplasm == pytest.approx([400.0] * 2, rel=1e-6)
 
@@ -166,7 +262,7 @@ def test_the_ring_of_a_nucleus_without_soma_stays_out_of_other_somas(cells):
     glia = disc(nuclei.shape, 40, 75, 7) & (somas == 0)
     nuclei = np.where(glia, 3, nuclei).astype(np.int32)
     image = np.where(somas > 0, 900.0, 100.0).astype(np.float32)
-    nucleus, cytoplasm = shares(nuclei, somas).levels(image)
+    nucleus, cytoplasm = shares(nuclei, somas).levels(image)[:2]
     assert (nucleus[2], cytoplasm[2]) == pytest.approx((100.0, 100.0), rel=1e-6)
     assert cytoplasm[:2] == pytest.approx([900.0] * 2, rel=1e-6)
 
@@ -182,8 +278,8 @@ def test_the_ring_is_as_wide_as_told(cells):
 
 def test_no_nuclei_and_a_nucleus_without_a_ring():
     empty = shares(np.zeros((20, 20), np.int32), None)
-    assert [len(level) for level in empty.levels(np.ones((20, 20), np.float32))] == [0, 0]
+    assert [len(level) for level in empty.levels(np.ones((20, 20), np.float32))] == [0, 0, 0]
     full = np.ones((20, 20), np.int32)
-    nucleus, cytoplasm = shares(full, full).levels(np.full((20, 20), 7.0, np.float32))
+    nucleus, cytoplasm, _ = shares(full, full).levels(np.full((20, 20), 7.0, np.float32))
     assert nucleus == pytest.approx([7.0])
     assert np.isnan(cytoplasm).all()
