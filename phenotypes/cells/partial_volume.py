@@ -37,10 +37,6 @@ Real = NDArray[np.float64]
 # The stains decide this far to both sides of an outline, and at least two pixels: the blur of a
 # screening objective, and the error of a mask.
 _BAND_UM = 1.5
-# An image that was smoothed by 1 px of 0.65 µm has light of the nucleus further away than that: the
-# band then is so many times the width that the edges show, up to as far as leaves DNA in the
-# cytoplasm to be seen.
-_BANDS_OF_BLUR, _WIDEST_UM = 3.8, 2.2
 # Share of a cell's ring that shows the neurite stain's level in the cytoplasm: the pixels that are
 # most cytoplasm.
 _PLATEAU = 0.25
@@ -178,6 +174,7 @@ def mixture(
         return Mixture(
             np.empty(0, np.int64), np.empty(0, np.int32), empty, empty, np.empty(0, bool)
         )
+    band = max(2.0, _BAND_UM / pixel_size_um)
     distance, owner = nearest(nuclei)
     has_soma = np.zeros(n + 1, bool)
     ring = (nuclei == 0) & (distance <= max(2.0, ring_um / pixel_size_um))
@@ -210,22 +207,12 @@ def mixture(
     reach = np.where(core, depth.ravel()[index], distance.ravel()[index])
     stained = dna.ravel()[index].astype(np.float64)
 
-    def of_nucleus(band: float) -> Real:
-        """Share of nucleus in each pixel, by the stain within `band` pixels of the outline."""
-        # DNA stains leave some light in the cytoplasm, which is not nucleus.
-        dim = mean_of(np.flatnonzero(~core & (reach >= band)), stained, np.zeros(n + 1))
-        rise = np.maximum(inside(dna) - dim, 1e-6)
-        edge = reach < band
-        share = core.astype(np.float64)
-        share[edge] = np.clip((stained[edge] - dim[of[edge]]) / rise[of[edge]], 0, 1)
-        return share
-
-    band = max(2.0, _BAND_UM / pixel_size_um)
-    nucleus = of_nucleus(band)
-    blurred = _BANDS_OF_BLUR * _blur(nucleus, of, nuclei, n)
-    if blurred > band:
-        band = min(blurred, _WIDEST_UM / pixel_size_um)
-        nucleus = of_nucleus(band)
+    # DNA stains leave some light in the cytoplasm, which is not nucleus.
+    dim = mean_of(np.flatnonzero(~core & (reach >= band)), stained, np.zeros(n + 1))
+    rise = np.maximum(inside(dna) - dim, 1e-6)
+    edge = reach < band
+    nucleus = core.astype(np.float64)
+    nucleus[edge] = np.clip((stained[edge] - dim[of[edge]]) / rise[of[edge]], 0, 1)
     cytoplasm = 1 - nucleus
     thin = np.zeros(n + 1, bool)
     if somas is not None and neurite is not None:
@@ -249,17 +236,6 @@ def mixture(
         best = mean_of(brightest, cytoplasm, np.zeros(n + 1))
         thin = has_soma & (best < THINNEST)
     return Mixture(index, of, nucleus, cytoplasm, thin[1:])
-
-
-def _blur(share: Real, of: NDArray[np.int32], labels: Labels, n: int) -> float:
-    """Width (σ) in pixels of the nuclei's edges: the median over nuclei.
-
-    Over an edge blurred by a Gaussian, share · (1 − share) adds up to σ/√π per pixel of outline,
-    here that of a disc of the nucleus's area. Shares cut off at 0 and 1 show about two thirds.
-    """
-    area = np.bincount(labels.ravel(), minlength=n + 1)[1:]
-    edges = np.bincount(of, share * (1 - share), n + 1)[1:]
-    return float(np.median(edges[area > 0] / (2 * np.sqrt(area[area > 0]))))
 
 
 def _depth(labels: Labels) -> NDArray[np.float32]:

@@ -103,10 +103,14 @@ def test_nor_the_optics_nor_an_outline_that_is_off(blur, mask_error_px):
     assert seen.mean() == pytest.approx(-1.0, abs=0.1)
 
 
-def test_light_of_the_nucleus_is_not_cytoplasm_in_a_blurred_image():
-    """As after smoothing by 1 px: light of the nucleus lies 2 µm away."""
+def test_little_light_of_the_nucleus_is_cytoplasm_in_a_blurred_image():
+    """As after smoothing by 1 px: a hundredth of the nucleus's light lies 2 µm away.
+
+    A band that widens with the blur takes that off as well, and makes ratios of flat U2OS nuclei,
+    whose edges are as shallow, scatter more (Z′ of BBBC013 0.82 for 0.85).
+    """
     cells = measure(*draw(0.65, 4, log2=2.0, blur=0.8)).cells
-    assert cells["cytoplasm_mean_dna"].to_list() == pytest.approx([0] * 4, abs=8)
+    assert cells["cytoplasm_mean_dna"].to_list() == pytest.approx([0] * 4, abs=12)
     assert cells["cytoplasm_mean_aggregate"].to_list() == pytest.approx([400] * 4, rel=0.04)
 
 
