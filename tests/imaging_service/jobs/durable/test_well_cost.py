@@ -25,7 +25,7 @@ from tests.imaging_service.conftest import Here
 STATEMENTS = {"SELECT": 2, "INSERT": 1}
 # Two fields of three channels: pixels and labels are written as OME-Zarr of three levels, and read.
 # Folders are not counted: zarr's threads ask for the same ones, as often as they meet.
-FILES = {"opened": 308, "renamed": 72}
+FILES = {"opened": 224, "renamed": 68}
 
 
 @contextlib.contextmanager
