@@ -285,7 +285,7 @@ def _sources(
 def _reviewed_since(
     session: Session, plates: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Plates of a screen whose tables have followed the review since it was fitted."""
+    """Plates of a screen that were reviewed, and measured anew, since it was fitted."""
     runs = [p["run_id"] for p in plates]
     newest = dict(
         session.exec(select(RunRow.id, RunRow.revision).where(col(RunRow.id).in_(runs))).all()

@@ -106,8 +106,8 @@ def test_nor_the_optics_nor_an_outline_that_is_off(blur, mask_error_px):
 def test_little_light_of_the_nucleus_is_cytoplasm_in_a_blurred_image():
     """As after smoothing by 1 px: a hundredth of the nucleus's light lies 2 µm away.
 
-    A band that widens with the blur takes that off as well, and makes ratios of flat U2OS nuclei,
-    whose edges are as shallow, scatter more (Z′ of BBBC013 0.82 for 0.85).
+    A band that widens with the blur takes that off as well. But edges of flat U2OS nuclei are as
+    shallow, and their ratios would scatter more (Z′ of BBBC013 0.82 in place of 0.85).
     """
     cells = measure(*draw(0.65, 4, log2=2.0, blur=0.8)).cells
     assert cells["cytoplasm_mean_dna"].to_list() == pytest.approx([0] * 4, abs=12)
@@ -191,7 +191,7 @@ def test_a_stain_without_a_rim_is_measured_as_without_the_rim(monkeypatch, width
 
 
 def test_a_rim_is_taken_off_without_a_jump():
-    """Stains whose rim is a little brighter from one to the next."""
+    """From one stain to the next the rim is a little brighter."""
     seen = [
         measure(*draw(0.65, 2, log2=0.0, rim=rim, noise=1.0)).cells["cytoplasm_mean_aggregate"]
         for rim in range(0, 1200, 40)
@@ -209,7 +209,8 @@ def test_a_faint_rim_of_an_envelope_stain_is_taken_off_too():
         for role in ("aggregate", "envelope")
     }
     assert levels["envelope"] == pytest.approx(100, abs=10)
-    assert levels["aggregate"] > 125
+    # Of another stain a faint rim stays: it may be the stain's own shape.
+    assert levels["aggregate"] == pytest.approx(136, abs=6)
 
 
 def test_a_nucleus_beside_a_cytoplasm_too_thin_for_the_optics_has_its_own_level():
