@@ -898,6 +898,7 @@ SAYS = {
     "weights.licence_not_stated": "the laboratory's own checkpoint",
     "bench.drawings_only": "figures are of drawings only",
     "bench.folder_incomplete": r"it needs manifest\.csv, images/ and labels/",
+    "classical.short_lines": "typically reach over [0-9]+ µm, under {least}, and stand on cells",
     "engine.no_dna": "no dna channel",
     "illumination.few_fields": "fewer than {least} fields",
     "illumination.of_cells": "is cells, not optics",

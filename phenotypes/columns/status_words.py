@@ -100,6 +100,7 @@ STATUS_WORDS: Mapping[str, str] = MappingProxyType(
         "compressed_with_loss": "compressed with loss",
         "channel_shifted": "channel shifted",
         "cytoplasm_too_thin": "cytoplasm too thin",
+        "short_lines": "lines no longer than cells",
         "outside_of_culture": "outside of the culture",
     }
 )

@@ -24,18 +24,27 @@ from segmentation.engines.registry import checked_thresholds
 from segmentation.field import Field, Image, Labels, Segmentation, checked_field
 from segmentation.filters.background import background_level, noise_level
 from segmentation.filters.contrast import (
+    LEAST_EXTENT_UM,
+    LEAST_OWN_LIGHT,
     Stretches,
     drawn_neurites,
     standing_out,
     stretches,
     typical_contrast,
+    typical_extent,
+    typical_own_light,
 )
 from segmentation.filters.exposure import with_cells
 from segmentation.filters.labels import expand, flood, remove_small
 from segmentation.filters.margins import clipped, keep_valid, levelled
 from segmentation.filters.noise import GREY_LEVEL, CameraNoise, camera_noise
 from segmentation.filters.puncta import COARSEST_PIXEL_UM, segment_puncta, spot_scale
-from segmentation.filters.ridges import ridge_response, segment_neurites
+from segmentation.filters.ridges import (
+    remove_short,
+    response_noise,
+    ridge_response,
+    segment_neurites,
+)
 from segmentation.sizes import Sizes
 
 UNCALIBRATED = "thresholds were taken from this field alone: not comparable between wells"
@@ -43,7 +52,7 @@ UNCALIBRATED = "thresholds were taken from this field alone: not comparable betw
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds in grey levels above background.
+    """Thresholds in grey levels above background; `neurite_extent` in µm, a share of light.
 
     Of the channels with spots the camera's noise (see `CameraNoise`), from which the threshold
     follows. None where the role is absent or was not calibrated.
@@ -60,6 +69,16 @@ class Thresholds:
     granule_shot: float | None = None
     granule_background: float | None = None
     neurite_contrast: float | None = None
+    neurite_extent: float | None = None
+    neurite_own_light: float | None = None
+
+    @property
+    def short_lines(self) -> bool:
+        """Whether the plate's lines are as short as cells, and stand on cells."""
+        extent, own_light = self.neurite_extent, self.neurite_own_light
+        if extent is None or own_light is None:
+            return False
+        return extent < LEAST_EXTENT_UM and own_light < LEAST_OWN_LIGHT
 
 
 # Roles whose channel is searched for spots, with the compartment that they give.
@@ -172,7 +191,14 @@ def neurites_and_puncta(
     compartments: dict[str, Labels] = {}
     figures: dict[str, float] = {}
     somas, nuclei = labels.get("somas"), labels.get("nuclei")
-    if (
+    if thresholds.short_lines:
+        warnings.append(
+            "short_lines: the lines of the fields that thresholds are from typically reach over"
+            f" {thresholds.neurite_extent:.0f} µm, under {LEAST_EXTENT_UM:.0f}, and stand on cells,"
+            " as cells' edges and folds do, so no neurites are given; check which channel is the"
+            " neurites', or use the engine motornet"
+        )
+    elif (
         field.has("neurite")
         and thresholds.neurite_low is not None
         and thresholds.neurite_high is not None
@@ -185,6 +211,7 @@ def neurites_and_puncta(
             high=thresholds.neurite_high,
             somas=somas,
             exclude=None if nuclei is None else nuclei > 0,
+            spread=_ridge_noise(field, image),
         )
         neurites, figures = drawn_neurites(
             ridges > 0,
@@ -194,6 +221,7 @@ def neurites_and_puncta(
             typical=thresholds.neurite_contrast,
             floor=sizes.neurite_contrast,
             light=_OWN_LIGHT,
+            nuclei=nuclei,
         )
         compartments["neurites"] = clipped(neurites, field)
     for role, compartment in SPOTS:
@@ -292,7 +320,7 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     if not fields:
         raise ValueError("no field to calibrate on")
     first = fields[0]
-    nuclei = soma = low = high = contrast = None
+    nuclei = soma = low = high = contrast = extent = own_light = None
     excluded: list[Labels | None] = [None] * len(fields)
     if first.has("dna"):
         typical = float(np.median([nuclei_threshold(smoothed(f, "dna")) for f in fields]))
@@ -326,12 +354,17 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
         ridge = float(np.median(strong)) if strong.size >= 100 else 0.0
         low = max(_RIDGE_NOISE[0] * noise, _RIDGE_SHARE[0] * ridge)
         high = max(_RIDGE_NOISE[1] * noise, _RIDGE_SHARE[1] * ridge)
-        contrast = typical_contrast(
-            [
-                _stretches(f, low, high, s, n)
-                for f, s, n in zip(fields, somas, excluded, strict=True)
-            ]
-        )
+        pieces = [
+            _stretches(f, low, high, s, n) for f, s, n in zip(fields, somas, excluded, strict=True)
+        ]
+        contrast = typical_contrast(pieces)
+        px = first.pixel_size_um
+        drawn = [
+            remove_short(standing_out(p, contrast, sizes.neurite_contrast), px, s)
+            for p, s in zip(pieces, somas, strict=True)
+        ]
+        extent = typical_extent(drawn, px)
+        own_light = typical_own_light(pieces, sizes.neurite_contrast * (contrast or 0.0))
     spots: list[float | None] = []
     for role, _ in SPOTS:
         camera = spot_noise(fields, role)
@@ -341,7 +374,7 @@ def calibrate_thresholds(fields: Sequence[Field], sizes: Sizes | None = None) ->
     return Thresholds(
         *(
             None if v is None else float(f"{v:.6g}")
-            for v in (nuclei, soma, low, high, *spots, contrast)
+            for v in (nuclei, soma, low, high, *spots, contrast, extent, own_light)
         )
     )
 
@@ -353,11 +386,23 @@ def _stretches(
     image = smoothed(field, "neurite", 0.0)
     exclude = None if nuclei is None else nuclei > 0
     ridges = segment_neurites(
-        image, field.pixel_size_um, low=low, high=high, somas=somas, exclude=exclude
+        image,
+        field.pixel_size_um,
+        low=low,
+        high=high,
+        somas=somas,
+        exclude=exclude,
+        spread=_ridge_noise(field, image),
     )
-    pieces = stretches(ridges > 0, image, field.pixel_size_um)
+    pieces = stretches(ridges > 0, image, field.pixel_size_um, nuclei)
     mask = standing_out(pieces, None, 0.0, _OWN_LIGHT)
     return stretches(mask, image, field.pixel_size_um)
+
+
+def _ridge_noise(field: Field, light: Image) -> Image:
+    """Of the field itself: wells differ in haze, whose light has noise of its own."""
+    image = levelled(field, "neurite")
+    return response_noise(image, light, field.pixel_size_um, field.valid_area.inside)
 
 
 def _typical_noise(fields: Sequence[Field], role: str) -> float:

@@ -30,6 +30,14 @@ OTHER_FLOORS = {
 _LEAST_LENGTH_PX = 200
 # A lens and a camera make no line narrower than this.
 _LEAST_RADIUS_PX = 4
+# A line of which this share runs this near to a nucleus is the rim of its cell.
+_ALONG, _ALONG_UM = 0.5, 2.5
+# Lines that are typically shorter are edges, folds and granules of cells: photographs of cells
+# without neurites have 15 to 29 µm, traced ones of short processes 38 to 41, drawn neurons 110.
+LEAST_EXTENT_UM = 32.0
+# Unless they stand alone: this share of the light there is their own. In photographs without
+# neurites 0.36 to 0.67 is, of drawn neurites 20 µm long 0.79 to 0.89.
+LEAST_OWN_LIGHT = 0.75
 # Noise would stand out of every opening.
 _SMOOTH_UM = 0.4
 
@@ -59,16 +67,20 @@ class Stretches:
 
     `of` (Y, X): number of the stretch that each mask pixel is nearest to, 0 outside the mask.
     `length_px` (n,): skeleton pixels of stretch 1…n. `contrast`, `light` (n,): mean along it of the
-    top-hat, and of the light above the background.
+    top-hat, and of the light above the background. `rim_share` (n,): share of its skeleton that runs
+    along a nucleus.
     """
 
     of: Labels
     length_px: NDArray[np.int64]
     contrast: NDArray[np.float64]
     light: NDArray[np.float64]
+    rim_share: NDArray[np.float64]
 
 
-def stretches(mask: Mask, image: Image, pixel_size_um: float) -> Stretches:
+def stretches(
+    mask: Mask, image: Image, pixel_size_um: float, nuclei: Labels | None = None
+) -> Stretches:
     """Cut a neurite mask (Y, X) into stretches and measure them on `image`, background 0."""
     from skimage.morphology import skeletonize
 
@@ -82,7 +94,7 @@ def stretches(mask: Mask, image: Image, pixel_size_um: float) -> Stretches:
     of = np.zeros(mask.shape, np.int32)
     if not line.any():
         empty = np.zeros(0)
-        return Stretches(of, np.zeros(0, np.int64), empty, empty)
+        return Stretches(of, np.zeros(0, np.int64), empty, empty, empty)
     if count == 1:
         count, numbered = cv2.connectedComponents(lone.astype(np.uint8), connectivity=8)
     _, owner = nearest(np.asarray(numbered, np.int32))
@@ -90,11 +102,15 @@ def stretches(mask: Mask, image: Image, pixel_size_um: float) -> Stretches:
     places = np.flatnonzero(numbered)
     number = numbered.ravel()[places]
     length = np.bincount(number, minlength=count)[1:]
-    contrast, light = (
+    near = np.zeros(mask.shape, bool)
+    if nuclei is not None and nuclei.any():
+        away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5)
+        near = away <= _ALONG_UM / pixel_size_um
+    contrast, light, rim_share = (
         np.bincount(number, plane.ravel()[places], count)[1:] / length
-        for plane in (line_contrast(image, pixel_size_um), image)
+        for plane in (line_contrast(image, pixel_size_um), image, near)
     )
-    return Stretches(of, length, contrast, light)
+    return Stretches(of, length, contrast, light, rim_share)
 
 
 def typical_contrast(pieces: Sequence[Stretches]) -> float | None:
@@ -106,9 +122,44 @@ def typical_contrast(pieces: Sequence[Stretches]) -> float | None:
         return None
     contrast = np.concatenate([s.contrast for s in pieces])
     length = np.concatenate([s.length_px for s in pieces])
-    order = np.argsort(contrast, kind="stable")
-    half = np.searchsorted(np.cumsum(length[order]), length.sum() / 2)
-    return max(float(contrast[order[half]]), 1e-6)
+    return max(_weighted_median(contrast, length), 1e-6)
+
+
+def typical_extent(masks: Sequence[Mask], pixel_size_um: float) -> float | None:
+    """Median extent (µm) over the area of a plate's neurites: the diagonals of connected pieces.
+
+    None where there is too little of them for a median to mean anything.
+    """
+    extent, area = [np.zeros(0)], [np.zeros(0)]
+    for mask in masks:
+        stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2][1:]
+        width, height = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+        extent.append(np.hypot(width, height) * pixel_size_um)
+        area.append(stats[:, cv2.CC_STAT_AREA])
+    pooled = np.concatenate(area)
+    if pooled.sum() < _LEAST_LENGTH_PX:
+        return None
+    return _weighted_median(np.concatenate(extent), pooled)
+
+
+def typical_own_light(pieces: Sequence[Stretches], least: float) -> float | None:
+    """Median over the length of a plate's neurites of the share of light that is their own.
+
+    Of stretches with a contrast of `least` or more, in grey levels. None where there are none.
+    """
+    contrast, light, length = (
+        np.concatenate([np.zeros(0), *(getattr(s, name)[s.contrast >= least] for s in pieces)])
+        for name in ("contrast", "light", "length_px")
+    )
+    if not length.size:
+        return None
+    return _weighted_median(contrast / np.maximum(light, 1e-6), length)
+
+
+def _weighted_median(values: NDArray[np.floating], weights: NDArray[np.number]) -> float:
+    order = np.argsort(values, kind="stable")
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return float(values[order[half]])
 
 
 def standing_out(
@@ -127,6 +178,7 @@ def standing_out(
     """
     least = 0.0 if typical is None else floor * typical
     keep = (pieces.contrast >= least) & (pieces.contrast >= light * pieces.light)
+    keep &= pieces.rim_share < _ALONG
     return np.asarray(np.concatenate([[False], keep])[pieces.of], bool)
 
 
@@ -146,13 +198,14 @@ def drawn_neurites(
     typical: float | None,
     floor: float,
     light: float = 0.0,
+    nuclei: Labels | None = None,
 ) -> tuple[Labels, dict[str, float]]:
     """What a tracer would draw of a candidate mask (Y, X), 0/1 int32, and how sure that is.
 
     `image` is the neurite channel with background 0; the other numbers are those of
     `standing_out`. The figures give the length that other floors would keep, relative to this one.
     """
-    pieces = stretches(mask, image, pixel_size_um)
+    pieces = stretches(mask, image, pixel_size_um, nuclei)
     kept = standing_out(pieces, typical, floor, light)
     here = kept_length(pieces, typical, floor)
     figures = {

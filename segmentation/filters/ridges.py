@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from segmentation.field import Image, Labels, Mask
-from segmentation.filters.curvature import curvatures
+from segmentation.filters.curvature import curvatures, noise_gain
+from segmentation.filters.noise import camera_noise
 
 SCALES_UM = (0.5, 0.9)
 # Ridges shorter than this many µm are noise or debris, not neurites; what hangs on no soma must be
@@ -20,6 +21,8 @@ SCALES_UM = (0.5, 0.9)
 MIN_LENGTH_UM = 8.0
 MIN_LOOSE_UM = 15.0
 _ROOT_UM = 1.5
+# A ridge is this many standard deviations of its noise at least.
+LEAST_IN_NOISE = 3.0
 
 
 def ridge_response(image: Image, pixel_size_um: float) -> Image:
@@ -31,6 +34,18 @@ def ridge_response(image: Image, pixel_size_um: float) -> Image:
     for scale in SCALES_UM:
         np.maximum(best, curvatures(image, max(0.8, scale / pixel_size_um))[0], out=best)
     return best
+
+
+def response_noise(image: Image, light: Image, pixel_size_um: float, within: Mask | None) -> Image:
+    """Standard deviation of `ridge_response` (Y, X) where there is no ridge.
+
+    By the noise that the image (Y, X) shows itself (`camera_noise`), at its `light` above the
+    background. `within` restricts the estimate to a mask.
+    """
+    scale = max(0.8, SCALES_UM[0] / pixel_size_um)
+    noise = camera_noise([image], scale, [within])
+    level = cv2.GaussianBlur(light, (0, 0), max(1.0, scale))
+    return noise.at(level) * np.float32(noise_gain(scale)[1])
 
 
 def hysteresis(response: Image, low: float, high: float) -> Mask:
@@ -51,13 +66,18 @@ def segment_neurites(
     high: float,
     somas: Labels | None,
     exclude: Mask | None = None,
+    spread: Image | None = None,
 ) -> Labels:
     """Neurite mask (0/1, int32) outside somas.
 
     `image` is background-subtracted; `low` and `high` are thresholds on `ridge_response`. `exclude`
-    are further pixels that cannot be neurite (nuclei).
+    are further pixels that cannot be neurite (nuclei). `spread` (Y, X) is the response's noise:
+    where `low` is less than LEAST_IN_NOISE of it, both thresholds are raised in proportion.
     """
-    mask = hysteresis(ridge_response(image, pixel_size_um), low, high)
+    response = ridge_response(image, pixel_size_um)
+    if spread is not None:
+        response /= np.maximum(spread * np.float32(LEAST_IN_NOISE / low), 1)
+    mask = hysteresis(response, low, high)
     if somas is not None:
         # The soma goes before any length is measured.
         mask &= somas == 0

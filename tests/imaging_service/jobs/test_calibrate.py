@@ -65,6 +65,8 @@ def test_thresholds_come_from_vehicle_wells_only(uncalibrated):
     assert calibration.notes == ()
     assert set(calibration.thresholds) == {
         "neurite_contrast",
+        "neurite_extent",
+        "neurite_own_light",
         "nuclei_floor",
         "soma",
         "neurite_low",

@@ -134,3 +134,44 @@ def test_coarse_pixels_refuse_puncta(phantoms):
     result = load("classical").segment(coarse)
     assert "puncta" not in result.labels
     assert any("pixel_size_too_coarse" in w for w in result.warnings)
+
+
+def cells_with_fibres(lines: int, body: float = 120) -> Field:
+    """Flat cells with fibres 20 µm long, round bright ones, and as many long lines as asked for."""
+    rng = np.random.default_rng(0)
+    image = np.zeros((512, 512), np.float32)
+    for y, x in (
+        np.mgrid[:6, :6].reshape(2, -1).T * 85 + 40 + rng.uniform(-9, 9, (36, 2))
+    ).tolist():
+        cv2.circle(image, (round(x), round(y)), 22, body, cv2.FILLED)
+        fibres = np.zeros_like(image)
+        for n in (-8, 0, 8):
+            cv2.line(fibres, (round(x) - 15, round(y) + n), (round(x) + 15, round(y) + n + 3), 200)
+        image += fibres
+        cv2.circle(image, (round(x) + 42, round(y) + 42), 9, 1500, cv2.FILLED)
+    for n in range(lines):
+        cv2.line(image, (10, 15 + 30 * n), (500, 45 + 30 * n), 400)
+    image = cv2.GaussianBlur(image, (0, 0), 0.8) + rng.normal(200, 6, image.shape)
+    return Field(image[None].astype(np.float32), ("neurite",), 0.65)
+
+
+def test_lines_no_longer_than_cells_are_not_neurites():
+    field = cells_with_fibres(0)
+    alone = load("classical").segment(field)
+    assert "neurites" not in alone.labels
+    [warning] = [w for w in alone.warnings if w.startswith("short_lines")]
+    assert states("classical.short_lines", warning, least=32)
+    # The plate decides, and not the field.
+    neuronal = load("classical").calibrate([cells_with_fibres(15)])
+    assert neuronal.thresholds.neurite_extent > 32
+    assert neuronal.segment(cells_with_fibres(4)).labels["neurites"].any()
+    granular = load("classical").calibrate([field])
+    assert granular.thresholds.neurite_extent < 32
+    assert "neurites" not in granular.segment(cells_with_fibres(15)).labels
+
+
+def test_short_lines_that_stand_alone_are_neurites():
+    """As those of young neurons do, whose cell bodies do not lie under them."""
+    young = load("classical").segment(cells_with_fibres(0, body=0))
+    assert young.labels["neurites"].any()
+    assert young.parameters["thresholds"]["neurite_extent"] < 32

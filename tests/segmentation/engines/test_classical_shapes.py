@@ -191,6 +191,8 @@ def test_given_thresholds_decide_and_are_described():
             "granule_shot",
             "granule_background",
             "neurite_contrast",
+            "neurite_extent",
+            "neurite_own_light",
         )
     )
     assert engine.thresholds == Thresholds(nuclei_floor=300.0)

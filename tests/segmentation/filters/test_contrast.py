@@ -11,6 +11,8 @@ from segmentation.filters.contrast import (
     standing_out,
     stretches,
     typical_contrast,
+    typical_extent,
+    typical_own_light,
 )
 
 PX = 0.5
@@ -100,6 +102,55 @@ def test_what_stands_on_a_cell_has_little_light_of_its_own():
     kept = standing_out(stretches(mask, image, PX), None, 0.0, light=0.25)
     assert kept[32, 100]
     assert not kept[72, 100]
+
+
+def test_a_line_along_a_nucleus_is_the_rim_of_its_cell():
+    """An arc around a nucleus goes, and the process that leads away from the same nucleus stays."""
+    y, x = np.mgrid[:120, :240]
+    away = np.hypot(y - 60, x - 40)
+    nuclei = (away < 12).astype(np.int32)
+    mask = (away >= 13) & (away < 16) & (x < 40)
+    mask[58:62, 54:200] = True
+    image = np.where(mask, 200, 0).astype(np.float32)
+    kept = standing_out(stretches(mask, image, PX, nuclei), None, 0.0)
+    assert kept[60, 150]
+    assert not kept[60, 26]
+    assert standing_out(stretches(mask, image, PX), None, 0.0)[60, 26]
+
+
+def pieces_of(*lengths_px):
+    """One field per piece, each a straight line."""
+    masks = []
+    for length in lengths_px:
+        mask = np.zeros((40, 400), bool)
+        mask[20:23, 10 : 10 + length] = True
+        masks.append(mask)
+    return masks
+
+
+def test_the_typical_extent_is_over_the_area_of_a_plate():
+    """One long line outweighs many granules."""
+    masks = pieces_of(300, *[20] * 10)
+    assert typical_extent(masks, PX) == pytest.approx(np.hypot(300, 3) * PX)
+    assert typical_extent(pieces_of(300, *[20] * 20), PX) == pytest.approx(np.hypot(20, 3) * PX)
+
+
+def test_hardly_any_lines_have_no_typical_extent():
+    assert typical_extent(pieces_of(60), PX) is None
+    assert typical_extent(pieces_of(70), PX) == pytest.approx(np.hypot(70, 3) * PX)
+    assert typical_extent([np.zeros((40, 40), bool)], PX) is None
+
+
+def test_the_typical_own_light_is_over_the_length_of_what_stands_out():
+    """Two lines stand alone, one on a cell; a dim one alone is not looked at."""
+    image, mask = lines([200, 200, 200, 20], shape=(240, 400))
+    image -= 100
+    image[90:140] += 600
+    pieces = stretches(mask, image, PX)
+    assert typical_own_light([pieces], 50.0) > 0.9
+    mask[:100] = False
+    assert typical_own_light([stretches(mask, image, PX)], 50.0) == pytest.approx(0.25, abs=0.05)
+    assert typical_own_light([stretches(mask, image, PX)], 500.0) is None
 
 
 def test_the_figures_tell_what_other_floors_would_keep():

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from segmentation.filters.curvature import curvatures
-from segmentation.filters.ridges import hysteresis, remove_short, ridge_response, segment_neurites
+from segmentation.filters.curvature import curvatures, derivatives
+from segmentation.filters.ridges import (
+    LEAST_IN_NOISE,
+    hysteresis,
+    remove_short,
+    response_noise,
+    ridge_response,
+    segment_neurites,
+)
 
 
 def test_the_larger_of_the_two_scales_wins_and_none_is_under_0_8_px():
@@ -60,3 +68,43 @@ def test_the_soma_goes_before_the_length_is_measured():
     somas[:, :32] = 1
     assert segment_neurites(line(40), 0.5, low=5, high=20, somas=None).any()
     assert not segment_neurites(line(40), 0.5, low=5, high=20, somas=somas).any()
+
+
+@pytest.mark.parametrize("pixel_size_um", [0.2, 0.65])
+def test_the_noise_of_ridges_is_that_of_the_image_at_its_light(pixel_size_um):
+    """The right half has four times the light, so that photons make its noise twice as large."""
+    rng = np.random.default_rng(0)
+    level = np.full((512, 512), 400.0)
+    level[:, 256:] = 1600
+    image = rng.poisson(level).astype(np.float32) + 100
+    light = image - 500
+    spread = response_noise(image, light, pixel_size_um, None)
+    sigma = max(0.8, 0.5 / pixel_size_um)
+    bend = derivatives(cv2.GaussianBlur(image, (0, 0), sigma))[0] * sigma**2
+    for half in (np.s_[:, 20:200], np.s_[:, 300:490]):
+        assert spread[half].mean() == pytest.approx(bend[half].std(), rel=0.12)
+
+
+def test_a_noisier_field_needs_stronger_ridges():
+    """Thresholds of a quiet plate find nets in a noisy field, and its noise takes them away."""
+    rng = np.random.default_rng(1)
+    image = rng.normal(0, 30, (256, 256)).astype(np.float32)
+    image[120:124, 20:230] += 200
+    spread = response_noise(image, image, 0.5, None)
+    low, high = (share * float(spread.mean()) for share in (1.5, 3.0))
+    nets = segment_neurites(image, 0.5, low=low, high=high, somas=None)
+    clean = segment_neurites(image, 0.5, low=low, high=high, somas=None, spread=spread)
+    assert (nets[:100] > 0).mean() > 0.05
+    assert (clean[:100] > 0).mean() < 0.002
+    assert (clean[121:123, 25:225] > 0).mean() > 0.95
+
+
+def test_thresholds_above_the_noise_stay_as_they_are():
+    image = line()
+    spread = np.full(image.shape, 5 / LEAST_IN_NOISE, np.float32)
+    plain = segment_neurites(image, 0.5, low=5, high=20, somas=None)
+    assert np.array_equal(
+        plain, segment_neurites(image, 0.5, low=5, high=20, somas=None, spread=spread)
+    )
+    above = segment_neurites(image, 0.5, low=5, high=20, somas=None, spread=4 * spread)
+    assert above.sum() < plain.sum()
