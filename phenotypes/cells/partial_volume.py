@@ -13,6 +13,10 @@ over the pixels of one cell: the correction for partial volume of emission tomog
 Evans, J. Nucl. Med. 39:904, 1998), with shares that are measured instead of computed from outlines.
 Far from the edges the shares are 0 and 1, whatever the texture of the stains.
 
+Where a soma ends, its stain says as well. Outlines are off by a pixel or two; in a soma outlined
+too wide much of the "cytoplasm" is outside, and the level of its stain comes out too low. The
+edge of a soma is therefore sought by the stains, inside its outline, while that level is measured.
+
 A stain of the nuclear envelope adds a third compartment, the rim: a line along the nucleus's
 outline, blurred as the outline is. Its light would be taken for nucleus and cytoplasm, the more so
 the thinner the cytoplasm. A blurred line is brightest where half of a pixel is nucleus and dark
@@ -37,6 +41,11 @@ Real = NDArray[np.float64]
 # The stains decide this far to both sides of an outline, and at least two pixels: the blur of a
 # screening objective, and the error of a mask.
 _BAND_UM = 1.5
+# A soma ends where less of a pixel than this is cell: at a half, grains of an uneven stain would be
+# taken for outside.
+_SOMA_ENDS = 0.4
+# Rounds in which the edge of a soma and the level of its stain find each other.
+_ROUNDS = 3
 # Share of a cell's ring that shows the neurite stain's level in the cytoplasm: the pixels that are
 # most cytoplasm.
 _PLATEAU = 0.25
@@ -216,26 +225,42 @@ def mixture(
     cytoplasm = 1 - nucleus
     thin = np.zeros(n + 1, bool)
     if somas is not None and neurite is not None:
-        judged = ~core & has_soma[of]
-        within = judged & (somas.ravel()[index] == of)
-        margin = _depth(somas).ravel()[index]
-        stain = neurite.ravel()[index] - inside(neurite)[of] * nucleus
-        brightest = _brightest(np.flatnonzero(within), of, stain, n)
-        # In the middle of a thin ring as much of a pixel is outside as is nucleus.
-        shown = np.maximum(1 - 2 * nucleus[brightest], 0.1)
-        plateau = np.bincount(of[brightest], stain[brightest], n + 1) / np.maximum(
-            np.bincount(of[brightest], shown, n + 1), 1e-9
-        )
-        # The brightest pixels overstate an uneven stain: those clear of both edges decide.
-        clear = within & (nucleus < _CLEAR) & (margin >= _CLEAR_BAND * band)
-        plateau = np.maximum(mean_of(np.flatnonzero(clear), stain, plateau), 1e-6)
-        rim = judged & (~within | (margin < band))
+        # A nucleus outlined too wide has cytoplasm inside.
+        judged = (~core | edge) & has_soma[of]
+        nuclear = (nuclei > 0).astype(np.float32)
+        nuclear.ravel()[index] = nucleus
+        of_soma = neurite - inside(neurite).astype(np.float32)[owner] * nuclear
+        stain = of_soma.ravel()[index].astype(np.float64)
+        # Somas only shrink: beyond their outlines lie the roots of neurites, with less protein.
+        # Deeper than the band a dark spot is a hole in the stain, not outside.
+        deep_inside, outlined = _depth(somas) >= band, somas
+        for _ in range(_ROUNDS):
+            within = judged & (nucleus < 0.5) & (outlined.ravel()[index] == of)
+            margin = _depth(outlined).ravel()[index]
+            brightest = _brightest(np.flatnonzero(within), of, stain, n)
+            # In the middle of a thin ring as much of a pixel is outside as is nucleus.
+            shown = np.maximum(1 - 2 * nucleus[brightest], 0.1)
+            plateau = np.bincount(of[brightest], stain[brightest], n + 1) / np.maximum(
+                np.bincount(of[brightest], shown, n + 1), 1e-9
+            )
+            # The brightest pixels overstate an uneven stain: those clear of both edges decide.
+            clear = within & (nucleus < _CLEAR) & (margin >= _CLEAR_BAND * band)
+            plateau = np.maximum(mean_of(np.flatnonzero(clear), stain, plateau), 1e-6)
+            cell = nuclear + of_soma / plateau.astype(np.float32)[somas]
+            outlined = _smoothly(somas, deep_inside | (cell >= _SOMA_ENDS))
+        rim = judged & ((outlined.ravel()[index] != of) | (_depth(outlined).ravel()[index] < band))
         # Where the stain is brighter than its level the share exceeds 1: cut off there, an uneven
         # stain would pass for less cytoplasm than there is.
         cytoplasm[rim] = np.clip(stain[rim] / plateau[of[rim]], 0, _MOST * (1 - nucleus[rim]))
         best = mean_of(brightest, cytoplasm, np.zeros(n + 1))
         thin = has_soma & (best < THINNEST)
     return Mixture(index, of, nucleus, cytoplasm, thin[1:])
+
+
+def _smoothly(labels: Labels, mask: NDArray[np.bool_]) -> Labels:
+    """The labels in a mask without its single pixels and holes, which are noise."""
+    smooth = cv2.medianBlur((mask & (labels > 0)).astype(np.uint8), 3)
+    return np.where(smooth > 0, labels, 0).astype(np.int32)
 
 
 def _depth(labels: Labels) -> NDArray[np.float32]:

@@ -67,8 +67,8 @@ class Stretches:
 
     `of` (Y, X): number of the stretch that each mask pixel is nearest to, 0 outside the mask.
     `length_px` (n,): skeleton pixels of stretch 1…n. `contrast`, `light` (n,): mean along it of the
-    top-hat, and of the light above the background. `rim_share` (n,): share of its skeleton that runs
-    along a nucleus.
+    top-hat, and of the light above the background. `rim_share` (n,): share of its skeleton that
+    runs along a nucleus.
     """
 
     of: Labels

@@ -30,6 +30,8 @@ def draw(
     dna_in_cytoplasm=0.0,
     uneven=0.0,
     mask_error_px=0.0,
+    nucleus_error_um=0.0,
+    soma_error_um=0.0,
     rim=0.0,
     rim_um=0.25,
     cytoplasm=400.0,
@@ -38,7 +40,8 @@ def draw(
     """Four cells: nuclei of 5 µm radius, cytoplasm `width` µm wide of 400 grey levels; and labels.
 
     `rim` grey levels lie on the nucleus's outline, `rim_um` wide as a standard deviation; the
-    nucleus has 2**`log2` of 400 grey levels, whatever its cytoplasm has.
+    nucleus has 2**`log2` of 400 grey levels, whatever its cytoplasm has. Outlines are off by
+    `mask_error_px` and `nucleus_error_um` or `soma_error_um`, outwards.
 
     Drawn at a fifth of a pixel, blurred by a Gaussian of `blur` µm, averaged over the pixel, with
     camera noise. A hollow soma keeps the neurite stain out of its nucleus.
@@ -74,8 +77,9 @@ def draw(
     nuclei, somas = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     for label, (cy, cx) in enumerate(CENTRES_UM, start=1):
         from_centre = np.hypot(y - cy, x - cx)
-        nuclei[from_centre < 5 + mask_error_px * px] = label
-        somas[from_centre < 5 + width + mask_error_px * px] = label
+        nuclei[from_centre < 5 + nucleus_error_um + mask_error_px * px] = label
+        somas[from_centre < 5 + width + soma_error_um + mask_error_px * px] = label
+    somas[nuclei > 0] = nuclei[nuclei > 0]
     field = Field(np.stack(seen).astype(np.float32), ("dna", "neurite", "aggregate"), px)
     return field, Segmentation({"nuclei": nuclei, "somas": somas}, "drawn")
 
@@ -101,6 +105,41 @@ def test_nor_the_optics_nor_an_outline_that_is_off(blur, mask_error_px):
     seen = ratios(*draw(0.65, 2, log2=-1.0, blur=blur, mask_error_px=mask_error_px))
     assert seen.null_count() == 0
     assert seen.mean() == pytest.approx(-1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("hollow", [False, True])
+@pytest.mark.parametrize(
+    ("nucleus", "soma"), [(0, 1), (0, 0.5), (0, -0.5), (-0.5, 0), (-0.5, 1), (-0.5, -0.5)]
+)
+@pytest.mark.parametrize(
+    ("px", "width"), [(0.65, 4), (0.65, 2), (0.65, 1.5), (0.325, 2), (0.325, 1.5), (0.325, 1)]
+)
+def test_the_ratio_follows_the_stains_where_a_soma_is_outlined_off(
+    px, width, nucleus, soma, hollow
+):
+    """The narrower of the outlines leave a ring that is too thin where the cytoplasm is 1 µm."""
+    outlines = {"nucleus_error_um": nucleus, "soma_error_um": soma, "hollow": hollow}
+    for log2 in (-1.0, 1.0):
+        seen = ratios(*draw(px, width, log2=log2, **outlines))
+        told = soma >= 0 or width > 1
+        assert seen.null_count() == (0 if told else 4)
+        assert seen.drop_nulls().to_list() == pytest.approx([log2] * (4 if told else 0), abs=0.1)
+
+
+@pytest.mark.parametrize("soma", [0, 1])
+@pytest.mark.parametrize("px", [0.65, 0.325])
+def test_cytoplasm_inside_a_nucleus_outlined_too_wide_counts(px, soma):
+    for width in (2, 1.5):
+        seen = ratios(*draw(px, width, log2=-1.0, nucleus_error_um=1, soma_error_um=soma))
+        assert seen.null_count() <= 1
+        assert seen.mean() == pytest.approx(-1.0, abs=0.12)
+
+
+@pytest.mark.parametrize("soma", [0, 0.5, 1])
+@pytest.mark.parametrize(("px", "width"), [(0.65, 1), (0.325, 0.75)])
+def test_a_wide_outline_makes_no_thin_cytoplasm_wider(px, width, soma):
+    seen = ratios(*draw(px, width, log2=-1.0, soma_error_um=soma))
+    assert seen.null_count() == 4
 
 
 def test_little_light_of_the_nucleus_is_cytoplasm_in_a_blurred_image():
@@ -224,6 +263,14 @@ def test_an_uneven_stain_is_not_less_cytoplasm():
     assert pl.concat(seen).mean() == pytest.approx(0.0, abs=0.06)
 
 
+@pytest.mark.parametrize("soma_error_um", [0, 1])
+def test_grains_of_a_stain_are_not_the_end_of_a_soma(soma_error_um):
+    drawn = {"uneven": 0.2, "log2": -1.0, "soma_error_um": soma_error_um}
+    seen = [ratios(*draw(0.65, 2, seed=seed, **drawn)) for seed in range(4)]
+    assert pl.concat(seen).null_count() == 0
+    assert pl.concat(seen).mean() == pytest.approx(-1.0, abs=0.1)
+
+
 def test_dna_stain_in_the_cytoplasm_is_not_nucleus():
     seen = ratios(*draw(0.65, 4, log2=1.0, dna_in_cytoplasm=0.3))
     assert seen.mean() == pytest.approx(1.0, abs=0.06)
@@ -259,6 +306,16 @@ def test_without_blur_the_levels_are_exact(cells, log2):
     nucleus, cytoplasm = shares(nuclei, somas).levels(image)[:2]
     assert nucleus == pytest.approx([400 * 2**log2] * 2, rel=1e-6)
     assert cytoplasm == pytest.approx([400.0] * 2, rel=1e-6)
+
+
+def test_a_dark_spot_deep_in_a_soma_is_cytoplasm(cells):
+    """A vacuole keeps the neurite stain out, and is not the end of the soma."""
+    nuclei, somas = cells
+    spot = disc(nuclei.shape, 40, 57.5, 2)
+    stain = np.where((somas > 0) & ~spot, 800.0, 0.0).astype(np.float32)
+    dna = np.where(nuclei > 0, 1000.0, 0.0).astype(np.float32)
+    seen = mixture(dna, stain, nuclei, somas, 3.0, 0.5)
+    assert seen.cytoplasm[spot.ravel()[seen.index]] == pytest.approx([1.0] * 12)
 
 
 def test_the_ring_of_a_nucleus_without_soma_stays_out_of_other_somas(cells):
