@@ -31,6 +31,11 @@ WITH_NAPARI := -p napari.utils._testsupport -W ignore::DeprecationWarning
 FAST := -m "not slow and not images" -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/napari_plugin --ignore tests/exchange
 NAPARI := -m "not slow and not images" $(WITH_NAPARI) tests/napari_plugin
 
+# Tests write some 300,000 small files: in memory, where /dev/shm has 4 GB free and may run programs, and only those of failed tests stay. Else in TMPDIR.
+MEMORY := $(if $(TMPDIR),,$(shell grep -s ' /dev/shm ' /proc/mounts | grep -qv noexec && df --output=avail /dev/shm | awk 'NR == 2 && $$1 > 4e6 { print "/dev/shm" }'))
+IN_MEMORY := $(if $(MEMORY),TMPDIR=$(MEMORY))
+KEPT := $(if $(MEMORY),-o tmp_path_retention_policy=failed)
+
 # Coverage in CI only: it takes time. Server and worker processes are not counted, so the figure is a lower bound.
 COVERED := $(if $(CI),--cov --cov-report=)
 
@@ -40,12 +45,12 @@ test: $(VENV)/.dev
 	$(if $(CI),$(BIN)/python -m coverage combine --quiet .coverage.service .coverage.plugin && $(BIN)/python -m coverage report --skip-covered)
 
 test-service: $(VENV)/.dev
-	COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest $(FAST) $(COVERED)
+	$(IN_MEMORY) COVERAGE_FILE=.coverage.service $(BIN)/python -m pytest $(FAST) $(KEPT) $(COVERED)
 
 # Its words are shown at its end, so that they do not run into the other half's.
 test-plugin: $(VENV)/.dev
 	mkdir -p build
-	COVERAGE_FILE=.coverage.plugin $(DISPLAYED) $(BIN)/python -m pytest $(NAPARI) $(COVERED) > build/test-plugin.txt 2>&1; code=$$?; echo; cat build/test-plugin.txt; exit $$code
+	$(IN_MEMORY) COVERAGE_FILE=.coverage.plugin $(DISPLAYED) $(BIN)/python -m pytest $(NAPARI) $(KEPT) $(COVERED) > build/test-plugin.txt 2>&1; code=$$?; echo; cat build/test-plugin.txt; exit $$code
 
 # Photographs, and tables that may not be copied, in ../shared/data.
 test-images: $(VENV)/.dev

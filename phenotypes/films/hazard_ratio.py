@@ -109,7 +109,16 @@ def _fit(both: pl.DataFrame) -> tuple[float, float]:
 
     if not is_finite([_risk_sets(p) for p in both.partition_by("stratum")]):
         raise NoFiniteRatioError("one arm has no death as long as the other is at risk")
-    chosen = both.select("entry_h", "exit_h", pl.col("event").cast(pl.Int64), "treated", "stratum")
+    # Entry times say nothing where every track enters before the first one ends: without them
+    # lifelines finds the same ratio in half of the time.
+    late = both.select(pl.col("entry_h").max() >= pl.col("exit_h").min()).item()
+    chosen = both.select(
+        "exit_h",
+        pl.col("event").cast(pl.Int64),
+        "treated",
+        "stratum",
+        *(["entry_h"] if late else []),
+    )
     with warnings.catch_warnings():
         # lifelines warns of a ratio that is nearly infinite.
         warnings.simplefilter("error", ConvergenceWarning)
@@ -118,7 +127,7 @@ def _fit(both: pl.DataFrame) -> tuple[float, float]:
                 pd.DataFrame(chosen.to_dict(as_series=False)),
                 "exit_h",
                 "event",
-                entry_col="entry_h",
+                entry_col="entry_h" if late else None,
                 strata=["stratum"],
             )
         except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError) as error:

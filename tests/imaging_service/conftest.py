@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -213,6 +213,15 @@ def data_folder(
     database_engine(settings.url).dispose()
 
 
+def computed_here(settings, patch: pytest.MonkeyPatch) -> None:
+    """Let the steps of a workflow be called in this process; tables are not written again."""
+    from imaging_service.jobs.durable import workflows
+
+    patch.setattr(workflows.Context, "settings", settings, raising=False)
+    patch.setattr(workflows.Context, "cluster", Here(), raising=False)
+    patch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
+
+
 def finished_service(
     settings, inputs, finished_run: Path, patch: pytest.MonkeyPatch, wells: Sequence[str] = WELLS
 ) -> Served:
@@ -222,8 +231,7 @@ def finished_service(
     from imaging_service.jobs.records import RunFolder, WellOutcome, load
 
     run = submit_run(settings, inputs)
-    patch.setattr(workflows.Context, "settings", settings, raising=False)
-    patch.setattr(workflows.Context, "cluster", Here(), raising=False)
+    computed_here(settings, patch)
     folder = workflows.run_folder(settings, run)
     shutil.copytree(
         finished_run,
@@ -234,15 +242,39 @@ def finished_service(
     for name in wells:
         outcome = load(WellOutcome, RunFolder(finished_run).outcome(name))
         workflows.commit_well.__wrapped__(run, workflows._plain(outcome))
-    patch.setattr("imaging_service.jobs.summary.write_summary", lambda *_: None)
     workflows.summarise_run.__wrapped__(run, 1)
     return Served(settings, run, folder.root)
 
 
+@pytest.fixture(scope="session")
+def finished(
+    empty_database: Path, small_inputs, small_run, tmp_path_factory: pytest.TempPathFactory
+) -> Served:
+    """A service whose one run is done, to be copied; not to be written to."""
+    from imaging_service.database.session import database_engine
+    from imaging_service.settings import Settings
+
+    settings = Settings(data_dir=tmp_path_factory.mktemp("finished") / "data")
+    settings.data_dir.mkdir()
+    shutil.copy(empty_database, settings.data_dir / "service.db")
+    with pytest.MonkeyPatch.context() as patch:
+        served = finished_service(settings, small_inputs, small_run, patch)
+    database_engine(settings.url).dispose()
+    return served
+
+
 @pytest.fixture
-def served(data_folder, small_inputs, small_run, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """A service of its own, whose one run is done."""
-    return finished_service(data_folder, small_inputs, small_run, monkeypatch)
+def served(data_folder, finished: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """A service of its own, whose one run is done: a copy, since submitting takes longer."""
+    from imaging_service.jobs.records import RunFolder, RunRecord, load, save
+
+    before, after = (settings.data_dir.resolve() for settings in (finished.settings, data_folder))
+    shutil.copytree(before, after, dirs_exist_ok=True)
+    folder = RunFolder(after / finished.folder.resolve().relative_to(before))
+    record = load(RunRecord, folder.record)
+    save(replace(record, plate=after / record.plate.relative_to(before)), folder.record)
+    computed_here(data_folder, monkeypatch)
+    return Served(data_folder, finished.run, folder.root)
 
 
 @pytest.fixture(scope="session")

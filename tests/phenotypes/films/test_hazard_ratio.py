@@ -34,6 +34,22 @@ def test_it_is_coxs_with_entry_times_and_a_stratum_per_plate():
     assert ratio.log_ratio.low < 0 < ratio.log_ratio.high
 
 
+def test_who_enters_as_another_dies_was_not_at_risk_then():
+    """The last entry is the first death's hour; lifelines is asked with and without entry times."""
+    both = arms(np.random.default_rng(0)).with_columns(
+        exit_h=pl.col("exit_h").clip(lower_bound=12.0)
+    )
+    both = both.with_columns(
+        entry_h=pl.when(pl.int_range(pl.len()) % 3 == 0)
+        .then(pl.when(pl.col("exit_h") > 12.0).then(12.0).otherwise(0.0))
+        .otherwise(0.0)
+    )
+    log_ratio = hazard_ratio(both).log_ratio.difference
+    assert log_ratio == pytest.approx(lifelines_fit(both)[0], rel=1e-6)
+    at_risk = lifelines_fit(both.with_columns(entry_h=pl.lit(0.0)))[0]
+    assert abs(log_ratio - at_risk) > 1e-4
+
+
 def test_wells_that_agree_have_the_models_interval():
     """One set of lives in every well of both arms."""
     rng = np.random.default_rng(1)

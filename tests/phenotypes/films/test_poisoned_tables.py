@@ -42,6 +42,11 @@ def tracked(cells, fields, definition="gedi"):
     return table, threshold
 
 
+@cache
+def clean_tracks(definition="gedi"):
+    return tracked(*drawn(), definition)
+
+
 def same(clean, spoiled, where=None):
     if where is not None:
         clean, spoiled = clean.filter(where), spoiled.filter(where)
@@ -56,7 +61,7 @@ def test_cells_of_no_track_and_of_unusable_frames_end_no_track(definition, value
     blurred, stray = pl.col("frame") == 3, pl.col("track").is_null()
     lost = cells.head(40).with_columns(pl.lit(None, pl.Int64).alias("track"))
     spoiled = poisoned(pl.concat([cells, lost]), stray, value, [*PLACES, *SENSOR, *SHAPE])
-    clean = tracked(cells, fields, definition)
+    clean = clean_tracks(definition)
     moved = poisoned(fields, blurred, value, ["drift_y_um", "drift_x_um", "turn_deg"])
     for answer in (tracked(spoiled, fields, definition), tracked(cells, moved, definition)):
         same(clean[0], answer[0])
@@ -75,7 +80,7 @@ def test_the_threshold_is_of_live_cells_at_the_start_and_killed_ones_at_the_end(
     ends = ((CONTROL == "vehicle") & (pl.col("frame") == 1)) | (
         (CONTROL == "positive") & (pl.col("frame") == FRAMES)
     )
-    clean = tracked(cells, fields)[1]
+    clean = clean_tracks()[1]
     # One cell in twenty is dead at the start.
     assert clean.threshold == pytest.approx(0.24 + 0.25 * 0.76, abs=0.02)
     assert tracked(poisoned(cells, ~ends, value, SENSOR), fields)[1] == clean
@@ -89,13 +94,12 @@ def test_a_track_is_of_its_own_well_and_field(definition, value):
     others = (pl.col("well") != "B07") | (pl.col("field") == 2)
     spoiled = poisoned(cells, others, value, [*PLACES, *SHAPE])
     moved = poisoned(fields, others, value, ["drift_y_um", "turn_deg", "height_um"])
-    same(tracked(cells, fields, definition)[0], tracked(spoiled, moved, definition)[0], ~others)
+    same(clean_tracks(definition)[0], tracked(spoiled, moved, definition)[0], ~others)
 
 
 @pytest.mark.parametrize("value", [0.5, 1e9])
 def test_hazards_and_survival_are_of_included_tracks_and_the_own_line(value):
-    cells, fields = drawn()
-    table = tracked(cells, fields)[0]
+    table = clean_tracks()[0]
     late = ~pl.col("included")
     (reason,) = table.filter(late)["excluded_reason"].unique()
     assert states("deaths.dead_at_once", reason)

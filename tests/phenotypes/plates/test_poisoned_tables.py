@@ -233,6 +233,11 @@ OF_PLATE = {
 }
 
 
+@cache
+def without_what_is_not_done(name):
+    return (OF_WELLS | OF_PLATE)[name](poisoned(wells(), ~DONE, None))
+
+
 def same(clean, spoiled, where=None):
     if where is not None:
         clean, spoiled = clean.filter(where), spoiled.filter(where)
@@ -249,10 +254,8 @@ def test_the_plate_of_these_tests_is_polished():
 @pytest.mark.parametrize("value", POISONS)
 @pytest.mark.parametrize("name", [*OF_WELLS, *OF_PLATE])
 def test_wells_that_are_not_done_do_not_count(name, value):
-    function = (OF_WELLS | OF_PLATE)[name]
-    table = wells()
-    spoiled = function(poisoned(table, ~DONE, value))
-    clean = function(poisoned(table, ~DONE, None))
+    spoiled = (OF_WELLS | OF_PLATE)[name](poisoned(wells(), ~DONE, value))
+    clean = without_what_is_not_done(name)
     same(
         clean,
         spoiled,
@@ -394,6 +397,13 @@ def called():
 OUTCOMES = dict.fromkeys(CONDITIONS["well"], ("done", "")) | {
     w: (s, "why") for w, s in GONE.items()
 }
+
+
+@cache
+def clean_well_table():
+    return well_table(called(), fields(), CONDITIONS, OUTCOMES)
+
+
 ALIVE = pl.col("is_motor_neuron") & ~pl.col("is_pyknotic") & (pl.col("soma_area_um2") >= 40)
 SHAPES = [
     "rim_log2_envelope",
@@ -422,7 +432,7 @@ SHAPES = [
 )
 def test_cells_that_are_dead_or_cut_enter_no_mean(where, names, value):
     table = called()
-    clean = well_table(table, fields(), CONDITIONS, OUTCOMES)
+    clean = clean_well_table()
     assert clean.filter(DONE)["soma_area_mean"].null_count() == 0
     same(clean, well_table(poisoned(table, where, value, names), fields(), CONDITIONS, OUTCOMES))
 
@@ -444,10 +454,15 @@ def test_a_well_is_made_of_its_own_cells_and_fields(value):
     """But for survival, which is against the line's vehicle wells."""
     others = pl.col("well") != "C03"
     clean, spoiled = (
-        well_table(*tables, CONDITIONS, OUTCOMES).filter(~others).drop("survival_fixed")
-        for tables in (
-            (called(), fields()),
-            (poisoned(called(), others, value), poisoned(fields(), others, value)),
+        table.filter(~others).drop("survival_fixed")
+        for table in (
+            clean_well_table(),
+            well_table(
+                poisoned(called(), others, value),
+                poisoned(fields(), others, value),
+                CONDITIONS,
+                OUTCOMES,
+            ),
         )
     )
     same(clean, spoiled)
