@@ -45,7 +45,7 @@ _BAND_UM = 1.5
 # taken for outside.
 _SOMA_ENDS = 0.4
 # Rounds in which the edge of a soma and the level of its stain find each other.
-_ROUNDS = 3
+_ROUNDS = 2
 # Share of a cell's ring that shows the neurite stain's level in the cytoplasm: the pixels that are
 # most cytoplasm.
 _PLATEAU = 0.25
@@ -233,10 +233,11 @@ def mixture(
         stain = of_soma.ravel()[index].astype(np.float64)
         # Somas only shrink: beyond their outlines lie the roots of neurites, with less protein.
         # Deeper than the band a dark spot is a hole in the stain, not outside.
-        deep_inside, outlined = _depth(somas) >= band, somas
+        outlined, depth = somas, _depth(somas)
+        deep_inside = depth >= band
         for _ in range(_ROUNDS):
             within = judged & (nucleus < 0.5) & (outlined.ravel()[index] == of)
-            margin = _depth(outlined).ravel()[index]
+            margin = depth.ravel()[index]
             brightest = _brightest(np.flatnonzero(within), of, stain, n)
             # In the middle of a thin ring as much of a pixel is outside as is nucleus.
             shown = np.maximum(1 - 2 * nucleus[brightest], 0.1)
@@ -248,7 +249,8 @@ def mixture(
             plateau = np.maximum(mean_of(np.flatnonzero(clear), stain, plateau), 1e-6)
             cell = nuclear + of_soma / plateau.astype(np.float32)[somas]
             outlined = _smoothly(somas, deep_inside | (cell >= _SOMA_ENDS))
-        rim = judged & ((outlined.ravel()[index] != of) | (_depth(outlined).ravel()[index] < band))
+            depth = _depth(outlined)
+        rim = judged & ((outlined.ravel()[index] != of) | (depth.ravel()[index] < band))
         # Where the stain is brighter than its level the share exceeds 1: cut off there, an uneven
         # stain would pass for less cytoplasm than there is.
         cytoplasm[rim] = np.clip(stain[rim] / plateau[of[rim]], 0, _MOST * (1 - nucleus[rim]))
