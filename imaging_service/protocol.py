@@ -41,7 +41,7 @@ Role = Literal["dna", "neurite", "identity", "aggregate", "granule", "envelope",
 # older protocols keep their digest and older runs their id.
 LATER = {
     "acquisition": ("measurement", "flat_field"),
-    "segmentation": ("neurite_contrast", "neurite_probability"),
+    "segmentation": ("neurite_contrast", "neurite_probability", "accuracy"),
     "measurement": (
         "primary_ring_um",
         "bead_length_um",
@@ -172,11 +172,18 @@ class Segmentation(Sizes):
             "The network's probability at which a pixel is neurite; the engine's if not given."
         ),
     ] = None
+    accuracy: Annotated[
+        Literal["standard", "high"],
+        meaning("`high`: motornet sees each field in four mirrorings, in four times the time."),
+    ] = "standard"
 
     def settings_digest(self) -> str:
         """SHA-256 (hex) of what an accuracy holds for, apart from the engine and its weights."""
         values = TypeAdapter(Segmentation).dump_python(self, mode="json")
         kept = {k: v for k, v in values.items() if k not in ("engine", "checkpoint_sha256")}
+        if self.accuracy == "standard":
+            # As of protocols from before there was a choice.
+            del kept["accuracy"]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

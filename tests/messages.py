@@ -900,6 +900,7 @@ SAYS = {
     "bench.folder_incomplete": r"it needs manifest\.csv, images/ and labels/",
     "classical.short_lines": "typically reach over [0-9]+ µm, under {least}, and stand on cells",
     "engine.no_dna": "no dna channel",
+    "engine.of_motornet": r"segmentation\.{key} is a setting of the engine motornet",
     "illumination.few_fields": "fewer than {least} fields",
     "illumination.of_cells": "is cells, not optics",
     "illumination.no_profile": "no profile beyond its uncertainty",

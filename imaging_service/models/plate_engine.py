@@ -60,7 +60,7 @@ class PlateEngine:
             described, ran = engine.describe(), self.record.engine
             same = all(
                 described.get(n) == ran.get(n)
-                for n in ("engine", "checkpoint", "neurite_probability")
+                for n in ("engine", "checkpoint", "neurite_probability", "accuracy")
             )
             self._thresholds[probability] = (
                 self.calibration.thresholds

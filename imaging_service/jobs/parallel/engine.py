@@ -45,14 +45,17 @@ def _engine(part: Segmentation, name: str, device: str, sha256: str | None) -> S
         for option, value in (
             ("sha256", sha256),
             ("neurite_probability", part.neurite_probability),
+            ("accuracy", None if part.accuracy == "standard" else part.accuracy),
         )
         if value is not None
     }
-    if "neurite_probability" in given and name.partition(":")[0] != "motornet":
-        raise ValueError(
-            "segmentation.neurite_probability is a number of the engine motornet; remove it from"
-            " the protocol, or choose motornet"
-        )
+    if name.partition(":")[0] != "motornet":
+        for key in ("neurite_probability", "accuracy"):
+            if key in given:
+                raise ValueError(
+                    f"segmentation.{key} is a setting of the engine motornet; remove it from the"
+                    " protocol, or choose motornet"
+                )
     if Served.network is None or device == "cpu" or not is_served(name):
         return load_segmenter(name, device=device, sizes=sizes, **given)
     network = RemoteNetwork(Served.network, name, sha256)

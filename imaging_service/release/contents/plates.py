@@ -30,7 +30,7 @@ _PLAIN = ("well", "status", "control", "compound", "phenotype")
 _SENTENCES = ("reason", "qc", "warnings", "excluded_reason", "population")
 _SECTIONS = ("segmentation", "measurement", "quality", "survival", "response")
 _ACQUISITION = ("pixel_size_um", "z_projection", "flat_field", "time_point", "frame_interval_h")
-_ENGINE = ("engine", "thresholds", "sizes", "precision", "neurite_probability")
+_ENGINE = ("engine", "thresholds", "sizes", "precision", "neurite_probability", "accuracy")
 _CHECKPOINT = ("sha256", "licence")
 _CURVE = (
     *("phenotype", "unit", "status", "ec50_molar", "wells", "dose_molar", "response"),

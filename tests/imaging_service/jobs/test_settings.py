@@ -49,6 +49,7 @@ CHANGES = {
     "segmentation.engine": ("classical", ("inputs",)),
     "segmentation.checkpoint_sha256": ("0" * 64, ("engine",)),
     "segmentation.neurite_probability": (0.4, ("engine",)),
+    "segmentation.accuracy": ("high", ("engine",)),
     "measurement.ring_um": (2.0, MEASURED),
     "measurement.min_branch_um": (4.0, MEASURED),
     "measurement.min_primary_um": (12.0, MEASURED),
@@ -106,6 +107,7 @@ NAMES = {
     "engine": {
         "segmentation.checkpoint_sha256": "sha256",
         "segmentation.neurite_probability": "neurite_probability",
+        "segmentation.accuracy": "accuracy",
     },
     "names": "respond",
     "hours": "interval",
@@ -173,11 +175,14 @@ class Capture:
             plan.identify(inputs)
 
     def engine(self, protocol):
-        def load(name, *, device, sizes, sha256=None, neurite_probability=None):
+        def load(
+            name, *, device, sizes, sha256=None, neurite_probability=None, accuracy="standard"
+        ):
             self.keep("engine.sizes", Sizes, sizes)
             assert type(sizes) is Sizes  # an engine describes itself with all that it is given
             self.values["engine.sha256"] = sha256
             self.values["engine.neurite_probability"] = neurite_probability
+            self.values["engine.accuracy"] = accuracy
 
         self.patch.setattr(engine, "load_segmenter", load)
         engine._engine.cache_clear()

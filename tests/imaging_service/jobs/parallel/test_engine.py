@@ -74,3 +74,20 @@ def test_a_checkpoint_that_changed_after_the_submission_is_refused(tmp_path):
 def test_an_engine_that_is_none_is_refused(name):
     with pytest.raises(ValueError, match=name.partition(":")[0]):
         load_engine(protocol(), name, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("neurite_probability", 0.4), ("accuracy", "high")], ids=["chance", "high"]
+)
+def test_settings_of_motornet_reach_it_and_are_refused_for_others(monkeypatch, key, value):
+    from imaging_service.jobs.parallel import engine
+
+    with pytest.raises(ValueError, match=says("engine.of_motornet", key=key)):
+        load_engine(protocol(**{key: value}), "classical", "cpu")
+    given = {}
+    monkeypatch.setattr(engine, "load_segmenter", lambda name, **more: given.update(more))
+    load_engine(protocol(**{key: value}), "motornet:x", "cpu")
+    assert given[key] == value
+    given.clear()
+    load_engine(protocol(), "motornet:x", "cpu")
+    assert key not in given

@@ -267,3 +267,39 @@ def test_the_record_restores_the_engine(engine):
     assert described["precision"] in {"bfloat16", "float32"}
     assert engine.with_thresholds(described["thresholds"]).thresholds == engine.thresholds
     assert replace(engine, thresholds=module.Ranges()) != engine
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_at_high_accuracy_a_mirrored_field_has_the_mirrored_answer(phantoms, axes):
+    """Flows turn round with the picture; at standard accuracy the two differ by more."""
+    field = replace(phantoms[0].field, pixels=phantoms[0].field.pixels[:, :256, :256])
+    turned = replace(field, pixels=np.flip(field.pixels, [1 + axis for axis in axes]).copy())
+    apart = {}
+    for accuracy in ("standard", "high"):
+        engine = load("motornet", device="cpu", accuracy=accuracy)
+        assert engine.describe()["accuracy"] == accuracy
+        (flows, logits), (other_flows, other_logits) = engine.answer(field), engine.answer(turned)
+        expected = np.flip(flows, [1 + axis for axis in axes]).astype(np.float32)
+        for axis in axes:
+            expected[axis::2] *= -1
+        apart[accuracy] = (
+            float(np.abs(other_flows - expected).mean()),
+            float(np.abs(other_logits - np.flip(logits, [1 + axis for axis in axes])).mean()),
+        )
+    assert apart["high"] == pytest.approx((0, 0), abs=0.01)
+    assert min(apart["standard"]) > 0.02
+
+
+def test_high_accuracy_is_the_mean_of_four_answers(phantoms, monkeypatch):
+    field = replace(phantoms[0].field, pixels=phantoms[0].field.pixels[:, :256, :256])
+    asked = []
+    once = module.MotorNetSegmenter._once
+    monkeypatch.setattr(
+        module.MotorNetSegmenter, "_once", lambda self, x: asked.append(x) or once(self, x)
+    )
+    load("motornet", device="cpu", accuracy="high").answer(field)
+    assert len(asked) == 4
+    assert all(
+        (np.flip(asked[0], axes) == x).all()
+        for axes, x in zip(((), 3, 2, (2, 3)), asked, strict=True)
+    )
