@@ -46,7 +46,7 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     KnownFault("outlines", "smoothing", (1,), ("classical",), ("nucleus",)),
     KnownFault("soma rims", "smoothing", (1,), ("classical",), ("loose neurites",)),
     KnownFault("outlines", "binning", (2,), ("classical",), ("nucleus",)),
-    KnownFault("soma rims", "binning", (2,), ("classical",), ("neurite length",)),
+    KnownFault("soma rims", "binning", (2,), ("classical",), ("contrast floor",)),
     KnownFault("8 bits", "JPEG", (80,), ("motornet",), ("counts", "motor neurons")),
     KnownFault("M1", "cytoplasm width", (1,), ("classical",), ("counts", "motor neurons", "grey levels")),
     KnownFault("soma rims", "cytoplasm width", (1,), ("classical",), ("neurite length",)),
