@@ -153,7 +153,7 @@ def typical_own_light(pieces: Sequence[Stretches], least: float) -> float | None
     )
     if not length.size:
         return None
-    return _weighted_median(contrast / np.maximum(light, 1e-6), length)
+    return max(_weighted_median(contrast / np.maximum(light, 1e-6), length), 1e-6)
 
 
 def _weighted_median(values: NDArray[np.floating], weights: NDArray[np.number]) -> float:

@@ -151,6 +151,9 @@ def test_the_typical_own_light_is_over_the_length_of_what_stands_out():
     mask[:100] = False
     assert typical_own_light([stretches(mask, image, PX)], 50.0) == pytest.approx(0.25, abs=0.05)
     assert typical_own_light([stretches(mask, image, PX)], 500.0) is None
+    # A threshold is above 0, and a line without any contrast has one as well.
+    flat = stretches(mask, np.full_like(image, 100), PX)
+    assert 0 < typical_own_light([flat], 0.0) < 1e-5
 
 
 def test_the_figures_tell_what_other_floors_would_keep():
