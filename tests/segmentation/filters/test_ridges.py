@@ -94,7 +94,7 @@ def test_a_noisier_field_needs_stronger_ridges():
     low, high = (share * float(spread.mean()) for share in (1.5, 3.0))
     nets = segment_neurites(image, 0.5, low=low, high=high, somas=None)
     clean = segment_neurites(image, 0.5, low=low, high=high, somas=None, spread=spread)
-    assert (nets[:100] > 0).mean() > 0.05
+    assert 0.05 < (nets[:100] > 0).mean() < 0.6
     assert (clean[:100] > 0).mean() < 0.002
     assert (clean[121:123, 25:225] > 0).mean() > 0.95
 
@@ -107,4 +107,4 @@ def test_thresholds_above_the_noise_stay_as_they_are():
         plain, segment_neurites(image, 0.5, low=5, high=20, somas=None, spread=spread)
     )
     above = segment_neurites(image, 0.5, low=5, high=20, somas=None, spread=4 * spread)
-    assert above.sum() < plain.sum()
+    assert above.sum() < 0.95 * plain.sum()
