@@ -400,7 +400,7 @@ def _stretches(
 
 
 def _ridge_noise(field: Field, light: Image) -> Image:
-    """Of the field itself: wells differ in haze, whose light has noise of its own."""
+    """Noise of the ridge response in this field (Y, X): wells differ in haze, which adds noise."""
     image = levelled(field, "neurite")
     return response_noise(image, light, field.pixel_size_um, field.valid_area.inside)
 

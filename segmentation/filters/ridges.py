@@ -37,7 +37,7 @@ def ridge_response(image: Image, pixel_size_um: float) -> Image:
 
 
 def response_noise(image: Image, light: Image, pixel_size_um: float, within: Mask | None) -> Image:
-    """Standard deviation of `ridge_response` (Y, X) where there is no ridge.
+    """Standard deviation of `ridge_response` (Y, X) in the absence of ridges.
 
     By the noise that the image (Y, X) shows itself (`camera_noise`), at its `light` above the
     background. `within` restricts the estimate to a mask.

@@ -250,7 +250,7 @@ def finished_service(
 def finished(
     empty_database: Path, small_inputs, small_run, tmp_path_factory: pytest.TempPathFactory
 ) -> Served:
-    """A service whose one run is done, to be copied; not to be written to."""
+    """A service with one finished run, to be copied and never written to."""
     from imaging_service.database.session import database_engine
     from imaging_service.settings import Settings
 
@@ -265,7 +265,7 @@ def finished(
 
 @pytest.fixture
 def served(data_folder, finished: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """A service of its own, whose one run is done: a copy, since submitting takes longer."""
+    """A copy of a service with one finished run: submitting a run would take longer."""
     from imaging_service.jobs.records import RunFolder, RunRecord, load, save
 
     before, after = (settings.data_dir.resolve() for settings in (finished.settings, data_folder))
